@@ -1,0 +1,1 @@
+"""Facts onto Kafka and back: outbox, relay, subscriptions, parking, topics."""

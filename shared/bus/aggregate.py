@@ -1,0 +1,70 @@
+"""One aggregate = one document = the fold of its stream: facts and state change in one transaction."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Generic, TypeVar
+
+from pydantic import BaseModel
+
+from shared.bus.outbox import Outbox
+from shared.envelope import Cause, Draft
+from shared.events import Event
+from shared.mongo.client import Collection, Document, Session
+
+S = TypeVar("S", bound=BaseModel)
+
+#: evolve(state before, fact, when it happened, its streamversion) -> state after
+Evolve = Callable[[S | None, Event, datetime, int], S]
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded(Generic[S]):
+    """An aggregate as stored; `state` is None and `version` 0 when there is none yet."""
+
+    id: str
+    state: S | None
+    version: int
+
+
+class Aggregates(Generic[S]):
+    """Aggregates of one kind, kept as `{_id, version, …state}` with the state's wire names."""
+
+    def __init__(self, collection: Collection, outbox: Outbox, model: type[S], evolve: Evolve[S]) -> None:
+        self.collection = collection
+        self._outbox = outbox
+        self._model = model
+        self._evolve = evolve
+
+    async def load(self, aggregate_id: str, session: Session | None = None) -> Loaded[S]:
+        """The aggregate by its id, inside the session's snapshot when one is given."""
+        document = await self.collection.find_one({"_id": aggregate_id}, session=session)
+        if document is None:
+            return Loaded(aggregate_id, None, 0)
+        return Loaded(aggregate_id, self.read(document), int(document["version"]))
+
+    def read(self, document: Document) -> S:
+        """The state in a stored document."""
+        return self._model.model_validate({key: value for key, value in document.items() if key not in _OURS})
+
+    async def record(
+        self, loaded: Loaded[S], drafts: Sequence[Draft], *, cause: Cause, now: datetime, session: Session
+    ) -> Loaded[S]:
+        """Append the facts and store the state they lead to, in the caller's transaction."""
+        if not drafts:
+            return loaded
+        version = await self._outbox.append(drafts, expected=loaded.version, cause=cause, now=now, session=session)
+        state = loaded.state
+        for offset, draft in enumerate(drafts):
+            state = self._evolve(state, draft.data, now, loaded.version + 1 + offset)
+        assert state is not None
+        await self.collection.replace_one(
+            {"_id": loaded.id},
+            {"_id": loaded.id, "version": version, **state.model_dump(mode="json", by_alias=True)},
+            upsert=True,
+            session=session,
+        )
+        return Loaded(loaded.id, state, version)
+
+
+_OURS = {"_id", "version"}

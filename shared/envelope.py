@@ -1,0 +1,162 @@
+"""CloudEvents 1.0, structured JSON: the Kafka value is the record, byte for byte.
+
+`compose` makes the body when the fact is written; the relay's `chain` appends sequence and prevhash
+without touching a byte of it; `parse` reads it back and refuses what is not ours.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from shared.errors import PermanentError
+from shared.events import EVENTS, Event
+from shared.ids import new_id
+
+GENESIS = "0" * 64
+MAX_EVENT_BYTES = 256_000
+
+E_co = TypeVar("E_co", bound=Event, covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """What led to a fact: the request or event it follows from, and its trace."""
+
+    correlation_id: str
+    causation_id: str
+    traceparent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A fact with its id, before it has a place in its stream. The id is known early: sealing binds to it."""
+
+    data: Event
+    id: str
+
+
+def draft(data: Event) -> Draft:
+    """A fact that seals nothing, under a new id."""
+    return Draft(data, new_id())
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope(Generic[E_co]):
+    """One event as recorded. `sequence` and `prevhash` are None until the relay has chained it."""
+
+    id: str
+    type: str
+    source: str
+    time: datetime
+    subject: str
+    streamversion: int
+    correlationid: str
+    causationid: str
+    traceparent: str | None
+    sequence: int | None
+    prevhash: str | None
+    data: E_co
+
+    def cause(self) -> Cause:
+        """The cause for whatever follows from this event."""
+        return Cause(self.correlationid, self.id, self.traceparent)
+
+
+class UnknownEventType(Exception):
+    """A valid envelope of a type this version does not know: skipped and counted, never parked."""
+
+
+class _Head(BaseModel):
+    """The CloudEvents attributes as they stand on the wire."""
+
+    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
+
+    specversion: str = Field(pattern=r"^1\.0$")
+    id: str = Field(min_length=1, max_length=64)
+    type: str = Field(min_length=1, max_length=64)
+    source: str = Field(min_length=1, max_length=64)
+    time: datetime
+    subject: str = Field(min_length=1, max_length=120)
+    streamversion: int = Field(ge=1)
+    correlationid: str = Field(min_length=1, max_length=128)
+    causationid: str = Field(min_length=1, max_length=128)
+    traceparent: str | None = Field(default=None, max_length=64)
+    sequence: int | None = Field(default=None, ge=1)
+    prevhash: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
+    data: dict[str, Any]
+
+
+def compose(fact: Draft, *, source: str, version: int, time: datetime, cause: Cause) -> bytes:
+    """The immutable body of an event, without sequence and prevhash.
+
+    Raises PermanentError when it is larger than 256 kB.
+    """
+    record: dict[str, Any] = {
+        "specversion": "1.0",
+        "id": fact.id,
+        "type": type(fact.data).__name__,
+        "source": source,
+        "time": time,
+        "subject": fact.data.stream,
+        "datacontenttype": "application/json",
+        "dataschema": f"urn:safe-passage:{type(fact.data).__name__}:1",
+        "streamversion": version,
+        "correlationid": cause.correlation_id,
+        "causationid": cause.causation_id,
+    }
+    if cause.traceparent:
+        record["traceparent"] = cause.traceparent
+    record["data"] = fact.data.model_dump(mode="json", by_alias=True)
+    body = orjson.dumps(record, option=orjson.OPT_UTC_Z)
+    if len(body) > MAX_EVENT_BYTES:
+        raise PermanentError(f"{type(fact.data).__name__} of {len(body)} bytes is over {MAX_EVENT_BYTES}")
+    return body
+
+
+def chain(body: bytes, sequence: int, prevhash: str) -> bytes:
+    """The final bytes: the body with its place in the service's chain."""
+    return b'%b,"sequence":%d,"prevhash":"%b"}' % (body[:-1], sequence, prevhash.encode("ascii"))
+
+
+def digest(value: bytes) -> str:
+    """SHA-256 over the final bytes, hex: the next event's prevhash."""
+    return hashlib.sha256(value).hexdigest()
+
+
+def parse(value: bytes | None) -> Envelope[Event]:
+    """The event in a Kafka value.
+
+    Raises PermanentError for null, bad UTF-8, bad JSON (NaN and duplicate keys included), or a broken
+    schema, and UnknownEventType for a valid envelope of a type that is not on our page.
+    """
+    if value is None:
+        raise PermanentError("null value")
+    try:
+        record = orjson.loads(value)
+        # Our producers write exactly what orjson writes: a duplicate key is the one thing loads() hides.
+        if len(orjson.dumps(record)) != len(value):
+            raise PermanentError("not canonical JSON (duplicate keys or foreign formatting)")
+        head = _Head.model_validate(record)
+        known = EVENTS.get(head.type)
+        if known is None:
+            raise UnknownEventType(head.type)
+        data = known.model_validate(head.data)
+    except orjson.JSONDecodeError as error:
+        raise PermanentError(f"not JSON: {error.msg}") from None
+    except ValidationError as error:
+        where = "; ".join(
+            ".".join(str(part) for part in problem["loc"]) + ": " + problem["type"] for problem in error.errors()[:5]
+        )
+        raise PermanentError(f"schema: {where}") from None
+    except RecursionError:
+        raise PermanentError("nested too deeply") from None
+    if data.stream != head.subject:
+        raise PermanentError("subject and data name different streams")
+    return Envelope(
+        head.id, head.type, head.source, head.time, head.subject, head.streamversion, head.correlationid,
+        head.causationid, head.traceparent, head.sequence, head.prevhash, data,
+    )  # fmt: skip

@@ -1,0 +1,9 @@
+"""The two bases of every error that crosses a border: try again, or do not."""
+
+
+class TransientError(Exception):
+    """The same input may succeed later: back off and try again."""
+
+
+class PermanentError(Exception):
+    """The same input fails for ever: park it with this reason, which never holds personal data."""

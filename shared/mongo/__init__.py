@@ -1,0 +1,1 @@
+"""MongoDB: the one client, transactions, leases and aggregates."""

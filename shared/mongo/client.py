@@ -1,0 +1,143 @@
+"""The only import of motor: one client per process, majority everywhere, transactions that retry whole.
+
+Why motor and what follows it: shared/decisions/0002-motor.md.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+
+from motor.motor_asyncio import (
+    AsyncIOMotorClient,
+    AsyncIOMotorClientSession,
+    AsyncIOMotorCollection,
+    AsyncIOMotorDatabase,
+    AsyncIOMotorGridFSBucket,
+)
+from pymongo import ASCENDING, IndexModel, ReadPreference, ReplaceOne, UpdateOne
+from pymongo.errors import (
+    AutoReconnect,
+    BulkWriteError,
+    ConnectionFailure,
+    DuplicateKeyError,
+    OperationFailure,
+    PyMongoError,
+)
+from pymongo.read_concern import ReadConcern
+from pymongo.write_concern import WriteConcern
+
+from shared.errors import TransientError
+
+Document: TypeAlias = dict[str, Any]
+if TYPE_CHECKING:  # generic for the type checker only
+    Session: TypeAlias = AsyncIOMotorClientSession
+    Collection: TypeAlias = AsyncIOMotorCollection[Document]
+    Database: TypeAlias = AsyncIOMotorDatabase[Document]
+    Client: TypeAlias = AsyncIOMotorClient[Document]
+else:
+    Session, Collection, Database, Client = (
+        AsyncIOMotorClientSession,
+        AsyncIOMotorCollection,
+        AsyncIOMotorDatabase,
+        AsyncIOMotorClient,
+    )
+T = TypeVar("T")
+
+__all__ = [
+    "ASCENDING",
+    "AsyncIOMotorGridFSBucket",
+    "AutoReconnect",
+    "BulkWriteError",
+    "Collection",
+    "ConnectionFailure",
+    "Database",
+    "Document",
+    "DuplicateKeyError",
+    "IndexModel",
+    "Mongo",
+    "MongoUnavailable",
+    "OperationFailure",
+    "PyMongoError",
+    "ReadConcern",
+    "ReplaceOne",
+    "Session",
+    "UpdateOne",
+]
+
+MAJORITY = WriteConcern("majority", wtimeout=10_000, j=True)
+
+
+class MongoUnavailable(TransientError):
+    """MongoDB did not answer in time: nothing is known to be stored; ask again."""
+
+
+class Mongo:
+    """One client. Databases are named `<namespace><name>`; every write is majority and journaled.
+
+    Instants are kept as aware UTC datetimes. `transaction_seconds` bounds a whole transaction with its retries.
+    """
+
+    def __init__(self, url: str, *, namespace: str = "", transaction_seconds: float = 15.0) -> None:
+        self._client: Client = AsyncIOMotorClient(
+            url,
+            serverSelectionTimeoutMS=5_000,
+            connectTimeoutMS=5_000,
+            socketTimeoutMS=60_000,
+            maxPoolSize=64,
+            tz_aware=True,
+            appname="safe-passage",
+        )
+        self._namespace = namespace
+        self._transaction_seconds = transaction_seconds
+
+    def database(self, name: str) -> Database:
+        """The database `<namespace><name>`, majority reads and writes on the primary."""
+        return self._client.get_database(
+            self._namespace + name,
+            read_concern=ReadConcern("majority"),
+            write_concern=MAJORITY,
+            read_preference=ReadPreference.PRIMARY,
+        )
+
+    async def transaction(self, work: Callable[[Session], Coroutine[Any, Any, T]]) -> T:
+        """Run `work(session)` in one snapshot transaction, majority committed when this returns.
+
+        `work` may run several times: no I/O in it but MongoDB with this session. DuplicateKeyError ends the
+        transaction and reaches the caller. Raises MongoUnavailable when no commit succeeded in time.
+        """
+        try:
+            async with asyncio.timeout(self._transaction_seconds):
+                async with await self._client.start_session() as session:
+                    result: T = await session.with_transaction(
+                        work,
+                        read_concern=ReadConcern("snapshot"),
+                        write_concern=MAJORITY,
+                        read_preference=ReadPreference.PRIMARY,
+                        max_commit_time_ms=10_000,
+                    )
+                    return result
+        except (TimeoutError, ConnectionFailure) as error:
+            raise MongoUnavailable(f"no commit within {self._transaction_seconds} s") from error
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[Session]:
+        """A session whose reads all see one moment (no transaction, no writes)."""
+        async with await self._client.start_session(snapshot=True) as session:
+            yield session
+
+    async def ping(self) -> None:
+        """Raises MongoUnavailable when the primary does not answer within 3 s."""
+        try:
+            async with asyncio.timeout(3):
+                await self._client.admin.command("ping")
+        except (TimeoutError, PyMongoError) as error:
+            raise MongoUnavailable("ping failed") from error
+
+    async def drop(self, name: str) -> None:
+        """Forget the database `<namespace><name>`: for tests and shadow databases."""
+        await self._client.drop_database(self._namespace + name)
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._client.close()

@@ -1,0 +1,106 @@
+"""Leases with a fencing epoch: at most one live owner, judged by the database's clock, not ours."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from shared.mongo.client import Collection, Database, DuplicateKeyError, PyMongoError
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """What an owner holds. `epoch` grows with every change of owner: a larger one fences a smaller one off."""
+
+    name: str
+    owner: str
+    epoch: int
+    ttl_seconds: float
+
+
+async def acquire(leases: Collection, name: str, owner: str, ttl_seconds: float) -> Lease | None:
+    """Take or renew the lease. None while another owner's lease lives."""
+    # $$NOW is the server's clock: a client whose clock jumps neither steals nor loses a lease.
+    update = [
+        {
+            "$set": {
+                "epoch": {
+                    "$cond": [{"$eq": ["$owner", owner]}, "$epoch", {"$add": [{"$ifNull": ["$epoch", 0]}, 1]}],
+                },
+                "owner": owner,
+                "until": {"$add": ["$$NOW", int(ttl_seconds * 1000)]},
+            }
+        }
+    ]
+    free = {"_id": name, "$expr": {"$or": [{"$eq": ["$owner", owner]}, {"$lt": ["$until", "$$NOW"]}]}}
+    try:
+        held = await leases.find_one_and_update(free, update, upsert=True, return_document=True)
+    except DuplicateKeyError:
+        return None
+    return Lease(name, owner, int(held["epoch"]), ttl_seconds)
+
+
+async def release(leases: Collection, lease: Lease) -> None:
+    """Give the lease back at once, so that a successor need not wait. A lease already lost stays untouched."""
+    await leases.update_one(
+        {"_id": lease.name, "owner": lease.owner, "epoch": lease.epoch},
+        [{"$set": {"owner": "", "until": {"$subtract": ["$$NOW", 1000]}}}],
+    )
+
+
+async def while_held(
+    database: Database,
+    name: str,
+    owner: str,
+    work: Callable[[Lease], Awaitable[None]],
+    *,
+    ttl_seconds: float = 6.0,
+) -> None:
+    """For ever: get the lease, run `work(lease)` while it is renewed, stop `work` when it is lost.
+
+    Returns when `work` returns by itself. Errors of `work` come through after the lease is given back.
+    """
+    leases = database["leases"]
+    while True:
+        lease = await _acquire_quietly(leases, name, owner, ttl_seconds)
+        if lease is None:
+            await asyncio.sleep(ttl_seconds / 4)
+            continue
+        job = asyncio.ensure_future(work(lease))
+        try:
+            if await _guard(leases, lease, job):
+                return
+        finally:
+            if not job.done():
+                job.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await job
+            with contextlib.suppress(PyMongoError, TimeoutError):
+                async with asyncio.timeout(2):
+                    await release(leases, lease)
+
+
+async def _acquire_quietly(leases: Collection, name: str, owner: str, ttl_seconds: float) -> Lease | None:
+    """A database that is away is the same as a lease that is taken: wait and ask again."""
+    try:
+        async with asyncio.timeout(ttl_seconds / 2):
+            return await acquire(leases, name, owner, ttl_seconds)
+    except (PyMongoError, TimeoutError):
+        return None
+
+
+async def _guard(leases: Collection, lease: Lease, job: "asyncio.Future[None]") -> bool:
+    """Renew until the job ends (True) or the lease is lost (False)."""
+    loop = asyncio.get_running_loop()
+    safe_until = loop.time() + lease.ttl_seconds * 0.8
+    while True:
+        done, _ = await asyncio.wait({job}, timeout=lease.ttl_seconds / 4)
+        if done:
+            job.result()
+            return True
+        asked = loop.time()
+        renewed = await _acquire_quietly(leases, lease.name, lease.owner, lease.ttl_seconds)
+        if renewed is not None and renewed.epoch == lease.epoch:
+            safe_until = asked + lease.ttl_seconds * 0.8
+        elif renewed is not None or loop.time() >= safe_until:
+            return False

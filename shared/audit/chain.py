@@ -1,0 +1,178 @@
+"""Verifies what a service published: chain, gaps, duplicates, order of each stream, schema of each event.
+
+Pure over records: names every event that is wrong and what is wrong with it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from shared.audit.reader import Record
+from shared.envelope import GENESIS, Envelope, UnknownEventType, digest, parse
+from shared.errors import PermanentError
+from shared.events import EVENTS, Event
+
+
+class Fault(StrEnum):
+    """What can be wrong."""
+
+    UNREADABLE = "unreadable"
+    FOREIGN = "foreign"
+    MISSING = "missing"
+    ALTERED = "altered"
+    INSERTED = "inserted"
+    REORDERED = "reordered"
+    STREAM_ORDER = "stream_order"
+    WRONG_KEY = "wrong_key"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong. `partition` and `offset` are -1 where no record stands for it."""
+
+    fault: Fault
+    topic: str
+    partition: int
+    offset: int
+    sequence: int | None
+    event_id: str | None
+    detail: str
+
+
+@dataclass(slots=True)
+class _Link:
+    """An event that waits for its predecessor: reading by partition is only nearly in sequence."""
+
+    record: Record
+    event_id: str
+    prevhash: str
+    hash: str
+
+
+@dataclass(slots=True)
+class ChainVerifier:
+    """Fed with one service's records in the order of `Reader.in_sequence`; ask `findings()` at the end.
+
+    Memory: 16 bytes for each event (to know an identical duplicate from an insertion), one number for each stream.
+    """
+
+    topic: str
+    events: int = 0
+    duplicates: int = 0
+    unknown_types: int = 0
+    head: str = GENESIS
+    head_sequence: int = 0
+    _head_at: Record | None = None
+    _found: list[Finding] = field(default_factory=list)
+    _waiting: dict[int, _Link] = field(default_factory=dict)
+    _seen: bytearray = field(default_factory=bytearray)
+    _versions: dict[str, int] = field(default_factory=dict)
+    _partition_sequence: dict[int, int] = field(default_factory=dict)
+
+    def feed(self, record: Record) -> None:
+        """Take the next record."""
+        self.events += 1
+        try:
+            envelope: Envelope[Event] | None = parse(record.value)
+        except UnknownEventType:
+            self.unknown_types += 1
+            self._note(Fault.UNREADABLE, record, None, None, "a type that this version does not know")
+            return
+        except PermanentError as error:
+            self._note(Fault.UNREADABLE, record, None, None, str(error))
+            return
+        assert envelope is not None
+        assert record.value is not None
+        if envelope.sequence is None or envelope.prevhash is None:
+            self._note(Fault.INSERTED, record, None, envelope.id, "it is in no chain")
+            return
+        if EVENTS[envelope.type].topic != self.topic:
+            self._note(Fault.FOREIGN, record, envelope.sequence, envelope.id, f"{envelope.type} does not belong here")
+        if record.key != envelope.subject.encode():
+            self._note(Fault.WRONG_KEY, record, envelope.sequence, envelope.id, "its key is not its stream")
+        self._link(record, envelope, digest(record.value))
+
+    def _link(self, record: Record, envelope: Envelope[Event], value_hash: str) -> None:
+        sequence = envelope.sequence or 0
+        known = self._known(sequence)
+        if known is not None:
+            if known == bytes.fromhex(value_hash)[:16]:
+                self.duplicates += 1
+            else:
+                self._note(Fault.INSERTED, record, sequence, envelope.id, "another event already has this sequence")
+            return
+        self._remember(sequence, value_hash)
+        self._order(record, envelope, sequence)
+        self._waiting[sequence] = _Link(record, envelope.id, envelope.prevhash or "", value_hash)
+        self._advance()
+
+    def _order(self, record: Record, envelope: Envelope[Event], sequence: int) -> None:
+        """Within a partition sequences rise; within a stream versions count one by one."""
+        before = self._partition_sequence.get(record.partition, 0)
+        if sequence < before:
+            self._note(Fault.REORDERED, record, sequence, envelope.id, f"it stands after sequence {before}")
+        self._partition_sequence[record.partition] = max(before, sequence)
+        version = self._versions.get(envelope.subject, 0)
+        if envelope.streamversion != version + 1:
+            self._note(
+                Fault.STREAM_ORDER,
+                record,
+                sequence,
+                envelope.id,
+                f"version {envelope.streamversion} of its stream follows version {version}",
+            )
+        self._versions[envelope.subject] = max(version, envelope.streamversion)
+
+    def _advance(self) -> None:
+        while (link := self._waiting.pop(self.head_sequence + 1, None)) is not None:
+            self._check_link(link)
+            self._step(self.head_sequence + 1, link)
+
+    def _check_link(self, link: _Link) -> None:
+        if link.prevhash == self.head:
+            return
+        # The hash is over the predecessor's bytes: either these changed, or the link itself was rewritten.
+        blamed = self._head_at or link.record
+        self._found.append(
+            Finding(
+                Fault.ALTERED,
+                self.topic,
+                blamed.partition,
+                blamed.offset,
+                self.head_sequence or 1,
+                None,
+                f"the hash that sequence {self.head_sequence + 1} recorded of it is not the hash of its bytes",
+            )
+        )
+
+    def _step(self, sequence: int, link: _Link) -> None:
+        self.head_sequence, self.head, self._head_at = sequence, link.hash, link.record
+
+    def findings(self) -> Iterator[Finding]:
+        """Everything that is wrong. Call once, when all records were fed."""
+        for sequence in sorted(self._waiting):
+            link = self._waiting[sequence]
+            if sequence > self.head_sequence + 1:
+                first, last = self.head_sequence + 1, sequence - 1
+                which = f"sequence {first}" if first == last else f"sequences {first} to {last}"
+                self._found.append(Finding(Fault.MISSING, self.topic, -1, -1, first, None, f"{which} not on the topic"))
+            else:
+                self._check_link(link)
+            self._step(sequence, link)
+        self._waiting.clear()
+        return iter(self._found)
+
+    def _known(self, sequence: int) -> bytes | None:
+        mark = bytes(self._seen[(sequence - 1) * 16 : sequence * 16])
+        return mark if len(mark) == 16 and mark != bytes(16) else None
+
+    def _remember(self, sequence: int, value_hash: str) -> None:
+        needed = sequence * 16
+        if sequence > self.events + 10_000_000:
+            return  # A claimed sequence must not decide how much memory we take.
+        if len(self._seen) < needed:
+            self._seen.extend(bytes(needed - len(self._seen)))
+        self._seen[needed - 16 : needed] = bytes.fromhex(value_hash)[:16]
+
+    def _note(self, fault: Fault, record: Record, sequence: int | None, event_id: str | None, detail: str) -> None:
+        self._found.append(Finding(fault, self.topic, record.partition, record.offset, sequence, event_id, detail))

@@ -1,0 +1,237 @@
+"""must ⊆ selected ⊆ must ∪ may, recomputed from events alone; a fault planted in the selection is caught."""
+
+from datetime import date, datetime, timedelta
+
+import pytest
+
+from shared.audit.affected import Affected, Verdict
+from shared.events import (
+    AlertRaised,
+    AreaChange,
+    Leg,
+    LevelChange,
+    Recipient,
+    RecipientsSelected,
+    RegionAdvice,
+    RegistrationCancelled,
+    RegistrationSubmitted,
+    SelectionCompleted,
+    StudyAnswers,
+    TravelAdviceChanged,
+)
+from tests.audit.log import START, Log
+
+TODAY = date(2026, 3, 1)
+SEALED = "sealed:v1:person:event:AAAA"
+
+
+class World:
+    """The three topics an audit reads."""
+
+    def __init__(self) -> None:
+        self.registrations = Log("travel.registration.v1", partitions=2)
+        self.advice = Log("travel.advice.v1")
+        self.notifications = Log("travel.notification.v1", partitions=3)
+        self._version = 0
+        self._seconds = 0
+        self._level: int | None = None
+
+    def _later(self) -> datetime:
+        """The facts of all topics happen one after the other."""
+        self._seconds += 1
+        return START + timedelta(seconds=self._seconds)
+
+    def register(self, person: str, start: int = -3, end: int = 3, region: str | None = None, **more: object) -> None:
+        """Somebody is in Spain from `start` to `end` days from today."""
+        leg = Leg(
+            start_date=TODAY + timedelta(days=start), end_date=TODAY + timedelta(days=end), country="ES", region=region,
+            place=str(more["place"]) if "place" in more else None,
+        )  # fmt: skip
+        self.registrations.append(
+            RegistrationSubmitted(
+                registration_id="r-" + person, person_id=person, approval_id=None, faculty_id="f", programme_id="p",
+                activity_type="internship", legs=(leg,), study_related=False, contact=SEALED, language="nl",
+                answers=StudyAnswers(credits=False, university_funding=False, transcript_entry=False),
+            ),
+            at=self._later(),
+        )  # fmt: skip
+
+    def advise(self, level: int | None, *, baseline: bool = False, regions: tuple[RegionAdvice, ...] = ()) -> None:
+        """The advice for Spain changes."""
+        self._version += 1
+        change = LevelChange(before=self._level, after=level)
+        self.advice.append(
+            TravelAdviceChanged(
+                country="ES", advice_version=self._version, baseline=baseline, ministry=change, effective=change,
+                regions=regions, changes=(AreaChange(area="ES", before=self._level, after=level),), source="netherlands",
+                source_version="1", parser_version=1, effective_at=START, text_nl="", text_en="", url="",
+                decided_by="rules",
+            ),
+            at=self._later(),
+        )  # fmt: skip
+        self._level = level
+
+    def alert(self, *selected: str, level: int = 3, trigger: str = "advice_changed") -> Verdict:
+        """Notify raised the alert for the newest version and selected these people."""
+        alert_id = f"ES-{self._version}"
+        ends = {"travel.registration.v1": self.registrations.ends}
+        self.notifications.append(
+            AlertRaised(
+                alert_id=alert_id, trigger=trigger, country="ES", advice_version=self._version,
+                advice_event_id="e", as_of=START, shard_count=2, templates={},
+            )
+        )  # fmt: skip
+        for number, person in enumerate(selected):
+            self.select(alert_id, number % 2, person, level)
+        self.notifications.append(
+            SelectionCompleted(alert_id=alert_id, offsets=ends, selected=len(selected), unreachable=0)
+        )
+        return self.verdict(alert_id)
+
+    def select(self, alert_id: str, shard: int, person: str, level: int = 3, late: bool = False) -> None:
+        """One recipient more."""
+        recipient = Recipient(
+            person_id=person, registration_id="r-" + person, registration_version=1, reason="country", area="ES",
+            level=level, channels=(),
+        )  # fmt: skip
+        self.notifications.append(RecipientsSelected(alert_id=alert_id, shard=shard, late=late, recipients=(recipient,)))
+
+    def verdict(self, alert_id: str) -> Verdict:
+        """Recompute."""
+        affected = Affected(lambda country, place: "ES-AN" if place == "Sevilla" else None)
+        for record in (*self.notifications.records, *self.registrations.records, *self.advice.records):
+            affected.feed(record)
+        return affected.verdict(alert_id)
+
+
+@pytest.fixture
+def world() -> World:
+    """Spain is yellow at first."""
+    world = World()
+    world.advise(1, baseline=True)
+    return world
+
+
+def test_affected_everyone_there_selected_holds(world: World) -> None:
+    """Who is there, with one day of grace on both sides, must be selected."""
+    world.register("there")
+    world.register("arrives-tomorrow", start=1, end=9)
+    world.register("left-yesterday", start=-9, end=-1)
+    world.register("arrives-later", start=2, end=9)
+    world.register("left-before", start=-9, end=-2)
+    world.advise(3)
+
+    verdict = world.alert("there", "arrives-tomorrow", "left-yesterday")
+
+    assert verdict.must == {"there", "arrives-tomorrow", "left-yesterday"}
+    assert verdict.holds
+
+
+@pytest.mark.parametrize("left_out", ["there", "arrives-tomorrow", "left-yesterday"])
+def test_affected_person_left_out_is_missed(world: World, left_out: str) -> None:
+    """One off at either end of the stay, or simply forgotten: caught."""
+    world.register("there")
+    world.register("arrives-tomorrow", start=1, end=9)
+    world.register("left-yesterday", start=-9, end=-1)
+    world.advise(3)
+
+    verdict = world.alert(*({"there", "arrives-tomorrow", "left-yesterday"} - {left_out}))
+
+    assert verdict.missed == {left_out}
+
+
+def test_affected_person_elsewhere_is_unexpected(world: World) -> None:
+    """Nobody else gets an alert."""
+    world.register("there")
+    world.register("long-gone", start=-40, end=-30)
+    world.advise(3)
+
+    assert world.alert("there", "long-gone").unexpected == {"long-gone"}
+
+
+def test_affected_cancelled_before_the_pass_is_unexpected(world: World) -> None:
+    """A cancelled registration is nowhere."""
+    world.register("stays-home")
+    world.registrations.append(
+        RegistrationCancelled(registration_id="r-stays-home", person_id="stays-home", cancelled_by="stays-home")
+    )
+    world.advise(3)
+
+    assert world.alert("stays-home").unexpected == {"stays-home"}
+
+
+def test_affected_region_decides_who(world: World) -> None:
+    """A region's people must, other regions' people must not, people without a region must (R16)."""
+    world.register("in-the-region", region="ES-AN")
+    world.register("in-a-town-of-it", place="Sevilla")
+    world.register("elsewhere", region="ES-MD")
+    world.register("unresolved", place="somewhere in the hills")
+    world.advise(1, regions=(RegionAdvice(area="Andalusië", code="ES-AN", before=1, after=2),))
+
+    verdict = world.alert("in-the-region", "in-a-town-of-it", "unresolved", level=2)
+
+    assert verdict.must == {"in-the-region", "in-a-town-of-it", "unresolved"}
+    assert verdict.holds
+
+
+def test_affected_area_without_code_may_be_anywhere(world: World) -> None:
+    """An area that no gazetteer knows counts for every place of the country."""
+    world.register("somewhere", region="ES-MD")
+    world.advise(1, regions=(RegionAdvice(area="grensgebied", code=None, before=1, after=3),))
+
+    assert world.alert().missed == {"somewhere"}
+
+
+def test_affected_late_arrival_may_be_selected(world: World) -> None:
+    """Who registers after the pass may be selected, and need not have been in the pass."""
+    world.advise(3)
+    before = world.alert()
+    world.register("late")
+    unselected = world.verdict("ES-2")
+    world.select("ES-2", 0, "late", late=True)
+
+    verdict = world.verdict("ES-2")
+
+    assert before.holds
+    assert unselected.holds
+    assert verdict.may == {"late"}
+    assert verdict.holds
+
+
+def test_affected_told_already_is_not_due_again(world: World) -> None:
+    """A new version that changes nothing for a person tells the person nothing (R27)."""
+    world.register("there")
+    world.advise(3)
+    world.alert("there")
+    world.advise(3, regions=(RegionAdvice(area="Andalusië", code="ES-AN", before=3, after=3),))
+
+    assert world.alert().must == frozenset()
+    assert world.alert("there").unexpected == {"there"}
+
+
+def test_affected_worse_than_told_is_due_again(world: World) -> None:
+    """Orange, then red: told of orange only, so due for red; green in between: due for orange again."""
+    world.register("there")
+    world.advise(2)
+    world.alert("there", level=2)
+    world.advise(3)
+    red = world.alert("there")
+    world.advise(0)
+    world.advise(2)
+    again = world.alert("there", level=2)
+
+    assert red.must == {"there"}
+    assert again.must == {"there"}
+
+
+def test_affected_baseline_tells_only_who_comes_later() -> None:
+    """The first picture raises nothing for who was there; who registers into it is told."""
+    world = World()
+    world.register("was-there")
+    world.advise(3, baseline=True)
+    world.register("came-later")
+
+    verdict = world.alert("came-later", "was-there", trigger="late_arrival")
+
+    assert verdict.may == {"came-later"}
+    assert verdict.unexpected == {"was-there"}

@@ -1,0 +1,1 @@
+"""How the services are run: locally, in containers, behind the gateway."""

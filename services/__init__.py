@@ -1,0 +1,1 @@
+"""The four services, and the one command line that knows them all."""

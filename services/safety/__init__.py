@@ -1,0 +1,1 @@
+"""safety: what the travel advice is, since when, and how sure we are."""

@@ -1,0 +1,171 @@
+"""R12-R14: rises act at once, falls wait for a second reading, unknown and older readings replace nothing."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.safety.model import CountryState, PendingFall, evolve
+from services.safety.rules.adoption import Adoption, Reason, adopt
+from services.safety.sources.reading import CountryReading, RegionReading
+from shared.events import Level
+
+NOW = datetime(2026, 3, 1, 9, tzinfo=UTC)
+HALF_AN_HOUR = timedelta(minutes=30)
+LEVELS = st.sampled_from([None, *Level])
+
+
+def reading(level: int | None, *, at: datetime = NOW, text: str = "", **regions: int | None) -> CountryReading:
+    """What the ministry says of Spain."""
+    known = [each for each in regions.values() if each is not None]
+    return CountryReading(
+        source="netherlands", source_id="ESP", country="ES", level=level,
+        regions=tuple(RegionReading(area=name, code=None, level=each) for name, each in regions.items()),
+        regional_max=max(known, default=None), effective_at=at, source_modified_at=at, text_nl=text, text_en=text,
+        url="https://advice.example/es", unread=(),
+    )  # fmt: skip
+
+
+class Safety:
+    """The state of one country under a series of readings."""
+
+    def __init__(self) -> None:
+        self.state: CountryState | None = None
+        self.pending: PendingFall | None = None
+        self.events = 0
+
+    def read(self, what: CountryReading, now: datetime = NOW) -> Adoption:
+        """Take one reading."""
+        adoption = adopt(self.state, what, self.pending, parser_version=1, confirmation=HALF_AN_HOUR, now=now)
+        if adoption.event is not None:
+            self.events += 1
+            self.state = evolve(self.state, adoption.event, now, self.events)
+        self.pending = adoption.pending
+        return adoption
+
+
+@pytest.fixture
+def safety() -> Safety:
+    """Spain is yellow."""
+    safety = Safety()
+    safety.read(reading(1))
+    return safety
+
+
+def test_adoption_first_picture_is_a_baseline() -> None:
+    """The first reading of a country says what is, not that something changed for anybody."""
+    adoption = Safety().read(reading(3))
+
+    assert adoption.reason is Reason.FIRST_PICTURE
+    assert adoption.event is not None
+    assert adoption.event.baseline
+
+
+def test_adoption_same_reading_again_changes_nothing(safety: Safety) -> None:
+    """However often the feed is read, each change is one event."""
+    assert safety.read(reading(1)).event is None
+    assert safety.read(reading(1, at=NOW + timedelta(days=1))).event is None
+
+
+def test_adoption_rise_acts_at_once(safety: Safety) -> None:
+    """Yellow to red: one event, effective at once."""
+    adoption = safety.read(reading(3))
+
+    assert adoption.event is not None
+    assert (adoption.event.effective.before, adoption.event.effective.after) == (1, 3)
+    assert [(change.area, change.before, change.after) for change in adoption.event.changes] == [("ES", 1, 3)]
+    assert not adoption.event.baseline
+
+
+def test_adoption_fall_waits_for_a_second_reading(safety: Safety) -> None:
+    """Red to green: the worse level counts until half an hour later the feed still says so."""
+    safety.read(reading(3))
+
+    first = safety.read(reading(0), NOW)
+    early = safety.read(reading(0), NOW + timedelta(minutes=29))
+    late = safety.read(reading(0), NOW + timedelta(minutes=30))
+
+    assert first.event is not None  # the ministry's own word changed: shown, not yet counted
+    assert (first.event.ministry.after, first.event.effective.after) == (0, 3)
+    assert early.event is None
+    assert early.reason is Reason.FALL_UNCONFIRMED
+    assert late.event is not None
+    assert late.event.effective.after == 0
+
+
+def test_adoption_fall_that_is_taken_back_never_counts(safety: Safety) -> None:
+    """A feed that says Level 1 for a moment sends no all-clear."""
+    safety.read(reading(3))
+    safety.read(reading(0))
+    safety.read(reading(3), NOW + timedelta(minutes=10))
+
+    again = safety.read(reading(0), NOW + timedelta(minutes=40))
+
+    assert safety.state is not None
+    assert safety.state.effective == Level.RED
+    assert again.pending is not None
+
+
+def test_adoption_unknown_never_replaces_a_level(safety: Safety) -> None:
+    """What cannot be read is not safe and not red: the known level stays."""
+    safety.read(reading(2))
+
+    adoption = safety.read(reading(None))
+
+    assert adoption.event is not None
+    assert adoption.event.ministry.after is None
+    assert adoption.event.effective.after == Level.ORANGE
+
+
+def test_adoption_older_reading_is_dropped(safety: Safety) -> None:
+    """Out of order: an older source date never replaces a newer one."""
+    safety.read(reading(3, at=NOW + timedelta(hours=1)))
+
+    adoption = safety.read(reading(0, at=NOW))
+
+    assert adoption.reason is Reason.OLDER_THAN_KNOWN
+    assert adoption.event is None
+
+
+def test_adoption_region_rises_while_the_country_falls(safety: Safety) -> None:
+    """One event may raise a province at once while the country's fall waits."""
+    safety.read(reading(2))
+
+    adoption = safety.read(reading(1, North=3))
+
+    assert adoption.event is not None
+    assert adoption.event.effective.after == Level.ORANGE
+    assert [(each.area, each.before, each.after) for each in adoption.event.regions] == [("North", 2, 3)]
+
+
+def test_adoption_region_that_leaves_the_list_is_a_fall(safety: Safety) -> None:
+    """A region is dropped only when that was read twice."""
+    safety.read(reading(1, North=3))
+
+    safety.read(reading(1))
+    assert safety.state is not None
+    assert [region.level for region in safety.state.regions] == [Level.RED]
+
+    adoption = safety.read(reading(1), NOW + HALF_AN_HOUR)
+    assert safety.state.regions == ()
+    assert adoption.event is not None
+    assert [(each.area, each.before, each.after) for each in adoption.event.changes] == [("North", 3, 1)]
+
+
+@given(st.lists(st.tuples(LEVELS, LEVELS, st.integers(0, 60)), max_size=12))
+def test_adoption_never_counts_better_than_two_readings_said(steps: list[tuple[int | None, int | None, int]]) -> None:
+    """Whatever is read in whatever order: the counting level is no better than the worst of the last half hour."""
+    safety = Safety()
+    now = NOW
+    said: list[tuple[datetime, int]] = []
+    for country, region, minutes in steps:
+        now += timedelta(minutes=minutes)
+        safety.read(reading(country, at=now, **({} if region is None else {"North": region})), now)
+        if country is not None:
+            said.append((now, country))
+        recent = [level for at, level in said if now - at < HALF_AN_HOUR]
+        if recent and said[-1][0] == now:
+            assert safety.state is not None
+            assert safety.state.effective is not None
+            assert safety.state.effective >= min(recent)

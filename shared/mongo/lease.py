@@ -4,8 +4,9 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
-from shared.mongo.client import Collection, Database, DuplicateKeyError, PyMongoError
+from shared.mongo.client import Collection, Database, Document, DuplicateKeyError, PyMongoError
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +34,13 @@ async def acquire(leases: Collection, name: str, owner: str, ttl_seconds: float)
         }
     ]
     free = {"_id": name, "$expr": {"$or": [{"$eq": ["$owner", owner]}, {"$lt": ["$until", "$$NOW"]}]}}
-    try:
-        held = await leases.find_one_and_update(free, update, upsert=True, return_document=True)
-    except DuplicateKeyError:
+    held: Document | None = await leases.find_one_and_update(free, update, return_document=True)
+    if held is None:
+        # The first owner ever finds no document; an upsert must not use $expr, so the free lease is made first.
+        with contextlib.suppress(DuplicateKeyError):
+            await leases.insert_one({"_id": name, "owner": "", "epoch": 0, "until": datetime.fromtimestamp(0, UTC)})
+            held = await leases.find_one_and_update(free, update, return_document=True)
+    if held is None:
         return None
     return Lease(name, owner, int(held["epoch"]), ttl_seconds)
 

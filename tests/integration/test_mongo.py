@@ -1,0 +1,163 @@
+"""Transactions, leases and the outbox on real MongoDB."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from shared.bus.aggregate import Aggregates
+from shared.bus.outbox import Outbox, StreamMoved
+from shared.envelope import Cause, draft, parse
+from shared.events import AlertClosed, Event, Part
+from shared.mongo.client import Database, DuplicateKeyError, Mongo, MongoUnavailable, Session
+from shared.mongo.lease import Lease, acquire, release, while_held
+
+NOW = datetime(2026, 3, 1, 9, tzinfo=UTC)
+CAUSE = Cause("c", "c")
+
+
+@pytest.fixture
+async def mongo(stack: Any, namespace: str) -> AsyncIterator[Mongo]:
+    """A client in a namespace of its own."""
+    mongo = Mongo(stack.mongo, namespace=namespace)
+    yield mongo
+    mongo.close()
+
+
+@pytest.fixture
+async def database(mongo: Mongo) -> Database:
+    """A service's database with its outbox."""
+    database = mongo.database("notify")
+    await Outbox(database, "/notify").create_indexes()
+    return database
+
+
+class Closing(Part):
+    """The state of these tests' aggregate: how often it was closed."""
+
+    times: int
+
+
+def evolve(state: Closing | None, event: Event, at: datetime, version: int) -> Closing:
+    """Counts."""
+    return Closing(times=(state.times if state else 0) + 1)
+
+
+def closed(reason: str = "done") -> AlertClosed:
+    """A fact of stream ES-1."""
+    return AlertClosed(alert_id="ES-1", closed_by="officer", reason=reason)
+
+
+async def test_aggregate_state_and_fact_are_one(mongo: Mongo, database: Database) -> None:
+    """An error after both were written leaves neither."""
+    outbox = Outbox(database, "/notify")
+    alerts = Aggregates(database["alerts"], outbox, Closing, evolve)
+
+    async def work(session: Session) -> None:
+        loaded = await alerts.load("ES-1", session)
+        await alerts.record(loaded, [draft(closed())], cause=CAUSE, now=NOW, session=session)
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        await mongo.transaction(work)
+
+    assert (await alerts.load("ES-1")).state is None
+    assert await outbox.version("ES-1") == 0
+
+
+async def test_aggregate_twenty_writers_lose_nothing(mongo: Mongo, database: Database) -> None:
+    """Writers that meet on one aggregate are retried whole: twenty facts, versions contiguous, state their fold."""
+    outbox = Outbox(database, "/notify")
+    alerts = Aggregates(database["alerts"], outbox, Closing, evolve)
+
+    async def one(number: int) -> None:
+        async def work(session: Session) -> None:
+            loaded = await alerts.load("ES-1", session)
+            await alerts.record(loaded, [draft(closed(str(number)))], cause=CAUSE, now=NOW, session=session)
+
+        while True:  # the first writers all create the document: all but one meet a duplicate key
+            try:
+                return await mongo.transaction(work)
+            except DuplicateKeyError:
+                continue
+
+    await asyncio.gather(*(one(number) for number in range(20)))
+
+    events = [event async for event in outbox.events.find({"stream": "ES-1"}).sort("version", 1)]
+    state = (await alerts.load("ES-1")).state
+    assert [event["version"] for event in events] == list(range(1, 21))
+    assert state == Closing(times=20)
+    assert {parse(event["body"]).data.stream for event in events} == {"ES-1"}
+
+
+async def test_outbox_position_follows_the_stream_not_the_clock(database: Database) -> None:
+    """A clock that jumps back by an hour does not put version 2 before version 1."""
+    outbox = Outbox(database, "/notify")
+
+    await outbox.append([draft(closed("first"))], expected=0, cause=CAUSE, now=NOW)
+    await outbox.append([draft(closed("second"))], expected=1, cause=CAUSE, now=NOW - timedelta(hours=1))
+
+    ordered = [event["version"] async for event in outbox.events.find({"pending": True}).sort("position", 1)]
+    assert ordered == [1, 2]
+
+
+async def test_outbox_append_behind_the_head_is_refused(database: Database) -> None:
+    """A writer that looked at an old version, or at none that ever was, does not get in."""
+    outbox = Outbox(database, "/notify")
+    await outbox.append([draft(closed())], expected=0, cause=CAUSE, now=NOW)
+
+    with pytest.raises(DuplicateKeyError):
+        await outbox.append([draft(closed())], expected=0, cause=CAUSE, now=NOW)
+    with pytest.raises(StreamMoved):
+        await outbox.append([draft(closed())], expected=7, cause=CAUSE, now=NOW)
+
+
+async def test_lease_has_one_owner_and_a_growing_epoch(database: Database) -> None:
+    """A second owner waits; when the first gives back, the second gets a larger epoch."""
+    leases = database["leases"]
+
+    first = await acquire(leases, "relay", "one", 30)
+    assert first is not None
+    assert await acquire(leases, "relay", "two", 30) is None
+    renewed = await acquire(leases, "relay", "one", 30)
+    await release(leases, first)
+    second = await acquire(leases, "relay", "two", 30)
+
+    assert renewed is not None
+    assert renewed.epoch == first.epoch
+    assert second is not None
+    assert second.epoch == first.epoch + 1
+
+
+async def test_lease_lost_stops_the_work(database: Database) -> None:
+    """When another takes the lease over, the work is cancelled before anything else happens."""
+    began, cancelled = asyncio.Event(), asyncio.Event()
+
+    async def work(lease: Lease) -> None:
+        began.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            cancelled.set()
+            raise
+
+    holder = asyncio.create_task(while_held(database, "relay", "one", work, ttl_seconds=1.0))
+    async with asyncio.timeout(10):
+        await began.wait()
+        await database["leases"].update_one({"_id": "relay"}, {"$set": {"owner": "two", "epoch": 99}})
+        await cancelled.wait()
+
+    holder.cancel()
+
+
+async def test_transaction_without_mongodb_is_unavailable() -> None:
+    """A database that is not there is a clear, transient error within the bound."""
+    mongo = Mongo("mongodb://127.0.0.1:1/?replicaSet=rs0", transaction_seconds=0.5)
+
+    async def work(session: Session) -> None:
+        await mongo.database("notify")["alerts"].insert_one({"_id": "ES-1"}, session=session)
+
+    with pytest.raises(MongoUnavailable):
+        await mongo.transaction(work)

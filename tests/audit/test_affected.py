@@ -94,7 +94,9 @@ class World:
             person_id=person, registration_id="r-" + person, registration_version=1, reason="country", area="ES",
             level=level, channels=(),
         )  # fmt: skip
-        self.notifications.append(RecipientsSelected(alert_id=alert_id, shard=shard, late=late, recipients=(recipient,)))
+        self.notifications.append(
+            RecipientsSelected(alert_id=alert_id, shard=shard, late=late, recipients=(recipient,))
+        )
 
     def verdict(self, alert_id: str) -> Verdict:
         """Recompute."""

@@ -1,0 +1,116 @@
+"""The people of the story at their keyboards: HTTP calls to the services with a token of each person's own."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+import aiohttp
+
+from deploy.local.demo.world import Student
+
+#: mint(subject, roles) -> bearer token
+Mint = Callable[[str, list[str]], str]
+
+
+class Refused(Exception):
+    """A service answered with a problem; its text says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a service answered."""
+
+    status: int
+    body: Any
+    etag: str | None
+
+
+class People:
+    """Calls the four services. `bases` maps a service to its base URL, direct or behind the gateway."""
+
+    def __init__(self, bases: Mapping[str, str], mint: Mint) -> None:
+        self._bases = dict(bases)
+        self._mint = mint
+        self._tokens: dict[str, str] = {}
+
+    async def __aenter__(self) -> "People":
+        self._http = aiohttp.ClientSession(
+            timeout=aiohttp.ClientTimeout(total=30), connector=aiohttp.TCPConnector(limit=32)
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._http.close()
+
+    async def call(
+        self,
+        method: str,
+        service: str,
+        path: str,
+        *,
+        who: str | None = None,
+        roles: tuple[str, ...] = (),
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+        data: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """One request. Raises Refused for any answer that is not 2xx."""
+        sent = dict(headers or {})
+        if who is not None:
+            sent["Authorization"] = f"Bearer {self._token(who, roles)}"
+        url = f"{self._bases[service]}{path}"
+        async with self._http.request(method, url, json=body, data=data, headers=sent) as response:
+            text = await response.text()
+            if not 200 <= response.status < 300:
+                raise Refused(f"{method} {service}{path.partition('?')[0]} → {response.status}: {text[:300]}")
+            answer = await response.json() if "json" in response.content_type and text else text
+            return Answer(response.status, answer, response.headers.get("ETag"))
+
+    async def request_approval(self, student: Student) -> str:
+        """The student asks the programme; returns the approvalId."""
+        answer = await self.call(
+            "POST", "approval", "/v1/approval-requests",
+            who=student.subject, roles=("student",),
+            headers={"Idempotency-Key": f"approval-{student.number}"},
+            body={
+                "facultyId": student.faculty, "programmeId": student.programme, "activityType": "internship",
+                "country": student.country, "startDate": str(student.start), "endDate": str(student.end),
+                "description": f"Synthetic internship of {student.subject}",
+            },
+        )  # fmt: skip
+        return str(answer.body["approvalId"])
+
+    async def grant(self, approval_id: str, programme: str) -> None:
+        """The programme's coordinator says yes, on the version seen."""
+        who, roles = f"coordinator-{programme}", (f"approver:{programme}",)
+        seen = await self.call("GET", "approval", f"/v1/approval-requests/{approval_id}", who=who, roles=roles)
+        await self.call(
+            "POST", "approval", f"/v1/approval-requests/{approval_id}/decisions", who=who, roles=roles,
+            headers={"If-Match": seen.etag or "*", "Idempotency-Key": f"grant-{approval_id}"},
+            body={"decision": "grant"},
+        )  # fmt: skip
+
+    async def register(self, student: Student, approval_id: str | None = None) -> Answer:
+        """The student registers the journey."""
+        leg = {"startDate": str(student.start), "endDate": str(student.end), "country": student.country}
+        if student.region:
+            leg["region"] = student.region
+        if student.place:
+            leg["place"] = student.place
+        answers = {"credits": student.study_related, "universityFunding": False, "transcriptEntry": False}
+        return await self.call(
+            "POST", "registration", "/v1/registrations",
+            who=student.subject, roles=("student",),
+            headers={"Idempotency-Key": f"registration-{student.number}"},
+            body={
+                "approvalId": approval_id, "facultyId": student.faculty, "programmeId": student.programme,
+                "activityType": "internship", "legs": [leg], "answers": answers, "language": student.language,
+                "contact": {
+                    "givenName": "Student", "surname": f"{student.number:04d}", "email": student.email,
+                    "mobile": student.mobile,
+                },
+            },
+        )  # fmt: skip

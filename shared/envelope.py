@@ -69,6 +69,12 @@ class Envelope(Generic[E_co]):
 class UnknownEventType(Exception):
     """A valid envelope of a type this version does not know: skipped and counted, never parked."""
 
+    def __init__(self, event_type: str, event_id: str, subject: str, streamversion: int) -> None:
+        super().__init__(event_type)
+        self.event_id = event_id
+        self.subject = subject
+        self.streamversion = streamversion
+
 
 class _Head(BaseModel):
     """The CloudEvents attributes as they stand on the wire."""
@@ -143,7 +149,7 @@ def parse(value: bytes | None) -> Envelope[Event]:
         head = _Head.model_validate(record)
         known = EVENTS.get(head.type)
         if known is None:
-            raise UnknownEventType(head.type)
+            raise UnknownEventType(head.type, head.id, head.subject, head.streamversion)
         data = known.model_validate(head.data)
     except orjson.JSONDecodeError as error:
         raise PermanentError(f"not JSON: {error.msg}") from None

@@ -8,6 +8,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
 from shared.errors import PermanentError, TransientError
+from shared.kafka import partitions
 
 TOPICS = ("travel.approval.v1", "travel.registration.v1", "travel.advice.v1", "travel.notification.v1")
 
@@ -21,10 +22,6 @@ class Record:
     offset: int
     key: bytes | None
     value: bytes | None
-
-
-class TopicMissing(PermanentError):
-    """A topic to be audited is not there: a partial result is never called complete."""
 
 
 class StartMissing(PermanentError):
@@ -111,18 +108,14 @@ class Reader:
         return []
 
     async def _ends(self, topics: Iterable[str]) -> dict[TopicPartition, int]:
-        ends: dict[TopicPartition, int] = {}
-        known = await self._consumer.topics()
-        for topic in topics:
-            if self._namespace + topic not in known:
-                raise TopicMissing(f"topic {topic} is not there")
-            numbers = self._consumer.partitions_for_topic(self._namespace + topic) or set()
-            partitions = [TopicPartition(self._namespace + topic, number) for number in sorted(numbers)]
-            ends.update(await self._consumer.end_offsets(partitions))
-            for partition, begin in (await self._consumer.beginning_offsets(partitions)).items():
-                if begin > 0:
-                    raise StartMissing(f"{topic}/{partition.partition} begins at offset {begin}, not at 0")
-        return ends
+        """Partition → offset after its last record, as of now; every partition must still begin at 0."""
+        physical = [self._namespace + topic for topic in topics]
+        every = await partitions({"bootstrap_servers": self._bootstrap}, physical)
+        for partition, begin in (await self._consumer.beginning_offsets(every)).items():
+            if begin > 0:
+                topic = partition.topic.removeprefix(self._namespace)
+                raise StartMissing(f"{topic}/{partition.partition} begins at offset {begin}, not at 0")
+        return dict(await self._consumer.end_offsets(every))
 
     def _record(self, record: ConsumerRecord) -> Record:
         return Record(

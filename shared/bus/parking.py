@@ -1,0 +1,171 @@
+"""Poison is set aside: raw bytes and reason to the dead letters, the key remembered in MongoDB.
+
+`parked`: {_id "<group>|<topic>|<partition>|<offset>", group, topic, partition, offset, key, reason, state, at}.
+What follows a parked event of its key is parked behind it, in order, until an operator requeues it.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from collections.abc import Collection as AnyOf
+from dataclasses import dataclass
+from datetime import datetime
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError
+
+from shared.bus.settings import BusSettings
+from shared.errors import TransientError
+from shared.mongo.client import ASCENDING, Collection, Database, Document, IndexModel
+
+SECONDS = 20.0
+
+PARKED, REQUEUED = "parked", "requeued"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a record stands: logical topic, partition, offset."""
+
+    topic: str
+    partition: int
+    offset: int
+
+
+class Parking:
+    """The parked records of one service."""
+
+    def __init__(self, settings: BusSettings, database: Database) -> None:
+        self._settings = settings
+        self._parked: Collection = database["parked"]
+        self._producer: AIOKafkaProducer | None = None
+
+    async def create_indexes(self) -> None:
+        """Idempotent."""
+        await self._parked.create_indexes(
+            [
+                IndexModel([("group", ASCENDING), ("key", ASCENDING)]),
+                IndexModel(
+                    [("group", ASCENDING), ("state", ASCENDING), ("partition", ASCENDING), ("offset", ASCENDING)]
+                ),
+            ]
+        )
+
+    async def keys(self, group: str, keys: AnyOf[bytes | None]) -> set[bytes]:
+        """Which of these keys have a parked record."""
+        wanted = [key for key in keys if key]
+        found = await self._parked.distinct("key", {"group": group, "key": {"$in": wanted}})
+        return {bytes(key) for key in found}
+
+    async def count(self, group: str) -> int:
+        """How many records are parked."""
+        return int(await self._parked.count_documents({"group": group}))
+
+    async def park(self, topic: str, record: ConsumerRecord, group: str, kind: str, reason: str, now: datetime) -> None:
+        """Dead letters first, then our note of it; both may be repeated. Raises TransientError when neither is sure."""
+        headers = [
+            ("x-original-topic", topic.encode()),
+            ("x-original-partition", str(record.partition).encode()),
+            ("x-original-offset", str(record.offset).encode()),
+            ("x-error", kind.encode()),
+            ("x-reason", reason[:500].encode()),
+        ]
+        producer = await self._started()
+        try:
+            async with asyncio.timeout(SECONDS):
+                await producer.send_and_wait(
+                    self._settings.dead_letters(topic), record.value, key=record.key, headers=headers
+                )
+        except (KafkaError, TimeoutError) as error:
+            await self.close()
+            raise TransientError(f"dead letters not written: {type(error).__name__}") from error
+        place = f"{group}|{topic}|{record.partition}|{record.offset}"
+        await self._parked.update_one(
+            {"_id": place},
+            {
+                "$set": {"reason": reason[:500], "kind": kind, "state": PARKED, "at": now},
+                "$setOnInsert": {
+                    "group": group,
+                    "topic": topic,
+                    "partition": record.partition,
+                    "offset": record.offset,
+                    "key": record.key or b"",
+                },
+            },
+            upsert=True,
+        )
+
+    async def requeued(self, group: str, partitions: AnyOf[int]) -> AsyncIterator[Place]:
+        """Records to be tried again, oldest first, of the partitions that this instance reads."""
+        found = self._parked.find({"group": group, "state": REQUEUED, "partition": {"$in": list(partitions)}})
+        async for document in found.sort([("partition", ASCENDING), ("offset", ASCENDING)]):
+            yield Place(str(document["topic"]), int(document["partition"]), int(document["offset"]))
+
+    async def is_first_of_key(self, group: str, place: Place) -> bool:
+        """Whether nothing earlier of the same key is still parked."""
+        own = await self._parked.find_one({"_id": _id(group, place)}, {"key": 1})
+        if own is None:
+            return False
+        earlier = {"group": group, "key": own["key"], "partition": place.partition, "offset": {"$lt": place.offset}}
+        return not own["key"] or await self._parked.find_one(earlier, {"_id": 1}) is None
+
+    async def done(self, group: str, place: Place) -> None:
+        """A parked record was handled after all."""
+        await self._parked.delete_one({"_id": _id(group, place)})
+
+    async def back(self, group: str, place: Place, reason: str) -> None:
+        """A requeued record failed again: parked as before, with what is wrong now."""
+        await self._parked.update_one({"_id": _id(group, place)}, {"$set": {"state": PARKED, "reason": reason[:500]}})
+
+    async def fetch(self, place: Place) -> ConsumerRecord | None:
+        """The original record from its own topic: retention there is for ever."""
+        partition = TopicPartition(self._settings.physical(place.topic), place.partition)
+        consumer = AIOKafkaConsumer(**self._settings.client(), group_id=None, auto_offset_reset="earliest")
+        try:
+            async with asyncio.timeout(SECONDS):
+                await consumer.start()
+                consumer.assign([partition])
+                consumer.seek(partition, place.offset)
+                while True:
+                    for record in (await consumer.getmany(partition, timeout_ms=500)).get(partition, []):
+                        return record if record.offset == place.offset else None
+        finally:
+            async with asyncio.timeout(10):
+                await consumer.stop()
+
+    async def close(self) -> None:
+        """Give up the producer; the next use takes a new one."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            with contextlib.suppress(TimeoutError, KafkaError):
+                async with asyncio.timeout(10):
+                    await producer.stop()
+
+    async def _started(self) -> AIOKafkaProducer:
+        if self._producer is None:
+            producer = AIOKafkaProducer(**self._settings.client(), acks="all", enable_idempotence=True)
+            try:
+                async with asyncio.timeout(SECONDS):
+                    await producer.start()
+            except (KafkaError, TimeoutError) as error:
+                with contextlib.suppress(TimeoutError, KafkaError):
+                    async with asyncio.timeout(5):
+                        await producer.stop()
+                raise TransientError(f"Kafka does not answer: {type(error).__name__}") from error
+            self._producer = producer
+        return self._producer
+
+
+def _id(group: str, place: Place) -> str:
+    return f"{group}|{place.topic}|{place.partition}|{place.offset}"
+
+
+async def listed(database: Database) -> list[Document]:
+    """Every parked record of a service, oldest first, for `passage parked`."""
+    return await database["parked"].find({}).sort([("at", ASCENDING), ("offset", ASCENDING)]).to_list(None)
+
+
+async def requeue(database: Database, selector: Document) -> int:
+    """Mark parked records to be tried again; the service itself does it, in order. Returns how many."""
+    result = await database["parked"].update_many({**selector, "state": PARKED}, {"$set": {"state": REQUEUED}})
+    return int(result.modified_count)

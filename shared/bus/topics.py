@@ -1,0 +1,152 @@
+"""Topics are declared in deploy/topics.yaml, created by `passage topics apply`, and checked before anything starts."""
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from shared.bus.settings import BusSettings
+from shared.errors import PermanentError, TransientError
+
+
+class WrongTopics(PermanentError):
+    """The cluster is not as declared; the text says every difference."""
+
+
+class DeclaredTopic(BaseModel):
+    """One topic: partitions are fixed at creation, records are kept for ever."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9.-]{2,100}$")
+    partitions: int = Field(ge=1, le=512)
+
+
+class Replication(BaseModel):
+    """How often a record is kept."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    factor: int = Field(ge=1, le=7)
+    min_insync: int = Field(ge=1, le=7)
+
+
+class Topics(BaseModel):
+    """The whole file. Dead-letter topics are declared like any other."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    replication: dict[str, Replication]
+    topics: tuple[DeclaredTopic, ...] = Field(min_length=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One way in which the cluster is not as declared."""
+
+    topic: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.topic}: {self.reason}"
+
+
+def load(path: str | Path) -> Topics:
+    """Read and validate the declaration. Raises PermanentError that names file and field."""
+    try:
+        return Topics.model_validate(yaml.safe_load(Path(path).read_text(encoding="utf-8")))
+    except (OSError, yaml.YAMLError) as error:
+        raise PermanentError(f"{path}: {error}") from None
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+        raise PermanentError(f"{path}: {problems}") from None
+
+
+async def apply(settings: BusSettings, declared: Topics, environment: str) -> list[str]:
+    """Create what is missing, change nothing; returns the logical names created."""
+    replication = declared.replication[environment]
+    async with _Admin(settings) as admin:
+        existing = set(await admin.list_topics())
+        missing = [topic for topic in declared.topics if settings.physical(topic.name) not in existing]
+        created = [_new(settings, topic, replication) for topic in missing]
+        if created:
+            with contextlib.suppress(TopicAlreadyExistsError):  # another one applies at the same moment
+                await admin.create_topics(created, timeout_ms=20_000)
+    return [topic.name for topic in missing]
+
+
+async def check(settings: BusSettings, declared: Topics, names: Sequence[str]) -> list[Difference]:
+    """How the cluster differs from the declaration, for the topics that a service needs."""
+    wanted = {topic.name: topic for topic in declared.topics}
+    differences = [Difference(name, "is not declared") for name in names if name not in wanted]
+    async with _Admin(settings) as admin:
+        existing = set(await admin.list_topics())
+        present = [name for name in names if name in wanted and settings.physical(name) in existing]
+        differences += [
+            Difference(name, "does not exist; `passage topics apply` creates it")
+            for name in names
+            if name in wanted and settings.physical(name) not in existing
+        ]
+        for described in await admin.describe_topics([settings.physical(name) for name in present]) if present else []:
+            name = str(described["topic"]).removeprefix(settings.namespace)
+            found = len(described["partitions"])
+            if found != wanted[name].partitions:
+                differences.append(Difference(name, f"has {found} partitions, {wanted[name].partitions} are declared"))
+        if await _creates_by_itself(admin):
+            differences.append(Difference("*", "auto.create.topics.enable is on: a typo would become a topic"))
+    return differences
+
+
+async def _creates_by_itself(admin: AIOKafkaAdminClient) -> bool:
+    brokers = (await admin.describe_cluster())["brokers"]
+    resource = ConfigResource(ConfigResourceType.BROKER, str(brokers[0]["node_id"]))
+    for response in await admin.describe_configs([resource]):
+        for answered in response.resources:
+            entries: list[Any] = answered[4]
+            for entry in entries:
+                if entry[0] == "auto.create.topics.enable":
+                    return str(entry[1]).lower() == "true"
+    return False
+
+
+def _new(settings: BusSettings, topic: DeclaredTopic, replication: Replication) -> NewTopic:
+    return NewTopic(
+        settings.physical(topic.name),
+        topic.partitions,
+        replication.factor,
+        topic_configs={
+            "retention.ms": "-1",
+            "cleanup.policy": "delete",
+            "min.insync.replicas": str(replication.min_insync),
+            "message.timestamp.type": "LogAppendTime",
+            "max.message.bytes": "1048588",
+        },
+    )
+
+
+class _Admin:
+    """An admin client that never waits for ever."""
+
+    def __init__(self, settings: BusSettings) -> None:
+        self._client = AIOKafkaAdminClient(**settings.client(), request_timeout_ms=15_000)
+
+    async def __aenter__(self) -> AIOKafkaAdminClient:
+        try:
+            async with asyncio.timeout(20):
+                await self._client.start()
+        except (KafkaError, TimeoutError) as error:
+            await self._client.close()
+            raise TransientError(f"Kafka does not answer ({type(error).__name__})") from error
+        return self._client
+
+    async def __aexit__(self, *_: object) -> None:
+        async with asyncio.timeout(10):
+            await self._client.close()

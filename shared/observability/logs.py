@@ -1,0 +1,75 @@
+"""One JSON line per event on standard error. Only fields on the allow-list are written: no personal data gets out."""
+
+import logging
+import sys
+from collections.abc import MutableMapping
+from typing import Any
+
+import structlog
+
+#: Ids, counts, decisions, durations. Never names, addresses, numbers, bodies, tokens or texts of people.
+ALLOWED = frozenset(
+    {
+        "alert_id", "attempt", "batch", "channel", "changed", "code", "correlation_id", "count", "countries", "country",
+        "decision", "delivery_id", "duration_ms", "epoch", "error", "event", "event_id", "event_type", "group",
+        "kind", "lane", "level", "level_name", "logger", "method", "offset", "outcome", "partition", "person_id",
+        "priority", "provider", "queue", "reason", "registration_id", "request_id", "role", "route", "rule",
+        "selected", "sequence", "service", "shard", "source", "state", "status", "stream", "streamversion", "time",
+        "topic", "trace_id", "unknown", "unreachable", "version", "window",
+    }
+)  # fmt: skip
+
+dropped_fields = 0
+
+
+def configure(service: str, level: str = "INFO") -> None:
+    """Set up logging for a process. Libraries log at WARNING, without their tracebacks."""
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s", force=True)
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(_LibraryLine(service))
+    logging.getLogger("aiokafka").setLevel(logging.ERROR)
+    logging.getLogger("faststream").setLevel(logging.ERROR)
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", key="time"),
+            lambda logger, name, event: {**event, "service": service},
+            allow,
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level)),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+
+
+def allow(logger: Any, name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Keep what is on the list; count what is not, so that a mistake shows without leaking."""
+    global dropped_fields
+    kept = {key: value for key, value in event.items() if key in ALLOWED}
+    missing = len(event) - len(kept)
+    if missing:
+        dropped_fields += missing
+        kept["dropped_fields"] = missing
+    return kept
+
+
+def get_logger() -> structlog.stdlib.BoundLogger:
+    """The logger. First argument: what happened, in snake_case; the rest are allowed fields."""
+    logger: structlog.stdlib.BoundLogger = structlog.get_logger()
+    return logger
+
+
+class _LibraryLine(logging.Formatter):
+    """A library's line as JSON: its logger, level and exception type; not its text, which may quote data."""
+
+    def __init__(self, service: str) -> None:
+        super().__init__()
+        self._service = service
+
+    def format(self, record: logging.LogRecord) -> str:
+        kind = record.exc_info[0].__name__ if record.exc_info and record.exc_info[0] else ""
+        line = {"event": "library_log", "logger": record.name, "level": record.levelname.lower(), "error": kind}
+        rendered: str = structlog.processors.JSONRenderer()(None, "", {**line, "service": self._service})  # type: ignore[assignment] # str for str
+        return rendered

@@ -1,0 +1,1 @@
+"""What tests hold production code by: failpoints and the checker."""

@@ -1,0 +1,130 @@
+"""One service on a real bus, for the tests: its outbox, relay and subscriptions in a namespace of its own."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+
+from shared.bus import topics
+from shared.bus.bus import Bus
+from shared.bus.outbox import Outbox
+from shared.bus.relay import Relay
+from shared.bus.settings import BusSettings
+from shared.clock import utc_now
+from shared.envelope import GENESIS, Cause, Draft, chain, compose, draft
+from shared.events import AlertClosed, RegistrationCancelled
+from shared.ids import new_id
+from shared.mongo.client import Mongo, Session
+
+TOPICS = Path(__file__).resolve().parents[2] / "deploy" / "topics.yaml"
+TOPIC = "travel.registration.v1"
+
+
+@dataclass
+class Side:
+    """One service: settings, database, outbox."""
+
+    settings: BusSettings
+    mongo: Mongo
+    outbox: Outbox
+
+    @property
+    def database(self) -> Any:
+        """Its database."""
+        return self.mongo.database(self.settings.service)
+
+    def relay(self) -> Relay:
+        """A relay of it."""
+        return Relay(self.settings, self.mongo, self.database, self.outbox)
+
+    def bus(self) -> Bus:
+        """A bus of it."""
+        return Bus(self.settings, self.mongo, self.database)
+
+    async def cancel(self, registration: str, times: int = 1) -> None:
+        """Append facts to the stream of a registration."""
+        for _ in range(times):
+
+            async def work(session: Session) -> None:
+                expected = await self.outbox.version(registration, session)
+                fact = RegistrationCancelled(registration_id=registration, person_id="p", cancelled_by="p")
+                await self.outbox.append(
+                    [draft(fact)], expected=expected, cause=Cause("c", "c"), now=utc_now(), session=session
+                )
+
+            await self.mongo.transaction(work)
+
+
+def side(stack: Any, namespace: str, service: str, instance: str = "") -> Side:
+    """A service in the test's namespace."""
+    settings = BusSettings(stack.kafka, namespace, service, instance or f"{service}-0", str(TOPICS))
+    mongo = Mongo(stack.mongo, namespace=namespace)
+    return Side(settings, mongo, Outbox(mongo.database(service), f"/{service}"))
+
+
+async def prepare(stack: Any, namespace: str) -> None:
+    """Topics and indexes."""
+    one = side(stack, namespace, "registration")
+    await topics.apply(one.settings, topics.load(TOPICS), "local")
+    await one.outbox.create_indexes()
+    one.mongo.close()
+
+
+@asynccontextmanager
+async def running(*parts: Any) -> AsyncIterator[None]:
+    """Relays and buses under way while the body runs."""
+    tasks = [asyncio.create_task(part.run()) for part in parts]
+    try:
+        yield
+        for task in tasks:
+            assert not task.done(), task
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def until(condition: Callable[[], Any], seconds: float = 30.0) -> None:
+    """Wait for a condition (plain or awaitable), at most so long."""
+    async with asyncio.timeout(seconds):
+        while True:
+            found = condition()
+            if asyncio.iscoroutine(found):
+                found = await found
+            if found:
+                return
+            await asyncio.sleep(0.02)
+
+
+async def publish(stack: Any, namespace: str, *values: tuple[bytes | None, bytes | None], topic: str = TOPIC,
+                  headers: list[tuple[str, bytes | None]] | None = None) -> None:  # fmt: skip
+    """Write raw records (key, value) past every outbox."""
+    producer = AIOKafkaProducer(bootstrap_servers=stack.kafka)
+    await producer.start()
+    try:
+        for key, value in values:
+            await producer.send_and_wait(namespace + topic, value, key=key, headers=headers)  # type: ignore[arg-type] # null headers are the point
+    finally:
+        await producer.stop()
+
+
+def record(registration: str, version: int, sequence: int = 1, event_id: str = "") -> tuple[bytes, bytes]:
+    """Key and value of a valid event."""
+    fact = RegistrationCancelled(registration_id=registration, person_id="p", cancelled_by="p")
+    body = compose(
+        Draft(fact, event_id or new_id()),
+        source="/registration",
+        version=version,
+        time=utc_now(),
+        cause=Cause("c", "c"),
+    )
+    return registration.encode(), chain(body, sequence, GENESIS)
+
+
+def other_event() -> AlertClosed:
+    """A fact of another topic."""
+    return AlertClosed(alert_id="ES-1", closed_by="p", reason="")

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from services.safety.model import PendingFall
+from services.safety.reading import Batch, CountryReading
 from services.safety.rules.adoption import Adoption, adopt
-from services.safety.sources.reading import Batch, CountryReading
 from services.safety.store import SourceState, Store
 from shared.envelope import Cause, draft
 from shared.events import Event, SourceChecked, SourceFailed

@@ -5,14 +5,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from shared.observability.logs import get_logger
-
 from services.safety.commands import Freshness, note_failure, take_reading
+from services.safety.reading import Batch, BatchRejected
 from services.safety.sources.fetch import FetchFailed
-from services.safety.sources.reading import Batch, BatchRejected
 from services.safety.store import Store
 from shared.errors import TransientError
 from shared.mongo.client import Mongo, PyMongoError
+from shared.observability.logs import get_logger
 
 log = get_logger()
 

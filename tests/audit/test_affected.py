@@ -63,8 +63,9 @@ class World:
         self.advice.append(
             TravelAdviceChanged(
                 country="ES", advice_version=self._version, baseline=baseline, ministry=change, effective=change,
-                regions=regions, changes=(AreaChange(area="ES", before=self._level, after=level),), source="netherlands",
-                source_version="1", parser_version=1, effective_at=START, text_nl="", text_en="", url="",
+                regions=regions, changes=(AreaChange(area="ES", before=self._level, after=level),),
+                source="netherlands", source_version="1", parser_version=1, effective_at=START,
+                text_nl="", text_en="", url="",
                 decided_by="rules",
             ),
             at=self._later(),

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.safety.model import CountryState, PendingFall, evolve
+from services.safety.reading import CountryReading, RegionReading
 from services.safety.rules.adoption import Adoption, Reason, adopt
-from services.safety.sources.reading import CountryReading, RegionReading
 from shared.events import Level
 
 NOW = datetime(2026, 3, 1, 9, tzinfo=UTC)

@@ -114,3 +114,9 @@ class People:
                 },
             },
         )  # fmt: skip
+
+    def _token(self, who: str, roles: tuple[str, ...]) -> str:
+        """One token for each person, minted once."""
+        if who not in self._tokens:
+            self._tokens[who] = self._mint(who, list(roles))
+        return self._tokens[who]

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from services.safety.model import CountryState, PendingFall, Region
-from services.safety.sources.reading import CountryReading
+from services.safety.reading import CountryReading
 from shared.events import AreaChange, Level, LevelChange, RegionAdvice, TravelAdviceChanged
 
 

@@ -1,0 +1,71 @@
+"""`python -m deploy.local up|down|reset`: Kafka and MongoDB of the local stack."""
+
+import os
+import shutil
+import sys
+import time
+from pathlib import Path
+
+from deploy.local import jars
+from deploy.local.locks import locked
+from deploy.local.ports import Ports
+from deploy.local.stack import LocalStack
+from deploy.local.trouble import Trouble
+
+ROOT = Path(__file__).resolve().parents[2] / ".local"
+BEGAN = time.monotonic()
+
+
+def say(sentence: str) -> None:
+    """One line of progress."""
+    sys.stderr.write(f"{time.monotonic() - BEGAN:6.1f} s  {sentence}\n")
+
+
+def main(arguments: list[str]) -> int:
+    """Exit code 0 fine, 1 trouble, 2 wrong use."""
+    if len(arguments) != 1 or arguments[0] not in _COMMANDS:
+        sys.stderr.write(f"usage: python -m deploy.local {'|'.join(_COMMANDS)}\n")
+        return 2
+    try:
+        with locked(ROOT / "lock", "another command is at work on the local stack"):
+            _COMMANDS[arguments[0]](LocalStack(ROOT / "stack", ROOT, Ports.from_environment(), say))
+    except (Trouble, OSError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+def up(stack: LocalStack) -> None:
+    """Start what is not running, and say where it is."""
+    stack.start()
+    (ROOT / "env").write_text(f"KAFKA_BOOTSTRAP_SERVERS={stack.kafka}\nMONGO_URL='{stack.mongo}'\n", encoding="utf-8")
+    say(f"addresses are in {ROOT / 'env'}")
+
+
+def down(stack: LocalStack) -> None:
+    """Stop everything of ours."""
+    stack.stop()
+    say("everything of the local stack is stopped")
+
+
+def reset(stack: LocalStack) -> None:
+    """Stop, and forget all local state, after asking."""
+    if os.environ.get("FORCE") != "1":
+        sys.stderr.write(f"Forget everything in {stack.root}? [y/N] ")
+        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+            say("nothing was changed")
+            return
+    stack.stop()
+    shutil.rmtree(stack.root, ignore_errors=True)
+    say("the local state is forgotten")
+
+
+def fetch(stack: LocalStack) -> None:
+    """Fetch what the stack needs from the network, so that later starts need none."""
+    jars.ready(ROOT, say)
+
+
+_COMMANDS = {"up": up, "down": down, "reset": reset, "fetch": fetch}
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,68 @@
+"""From a bare Python to an installed project: uv when it is absent, the locked packages, Kafka's jars.
+
+Runs on the system's python3 with the standard library alone. A second run does nothing and needs no network.
+"""
+
+import hashlib
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+UV = "0.13.9"
+ROOT = Path(__file__).resolve().parents[2]
+LOCAL = ROOT / ".local"
+STAMP = LOCAL / "installed"
+
+
+def main() -> int:
+    """Exit code 0 when everything is installed."""
+    wanted = hashlib.sha256(b"".join((ROOT / name).read_bytes() for name in ("uv.lock", "pyproject.toml"))).hexdigest()
+    if STAMP.exists() and STAMP.read_text() == wanted and (ROOT / ".venv" / "bin" / "python").exists():
+        return 0
+    LOCAL.mkdir(exist_ok=True)
+    uv = shutil.which("uv") or own_uv()
+    if uv is None:
+        return 1
+    say("installing the locked packages")
+    command = [uv, "sync", "--frozen", "--python", sys.executable, "--quiet"]
+    if subprocess.run(command, cwd=ROOT, check=False).returncode != 0:
+        return fail("The packages could not be installed: check the network and run the command again.")
+    fetched = subprocess.run([ROOT / ".venv/bin/python", "-m", "deploy.local", "fetch"], cwd=ROOT, check=False)
+    if fetched.returncode != 0:
+        return 1
+    STAMP.write_text(wanted)
+    return 0
+
+
+def own_uv() -> str | None:
+    """uv below .local, fetched by pip; None when that is not possible here."""
+    target = LOCAL / "uv"
+    found = target / "bin" / "uv"
+    if found.exists():
+        return str(found)
+    say(f"fetching uv {UV}")
+    made = subprocess.run([sys.executable, "-m", "venv", str(target)], check=False, capture_output=True)
+    if made.returncode == 0:
+        install = [str(target / "bin" / "pip"), "install", "--quiet", f"uv=={UV}"]
+    else:
+        install = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(target), f"uv=={UV}"]
+    if subprocess.run(install, check=False).returncode != 0:
+        fail("uv could not be fetched: install python3-venv or pip, check the network, and run the command again.")
+        return None
+    return str(found)
+
+
+def say(sentence: str) -> None:
+    """One line of progress."""
+    sys.stderr.write(f"  install  {sentence}\n")
+
+
+def fail(sentence: str) -> int:
+    """What is wrong and the way on."""
+    sys.stderr.write(sentence + "\n")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,31 @@
+"""One command at a time on one stack; the lock goes with its process, also when that is killed."""
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from deploy.local.trouble import Trouble
+
+
+@contextmanager
+def locked(file: Path, why: str, patience_seconds: float = 180.0) -> Iterator[None]:
+    """Hold the lock for the block; Trouble saying `why` when it is not had in time."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    end = time.monotonic() + patience_seconds
+    with file.open("a+") as held:
+        while True:
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= end:
+                    held.seek(0)
+                    raise Trouble(f"{why} (process {held.read().strip() or '?'}): try again when it is done.") from None
+                time.sleep(0.1)
+        held.truncate(0)
+        held.write(str(os.getpid()))
+        held.flush()
+        yield

@@ -1,0 +1,90 @@
+"""Which ports the local stack listens on, and who holds one that is not free."""
+
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+import psutil
+
+from deploy.local.trouble import Trouble
+
+HOST = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """One TCP port each on 127.0.0.1. Each can be set by `<FIELD>_PORT` in the environment, as `KAFKA_PORT`."""
+
+    kafka: int = 29092
+    kafka_controller: int = 29093
+    mongod: int = 27117
+    inbox: int = 2525
+    inbox_control: int = 2526
+    sms: int = 8025
+    feed: int = 8026
+    approval: int = 8001
+    registration: int = 8002
+    safety: int = 8003
+    notify: int = 8004
+    gateway: int = 8080
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Ports":
+        """The default ports with what the environment says instead. Raises Trouble for what is no port."""
+        chosen: dict[str, int] = {}
+        for field in fields(cls):
+            name = f"{field.name.upper()}_PORT"
+            text = environment.get(name, "").strip()
+            if not text:
+                continue
+            if not text.isdecimal() or not 0 < int(text) < 65_536:
+                raise Trouble(f"{name} is {text!r}: give a port number between 1 and 65535.")
+            chosen[field.name] = int(text)
+        return cls(**chosen)
+
+    @classmethod
+    def free(cls) -> "Ports":
+        """Ports that nobody listens on now, for a stack of one's own."""
+        sockets = [socket.socket() for _ in fields(cls)]
+        try:
+            for each in sockets:
+                each.bind((HOST, 0))
+            return cls(*(each.getsockname()[1] for each in sockets))
+        finally:
+            for each in sockets:
+                each.close()
+
+
+def is_open(port: int) -> bool:
+    """Whether somebody accepts connections on this port."""
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex((HOST, port)) == 0
+
+
+def is_free(port: int) -> bool:
+    """Whether a program of ours could listen on this port now."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
+
+
+def holder(port: int) -> str:
+    """Who listens on this port, as `nginx (process 123)`; "another program" when that may not be seen."""
+    try:
+        connections = psutil.net_connections("tcp")
+    except psutil.AccessDenied:  # other people's processes on some platforms
+        return "another program"
+    for connection in connections:
+        local = connection.laddr
+        if local and local.port == port and connection.status == psutil.CONN_LISTEN and connection.pid:
+            try:
+                return f"{psutil.Process(connection.pid).name()} (process {connection.pid})"
+            except psutil.Error:
+                break
+    return "another program"

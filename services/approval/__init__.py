@@ -1,0 +1,1 @@
+"""approval: nobody goes abroad for their studies without their programme's approval."""

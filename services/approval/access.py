@@ -1,0 +1,46 @@
+"""Who sees and decides what: the one place for object-level checks, for single requests and for lists alike.
+
+What somebody may not see does not exist for them (404): a 403 would confirm that the id is somebody's.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from services.approval.model import ApprovalRequest
+from shared.web.identity import Identity
+
+READERS = ("student", "approver")
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What one caller reaches. `scopes` are the approver scopes, `programmes` what they stand for (R5)."""
+
+    person_id: str
+    is_student: bool
+    scopes: frozenset[str]
+    programmes: frozenset[str]
+
+    def owns(self, state: ApprovalRequest) -> bool:
+        """The student's own: to withdraw."""
+        return self.is_student and state.person_id == self.person_id
+
+    def sees(self, state: ApprovalRequest) -> bool:
+        """May read it and its history."""
+        return self.owns(state) or state.programme_id in self.programmes
+
+    def requests(self) -> dict[str, Any]:
+        """The same as `sees`, as a query; nothing reached is a query that finds nothing."""
+        reached: list[dict[str, Any]] = []
+        if self.is_student:
+            reached.append({"personId": self.person_id})
+        if self.programmes:
+            reached.append({"programmeId": {"$in": sorted(self.programmes)}})
+        if not reached:
+            return {"_id": {"$in": []}}
+        return reached[0] if len(reached) == 1 else {"$or": reached}
+
+
+def reach(caller: Identity, programmes: frozenset[str]) -> Reach:
+    """What a verified caller reaches; `programmes` from the catalogue for the caller's approver scopes."""
+    return Reach(caller.person_id, caller.has("student"), caller.scopes("approver"), programmes)

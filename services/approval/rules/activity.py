@@ -1,0 +1,34 @@
+"""R3: which activities abroad exist. Source: Leiden University, "Internships, research, fieldwork, ..."."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from enum import StrEnum
+
+from shared.events import ActivityType
+
+
+class Reason(StrEnum):
+    """Why an activity can be asked for or not."""
+
+    OFFERED = "activity_offered"
+    NOT_AN_ACTIVITY = "not_an_activity"
+    NOT_OFFERED_BY_FACULTY = "not_offered_by_faculty"
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """The decision. `type` is there when, and only when, it can be asked for."""
+
+    reason: Reason
+    type: ActivityType | None = None
+
+
+def activity(asked: str, offered: Collection[ActivityType]) -> Activity:
+    """R3: one of the eight activities, and one that the faculty offers."""
+    try:
+        known = ActivityType(asked)
+    except ValueError:
+        return Activity(Reason.NOT_AN_ACTIVITY)
+    if known in offered:
+        return Activity(Reason.OFFERED, known)
+    return Activity(Reason.NOT_OFFERED_BY_FACULTY)

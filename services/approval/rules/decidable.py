@@ -1,0 +1,49 @@
+"""R4, R5 together: may this person decide this request now? The first block wins; only nothing in the way permits."""
+
+from collections.abc import Set
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from services.approval.model import ApprovalRequest, Status
+from services.approval.rules import approver, before_start
+
+
+class Reason(StrEnum):
+    """Why a request can be decided or not."""
+
+    DECIDABLE = "decidable"
+    OWN_REQUEST = approver.Reason.OWN_REQUEST.value
+    NOT_APPROVER_OF_PROGRAMME = approver.Reason.NOT_APPROVER_OF_PROGRAMME.value
+    WITHDRAWN = "withdrawn"
+    ALREADY_DECIDED = "already_decided"
+    ALREADY_STARTED = before_start.Reason.ALREADY_STARTED.value
+
+
+@dataclass(frozen=True, slots=True)
+class Decidable:
+    """The decision; `rule` is the one that blocks, None where it is the state of the request or nothing."""
+
+    reason: Reason
+    rule: str | None = None
+
+    @property
+    def is_permitted(self) -> bool:
+        """Nothing is in the way."""
+        return self.reason is Reason.DECIDABLE
+
+
+def decidable(
+    request: ApprovalRequest, person_id: str, scopes: Set[str], programme_scopes: Set[str], now: datetime
+) -> Decidable:
+    """R5, then where the request stands, then R4."""
+    who = approver.approver(person_id, scopes, request.person_id, programme_scopes)
+    if not who.may_decide:
+        return Decidable(Reason(who.reason.value), "R5")
+    if request.status is Status.WITHDRAWN:
+        return Decidable(Reason.WITHDRAWN)
+    if not request.is_open:
+        return Decidable(Reason.ALREADY_DECIDED)
+    if before_start.before_start(request.start_date, now).is_in_time:
+        return Decidable(Reason.DECIDABLE)
+    return Decidable(Reason.ALREADY_STARTED, "R4")

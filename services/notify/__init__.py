@@ -1,0 +1,1 @@
+"""notify: who is where, who must be told, and what became of every message."""

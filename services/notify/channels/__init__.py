@@ -1,0 +1,1 @@
+"""How people are told: one module per provider, each with `send() -> list[SendOutcome]` that never raises."""

@@ -1,0 +1,280 @@
+"""SMS over CM.com's Business Messaging API: up to 100 messages per request, one outcome each.
+
+Source: developers.cm.com/messaging/docs (request, response, error codes). CM gives no id: ours is the reference.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any, Literal
+
+import aiohttp
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from services.notify.channels.cm_callbacks import (
+    RECEIPT_STATES,
+    Receipt,
+    Reply,
+    State,
+    parse_inbound,
+    parse_receipt,
+)
+from services.notify.channels.disclosure import without_numbers
+from services.notify.channels.outcome import Accepted, Refused, SendOutcome, TryLater, Unknown
+from shared.testing.failpoints import hit
+
+MESSAGES_PER_REQUEST = 100
+ANSWER_LIMIT_BYTES = 1_000_000
+KEEPALIVE_SECONDS = 15
+PATH = "/v1.0/message"
+
+Meaning = Literal["permanent", "temporary", "unknown"]
+# Source: developers.cm.com/messaging/docs, error codes. Of the account or our request: temporary, an operator mends
+# it. Of the message or its number: permanent. CM's own trouble: nobody knows what became of the message.
+ERROR_CODES: Mapping[int, Meaning] = {
+    101: "temporary",  # authentication
+    102: "temporary",  # balance
+    103: "temporary",  # product key
+    301: "temporary",  # our sender
+    302: "permanent",  # recipient
+    303: "permanent",  # number
+    304: "permanent",  # body
+    305: "permanent",  # field
+    401: "permanent",  # spam filter
+    402: "permanent",  # blacklisted
+    403: "permanent",  # rejected
+    500: "unknown",
+    999: "unknown",
+}
+_NOT_OF_THE_MESSAGE = {401, 403, 407, 408, 425, 429}  # HTTP: who we are, or when we ask
+
+
+class CmSettings(BaseModel):
+    """How SMS are handed over to CM.com."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    url: str = Field(pattern=r"^https?://\S+$", description="Base of the API, e.g. https://gw.messaging.cm.com")
+    product_token: SecretStr
+    sender: str = Field(pattern=r"^([A-Za-z0-9 ]{1,11}|\+?[0-9]{1,16})$", description="A number can be answered")
+    timeout_seconds: float = Field(default=10, gt=0, description="From the first byte to the end of the answer")
+    connect_timeout_seconds: float = Field(default=5, gt=0)
+    connections: int = Field(default=10, ge=1, le=100, description="Kept connections of this process")
+    validity: str = Field(default="48h", description="How long CM tries a phone that is off")
+    maximum_parts: int = Field(default=8, ge=1, le=8, description="More parts than this are cut off by CM")
+    error_codes: Mapping[int, Meaning] = Field(default=ERROR_CODES, description="CM's codes for a refusal")
+    receipt_states: Mapping[int, State] = Field(default=RECEIPT_STATES, description="CM's codes in receipts")
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """One SMS to one person. The reference comes back in receipts; a repeat carries the same."""
+
+    delivery_id: str
+    reference: str
+    number: str
+    body: str
+
+
+class CmChannel:
+    """Sends SMS; safe to call from several tasks at once."""
+
+    provider = "cm"
+
+    def __init__(self, settings: CmSettings) -> None:
+        self._settings = settings
+        self._session: aiohttp.ClientSession | None = None
+
+    async def send(self, texts: Sequence[Text]) -> list[SendOutcome]:
+        """One outcome per text, in order. Never raises for what CM or the network does."""
+        chunks = [texts[start : start + MESSAGES_PER_REQUEST] for start in range(0, len(texts), MESSAGES_PER_REQUEST)]
+        answers = await asyncio.gather(*(self._send(chunk) for chunk in chunks))
+        return [outcome for outcomes in answers for outcome in outcomes]
+
+    def parse_receipt(self, body: bytes) -> list[Receipt]:
+        """The receipts in a status report. Raises PermanentError when there is none in it."""
+        return parse_receipt(body, self._settings.receipt_states)
+
+    def parse_inbound(self, body: bytes) -> Reply:
+        """The reply of a handset. Raises PermanentError when nobody can be found in it."""
+        return parse_inbound(body)
+
+    async def close(self) -> None:
+        """Close the kept connections."""
+        if self._session is not None:
+            await self._session.close()
+
+    async def _send(self, texts: Sequence[Text]) -> list[SendOutcome]:
+        """One request. When CM refuses it as a whole for what is in it, its halves are tried apart."""
+        answer = await self._post(orjson.dumps({"messages": {"msg": [self._message(text) for text in texts]}}))
+        if not isinstance(answer, _Answer):
+            return [answer] * len(texts)
+        outcomes = judge(answer.status, answer.body, texts, self._settings.error_codes)
+        if len(texts) > 1 and all(isinstance(outcome, _BlamesTheRequest) for outcome in outcomes):
+            middle = len(texts) // 2
+            return [*await self._send(texts[:middle]), *await self._send(texts[middle:])]
+        return [Refused(outcome.reason) if isinstance(outcome, _BlamesTheRequest) else outcome for outcome in outcomes]
+
+    async def _post(self, body: bytes) -> "_Answer | SendOutcome":
+        written = SimpleNamespace(any=False)
+        try:
+            async with (
+                asyncio.timeout(self._settings.connect_timeout_seconds + self._settings.timeout_seconds),
+                self._open_session().post(
+                    f"{self._settings.url.rstrip('/')}{PATH}",
+                    data=body,
+                    allow_redirects=False,
+                    trace_request_ctx=written,
+                ) as response,
+            ):
+                await hit("mid_send")
+                content = await _bounded(response)
+                return _Answer(response.status, content)
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+            reason = f"no answer: {type(error).__name__}"
+            return Unknown(reason) if written.any else TryLater(reason)
+
+    def _message(self, text: Text) -> dict[str, Any]:
+        return {
+            "from": self._settings.sender,
+            "to": [{"number": f"00{text.number.removeprefix('+')}"}],
+            "body": {"type": "auto", "content": text.body},
+            "reference": text.reference,
+            "minimumNumberOfMessageParts": 1,
+            "maximumNumberOfMessageParts": self._settings.maximum_parts,
+            "validity": self._settings.validity,
+            "allowedChannels": ["SMS"],
+        }
+
+    def _open_session(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            settings = self._settings
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=settings.connections, keepalive_timeout=KEEPALIVE_SECONDS),
+                timeout=aiohttp.ClientTimeout(
+                    total=None,
+                    connect=settings.connect_timeout_seconds,
+                    sock_connect=settings.connect_timeout_seconds,
+                    sock_read=settings.timeout_seconds,
+                ),
+                headers={
+                    "X-CM-PRODUCTTOKEN": settings.product_token.get_secret_value(),
+                    "Content-Type": "application/json",
+                },
+                trace_configs=[_note_first_byte()],
+                cookie_jar=aiohttp.DummyCookieJar(),
+            )
+        return self._session
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    status: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _BlamesTheRequest:
+    """Refused as a whole, without a word on which message is at fault."""
+
+    reason: str
+
+
+def judge(
+    status: int, body: bytes, texts: Sequence[Text], codes: Mapping[int, Meaning]
+) -> list["SendOutcome | _BlamesTheRequest"]:
+    """One outcome per text from the HTTP status and the answer. Pure."""
+    if status >= 500:
+        return [Unknown(f"HTTP {status}")] * len(texts)
+    answer = _json_object(body)
+    told = f"HTTP {status}{_words(answer)}"
+    if status == 429 or 300 <= status < 400:
+        return [TryLater(told)] * len(texts)
+    by_reference = _by_reference(answer.get("messages"), codes)
+    if status < 300:
+        return [by_reference.get(text.reference, Unknown(f"{told}: not in the answer")) for text in texts]
+    request = _refusal_of_request(status, answer, told, codes)
+    return [by_reference.get(text.reference, request) for text in texts]
+
+
+def _refusal_of_request(
+    status: int, answer: Mapping[str, Any], told: str, codes: Mapping[int, Meaning]
+) -> "SendOutcome | _BlamesTheRequest":
+    meaning = codes.get(_code(answer.get("errorCode")))
+    if meaning == "unknown":
+        return Unknown(told)
+    if meaning == "temporary" or status in _NOT_OF_THE_MESSAGE:
+        return TryLater(told)
+    return _BlamesTheRequest(told)
+
+
+def _by_reference(messages: object, codes: Mapping[int, Meaning]) -> dict[str, SendOutcome]:
+    """What the answer says of each message; accepted once is accepted."""
+    found: dict[str, SendOutcome] = {}
+    for entry in messages if isinstance(messages, list) else []:
+        reference = entry.get("reference") if isinstance(entry, dict) else None
+        if isinstance(reference, str) and not isinstance(found.get(reference), Accepted):
+            found[reference] = _judge_entry(entry, codes)
+    return found
+
+
+def _judge_entry(entry: Mapping[str, Any], codes: Mapping[int, Meaning]) -> SendOutcome:
+    status, code = str(entry.get("status", "")), _code(entry.get("messageErrorCode"))
+    if status == "Accepted" and code == 0:
+        return Accepted(f"Accepted, {_code(entry.get('parts'))} part(s)")
+    reason = without_numbers(f"{status or 'no status'} {code}: {entry.get('messageDetails') or ''}".rstrip(": "))
+    if status == "Accepted" or code <= 0:
+        return Unknown(f"contradictory: {reason}")
+    meaning = codes.get(code, "temporary")
+    if meaning == "unknown":
+        return Unknown(reason)
+    return Refused(reason) if meaning == "permanent" else TryLater(reason)
+
+
+def _json_object(body: bytes) -> Mapping[str, Any]:
+    try:
+        value = orjson.loads(body)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _words(answer: Mapping[str, Any]) -> str:
+    if not answer:
+        return ", no JSON"
+    return without_numbers(f", code {_code(answer.get('errorCode'))}: {answer.get('details') or ''}".rstrip(": "))
+
+
+def _code(value: object) -> int:
+    """A number as CM writes it, or as a string; -1 when it is neither."""
+    if isinstance(value, bool):
+        return -1
+    if isinstance(value, int):
+        return value
+    return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 9 else -1
+
+
+async def _bounded(response: aiohttp.ClientResponse) -> bytes:
+    """The answer, or nothing when it is larger than any answer of CM."""
+    content = bytearray()
+    async for piece in response.content.iter_chunked(65_536):
+        content += piece
+        if len(content) > ANSWER_LIMIT_BYTES:
+            response.close()
+            return b""
+    return bytes(content)
+
+
+def _note_first_byte() -> aiohttp.TraceConfig:
+    """Marks a request whose bytes may have left: before that mark every failure is a definite no."""
+    trace = aiohttp.TraceConfig()
+
+    async def mark(
+        _: aiohttp.ClientSession, context: SimpleNamespace, __: aiohttp.TraceRequestHeadersSentParams
+    ) -> None:
+        context.trace_request_ctx.any = True
+
+    trace.on_request_headers_sent.append(mark)
+    return trace

@@ -1,0 +1,120 @@
+"""What CM.com posts to us: receipts, and SMS that people send back. Tolerant of shape, bounded in size. Pure.
+
+Source: developers.cm.com/messaging/docs (status reports, incoming); the numeric codes are not published.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import orjson
+
+from services.notify.channels.disclosure import without_numbers
+from shared.errors import PermanentError
+
+CALLBACK_LIMIT_BYTES = 100_000
+RECEIPTS_LIMIT = 1_000
+TEXT_LIMIT = 2_000
+REFERENCE_LIMIT = 64
+
+State = Literal["delivered", "failed", "interim"]
+# What our contract's gateway is known to send; every other code is interim and settles nothing.
+RECEIPT_STATES: Mapping[int, State] = {2: "delivered", 3: "failed"}
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of an SMS. `at` is the provider's time; None when it gave none that can be read."""
+
+    reference: str
+    state: State
+    reason: str
+    at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An SMS from a handset. `number` is E.164; `at` as in Receipt."""
+
+    number: str
+    text: str
+    at: datetime | None
+
+
+def parse_receipt(body: bytes, states: Mapping[int, State] = RECEIPT_STATES) -> list[Receipt]:
+    """The receipts in one post, at least one. Raises PermanentError, with no personal data in its text."""
+    messages = _field(_object(body), "messages")
+    found = _field(messages, "msg")
+    entries = found if isinstance(found, list) else [found]
+    receipts = [receipt for entry in entries[:RECEIPTS_LIMIT] if (receipt := _receipt(entry, states)) is not None]
+    if not receipts:
+        raise PermanentError("no receipt with a reference in it")
+    return receipts
+
+
+def parse_inbound(body: bytes) -> Reply:
+    """The reply in one post. Raises PermanentError, with no personal data in its text."""
+    post = _object(body)
+    sender, message = _field(post, "from"), _field(post, "message")
+    number = _e164(_field(sender, "number") if isinstance(sender, dict) else sender)
+    if number is None:
+        raise PermanentError("no sender's number in it")
+    text = _field(message, "text") if isinstance(message, dict) else message
+    return Reply(number, text[:TEXT_LIMIT] if isinstance(text, str) else "", _instant(_field(post, "timeUtc")))
+
+
+def _receipt(entry: object, states: Mapping[int, State]) -> Receipt | None:
+    reference, status = _field(entry, "reference"), _field(entry, "status")
+    if not isinstance(reference, str) or not 0 < len(reference) <= REFERENCE_LIMIT:
+        return None
+    code = _number(_field(status, "code"))
+    error, words = _field(status, "errorCode"), _field(status, "errorDescription")
+    reason = f"code {'?' if code is None else code}"
+    reason += f", error {error}" if isinstance(error, str | int) and error != "" else ""
+    reason += f": {words}" if isinstance(words, str) and words else ""
+    state: State = "interim" if code is None else states.get(code, "interim")
+    return Receipt(reference, state, without_numbers(reason), _instant(_field(entry, "received")))
+
+
+def _object(body: bytes) -> Mapping[str, Any]:
+    if len(body) > CALLBACK_LIMIT_BYTES:
+        raise PermanentError(f"larger than {CALLBACK_LIMIT_BYTES} bytes")
+    try:
+        value = orjson.loads(body)
+    except ValueError:
+        raise PermanentError("not JSON") from None
+    if not isinstance(value, dict):
+        raise PermanentError("not a JSON object")
+    return value
+
+
+def _field(value: object, name: str) -> Any:
+    return value.get(name) if isinstance(value, dict) else None
+
+
+def _number(value: object) -> int | None:
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return value
+    return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 9 else None
+
+
+def _e164(value: object) -> str | None:
+    """`0031…`, `+31…` or `31…` as `+31…`."""
+    if not isinstance(value, str):
+        return None
+    digits = value.strip().removeprefix("+").removeprefix("00")
+    return f"+{digits}" if digits.isascii() and digits.isdigit() and 6 <= len(digits) <= 15 else None
+
+
+def _instant(value: object) -> datetime | None:
+    """RFC 3339, or without a zone, which is then UTC."""
+    if not isinstance(value, str) or len(value) > 40:
+        return None
+    try:
+        instant = datetime.fromisoformat(value)
+        return (instant if instant.tzinfo else instant.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None

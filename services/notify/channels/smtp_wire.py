@@ -1,0 +1,94 @@
+"""SMTP's bytes without sockets: replies, commands, and content made transparent. Source: RFC 5321, RFC 2920."""
+
+import re
+from dataclasses import dataclass, field
+
+LINE_LIMIT = 8192
+REPLY_LIMIT_LINES = 100
+FINAL_DOT = b".\r\n"
+SERVICE_CLOSING = 421
+START_INPUT = 354
+_REPLY_LINE = re.compile(rb"([2-5][0-9]{2})([ -]|$)(.*)", re.DOTALL)
+_BARE_NEWLINE = re.compile(rb"\r\n|\r|\n")
+_PATH = re.compile(r"[^\s<>\x00-\x1f\x7f]{1,64}@[^\s<>@\x00-\x1f\x7f]{1,255}")
+
+
+class BrokenReply(Exception):
+    """What the server sent is no SMTP: the connection cannot be trusted any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One reply of the server; `text` joins its lines."""
+
+    code: int
+    text: str
+
+    @property
+    def is_positive(self) -> bool:
+        """2xx."""
+        return 200 <= self.code < 300
+
+    @property
+    def is_permanent(self) -> bool:
+        """5xx."""
+        return self.code >= 500
+
+    def __str__(self) -> str:
+        return f"{self.code} {self.text}"
+
+
+@dataclass(slots=True)
+class ReplyReader:
+    """Cuts what arrives into replies, bounded in line length and lines per reply."""
+
+    _buffer: bytes = b""
+    _lines: list[bytes] = field(default_factory=list)
+
+    def feed(self, received: bytes) -> list[Reply]:
+        """The replies that are complete now, in order. Raises BrokenReply when this is not SMTP."""
+        replies: list[Reply] = []
+        *lines, self._buffer = (self._buffer + received).split(b"\n")
+        for line in lines:
+            match = _REPLY_LINE.match(line.rstrip(b"\r"))
+            if match is None or len(line) > LINE_LIMIT or len(self._lines) >= REPLY_LIMIT_LINES:
+                raise BrokenReply("the server's answer is no SMTP reply")
+            self._lines.append(match.group(3))
+            if match.group(2) != b"-":
+                text = b"\n".join(self._lines).decode("utf-8", "replace")
+                replies.append(Reply(int(match.group(1)), text))
+                self._lines = []
+        if len(self._buffer) > LINE_LIMIT:
+            raise BrokenReply("the server's answer has no end of line")
+        return replies
+
+    @property
+    def is_between_replies(self) -> bool:
+        """Nothing of a next reply has arrived."""
+        return not self._buffer and not self._lines
+
+
+def extensions(reply: Reply) -> dict[str, str]:
+    """EHLO's keywords in upper case with their parameters; the first line is the greeting."""
+    found = {}
+    for line in reply.text.split("\n")[1:]:
+        keyword, _, parameters = line.strip().partition(" ")
+        found[keyword.upper()] = parameters
+    return found
+
+
+def is_path(address: str) -> bool:
+    """Whether the address can stand between < and > in one line: no spaces, brackets or control characters."""
+    return _PATH.fullmatch(address) is not None
+
+
+def transparent(content: bytes) -> bytes:
+    """Content for DATA, without the final dot: CRLF line ends only, leading dots doubled (RFC 5321 §4.5.2)."""
+    if not content.count(b"\r") == content.count(b"\n") == content.count(b"\r\n"):
+        # A line end that the next server reads differently would let content pass for commands.
+        content = _BARE_NEWLINE.sub(b"\r\n", content)
+    if not content.endswith(b"\r\n"):
+        content += b"\r\n"
+    if b"\n." in content:
+        content = content.replace(b"\r\n.", b"\r\n..")
+    return b"." + content if content.startswith(b".") else content

@@ -1,0 +1,17 @@
+"""The addresses that a message carries: the answer page of one person, and the message's own Message-ID. Pure."""
+
+import re
+
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{16,64}")
+
+
+def answer_link(base_url: str, token: str) -> str:
+    """`<base>/v1/answers/<token>`; the base is the service's public address. ValueError for what is no token."""
+    if not _TOKEN.fullmatch(token):
+        raise ValueError("not an answer token")
+    return f"{base_url.rstrip('/')}/v1/answers/{token}"
+
+
+def message_id(reference: str, sender: str) -> str:
+    """`<reference@domain of the sender>`: the same at every attempt, so a mail server may drop the repeat."""
+    return f"<{reference}@{sender.rpartition('@')[2]}>"

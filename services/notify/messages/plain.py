@@ -1,0 +1,31 @@
+"""Foreign text made safe to stand in a message: one line, no direction marks, none of our own signs. Pure."""
+
+import re
+import unicodedata
+
+# Slots for what differs per person; private-use characters that `one_line` takes out of everything foreign.
+NAME, LINK = "\ue000", "\ue001"
+_REMOVED = re.compile("[\u061c\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff\ue000-\ue0ff]")
+_BLANK = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029]+")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def one_line(text: str) -> str:
+    """The text in one line, NFC; control characters are blanks, direction marks and half surrogates are gone."""
+    if text.isascii() and text.isprintable():
+        return text.strip()
+    text = _SURROGATE.sub("\ufffd", unicodedata.normalize("NFC", text))
+    return _BLANK.sub(" ", _REMOVED.sub("", text)).strip()
+
+
+def shortened(text: str, limit: int) -> str:
+    """At most `limit` characters: cut after a sentence, else at a word, with three dots."""
+    text = one_line(text)
+    if len(text) <= limit:
+        return text
+    head = text[: max(0, limit - 3)]
+    sentence = max(head.rfind(". "), head.rfind("! "), head.rfind("? "))
+    if sentence > limit // 2:
+        return head[: sentence + 1]
+    word = head.rfind(" ")
+    return f"{head[:word] if word > limit // 2 else head}..." if head else ""

@@ -1,0 +1,158 @@
+"""Every message there is: which templates it has, and how facts become a skeleton in both languages.
+
+All templates are compiled and tried with specimen facts at the start: one that does not work is not found out at night.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
+
+from services.notify.messages import markup
+from services.notify.messages.context import context
+from services.notify.messages.facts import AlertFacts, ClearanceFacts, Kind
+from services.notify.messages.plain import LINK, NAME, one_line
+from services.notify.messages.skeleton import Headers, LetterSkeleton, letter_skeleton
+from services.notify.messages.sms import TextSkeleton, text_skeleton
+from services.notify.messages.specimens import SPECIMENS
+from services.notify.messages.wording import LANGUAGES, Language, other
+from shared.errors import PermanentError
+
+TEMPLATES = Path(__file__).parent.parent / "templates"
+SKELETONS_KEPT = 512
+AnyFacts = AlertFacts | ClearanceFacts
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What a kind of message needs and has."""
+
+    facts: type[AnyFacts]
+    sms: bool
+    important: bool
+
+
+#: Every kind of message. A test compares it with the templates' folder.
+FORMS: Mapping[Kind, Form] = {
+    "alert_country": Form(AlertFacts, sms=True, important=True),
+    "alert_region": Form(AlertFacts, sms=True, important=True),
+    "alert_unresolved": Form(AlertFacts, sms=True, important=True),
+    "clearance_suspended_student": Form(ClearanceFacts, sms=False, important=True),
+    "clearance_suspended_coordinator": Form(ClearanceFacts, sms=False, important=False),
+}
+
+
+class Messages:
+    """Letters and SMS. `sender` is the address in From; answers by mail go to the university's emergency address."""
+
+    def __init__(self, sender: str, sender_name: str = "Safe Passage", templates: Path = TEMPLATES) -> None:
+        """Raises PermanentError, naming the template, when one does not compile or misses a value."""
+        self._sender = sender
+        self._sender_name = sender_name
+        self._folder = templates
+        self._environment = Environment(
+            loader=FileSystemLoader(templates),
+            undefined=StrictUndefined,
+            autoescape=False,  # the templates are plain text; markup.py escapes all of it for HTML
+            finalize=_finalize,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            keep_trailing_newline=True,
+        )
+        self._letters: dict[tuple[Kind, Language, AnyFacts], LetterSkeleton] = {}
+        self._texts: dict[tuple[Kind, Language, AnyFacts, int], TextSkeleton] = {}
+        for kind, form in FORMS.items():
+            for language in LANGUAGES:
+                self._letter(kind, language, SPECIMENS[kind])
+                if form.sms:
+                    self._text(kind, language, SPECIMENS[kind], link_length=80)
+
+    def versions(self) -> dict[str, str]:
+        """Kind of message to the version of its templates with all they include (SHA-256, first 12 hex)."""
+        shared = sorted((self._folder / "parts").glob("*.j2"))
+        return {kind: _digest([*sorted(self._folder.glob(f"{kind}.*.j2")), *shared]) for kind in FORMS}
+
+    def letter(self, kind: Kind, language: Language, facts: AnyFacts) -> LetterSkeleton:
+        """The mail of this kind, in the person's language first; made once for the same facts."""
+        key = (kind, language, facts)
+        if key not in self._letters:
+            _keep(self._letters, key, self._letter(kind, language, facts))
+        return self._letters[key]
+
+    def text(self, kind: Kind, language: Language, facts: AnyFacts, link: str) -> str:
+        """The SMS of this kind, in the person's language first. Raises PermanentError for a kind without SMS."""
+        key = (kind, language, facts, len(link))
+        if key not in self._texts:
+            _keep(self._texts, key, self._text(kind, language, facts, len(link)))
+        return self._texts[key].render(link)
+
+    def _letter(self, kind: Kind, language: Language, facts: AnyFacts) -> LetterSkeleton:
+        letters = [
+            markup.written(each, self._render(f"{kind}.{each}.txt.j2", kind, each, facts))
+            for each in (language, other(language))
+        ]
+        headers = Headers(
+            sender=self._sender,
+            sender_name=self._sender_name,
+            reply_to=facts.emergency_email,
+            subject=" / ".join(letter.subject for letter in letters),
+            languages=tuple(letter.language for letter in letters),
+            important=FORMS[kind].important,
+        )
+        return letter_skeleton(headers, markup.as_text(letters), markup.as_html(letters))
+
+    def _text(self, kind: Kind, language: Language, facts: AnyFacts, link_length: int) -> TextSkeleton:
+        if not FORMS[kind].sms:
+            raise PermanentError(f"{kind} is not sent by SMS")
+
+        def render(place_limit: int) -> str:
+            # The link stands once, in the person's own language.
+            first = self._render(f"{kind}.{language}.sms.j2", kind, language, facts, place_limit, is_first=True)
+            second_language = other(language)
+            second = self._render(f"{kind}.{second_language}.sms.j2", kind, second_language, facts, place_limit)
+            return f"{first} *** {second}"
+
+        return text_skeleton(render, link_length)
+
+    def _render(
+        self,
+        template: str,
+        kind: Kind,
+        language: Language,
+        facts: AnyFacts,
+        place_limit: int = 300,
+        is_first: bool = False,
+    ) -> str:
+        if not isinstance(facts, FORMS[kind].facts):
+            raise PermanentError(f"{kind} needs {FORMS[kind].facts.__name__}")
+        values = {**context(facts, language, place_limit), "name": NAME, "answer_link": LINK, "is_first": is_first}
+        try:
+            return self._environment.get_template(template).render(values)
+        except TemplateError as error:
+            line = getattr(error, "lineno", None)
+            raise PermanentError(f"{template}{f':{line}' if line else ''}: {error.message}") from None
+
+
+def _finalize(value: Any) -> str:
+    """What a template puts out: one line, no marks of ours in foreign text, and never `None`."""
+    if value in (NAME, LINK):
+        return str(value)
+    if not isinstance(value, str | int):
+        raise TemplateError(f"a value of type {type(value).__name__} where text is needed")
+    return one_line(str(value)).replace("](", "] (")
+
+
+def _keep(kept: dict[Any, Any], key: Any, value: Any) -> None:
+    while len(kept) >= SKELETONS_KEPT:
+        del kept[next(iter(kept))]
+    kept[key] = value
+
+
+def _digest(files: list[Path]) -> str:
+    content = hashlib.sha256()
+    for file in files:
+        content.update(f"{file.name}\0".encode() + file.read_bytes())
+    return content.hexdigest()[:12]

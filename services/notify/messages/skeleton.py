@@ -1,0 +1,173 @@
+"""A mail rendered once, filled in per person by joining bytes. Pure: the same values always give the same bytes.
+
+Everything is ASCII (quoted-printable), so every server takes it as it is and a repeat is byte-identical.
+"""
+
+import hashlib
+import html
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from email.header import Header
+from email.utils import format_datetime, formataddr
+from enum import Enum
+
+from services.notify.messages.addresses import mailbox
+from services.notify.messages.plain import LINK, NAME, one_line
+from shared.errors import PermanentError
+
+LINE_WIDTH = 72
+SOFT_BREAK = b"=\r\n"
+_TO_ENCODE = re.compile(rb"[^ -<>-~]")
+_LITERAL = re.compile(r"[A-EG-Za-z0-9][ -<>-~]*")
+_MESSAGE_ID = re.compile(r"<[!-;=?-~]{1,120}@[!-;=?-~]{1,120}>")
+_HEADER_ADDRESS = re.compile(r"[^\s<>()\[\],;:\\\"\x00-\x20\x7f]{1,64}@[^\s<>()\[\],;:\\\"\x00-\x20\x7f]{1,255}")
+
+
+class Slot(Enum):
+    """Where something of the recipient goes."""
+
+    TO = "to"
+    MESSAGE_ID = "message-id"
+    DATE = "date"
+    NAME_TEXT = "name in plain text"
+    NAME_HTML = "name in HTML"
+    LINK_TEXT = "link in plain text"
+    LINK_HTML = "link in HTML"
+
+
+_IN_TEXT = {NAME: Slot.NAME_TEXT, LINK: Slot.LINK_TEXT}
+_IN_HTML = {NAME: Slot.NAME_HTML, LINK: Slot.LINK_HTML}
+
+
+@dataclass(frozen=True, slots=True)
+class LetterSkeleton:
+    """One mail without its recipient."""
+
+    pieces: tuple[bytes | Slot, ...]
+
+    def render(self, *, name: str, recipient: str, link: str, message_id: str, date: datetime) -> bytes:
+        """The mail for one person. Any name and address is harmless; `message_id` is `<…@…>`, `date` aware."""
+        if not _MESSAGE_ID.fullmatch(message_id):
+            raise PermanentError("not a Message-ID")
+        plain_name, plain_link = one_line(name) or "student", one_line(link)
+        page_name, page_link = html.escape(plain_name), html.escape(plain_link)
+        text_name, text_link = _encoded_value(plain_name), _encoded_value(plain_link)
+        values = {
+            Slot.TO: _to(recipient),
+            Slot.MESSAGE_ID: message_id.encode("ascii"),
+            Slot.DATE: format_datetime(date).encode("ascii"),
+            Slot.NAME_TEXT: text_name,
+            Slot.NAME_HTML: text_name if page_name == plain_name else _encoded_value(page_name),
+            Slot.LINK_TEXT: text_link,
+            Slot.LINK_HTML: text_link if page_link == plain_link else _encoded_value(page_link),
+        }
+        return b"".join([piece if isinstance(piece, bytes) else values[piece] for piece in self.pieces])
+
+
+@dataclass(frozen=True, slots=True)
+class Headers:
+    """The headers that are the same for everyone."""
+
+    sender: str
+    sender_name: str
+    reply_to: str
+    subject: str
+    languages: tuple[str, ...]
+    important: bool
+
+
+def letter_skeleton(headers: Headers, text: str, page: str) -> LetterSkeleton:
+    """The mail with its plain text and its HTML; both may hold NAME and LINK."""
+    boundary = f"=_{hashlib.sha256(f'{headers}{text}{page}'.encode()).hexdigest()[:32]}"  # `=_` is no quoted-printable
+    pieces: list[bytes | Slot] = [
+        _header("From", formataddr((headers.sender_name, headers.sender))),
+        _header("Reply-To", headers.reply_to),
+        b"To: ", Slot.TO, b"\r\n",
+        _header("Subject", headers.subject),
+        b"Date: ", Slot.DATE, b"\r\n",
+        b"Message-ID: ", Slot.MESSAGE_ID, b"\r\n",
+        b"MIME-Version: 1.0\r\n",
+        b"Auto-Submitted: auto-generated\r\n",
+        b"X-Auto-Response-Suppress: OOF, AutoReply\r\n",
+        b"Importance: high\r\n" if headers.important else b"",
+        _header("Content-Language", ", ".join(headers.languages)),
+        f'Content-Type: multipart/alternative;\r\n boundary="{boundary}"\r\n\r\n'.encode(),
+    ]  # fmt: skip
+    for subtype, content, slots in (("plain", text, _IN_TEXT), ("html", page, _IN_HTML)):
+        pieces.append(
+            f"--{boundary}\r\nContent-Type: text/{subtype}; charset=utf-8\r\n"
+            "Content-Transfer-Encoding: quoted-printable\r\n\r\n".encode()
+        )
+        pieces += quoted_printable(content, slots)
+        pieces.append(b"\r\n")
+    pieces.append(f"--{boundary}--\r\n".encode())
+    return LetterSkeleton(tuple(_joined(pieces)))
+
+
+def quoted_printable(text: str, slots: dict[str, Slot]) -> list[bytes | Slot]:
+    """The text as quoted-printable (RFC 2045 §6.7), each slot on a line of its own by soft breaks.
+
+    No line begins with a dot or `From `: what some relays change is not there to be changed.
+    """
+    pieces: list[bytes | Slot] = []
+    for number, line in enumerate(text.replace("\r\n", "\n").split("\n")):
+        pieces.append(b"\r\n" if number else b"")
+        parts = re.split(f"([{''.join(slots)}])", line)
+        for place, part in enumerate(parts):
+            if part in slots:
+                pieces += [SOFT_BREAK, slots[part], SOFT_BREAK]
+            elif part:
+                encoded = _encoded(part)
+                # A blank at the end of a line would be lost on the way.
+                ends_in_blank = encoded.endswith(b" ") and place == len(parts) - 1
+                pieces.append(encoded[:-1] + b"=20" if ends_in_blank else encoded)
+    return pieces
+
+
+def _encoded(text: str) -> bytes:
+    """One line's text, broken softly; begins at the beginning of a line."""
+    data = _TO_ENCODE.sub(lambda match: b"=%02X" % match.group()[0], text.encode("utf-8", "replace"))
+    lines, start = [], 0
+    while start < len(data):
+        end = min(start + LINE_WIDTH, len(data))
+        if end < len(data) and (escape := data.rfind(b"=", end - 2, end)) >= 0:
+            end = escape
+        line = data[start:end]
+        if line.startswith((b".", b"From ")):
+            line = b"=%02X%s" % (line[0], line[1:])
+        lines.append(line)
+        start = end
+    return SOFT_BREAK.join(lines)
+
+
+def _encoded_value(value: str) -> bytes:
+    if len(value) <= LINE_WIDTH and _LITERAL.fullmatch(value):
+        return value.encode("ascii")
+    return _encoded(value)
+
+
+def _to(recipient: str) -> bytes:
+    """The address in the header; one that cannot stand there stays out of it, and the channel refuses it."""
+    address = mailbox(recipient)
+    return address.encode() if _HEADER_ADDRESS.fullmatch(address) else b"undisclosed-recipients:;"
+
+
+def _header(name: str, value: str) -> bytes:
+    """`Name: value`, folded, in encoded words (RFC 2047) where it is not ASCII."""
+    value = one_line(value)
+    header = Header(value, "us-ascii" if value.isascii() else "utf-8", maxlinelen=76, header_name=name)
+    return b"%s: %s\r\n" % (name.encode("ascii"), header.encode(linesep="\r\n").encode("ascii"))
+
+
+def _joined(pieces: Iterable[bytes | Slot]) -> Iterable[bytes | Slot]:
+    """Neighbouring bytes as one piece."""
+    pending = b""
+    for piece in pieces:
+        if isinstance(piece, Slot):
+            yield from (pending, piece)
+            pending = b""
+        else:
+            pending += piece
+    yield pending

@@ -1,0 +1,34 @@
+"""An SMS rendered once, its link filled in per person: GSM alphabet, at most three parts. Pure."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from services.notify.messages.gsm import segments, to_gsm
+from services.notify.messages.plain import LINK
+
+SEGMENT_LIMIT = 3
+# How long a place's name may be, longest first; a name of 300 characters must not cost a fourth part.
+PLACE_LIMITS = (300, 80, 60, 40, 30, 20, 12, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class TextSkeleton:
+    """One SMS without its link."""
+
+    before: str
+    after: str
+
+    def render(self, link: str) -> str:
+        """The SMS for one person."""
+        return f"{self.before}{to_gsm(link)}{self.after}"
+
+
+def text_skeleton(render: Callable[[int], str], link_length: int) -> TextSkeleton:
+    """The SMS with its place's name as long as three parts allow; `render` gets that limit and returns the text."""
+    skeleton = TextSkeleton("", "")
+    for limit in PLACE_LIMITS:
+        before, _, after = " ".join(render(limit).split()).partition(LINK)
+        skeleton = TextSkeleton(to_gsm(before), to_gsm(after))
+        if segments(skeleton.render("x" * link_length)) <= SEGMENT_LIMIT:
+            break
+    return skeleton

@@ -1,0 +1,95 @@
+"""Words that every message shares, in both languages: colours and what they mean, sources, dates. Pure."""
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from typing import Literal
+
+import phonenumbers
+
+from shared.clock import AMSTERDAM
+from shared.events import Level
+
+Language = Literal["nl", "en"]
+LANGUAGES: tuple[Language, ...] = ("nl", "en")
+
+COLOURS: Mapping[Language, Mapping[Level, str]] = {
+    "nl": {Level.GREEN: "groen", Level.YELLOW: "geel", Level.ORANGE: "oranje", Level.RED: "rood"},
+    "en": {Level.GREEN: "green", Level.YELLOW: "yellow", Level.ORANGE: "orange", Level.RED: "red"},
+}
+NO_COLOUR: Mapping[Language, str] = {"nl": "onbekend", "en": "unknown"}
+# Ours, in a sentence; the ministry's own words follow in the letter where the source gives them.
+MEANINGS: Mapping[Language, Mapping[Level, str]] = {
+    "nl": {
+        Level.GREEN: "er zijn geen bijzondere veiligheidsrisico's.",
+        Level.YELLOW: "let op, er zijn veiligheidsrisico's.",
+        Level.ORANGE: "reis er alleen heen als het echt noodzakelijk is.",
+        Level.RED: "reis er niet heen. Wie er is, loopt groot gevaar.",
+    },
+    "en": {
+        Level.GREEN: "there are no particular safety risks.",
+        Level.YELLOW: "be alert, there are safety risks.",
+        Level.ORANGE: "travel there only if it is really necessary.",
+        Level.RED: "do not travel there. Whoever is there is in great danger.",
+    },
+}
+SOURCES: Mapping[str, Mapping[Language, str]] = {
+    "netherlands": {"nl": "het ministerie van Buitenlandse Zaken", "en": "the Dutch Ministry of Foreign Affairs"},
+}
+SOURCES_SHORT: Mapping[str, Mapping[Language, str]] = {"netherlands": {"nl": "BuZa", "en": "Dutch MFA"}}
+_MONTHS: Mapping[Language, tuple[str, ...]] = {
+    "nl": (
+        "januari", "februari", "maart", "april", "mei", "juni",
+        "juli", "augustus", "september", "oktober", "november", "december",
+    ),
+    "en": (
+        "January", "February", "March", "April", "May", "June",
+        "July", "August", "September", "October", "November", "December",
+    ),
+}  # fmt: skip
+
+
+def other(language: Language) -> Language:
+    """The language that comes second."""
+    return "en" if language == "nl" else "nl"
+
+
+def colour(level: Level | None, language: Language) -> str:
+    """The colour of a level."""
+    return NO_COLOUR[language] if level is None else COLOURS[language][level]
+
+
+def source_name(source: str, language: Language) -> str:
+    """Who gave the advice, in a sentence; a source without a name of its own is called by its module."""
+    names = SOURCES.get(source)
+    return names[language] if names else source
+
+
+def source_short(source: str, language: Language) -> str:
+    """The same for SMS."""
+    names = SOURCES_SHORT.get(source)
+    return names[language] if names else source
+
+
+def day(value: date, language: Language) -> str:
+    """`12 oktober 2026`, `12 October 2026`."""
+    return f"{value.day} {_MONTHS[language][value.month - 1]} {value.year}"
+
+
+def moment(instant: datetime, language: Language) -> str:
+    """`12 oktober 2026, 14:05` in Amsterdam."""
+    local = instant.astimezone(AMSTERDAM)
+    return f"{day(local, language)}, {local:%H:%M}"
+
+
+def short_moment(instant: datetime) -> str:
+    """`12-10 14:05` in Amsterdam, for SMS."""
+    return f"{instant.astimezone(AMSTERDAM):%d-%m %H:%M}"
+
+
+def readable_number(number: str) -> str:
+    """An E.164 number in groups, as people read it."""
+    try:
+        parsed = phonenumbers.parse(number)
+    except phonenumbers.NumberParseException:
+        return number
+    return str(phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.INTERNATIONAL))

@@ -1,0 +1,85 @@
+"""The page behind an answer link: choose, then send. Plain HTML without scripts or anything from elsewhere.
+
+Opening it changes nothing (mail scanners follow links); it shows nothing about the person.
+"""
+
+import base64
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from services.notify.messages.countries import country_name
+from services.notify.messages.wording import Language, colour, other, readable_number
+from shared.catalogue import University
+from shared.events import Level
+
+FOLDER = Path(__file__).parent
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerPage:
+    """What the page shows: the alert, and the answer that was given before or just now."""
+
+    country: str
+    level: Level
+    given: Literal["safe", "help"] | None = None
+    nothing_chosen: bool = False
+
+
+class Pages:
+    """The pages in both languages."""
+
+    def __init__(self, university: University, folder: Path = FOLDER) -> None:
+        self._university = university
+        self._style = (folder / "page.css").read_text(encoding="utf-8")
+        self._environment = Environment(
+            loader=FileSystemLoader(folder),
+            undefined=StrictUndefined,
+            autoescape=True,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Response headers of every page: nothing but its own style may load, nothing is kept or passed on."""
+        digest = base64.b64encode(hashlib.sha256(self._style.encode()).digest()).decode()
+        return {
+            "Content-Security-Policy": (
+                f"default-src 'none'; style-src 'sha256-{digest}'; form-action 'self'; "
+                "base-uri 'none'; frame-ancestors 'none'"
+            ),
+            "Cache-Control": "no-store",
+            "Referrer-Policy": "no-referrer",
+            "X-Robots-Tag": "noindex, nofollow",
+        }
+
+    def answer(self, language: Language, page: AnswerPage) -> str:
+        """The form, with the answer already given if there is one. `?language=` leads to the other language."""
+        return self._render(
+            "answer",
+            language,
+            country=country_name(page.country, language),
+            colour=colour(page.level, language),
+            given=page.given,
+            nothing_chosen=page.nothing_chosen,
+        )
+
+    def unknown_link(self, language: Language) -> str:
+        """The page for a link that leads nowhere: what to do all the same."""
+        return self._render("unknown_link", language)
+
+    def _render(self, name: str, language: Language, **values: object) -> str:
+        return self._environment.get_template(f"{name}.{language}.html.j2").render(
+            language=language,
+            other_language=other(language),
+            style=self._style,
+            university=self._university.name.text(language),
+            emergency_number=readable_number(self._university.emergency_number),
+            emergency_number_short=self._university.emergency_number,
+            emergency_email=self._university.emergency_email,
+            **values,
+        )

@@ -1,0 +1,1 @@
+"""What the notify service decides; pure."""

@@ -1,0 +1,115 @@
+"""Reads what a person answers by SMS: safe, help, or unclear, which a human looks at. Pure.
+
+Source: NOTIFY.md, Links and Practice: VEILIG, SAFE, OK, HULP, HELP; anything unclear goes to a human, never SAFE.
+"""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Answer(StrEnum):
+    """What a reply says."""
+
+    SAFE = "safe"
+    HELP = "help"
+    UNCLEAR = "unclear"
+
+
+class Reason(StrEnum):
+    """Why a reply was read so."""
+
+    WORD_FOR_SAFE = "word_for_safe"
+    WORD_FOR_HELP = "word_for_help"
+    EMPTY = "empty"
+    NEGATED = "negated"
+    CONTRADICTORY = "contradictory"
+    QUESTION = "question"
+    TOO_LONG = "too_long"
+    FOREIGN_SIGNS = "foreign_signs"
+    OTHER_WORDS = "other_words"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a reply was read, and why."""
+
+    answer: Answer
+    reason: Reason
+
+
+# Only these, as the whole reply, say safe: one word more may say the opposite.
+SAFE_REPLIES = frozenset(
+    {
+        "veilig", "ik ben veilig", "ben veilig", "veilig ok", "ok veilig",
+        "safe", "i am safe", "im safe", "am safe", "safe ok", "ok safe",
+        "ok", "oke", "okay", "okee", "ik ben ok", "ik ben oke", "i am ok", "im ok", "i am okay", "im okay",
+    }
+)  # fmt: skip
+SAFE_WORDS = frozenset({"veilig", "safe", "ok", "oke", "okay", "okee"})
+HELP_WORDS = frozenset({"hulp", "help", "noodgeval", "emergency", "sos"})
+NEGATIONS = frozenset(
+    {
+        "niet", "geen", "nooit", "zonder", "nee", "onveilig",
+        "not", "no", "never", "without", "dont", "isnt", "cant", "wont", "aint", "neither", "nor", "unsafe",
+    }
+)  # fmt: skip
+SAFE_LENGTH_LIMIT = 40
+HELP_LENGTH_LIMIT = 640
+HELP_WORDS_LIMIT = 8  # a longer text with `help` inside it is mostly a machine that explains where to find it
+_NEGATED_SAFE = re.compile(r"\b(?:niet|not|isnt|aint|never|nooit|no|geen) (?:\w+ )?(?:veilig|safe|oke?|okay)\b")
+_NEGATED_HELP = re.compile(
+    r"\b(?:geen|zonder|no|without) (?:\w+ )?(?:hulp|help)\b"
+    r"|\b(?:not|dont|don t|never) (?:\w+ )?(?:need|want|require) (?:\w+ ){0,2}help\b"
+    r"|\b(?:hulp|help) (?:\w+ ){0,2}(?:niet|not|nooit|never) (?:\w+ ){0,2}(?:nodig|needed|required|necessary)\b"
+)
+_PUNCTUATION = re.compile(r"[\s.,!'\"-]+")
+
+
+def read_answer(text: str) -> Reading:
+    """The reply to an alert: what this text says of its sender. Falling through never means safe."""
+    plain = _plain(text)
+    if not plain:
+        return Reading(Answer.UNCLEAR, Reason.EMPTY)
+    return _asks_for_help(plain) or _says_safe(plain)
+
+
+def _asks_for_help(plain: str) -> Reading | None:
+    """Help, or why a text with a word for help is not one; None without such a word."""
+    words = re.findall(r"\w+", plain)
+    if not HELP_WORDS & set(words):
+        return None
+    if _NEGATED_HELP.search(plain):
+        return Reading(Answer.UNCLEAR, Reason.NEGATED)
+    # "Not safe, help" asks for help: what it negates is the other word.
+    if SAFE_WORDS & set(re.findall(r"\w+", _NEGATED_SAFE.sub(" ", plain))):
+        return Reading(Answer.UNCLEAR, Reason.CONTRADICTORY)
+    if words[0] not in HELP_WORDS and len(words) > HELP_WORDS_LIMIT:
+        return Reading(Answer.UNCLEAR, Reason.TOO_LONG)
+    return Reading(Answer.HELP, Reason.WORD_FOR_HELP)
+
+
+def _says_safe(plain: str) -> Reading:
+    if len(plain) > SAFE_LENGTH_LIMIT:
+        return Reading(Answer.UNCLEAR, Reason.TOO_LONG)
+    if NEGATIONS & set(plain.split()):
+        return Reading(Answer.UNCLEAR, Reason.NEGATED)
+    if "?" in plain:
+        return Reading(Answer.UNCLEAR, Reason.QUESTION)
+    if not (plain.isascii() and plain.replace(" ", "").isalnum()):
+        return Reading(Answer.UNCLEAR, Reason.FOREIGN_SIGNS)
+    if plain in SAFE_REPLIES:
+        return Reading(Answer.SAFE, Reason.WORD_FOR_SAFE)
+    return Reading(Answer.UNCLEAR, Reason.OTHER_WORDS)
+
+
+def _plain(text: str) -> str:
+    """Lower case, words apart by one blank; invisible marks, apostrophes and plain punctuation gone. Emoji stay."""
+    visible = "".join(
+        character
+        for character in unicodedata.normalize("NFKC", text[:HELP_LENGTH_LIMIT])
+        if unicodedata.category(character) != "Cf"
+    )
+    joined = re.sub("['’‘`]", "", visible).casefold().replace("oké", "oke")
+    return _PUNCTUATION.sub(" ", joined).strip()

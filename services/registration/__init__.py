@@ -1,0 +1,1 @@
+"""registration: who goes where and when, and whether they may."""

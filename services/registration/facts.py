@@ -1,0 +1,115 @@
+"""The facts that follow from a new look at a registration: the decision, and the tasks it opens and ends."""
+
+from services.registration.model import Registration
+from services.registration.rules.clearance import Clearance, Outcome, Queue
+from services.registration.rules.reconsideration import Reconsideration, Step
+from services.registration.rules.suspension import Reason, Suspension
+from shared.envelope import Draft, draft
+from shared.events import (
+    ClearanceSuspended,
+    Event,
+    RegistrationApproved,
+    RegistrationHeld,
+    RegistrationRefused,
+    RegistrationRouted,
+    TaskClosed,
+    TaskOpened,
+)
+from shared.ids import new_id
+
+RULES = "rules"
+CAUSE_ENDED = "cause-ended"
+#: Tasks of these rules end by themselves when a new decision no longer names the rule. R19 and R21 never do.
+_ENDS_WITH_ITS_CAUSE = frozenset({"R2", "R7", "R8", "R14", "R16"})
+
+
+def facts(state: Registration, found: Reconsideration) -> list[Draft]:
+    """The events of one step, in order; none when nothing changes."""
+    events: list[Event] = []
+    if found.step is Step.DECIDE and found.clearance is not None:
+        events = [_decision(state, found.clearance), *_tasks(state, found.clearance)]
+    elif found.step is Step.SUSPEND and found.suspension is not None:
+        events = _suspension(state, found.suspension)
+    elif found.step is Step.ASK_TO_REINSTATE and found.clearance is not None:
+        events = [_task(state, Queue.COORDINATOR, found.clearance.rule, found.clearance.reason)]
+    return [draft(event) for event in events]
+
+
+def ended(state: Registration) -> list[Draft]:
+    """Every open task ends: the student does not go."""
+    return [draft(_close(state, task.task_id)) for task in state.open_tasks]
+
+
+def _decision(state: Registration, found: Clearance) -> Event:
+    """The event of an outcome. Only the last branch permits."""
+    who = {"registration_id": state.registration_id, "person_id": state.person_id}
+    match found.outcome:
+        case Outcome.HELD:
+            return RegistrationHeld(**who, rule=found.rule, reason=found.reason, advice=found.advice)
+        case Outcome.REFUSED:
+            return RegistrationRefused(
+                **who, rule=found.rule, reason=found.reason, advice=found.advice, decided_by=RULES
+            )
+        case Outcome.ROUTED | Outcome.UNDECIDED:
+            return RegistrationRouted(
+                **who, rule=found.rule, reason=found.reason, queue=found.queue, advice=found.advice
+            )
+        case Outcome.APPROVED:
+            rests_on = state.approval_id if state.study_related else None
+            return RegistrationApproved(
+                **who, reason=found.reason, approval_id=rests_on, advice=found.advice, decided_by=RULES
+            )
+
+
+def _tasks(state: Registration, found: Clearance) -> list[Event]:
+    rules = {block.rule for block in found.blocks}
+    opened = [
+        _task(state, block.queue, block.rule, block.reason)
+        for block in found.queues
+        if block.queue is not None and not state.has_open_task(block.queue, block.rule)
+    ]
+    closed = [
+        _close(state, task.task_id)
+        for task in state.open_tasks
+        if task.rule in _ENDS_WITH_ITS_CAUSE and task.rule not in rules
+    ]
+    return [*opened, *closed]
+
+
+def _suspension(state: Registration, found: Suspension) -> list[Event]:
+    """R19: the coordinator is told; R16: where the place is not resolved, the safety officer looks too."""
+    events: list[Event] = [
+        ClearanceSuspended(
+            registration_id=state.registration_id,
+            person_id=state.person_id,
+            rule=found.rule,
+            reason=found.reason,
+            faculty_id=state.faculty_id,
+            programme_id=state.programme_id,
+            departure_date=state.departure_date,
+            advice=found.advice,
+        ),
+        _task(state, Queue.COORDINATOR, found.rule, found.reason),
+    ]
+    if found.reason is Reason.PLACE_UNRESOLVED:
+        events.append(_task(state, Queue.SAFETY_OFFICER, "R16", found.reason))
+    return events
+
+
+def _task(state: Registration, queue: Queue, rule: str, reason: str) -> TaskOpened:
+    scope = {Queue.FACULTY_CONTACT: state.faculty_id, Queue.COORDINATOR: state.programme_id}.get(queue, "")
+    return TaskOpened(
+        registration_id=state.registration_id,
+        person_id=state.person_id,
+        task_id=new_id(),
+        queue=queue,
+        scope=scope,
+        rule=rule,
+        reason=reason,
+    )
+
+
+def _close(state: Registration, task_id: str) -> TaskClosed:
+    return TaskClosed(
+        registration_id=state.registration_id, person_id=state.person_id, task_id=task_id, closed_by=CAUSE_ENDED
+    )

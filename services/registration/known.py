@@ -1,0 +1,103 @@
+"""What registration knows of the other services, from their events: an approval, the advice, its freshness."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from enum import StrEnum
+
+from shared.advice import CountryAdvice, is_fresh
+from shared.events import (
+    ActivityType,
+    ApprovalEvent,
+    ApprovalGranted,
+    ApprovalRefused,
+    ApprovalRequested,
+    ApprovalReturned,
+    ApprovalWithdrawn,
+    Country,
+    Identifier,
+    Part,
+)
+
+
+class ApprovalStatus(StrEnum):
+    """What the programme has said."""
+
+    PENDING = "pending"
+    GRANTED = "granted"
+    REFUSED = "refused"
+    WITHDRAWN = "withdrawn"
+
+
+class Approval(Part):
+    """An approval as registration needs it: the fold of the events of travel.approval.v1."""
+
+    approval_id: Identifier
+    person_id: Identifier
+    status: ApprovalStatus
+    faculty_id: Identifier | None = None
+    programme_id: Identifier | None = None
+    activity_type: ActivityType | None = None
+    country: Country | None = None
+    start_date: date | None = None
+    end_date: date | None = None
+
+
+def evolve_approval(state: Approval | None, event: ApprovalEvent) -> Approval:
+    """The approval after a fact about it."""
+    known = state or Approval(approval_id=event.approval_id, person_id=event.person_id, status=ApprovalStatus.PENDING)
+    match event:
+        case ApprovalRequested() | ApprovalGranted():
+            granted = isinstance(event, ApprovalGranted)
+            return Approval(
+                approval_id=event.approval_id,
+                person_id=event.person_id,
+                status=ApprovalStatus.GRANTED if granted else ApprovalStatus.PENDING,
+                faculty_id=event.faculty_id,
+                programme_id=event.programme_id,
+                activity_type=event.activity_type,
+                country=event.country,
+                start_date=event.start_date,
+                end_date=event.end_date,
+            )
+        case ApprovalReturned():
+            return known.model_copy(update={"status": ApprovalStatus.PENDING})
+        case ApprovalRefused():
+            return known.model_copy(update={"status": ApprovalStatus.REFUSED})
+        case ApprovalWithdrawn():
+            return known.model_copy(update={"status": ApprovalStatus.WITHDRAWN})
+        case _:
+            return known
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """What a source said when it was last read whole: until when that holds, and each country's version."""
+
+    fresh_until: datetime
+    countries: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Knowledge:
+    """What is known when a clearance is decided. What is not in here is unknown, and unknown is not safe.
+
+    `regions` holds the ISO 3166-2 code of each leg in order, None where its place is not resolved.
+    """
+
+    approval: Approval | None = None
+    advice: Mapping[str, CountryAdvice] = field(default_factory=dict)
+    sources: Mapping[str, Freshness] = field(default_factory=dict)
+    regions: tuple[str | None, ...] = ()
+
+    def is_fresh(self, advice: CountryAdvice, now: datetime) -> bool:
+        """R14: its source was read whole recently, and we have seen what it said of the country."""
+        source = self.sources.get(advice.source)
+        if source is None:
+            return False
+        return is_fresh(advice, source.fresh_until, source.countries.get(advice.country), now)
+
+    def is_behind(self, advice: CountryAdvice) -> bool:
+        """A newer version exists and is on its way to us."""
+        source = self.sources.get(advice.source)
+        return source is not None and source.countries.get(advice.country, 0) > advice.advice_version

@@ -1,0 +1,1 @@
+"""What the registration service decides; pure."""

@@ -1,0 +1,145 @@
+"""What a student still needs, why, until when and from whom: R1, R2, R6-R8, R10-R16, R19, one line for each."""
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+
+from services.registration.known import Knowledge
+from services.registration.model import Registration, Status
+from services.registration.rules import approval, departure, places
+from services.registration.rules.clearance import Queue
+from services.registration.rules.study_related import study_related
+
+
+class Item(StrEnum):
+    """What a line is about."""
+
+    STUDY_RELATED = "study_related"
+    APPROVAL = "approval"
+    TIMING = "timing"
+    ADVICE = "travel_advice"
+    CLEARANCE = "clearance"
+
+
+class State(StrEnum):
+    """Whose turn it is: nobody's (DONE), the student's (TODO), somebody else's (WAITING), or it stops here."""
+
+    DONE = "done"
+    TODO = "todo"
+    WAITING = "waiting"
+    BLOCKED = "blocked"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line; `reason` has a text, `until` is the last day for it, `who` is whom to turn to."""
+
+    item: Item
+    state: State
+    rule: str
+    reason: str
+    until: date | None = None
+    who: Queue | None = None
+    country: str | None = None
+
+
+def checklist(registration: Registration, knowledge: Knowledge, now: datetime) -> tuple[Line, ...]:
+    """Every line, done or not, judged on what is known now; the last line is the clearance as decided."""
+    return (
+        _study_line(registration),
+        _approval_line(registration, knowledge),
+        _timing_line(registration, now),
+        *_advice_lines(registration, knowledge, now),
+        _clearance_line(registration),
+    )
+
+
+def _study_line(registration: Registration) -> Line:
+    relation = study_related(registration.answers)
+    rule = "R1" if relation.is_study_related else "R11"
+    return Line(Item.STUDY_RELATED, State.DONE, rule, relation.reasons[0])
+
+
+def _approval_line(registration: Registration, knowledge: Knowledge) -> Line:
+    """R4: approval is decided before the first day; the day before is the last."""
+    reason = approval.approval_standing(registration, knowledge.approval).reason
+    last_day = registration.departure_date - timedelta(days=1)
+    match reason:
+        case approval.Reason.NOT_NEEDED:
+            return Line(Item.APPROVAL, State.DONE, "R11", reason)
+        case approval.Reason.GRANTED:
+            return Line(Item.APPROVAL, State.DONE, "R2", reason)
+        case approval.Reason.REFUSED:
+            return Line(Item.APPROVAL, State.BLOCKED, "R2", reason, last_day, Queue.COORDINATOR)
+        case approval.Reason.MISSING | approval.Reason.WITHDRAWN | approval.Reason.OF_ANOTHER_PERSON:
+            return Line(Item.APPROVAL, State.TODO, "R2", reason, last_day, Queue.COORDINATOR)
+        case _:
+            return Line(Item.APPROVAL, State.WAITING, "R2", reason, last_day, Queue.COORDINATOR)
+
+
+def _timing_line(registration: Registration, now: datetime) -> Line:
+    """What was cleared in time stays in time, also after departure."""
+    cleared = registration.status in (Status.APPROVED, Status.SUSPENDED) and registration.decision is not None
+    judged_at = registration.itinerary_at if cleared else now
+    window = departure.departure(registration.departure_date, registration.itinerary_at, judged_at)
+    if window.reason is departure.Reason.SELF_SERVICE:
+        return Line(Item.TIMING, State.DONE, window.rule, window.reason)
+    until = registration.departure_date if window.reason is departure.Reason.WITHIN_TWO_WEEKS else None
+    return Line(Item.TIMING, State.WAITING, window.rule, window.reason, until, Queue.FACULTY_CONTACT)
+
+
+def _advice_lines(registration: Registration, knowledge: Knowledge, now: datetime) -> list[Line]:
+    """One line for each country and finding, in the order of the journey."""
+    lines: dict[tuple[str, str], Line] = {}
+    for place in places.places(registration.legs, knowledge, now):
+        line = _advice_line(place, registration.departure_date)
+        lines.setdefault((place.leg.country, line.reason), line)
+    return list(lines.values())
+
+
+def _advice_line(place: places.Place, departure_date: date) -> Line:
+    country = place.leg.country
+    match place.reason:
+        case places.Reason.SAFE:
+            return Line(Item.ADVICE, State.DONE, "R12", place.reason, country=country)
+        case places.Reason.NEGATIVE:
+            return Line(Item.ADVICE, State.BLOCKED, "R13", place.reason, None, Queue.FACULTY_CONTACT, country)
+        case places.Reason.UNRESOLVED:
+            return Line(Item.ADVICE, State.TODO, "R16", place.reason, departure_date, Queue.SAFETY_OFFICER, country)
+        case _:
+            return Line(Item.ADVICE, State.WAITING, "R14", place.reason, departure_date, Queue.SAFETY_OFFICER, country)
+
+
+def _clearance_line(registration: Registration) -> Line:
+    """R10: only an approved registration says "you may depart"."""
+    if registration.status is Status.CANCELLED:
+        return Line(Item.CLEARANCE, State.BLOCKED, "R10", "cancelled")
+    decision = registration.decision
+    if decision is None:
+        return Line(Item.CLEARANCE, State.WAITING, "R10", "undecided")
+    who = whom_to_ask(decision.rule)
+    match registration.status:
+        case Status.APPROVED:
+            return Line(Item.CLEARANCE, State.DONE, decision.rule, decision.reason)
+        case Status.REFUSED | Status.SUSPENDED:
+            return Line(Item.CLEARANCE, State.BLOCKED, decision.rule, decision.reason, None, who)
+        case _:
+            return Line(Item.CLEARANCE, State.WAITING, decision.rule, decision.reason, registration.departure_date, who)
+
+
+#: Every block has a person to turn to.
+_WHO = {
+    "R2": Queue.COORDINATOR,
+    "R7": Queue.FACULTY_CONTACT,
+    "R8": Queue.FACULTY_CONTACT,
+    "R13": Queue.FACULTY_CONTACT,
+    "R14": Queue.SAFETY_OFFICER,
+    "R16": Queue.SAFETY_OFFICER,
+    "R19": Queue.COORDINATOR,
+    "R21": Queue.COORDINATOR,
+}
+
+
+def whom_to_ask(rule: str) -> Queue:
+    """Whom a student turns to when this rule is in the way; the faculty's contact person where none is named."""
+    return _WHO.get(rule, Queue.FACULTY_CONTACT)

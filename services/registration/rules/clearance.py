@@ -1,0 +1,174 @@
+"""R10, with R2, R7, R8, R11-R16, R21: may the student depart? Source: Leiden, "Approval and registration".
+
+Every block is found and shown; the first of PRECEDENCE is the outcome (argued in the README). Only the branch in
+which nothing is in the way permits.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from services.registration.known import Knowledge
+from services.registration.model import Registration
+from services.registration.rules import approval, departure, places
+from shared.events import AdviceSeen
+
+#: R14: so long may news of the advice be on its way to us before a person is asked.
+PATIENCE = timedelta(seconds=60)
+
+
+class Outcome(StrEnum):
+    """What becomes of a registration. UNDECIDED is tried again by itself and permits nothing."""
+
+    APPROVED = "approved"
+    HELD = "held"
+    ROUTED = "routed"
+    REFUSED = "refused"
+    UNDECIDED = "undecided"
+
+
+class Queue(StrEnum):
+    """Whose queue gets a task."""
+
+    FACULTY_CONTACT = "faculty-contact"
+    COORDINATOR = "coordinator"
+    SAFETY_OFFICER = "safety-officer"
+    INTERNATIONAL_OFFICE = "international-office"
+
+
+class Reason(StrEnum):
+    """Why."""
+
+    APPROVED_AND_SAFE = "approved_and_safe"
+    VOLUNTARY_AND_SAFE = "voluntary_and_safe"
+    WITHIN_TWO_WEEKS = departure.Reason.WITHIN_TWO_WEEKS.value
+    ALREADY_DEPARTED = departure.Reason.ALREADY_DEPARTED.value
+    APPROVAL_MISSING = approval.Reason.MISSING.value
+    APPROVAL_PENDING = approval.Reason.PENDING.value
+    APPROVAL_OF_ANOTHER_PERSON = approval.Reason.OF_ANOTHER_PERSON.value
+    APPROVAL_REFUSED = approval.Reason.REFUSED.value
+    APPROVAL_WITHDRAWN = approval.Reason.WITHDRAWN.value
+    APPROVAL_FOR_ANOTHER_ACTIVITY = approval.Reason.OTHER_ACTIVITY.value
+    APPROVAL_FOR_ANOTHER_COUNTRY = approval.Reason.OTHER_COUNTRY.value
+    APPROVAL_FOR_OTHER_DATES = approval.Reason.OTHER_DATES.value
+    ADVICE_NEGATIVE = places.Reason.NEGATIVE.value
+    ADVICE_UNKNOWN = places.Reason.UNKNOWN.value
+    ADVICE_STALE = places.Reason.STALE.value
+    ADVICE_BEING_UPDATED = places.Reason.BEHIND.value
+    PLACE_UNRESOLVED = places.Reason.UNRESOLVED.value
+    SUSPENDED_BEFORE = "suspended_before"
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One thing in the way; `country` where it is about a place, `queue` where a person has to look."""
+
+    outcome: Outcome
+    rule: str
+    reason: Reason
+    queue: Queue | None = None
+    country: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Clearance:
+    """The decision: one outcome, every block, and the advice that was seen."""
+
+    outcome: Outcome
+    rule: str
+    reason: Reason
+    blocks: tuple[Block, ...]
+    advice: tuple[AdviceSeen, ...]
+    places: tuple[places.Place, ...]
+
+    @property
+    def queues(self) -> tuple[Block, ...]:
+        """R7, R8, R14, R16: what a person has to look at, one for each queue and rule; only when routed."""
+        if self.outcome is not Outcome.ROUTED:
+            return ()
+        first: dict[tuple[Queue, str], Block] = {}
+        for block in self.blocks:
+            if block.outcome is Outcome.ROUTED and block.queue is not None:
+                first.setdefault((block.queue, block.rule), block)
+        return tuple(first.values())
+
+    @property
+    def queue(self) -> Queue:
+        """Whose queue the outcome itself goes to; the safety officer where no other is named."""
+        return next((block.queue for block in self.queues if block.queue), Queue.SAFETY_OFFICER)
+
+
+def clearance(registration: Registration, knowledge: Knowledge, now: datetime) -> Clearance:
+    """R10: the approval covers it (or none is needed), every place is safe, two weeks ahead, never suspended."""
+    standing = approval.approval_standing(registration, knowledge.approval)
+    window = departure.departure(registration.departure_date, registration.itinerary_at, now)
+    checked = places.places(registration.legs, knowledge, now)
+    seen = places.advice_seen(checked)
+
+    in_time = window.reason is departure.Reason.SELF_SERVICE
+    safe = bool(checked) and all(each.is_safe for each in checked)
+    if standing.permits and in_time and safe and not registration.was_suspended:
+        voluntary = standing.reason is approval.Reason.NOT_NEEDED
+        reason = Reason.VOLUNTARY_AND_SAFE if voluntary else Reason.APPROVED_AND_SAFE
+        return Clearance(Outcome.APPROVED, "R10", reason, (), seen, checked)
+
+    waited = now - registration.changed_at > PATIENCE
+    blocks = [_approval_block(standing), _departure_block(window), *(_place_block(each, waited) for each in checked)]
+    if registration.was_suspended:
+        blocks.append(Block(Outcome.ROUTED, "R21", Reason.SUSPENDED_BEFORE, Queue.COORDINATOR))
+    found = sorted((block for block in blocks if block is not None), key=_precedence)
+    first = found[0]
+    return Clearance(first.outcome, first.rule, first.reason, tuple(found), seen, checked)
+
+
+#: Which block is the outcome when there are several.
+PRECEDENCE: tuple[tuple[Outcome, str], ...] = (
+    (Outcome.ROUTED, "R8"),  # neither approved nor refused by rules: a person has it
+    (Outcome.ROUTED, "R7"),
+    (Outcome.HELD, "R2"),  # nothing to judge yet; the advice is judged when the approval arrives
+    (Outcome.REFUSED, "R2"),
+    (Outcome.REFUSED, "R13"),
+    (Outcome.ROUTED, "R2"),
+    (Outcome.ROUTED, "R14"),
+    (Outcome.ROUTED, "R16"),
+    (Outcome.UNDECIDED, "R14"),
+    (Outcome.ROUTED, "R21"),
+)
+
+
+def _precedence(block: Block) -> int:
+    return PRECEDENCE.index((block.outcome, block.rule))
+
+
+def _approval_block(standing: approval.Standing) -> Block | None:
+    if standing.permits:
+        return None
+    reason = Reason(standing.reason.value)
+    match standing.reason:
+        case approval.Reason.REFUSED:
+            return Block(Outcome.REFUSED, "R2", reason)
+        case approval.Reason.OTHER_ACTIVITY | approval.Reason.OTHER_COUNTRY | approval.Reason.OTHER_DATES:
+            return Block(Outcome.ROUTED, "R2", reason, Queue.COORDINATOR)
+        case _:
+            return Block(Outcome.HELD, "R2", reason)
+
+
+def _departure_block(window: departure.Departure) -> Block | None:
+    if window.reason is departure.Reason.SELF_SERVICE:
+        return None
+    return Block(Outcome.ROUTED, window.rule, Reason(window.reason.value), Queue.FACULTY_CONTACT)
+
+
+def _place_block(place: places.Place, waited: bool) -> Block | None:
+    if place.is_safe:
+        return None
+    reason, country = Reason(place.reason.value), place.leg.country
+    match place.reason:
+        case places.Reason.NEGATIVE:
+            return Block(Outcome.REFUSED, "R13", reason, country=country)
+        case places.Reason.UNRESOLVED:
+            return Block(Outcome.ROUTED, "R16", reason, Queue.SAFETY_OFFICER, country)
+        case places.Reason.BEHIND if not waited:
+            return Block(Outcome.UNDECIDED, "R14", reason, country=country)
+        case _:
+            return Block(Outcome.ROUTED, "R14", reason, Queue.SAFETY_OFFICER, country)

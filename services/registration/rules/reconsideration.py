@@ -1,0 +1,69 @@
+"""R2, R19, R21: what a new look at a registration changes, given what was decided before.
+
+The rules move what nobody has decided, what waits (held) and what they themselves cleared. What was refused or
+routed stays so until the student changes it or a person acts; what was suspended is never reinstated by itself.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from services.registration.known import Knowledge
+from services.registration.model import Registration, Status
+from services.registration.rules.clearance import Clearance, Outcome, clearance
+from services.registration.rules.suspension import Suspension, suspension
+
+
+class Step(StrEnum):
+    """What is to be done."""
+
+    KEEP = "keep"
+    DECIDE = "decide"
+    SUSPEND = "suspend"
+    ASK_TO_REINSTATE = "ask_to_reinstate"
+
+
+@dataclass(frozen=True, slots=True)
+class Reconsideration:
+    """The decision: the step, and the clearance or suspension it rests on."""
+
+    step: Step
+    clearance: Clearance | None = None
+    suspension: Suspension | None = None
+
+
+def reconsideration(registration: Registration, knowledge: Knowledge, now: datetime) -> Reconsideration:
+    """The next step. The same registration and knowledge give the same step; once taken it gives KEEP."""
+    match registration.status:
+        case Status.SUBMITTED:
+            found = clearance(registration, knowledge, now)
+            return Reconsideration(Step.KEEP if found.outcome is Outcome.UNDECIDED else Step.DECIDE, found)
+        case Status.HELD:
+            return _held(registration, clearance(registration, knowledge, now))
+        case Status.APPROVED:
+            given = suspension(registration, knowledge, now)
+            return Reconsideration(Step.SUSPEND if given.is_suspended else Step.KEEP, suspension=given)
+        case Status.SUSPENDED:
+            return _suspended(registration, clearance(registration, knowledge, now))
+        case Status.ROUTED | Status.REFUSED | Status.CANCELLED:
+            return Reconsideration(Step.KEEP)
+
+
+def _held(registration: Registration, found: Clearance) -> Reconsideration:
+    """R2: what waits for its approval moves when there is something new to say."""
+    before = registration.decision
+    same = before is not None and (before.status.value, before.rule, before.reason) == (
+        found.outcome.value,
+        found.rule,
+        found.reason.value,
+    )
+    if same or found.outcome is Outcome.UNDECIDED:
+        return Reconsideration(Step.KEEP, found)
+    return Reconsideration(Step.DECIDE, found)
+
+
+def _suspended(registration: Registration, found: Clearance) -> Reconsideration:
+    """R21: when only the former suspension is in the way, a person is asked, once."""
+    if found.rule == "R21" and not registration.reinstatement_asked:
+        return Reconsideration(Step.ASK_TO_REINSTATE, found)
+    return Reconsideration(Step.KEEP, found)

@@ -1,0 +1,1 @@
+"""Where travel advice comes from: one module per source, and what they share."""

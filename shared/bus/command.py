@@ -1,0 +1,127 @@
+"""`passage topics` and `passage parked`. Exit 0 fine, 1 something is wrong, 2 wrong use."""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Coroutine
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+from shared.bus import parking
+from shared.bus import topics as declared_topics
+from shared.bus.settings import BusSettings
+from shared.errors import PermanentError, TransientError
+from shared.mongo.client import Database, Document, Mongo, PyMongoError
+
+topics = typer.Typer(no_args_is_help=True, help="The topics of deploy/topics.yaml.")
+parked = typer.Typer(no_args_is_help=True, help="Events that a service set aside with a reason.")
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output, nothing else there.")]
+Service = Annotated[str, typer.Argument(help="approval, registration, safety or notify")]
+T = TypeVar("T")
+
+
+@topics.command("apply")
+def apply(as_json: AsJson = False) -> None:
+    """Create the topics that are missing; change nothing."""
+    created = _run(declared_topics.apply(_settings(), _declared(), os.environ.get("ENV", "local")))
+    _print(as_json, {"created": created}, [f"created {name}" for name in created] or ["every topic is there"])
+
+
+@topics.command("check")
+def check(as_json: AsJson = False) -> None:
+    """How the cluster differs from the declaration."""
+    declared = _declared()
+    names = [topic.name for topic in declared.topics]
+    differences = [str(each) for each in _run(declared_topics.check(_settings(), declared, names))]
+    _print(as_json, {"differences": differences}, differences or ["the cluster is as declared"])
+    raise typer.Exit(1 if differences else 0)
+
+
+@parked.command("list")
+def list_(service: Service, as_json: AsJson = False) -> None:
+    """Every parked event of a service, oldest first."""
+    rows = [_row(each) for each in _run(_with(service, parking.listed))]
+    lines = [f"{row['id']}  {row['state']}  {row['kind']}: {row['reason']}" for row in rows]
+    _print(as_json, rows, lines or ["nothing is parked"])
+
+
+@parked.command()
+def show(service: Service, parked_id: str, as_json: AsJson = False) -> None:
+    """One parked event: where it stands and why it was set aside."""
+    rows = [_row(each) for each in _run(_with(service, parking.listed)) if each["_id"] == parked_id]
+    if not rows:
+        _fail(f"Nothing is parked under {parked_id}.", 1)
+    _print(as_json, rows[0], [f"{name}: {value}" for name, value in rows[0].items()])
+
+
+@parked.command()
+def requeue(
+    service: Service,
+    parked_id: Annotated[str | None, typer.Argument(help="One of them; all when left out")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Have the service try parked events again, in order."""
+    selector: Document = {"_id": parked_id} if parked_id else {}
+    count = _run(_with(service, lambda database: parking.requeue(database, selector)))
+    _print(as_json, {"requeued": count}, [f"{count} requeued; the service tries them within a second"])
+    raise typer.Exit(0 if count or parked_id is None else 1)
+
+
+def _row(document: Document) -> dict[str, Any]:
+    return {
+        "id": document["_id"],
+        "topic": document["topic"],
+        "partition": document["partition"],
+        "offset": document["offset"],
+        "state": document["state"],
+        "kind": document["kind"],
+        "reason": document["reason"],
+        "at": document["at"].isoformat(),
+    }
+
+
+async def _with(service: str, work: Any) -> Any:
+    mongo = Mongo(_needed("MONGO_URL"), namespace=os.environ.get("NAMESPACE", ""))
+    try:
+        database: Database = mongo.database(service)
+        return await work(database)
+    finally:
+        mongo.close()
+
+
+def _settings() -> BusSettings:
+    return BusSettings(_needed("KAFKA_BOOTSTRAP_SERVERS"), os.environ.get("NAMESPACE", ""), "operator", "passage")
+
+
+def _declared() -> declared_topics.Topics:
+    try:
+        return declared_topics.load(os.environ.get("TOPICS_FILE", "deploy/topics.yaml"))
+    except PermanentError as error:
+        _fail(str(error), 2)
+        raise
+
+
+def _needed(name: str) -> str:
+    value = os.environ.get(name, "")
+    if not value:
+        _fail(f"{name} is not set (`set -a; . .local/env` for the local stack).", 2)
+    return value
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    try:
+        return asyncio.run(work)
+    except (PermanentError, TransientError, PyMongoError) as error:
+        _fail(f"Not done: {error}.", 1)
+        raise
+
+
+def _fail(sentence: str, code: int) -> None:
+    sys.stderr.write(sentence + "\n")
+    raise typer.Exit(code)
+
+
+def _print(as_json: bool, document: Any, lines: list[str]) -> None:
+    sys.stdout.write((json.dumps(document) if as_json else "\n".join(lines)) + "\n")

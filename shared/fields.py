@@ -1,0 +1,56 @@
+"""Validated fields of request bodies: countries, regions, texts. What is refused here reaches no store and no topic."""
+
+import unicodedata
+from typing import Annotated
+
+import pycountry
+from pydantic import AfterValidator, Field
+
+#: Kosovo has no ISO 3166-1 code of its own; everybody uses this one.
+KOSOVO = "XK"
+#: Directional marks and overrides can make a text look like another one. Source: Unicode TR9, TR36.
+_DIRECTIONAL = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_INVISIBLE = frozenset({"Cc", "Cs", "Co", "Cn", "Zl", "Zp"})
+
+
+def _country(value: str) -> str:
+    if value != KOSOVO and pycountry.countries.get(alpha_2=value) is None:
+        raise ValueError("not a country (ISO 3166-1 alpha-2)")
+    return value
+
+
+def _line(value: str) -> str:
+    text = unicodedata.normalize("NFC", value).strip()
+    if not text:
+        raise ValueError("empty")
+    if any(letter in _DIRECTIONAL or unicodedata.category(letter) in _INVISIBLE for letter in text):
+        raise ValueError("holds control or directional characters")
+    return text
+
+
+def _free_text(value: str) -> str:
+    # Browsers send CRLF between the lines of a text area.
+    lines = unicodedata.normalize("NFC", value).replace("\r\n", "\n").strip().split("\n")
+    for line in lines:
+        if any(letter in _DIRECTIONAL or unicodedata.category(letter) in _INVISIBLE for letter in line):
+            raise ValueError("holds control or directional characters")
+    text = "\n".join(lines)
+    if not text:
+        raise ValueError("empty")
+    return text
+
+
+CountryCode = Annotated[
+    str, Field(pattern=r"^[A-Z]{2}$", description="ISO 3166-1 alpha-2; XK for Kosovo"), AfterValidator(_country)
+]
+RegionOfCountry = Annotated[str, Field(pattern=r"^[A-Z]{2}-[A-Z0-9]{1,3}$", description="ISO 3166-2")]
+ShortText = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_line)]
+FreeText = Annotated[
+    str, Field(min_length=1, max_length=4000, description="Plain text; lines are kept"), AfterValidator(_free_text)
+]
+
+
+def is_region_of(region: str, country: str) -> bool:
+    """Whether an ISO 3166-2 code exists and lies in the country."""
+    known = pycountry.subdivisions.get(code=region)  # type: ignore[no-untyped-call] # pycountry types only a part
+    return known is not None and known.country_code == country

@@ -1,0 +1,1 @@
+"""HTTP as every service speaks it: identity, problems, idempotency, paging, health; by construction."""

@@ -1,0 +1,29 @@
+"""`passage token`: a token for the local stack, to try the APIs by hand."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from shared.web.local_tokens import AUDIENCE, ISSUER, mint
+
+
+def token(
+    role: Annotated[list[str], typer.Option(help="e.g. student, approver:example-biology, safety-officer; repeatable")],
+    person: Annotated[str, typer.Option(help="The login's subject, e.g. student-1")],
+    keys: Annotated[Path, typer.Option(help="Folder of the local stack's keys")] = Path(".local/keys"),
+    hours: Annotated[int, typer.Option(min=1, max=24)] = 8,
+    as_json: Annotated[bool, typer.Option("--json")] = False,
+) -> None:
+    """Mint a bearer token for the local stack. It is worth nothing anywhere else."""
+    issuer, audience = os.environ.get("TOKEN_ISSUER", ISSUER), os.environ.get("TOKEN_AUDIENCE", AUDIENCE)
+    try:
+        minted = mint(keys, person, role, issuer=issuer, audience=audience, lifetime_seconds=hours * 3_600)
+    except FileNotFoundError:
+        sys.stderr.write(f"No keys in {keys}: `make up` makes them.\n")
+        raise typer.Exit(2) from None
+    sys.stdout.write(json.dumps({"token": minted, "person": person, "roles": role}) if as_json else minted)
+    sys.stdout.write("\n")

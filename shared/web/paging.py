@@ -1,0 +1,59 @@
+"""Pages as OEAPI has them: `pageSize`, `pageNumber`, `hasNextPage`, `items`."""
+
+from dataclasses import dataclass
+from typing import Annotated, Generic, Literal, TypeVar
+
+from fastapi import Depends, Query
+
+from shared.events import Part
+
+T = TypeVar("T")
+
+
+class Page(Part, Generic[T]):
+    """One page of a list."""
+
+    page_size: int
+    page_number: int
+    has_previous_page: bool
+    has_next_page: bool
+    items: tuple[T, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Paging:
+    """What was asked for."""
+
+    size: int
+    number: int
+
+    @property
+    def skip(self) -> int:
+        """So many come before this page."""
+        return (self.number - 1) * self.size
+
+    @property
+    def fetch(self) -> int:
+        """One more than the page holds: whether there is a next page."""
+        return self.size + 1
+
+    def page(self, found: list[T]) -> Page[T]:
+        """The page, from up to `fetch` entries."""
+        return Page(
+            page_size=self.size,
+            page_number=self.number,
+            has_previous_page=self.number > 1,
+            has_next_page=len(found) > self.size,
+            items=tuple(found[: self.size]),
+        )
+
+
+async def paging(
+    page_size: Annotated[Literal[10, 20, 50, 100, 250], Query(alias="pageSize")] = 50,
+    page_number: Annotated[int, Query(alias="pageNumber", ge=1, le=100_000)] = 1,
+) -> Paging:
+    """The page that was asked for, as a FastAPI dependency."""
+    return Paging(page_size, page_number)
+
+
+Paged = Annotated[Paging, Depends(paging)]

@@ -1,0 +1,68 @@
+"""The keyring on real MongoDB: sealing, erasing, tampering, the wrong key, two services at once."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from shared.errors import PermanentError
+from shared.mongo.client import Mongo
+from shared.privacy.keyring import Keyring, WrongKey
+
+KEK = bytes(range(32))
+
+
+@pytest.fixture
+async def mongo(stack: Any, namespace: str) -> AsyncIterator[Mongo]:
+    """A client in a namespace of its own."""
+    mongo = Mongo(stack.mongo, namespace=namespace)
+    yield mongo
+    mongo.close()
+
+
+async def test_keyring_what_is_sealed_opens_only_in_its_place(mongo: Mongo) -> None:
+    """Bound to person, event and path: moved elsewhere it does not open, and nothing of it stands in clear."""
+    keyring = Keyring(mongo, KEK)
+
+    sealed = await keyring.seal("person-1", "event-1", "/contact", {"email": "canary@students.example"})
+
+    assert "canary" not in sealed
+    assert await Keyring(mongo, KEK).open(sealed, "/contact") == {"email": "canary@students.example"}
+    with pytest.raises(PermanentError):
+        await keyring.open(sealed, "/other")
+    with pytest.raises(PermanentError):
+        await keyring.open(sealed.replace("event-1", "event-2"), "/contact")
+
+
+async def test_keyring_erased_stays_erased(mongo: Mongo) -> None:
+    """Erasing destroys the content and the way from the login; no new key is ever made for the person."""
+    keyring = Keyring(mongo, KEK)
+    person = await keyring.person_id("issuer", "student-1")
+    sealed = await keyring.seal(person, "event-1", "/contact", "canary")
+
+    await keyring.erase(person)
+
+    assert await Keyring(mongo, KEK).open(sealed, "/contact") is None
+    assert await keyring.person_id("issuer", "student-1") != person
+    with pytest.raises(PermanentError):
+        await keyring.seal(person, "event-2", "/contact", "again")
+
+
+async def test_keyring_two_services_agree_on_person_and_key(mongo: Mongo) -> None:
+    """However many meet a login for the first time at once, there is one person and one key."""
+    rings = [Keyring(mongo, KEK) for _ in range(10)]
+
+    persons = await asyncio.gather(*(ring.person_id("issuer", "student-1") for ring in rings))
+    keys = await asyncio.gather(*(ring.key(persons[0]) for ring in rings))
+
+    assert len(set(persons)) == 1
+    assert len(set(keys)) == 1
+
+
+async def test_keyring_wrong_key_encryption_key_is_told_at_start(mongo: Mongo) -> None:
+    """A service with the wrong key says so before it does anything."""
+    await Keyring(mongo, KEK).key("person-1")
+
+    with pytest.raises(WrongKey):
+        await Keyring(mongo, bytes(32)).check()

@@ -1,0 +1,105 @@
+"""Builders for the registration rules: one student, one journey, the advice that is known about it."""
+
+from datetime import UTC, date, datetime, timedelta
+
+from services.registration.known import Approval, ApprovalStatus, Freshness, Knowledge
+from services.registration.model import Registration, Status
+from services.registration.rules.study_related import study_related
+from shared.advice import AreaAdvice, CountryAdvice
+from shared.events import ActivityType, Leg, LegKind, Level, StudyAnswers
+
+NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
+DEPARTURE = date(2026, 5, 1)
+RETURN = date(2026, 6, 30)
+STUDENT, APPROVAL = "student-0001", "approval-1"
+SOURCE = "netherlands"
+
+
+def leg(country: str = "ES", start: date = DEPARTURE, end: date = RETURN, kind: LegKind = LegKind.STAY) -> Leg:
+    """One place of the journey."""
+    return Leg(start_date=start, end_date=end, country=country, kind=kind)
+
+
+def registration(
+    *legs: Leg,
+    study: bool = True,
+    approval_id: str | None = APPROVAL,
+    status: Status = Status.SUBMITTED,
+    submitted_at: datetime = NOW,
+    was_suspended: bool = False,
+) -> Registration:
+    """A registration of the student, two months ahead unless said otherwise."""
+    legs = legs or (leg(),)
+    answers = StudyAnswers(credits=study, university_funding=False, transcript_entry=False)
+    return Registration(
+        registration_id="registration-1",
+        person_id=STUDENT,
+        approval_id=approval_id,
+        faculty_id="example-sciences",
+        programme_id="example-biology",
+        activity_type=ActivityType.INTERNSHIP,
+        legs=legs,
+        answers=answers,
+        study_related=study_related(answers).is_study_related,
+        contact="sealed:v1:x",
+        language="en",
+        status=status,
+        submitted_at=submitted_at,
+        itinerary_at=submitted_at,
+        changed_at=submitted_at,
+        departure_date=min(each.start_date for each in legs),
+        return_date=max(each.end_date for each in legs),
+        was_suspended=was_suspended,
+    )
+
+
+def approval(status: ApprovalStatus = ApprovalStatus.GRANTED, **other: object) -> Approval:
+    """What the programme said about exactly this journey, but for `other`."""
+    state = Approval(
+        approval_id=APPROVAL,
+        person_id=STUDENT,
+        status=status,
+        faculty_id="example-sciences",
+        programme_id="example-biology",
+        activity_type=ActivityType.INTERNSHIP,
+        country="ES",
+        start_date=DEPARTURE,
+        end_date=RETURN,
+    )
+    return state.model_copy(update=other)
+
+
+def advice(
+    level: Level | None, country: str = "ES", version: int = 3, regions: dict[str, Level | None] | None = None
+) -> CountryAdvice:
+    """The advice for a country; a region's name that is an ISO 3166-2 code is coded, another is text only."""
+    return CountryAdvice(
+        country=country,
+        advice_version=version,
+        event_id=f"{country}-{version}",
+        changed_at=NOW,
+        source=SOURCE,
+        whole=AreaAdvice(area=country, code=country, level=level),
+        regions=tuple(
+            AreaAdvice(area=area, code=area if area.startswith(f"{country}-") else None, level=each)
+            for area, each in (regions or {}).items()
+        ),
+        effective_at=NOW,
+        text_nl="",
+        text_en="",
+        url="https://advice.example/",
+    )
+
+
+def knowledge(
+    *known: CountryAdvice,
+    granted: Approval | None = None,
+    fresh_until: datetime = NOW + timedelta(days=400),
+    checked: dict[str, int] | None = None,
+    regions: tuple[str | None, ...] = (),
+) -> Knowledge:
+    """What is known: by default everything is fresh and nothing is approved."""
+    versions = {each.country: each.advice_version for each in known} | (checked or {})
+    return Knowledge(
+        granted, {each.country: each for each in known}, {SOURCE: Freshness(fresh_until, versions)}, regions
+    )

@@ -1,0 +1,174 @@
+"""R3, R4, R5: which activity, decided when, by whom."""
+
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.approval.model import ApprovalRequest, Status, evolve
+from services.approval.rules import activity as activities
+from services.approval.rules import approver as approvers
+from services.approval.rules import decidable as decisions
+from services.approval.rules.activity import activity
+from services.approval.rules.approver import approver
+from services.approval.rules.before_start import before_start
+from services.approval.rules.decidable import decidable
+from services.approval.rules.withdrawable import withdrawable
+from shared.errors import PermanentError
+from shared.events import (
+    ActivityType,
+    ApprovalGranted,
+    ApprovalRefused,
+    ApprovalRequested,
+    ApprovalReturned,
+    ApprovalWithdrawn,
+    Event,
+)
+
+NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
+STUDENT, COORDINATOR = "student-0001", "coordinator-1"
+PROGRAMME = frozenset({"example-biology"})
+
+
+def request(status: Status = Status.REQUESTED, start: date = date(2026, 5, 1)) -> ApprovalRequest:
+    """A student of biology asks for an internship."""
+    return ApprovalRequest(
+        approval_id="approval-1",
+        person_id=STUDENT,
+        faculty_id="example-sciences",
+        programme_id="example-biology",
+        activity_type=ActivityType.INTERNSHIP,
+        country="ES",
+        start_date=start,
+        end_date=start + timedelta(days=30),
+        description=None,
+        catalogue_version="0" * 12,
+        status=status,
+        requested_at=NOW,
+        changed_at=NOW,
+    )
+
+
+@pytest.mark.parametrize("kind", list(ActivityType))
+def test_activity_of_the_eight_is_offered(kind: ActivityType) -> None:
+    """R3: every one of the eight types can be asked for where the faculty offers it."""
+    assert activity(kind.value, list(ActivityType)).type is kind
+
+
+@pytest.mark.parametrize("asked", ["", "holiday", "Internship", "internship ", "moot-court", "null"])
+def test_activity_outside_the_eight_is_none(asked: str) -> None:
+    """R3: a ninth type does not exist, however close its name is."""
+    found = activity(asked, list(ActivityType))
+
+    assert (found.reason, found.type) == (activities.Reason.NOT_AN_ACTIVITY, None)
+
+
+def test_activity_that_the_faculty_does_not_offer_is_none() -> None:
+    """R3: the catalogue may offer fewer than eight."""
+    found = activity("moot_court", [ActivityType.INTERNSHIP])
+
+    assert (found.reason, found.type) == (activities.Reason.NOT_OFFERED_BY_FACULTY, None)
+
+
+@pytest.mark.parametrize(("days", "in_time"), [(30, True), (1, True), (0, False), (-1, False)])
+def test_before_start_days_left_decide(days: int, in_time: bool) -> None:
+    """R4: the last day to decide is the day before the start."""
+    found = before_start(date(2026, 3, 2) + timedelta(days=days), NOW)
+
+    assert (found.is_in_time, found.days_left) == (in_time, days)
+
+
+@given(start=st.dates(date(2020, 1, 1), date(2035, 12, 31)))
+def test_before_start_ends_at_midnight_in_amsterdam(start: date) -> None:
+    """R4: a minute before midnight in Amsterdam there is time, at midnight there is none; summer and winter."""
+    midnight = datetime.combine(start, datetime.min.time(), ZoneInfo("Europe/Amsterdam")).astimezone(UTC)
+
+    assert before_start(start, midnight - timedelta(minutes=1)).is_in_time
+    assert not before_start(start, midnight).is_in_time
+
+
+@pytest.mark.parametrize(
+    ("person", "scopes", "reason"),
+    [
+        (COORDINATOR, {"example-biology"}, approvers.Reason.APPROVER_OF_PROGRAMME),
+        (COORDINATOR, {"example-physics", "example-biology"}, approvers.Reason.APPROVER_OF_PROGRAMME),
+        (COORDINATOR, {"example-physics"}, approvers.Reason.NOT_APPROVER_OF_PROGRAMME),
+        (COORDINATOR, set(), approvers.Reason.NOT_APPROVER_OF_PROGRAMME),
+        (STUDENT, {"example-biology"}, approvers.Reason.OWN_REQUEST),
+        (STUDENT, set(), approvers.Reason.OWN_REQUEST),
+    ],
+)
+def test_approver_table(person: str, scopes: set[str], reason: approvers.Reason) -> None:
+    """R5: an approver of the student's own programme, never the student."""
+    found = approver(person, scopes, STUDENT, PROGRAMME)
+
+    assert found.reason is reason
+    assert found.may_decide == (reason is approvers.Reason.APPROVER_OF_PROGRAMME)
+
+
+def test_approver_of_a_programme_without_approvers_is_nobody() -> None:
+    """R5: a programme that the catalogue does not know is decided by nobody."""
+    assert not approver(COORDINATOR, {"example-biology"}, STUDENT, frozenset()).may_decide
+
+
+@pytest.mark.parametrize(
+    ("state", "person", "reason", "rule"),
+    [
+        (request(), COORDINATOR, decisions.Reason.DECIDABLE, None),
+        (request(Status.RETURNED), COORDINATOR, decisions.Reason.DECIDABLE, None),
+        (request(Status.GRANTED), COORDINATOR, decisions.Reason.ALREADY_DECIDED, None),
+        (request(Status.REFUSED), COORDINATOR, decisions.Reason.ALREADY_DECIDED, None),
+        (request(Status.WITHDRAWN), COORDINATOR, decisions.Reason.WITHDRAWN, None),
+        (request(start=date(2026, 3, 2)), COORDINATOR, decisions.Reason.ALREADY_STARTED, "R4"),
+        (request(), STUDENT, decisions.Reason.OWN_REQUEST, "R5"),
+        (request(start=date(2026, 3, 2)), STUDENT, decisions.Reason.OWN_REQUEST, "R5"),
+    ],
+)
+def test_decidable_table(state: ApprovalRequest, person: str, reason: decisions.Reason, rule: str | None) -> None:
+    """R4, R5: the first block is named with its rule."""
+    found = decidable(state, person, PROGRAMME, PROGRAMME, NOW)
+
+    assert (found.reason, found.rule) == (reason, rule)
+    assert found.is_permitted == (reason is decisions.Reason.DECIDABLE)
+
+
+@pytest.mark.parametrize("status", list(Status))
+def test_withdrawable_only_what_is_open_or_granted(status: Status) -> None:
+    """A refusal stands, and nothing is withdrawn twice."""
+    assert withdrawable(status).is_permitted == (status in (Status.REQUESTED, Status.RETURNED, Status.GRANTED))
+
+
+def test_request_folds_its_events() -> None:
+    """Asked, returned with a question, granted, withdrawn."""
+    whose = {"approval_id": "approval-1", "person_id": STUDENT}
+    what = {
+        "faculty_id": "f", "programme_id": "p", "activity_type": ActivityType.INTERNSHIP, "country": "ES",
+        "start_date": date(2026, 5, 1), "end_date": date(2026, 6, 1), "catalogue_version": "0",
+    }  # fmt: skip
+    decided = {"decided_by": COORDINATOR, "catalogue_version": "0"}
+    events: list[Event] = [
+        ApprovalRequested.model_validate(whose | what),
+        ApprovalReturned.model_validate(whose | decided | {"question": "sealed:v1:q"}),
+        ApprovalGranted.model_validate(whose | what | decided),
+        ApprovalWithdrawn.model_validate(whose | {"withdrawn_by": STUDENT}),
+    ]
+
+    seen = []
+    state: ApprovalRequest | None = None
+    for version, event in enumerate(events, start=1):
+        state = evolve(state, event, NOW, version)
+        seen.append((state.status.value, state.explanation))
+
+    assert seen == [("requested", None), ("returned", "sealed:v1:q"), ("granted", None), ("withdrawn", None)]
+
+
+def test_request_without_a_beginning_is_refused() -> None:
+    """A decision about nothing is a broken stream, not a request."""
+    refusal = ApprovalRefused(
+        approval_id="approval-1", person_id=STUDENT, decided_by="x", reason="sealed:v1:r", catalogue_version="0"
+    )
+
+    with pytest.raises(PermanentError):
+        evolve(None, refusal, NOW, 1)

@@ -1,0 +1,123 @@
+"""One answer to "what do I still need": every line with its rule, its person and its last day, in two languages."""
+
+from datetime import timedelta
+from enum import StrEnum
+
+import pytest
+
+from services.registration.known import ApprovalStatus, Knowledge
+from services.registration.model import Decision, Registration, Status
+from services.registration.rules import approval as approvals
+from services.registration.rules import checklist as lines
+from services.registration.rules import clearance, departure, itinerary, places, study_related, suspension
+from services.registration.rules.checklist import Item, State, checklist
+from services.registration.texts import REASONS, reason_text
+from shared.events import Level
+from tests.rules.registration_world import DEPARTURE, NOW, advice, approval, knowledge, leg, registration
+
+DAY = timedelta(days=1)
+Shown = list[tuple[str, str, str]]
+
+
+def shown(asked: Registration, known: Knowledge) -> Shown:
+    """Item, state and rule of every line."""
+    return [(line.item.value, line.state.value, line.rule) for line in checklist(asked, known, NOW)]
+
+
+def decided(status: Status, rule: str) -> Registration:
+    """A registration about which something was decided."""
+    decision = Decision(status=status, rule=rule, reason="x", advice=(), decided_by="rules", decided_at=NOW)
+    return registration(status=status).model_copy(update={"decision": decision})
+
+
+def test_checklist_of_a_cleared_student_is_all_done() -> None:
+    """Nothing is left to do, also after departure."""
+    cleared = decided(Status.APPROVED, "R10")
+
+    found = checklist(cleared, knowledge(advice(Level.YELLOW), granted=approval()), NOW + 80 * DAY)
+
+    assert {line.state for line in found} == {State.DONE}
+
+
+def test_checklist_names_everything_at_once() -> None:
+    """No approval, six days left, one country red, another unknown: four lines to act on, each with a person."""
+    asked = registration(leg("ES", (NOW + 6 * DAY).date(), DEPARTURE), leg("FR", DEPARTURE, DEPARTURE))
+
+    found = checklist(asked, knowledge(advice(Level.RED)), NOW)
+
+    assert [(line.item, line.state, line.rule, line.country) for line in found] == [
+        (Item.STUDY_RELATED, State.DONE, "R1", None),
+        (Item.APPROVAL, State.TODO, "R2", None),
+        (Item.TIMING, State.WAITING, "R7", None),
+        (Item.ADVICE, State.BLOCKED, "R13", "ES"),
+        (Item.ADVICE, State.WAITING, "R14", "FR"),
+        (Item.CLEARANCE, State.WAITING, "R10", None),
+    ]
+    assert all(line.who for line in found[1:-1])
+    assert found[1].until == (NOW + 5 * DAY).date()
+
+
+@pytest.mark.parametrize(
+    ("known", "line"),
+    [
+        (knowledge(advice(Level.GREEN)), ("approval", "todo", "R2")),
+        (knowledge(granted=approval(ApprovalStatus.PENDING)), ("approval", "waiting", "R2")),
+        (knowledge(granted=approval(ApprovalStatus.REFUSED)), ("approval", "blocked", "R2")),
+        (knowledge(granted=approval(country="FR")), ("approval", "waiting", "R2")),
+        (knowledge(granted=approval()), ("approval", "done", "R2")),
+        (knowledge(advice(Level.GREEN, regions={"ES-CT": Level.RED})), ("travel_advice", "todo", "R16")),
+        (knowledge(advice(Level.GREEN)), ("travel_advice", "done", "R12")),
+    ],
+)
+def test_checklist_line_table(known: Knowledge, line: tuple[str, str, str]) -> None:
+    """Whose turn it is, for each finding."""
+    assert line in shown(registration(), known)
+
+
+@pytest.mark.parametrize(
+    ("status", "rule", "state"),
+    [
+        (Status.APPROVED, "R10", State.DONE),
+        (Status.HELD, "R2", State.WAITING),
+        (Status.ROUTED, "R7", State.WAITING),
+        (Status.REFUSED, "R13", State.BLOCKED),
+        (Status.SUSPENDED, "R19", State.BLOCKED),
+        (Status.CANCELLED, "R10", State.BLOCKED),
+    ],
+)
+def test_checklist_ends_with_the_clearance(status: Status, rule: str, state: State) -> None:
+    """R10: only an approved registration is done, and every block names somebody."""
+    last = checklist(decided(status, rule), knowledge(), NOW)[-1]
+
+    assert (last.item, last.rule, last.state) == (Item.CLEARANCE, rule, state)
+    assert last.who is not None or status in (Status.APPROVED, Status.CANCELLED)
+
+
+def test_checklist_voluntary_needs_no_approval() -> None:
+    """R11: nothing is asked of who goes for themselves, but the advice counts."""
+    found = shown(registration(study=False, approval_id=None), knowledge(advice(Level.RED)))
+
+    assert ("approval", "done", "R11") in found
+    assert ("travel_advice", "blocked", "R13") in found
+
+
+REASON_ENUMS: list[type[StrEnum]] = [
+    approvals.Reason, clearance.Reason, departure.Reason, itinerary.Reason, places.Reason, study_related.Reason,
+    suspension.Reason,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("reasons", REASON_ENUMS, ids=lambda reasons: str(reasons.__module__))
+def test_texts_every_reason_speaks_two_languages(reasons: type[StrEnum]) -> None:
+    """No reason reaches a student as a code, and no two languages are the same."""
+    internal = {suspension.Reason.STANDS.value}
+
+    missing = {reason.value for reason in reasons} - REASONS.keys() - internal
+
+    assert not missing
+    assert all(reason_text(code, "nl") != reason_text(code, "en") for code in REASONS)
+
+
+def test_texts_whom_to_ask_covers_every_rule_that_blocks() -> None:
+    """R7 goes to the faculty, R14 to the safety officer, R19 to the coordinator."""
+    assert {rule for _, rule in clearance.PRECEDENCE} <= lines._WHO.keys()

@@ -7,8 +7,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from shared.gazetteer import resolve
-
 from deploy.local.demo.received import Received, mails, repeats, texts
 from deploy.local.demo.world import Student
 from shared.audit.affected import Affected
@@ -26,6 +24,7 @@ from shared.events import (
     OutcomeEvent,
     PersonAnswered,
 )
+from shared.gazetteer import resolve
 
 
 @dataclass(slots=True)

@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from shared.events import Level, Part, TravelAdviceChanged
+from shared.gazetteer import enclosing
 
 NEGATIVE = Level.ORANGE  # R13: orange and red are negative advice
 
@@ -91,13 +92,17 @@ def evolve(state: CountryAdvice | None, event: TravelAdviceChanged, event_id: st
     if state is not None and state.advice_version >= event.advice_version:
         return state
     former = {area.area: area for area in (state.whole, *state.regions)} if state else {}
+    # A version that never came (it is parked) may have been better: then the newer one says so.
+    missed = state is not None and event.advice_version > state.advice_version + 1
 
-    def area(name: str, code: str | None, level: Level | None) -> AreaAdvice:
+    def area(name: str, code: str | None, level: Level | None, just_before: Level | None) -> AreaAdvice:
         # A region that is new on the list had the country's level until now.
         before = former.get(name) or (state.whole if state else None)
         now = Since(advice_version=event.advice_version, at=at, baseline=event.baseline)
 
         def since(threshold: Level, earlier: Since | None) -> Since | None:
+            if missed and (just_before is None or just_before < threshold):
+                earlier = None
             return (earlier or now) if level is not None and level >= threshold else None
 
         return AreaAdvice(
@@ -114,9 +119,9 @@ def evolve(state: CountryAdvice | None, event: TravelAdviceChanged, event_id: st
         event_id=event_id,
         changed_at=at,
         source=event.source,
-        whole=area(event.country, event.country, event.effective.after),
+        whole=area(event.country, event.country, event.effective.after, event.effective.before),
         # A region that left the list has the country's level again: it is no area of its own any more.
-        regions=tuple(area(region.area, region.code, region.after) for region in event.regions),
+        regions=tuple(area(region.area, region.code, region.after, region.before) for region in event.regions),
         effective_at=event.effective_at,
         text_nl=event.text_nl,
         text_en=event.text_en,
@@ -127,13 +132,15 @@ def evolve(state: CountryAdvice | None, event: TravelAdviceChanged, event_id: st
 def at_place(advice: CountryAdvice, region: str | None) -> PlaceAdvice:
     """R15, R16: the advice for a place whose region is the ISO 3166-2 code, or None where it is not resolved.
 
-    A region with a level of its own has that level. An area that only has a text may be anywhere in the
-    country, so a worse one counts for every place; so does every worse region for a place without a region.
+    A region with a level of its own has that level, and so has every place that lies in it: Palermo in Sicily. An
+    area that only has a text may be anywhere in the country, so a worse one counts for every place; so does every
+    worse region for a place without a region, and every worse part of its region for a place that is known no closer.
     """
-    named = [area for area in advice.regions if region is not None and area.code == region]
+    around = enclosing(region) if region is not None else ()
+    named = [area for area in advice.regions if area.code in around]
     base = max(named, key=_rank) if named else advice.whole
     how = HowAffected.REGION if named else HowAffected.COUNTRY
-    possible = [area for area in advice.regions if (area.code is None or region is None) and _rank(area) > _rank(base)]
+    possible = [area for area in advice.regions if _may_hold(area, region) and _rank(area) > _rank(base)]
     if not possible:
         return PlaceAdvice(base.level, how, base)
     worst = max(possible, key=_rank)
@@ -141,6 +148,11 @@ def at_place(advice: CountryAdvice, region: str | None) -> PlaceAdvice:
         # The country is unknown: a harmless region elsewhere makes nothing known.
         return PlaceAdvice(None, how, base)
     return PlaceAdvice(worst.level, HowAffected.UNRESOLVED_PLACE, worst)
+
+
+def _may_hold(area: AreaAdvice, region: str | None) -> bool:
+    """Whether a place of which only the region is known may lie in the area."""
+    return area.code is None or region is None or region in enclosing(area.code)
 
 
 def _rank(area: AreaAdvice) -> int:

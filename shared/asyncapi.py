@@ -11,10 +11,14 @@ from shared.events import EVENTS, Event
 
 #: topic -> (the service that writes it, the services that read it, what its key is)
 CHANNELS: dict[str, tuple[str, tuple[str, ...], str]] = {
-    "travel.approval.v1": ("approval", ("registration",), "approvalId"),
-    "travel.registration.v1": ("registration", ("notify",), "registrationId"),
+    "travel.approval.v1": ("approval", ("registration", "notify"), "approvalId; slotPoolId for slots"),
+    "travel.registration.v1": ("registration", ("notify",), "registrationId; personId for PersonErased"),
     "travel.advice.v1": ("safety", ("registration", "notify"), "country; source for SourceChecked, SourceFailed"),
-    "travel.notification.v1": ("notify", ("notify",), "alertId; alertId.shard for recipients and deliveries"),
+    "travel.notification.v1": (
+        "notify",
+        ("notify", "registration"),
+        "alertId; alertId.shard for recipients and deliveries",
+    ),
 }
 
 FILE = Path(__file__).resolve().parent.parent / "deploy" / "asyncapi.json"

@@ -1,21 +1,25 @@
-"""What the university configures: faculties, programmes, approvers, contact persons. One YAML file per faculty.
+"""What the university configures: faculties, programmes, approvers, contacts, slots. One YAML file per faculty.
 
 Every mistake names its file, line and field, all of them together; a broken catalogue is never half loaded.
+What nobody has told us is marked `to be configured`: it is listed, and whom to ask instead is the next office.
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import phonenumbers
-import yaml
 from email_validator import EmailNotValidError, validate_email
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from shared import marked_yaml
 from shared.errors import PermanentError
-from shared.events import ActivityType, Identifier
+from shared.events import ActivityType, Country, Identifier
+from shared.fields import DocumentKind
+from shared.marked_yaml import UNCONFIGURED, Marked, NotYaml, Place, configured, dotted, parents
 
 UNIVERSITY = "university.yaml"
 
@@ -70,10 +74,17 @@ class Entry(BaseModel):
 
 
 class Name(Entry):
-    """A name in the two languages of the university."""
+    """A name in the two languages of the university; the English one serves where the Dutch one is not known."""
 
-    nl: Text
+    nl: Text = ""
     en: Text
+
+    @model_validator(mode="before")
+    @classmethod
+    def _english_where_there_is_no_dutch(cls, value: Any) -> Any:
+        if isinstance(value, dict) and "nl" not in value and "en" in value:
+            return {**value, "nl": value["en"]}
+        return value
 
     def text(self, language: str) -> str:
         """The name in `nl` or, for anything else, in English."""
@@ -88,14 +99,91 @@ class Contact(Entry):
     phone: Phone
 
 
+class InEurope(Entry):
+    """Whose internships had better stay in Europe (R32)."""
+
+    study_level: Literal["bachelor", "master"]
+    year_of_study: int = Field(ge=1, le=8)
+
+
 class Programme(Entry):
     """A programme with who coordinates it and who may approve (R5)."""
 
     name: Name
     coordinator: Contact
     approver_roles: tuple[Identifier, ...] = Field(
-        default=(), description="Scopes of the role `approver:<scope>`; none given: the programme's own id"
+        default=(),
+        min_length=1,
+        description="Scopes of the role `approver:<scope>`; none given: the faculty's, or else the programme's own id",
     )
+    recommended_in_europe: InEurope | None = Field(default=None, description="R32")
+
+
+class Theme(Entry):
+    """A theme of research (R30), spelled as the faculty spells it."""
+
+    id: Identifier
+    name: Text
+
+
+class PartnerNetwork(Entry):
+    """A network whose institutes are partners (R30)."""
+
+    id: Identifier
+    name: Text
+    institutes: tuple[Text, ...] = ()
+
+
+class Research(Entry):
+    """Research projects of a faculty: for which of its programmes, in which themes (R29-R31)."""
+
+    programmes: tuple[Identifier, ...] = Field(min_length=1, description="R29")
+    activity_types: tuple[ActivityType, ...] = (ActivityType.RESEARCH_OR_FIELDWORK, ActivityType.INTERNSHIP)
+    themes: tuple[Theme, ...] = Field(min_length=1, description="R30")
+    partner_networks: tuple[PartnerNetwork, ...] = ()
+
+
+class Pool(Entry):
+    """The places of a cluster in one period (R34); a rotation belongs to it by its first day."""
+
+    id: Identifier
+    starts_on: date
+    ends_on: date
+    slots: int = Field(ge=0, le=1_000)
+
+
+class Cluster(Entry):
+    """Where regular rotations are done (R34). Without a pool for the period the International Office decides."""
+
+    id: Identifier
+    name: Text
+    country: Country
+    hospitals: tuple[Text, ...] = ()
+    pools: tuple[Pool, ...] = ()
+
+    def pool_on(self, start_date: date) -> Pool | None:
+        """The pool whose period holds the first day of a rotation."""
+        return next((each for each in self.pools if each.starts_on <= start_date <= each.ends_on), None)
+
+
+class Clerkships(Entry):
+    """Clinical rotations abroad of a faculty (R33-R35)."""
+
+    programmes: tuple[Identifier, ...] = Field(min_length=1, description="R33: whose students go on regular rotations")
+    clusters: tuple[Cluster, ...] = Field(default=(), description="R34")
+    office_first_in: tuple[Country, ...] = Field(
+        default=(), description="R35: electives there need the International Office first"
+    )
+
+
+class School(Entry):
+    """A summer or winter school that the faculty names, of one year (R37)."""
+
+    id: Identifier
+    name: Text
+    season: Literal["summer", "winter"]
+    year: int = Field(ge=2_000, le=2_100)
+    country: Country | None = None
 
 
 class Faculty(Entry):
@@ -104,9 +192,26 @@ class Faculty(Entry):
     id: Identifier
     name: Name
     contact_person: Contact
-    programmes: dict[Identifier, Programme] = Field(min_length=1)
+    programmes: dict[Identifier, Programme] = Field(default_factory=dict, min_length=1)
     activity_types: tuple[ActivityType, ...] = Field(default=tuple(ActivityType), min_length=1)
-    required_documents: dict[ActivityType, tuple[Text, ...]] = Field(default_factory=dict)
+    required_documents: dict[ActivityType, tuple[DocumentKind, ...]] = Field(default_factory=dict)
+    approver_roles: tuple[Identifier, ...] = Field(
+        default=(), min_length=1, description="Of the faculty's programmes that name none of their own"
+    )
+    international_office: Contact | None = Field(default=None, description="The faculty's own; none: the university's")
+    research: Research | None = None
+    clerkships: Clerkships | None = None
+    schools: tuple[School, ...] = ()
+
+
+class IncidentRouting(Entry):
+    """R38: which teams take over an incident abroad; all that are named are told."""
+
+    other_faculties: tuple[Contact, ...] = Field(
+        min_length=1, description="For every faculty without a line of its own"
+    )
+    faculties: dict[Identifier, tuple[Contact, ...]] = Field(default_factory=dict)
+    serious: Contact | None = Field(default=None, description="Besides them, when somebody needs help")
 
 
 class University(Entry):
@@ -117,6 +222,16 @@ class University(Entry):
     emergency_email: Email
     international_office: Contact
     safety_officers: Contact
+    incident_routing: IncidentRouting | None = Field(default=None, description="R38; none: the safety officers")
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A pool with where it belongs."""
+
+    faculty_id: str
+    cluster: Cluster
+    pool: Pool
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +252,12 @@ class Catalogue:
         programme = self.programme(faculty_id, programme_id)
         if programme is None:
             return frozenset()
-        return frozenset(programme.approver_roles) or frozenset({programme_id})
+        return frozenset(programme.approver_roles or self.faculties[faculty_id].approver_roles or (programme_id,))
+
+    def required_documents(self, faculty_id: str, activity_type: ActivityType) -> tuple[str, ...]:
+        """R9: the kinds of documents that a faculty asks for; none where it asks for none or is not known."""
+        faculty = self.faculties.get(faculty_id)
+        return faculty.required_documents.get(activity_type, ()) if faculty else ()
 
     def programmes_of(self, scopes: frozenset[str]) -> frozenset[str]:
         """Programmes that somebody with these approver scopes may decide for."""
@@ -148,99 +268,220 @@ class Catalogue:
             if scopes & self.approver_scopes(faculty.id, programme_id)
         )
 
+    def international_office(self, faculty_id: str) -> Contact:
+        """The faculty's own International Office, or the university's."""
+        faculty = self.faculties.get(faculty_id)
+        return (faculty.international_office if faculty else None) or self.university.international_office
+
+    def pools(self) -> dict[str, Placed]:
+        """Every pool of places by its id, in the order of the files (R34)."""
+        return {
+            pool.id: Placed(faculty.id, cluster, pool)
+            for faculty in self.faculties.values()
+            if faculty.clerkships
+            for cluster in faculty.clerkships.clusters
+            for pool in cluster.pools
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Something that nobody has told us yet. `is_needed`: without it no service starts."""
+
+    file: str
+    line: int
+    field: str
+    is_needed: bool
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.field}"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A folder as read: the catalogue, or what is wrong; and what is still to be configured."""
+
+    catalogue: Catalogue | None
+    mistakes: tuple[Mistake, ...]
+    gaps: tuple[Gap, ...]
+
 
 def load(directory: Path) -> Catalogue:
     """Read `university.yaml` and every faculty's `*.yaml` beside it. Raises BrokenCatalogue with every mistake."""
-    files = sorted(directory.glob("*.yaml"))
-    if not (directory / UNIVERSITY).is_file():
-        raise BrokenCatalogue([Mistake(UNIVERSITY, 0, "-", f"is not in {directory.name}/")])
-    mistakes: list[Mistake] = []
-    university: University | None = None
+    reading = read(directory)
+    needed = [
+        Mistake(gap.file, gap.line, gap.field, "has to be configured before a service starts")
+        for gap in reading.gaps
+        if gap.is_needed
+    ]
+    if reading.catalogue is None or needed:
+        raise BrokenCatalogue([*reading.mistakes, *needed])
+    return reading.catalogue
+
+
+def fingerprint(directory: Path) -> tuple[tuple[str, int, int], ...]:
+    """Name, time and size of every file: another one when somebody has edited the catalogue."""
+    return tuple((file.name, file.stat().st_mtime_ns, file.stat().st_size) for file in sorted(directory.glob("*.yaml")))
+
+
+def read(directory: Path) -> Reading:
+    """Everything there is to say about a folder: for `passage catalogue check`, and for `load`."""
+    contents = {file.name: file.read_bytes() for file in sorted(directory.glob("*.yaml"))}
+    if UNIVERSITY not in contents:
+        return Reading(None, (Mistake(UNIVERSITY, 0, "-", f"is not in {directory.name}/"),), ())
+    found = _Found()
+    university = _entry(found, UNIVERSITY, contents[UNIVERSITY], University, None)
+    office = university.international_office.model_dump() if university else None
     faculties: dict[str, Faculty] = {}
-    origin: dict[str, str] = {}
-    checksum = hashlib.sha256()
-    for file in files:
-        content = file.read_bytes()
-        checksum.update(b"%b\0%d\0%b" % (file.name.encode(), len(content), content))
-        try:
-            if file.name == UNIVERSITY:
-                university = _read(file.name, content, University)
-            else:
-                faculty = _read(file.name, content, Faculty)
-                mistakes.extend(_taken(file.name, faculty, origin))
+    for file, content in contents.items():
+        if file != UNIVERSITY:
+            faculty = _entry(found, file, content, Faculty, office)
+            if faculty is not None:
+                found.mistakes.extend(_taken(file, faculty, found))
                 faculties[faculty.id] = faculty
-        except BrokenCatalogue as broken:
-            mistakes.extend(broken.mistakes)
-    if len(files) == 1:
-        mistakes.append(Mistake(UNIVERSITY, 0, "-", "no faculty's file beside it"))
-    if mistakes or university is None:
-        raise BrokenCatalogue(mistakes)
-    return Catalogue(checksum.hexdigest()[:12], university, faculties)
+    if len(contents) == 1:
+        found.mistakes.append(Mistake(UNIVERSITY, 0, "-", "no faculty's file beside it"))
+    if found.mistakes or university is None or any(gap.is_needed for gap in found.gaps):
+        return Reading(None, tuple(found.mistakes), tuple(found.gaps))
+    return Reading(Catalogue(_version(contents), university, faculties), (), tuple(found.gaps))
 
 
-def _taken(file: str, faculty: Faculty, origin: dict[str, str]) -> Iterator[Mistake]:
-    """Ids are unique over the whole university: a role names a programme without its faculty."""
-    for field, name in [("id", faculty.id), *((f"programmes.{name}", name) for name in faculty.programmes)]:
-        if name in origin:
-            yield Mistake(file, 0, field, f"{name} is already in {origin[name]}")
-        origin.setdefault(name, file)
+def _version(contents: Mapping[str, bytes]) -> str:
+    checksum = hashlib.sha256()
+    for name, content in contents.items():
+        checksum.update(b"%b\0%d\0%b" % (name.encode(), len(content), content))
+    return checksum.hexdigest()[:12]
 
 
 E = TypeVar("E", bound=Entry)
-#: Where a value stands: the keys and indices that lead to it.
-Place = tuple[str | int, ...]
 
 
-def _read(file: str, content: bytes, model: type[E]) -> E:
-    """The validated content of one file. Raises BrokenCatalogue."""
-    lines: dict[Place, int] = {}
-    mistakes: list[Mistake] = []
+@dataclass(slots=True)
+class _Found:
+    """What was found while reading; `origin` says which file an id stands in, `files` where its fields are."""
+
+    mistakes: list[Mistake] = field(default_factory=list)
+    gaps: list[Gap] = field(default_factory=list)
+    origin: dict[str, str] = field(default_factory=dict)
+    files: dict[str, Marked] = field(default_factory=dict)
+
+
+def _entry(found: _Found, file: str, content: bytes, model: type[E], office: Mapping[str, Any] | None) -> E | None:
+    """The validated content of one file, or None with its mistakes and gaps noted."""
     try:
-        root = yaml.compose(content.decode("utf-8"), Loader=yaml.SafeLoader)
-        value = _value(root, (), lines, mistakes, file) if root is not None else None
-    except UnicodeDecodeError:
-        raise BrokenCatalogue([Mistake(file, 0, "-", "is not UTF-8")]) from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        problem = getattr(error, "problem", None) or "cannot be read"
-        raise BrokenCatalogue([Mistake(file, mark.line + 1 if mark else 0, "-", f"is not YAML: {problem}")]) from None
+        marked = marked_yaml.read(content)
+    except NotYaml as error:
+        found.mistakes.append(Mistake(file, error.line, "-", error.reason))
+        return None
+    found.files[file] = marked
+    known = len(found.mistakes)
+    found.mistakes.extend(Mistake(file, line, dotted(place), "stands twice") for place, line in marked.twice)
+    value = marked.value
+    if model is Faculty and isinstance(value, dict):
+        value = _reachable(value, office or _NOBODY_YET)
+    entry: E | None = None
+    needed: set[Place] = set()
     try:
-        entry = model.model_validate(value)
+        entry = model.model_validate(configured(value))
     except ValidationError as error:
         for problem in error.errors(include_url=False, include_input=False):
             place = tuple(part for part in problem["loc"] if part != "[key]")
-            mistakes.append(Mistake(file, _line(place, lines), ".".join(map(str, place)) or "-", problem["msg"]))
-        raise BrokenCatalogue(mistakes) from None
-    if mistakes:
-        raise BrokenCatalogue(mistakes)
-    return entry
+            gap = next((each for each in parents(place) if each in marked.gaps), None)
+            if problem["type"] == "missing" and gap is not None:
+                needed.add(gap)  # in the list of what is to be configured, not wrong
+            else:
+                found.mistakes.append(Mistake(file, marked.line(place), dotted(place), problem["msg"]))
+    for place in marked.gaps:
+        found.gaps.append(Gap(file, marked.line(place), dotted(place), place in needed))
+    if isinstance(entry, Faculty):
+        found.mistakes.extend(_inconsistent(file, entry, marked))
+    return entry if len(found.mistakes) == known else None
 
 
-def _value(node: yaml.Node, place: Place, lines: dict[Place, int], mistakes: list[Mistake], file: str) -> Any:
-    """The plain value of a node; notes the line of every field and refuses a key that stands twice."""
-    lines[place] = node.start_mark.line + 1
-    if isinstance(node, yaml.SequenceNode):
-        return [_value(child, (*place, n), lines, mistakes, file) for n, child in enumerate(node.value)]
-    if not isinstance(node, yaml.MappingNode):
-        return node.value if node.tag in _TEXT_TAGS else yaml.safe_load(yaml.serialize(node))
-    values: dict[str, Any] = {}
-    for key_node, child in node.value:
-        key = str(key_node.value)
-        field = (*place, key)
-        if key in values:
-            line = key_node.start_mark.line + 1
-            mistakes.append(Mistake(file, line, ".".join(map(str, field)), "stands twice"))
-        values[key] = _value(child, field, lines, mistakes, file)
-        lines[field] = key_node.start_mark.line + 1
-    return values
+#: Stands in while the university's own file is broken or unfinished: then nothing is loaded at all.
+_NOBODY_YET = {"function": "International Office", "email": "office@university.example", "phone": "+31710000000"}
 
 
-#: Kept as written: an unquoted `+31...`, a version or a date is text here.
-_TEXT_TAGS = {f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "timestamp")}
+def _reachable(faculty: dict[str, Any], office: Mapping[str, Any]) -> dict[str, Any]:
+    """Whom to ask where that is to be configured: coordinator, contact person, International Office, in this order.
+
+    A contact without an address is the next one as a whole; one without a number has the number of the next one.
+    """
+    own_office = _or_else(faculty.get("international_office", UNCONFIGURED), office)
+    changed = dict(faculty)
+    if faculty.get("international_office") is not None:
+        changed["international_office"] = own_office
+    if "contact_person" in faculty:
+        changed["contact_person"] = _or_else(faculty["contact_person"], own_office)
+    if isinstance(faculty.get("programmes"), dict):
+        next_one = changed.get("contact_person", own_office)
+        changed["programmes"] = {
+            name: {**each, "coordinator": _or_else(each["coordinator"], next_one)}
+            if isinstance(each, dict) and "coordinator" in each
+            else each
+            for name, each in faculty["programmes"].items()
+        }
+    return changed
 
 
-def _line(place: Place, lines: dict[Place, int]) -> int:
-    """The line of a field, or of the nearest thing around it that is there."""
-    while place and place not in lines:
-        place = place[:-1]
-    return lines.get(place, 0)
+def _or_else(contact: Any, otherwise: Any) -> Any:
+    if contact is UNCONFIGURED:
+        return otherwise
+    if not isinstance(contact, dict) or not isinstance(otherwise, Mapping):
+        return contact
+    if contact.get("email") is UNCONFIGURED:
+        return otherwise
+    if contact.get("phone") is UNCONFIGURED:
+        return {**contact, "phone": otherwise["phone"]}
+    return contact
+
+
+def _taken(file: str, faculty: Faculty, found: _Found) -> Iterator[Mistake]:
+    """Ids are unique over the whole university: a role names a programme, an event a pool, without the faculty."""
+    names: list[tuple[Place, str]] = [(("id",), faculty.id)]
+    names += [(("programmes", name), name) for name in faculty.programmes]
+    for c, cluster in enumerate(faculty.clerkships.clusters if faculty.clerkships else ()):
+        names += [(("clerkships", "clusters", c, "pools", p, "id"), pool.id) for p, pool in enumerate(cluster.pools)]
+    for place, identity in names:
+        if identity in found.origin:
+            reason = f"{identity} is already in {found.origin[identity]}"
+            yield Mistake(file, found.files[file].line(place), dotted(place), reason)
+        found.origin.setdefault(identity, file)
+
+
+def _inconsistent(file: str, faculty: Faculty, marked: Marked) -> Iterator[Mistake]:
+    """What each field alone does not show."""
+
+    def mistake(reason: str, *place: str | int) -> Mistake:
+        return Mistake(file, marked.line(place), dotted(place), reason)
+
+    if not faculty.programmes and ("programmes",) not in marked.gaps:
+        yield mistake("Field required", "programmes")
+    for part in ("research", "clerkships"):
+        names = getattr(faculty, part).programmes if getattr(faculty, part) else ()
+        for n, name in enumerate(names):
+            if name not in faculty.programmes:
+                yield mistake(f"{name} is not a programme of this faculty", part, "programmes", n)
+    for place, entries in _lists(faculty):
+        seen: set[str] = set()
+        for n, each in enumerate(entries):
+            if each.id in seen:
+                yield mistake(f"{each.id} stands twice", *place, n, "id")
+            seen.add(each.id)
+    for c, cluster in enumerate(faculty.clerkships.clusters if faculty.clerkships else ()):
+        for p, pool in enumerate(cluster.pools):
+            where = ("clerkships", "clusters", c, "pools", p)
+            if pool.ends_on < pool.starts_on:
+                yield mistake("lies before the start", *where, "ends_on")
+            if any(pool.starts_on <= other.ends_on and other.starts_on <= pool.ends_on for other in cluster.pools[:p]):
+                yield mistake("overlaps with another pool of the cluster", *where, "starts_on")
+
+
+def _lists(faculty: Faculty) -> Iterator[tuple[Place, Sequence[Any]]]:
+    """Every list of things with an id."""
+    if faculty.research:
+        yield ("research", "themes"), faculty.research.themes
+        yield ("research", "partner_networks"), faculty.research.partner_networks
+    if faculty.clerkships:
+        yield ("clerkships", "clusters"), faculty.clerkships.clusters
+    yield ("schools",), faculty.schools

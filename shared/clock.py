@@ -1,6 +1,6 @@
 """The only place that reads the clock. Everything else gets `now` as an argument."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 AMSTERDAM = ZoneInfo("Europe/Amsterdam")
@@ -9,6 +9,11 @@ AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 def utc_now() -> datetime:
     """The current instant, aware, UTC."""
     return datetime.now(UTC)
+
+
+def end_of_day(day: date) -> datetime:
+    """The last microsecond of a day in Europe/Amsterdam, which may have 23 or 25 hours."""
+    return datetime.combine(day + timedelta(days=1), time.min, AMSTERDAM).astimezone(UTC) - timedelta(microseconds=1)
 
 
 def amsterdam_date(instant: datetime) -> date:

@@ -33,10 +33,15 @@ class Cause:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A fact with its id, before it has a place in its stream. The id is known early: sealing binds to it."""
+    """A fact with its id, before it has a place in its stream. The id is known early: sealing binds to it.
+
+    `json`: the data as their model would write them, byte for byte, where thousands are made without models; then
+    `data` need only know its stream.
+    """
 
     data: Event
     id: str
+    json: bytes | None = None
 
 
 def draft(data: Event) -> Draft:
@@ -116,7 +121,9 @@ def compose(fact: Draft, *, source: str, version: int, time: datetime, cause: Ca
     }
     if cause.traceparent:
         record["traceparent"] = cause.traceparent
-    record["data"] = fact.data.model_dump(mode="json", by_alias=True)
+    record["data"] = (
+        fact.data.model_dump(mode="json", by_alias=True) if fact.json is None else orjson.Fragment(fact.json)
+    )
     body = orjson.dumps(record, option=orjson.OPT_UTC_Z)
     if len(body) > MAX_EVENT_BYTES:
         raise PermanentError(f"{type(fact.data).__name__} of {len(body)} bytes is over {MAX_EVENT_BYTES}")

@@ -45,6 +45,9 @@ CountryCode = Annotated[
 ]
 RegionOfCountry = Annotated[str, Field(pattern=r"^[A-Z]{2}-[A-Z0-9]{1,3}$", description="ISO 3166-2")]
 ShortText = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_line)]
+DocumentKind = Annotated[
+    str, Field(min_length=1, max_length=80, description="As the faculty names it"), AfterValidator(_line)
+]
 FreeText = Annotated[
     str, Field(min_length=1, max_length=4000, description="Plain text; lines are kept"), AfterValidator(_free_text)
 ]

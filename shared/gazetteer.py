@@ -1,17 +1,23 @@
 """The ISO 3166-2 code of a place named in prose, where that is sure; otherwise it stays text (R16).
 
-Source: pycountry (Debian iso-codes): the subdivisions' own names and their Dutch, English and French translations.
+Sources: pycountry (Debian iso-codes, LGPL): the subdivisions' own names and their Dutch, English and French
+translations; iso3166-2 (MIT): English names beside them. Whoever makes it resolve otherwise raises the parsers'
+versions.
 """
 
 import gettext
+import importlib.util
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
+import orjson
 import pycountry
 
 _LOCALES = ("nl", "en", "fr")
@@ -88,6 +94,10 @@ _TYPE_OF_KIND = {
 }  # fmt: skip
 _LEADING = re.compile(r"^(?:(?:de|het|'t|the|autonome|zelfstandige)\s+)+", re.IGNORECASE)
 _KIND = re.compile(r"^([A-Za-z’']+)\s+(?:van\s+|of\s+|of the\s+)?(?=\S)")
+_ENGLISH_NAME = re.compile(r"(?:^|,)\s*([^,()]+?)\s*\(eng\)")
+#: Where a name may have come from, and how like it must be (0 to 1): Bavaria is the Baviera of Spanish.
+_RELATED = ("nl", "fr", "de", "es", "it", "pt")
+_ALIKE = 0.7
 _FINAL_KIND = re.compile(r"\s+(city|province|region|county|state|oblast|governorate|prefecture)$", re.IGNORECASE)
 _DIRECTION = re.compile(
     r"^(?:(?:noord|zuid|oost|west|north|south|east|nord|sud|est|ouest|norte|sul|sur|este|oeste|midden|centraal|"
@@ -102,6 +112,7 @@ class _Subdivision:
     type: str
 
 
+@lru_cache(maxsize=8192)
 def resolve(country: str, text: str) -> str | None:
     """The region that a text names, whole and by itself; None when that is not certain.
 
@@ -202,7 +213,30 @@ def _index(country: str) -> dict[str, frozenset[_Subdivision]]:
             for own in spoken[other]:
                 if any(own in theirs for theirs in spoken[city]):
                     names[folded(own)].add(city)
+    for name, bearers in _exonyms(country, names).items():
+        names[name] = bearers
     return {name: frozenset(bearers) for name, bearers in names.items() if name}
+
+
+def _exonyms(country: str, known: Mapping[str, set[_Subdivision]]) -> dict[str, set[_Subdivision]]:
+    """English names that the catalogue lacks, where they are forms of one that it knows in some language.
+
+    The list holds nicknames too ("Equality State"); those are forms of nothing. A name that is known stays as it is.
+    """
+    bearers = {each.code: each for found in known.values() for each in found}
+    found: dict[str, set[_Subdivision]] = defaultdict(set)
+    for entry in _subdivisions().get(country, ()):
+        subdivision = bearers.get(_same_territory(entry))
+        others = _other_names().get(entry.code, ())
+        if subdivision is None or not others:
+            continue
+        spoken = {entry.name, *(_translations("iso3166-2", locale)(entry.name) for locale in _RELATED)}
+        forms = {folded(variant) for name in spoken for variant in variants(name)}
+        for name in others:
+            key = folded(name)
+            if key not in known and any(SequenceMatcher(None, key, form).ratio() >= _ALIKE for form in forms):
+                found[key].add(subdivision)
+    return found
 
 
 @lru_cache(maxsize=1)
@@ -212,6 +246,23 @@ def _subdivisions() -> dict[str, list[Any]]:
     for entry in pycountry.subdivisions:
         by_country[entry.country_code].append(entry)
     return by_country
+
+
+@lru_cache(maxsize=1)
+def _other_names() -> dict[str, tuple[str, ...]]:
+    """English names by code, of `Catalonia (eng), Catalonha (oci)`. Only the package's data is read.
+
+    Its code is not imported: it would bring an HTTP client along.
+    """
+    found = importlib.util.find_spec("iso3166_2")
+    if found is None or found.origin is None:
+        return {}
+    data = orjson.loads((Path(found.origin).parent / "iso3166-2.json").read_bytes())
+    return {
+        code: tuple(_ENGLISH_NAME.findall(entry.get("localOtherName") or ""))
+        for entries in data.values()
+        for code, entry in entries.items()
+    }
 
 
 @lru_cache(maxsize=1)
@@ -229,7 +280,7 @@ def _same_territory(entry: Any) -> str:
     return str(entry.parent_code if entry.parent_code and _children()[entry.parent_code] == 1 else entry.code)
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=32)
 def _translations(domain: str, locale: str) -> Any:
     return gettext.translation(domain, pycountry.LOCALES_DIR, languages=[locale], fallback=True).gettext
 

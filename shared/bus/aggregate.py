@@ -3,14 +3,14 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel
 
-from shared.bus.outbox import Outbox
+from shared.bus.outbox import Outbox, StreamMoved
 from shared.envelope import Cause, Draft
 from shared.events import Event
-from shared.mongo.client import Collection, Document, Session
+from shared.mongo.client import Collection, Document, InsertOne, ReplaceOne, Session
 
 S = TypeVar("S", bound=BaseModel)
 
@@ -54,17 +54,46 @@ class Aggregates(Generic[S]):
         if not drafts:
             return loaded
         version = await self._outbox.append(drafts, expected=loaded.version, cause=cause, now=now, session=session)
+        after = self._after(loaded, drafts, now)
+        if loaded.version:
+            await self.collection.replace_one({"_id": loaded.id}, _document(after), upsert=True, session=session)
+        else:
+            await self.collection.insert_one(_document(after), session=session)
+        return Loaded(loaded.id, after.state, version)
+
+    async def record_all(
+        self, changes: Sequence[tuple[Loaded[S], Sequence[Draft]]], *, cause: Cause, now: datetime, session: Session
+    ) -> list[Loaded[S]]:
+        """The same for many aggregates at once, each on exactly the version that was loaded, none without drafts.
+
+        Raises StreamMoved or DuplicateKeyError when one of them moved; then nothing may be committed.
+        """
+        await self._outbox.append_all(
+            [(drafts, loaded.version) for loaded, drafts in changes], cause=cause, now=now, session=session
+        )
+        after = [self._after(loaded, drafts, now) for loaded, drafts in changes]
+        writes: list[InsertOne[Document] | ReplaceOne[Document]] = [
+            ReplaceOne({"_id": loaded.id, "version": loaded.version}, _document(each))
+            if loaded.version
+            else InsertOne(_document(each))
+            for (loaded, _), each in zip(changes, after, strict=True)
+        ]
+        if writes:
+            written = await self.collection.bulk_write(writes, session=session)
+            if written.matched_count + written.inserted_count < len(writes):
+                raise StreamMoved("an aggregate was written by others meanwhile")
+        return after
+
+    def _after(self, loaded: Loaded[S], drafts: Sequence[Draft], now: datetime) -> Loaded[S]:
         state = loaded.state
         for offset, draft in enumerate(drafts):
             state = self._evolve(state, draft.data, now, loaded.version + 1 + offset)
-        assert state is not None
-        await self.collection.replace_one(
-            {"_id": loaded.id},
-            {"_id": loaded.id, "version": version, **state.model_dump(mode="json", by_alias=True)},
-            upsert=True,
-            session=session,
-        )
-        return Loaded(loaded.id, state, version)
+        return Loaded(loaded.id, state, loaded.version + len(drafts))
+
+
+def _document(loaded: Loaded[Any]) -> Document:
+    assert loaded.state is not None
+    return {"_id": loaded.id, "version": loaded.version, **loaded.state.model_dump(mode="json", by_alias=True)}
 
 
 _OURS = {"_id", "version"}

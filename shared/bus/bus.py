@@ -80,15 +80,7 @@ class Bus:
             began = time.monotonic()
             try:
                 await self._generation()
-            except (
-                PermanentError,
-                TransientError,
-                KafkaError,
-                FastStreamException,
-                TimeoutError,
-                OSError,
-                PyMongoError,
-            ) as error:
+            except _TROUBLES as error:
                 self._trouble = str(error) or type(error).__name__
                 log.warning("bus_stopped", service=self._settings.service, error=type(error).__name__,
                             reason=str(error) if isinstance(error, PermanentError) else "")  # fmt: skip
@@ -160,6 +152,9 @@ class Bus:
         """Look at every consumer each second; return when one of them is dead or stuck."""
         while True:
             await asyncio.sleep(WATCH_SECONDS)
+            if not await _answers(self._settings.bootstrap_servers):
+                # aiokafka asks a broker that is away without a pause: that costs a whole core and a full disk.
+                raise TransientError("Kafka does not answer")
             for topic, source in sources.items():
                 subscription = self._subscriptions[topic]
                 await _measure(subscription, source)
@@ -238,6 +233,20 @@ def _registered(source: Any, consume: Callable[[Any], Any]) -> Any:
     """FastStream learns the handler; the subscriber itself is what is watched."""
     source(consume)
     return source
+
+
+async def _answers(bootstrap_servers: str) -> bool:
+    """Whether some broker accepts a connection."""
+    for server in bootstrap_servers.split(","):
+        host, _, port = server.strip().rpartition(":")
+        try:
+            async with asyncio.timeout(3):
+                _, writer = await asyncio.open_connection(host.strip("[]"), int(port))
+            writer.close()
+            return True
+        except (OSError, TimeoutError, ValueError):
+            continue
+    return False
 
 
 async def _measure(subscription: Subscription, source: Any) -> None:

@@ -12,13 +12,15 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
 from shared.bus.settings import BusSettings
 from shared.errors import TransientError
 from shared.mongo.client import ASCENDING, Collection, Database, Document, IndexModel
 
 SECONDS = 20.0
+#: Dead letters carry what their topic could not: a record at the topic's own limit, and our headers.
+LARGEST_LETTER_BYTES = 2 * 1024 * 1024
 
 PARKED, REQUEUED = "parked", "requeued"
 
@@ -70,15 +72,13 @@ class Parking:
             ("x-error", kind.encode()),
             ("x-reason", reason[:500].encode()),
         ]
-        producer = await self._started()
         try:
-            async with asyncio.timeout(SECONDS):
-                await producer.send_and_wait(
-                    self._settings.dead_letters(topic), record.value, key=record.key, headers=headers
-                )
-        except (KafkaError, TimeoutError) as error:
+            await self._bury(topic, record.value, record.key, headers)
+        except MessageSizeTooLargeError:
+            # What is too large even for the dead letters must not block its neighbours: the record itself stays
+            # where it is for ever, and the letter says where that is.
             await self.close()
-            raise TransientError(f"dead letters not written: {type(error).__name__}") from error
+            await self._bury(topic, None, record.key, [*headers, ("x-value", b"left out: too large")])
         place = f"{group}|{topic}|{record.partition}|{record.offset}"
         await self._parked.update_one(
             {"_id": place},
@@ -94,6 +94,17 @@ class Parking:
             },
             upsert=True,
         )
+
+    async def _bury(self, topic: str, value: bytes | None, key: bytes | None, headers: list[tuple[str, bytes]]) -> None:
+        producer = await self._started()
+        try:
+            async with asyncio.timeout(SECONDS):
+                await producer.send_and_wait(self._settings.dead_letters(topic), value, key=key, headers=headers)
+        except MessageSizeTooLargeError:
+            raise
+        except (KafkaError, TimeoutError) as error:
+            await self.close()
+            raise TransientError(f"dead letters not written: {type(error).__name__}") from error
 
     async def requeued(self, group: str, partitions: AnyOf[int]) -> AsyncIterator[Place]:
         """Records to be tried again, oldest first, of the partitions that this instance reads."""
@@ -143,7 +154,9 @@ class Parking:
 
     async def _started(self) -> AIOKafkaProducer:
         if self._producer is None:
-            producer = AIOKafkaProducer(**self._settings.client(), acks="all", enable_idempotence=True)
+            producer = AIOKafkaProducer(
+                **self._settings.client(), acks="all", enable_idempotence=True, max_request_size=LARGEST_LETTER_BYTES
+            )
             try:
                 async with asyncio.timeout(SECONDS):
                     await producer.start()

@@ -19,7 +19,7 @@ from shared.bus.settings import BusSettings
 from shared.clock import utc_now
 from shared.envelope import GENESIS, UnknownEventType, chain, digest, parse
 from shared.errors import PermanentError, TransientError
-from shared.kafka import partitions
+from shared.kafka import TopicMissing, partitions
 from shared.mongo.client import Collection, Database, Document, DuplicateKeyError, Mongo, PyMongoError
 from shared.mongo.lease import Lease, while_held
 from shared.observability.health import Check
@@ -30,6 +30,8 @@ BATCH = 1_000
 PUBLISH_SECONDS = 30.0
 POLL_SECONDS = 1.0
 LEASE_SECONDS = 6.0
+#: So long is Kafka asked, at the start, whether it knows more than the database does.
+START_SECONDS = 10.0
 
 log = get_logger()
 
@@ -60,6 +62,14 @@ class Batch:
     messages: list[tuple[str, bytes, bytes]]  # physical topic, key, value
 
 
+@dataclass(frozen=True, slots=True)
+class _UnderWay:
+    """A batch that is being sent or marked."""
+
+    batch: Batch
+    work: asyncio.Task[None]
+
+
 @dataclass(slots=True)
 class _Progress:
     leading: bool = False
@@ -69,9 +79,14 @@ class _Progress:
 
 
 class Relay:
-    """Publishes one service's outbox. `run()` never returns; `health()` says how it is."""
+    """Publishes one service's outbox. `run()` never returns; `health()` says how it is.
 
-    def __init__(self, settings: BusSettings, mongo: Mongo, database: Database, outbox: Outbox) -> None:
+    `topics` are those that the service writes: an empty database beside their log is noticed, too.
+    """
+
+    def __init__(
+        self, settings: BusSettings, mongo: Mongo, database: Database, outbox: Outbox, topics: Sequence[str] = ()
+    ) -> None:
         self._settings = settings
         self._mongo = mongo
         self._database = database
@@ -79,7 +94,7 @@ class Relay:
         self._batches: Collection = database["relay_batches"]
         self._progress = _Progress()
         self._woken = asyncio.Event()
-        self._topics: set[str] = set()
+        self._topics = frozenset(topics)
 
     async def run(self) -> None:
         """For ever: hold the lease and publish; on any trouble take a new producer and start from the head."""
@@ -114,7 +129,7 @@ class Relay:
 
     async def _lead(self, lease: Lease) -> None:
         """While the lease lasts: publish what a former relay assigned, then everything pending."""
-        await self._refuse_when_log_is_ahead()
+        await self.refuse_when_log_is_ahead()
         producer = self._producer()
         waker = asyncio.create_task(self._wake())
         try:
@@ -128,38 +143,44 @@ class Relay:
             await _stop(producer)
 
     async def _publish_pending(self, producer: AIOKafkaProducer, lease: Lease, head: Head) -> None:
-        """Batch after batch; the next one is prepared while this one is on its way, and sent only after it."""
-        flying: tuple[Batch, asyncio.Task[None]] | None = None
+        """Batch after batch: while one is being marked, the next is on its way, and the one after it is prepared.
+
+        A batch leaves only when the one before it is acknowledged as a whole. After a crash those that are not
+        marked, two at most, go out again with the same bytes.
+        """
+        sending: _UnderWay | None = None
+        marking: _UnderWay | None = None
         try:
             while True:
                 self._woken.clear()
-                batch = await self._assign(head, lease, flying[0].ids if flying else [])
-                if flying is not None:
-                    await flying[1]
-                    flying = None
-                if batch is None:
+                batch = await self._assign(head, lease, [*_ids(sending), *_ids(marking)])
+                if sending is not None:
+                    await sending.work
+                if marking is not None:
+                    await marking.work
+                sent, sending, marking = sending, None, None
+                if sent is not None:
+                    marking = _UnderWay(sent.batch, asyncio.create_task(self._mark(sent.batch)))
+                if batch is not None:
+                    head = batch.head
+                    sending = _UnderWay(batch, asyncio.create_task(self._send(producer, batch)))
+                elif marking is None:
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(self._woken.wait(), POLL_SECONDS)
-                    continue
-                head = batch.head
-                flying = (batch, asyncio.create_task(self._send_and_mark(producer, batch)))
         finally:
-            if flying is not None:
-                flying[1].cancel()
-                with contextlib.suppress(asyncio.CancelledError, KafkaError, TransientError, PyMongoError):
-                    await flying[1]
+            for each in (sending, marking):
+                if each is not None:
+                    each.work.cancel()
+                    with contextlib.suppress(asyncio.CancelledError, KafkaError, TransientError, PyMongoError):
+                        await each.work
 
     async def _assign(self, head: Head, lease: Lease, in_flight: Sequence[Any]) -> Batch | None:
         """Give the oldest pending events their places; None when nothing is pending."""
-        known = set(in_flight)
+        others = {"_id": {"$nin": list(in_flight)}} if in_flight else {}
         # A snapshot, so that no version of a stream is seen without the ones before it.
         async with self._mongo.snapshot() as session:
-            found = self._events.find({"pending": True}, session=session).sort([("position", 1), ("_id", 1)])
-            documents = [
-                document
-                for document in await found.limit(BATCH + len(known)).to_list(None)
-                if document["_id"] not in known
-            ][:BATCH]
+            found = self._events.find({"pending": True, **others}, session=session, hint="pending", batch_size=BATCH)
+            documents = await found.sort([("position", 1), ("_id", 1)]).limit(BATCH).to_list(None)
         if not documents:
             return None
         batch = self._chained(documents, head)
@@ -193,8 +214,8 @@ class Relay:
             messages.append((self._settings.physical(document["topic"]), str(document["stream"]).encode(), value))
         return Batch(Head(head.batch + 1, sequence, previous), ids, messages)
 
-    async def _send_and_mark(self, producer: AIOKafkaProducer, batch: Batch) -> None:
-        """Publish a whole batch, see every acknowledgement, then mark; marking may be repeated."""
+    async def _send(self, producer: AIOKafkaProducer, batch: Batch) -> None:
+        """Publish a whole batch and see every acknowledgement."""
         sent = [await producer.send(topic, value, key=key) for topic, key, value in batch.messages]
         _, late = await asyncio.wait(sent, timeout=PUBLISH_SECONDS)
         failed = [future for future in sent if future.done() and future.exception() is not None]
@@ -203,6 +224,9 @@ class Relay:
                 future.cancel()
             raise PublishFailed(f"{len(late)} not acknowledged in time, {len(failed)} refused")
         await hit("after_send")
+
+    async def _mark(self, batch: Batch) -> None:
+        """Note that a batch is on Kafka; may be repeated."""
         await hit("before_mark")
         await self._events.update_many({"_id": {"$in": batch.ids}}, {"$unset": {"pending": ""}})
         await self._batches.update_one({"_id": batch.head.batch}, {"$set": {"done": True}, "$unset": {"ids": ""}})
@@ -221,35 +245,51 @@ class Relay:
             batch = self._chained([found[event_id] for event_id in record["ids"]], before)
             if batch.head != head:
                 raise LogAhead(f"batch {head.batch} no longer gives the bytes that were assigned: the database changed")
-            await self._send_and_mark(producer, batch)
+            await self._send(producer, batch)
+            await self._mark(batch)
             log.info("relay_resumed", service=self._settings.service, batch=head.batch, count=len(batch.ids))
         return head
 
-    async def _refuse_when_log_is_ahead(self) -> None:
-        """A restored database beside a living log must not write a second chain."""
+    async def refuse_when_log_is_ahead(self) -> None:
+        """A restored, or an empty, database beside a living log must not write a second chain, nor act on it.
+
+        Raises LogAhead; KafkaError, TransientError, TimeoutError and OSError when Kafka does not say.
+        """
+        # In this order: what another instance publishes meanwhile was assigned in the database before.
+        published = await self._highest_published()
         newest = await self._batches.find_one({}, sort=[("_id", -1)])
         own = int(newest["last_sequence"]) if newest else 0
-        published = await self._highest_published()
         if published > own:
             raise LogAhead(
                 f"Kafka holds sequence {published} of this service, the database only {own}: it was restored from an "
-                "older backup or belongs to another installation. Restore the newest backup, or give this "
-                "installation a new NAMESPACE; nothing is published until then."
+                "older backup, was emptied, or belongs to another installation. Restore the newest backup, or give "
+                "this installation a new NAMESPACE; nothing is published until then."
             )
+
+    async def refuse_at_start(self) -> None:
+        """Raises LogAhead: whoever acts on a database older than the log sends again what was sent.
+
+        A Kafka that is away keeps nobody from starting.
+        """
+        with contextlib.suppress(KafkaError, TransientError, TimeoutError, OSError):
+            async with asyncio.timeout(START_SECONDS):
+                await self.refuse_when_log_is_ahead()
 
     async def _highest_published(self) -> int:
         """The highest sequence at the end of any partition of this service's topics."""
-        topics = [self._settings.physical(topic) for topic in await self._events.distinct("topic")]
-        if not topics:
-            topics = [self._settings.physical(topic) for topic in sorted(self._topics)]
+        written = self._topics | set(await self._events.distinct("topic"))
+        topics = [self._settings.physical(topic) for topic in sorted(written)]
         if not topics:
             return 0
+        try:
+            every = await partitions(self._settings.client(), topics)
+        except TopicMissing:
+            return 0  # nothing was ever published; the producer says what is missing
         consumer = AIOKafkaConsumer(**self._settings.client(), group_id=None, auto_offset_reset="earliest")
         highest = 0
         try:
             async with asyncio.timeout(30):
                 await consumer.start()
-                every = await partitions(self._settings.client(), topics)
                 ends = {each: end for each, end in (await consumer.end_offsets(every)).items() if end > 0}
                 consumer.assign(list(ends))
                 for partition, end in ends.items():
@@ -263,10 +303,6 @@ class Relay:
             async with asyncio.timeout(10):
                 await consumer.stop()
         return highest
-
-    def owns(self, topic: str) -> None:
-        """Tell which topics this service writes, for the check against a living log with an empty database."""
-        self._topics.add(topic)
 
     async def _wake(self) -> None:
         """A change stream wakes the relay at once; when it fails the timer does, a little later."""
@@ -298,6 +334,10 @@ async def _stop(producer: AIOKafkaProducer) -> None:
     with contextlib.suppress(TimeoutError, KafkaError):
         async with asyncio.timeout(10):
             await producer.stop()
+
+
+def _ids(under_way: _UnderWay | None) -> list[Any]:
+    return under_way.batch.ids if under_way is not None else []
 
 
 def _sequence(value: bytes | None) -> int:

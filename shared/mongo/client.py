@@ -4,6 +4,8 @@ Why motor and what follows it: shared/decisions/0002-motor.md.
 """
 
 import asyncio
+import contextlib
+import random
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
@@ -15,12 +17,13 @@ from motor.motor_asyncio import (
     AsyncIOMotorDatabase,
     AsyncIOMotorGridFSBucket,
 )
-from pymongo import ASCENDING, IndexModel, ReadPreference, ReplaceOne, UpdateOne
+from pymongo import ASCENDING, IndexModel, InsertOne, ReadPreference, ReplaceOne, UpdateMany, UpdateOne
 from pymongo.errors import (
     AutoReconnect,
     BulkWriteError,
     ConnectionFailure,
     DuplicateKeyError,
+    InvalidOperation,
     OperationFailure,
     PyMongoError,
 )
@@ -55,6 +58,7 @@ __all__ = [
     "Document",
     "DuplicateKeyError",
     "IndexModel",
+    "InsertOne",
     "Mongo",
     "MongoUnavailable",
     "OperationFailure",
@@ -62,10 +66,16 @@ __all__ = [
     "ReadConcern",
     "ReplaceOne",
     "Session",
+    "UpdateMany",
     "UpdateOne",
+    "insert",
 ]
 
+#: MongoDB's code of a duplicate key.
+DUPLICATE = 11_000
 MAJORITY = WriteConcern("majority", wtimeout=10_000, j=True)
+#: Between two attempts at a transaction that others push aside.
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.005, 0.1
 
 
 class MongoUnavailable(TransientError):
@@ -108,17 +118,41 @@ class Mongo:
         """
         try:
             async with asyncio.timeout(self._transaction_seconds):
-                async with await self._client.start_session() as session:
-                    result: T = await session.with_transaction(
-                        work,
-                        read_concern=ReadConcern("snapshot"),
-                        write_concern=MAJORITY,
-                        read_preference=ReadPreference.PRIMARY,
-                        max_commit_time_ms=10_000,
-                    )
-                    return result
+                session = await self._client.start_session()
+                try:
+                    return await self._committed(session, work)
+                finally:
+                    # A cancelled abort goes on in its thread and may end the transaction before this does.
+                    with contextlib.suppress(InvalidOperation):
+                        await session.end_session()
         except (TimeoutError, ConnectionFailure) as error:
             raise MongoUnavailable(f"no commit within {self._transaction_seconds} s") from error
+
+    async def _committed(self, session: Session, work: Callable[[Session], Coroutine[Any, Any, T]]) -> T:
+        """The whole again for as long as others push it aside; the commit again while its fate is not known.
+
+        Not motor's `with_transaction`: that commits outside of what it repeats, so a conflict found by the commit
+        reaches the caller.
+        """
+        pause = 0.0
+        while True:
+            session.start_transaction(
+                read_concern=ReadConcern("snapshot"),
+                write_concern=MAJORITY,
+                read_preference=ReadPreference.PRIMARY,
+                max_commit_time_ms=10_000,
+            )
+            try:
+                result: T = await work(session)
+                await _commit(session)
+                return result
+            except PyMongoError as error:
+                with contextlib.suppress(InvalidOperation):  # the commit has ended it
+                    await session.abort_transaction()
+                if not error.has_error_label("TransientTransactionError"):
+                    raise
+            await asyncio.sleep(pause * random.random())
+            pause = min(pause * 2 or FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Session]:
@@ -141,3 +175,24 @@ class Mongo:
     def close(self) -> None:
         """Close every connection."""
         self._client.close()
+
+
+async def insert(collection: Collection, documents: list[Document], session: Session) -> None:
+    """Insert many in a transaction. One kind of error for one cause: DuplicateKeyError, whoever noticed it."""
+    try:
+        await collection.insert_many(documents, session=session)
+    except BulkWriteError as error:
+        if all(each["code"] == DUPLICATE for each in error.details["writeErrors"]):
+            raise DuplicateKeyError("a key is taken", DUPLICATE) from None
+        raise
+
+
+async def _commit(session: Session) -> None:
+    while True:
+        try:
+            await session.commit_transaction()
+            return
+        except PyMongoError as error:
+            if not error.has_error_label("UnknownTransactionCommitResult"):
+                raise
+            await asyncio.sleep(FIRST_PAUSE_SECONDS)

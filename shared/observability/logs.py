@@ -19,6 +19,9 @@ ALLOWED = frozenset(
     }
 )  # fmt: skip
 
+#: A library may repeat itself so often.
+REPEAT_SECONDS = 10.0
+
 dropped_fields = 0
 
 
@@ -27,6 +30,7 @@ def configure(service: str, level: str = "INFO") -> None:
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s", force=True)
     for handler in logging.getLogger().handlers:
         handler.setFormatter(_LibraryLine(service))
+        handler.addFilter(_NotAgain())
     logging.getLogger("aiokafka").setLevel(logging.ERROR)
     logging.getLogger("faststream").setLevel(logging.ERROR)
     structlog.configure(
@@ -59,6 +63,21 @@ def get_logger() -> structlog.stdlib.BoundLogger:
     """The logger. First argument: what happened, in snake_case; the rest are allowed fields."""
     logger: structlog.stdlib.BoundLogger = structlog.get_logger()
     return logger
+
+
+class _NotAgain(logging.Filter):
+    """A library's same word again is left out for a while: a broker that is away is said once, not a million times."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: dict[tuple[str, int], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        key = (record.name, record.lineno)
+        if record.created - self._said.get(key, 0.0) < REPEAT_SECONDS:
+            return False
+        self._said[key] = record.created
+        return True
 
 
 class _LibraryLine(logging.Formatter):

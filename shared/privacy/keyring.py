@@ -10,6 +10,7 @@ import hmac
 import os
 import time
 from collections import OrderedDict
+from collections.abc import Iterable
 from typing import Any
 
 import orjson
@@ -22,9 +23,11 @@ from pydantic import BaseModel
 from shared.errors import PermanentError
 from shared.ids import new_id
 from shared.mongo.client import Collection, DuplicateKeyError, Mongo
+from shared.mongo.together import Together
 
 PREFIX = "sealed:v1"
 NONCE_BYTES = 12
+SEAL_BYTES = NONCE_BYTES + 16  # and the tag of AES-GCM
 CACHE_SECONDS = 60.0  # an erasure takes effect everywhere within this time
 CACHE_KEYS = 10_000
 
@@ -45,6 +48,7 @@ class Keyring:
         self._kek = AESGCM(kek)
         self._logins = HKDF(SHA256(), 32, None, b"safe-passage/logins").derive(kek)
         self._cache: OrderedDict[str, tuple[float, bytes | None]] = OrderedDict()
+        self._persons_of = Together(self._read_persons)
 
     async def check(self) -> None:
         """Raises WrongKey when the stored keys were wrapped by another key-encryption key."""
@@ -55,13 +59,13 @@ class Keyring:
     async def person_id(self, issuer: str, subject: str) -> str:
         """The person behind a login; the first meeting makes one. Atomic: two services agree."""
         login = hmac.new(self._logins, f"{issuer}\n{subject}".encode(), hashlib.sha256).hexdigest()
-        known = await self._persons.find_one({"_id": login})
+        known = (await self._persons_of.ask([login])).get(login)
         if known is None:
             with contextlib.suppress(DuplicateKeyError):  # another service met the same person at the same moment
                 await self._persons.insert_one({"_id": login, "personId": new_id()})
-            known = await self._persons.find_one({"_id": login})
+            known = (await self._persons_of.ask([login])).get(login)
         assert known is not None
-        return str(known["personId"])
+        return known
 
     async def key(self, person_id: str) -> bytes | None:
         """The person's key, made at the first use; None when the person was erased."""
@@ -79,6 +83,12 @@ class Keyring:
         key = self._unwrap(person_id, bytes(known["wrapped"])) if known["wrapped"] is not None else None
         self._remember(person_id, key)
         return key
+
+    async def knows(self, person_id: str) -> bool:
+        """Whether there is such a person, or was until they were erased."""
+        if await self._keys.find_one({"_id": person_id}, {"_id": 1}) is not None:
+            return True
+        return await self._persons.find_one({"personId": person_id}, {"_id": 1}) is not None
 
     async def erase(self, person_id: str) -> None:
         """Destroy the key and the way from the login to the person; a mark stays, so that none is made again."""
@@ -116,6 +126,31 @@ class Keyring:
         except (InvalidTag, ValueError):
             raise PermanentError("a sealed field was changed or moved") from None
         return orjson.loads(plain)
+
+    async def seal_bytes(self, person_id: str, context: str, plain: bytes) -> bytes:
+        """Bytes that only the person's key opens, in this context alone; SEAL_BYTES longer than `plain`.
+
+        Raises PermanentError when the person was erased.
+        """
+        key = await self.key(person_id)
+        if key is None:
+            raise PermanentError("the person was erased")
+        nonce = os.urandom(NONCE_BYTES)
+        return nonce + AESGCM(key).encrypt(nonce, plain, _bound(person_id, context, "bytes"))
+
+    async def open_bytes(self, person_id: str, context: str, sealed: bytes) -> bytes | None:
+        """What was sealed; None when the person was erased. Raises PermanentError when it was tampered with."""
+        key = await self.key(person_id)
+        if key is None:
+            return None
+        try:
+            return AESGCM(key).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], _bound(person_id, context, "bytes"))
+        except (InvalidTag, ValueError):
+            raise PermanentError("sealed bytes were changed or moved") from None
+
+    async def _read_persons(self, logins: Iterable[str]) -> dict[str, str]:
+        cursor = self._persons.find({"_id": {"$in": list(logins)}})
+        return {str(known["_id"]): str(known["personId"]) async for known in cursor}
 
     def _unwrap(self, person_id: str, wrapped: bytes) -> bytes:
         try:

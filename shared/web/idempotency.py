@@ -1,7 +1,6 @@
 """`Idempotency-Key`: a repeat gets the first answer; the key, the command and the answer are one transaction."""
 
 import hashlib
-import re
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,10 +12,10 @@ from fastapi.responses import JSONResponse
 
 from shared.mongo.client import ASCENDING, Database, DuplicateKeyError, IndexModel, Mongo, Session
 from shared.web.identity import Caller
-from shared.web.problem import FieldError, Problem, invalid
+from shared.web.problem import Problem
 
 KEPT_SECONDS = 24 * 3_600
-_KEY = re.compile(r"^[\x21-\x7e]{1,128}$")
+_KEY = r"^[\x21-\x7e]{1,128}$"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +42,26 @@ class Once:
 async def once(
     request: Request,
     caller: Caller,
-    idempotency_key: Annotated[str | None, Header(alias="Idempotency-Key", max_length=128)] = None,
+    idempotency_key: Annotated[str | None, Header(alias="Idempotency-Key", pattern=_KEY)] = None,
 ) -> Once | None:
     """The request's idempotency, as a FastAPI dependency; None when no key was sent."""
     if idempotency_key is None:
         return None
-    if not _KEY.match(idempotency_key):
-        raise invalid(FieldError("header.Idempotency-Key", "does not have the right form"))
-    where = "\n".join((caller.person_id, request.method, request.url.path, idempotency_key))
-    return Once(hashlib.sha256(where.encode()).hexdigest(), hashlib.sha256(await request.body()).hexdigest())
+    return Once(_where(request, caller, idempotency_key), hashlib.sha256(await request.body()).hexdigest())
+
+
+async def once_streamed(
+    request: Request,
+    caller: Caller,
+    idempotency_key: Annotated[str | None, Header(alias="Idempotency-Key", pattern=_KEY)] = None,
+) -> str | None:
+    """The key alone, for a route that streams its body: with the digest of what came it makes a `Once`."""
+    return _where(request, caller, idempotency_key) if idempotency_key is not None else None
+
+
+def _where(request: Request, caller: Caller, key: str) -> str:
+    where = "\n".join((caller.person_id, request.method, request.url.path, key))
+    return hashlib.sha256(where.encode()).hexdigest()
 
 
 async def create_indexes(database: Database) -> None:
@@ -96,6 +106,13 @@ async def answered(
         if known is None:
             raise Problem(409, "The same request is being worked on.", headers={"Retry-After": "1"}) from None
         return _repeated(known, request)
+
+
+async def settle(database: Database, request: Once | None, answer: Answer) -> None:
+    """Keep a fuller answer in the place of the one that was committed with the command, for repeats."""
+    if request is not None:
+        fuller = {"status": answer.status, "body": orjson.dumps(answer.body), "headers": answer.headers}
+        await database["idempotency"].update_one({"_id": request.key}, {"$set": fuller})
 
 
 def _repeated(known: dict[str, Any], request: Once) -> Answer:

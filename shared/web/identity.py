@@ -5,8 +5,10 @@ Signature with pinned algorithms, exact issuer, our audience, expiry, type. Keys
 
 import asyncio
 import json
+import math
 import time
-from collections.abc import Callable, Coroutine
+from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Protocol
@@ -14,15 +16,20 @@ from typing import Annotated, Any, Protocol
 import httpx
 import jwt
 from fastapi import Depends, Request
-from jwt import PyJWK, PyJWKSet
+from jwt import PyJWK
 
 from shared.web.problem import Problem
+from shared.web.rates import Rates
 
 ALGORITHMS = ("RS256", "ES256", "EdDSA")
 LEEWAY_SECONDS = 30
 MAX_TOKEN_BYTES = 8_192
 REFETCH_SECONDS = 30.0
 CACHE_SECONDS = 600.0
+#: A token that was good stays good so long without its signature being looked at again, and so many of them.
+BELIEVED_SECONDS = 60.0
+BELIEVED_TOKENS = 2_000
+CHALLENGE = 'Bearer realm="safe-passage"'
 
 SCOPED = frozenset({"approver", "faculty-contact"})
 PLAIN = frozenset({"student", "international-office", "safety-officer", "auditor", "operator", "machine"})
@@ -64,13 +71,23 @@ class TokenRules:
     require_type: bool = True
 
 
+class Forbidden(Problem):
+    """403 for a role that is not there; the challenge of RFC 6750 says what would help."""
+
+    def __init__(self, roles: tuple[str, ...]) -> None:
+        super().__init__(
+            403,
+            f"This needs the role {' or '.join(roles)}.",
+            reason="role",
+            headers={"WWW-Authenticate": f'{CHALLENGE}, error="insufficient_scope", scope="{" ".join(roles)}"'},
+        )
+
+
 class Unauthorised(Problem):
     """401. The reason is said in one word, never what stood in the token."""
 
     def __init__(self, reason: str) -> None:
-        challenge = 'Bearer realm="safe-passage"' + (
-            f', error="invalid_token", error_description="{reason}"' if reason else ""
-        )
+        challenge = CHALLENGE + (f', error="invalid_token", error_description="{reason}"' if reason else "")
         super().__init__(
             401,
             f"A valid token is needed: {reason or 'none was sent'}.",
@@ -82,16 +99,24 @@ class Unauthorised(Problem):
 class Verifier:
     """Verifies tokens. One per process."""
 
-    def __init__(self, rules: TokenRules, persons: Persons, http: httpx.AsyncClient | None = None) -> None:
+    def __init__(
+        self,
+        rules: TokenRules,
+        persons: Persons,
+        rates: Rates | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._rules = rules
         self._persons = persons
-        self._http = http
+        self._rates = rates or Rates()
+        self._clock = clock
         self._keys: dict[str, PyJWK] = {}
-        self._fetched_at = -CACHE_SECONDS
+        self._fetched_at = -math.inf
         self._lock = asyncio.Lock()
+        self._believed: OrderedDict[str, tuple[float, dict[str, Any]]] = OrderedDict()
 
     async def identify(self, request: Request) -> Identity:
-        """The caller. Raises Unauthorised."""
+        """The caller. Raises Unauthorised, and Problem 429 for one who asks too much."""
         sent = request.headers.getlist("authorization")
         if not sent:
             raise Unauthorised("")
@@ -100,12 +125,28 @@ class Verifier:
         scheme, _, token = sent[0].partition(" ")
         if scheme.lower() != "bearer" or not token or len(token) > MAX_TOKEN_BYTES:
             raise Unauthorised("not a bearer token")
-        claims = await self._claims(token.strip())
+        claims = self._known(token) or await self._claims(token.strip())
+        self._believe(token, claims)
         subject = claims.get("sub")
         if not isinstance(subject, str) or not 1 <= len(subject) <= 255:
             raise Unauthorised("no subject")
+        self._rates.take(subject)
         person_id = await self._persons.person_id(self._rules.issuer, subject)
         return Identity(person_id, _roles(claims.get(self._rules.roles_claim)))
+
+    def _known(self, token: str) -> dict[str, Any] | None:
+        """What stands in a token that was good a moment ago, to the letter, and has not expired since."""
+        until, claims = self._believed.get(token, (0.0, None))
+        if claims is None or self._clock() >= until or time.time() >= claims["exp"] + LEEWAY_SECONDS:
+            return None
+        return claims
+
+    def _believe(self, token: str, claims: dict[str, Any]) -> None:
+        if token not in self._believed or self._clock() >= self._believed[token][0]:
+            self._believed[token] = (self._clock() + BELIEVED_SECONDS, claims)
+            self._believed.move_to_end(token)
+        while len(self._believed) > BELIEVED_TOKENS:
+            self._believed.popitem(last=False)
 
     async def _claims(self, token: str) -> dict[str, Any]:
         try:
@@ -143,8 +184,10 @@ class Verifier:
         """The key by its id; the set is fetched again once for an id that is not known, at most now and then."""
         if not isinstance(kid, str):
             raise Unauthorised("key")
+        if kid in self._keys and self._clock() - self._fetched_at <= CACHE_SECONDS:
+            return self._keys[kid]  # nobody waits because another token names a key that is not known
         async with self._lock:
-            age = time.monotonic() - self._fetched_at
+            age = self._clock() - self._fetched_at
             if age > CACHE_SECONDS or (kid not in self._keys and age > REFETCH_SECONDS):
                 await self._fetch()
         found = self._keys.get(kid)
@@ -153,23 +196,39 @@ class Verifier:
         return found
 
     async def _fetch(self) -> None:
-        self._fetched_at = time.monotonic()
+        self._fetched_at = self._clock()
         try:
             if self._rules.jwks.startswith(("https://", "http://")):
-                http = self._http or httpx.AsyncClient(timeout=5, follow_redirects=False)
-                async with asyncio.timeout(6):
+                async with asyncio.timeout(6), httpx.AsyncClient(timeout=5, follow_redirects=False) as http:
                     response = await http.get(self._rules.jwks)
                 response.raise_for_status()
                 text = response.text
             else:
                 text = await asyncio.to_thread(Path(self._rules.jwks).read_text, encoding="utf-8")
-            keys = PyJWKSet.from_dict(json.loads(text)).keys
-        except (httpx.HTTPError, OSError, ValueError, jwt.PyJWTError, TimeoutError):
+            self._keys = _keys(text)
+            self._believed.clear()  # a key that was withdrawn takes its tokens with it
+        except (httpx.HTTPError, OSError, ValueError, TimeoutError):
             if self._keys:
                 return  # the keys that we have stay good until the login answers again
-            self._fetched_at = -CACHE_SECONDS
+            self._fetched_at = -math.inf
             raise Problem(503, "The login's keys cannot be read at the moment.", headers={"Retry-After": "5"}) from None
-        self._keys = {key.key_id: key for key in keys if key.key_id and key.algorithm_name in ALGORITHMS}
+
+
+def _keys(text: str) -> dict[str, PyJWK]:
+    """The keys of a set that we can use, by their ids. Raises ValueError where there is none."""
+    document = json.loads(text)
+    entries = document.get("keys") if isinstance(document, dict) else None
+    found = {}
+    for entry in entries if isinstance(entries, list) else ():
+        try:
+            key = PyJWK.from_dict(entry)
+        except (jwt.PyJWTError, ValueError, TypeError, AttributeError):
+            continue  # one that we cannot read must not take the others away
+        if isinstance(key.key_id, str) and key.key_id and key.algorithm_name in ALGORITHMS:
+            found[key.key_id] = key
+    if not found:
+        raise ValueError("a key set without a key that we can use")
+    return found
 
 
 def _roles(claim: object) -> frozenset[str]:
@@ -185,21 +244,31 @@ def _roles(claim: object) -> frozenset[str]:
     return frozenset(found)
 
 
-async def identity(request: Request) -> Identity:
-    """The caller, as a FastAPI dependency."""
-    verifier: Verifier = request.app.state.verifier
-    return await verifier.identify(request)
+async def authenticate(request: Request) -> Identity:
+    """Who is asking; found out once for each request. Raises Unauthorised."""
+    known = getattr(request.state, "identity", None)
+    if not isinstance(known, Identity):
+        verifier: Verifier = request.app.state.verifier
+        known = request.state.identity = await verifier.identify(request)
+    return known
 
 
-Caller = Annotated[Identity, Depends(identity)]
+Caller = Annotated[Identity, Depends(authenticate)]
 
 
-def require(*roles: str) -> Callable[[Identity], Coroutine[Any, Any, Identity]]:
+@dataclass(frozen=True, slots=True)
+class Required:
     """A dependency that lets through who has one of the roles (whatever its scope); 403 for others."""
 
-    async def check(caller: Caller) -> Identity:
-        if not any(caller.has(role) for role in roles):
-            raise Problem(403, f"This needs the role {' or '.join(roles)}.", reason="role")
+    roles: tuple[str, ...]
+
+    async def __call__(self, caller: Caller) -> Identity:
+        """The caller. Raises Forbidden."""
+        if not any(caller.has(role) for role in self.roles):
+            raise Forbidden(self.roles)
         return caller
 
-    return check
+
+def require(*roles: str) -> Required:
+    """`Depends(require("student"))`."""
+    return Required(roles)

@@ -1,18 +1,24 @@
 """What every request meets first: a size limit, a time limit, its ids, and the headers of every answer.
 
-Plain ASGI, outside FastAPI: nothing in a handler can forget it.
+Plain ASGI, outside FastAPI: nothing in a handler can forget it, and nothing that goes wrong there gets past it.
 """
 
 import asyncio
 import re
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass, field
 from typing import Any
+
+from fastapi.responses import Response
+from starlette.requests import ClientDisconnect
 
 from shared.ids import new_id
 from shared.observability import metrics, traces
 from shared.observability.logs import get_logger
+from shared.web.origins import Origins
 from shared.web.problem import Problem
+from shared.web.routes import retirement_headers
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -22,7 +28,8 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 log = get_logger()
 
-_REQUEST_ID = re.compile(r"^[A-Za-z0-9._-]{8,64}$")
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 SECURITY_HEADERS = {
     "Cache-Control": "no-store",
@@ -36,94 +43,194 @@ SECURITY_HEADERS = {
 }
 
 
-class _TooLarge(Exception):
-    pass
+@dataclass(frozen=True, slots=True)
+class Room:
+    """A route with limits of its own."""
+
+    path: re.Pattern[str]
+    methods: frozenset[str]
+    size_bytes: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """`size_bytes` bounds the body, `seconds` the whole answer. `root_path` is the gateway's prefix."""
+
+    size_bytes: int
+    seconds: float
+    version: str
+    root_path: str = ""
+    origins: Origins = field(default_factory=Origins)
+    rooms: tuple[Room, ...] = ()
+
+    def of(self, method: str, path: str) -> tuple[int, float]:
+        """Bytes and seconds for one request."""
+        for room in self.rooms:
+            if method in room.methods and room.path.match(path):
+                return room.size_bytes, room.seconds
+        return self.size_bytes, self.seconds
+
+
+class _TooLarge(BaseException):
+    """Not an Exception: whoever reads a body and answers 400 to any error must not swallow it."""
 
 
 class Limits:
-    """Wraps an app. `size_bytes` bounds the body, `seconds` the whole answer."""
+    """Wraps an app."""
 
-    def __init__(self, app: App, *, size_bytes: int, seconds: float, version: str) -> None:
+    def __init__(self, app: App, *, bounds: Bounds) -> None:
         self._app = app
-        self._size = size_bytes
-        self._seconds = seconds
-        self._headers = [(name.lower().encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
-        self._headers.append((b"api-version", version.encode()))
+        self._bounds = bounds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = {name.lower(): value for name, value in scope["headers"]}
-        request_id = _decoded(headers.get(b"x-request-id"))
-        request_id = request_id if _REQUEST_ID.match(request_id) else new_id()
-        traceparent = traces.child(_decoded(headers.get(b"traceparent")))
-        scope.setdefault("state", {}).update(request_id=request_id, traceparent=traceparent)
-        answer = _Answer(send, [*self._headers, (b"x-request-id", request_id.encode()),
-                                (b"traceparent", traceparent.encode())])  # fmt: skip
+        sent = {name.lower(): value for name, value in scope["headers"]}
+        request_id = _decoded(sent.get(b"x-request-id"))
+        request_id = request_id if _REQUEST_ID.fullmatch(request_id) else new_id()
+        traceparent = traces.child(_decoded(sent.get(b"traceparent")))
+        # A HEAD is a GET whose body stays here. The scope is ours: what stood outside it is not changed.
+        method = scope["method"]
+        scope = {**scope, "method": "GET" if method == "HEAD" else method, "state": dict(scope.get("state", {}))}
+        scope["state"].update(request_id=request_id, traceparent=traceparent)
+        scope["root_path"] = self._bounds.root_path or scope.get("root_path", "")
+        headers = {
+            **SECURITY_HEADERS,
+            "API-Version": self._bounds.version,
+            "X-Request-Id": request_id,
+            "traceparent": traceparent,
+            **self._bounds.origins.headers(_decoded(sent.get(b"origin"))),
+        }
+        answer = _Answer(send, headers, scope, is_head=method == "HEAD")
         began = time.perf_counter()
         try:
-            await self._bounded(scope, receive, answer, headers)
+            await self._bounded(scope, receive, answer, sent)
         finally:
-            _note(scope, answer.status, time.perf_counter() - began, request_id)
+            _note(scope, method, answer.status, time.perf_counter() - began, request_id)
 
-    async def _bounded(self, scope: Scope, receive: Receive, answer: "_Answer", headers: dict[bytes, bytes]) -> None:
-        length = headers.get(b"content-length", b"0")
+    async def _bounded(self, scope: Scope, receive: Receive, answer: "_Answer", sent: dict[bytes, bytes]) -> None:
+        size_bytes, seconds = self._bounds.of(scope["method"], _below(scope))
+        body = _Body(receive, size_bytes)
+        limit = asyncio.timeout(seconds)
         try:
-            if not length.isdigit() or int(length) > self._size:
-                raise _TooLarge
-            async with asyncio.timeout(self._seconds):
-                await self._app(scope, self._counted(receive), answer)
+            body.expect(sent.get(b"content-length", b"0"))
+            async with limit:
+                if not await self._preflight(scope, receive, answer, sent):
+                    await self._app(scope, body, answer)
         except _TooLarge:
-            await answer.instead(Problem(413, f"A request may have at most {self._size} bytes."), scope, receive)
+            await answer.instead(Problem(413, f"A request may have at most {size_bytes} bytes."), receive)
+        except Problem as problem:
+            await answer.instead(problem, receive)
+        except ClientDisconnect:
+            log.info("client_went_away", request_id=scope["state"]["request_id"])
         except TimeoutError:
-            late = Problem(503, f"No answer within {self._seconds:g} s.", headers={"Retry-After": "5"})
-            await answer.instead(late, scope, receive)
+            if limit.expired() and body.is_awaited:
+                late = Problem(408, f"The body did not come within {seconds:g} s.")
+            else:
+                late = Problem(503, f"No answer within {seconds:g} s.", headers={"Retry-After": "5"})
+            await answer.instead(late, receive)
+        # The outermost place of a request: whatever nobody expected is a problem like every other, never quoted.
+        except Exception as error:
+            log.error("unexpected", error=type(error).__name__, request_id=scope["state"]["request_id"])
+            if answer.status:
+                raise  # half an answer cannot be taken back: the server closes the connection on it
+            await answer.instead(Problem(500, "Something unexpected went wrong; it was noted."), receive)
 
-    def _counted(self, receive: Receive) -> Receive:
-        read = 0
+    async def _preflight(self, scope: Scope, receive: Receive, answer: "_Answer", sent: dict[bytes, bytes]) -> bool:
+        if scope["method"] != "OPTIONS":
+            return False
+        wanted = _decoded(sent.get(b"access-control-request-method"))
+        headers = self._bounds.origins.preflight(_decoded(sent.get(b"origin")), wanted)
+        if headers is None:
+            return False
+        await Response(status_code=204, headers=headers)(scope, receive, answer)
+        return True
 
-        async def counted() -> Message:
-            nonlocal read
-            message = await receive()
-            read += len(message.get("body", b""))
-            if read > self._size:
-                raise _TooLarge
-            return message
 
-        return counted
+class _Body:
+    """The body on its way in, counted."""
+
+    def __init__(self, receive: Receive, most: int) -> None:
+        self._receive = receive
+        self._most = most
+        self._read = 0
+        self._is_complete = False
+        self.is_awaited = False
+
+    def expect(self, length: bytes) -> None:
+        """Raises _TooLarge for a length that is over the limit, Problem 400 for one that is none."""
+        if not length.isdigit():
+            raise Problem(400, "Content-Length is not a length.", type_="invalid-request")
+        if len(length) > 18 or int(length) > self._most:
+            raise _TooLarge
+
+    async def __call__(self) -> Message:
+        self.is_awaited = not self._is_complete
+        message = await self._receive()
+        self.is_awaited = False
+        self._is_complete = not message.get("more_body", False)
+        self._read += len(message.get("body", b""))
+        if self._read > self._most:
+            raise _TooLarge
+        return message
 
 
 class _Answer:
     """Sends an answer with our headers, and can still replace one that has not begun."""
 
-    def __init__(self, send: Send, headers: list[tuple[bytes, bytes]]) -> None:
+    def __init__(self, send: Send, headers: dict[str, str], scope: Scope, *, is_head: bool) -> None:
         self._send = send
         self._headers = headers
+        self._scope = scope
+        self._is_head = is_head
         self.status = 0
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = int(message["status"])
-            given = {name.lower() for name, _ in message.get("headers", [])}
-            ours = [(name, value) for name, value in self._headers if name not in given]
-            message = {**message, "headers": [*message.get("headers", []), *ours]}
+            message = {**message, "headers": self._complete(message.get("headers", []))}
+        elif self._is_head and message["type"] == "http.response.body":
+            message = {**message, "body": b""}
         await self._send(message)
 
-    async def instead(self, problem: Problem, scope: Scope, receive: Receive) -> None:
+    async def instead(self, problem: Problem, receive: Receive) -> None:
+        """Answer a problem, unless another answer has begun."""
         if self.status == 0:
-            await problem.response()(scope, receive, self)
+            await problem.response()(self._scope, receive, self)
+
+    def _complete(self, given: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        names = {name.lower() for name, _ in given}
+        ours = {**self._headers, **retirement_headers(self._scope.get("route"))}
+        return [
+            *((name, self._from_outside(value) if name.lower() == b"location" else value) for name, value in given),
+            *((name.lower().encode(), value.encode("latin-1")) for name, value in ours.items()
+              if name.lower().encode() not in names),
+        ]  # fmt: skip
+
+    def _from_outside(self, location: bytes) -> bytes:
+        """Where something is for a caller in front of the gateway; kept answers do not know of one."""
+        root_path: str = self._scope["root_path"]
+        return root_path.encode() + location if location.startswith(b"/v1/") else location
+
+
+def _below(scope: Scope) -> str:
+    """The path as routes know it, below the gateway's prefix."""
+    path: str = scope["path"]
+    return path.removeprefix(scope["root_path"])
 
 
 def _decoded(value: bytes | None) -> str:
     return value.decode("latin-1") if value is not None else ""
 
 
-def _note(scope: Scope, status: int, seconds: float, request_id: str) -> None:
+def _note(scope: Scope, method: str, status: int, seconds: float, request_id: str) -> None:
     """By the route's template, never by its path: paths hold ids."""
     route = getattr(scope.get("route"), "path", "unknown")
-    metrics.requests.labels(route, scope["method"], str(status)).inc()
+    method = method if method in _METHODS else "other"
+    metrics.requests.labels(route, method, str(status)).inc()
     metrics.request_seconds.labels(route).observe(seconds)
     if not route.startswith(("/healthz", "/readyz", "/metrics")):
-        log.info("request", method=scope["method"], route=route, status=status, request_id=request_id,
+        log.info("request", method=method, route=route, status=status, request_id=request_id,
                  duration_ms=round(seconds * 1000, 1))  # fmt: skip

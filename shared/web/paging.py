@@ -1,13 +1,17 @@
 """Pages as OEAPI has them: `pageSize`, `pageNumber`, `hasNextPage`, `items`."""
 
 from dataclasses import dataclass
-from typing import Annotated, Generic, Literal, TypeVar
+from typing import Annotated, Generic, TypeVar
 
 from fastapi import Depends, Query
+from pydantic import AfterValidator
 
 from shared.events import Part
 
 T = TypeVar("T")
+
+#: Source: OEAPI v6.
+SIZES = (10, 20, 50, 100, 250)
 
 
 class Page(Part, Generic[T]):
@@ -48,8 +52,16 @@ class Paging:
         )
 
 
+def _known_size(value: int) -> int:
+    if value not in SIZES:
+        raise ValueError(f"is not one of {', '.join(map(str, SIZES))}")
+    return value
+
+
 async def paging(
-    page_size: Annotated[Literal[10, 20, 50, 100, 250], Query(alias="pageSize")] = 50,
+    page_size: Annotated[
+        int, Query(alias="pageSize", json_schema_extra={"enum": list(SIZES)}), AfterValidator(_known_size)
+    ] = 50,
     page_number: Annotated[int, Query(alias="pageNumber", ge=1, le=100_000)] = 1,
 ) -> Paging:
     """The page that was asked for, as a FastAPI dependency."""

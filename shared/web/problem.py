@@ -11,6 +11,16 @@ from pydantic import BaseModel, ConfigDict, Field
 MEDIA_TYPE = "application/problem+json"
 
 
+#: Python renames phrases between its versions; ours stay. Source: RFC 9110.
+_TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
+MOST_ERRORS = 100
+
+
+def title(status: int) -> str:
+    """What a status is called."""
+    return _TITLES.get(status) or HTTPStatus(status).phrase
+
+
 @dataclass(frozen=True, slots=True)
 class FieldError:
     """What is wrong with one field; the value itself is never quoted."""
@@ -37,7 +47,7 @@ class Problem(Exception):
         super().__init__(detail)
         self.status = status
         self.detail = detail
-        self.type = type_ or HTTPStatus(status).phrase.lower().replace(" ", "-")
+        self.type = type_ or title(status).lower().replace(" ", "-")
         self.rule = rule
         self.reason = reason
         self.contact = contact
@@ -48,7 +58,7 @@ class Problem(Exception):
         """The JSON document."""
         body: dict[str, Any] = {
             "type": f"urn:safe-passage:problem:{self.type}",
-            "title": HTTPStatus(self.status).phrase,
+            "title": title(self.status),
             "status": self.status,
             "detail": self.detail,
         }
@@ -83,8 +93,8 @@ class ProblemBody(BaseModel):
 
 
 def invalid(*errors: FieldError) -> Problem:
-    """400 with everything that is wrong, together."""
-    return Problem(400, "The request is not valid.", type_="invalid-request", errors=errors)
+    """400 with everything that is wrong, together; of a flood of mistakes the first hundred."""
+    return Problem(400, "The request is not valid.", type_="invalid-request", errors=errors[:MOST_ERRORS])
 
 
 def not_found() -> Problem:

@@ -1,0 +1,128 @@
+"""What every service is told by its environment; each service adds its own in `services/<name>/settings.py`."""
+
+import base64
+import binascii
+import ssl
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from shared.bus.settings import BusSettings
+from shared.errors import PermanentError
+from shared.web.identity import TokenRules
+from shared.web.service import WebSettings
+
+
+def _key(value: object) -> bytes:
+    if isinstance(value, bytes):
+        return value
+    try:
+        key = base64.b64decode(str(value), validate=True)
+    except binascii.Error:
+        raise ValueError("not base64") from None
+    if len(key) != 32:
+        raise ValueError("must be the base64 of 32 bytes")
+    return key
+
+
+Key = Annotated[bytes, BeforeValidator(_key), Field(repr=False)]
+
+
+class BadEnvironment(PermanentError):
+    """Variables are missing or wrong; the text names all of them, and never a value."""
+
+
+class CommonSettings(BaseSettings):
+    """Read from the environment; every name in capitals. Nothing is read from files but what a variable names."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    env: Literal["local", "production"] = Field(default="production", description="production: TLS and logins")
+    namespace: str = Field(
+        default="",
+        pattern=r"^[a-z0-9-]{0,30}$",
+        description="Prefix of topics, groups, databases",
+    )
+    instance: str = Field(default="", pattern=r"^[A-Za-z0-9.-]{0,80}$", description="This process; <service>-0")
+    role: Literal["all", "api", "worker"] = Field(default="all", description="HTTP, background work, or both")
+    kafka_bootstrap_servers: str = Field(min_length=1, description="host:port, comma-separated")
+    kafka_ca_file: Path | None = Field(default=None, description="PEM of the brokers' authority; given: TLS")
+    kafka_username: str | None = Field(default=None, description="SCRAM-SHA-512")
+    kafka_password: SecretStr | None = None
+    mongo_url: SecretStr = Field(description="Connection string of the replica set; with tls=true in production")
+    key_encryption_key: Key = Field(description="Base64 of 32 bytes: wraps the persons' keys")
+    jwks: str = Field(min_length=1, description="URL or file of the login's public keys")
+    token_issuer: str = Field(min_length=1, description="`iss` of the login's tokens, exact")
+    token_audience: str = Field(min_length=1, description="Our own id in `aud`")
+    roles_claim: str = Field(default="roles", description="Claim that holds the roles")
+    root_path: str = Field(default="", pattern=r"^(/[a-z-]+)*$", description="The gateway's prefix")
+    topics_file: Path = Field(default=Path("deploy/topics.yaml"), description="The declared topics")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    request_limit_bytes: int = Field(default=1_000_000, ge=1_000, description="Largest request body, bytes")
+    request_timeout_seconds: float = Field(default=30, gt=0, description="Longest time for an answer, seconds")
+    requests_per_second: float = Field(
+        default=50, ge=0, description="Of one caller to one process, on average; a burst of four seconds; 0: no limit"
+    )
+    web_origins: str = Field(
+        default="",
+        pattern=r"^(https?://[^\s,/*]+(, *https?://[^\s,/*]+)*)?$",
+        description="Whose web pages may ask from a browser: https://host, comma-separated; none when empty",
+    )
+
+    @model_validator(mode="after")
+    def _production_is_encrypted(self) -> "CommonSettings":
+        if self.env == "production":
+            missing = [
+                name
+                for name, there in {
+                    "KAFKA_CA_FILE": self.kafka_ca_file,
+                    "KAFKA_USERNAME": self.kafka_username,
+                    "tls=true in MONGO_URL": "tls=true" in self.mongo_url.get_secret_value() or None,
+                }.items()
+                if there is None
+            ]
+            if missing:
+                raise ValueError(f"ENV=production also needs {', '.join(missing)} (ENV=local does without)")
+        return self
+
+    def bus(self, service: str) -> BusSettings:
+        """How this process reaches Kafka. Raises OSError when the authority's file cannot be read."""
+        context = ssl.create_default_context(cafile=self.kafka_ca_file) if self.kafka_ca_file else None
+        return BusSettings(
+            self.kafka_bootstrap_servers,
+            self.namespace,
+            service,
+            self.instance or f"{service}-0",
+            str(self.topics_file),
+            self.kafka_username,
+            self.kafka_password.get_secret_value() if self.kafka_password else None,
+            context,
+        )
+
+    def tokens(self) -> TokenRules:
+        """What a caller's token must be."""
+        return TokenRules(self.token_issuer, self.token_audience, self.jwks, self.roles_claim)
+
+    def web(self) -> WebSettings:
+        """Limits and place of the HTTP side."""
+        origins = tuple(each.strip() for each in self.web_origins.split(",") if each.strip())
+        return WebSettings(self.root_path, self.request_limit_bytes, self.request_timeout_seconds, origins)
+
+
+S = TypeVar("S", bound=CommonSettings)
+
+
+def from_environment(settings: type[S]) -> S:
+    """The settings of this process. Raises BadEnvironment naming every variable that is missing or wrong."""
+    try:
+        return settings()
+    except ValidationError as error:
+        raise BadEnvironment("; ".join(_sentence(problem) for problem in error.errors(include_input=False))) from None
+
+
+def _sentence(problem: Any) -> str:
+    name = ".".join(str(part).upper() for part in problem["loc"])
+    reason = "is not set" if problem["type"] == "missing" else str(problem["msg"]).removeprefix("Value error, ")
+    return f"{name} {reason}".strip() if problem["type"] == "missing" else f"{name}: {reason}".removeprefix(": ")

@@ -5,18 +5,23 @@ Pure over records: names every event that is wrong and what is wrong with it.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 
+from shared.audit.evidence import Evidence, UnknownVersion, Unreadable, read
 from shared.audit.reader import Record
-from shared.envelope import GENESIS, Envelope, UnknownEventType, digest, parse
-from shared.errors import PermanentError
-from shared.events import EVENTS, Event
+from shared.envelope import GENESIS, digest
+from shared.events import EVENTS
 
 
 class Fault(StrEnum):
     """What can be wrong."""
 
     UNREADABLE = "unreadable"
+    UNKNOWN_VERSION = "unknown_version"
+    FUTURE = "future"
+    TRUNCATED = "truncated"
+    CHANGED = "changed"
     FOREIGN = "foreign"
     MISSING = "missing"
     ALTERED = "altered"
@@ -54,6 +59,7 @@ class ChainVerifier:
     """Fed with one service's records in the order of `Reader.in_sequence`; ask `findings()` at the end.
 
     Memory: 16 bytes for each event (to know an identical duplicate from an insertion), one number for each stream.
+    Nothing may have happened after `latest`, where that is given.
     """
 
     topic: str
@@ -62,6 +68,7 @@ class ChainVerifier:
     unknown_types: int = 0
     head: str = GENESIS
     head_sequence: int = 0
+    latest: datetime | None = None
     _head_at: Record | None = None
     _found: list[Finding] = field(default_factory=list)
     _waiting: dict[int, _Link] = field(default_factory=dict)
@@ -73,55 +80,60 @@ class ChainVerifier:
         """Take the next record."""
         self.events += 1
         try:
-            envelope: Envelope[Event] | None = parse(record.value)
-        except UnknownEventType:
+            evidence = read(record)
+            evidence.data  # noqa: B018  asked for, so that it is checked
+        except UnknownVersion as error:
             self.unknown_types += 1
-            self._note(Fault.UNREADABLE, record, None, None, "a type that this version does not know")
+            self._note(Fault.UNKNOWN_VERSION, record, None, None, str(error))
             return
-        except PermanentError as error:
+        except Unreadable as error:
             self._note(Fault.UNREADABLE, record, None, None, str(error))
             return
-        assert envelope is not None
         assert record.value is not None
-        if envelope.sequence is None or envelope.prevhash is None:
-            self._note(Fault.INSERTED, record, None, envelope.id, "it is in no chain")
+        if evidence.sequence is None or evidence.prevhash is None:
+            self._note(Fault.INSERTED, record, None, evidence.id, "it is in no chain")
             return
-        if EVENTS[envelope.type].topic != self.topic:
-            self._note(Fault.FOREIGN, record, envelope.sequence, envelope.id, f"{envelope.type} does not belong here")
-        if record.key != envelope.subject.encode():
-            self._note(Fault.WRONG_KEY, record, envelope.sequence, envelope.id, "its key is not its stream")
-        self._link(record, envelope, digest(record.value))
+        if EVENTS[evidence.type].topic != self.topic:
+            self._note(Fault.FOREIGN, record, evidence.sequence, evidence.id, f"{evidence.type} does not belong here")
+        if record.key != evidence.head[4]:
+            self._note(Fault.WRONG_KEY, record, evidence.sequence, evidence.id, "its key is not its stream")
+        if self.latest is not None and evidence.at > self.latest:
+            detail = (
+                f"it is of {evidence.at:%Y-%m-%dT%H:%M:%SZ}, which is in the future: a clock is wrong, here or there"
+            )
+            self._note(Fault.FUTURE, record, evidence.sequence, evidence.id, detail)
+        self._link(record, evidence, digest(record.value))
 
-    def _link(self, record: Record, envelope: Envelope[Event], value_hash: str) -> None:
-        sequence = envelope.sequence or 0
+    def _link(self, record: Record, evidence: Evidence, value_hash: str) -> None:
+        sequence = evidence.sequence or 0
         known = self._known(sequence)
         if known is not None:
             if known == bytes.fromhex(value_hash)[:16]:
                 self.duplicates += 1
             else:
-                self._note(Fault.INSERTED, record, sequence, envelope.id, "another event already has this sequence")
+                self._note(Fault.INSERTED, record, sequence, evidence.id, "another event already has this sequence")
             return
         self._remember(sequence, value_hash)
-        self._order(record, envelope, sequence)
-        self._waiting[sequence] = _Link(record, envelope.id, envelope.prevhash or "", value_hash)
+        self._order(record, evidence, sequence)
+        self._waiting[sequence] = _Link(record, evidence.id, (evidence.prevhash or b"").decode(), value_hash)
         self._advance()
 
-    def _order(self, record: Record, envelope: Envelope[Event], sequence: int) -> None:
+    def _order(self, record: Record, evidence: Evidence, sequence: int) -> None:
         """Within a partition sequences rise; within a stream versions count one by one."""
         before = self._partition_sequence.get(record.partition, 0)
         if sequence < before:
-            self._note(Fault.REORDERED, record, sequence, envelope.id, f"it stands after sequence {before}")
+            self._note(Fault.REORDERED, record, sequence, evidence.id, f"it stands after sequence {before}")
         self._partition_sequence[record.partition] = max(before, sequence)
-        version = self._versions.get(envelope.subject, 0)
-        if envelope.streamversion != version + 1:
+        version = self._versions.get(evidence.subject, 0)
+        if evidence.streamversion != version + 1:
             self._note(
                 Fault.STREAM_ORDER,
                 record,
                 sequence,
-                envelope.id,
-                f"version {envelope.streamversion} of its stream follows version {version}",
+                evidence.id,
+                f"version {evidence.streamversion} of its stream follows version {version}",
             )
-        self._versions[envelope.subject] = max(version, envelope.streamversion)
+        self._versions[evidence.subject] = max(version, evidence.streamversion)
 
     def _advance(self) -> None:
         while (link := self._waiting.pop(self.head_sequence + 1, None)) is not None:

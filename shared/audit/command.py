@@ -1,148 +1,193 @@
-"""`passage audit …`: reads Kafka alone and says what it found. Exit 0 fine, 1 something is wrong, 2 wrong use."""
+"""`passage audit …`: reads Kafka alone and says what it found. Exit 0 fine, 1 something is wrong, 2 wrong use.
 
-import asyncio
-import json
-import os
-import sys
-from collections.abc import Coroutine
+`build` is handed the services' folds and the way to their databases: shared never imports a service.
+"""
+
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict
-from typing import Annotated, Any, TypeVar
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from shared.audit import integrity, manifest, processes
 from shared.audit.affected import Affected, Verdict
-from shared.audit.chain import ChainVerifier, Finding
+from shared.audit.console import (
+    Progress,
+    WrongUse,
+    finish,
+    run,
+    run_async,
+    say,
+    show,
+    write_json,
+)
+from shared.audit.folds import Fold, Rebuild
+from shared.audit.processes import Reading
+from shared.audit.questions import AsJson, explain, export, replay, stale, state_of, timings
 from shared.audit.reader import TOPICS, Reader
-from shared.errors import PermanentError, TransientError
+from shared.audit.settings import AuditSettings
+from shared.audit.story import because
+from shared.audit.trail import SKEW, Trail, follow
+from shared.clock import utc_now
 from shared.gazetteer import resolve
 
-app = typer.Typer(no_args_is_help=True, help="Verify and explain the event streams. Reads Kafka alone, sends nothing.")
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output, nothing else there.")]
-T = TypeVar("T")
-_messages = Console(stderr=True)
+#: Opens a shadow database beside the services' own.
+OpenRebuild = Callable[[], Awaitable[Rebuild]]
+ManifestFile = Annotated[Path | None, typer.Option("--manifest", help="A signed manifest.")]
+PublicKey = Annotated[
+    Path | None, typer.Option("--public-key", envvar="AUDIT_PUBLIC_KEY", help="PEM of the key that checks manifests.")
+]
 
 
-@app.command()
-def verify(as_json: AsJson = False) -> None:
-    """Chain, gaps, duplicates, order and schema of every event of every service."""
-    verifiers = _run(_verify())
-    findings = [finding for verifier in verifiers for finding in verifier.findings()]
+def build(folds: tuple[Fold, ...], rebuild: OpenRebuild) -> typer.Typer:
+    """The commands, with what only the services know."""
+    app = typer.Typer(
+        no_args_is_help=True, help="Verify, replay and explain the event streams. Reads Kafka alone, sends nothing."
+    )
+    for function in (verify, key, replay, explain, timings, stale, export, affected):
+        app.command(function.__name__)(function)
+    app.command("manifest")(write_manifest)
+
+    @app.command("state")
+    def state(
+        at: Annotated[str | None, typer.Option(help="An instant, or a day (its end); now when left out.")] = None,
+        registration: Annotated[str | None, typer.Option(help="registrationId")] = None,
+        person: Annotated[str | None, typer.Option(help="personId")] = None,
+        country: Annotated[str | None, typer.Option(help="ISO 3166-1 alpha-2")] = None,
+        alert: Annotated[str | None, typer.Option(help="Alert id")] = None,
+        as_json: AsJson = False,
+    ) -> None:
+        """What was known at an instant, rebuilt by the services' own folds, with the event behind each value."""
+        state_of(folds, at, registration, person, country, alert, as_json)
+
+    @app.command("diff")
+    def diff(as_json: AsJson = False) -> None:
+        """Rebuild the services' state in a shadow database and compare it with the live one (needs MONGO_URL)."""
+        _diff(rebuild, as_json)
+
+    return app
+
+
+def verify(manifest_file: ManifestFile = None, public_key: PublicKey = None, as_json: AsJson = False) -> None:
+    """Chain, gaps, duplicates, order and schema of every event of every service; and what a manifest says."""
+    signed = run(lambda: _load(manifest_file, public_key))
+    reading, findings = run(lambda: _verified(trees=False, signed=signed))
     if as_json:
-        json.dump(_verify_document(verifiers, findings), sys.stdout)
+        write_json(integrity.document(reading, findings, signed))
     else:
-        _show_verification(verifiers, findings)
-    raise typer.Exit(1 if findings else 0)
+        _show_verification(reading, findings, signed)
+    finish(bool(findings))
 
 
-@app.command()
-def affected(
-    alert: Annotated[str | None, typer.Argument(help="Alert id, e.g. ES-2; all alerts when left out.")] = None,
+def write_manifest(
+    out: Annotated[Path, typer.Argument(help="The file to write; it must not be there yet.")],
+    signing_key: Annotated[Path, typer.Option("--key", envvar="AUDIT_KEY", help="PEM of the Ed25519 private key.")],
+    previous: Annotated[Path | None, typer.Option(help="The manifest before: held against it first.")] = None,
+    public_key: PublicKey = None,
     as_json: AsJson = False,
 ) -> None:
-    """Who must and may have been selected, recomputed from events, against who was."""
-    recomputed = _run(_affected())
-    if alert is not None and alert not in recomputed.alerts:
-        _fail(f"No alert {alert} was ever raised. Known: {', '.join(recomputed.alerts) or 'none'}.", 2)
-    verdicts = [recomputed.verdict(each) for each in ([alert] if alert else recomputed.alerts)]
+    """Verify everything, then sign where each partition ends and what stands in it. Keep it elsewhere."""
+    secret = run(lambda: manifest.private_key(signing_key))
+    signed = run(lambda: _load(previous, public_key))
+    settings = run(AuditSettings.of)
+    now = utc_now()
+    reading, findings = run(lambda: _verified(trees=True, signed=signed))
+    if findings:
+        _show_verification(reading, findings, signed)
+        say("Nothing was signed: what is wrong must be understood first.")
+        finish(True)
+    chains = {topic: (found.head_sequence, found.head) for topic, found in reading.topics.items()}
+    made = manifest.make(reading.trees, chains, at=now, namespace=settings.namespace, previous=signed)
+    run(lambda: manifest.write(out, made, secret))
     if as_json:
-        json.dump([_verdict_document(verdict) for verdict in verdicts], sys.stdout)
+        write_json({"manifest": str(out), "root": made.root, "at": made.at, "events": sum(reading.ends.values())})
+    else:
+        show(f"{out}: {sum(reading.ends.values())} records, root {made.root}")
+    finish(False)
+
+
+def key(
+    private: Annotated[
+        Path, typer.Argument(help="File for the private half; keep it away from who runs the services.")
+    ],
+    public: Annotated[Path, typer.Argument(help="File for the public half, for everybody who checks.")],
+) -> None:
+    """Make a key pair for manifests."""
+    run(lambda: manifest.new_keys(private, public))
+    show(f"{private} signs, {public} checks")
+
+
+def affected(
+    alert: Annotated[str | None, typer.Argument(help="Alert id, e.g. ES-2; all alerts when left out.")] = None,
+    grace: Annotated[float, typer.Option(help="Seconds that notify has to tell somebody.")] = 600,
+    as_json: AsJson = False,
+) -> None:
+    """Who must and may have been selected, recomputed from events, against who was; and whom no alert covers."""
+    recomputed, trail = run_async(_affected)
+    run(lambda: _known(alert, recomputed))
+    verdicts = [recomputed.verdict(each) for each in ([alert] if alert else recomputed.alerts)]
+    latest = recomputed.latest
+    untold = [] if alert or latest is None else [
+        each for each in recomputed.untold(latest) if (latest - each.since).total_seconds() > grace
+    ]  # fmt: skip
+    if as_json:
+        write_json([_verdict_document(verdict) for verdict in verdicts])
     else:
         _show_verdicts(verdicts)
-    raise typer.Exit(0 if all(verdict.holds for verdict in verdicts) else 1)
+    for each in untold:
+        say(f"{each.because.person_id} was told by no alert of {each.country}, since {each.since:%Y-%m-%d %H:%M} UTC: "
+            f"{because(each.because)}")  # fmt: skip
+    if trail.trouble:
+        say(f"Not complete: {trail.trouble}.")
+    finish(bool(untold or trail.trouble) or not all(verdict.holds for verdict in verdicts))
 
 
-async def _verify() -> list[ChainVerifier]:
-    verifiers = []
-    with _progress() as progress:
-        for topic in TOPICS:
-            task = progress.add_task(topic, total=None)
-            verifier = ChainVerifier(topic)
-            async with _reader() as reader:
-                async for record in reader.in_sequence(topic):
-                    verifier.feed(record)
-                    if verifier.events % 1_000 == 0:
-                        progress.update(task, completed=verifier.events)
-            verifiers.append(verifier)
-    return verifiers
+def _known(alert: str | None, recomputed: Affected) -> None:
+    if alert is not None and alert not in recomputed.alerts:
+        raise WrongUse(f"No alert {alert} was ever raised. Known: {', '.join(recomputed.alerts) or 'none'}")
 
 
-async def _affected() -> Affected:
-    recomputed = Affected(resolve)
-    with _progress() as progress:
-        progress.add_task("reading the topics", total=None)
-        async with _reader() as reader:
-            async for record in reader.records(TOPICS[1:]):
-                recomputed.feed(record)
-    return recomputed
+async def _affected() -> tuple[Affected, Trail]:
+    recomputed, trail, settings = Affected(resolve), Trail(), AuditSettings.of()
+    with Progress("reading") as progress:
+        async with Reader(settings.bootstrap_servers, settings.namespace, settings.client()) as reader:
+            async for evidence in follow(reader, trail, utc_now(), topics=TOPICS[1:], progress=progress):
+                recomputed.take(evidence)
+    return recomputed, trail
 
 
-def _reader() -> Reader:
-    servers = os.environ.get("KAFKA_BOOTSTRAP_SERVERS")
-    if not servers:
-        _fail("KAFKA_BOOTSTRAP_SERVERS is not set: where is Kafka? (`set -a; . .local/env` for the local stack)", 2)
-    return Reader(servers or "", os.environ.get("NAMESPACE", ""))
+def _load(file: Path | None, public_key: Path | None) -> manifest.Manifest | None:
+    if file is None:
+        return None
+    if public_key is None:
+        raise WrongUse("A manifest is only believed with --public-key FILE (or AUDIT_PUBLIC_KEY)")
+    return manifest.load(file, manifest.public_key(public_key))
 
 
-def _run(work: Coroutine[Any, Any, T]) -> T:
-    """Run to the end or say in one sentence why not: a partial result is never called complete."""
-    try:
-        return asyncio.run(work)
-    except (PermanentError, TransientError, TimeoutError) as error:
-        _fail(f"Not complete: {error or 'Kafka stopped answering'}.", 1)
-    except KeyboardInterrupt:
-        _fail("Interrupted: nothing is said about what was not read.", 1)
-    raise AssertionError("unreachable")
-
-
-def _fail(sentence: str, code: int) -> None:
-    _messages.print(sentence, style="red", highlight=False)
-    raise typer.Exit(code)
-
-
-def _progress() -> Progress:
-    return Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}: {task.completed:.0f} events"),
-        TimeElapsedColumn(),
-        console=_messages,
-        transient=True,
-    )
-
-
-def _verify_document(verifiers: list[ChainVerifier], findings: list[Finding]) -> dict[str, Any]:
-    return {
-        "ok": not findings,
-        "topics": {
-            verifier.topic: {
-                "events": verifier.events,
-                "duplicates": verifier.duplicates,
-                "headSequence": verifier.head_sequence,
-                "head": verifier.head,
-            }
-            for verifier in verifiers
-        },
-        "findings": [asdict(finding) for finding in findings],
-    }
-
-
-def _show_verification(verifiers: list[ChainVerifier], findings: list[Finding]) -> None:
-    table = Table("topic", "events", "identical duplicates", "chain head", title="Event streams")
-    for verifier in verifiers:
-        table.add_row(
-            verifier.topic,
-            str(verifier.events),
-            str(verifier.duplicates),
-            f"{verifier.head_sequence} {verifier.head[:12]}",
+def _verified(*, trees: bool, signed: manifest.Manifest | None) -> tuple[Reading, list[integrity.Finding]]:
+    settings, latest = AuditSettings.of(), utc_now() + SKEW
+    with Progress("verifying") as progress:
+        reading = processes.verify(
+            settings, TOPICS, latest, trees=trees, earlier=signed.vector if signed else None, progress=progress
         )
-    console = Console()
-    console.print(table)
-    for finding in findings:
-        where = f"{finding.topic}/{finding.partition} offset {finding.offset}" if finding.offset >= 0 else finding.topic
-        console.print(f"{finding.fault}: {where}, sequence {finding.sequence}: {finding.detail}", style="red")
-    console.print("Every chain holds." if not findings else f"{len(findings)} finding(s).")
+        findings = integrity.findings(settings, reading, latest, progress)
+    if signed is not None:
+        if signed.namespace != settings.namespace:
+            raise WrongUse("The manifest is of another installation (NAMESPACE)")
+        findings += manifest.compare(signed, reading.earlier)
+    return reading, findings
+
+
+def _show_verification(reading: Reading, findings: list[integrity.Finding], signed: manifest.Manifest | None) -> None:
+    table = Table("topic", "events", "identical duplicates", "chain head", title="Event streams")
+    for topic, found in reading.topics.items():
+        table.add_row(topic, str(found.events), str(found.duplicates), f"{found.head_sequence} {found.head[:12]}")
+    lines = [integrity.sentence(finding) for finding in findings]
+    held = " Nothing was changed since the manifest was signed." if signed else ""
+    lines.append(f"{len(findings)} finding(s)." if findings else f"Every chain holds.{held}")
+    show(table, *lines)
 
 
 def _verdict_document(verdict: Verdict) -> dict[str, Any]:
@@ -161,19 +206,31 @@ def _verdict_document(verdict: Verdict) -> dict[str, Any]:
 def _show_verdicts(verdicts: list[Verdict]) -> None:
     table = Table("alert", "trigger", "must", "may", "selected", "missed", "unexpected", title="Completeness")
     for verdict in verdicts:
-        table.add_row(
-            verdict.alert_id,
-            verdict.trigger,
-            str(len(verdict.must)),
-            str(len(verdict.may)),
-            str(len(verdict.selected)),
-            str(len(verdict.missed)),
-            str(len(verdict.unexpected)),
-        )
-    console = Console()
-    console.print(table if verdicts else "No alert was ever raised.")
+        counts = (verdict.must, verdict.may, verdict.selected, verdict.missed, verdict.unexpected)
+        table.add_row(verdict.alert_id, verdict.trigger, *(str(len(each)) for each in counts))
+    lines = []
     for verdict in verdicts:
-        for person in sorted(verdict.missed):
-            console.print(f"{verdict.alert_id}: {person} must have been selected and was not", style="red")
-        for person in sorted(verdict.unexpected):
-            console.print(f"{verdict.alert_id}: {person} was selected without being affected", style="red")
+        lines += [f"{verdict.alert_id}: {person} must have been selected and was not: "
+                  f"{because(verdict.because.get(person))}" for person in sorted(verdict.missed)]  # fmt: skip
+        lines += [f"{verdict.alert_id}: {person} was selected without being affected"
+                  for person in sorted(verdict.unexpected)]  # fmt: skip
+    show(table if verdicts else "No alert was ever raised.", *lines)
+
+
+def _diff(open_rebuild: OpenRebuild, as_json: bool) -> None:
+    settings = run(AuditSettings.of)
+    counts, differences, trail = run_async(lambda: integrity.rebuilt(settings, open_rebuild))
+    if as_json:
+        write_json(
+            {"compared": counts, "differences": [asdict(each) for each in differences], "trouble": trail.trouble}
+        )
+    else:
+        table = Table("collection", "documents", title="Rebuilt from Kafka, against the live databases")
+        for name, count in sorted(counts.items()):
+            table.add_row(name, str(count))
+        lines = [integrity.difference_sentence(each) for each in differences]
+        lines.append(f"{len(differences)} difference(s)." if differences else "What is kept is what the events say.")
+        show(table, *lines)
+    if trail.trouble:
+        say(f"Not complete: {trail.trouble}.")
+    finish(bool(differences or trail.trouble))

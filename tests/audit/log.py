@@ -8,6 +8,7 @@ from shared.envelope import GENESIS, Cause, Draft, chain, compose, digest
 from shared.events import Event
 from shared.ids import new_id
 
+CAUSE = Cause("c", "c")
 START = datetime(2026, 3, 1, 9, tzinfo=UTC)
 
 
@@ -21,16 +22,19 @@ class Log:
         self._partitions = partitions
         self._versions: dict[str, int] = {}
         self._head = GENESIS
+        self._sequence = 0
         self._offsets = [0] * partitions
 
-    def append(self, event: Event, at: datetime | None = None, event_id: str | None = None) -> str:
+    def append(
+        self, event: Event, at: datetime | None = None, event_id: str | None = None, cause: Cause = CAUSE
+    ) -> str:
         """Record a fact; returns its id."""
         stream = event.stream
         self._versions[stream] = version = self._versions.get(stream, 0) + 1
         event_id = event_id or new_id()
-        sequence = len(self.records) + 1
+        self._sequence = sequence = self._sequence + 1
         when = at or START + timedelta(seconds=sequence)
-        body = compose(Draft(event, event_id), source=self._source, version=version, time=when, cause=Cause("c", "c"))
+        body = compose(Draft(event, event_id), source=self._source, version=version, time=when, cause=cause)
         value = chain(body, sequence, self._head)
         self._head = digest(value)
         partition = sum(stream.encode()) % self._partitions

@@ -10,12 +10,15 @@ from shared.events import (
     AreaChange,
     Leg,
     LevelChange,
+    PersonErased,
     Recipient,
     RecipientsSelected,
     RegionAdvice,
     RegistrationCancelled,
     RegistrationSubmitted,
+    ReturnRecorded,
     SelectionCompleted,
+    StayEnded,
     StudyAnswers,
     TravelAdviceChanged,
 )
@@ -51,6 +54,7 @@ class World:
             RegistrationSubmitted(
                 registration_id="r-" + person, person_id=person, approval_id=None, faculty_id="f", programme_id="p",
                 activity_type="internship", legs=(leg,), study_related=False, contact=SEALED, language="nl",
+                imported=bool(more.get("imported")),
                 answers=StudyAnswers(credits=False, university_funding=False, transcript_entry=False),
             ),
             at=self._later(),
@@ -72,20 +76,24 @@ class World:
         )  # fmt: skip
         self._level = level
 
-    def alert(self, *selected: str, level: int = 3, trigger: str = "advice_changed") -> Verdict:
+    def alert(
+        self, *selected: str, level: int = 3, trigger: str = "advice_changed", area: str | None = None
+    ) -> Verdict:
         """Notify raised the alert for the newest version and selected these people."""
-        alert_id = f"ES-{self._version}"
+        alert_id = f"ES-{self._version}" if area is None and trigger not in ("manual", "drill") else "m-1"
         ends = {"travel.registration.v1": self.registrations.ends}
         self.notifications.append(
             AlertRaised(
                 alert_id=alert_id, trigger=trigger, country="ES", advice_version=self._version,
-                advice_event_id="e", as_of=START, shard_count=2, templates={},
-            )
+                advice_event_id="e", as_of=START, shard_count=2, templates={}, area=area,
+            ),
+            at=self._later(),
         )  # fmt: skip
         for number, person in enumerate(selected):
             self.select(alert_id, number % 2, person, level)
         self.notifications.append(
-            SelectionCompleted(alert_id=alert_id, offsets=ends, selected=len(selected), unreachable=0)
+            SelectionCompleted(alert_id=alert_id, offsets=ends, selected=len(selected), unreachable=0),
+            at=self._later(),
         )
         return self.verdict(alert_id)
 
@@ -98,6 +106,10 @@ class World:
         self.notifications.append(
             RecipientsSelected(alert_id=alert_id, shard=shard, late=late, recipients=(recipient,))
         )
+
+    def state(self, fact: StayEnded | ReturnRecorded | PersonErased) -> None:
+        """Any other fact of the registration stream."""
+        self.registrations.append(fact, at=self._later())
 
     def verdict(self, alert_id: str) -> Verdict:
         """Recompute."""
@@ -238,3 +250,125 @@ def test_affected_baseline_tells_only_who_comes_later() -> None:
 
     assert verdict.may == {"came-later"}
     assert verdict.unexpected == {"was-there"}
+
+
+def _ended(person: str) -> StayEnded:
+    return StayEnded(registration_id="r-" + person, person_id=person, on=TODAY)
+
+
+def _returned(person: str, outcome: str = "returned", days: int = -5) -> ReturnRecorded:
+    return ReturnRecorded(registration_id="r-" + person, person_id=person, on=TODAY + timedelta(days=days),
+                          outcome=outcome, recorded_by="office")  # fmt: skip
+
+
+def test_affected_overdue_return_must_be_told(world: World) -> None:
+    """R26: the stay ended long ago and nobody said that the person is back; whoever is back is nowhere."""
+    for person in ("overdue", "stays", "unknown", "back", "not-ended"):
+        world.register(person, start=-40, end=-9)
+        if person != "not-ended":
+            world.state(_ended(person))
+    world.state(_returned("back"))
+    world.state(_returned("stays", "stays"))
+    world.state(_returned("unknown", "unknown"))
+    world.advise(3)
+
+    verdict = world.alert("overdue", "stays", "unknown")
+
+    assert verdict.must == {"overdue", "stays", "unknown"}
+    assert verdict.holds
+    assert "overdue" in verdict.because["overdue"].note
+
+
+def test_affected_return_taken_back_is_overdue_again(world: World) -> None:
+    """First back, then somewhere else after all."""
+    world.register("lost", start=-40, end=-9)
+    world.state(_ended("lost"))
+    world.state(_returned("lost"))
+    world.state(_returned("lost", "elsewhere"))
+    world.advise(3)
+
+    assert world.alert().missed == {"lost"}
+
+
+def test_affected_back_since_yesterday_may_be_told(world: World) -> None:
+    """A day of grace after the return by one reading, none by the other."""
+    world.register("back-yesterday")
+    world.state(_returned("back-yesterday", days=-1))
+    world.advise(3)
+
+    verdict = world.alert()
+
+    assert (verdict.must, verdict.concurrent) == (frozenset(), {"back-yesterday"})
+    assert world.alert("back-yesterday").holds
+
+
+def test_affected_imported_into_a_negative_place_may_and_need_not_be_told(world: World) -> None:
+    """The officer tells them one by one; but when it gets worse they are alerted like everybody."""
+    world.advise(2)
+    world.register("imported", imported=True)
+    world.register("by-themselves")
+    assert world.alert("by-themselves", level=2).holds
+    world.advise(2, regions=(RegionAdvice(area="Andalusië", code="ES-AN", before=2, after=2),))
+    same = world.alert(level=2)
+    world.advise(3)
+    worse = world.alert("by-themselves")
+
+    assert same.holds
+    assert same.may == {"imported"}
+    assert worse.missed == {"imported"}
+
+
+def test_affected_erased_person_need_not_be_told(world: World) -> None:
+    """The key was destroyed before the pass: nobody could reach them."""
+    world.register("erased")
+    world.state(PersonErased(person_id="erased", requested_by="a", confirmed_by="b", reason="request"))
+    world.advise(3)
+
+    verdict = world.alert()
+
+    assert verdict.holds
+    assert verdict.may == {"erased"}
+
+
+def test_affected_manual_alert_must_reach_everybody_in_its_area(world: World) -> None:
+    """Whatever the colour and whoever was told before; who can not be placed is included, other regions are not."""
+    for person, region in (("inside", "ES-AN"), ("in-a-part-of-it", "ES-SE"), ("elsewhere", "ES-MD"), ("lost", None)):
+        world.register(person, region=region)
+
+    verdict = world.alert("inside", "in-a-part-of-it", trigger="manual", area="ES-AN", level=1)
+
+    assert verdict.must == {"inside", "in-a-part-of-it", "lost"}
+    assert verdict.missed == {"lost"}
+    assert world.alert("elsewhere", trigger="manual", area="ES-AN", level=1).unexpected == {"elsewhere"}
+
+
+def test_affected_drill_must_reach_nobody(world: World) -> None:
+    """Whoever is there may be in it."""
+    world.register("there")
+
+    verdict = world.alert("there", trigger="drill")
+
+    assert (verdict.must, verdict.holds) == (frozenset(), True)
+
+
+def test_affected_place_inside_a_region_is_in_the_region(world: World) -> None:
+    """Sevilla lies in Andalusia: a province of a red region is red; a place known no closer than the region may be."""
+    world.register("in-the-province", region="ES-SE")
+    world.register("somewhere-in-catalonia", region="ES-CT")
+    world.advise(1, regions=(RegionAdvice(area="Andalusië", code="ES-AN", before=1, after=3),
+                             RegionAdvice(area="Barcelona", code="ES-B", before=1, after=3)))  # fmt: skip
+
+    assert world.alert().missed == {"in-the-province", "somewhere-in-catalonia"}
+
+
+def test_affected_untold_person_is_named_with_since_when(world: World) -> None:
+    """No alert was raised at all: the audit still says who should have been told."""
+    world.register("there")
+    world.advise(3)
+    affected = Affected(lambda country, place: None)
+    for record in (*world.registrations.records, *world.advice.records):
+        affected.feed(record)
+
+    untold = affected.untold(START + timedelta(hours=1))
+
+    assert [(each.because.person_id, each.country, each.advice_version) for each in untold] == [("there", "ES", 2)]

@@ -1,0 +1,187 @@
+"""Replay: the events as they stand, in one order, two runs byte for byte the same. It sends nothing.
+
+Source of the order: `Reader.in_order`. One JSON line for each event: where it stands, then the event's own bytes.
+"""
+
+import csv
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import orjson
+
+from shared.audit.evidence import Evidence
+from shared.errors import PermanentError
+
+COLUMNS = ("time", "type", "stream", "version", "sequence", "place", "what")
+#: What a table shows of an event besides its attributes, where it has it. Never sealed fields.
+TELLING = ("personId", "registrationId", "alertId", "country", "adviceVersion", "status", "rule", "reason", "trigger",
+           "outcome", "answer", "decidedBy", "recordedBy", "cancelledBy", "closedBy", "step", "to", "kind",
+           "queue", "late")  # fmt: skip
+#: A cell that begins with one of these is a formula to a spreadsheet. Source: OWASP, CSV Injection.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+FIELDS = ("topic", "partition", "offset", "sequence", "id", "type", "time", "source", "subject", "streamversion",
+          "correlationid", "causationid", "personId", "registrationId", "approvalId", "alertId", "country",
+          "data")  # fmt: skip
+
+
+class NoParquet(PermanentError):
+    """pyarrow is not installed."""
+
+
+def as_json(evidence: Evidence) -> bytes:
+    """One line; the event's bytes are those of the record."""
+    record = evidence.record
+    return b'{"topic":"%b","partition":%d,"offset":%d,"event":%b}\n' % (
+        record.topic.encode(), record.partition, record.offset, record.value or b"null",
+    )  # fmt: skip
+
+
+def header() -> bytes:
+    """The first line of the table."""
+    return _row(COLUMNS)
+
+
+def as_row(evidence: Evidence) -> bytes:
+    """One line of the table."""
+    data = orjson.loads(evidence.data_bytes)
+    what = " ".join(f"{name}={data[name]}" for name in TELLING if data.get(name) is not None)
+    for plural in ("recipients", "entries"):
+        if plural in data:
+            what += f" {plural}={len(data[plural])}"
+    return _row((f"{evidence.order.decode()}Z", evidence.type, evidence.subject, str(evidence.streamversion),
+                 str(evidence.sequence or "-"), evidence.place, what.strip()))  # fmt: skip
+
+
+def _row(cells: tuple[str, ...]) -> bytes:
+    widths = (27, 22, 30, 4, 7, 32, 0)
+    return ("  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip() + "\n").encode()
+
+
+def exported(evidence: Evidence) -> dict[str, Any]:
+    """The event as a row of an export."""
+    data = orjson.loads(evidence.data_bytes)
+    return {
+        "topic": evidence.record.topic,
+        "partition": evidence.record.partition,
+        "offset": evidence.record.offset,
+        "sequence": evidence.sequence,
+        "id": evidence.id,
+        "type": evidence.type,
+        "time": f"{evidence.order.decode()}Z",
+        "source": evidence.source,
+        "subject": evidence.subject,
+        "streamversion": evidence.streamversion,
+        "correlationid": evidence.correlationid,
+        "causationid": evidence.causationid,
+        **{name: data.get(name) for name in ("personId", "registrationId", "approvalId", "alertId", "country")},
+        "data": evidence.data_bytes.decode(),
+    }
+
+
+def harmless(value: object) -> object:
+    """A cell that no spreadsheet takes for a formula."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+
+
+class CsvFile:
+    """Rows as they come."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._text = io.StringIO(newline="")
+        self._writer = csv.DictWriter(self._text, FIELDS, lineterminator="\r\n")
+        self._writer.writeheader()
+
+    def add(self, row: dict[str, Any]) -> None:
+        """One more event."""
+        self._writer.writerow({name: harmless(value) for name, value in row.items()})
+        if self._text.tell() > 256_000:
+            self._flush()
+
+    def close(self) -> None:
+        """Everything stands in the file."""
+        self._flush()
+
+    def _flush(self) -> None:
+        self._file.write(self._text.getvalue().encode())
+        self._text.seek(0)
+        self._text.truncate()
+
+
+class ParquetFile:
+    """Row groups of some thousands."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        try:
+            import pyarrow
+            from pyarrow import parquet
+        except ImportError:
+            raise NoParquet("Parquet needs pyarrow: `uv sync --extra parquet`; CSV does not") from None
+        numbers = {"partition", "offset", "sequence", "streamversion"}
+        self._schema = pyarrow.schema(
+            [(name, pyarrow.int64() if name in numbers else pyarrow.string()) for name in FIELDS]
+        )
+        self._table = pyarrow.Table
+        self._writer = parquet.ParquetWriter(file, self._schema, compression="zstd")
+        self._rows: list[dict[str, Any]] = []
+
+    def add(self, row: dict[str, Any]) -> None:
+        """One more event."""
+        self._rows.append(row)
+        if len(self._rows) >= 5_000:
+            self._flush()
+
+    def close(self) -> None:
+        """Everything stands in the file."""
+        self._flush()
+        self._writer.close()
+
+    def _flush(self) -> None:
+        self._writer.write_table(self._table.from_pylist(self._rows, schema=self._schema))
+        self._rows.clear()
+
+
+Kind = Callable[[BinaryIO], CsvFile | ParquetFile]
+#: By the ending of the file's name.
+KINDS: dict[str, Kind] = {".csv": CsvFile, ".parquet": ParquetFile}
+
+
+class Export:
+    """A file that has its name only when it is whole. `with Export(path) as export: export.add(…); export.done()`."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._part = path.with_name(path.name + ".part")
+        self._is_done = False
+
+    def __enter__(self) -> "Export":
+        kind = KINDS.get(self._path.suffix)
+        if kind is None:
+            raise PermanentError(f"{self._path.name} ends in none of {', '.join(KINDS)}")
+        if self._path.exists():
+            raise PermanentError(f"{self._path} is there already")
+        self._file = self._part.open("wb")
+        try:
+            self._rows = kind(self._file)
+        except NoParquet:
+            self.__exit__()
+            raise
+        return self
+
+    def add(self, evidence: Evidence) -> None:
+        """One more event."""
+        self._rows.add(exported(evidence))
+
+    def done(self) -> None:
+        """It is whole."""
+        self._rows.close()
+        self._is_done = True
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+        if self._is_done:
+            self._part.rename(self._path)
+        else:
+            self._part.unlink()

@@ -1,0 +1,281 @@
+"""The causal story of an alert: the reading, the change, the rules, each person and why, each message, the proof."""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any
+
+from shared.audit.affected import Affected, Because, Resolve, Verdict
+from shared.audit.evidence import Evidence
+from shared.audit.state import outcome_of
+from shared.events import (
+    AdviceHeld,
+    AdviceReleased,
+    AlertClosed,
+    AlertEscalated,
+    AlertRaised,
+    LevelChange,
+    OutcomeEvent,
+    OverrideEnded,
+    OverrideSet,
+    PersonAnswered,
+    RecipientsSelected,
+    SelectionCompleted,
+    SourceChecked,
+    TravelAdviceChanged,
+)
+
+COLOURS = {None: "unknown", 0: "green", 1: "yellow", 2: "orange", 3: "red"}
+
+
+@dataclass(slots=True)
+class Told:
+    """One person in an alert: selected when and why, and what became of each message."""
+
+    person_id: str
+    registration_id: str
+    selected_at: datetime
+    late: bool
+    level: int
+    area: str
+    reason: str
+    #: deliveryId → (channel, step, provider, outcome → when)
+    messages: dict[str, "Message"] = field(default_factory=dict)
+    answers: list[tuple[datetime, str, str]] = field(default_factory=list)
+    escalations: list[tuple[datetime, int, str, str]] = field(default_factory=list)
+
+    def first(self, outcome: str) -> datetime | None:
+        """When the first message came so far."""
+        return min((each.outcomes[outcome] for each in self.messages.values() if outcome in each.outcomes),
+                   default=None)  # fmt: skip
+
+
+@dataclass(slots=True)
+class Message:
+    """One delivery."""
+
+    channel: str
+    step: int
+    provider: str
+    outcomes: dict[str, datetime] = field(default_factory=dict)
+    possible_duplicate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One step of the story, in words, with the event that says it."""
+
+    at: datetime
+    text: str
+    event: str
+    place: str
+
+
+class Story:
+    """Fed with every event in order; keeps what bears on one alert. Then asked."""
+
+    def __init__(self, alert: str, country: str, resolve: Resolve) -> None:
+        self.alert, self.country = alert, country
+        self.affected = Affected(resolve, country)
+        self.raised: AlertRaised | None = None
+        self.raised_at: datetime | None = None
+        self.completed: SelectionCompleted | None = None
+        self.completed_at: datetime | None = None
+        self.checked_at: datetime | None = None
+        self.told: dict[str, Told] = {}
+        self.changes: dict[int, Evidence] = {}
+        self._facts: list[Fact] = []
+        self._checks: list[tuple[int, datetime]] = []
+
+    def take(self, evidence: Evidence) -> None:
+        """One more event."""
+        self.affected.take(evidence)
+        data = evidence.data
+        match data:
+            case TravelAdviceChanged() if data.country == self.country:
+                self.changes[data.advice_version] = evidence
+            case SourceChecked() if self.country in data.countries:
+                if not self._checks or data.countries[self.country] > self._checks[-1][0]:
+                    self._checks.append((data.countries[self.country], data.checked_at))
+            case AdviceHeld() | AdviceReleased() | OverrideSet() | OverrideEnded() if data.country == self.country:
+                self._say(evidence, _hold(data))
+            case (
+                AlertRaised()
+                | SelectionCompleted()
+                | AlertClosed()
+                | AlertEscalated()
+                | RecipientsSelected()
+                | OutcomeEvent()
+                | PersonAnswered()
+            ) if data.alert_id == self.alert:
+                self._alert(evidence)
+
+    def _alert(self, evidence: Evidence) -> None:
+        data, at = evidence.data, evidence.at
+        match data:
+            case AlertRaised():
+                self.raised, self.raised_at = data, at
+                by = f", by {data.raised_by}" if data.raised_by else ""
+                self._say(
+                    evidence,
+                    f"alert {data.alert_id} raised ({data.trigger.value}{by}), as of {data.as_of:%Y-%m-%d %H:%M:%S}",
+                )
+            case SelectionCompleted():
+                self.completed, self.completed_at = data, at
+                self._say(
+                    evidence,
+                    f"selection completed: {data.selected} in the pass, {data.unreachable} unreachable",
+                )
+            case AlertClosed():
+                self._say(evidence, f"closed by {data.closed_by}")
+            case RecipientsSelected():
+                for each in data.recipients:
+                    self.told.setdefault(
+                        each.person_id,
+                        Told(each.person_id, each.registration_id, at, data.late, int(each.level), each.area,
+                             each.reason),
+                    )  # fmt: skip
+            case OutcomeEvent():
+                for entry in data.entries:
+                    person = self.told.get(entry.person_id or "")
+                    if person is not None:
+                        message = person.messages.setdefault(
+                            entry.delivery_id, Message(entry.channel.value, entry.step, entry.provider)
+                        )
+                        message.outcomes.setdefault(outcome_of(evidence.type), entry.at)
+                        message.possible_duplicate |= entry.possible_duplicate
+            case PersonAnswered() if data.person_id in self.told:
+                self.told[data.person_id].answers.append((data.answered_at, data.answer, data.via))
+            case AlertEscalated() if data.person_id in self.told:
+                self.told[data.person_id].escalations.append((at, data.step, data.to, data.reason))
+            case _:
+                return
+
+    def _say(self, evidence: Evidence, text: str) -> None:
+        self._facts.append(Fact(evidence.at, text, evidence.id, evidence.place))
+
+    # ------------------------------------------------------------ asked
+
+    @property
+    def change(self) -> Evidence | None:
+        """The change of advice that the alert stands on."""
+        return self.changes.get(self.raised.advice_version) if self.raised else None
+
+    @property
+    def read_at(self) -> datetime | None:
+        """When the reading of the feed began that found the version."""
+        version = self.raised.advice_version if self.raised else 0
+        return next((at for seen, at in self._checks if seen >= version), None)
+
+    @property
+    def verdict(self) -> Verdict:
+        """The proof of completeness, recomputed independently."""
+        return self.affected.verdict(self.alert)
+
+    def facts(self) -> list[Fact]:
+        """The story until people are told, in order of time."""
+        found = list(self._facts)
+        change = self.change
+        if change is not None:
+            data = change.data
+            assert isinstance(data, TravelAdviceChanged)
+            found.append(Fact(change.at, _change(data), change.id, change.place))
+        if self.read_at is not None and change is not None:
+            found.append(
+                Fact(
+                    min(self.read_at, change.at),
+                    f"the feed was read, and held version {self.raised.advice_version}" if self.raised else "",
+                    "",
+                    "",
+                )
+            )
+        return sorted(found, key=lambda fact: fact.at)
+
+    def document(self) -> dict[str, Any]:
+        """JSON-able."""
+        verdict = self.verdict
+        return {
+            "alertId": self.alert,
+            "country": self.country,
+            "trigger": self.raised.trigger.value if self.raised else None,
+            "facts": [asdict(fact) for fact in self.facts()],
+            "people": [
+                {
+                    "personId": told.person_id,
+                    "registrationId": told.registration_id,
+                    "selectedAt": told.selected_at,
+                    "late": told.late,
+                    "level": told.level,
+                    "area": told.area,
+                    "reason": told.reason,
+                    "because": because(verdict.because.get(told.person_id)),
+                    "messages": {name: asdict(each) for name, each in sorted(told.messages.items())},
+                    "answers": told.answers,
+                    "escalations": told.escalations,
+                }
+                for _, told in sorted(self.told.items())
+            ],
+            "proof": proof(verdict),
+        }
+
+
+def proof(verdict: Verdict) -> dict[str, Any]:
+    """The comparison: each set with the reason for each person."""
+
+    def people(found: Iterable[str]) -> list[dict[str, Any]]:
+        return [{"personId": person, "because": because(verdict.because.get(person))} for person in sorted(found)]
+
+    return {
+        "holds": verdict.holds,
+        "must": len(verdict.must),
+        "may": len(verdict.may),
+        "selected": len(verdict.selected),
+        "missed": people(verdict.missed),
+        "unexpected": people(verdict.unexpected),
+        "concurrent": people(verdict.concurrent),
+    }
+
+
+def because(reason: Because | None) -> str:
+    """Why somebody is affected, in words."""
+    if reason is None:
+        return "nothing in the events says that they were there"
+    leg = reason.leg
+    where = f"{leg.country}{f', {reason.region}' if reason.region else ''}{f', {leg.place}' if leg.place else ''}"
+    how = {
+        "country": f"the whole country is {COLOURS[reason.level]}",
+        "region": f"{reason.area} is {COLOURS[reason.level]}",
+        "unresolved_place": f"{reason.area} is {COLOURS[reason.level]} and the place may lie in it",
+        "area": f"the officer wrote to {reason.area}",
+    }[reason.how]
+    note = f"; {reason.note}" if reason.note else ""
+    return (
+        f"registration {reason.registration_id} version {reason.version}: {where} from {leg.start_date} to "
+        f"{leg.end_date}; {how}{note}"
+    )
+
+
+def _change(data: TravelAdviceChanged) -> str:
+    areas = ", ".join(f"{each.area} {_levels(each)}" for each in data.changes[:5]) or "the text alone"
+    more = f" and {len(data.changes) - 5} more" if len(data.changes) > 5 else ""
+    held = f"; its alerts wait until {data.alerts_held_until:%Y-%m-%d %H:%M} UTC" if data.alerts_held_until else ""
+    first = "the first picture" if data.baseline else "changed"
+    return (
+        f"advice {data.country} version {data.advice_version} {first}: {areas}{more}; decided by {data.decided_by}, "
+        f"source {data.source} {data.source_version}, in force there since {data.effective_at:%Y-%m-%d %H:%M} UTC{held}"
+    )
+
+
+def _levels(change: LevelChange) -> str:
+    return f"{COLOURS[change.before]} → {COLOURS[change.after]}"
+
+
+def _hold(data: AdviceHeld | AdviceReleased | OverrideSet | OverrideEnded) -> str:
+    match data:
+        case AdviceHeld():
+            return f"hold {data.hold_id}: the reading waits for a person ({data.reason.value})"
+        case AdviceReleased():
+            return f"hold {data.hold_id} {'released' if data.accepted else 'rejected'} by {data.decided_by}"
+        case OverrideSet():
+            return f"override {data.override_id}: {data.area} is {COLOURS[data.level]}, decided by {data.decided_by}"
+    return f"override {data.override_id} ended by {data.ended_by}"

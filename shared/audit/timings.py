@@ -1,0 +1,136 @@
+"""How long an alert took: change, read, decided, selected, accepted, delivered, answered; percentiles, a picture."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from html import escape
+from typing import Any
+
+from shared.audit.story import Story
+from shared.events import TravelAdviceChanged
+
+OUTCOMES = ("accepted", "delivered", "answered")
+PERCENTILES = (50, 90, 99, 100)
+_COLOURS = {"accepted": "#1f4e8c", "delivered": "#2e7d32", "answered": "#b26a00"}
+
+
+@dataclass(slots=True)
+class Timings:
+    """Instants of one alert. The clock of people starts at `decided`: before that the ministry's clock counts."""
+
+    alert_id: str
+    changed: datetime | None
+    read: datetime | None
+    decided: datetime | None
+    raised: datetime | None
+    selected: datetime | None
+    people: int
+    #: who came after the pass: they are told, and do not count for its speed
+    late: int
+    #: outcome → when each person's first message, or first answer, came so far; sorted
+    reached: dict[str, list[datetime]]
+
+    @classmethod
+    def of(cls, story: Story) -> "Timings":
+        """Of what was read."""
+        change = story.change
+        data = change.data if change is not None else None
+        told = [each for each in story.told.values() if not each.late]
+        reached = {
+            outcome: sorted(at for each in told if (at := each.first(outcome)) is not None)
+            for outcome in ("accepted", "delivered")
+        }
+        reached["answered"] = sorted(min(at for at, _, _ in each.answers) for each in told if each.answers)
+        return cls(
+            story.alert,
+            data.effective_at if isinstance(data, TravelAdviceChanged) else None,
+            story.read_at,
+            change.at if change is not None else None,
+            story.raised_at,
+            max((each.selected_at for each in told), default=story.completed_at),
+            len(told),
+            len(story.told) - len(told),
+            reached,
+        )
+
+    def seconds(self, at: datetime | None) -> float | None:
+        """Since the decision."""
+        return None if at is None or self.decided is None else (at - self.decided).total_seconds()
+
+    @property
+    def longest_acceptance(self) -> float | None:
+        """Seconds from the decision to the last person's first acceptance."""
+        return self.seconds(self.reached["accepted"][-1]) if self.reached["accepted"] else None
+
+    def document(self) -> dict[str, Any]:
+        """JSON-able; `…Seconds` count from the decision."""
+        return {
+            "alertId": self.alert_id,
+            "changedAtSource": self.changed,
+            "read": self.read,
+            "decided": self.decided,
+            "raised": self.raised,
+            "selected": self.selected,
+            "people": self.people,
+            "late": self.late,
+            "raisedSeconds": self.seconds(self.raised),
+            "selectedSeconds": self.seconds(self.selected),
+            **{outcome: self._summary(times) for outcome, times in self.reached.items()},
+        }
+
+    def _summary(self, times: Sequence[datetime]) -> dict[str, Any]:
+        if not times:
+            return {"people": 0}
+        return {
+            "people": len(times),
+            "first": times[0],
+            "last": times[-1],
+            "firstSeconds": self.seconds(times[0]),
+            **{f"p{share}Seconds": self.seconds(percentile(times, share)) for share in PERCENTILES},
+        }
+
+    def svg(self) -> str:
+        """The share of people reached over time, one step line for each outcome."""
+        width, height, left, top = 720, 320, 60, 40
+        values = {outcome: [max(0.0, self.seconds(at) or 0.0) for at in times]
+                  for outcome, times in self.reached.items()}  # fmt: skip
+        longest = max([1.0, *(value for line in values.values() for value in line)])
+        lines = [
+            f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" font-family="sans-serif" '
+            f'font-size="12" role="img"><title>{escape(self.alert_id)}: people reached over time</title>',
+            f'<rect width="{width}" height="{height}" fill="#fff"/>',
+            f'<text x="{left}" y="20" font-size="14">{escape(self.alert_id)}: {self.people} people, seconds since '
+            "the decision</text>",
+        ]
+        plot_width, plot_height = width - left - 120, height - top - 50
+        for share in (0, 25, 50, 75, 100):
+            y = top + plot_height * (1 - share / 100)
+            lines.append(f'<path d="M{left} {y:.1f}H{left + plot_width}" stroke="#ddd"/>'
+                         f'<text x="{left - 8}" y="{y + 4:.1f}" text-anchor="end">{share}%</text>')  # fmt: skip
+        for part in range(5):
+            x = left + plot_width * part / 4
+            lines.append(f'<text x="{x:.1f}" y="{top + plot_height + 20}" text-anchor="middle">'
+                         f"{longest * part / 4:.4g} s</text>")  # fmt: skip
+        for number, (outcome, line) in enumerate(values.items()):
+            lines.append(_step_line(line, self.people, longest, left, top, plot_width, plot_height, _COLOURS[outcome]))
+            lines.append(f'<text x="{left + plot_width + 10}" y="{top + 14 + 18 * number}" '
+                         f'fill="{_COLOURS[outcome]}">{outcome} {len(line)}</text>')  # fmt: skip
+        return "\n".join([*lines, "</svg>"]) + "\n"
+
+
+def _step_line(
+    values: Sequence[float], people: int, longest: float, left: int, top: int, width: int, height: int, colour: str
+) -> str:
+    path = [f"M{left} {top + height}"]
+    # So many points as there are pixels: a million people make no larger picture.
+    step = max(1, len(values) // width)
+    for number in [*range(0, len(values), step), len(values) - 1] if values else []:
+        x = left + width * values[number] / longest
+        y = top + height * (1 - (number + 1) / max(people, len(values)))
+        path.append(f"H{x:.1f}V{y:.1f}")
+    return f'<path d="{"".join(path)}H{left + width}" fill="none" stroke="{colour}" stroke-width="2"/>'
+
+
+def percentile(times: Sequence[datetime], share: int) -> datetime:
+    """The instant by which `share` percent had it (nearest rank). Not empty."""
+    return times[max(0, -(-len(times) * share // 100) - 1)]

@@ -1,0 +1,161 @@
+"""Verifies quickly what `chain.py` verifies exactly: many processes read, each event is checked, the links are joined.
+
+Where anything is not as it should be this only says so; `ChainVerifier` then reads that topic again and names it.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from shared.audit.evidence import Unreadable, check, read
+from shared.audit.reader import Record
+from shared.envelope import GENESIS
+from shared.events import EVENTS, SelectionCompleted
+
+#: Sequences in a block; a block is joined when every process is this many blocks beyond it, so that what a relay
+#: published twice after a crash (one batch, or two) still meets its first copy.
+BLOCK = 1_024
+BEHIND = 4
+_HASH = 32
+_TOPICS = {name.encode(): event.topic for name, event in EVENTS.items()}
+
+#: (number of the block, hashes of its events, hashes they say of their predecessors, which are there)
+Block = tuple[int, bytes, bytes, bytes]
+
+
+@dataclass(slots=True)
+class Share:
+    """What one process has seen of one topic: whole partitions of it. Nothing may have happened after `latest`.
+
+    Memory: the open blocks, and one number for each stream.
+    """
+
+    topic: str
+    latest: datetime
+    events: int = 0
+    duplicates: int = 0
+    trouble: str = ""
+    claimed: dict[str, dict[int, int]] = field(default_factory=dict)
+    _open: dict[int, tuple[bytearray, bytearray, bytearray]] = field(default_factory=dict)
+    _sequences: dict[int, int] = field(default_factory=dict)
+    _versions: dict[int, int] = field(default_factory=dict)
+    _latest: bytes = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._latest = self.latest.strftime("%Y-%m-%dT%H:%M:%S").encode()
+
+    def feed(self, batch: Iterable[Record]) -> None:
+        """Take the next records of a partition; after the first trouble only count."""
+        for record in batch:
+            self.events += 1
+            if not self.trouble:
+                try:
+                    self._take(record)
+                except Unreadable as error:
+                    self.trouble = str(error)
+
+    def _take(self, record: Record) -> None:
+        evidence = read(record)
+        fact = check(evidence)
+        sequence, prevhash, head = evidence.sequence, evidence.prevhash, evidence.head
+        if sequence is None or prevhash is None:
+            raise Unreadable("it is in no chain")
+        if head[3] > self._latest:
+            raise Unreadable("its time is in the future")
+        if record.key != head[4] or _TOPICS[head[1]] != self.topic:
+            raise Unreadable("its key is not its stream, or it does not belong here")
+        value_hash = hashlib.sha256(record.value or b"").digest()
+        block, index = divmod(sequence - 1, BLOCK)
+        at = index * _HASH
+        if sequence <= self._sequences.get(record.partition, 0):
+            hashes = self._open.get(block)
+            if hashes is None or hashes[0][at : at + _HASH] != value_hash:
+                raise Unreadable("a sequence goes back, or is there twice")
+            self.duplicates += 1
+            return
+        self._sequences[record.partition] = sequence
+        stream = hash(head[4])
+        version = int(head[7])
+        if version != self._versions.get(stream, 0) + 1:
+            raise Unreadable("a version of its stream is missing")
+        self._versions[stream] = version
+        if block not in self._open:
+            if block > self.events // BLOCK + 1_000:
+                raise Unreadable("a sequence far beyond the others")
+            self._open[block] = (bytearray(BLOCK * _HASH), bytearray(BLOCK * _HASH), bytearray(BLOCK))
+        hashes = self._open[block]
+        hashes[0][at : at + _HASH] = value_hash
+        hashes[1][at : at + _HASH] = bytes.fromhex(prevhash.decode())
+        hashes[2][index] = 1
+        if isinstance(fact, SelectionCompleted):
+            self._claims(fact)
+
+    def _claims(self, fact: SelectionCompleted) -> None:
+        """Another service has read so far: those records must be there."""
+        for topic, offsets in fact.offsets.items():
+            known = self.claimed.setdefault(topic, {})
+            for partition, offset in offsets.items():
+                known[int(partition)] = max(known.get(int(partition), 0), offset)
+
+    def ready(self, partitions: Iterable[int]) -> tuple[list[Block], int]:
+        """Blocks that nothing of these partitions can come to any more, and the first block that may still grow."""
+        reached = min((self._sequences.get(partition, 0) for partition in partitions), default=None)
+        upto = max(0, reached // BLOCK - BEHIND) if reached is not None else (max(self._open, default=-1) + 1)
+        done = sorted(block for block in self._open if block < upto)
+        blocks = []
+        for block in done:
+            hashes, claims, there = self._open.pop(block)
+            blocks.append((block, bytes(hashes), bytes(claims), bytes(there)))
+        return blocks, upto
+
+
+class Joined:
+    """The blocks of all processes of one topic, linked in order. Its memory is the blocks that still wait."""
+
+    def __init__(self, topic: str, processes: int) -> None:
+        self.topic = topic
+        self.trouble = ""
+        self.head = GENESIS
+        self.head_sequence = 0
+        self._upto = [0] * processes
+        self._parts: dict[int, list[Block]] = {}
+        self._next = 0
+        self._is_last = False
+
+    def put(self, process: int, blocks: Iterable[Block], upto: int) -> None:
+        """What a process has finished."""
+        for block in blocks:
+            self._parts.setdefault(block[0], []).append(block)
+        self._upto[process] = upto
+        self._join(min(min(self._upto), max(self._parts, default=-1) + 1))
+
+    def finish(self) -> None:
+        """Every process has read to the end."""
+        self._join(max([*self._parts, self._next - 1]) + 1)
+
+    def _join(self, upto: int) -> None:
+        while self._next < upto and not self.trouble:
+            self._link(self._parts.pop(self._next, []))
+            self._next += 1
+
+    def _link(self, parts: list[Block]) -> None:
+        if not parts:
+            self.trouble = f"sequences from {self._next * BLOCK + 1} on are missing"
+            return
+        # No two processes have the same event, so adding is laying side by side; a sum of 2 shows where they do.
+        hashes = sum(int.from_bytes(part[1], "big") for part in parts)
+        claims = sum(int.from_bytes(part[2], "big") for part in parts)
+        there = sum(int.from_bytes(part[3], "big") for part in parts)
+        present = there.to_bytes(BLOCK + 1, "big")[1:]
+        count = present.find(b"\0") if b"\0" in present else BLOCK
+        if self._is_last or present != b"\1" * count + bytes(BLOCK - count):
+            self.trouble = f"a sequence after {self._next * BLOCK} is missing or there twice"
+            return
+        self._is_last = count < BLOCK
+        own = hashes.to_bytes(BLOCK * _HASH + 1, "big")[1 : 1 + count * _HASH]
+        said = claims.to_bytes(BLOCK * _HASH + 1, "big")[1 : 1 + count * _HASH]
+        if said != bytes.fromhex(self.head) + own[:-_HASH]:
+            self.trouble = f"a hash after sequence {self._next * BLOCK} is not that of its predecessor"
+            return
+        self.head, self.head_sequence = own[-_HASH:].hex(), self._next * BLOCK + count

@@ -1,0 +1,377 @@
+"""The commands on a real Kafka: tampering and bad input are named in one sentence, with the right exit code."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from click.testing import Result
+from typer.testing import CliRunner
+
+from services.passage import main
+from services.passage.folds import FOLDS
+from shared.audit.evidence import read
+from shared.audit.folds import Folder
+from shared.audit.reader import TOPICS, Record
+from shared.audit.replay import harmless
+from shared.events import AlertClosed
+from shared.mongo.client import Mongo
+from tests.audit.log import Log, changed
+from tests.audit.sample import Sample, publish
+from tests.audit.test_readme import forget
+from tests.contracts.test_events import SAMPLES
+
+RECORDS = Sample().records
+ROOT = Path(__file__).resolve().parents[2]
+Publish = Callable[[Sequence[Record]], dict[str, str]]
+
+
+@pytest.fixture(scope="module")
+def published(stack: Any) -> Iterator[Publish]:
+    """Writes records into topics of their own; the variables of an auditor who reads them."""
+    namespaces = []
+
+    def write(records: Sequence[Record]) -> dict[str, str]:
+        namespaces.append(namespace := f"t{uuid.uuid4().hex[:8]}-")
+        publish(stack.kafka, namespace, records)
+        return {"KAFKA_BOOTSTRAP_SERVERS": stack.kafka, "NAMESPACE": namespace, "MONGO_URL": stack.mongo}
+
+    yield write
+    for namespace in namespaces:
+        forget(stack.kafka, namespace)
+
+
+@pytest.fixture(scope="module")
+def sample(published: Publish) -> dict[str, str]:
+    """The sample log as it is."""
+    return published(RECORDS)
+
+
+def passage(environment: dict[str, str], *arguments: str) -> Result:
+    """Run `passage audit …`."""
+    result = CliRunner().invoke(main, ["audit", *arguments], env=environment)
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result
+
+
+def of_topic(number: int) -> list[int]:
+    """Where the records of a topic stand in RECORDS."""
+    return [at for at, record in enumerate(RECORDS) if record.topic == TOPICS[number]]
+
+
+# ---------------------------------------------------------------- tampering
+
+
+def _flip(records: list[Record]) -> None:
+    at = of_topic(1)[3]
+    records[at] = changed(records[at], b'"decidedBy":"rules"', b'"decidedBy":"rulez"')
+
+
+def _drop(records: list[Record]) -> None:
+    del records[of_topic(1)[2]]
+
+
+def _insert(records: list[Record]) -> None:
+    at = of_topic(3)[0]
+    records.append(changed(records[at], b"advice_changed", b"late_arrival"))
+
+
+def _reorder(records: list[Record]) -> None:
+    same = [at for at in of_topic(1) if records[at].partition == records[of_topic(1)[0]].partition]
+    one, other = same[0], same[1]
+    records[one], records[other] = records[other], records[one]
+
+
+def _cut_the_tail(records: list[Record]) -> None:
+    # The registration that the alert's offsets speak of: the chain alone does not miss it.
+    last = of_topic(1)[-6:]
+    del records[last[0] : last[-1] + 1]
+
+
+@pytest.mark.parametrize(
+    ("tamper", "fault"),
+    [(_flip, "altered"), (_drop, "missing"), (_insert, "inserted"), (_reorder, "reordered"),
+     (_cut_the_tail, "truncated")],
+)  # fmt: skip
+def test_verify_names_what_was_done(published: Publish, tamper: Callable[[list[Record]], None], fault: str) -> None:
+    """Flip, drop, insert, reorder, truncate: exit 1, and the finding says where."""
+    records = list(RECORDS)
+    tamper(records)
+
+    result = passage(published(records), "verify", "--json")
+
+    assert result.exit_code == 1
+    assert fault in {finding["fault"] for finding in json.loads(result.stdout)["findings"]}
+
+
+def test_verify_with_manifest_shows_a_chain_made_anew(
+    published: Publish, sample: dict[str, str], tmp_path: Path
+) -> None:
+    """An insider writes the whole log again, every hash right: only the manifest knows."""
+    key, public, file = (str(tmp_path / name) for name in ("audit.key", "audit.pub", "manifest.json"))
+    assert passage(sample, "key", key, public).exit_code == 0
+    assert passage(sample, "manifest", file, "--key", key).exit_code == 0
+    manifest = json.loads(Path(file).read_text())
+    anew = Log("travel.approval.v1", 6, "/approval")
+    rewritten = [record for record in RECORDS if record.topic != anew.topic]
+    for at in of_topic(0):
+        evidence = read(RECORDS[at])
+        fact = evidence.data
+        if evidence.type == "ApprovalGranted":
+            fact = fact.model_copy(update={"decided_by": "coordinator-02"})
+        anew.append(fact, at=evidence.at, event_id=evidence.id)
+    other = published([*anew.records, *rewritten])
+    manifest["manifest"]["namespace"] = other["NAMESPACE"]  # the check of the signature comes first
+
+    alone = passage(other, "verify")
+    held = passage({**other, "NAMESPACE": sample["NAMESPACE"]}, "verify", "--manifest", file, "--public-key", public)
+    Path(file).with_suffix(".2").write_text(json.dumps(manifest))
+    forged = passage(other, "verify", "--manifest", str(Path(file).with_suffix(".2")), "--public-key", public)
+
+    assert (alone.exit_code, held.exit_code, forged.exit_code) == (0, 0, 2)
+    assert "was changed" in forged.stderr
+
+
+# ---------------------------------------------------------------- replay and export
+
+
+def test_replay_twice_is_the_same_and_complete(sample: dict[str, str]) -> None:
+    """Byte for byte; every record once, each topic in the order of its chain."""
+    first, second = (passage(sample, "replay", "--json") for _ in range(2))
+
+    lines = [json.loads(line) for line in first.stdout.splitlines()]
+    assert first.stdout_bytes == second.stdout_bytes
+    assert first.exit_code == 0
+    assert sorted(line["event"]["id"] for line in lines) == sorted(read(record).id for record in RECORDS)
+    for topic in TOPICS:
+        sequences = [line["event"]["sequence"] for line in lines if line["topic"] == topic]
+        assert sequences == sorted(sequences)
+
+
+def test_replay_filters_and_ends_where_it_is_told(sample: dict[str, str]) -> None:
+    """By type, country, person, alert, correlation, time; as far as given offsets."""
+
+    def types(*arguments: str) -> list[str]:
+        result = passage(sample, "replay", "--json", *arguments)
+        assert result.exit_code == 0, result.stderr
+        return [json.loads(line)["event"]["type"] for line in result.stdout.splitlines()]
+
+    assert types("--type", "AlertRaised", "--country", "IT") == ["AlertRaised"]
+    assert types("--person", "student-08") == ["RegistrationSubmitted", "RecipientsSelected", "NotificationsAccepted"]
+    assert set(types("--alert", "IT-2")) == {"AlertRaised", "RecipientsSelected", "SelectionCompleted",
+                                             "NotificationsAccepted"}  # fmt: skip
+    assert types("--correlation", "cancel-student-06") == ["RegistrationCancelled"]
+    assert types("--since", "2026-03-02T15:05:00Z") == ["NotificationsAccepted"]
+    assert types("--offsets", '{"travel.advice.v1": {"2": 1}}') == ["TravelAdviceChanged"]
+
+
+def test_replay_of_every_golden_sample_shows_each(published: Publish) -> None:
+    """Whatever was ever kept as a sample of an event is read and shown."""
+    logs = {topic: Log(topic) for topic in TOPICS}
+    for number, path in enumerate(SAMPLES):
+        fact = read(Record("", 0, 0, None, path.read_bytes())).data
+        logs[type(fact).topic].append(fact, event_id=f"golden-{number}", at=datetime(2026, 3, 1, 9, tzinfo=UTC))
+    environment = published([record for log in logs.values() for record in log.records])
+
+    for arguments in (["replay", "--json"], ["replay"]):
+        result = passage(environment, *arguments)
+        assert result.exit_code == 0, result.stderr
+        assert f"{len(SAMPLES)} of {len(SAMPLES)} events." in result.stderr
+
+
+def test_export_is_whole_and_no_cell_is_a_formula(sample: dict[str, str], tmp_path: Path) -> None:
+    """CSV and Parquet have a row for each event; a file that is there is not written over."""
+    pyarrow = pytest.importorskip("pyarrow.parquet")
+    csv, parquet = tmp_path / "events.csv", tmp_path / "events.parquet"
+
+    results = [passage(sample, "export", str(path)) for path in (csv, parquet, csv, tmp_path / "events.doc")]
+
+    assert [result.exit_code for result in results] == [0, 0, 1, 1]
+    assert len(csv.read_text().splitlines()) == len(RECORDS) + 1
+    assert pyarrow.read_table(parquet).num_rows == len(RECORDS)
+    assert not list(tmp_path.glob("*.part"))
+    assert [harmless(cell) for cell in ("=1+1", "+31", "-1", "@x", "\tx", "student", 7, None)] == [
+        "'=1+1", "'+31", "'-1", "'@x", "'\tx", "student", 7, None,
+    ]  # fmt: skip
+
+
+def test_timings_draw_a_picture(sample: dict[str, str], tmp_path: Path) -> None:
+    """As SVG, with the numbers beside it."""
+    result = passage(sample, "timings", "ES-2", "--svg", str(tmp_path / "es-2.svg"), "--json")
+
+    (times,) = json.loads(result.stdout)
+    assert (times["people"], times["late"], times["accepted"]["p100Seconds"]) == (2, 1, 8.0)
+    assert (tmp_path / "es-2.svg").read_text().startswith("<svg")
+
+
+# ---------------------------------------------------------------- diff
+
+
+def test_diff_names_what_is_not_what_its_events_say(published: Publish) -> None:
+    """Kept as folded: nothing differs. Changed, gone, invented: each is named, with the events that bear on it."""
+    environment = published(RECORDS)
+
+    async def keep() -> None:
+        folder, mongo = Folder(FOLDS), Mongo(environment["MONGO_URL"], namespace=environment["NAMESPACE"])
+        for record in RECORDS:
+            folder.take(read(record))
+        for (service, kind, identity), known in folder.known.items():
+            fields = {"state": known.state} if kind == "whereabouts" else known.state
+            document = {"_id": identity, "version": known.version, **fields}
+            await mongo.database(service)[kind].insert_one(document)
+        answers = {"alertId": "ES-2", "personId": "student-01", "answer": "safe"}
+        given = [{"eventId": read(each).id, "answer": "safe", "via": "link"} for each in RECORDS
+                 if read(each).type == "PersonAnswered"]  # fmt: skip
+        await mongo.database("notify")["answers"].insert_one({"_id": "ES-2:student-01", **answers, "given": given})
+        mongo.close()
+
+    async def tamper() -> None:
+        mongo = Mongo(environment["MONGO_URL"], namespace=environment["NAMESPACE"])
+        registrations = mongo.database("registration")["registrations"]
+        await registrations.update_one({"_id": "r-student-01"}, {"$set": {"status": "refused"}})
+        await registrations.delete_one({"_id": "r-student-02"})
+        await mongo.database("approval")["requests"].insert_one({"_id": "a-nobody", "version": 1})
+        mongo.close()
+
+    async def clean() -> None:
+        mongo = Mongo(environment["MONGO_URL"], namespace=environment["NAMESPACE"])
+        for name in ("approval", "registration", "safety", "notify"):
+            await mongo.drop(name)
+        mongo.close()
+
+    asyncio.run(keep())
+    same = passage(environment, "diff", "--json")
+    asyncio.run(tamper())
+    other = passage(environment, "diff", "--json")
+    asyncio.run(clean())
+
+    assert (same.exit_code, json.loads(same.stdout)["differences"]) == (0, [])
+    found = {each["difference"]["id"]: each for each in json.loads(other.stdout)["differences"]}
+    assert other.exit_code == 1
+    assert set(found) == {"r-student-01", "r-student-02", "a-nobody"}
+    assert found["r-student-01"]["difference"]["fields"] == ["status"]
+    assert any("RegistrationApproved" in event for event in found["r-student-01"]["events"])
+
+
+# ---------------------------------------------------------------- bad input
+
+
+def test_wrong_use_is_two_and_one_sentence(sample: dict[str, str], tmp_path: Path) -> None:
+    """Nothing to read from, nobody of that name, no such alert, type, time, manifest."""
+    asked = [
+        (["explain", "--person", "nobody"], "no such person"),
+        (["explain", "--registration", "r-nobody"], "no such registration"),
+        (["explain", "ES-99"], "No alert ES-99"),
+        (["explain"], "what is to be explained"),
+        (["affected", "ES-99"], "No alert ES-99"),
+        (["state", "--person", "nobody"], "Nothing was known of nobody"),
+        (["state", "--person", "a", "--country", "ES"], "One of"),
+        (["replay", "--type", "Nothing"], "There is no event Nothing"),
+        (["replay", "--since", "yesterday"], "is no time"),
+        (["replay", "--until", "2026-03-01T10:00:00"], "no time zone"),
+        (["replay", "--offsets", "[]"], "The offsets are"),
+        (["verify", "--manifest", str(tmp_path / "none")], "--public-key"),
+        (["timings", "--svg", str(tmp_path / "x.svg")], "which"),
+    ]
+    for arguments, sentence in asked:
+        result = passage(sample, *arguments)
+        assert (result.exit_code, result.stderr.count("\n")) == (2, 1), (arguments, result.stderr)
+        assert sentence in result.stderr
+    nowhere = passage({"KAFKA_BOOTSTRAP_SERVERS": "", "AUDIT_KAFKA_BOOTSTRAP_SERVERS": ""}, "verify")
+    assert (nowhere.exit_code, "is not set" in nowhere.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("command", [["verify"], ["replay", "--json"], ["affected"], ["explain", "ES-2"], ["stale"]])
+def test_partial_reading_is_never_called_complete(
+    published: Publish, sample: dict[str, str], command: list[str]
+) -> None:
+    """A topic that is missing; nobody who answers: exit 1."""
+    missing = passage({**sample, "NAMESPACE": "nothing-here-"}, *command)
+
+    assert missing.exit_code == 1
+    assert "Not complete: no topic" in missing.stderr
+
+
+def test_partial_unknown_version_and_wrong_clock_are_said(published: Publish) -> None:
+    """An event of version 2 and one of the year after next: each answer says that it is not complete."""
+    records = list(RECORDS)
+    at = of_topic(3)[-1]
+    records[at] = changed(records[at], b"NotificationsAccepted:1", b"NotificationsAccepted:2")
+    future = Log("travel.approval.v1", 6, "/approval")
+    future.append(AlertClosed(alert_id="x", closed_by="x", reason=""), at=datetime.now(UTC) + timedelta(days=700))
+    log = published(records)
+    later = published([replace(record, topic="travel.notification.v1") for record in future.records])
+
+    for command in (["replay", "--json"], ["affected"], ["explain", "IT-2"], ["state", "--alert", "IT-2"]):
+        result = passage(log, *command)
+        assert (result.exit_code, "is not known here" in result.stderr) == (1, True), (command, result.stderr)
+    assert "unknown_version" in passage(log, "verify").stdout
+    result = passage(later, "replay")
+    assert (result.exit_code, "future" in result.stderr) == (1, True)
+    verified = passage(later, "verify")
+    assert "future" in verified.stdout, verified.stderr
+
+
+def test_partial_start_eaten_by_retention_is_said(published: Publish) -> None:
+    """Somebody deleted the first records of a partition."""
+    environment = published(RECORDS)
+    first = RECORDS[of_topic(1)[0]]
+
+    async def eat() -> None:
+        admin = AIOKafkaAdminClient(bootstrap_servers=environment["KAFKA_BOOTSTRAP_SERVERS"])
+        await admin.start()
+        place = TopicPartition(environment["NAMESPACE"] + first.topic, first.partition)
+        await admin.delete_records({place: RecordsToDelete(before_offset=1)})
+        await admin.close()
+
+    asyncio.run(eat())
+
+    for command in (["verify"], ["replay"], ["affected"], ["explain", "ES-2"]):
+        result = passage(environment, *command)
+        assert (result.exit_code, "begins at offset 1" in result.stderr) == (1, True), (command, result.stderr)
+
+
+def test_interrupted_says_so() -> None:
+    """Ctrl-C while Kafka does not answer: one sentence, exit 1."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(120)
+        environment = {**os.environ, "KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{silent.getsockname()[1]}"}
+        process = subprocess.Popen(
+            [sys.executable, "-m", "services.passage", "audit", "verify"],
+            cwd=ROOT, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            # Whoever runs the tests in the background had it ignored, and so would the command.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        )  # fmt: skip
+        connection, _ = silent.accept()
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+        connection.close()
+
+    assert (process.returncode, said) == (1, "Interrupted, not complete: nothing is said about what was not read.\n")
+
+
+def test_broken_pipe_says_so(sample: dict[str, str]) -> None:
+    """Whoever read the output has gone: one sentence, exit 1."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    process = subprocess.run(
+        [sys.executable, "-m", "services.passage", "audit", "replay", "--json"],
+        cwd=ROOT, env={**os.environ, **sample}, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=120,
+        check=False,
+    )  # fmt: skip
+    os.close(writing)
+
+    assert process.returncode == 1
+    assert process.stderr.splitlines()[-1] == "Not complete: whoever read the output went away."

@@ -1,0 +1,132 @@
+"""The manifest: RFC 9162's own vectors, a signature that is believed or not, and what it shows that a chain can not."""
+
+import hashlib
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.audit import manifest
+from shared.audit.chain import Fault
+from shared.audit.manifest import BadManifest, Grown
+from shared.audit.merkle import Tree, leaf_hash, node_hash
+
+#: Entries and roots of the reference implementation of RFC 6962 and RFC 9162 (certificate-transparency,
+#: merkletree/merkle_tree_test.cc): the root over the first n entries.
+ENTRIES = ["", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f"]
+ROOTS = [
+    "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
+    "fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125",
+    "aeb6bcfe274b70a14fb067a5e5578264db0fa9b51af5e0ba159158f329e06e77",
+    "d37ee418976dd95753c1c73862b9398fa2a2cf9b4ff0fdfe8b30cd95209614b7",
+    "4e3bbb1f7b478dcfe71fb631631519a3bca12c9aefca1612bfce4c13a86264d4",
+    "76e67dadbcdf1e10e1b74ddc608abd2f98dfb16fbce75277b5232a127f2087ef",
+    "ddb89be403809e325750d3d263cd78929c2942b7942a34b77e122c9594a74c8c",
+    "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328",
+]
+TOPIC = "travel.advice.v1"
+
+
+def recursive(entries: list[bytes]) -> bytes:
+    """Section 2.1.1 as it is written: split at the largest power of two below n."""
+    if not entries:
+        return hashlib.sha256().digest()
+    if len(entries) == 1:
+        return leaf_hash(entries[0])
+    split = 1 << (len(entries) - 1).bit_length() - 1
+    return node_hash(recursive(entries[:split]), recursive(entries[split:]))
+
+
+def grown(*entries: bytes) -> Grown:
+    """The tree over these."""
+    tree = Tree()
+    for entry in entries:
+        tree.append(entry)
+    return Grown.of(tree)
+
+
+def test_merkle_empty_tree_is_the_hash_of_nothing() -> None:
+    """MTH({}) = SHA-256()."""
+    assert Tree().root().hex() == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+
+def test_merkle_roots_are_those_of_the_reference() -> None:
+    """One entry after the other."""
+    tree, roots = Tree(), []
+    for entry in ENTRIES:
+        tree.append(bytes.fromhex(entry))
+        roots.append(tree.root().hex())
+
+    assert roots == ROOTS
+
+
+@given(st.lists(st.binary(max_size=4), max_size=70))
+def test_merkle_grown_tree_equals_the_definition(entries: list[bytes]) -> None:
+    """Whatever the number of entries."""
+    assert grown(*entries).root == recursive(entries).hex()
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> tuple[Path, Path]:
+    """A key pair in files."""
+    private, public = tmp_path / "audit.key", tmp_path / "audit.pub"
+    manifest.new_keys(private, public)
+    return private, public
+
+
+def made(tree: Grown) -> manifest.Manifest:
+    """A manifest of one partition."""
+    at = datetime(2026, 3, 1, tzinfo=UTC)
+    return manifest.make({(TOPIC, 0): tree}, {TOPIC: (3, "ab" * 32)}, at=at, namespace="", previous=None)
+
+
+def test_manifest_signed_is_read_back(tmp_path: Path, keys: tuple[Path, Path]) -> None:
+    """What was signed is believed, with the vector that a replay goes by; the private half is only its owner's."""
+    file = tmp_path / "manifest.json"
+    manifest.write(file, made(grown(b"a", b"b", b"c")), manifest.private_key(keys[0]))
+
+    assert manifest.load(file, manifest.public_key(keys[1])).vector == {TOPIC: {0: 3}}
+    assert keys[0].stat().st_mode & 0o077 == 0
+
+
+def test_manifest_changed_foreign_or_missing_is_refused(tmp_path: Path, keys: tuple[Path, Path]) -> None:
+    """One digit, another key, no file, no manifest, a file that is there: each in one sentence."""
+    file = tmp_path / "manifest.json"
+    manifest.write(file, made(grown(b"a")), manifest.private_key(keys[0]))
+    other = tmp_path / "other.key", tmp_path / "other.pub"
+    manifest.new_keys(*other)
+    changed = tmp_path / "changed.json"
+    changed.write_text(file.read_text().replace('"offset": 1', '"offset": 2'))
+    junk = tmp_path / "junk.json"
+    junk.write_text("{}")
+
+    for path, key in ((changed, keys[1]), (file, other[1]), (tmp_path / "none", keys[1]), (junk, keys[1])):
+        with pytest.raises(BadManifest):
+            manifest.load(path, manifest.public_key(key))
+    for key in (keys[0], junk, tmp_path / "none"):
+        with pytest.raises(BadManifest):
+            manifest.public_key(key)
+    with pytest.raises(BadManifest):
+        manifest.write(file, made(grown(b"a")), manifest.private_key(keys[0]))
+
+
+@pytest.mark.parametrize(
+    ("found", "fault", "offset"),
+    [
+        (grown(b"a", b"b", b"c", b"d", b"X"), Fault.CHANGED, 4),
+        (grown(b"a", b"X", b"c", b"d", b"e"), Fault.CHANGED, 0),
+        (grown(b"a", b"b", b"c"), Fault.TRUNCATED, 3),
+    ],
+    ids=["last", "among the first four", "tail cut off"],
+)
+def test_manifest_shows_a_rewritten_or_shortened_partition(found: Grown, fault: Fault, offset: int) -> None:
+    """Even where the whole chain was made anew: the root was kept elsewhere; the subtrees say about where."""
+    signed = made(grown(b"a", b"b", b"c", b"d", b"e"))
+
+    findings = manifest.compare(signed, {(TOPIC, 0): found})
+
+    assert [(each.fault, each.offset) for each in findings] == [(fault, offset)]
+    assert manifest.compare(signed, {(TOPIC, 0): grown(b"a", b"b", b"c", b"d", b"e")}) == []
+    assert [each.fault for each in manifest.compare(signed, {})] == [Fault.TRUNCATED]

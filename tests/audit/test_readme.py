@@ -1,0 +1,69 @@
+"""The auditor's README: each command is run on the sample log, and says what stands there. REFRESH=1 writes it anew."""
+
+import asyncio
+import os
+import re
+import shlex
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+from typer.testing import CliRunner
+
+from services.passage import main
+from tests.audit.sample import Sample, publish
+
+README = Path(__file__).resolve().parents[2] / "shared" / "audit" / "README.md"
+BLOCK = re.compile(r"```console\n(.*?)```", re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def sample(stack: Any) -> Iterator[dict[str, str]]:
+    """The sample log on Kafka; the variables that an auditor sets."""
+    namespace = f"t{uuid.uuid4().hex[:8]}-"
+    publish(stack.kafka, namespace, Sample().records)
+    yield {"KAFKA_BOOTSTRAP_SERVERS": stack.kafka, "NAMESPACE": namespace, "AUDIT_PUBLIC_KEY": ""}
+    forget(stack.kafka, namespace)
+
+
+def forget(kafka: str, namespace: str) -> None:
+    """Delete the topics again."""
+
+    async def work() -> None:
+        admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+        await admin.start()
+        await admin.delete_topics([topic for topic in await admin.list_topics() if topic.startswith(namespace)])
+        await admin.close()
+
+    asyncio.run(work())
+
+
+def test_readme_answers_are_those_of_the_sample(
+    sample: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Copied and run in order, in a folder of the auditor's own."""
+    monkeypatch.chdir(tmp_path)
+    text = README.read_text(encoding="utf-8")
+
+    def answered(match: re.Match[str]) -> str:
+        commands = [line[2:] for line in match[1].splitlines() if line.startswith("$ ")]
+        return "```console\n" + "".join(f"$ {each}\n{_output(each, sample)}" for each in commands) + "```"
+
+    fresh = BLOCK.sub(answered, text)
+
+    if os.environ.get("REFRESH"):
+        README.write_text(fresh, encoding="utf-8")
+        return
+    assert fresh == text
+
+
+def _output(command: str, environment: dict[str, str]) -> str:
+    program, *arguments = shlex.split(command)
+    assert program == "passage"
+    result = CliRunner().invoke(main, arguments, env=environment)
+    assert result.exit_code in (0, 1), result.output
+    assert "Traceback" not in result.output
+    return "".join(f"{line.rstrip()}\n" for line in result.stdout.splitlines())

@@ -1,4 +1,4 @@
-"""Who sees and decides what: the one place for object-level checks, for single requests and for lists alike.
+"""Who sees, records and decides what: the one place for object-level checks, for single requests and for lists alike.
 
 What somebody may not see does not exist for them (404): a 403 would confirm that the id is somebody's.
 """
@@ -9,7 +9,10 @@ from typing import Any
 from services.approval.model import ApprovalRequest
 from shared.web.identity import Identity
 
-READERS = ("student", "approver")
+READERS = ("student", "approver", "international-office")
+DECIDERS = ("student", "approver")
+RECORDERS = ("approver", "international-office")
+OFFICE = "international-office"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,13 +23,20 @@ class Reach:
     is_student: bool
     scopes: frozenset[str]
     programmes: frozenset[str]
+    is_office: bool = False
 
     def owns(self, state: ApprovalRequest) -> bool:
-        """The student's own: to withdraw."""
+        """The student's own: to answer and to withdraw."""
         return self.is_student and state.person_id == self.person_id
 
     def sees(self, state: ApprovalRequest) -> bool:
-        """May read it and its history."""
+        """May read it and its history. The International Office: what a rule gives to it (R34, R35)."""
+        return self.reads_words(state) or (
+            self.is_office and any(finding.queue == OFFICE for finding in state.findings)
+        )
+
+    def reads_words(self, state: ApprovalRequest) -> bool:
+        """May read what the student and the approver wrote to each other."""
         return self.owns(state) or state.programme_id in self.programmes
 
     def requests(self) -> dict[str, Any]:
@@ -36,6 +46,8 @@ class Reach:
             reached.append({"personId": self.person_id})
         if self.programmes:
             reached.append({"programmeId": {"$in": sorted(self.programmes)}})
+        if self.is_office:
+            reached.append({"findings.queue": OFFICE})
         if not reached:
             return {"_id": {"$in": []}}
         return reached[0] if len(reached) == 1 else {"$or": reached}
@@ -43,4 +55,10 @@ class Reach:
 
 def reach(caller: Identity, programmes: frozenset[str]) -> Reach:
     """What a verified caller reaches; `programmes` from the catalogue for the caller's approver scopes."""
-    return Reach(caller.person_id, caller.has("student"), caller.scopes("approver"), programmes)
+    return Reach(
+        caller.person_id,
+        caller.has("student"),
+        caller.scopes("approver"),
+        programmes,
+        caller.has("international-office"),
+    )

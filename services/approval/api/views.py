@@ -1,0 +1,170 @@
+"""From what is kept to what is shown: summaries, who has a request and since when, its history."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from services.approval.access import Reach
+from services.approval.api.shapes import (
+    ApprovalInFull,
+    ApprovalSummary,
+    Block,
+    HistoryEntry,
+    ProgressLine,
+    ShownFinding,
+    Slot,
+)
+from services.approval.commands import shown_findings
+from services.approval.desk import Desk, whom_to_ask
+from services.approval.model import ApprovalRequest, SlotPool, Status
+from services.approval.rules import before_start
+from services.approval.rules.slots import Reason as PlaceReason
+from services.approval.texts import text
+from shared.bus.history import history
+
+Pools = Mapping[str, SlotPool]
+
+
+def summary(desk: Desk, state: ApprovalRequest, pools: Pools, now: datetime) -> ApprovalSummary:
+    """A request in a list."""
+    return ApprovalSummary(**_summary(desk, state, pools, now))
+
+
+async def in_full(desk: Desk, state: ApprovalRequest, reach: Reach, now: datetime) -> ApprovalInFull:
+    """A request with everything that this reader may read."""
+    pools = await desk.store.pools_of([state.slot_pool_id] if state.slot_pool_id else [])
+    reads = reach.reads_words(state)
+    return ApprovalInFull(
+        **_summary(desk, state, pools, now),
+        person_id=state.person_id,
+        details=state.details,
+        description=await _opened(desk, state.description, "/description", reads),
+        institute_reason=await _opened(desk, state.institute_reason, "/instituteReason", reads),
+        explanation=await _opened(
+            desk, state.explanation, "/reason" if state.status is Status.REFUSED else "/question", reads
+        ),
+        answer=await _opened(desk, state.answer, "/answer", reads),
+        decided_by=state.decided_by,
+        catalogue_version=state.catalogue_version,
+        contact=whom_to_ask(desk.catalogue, state, "coordinator"),
+        progress=tuple(await _progress(desk, state, pools, now)),
+        history=await _history(desk, state),
+    )
+
+
+def _summary(desk: Desk, state: ApprovalRequest, pools: Pools, now: datetime) -> dict[str, Any]:
+    timing = before_start.before_start(state.start_date, now)
+    blocked = None
+    if state.is_open and not timing.is_in_time:
+        who = whom_to_ask(desk.catalogue, state, "coordinator")
+        blocked = Block(rule="R4", reason=timing.reason, contact=who)
+    slot = _slot(state, pools)
+    return {
+        "approval_id": state.approval_id,
+        "status": state.status,
+        "faculty_id": state.faculty_id,
+        "programme_id": state.programme_id,
+        "activity_type": state.activity_type,
+        "country": state.country,
+        "start_date": state.start_date,
+        "end_date": state.end_date,
+        "requested_at": state.requested_at,
+        "changed_at": state.changed_at,
+        "days_left": timing.days_left,
+        "blocked": blocked,
+        "group_id": state.details.group_id if state.details else None,
+        "waits_for": _waits_for(state, slot),
+        "findings": tuple(ShownFinding.model_validate(each) for each in shown_findings(desk.catalogue, state)),
+        "slot": slot,
+    }
+
+
+def _slot(state: ApprovalRequest, pools: Pools) -> Slot | None:
+    if state.slot_pool_id is None:
+        return None
+    pool = pools.get(state.slot_pool_id, SlotPool(slot_pool_id=state.slot_pool_id))
+    return Slot(
+        slot_pool_id=state.slot_pool_id,
+        has_place=pool.has_place(state.approval_id),
+        position=pool.position(state.approval_id),
+    )
+
+
+def _waits_for(state: ApprovalRequest, slot: Slot | None) -> str | None:
+    if not state.is_open:
+        return None
+    if state.status is Status.RETURNED:
+        return "answer"
+    for demand in state.demands:
+        recorded = state.recorded(demand.step)
+        if recorded is None or not recorded.positive:
+            return str(demand.step)
+    return "place" if slot is not None and not slot.has_place else "decision"
+
+
+async def _progress(desk: Desk, state: ApprovalRequest, pools: Pools, now: datetime) -> list[ProgressLine]:
+    """Every step with who has it and since when: first what rules demand, then the place, the answer, the decision."""
+
+    def line(what: str, rule: str | None, reason: str | None, queue: Any, since: datetime, **more: Any) -> ProgressLine:
+        words = text(reason, state.language) if reason else None
+        who = whom_to_ask(desk.catalogue, state, queue)
+        parts = {"state": "waiting", "by": None, "remark": None, **more}
+        return ProgressLine(
+            what=what, rule=rule, reason=reason, reason_text=words, queue=queue, contact=who, since=since, **parts
+        )
+
+    lines = []
+    for demand in state.demands:
+        recorded, what = state.recorded(demand.step), str(demand.step)
+        if recorded is None:
+            lines.append(line(what, demand.rule, demand.reason, demand.queue, state.requested_at))
+            continue
+        remark = await desk.keyring.open(recorded.remark, "/remark") if recorded.remark else None
+        lines.append(
+            line(
+                what, demand.rule, demand.reason, demand.queue, recorded.at,
+                state="done" if recorded.positive else "no", by=recorded.recorded_by, remark=remark,
+            )
+        )  # fmt: skip
+    pool = pools.get(state.slot_pool_id) if state.slot_pool_id else None
+    for place in (*pool.allocated, *pool.waiting) if pool else ():
+        if place.approval_id == state.approval_id:
+            has_place = pool is not None and pool.has_place(state.approval_id)
+            reason = PlaceReason.ALLOCATED if has_place else PlaceReason.WAITLISTED
+            how = "done" if has_place else "waiting"
+            lines.append(line("place", "R34", reason, "international-office", place.since, state=how))
+    since = state.waiting_since or state.requested_at
+    if state.status is Status.RETURNED:
+        lines.append(line("answer", None, None, "student", since))
+    if not state.is_open:
+        lines.append(line("decision", None, None, "coordinator", state.changed_at, state="done", by=state.decided_by))
+    elif not before_start.before_start(state.start_date, now).is_in_time:
+        lines.append(line("decision", "R4", "already_started", "coordinator", since, state="blocked"))
+    else:
+        lines.append(line("decision", None, None, "coordinator", since))
+    return lines
+
+
+async def _history(desk: Desk, state: ApprovalRequest) -> tuple[HistoryEntry, ...]:
+    """Who did what when: the request's own events, and those of its place."""
+    events = await history(desk.store.outbox, state.approval_id)
+    if state.slot_pool_id is not None:
+        events += await desk.store.place_history(state.slot_pool_id, state.approval_id)
+    entries = []
+    for each in sorted(events, key=lambda each: each.time):
+        fact = each.data
+        who = ("decided_by", "withdrawn_by", "recorded_by", "answered_by")
+        entries.append(
+            HistoryEntry(
+                what=each.type,
+                at=each.time,
+                by=next((getattr(fact, name) for name in who if hasattr(fact, name)), None),
+                step=getattr(fact, "step", None),
+                positive=getattr(fact, "positive", None),
+            )
+        )
+    return tuple(entries)
+
+
+async def _opened(desk: Desk, words: str | None, path: str, may_read: bool) -> str | None:
+    return await desk.keyring.open(words, path) if words is not None and may_read else None

@@ -1,0 +1,40 @@
+"""The approval service, wired."""
+
+from fastapi import FastAPI
+
+from services.approval import places
+from services.approval.api import catalogue, requests
+from services.approval.desk import Desk
+from services.approval.settings import Settings
+from services.approval.store import Store
+from shared.clock import utc_now
+from shared.events import ApprovalEvent
+from shared.live_catalogue import LiveCatalogue
+from shared.process import Process
+from shared.settings import from_environment as read_environment
+
+DESCRIPTION = "Nobody goes abroad for their studies without their programme's approval (R3-R5, R29-R37)."
+
+
+def build(settings: Settings) -> FastAPI:
+    """The service with these settings; nothing runs until the app starts. Raises BrokenCatalogue."""
+    process = Process("approval", settings)
+    store = Store(process.database)
+    live = LiveCatalogue(settings.catalogue_dir, settings.catalogue_seconds)
+    desk = Desk(process.mongo, process.database, store, process.keyring, live)
+
+    async def fill_places() -> None:
+        await places.fill(desk, utc_now())
+
+    process.publishes(store.outbox, ApprovalEvent.topic)
+    process.prepares(store.create_indexes)
+    process.prepares(live.start)
+    process.closes(live.stop)
+    process.checks(live.health)
+    process.repeats("places", settings.places_seconds, fill_places)
+    return process.app("Safe Passage: approval", DESCRIPTION, [requests.routes(desk), catalogue.routes(desk)])
+
+
+def from_environment() -> FastAPI:
+    """The service as its environment describes it, for uvicorn's `--factory`."""
+    return build(read_environment(Settings))

@@ -1,0 +1,34 @@
+"""What the catalogue says to the rules about one request: plain values, so that the rules know no files."""
+
+from services.approval.rules.findings import ClerkshipRules, ResearchProjects, Setting
+from services.approval.rules.slots import Period
+from shared.catalogue import Catalogue, Clerkships, Programme, Research
+
+
+def setting(catalogue: Catalogue, faculty_id: str, programme: Programme, research_at: str | None) -> Setting:
+    """The setting of a request. `research_at` names another faculty whose research project it is (R29)."""
+    own = catalogue.faculties[faculty_id]
+    host = catalogue.faculties.get(research_at) if research_at is not None else own
+    advice = programme.recommended_in_europe
+    return Setting(
+        _research(host.research) if host is not None and host.research is not None else None,
+        _clerkships(own.clerkships) if own.clerkships is not None else None,
+        (advice.study_level, advice.year_of_study) if advice is not None else None,
+    )
+
+
+def _research(research: Research) -> ResearchProjects:
+    return ResearchProjects(
+        frozenset(research.programmes),
+        frozenset(research.activity_types),
+        frozenset(theme.id for theme in research.themes),
+        frozenset(network.id for network in research.partner_networks),
+    )
+
+
+def _clerkships(clerkships: Clerkships) -> ClerkshipRules:
+    clusters: dict[str, dict[str, tuple[Period, ...]]] = {}
+    for cluster in clerkships.clusters:
+        periods = tuple(Period(each.id, each.starts_on, each.ends_on) for each in cluster.pools)
+        clusters.setdefault(cluster.country, {})[cluster.id] = periods
+    return ClerkshipRules(frozenset(clerkships.programmes), clusters, frozenset(clerkships.office_first_in))

@@ -1,0 +1,58 @@
+"""R30, R31, R33, R34, R35, R37 together: is everything there that a grant needs?"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from services.approval.model import ApprovalRequest, SlotPool
+from shared.events import StepKind
+
+
+class Reason(StrEnum):
+    """Why a request can be granted or not."""
+
+    GRANTABLE = "grantable"
+    STEP_MISSING = "step_missing"
+    STEP_ANSWERED_NO = "step_answered_no"
+    ON_WAITING_LIST = "on_waiting_list"
+    NO_PLACE = "no_place"
+
+
+@dataclass(frozen=True, slots=True)
+class Lack:
+    """One thing that is not there; `step` when it is one."""
+
+    reason: Reason
+    rule: str
+    queue: str
+    step: StepKind | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Grantable:
+    """The decision, with everything that is in the way."""
+
+    reason: Reason
+    lacks: tuple[Lack, ...] = ()
+
+    @property
+    def is_permitted(self) -> bool:
+        """Nothing is in the way of a grant."""
+        return self.reason is Reason.GRANTABLE
+
+
+def grantable(request: ApprovalRequest, pool: SlotPool | None) -> Grantable:
+    """Every demanded step is recorded with a yes, and a rotation from a pool has its place."""
+    lacks = []
+    for demand in request.demands:
+        recorded = request.recorded(demand.step)
+        if recorded is None:
+            lacks.append(Lack(Reason.STEP_MISSING, demand.rule, demand.queue, demand.step))
+        elif not recorded.positive:
+            lacks.append(Lack(Reason.STEP_ANSWERED_NO, demand.rule, demand.queue, demand.step))
+    if request.slot_pool_id is not None and (pool is None or not pool.has_place(request.approval_id)):
+        waits = pool is not None and pool.position(request.approval_id) is not None
+        reason = Reason.ON_WAITING_LIST if waits else Reason.NO_PLACE
+        lacks.append(Lack(reason, "R34", "international-office"))
+    if lacks:
+        return Grantable(lacks[0].reason, tuple(lacks))
+    return Grantable(Reason.GRANTABLE)

@@ -1,0 +1,71 @@
+"""R30, R31, R33, R34, R35, R37: who records a step that a rule demands, and when."""
+
+from collections.abc import Set
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from services.approval.model import ApprovalRequest, Status
+from services.approval.rules import before_start
+from shared.events import Finding, StepKind
+
+
+class Reason(StrEnum):
+    """Why a step can be recorded or not."""
+
+    RECORDABLE = "recordable"
+    OWN_REQUEST = "own_request"
+    NOT_DEMANDED = "not_demanded"
+    WRONG_ROLE = "wrong_role"
+    WITHDRAWN = "withdrawn"
+    ALREADY_DECIDED = "already_decided"
+    ALREADY_STARTED = "already_started"
+
+
+@dataclass(frozen=True, slots=True)
+class Recorder:
+    """The decision; `rule` is the one that demands the step or blocks, `queue` whose step it is."""
+
+    reason: Reason
+    rule: str | None = None
+    queue: str | None = None
+
+    @property
+    def is_permitted(self) -> bool:
+        """The step can be recorded by this person."""
+        return self.reason is Reason.RECORDABLE
+
+
+def recorder(
+    request: ApprovalRequest,
+    step: StepKind,
+    person_id: str,
+    scopes: Set[str],
+    programme_scopes: Set[str],
+    is_international_office: bool,
+    now: datetime,
+) -> Recorder:
+    """The coordinator's steps by an approver of the programme, the office's by the office; nobody one's own (R5)."""
+    if person_id == request.person_id:
+        return Recorder(Reason.OWN_REQUEST, "R5")
+    demand = demand_for(request, step)
+    if demand is None:
+        return Recorder(Reason.NOT_DEMANDED)
+    holds_role = {
+        "international-office": is_international_office,
+        "coordinator": bool(scopes & programme_scopes),
+    }.get(demand.queue, False)
+    if not holds_role:
+        return Recorder(Reason.WRONG_ROLE, demand.rule, demand.queue)
+    if request.status is Status.WITHDRAWN:
+        return Recorder(Reason.WITHDRAWN)
+    if not request.is_open:
+        return Recorder(Reason.ALREADY_DECIDED)
+    if not before_start.before_start(request.start_date, now).is_in_time:
+        return Recorder(Reason.ALREADY_STARTED, "R4")
+    return Recorder(Reason.RECORDABLE, demand.rule, demand.queue)
+
+
+def demand_for(request: ApprovalRequest, step: StepKind) -> Finding | None:
+    """What demands the step of this request; None when nothing does."""
+    return next((each for each in request.demands if each.step is step), None)

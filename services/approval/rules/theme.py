@@ -1,0 +1,24 @@
+"""R30, R31: the theme of a research project. Source: Leiden University, "Internships, ...", tab LUMC."""
+
+from collections.abc import Collection
+from enum import StrEnum
+
+from services.approval.rules.ruling import Effect, Ruling
+from shared.events import StepKind
+
+
+class Reason(StrEnum):
+    """Where a project stands among the themes."""
+
+    IN_A_THEME = "in_a_theme"
+    NOT_A_THEME = "not_a_theme"
+    OUTSIDE_THE_THEMES = "outside_the_themes"
+
+
+def theme(named: str | None, themes: Collection[str]) -> Ruling:
+    """R30: one of the faculty's themes. R31: none of them needs an approval of the theme before the programme's."""
+    if named is None:
+        return Ruling(Effect.DEMANDED, "R31", Reason.OUTSIDE_THE_THEMES, step=StepKind.THEME_APPROVED)
+    if named in themes:
+        return Ruling(Effect.SATISFIED, "R30", Reason.IN_A_THEME)
+    return Ruling(Effect.INCOMPLETE, "R30", Reason.NOT_A_THEME, field="details.theme")

@@ -1,0 +1,107 @@
+"""What is done between a request and its decision: steps that rules demand are recorded, questions are answered."""
+
+from datetime import datetime
+
+from services.approval.access import OFFICE, Reach
+from services.approval.desk import Desk, receipt, sealed, sealed_if_said, state_of, visible, whom_to_ask
+from services.approval.rules import answerable, recorder
+from services.approval.texts import text
+from shared.envelope import Cause, Draft
+from shared.events import ApprovalAnswered, ApprovalStepRecorded, StepKind
+from shared.ids import new_id
+from shared.mongo.client import Session
+from shared.web.concurrency import must_match
+from shared.web.idempotency import Answer, Once, answered
+from shared.web.problem import Problem
+
+
+async def record_step(
+    desk: Desk,
+    reach: Reach,
+    approval_id: str,
+    step: StepKind,
+    positive: bool,
+    remark: str | None,
+    seen: int | None,
+    once: Once | None,
+    *,
+    cause: Cause,
+    now: datetime,
+) -> Answer:
+    """Somebody in the right role records what a rule demands. Raises Problem: the role, R4, R5, or the state."""
+    catalogue = desk.catalogue
+    first = state_of(await visible(desk, reach, approval_id))
+    event_id = new_id()
+    event = ApprovalStepRecorded(
+        approval_id=approval_id,
+        person_id=first.person_id,
+        step=step,
+        positive=positive,
+        recorded_by=reach.person_id,
+        remark=await sealed_if_said(desk, first.person_id, event_id, "/remark", remark),
+        catalogue_version=catalogue.version,
+    )
+
+    async def work(session: Session) -> Answer:
+        loaded = await visible(desk, reach, approval_id, session)
+        must_match(seen, loaded.version)
+        state = state_of(loaded)
+        scopes = catalogue.approver_scopes(state.faculty_id, state.programme_id)
+        found = recorder.recorder(state, step, reach.person_id, reach.scopes, scopes, reach.is_office, now)
+        if not found.is_permitted:
+            forbidden = found.reason in (recorder.Reason.OWN_REQUEST, recorder.Reason.WRONG_ROLE)
+            raise Problem(
+                403 if forbidden else 409,
+                text(found.reason, "en"),
+                type_="blocked-by-rule" if found.rule else "conflict",
+                rule=found.rule,
+                reason=found.reason,
+                contact=whom_to_ask(catalogue, state, OFFICE if found.queue == OFFICE else "coordinator"),
+            )
+        drafts = [Draft(event, event_id)]
+        return receipt(await desk.store.requests.record(loaded, drafts, cause=cause, now=now, session=session))
+
+    return await answered(desk.mongo, desk.database, once, work)
+
+
+async def answer_question(
+    desk: Desk,
+    reach: Reach,
+    approval_id: str,
+    words: str,
+    seen: int | None,
+    once: Once | None,
+    *,
+    cause: Cause,
+    now: datetime,
+) -> Answer:
+    """The student answers; the request is the approver's again. Raises Problem when nothing was asked, or R4."""
+    first = state_of(await visible(desk, reach, approval_id))
+    event_id = new_id()
+    event = ApprovalAnswered(
+        approval_id=approval_id,
+        person_id=first.person_id,
+        answered_by=reach.person_id,
+        answer=await sealed(desk, first.person_id, event_id, "/answer", words),
+    )
+
+    async def work(session: Session) -> Answer:
+        loaded = await visible(desk, reach, approval_id, session)
+        state = state_of(loaded)
+        if not reach.owns(state):
+            raise Problem(403, "Only the student can answer.", reason="not_the_student")
+        must_match(seen, loaded.version)
+        found = answerable.answerable(state, now)
+        if not found.is_permitted:
+            raise Problem(
+                409,
+                text(found.reason, state.language),
+                type_="blocked-by-rule" if found.rule else "conflict",
+                rule=found.rule,
+                reason=found.reason,
+                contact=whom_to_ask(desk.catalogue, state, "coordinator"),
+            )
+        drafts = [Draft(event, event_id)]
+        return receipt(await desk.store.requests.record(loaded, drafts, cause=cause, now=now, session=session))
+
+    return await answered(desk.mongo, desk.database, once, work)

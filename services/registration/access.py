@@ -44,6 +44,18 @@ class Reach:
             or state.programme_id in self.programmes
         )
 
+    def competences(self, state: Registration) -> frozenset[Queue]:
+        """The queues whose matters this caller may decide for the registration; never for one's own."""
+        if state.person_id == self.person_id:
+            return frozenset()
+        held = {
+            Queue.FACULTY_CONTACT: state.faculty_id in self.faculties,
+            Queue.COORDINATOR: state.programme_id in self.programmes,
+            Queue.INTERNATIONAL_OFFICE: self.is_international_office,
+            Queue.SAFETY_OFFICER: self.is_safety_officer,
+        }
+        return frozenset(queue for queue, holds in held.items() if holds)
+
     def sees_contact(self, state: Registration) -> bool:
         """May read names and numbers; a coordinator does not need them."""
         return self.owns(state) or self.sees_all or state.faculty_id in self.faculties
@@ -66,7 +78,7 @@ class Reach:
         match queue:
             case Queue.FACULTY_CONTACT:
                 return scope in self.faculties
-            case Queue.COORDINATOR:
+            case Queue.COORDINATOR | Queue.BOARD_OF_EXAMINERS:
                 return scope in self.programmes
             case Queue.INTERNATIONAL_OFFICE:
                 return self.is_international_office
@@ -81,7 +93,8 @@ class Reach:
         if self.faculties:
             reached.append({"queue": Queue.FACULTY_CONTACT.value, "scope": {"$in": sorted(self.faculties)}})
         if self.programmes:
-            reached.append({"queue": Queue.COORDINATOR.value, "scope": {"$in": sorted(self.programmes)}})
+            queues = [Queue.COORDINATOR.value, Queue.BOARD_OF_EXAMINERS.value]
+            reached.append({"queue": {"$in": queues}, "scope": {"$in": sorted(self.programmes)}})
         if self.is_international_office:
             reached.append({"queue": Queue.INTERNATIONAL_OFFICE.value})
         if self.is_safety_officer:

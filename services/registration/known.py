@@ -1,6 +1,6 @@
 """What registration knows of the other services, from their events: an approval, the advice, its freshness."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
@@ -76,6 +76,7 @@ class Freshness:
 
     fresh_until: datetime
     countries: Mapping[str, int]
+    checked_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +84,14 @@ class Knowledge:
     """What is known when a clearance is decided. What is not in here is unknown, and unknown is not safe.
 
     `regions` holds the ISO 3166-2 code of each leg in order, None where its place is not resolved.
+    `required_documents` are the kinds that the catalogue asks of the faculty's activity (R9).
     """
 
     approval: Approval | None = None
     advice: Mapping[str, CountryAdvice] = field(default_factory=dict)
     sources: Mapping[str, Freshness] = field(default_factory=dict)
     regions: tuple[str | None, ...] = ()
+    required_documents: tuple[str, ...] = ()
 
     def is_fresh(self, advice: CountryAdvice, now: datetime) -> bool:
         """R14: its source was read whole recently, and we have seen what it said of the country."""
@@ -96,6 +99,12 @@ class Knowledge:
         if source is None:
             return False
         return is_fresh(advice, source.fresh_until, source.countries.get(advice.country), now)
+
+    def checked_at(self, countries: Iterable[str]) -> datetime | None:
+        """R22: when the advice of these countries was last fetched; of several sources the one longest ago."""
+        known = (self.advice[country].source for country in countries if country in self.advice)
+        sources = (self.sources.get(source) for source in known)
+        return min((each.checked_at for each in sources if each is not None and each.checked_at), default=None)
 
     def is_behind(self, advice: CountryAdvice) -> bool:
         """A newer version exists and is on its way to us."""

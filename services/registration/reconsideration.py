@@ -5,32 +5,40 @@ a transaction of its own, and only on the version that was looked at (DESIGN §4
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from services.registration.facts import facts
-from services.registration.known import Knowledge
+from services.registration.known import Approval, Freshness, Knowledge
 from services.registration.model import Registration
 from services.registration.rules.reconsideration import reconsideration
 from services.registration.store import Store
+from shared.advice import CountryAdvice
 from shared.bus.aggregate import Loaded
 from shared.bus.outbox import StreamMoved
+from shared.catalogue import Catalogue
 from shared.clock import amsterdam_date
 from shared.envelope import Cause, Draft
 from shared.errors import PermanentError
 from shared.ids import new_id
 from shared.mongo.client import DuplicateKeyError, Mongo, Session
 
-#: How many registrations are looked at together, and how many decisions are written at the same time.
-BATCH = 200
-WRITERS = 16
+#: How many registrations are read together, how many decided ones share a transaction, and how many such at once.
+BATCH = 400
+TOGETHER = 100
+WRITERS = 2
 #: The sweep leaves a fresh submission to the request that made it.
 GRACE = timedelta(seconds=2)
 ATTEMPTS = 6
+#: By then every request that was under way has ended: what it decided was decided on what it read before.
+SETTLED = timedelta(seconds=60)
 
 #: resolve(country, place as written) -> ISO 3166-2, or None where it is not sure (R16)
 Resolve = Callable[[str, str], str | None]
+#: decide(registration, what is known of its journey) -> the facts that follow; none when nothing changes. Pure.
+Decide = Callable[[Registration, Knowledge], Sequence[Draft]]
+Change = tuple[Loaded[Registration], Sequence[Draft]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +48,7 @@ class Desk:
     mongo: Mongo
     store: Store
     resolve: Resolve
+    catalogue: Catalogue
 
 
 async def reconsider(desk: Desk, registration_id: str, *, cause: Cause, now: datetime) -> Loaded[Registration]:
@@ -47,40 +56,119 @@ async def reconsider(desk: Desk, registration_id: str, *, cause: Cause, now: dat
 
     Raises StreamMoved when others kept writing it, PermanentError when there is no such registration.
     """
+    return await look_at(
+        desk,
+        registration_id,
+        lambda state, knowledge: facts(state, reconsideration(state, knowledge, now)),
+        cause=cause,
+        now=now,
+    )
+
+
+async def look_at(
+    desk: Desk, registration_id: str, decide: Decide, *, cause: Cause, now: datetime
+) -> Loaded[Registration]:
+    """Record for one registration what `decide` makes of it, on the version it was made of; as `reconsider`."""
     for _ in range(ATTEMPTS):
         loaded = await desk.store.registrations.load(registration_id)
         if loaded.state is None:
             raise PermanentError("no such registration")
-        after = await _look(desk, loaded, (await _know(desk, [loaded.state]))[0], cause, now)
+        drafts = decide(loaded.state, (await know(desk, [loaded.state]))[0])
+        if not drafts:
+            return loaded
+        after = await _record(desk, loaded, drafts, cause, now)
         if after is not None:
             return after
     raise StreamMoved("a registration is being written all the time")
 
 
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """What follows from a registration that is not recorded yet, and what of the other side it stands on."""
+
+    drafts: Sequence[Draft]
+    events: Mapping[str, str]
+    approval: Approval | None
+
+
+async def foresee(desk: Desk, state: Registration, *, now: datetime) -> Foreseen:
+    """Decide before anything is durable. A second look must follow the commit."""
+    countries = sorted({leg.country for leg in state.legs})
+    (advice, sources), approval = await asyncio.gather(desk.store.known(countries), _approval(desk, state))
+    knowledge = _knowledge(desk, state, approval, advice, sources)
+    events = {country: known.event_id for country, known in advice.items()}
+    return Foreseen(facts(state, reconsideration(state, knowledge, now)), events, approval)
+
+
+async def still_stands(desk: Desk, state: Registration, foreseen: Foreseen) -> bool:
+    """Whether the other side is what it was when that was foreseen: read on the primary, after the commit."""
+    countries = sorted({leg.country for leg in state.legs})
+    (events, _), approval = await asyncio.gather(desk.store.newest(countries), _approval(desk, state))
+    return events == foreseen.events and approval == foreseen.approval
+
+
+async def _approval(desk: Desk, state: Registration) -> Approval | None:
+    if state.approval_id is None:
+        return None
+    return (await desk.store.approvals([state.approval_id])).get(state.approval_id)
+
+
 async def reconsider_all(desk: Desk, batch: Sequence[Loaded[Registration]], *, cause: Cause, now: datetime) -> None:
     """Look at many. Each is tried; then the first failure is raised."""
+    await look_at_all(
+        desk,
+        batch,
+        lambda state, knowledge: facts(state, reconsideration(state, knowledge, now)),
+        cause=cause,
+        now=now,
+    )
+
+
+async def look_at_all(
+    desk: Desk, batch: Sequence[Loaded[Registration]], decide: Decide, *, cause: Cause, now: datetime
+) -> int:
+    """Record for each registration of a batch what `decide` makes of it; returns how many facts that were.
+
+    Many share a transaction; where one of them moved meanwhile, each has one of its own and is looked at again. Each is
+    tried; then the first failure is raised.
+    """
     states = [loaded.state for loaded in batch if loaded.state is not None]
-    known = await _know(desk, states)
+    changes: list[Change] = []
+    for loaded, knowledge in zip(batch, await know(desk, states), strict=True):
+        assert loaded.state is not None
+        drafts = decide(loaded.state, knowledge)
+        if drafts:
+            changes.append((loaded, drafts))
+        await asyncio.sleep(0)  # whoever waits for an answer of the API comes in between
     writers = asyncio.Semaphore(WRITERS)
 
-    async def one(loaded: Loaded[Registration], knowledge: Knowledge) -> None:
+    async def together(some: Sequence[Change]) -> None:
         async with writers:
-            if await _look(desk, loaded, knowledge, cause, now) is None:
-                await reconsider(desk, loaded.id, cause=cause, now=now)
+            if not await _recorded(desk, some, cause, now):
+                for loaded, _ in some:
+                    await look_at(desk, loaded.id, decide, cause=cause, now=now)
 
-    found = await asyncio.gather(*map(one, batch, known), return_exceptions=True)
+    parts = [changes[start : start + TOGETHER] for start in range(0, len(changes), TOGETHER)]
+    found = await asyncio.gather(*map(together, parts), return_exceptions=True)
     for failure in found:
         if failure is not None:
             raise failure
+    return sum(len(drafts) for _, drafts in changes)
 
 
 async def follow_advice(desk: Desk, country: str, version: int, *, cause: Cause, now: datetime) -> None:
-    """Look at every registration that goes to or through a country, once for each version of its advice."""
-    if await desk.store.is_followed(country, version):
+    """Look at every registration that goes to or through a country, once for each version of its advice.
+
+    While it is negative somewhere, also once a day at who is there: stays begin without any event (R20).
+    """
+    today = amsterdam_date(now)
+    if await desk.store.is_followed(country, version, today):
         return
-    async for batch in desk.store.in_country(country, amsterdam_date(now), BATCH):
+    async for batch in desk.store.in_country(country, today, BATCH):
         await reconsider_all(desk, batch, cause=cause, now=now)
-    await desk.store.note_followed(country, version)
+    async for batch in desk.store.abroad(country, today, BATCH):
+        await reconsider_all(desk, batch, cause=cause, now=now)
+    await desk.store.note_followed(country, version, today)
 
 
 async def sweep(desk: Desk, now: datetime) -> None:
@@ -88,29 +176,51 @@ async def sweep(desk: Desk, now: datetime) -> None:
     cause = Cause(new_id(), "sweep")
     async for batch in desk.store.undecided(now - GRACE, BATCH):
         await reconsider_all(desk, batch, cause=cause, now=now)
-    for country, version in await desk.store.unfollowed():
+    for country, version in await desk.store.unfollowed(amsterdam_date(now)):
         await follow_advice(desk, country, version, cause=cause, now=now)
     async for batch in desk.store.held_and_departed(amsterdam_date(now), BATCH):
         await reconsider_all(desk, batch, cause=cause, now=now)
+    await _look_once_more(desk, cause, now)
+
+
+async def _look_once_more(desk: Desk, cause: Cause, now: datetime) -> None:
+    """Who was decided while the other side was changing, by a process that died before it looked again."""
+    settled = now - SETTLED
+    async for batch in desk.store.changed_between(await desk.store.looked_until(), settled, BATCH):
+        await reconsider_all(desk, batch, cause=cause, now=now)
+        newest = batch[-1].state
+        assert newest is not None
+        await desk.store.note_looked(newest.changed_at)
+    await desk.store.note_looked(settled)
 
 
 async def knowledge_of(desk: Desk, registration: Registration) -> Knowledge:
     """What is known about one journey now."""
-    return (await _know(desk, [registration]))[0]
+    return (await know(desk, [registration]))[0]
 
 
-async def _know(desk: Desk, registrations: Sequence[Registration]) -> list[Knowledge]:
-    approvals = await desk.store.approvals(
-        [registration.approval_id for registration in registrations if registration.approval_id is not None]
+async def know(desk: Desk, registrations: Sequence[Registration]) -> list[Knowledge]:
+    """What is known about each of these journeys, read after whatever was committed before."""
+    named = [registration.approval_id for registration in registrations if registration.approval_id is not None]
+    countries = sorted({leg.country for registration in registrations for leg in registration.legs})
+    approvals, advice, sources = await asyncio.gather(
+        desk.store.approvals(named), desk.store.advice(countries), desk.store.sources()
     )
-    advice = await desk.store.advice(
-        sorted({leg.country for registration in registrations for leg in registration.legs})
-    )
-    sources = await desk.store.sources()
     return [
-        Knowledge(approvals.get(registration.approval_id or ""), advice, sources, _regions(desk, registration))
+        _knowledge(desk, registration, approvals.get(registration.approval_id or ""), advice, sources)
         for registration in registrations
     ]
+
+
+def _knowledge(
+    desk: Desk,
+    registration: Registration,
+    approval: Approval | None,
+    advice: Mapping[str, CountryAdvice],
+    sources: Mapping[str, Freshness],
+) -> Knowledge:
+    required = desk.catalogue.required_documents(registration.faculty_id, registration.activity_type)
+    return Knowledge(approval, advice, sources, _regions(desk, registration), required)
 
 
 def _regions(desk: Desk, registration: Registration) -> tuple[str | None, ...]:
@@ -120,27 +230,27 @@ def _regions(desk: Desk, registration: Registration) -> tuple[str | None, ...]:
     )
 
 
-async def _look(
-    desk: Desk, loaded: Loaded[Registration], knowledge: Knowledge, cause: Cause, now: datetime
-) -> Loaded[Registration] | None:
-    """Decide, and record what is new. None when the registration moved meanwhile."""
-    assert loaded.state is not None
-    drafts = facts(loaded.state, reconsideration(loaded.state, knowledge, now))
-    if not drafts:
-        return loaded
-    return await _record(desk, loaded, drafts, cause, now)
-
-
 async def _record(
     desk: Desk, loaded: Loaded[Registration], drafts: Sequence[Draft], cause: Cause, now: datetime
 ) -> Loaded[Registration] | None:
-    async def work(session: Session) -> Loaded[Registration] | None:
-        current = await desk.store.registrations.load(loaded.id, session)
-        if current.version != loaded.version:
-            return None
-        return await desk.store.record(current, drafts, cause=cause, now=now, session=session)
+    async def work(session: Session) -> Loaded[Registration]:
+        # On exactly this version: a stream that moved has its next version already, or not this one yet.
+        return await desk.store.record(loaded, drafts, cause=cause, now=now, session=session)
 
     try:
         return await desk.mongo.transaction(work)
-    except DuplicateKeyError:
+    except (DuplicateKeyError, StreamMoved):
         return None
+
+
+async def _recorded(desk: Desk, changes: Sequence[Change], cause: Cause, now: datetime) -> bool:
+    """Everything in one transaction, each on the version that was looked at; False: one moved, nothing is recorded."""
+
+    async def work(session: Session) -> None:
+        await desk.store.record_all(changes, cause=cause, now=now, session=session)
+
+    try:
+        await desk.mongo.transaction(work)
+        return True
+    except (DuplicateKeyError, StreamMoved):
+        return False

@@ -83,6 +83,54 @@ REASONS: dict[str, tuple[str, str]] = {
         "A part of the country has a different travel advice, and it is not certain whether you will be there. "
         "Name the region; a safety officer will look at it.",
     ),
+    # R9
+    "no_documents_required": ("Je faculteit vraagt geen documenten.", "Your faculty asks for no documents."),
+    "documents_complete": ("Dit document ligt bij je registratie.", "This document lies with your registration."),
+    "documents_missing": (
+        "Dit document ontbreekt nog. Lever het in bij je registratie.",
+        "This document is still missing. Hand it in with your registration.",
+    ),
+    "type_not_allowed": ("is naar zijn inhoud geen PDF, JPEG of PNG", "is no PDF, JPEG or PNG by its content"),
+    "holds_something_else": (
+        "bevat naast het document nog iets anders; sla het opnieuw op als PDF, JPEG of PNG",
+        "holds something else beside the document; save it again as PDF, JPEG or PNG",
+    ),
+    "empty": ("is leeg", "is empty"),
+    "malware_found": ("bevat volgens de virusscanner malware", "holds malware, the virus scanner says"),
+    # R18
+    "exception_at_orange": (
+        "Er is een uitzondering gemaakt bij oranje advies, met toestemming van examencommissie en gastinstelling.",
+        "An exception was made at orange, with permission of the board of examiners and the host.",
+    ),
+    "exceptions_are_off": (
+        "De universiteit maakt geen uitzonderingen bij oranje advies.",
+        "The university makes no exceptions at orange.",
+    ),
+    "never_at_red": ("Bij rood advies is geen uitzondering mogelijk.", "At red no exception is possible."),
+    "permission_missing": (
+        "De schriftelijke toestemming van examencommissie en gastinstelling ligt er niet allebei bij.",
+        "The written permissions of the board of examiners and of the host are not both there.",
+    ),
+    # Decisions by persons
+    "approved_by_person": ("Je mag vertrekken.", "You may depart."),
+    "restored_by_person": (
+        "Je toestemming is hersteld: je mag vertrekken.",
+        "Your clearance was restored: you may depart.",
+    ),
+    "refused_by_person": (
+        "Een medewerker heeft je registratie afgewezen. Neem contact op.",
+        "Somebody of the university has refused your registration. Get in touch.",
+    ),
+    "others_still_decide": ("Een ander moet ook nog beslissen.", "Somebody else still has to decide."),
+    "nothing_to_decide": ("Hier valt nu niets te beslissen.", "There is nothing to decide now."),
+    "not_yours_to_decide": ("Dit beslist iemand anders.", "This is for somebody else to decide."),
+    # R20, R24
+    "not_abroad": ("Je bent niet in het buitenland.", "You are not abroad."),
+    "stay_contact_missing": (
+        "Geef zo snel mogelijk door hoe je daar te bereiken bent.",
+        "Enter as soon as possible how you can be reached there.",
+    ),
+    "stay_contact_known": ("We weten hoe je daar te bereiken bent.", "We know how you can be reached there."),
     # R10, R21
     "approved_and_safe": ("Je mag vertrekken.", "You may depart."),
     "voluntary_and_safe": ("Je mag vertrekken.", "You may depart."),
@@ -95,6 +143,30 @@ REASONS: dict[str, tuple[str, str]] = {
         "Your registration is stored and is being assessed.",
     ),
     "cancelled": ("Je hebt je registratie geannuleerd.", "You have cancelled your registration."),
+    # R22, R24, R25, R39: why somebody is asked, and why a reminder was not sent
+    "check_advice": ("Bekijk het reisadvies nog eens.", "Look at the travel advice once more."),
+    "contact_missing": (
+        "Je contactgegevens in het buitenland ontbreken nog.",
+        "Your contact details abroad are still missing.",
+    ),
+    "still_correct": ("Kloppen je gegevens nog?", "Are your details still correct?"),
+    "session_missing": (
+        "Je hebt de bijeenkomst over gezondheid en veiligheid nog niet bijgewoond.",
+        "You have not attended the health and safety session yet.",
+    ),
+    "superseded": ("Een latere herinnering nam haar plaats in.", "A later reminder took its place."),
+    "refused": ("Je registratie was afgewezen.", "Your registration was refused."),
+    "departed": ("Je was al vertrokken.", "You had already left."),
+    "over": ("Je verblijf was voorbij.", "Your stay was over."),
+    "contact_known": ("Je gegevens waren er al.", "Your details were there already."),
+    "confirmed_lately": ("Je had ze pas nog bevestigd.", "You had confirmed them lately."),
+    "changed_since": ("Je had ze sindsdien gewijzigd.", "You had changed them since."),
+    "asked_lately": ("Het was je pas nog gevraagd.", "You had been asked lately."),
+    "attended": ("Je was bij de bijeenkomst.", "You were at the session."),
+    "imported_into_negative_advice": (
+        "Overgenomen uit het vorige portaal, voor een gebied met negatief reisadvies: spreek de student.",
+        "Taken over from the former portal, for an area with negative travel advice: speak to the student.",
+    ),
     # What an itinerary lacks
     "ends_before_it_starts": ("eindigt voordat het begint", "ends before it starts"),
     "starts_before_the_former_leg": ("begint voor het vorige deel", "starts before the former leg"),
@@ -117,4 +189,22 @@ REASONS: dict[str, tuple[str, str]] = {
 def reason_text(reason: str, language: Language) -> str:
     """What a reason code says; a code without a text (of a later version) is shown as it is."""
     dutch, english = REASONS.get(reason, (reason, reason))
+    return dutch if language == "nl" else english
+
+
+#: What a line of the checklist is about -> (Dutch, English)
+ITEMS: dict[str, tuple[str, str]] = {
+    "study_related": ("Hoort het bij je studie?", "Is it part of your studies?"),
+    "approval": ("Goedkeuring van je opleiding", "Your programme's approval"),
+    "timing": ("Op tijd geregistreerd", "Registered in time"),
+    "document": ("Document", "Document"),
+    "travel_advice": ("Reisadvies", "Travel advice"),
+    "stay_contact": ("Bereikbaar tijdens je verblijf", "Reachable during your stay"),
+    "clearance": ("Mag je vertrekken?", "May you depart?"),
+}
+
+
+def item_text(item: str, language: Language) -> str:
+    """What a line of the checklist is about."""
+    dutch, english = ITEMS[item]
     return dutch if language == "nl" else english

@@ -1,4 +1,4 @@
-"""What a student still needs, why, until when and from whom: R1, R2, R6-R8, R10-R16, R19, one line for each."""
+"""What a student still needs, why, until when and from whom: R1, R2, R6-R16, R19, R24, one line for each."""
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -6,9 +6,10 @@ from enum import StrEnum
 
 from services.registration.known import Knowledge
 from services.registration.model import Registration, Status
-from services.registration.rules import approval, departure, places
+from services.registration.rules import approval, departure, documents, places
 from services.registration.rules.clearance import Queue
 from services.registration.rules.study_related import study_related
+from shared.clock import amsterdam_date
 
 
 class Item(StrEnum):
@@ -17,7 +18,9 @@ class Item(StrEnum):
     STUDY_RELATED = "study_related"
     APPROVAL = "approval"
     TIMING = "timing"
+    DOCUMENT = "document"
     ADVICE = "travel_advice"
+    STAY_CONTACT = "stay_contact"
     CLEARANCE = "clearance"
 
 
@@ -41,6 +44,7 @@ class Line:
     until: date | None = None
     who: Queue | None = None
     country: str | None = None
+    document: str | None = None
 
 
 def checklist(registration: Registration, knowledge: Knowledge, now: datetime) -> tuple[Line, ...]:
@@ -49,7 +53,9 @@ def checklist(registration: Registration, knowledge: Knowledge, now: datetime) -
         _study_line(registration),
         _approval_line(registration, knowledge),
         _timing_line(registration, now),
+        *_document_lines(registration, knowledge),
         *_advice_lines(registration, knowledge, now),
+        *_stay_contact_lines(registration, now),
         _clearance_line(registration),
     )
 
@@ -86,6 +92,32 @@ def _timing_line(registration: Registration, now: datetime) -> Line:
         return Line(Item.TIMING, State.DONE, window.rule, window.reason)
     until = registration.departure_date if window.reason is departure.Reason.WITHIN_TWO_WEEKS else None
     return Line(Item.TIMING, State.WAITING, window.rule, window.reason, until, Queue.FACULTY_CONTACT)
+
+
+def _document_lines(registration: Registration, knowledge: Knowledge) -> list[Line]:
+    """R9: one line for each kind that is asked for; none when the catalogue asks for nothing."""
+    there = tuple(each.kind for each in registration.documents)
+    missing = documents.completeness(knowledge.required_documents, there).missing
+    last_day = registration.departure_date - timedelta(days=1)
+    return [
+        Line(
+            Item.DOCUMENT, State.TODO, "R9", documents.Reason.MISSING, last_day, Queue.FACULTY_CONTACT, document=kind
+        )
+        if kind in missing
+        else Line(Item.DOCUMENT, State.DONE, "R9", documents.Reason.COMPLETE, document=kind)
+        for kind in dict.fromkeys(knowledge.required_documents)
+    ]  # fmt: skip
+
+
+def _stay_contact_lines(registration: Registration, now: datetime) -> list[Line]:
+    """R24: from the first day on, how to be reached there; asked as soon as possible."""
+    over = registration.status is Status.CANCELLED or registration.has_returned
+    if over or amsterdam_date(now) < registration.departure_date:
+        return []
+    if registration.stay_contact_at is not None:
+        return [Line(Item.STAY_CONTACT, State.DONE, "R24", "stay_contact_known")]
+    until = registration.departure_date + STAY_CONTACT_DAYS
+    return [Line(Item.STAY_CONTACT, State.TODO, "R24", "stay_contact_missing", until, Queue.COORDINATOR)]
 
 
 def _advice_lines(registration: Registration, knowledge: Knowledge, now: datetime) -> list[Line]:
@@ -127,14 +159,19 @@ def _clearance_line(registration: Registration) -> Line:
             return Line(Item.CLEARANCE, State.WAITING, decision.rule, decision.reason, registration.departure_date, who)
 
 
+#: R24: the coordinator is asked after the reminder of day 7 (proposal).
+STAY_CONTACT_DAYS = timedelta(days=7)
+
 #: Every block has a person to turn to.
 _WHO = {
     "R2": Queue.COORDINATOR,
+    "R9": Queue.FACULTY_CONTACT,
     "R7": Queue.FACULTY_CONTACT,
     "R8": Queue.FACULTY_CONTACT,
     "R13": Queue.FACULTY_CONTACT,
     "R14": Queue.SAFETY_OFFICER,
     "R16": Queue.SAFETY_OFFICER,
+    "R18": Queue.SAFETY_OFFICER,
     "R19": Queue.COORDINATOR,
     "R21": Queue.COORDINATOR,
 }

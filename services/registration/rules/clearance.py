@@ -1,4 +1,4 @@
-"""R10, with R2, R7, R8, R11-R16, R21: may the student depart? Source: Leiden, "Approval and registration".
+"""R10, with R2, R7-R9, R11-R16, R21: may the student depart? Source: Leiden, "Approval and registration".
 
 Every block is found and shown; the first of PRECEDENCE is the outcome (argued in the README). Only the branch in
 which nothing is in the way permits.
@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from services.registration.known import Knowledge
 from services.registration.model import Registration
-from services.registration.rules import approval, departure, places
+from services.registration.rules import approval, departure, documents, places
 from shared.events import AdviceSeen
 
 #: R14: so long may news of the advice be on its way to us before a person is asked.
@@ -22,6 +22,7 @@ class Outcome(StrEnum):
 
     APPROVED = "approved"
     HELD = "held"
+    INCOMPLETE = "incomplete"
     ROUTED = "routed"
     REFUSED = "refused"
     UNDECIDED = "undecided"
@@ -34,6 +35,7 @@ class Queue(StrEnum):
     COORDINATOR = "coordinator"
     SAFETY_OFFICER = "safety-officer"
     INTERNATIONAL_OFFICE = "international-office"
+    BOARD_OF_EXAMINERS = "board-of-examiners"
 
 
 class Reason(StrEnum):
@@ -56,6 +58,7 @@ class Reason(StrEnum):
     ADVICE_STALE = places.Reason.STALE.value
     ADVICE_BEING_UPDATED = places.Reason.BEHIND.value
     PLACE_UNRESOLVED = places.Reason.UNRESOLVED.value
+    DOCUMENTS_MISSING = documents.Reason.MISSING.value
     SUSPENDED_BEFORE = "suspended_before"
 
 
@@ -107,13 +110,16 @@ def clearance(registration: Registration, knowledge: Knowledge, now: datetime) -
 
     in_time = window.reason is departure.Reason.SELF_SERVICE
     safe = bool(checked) and all(each.is_safe for each in checked)
-    if standing.permits and in_time and safe and not registration.was_suspended:
+    papers = documents.completeness(knowledge.required_documents, (each.kind for each in registration.documents))
+    if standing.permits and in_time and safe and papers.is_complete and not registration.was_suspended:
         voluntary = standing.reason is approval.Reason.NOT_NEEDED
         reason = Reason.VOLUNTARY_AND_SAFE if voluntary else Reason.APPROVED_AND_SAFE
         return Clearance(Outcome.APPROVED, "R10", reason, (), seen, checked)
 
     waited = now - registration.changed_at > PATIENCE
     blocks = [_approval_block(standing), _departure_block(window), *(_place_block(each, waited) for each in checked)]
+    if not papers.is_complete:
+        blocks.append(Block(Outcome.INCOMPLETE, "R9", Reason.DOCUMENTS_MISSING))
     if registration.was_suspended:
         blocks.append(Block(Outcome.ROUTED, "R21", Reason.SUSPENDED_BEFORE, Queue.COORDINATOR))
     found = sorted((block for block in blocks if block is not None), key=_precedence)
@@ -128,6 +134,7 @@ PRECEDENCE: tuple[tuple[Outcome, str], ...] = (
     (Outcome.HELD, "R2"),  # nothing to judge yet; the advice is judged when the approval arrives
     (Outcome.REFUSED, "R2"),
     (Outcome.REFUSED, "R13"),
+    (Outcome.INCOMPLETE, "R9"),  # the student first; whoever looks then has everything
     (Outcome.ROUTED, "R2"),
     (Outcome.ROUTED, "R14"),
     (Outcome.ROUTED, "R16"),

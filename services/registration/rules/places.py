@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from services.registration.known import Knowledge
-from shared.advice import HowAffected, at_place
+from shared.advice import CountryAdvice, HowAffected, at_place
 from shared.events import AdviceSeen, Leg, Level
 
 
@@ -58,7 +58,9 @@ def place(leg: Leg, region: str | None, knowledge: Knowledge, now: datetime) -> 
         return Place(leg, reason, here.level, advice.advice_version)
 
     if here.is_negative:
-        return found(Reason.UNRESOLVED if unresolved else Reason.NEGATIVE)
+        return found(
+            Reason.UNRESOLVED if unresolved and not _is_certainly_negative(advice, region) else Reason.NEGATIVE
+        )
     if here.level is None:
         return found(Reason.UNKNOWN)
     if not knowledge.is_fresh(advice, now):
@@ -68,6 +70,12 @@ def place(leg: Leg, region: str | None, knowledge: Knowledge, now: datetime) -> 
     if here.level in (Level.GREEN, Level.YELLOW):
         return found(Reason.SAFE)
     return found(Reason.UNKNOWN)
+
+
+def _is_certainly_negative(advice: CountryAdvice, region: str | None) -> bool:
+    """R13: negative wherever it is exactly; which of two bad colours it has is then no question for a person."""
+    named = [area.level for area in advice.regions if region is not None and area.code == region]
+    return any(level is not None and level >= Level.ORANGE for level in named or [advice.whole.level])
 
 
 def advice_seen(checked: tuple[Place, ...]) -> tuple[AdviceSeen, ...]:

@@ -1,16 +1,17 @@
-"""R2, R19, R21: what a new look at a registration changes, given what was decided before.
+"""R2, R9, R19-R21, R23: what a new look at a registration changes, given what was decided before.
 
 The rules move what nobody has decided, what waits (held) and what they themselves cleared. What was refused or
 routed stays so until the student changes it or a person acts; what was suspended is never reinstated by itself.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
 from services.registration.known import Knowledge
 from services.registration.model import Registration, Status
 from services.registration.rules.clearance import Clearance, Outcome, clearance
+from services.registration.rules.during_stay import DuringStay, during_stay
 from services.registration.rules.suspension import Suspension, suspension
 
 
@@ -21,36 +22,49 @@ class Step(StrEnum):
     DECIDE = "decide"
     SUSPEND = "suspend"
     ASK_TO_REINSTATE = "ask_to_reinstate"
+    ASK_ABOUT_APPROVAL = "ask_about_approval"
 
 
 @dataclass(frozen=True, slots=True)
 class Reconsideration:
-    """The decision: the step, and the clearance or suspension it rests on."""
+    """The decision: the step, the clearance or suspension it rests on, and how the stay stands beside it."""
 
     step: Step
     clearance: Clearance | None = None
     suspension: Suspension | None = None
+    stay: DuringStay | None = None
 
 
 def reconsideration(registration: Registration, knowledge: Knowledge, now: datetime) -> Reconsideration:
     """The next step. The same registration and knowledge give the same step; once taken it gives KEEP."""
+    return replace(_step(registration, knowledge, now), stay=during_stay(registration, knowledge, now))
+
+
+def _step(registration: Registration, knowledge: Knowledge, now: datetime) -> Reconsideration:
     match registration.status:
         case Status.SUBMITTED:
             found = clearance(registration, knowledge, now)
             return Reconsideration(Step.KEEP if found.outcome is Outcome.UNDECIDED else Step.DECIDE, found)
-        case Status.HELD:
+        case Status.HELD | Status.INCOMPLETE:
             return _held(registration, clearance(registration, knowledge, now))
         case Status.APPROVED:
-            given = suspension(registration, knowledge, now)
-            return Reconsideration(Step.SUSPEND if given.is_suspended else Step.KEEP, suspension=given)
+            return _approved(registration, suspension(registration, knowledge, now))
         case Status.SUSPENDED:
             return _suspended(registration, clearance(registration, knowledge, now))
         case Status.ROUTED | Status.REFUSED | Status.CANCELLED:
             return Reconsideration(Step.KEEP)
 
 
+def _approved(registration: Registration, found: Suspension) -> Reconsideration:
+    """R19 before departure. R2 after it: who is abroad without an approval is a matter for a person, once."""
+    step = Step.SUSPEND if found.is_suspended else Step.KEEP
+    if found.gone is not None and not registration.approval_asked:
+        step = Step.ASK_ABOUT_APPROVAL
+    return Reconsideration(step, suspension=found)
+
+
 def _held(registration: Registration, found: Clearance) -> Reconsideration:
-    """R2: what waits for its approval moves when there is something new to say."""
+    """R2, R9: what waits for its approval or its documents moves when there is something new to say."""
     before = registration.decision
     same = before is not None and (before.status.value, before.rule, before.reason) == (
         found.outcome.value,

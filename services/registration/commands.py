@@ -1,0 +1,335 @@
+"""What a student may ask for: submit, change, cancel. The decision follows each at once."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from services.registration.access import Reach
+from services.registration.facts import ended
+from services.registration.keeping import Documents
+from services.registration.model import Registration, Status, evolve
+from services.registration.reconsideration import Desk as Reconsiderations
+from services.registration.reconsideration import foresee, reconsider, still_stands
+from services.registration.rules.checklist import whom_to_ask
+from services.registration.rules.clearance import Queue
+from services.registration.rules.itinerary import itinerary_mistakes
+from services.registration.rules.study_related import study_related
+from services.registration.store import Store
+from services.registration.texts import reason_text
+from shared.bus.aggregate import Loaded
+from shared.catalogue import Catalogue, Contact
+from shared.clock import amsterdam_date
+from shared.envelope import Cause, Draft
+from shared.errors import PermanentError, TransientError
+from shared.events import (
+    ActivityType,
+    Leg,
+    RegistrationCancelled,
+    RegistrationChanged,
+    RegistrationSubmitted,
+    StudyAnswers,
+)
+from shared.ids import new_id
+from shared.mongo.client import Database, Mongo, PyMongoError, Session
+from shared.observability.logs import get_logger
+from shared.privacy.contact import ContactDetails
+from shared.privacy.keyring import Keyring
+from shared.testing.failpoints import hit
+from shared.web.concurrency import etag, must_match
+from shared.web.idempotency import Answer, Once, answered, settle
+from shared.web.problem import FieldError, Problem, invalid, not_found
+
+log = get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Where commands get their facts and leave their events."""
+
+    mongo: Mongo
+    database: Database
+    store: Store
+    keyring: Keyring
+    catalogue: Catalogue
+    reconsiderations: Reconsiderations
+    documents: Documents
+    exceptions_at_orange: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Filing:
+    """A registration as a student hands it in."""
+
+    approval_id: str | None
+    faculty_id: str
+    programme_id: str
+    activity_type: ActivityType
+    legs: tuple[Leg, ...]
+    answers: StudyAnswers
+    contact: ContactDetails
+    language: Literal["nl", "en"]
+    group_id: str | None = None
+
+
+async def submit(
+    desk: Desk, person_id: str, filing: Filing, once: Once | None, *, cause: Cause, now: datetime
+) -> Answer:
+    """A student registers. Durable with its decision, then looked at again. Raises Problem for what is none."""
+    check(desk, filing.faculty_id, filing.programme_id, filing.legs, filing.language, now)
+    registration_id, event_id = new_id(), new_id()
+    event = await _filed(desk, RegistrationSubmitted, registration_id, person_id, filing, event_id)
+    # Decided in the same transaction, on what is known before it; what is known after it is looked at below.
+    state = evolve(None, event, now, 1)
+    foreseen = await foresee(desk.reconsiderations, state, now=now)
+    await hit("foreseen")
+
+    async def work(session: Session) -> Answer:
+        if filing.group_id is not None:
+            await _may_join(desk, filing.group_id, person_id, session)
+        new: Loaded[Registration] = Loaded(registration_id, None, 0)
+        drafts = [Draft(event, event_id), *foreseen.drafts]
+        after = await desk.store.record(new, drafts, cause=cause, now=now, session=session)
+        return shown(desk, after, 201)
+
+    answer = await answered(desk.mongo, desk.database, once, work)
+    await hit("after_commit")
+    is_first = answer.body["registrationId"] == registration_id
+    try:
+        if is_first and foreseen.drafts and await still_stands(desk.reconsiderations, state, foreseen):
+            return answer
+    except (TransientError, PyMongoError):
+        return answer  # the sweep looks once more
+    return await decided(desk, answer, once, cause, now)
+
+
+async def change(
+    desk: Desk,
+    reach: Reach,
+    registration_id: str,
+    filing: Filing,
+    seen: int | None,
+    once: Once | None,
+    *,
+    cause: Cause,
+    now: datetime,
+) -> Answer:
+    """The student replaces the registration as a whole, on the version that was seen."""
+    check(desk, filing.faculty_id, filing.programme_id, filing.legs, filing.language, now)
+    first = state_of(await visible(desk, reach, registration_id))
+    event_id = new_id()
+    event = await _filed(desk, RegistrationChanged, registration_id, first.person_id, filing, event_id)
+
+    async def work(session: Session) -> Answer:
+        loaded = await own(desk, reach, registration_id, session)
+        must_match(seen, loaded.version)
+        if filing.group_id is not None and filing.group_id != state_of(loaded).group_id:
+            await _may_join(desk, filing.group_id, reach.person_id, session)
+        after = await desk.store.record(loaded, [Draft(event, event_id)], cause=cause, now=now, session=session)
+        return shown(desk, after, 200)
+
+    return await decided(desk, await answered(desk.mongo, desk.database, once, work), once, cause, now)
+
+
+async def cancel(
+    desk: Desk,
+    reach: Reach,
+    registration_id: str,
+    seen: int | None,
+    once: Once | None,
+    *,
+    cause: Cause,
+    now: datetime,
+) -> Answer:
+    """The student does not go: its open tasks end with it."""
+
+    async def work(session: Session) -> Answer:
+        loaded = await own(desk, reach, registration_id, session)
+        must_match(seen, loaded.version)
+        state = state_of(loaded)
+        event = RegistrationCancelled(
+            registration_id=registration_id, person_id=state.person_id, cancelled_by=reach.person_id
+        )
+        drafts = [Draft(event, new_id()), *ended(state)]
+        after = await desk.store.record(loaded, drafts, cause=cause, now=now, session=session)
+        return shown(desk, after, 201)
+
+    return await answered(desk.mongo, desk.database, once, work)
+
+
+async def visible(
+    desk: Desk, reach: Reach, registration_id: str, session: Session | None = None
+) -> Loaded[Registration]:
+    """The registration as this caller may see it. Raises Problem 404 otherwise."""
+    loaded = await desk.store.registrations.load(registration_id, session)
+    if loaded.state is None or not reach.sees(loaded.state):
+        raise not_found()
+    return loaded
+
+
+def shown(desk: Desk, loaded: Loaded[Registration], status: int) -> Answer:
+    """The answer to a command: ids, states, the reason and whom to turn to; nothing personal."""
+    state = state_of(loaded)
+    body = {
+        "registrationId": state.registration_id,
+        "status": state.status.value,
+        "studyRelated": state.study_related,
+        "clearance": clearance(desk, state),
+    }
+    headers = {"Location": f"/v1/registrations/{loaded.id}", "ETag": etag(loaded.version)}
+    return Answer(status, body, headers)
+
+
+def clearance(desk: Desk, state: Registration) -> dict[str, Any]:
+    """The decision in words; `undecided` until there is one."""
+    decision = state.decision
+    if state.status is Status.SUBMITTED or decision is None:
+        rule, reason, outcome = "R10", "undecided", "undecided"
+    elif state.status is Status.CANCELLED:
+        rule, reason, outcome = "R10", "cancelled", "cancelled"
+    else:
+        rule, reason, outcome = decision.rule, decision.reason, state.status.value
+    asks = outcome not in ("approved", "cancelled", "undecided")
+    return {
+        "outcome": outcome,
+        "rule": rule,
+        "reason": reason,
+        "reasonText": reason_text(reason, state.language),
+        "contact": contact_of(desk.catalogue, state, whom_to_ask(rule)) if asks else None,
+    }
+
+
+def contact_of(catalogue: Catalogue, state: Registration, queue: Queue) -> dict[str, str]:
+    """Whom a student turns to: the function behind a queue, as the catalogue has it now."""
+    who = catalogue.university.international_office
+    faculty = catalogue.faculties.get(state.faculty_id)
+    programme = catalogue.programme(state.faculty_id, state.programme_id)
+    if queue is Queue.SAFETY_OFFICER:
+        who = catalogue.university.safety_officers
+    elif queue is Queue.FACULTY_CONTACT and faculty is not None:
+        who = faculty.contact_person
+    elif queue in (Queue.COORDINATOR, Queue.BOARD_OF_EXAMINERS) and programme is not None:
+        who = programme.coordinator
+    return _contact(who)
+
+
+def state_of(loaded: Loaded[Registration]) -> Registration:
+    """The state of what is known to exist."""
+    assert loaded.state is not None
+    return loaded.state
+
+
+def _contact(who: Contact) -> dict[str, str]:
+    return {"function": who.function, "email": who.email, "phone": who.phone}
+
+
+def _location(answer: Answer) -> dict[str, str]:
+    return {name: value for name, value in answer.headers.items() if name == "Location"}
+
+
+#: What a second look may move right after a command.
+_FOLLOWED = frozenset({Status.SUBMITTED, Status.INCOMPLETE, Status.APPROVED})
+
+
+async def decided(desk: Desk, answer: Answer, once: Once | None, cause: Cause, now: datetime) -> Answer:
+    """The answer with the decision in it. What is committed stays committed when the decision has to wait."""
+    if answer.body["status"] not in _FOLLOWED:
+        return answer
+    await hit("after_commit")
+    try:
+        after = await reconsider(desk.reconsiderations, answer.body["registrationId"], cause=cause, now=now)
+        look = shown(desk, after, answer.status)
+        # What the command itself made keeps its place in the answer.
+        fuller = Answer(answer.status, {**answer.body, **look.body}, {**look.headers, **_location(answer)})
+        await settle(desk.database, once, fuller)
+        return fuller
+    except (TransientError, PyMongoError) as error:
+        log.warning("decision_waits", registration_id=answer.body["registrationId"], error=type(error).__name__)
+        return answer  # the sweep decides
+
+
+async def own(desk: Desk, reach: Reach, registration_id: str, session: Session) -> Loaded[Registration]:
+    """The student's own, not cancelled. Raises Problem."""
+    loaded = await visible(desk, reach, registration_id, session)
+    state = state_of(loaded)
+    if not reach.owns(state):
+        raise Problem(403, "Only the student can change it.", reason="not_the_student")
+    if state.status is Status.CANCELLED:
+        raise Problem(409, "It was cancelled; hand in a new one.", reason="cancelled")
+    return loaded
+
+
+async def _filed(
+    desk: Desk,
+    kind: Callable[..., RegistrationSubmitted],
+    registration_id: str,
+    person_id: str,
+    filing: Filing,
+    event_id: str,
+) -> RegistrationSubmitted:
+    try:
+        contact = await desk.keyring.seal(person_id, event_id, "/contact", filing.contact)
+    except PermanentError:
+        raise Problem(409, "This person's data were erased; nothing can be added.", reason="erased") from None
+    return kind(
+        registration_id=registration_id,
+        person_id=person_id,
+        approval_id=filing.approval_id,
+        faculty_id=filing.faculty_id,
+        programme_id=filing.programme_id,
+        activity_type=filing.activity_type,
+        legs=filing.legs,
+        answers=filing.answers,
+        study_related=study_related(filing.answers).is_study_related,
+        contact=contact,
+        language=filing.language,
+        group_id=filing.group_id,
+    )
+
+
+async def _may_join(desk: Desk, group_id: str, person_id: str, session: Session) -> None:
+    """The trip exists and is open, and the person is not in it yet. Raises Problem."""
+    trip = (await desk.store.trips.load(group_id, session)).state
+    if trip is None:
+        raise invalid(FieldError("body.groupId", "is no group trip"))
+    if not trip.is_open:
+        raise Problem(409, "The trip is closed; ask its leader.", reason="closed")
+    if await desk.store.is_in_group(group_id, person_id, session):
+        raise Problem(409, "You are registered for this trip; change that registration.", reason="already_joined")
+
+
+def check(
+    desk: Desk,
+    faculty_id: str,
+    programme_id: str,
+    legs: Sequence[Leg],
+    language: Literal["nl", "en"],
+    now: datetime,
+) -> None:
+    """Raises Problem with everything that is wrong, together."""
+    errors = mistakes(desk, faculty_id, programme_id, legs, language, now)
+    if errors:
+        raise invalid(*errors)
+
+
+def mistakes(
+    desk: Desk,
+    faculty_id: str,
+    programme_id: str,
+    legs: Sequence[Leg],
+    language: Literal["nl", "en"],
+    now: datetime,
+) -> list[FieldError]:
+    """Everything about a filing that only the catalogue and the itinerary's rules can tell."""
+    errors: list[FieldError] = []
+    if desk.catalogue.programme(faculty_id, programme_id) is None:
+        known = faculty_id in desk.catalogue.faculties
+        errors.append(FieldError("body.programmeId" if known else "body.facultyId", "is not in the catalogue"))
+    return errors + _itinerary(legs, language, now)
+
+
+def _itinerary(legs: Sequence[Leg], language: Literal["nl", "en"], now: datetime) -> list[FieldError]:
+    return [
+        FieldError(f"body.{mistake.field}", reason_text(mistake.reason, language))
+        for mistake in itinerary_mistakes(legs, amsterdam_date(now))
+    ]

@@ -1,0 +1,174 @@
+"""What a person decides about a registration: approve, refuse, restore; on the advice that they saw, or not at all.
+
+What is known is read before the transaction; it records on exactly the version that was looked at, and a second look
+follows, so that a change of advice at the same moment is not missed (DESIGN §4).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from services.registration.access import Reach
+from services.registration.commands import Desk, contact_of, decided, shown, state_of, visible
+from services.registration.facts import agreed, concluded
+from services.registration.model import Registration
+from services.registration.reconsideration import ATTEMPTS, knowledge_of
+from services.registration.rules.clearance import Clearance, clearance
+from services.registration.rules.decision import Ask, Reason, Ruling, Step, decision
+from services.registration.rules.exception import OrangeException, exception_at_orange
+from services.registration.texts import reason_text
+from shared.bus.aggregate import Loaded
+from shared.bus.outbox import StreamMoved
+from shared.envelope import Cause, Draft
+from shared.errors import PermanentError
+from shared.events import (
+    ClearanceRestored,
+    Event,
+    ExceptionPermissions,
+    RegistrationApproved,
+    RegistrationRefused,
+)
+from shared.ids import new_id
+from shared.mongo.client import Session
+from shared.web.concurrency import must_match
+from shared.web.idempotency import Answer, Once, answered
+from shared.web.problem import FieldError, Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a person wants to decide, why, and the advice (country → version) that they looked at."""
+
+    ask: Ask
+    advice_seen: Mapping[str, int]
+    remark: str
+    exception: ExceptionPermissions | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """What the decision comes to on the version that was looked at: facts, or the problem that is in its way."""
+
+    version: int
+    drafts: tuple[Draft, ...] = ()
+    problem: Problem | None = None
+
+
+async def decide(
+    desk: Desk,
+    reach: Reach,
+    registration_id: str,
+    asked: Asked,
+    seen: int | None,
+    once: Once | None,
+    *,
+    cause: Cause,
+    now: datetime,
+) -> Answer:
+    """Record what a person decides. Raises Problem where a rule, or somebody else's matter, is in the way."""
+    for _ in range(ATTEMPTS):
+        prepared = await _prepare(desk, reach, registration_id, asked, now)
+
+        async def work(session: Session, prepared: _Prepared = prepared) -> Answer:
+            loaded = await visible(desk, reach, registration_id, session)
+            must_match(seen, loaded.version)
+            if loaded.version != prepared.version:
+                raise StreamMoved("somebody else wrote it while it was looked at")
+            if prepared.problem is not None:
+                raise prepared.problem
+            after = await desk.store.record(loaded, prepared.drafts, cause=cause, now=now, session=session)
+            return shown(desk, after, 201)
+
+        try:
+            answer = await answered(desk.mongo, desk.database, once, work)
+        except StreamMoved:
+            continue
+        return await decided(desk, answer, once, cause, now)
+    raise StreamMoved("a registration is being written all the time")
+
+
+async def _prepare(desk: Desk, reach: Reach, registration_id: str, asked: Asked, now: datetime) -> _Prepared:
+    loaded = await visible(desk, reach, registration_id)
+    state = state_of(loaded)
+    if state.person_id == reach.person_id:
+        problem = Problem(403, "Nobody decides about their own registration.", reason="own_registration")
+        return _Prepared(loaded.version, problem=problem)
+    found = clearance(state, await knowledge_of(desk.reconsiderations, state), now)
+    ruling = decision(state, found, reach.competences(state), asked.ask, _exception(desk, state, found, asked))
+    if ruling.step is Step.DENIED:
+        return _Prepared(loaded.version, problem=_denied(desk, state, ruling))
+    if asked.ask is not Ask.REFUSE:
+        changed = _changed(found, asked)
+        if changed is not None:
+            return _Prepared(loaded.version, problem=changed)
+    return _Prepared(loaded.version, await _drafts(desk, reach, loaded, found, ruling, asked))
+
+
+def _exception(desk: Desk, state: Registration, found: Clearance, asked: Asked) -> OrangeException | None:
+    if asked.exception is None:
+        return None
+    attached = [document.document_id for document in state.documents]
+    return exception_at_orange(desk.exceptions_at_orange, found.places, asked.exception, attached)
+
+
+def _denied(desk: Desk, state: Registration, ruling: Ruling) -> Problem:
+    """A block says which rule, why, and whom to contact."""
+    return Problem(
+        403 if ruling.reason == Reason.NOT_YOURS else 409,
+        reason_text(ruling.reason, "en"),
+        rule=ruling.rule,
+        reason=str(ruling.reason),
+        contact=contact_of(desk.catalogue, state, ruling.who) if ruling.who is not None else None,
+    )
+
+
+def _changed(found: Clearance, asked: Asked) -> Problem | None:
+    """R10: decided on the advice as it is now, by somebody who has seen exactly that."""
+    current = {seen.country: seen.advice_version for seen in found.advice}
+    if dict(asked.advice_seen) == current:
+        return None
+    differing = sorted(
+        country
+        for country in current.keys() | asked.advice_seen.keys()
+        if current.get(country) != asked.advice_seen.get(country)
+    )
+    errors = [FieldError("body.adviceSeen", f"is not the current advice for {country}") for country in differing]
+    return Problem(409, "Look at the advice as it is now.", rule="R10", reason="advice_changed", errors=errors)
+
+
+async def _drafts(
+    desk: Desk, reach: Reach, loaded: Loaded[Registration], found: Clearance, ruling: Ruling, asked: Asked
+) -> tuple[Draft, ...]:
+    state, event_id = state_of(loaded), new_id()
+    if ruling.step is Step.AGREED:
+        return tuple(agreed(state, found, ruling, reach.person_id))
+    event = _event(state, found, ruling, asked, reach.person_id, await remark_of(desk, state, event_id, asked.remark))
+    return (Draft(event, event_id), *concluded(state, found, ruling, reach.person_id))
+
+
+async def remark_of(desk: Desk, state: Registration, event_id: str, remark: str) -> str:
+    """A remark, sealed under the student's key. Raises Problem when the student was erased."""
+    try:
+        return await desk.keyring.seal(state.person_id, event_id, "/remark", remark)
+    except PermanentError:
+        raise Problem(409, "This person's data were erased; nothing can be added.", reason="erased") from None
+
+
+def _event(state: Registration, found: Clearance, ruling: Ruling, asked: Asked, decided_by: str, remark: str) -> Event:
+    common: dict[str, Any] = {
+        "registration_id": state.registration_id,
+        "person_id": state.person_id,
+        "reason": str(ruling.reason),
+        "advice": found.advice,
+        "decided_by": decided_by,
+        "remark": remark,
+    }
+    match ruling.step:
+        case Step.APPROVED:
+            rests_on = state.approval_id if state.study_related else None
+            return RegistrationApproved(**common, approval_id=rests_on, exception=asked.exception)
+        case Step.RESTORED:
+            return ClearanceRestored(**common)
+        case _:
+            return RegistrationRefused(**common, rule=ruling.rule)

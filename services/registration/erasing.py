@@ -1,0 +1,210 @@
+"""Erasing a person (DESIGN §7): asked by one officer, confirmed by another, or by itself after a configured time.
+
+The fact comes first; then the key is destroyed and whatever else is kept goes. What a crash leaves is finished later.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+
+from services.registration.persons_store import PersonsStore
+from services.registration.rules.erasure import Erasure, Reason, erasure, retention
+from shared.bus.outbox import Outbox
+from shared.clock import amsterdam_date
+from shared.envelope import Cause, Draft
+from shared.events import PersonErased
+from shared.ids import derived_id, new_id
+from shared.mongo.client import Database, Document, DuplicateKeyError, Mongo, Session
+from shared.observability.logs import get_logger
+from shared.privacy.keyring import Keyring
+from shared.testing.failpoints import hit
+from shared.web.concurrency import etag, must_match
+from shared.web.idempotency import Answer, Once, answered
+from shared.web.problem import Problem, not_found
+
+RETENTION = "retention"
+#: Persons of one pass of the retention; the next takes the next.
+MOST_AT_ONCE = 200
+
+#: forget(personId, ids of the person's registrations): delete what is kept of a person elsewhere; again is harmless.
+Forget = Callable[[str, Sequence[str]], Awaitable[None]]
+
+log = get_logger()
+
+
+class Ground(StrEnum):
+    """On what ground of AVG article 17 somebody asks for it."""
+
+    REQUEST = "request"
+    CONSENT_WITHDRAWN = "consent_withdrawn"
+    NO_LONGER_NEEDED = "no_longer_needed"
+    UNLAWFUL = "unlawful"
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Where an erasure finds what there is, and whom it tells."""
+
+    mongo: Mongo
+    database: Database
+    persons: PersonsStore
+    outbox: Outbox
+    keyring: Keyring
+    forgets: tuple[Forget, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A person whose time is over, and whether the data may go."""
+
+    person_id: str
+    last_day: date
+    decision: Erasure
+
+
+async def erase(
+    desk: Desk,
+    person_id: str,
+    ground: Ground,
+    by: str,
+    seen: int | None,
+    once: Once | None,
+    *,
+    cause: Cause,
+    now: datetime,
+) -> Answer:
+    """The first officer asks, a second one confirms it as they saw it. Raises Problem; 409 while it may not be."""
+    known = await desk.persons.erasure(person_id)
+    if known is None and not await desk.keyring.knows(person_id):
+        raise not_found()
+    if by == person_id:
+        raise Problem(403, "Nobody erases themselves: ask a colleague.", reason="own_data")
+
+    async def work(session: Session) -> Answer:
+        standing = await desk.persons.erasure(person_id, session)
+        must_match(seen, version(standing))
+        if standing is not None and standing["state"] != "requested":
+            return _answer(person_id, "erased")
+        await _must_be_erasable(desk, person_id, now, session)
+        if standing is None:
+            request = {"state": "requested", "reason": ground.value, "requestedBy": by, "requestedAt": now}
+            await desk.persons.erasures.insert_one({"_id": person_id, **request}, session=session)
+            return _answer(person_id, "requested")
+        if standing["requestedBy"] == by:
+            return _answer(person_id, "requested")
+        fact = PersonErased(
+            person_id=person_id,
+            requested_by=standing["requestedBy"],
+            confirmed_by=by,
+            reason=standing["reason"],
+        )
+        await _record(desk, fact, cause, now, session)
+        return _answer(person_id, "erased")
+
+    try:
+        answer = await answered(desk.mongo, desk.database, once, work)
+    except DuplicateKeyError:  # two officers asked at the same moment: now there is a first one
+        answer = await answered(desk.mongo, desk.database, once, work)
+    if answer.body["state"] == "erased":
+        await hit("erasure_recorded")
+        await finish(desk, person_id, now)
+    return answer
+
+
+async def finish(desk: Desk, person_id: str, now: datetime) -> None:
+    """Destroy the key and delete what is kept; done again, it changes nothing."""
+    registrations = await desk.persons.registrations_of(person_id)
+    await desk.keyring.erase(person_id)
+    for forget in desk.forgets:
+        await forget(person_id, [each.registration_id for each in registrations])
+    await desk.persons.forget(person_id)
+    await desk.persons.erasures.update_one(
+        {"_id": person_id, "state": "erasing"}, {"$set": {"state": "erased", "erasedAt": now}}
+    )
+    log.info("person_erased", person_id=person_id)
+
+
+async def finish_all(desk: Desk, now: datetime) -> None:
+    """What a crash has left between the fact and the deed."""
+    async for each in desk.persons.erasures.find({"state": "erasing"}, {"_id": 1}):
+        await finish(desk, str(each["_id"]), now)
+
+
+async def overdue_data(desk: Desk, kept: timedelta, today: date) -> AsyncIterator[Due]:
+    """The preview: everybody whose last journey is over for so long, the longest first, and why somebody stays."""
+    async for person_id, last_day in desk.persons.last_days(today - kept):
+        registrations = await desk.persons.registrations_of(person_id)
+        decision = retention(registrations, await desk.persons.open_alerts(person_id), today, kept)
+        yield Due(person_id, last_day, decision)
+
+
+async def keep_retention(desk: Desk, kept: timedelta, *, now: datetime) -> int:
+    """Erase those whose time is over; returns how many. What may not go yet stays in the preview with its reason."""
+    today, erased = amsterdam_date(now), 0
+    async for due in overdue_data(desk, kept, today):
+        if not due.decision.permits:
+            continue
+
+        async def work(session: Session, person_id: str = due.person_id) -> bool:
+            registrations = await desk.persons.registrations_of(person_id, session)
+            alerts = await desk.persons.open_alerts(person_id, session)
+            if not retention(registrations, alerts, today, kept).permits:
+                return False
+            fact = PersonErased(person_id=person_id, requested_by=RETENTION, confirmed_by=None, reason=RETENTION)
+            await _record(desk, fact, Cause(new_id(), RETENTION), now, session)
+            return True
+
+        if await desk.mongo.transaction(work):
+            await finish(desk, due.person_id, now)
+            erased += 1
+        if erased >= MOST_AT_ONCE:
+            break
+    return erased
+
+
+def version(standing: Document | None) -> int:
+    """How far an erasure has come, for ETags: 0 nobody asked, 1 asked, 2 decided."""
+    if standing is None:
+        return 0
+    return 1 if standing["state"] == "requested" else 2
+
+
+def shown(document: Document) -> dict[str, object]:
+    """An erasure as officers see it: ids and codes."""
+    names = ("state", "reason", "requestedBy", "requestedAt", "confirmedBy", "erasedAt")
+    return {"personId": document["_id"], **{name: document.get(name) for name in names}}
+
+
+async def _must_be_erasable(desk: Desk, person_id: str, now: datetime, session: Session) -> None:
+    registrations = await desk.persons.registrations_of(person_id, session)
+    alerts = await desk.persons.open_alerts(person_id, session)
+    decision = erasure(registrations, alerts, amsterdam_date(now))
+    if not decision.permits:
+        raise Problem(409, _WHY[decision.reason], reason=decision.reason.value)
+
+
+async def _record(desk: Desk, fact: PersonErased, cause: Cause, now: datetime, session: Session) -> None:
+    """One fact for each person, whoever comes first."""
+    drafts = [Draft(fact, derived_id("person-erased", fact.person_id))]
+    await desk.outbox.append(drafts, expected=0, cause=cause, now=now, session=session)
+    state = {
+        "state": "erasing",
+        "reason": fact.reason,
+        "requestedBy": fact.requested_by,
+        "confirmedBy": fact.confirmed_by,
+        "recordedAt": now,
+    }
+    await desk.persons.erasures.update_one({"_id": fact.person_id}, {"$set": state}, upsert=True, session=session)
+
+
+def _answer(person_id: str, state: str) -> Answer:
+    return Answer(200, {"personId": person_id, "state": state}, {"ETag": etag(version({"state": state}))})
+
+
+_WHY = {
+    Reason.ABROAD: "This person is abroad: who may have to be found is not forgotten.",
+    Reason.OVERDUE: "No return is recorded of a journey that is over: record it first.",
+    Reason.JOURNEY_AHEAD: "This person is going to travel: have the registration cancelled first.",
+    Reason.OPEN_ALERT: "This person is in an open alert: close it first.",
+}

@@ -1,0 +1,139 @@
+"""R7, R8, R10, R13, R14, R16, R18, R21: what a person may decide about a registration, each in their own matter.
+
+Whoever has the queue of a block may say that it is not in the way; nobody says so of what is not theirs, and nobody
+at all of negative advice (R13), a missing approval (R2) or missing documents (R9). Fall-through never permits.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from services.registration.model import Agreement, Registration, Status
+from services.registration.rules.checklist import whom_to_ask
+from services.registration.rules.clearance import Block, Clearance, Outcome, Queue
+from services.registration.rules.exception import OrangeException
+from shared.events import AdviceSeen, Level
+
+
+class Ask(StrEnum):
+    """What a person wants to decide."""
+
+    APPROVE = "approve"
+    REFUSE = "refuse"
+    RESTORE = "restore"
+
+
+class Step(StrEnum):
+    """What becomes of it."""
+
+    APPROVED = "approved"
+    RESTORED = "restored"
+    REFUSED = "refused"
+    AGREED = "agreed"  # and somebody else still has to decide the rest
+    DENIED = "denied"
+
+
+class Reason(StrEnum):
+    """Why; a denial by a block has the block's own reason."""
+
+    APPROVED_BY_PERSON = "approved_by_person"
+    RESTORED_BY_PERSON = "restored_by_person"
+    REFUSED_BY_PERSON = "refused_by_person"
+    EXCEPTION_AT_ORANGE = "exception_at_orange"
+    OTHERS_FOLLOW = "others_still_decide"
+    NOTHING_TO_DECIDE = "nothing_to_decide"
+    NOT_YOURS = "not_yours_to_decide"
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """The decision; `settles` are the rules that this person has decided, `next` whose turn it then is."""
+
+    step: Step
+    rule: str
+    reason: str
+    who: Queue | None = None
+    settles: tuple[str, ...] = ()
+    next: Block | None = None
+
+
+#: What stands for a decision, by what is asked: what the rules refused may be looked at again by a person.
+_OPEN: dict[Ask, frozenset[Status]] = {
+    Ask.APPROVE: frozenset({Status.ROUTED, Status.REFUSED}),
+    Ask.REFUSE: frozenset({Status.SUBMITTED, Status.HELD, Status.INCOMPLETE, Status.ROUTED, Status.SUSPENDED}),
+    Ask.RESTORE: frozenset({Status.SUSPENDED}),
+}
+#: Who answers for a student at all. The International Office helps, and decides nothing.
+_DECIDERS = frozenset({Queue.FACULTY_CONTACT, Queue.COORDINATOR, Queue.SAFETY_OFFICER})
+
+
+def decision(
+    registration: Registration,
+    found: Clearance,
+    competences: frozenset[Queue],
+    ask: Ask,
+    exception: OrangeException | None = None,
+) -> Ruling:
+    """The ruling on what is known now (`found`), for somebody with these queues."""
+    mine = competences & _DECIDERS
+    if registration.status not in _OPEN[ask]:
+        return Ruling(Step.DENIED, "R10", Reason.NOTHING_TO_DECIDE)
+    if not mine:
+        who = whom_to_ask(found.rule)
+        return Ruling(Step.DENIED, found.rule, Reason.NOT_YOURS, who)
+    if ask is Ask.REFUSE:
+        own = next((block.rule for block in found.blocks if block.queue in mine), found.rule)
+        return Ruling(Step.REFUSED, own, Reason.REFUSED_BY_PERSON)
+    return _permission(registration, found, mine, ask, exception)
+
+
+def _permission(
+    registration: Registration,
+    found: Clearance,
+    mine: frozenset[Queue],
+    ask: Ask,
+    exception: OrangeException | None,
+) -> Ruling:
+    if exception is not None and (Queue.SAFETY_OFFICER not in mine or not exception.is_granted):
+        reason = Reason.NOT_YOURS if Queue.SAFETY_OFFICER not in mine else exception.reason
+        return Ruling(Step.DENIED, "R18", reason, Queue.SAFETY_OFFICER)
+    excepted = exception is not None
+    hard = [block for block in found.blocks if block.outcome is not Outcome.ROUTED]
+    left = [block for block in hard if not (excepted and block.rule == "R13" and _is_orange(found, block))]
+    if left:
+        return Ruling(Step.DENIED, left[0].rule, left[0].reason, whom_to_ask(left[0].rule))
+
+    routed = [block for block in found.blocks if block.outcome is Outcome.ROUTED]
+    own = [block for block in routed if block.queue in mine]
+    others = [
+        block
+        for block in routed
+        if block.queue not in mine
+        and not (excepted and block.rule == "R21")  # a person clears it with open eyes
+        and not _has_agreed(registration.agreements, block, found.advice)
+    ]
+    asked = registration.decision is not None and whom_to_ask(registration.decision.rule) in mine
+    if not own and not excepted and not (asked and not others):
+        who = others[0].queue if others else whom_to_ask(found.rule)
+        return Ruling(Step.DENIED, others[0].rule if others else found.rule, Reason.NOT_YOURS, who)
+    settles = tuple(dict.fromkeys(block.rule for block in own))
+    if others and excepted:
+        return Ruling(Step.DENIED, others[0].rule, others[0].reason, others[0].queue)
+    if others:
+        return Ruling(Step.AGREED, others[0].rule, Reason.OTHERS_FOLLOW, others[0].queue, settles, others[0])
+    if excepted:
+        return Ruling(Step.APPROVED, "R18", Reason.EXCEPTION_AT_ORANGE, settles=settles)
+    if ask is Ask.RESTORE:
+        return Ruling(Step.RESTORED, "R21", Reason.RESTORED_BY_PERSON, settles=settles)
+    return Ruling(Step.APPROVED, "R10", Reason.APPROVED_BY_PERSON, settles=settles)
+
+
+def _is_orange(found: Clearance, block: Block) -> bool:
+    levels = [each.level for each in found.places if each.leg.country == block.country]
+    return all(level is not None and level <= Level.ORANGE for level in levels)
+
+
+def _has_agreed(agreements: Sequence[Agreement], block: Block, advice: Sequence[AdviceSeen]) -> bool:
+    """What somebody decided on other advice (R14, R16) has to be decided again."""
+    agreed = next((each for each in agreements if each.rule == block.rule), None)
+    return agreed is not None and (block.rule not in ("R14", "R16") or tuple(agreed.advice) == tuple(advice))

@@ -1,0 +1,56 @@
+"""R18: an exception at orange. Source: Leiden announcements 2020; the current page says never, so it is off."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from services.registration.rules.places import Place
+from services.registration.rules.places import Reason as PlaceReason
+from shared.events import AdviceSeen, ExceptionPermissions, Level
+
+
+class Reason(StrEnum):
+    """Why there is an exception, or none."""
+
+    GRANTED = "exception_at_orange"
+    OFF = "exceptions_are_off"
+    RED = "never_at_red"
+    PERMISSION_MISSING = "permission_missing"
+
+
+@dataclass(frozen=True, slots=True)
+class OrangeException:
+    """The decision."""
+
+    reason: Reason
+
+    @property
+    def is_granted(self) -> bool:
+        """Orange is not in the way."""
+        return self.reason is Reason.GRANTED
+
+
+def exception_at_orange(
+    enabled: bool, checked: Sequence[Place], permissions: ExceptionPermissions, attached: Iterable[str]
+) -> OrangeException:
+    """R18: where the university allows it, at orange and no more, with two written permissions that lie here.
+
+    `attached` are the ids of the registration's documents. R13: red is never loosened.
+    """
+    if not enabled:
+        return OrangeException(Reason.OFF)
+    if any(place.level is not None and place.level > Level.ORANGE for place in checked):
+        return OrangeException(Reason.RED)
+    both = {permissions.board_document_id, permissions.host_document_id}
+    if len(both) == 2 and both <= set(attached):
+        return OrangeException(Reason.GRANTED)
+    return OrangeException(Reason.PERMISSION_MISSING)
+
+
+def tolerated(exception: Iterable[AdviceSeen], place: Place) -> bool:
+    """R18: the place is certainly orange and no worse, and an exception was made for its country at orange."""
+    return (
+        place.reason is PlaceReason.NEGATIVE
+        and place.level == Level.ORANGE
+        and any(seen.country == place.leg.country and seen.level == Level.ORANGE for seen in exception)
+    )

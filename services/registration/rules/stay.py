@@ -1,0 +1,31 @@
+"""R26: has a stay begun, has its last day passed? Dates are Amsterdam dates. Source: mission."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from services.registration.model import Registration, Status
+from shared.clock import amsterdam_date
+
+
+@dataclass(frozen=True, slots=True)
+class Stay:
+    """The decision: the first and the last day where they have come and nobody has noted it yet."""
+
+    started_on: date | None = None
+    ended_on: date | None = None
+
+
+def stay(registration: Registration, now: datetime) -> Stay:
+    """R26: from the first day on the student is away; after the last, without a recorded return, overdue.
+
+    Whoever has not cancelled counts, cleared or not (shared/decisions/0009). Noticed late, it says so by its date.
+    """
+    progress, today = registration.progress, amsterdam_date(now)
+    if registration.status is Status.CANCELLED or progress.returned_on is not None:
+        return Stay()
+    started = registration.departure_date if today >= registration.departure_date else None
+    ended = registration.return_date if today > registration.return_date else None
+    return Stay(
+        started_on=started if progress.started_on is None else None,
+        ended_on=ended if progress.ended_on is None else None,
+    )

@@ -1,0 +1,47 @@
+"""R39: somebody records whether the student attended the health and safety session. It blocks nothing."""
+
+from datetime import date, datetime
+
+from services.registration.access import Reach
+from services.registration.commands import Desk, shown, state_of, visible
+from services.registration.model import Status
+from shared.envelope import Cause, draft
+from shared.events import SafetySessionRecorded
+from shared.mongo.client import Session
+from shared.web.concurrency import must_match
+from shared.web.idempotency import Answer, Once, answered
+from shared.web.problem import Problem
+
+
+async def record_session(
+    desk: Desk,
+    reach: Reach,
+    registration_id: str,
+    attended: bool,
+    on: date | None,
+    seen: int | None,
+    once: Once | None,
+    *,
+    cause: Cause,
+    now: datetime,
+) -> Answer:
+    """On the version that was seen; who sees the registration may say it. Raises Problem; said again, no new fact."""
+
+    async def work(session: Session) -> Answer:
+        loaded = await visible(desk, reach, registration_id, session)
+        must_match(seen, loaded.version)
+        state = state_of(loaded)
+        if state.status is Status.CANCELLED:
+            raise Problem(409, "It was cancelled; hand in a new one.", reason="cancelled")
+        if state.progress.session_attended is not attended:
+            fact = SafetySessionRecorded(
+                registration_id=registration_id,
+                person_id=state.person_id,
+                attended=attended,
+                on=on,
+                recorded_by=reach.person_id,
+            )
+            loaded = await desk.store.record(loaded, [draft(fact)], cause=cause, now=now, session=session)
+        return shown(desk, loaded, 200)
+
+    return await answered(desk.mongo, desk.database, once, work)

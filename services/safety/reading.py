@@ -10,7 +10,7 @@ from shared.events import Country, Level, Part, RegionCode
 AREA_LENGTH = 300
 TEXT_LENGTH = 20_000
 URL_LENGTH = 500
-MOST_REGIONS = 200
+MOST_REGIONS = 60
 
 
 class RegionReading(Part):
@@ -38,6 +38,9 @@ class CountryReading(Part):
     text_en: str = Field(max_length=TEXT_LENGTH, description="Plain text")
     url: str = Field(max_length=URL_LENGTH, description="The advice for people; empty when it named none")
     unread: tuple[str, ...] = Field(default=(), description="The sentences that stopped the parser, for a person")
+    is_without_warning: bool = Field(
+        default=False, description="Read whole: the source, which has no green, warns against no travel there"
+    )
 
 
 class Batch(Part):

@@ -1,11 +1,15 @@
-"""What safety keeps: the countries (folds), the falls that wait, and how each source is doing."""
+"""What safety keeps: the countries (folds), the falls that wait, first words, and how each source is doing."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
+
+from pydantic import Field
 
 from services.safety.model import CountryState, PendingFall, evolve
+from services.safety.rules.flood import Seen
 from shared.bus.aggregate import Aggregates
 from shared.bus.outbox import Outbox
-from shared.events import Part
+from shared.envelope import Envelope, parse
+from shared.events import Event, Part
 from shared.mongo.client import ASCENDING, Collection, Database, Session
 
 
@@ -18,9 +22,28 @@ class SourceState(Part):
     failed_at: datetime | None = None
     failure: str | None = None
     countries: int = 0
+    left_out: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
     announced_at: datetime | None = None
     failure_announced_at: datetime | None = None
+    moved_at: datetime | None = None
+    parser_version: int | None = None
+    read_differently: tuple[str, ...] = ()
+    seen: dict[str, Seen] = Field(default_factory=dict)
+
+    def is_frozen(self, now: datetime, after: timedelta) -> bool:
+        """It answers, and nothing in it has moved for too long: perhaps it moved elsewhere (FEEDS §6, dfa.ie)."""
+        return self.moved_at is not None and now - self.moved_at > after
+
+
+class FirstWord(Part):
+    """Who asked first for a release that two persons have to want, for which countries, and why."""
+
+    hold_id: str
+    by: str
+    reason: str
+    countries: tuple[str, ...]
+    at: datetime
 
 
 class Store:
@@ -31,11 +54,14 @@ class Store:
         self.countries = Aggregates(database["countries"], outbox, CountryState, evolve)
         self._falls: Collection = database["pending_falls"]
         self._sources: Collection = database["sources"]
+        self._first_words: Collection = database["first_words"]
 
     async def create_indexes(self) -> None:
         """Idempotent."""
         await self.outbox.create_indexes()
         await self.countries.collection.create_index([("source", ASCENDING)])
+        await self.countries.collection.create_index([("holds.holdId", ASCENDING)])
+        await self.countries.collection.create_index([("overrides.overrideId", ASCENDING)])
 
     async def all_countries(self) -> dict[str, CountryState]:
         """Every country's state; a few hundred small documents."""
@@ -44,12 +70,66 @@ class Store:
             found[str(document["_id"])] = self.countries.read(document)
         return found
 
+    async def open_countries(self) -> dict[str, CountryState]:
+        """The countries with something open: a hold, or an override."""
+        asked = {"$or": [{"holds.0": {"$exists": True}}, {"overrides.0": {"$exists": True}}]}
+        return {
+            str(document["_id"]): self.countries.read(document)
+            async for document in self.countries.collection.find(asked)
+        }
+
+    async def countries_of_hold(self, hold_id: str, session: Session | None = None) -> dict[str, CountryState]:
+        """The countries for which a hold is open."""
+        found = self.countries.collection.find({"holds.holdId": hold_id}, session=session)
+        return {str(document["_id"]): self.countries.read(document) async for document in found}
+
+    async def country_of_override(self, override_id: str, session: Session | None = None) -> str | None:
+        """The country for which an override is open."""
+        found = await self.countries.collection.find_one(
+            {"overrides.overrideId": override_id}, {"_id": 1}, session=session
+        )
+        return str(found["_id"]) if found else None
+
+    async def stream(self, country: str, *, skip: int, limit: int) -> list[Envelope[Event]]:
+        """A page of the events of a country, newest first."""
+        found = self.outbox.events.find({"stream": country}, {"body": 1}).sort("version", -1).skip(skip).limit(limit)
+        return [parse(bytes(document["body"])) async for document in found]
+
+    async def state_at(self, country: str, at: datetime) -> CountryState | None:
+        """What was known of a country at an instant: the fold of its events until then."""
+        state = None
+        async for document in self.outbox.events.find({"stream": country}, {"body": 1}).sort("version", 1):
+            envelope = parse(bytes(document["body"]))
+            if envelope.time > at:
+                break
+            state = evolve(state, envelope.data, envelope.time, envelope.streamversion)
+        return state
+
+    async def first_word(self, hold_id: str, session: Session | None = None) -> FirstWord | None:
+        """Who asked first for the release of a hold."""
+        document = await self._first_words.find_one({"_id": hold_id}, session=session)
+        return FirstWord.model_validate(document["word"]) if document else None
+
+    async def put_first_word(self, word: FirstWord, session: Session) -> None:
+        """Keep who asked first."""
+        document = {"_id": word.hold_id, "word": word.model_dump(mode="json", by_alias=True)}
+        await self._first_words.replace_one({"_id": word.hold_id}, document, upsert=True, session=session)
+
+    async def forget_first_word(self, hold_id: str, session: Session) -> None:
+        """The hold is decided."""
+        await self._first_words.delete_one({"_id": hold_id}, session=session)
+
     async def pending_falls(self) -> dict[str, PendingFall]:
         """Every fall that waits for its second reading."""
         return {
             str(document["_id"]): PendingFall.model_validate(document["fall"])
             async for document in self._falls.find({})
         }
+
+    async def pending_fall(self, country: str, session: Session | None = None) -> PendingFall | None:
+        """The fall that waits for a country."""
+        document = await self._falls.find_one({"_id": country}, session=session)
+        return PendingFall.model_validate(document["fall"]) if document else None
 
     async def put_fall(self, country: str, fall: PendingFall | None, session: Session | None = None) -> None:
         """Keep or forget the fall that waits for a country."""

@@ -3,15 +3,27 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import partial
 
+import httpx
+
+from services.safety.cap_messages import Messages
 from services.safety.commands import Freshness, note_failure, take_reading
+from services.safety.informing import note_silence, take_messages, take_opinions
+from services.safety.opinions import Opinions
 from services.safety.reading import Batch, BatchRejected
-from services.safety.sources.fetch import FetchFailed
+from services.safety.settings import FeedSettings
+from services.safety.sources import cap
+from services.safety.sources.fetch import Fetcher, FetchFailed
+from services.safety.sources.registry import SOURCES
 from services.safety.store import Store
 from shared.errors import TransientError
 from shared.mongo.client import Mongo, PyMongoError
 from shared.observability.logs import get_logger
+
+#: A source that informs and fails is asked ever later, up to so many intervals. The one that decides never is.
+MOST_PATIENCE = 4
 
 log = get_logger()
 
@@ -22,7 +34,30 @@ class Source:
 
     name: str
     fetch: Callable[[], Awaitable[list[bytes]]]
-    parse: Callable[[list[bytes]], Batch]
+    parse: Callable[[list[bytes], datetime], Batch]
+
+
+def fetcher_of(
+    url: str, settings: FeedSettings, http: httpx.AsyncClient, *, per_second: float = 1.0, whole_seconds: float = 60.0
+) -> Fetcher:
+    """What asks an address, with the patience of the settings."""
+    page_seconds = max(30.0, 2 * settings.feed_timeout_seconds)
+    return Fetcher(http, url, per_second=per_second, whole_seconds=whole_seconds, page_seconds=page_seconds)
+
+
+def source_of(name: str, settings: FeedSettings, http: httpx.AsyncClient) -> Source:
+    """A source as the settings have it: it asks its own address and no other."""
+    feed = SOURCES[name]
+    fetcher = fetcher_of(
+        settings.url_of(name), settings, http, per_second=feed.per_second, whole_seconds=feed.whole_seconds
+    )
+    return Source(name, partial(fetcher.read, feed.fetch), partial(feed.parse, floor=feed.floor))
+
+
+async def batch_of(source: Source, clock: Callable[[], datetime]) -> Batch:
+    """What a source says now. Raises FetchFailed, BatchRejected."""
+    pages = await source.fetch()
+    return await asyncio.to_thread(source.parse, pages, clock())
 
 
 async def read_once(
@@ -31,8 +66,7 @@ async def read_once(
     """One reading of one source; True when it was adopted. Whatever the feed does, the state is kept."""
     began = clock()
     try:
-        pages = await source.fetch()
-        batch = await asyncio.to_thread(source.parse, pages)
+        batch = await batch_of(source, clock)
     except (FetchFailed, BatchRejected) as error:
         await note_failure(mongo, store, source.name, str(error), freshness, now=clock())
         log.warning("source_failed", source=source.name, reason=str(error)[:300])
@@ -58,3 +92,51 @@ async def watch(
         except (TransientError, PyMongoError) as error:
             log.warning("reading_not_kept", source=source.name, reason=type(error).__name__)
         await asyncio.sleep(interval_seconds)
+
+
+async def inform_once(
+    store: Store, opinions: Opinions, source: Source, stale_after: timedelta, clock: Callable[[], datetime]
+) -> bool:
+    """One reading of a source that does not decide; True when it was kept. It changes no advice, whatever it says."""
+    began = clock()
+    try:
+        batch = await batch_of(source, clock)
+        changed = await take_opinions(store, opinions, batch, stale_after, began=began, now=clock())
+    except (FetchFailed, BatchRejected) as error:
+        await note_silence(store, source.name, str(error), now=clock())
+        log.warning("source_failed", source=source.name, reason=str(error)[:300])
+        return False
+    log.info("source_read", source=source.name, countries=len(batch.countries), changed=len(changed))
+    return True
+
+
+async def listen_once(
+    store: Store,
+    messages: Messages,
+    name: str,
+    fetcher: Fetcher,
+    stale_after: timedelta,
+    clock: Callable[[], datetime],
+) -> bool:
+    """One reading of a document of CAP messages; True when it was kept. It changes no advice, whatever it says."""
+    began = clock()
+    try:
+        [page] = await fetcher.read(cap.fetch)
+        found = await take_messages(store, messages, name, page, stale_after, began=began, now=clock())
+    except (FetchFailed, BatchRejected) as error:
+        await note_silence(store, name, str(error), now=clock())
+        log.warning("source_failed", source=name, reason=str(error)[:300])
+        return False
+    log.info("source_read", source=name, count=found)
+    return True
+
+
+async def inform(source: str, read: Callable[[], Awaitable[bool]], *, interval_seconds: float) -> None:
+    """Read a source that does not decide, for ever, and ever later while it fails."""
+    failures = 0
+    while True:
+        try:
+            failures = 0 if await read() else failures + 1
+        except (TransientError, PyMongoError) as error:
+            log.warning("reading_not_kept", source=source, reason=type(error).__name__)
+        await asyncio.sleep(interval_seconds * min(2 ** max(0, failures - 1), MOST_PATIENCE))

@@ -1,15 +1,47 @@
-"""R12-R14, FEEDS §0: what a reading of a source changes. Rises act at once, falls wait for a second reading.
+"""R12, R13, R14, FEEDS §0: what a reading of a source changes. Rises act at once, falls wait to be believed.
 
-Unknown never replaces a known level, an older reading never replaces a newer one.
+Unknown never replaces a known level, an older reading never replaces a newer one, and what a person has rejected is
+not asked again until the source writes anew.
 """
 
+import hashlib
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from services.safety.model import CountryState, PendingFall, Region
+from services.safety.model import ALERTS, FALLS, RULES, CountryState, Hold, PendingFall, Rejected, digest
 from services.safety.reading import CountryReading
-from shared.events import AreaChange, Level, LevelChange, RegionAdvice, TravelAdviceChanged
+from services.safety.rules.counting import (
+    Because,
+    alarms,
+    counted,
+    deepest_fall,
+    differences,
+    in_order,
+    is_worse,
+    picture_of,
+    source_version,
+    word_of,
+)
+from services.safety.rules.override import overlaid
+from shared.clock import amsterdam_date
+from shared.events import (
+    AdviceHeld,
+    AdviceReleased,
+    AreaLevel,
+    Event,
+    HoldReason,
+    Level,
+    Picture,
+    TravelAdviceChanged,
+)
+
+#: A fall of so many levels at once is not believed without a person.
+IMPLAUSIBLE = 2
+#: What stands where an advice is missing (FEEDS §3).
+_PLACEHOLDER = re.compile(r"summary not available|content not available", re.IGNORECASE)
 
 
 class Reason(StrEnum):
@@ -20,15 +52,59 @@ class Reason(StrEnum):
     UNCHANGED = "unchanged"
     OLDER_THAN_KNOWN = "older_than_known"
     FALL_UNCONFIRMED = "fall_unconfirmed"
+    FALL_HELD = "fall_held"
+    REJECTED_BEFORE = "rejected_before"
+
+
+@dataclass(frozen=True, slots=True)
+class AlertHold:
+    """Alerts of this reading wait until then, unless a person decides before."""
+
+    hold_id: str
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What the batch as a whole says about each of its readings (rules/flood.py).
+
+    `reread`: countries whose text a new parser reads while the source wrote nothing new.
+    """
+
+    mass_fall: str | None = None
+    mass_rise: AlertHold | None = None
+    reread: frozenset[str] = frozenset()
+    parser_hold: timedelta = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True)
 class Adoption:
-    """The decision: the event to record, if any, and the fall that waits, if any."""
+    """The decision: the events to record, in their order, and the fall that waits for a second reading, if any."""
 
     reason: Reason
-    event: TravelAdviceChanged | None = None
+    events: tuple[Event, ...] = ()
     pending: PendingFall | None = None
+
+    @property
+    def event(self) -> TravelAdviceChanged | None:
+        """The change among the events."""
+        return next((each for each in self.events if isinstance(each, TravelAdviceChanged)), None)
+
+    @property
+    def held(self) -> tuple[AdviceHeld, ...]:
+        """What is put before a person by it."""
+        return tuple(each for each in self.events if isinstance(each, AdviceHeld))
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A picture as far as it may count now, and whether better levels in it wait."""
+
+    picture: Picture
+    falls: bool
+
+
+ALONE = Circumstances()
 
 
 def adopt(
@@ -39,35 +115,41 @@ def adopt(
     parser_version: int,
     confirmation: timedelta,
     now: datetime,
+    batch: Circumstances = ALONE,
 ) -> Adoption:
-    """Decide what a reading of one country changes.
+    """R12, R13, R14: decide what a reading of one country changes.
 
     `pending` is the fall that an earlier reading left waiting; it is confirmed when a reading at least
     `confirmation` later says the same.
     """
+    said, word = picture_of(reading), word_of(reading, parser_version)
     if state is None:
-        regions = tuple(Region(area=each.area, code=each.code, level=each.level) for each in reading.regions)
-        return Adoption(Reason.FIRST_PICTURE, _event(None, reading, reading.level, regions, parser_version))
-    if _source_version(reading) < state.source_version:
+        event = counted(reading.country, None, word, said, said, (), Because(baseline=True), now)
+        return Adoption(Reason.FIRST_PICTURE, (event,))
+    if word.source_version < state.source_version:
         return Adoption(Reason.OLDER_THAN_KNOWN, pending=pending)
 
-    levels = _levels(reading)
-    confirmed = pending is not None and pending.levels == levels and now - pending.first_read_at >= confirmation
-    country, regions, falls = _counting(state, reading, confirmed=confirmed)
-    waiting = None
-    if falls:
-        same = pending is not None and pending.levels == levels
-        first = pending.first_read_at if pending is not None and same else now
-        waiting = PendingFall(country=state.country, levels=levels, first_read_at=first)
-    if _same(state, reading, country, regions):
-        return Adoption(Reason.FALL_UNCONFIRMED if falls else Reason.UNCHANGED, pending=waiting)
-    return Adoption(Reason.CHANGED, _event(state, reading, country, regions, parser_version), waiting)
+    levels = digest(said)
+    closed = tuple(_closed(hold, state) for hold in state.holds if _is_moot(hold, levels))
+    fall = _fall(state, reading, said, levels, pending, batch, confirmation, now)
+    adopted = fall.adopted
+    counting = overlaid(state.country, adopted, state.overrides, amsterdam_date(now))
+    rise = _rise(state, reading, adopted, counting, levels, batch, now)
+    held = tuple(each for each in (fall.hold, rise) if each is not None)
+    same = (state.said, state.adopted, state.counting, state.text_nl) == (said, adopted, counting, reading.text_nl)
+    # While a person is asked, the record follows every version of the source: a no is said to the newest.
+    if same and (word.source_version == state.source_version or not state.holds):
+        return Adoption(fall.reason or Reason.UNCHANGED, (*closed, *held), fall.waiting)
+
+    moot = {each.hold_id for each in closed}
+    waits = [hold for hold in state.holds if hold.hold_id not in moot]
+    because = _because(state, counting, reading, rise, [*held, *waits], batch, now)
+    event = counted(state.country, state, word, said, adopted, state.overrides, because, now)
+    return Adoption(Reason.CHANGED, (*closed, *held, event), fall.waiting)
 
 
-def _counting(
-    state: CountryState, reading: CountryReading, *, confirmed: bool
-) -> tuple[Level | None, tuple[Region, ...], bool]:
-    """The levels that count after this reading, and whether a fall among them waits."""
+def taken(adopted: Picture, said: Picture, *, confirmed: bool) -> Taken:
+    """What counts of a source's word: all that is worse, what is better only when confirmed, unknown never."""
     falls = False
 
     def counts(before: Level | None, after: Level | None) -> Level | None:
@@ -79,87 +161,194 @@ def _counting(
             return before
         return after
 
-    country = counts(state.effective, reading.level)
-    former = {region.area: region for region in state.regions}
+    country = counts(adopted.level, said.level)
+    former = {region.area: region for region in adopted.regions}
     regions = [
         # A region that is new on the list had the country's level until now.
-        Region(
+        AreaLevel(
             area=each.area,
             code=each.code,
-            level=counts(former[each.area].level if each.area in former else state.effective, each.level),
+            level=counts(former[each.area].level if each.area in former else adopted.level, each.level),
         )
-        for each in reading.regions
+        for each in said.regions
     ]
-    listed = {each.area for each in reading.regions}
+    listed = {each.area for each in said.regions}
     for area, region in former.items():
         if area in listed:
             continue
         # A region that left the list has the country's level: when that is better, it is a fall like any other.
         if counts(region.level, country) != country:
             regions.append(region)
-    return country, tuple(regions), falls
+    return Taken(Picture(level=country, regions=in_order(regions)), falls)
 
 
-def _same(state: CountryState, reading: CountryReading, country: Level | None, regions: tuple[Region, ...]) -> bool:
-    return (
-        state.effective == country
-        and state.ministry == reading.level
-        and sorted(state.regions, key=_by_area) == sorted(regions, key=_by_area)
-        and state.text_nl == reading.text_nl
-    )
+def would_fall(state: CountryState, reading: CountryReading) -> bool:
+    """Whether a reading makes something better than what counts, and nobody has rejected it."""
+    if source_version(reading) < state.source_version:
+        return False
+    said = picture_of(reading)
+    return not _is_rejected(state, reading, digest(said)) and taken(state.adopted, said, confirmed=False).falls
 
 
-def _event(
-    state: CountryState | None,
+def would_alarm(state: CountryState, reading: CountryReading, now: datetime) -> bool:
+    """Whether a reading makes something negative and worse, and nobody has rejected it."""
+    if source_version(reading) < state.source_version:
+        return False
+    said = picture_of(reading)
+    if _is_rejected(state, reading, digest(said)):
+        return False
+    adopted = taken(state.adopted, said, confirmed=False).picture
+    if adopted == state.adopted:
+        return False
+    counting = overlaid(state.country, adopted, state.overrides, amsterdam_date(now))
+    return alarms(differences(state.country, state.counting, counting))
+
+
+def is_placeholder(reading: CountryReading) -> bool:
+    """Text that stands where an advice is missing: what it says better is not believed."""
+    return _PLACEHOLDER.search(reading.text_nl) is not None or _PLACEHOLDER.search(reading.text_en) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class _Fall:
+    adopted: Picture
+    reason: Reason | None = None
+    hold: AdviceHeld | None = None
+    waiting: PendingFall | None = None
+
+
+def _fall(
+    state: CountryState,
     reading: CountryReading,
-    country: Level | None,
-    regions: tuple[Region, ...],
-    parser_version: int,
-) -> TravelAdviceChanged:
-    before = state.effective if state else None
-    former = {region.area: region.level for region in state.regions} if state else {}
-    listed = tuple(
-        RegionAdvice(area=each.area, code=each.code, before=former.get(each.area, before), after=each.level)
-        for each in sorted(regions, key=_by_area)
+    said: Picture,
+    levels: str,
+    pending: PendingFall | None,
+    batch: Circumstances,
+    confirmation: timedelta,
+    now: datetime,
+) -> _Fall:
+    """What is better waits: for a second reading, or for a person when it is implausible or one of many."""
+    if _is_rejected(state, reading, levels):
+        return _Fall(state.adopted, Reason.REJECTED_BEFORE)
+    found = taken(state.adopted, said, confirmed=False)
+    if not found.falls:
+        return _Fall(found.picture)
+    believed = taken(state.adopted, said, confirmed=True).picture
+    if any(hold.reason in FALLS and hold.levels == levels for hold in state.holds):
+        return _Fall(found.picture, Reason.FALL_HELD)
+    changes = differences(state.country, found.picture, believed)
+    if batch.mass_fall is not None:
+        hold = _held(batch.mass_fall, HoldReason.MASS_FALL, state, reading, found.picture, believed, levels, None)
+        return _Fall(found.picture, Reason.FALL_HELD, hold)
+    if deepest_fall(changes) >= IMPLAUSIBLE or is_placeholder(reading):
+        hold_id = hold_of(HoldReason.IMPLAUSIBLE_FALL, state.country, str(state.advice_version), levels)
+        hold = _held(hold_id, HoldReason.IMPLAUSIBLE_FALL, state, reading, found.picture, believed, levels, None)
+        return _Fall(found.picture, Reason.FALL_HELD, hold)
+    same = pending is not None and pending.levels == levels
+    first = pending.first_read_at if pending is not None and same else now
+    if same and now - first >= confirmation:
+        return _Fall(believed)
+    waiting = PendingFall(country=state.country, levels=levels, first_read_at=first)
+    return _Fall(found.picture, Reason.FALL_UNCONFIRMED, waiting=waiting)
+
+
+def _rise(
+    state: CountryState,
+    reading: CountryReading,
+    adopted: Picture,
+    counting: Picture,
+    levels: str,
+    batch: Circumstances,
+    now: datetime,
+) -> AdviceHeld | None:
+    """Worse counts at once. Only its alerts may wait: in a flood, and when nothing changed but the parser."""
+    if reading.country in batch.reread:
+        worse = any(is_worse(change) for change in differences(state.country, state.adopted, adopted))
+        if not worse or not batch.parser_hold:
+            return None
+        hold_id = hold_of(HoldReason.PARSER_READS_WORSE, state.country, str(state.advice_version), levels)
+        reason, hold = HoldReason.PARSER_READS_WORSE, AlertHold(hold_id, now + batch.parser_hold)
+    elif batch.mass_rise is not None and alarms(differences(state.country, state.counting, counting)):
+        reason, hold = HoldReason.MASS_RISE, batch.mass_rise
+    else:
+        return None
+    return _held(hold.hold_id, reason, state, reading, state.adopted, adopted, levels, hold.until)
+
+
+def _because(
+    state: CountryState,
+    counting: Picture,
+    reading: CountryReading,
+    rise: AdviceHeld | None,
+    holds: list[Hold | AdviceHeld],
+    batch: Circumstances,
+    now: datetime,
+) -> Because:
+    """A change names what waits. While alerts of the country are held its newer versions say so too, the earliest
+    time counts, and a rise that nothing holds lets all of them go."""
+    alarming = alarms(differences(state.country, state.counting, counting))
+    first = None if alarming and rise is None else earliest(holds, now)
+    other = next((hold.hold_id for hold in holds if hold.reason not in ALERTS), None)
+    return Because(
+        baseline=reading.country in batch.reread and not alarming,
+        hold_id=first.hold_id if first is not None else other,
+        alerts_held_until=first.until if first is not None else None,
     )
-    names = {each.area for each in listed}
-    gone = tuple(
-        AreaChange(area=area, before=level, after=country) for area, level in former.items() if area not in names
-    )
-    changes = (
-        AreaChange(area=reading.country, before=before, after=country),
-        *(AreaChange(area=each.code or each.area, before=each.before, after=each.after) for each in listed),
-        *gone,
-    )
-    return TravelAdviceChanged(
-        country=reading.country,
-        advice_version=(state.advice_version if state else 0) + 1,
-        baseline=state is None,
-        ministry=LevelChange(before=state.ministry if state else None, after=reading.level),
-        effective=LevelChange(before=before, after=country),
-        regions=listed,
-        changes=tuple(change for change in changes if change.before != change.after),
+
+
+def earliest(holds: Sequence[Hold | AdviceHeld], now: datetime) -> AlertHold | None:
+    """Of the holds that keep alerts back still, the one that ends first."""
+    waiting = [
+        AlertHold(hold.hold_id, hold.releases_at)
+        for hold in holds
+        if hold.reason in ALERTS and hold.releases_at is not None and hold.releases_at > now
+    ]
+    return min(waiting, key=lambda hold: (hold.until, hold.hold_id), default=None)
+
+
+def _held(
+    hold_id: str,
+    reason: HoldReason,
+    state: CountryState,
+    reading: CountryReading,
+    before: Picture,
+    after: Picture,
+    levels: str,
+    until: datetime | None,
+) -> AdviceHeld:
+    return AdviceHeld(
+        country=state.country,
+        hold_id=hold_id,
+        reason=reason,
+        changes=differences(state.country, before, after),
         source=reading.source,
-        source_version=_source_version(reading),
-        parser_version=parser_version,
-        effective_at=reading.effective_at,
-        text_nl=reading.text_nl,
-        text_en=reading.text_en,
-        url=reading.url,
-        decided_by="rules",
+        source_version=source_version(reading),
+        releases_at=until,
+        levels=levels,
     )
 
 
-def _source_version(reading: CountryReading) -> str:
-    """The source's modification time in one form: fixed width, so that text order is time order."""
-    return reading.source_modified_at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+def _is_moot(hold: Hold, levels: str) -> bool:
+    """The source says something else than what was held, or speaks of the country again."""
+    if hold.reason is HoldReason.WITHDRAWN:
+        return True
+    return hold.reason in FALLS and hold.levels != levels
 
 
-def _levels(reading: CountryReading) -> str:
-    """What a reading says of levels, and nothing else, for comparing two readings."""
-    regions = sorted(f"{region.area}={region.level}" for region in reading.regions)
-    return "|".join([f"{reading.country}={reading.level}", *regions])
+def _closed(hold: Hold, state: CountryState) -> AdviceReleased:
+    return AdviceReleased(
+        country=state.country,
+        hold_id=hold.hold_id,
+        accepted=False,
+        decided_by=RULES,
+        reason="The source says something else by now.",
+    )
 
 
-def _by_area(region: Region) -> str:
-    return region.area
+def _is_rejected(state: CountryState, reading: CountryReading, levels: str) -> bool:
+    return state.rejected == Rejected(source_version=source_version(reading), levels=levels)
+
+
+def hold_of(reason: HoldReason, *parts: str) -> str:
+    """The id of a hold: the same for whoever comes to it."""
+    return "h-" + hashlib.sha256("\x1f".join([reason.value, *parts]).encode()).hexdigest()[:20]

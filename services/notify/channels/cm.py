@@ -6,12 +6,10 @@ Source: developers.cm.com/messaging/docs (request, response, error codes). CM gi
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Any, Literal
 
-import aiohttp
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import Field, SecretStr
 
 from services.notify.channels.cm_callbacks import (
     RECEIPT_STATES,
@@ -22,12 +20,11 @@ from services.notify.channels.cm_callbacks import (
     parse_receipt,
 )
 from services.notify.channels.disclosure import without_numbers
+from services.notify.channels.http import Answer, HttpSettings, ProviderHttp
 from services.notify.channels.outcome import Accepted, Refused, SendOutcome, TryLater, Unknown
-from shared.testing.failpoints import hit
+from services.notify.channels.text import Post, Text, has_password
 
 MESSAGES_PER_REQUEST = 100
-ANSWER_LIMIT_BYTES = 1_000_000
-KEEPALIVE_SECONDS = 15
 PATH = "/v1.0/message"
 
 Meaning = Literal["permanent", "temporary", "unknown"]
@@ -51,31 +48,18 @@ ERROR_CODES: Mapping[int, Meaning] = {
 _NOT_OF_THE_MESSAGE = {401, 403, 407, 408, 425, 429}  # HTTP: who we are, or when we ask
 
 
-class CmSettings(BaseModel):
-    """How SMS are handed over to CM.com."""
+class CmSettings(HttpSettings):
+    """How SMS are handed over to CM.com, e.g. https://gw.messaging.cm.com."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-    url: str = Field(pattern=r"^https?://\S+$", description="Base of the API, e.g. https://gw.messaging.cm.com")
     product_token: SecretStr
-    sender: str = Field(pattern=r"^([A-Za-z0-9 ]{1,11}|\+?[0-9]{1,16})$", description="A number can be answered")
-    timeout_seconds: float = Field(default=10, gt=0, description="From the first byte to the end of the answer")
-    connect_timeout_seconds: float = Field(default=5, gt=0)
-    connections: int = Field(default=10, ge=1, le=100, description="Kept connections of this process")
+    sender: str = Field(pattern=r"^([A-Za-z0-9 ]{1,11}|\+?[0-9]{1,16})$", description="A number that can be answered")
+    webhook_secret: SecretStr = Field(
+        default=SecretStr(""), description="Password in the webhook URLs; CM signs nothing"
+    )
     validity: str = Field(default="48h", description="How long CM tries a phone that is off")
     maximum_parts: int = Field(default=8, ge=1, le=8, description="More parts than this are cut off by CM")
     error_codes: Mapping[int, Meaning] = Field(default=ERROR_CODES, description="CM's codes for a refusal")
     receipt_states: Mapping[int, State] = Field(default=RECEIPT_STATES, description="CM's codes in receipts")
-
-
-@dataclass(frozen=True, slots=True)
-class Text:
-    """One SMS to one person. The reference comes back in receipts; a repeat carries the same."""
-
-    delivery_id: str
-    reference: str
-    number: str
-    body: str
 
 
 class CmChannel:
@@ -85,7 +69,11 @@ class CmChannel:
 
     def __init__(self, settings: CmSettings) -> None:
         self._settings = settings
-        self._session: aiohttp.ClientSession | None = None
+        token = settings.product_token.get_secret_value()
+        self._http = ProviderHttp(settings, {"X-CM-PRODUCTTOKEN": token, "Content-Type": "application/json"})
+
+    async def ready(self, count: int, *, is_urgent: bool) -> None:
+        """At once: pacing is the pool's (sms.py)."""
 
     async def send(self, texts: Sequence[Text]) -> list[SendOutcome]:
         """One outcome per text, in order. Never raises for what CM or the network does."""
@@ -101,40 +89,34 @@ class CmChannel:
         """The reply of a handset. Raises PermanentError when nobody can be found in it."""
         return parse_inbound(body)
 
+    async def lookup(self, reference: str) -> Unknown:
+        """CM cannot be asked; its receipts carry our reference."""
+        return Unknown("cannot be asked")
+
+    def verify(self, post: Post) -> bool:
+        """By the password in the URL that CM was given."""
+        return has_password(post, self._settings.webhook_secret.get_secret_value())
+
+    def raw(self, post: Post) -> bytes:
+        """The body."""
+        return post.body
+
     async def close(self) -> None:
         """Close the kept connections."""
-        if self._session is not None:
-            await self._session.close()
+        await self._http.close()
 
     async def _send(self, texts: Sequence[Text]) -> list[SendOutcome]:
         """One request. When CM refuses it as a whole for what is in it, its halves are tried apart."""
-        answer = await self._post(orjson.dumps({"messages": {"msg": [self._message(text) for text in texts]}}))
-        if not isinstance(answer, _Answer):
+        answer = await self._http.post(
+            PATH, orjson.dumps({"messages": {"msg": [self._message(text) for text in texts]}})
+        )
+        if not isinstance(answer, Answer):
             return [answer] * len(texts)
         outcomes = judge(answer.status, answer.body, texts, self._settings.error_codes)
         if len(texts) > 1 and all(isinstance(outcome, _BlamesTheRequest) for outcome in outcomes):
             middle = len(texts) // 2
             return [*await self._send(texts[:middle]), *await self._send(texts[middle:])]
         return [Refused(outcome.reason) if isinstance(outcome, _BlamesTheRequest) else outcome for outcome in outcomes]
-
-    async def _post(self, body: bytes) -> "_Answer | SendOutcome":
-        written = SimpleNamespace(any=False)
-        try:
-            async with (
-                asyncio.timeout(self._settings.connect_timeout_seconds + self._settings.timeout_seconds),
-                self._open_session().post(
-                    f"{self._settings.url.rstrip('/')}{PATH}",
-                    data=body,
-                    allow_redirects=False,
-                    trace_request_ctx=written,
-                ) as response,
-            ):
-                await hit("mid_send")
-                content = await _bounded(response)
-                return _Answer(response.status, content)
-        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-            reason = f"no answer: {type(error).__name__}"
-            return Unknown(reason) if written.any else TryLater(reason)
 
     def _message(self, text: Text) -> dict[str, Any]:
         return {
@@ -147,32 +129,6 @@ class CmChannel:
             "validity": self._settings.validity,
             "allowedChannels": ["SMS"],
         }
-
-    def _open_session(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            settings = self._settings
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=settings.connections, keepalive_timeout=KEEPALIVE_SECONDS),
-                timeout=aiohttp.ClientTimeout(
-                    total=None,
-                    connect=settings.connect_timeout_seconds,
-                    sock_connect=settings.connect_timeout_seconds,
-                    sock_read=settings.timeout_seconds,
-                ),
-                headers={
-                    "X-CM-PRODUCTTOKEN": settings.product_token.get_secret_value(),
-                    "Content-Type": "application/json",
-                },
-                trace_configs=[_note_first_byte()],
-                cookie_jar=aiohttp.DummyCookieJar(),
-            )
-        return self._session
-
-
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    status: int
-    body: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,27 +210,3 @@ def _code(value: object) -> int:
     if isinstance(value, int):
         return value
     return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 9 else -1
-
-
-async def _bounded(response: aiohttp.ClientResponse) -> bytes:
-    """The answer, or nothing when it is larger than any answer of CM."""
-    content = bytearray()
-    async for piece in response.content.iter_chunked(65_536):
-        content += piece
-        if len(content) > ANSWER_LIMIT_BYTES:
-            response.close()
-            return b""
-    return bytes(content)
-
-
-def _note_first_byte() -> aiohttp.TraceConfig:
-    """Marks a request whose bytes may have left: before that mark every failure is a definite no."""
-    trace = aiohttp.TraceConfig()
-
-    async def mark(
-        _: aiohttp.ClientSession, context: SimpleNamespace, __: aiohttp.TraceRequestHeadersSentParams
-    ) -> None:
-        context.trace_request_ctx.any = True
-
-    trace.on_request_headers_sent.append(mark)
-    return trace

@@ -18,7 +18,8 @@ RECEIPTS_LIMIT = 1_000
 TEXT_LIMIT = 2_000
 REFERENCE_LIMIT = 64
 
-State = Literal["delivered", "failed", "interim"]
+#: `pending`: taken on, and more will follow. `temporary`: failed for now. `interim` settles nothing.
+State = Literal["delivered", "failed", "temporary", "pending", "interim"]
 # What our contract's gateway is known to send; every other code is interim and settles nothing.
 RECEIPT_STATES: Mapping[int, State] = {2: "delivered", 3: "failed"}
 
@@ -44,8 +45,8 @@ class Reply:
 
 def parse_receipt(body: bytes, states: Mapping[int, State] = RECEIPT_STATES) -> list[Receipt]:
     """The receipts in one post, at least one. Raises PermanentError, with no personal data in its text."""
-    messages = _field(_object(body), "messages")
-    found = _field(messages, "msg")
+    messages = field_of(json_object(body), "messages")
+    found = field_of(messages, "msg")
     entries = found if isinstance(found, list) else [found]
     receipts = [receipt for entry in entries[:RECEIPTS_LIMIT] if (receipt := _receipt(entry, states)) is not None]
     if not receipts:
@@ -55,29 +56,30 @@ def parse_receipt(body: bytes, states: Mapping[int, State] = RECEIPT_STATES) -> 
 
 def parse_inbound(body: bytes) -> Reply:
     """The reply in one post. Raises PermanentError, with no personal data in its text."""
-    post = _object(body)
-    sender, message = _field(post, "from"), _field(post, "message")
-    number = _e164(_field(sender, "number") if isinstance(sender, dict) else sender)
+    post = json_object(body)
+    sender, message = field_of(post, "from"), field_of(post, "message")
+    number = e164(field_of(sender, "number") if isinstance(sender, dict) else sender)
     if number is None:
         raise PermanentError("no sender's number in it")
-    text = _field(message, "text") if isinstance(message, dict) else message
-    return Reply(number, text[:TEXT_LIMIT] if isinstance(text, str) else "", _instant(_field(post, "timeUtc")))
+    text = field_of(message, "text") if isinstance(message, dict) else message
+    return Reply(number, text[:TEXT_LIMIT] if isinstance(text, str) else "", instant(field_of(post, "timeUtc")))
 
 
 def _receipt(entry: object, states: Mapping[int, State]) -> Receipt | None:
-    reference, status = _field(entry, "reference"), _field(entry, "status")
+    reference, status = field_of(entry, "reference"), field_of(entry, "status")
     if not isinstance(reference, str) or not 0 < len(reference) <= REFERENCE_LIMIT:
         return None
-    code = _number(_field(status, "code"))
-    error, words = _field(status, "errorCode"), _field(status, "errorDescription")
+    code = _number(field_of(status, "code"))
+    error, words = field_of(status, "errorCode"), field_of(status, "errorDescription")
     reason = f"code {'?' if code is None else code}"
     reason += f", error {error}" if isinstance(error, str | int) and error != "" else ""
     reason += f": {words}" if isinstance(words, str) and words else ""
     state: State = "interim" if code is None else states.get(code, "interim")
-    return Receipt(reference, state, without_numbers(reason), _instant(_field(entry, "received")))
+    return Receipt(reference, state, without_numbers(reason), instant(field_of(entry, "received")))
 
 
-def _object(body: bytes) -> Mapping[str, Any]:
+def json_object(body: bytes) -> Mapping[str, Any]:
+    """The post as a JSON object. Raises PermanentError for anything else."""
     if len(body) > CALLBACK_LIMIT_BYTES:
         raise PermanentError(f"larger than {CALLBACK_LIMIT_BYTES} bytes")
     try:
@@ -89,7 +91,8 @@ def _object(body: bytes) -> Mapping[str, Any]:
     return value
 
 
-def _field(value: object, name: str) -> Any:
+def field_of(value: object, name: str) -> Any:
+    """A field of an object, or None where there is neither."""
     return value.get(name) if isinstance(value, dict) else None
 
 
@@ -101,7 +104,7 @@ def _number(value: object) -> int | None:
     return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 9 else None
 
 
-def _e164(value: object) -> str | None:
+def e164(value: object) -> str | None:
     """`0031…`, `+31…` or `31…` as `+31…`."""
     if not isinstance(value, str):
         return None
@@ -109,7 +112,7 @@ def _e164(value: object) -> str | None:
     return f"+{digits}" if digits.isascii() and digits.isdigit() and 6 <= len(digits) <= 15 else None
 
 
-def _instant(value: object) -> datetime | None:
+def instant(value: object) -> datetime | None:
     """RFC 3339, or without a zone, which is then UTC."""
     if not isinstance(value, str) or len(value) > 40:
         return None

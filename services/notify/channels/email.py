@@ -103,6 +103,9 @@ class EmailChannel:
         self._slots = asyncio.Semaphore(settings.connections)
         self._idle: list[SmtpConnection] = []
 
+    async def ready(self, count: int, *, is_urgent: bool) -> None:
+        """At once: the server nearby queues."""
+
     async def send(self, letters: Sequence[Letter]) -> list[SendOutcome]:
         """One outcome per letter, in order. Never raises for what the server or the network does."""
         batch = _Batch(letters)

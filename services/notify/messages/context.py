@@ -1,13 +1,26 @@
 """Facts as the words that a template may use, in one language. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from services.notify.messages.countries import country_name, region_name
-from services.notify.messages.facts import AlertFacts, ClearanceFacts, Facts
+from services.notify.messages.facts import (
+    AlertFacts,
+    AnswerFacts,
+    AnyFacts,
+    ClearanceFacts,
+    Facts,
+    IncidentFacts,
+    ManualFacts,
+    Place,
+    RegistrationFacts,
+    ReminderFacts,
+    SlotFacts,
+)
 from services.notify.messages.plain import shortened
 from services.notify.messages.wording import (
     MEANINGS,
+    REASONS,
     Language,
     colour,
     day,
@@ -17,15 +30,52 @@ from services.notify.messages.wording import (
     source_name,
     source_short,
 )
+from shared.catalogue import Contact
 
 WORDS_LIMIT = 600  # of the source's own text; the link leads to the rest
 
 
-def context(facts: AlertFacts | ClearanceFacts, language: Language, place_limit: int) -> Mapping[str, Any]:
-    """The variables of a template; `place_limit` is how long an area's name may be."""
-    if isinstance(facts, AlertFacts):
-        return {**_everywhere(facts, language), **_alert(facts, language, place_limit)}
-    return {**_everywhere(facts, language), **_clearance(facts, language)}
+def context(facts: AnyFacts, language: Language, place_limit: int) -> Mapping[str, Any]:
+    """The variables of a template; `place_limit` is how long an area's name or an officer's words may be."""
+    return {**_everywhere(facts, language), **_own(facts, language, place_limit)}
+
+
+def _own(facts: AnyFacts, language: Language, place_limit: int) -> Mapping[str, Any]:
+    match facts:
+        case AlertFacts():
+            return _alert(facts, language, place_limit)
+        case ManualFacts():
+            return _manual(facts, language, place_limit)
+        case ReminderFacts():
+            asked = {"since": moment(facts.asked_at, language), "since_short": short_moment(facts.asked_at)}
+            return {"country": country_name(facts.country, language), **asked}
+        case AnswerFacts():
+            return {
+                "country": country_name(facts.country, language),
+                "needs_help": facts.answer == "help",
+                "answered_at": moment(facts.answered_at, language),
+            }
+        case IncidentFacts():
+            return {
+                "country": country_name(facts.country, language),
+                "alert": facts.alert_id,
+                "total": sum(count for _, count in facts.reasons),
+                "reasons": [{"what": REASONS[language][reason], "count": count} for reason, count in facts.reasons],
+                "at": moment(facts.at, language),
+            }
+        case SlotFacts():
+            return {"cluster": facts.cluster, **_contact(facts.contact)}
+        case RegistrationFacts():
+            return {
+                "registration": facts.registration_id,
+                "departure": day(facts.departure_date, language),
+                "programme": facts.programme.text(language),
+                "places": _places(facts.places, language),
+                "checked_at": moment(facts.checked_at, language) if facts.checked_at else "",
+                **_contact(facts.contact),
+            }
+        case ClearanceFacts():
+            return _clearance(facts, language)
 
 
 def _everywhere(facts: Facts, language: Language) -> Mapping[str, Any]:
@@ -61,16 +111,38 @@ def _clearance(facts: ClearanceFacts, language: Language) -> Mapping[str, Any]:
         "registration": facts.registration_id,
         "departure": day(facts.departure_date, language),
         "programme": facts.programme.text(language),
-        "places": [
-            {
-                "country": country_name(place.country, language),
-                "colour": colour(place.level, language),
-                "url": place.url,
-            }
-            for place in facts.places
-        ],
-        "contact": facts.contact.function,
-        "contact_email": facts.contact.email,
-        "contact_number": readable_number(facts.contact.phone),
-        "contact_number_short": facts.contact.phone,
+        "places": _places(facts.places, language),
+        **_contact(facts.contact),
+    }
+
+
+def _manual(facts: ManualFacts, language: Language, words_limit: int) -> Mapping[str, Any]:
+    words = facts.message_nl if language == "nl" else facts.message_en
+    return {
+        "country": country_name(facts.country, language),
+        "area": region_name(facts.area_code) if facts.area_code else "",
+        "paragraphs": [line for line in words.split("\n") if line.strip()],
+        "words_short": shortened(words, words_limit),
+        "raised_at": moment(facts.raised_at, language),
+        "raised_short": short_moment(facts.raised_at),
+    }
+
+
+def _places(places: Sequence[Place], language: Language) -> list[Mapping[str, Any]]:
+    return [
+        {
+            "country": country_name(place.country, language),
+            "colour": colour(place.level, language),
+            "url": place.url,
+        }
+        for place in places
+    ]
+
+
+def _contact(contact: Contact) -> Mapping[str, Any]:
+    return {
+        "contact": contact.function,
+        "contact_email": contact.email,
+        "contact_number": readable_number(contact.phone),
+        "contact_number_short": contact.phone,
     }

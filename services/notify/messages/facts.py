@@ -1,18 +1,30 @@
 """What a message says, apart from who it is for. Frozen and JSON-able: kept with an alert, it gives the same bytes
 at every attempt, whatever the advice has become since. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from shared.advice import AreaAdvice, CountryAdvice
 from shared.catalogue import Contact, Name, University
-from shared.events import ClearanceSuspended, Country, Level, RegionCode
+from shared.events import AdviceSeen, ClearanceRestored, ClearanceSuspended, Country, Level, RegionCode
 
-AlertKind = Literal["alert_country", "alert_region", "alert_unresolved"]
-NoticeKind = Literal["clearance_suspended_student", "clearance_suspended_coordinator"]
+AlertKind = Literal["alert_country", "alert_region", "alert_unresolved", "manual", "drill", "reminder"]
+NoticeKind = Literal[
+    "clearance_suspended_student",
+    "clearance_suspended_coordinator",
+    "clearance_restored",
+    "advice_improved",
+    "answer_received",
+    "incident",
+    "check_advice",
+    "stay_contact",
+    "still_correct",
+    "safety_session",
+    "slot_promoted",
+]
 Kind = AlertKind | NoticeKind
 
 #: `Recipient.reason` to the kind of message.
@@ -48,6 +60,47 @@ class AlertFacts(Facts):
     url: str
 
 
+class ManualFacts(Facts):
+    """What a safety officer has to say to everybody in a place; a drill says so."""
+
+    country: Country
+    area_code: RegionCode | None = None
+    message_nl: str = Field(max_length=2_000)
+    message_en: str = Field(max_length=2_000)
+    raised_at: datetime
+
+
+class ReminderFacts(Facts):
+    """An alert that somebody has not answered."""
+
+    country: Country
+    asked_at: datetime = Field(description="When the alert was raised")
+
+
+class AnswerFacts(Facts):
+    """An answer as it was received."""
+
+    country: Country
+    answer: Literal["safe", "help"]
+    answered_at: datetime
+
+
+class IncidentFacts(Facts):
+    """R38: people whom a team has to take care of; no names, the board has them."""
+
+    alert_id: str
+    country: Country
+    reasons: tuple[tuple[str, int], ...] = Field(description="Reason code and how many people")
+    at: datetime
+
+
+class SlotFacts(Facts):
+    """R34: a place from the waiting list."""
+
+    cluster: str = Field(max_length=200)
+    contact: Contact
+
+
 class Place(BaseModel):
     """One place of a registration whose advice decided."""
 
@@ -59,7 +112,7 @@ class Place(BaseModel):
 
 
 class ClearanceFacts(Facts):
-    """A clearance that was taken back before departure (R19, R2)."""
+    """A clearance that was taken back before departure (R19, R2), or given back (R21)."""
 
     rule: str
     registration_id: str
@@ -69,15 +122,54 @@ class ClearanceFacts(Facts):
     contact: Contact = Field(description="Whom the student can turn to")
 
 
+class RegistrationFacts(Facts):
+    """R22, R24, R25, R39: a reminder about a registration; `places` with their current colours where that matters."""
+
+    registration_id: str
+    departure_date: date
+    programme: Name
+    places: tuple[Place, ...] = ()
+    checked_at: datetime | None = Field(default=None, description="R22: when the advice was last fetched")
+    contact: Contact
+
+
+#: What a message may be made of.
+AnyFacts = (
+    AlertFacts
+    | ClearanceFacts
+    | ManualFacts
+    | ReminderFacts
+    | AnswerFacts
+    | IncidentFacts
+    | SlotFacts
+    | RegistrationFacts
+)
+
+
+def everywhere(university: University) -> dict[str, Any]:
+    """R28: what every message shows, the emergency number among it."""
+    return {
+        "university": university.name,
+        "emergency_number": university.emergency_number,
+        "emergency_email": university.emergency_email,
+    }
+
+
+def places_seen(advice: Iterable[AdviceSeen], urls: Mapping[str, str]) -> tuple[Place, ...]:
+    """The places of a decision or reminder, each with its colour and the page of its advice."""
+    return tuple(Place(country=seen.country, level=seen.level, url=urls.get(seen.country, "")) for seen in advice)
+
+
 def alert_facts(advice: CountryAdvice, area: str, level: Level, university: University) -> AlertFacts:
-    """The facts of an alert on this advice, for a recipient's `area` and `level` as RecipientsSelected has them."""
+    """The facts of an alert on this advice, for a recipient's `area` and `level` as RecipientsSelected has them.
+
+    R28: the university's emergency number is one of them.
+    """
     known = _area(advice, area)
     since = None if known is None else known.red_since if level is Level.RED else known.orange_since
     is_whole = known is advice.whole
     return AlertFacts(
-        university=university.name,
-        emergency_number=university.emergency_number,
-        emergency_email=university.emergency_email,
+        **everywhere(university),
         country=advice.country,
         area="" if is_whole else known.area if known else area,
         area_code=None if is_whole or known is None else known.code,
@@ -93,26 +185,25 @@ def alert_facts(advice: CountryAdvice, area: str, level: Level, university: Univ
 
 
 def clearance_facts(
-    event: ClearanceSuspended,
+    event: ClearanceSuspended | ClearanceRestored,
+    departure: date,
     programme: Name,
     contact: Contact,
     university: University,
     urls: Mapping[str, str],
 ) -> ClearanceFacts:
-    """The facts of the notices of R19; `urls` has the advice's page per country. Without negative advice: no places."""
+    """The facts of the notices of R19 and R21; `urls` has the advice's page per country. R19 names the places that are
+    negative or unknown, R21 all of them.
+    """
+    is_back = isinstance(event, ClearanceRestored)
+    named = [seen for seen in event.advice if is_back or seen.level is None or seen.level >= Level.ORANGE]
     return ClearanceFacts(
-        university=university.name,
-        emergency_number=university.emergency_number,
-        emergency_email=university.emergency_email,
-        rule=event.rule,
+        **everywhere(university),
+        rule=event.rule if isinstance(event, ClearanceSuspended) else "R21",
         registration_id=event.registration_id,
-        departure_date=event.departure_date,
+        departure_date=departure,
         programme=programme,
-        places=tuple(
-            Place(country=seen.country, level=seen.level, url=urls.get(seen.country, ""))
-            for seen in event.advice
-            if seen.level is None or seen.level >= Level.ORANGE
-        ),
+        places=places_seen(named, urls),
         contact=contact,
     )
 

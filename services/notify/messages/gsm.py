@@ -4,6 +4,7 @@ Source: 3GPP TS 23.038 (alphabet and extension table), TS 23.040 (160 septets al
 not in the alphabet: one of them turns an SMS of 160 characters into one of 70.
 """
 
+import re
 import unicodedata
 from collections.abc import Iterable
 
@@ -12,6 +13,7 @@ ALPHABET = frozenset(
     "abcdefghijklmnopqrstuvwxyzäöñüà"
 )
 EXTENSION = frozenset("\f^{}\\[~]|€")
+_IN_ALPHABET = re.compile(f"[{re.escape(''.join(sorted(ALPHABET | EXTENSION)))}]*")
 SINGLE, CHAINED = 160, 153
 SINGLE_UTF16, CHAINED_UTF16 = 70, 67
 
@@ -33,6 +35,8 @@ def to_gsm(text: str) -> str:
 
     Emoji, marks without a letter, control and direction characters vanish.
     """
+    if _IN_ALPHABET.fullmatch(text):
+        return text  # as every link is: this runs for each recipient
     return "".join(_transliterated(unicodedata.normalize("NFC", text).translate(_PLAIN)))
 
 

@@ -13,7 +13,19 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 
 from services.notify.messages import markup
 from services.notify.messages.context import context
-from services.notify.messages.facts import AlertFacts, ClearanceFacts, Kind
+from services.notify.messages.facts import (
+    AlertFacts,
+    AnswerFacts,
+    AnyFacts,
+    ClearanceFacts,
+    IncidentFacts,
+    Kind,
+    ManualFacts,
+    RegistrationFacts,
+    ReminderFacts,
+    SlotFacts,
+)
+from services.notify.messages.gsm import segments
 from services.notify.messages.plain import LINK, NAME, one_line
 from services.notify.messages.skeleton import Headers, LetterSkeleton, letter_skeleton
 from services.notify.messages.sms import TextSkeleton, text_skeleton
@@ -23,7 +35,6 @@ from shared.errors import PermanentError
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
 SKELETONS_KEPT = 512
-AnyFacts = AlertFacts | ClearanceFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +51,39 @@ FORMS: Mapping[Kind, Form] = {
     "alert_country": Form(AlertFacts, sms=True, important=True),
     "alert_region": Form(AlertFacts, sms=True, important=True),
     "alert_unresolved": Form(AlertFacts, sms=True, important=True),
+    "manual": Form(ManualFacts, sms=True, important=True),
+    "drill": Form(ManualFacts, sms=True, important=False),
+    "reminder": Form(ReminderFacts, sms=True, important=True),
     "clearance_suspended_student": Form(ClearanceFacts, sms=False, important=True),
     "clearance_suspended_coordinator": Form(ClearanceFacts, sms=False, important=False),
+    "clearance_restored": Form(ClearanceFacts, sms=False, important=False),
+    "advice_improved": Form(AlertFacts, sms=False, important=False),
+    "answer_received": Form(AnswerFacts, sms=False, important=True),
+    "incident": Form(IncidentFacts, sms=False, important=True),
+    "check_advice": Form(RegistrationFacts, sms=False, important=False),
+    "stay_contact": Form(RegistrationFacts, sms=False, important=False),
+    "still_correct": Form(RegistrationFacts, sms=False, important=False),
+    "safety_session": Form(RegistrationFacts, sms=False, important=False),
+    "slot_promoted": Form(SlotFacts, sms=False, important=False),
 }
+
+
+def read_facts(kind: str, kept: Mapping[str, Any]) -> AnyFacts:
+    """The facts of a notice as they were kept with it. Raises PermanentError for a kind that is not known."""
+    forms: Mapping[str, Form] = {str(known): form for known, form in FORMS.items()}
+    if kind not in forms:
+        raise PermanentError(f"no such kind of message: {kind}")
+    return forms[kind].facts.model_validate(kept)
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """A message as its reader sees it. `segments`: parts of the SMS, 0 without one."""
+
+    subject: str
+    text: str
+    sms: str | None
+    segments: int
 
 
 class Messages:
@@ -84,16 +125,31 @@ class Messages:
 
     def text(self, kind: Kind, language: Language, facts: AnyFacts, link: str) -> str:
         """The SMS of this kind, in the person's language first. Raises PermanentError for a kind without SMS."""
-        key = (kind, language, facts, len(link))
-        if key not in self._texts:
-            _keep(self._texts, key, self._text(kind, language, facts, len(link)))
-        return self._texts[key].render(link)
+        return self.text_skeleton(kind, language, facts, len(link)).render(link)
 
-    def _letter(self, kind: Kind, language: Language, facts: AnyFacts) -> LetterSkeleton:
-        letters = [
+    def text_skeleton(self, kind: Kind, language: Language, facts: AnyFacts, link_length: int) -> TextSkeleton:
+        """The same without its link, for many recipients."""
+        key = (kind, language, facts, link_length)
+        if key not in self._texts:
+            _keep(self._texts, key, self._text(kind, language, facts, link_length))
+        return self._texts[key]
+
+    def preview(self, kind: Kind, language: Language, facts: AnyFacts, *, name: str, link: str) -> Preview:
+        """How a message will read, without its headers; `sms` is None for a kind that is sent by mail alone."""
+        letters = self._written(kind, language, facts)
+        text = markup.as_text(letters).replace(NAME, name).replace(LINK, link)
+        sms = self.text(kind, language, facts, link) if FORMS[kind].sms else None
+        subject = " / ".join(letter.subject for letter in letters)
+        return Preview(subject, text, sms, segments(sms) if sms is not None else 0)
+
+    def _written(self, kind: Kind, language: Language, facts: AnyFacts) -> list[markup.Written]:
+        return [
             markup.written(each, self._render(f"{kind}.{each}.txt.j2", kind, each, facts))
             for each in (language, other(language))
         ]
+
+    def _letter(self, kind: Kind, language: Language, facts: AnyFacts) -> LetterSkeleton:
+        letters = self._written(kind, language, facts)
         headers = Headers(
             sender=self._sender,
             sender_name=self._sender_name,

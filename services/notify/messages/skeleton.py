@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from email.header import Header
 from email.utils import format_datetime, formataddr
-from enum import Enum
+from enum import IntEnum
 
 from services.notify.messages.addresses import mailbox
 from services.notify.messages.plain import LINK, NAME, one_line
 from shared.errors import PermanentError
+from shared.observability import traces
 
 LINE_WIDTH = 72
 SOFT_BREAK = b"=\r\n"
@@ -25,16 +26,17 @@ _MESSAGE_ID = re.compile(r"<[!-;=?-~]{1,120}@[!-;=?-~]{1,120}>")
 _HEADER_ADDRESS = re.compile(r"[^\s<>()\[\],;:\\\"\x00-\x20\x7f]{1,64}@[^\s<>()\[\],;:\\\"\x00-\x20\x7f]{1,255}")
 
 
-class Slot(Enum):
-    """Where something of the recipient goes."""
+class Slot(IntEnum):
+    """Where something of the recipient goes: its place in the values of `render`."""
 
-    TO = "to"
-    MESSAGE_ID = "message-id"
-    DATE = "date"
-    NAME_TEXT = "name in plain text"
-    NAME_HTML = "name in HTML"
-    LINK_TEXT = "link in plain text"
-    LINK_HTML = "link in HTML"
+    TO = 0
+    MESSAGE_ID = 1
+    NAME_TEXT = 2
+    NAME_HTML = 3
+    LINK_TEXT = 4
+    LINK_HTML = 5
+    DATE = 6
+    TRACE = 7
 
 
 _IN_TEXT = {NAME: Slot.NAME_TEXT, LINK: Slot.LINK_TEXT}
@@ -47,23 +49,49 @@ class LetterSkeleton:
 
     pieces: tuple[bytes | Slot, ...]
 
-    def render(self, *, name: str, recipient: str, link: str, message_id: str, date: datetime) -> bytes:
-        """The mail for one person. Any name and address is harmless; `message_id` is `<…@…>`, `date` aware."""
+    def dated(self, date: datetime, traceparent: str | None = None) -> "DatedSkeleton":
+        """The mail with what all of one selection have in common. `date` aware.
+
+        `traceparent` (W3C) leads from the mail back to what set it off.
+        """
+        trace = traces.valid(traceparent)
+        known = {
+            Slot.DATE: format_datetime(date).encode("ascii"),
+            Slot.TRACE: b"Traceparent: %s\r\n" % trace.encode() if trace else b"",
+        }
+        pieces = [known.get(piece, piece) if isinstance(piece, Slot) else piece for piece in self.pieces]
+        return DatedSkeleton(tuple(_joined(pieces)))
+
+    def render(
+        self, *, name: str, recipient: str, link: str, message_id: str, date: datetime, traceparent: str | None = None
+    ) -> bytes:
+        """The mail for one person; see DatedSkeleton."""
+        dated = self.dated(date, traceparent)
+        return dated.render(name=name, recipient=recipient, link=link, message_id=message_id)
+
+
+@dataclass(frozen=True, slots=True)
+class DatedSkeleton:
+    """One mail without its recipient, with its date: what is done per person is joining bytes."""
+
+    pieces: tuple[bytes | Slot, ...]
+
+    def render(self, *, name: str, recipient: str, link: str, message_id: str) -> bytes:
+        """The mail for one person. Any name and address is harmless; `message_id` is `<…@…>`."""
         if not _MESSAGE_ID.fullmatch(message_id):
             raise PermanentError("not a Message-ID")
         plain_name, plain_link = one_line(name) or "student", one_line(link)
         page_name, page_link = html.escape(plain_name), html.escape(plain_link)
         text_name, text_link = _encoded_value(plain_name), _encoded_value(plain_link)
-        values = {
-            Slot.TO: _to(recipient),
-            Slot.MESSAGE_ID: message_id.encode("ascii"),
-            Slot.DATE: format_datetime(date).encode("ascii"),
-            Slot.NAME_TEXT: text_name,
-            Slot.NAME_HTML: text_name if page_name == plain_name else _encoded_value(page_name),
-            Slot.LINK_TEXT: text_link,
-            Slot.LINK_HTML: text_link if page_link == plain_link else _encoded_value(page_link),
-        }
-        return b"".join([piece if isinstance(piece, bytes) else values[piece] for piece in self.pieces])
+        values = (
+            _to(recipient),
+            message_id.encode("ascii"),
+            text_name,
+            text_name if page_name == plain_name else _encoded_value(page_name),
+            text_link,
+            text_link if page_link == plain_link else _encoded_value(page_link),
+        )
+        return b"".join([piece if piece.__class__ is bytes else values[piece] for piece in self.pieces])  # type: ignore[index] # bytes or Slot
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +116,7 @@ def letter_skeleton(headers: Headers, text: str, page: str) -> LetterSkeleton:
         _header("Subject", headers.subject),
         b"Date: ", Slot.DATE, b"\r\n",
         b"Message-ID: ", Slot.MESSAGE_ID, b"\r\n",
+        Slot.TRACE,
         b"MIME-Version: 1.0\r\n",
         b"Auto-Submitted: auto-generated\r\n",
         b"X-Auto-Response-Suppress: OOF, AutoReply\r\n",

@@ -2,8 +2,21 @@
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
+from typing import Any
 
-from services.notify.messages.facts import AlertFacts, ClearanceFacts, Kind, Place
+from services.notify.messages.facts import (
+    AlertFacts,
+    AnswerFacts,
+    AnyFacts,
+    ClearanceFacts,
+    IncidentFacts,
+    Kind,
+    ManualFacts,
+    Place,
+    RegistrationFacts,
+    ReminderFacts,
+    SlotFacts,
+)
 from shared.catalogue import Contact, Name
 from shared.events import Level
 
@@ -49,10 +62,55 @@ CLEARANCE = ClearanceFacts(
     ),
 )
 
-SPECIMENS: Mapping[Kind, AlertFacts | ClearanceFacts] = {
+_EVERYWHERE: dict[str, Any] = {
+    "university": UNIVERSITY,
+    "emergency_number": EMERGENCY_NUMBER,
+    "emergency_email": EMERGENCY_EMAIL,
+}
+NOON = datetime(2026, 10, 12, 10, 0, tzinfo=UTC)
+MANUAL = ManualFacts(
+    **_EVERYWHERE,
+    country="PT",
+    area_code="PT-11",
+    message_nl="Dit is een verzonnen bericht.\nEr was een aardbeving. Blijf buiten en ver van gebouwen.",
+    message_en="This is an invented message.\nThere was an earthquake. Stay outside and away from buildings.",
+    raised_at=NOON,
+)
+REMINDER = ReminderFacts(**_EVERYWHERE, country="UA", asked_at=NOON)
+ANSWER = AnswerFacts(**_EVERYWHERE, country="UA", answer="help", answered_at=NOON)
+INCIDENT = IncidentFacts(
+    **_EVERYWHERE, alert_id="UA-7", country="UA", reasons=(("help", 1), ("no_answer", 12), ("unreachable", 2)), at=NOON
+)
+SLOT = SlotFacts(**_EVERYWHERE, cluster="Surgery", contact=CLEARANCE.contact)
+REGISTRATION = RegistrationFacts(
+    **_EVERYWHERE,
+    registration_id=CLEARANCE.registration_id,
+    departure_date=CLEARANCE.departure_date,
+    programme=CLEARANCE.programme,
+    places=(
+        Place(country="JP", level=Level.GREEN, url="https://advice.example/japan"),
+        Place(country="TR", level=Level.YELLOW, url="https://advice.example/turkije"),
+    ),
+    checked_at=NOON,
+    contact=CLEARANCE.contact,
+)
+
+SPECIMENS: Mapping[Kind, AnyFacts] = {
     "alert_country": COUNTRY,
     "alert_region": REGION,
     "alert_unresolved": REGION,
+    "manual": MANUAL,
+    "drill": MANUAL,
+    "reminder": REMINDER,
     "clearance_suspended_student": CLEARANCE,
     "clearance_suspended_coordinator": CLEARANCE,
+    "clearance_restored": CLEARANCE.model_copy(update={"rule": "R21"}),
+    "advice_improved": COUNTRY.model_copy(update={"level": Level.YELLOW}),
+    "answer_received": ANSWER,
+    "incident": INCIDENT,
+    "check_advice": REGISTRATION,
+    "stay_contact": REGISTRATION,
+    "still_correct": REGISTRATION,
+    "safety_session": REGISTRATION,
+    "slot_promoted": SLOT,
 }

@@ -32,6 +32,21 @@ MEANINGS: Mapping[Language, Mapping[Level, str]] = {
         Level.RED: "do not travel there. Whoever is there is in great danger.",
     },
 }
+# Why a team has to take care of somebody (R38), as a line of a list.
+REASONS: Mapping[Language, Mapping[str, str]] = {
+    "nl": {
+        "help": "vraagt om hulp",
+        "no_answer": "heeft niet geantwoord",
+        "unreachable": "is over geen enkel kanaal bereikbaar",
+        "wrong_person": "is onder dit nummer of adres niet te bereiken: iemand anders antwoordde",
+    },
+    "en": {
+        "help": "asks for help",
+        "no_answer": "has not answered",
+        "unreachable": "cannot be reached over any channel",
+        "wrong_person": "cannot be reached at this number or address: somebody else answered",
+    },
+}
 SOURCES: Mapping[str, Mapping[Language, str]] = {
     "netherlands": {"nl": "het ministerie van Buitenlandse Zaken", "en": "the Dutch Ministry of Foreign Affairs"},
 }

@@ -21,10 +21,12 @@ FOLDER = Path(__file__).parent
 
 @dataclass(frozen=True, slots=True)
 class AnswerPage:
-    """What the page shows: the alert, and the answer that was given before or just now."""
+    """What the page shows: the alert, and the answer that was given before or just now. Without a level it was raised
+    by an officer, not by the travel advice.
+    """
 
     country: str
-    level: Level
+    level: Level | None = None
     given: Literal["safe", "help"] | None = None
     nothing_chosen: bool = False
 
@@ -63,7 +65,7 @@ class Pages:
             "answer",
             language,
             country=country_name(page.country, language),
-            colour=colour(page.level, language),
+            colour=colour(page.level, language) if page.level is not None else "",
             given=page.given,
             nothing_chosen=page.nothing_chosen,
         )

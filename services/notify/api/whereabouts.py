@@ -1,0 +1,146 @@
+"""Who is where, now or at a past time, and how to reach them: for safety officers. Every look is logged with its count.
+
+At a past time the answer is what was known then, from registration events alone; on a coming day what is planned now.
+"""
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Annotated, Literal
+
+from fastapi import Depends, Query
+from pydantic import AwareDatetime, Field
+
+from services.notify.model import Stay, Whereabouts
+from services.notify.rules.selection import Reason, selection, stay_there
+from services.notify.store.advice import AdviceStore
+from services.notify.store.whereabouts import WhereaboutsStore
+from shared.advice import CountryAdvice
+from shared.bus.bus import Bus
+from shared.clock import amsterdam_date, end_of_day, utc_now
+from shared.events import Part, RegistrationEvent
+from shared.fields import CountryCode, RegionOfCountry, is_region_of
+from shared.observability.logs import get_logger
+from shared.privacy.contact import ContactDetails
+from shared.web.bodies import Day
+from shared.web.identity import Identity, require
+from shared.web.paging import Page, Paged
+from shared.web.problem import FieldError, invalid
+from shared.web.routes import RouteClass, Routes
+
+log = get_logger()
+
+Officer = Annotated[Identity, Depends(require("safety-officer"))]
+
+
+NotAlerted = Literal["there_at_baseline", "there_at_import"]
+
+
+class There(Part):
+    """One person in a place. `isCertain` is false where the region asked for is only possible (R16)."""
+
+    person_id: str
+    registration_id: str
+    country: str
+    region: str | None
+    place: str | None
+    start_date: date
+    end_date: date
+    is_certain: bool
+    is_overdue: bool = Field(default=False, description="The stay is over and nobody said that the person is back")
+    not_alerted: NotAlerted | None = Field(
+        default=None, description="In a place with negative advice, and told by no alert: tell them one by one"
+    )
+    contact: ContactDetails | None
+
+
+class WhereaboutsPage(Page[There]):
+    """A page of people; `notAssessable` registrations are parked: nobody knows yet whether they belong here."""
+
+    not_assessable: int
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What the routes need."""
+
+    whereabouts: WhereaboutsStore
+    advice: AdviceStore
+    bus: Bus
+
+
+def routes(desk: Desk) -> Routes:
+    """Who is where."""
+    router = Routes(RouteClass.USER, tags=["whereabouts"])
+
+    @router.get("/v1/whereabouts", operation_id="listWhereabouts")
+    async def whereabouts(
+        caller: Officer,
+        paged: Paged,
+        country: Annotated[CountryCode, Query()],
+        region: Annotated[RegionOfCountry | None, Query()] = None,
+        at: Annotated[
+            Day | None, Query(description="Day in Europe/Amsterdam; a past day: as it was known at its end")
+        ] = None,
+        known_at: Annotated[
+            AwareDatetime | None, Query(alias="knownAt", description="As it was known at this past instant (RFC 3339)")
+        ] = None,
+        not_alerted: Annotated[
+            bool, Query(alias="notAlerted", description="Only who is in a bad place and was not alerted (today)")
+        ] = False,
+    ) -> WhereaboutsPage:
+        """Everybody whose stay in the country covers the day; with a region, those who are or may be in it."""
+        if region is not None and not is_region_of(region, country):
+            raise invalid(FieldError("query.region", "is not a region of the country"))
+        now = utc_now()
+        instant = known_at or (end_of_day(at) if at is not None and at < amsterdam_date(now) else None)
+        day = at or amsterdam_date(instant or now)
+        if instant is None:
+            found = await desk.whereabouts.there(country, day, paged.skip, paged.fetch)
+        else:
+            found = await desk.whereabouts.there_at(country, instant, paged.skip, paged.fetch)
+        advice = await desk.advice.get(country) if day == amsterdam_date(now) and instant is None else None
+        people = []
+        for where, contact in found[: paged.size]:
+            stay = stay_there(where, country, region, day)
+            untold = _not_alerted(where, advice, day)
+            if stay is not None and (untold is not None or not not_alerted):
+                people.append(_entry(where, stay, region, day, contact, untold))
+        log.info("personal_data_read", kind="whereabouts", person_id=caller.person_id, country=country,
+                 count=len(people))  # fmt: skip
+        page = paged.page(people)
+        shown = {name: getattr(page, name) for name in Page.model_fields}
+        shown["has_next_page"] = len(found) > paged.size
+        parked = await desk.bus.parking.count(desk.bus.group(RegistrationEvent.topic))
+        return WhereaboutsPage(**shown, not_assessable=parked)
+
+    return router
+
+
+def _not_alerted(where: Whereabouts, advice: CountryAdvice | None, day: date) -> NotAlerted | None:
+    reason = selection(where, advice, day).reason if advice is not None else None
+    if reason is Reason.THERE_AT_BASELINE:
+        return "there_at_baseline"
+    return "there_at_import" if reason is Reason.THERE_AT_IMPORT else None
+
+
+def _entry(
+    where: Whereabouts,
+    stay: Stay,
+    region: str | None,
+    day: date,
+    contact: ContactDetails | None,
+    not_alerted: NotAlerted | None,
+) -> There:
+    return There(
+        person_id=where.person_id,
+        registration_id=where.registration_id,
+        country=stay.country,
+        region=stay.region,
+        place=stay.place,
+        start_date=stay.start_date,
+        end_date=stay.end_date,
+        is_certain=region is None or stay.region == region,
+        is_overdue=where.is_overdue and day > stay.end_date,
+        not_alerted=not_alerted,
+        contact=contact,
+    )

@@ -1,0 +1,282 @@
+"""The notify service, wired."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+
+from fastapi import FastAPI
+
+from services.notify import escalating, handlers, inbox, notices, receipts, resolving, selecting, sending
+from services.notify.api import alerts as alerts_api
+from services.notify.api import answers as answers_api
+from services.notify.api import replies as replies_api
+from services.notify.api import webhooks as webhooks_api
+from services.notify.api import whereabouts as whereabouts_api
+from services.notify.channels.bounces import parse_bounce
+from services.notify.channels.cm import CmChannel, CmSettings
+from services.notify.channels.email import EmailChannel
+from services.notify.channels.sms import Member, SmsPool
+from services.notify.channels.smtp import EmailSettings
+from services.notify.channels.spryng import SpryngChannel, SpryngSettings
+from services.notify.channels.text import SmsProvider
+from services.notify.channels.twilio import TwilioChannel, TwilioSettings
+from services.notify.messages.rendering import Messages
+from services.notify.model import DeliveryState
+from services.notify.pages.answer import Pages
+from services.notify.rules.escalation import Ladder
+from services.notify.settings import Settings
+from services.notify.store.advice import AdviceStore
+from services.notify.store.alerts import AlertStore
+from services.notify.store.callbacks import CallbackStore
+from services.notify.store.deliveries import DeliveryStore
+from services.notify.store.lanes import EMERGENCY, NOTICE, LaneStore
+from services.notify.store.providers import ProviderStore
+from services.notify.store.whereabouts import WhereaboutsStore
+from shared import catalogue, gazetteer
+from shared.bus.outbox import Outbox
+from shared.clock import utc_now
+from shared.envelope import Cause
+from shared.events import (
+    AdviceReleased,
+    AlertEvent,
+    Channel,
+    RegistrationEvent,
+    SlotAllocated,
+    TravelAdviceChanged,
+)
+from shared.ids import new_id
+from shared.observability import metrics
+from shared.observability.health import Check
+from shared.privacy.service_key import ServiceKey
+from shared.process import Process
+from shared.settings import from_environment as read_environment
+
+DESCRIPTION = "Everyone affected is told, and what became of it is known (R19, R26-R28)."
+MOST_RESOLVED = 1_000
+RESOLVE_SECONDS = 1.0
+PROVIDERS_SECONDS = 10.0
+
+
+def build(settings: Settings) -> FastAPI:
+    """The service with these settings; nothing runs until the app starts."""
+    process = Process("notify", settings)
+    university = catalogue.load(settings.catalogue_dir)
+    key = ServiceKey(settings.service_key)
+    outbox = Outbox(process.database, "/notify")
+    whereabouts = WhereaboutsStore(process.database, key)
+    advice = AdviceStore(process.database)
+    alerts = AlertStore(process.database)
+    lanes = LaneStore(process.database, process.instance)
+    deliveries = DeliveryStore(process.database, key)
+    callbacks = CallbackStore(process.database, key)
+    messages = Messages(settings.smtp_sender)
+    providers = ProviderStore(process.database)
+    sms_providers = _sms_providers(settings)
+    # A pool of connections of their own for alerts: a slow server full of reminders keeps none of them waiting.
+    email, urgent_email = _email(settings), _email(settings)
+    sms = _sms(settings, sms_providers, providers)
+
+    selecting_desk = selecting.Desk(
+        process.mongo, outbox, whereabouts, advice, alerts, lanes, deliveries, process.bus.offsets, messages.versions(),
+        settings.drill_list,
+    )  # fmt: skip
+    notices_desk = notices.Desk(process.mongo, alerts, lanes, university, whereabouts, advice)
+    ladder = Ladder(timedelta(minutes=settings.reminder_minutes), timedelta(minutes=settings.crisis_minutes))
+    escalating_desk = escalating.Desk(
+        process.mongo, outbox, alerts, lanes, deliveries, whereabouts, notices_desk, ladder
+    )
+    desk = handlers.Desk(
+        selecting_desk,
+        notices_desk,
+        escalating_desk,
+        process.keyring,
+        gazetteer.resolve,
+    )
+    rules = sending.SendingRules(
+        settings.smtp_sender,
+        settings.answer_base_url,
+        {Channel.EMAIL: settings.email_window, Channel.SMS: settings.sms_window},
+        settings.allow_list,
+        settings.bounce_address or None,
+        drill_list=settings.drill_list,
+    )
+    writer = sending.Writer(messages, university.university, deliveries, rules)
+    engine = sending.Engine(outbox, lanes, alerts, whereabouts, deliveries, writer)
+    receipts_desk = receipts.Desk(
+        outbox,
+        callbacks,
+        deliveries,
+        alerts,
+        whereabouts,
+        {**{each.provider: each.parse_receipt for each in sms_providers}, inbox.MAIL: parse_bounce},
+        {each.provider: each.parse_inbound for each in sms_providers},
+        providers,
+    )
+
+    process.bus.project(
+        RegistrationEvent.topic, partial(handlers.keep_whereabouts_when_registrations_changed, desk=desk)
+    )
+    process.bus.subscribe(
+        TravelAdviceChanged.topic,
+        {
+            TravelAdviceChanged: partial(handlers.raise_alert_when_advice_changed, desk=desk),
+            AdviceReleased: partial(handlers.release_alert_when_advice_released, desk=desk),
+        },
+        ordered=False,
+    )
+    process.bus.subscribe(
+        SlotAllocated.topic,
+        {SlotAllocated: partial(handlers.tell_student_when_slot_allocated, desk=desk)},
+        ordered=False,
+    )
+    process.bus.project(AlertEvent.topic, partial(handlers.fold_deliveries_when_notified, desk=desk), ordered=False)
+
+    async def look_again() -> None:
+        await selecting.sweep(selecting_desk, Cause(new_id(), "sweep"), utc_now())
+
+    async def climb() -> None:
+        now = utc_now()
+        await escalating.tell_new_addresses(escalating_desk, Cause(new_id(), "sweep"), now)
+        await escalating.climb(escalating_desk, now)
+
+    async def resolve() -> None:
+        wait = timedelta(seconds=settings.unknown_wait_seconds)
+        resend = settings.unknown_policy == "resend"
+        await resolving.resolve_unknown(
+            engine, wait=wait, resend=resend, most=MOST_RESOLVED, now=utc_now(), ask=sms.lookup
+        )
+        await resolving.give_up_silent(engine, most=MOST_RESOLVED, now=utc_now())
+
+    process.publishes(outbox, AlertEvent.topic)
+    for store in (outbox, whereabouts, alerts, lanes, deliveries, callbacks, providers):
+        process.prepares(store.create_indexes)
+    process.repeats("sweep", settings.sweep_seconds, look_again)
+    process.repeats("ladder", settings.ladder_seconds, climb)
+    process.repeats("unknown", RESOLVE_SECONDS, resolve)
+    process.repeats("providers", PROVIDERS_SECONDS, lambda: sms.look(utc_now()))
+    process.leads("callbacks", partial(receipts.keep_working, receipts_desk))
+    if settings.bounce_maildir:
+        process.leads("bounces", partial(inbox.keep_reading, Path(settings.bounce_maildir), callbacks))
+    for number in range(settings.workers + settings.urgent_workers):
+        # Whatever waits, somebody is always free for an alert.
+        is_urgent = number >= settings.workers
+        least_urgent, mail = (EMERGENCY, urgent_email) if is_urgent else (NOTICE, email)
+        for channel, provider in ((Channel.EMAIL, mail), (Channel.SMS, sms)):
+            worker = f"{channel.value}-{number}"
+            process.works(worker, partial(sending.keep_sending, engine, channel, provider, worker, least_urgent))
+    process.closes(email.close)
+    process.closes(urgent_email.close)
+    process.closes(sms.close)
+    process.checks(lambda: _delivery_checks(deliveries, lanes))
+    return process.app(
+        "Safe Passage: notify",
+        DESCRIPTION,
+        [
+            whereabouts_api.routes(whereabouts_api.Desk(whereabouts, advice, process.bus)),
+            alerts_api.routes(
+                alerts_api.Desk(
+                    process.mongo,
+                    process.database,
+                    outbox,
+                    alerts,
+                    lanes,
+                    deliveries,
+                    callbacks,
+                    process.bus,
+                    selecting_desk,
+                    messages,
+                    university.university,
+                    settings.answer_base_url,
+                )
+            ),
+            answers_api.routes(
+                answers_api.Desk(outbox, deliveries, alerts, Pages(university.university), settings.scanner_seconds)
+            ),
+            replies_api.routes(
+                replies_api.Desk(
+                    process.mongo,
+                    process.database,
+                    outbox,
+                    callbacks,
+                    alerts,
+                    deliveries,
+                    whereabouts,
+                    {each.provider: each.parse_inbound for each in sms_providers},
+                )
+            ),
+            webhooks_api.routes(
+                webhooks_api.Desk(callbacks, {each.provider: each for each in sms_providers}, settings.answer_base_url)
+            ),
+        ],
+    )
+
+
+def from_environment() -> FastAPI:
+    """The service as its environment describes it, for uvicorn's `--factory`."""
+    return build(read_environment(Settings))
+
+
+def _email(settings: Settings) -> EmailChannel:
+    return EmailChannel(
+        EmailSettings(
+            host=settings.smtp_host,
+            port=settings.smtp_port,
+            connections=settings.smtp_connections,
+            starttls=settings.smtp_starttls,
+            username=settings.smtp_username,
+            password=settings.smtp_password,
+        )
+    )
+
+
+def _sms_providers(settings: Settings) -> list[SmsProvider]:
+    """Every SMS provider there is a contract with: one explicit list."""
+    secret, sender = settings.webhook_secret, settings.sms_sender
+    cm = CmSettings(url=settings.sms_url, product_token=settings.sms_token, sender=sender, webhook_secret=secret)
+    found: list[SmsProvider] = [CmChannel(cm)]
+    if settings.spryng_api_key is not None and settings.spryng_api_key.get_secret_value():
+        spryng = SpryngSettings(
+            url=settings.spryng_url,
+            api_key=settings.spryng_api_key,
+            account_reference=settings.spryng_account,
+            sender=sender,
+            webhook_secret=secret,
+        )
+        found.append(SpryngChannel(spryng))
+    if settings.twilio_account and settings.twilio_token is not None:
+        twilio = TwilioSettings(
+            url=settings.twilio_url,
+            account_sid=settings.twilio_account,
+            auth_token=settings.twilio_token,
+            sender=settings.twilio_sender or sender,
+            callback_url=f"{settings.answer_base_url.rstrip('/')}/v1/webhooks/twilio/receipts",
+        )
+        found.append(TwilioChannel(twilio))
+    return found
+
+
+def _sms(settings: Settings, providers: Sequence[SmsProvider], together: ProviderStore) -> SmsPool:
+    shares = {
+        "cm": (settings.sms_weight, settings.sms_per_second),
+        "spryng": (settings.spryng_weight, settings.spryng_per_second),
+        "twilio": (settings.twilio_weight, settings.twilio_per_second),
+    }
+    silent = [each.strip() for each in settings.sms_without_receipts.split(",") if each.strip()]
+    return SmsPool([Member(each, *shares[each.provider], silent) for each in providers], together)
+
+
+async def _delivery_checks(deliveries: DeliveryStore, lanes: LaneStore) -> Sequence[Check]:
+    """Deliveries by state, and for how long the oldest has been waiting."""
+    counts = await deliveries.counts()
+    for channel in Channel:
+        for state in DeliveryState:
+            metrics.deliveries.labels(channel.value, state.value).set(counts.get(channel.value, {}).get(state.value, 0))
+    oldest = await lanes.oldest_unsent()
+    age = (utc_now() - oldest).total_seconds() if oldest else 0.0
+    metrics.oldest_unsent_seconds.set(age)
+    unknown = sum(states.get(DeliveryState.UNKNOWN.value, 0) for states in counts.values())
+    facts: dict[str, int | float | str | bool] = {"oldest_unsent_seconds": round(age, 3), "unknown": unknown}
+    aside = await lanes.troubled()
+    detail = f"{aside} lanes are set aside" if aside else "work waits for minutes" if age > 300 else "sending"
+    return [Check("sending", detail == "sending", False, detail, facts)]

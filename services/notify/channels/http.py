@@ -1,0 +1,122 @@
+"""HTTP to a provider: one request, and whether its bytes may have left when there is no answer."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import aiohttp
+import orjson
+from pydantic import BaseModel, ConfigDict, Field
+
+from services.notify.channels.outcome import TryLater, Unknown
+from shared.testing.failpoints import hit
+
+ANSWER_LIMIT_BYTES = 1_000_000
+KEEPALIVE_SECONDS = 15
+
+
+class HttpSettings(BaseModel):
+    """How a provider's API is reached."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    url: str = Field(pattern=r"^https?://\S+$", description="Base of the API")
+    timeout_seconds: float = Field(default=10, gt=0, description="From the first byte to the end of the answer")
+    connect_timeout_seconds: float = Field(default=5, gt=0)
+    connections: int = Field(default=10, ge=1, le=100, description="Kept connections of this process")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Status and content; the content is empty when it was larger than any answer of a provider."""
+
+    status: int
+    body: bytes
+
+    @property
+    def json(self) -> Mapping[str, Any]:
+        """The content as a JSON object; empty when it is none."""
+        try:
+            value = orjson.loads(self.body)
+        except ValueError:
+            return {}
+        return value if isinstance(value, dict) else {}
+
+
+class ProviderHttp:
+    """Kept connections to one provider."""
+
+    def __init__(self, settings: HttpSettings, headers: Mapping[str, str]) -> None:
+        self._settings = settings
+        self._headers = dict(headers)
+        self._session: aiohttp.ClientSession | None = None
+
+    async def post(self, path: str, body: bytes) -> Answer | TryLater | Unknown:
+        """The answer; without one TryLater when no byte can have left, else Unknown. Never raises for the network."""
+        return await self._request("POST", path, body)
+
+    async def get(self, path: str) -> Answer | TryLater | Unknown:
+        """The same for a question that changes nothing."""
+        return await self._request("GET", path, None)
+
+    async def close(self) -> None:
+        """Close the kept connections."""
+        if self._session is not None:
+            await self._session.close()
+
+    async def _request(self, method: str, path: str, body: bytes | None) -> Answer | TryLater | Unknown:
+        written = SimpleNamespace(any=False)
+        seconds = self._settings.connect_timeout_seconds + self._settings.timeout_seconds
+        try:
+            async with self._open().request(
+                method,
+                f"{self._settings.url.rstrip('/')}{path}",
+                data=body,
+                allow_redirects=False,
+                trace_request_ctx=written,
+                timeout=aiohttp.ClientTimeout(
+                    total=seconds,
+                    connect=self._settings.connect_timeout_seconds,
+                    sock_connect=self._settings.connect_timeout_seconds,
+                    sock_read=self._settings.timeout_seconds,
+                ),
+            ) as response:
+                await hit("mid_send")
+                return Answer(response.status, await _bounded(response))
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+            reason = f"no answer: {type(error).__name__}"
+            return Unknown(reason) if written.any else TryLater(reason)
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=self._settings.connections, keepalive_timeout=KEEPALIVE_SECONDS),
+                headers=self._headers,
+                trace_configs=[_note_first_byte()],
+                cookie_jar=aiohttp.DummyCookieJar(),
+            )
+        return self._session
+
+
+async def _bounded(response: aiohttp.ClientResponse) -> bytes:
+    content = bytearray()
+    async for piece in response.content.iter_chunked(65_536):
+        content += piece
+        if len(content) > ANSWER_LIMIT_BYTES:
+            response.close()
+            return b""
+    return bytes(content)
+
+
+def _note_first_byte() -> aiohttp.TraceConfig:
+    """Marks a request whose bytes may have left: before that mark every failure is a definite no."""
+    trace = aiohttp.TraceConfig()
+
+    async def mark(
+        _: aiohttp.ClientSession, context: SimpleNamespace, __: aiohttp.TraceRequestHeadersSentParams
+    ) -> None:
+        context.trace_request_ctx.any = True
+
+    trace.on_request_headers_sent.append(mark)
+    return trace

@@ -1,0 +1,172 @@
+"""SMS over Spryng's API v2: one recipient per request, because it echoes no reference of ours.
+
+Source: Spryng v2 API documentation (messages, webhooks), as in axilium/spryng-v2-api `docs/api`. How Spryng proves
+that a webhook is its own is not published: the secret stands in the URL that it is given.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+from urllib.parse import quote
+
+import orjson
+from pydantic import Field, SecretStr
+
+from services.notify.channels.cm_callbacks import (
+    RECEIPTS_LIMIT,
+    TEXT_LIMIT,
+    Receipt,
+    Reply,
+    State,
+    e164,
+    field_of,
+    instant,
+    json_object,
+)
+from services.notify.channels.disclosure import without_numbers
+from services.notify.channels.http import Answer, HttpSettings, ProviderHttp
+from services.notify.channels.outcome import Accepted, Refused, SendOutcome, TryLater, Unknown
+from services.notify.channels.text import Post, Text, has_password
+from shared.clock import utc_now
+from shared.errors import PermanentError
+
+PATH = "/v2/messages"
+#: A receipt names Spryng's own id: what stands behind this is looked up in what we noted when it was accepted.
+BY_ID = "spryng:"
+#: `Status` of a webhook in lower case; every other one is interim and settles nothing.
+STATES: Mapping[str, State] = {
+    "delivered": "delivered",
+    "failed": "failed",
+    "undelivered": "failed",
+    "rejected": "failed",
+    "expired": "temporary",
+    "pending": "pending",
+    "sent": "pending",
+}
+_OF_THE_ACCOUNT = {401, 402, 403, 404, 405, 408, 425, 429}
+
+
+class SpryngSettings(HttpSettings):
+    """How SMS are handed over to Spryng. Quiet hours and business hours have to be off in the account."""
+
+    url: str = Field(default="https://api.spryng.nl", pattern=r"^https?://\S+$", description="Base of the API")
+    api_key: SecretStr
+    account_reference: str = Field(min_length=1, description="SPNL0000000")
+    sender: str = Field(pattern=r"^([A-Za-z0-9 ]{1,11}|\+?[0-9]{1,16})$", description="A number that can be answered")
+    webhook_secret: SecretStr = SecretStr("")
+    validity_hours: int = Field(default=48, ge=1, le=72, description="How long a phone that is off is tried")
+    states: Mapping[str, State] = Field(default=STATES, description="Spryng's words in receipts")
+
+
+class SpryngChannel:
+    """Sends SMS; safe to call from several tasks at once."""
+
+    provider = "spryng"
+
+    def __init__(self, settings: SpryngSettings) -> None:
+        self._settings = settings
+        headers = {"X-Api-Key": settings.api_key.get_secret_value(), "Content-Type": "application/json"}
+        self._http = ProviderHttp(settings, headers)
+        self._slots = asyncio.Semaphore(settings.connections)
+
+    async def send(self, texts: Sequence[Text]) -> list[SendOutcome]:
+        """One outcome per text, in order. Never raises for what Spryng or the network does."""
+        return list(await asyncio.gather(*(self._send(text) for text in texts)))
+
+    async def lookup(self, reference: str) -> Accepted | Refused | Unknown:
+        """By the request's name, which is our reference."""
+        answer = await self._http.get(f"{PATH}?requestName={quote(reference, safe='')}")
+        if not isinstance(answer, Answer) or answer.status != 200:
+            return Unknown("lookup without an answer")
+        found = answer.json.get("data")
+        if not isinstance(found, list):
+            return Unknown("lookup not understood")
+        if not found:
+            return Refused("not known over there")
+        identity = field_of(found[0], "messageId")
+        return Accepted("found by lookup", self.provider, identity if isinstance(identity, str) else "")
+
+    def verify(self, post: Post) -> bool:
+        """By the password in the URL that Spryng was given."""
+        return has_password(post, self._settings.webhook_secret.get_secret_value())
+
+    def raw(self, post: Post) -> bytes:
+        """The body."""
+        return post.body
+
+    def parse_receipt(self, body: bytes) -> list[Receipt]:
+        """The receipts in a webhook, by Spryng's id. Raises PermanentError when there is none in it."""
+        post = json_object(body)
+        entries = _messages(post)
+        receipts = [each for entry in entries[:RECEIPTS_LIMIT] if (each := self._receipt(post, entry)) is not None]
+        if not receipts:
+            raise PermanentError("no receipt with an id in it")
+        return receipts
+
+    def parse_inbound(self, body: bytes) -> Reply:
+        """The reply of a handset. Raises PermanentError when nobody can be found in it."""
+        for entry in _messages(json_object(body))[:1]:
+            number, text = e164(field_of(entry, "Originator")), field_of(entry, "Body")
+            if number is not None:
+                at = instant(field_of(entry, "OccurredAtTime"))
+                return Reply(number, text[:TEXT_LIMIT] if isinstance(text, str) else "", at)
+        raise PermanentError("no sender's number in it")
+
+    async def close(self) -> None:
+        """Close the kept connections."""
+        await self._http.close()
+
+    async def _send(self, text: Text) -> SendOutcome:
+        async with self._slots:
+            answer = await self._http.post(PATH, orjson.dumps(self._message(text)))
+        return judge(answer) if isinstance(answer, Answer) else answer
+
+    def _message(self, text: Text) -> dict[str, Any]:
+        until = utc_now() + timedelta(hours=self._settings.validity_hours)
+        return {
+            "accountReference": self._settings.account_reference,
+            "channel": "SMS",
+            "from": self._settings.sender,
+            "name": text.reference,
+            "characterSet": "Auto",
+            "validity": until.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "body": {"text": text.body},
+            "recipients": [{"msisdn": text.number, "variables": {}, "metaData": {}}],
+        }
+
+    def _receipt(self, post: Mapping[str, Any], entry: object) -> Receipt | None:
+        identity = field_of(entry, "MessageId")
+        if not isinstance(identity, str) or not 0 < len(identity) <= 100:
+            return None
+        status = field_of(entry, "Status") or post.get("Status")
+        word = status.lower() if isinstance(status, str) else ""
+        reason = field_of(entry, "Reason")
+        told = f"{word or 'no status'}{f': {reason}' if isinstance(reason, str) and reason else ''}"
+        state = self._settings.states.get(word, "interim")
+        return Receipt(BY_ID + identity, state, without_numbers(told), instant(field_of(entry, "OccurredAtTime")))
+
+
+def judge(answer: Answer) -> SendOutcome:
+    """The outcome from status and answer. Pure."""
+    told = f"HTTP {answer.status}"
+    if answer.status >= 500:
+        return Unknown(told)
+    if answer.status < 300:
+        identities = field_of(answer.json.get("data"), "messageIds")
+        if isinstance(identities, list) and identities and isinstance(identities[0], str):
+            return Accepted("accepted", "", identities[0][:100])
+        # It may have been taken: the lookup by name will tell.
+        return Unknown(f"{told}, no message id in it")
+    errors = answer.json.get("errors")
+    first = errors[0] if isinstance(errors, list) and errors else None
+    words = f"{field_of(first, 'errorCode') or ''} {field_of(first, 'errorMessage') or ''}".strip()
+    told = without_numbers(f"{told}{f', {words}' if words else ''}")
+    if answer.status < 400 or answer.status in _OF_THE_ACCOUNT:
+        return TryLater(told)
+    return Refused(told)
+
+
+def _messages(post: Mapping[str, Any]) -> list[Any]:
+    found = post.get("Messages")
+    return found if isinstance(found, list) else []

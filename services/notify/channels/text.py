@@ -1,0 +1,68 @@
+"""One SMS, and what every SMS provider has to be able to do with it."""
+
+import base64
+import binascii
+import hmac
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from services.notify.channels.cm_callbacks import Receipt, Reply
+from services.notify.channels.outcome import Accepted, Refused, SendOutcome, Unknown
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """One SMS to one person. The reference comes back in receipts; a repeat carries the same."""
+
+    delivery_id: str
+    reference: str
+    number: str
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """What a provider posted to a webhook: the address it was posted to (public, with its query), and what came."""
+
+    url: str
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class SmsProvider(Protocol):
+    """One provider: one module with its wire."""
+
+    provider: str
+
+    async def send(self, texts: Sequence[Text], /) -> list[SendOutcome]:
+        """One outcome per text, in order. Never raises for what the provider or the network does."""
+
+    async def lookup(self, reference: str) -> Accepted | Refused | Unknown:
+        """What the provider knows of a message: Accepted, Refused (it never got it), or Unknown (cannot be asked)."""
+
+    def verify(self, post: Post) -> bool:
+        """Whether the post can only come from the provider."""
+
+    def raw(self, post: Post) -> bytes:
+        """What is kept of a post."""
+
+    def parse_receipt(self, body: bytes) -> list[Receipt]:
+        """The receipts in what was kept. Raises PermanentError when there is none in it."""
+
+    def parse_inbound(self, body: bytes) -> Reply:
+        """The reply in what was kept. Raises PermanentError when nobody can be found in it."""
+
+    async def close(self) -> None:
+        """Close the kept connections."""
+
+
+def has_password(post: Post, secret: str) -> bool:
+    """HTTP Basic with the shared secret as password, whatever the user (shared/decisions/0008-webhook-secret.md)."""
+    scheme, _, credentials = post.headers.get("authorization", "").partition(" ")
+    try:
+        password = base64.b64decode(credentials, validate=True).partition(b":")[2]
+    except (binascii.Error, ValueError):
+        return False
+    return scheme.lower() == "basic" and hmac.compare_digest(password, secret.encode())

@@ -1,0 +1,163 @@
+"""SMS over Twilio's Messages API: one message per request; our reference travels in the StatusCallback's query.
+
+Source: Twilio docs, Messages resource, error dictionary, and "Validating requests are coming from Twilio".
+"""
+
+import asyncio
+import base64
+import hashlib
+import hmac
+from collections.abc import Mapping, Sequence
+from urllib.parse import parse_qs, quote, urlencode
+
+from pydantic import Field, SecretStr
+
+from services.notify.channels.cm_callbacks import CALLBACK_LIMIT_BYTES, TEXT_LIMIT, Receipt, Reply, State, e164
+from services.notify.channels.disclosure import without_numbers
+from services.notify.channels.http import Answer, HttpSettings, ProviderHttp
+from services.notify.channels.outcome import Accepted, Refused, SendOutcome, TryLater, Unknown
+from services.notify.channels.text import Post, Text
+from shared.errors import PermanentError
+
+BODY_LIMIT = 1_600
+#: Of the number or the message, for good: bad number, cannot be routed, opted out, not a mobile, body too long.
+PERMANENT = frozenset({21211, 21217, 21219, 21610, 21612, 21614, 21617, 21635})
+_NOT_OF_THE_MESSAGE = {401, 403, 404, 405, 408, 425, 429}
+_REFUSED_AT_ONCE = {"failed", "undelivered", "canceled"}
+#: `MessageStatus`; every other one is interim and settles nothing.
+STATES: Mapping[str, State] = {
+    "sent": "pending",
+    "delivered": "delivered",
+    "undelivered": "failed",
+    "failed": "failed",
+    "canceled": "failed",
+}
+#: Error codes in receipts that may pass by: handset off or out of reach, carrier's trouble.
+TEMPORARY = frozenset({"30003", "30008", "30017", "30022"})
+
+
+class TwilioSettings(HttpSettings):
+    """How SMS are handed over to Twilio."""
+
+    url: str = Field(default="https://api.twilio.com", pattern=r"^https?://\S+$", description="Base of the API")
+    account_sid: str = Field(pattern=r"^AC[0-9a-zA-Z]{1,40}$")
+    auth_token: SecretStr = Field(description="Also what Twilio signs its posts with")
+    sender: str = Field(min_length=1, max_length=40, description="A number, or the SID of a messaging service (MG…)")
+    callback_url: str = Field(
+        default="", description="Public address of our receipts; empty: no receipts are asked for"
+    )
+    validity_seconds: int = Field(default=36_000, ge=1, le=36_000)
+
+
+class TwilioChannel:
+    """Sends SMS; safe to call from several tasks at once."""
+
+    provider = "twilio"
+
+    def __init__(self, settings: TwilioSettings) -> None:
+        self._settings = settings
+        login = f"{settings.account_sid}:{settings.auth_token.get_secret_value()}".encode()
+        headers = {
+            "Authorization": f"Basic {base64.b64encode(login).decode()}",
+            "Content-Type": "application/x-www-form-urlencoded",
+        }
+        self._path = f"/2010-04-01/Accounts/{settings.account_sid}/Messages.json"
+        self._http = ProviderHttp(settings, headers)
+        self._slots = asyncio.Semaphore(settings.connections)
+
+    async def send(self, texts: Sequence[Text]) -> list[SendOutcome]:
+        """One outcome per text, in order. Never raises for what Twilio or the network does."""
+        return list(await asyncio.gather(*(self._send(text) for text in texts)))
+
+    async def lookup(self, reference: str) -> Unknown:
+        """Twilio lists by number and day, not by a reference: its receipts carry ours instead."""
+        return Unknown("cannot be asked by reference")
+
+    def verify(self, post: Post) -> bool:
+        """By its signature over the address and every parameter, known or not."""
+        token = self._settings.auth_token.get_secret_value()
+        return hmac.compare_digest(post.headers.get("x-twilio-signature", ""), signature(token, post.url, post.body))
+
+    def raw(self, post: Post) -> bytes:
+        """The form, with our reference from the query in front."""
+        return f"ref={quote(post.query.get('ref', ''), safe='')}&".encode() + post.body
+
+    def parse_receipt(self, body: bytes) -> list[Receipt]:
+        """The receipt in what was kept. Raises PermanentError when it is none of ours."""
+        form = _form(body)
+        reference, status, code = form.get("ref", ""), form.get("MessageStatus", ""), form.get("ErrorCode", "")
+        if not 0 < len(reference) <= 64 or not status:
+            raise PermanentError("no receipt with a reference in it")
+        state = STATES.get(status, "interim")
+        if state == "failed" and code in TEMPORARY:
+            state = "temporary"
+        return [Receipt(reference, state, without_numbers(f"{status}{f', error {code}' if code else ''}"), None)]
+
+    def parse_inbound(self, body: bytes) -> Reply:
+        """The reply of a handset. Raises PermanentError when nobody can be found in it."""
+        form = _form(body)
+        number = e164(form.get("From"))
+        if number is None:
+            raise PermanentError("no sender's number in it")
+        return Reply(number, form.get("Body", "")[:TEXT_LIMIT], None)
+
+    async def close(self) -> None:
+        """Close the kept connections."""
+        await self._http.close()
+
+    async def _send(self, text: Text) -> SendOutcome:
+        settings = self._settings
+        sender = "MessagingServiceSid" if settings.sender.startswith("MG") else "From"
+        form = {
+            "To": text.number,
+            sender: settings.sender,
+            "Body": text.body[:BODY_LIMIT],
+            "ValidityPeriod": str(settings.validity_seconds),
+        }
+        if settings.callback_url:
+            form["StatusCallback"] = f"{settings.callback_url}?ref={text.reference}"
+        async with self._slots:
+            answer = await self._http.post(self._path, urlencode(form).encode())
+        return judge(answer) if isinstance(answer, Answer) else answer
+
+
+def judge(answer: Answer) -> SendOutcome:
+    """The outcome from status and answer. Pure."""
+    found = answer.json
+    told = f"HTTP {answer.status}"
+    if answer.status >= 500:
+        return Unknown(told)
+    if answer.status < 300:
+        identity, status = found.get("sid"), found.get("status")
+        if not isinstance(identity, str):
+            return Unknown(f"{told}, no sid in it")
+        if status in _REFUSED_AT_ONCE:
+            return Refused(f"{status}, error {_code(found.get('error_code'))}")
+        return Accepted(str(status)[:40], "", identity[:100])
+    code = _code(found.get("code"))
+    told = without_numbers(f"{told}, error {code}: {found.get('message') or ''}".rstrip(": "))
+    if answer.status < 400 or answer.status in _NOT_OF_THE_MESSAGE:
+        return TryLater(told)
+    return Refused(told) if code in PERMANENT else TryLater(told)
+
+
+def signature(token: str, url: str, body: bytes) -> str:
+    """What Twilio puts into X-Twilio-Signature for a form posted to this address."""
+    form = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True)
+    told = url + "".join(f"{name}{value}" for name in sorted(form) for value in sorted(set(form[name])))
+    return base64.b64encode(hmac.digest(token.encode(), told.encode(), hashlib.sha1)).decode()
+
+
+def _form(body: bytes) -> dict[str, str]:
+    if len(body) > CALLBACK_LIMIT_BYTES:
+        raise PermanentError(f"larger than {CALLBACK_LIMIT_BYTES} bytes")
+    try:
+        fields = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=100)
+    except ValueError:
+        raise PermanentError("not a form") from None
+    # The first one of each: our own `ref` stands in front, and no later one replaces it.
+    return {name: values[0] for name, values in fields.items()}
+
+
+def _code(value: object) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0

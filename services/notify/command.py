@@ -1,0 +1,283 @@
+"""`passage notify …`, `passage drill`: who is where, how a message reads, a drill. Exit 0 fine, 1 wrong, 2 wrong use.
+
+They work on notify's own database (MONGO_URL, NAMESPACE, SERVICE_KEY), so they also work while the service is away.
+"""
+
+import asyncio
+import base64
+import json
+import os
+import sys
+from collections.abc import Awaitable, Callable, Coroutine
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Annotated, Any, TypeVar, get_args
+
+import typer
+from pydantic import TypeAdapter, ValidationError
+
+from services.notify import selecting
+from services.notify.commands import raise_alert
+from services.notify.messages.facts import Kind
+from services.notify.messages.rendering import FORMS, Messages
+from services.notify.messages.specimens import SPECIMENS
+from services.notify.messages.wording import Language
+from services.notify.model import Whereabouts
+from services.notify.rules.selection import stay_there
+from services.notify.store.advice import AdviceStore
+from services.notify.store.alerts import AlertStore
+from services.notify.store.deliveries import DeliveryStore
+from services.notify.store.lanes import LaneStore
+from services.notify.store.whereabouts import WhereaboutsStore
+from shared.bus.outbox import Outbox
+from shared.clock import amsterdam_date, end_of_day, utc_now
+from shared.envelope import Cause
+from shared.errors import PermanentError, TransientError
+from shared.fields import CountryCode, is_region_of
+from shared.ids import new_id
+from shared.mongo.client import Mongo, PyMongoError
+from shared.observability import logs
+from shared.privacy.contact import ContactDetails
+from shared.privacy.service_key import ServiceKey
+
+notify = typer.Typer(no_args_is_help=True, help="Who is where, and what they are told.")
+AsJson = Annotated[bool, typer.Option("--json", help="JSON on standard output, nothing else there.")]
+Country = Annotated[str, typer.Option(help="ISO 3166-1 alpha-2")]
+Region = Annotated[str | None, typer.Option(help="ISO 3166-2; who may be in it is shown as uncertain")]
+PAGE = 500
+POLL_SECONDS = 0.5
+T = TypeVar("T")
+
+
+@notify.command("whereabouts")
+def whereabouts(
+    country: Country,
+    region: Region = None,
+    at: Annotated[
+        str | None, typer.Option(help="A day (YYYY-MM-DD) or an instant (RFC 3339); past ones as it was known then")
+    ] = None,
+    contacts: Annotated[bool, typer.Option("--contacts", help="Also how to reach them; this look is logged.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Who is, or was, in a country: one line per registration."""
+    _check_place(country, region)
+    day, instant = _when(at)
+
+    async def work(mongo: Mongo) -> list[dict[str, Any]]:
+        store = WhereaboutsStore(mongo.database("notify"), _key())
+        rows: list[dict[str, Any]] = []
+        for skip in range(0, sys.maxsize, PAGE):
+            if instant is None:
+                found = await store.there(country, day, skip, PAGE)
+            else:
+                found = await store.there_at(country, instant, skip, PAGE)
+            rows += [row for where, contact in found if (row := _row(where, contact, country, region, day, contacts))]
+            if len(found) < PAGE:
+                return rows
+        return rows
+
+    rows = _run(_with(work))
+    for row in rows:
+        sys.stdout.write((json.dumps(row, ensure_ascii=False) if as_json else _line(row)) + "\n")
+    if contacts:
+        read = {"event": "personal_data_read", "kind": "whereabouts", "country": country, "count": len(rows)}
+        sys.stderr.write(json.dumps(read) + "\n")
+    sys.stderr.write(f"{len(rows)} registrations in {region or country} on {day.isoformat()}\n")
+
+
+@notify.command("preview")
+def preview(
+    kind: Annotated[str, typer.Argument(help=", ".join(get_args(get_args(Kind)[0]) + get_args(get_args(Kind)[1])))],
+    language: Annotated[str, typer.Option(help="nl or en: which stands first")] = "nl",
+    templates: Annotated[Path | None, typer.Option(help="Folder of other templates to try")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """How a message reads, with invented facts. A template that does not work is named: exit 1."""
+    known: dict[str, Kind] = {str(each): each for each in FORMS}
+    languages: dict[str, Language] = {"nl": "nl", "en": "en"}
+    if kind not in known or language not in languages:
+        _fail(f"There is no message {kind} in {language}.", 2)
+    sender = "alerts@university.example"
+    try:
+        messages = Messages(sender, templates=templates) if templates is not None else Messages(sender)
+    except PermanentError as error:
+        _fail(str(error), 1)
+        raise
+    link = "https://notify.example/v1/answers/" + "0" * 22
+    shown = messages.preview(
+        known[kind], languages[language], SPECIMENS[known[kind]], name="Robin Voorbeeld", link=link
+    )
+    document = {
+        "kind": kind,
+        "version": messages.versions()[kind],
+        "subject": shown.subject,
+        "text": shown.text,
+        "sms": shown.sms,
+        "smsSegments": shown.segments,
+    }
+    sms = "" if shown.sms is None else f"\n\nSMS, {shown.segments} parts of at most 3:\n{shown.sms}"
+    plain = f"Subject: {shown.subject}\n\n{shown.text}{sms}"
+    sys.stdout.write((json.dumps(document, ensure_ascii=False) if as_json else plain) + "\n")
+
+
+def drill(
+    country: Country,
+    message_nl: Annotated[str, typer.Option(help="The text of the drill, Dutch")],
+    message_en: Annotated[str, typer.Option(help="The text of the drill, English")],
+    officer: Annotated[str, typer.Option(help="personId of who is responsible")],
+    region: Region = None,
+    wait_seconds: Annotated[float, typer.Option(min=0, help="How long the messages are waited for")] = 60,
+    as_json: AsJson = False,
+) -> None:
+    """Raise a drill: the real thing, to the addresses in DRILL_ALLOW_LIST alone. Exit 1 when not all of it left."""
+    _check_place(country, region)
+    words = {"nl": message_nl, "en": message_en}
+    listed = frozenset(
+        each.strip().lower() for each in os.environ.get("DRILL_ALLOW_LIST", "").split(",") if each.strip()
+    )
+    if not listed:
+        _fail("DRILL_ALLOW_LIST is empty: a drill would reach nobody.", 2)
+
+    logs.configure("passage", "WARNING")
+
+    async def work(mongo: Mongo) -> dict[str, Any]:
+        database, now = mongo.database("notify"), utc_now()
+        desk = _selecting(mongo, listed)
+        plan = await selecting.planned(desk, country, region, words, is_drill=True, raised_by=officer, now=now)
+        answer = await raise_alert(desk, database, plan, None, cause=Cause(new_id(), "passage drill"), now=now)
+        alert_id = str(answer.body["alertId"])
+        alert = await desk.alerts.get(alert_id)
+        assert alert is not None
+        await selecting.complete(desk, alert, cause=Cause(alert_id, "passage drill"), now=utc_now())
+        for _ in range(int(wait_seconds / POLL_SECONDS)):
+            if not await desk.lanes.open_lanes(alert_id):
+                break
+            await asyncio.sleep(POLL_SECONDS)
+        selected, _ = await desk.alerts.totals(alert_id)
+        waiting = await desk.lanes.open_lanes(alert_id)
+        counts = await desk.deliveries.counts(alert_id)
+        took = round((utc_now() - now).total_seconds(), 1)
+        return {
+            "alertId": alert_id, "recipients": selected, "deliveries": counts, "waiting": waiting, "seconds": took,
+        }  # fmt: skip
+
+    result = _run(_with(work))
+    plain = f"{result['alertId']}: {result['recipients']} recipients, {result['deliveries']}, {result['seconds']} s"
+    sys.stdout.write((json.dumps(result) if as_json else plain) + "\n")
+    left = {state for states in result["deliveries"].values() for state in states} <= {"accepted", "delivered"}
+    raise typer.Exit(0 if result["recipients"] and not result["waiting"] and left else 1)
+
+
+def _selecting(mongo: Mongo, listed: frozenset[str]) -> selecting.Desk:
+    database, key = mongo.database("notify"), _key()
+
+    async def offsets(topic: str) -> dict[int, int]:
+        raise TransientError("a drill stands on no offsets")
+
+    return selecting.Desk(
+        mongo,
+        Outbox(database, "/notify"),
+        WhereaboutsStore(database, key),
+        AdviceStore(database),
+        AlertStore(database),
+        LaneStore(database, "passage-drill"),
+        DeliveryStore(database, key),
+        offsets,
+        Messages("drill@university.example").versions(),
+        listed,
+    )
+
+
+def _row(
+    where: Whereabouts, contact: ContactDetails | None, country: str, region: str | None, day: date, with_contact: bool
+) -> dict[str, Any] | None:
+    stay = stay_there(where, country, region, day)
+    if stay is None:
+        return None
+    row: dict[str, Any] = {
+        "personId": where.person_id,
+        "registrationId": where.registration_id,
+        "country": stay.country,
+        "region": stay.region,
+        "place": stay.place,
+        "startDate": stay.start_date.isoformat(),
+        "endDate": stay.end_date.isoformat(),
+        "isCertain": region is None or stay.region == region,
+        "isOverdue": where.is_overdue and day > stay.end_date,
+    }
+    if with_contact:
+        row["contact"] = contact.model_dump(mode="json", by_alias=True) if contact is not None else None
+    return row
+
+
+def _line(row: dict[str, Any]) -> str:
+    place = row["region"] or row["place"] or "-"
+    marks = ("" if row["isCertain"] else "  uncertain") + ("  overdue" if row["isOverdue"] else "")
+    contact = row.get("contact")
+    reach = f"  {contact['email']}  {contact['mobile']}" if contact else ""
+    return f"{row['personId']}  {row['country']} {place}  {row['startDate']} to {row['endDate']}{marks}{reach}"
+
+
+def _when(at: str | None) -> tuple[date, datetime | None]:
+    """The day that is asked for, and the instant as of which; no instant for today and what comes."""
+    now = utc_now()
+    if at is None:
+        return amsterdam_date(now), None
+    try:
+        if len(at) == len("2026-01-01"):
+            day = date.fromisoformat(at)
+            return day, end_of_day(day) if day < amsterdam_date(now) else None
+        instant = datetime.fromisoformat(at)
+    except ValueError:
+        _fail(f"{at} is neither a day nor an instant.", 2)
+        raise
+    if instant.tzinfo is None:
+        _fail(f"{at} has no offset: say …Z or …+02:00.", 2)
+    return amsterdam_date(instant.astimezone(UTC)), instant
+
+
+def _check_place(country: str, region: str | None) -> None:
+    try:
+        TypeAdapter(CountryCode).validate_python(country)
+    except ValidationError:
+        _fail(f"{country} is not a country.", 2)
+    if region is not None and not is_region_of(region, country):
+        _fail(f"{region} is no region of {country}.", 2)
+
+
+def _key() -> ServiceKey:
+    try:
+        return ServiceKey(base64.b64decode(_needed("SERVICE_KEY"), validate=True))
+    except (ValueError, PermanentError):
+        _fail("SERVICE_KEY is not the base64 of 32 bytes.", 2)
+        raise
+
+
+async def _with(work: Callable[[Mongo], Awaitable[T]]) -> T:
+    mongo = Mongo(_needed("MONGO_URL"), namespace=os.environ.get("NAMESPACE", ""))
+    try:
+        return await work(mongo)
+    finally:
+        mongo.close()
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    try:
+        return asyncio.run(work)
+    except (PermanentError, TransientError, PyMongoError) as error:
+        _fail(
+            f"{type(error).__name__}: {error}" if isinstance(error, PermanentError) else "MongoDB does not answer.", 1
+        )
+        raise
+
+
+def _needed(name: str) -> str:
+    value = os.environ.get(name, "")
+    if not value:
+        _fail(f"{name} is not set; for the local stack: set -a; . .local/env", 2)
+    return value
+
+
+def _fail(reason: str, code: int) -> None:
+    sys.stderr.write(reason + "\n")
+    raise typer.Exit(code)

@@ -1,0 +1,344 @@
+"""The ladder (R38): who does not answer, cannot be reached or asks for help, step by step until somebody has spoken.
+
+Every step may be repeated by anybody at any time: what was taken already is met again by its number.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+from services.notify import notices
+from services.notify.messages.facts import AnswerFacts, AnyFacts, IncidentFacts, everywhere
+from services.notify.model import FAILURES, Delivery, DeliveryState, Given, is_verified, standing_answer, step_of
+from services.notify.rules.escalation import (
+    NEW_ADDRESS,
+    Escalation,
+    Ladder,
+    Reason,
+    Rung,
+    Standing,
+    escalation,
+)
+from services.notify.rules.routing import route
+from services.notify.store.alerts import Alert, AlertStore, Chosen, Escalated, Roll, Selection
+from services.notify.store.deliveries import DeliveryStore
+from services.notify.store.lanes import EMERGENCY, Lane, LaneStore
+from services.notify.store.whereabouts import Renewed, WhereaboutsStore
+from shared.bus.outbox import Outbox
+from shared.catalogue import Contact
+from shared.envelope import Cause, Draft
+from shared.errors import TransientError
+from shared.events import AlertEscalated, AlertTrigger, Channel, PersonAnswered
+from shared.ids import derived_id
+from shared.mongo.client import DuplicateKeyError, Mongo, Session
+from shared.observability.logs import get_logger
+
+#: An alert older than this has no ladder any more: whoever is still open is in the hands of the teams.
+LADDER_AGE = timedelta(days=7)
+#: So many people are escalated in one transaction, and so many selections looked at for each alert and look.
+AT_ONCE, SELECTIONS_AT_ONCE = 200, 50
+RENEWED_AT_ONCE = 500
+ATTEMPTS = 8
+#: Steps that confirm an answer; a number for each answer, so each is confirmed once for an alert.
+CONFIRMATIONS: Mapping[str, int] = {"safe": 5, "help": 6}
+
+#: From the least to the most that is known of a message; a failure of any kind is no hope.
+_RANK = tuple(DeliveryState)
+
+log = get_logger()
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Where the ladder gets its facts and leaves its work."""
+
+    mongo: Mongo
+    outbox: Outbox
+    alerts: AlertStore
+    lanes: LaneStore
+    deliveries: DeliveryStore
+    whereabouts: WhereaboutsStore
+    notices: notices.Desk
+    ladder: Ladder = field(default_factory=Ladder)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A step for one person: to whom it goes, why, and by which message; without channels nothing is sent to them."""
+
+    chosen: Chosen
+    selection: Selection
+    to: str
+    reason: str
+
+
+def standing(chosen: Chosen, at: datetime, deliveries: Sequence[Delivery], given: Sequence[Given]) -> Standing:
+    """What is known of one recipient: the best of all steps counts for a channel, and no channel is no hope."""
+    states: dict[Channel, DeliveryState] = {}
+    for channel in chosen.channels:
+        known = [each.state for each in deliveries if each.channel is channel and not _is_confirmation(each)]
+        hopeful = [state for state in known if state not in FAILURES]
+        best = max(hopeful, key=_RANK.index, default=DeliveryState.CREATED)
+        states[channel] = best if hopeful or not known else DeliveryState.FAILED
+    return Standing(at, standing_answer(given), is_verified(given), states)
+
+
+def _is_confirmation(delivery: Delivery) -> bool:
+    return step_of(delivery.delivery_id) in CONFIRMATIONS.values()
+
+
+async def climb(desk: Desk, now: datetime) -> int:
+    """Look at every open alert once: who is due for the next step gets it. How many steps were taken."""
+    taken = 0
+    for alert in await desk.alerts.open_since(now - LADDER_AGE):
+        if alert.trigger is not AlertTrigger.DRILL:
+            taken += await _climb(desk, alert, now)
+    return taken
+
+
+async def _climb(desk: Desk, alert: Alert, now: datetime) -> int:
+    urgent = await desk.deliveries.persons_who_answered(alert.alert_id, ("help", "wrong_person"))
+    urgent += await desk.deliveries.persons_with_failures(alert.alert_id)
+    for selection in await desk.alerts.with_unreachable(alert.alert_id):
+        urgent += [str(each.person_id) for each in selection.recipients if not each.channels]
+    due_now: dict[Rung, list[Selection]] = {}
+    for rung, wait in ((Rung.REMINDER, desk.ladder.reminder), (Rung.CRISIS_TEAM, desk.ladder.crisis_team)):
+        due_now[rung] = await desk.alerts.due_for(alert.alert_id, rung.name, now - wait, SELECTIONS_AT_ONCE)
+        urgent += [str(each.person_id) for selection in due_now[rung] for each in selection.recipients]
+    persons = sorted(set(urgent))
+    due: dict[Rung, list[Step]] = defaultdict(list)
+    for first in range(0, len(persons), AT_ONCE):
+        for rung, step in await _look(desk, alert, persons[first : first + AT_ONCE], now):
+            due[rung].append(step)
+    # Before the step is noted: who dies in between writes the same mail again, which is then met.
+    await _tell_teams(desk, alert, due[Rung.CRISIS_TEAM], now)
+    for rung, steps in due.items():
+        for first in range(0, len(steps), AT_ONCE):
+            part = steps[first : first + AT_ONCE]
+            await take(desk, alert, rung, part, "rules", Cause(alert.alert_id, "ladder"), now)
+    for rung, selections in due_now.items():
+        for selection in selections:
+            await desk.alerts.note_rung(selection.selection_id, rung.name)
+    return sum(len(steps) for steps in due.values())
+
+
+async def _look(desk: Desk, alert: Alert, persons: Collection[str], now: datetime) -> list[tuple[Rung, Step]]:
+    """Decide for these persons: the steps that are due."""
+    chosen = await desk.alerts.chosen_of(alert.alert_id, persons)
+    noted = await desk.alerts.escalated(alert.alert_id, persons)
+    taken = {person: {step.step for step in steps} for person, steps in noted.items()}
+    deliveries = await desk.deliveries.of_recipients(alert.alert_id, persons)
+    given = await desk.deliveries.given(alert.alert_id, persons)
+    due = []
+    for person, (selection, each) in chosen.items():
+        known = standing(each, selection.at, deliveries.get(person, ()), given.get(person, ()))
+        decision = escalation(known, taken.get(person, ()), desk.ladder, now)
+        if decision.rung is not None:
+            due.append((decision.rung, _step(decision, selection, each)))
+    return due
+
+
+def _step(decision: Escalation, selection: Selection, chosen: Chosen) -> Step:
+    if decision.rung is Rung.SECOND_SMS:
+        return Step(_by(chosen, chosen.kind, (Channel.SMS,)), selection, Channel.SMS.value, decision.reason)
+    if decision.rung is Rung.REMINDER:
+        return Step(_by(chosen, "reminder", chosen.channels), selection, "reminder", decision.reason)
+    return Step(_by(chosen, chosen.kind, ()), selection, "crisis-unit", decision.reason)
+
+
+def _by(chosen: Chosen, kind: str, channels: tuple[Channel, ...]) -> Chosen:
+    return chosen._replace(kind=kind, channels=channels)
+
+
+async def take(
+    desk: Desk,
+    alert: Alert,
+    number: int,
+    steps: Sequence[Step],
+    by: str,
+    cause: Cause,
+    now: datetime,
+    *,
+    facts: AnyFacts | None = None,
+    is_escalation: bool = True,
+) -> None:
+    """One step for some persons: the facts, the note, and the work of sending it, in one transaction."""
+    persons = [str(each.chosen.person_id) for each in steps]
+
+    async def work(session: Session) -> int:
+        noted = await desk.alerts.escalated(alert.alert_id, persons, session)
+        already = {person for person, known in noted.items() if any(each.step == number for each in known)}
+        already |= await desk.alerts.in_step(alert.alert_id, number, persons, session)
+        left = [each for each in steps if each.chosen.person_id not in already]
+        if not left:
+            return 0
+        if is_escalation:
+            await _say(desk, alert, number, left, by, cause, now, session)
+        by_shard: dict[int, list[Chosen]] = defaultdict(list)
+        for each in left:
+            if each.chosen.channels:
+                by_shard[each.selection.shard].append(each.chosen)
+        for shard, recipients in sorted(by_shard.items()):
+            made = _selection(alert, number, shard, recipients, cause, now, facts)
+            await desk.alerts.insert_selection(made, session)
+            await desk.lanes.add(_lanes(made), now, session)
+        return len(left)
+
+    count = await _repeated(desk, work)
+    if count:
+        log.info("escalated", alert_id=alert.alert_id, kind=str(number), count=count)
+
+
+async def _say(
+    desk: Desk,
+    alert: Alert,
+    number: int,
+    steps: Sequence[Step],
+    by: str,
+    cause: Cause,
+    now: datetime,
+    session: Session,
+) -> None:
+    drafts, notes = [], []
+    for each in steps:
+        person = str(each.chosen.person_id)
+        event = AlertEscalated(
+            alert_id=alert.alert_id, person_id=person, step=number, to=each.to, reason=each.reason, by=by
+        )
+        drafts.append(Draft(event, derived_id("escalated", alert.alert_id, person, str(number))))
+        notes.append(Escalated(person_id=person, step=number, to=each.to, reason=each.reason, by=by, at=now))
+    expected = await desk.outbox.version(alert.alert_id, session)
+    await desk.outbox.append(drafts, expected=expected, cause=cause, now=now, session=session)
+    await desk.alerts.note_escalated(alert.alert_id, notes, session)
+
+
+def _selection(
+    alert: Alert,
+    number: int,
+    shard: int,
+    recipients: Sequence[Chosen],
+    cause: Cause,
+    now: datetime,
+    facts: AnyFacts | None,
+) -> Selection:
+    name = derived_id("step", str(number), *(str(each.person_id) for each in recipients))
+    return Selection(
+        selection_id=f"{alert.alert_id}:{shard}:{name}",
+        alert_id=alert.alert_id,
+        shard=shard,
+        late=False,
+        at=now,
+        recipients=Roll.of_chosen(recipients),
+        facts=facts.model_dump(mode="json") if facts is not None else None,
+        correlation_id=cause.correlation_id,
+        traceparent=cause.traceparent,
+        step=number,
+    )
+
+
+def _lanes(made: Selection) -> list[Lane]:
+    lanes = [
+        Lane(
+            id=f"{made.selection_id}:{channel.value}",
+            selection_id=made.selection_id,
+            alert_id=made.alert_id,
+            shard=made.shard,
+            channel=channel,
+            priority=EMERGENCY,
+            indices=made.recipients.over(channel),
+            attempt=1,
+            possible_duplicate=False,
+        )
+        for channel in Channel
+    ]
+    return [lane for lane in lanes if lane.indices]
+
+
+async def _tell_teams(desk: Desk, alert: Alert, steps: Sequence[Step], now: datetime) -> None:
+    """R38: one mail to each team that takes over, with how many people and why; who they are stands on the board."""
+    university = desk.notices.catalogue.university
+    registrations = {str(each.chosen.registration_id) for each in steps}
+    where = await desk.whereabouts.load(registrations)
+    teams: dict[str, tuple[Contact, Counter[str], list[str]]] = {}
+    for each in steps:
+        known = where.get(str(each.chosen.registration_id))
+        table = university.incident_routing
+        found = route(
+            table,
+            known.faculty_id if known else "",
+            serious=each.reason == Reason.HELP,
+            otherwise=university.safety_officers,
+        )
+        for contact in found.contacts:
+            team = teams.setdefault(contact.email, (contact, Counter(), []))
+            team[1][each.reason] += 1
+            team[2].append(str(each.chosen.person_id))
+    for contact, reasons, persons in teams.values():
+        facts = IncidentFacts(
+            **everywhere(university),
+            alert_id=alert.alert_id,
+            country=alert.country,
+            reasons=tuple(sorted(reasons.items())),
+            at=now,
+        )
+        notice_id = f"n-{derived_id('incident', alert.alert_id, contact.email, *sorted(persons))}"
+        recipient = notices.mailbox(contact, "incident")
+        cause = Cause(alert.alert_id, "ladder")
+        await notices.make(desk.notices, notice_id, "0", (recipient,), facts, cause, now, priority=EMERGENCY)
+
+
+async def tell_new_addresses(desk: Desk, cause: Cause, now: datetime) -> None:
+    """Whoever changed an address after it was read for an alert is told once more, at the new one."""
+    for renewed in await desk.whereabouts.renewed(RENEWED_AT_ONCE):
+        for alert in await desk.alerts.open_since(now - LADDER_AGE):
+            await _tell_at_new_address(desk, alert, renewed, cause, now)
+        await desk.whereabouts.note_looked_at(renewed)
+
+
+async def _tell_at_new_address(desk: Desk, alert: Alert, renewed: Renewed, cause: Cause, now: datetime) -> None:
+    where = renewed.where
+    found = (await desk.alerts.chosen_of(alert.alert_id, [where.person_id])).get(where.person_id)
+    if found is None or found[1].registration_id != where.registration_id:
+        return
+    selection, chosen = found
+    given = (await desk.deliveries.given(alert.alert_id, [where.person_id])).get(where.person_id, [])
+    if standing_answer(given) == "safe" and is_verified(given):
+        return
+    read = [each for each in renewed.channels if await desk.lanes.has_begun(selection.selection_id, each)]
+    channels = tuple(channel for channel in read if channel in chosen.channels)
+    if channels:
+        step = Step(_by(chosen, chosen.kind, channels), selection, "+".join(channels), "contact_changed")
+        await take(desk, alert, NEW_ADDRESS + where.version, [step], "rules", cause, now)
+
+
+async def confirm(desk: Desk, event: PersonAnswered, cause: Cause, now: datetime) -> None:
+    """The mail that says that an answer was received; nobody gets it for what an officer wrote down."""
+    if event.via == "officer" or event.answer == "wrong_person":
+        return
+    alert = await desk.alerts.get(event.alert_id)
+    found = (await desk.alerts.chosen_of(event.alert_id, [event.person_id])).get(event.person_id)
+    if alert is None or found is None or Channel.EMAIL not in found[1].channels:
+        return
+    selection, chosen = found
+    facts = AnswerFacts(
+        **everywhere(desk.notices.catalogue.university),
+        country=alert.country,
+        answer=event.answer,
+        answered_at=event.answered_at,
+    )
+    step = Step(_by(chosen, "answer_received", (Channel.EMAIL,)), selection, "email", "answered")
+    number = CONFIRMATIONS[event.answer]
+    await take(desk, alert, number, [step], "rules", cause, now, facts=facts, is_escalation=False)
+
+
+async def _repeated(desk: Desk, work: Callable[[Session], Coroutine[Any, Any, T]]) -> T:
+    """A transaction that somebody else's write may push aside: looked at again, a few times."""
+    for _ in range(ATTEMPTS):
+        try:
+            return await desk.mongo.transaction(work)
+        except DuplicateKeyError:
+            continue
+    raise TransientError("an alert is being written all the time")

@@ -1,0 +1,211 @@
+"""Works through what providers posted: receipts become outcomes, replies become answers, what is unclear waits.
+
+Posts come twice, late, forged and in any order: only what fits a delivery of ours has an effect, and that once.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Literal
+
+from services.notify.channels.cm_callbacks import Receipt, Reply, State
+from services.notify.channels.spryng import BY_ID
+from services.notify.commands import record_answer
+from services.notify.model import MOST_ENTRIES, TRANSITIONS, Delivery, DeliveryState, said_state, step_of
+from services.notify.rules.answers import Answer, read_answer
+from services.notify.store.alerts import AlertStore
+from services.notify.store.callbacks import Callback, CallbackStore
+from services.notify.store.deliveries import DeliveryStore, Fact
+from services.notify.store.providers import ProviderStore
+from services.notify.store.whereabouts import WhereaboutsStore
+from shared.bus.outbox import Outbox
+from shared.clock import utc_now
+from shared.envelope import Cause, Draft
+from shared.errors import PermanentError, TransientError
+from shared.events import (
+    DeliveryOutcome,
+    NotificationsAccepted,
+    NotificationsDelivered,
+    NotificationsFailed,
+    OutcomeEvent,
+)
+from shared.ids import derived_id
+from shared.mongo.client import PyMongoError
+from shared.observability.logs import get_logger
+
+BATCH = 500
+POLL_SECONDS = 0.25
+
+#: Notes on a post. `unclear`: a human has to read it. `no_alert`: somebody says safe whom nobody asked.
+UNCLEAR, UNREADABLE, UNKNOWN_REFERENCE, NOT_OURS = "unclear", "unreadable", "unknown_reference", "no_alert"
+#: A human has read it.
+READ = "read"
+
+#: What a receipt becomes: an event, and what its entry says more exactly.
+_EVENTS: Mapping[State, tuple[type[OutcomeEvent], str]] = {
+    "delivered": (NotificationsDelivered, ""),
+    "failed": (NotificationsFailed, ""),
+    "temporary": (NotificationsFailed, "temporary"),
+    "pending": (NotificationsAccepted, "pending"),
+}
+ParseReceipt = Callable[[bytes], list[Receipt]]
+ParseReply = Callable[[bytes], Reply]
+
+log = get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Where posts are read and their effects written. The parsers are the providers', by name."""
+
+    outbox: Outbox
+    callbacks: CallbackStore
+    deliveries: DeliveryStore
+    alerts: AlertStore
+    whereabouts: WhereaboutsStore
+    receipts: Mapping[str, ParseReceipt]
+    replies: Mapping[str, ParseReply]
+    providers: ProviderStore
+
+
+async def keep_working(desk: Desk) -> None:
+    """For ever: take what is due; a database that is away is waited for."""
+    while True:
+        try:
+            now = utc_now()
+            worked = await work_receipts(desk, now) + await work_replies(desk, now)
+        except (PyMongoError, TransientError, TimeoutError) as error:
+            log.warning("callbacks_wait", error=type(error).__name__)
+            worked = 0
+        if not worked:
+            await asyncio.sleep(POLL_SECONDS)
+
+
+async def work_receipts(desk: Desk, now: datetime) -> int:
+    """One batch of receipts; how many posts there were."""
+    posts = await desk.callbacks.due("receipt", now, BATCH)
+    read = await _read(desk, posts)
+    wanted = {receipt.reference for _, receipts in read for receipt in receipts}
+    known = await desk.deliveries.by_reference(wanted)
+    settled: list[Callback] = []
+    pending: dict[tuple[type[OutcomeEvent], str, int], list[tuple[str, DeliveryOutcome]]] = defaultdict(list)
+    took: dict[str, list[timedelta]] = defaultdict(list)
+    for post, receipts in read:
+        if all(receipt.reference in known for receipt in receipts):
+            settled.append(post)
+        else:
+            # A receipt may overtake our own note of the delivery; a forged one never fits, and ages out.
+            await desk.callbacks.later(post, now, UNKNOWN_REFERENCE)
+        for receipt in receipts:
+            delivery = known.get(receipt.reference)
+            if delivery is None:
+                continue
+            event, detail = _EVENTS[receipt.state]
+            if said_state(event, detail) in TRANSITIONS[delivery.state]:
+                entry = _entry(post.provider, delivery, receipt, detail, now)
+                pending[event, delivery.alert_id, delivery.shard].append((post.id, entry))
+            if receipt.state == "delivered" and (since := _accepted_at(delivery)) is not None:
+                took[post.provider].append((receipt.at or post.at) - since)
+    for (event, alert_id, shard), entries in pending.items():
+        await _write(desk, event, alert_id, shard, entries, now)
+    await desk.callbacks.done([post.id for post in settled])
+    for provider, durations in took.items():
+        await desk.providers.note_deliveries(provider, durations, now)
+    return len(posts)
+
+
+async def _read(desk: Desk, posts: Sequence[Callback]) -> list[tuple[Callback, list[Receipt]]]:
+    """The receipts in each post that settle something, under our references where those are known."""
+    read: list[tuple[Callback, list[Receipt]]] = []
+    for post in posts:
+        try:
+            found = desk.receipts[post.provider](post.body) if post.provider in desk.receipts else []
+            read.append((post, [each for each in found if each.state != "interim"]))
+        except PermanentError:
+            await desk.callbacks.done([post.id], UNREADABLE)
+    theirs = {each.reference for _, found in read for each in found if each.reference.startswith(BY_ID)}
+    if not theirs:
+        return read
+    ours = await desk.providers.ours(theirs)
+    return [
+        (post, [replace(each, reference=ours.get(each.reference, each.reference)) for each in found])
+        for post, found in read
+    ]
+
+
+def _accepted_at(delivery: Delivery) -> datetime | None:
+    return next((turn.at for turn in delivery.history if turn.state is DeliveryState.ACCEPTED), None)
+
+
+async def work_replies(desk: Desk, now: datetime) -> int:
+    """One batch of SMS replies; how many there were."""
+    posts = await desk.callbacks.due("inbound", now, BATCH)
+    for post in posts:
+        await desk.callbacks.done([post.id], await _work_reply(desk, post, now))
+    return len(posts)
+
+
+async def _work_reply(desk: Desk, post: Callback, now: datetime) -> str:
+    """Take one reply; the note for a human, empty when all is said."""
+    try:
+        reply = desk.replies[post.provider](post.body)
+    except (PermanentError, KeyError):
+        return UNREADABLE
+    reading = read_answer(reply.text)
+    persons = await desk.whereabouts.persons_with_number(reply.number)
+    if len(persons) != 1:
+        # A number that two people share, or a borrowed phone or local SIM: nobody guesses who it was.
+        return UNCLEAR
+    person_id = persons.pop()
+    alert_ids = [each for each in await desk.alerts.alerts_of_person(person_id) if not each.startswith("n-")]
+    if reading.answer is Answer.UNCLEAR or (not alert_ids and reading.answer is Answer.HELP):
+        return UNCLEAR
+    if not alert_ids:
+        return NOT_OURS
+    alert_id = alert_ids[-1]
+    found = await desk.alerts.chosen(alert_id, person_id)
+    if found is None:
+        return NOT_OURS
+    answer: Literal["safe", "help"] = "help" if reading.answer is Answer.HELP else "safe"
+    await record_answer(
+        desk.outbox, desk.deliveries, alert_id, found[0].shard, person_id, answer, "sms",
+        event_id=derived_id("reply", post.id), at=reply.at or post.at, now=now,
+    )  # fmt: skip
+    return ""
+
+
+def _entry(provider: str, delivery: Delivery, receipt: Receipt, detail: str, now: datetime) -> DeliveryOutcome:
+    return DeliveryOutcome(
+        delivery_id=delivery.delivery_id,
+        person_id=delivery.person_id,
+        registration_id=delivery.registration_id,
+        channel=delivery.channel,
+        step=step_of(delivery.delivery_id),
+        attempt=max(1, delivery.attempts),
+        provider=provider,
+        reference=receipt.reference,
+        at=receipt.at or now,
+        reason=receipt.reason[:300],
+        detail=detail,  # type: ignore[arg-type] # checked by the event
+    )
+
+
+async def _write(
+    desk: Desk,
+    event: type[OutcomeEvent],
+    alert_id: str,
+    shard: int,
+    entries: Sequence[tuple[str, DeliveryOutcome]],
+    now: datetime,
+) -> None:
+    """The outcomes of one shard as a fact, or a few. The same delivery twice in a batch is one entry."""
+    unique = {entry.delivery_id: (f"{post_id}/{entry.delivery_id}", entry) for post_id, entry in entries}
+    told = sorted(unique.values(), key=lambda pair: pair[0])
+    for first in range(0, len(told), MOST_ENTRIES):
+        part = told[first : first + MOST_ENTRIES]
+        fact = event(alert_id=alert_id, shard=shard, entries=tuple(entry for _, entry in part))
+        draft = Draft(fact, derived_id("receipts", event.__name__, alert_id, str(shard), *(each for each, _ in part)))
+        await desk.outbox.append_once(draft, cause=Cause(alert_id, "receipts"), now=now)
+        await desk.deliveries.fold([Fact(draft.id, now, fact)])

@@ -1,0 +1,412 @@
+"""The engine: lanes of recipients, window after window, over a channel; every attempt noted before its first byte.
+
+A window that nobody noted the outcome of is `unknown`, never tried blindly and never forgotten (NOTIFY §C).
+"""
+
+import asyncio
+import contextlib
+import random
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Protocol
+
+from services.notify.channels.email import Letter
+from services.notify.channels.outcome import Accepted, Refused, SendOutcome, TryLater, Unknown
+from services.notify.channels.text import Text
+from services.notify.composing import Composer, SendingRules, Writer
+from services.notify.messages.links import message_id
+from services.notify.model import Delivery, DeliveryState, outcomes, reference
+from services.notify.store.alerts import AlertStore, Chosen, Selection
+from services.notify.store.deliveries import DeliveryStore, Fact
+from services.notify.store.lanes import EMERGENCY, NOTICE, Lane, LaneStore, Verdict, Window, window, windows
+from services.notify.store.whereabouts import Reach, WhereaboutsStore
+from shared.bus.outbox import Outbox
+from shared.clock import utc_now
+from shared.envelope import Cause, Draft, parse
+from shared.errors import PermanentError, TransientError
+from shared.events import (
+    Channel,
+    DeliveryOutcome,
+    NotificationsAccepted,
+    NotificationsFailed,
+    NotificationsUnknown,
+    OutcomeEvent,
+    ShardEvent,
+)
+from shared.ids import derived_id
+from shared.mongo.client import PyMongoError
+from shared.observability.logs import get_logger
+from shared.testing.failpoints import hit
+
+__all__ = ["Engine", "MessageChannel", "SendingRules", "Writer", "keep_sending", "said_of", "work"]
+
+#: After a definite "not now": seconds until the next attempt, the last one again and again. Source: NOTIFY §B.
+BACKOFF_SECONDS = (0.0, 5.0, 15.0, 60.0, 300.0)
+MOST_ATTEMPTS = 48
+IDLE_SECONDS = 0.25
+LEASE_SECONDS = 8.0
+#: What a lane said is put among the deliveries at its end, or after this time when the provider is slow.
+FOLD_SECONDS = 2.0
+
+ACCEPTED, FAILED, UNKNOWN, LATER = "accepted", "failed", "unknown", "later"
+#: Not tried again after all: a receipt came while the second attempt was on the list. Nothing new is said of it.
+SETTLED = "settled"
+EVENTS: Mapping[str, type[OutcomeEvent]] = {
+    ACCEPTED: NotificationsAccepted,
+    FAILED: NotificationsFailed,
+    UNKNOWN: NotificationsUnknown,
+}
+
+log = get_logger()
+
+
+class MessageChannel(Protocol):
+    """One provider, or several behind one name: messages in, one outcome each, in order."""
+
+    provider: str
+
+    async def ready(self, count: int, *, is_urgent: bool) -> None:
+        """Wait until so many messages may leave (rate limits). Nothing is attempted before."""
+
+    async def send(self, messages: Any, /) -> list[SendOutcome]:
+        """Send a batch; never raises for what the provider does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """Where sending gets its work and leaves its facts."""
+
+    outbox: Outbox
+    lanes: LaneStore
+    alerts: AlertStore
+    whereabouts: WhereaboutsStore
+    deliveries: DeliveryStore
+    writer: Writer
+    turns: dict[tuple[Channel, int], asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
+
+    @property
+    def rules(self) -> SendingRules:
+        """How messages leave."""
+        return self.writer.rules
+
+
+@dataclass(slots=True)
+class _Hand:
+    """A lane in hand, with what its messages are made of; `lost` when its lease could not be renewed."""
+
+    lane: Lane
+    selection: Selection
+    composer: Composer
+    contacts: Mapping[str, Reach]
+    facts: list[Fact] = field(default_factory=list)
+    lost: bool = False
+
+    @property
+    def cause(self) -> Cause:
+        selection = self.selection
+        return Cause(selection.correlation_id or selection.selection_id, self.lane.id, selection.traceparent)
+
+
+async def keep_sending(
+    engine: Engine, channel: Channel, provider: MessageChannel, worker: str, least_urgent: int = NOTICE
+) -> None:
+    """`work`, through a database that is away: the lane's lease runs out, and somebody goes on with it."""
+    while True:
+        try:
+            await work(engine, channel, provider, worker, least_urgent)
+        except (PyMongoError, TransientError, TimeoutError) as error:
+            log.warning("sending_interrupted", channel=channel.value, error=type(error).__name__)
+            await asyncio.sleep(1)
+
+
+async def work(
+    engine: Engine, channel: Channel, provider: MessageChannel, worker: str, least_urgent: int = NOTICE
+) -> None:
+    """For ever: take the most urgent lane of a channel and send it. Nothing less urgent than `least_urgent`."""
+    turn = engine.turns[channel, least_urgent]
+    while True:
+        async with turn:  # one look at a time for all who are free, however many they are
+            news = engine.lanes.news
+            while (lane := await engine.lanes.claim(channel, worker, LEASE_SECONDS, least_urgent)) is None:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(news.wait(), IDLE_SECONDS)
+                news = engine.lanes.news
+        try:
+            await _send_lane(engine, lane, provider)
+        except (PermanentError, ValueError) as error:
+            # One lane that breaks a promise must not stop the others: their messages may be urgent.
+            log.error("lane_set_aside", lane=lane.id, error=type(error).__name__)
+            await engine.lanes.set_aside(lane, type(error).__name__)
+
+
+async def _send_lane(engine: Engine, lane: Lane, provider: MessageChannel) -> None:
+    selection, alert = await asyncio.gather(
+        engine.alerts.selection(lane.selection_id), engine.alerts.get(lane.alert_id)
+    )
+    if selection is None:
+        raise PermanentError("a lane without its selection")
+    wanted = (selection.recipients[index].registration_id for index in lane.indices)
+    contacts = await engine.whereabouts.reach([each for each in wanted if each])
+    composer = Composer(engine.writer, selection, alert, lane.channel)
+    hand = _Hand(lane, selection, composer, contacts)
+    renewal = asyncio.create_task(_renew(engine, hand))
+    try:
+        if await _recover(engine, hand, provider) and await _windows(engine, hand, provider, alert is not None):
+            await engine.deliveries.fold(hand.facts)
+            await engine.lanes.finish(lane, utc_now())
+        else:
+            await engine.deliveries.fold(hand.facts)
+    finally:
+        renewal.cancel()
+        await asyncio.wait([renewal])
+
+
+async def _renew(engine: Engine, hand: _Hand) -> None:
+    """Keep the lease while the lane is in hand."""
+    loop = asyncio.get_running_loop()
+    safe_until = loop.time() + LEASE_SECONDS * 0.8
+    while not hand.lost:
+        await asyncio.sleep(LEASE_SECONDS / 4)
+        asked = loop.time()
+        try:
+            async with asyncio.timeout(LEASE_SECONDS / 2):
+                if await engine.lanes.renew(hand.lane, LEASE_SECONDS):
+                    safe_until = asked + LEASE_SECONDS * 0.8
+                else:
+                    hand.lost = True
+        except (PyMongoError, TimeoutError):
+            hand.lost = loop.time() >= safe_until
+
+
+async def _windows(engine: Engine, hand: _Hand, provider: MessageChannel, may_be_closed: bool) -> bool:
+    """Window after window; True when nothing is left to do in the lane."""
+    lane, loop = hand.lane, asyncio.get_running_loop()
+    position = lane.ends[-1] if lane.ends else 0
+    folded = loop.time()
+    while position < len(lane.indices):
+        if lane.priority > EMERGENCY and await engine.lanes.is_overtaken(lane):
+            await engine.lanes.hand_back(lane)
+            return False
+        ahead = window(lane, position, min(position + engine.rules.windows[lane.channel], len(lane.indices)))
+        await provider.ready(len(ahead.indices), is_urgent=lane.priority == EMERGENCY)
+        if may_be_closed and await engine.alerts.is_closed(lane.alert_id):
+            await _cancel(engine, hand, window(lane, position, len(lane.indices)), provider)
+            return True
+        drafts = await _composed(engine, hand, ahead)
+        end = position + len(ahead.indices)
+        if hand.lost or not await engine.lanes.begin(lane, end):
+            return False
+        if not await _attempt(engine, hand, ahead, drafts, provider):
+            return False
+        position = end
+        if loop.time() - folded > FOLD_SECONDS:
+            facts, hand.facts = hand.facts, []
+            await engine.deliveries.fold(facts)
+            folded = loop.time()
+    return True
+
+
+async def _attempt(
+    engine: Engine, hand: _Hand, ahead: Window, drafts: Sequence["Letter | Text | Verdict"], provider: MessageChannel
+) -> bool:
+    """One window: write the bytes, note what became of them, say so. False when somebody else has the lane."""
+    await hit("after_claim")
+    sendable = [each for each in drafts if not isinstance(each, Verdict)]
+    answers = iter(await provider.send(sendable) if sendable else [])
+    now = utc_now()
+    verdicts = [
+        each if isinstance(each, Verdict) else _verdict(next(answers), now, provider.provider) for each in drafts
+    ]
+    await hit("before_outcome")
+    if _is_one_fact(verdicts):
+        # The fact is the note: whatever anybody else thinks of this window, it is true.
+        await _tell(engine, hand, ahead, verdicts)
+    elif await engine.lanes.note(ahead, verdicts):
+        await _say(engine, hand, ahead, verdicts)
+    else:
+        # Somebody took us for dead and called these unknown: what we know now is a later truth.
+        sure = [each if each.kind in (ACCEPTED, FAILED) else None for each in verdicts]
+        await _tell(engine, hand, ahead, sure, late=True)
+        return False
+    await hit("after_outcome")
+    return True
+
+
+async def _recover(engine: Engine, hand: _Hand, provider: MessageChannel) -> bool:
+    """Windows that a former owner began: what is noted of them is said (again), of the others nothing is known."""
+    begun = windows(hand.lane)
+    if not begun:
+        return True
+    noted = await engine.lanes.noted([each.id for each in begun])
+    told = await engine.outbox.known([_fact_id(each, kind) for each in begun for kind in EVENTS])
+    for each in begun:
+        facts = [told[_fact_id(each, kind)] for kind in EVENTS if _fact_id(each, kind) in told]
+        if facts and each.id not in noted:
+            for body in facts:
+                envelope = parse(body)
+                hand.facts.append(Fact(envelope.id, envelope.time, envelope.data))
+            continue
+        verdicts = noted.get(each.id)
+        if verdicts is None and await engine.lanes.note(each, None):
+            log.warning("window_interrupted", lane=hand.lane.id, window=each.position, count=len(each.indices))
+        elif verdicts is None:
+            # Noted in this very moment, or found interrupted before: then it may have been said or not.
+            verdicts = (await engine.lanes.noted([each.id])).get(each.id)
+        if verdicts is None:
+            now = utc_now()
+            verdicts = tuple(Verdict(UNKNOWN, "interrupted", now, provider=provider.provider) for _ in each.indices)
+        await _say(engine, hand, each, verdicts)
+    return not hand.lost
+
+
+async def _say(engine: Engine, hand: _Hand, part: Window, verdicts: Sequence[Verdict]) -> None:
+    """Write the facts of a window and what follows from them; all of it may be done twice."""
+    lane = hand.lane
+    exhausted = lane.attempt >= MOST_ATTEMPTS
+    final = [
+        Verdict(FAILED, f"given up: {each.reason}", each.at, "technical", each.provider)
+        if each.kind == LATER and exhausted
+        else each
+        for each in verdicts
+    ]
+    await _tell(engine, hand, part, [None if each.kind == LATER else each for each in final])
+    again = tuple(index for index, each in zip(part.indices, final, strict=True) if each.kind == LATER)
+    if again:
+        await engine.lanes.add([_retry(lane, part, again)], utc_now(), pause=_pause(lane.attempt))
+
+
+async def _tell(
+    engine: Engine, hand: _Hand, part: Window, verdicts: Sequence[Verdict | None], *, late: bool = False
+) -> None:
+    """One fact for each kind of outcome in the window, under an id that a repeat meets."""
+    lane = hand.lane
+    for kind, event in EVENTS.items():
+        entries = tuple(
+            _entry(engine, hand, hand.selection.recipients[index], verdict)
+            for index, verdict in zip(part.indices, verdicts, strict=True)
+            if verdict is not None and verdict.kind == kind
+        )
+        if entries:
+            fact = event(alert_id=lane.alert_id, shard=lane.shard, entries=entries)
+            draft = Draft(fact, _fact_id(part, kind, "late" if late else ""))
+            now = utc_now()
+            await engine.outbox.append_once(draft, cause=hand.cause, now=now)
+            hand.facts.append(Fact(draft.id, now, fact))
+
+
+async def _cancel(engine: Engine, hand: _Hand, rest: Window, provider: MessageChannel) -> None:
+    """The alert is closed: who was not written to yet is not written to, and that is said."""
+    now, size = utc_now(), engine.rules.windows[hand.lane.channel]
+    cancelled = Verdict(FAILED, "the alert was closed", now, "cancelled", provider.provider)
+    for start in range(0, len(rest.indices), size):
+        indices = rest.indices[start : start + size]
+        part = Window(f"{rest.id}/closed/{start}", rest.position + start, indices)
+        await _tell(engine, hand, part, [cancelled] * len(indices))
+
+
+def _is_one_fact(verdicts: Sequence[Verdict]) -> bool:
+    kind = verdicts[0].kind
+    return kind in (ACCEPTED, FAILED) and all(each.kind == kind for each in verdicts)
+
+
+def _fact_id(part: Window, kind: str, suffix: str = "") -> str:
+    return derived_id("outcome", part.id, kind, suffix)
+
+
+def _entry(engine: Engine, hand: _Hand, chosen: Chosen, verdict: Verdict) -> DeliveryOutcome:
+    lane = hand.lane
+    identity = hand.composer.identity(chosen)
+    ours = reference(identity)
+    return DeliveryOutcome(
+        delivery_id=identity,
+        person_id=chosen.person_id,
+        registration_id=chosen.registration_id,
+        channel=lane.channel,
+        step=hand.selection.step,
+        attempt=lane.attempt,
+        provider=verdict.provider,
+        reference=message_id(ours, engine.rules.sender) if lane.channel is Channel.EMAIL else ours,
+        at=verdict.at,
+        reason=verdict.reason[:300],
+        possible_duplicate=lane.possible_duplicate,
+        detail=verdict.detail,  # type: ignore[arg-type] # checked by the event
+    )
+
+
+def _retry(lane: Lane, part: Window, indices: tuple[int, ...]) -> Lane:
+    return Lane(
+        id=f"{part.id}+",
+        selection_id=lane.selection_id,
+        alert_id=lane.alert_id,
+        shard=lane.shard,
+        channel=lane.channel,
+        priority=lane.priority,
+        indices=indices,
+        attempt=lane.attempt + 1,
+        possible_duplicate=lane.possible_duplicate,
+    )
+
+
+def _pause(attempt: int) -> timedelta:
+    seconds = BACKOFF_SECONDS[min(attempt - 1, len(BACKOFF_SECONDS) - 1)]
+    return timedelta(seconds=seconds * random.uniform(0.9, 1.1))
+
+
+async def _composed(engine: Engine, hand: _Hand, ahead: Window) -> list["Letter | Text | Verdict"]:
+    """Render. Whoever cannot be written to is refused alone, and stops nobody else."""
+    chosen = [hand.selection.recipients[index] for index in ahead.indices]
+    settled = await _settled(engine, hand, chosen)
+    drafts: list[Letter | Text | Verdict] = []
+    for each in chosen:
+        if each.who in settled:
+            drafts.append(Verdict(SETTLED, SETTLED, utc_now()))
+            continue
+        try:
+            drafts.append(hand.composer.compose(each, hand.contacts.get(each.registration_id or "")))
+        except (PermanentError, ValueError) as error:
+            reason = str(error) if isinstance(error, PermanentError) else type(error).__name__
+            drafts.append(Verdict(FAILED, reason, utc_now(), "invalid"))
+    return drafts
+
+
+async def _settled(engine: Engine, hand: _Hand, chosen: Sequence[Chosen]) -> set[str]:
+    """Who needs no second attempt any more. A first attempt can not be settled."""
+    lane = hand.lane
+    if not lane.possible_duplicate:
+        return set()
+    ours = {hand.composer.identity(each): each.who for each in chosen}
+    known = await engine.deliveries.by_reference([reference(identity) for identity in ours])
+    settled = {each.delivery_id for each in known.values() if each.state is not DeliveryState.UNKNOWN}
+    # What was said a moment ago may not stand among the deliveries yet.
+    said = await said_of(engine.outbox, lane.alert_id, lane.shard, set(ours))
+    settled |= {identity for identity, state in said.items() if state is not DeliveryState.UNKNOWN}
+    return {who for identity, who in ours.items() if identity in settled}
+
+
+async def said_of(outbox: Outbox, alert_id: str, shard: int, wanted: set[str]) -> dict[str, DeliveryState]:
+    """The states of deliveries as our own facts have them, whatever has been folded of them."""
+    stream = ShardEvent(alert_id=alert_id, shard=shard).stream
+    kinds = [event.__name__ for event in OutcomeEvent.__subclasses__()]
+    known: dict[str, Delivery] = {}
+    for body in await outbox.of_stream(stream, kinds):
+        envelope = parse(body)
+        assert isinstance(envelope.data, OutcomeEvent)
+        entries = tuple(each for each in envelope.data.entries if each.delivery_id in wanted)
+        for after in outcomes(envelope.id, envelope.data.model_copy(update={"entries": entries}), known):
+            known[after.delivery_id] = after
+    return {identity: each.state for identity, each in known.items()}
+
+
+def _verdict(outcome: SendOutcome, now: Any, provider: str) -> Verdict:
+    who = outcome.provider or provider
+    match outcome:
+        case Accepted():
+            return Verdict(ACCEPTED, outcome.text, now, "no_receipt" if outcome.no_receipt else "", who)
+        case Refused():
+            return Verdict(FAILED, outcome.reason, now, "", who)
+        case TryLater():
+            return Verdict(LATER, outcome.reason, now, "", who)
+        case Unknown():
+            return Verdict(UNKNOWN, outcome.reason, now, "", who)

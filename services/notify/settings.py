@@ -1,0 +1,83 @@
+"""What the notify service is told by its environment."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr
+
+from services.notify.model import MOST_ENTRIES
+from shared.settings import CommonSettings, Key
+
+
+class Settings(CommonSettings):
+    """Every variable of the service; the common ones in shared/settings.py."""
+
+    catalogue_dir: Path = Field(description="Folder of university.yaml and one YAML file per faculty")
+    service_key: Key = Field(description="Base64 of 32 bytes: seals what notify keeps, and makes its answer links")
+    smtp_host: str = Field(min_length=1, description="The submission server")
+    smtp_port: int = Field(default=587, ge=1, le=65535)
+    smtp_sender: str = Field(min_length=3, max_length=254, description="Address in From")
+    smtp_starttls: bool = Field(default=False, description="Require STARTTLS")
+    smtp_username: str | None = None
+    smtp_password: SecretStr | None = None
+    smtp_connections: int = Field(
+        default=10, ge=1, le=100, description="Kept connections, and as many for alerts alone"
+    )
+    sms_url: str = Field(pattern=r"^https?://\S+$", description="Base of CM's API")
+    sms_token: SecretStr = Field(description="CM's product token")
+    sms_sender: str = Field(min_length=1, max_length=17, description="A number that can be answered")
+    sms_weight: int = Field(default=51, ge=0, le=100, description="CM's share of the SMS, against the others' weights")
+    sms_per_second: float = Field(default=0, ge=0, description="SMS that CM takes, of all processes together; 0: any")
+    spryng_url: str = Field(default="https://api.spryng.nl", pattern=r"^https?://\S+$", description="Base of its API")
+    spryng_api_key: SecretStr | None = Field(default=None, description="Set: Spryng is used as well")
+    spryng_account: str = Field(default="", description="Its account reference, SPNL0000000")
+    spryng_weight: int = Field(default=49, ge=0, le=100, description="Spryng's share of the SMS")
+    spryng_per_second: float = Field(default=0, ge=0, description="SMS that it takes, of all processes; 0: any")
+    twilio_url: str = Field(default="https://api.twilio.com", pattern=r"^https?://\S+$", description="Base of its API")
+    twilio_account: str = Field(default="", description="Account SID, AC…; set: Twilio is used as well")
+    twilio_token: SecretStr | None = Field(default=None, description="Auth token; Twilio signs its posts with it")
+    twilio_sender: str = Field(default="", max_length=40, description="A number, or a messaging service's SID (MG…)")
+    twilio_weight: int = Field(default=49, ge=0, le=100, description="Twilio's share of the SMS")
+    twilio_per_second: float = Field(default=0, ge=0, description="SMS that it takes, of all processes; 0: any")
+    sms_without_receipts: str = Field(
+        default="", description="Prefixes of numbers without delivery receipts (+1,+98), comma-separated"
+    )
+    bounce_address: str = Field(default="", description="Mailbox of bounces, local@domain, `+` extensions on (VERP)")
+    bounce_maildir: str = Field(default="", description="Maildir that it is delivered into, read by us; empty: none")
+    answer_base_url: str = Field(pattern=r"^https?://\S+$", description="Public address of this service")
+    webhook_secret: SecretStr = Field(min_length=16, description="Password in the webhook URLs given to the provider")
+    email_window: int = Field(
+        default=100, ge=1, le=MOST_ENTRIES, description="Mails of one attempt: at most so many unknown"
+    )
+    sms_window: int = Field(
+        default=100, ge=1, le=MOST_ENTRIES, description="SMS of one attempt: at most so many unknown"
+    )
+    workers: int = Field(default=4, ge=1, le=50, description="Lanes of each channel that are sent at the same time")
+    unknown_wait_seconds: float = Field(default=120, ge=0, description="So long a receipt may still settle an unknown")
+    unknown_policy: Literal["resend", "hold"] = Field(default="resend", description="What becomes of an unknown then")
+    urgent_workers: int = Field(default=1, ge=1, le=50, description="Further lanes of each channel, of alerts alone")
+    sweep_seconds: float = Field(default=5, gt=0, description="From one look at what was left behind to the next")
+    recipient_allow_list: str = Field(
+        default="", description="Addresses, @domains, numbers, comma-separated; set: nobody else is sent to (test copy)"
+    )
+
+    drill_allow_list: str = Field(
+        default="", description="Addresses, @domains, numbers, comma-separated; a drill reaches nobody else"
+    )
+    reminder_minutes: float = Field(default=30, gt=0, description="Without an answer for so long: a reminder (R38)")
+    crisis_minutes: float = Field(default=60, gt=0, description="Without an answer for so long: the crisis team (R38)")
+    ladder_seconds: float = Field(default=10, gt=0, description="From one look at unanswered alerts to the next")
+    scanner_seconds: float = Field(
+        default=20, ge=0, description="A *safe* by link so soon after its message is unverified: scanners follow links"
+    )
+
+    @property
+    def drill_list(self) -> frozenset[str]:
+        """Whom a drill may reach; empty: nobody."""
+        return frozenset(each.strip().lower() for each in self.drill_allow_list.split(",") if each.strip())
+
+    @property
+    def allow_list(self) -> frozenset[str] | None:
+        """The allow-list; None: everybody may be sent to."""
+        entries = frozenset(each.strip().lower() for each in self.recipient_allow_list.split(",") if each.strip())
+        return entries or None

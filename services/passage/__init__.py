@@ -1,0 +1,5 @@
+"""`passage`: the command line, the one place that knows all services and hands them to shared/."""
+
+from services.passage.line import main
+
+__all__ = ["main"]

@@ -1,0 +1,35 @@
+"""The folds of all four services, handed to the audit: the pure functions by which the services keep their state."""
+
+from datetime import datetime
+
+from services.approval.model import evolve as evolve_request
+from services.approval.model import evolve_pool
+from services.notify.model import Whereabouts, evolve_whereabouts
+from services.registration.group import evolve_trip
+from services.registration.model import evolve as evolve_registration
+from services.safety.model import evolve as evolve_country
+from shared.audit.folds import Fold
+from shared.events import (
+    AdviceEvent,
+    ApprovalEvent,
+    Event,
+    GroupTripEvent,
+    RegistrationEvent,
+    SlotEvent,
+)
+from shared.gazetteer import resolve
+
+
+def _whereabouts(state: Whereabouts | None, event: Event, at: datetime, version: int) -> Whereabouts | None:
+    assert isinstance(event, RegistrationEvent)
+    return evolve_whereabouts(state, event, version, at, resolve)
+
+
+FOLDS = (
+    Fold("approval", "requests", "travel.approval.v1", ApprovalEvent, evolve_request),
+    Fold("approval", "pools", "travel.approval.v1", SlotEvent, evolve_pool),
+    Fold("registration", "registrations", "travel.registration.v1", RegistrationEvent, evolve_registration),
+    Fold("registration", "trips", "travel.registration.v1", GroupTripEvent, evolve_trip),
+    Fold("safety", "countries", "travel.advice.v1", AdviceEvent, evolve_country),
+    Fold("notify", "whereabouts", "travel.registration.v1", RegistrationEvent, _whereabouts),
+)

@@ -1,0 +1,225 @@
+"""`passage audit diff`: folds Kafka into a shadow database and holds it against what the services keep.
+
+The one place where the audit reaches MongoDB: it reads the services' databases and writes nothing but its shadow.
+"""
+
+import os
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+
+from services.approval.model import ApprovalRequest, SlotPool
+from services.notify.model import Given, Whereabouts, standing_answer
+from services.passage.folds import FOLDS
+from services.registration.group import GroupTrip
+from services.registration.model import Registration
+from services.safety.model import CountryState
+from shared.audit.evidence import Evidence
+from shared.audit.folds import Difference, Fold
+from shared.audit.settings import NotConfigured
+from shared.errors import TransientError
+from shared.events import PersonAnswered, PersonErased
+from shared.ids import new_id
+from shared.mongo.client import Database, Document, Mongo, PyMongoError, ReplaceOne
+
+#: Documents that are kept in memory before they go to the shadow database.
+KEPT = 5_000
+_ABSENT = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Projection:
+    """One collection: how it is made of events, and what of a live document is made of events alone."""
+
+    service: str
+    collection: str
+    model: type[BaseModel]
+    comparable: Callable[[Document], dict[str, Any]]
+    fold: Fold | None = None
+
+    @property
+    def name(self) -> str:
+        """`service.collection`."""
+        return f"{self.service}.{self.collection}"
+
+
+def _aggregate(document: Document) -> dict[str, Any]:
+    return {key: value for key, value in document.items() if key != "_id"}
+
+
+def _whereabouts(document: Document) -> dict[str, Any]:
+    return {"version": document["version"], **document["state"]}
+
+
+def _answers(document: Document) -> dict[str, Any]:
+    """What counts, and everything that was said, whatever the order it was folded in."""
+    said = sorted(f"{each['eventId']} {each['answer']} by {each['via']}" for each in document["given"])
+    return {"answer": document["answer"], "alertId": document["alertId"], "personId": document["personId"],
+            "said": said}  # fmt: skip
+
+
+_MODELS: Mapping[tuple[str, str], tuple[type[BaseModel], Callable[[Document], dict[str, Any]]]] = {
+    ("approval", "requests"): (ApprovalRequest, _aggregate),
+    ("approval", "pools"): (SlotPool, _aggregate),
+    ("registration", "registrations"): (Registration, _aggregate),
+    ("registration", "trips"): (GroupTrip, _aggregate),
+    ("safety", "countries"): (CountryState, _aggregate),
+    ("notify", "whereabouts"): (Whereabouts, _whereabouts),
+}
+ANSWERS = Projection("notify", "answers", Given, _answers)
+PROJECTIONS = (
+    *(Projection(fold.service, fold.kind, *_MODELS[fold.service, fold.kind], fold) for fold in FOLDS),
+    ANSWERS,
+)
+
+
+class ShadowRebuild:
+    """A shadow database beside the live ones. Memory: KEPT documents, and who was erased."""
+
+    def __init__(self, mongo: Mongo) -> None:
+        self._mongo = mongo
+        self._name = f"shadow-{new_id()[-12:]}"
+        self._shadow: Database = mongo.database(self._name)
+        self._kept: dict[tuple[str, str], Document] = {}
+        self._spilled = False
+        self._erased: set[str] = set()
+        self.counts: dict[str, int] = {}
+
+    async def fold(self, evidence: Evidence) -> None:
+        """Fold one event into whatever it makes."""
+        data = evidence.data
+        if isinstance(data, PersonErased):
+            self._erased.add(data.person_id)
+        for projection in PROJECTIONS:
+            if projection.fold is not None and projection.fold.takes(evidence):
+                await self._evolve(projection, projection.fold, evidence)
+        if isinstance(data, PersonAnswered):
+            await self._answer(evidence, data)
+        if len(self._kept) > KEPT:
+            await self.flush()
+
+    async def _evolve(self, projection: Projection, fold: Fold, evidence: Evidence) -> None:
+        former = (await self._load(projection, [evidence.subject])) if evidence.streamversion > 1 else {}
+        state = None
+        if evidence.subject in former:
+            state = projection.model.model_validate(former[evidence.subject]["state"])
+        elif evidence.streamversion > 1:
+            return  # a stream that begins with facts of another kind
+        after = fold.evolve(state, evidence.data, evidence.at, evidence.streamversion)
+        if after is not None:
+            dumped = after.model_dump(mode="json", by_alias=True)
+            self._put(projection, evidence.subject, {"version": evidence.streamversion, "state": dumped})
+
+    async def _answer(self, evidence: Evidence, data: PersonAnswered) -> None:
+        identity = f"{data.alert_id}:{data.person_id}"
+        former = (await self._load(ANSWERS, [identity])).get(identity, {"given": []})
+        given = [Given.model_validate(each) for each in former["given"]]
+        given.append(
+            Given(event_id=evidence.id, answer=data.answer, via=data.via, at=data.answered_at, known_at=evidence.at,
+                  verified=data.verified)
+        )  # fmt: skip
+        document = {
+            "alertId": data.alert_id,
+            "personId": data.person_id,
+            "answer": standing_answer(given),
+            "given": [each.model_dump(mode="json", by_alias=True) for each in given],
+        }
+        self._put(ANSWERS, identity, document)
+
+    async def _load(self, projection: Projection, ids: list[str]) -> dict[str, Document]:
+        found = {each: self._kept[projection.name, each] for each in ids if (projection.name, each) in self._kept}
+        missing = [each for each in ids if each not in found]
+        if missing and self._spilled:
+            async for document in self._shadow[projection.name].find({"_id": {"$in": missing}}):
+                found[str(document["_id"])] = document
+        return found
+
+    def _put(self, projection: Projection, identity: str, document: Document) -> None:
+        self._kept[projection.name, identity] = {"_id": identity, **document}
+
+    async def flush(self) -> None:
+        """What is kept in memory goes to the shadow database."""
+        writes: dict[str, list[ReplaceOne[Document]]] = {}
+        for (name, identity), document in self._kept.items():
+            writes.setdefault(name, []).append(ReplaceOne({"_id": identity}, document, upsert=True))
+        for name, batch in writes.items():
+            await self._shadow[name].bulk_write(batch, ordered=False)
+        self._kept.clear()
+        self._spilled = True
+
+    async def differences(self) -> AsyncIterator[Difference]:
+        """Both sides by id, side by side."""
+        for projection in PROJECTIONS:
+            self.counts[projection.name] = 0
+            shadow = self._shadow[projection.name].find({}).sort("_id", 1)
+            live = self._mongo.database(projection.service)[projection.collection].find({}).sort("_id", 1)
+            async for identity, rebuilt, kept in _side_by_side(shadow, live):
+                self.counts[projection.name] += 1
+                difference = self._compare(projection, identity, rebuilt, kept)
+                if difference is not None:
+                    yield difference
+
+    def _compare(
+        self, projection: Projection, identity: str, rebuilt: Document | None, kept: Document | None
+    ) -> Difference | None:
+        def differs(what: str, fields: Iterable[str] = ()) -> Difference:
+            return Difference(projection.service, projection.collection, identity, what, tuple(fields))
+
+        if kept is None:
+            return differs("is in the events and is not kept")
+        own = projection.comparable(kept)
+        if rebuilt is None:
+            return differs("is kept and is not in the events")
+        wanted = _answers(rebuilt) if projection is ANSWERS else {"version": rebuilt["version"], **rebuilt["state"]}
+        if own.get("version", 0) > wanted.get("version", 0):
+            return differs("is newer than the newest event on Kafka; run again when the relay has caught up")
+        unequal = sorted(
+            name for name in {*own, *wanted}
+            if own.get(name, _ABSENT) != wanted.get(name, _ABSENT) and not self._is_erased(wanted, own, name)
+        )  # fmt: skip
+        return differs("is not what its events say", unequal) if unequal else None
+
+    def _is_erased(self, wanted: Mapping[str, Any], own: Mapping[str, Any], name: str) -> bool:
+        """A sealed field may be gone where the person's key was destroyed, and only there."""
+        sealed = str(wanted.get(name)).startswith("sealed:v1:")
+        return sealed and own.get(name) is None and wanted.get("personId") in self._erased
+
+    async def close(self) -> None:
+        """The shadow goes away."""
+        try:
+            await self._mongo.drop(self._name)
+        finally:
+            self._mongo.close()
+
+
+async def _side_by_side(
+    first: AsyncIterator[Document], second: AsyncIterator[Document]
+) -> AsyncIterator[tuple[str, Document | None, Document | None]]:
+    one, other = await anext(aiter(first), None), await anext(aiter(second), None)
+    while one is not None or other is not None:
+        if other is None or (one is not None and one["_id"] < other["_id"]):
+            assert one is not None
+            yield str(one["_id"]), one, None
+            one = await anext(first, None)
+        elif one is None or other["_id"] < one["_id"]:
+            yield str(other["_id"]), None, other
+            other = await anext(second, None)
+        else:
+            yield str(one["_id"]), one, other
+            one, other = await anext(first, None), await anext(second, None)
+
+
+async def open_shadow() -> ShadowRebuild:
+    """Beside the databases that AUDIT_MONGO_URL, or MONGO_URL, names. Raises NotConfigured, TransientError."""
+    url = os.environ.get("AUDIT_MONGO_URL") or os.environ.get("MONGO_URL")
+    if not url:
+        raise NotConfigured("MONGO_URL is not set: against which databases?")
+    mongo = Mongo(url, namespace=os.environ.get("AUDIT_NAMESPACE") or os.environ.get("NAMESPACE", ""))
+    try:
+        await mongo.ping()
+    except (PyMongoError, TransientError):
+        mongo.close()
+        raise TransientError("MongoDB does not answer") from None
+    return ShadowRebuild(mongo)

@@ -1,0 +1,71 @@
+"""What notify and registration would do about advice, by their own pure rules, for safety's back-test."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from datetime import date, datetime
+
+from services.notify.model import Stay, Whereabouts, person_hash
+from services.notify.rules.selection import Told, raises_alert, selection, was_told
+from services.registration.known import Knowledge
+from services.registration.rules.departure import has_departed
+from services.registration.rules.places import places
+from services.safety.backtest import Journey
+from shared.advice import CountryAdvice
+from shared.events import TravelAdviceChanged
+
+
+class Rehearsal:
+    """Remembers who was told of what, and nothing else. Sends nothing: it has nothing to send with."""
+
+    def __init__(self) -> None:
+        self._where: dict[str, Whereabouts] = {}
+        self._told: dict[tuple[str, str], list[Told]] = defaultdict(list)
+
+    def raises_alert(self, event: TravelAdviceChanged) -> bool:
+        """Notify's rule."""
+        return raises_alert(event)
+
+    def is_due(self, journey: Journey, advice: CountryAdvice, today: date) -> bool:
+        """R26, R27: notify's selection, and that nobody is told twice."""
+        found = selection(self._whereabouts(journey), advice, today)
+        told = self._told[journey.person_id, advice.country]
+        if not found.is_affected or was_told(found, told, advice.advice_version):
+            return False
+        told.append(Told(advice.advice_version, found.level))
+        return True
+
+    def loses_clearance(self, journey: Journey, advice: Mapping[str, CountryAdvice], now: datetime) -> bool:
+        """R19: registration's look at every place, before departure."""
+        if has_departed(min(leg.start_date for leg in journey.legs), now):
+            return False
+        regions = tuple(leg.region for leg in journey.legs)
+        return any(place.may_be_negative for place in places(journey.legs, Knowledge(None, advice, {}, regions), now))
+
+    def _whereabouts(self, journey: Journey) -> Whereabouts:
+        known = self._where.get(journey.registration_id)
+        if known is None:
+            stays = tuple(
+                Stay(
+                    start_date=leg.start_date,
+                    end_date=leg.end_date,
+                    country=leg.country,
+                    region=leg.region,
+                    given_region=leg.region,
+                    place=leg.place,
+                    since=journey.registered_at,
+                )
+                for leg in journey.legs
+            )
+            known = self._where[journey.registration_id] = Whereabouts(
+                registration_id=journey.registration_id,
+                version=1,
+                person_id=journey.person_id,
+                hash=person_hash(journey.person_id),
+                cancelled=False,
+                language="en",
+                faculty_id="any",
+                programme_id="any",
+                stays=stays,
+                changed_at=journey.registered_at,
+            )
+        return known

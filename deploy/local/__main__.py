@@ -1,4 +1,4 @@
-"""`python -m deploy.local up|down|reset`: Kafka and MongoDB of the local stack."""
+"""`python -m deploy.local up|down|reset`: Kafka, MongoDB, the simulators and the four services on this machine."""
 
 import os
 import shutil
@@ -9,10 +9,12 @@ from pathlib import Path
 from deploy.local import jars
 from deploy.local.locks import locked
 from deploy.local.ports import Ports
+from deploy.local.services import Choices, LocalServices
 from deploy.local.stack import LocalStack
 from deploy.local.trouble import Trouble
 
 ROOT = Path(__file__).resolve().parents[2] / ".local"
+DEMO = ROOT / "demo"
 BEGAN = time.monotonic()
 
 
@@ -38,25 +40,43 @@ def main(arguments: list[str]) -> int:
 def up(stack: LocalStack) -> None:
     """Start what is not running, and say where it is."""
     stack.start()
-    (ROOT / "env").write_text(f"KAFKA_BOOTSTRAP_SERVERS={stack.kafka}\nMONGO_URL='{stack.mongo}'\n", encoding="utf-8")
-    say(f"addresses are in {ROOT / 'env'}")
+    picture = os.environ.get("FEED")
+    choices = Choices(
+        keys=ROOT / "keys",
+        picture=Path(picture).resolve() if picture else None,
+        through_gateway=os.environ.get("GATEWAY") == "1",
+    )
+    services = LocalServices(stack, choices, say)
+    services.start()
+    lines = [f"KAFKA_BOOTSTRAP_SERVERS={stack.kafka}", f"MONGO_URL='{stack.mongo}'"]
+    lines += [f"{name.upper()}_URL={base}" for name, base in services.bases().items()]
+    lines += [f"MAILDIR={services.maildir}", f"SMS_LOG={services.sms_log}"]
+    (ROOT / "env").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    for name, base in services.bases().items():
+        say(f"{name:13} {base}/v1/openapi.json")
+    say(f"mail arrives in {services.maildir}, SMS in {services.sms_log}")
+    say(f"addresses are in {ROOT / 'env'}; `passage token --role safety-officer --person officer-1` gives a token")
 
 
 def down(stack: LocalStack) -> None:
-    """Stop everything of ours."""
-    stack.stop()
+    """Stop everything of ours, also what a demo left running."""
+    for each in (stack, LocalStack(DEMO, ROOT, stack.ports, say)):
+        each.stop()
     say("everything of the local stack is stopped")
 
 
 def reset(stack: LocalStack) -> None:
     """Stop, and forget all local state, after asking."""
     if os.environ.get("FORCE") != "1":
-        sys.stderr.write(f"Forget everything in {stack.root}? [y/N] ")
+        sys.stderr.write(f"Forget everything in {stack.root} and {DEMO}? [y/N] ")
+        sys.stderr.flush()
         if sys.stdin.readline().strip().lower() not in ("y", "yes"):
             say("nothing was changed")
             return
-    stack.stop()
-    shutil.rmtree(stack.root, ignore_errors=True)
+    down(stack)
+    for folder in (stack.root, DEMO):
+        shutil.rmtree(folder, ignore_errors=True)
+    (ROOT / "env").unlink(missing_ok=True)
     say("the local state is forgotten")
 
 

@@ -25,7 +25,8 @@ def main() -> int:
     if uv is None:
         return 1
     say("installing the locked packages")
-    command = [uv, "sync", "--frozen", "--python", sys.executable, "--quiet"]
+    # Compiled once here: the stack starts a dozen processes, and each would compile every library for itself.
+    command = [uv, "sync", "--frozen", "--compile-bytecode", "--python", sys.executable, "--quiet"]
     if subprocess.run(command, cwd=ROOT, check=False).returncode != 0:
         return fail("The packages could not be installed: check the network and run the command again.")
     fetched = subprocess.run([ROOT / ".venv/bin/python", "-m", "deploy.local", "fetch"], cwd=ROOT, check=False)

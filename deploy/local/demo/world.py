@@ -87,6 +87,12 @@ def students(count: int, today: date, seed: int = 1) -> list[Student]:
     return [_student(number, today, dice) for number in range(1, count + 1)]
 
 
+def late_student(number: int, today: date) -> Student:
+    """Somebody who is in the red country already and registers only now."""
+    start, end = today - timedelta(days=2), today + timedelta(days=30)
+    return Student(number, Plan.ABROAD, RED_COUNTRY, None, None, start, end, "nl", *PROGRAMMES[0])
+
+
 def _student(number: int, today: date, dice: random.Random) -> Student:
     plan = dice.choices(list(Plan), weights=(34, 10, 10, 11, 35))[0]
     country = dice.choices((RED_COUNTRY, REGION_COUNTRY, "elsewhere"), weights=(22, 13, 65))[0]

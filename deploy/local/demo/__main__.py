@@ -1,0 +1,84 @@
+"""`python -m deploy.local.demo`: the main job from nothing to the auditor's check. KEEP=1, FEED=FILE, GATEWAY=1."""
+
+import asyncio
+import functools
+import logging
+import os
+import shutil
+import sys
+import uuid
+from pathlib import Path
+
+from deploy.local.demo import story
+from deploy.local.demo.people import People, Refused
+from deploy.local.demo.report import Report
+from deploy.local.demo.view import View
+from deploy.local.locks import locked
+from deploy.local.services import Choices, LocalServices, choose_ports
+from deploy.local.stack import LocalStack
+from deploy.local.trouble import Trouble
+from shared.clock import amsterdam_date, utc_now
+from shared.web.local_tokens import mint
+
+LOCAL = Path(__file__).resolve().parents[3] / ".local"
+ROOT = LOCAL / "demo"
+REPORT = ROOT / "report.json"
+
+
+def main() -> int:
+    """Exit code 0 when everything is as promised, 1 when not, 2 for wrong use."""
+    view = View()
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what goes wrong is said in our own words
+    picture = os.environ.get("FEED")
+    if picture and not Path(picture).is_file():
+        sys.stderr.write(f"FEED={picture}: there is no such file.\n")
+        return 2
+    stack: LocalStack | None = None
+    try:
+        with locked(LOCAL / "lock", "another command is at work on the local stack"):
+            stack = LocalStack(ROOT, LOCAL, choose_ports(), view.say)
+            stack.stop()
+            shutil.rmtree(ROOT, ignore_errors=True)
+            view.chapter("Starting")
+            stack.start()
+            services = LocalServices(stack, _choices(picture), view.say)
+            services.start()
+            found = asyncio.run(_play(services, view))
+            found.write(REPORT)
+            story.write_summary(view, found, REPORT)
+            return 1 if found.broken else 0
+    except (Trouble, Refused, OSError) as trouble:
+        view.console.print(f"[red]stopped:[/red] {trouble}")
+        return 1
+    except ExceptionGroup as troubles:  # of many people acting at the same time
+        known, others = troubles.split((Trouble, Refused, OSError))
+        if others is not None or known is None:
+            raise
+        view.console.print(f"[red]stopped:[/red] {known.exceptions[0]}")
+        return 1
+    finally:
+        if stack is not None and os.environ.get("KEEP") != "1":
+            stack.stop()
+            view.say("everything is stopped (KEEP=1 leaves it running)")
+        elif stack is not None:
+            view.say("everything is left running; `make down` stops it")
+
+
+def _choices(picture: str | None) -> Choices:
+    elsewhere = bool(os.environ.get("KAFKA_BOOTSTRAP_SERVERS") or os.environ.get("MONGO_URL"))
+    return Choices(
+        keys=LOCAL / "keys",
+        picture=Path(picture).resolve() if picture else None,
+        through_gateway=os.environ.get("GATEWAY") == "1",
+        namespace=f"demo-{uuid.uuid4().hex[:6]}-" if elsewhere else "",
+    )
+
+
+async def _play(services: LocalServices, view: View) -> Report:
+    minted = functools.partial(mint, services.choices.keys)
+    async with People(services.bases(), minted) as people:
+        return await story.play(services, people, view, amsterdam_date(utc_now()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,257 @@
+"""The simulators and the four services of the local stack: real processes that speak real HTTP, SMTP and Kafka."""
+
+import asyncio
+import base64
+import json
+import os
+import secrets
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from deploy.local import gateway
+from deploy.local.ports import HOST, Ports, is_free, wait_free
+from deploy.local.processes import Program
+from deploy.local.stack import LocalStack, Say
+from deploy.local.trouble import Trouble
+from shared.bus import topics
+from shared.bus.settings import BusSettings
+from shared.errors import TransientError
+from shared.web.local_tokens import AUDIENCE, ISSUER, create_keys
+
+ROOT = Path(__file__).resolve().parents[2]
+SERVICES = ("approval", "registration", "safety", "notify")
+SIMULATORS = ("inbox", "sms", "feed")
+READY_SECONDS = 60.0
+
+SMTP_SENDER = "alerts@university.example"
+SMS_SENDER = "+31970000000"
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """How the services are run. `picture` is a real response of the ministry to start with.
+
+    `overrides` holds more environment for a service, by its name.
+    """
+
+    keys: Path
+    picture: Path | None = None
+    through_gateway: bool = False
+    namespace: str = ""
+    overrides: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+
+class LocalServices:
+    """Everything that runs on top of Kafka and MongoDB; state and logs below the stack's folder."""
+
+    def __init__(self, stack: LocalStack, choices: Choices, say: Say = lambda sentence: None) -> None:
+        self.stack = stack
+        self.choices = choices
+        self._ports = stack.ports
+        self._say = say
+        self._secrets: dict[str, str] = {}
+
+    @property
+    def maildir(self) -> Path:
+        """Where mail arrives."""
+        return self.stack.root / "inbox" / "maildir"
+
+    @property
+    def sms_log(self) -> Path:
+        """Where SMS arrive: JSON lines."""
+        return self.stack.root / "sms" / "sms.jsonl"
+
+    def bases(self) -> dict[str, str]:
+        """Service → base URL, direct or behind the gateway."""
+        if self.choices.through_gateway:
+            return {name: f"http://{HOST}:{self._ports.gateway}/{name}" for name in SERVICES}
+        return {name: self.direct(name) for name in SERVICES}
+
+    def direct(self, name: str) -> str:
+        """A service's own address, for probes."""
+        return f"http://{HOST}:{self._port(name)}"
+
+    def start(self) -> None:
+        """Topics, simulators, services, gateway: whatever does not run yet. Ready when this returns. Raises Trouble."""
+        create_keys(self.choices.keys)
+        self._secrets = _secrets(self.stack.root / "secrets.json")
+        self._apply_topics()
+        for name in SIMULATORS:
+            self._start(name, self._simulator(name), self._port(name))
+        for name in SERVICES:
+            self.start_service(name)
+        if self.choices.through_gateway:
+            upstreams = {name: f"{HOST}:{self._port(name)}" for name in SERVICES}
+            listen = f"{HOST}:{self._ports.gateway}"
+            program = gateway.program(self.stack.root / "gateway", listen, upstreams)
+            self._start("gateway", program, self._ports.gateway)
+        for name in SIMULATORS:
+            port = self._ports.inbox_control if name == "inbox" else self._port(name)
+            self._wait(name, f"http://{HOST}:{port}/healthz", lambda body: True)
+        for name in SERVICES:
+            self.wait_ready(name)
+        self._say("simulators and services are ready")
+
+    def start_service(self, name: str) -> None:
+        """Start one service unless it runs."""
+        self._start(name, self._service(name), self._port(name))
+
+    def wait_ready(self, name: str) -> None:
+        """Until the service says that nothing is wrong with it."""
+        self._wait(name, f"{self.direct(name)}/readyz", lambda body: body.get("status") == "ready")
+
+    def readiness(self, name: str) -> dict[str, Any]:
+        """What the service says of itself; empty when it does not answer."""
+        return _json(f"{self.direct(name)}/readyz") or {}
+
+    def _apply_topics(self) -> None:
+        settings = BusSettings(self.stack.kafka, self.choices.namespace, "operator", "local")
+        declared = topics.load(ROOT / "deploy" / "topics.yaml")
+        try:
+            created = asyncio.run(topics.apply(settings, declared, "local"))
+        except TransientError as error:
+            raise Trouble(f"The topics could not be created: {error}.") from None
+        if created:
+            self._say(f"{len(created)} topics created")
+
+    def _start(self, name: str, program: Program, port: int) -> None:
+        if self.stack.processes.find(name):
+            return
+        wait_free(port, name)
+        self._say(f"starting {name}")
+        self.stack.processes.start(program)
+
+    def _simulator(self, name: str) -> Program:
+        state = str(self.stack.root / name)
+        flags = {
+            "inbox": ["smtp_inbox", "--control-port", str(self._ports.inbox_control)],
+            "sms": [
+                "sms_gateway",
+                "--receipts-url", self._webhook("receipts"),
+                "--inbound-url", self._webhook("inbound"),
+                "--product-token", self._secrets["SMS_TOKEN"],
+            ],
+            "feed": ["advice_feed", *(["--picture", str(self.choices.picture)] if self.choices.picture else [])],
+        }[name]  # fmt: skip
+        program, *rest = flags
+        command = [sys.executable, "-m", f"deploy.local.{program}", "--port", str(self._port(name)), "--state", state]
+        return Program(name, [*command, *rest], ROOT)
+
+    def _service(self, name: str) -> Program:
+        command = [
+            sys.executable, "-m", "uvicorn", "--factory", f"services.{name}.app:from_environment",
+            "--host", HOST, "--port", str(self._port(name)), "--no-server-header", "--no-access-log",
+            "--log-level", "warning", "--timeout-graceful-shutdown", "10", "--forwarded-allow-ips", HOST,
+        ]  # fmt: skip
+        environment = {**self._environment(name), **self.choices.overrides.get(name, {})}
+        return Program(name, command, ROOT, environment)
+
+    def _environment(self, name: str) -> dict[str, str]:
+        common = {
+            "ENV": "local",
+            "NAMESPACE": self.choices.namespace,
+            "INSTANCE": f"{name}-0",
+            "KAFKA_BOOTSTRAP_SERVERS": self.stack.kafka,
+            "MONGO_URL": self.stack.mongo,
+            "KEY_ENCRYPTION_KEY": self._secrets["KEY_ENCRYPTION_KEY"],
+            "JWKS": str(self.choices.keys / "jwks.json"),
+            "TOKEN_ISSUER": ISSUER,
+            "TOKEN_AUDIENCE": AUDIENCE,
+            "CATALOGUE_DIR": str(ROOT / "deploy" / "local" / "catalogue"),
+            "TOPICS_FILE": str(ROOT / "deploy" / "topics.yaml"),
+            "ROOT_PATH": f"/{name}" if self.choices.through_gateway else "",
+            "REQUESTS_PER_SECOND": "0",  # one machine plays everybody
+        }
+        own = {
+            "registration": {"SWEEP_SECONDS": "2", "SCHEDULER_SECONDS": "2"},
+            "safety": {
+                "FEED_URL": f"http://{HOST}:{self._ports.feed}/v2/sources/nederlandwereldwijd",
+                "FEED_INTERVAL_SECONDS": "2",
+                "USER_AGENT_CONTACT": "mailto:safe-passage@university.example",
+            },
+            "notify": {
+                "SERVICE_KEY": self._secrets["SERVICE_KEY"],
+                "SMTP_HOST": HOST,
+                "SMTP_PORT": str(self._ports.inbox),
+                "SMTP_SENDER": SMTP_SENDER,
+                "SMS_URL": f"http://{HOST}:{self._ports.sms}",
+                "SMS_TOKEN": self._secrets["SMS_TOKEN"],
+                "SMS_SENDER": SMS_SENDER,
+                "ANSWER_BASE_URL": self.bases()["notify"],
+                "WEBHOOK_SECRET": self._secrets["WEBHOOK_SECRET"],
+                "UNKNOWN_WAIT_SECONDS": "5",
+                "SWEEP_SECONDS": "2",
+            },
+        }
+        return {**common, **own.get(name, {})}
+
+    def _webhook(self, kind: str) -> str:
+        scheme, _, rest = self.bases()["notify"].partition("://")
+        return f"{scheme}://cm:{self._secrets['WEBHOOK_SECRET']}@{rest}/v1/webhooks/cm/{kind}"
+
+    def _port(self, name: str) -> int:
+        return int(getattr(self._ports, name))
+
+    def _wait(self, name: str, url: str, good: Any) -> None:
+        deadline = time.monotonic() + READY_SECONDS
+        body: dict[str, Any] | None = None
+        while True:
+            body = _json(url)
+            if body is not None and good(body):
+                return
+            if self.stack.processes.ended(name):
+                raise Trouble(
+                    f"{name} ended: {self.stack.processes.last_words(name)} (see {self.stack.processes.log(name)})"
+                )
+            if time.monotonic() > deadline:
+                wrong = "; ".join(
+                    f"{check['name']}: {check['detail']}" for check in (body or {}).get("checks", []) if not check["ok"]
+                )
+                raise Trouble(
+                    f"{name} is not ready after {READY_SECONDS:.0f} s ({wrong or 'no answer'}; "
+                    f"see {self.stack.processes.log(name)})."
+                )
+            time.sleep(0.1)
+
+
+def choose_ports() -> Ports:
+    """The ports of the environment where they are free, otherwise free ones."""
+    ports = Ports.from_environment()
+    return ports if all(is_free(getattr(ports, name)) for name in Ports.__slots__) else Ports.free()
+
+
+def _json(url: str) -> dict[str, Any] | None:
+    """The JSON that a probe answers, whatever its status; None without an answer."""
+    try:
+        with urllib.request.urlopen(url, timeout=5) as response:
+            found = json.loads(response.read())
+    except urllib.error.HTTPError as error:
+        try:
+            found = json.loads(error.read())
+        except ValueError:
+            return None
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _secrets(path: Path) -> dict[str, str]:
+    """Secrets of this local stack alone, made once; they are worth nothing anywhere else."""
+    if not path.exists():
+        made = {
+            "KEY_ENCRYPTION_KEY": base64.b64encode(os.urandom(32)).decode(),
+            "SERVICE_KEY": base64.b64encode(os.urandom(32)).decode(),
+            "WEBHOOK_SECRET": secrets.token_hex(24),
+            "SMS_TOKEN": secrets.token_hex(16),
+        }
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        path.write_text(json.dumps(made), encoding="utf-8")
+    loaded: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
+    return loaded

@@ -1,18 +1,29 @@
-"""Real Kafka and real MongoDB for the tests: given by the environment, or started here."""
+"""Real Kafka and real MongoDB for the tests, given by the environment or started here; and the whole house."""
 
+import functools
 import os
+import re
+import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pymongo
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
+from xdist.scheduler import LoadScopeScheduling
 
 from deploy.local.ports import Ports
+from deploy.local.services import SERVICES, Choices, LocalServices
 from deploy.local.stack import LocalStack
 from deploy.local.trouble import Trouble
+from shared.web.local_tokens import mint
+from tests.containers import containers
+from tests.house import House
+
+pytest_plugins = ("tests.fault_table", "tests.campus")
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -25,11 +36,37 @@ class Stack:
     mongo: str
 
 
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """Who shares something that takes long to make stays together, in one of the processes that `make test` runs."""
+
+    class ByWhatTheyShare(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return shared_by(nodeid.split("::")[0])
+
+    return ByWhatTheyShare(config, log)
+
+
+@functools.cache
+def shared_by(file: str) -> str:
+    """What the tests of a file share with those of other files; the file itself when that is nothing."""
+    text = (ROOT / file).read_text(encoding="utf-8")
+    if file.startswith("tests/contracts/"):
+        return "services"
+    return next((name for name in ("house", "campus") if re.search(rf"\b{name}: ", text)), file)
+
+
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Kafka and MongoDB for the whole session. On CI they are never absent; elsewhere the test skips and says why."""
     if os.environ.get("KAFKA_BOOTSTRAP_SERVERS") and os.environ.get("MONGO_URL"):
         yield Stack(os.environ["KAFKA_BOOTSTRAP_SERVERS"], os.environ["MONGO_URL"])
+        return
+    if os.environ.get("STACK") == "containers":
+        try:
+            with containers() as (kafka, mongo):
+                yield Stack(kafka, mongo)
+        except Trouble as trouble:
+            pytest.skip(str(trouble))
         return
     local = LocalStack(tmp_path_factory.mktemp("stack"), ROOT / ".local", Ports.free())
     try:
@@ -59,3 +96,49 @@ async def namespace(stack: Stack) -> AsyncIterator[str]:
     if ours:
         await admin.delete_topics(ours)
     await admin.close()
+
+
+@pytest.fixture(scope="session")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """Kafka, MongoDB, simulators and services of the session's own: they may be killed. Absent: as above."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("KAFKA_BOOTSTRAP_SERVERS", "MONGO_URL"):
+            patch.delenv(name, raising=False)
+        root = tmp_path_factory.mktemp("house")
+        folders = {name: root / "failpoints" / name for name in SERVICES}
+        for folder in folders.values():
+            folder.mkdir(parents=True)
+        overrides = {name: {"FAILPOINTS_DIR": str(folder)} for name, folder in folders.items()}
+        overrides["notify"]["UNKNOWN_WAIT_SECONDS"] = "1"
+        stack = LocalStack(root, ROOT / ".local", Ports.free())
+        services = LocalServices(stack, Choices(keys=root / "keys", overrides=overrides))
+        try:
+            stack.start()
+            services.start()
+        except Trouble as trouble:
+            stack.stop()
+            if os.environ.get("CI"):
+                pytest.fail(str(trouble))
+            pytest.skip(str(trouble))
+        _first_picture(services)
+        yield House(services, root / "failpoints", functools.partial(mint, root / "keys"))
+        stack.stop()
+
+
+def _first_picture(services: LocalServices) -> None:
+    """Wait until safety has read the feed once and the others know every country."""
+    deadline = time.monotonic() + 60
+    while True:
+        source = _check(services, "safety", "source netherlands")
+        advice = [_check(services, name, "subscription travel.advice.v1") for name in ("registration", "notify")]
+        if source.get("ok") and all(
+            each.get("handled", 0) >= source["countries"] and not each["lag"] for each in advice
+        ):
+            return
+        assert time.monotonic() < deadline, (source, advice)
+        time.sleep(0.1)
+
+
+def _check(services: LocalServices, service: str, name: str) -> dict[str, Any]:
+    checks = services.readiness(service).get("checks", [])
+    return next((check for check in checks if check["name"] == name), {})

@@ -62,8 +62,17 @@ def test_sample_is_read_and_nothing_is_lost(path: Path) -> None:
 
     written = orjson.loads(value)
     again = envelope.data.model_dump(mode="json", by_alias=True)
-    assert {key: again[key] for key in written["data"]} == written["data"]
+    assert _as_written(again, written["data"]) == written["data"]
     assert envelope.id == written["id"]
+
+
+def _as_written(again: object, written: object) -> object:
+    """What comes back, without what was added to its parts since the sample was written."""
+    if isinstance(again, dict) and isinstance(written, dict):
+        return {key: _as_written(again[key], value) for key, value in written.items()}
+    if isinstance(again, list) and isinstance(written, list) and len(again) == len(written):
+        return [_as_written(*pair) for pair in zip(again, written, strict=True)]
+    return again
 
 
 @pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.stem)

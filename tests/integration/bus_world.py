@@ -88,7 +88,7 @@ async def running(*parts: Any) -> AsyncIterator[None]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def until(condition: Callable[[], Any], seconds: float = 30.0) -> None:
+async def until(condition: Callable[[], Any], seconds: float = 180.0) -> None:
     """Wait for a condition (plain or awaitable), at most so long."""
     async with asyncio.timeout(seconds):
         while True:

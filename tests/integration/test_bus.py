@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -11,6 +12,7 @@ from shared.audit.chain import ChainVerifier
 from shared.audit.reader import Reader
 from shared.bus import parking, topics
 from shared.bus.inbox import Inbox
+from shared.bus.relay import LogAhead, Relay
 from shared.bus.settings import BusSettings
 from shared.envelope import Envelope
 from shared.errors import PermanentError, TransientError
@@ -95,6 +97,29 @@ async def test_relay_refuses_beside_a_log_that_is_ahead(registration: Side, stac
 
 async def _none_pending(one: Side) -> bool:
     return await one.outbox.events.count_documents({"pending": True}) == 0
+
+
+@pytest.mark.fault("an empty or restored database beside a living log")
+async def test_service_does_not_start_beside_a_log_that_is_ahead(
+    registration: Side, stack: Any, namespace: str
+) -> None:
+    """Whoever would act on less than the log holds sends again what was sent; a Kafka that is away stops nobody."""
+    await registration.cancel("r-1", times=3)
+    async with running(registration.relay()):
+        await until(lambda: _none_pending(registration))
+
+    def starting(**other: str) -> Relay:
+        where = registration
+        settings = replace(where.settings, **other)
+        return Relay(settings, where.mongo, where.database, where.outbox, [TOPIC])
+
+    await starting().refuse_at_start()
+    await registration.database["relay_batches"].drop()
+    await registration.database["events"].drop()
+    with pytest.raises(LogAhead, match="emptied"):
+        await starting().refuse_at_start()
+    await starting(bootstrap_servers="127.0.0.1:9").refuse_at_start()
+    await starting(namespace=f"{namespace}other-").refuse_at_start()
 
 
 class Effects:

@@ -49,6 +49,16 @@ async def test_keyring_erased_stays_erased(mongo: Mongo) -> None:
         await keyring.seal(person, "event-2", "/contact", "again")
 
 
+async def test_keyring_another_service_meets_somebody_new_at_once(mongo: Mongo) -> None:
+    """Whom one service erased, another that met them a moment ago does not take for the same person again."""
+    keyring, other = Keyring(mongo, KEK), Keyring(mongo, KEK)
+    person = await other.person_id("issuer", "student-1")
+
+    await keyring.erase(person)
+
+    assert await other.person_id("issuer", "student-1") != person
+
+
 async def test_keyring_two_services_agree_on_person_and_key(mongo: Mongo) -> None:
     """However many meet a login for the first time at once, there is one person and one key."""
     rings = [Keyring(mongo, KEK) for _ in range(10)]

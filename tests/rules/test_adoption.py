@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from services.safety.model import CountryState, PendingFall, evolve
 from services.safety.reading import CountryReading, RegionReading
 from services.safety.rules.adoption import Adoption, Reason, adopt
-from shared.events import Level
+from shared.events import HoldReason, Level
+from tests.rules.safety_world import World
+from tests.rules.safety_world import reading as reading_of
 
 NOW = datetime(2026, 3, 1, 9, tzinfo=UTC)
 HALF_AN_HOUR = timedelta(minutes=30)
@@ -27,6 +29,11 @@ def reading(level: int | None, *, at: datetime = NOW, text: str = "", **regions:
     )  # fmt: skip
 
 
+def spain(level: int) -> CountryReading:
+    """The same, for a world of countries."""
+    return reading_of("ES", level)
+
+
 class Safety:
     """The state of one country under a series of readings."""
 
@@ -38,9 +45,9 @@ class Safety:
     def read(self, what: CountryReading, now: datetime = NOW) -> Adoption:
         """Take one reading."""
         adoption = adopt(self.state, what, self.pending, parser_version=1, confirmation=HALF_AN_HOUR, now=now)
-        if adoption.event is not None:
+        for event in adoption.events:
             self.events += 1
-            self.state = evolve(self.state, adoption.event, now, self.events)
+            self.state = evolve(self.state, event, now, self.events)
         self.pending = adoption.pending
         return adoption
 
@@ -79,28 +86,65 @@ def test_adoption_rise_acts_at_once(safety: Safety) -> None:
 
 
 def test_adoption_fall_waits_for_a_second_reading(safety: Safety) -> None:
-    """Red to green: the worse level counts until half an hour later the feed still says so."""
+    """Red to orange: the worse level counts until half an hour later the feed still says so."""
     safety.read(reading(3))
 
-    first = safety.read(reading(0), NOW)
-    early = safety.read(reading(0), NOW + timedelta(minutes=29))
-    late = safety.read(reading(0), NOW + timedelta(minutes=30))
+    first = safety.read(reading(2), NOW)
+    early = safety.read(reading(2), NOW + timedelta(minutes=29))
+    late = safety.read(reading(2), NOW + timedelta(minutes=30))
 
     assert first.event is not None  # the ministry's own word changed: shown, not yet counted
-    assert (first.event.ministry.after, first.event.effective.after) == (0, 3)
+    assert (first.event.ministry.after, first.event.effective.after) == (2, 3)
     assert early.event is None
     assert early.reason is Reason.FALL_UNCONFIRMED
     assert late.event is not None
-    assert late.event.effective.after == 0
+    assert late.event.effective.after == 2
+
+
+def test_adoption_fall_is_read_twice_even_without_a_wait() -> None:
+    """FALL_CONFIRMATION_SECONDS=0: the very next reading confirms it, its first never does."""
+    world = World(confirmation=timedelta(0))
+    world.read([spain(1)])
+
+    world.read([spain(0)])
+    assert world.levels() == {"ES": 1}
+    world.read([spain(0)])
+    assert world.levels() == {"ES": 0}
+
+
+@pytest.mark.parametrize(("before", "after"), [(3, 1), (3, 0), (2, 0)])
+def test_adoption_fall_of_two_levels_waits_for_a_person(safety: Safety, before: int, after: int) -> None:
+    """North Korea was Level 1 for a day: however often that is read, nobody believes it without a person."""
+    safety.read(reading(before))
+
+    first = safety.read(reading(after), NOW)
+    late = safety.read(reading(after), NOW + timedelta(days=1))
+
+    assert [(each.reason, each.releases_at) for each in first.held] == [(HoldReason.IMPLAUSIBLE_FALL, None)]
+    assert first.pending is None
+    assert late.events == ()
+    assert late.reason is Reason.FALL_HELD
+    assert safety.state is not None
+    assert safety.state.effective == before
+
+
+@pytest.mark.parametrize("text", ["Exercise normal precautionSummary not available", "Content not available."])
+def test_adoption_fall_from_a_placeholder_waits_for_a_person(safety: Safety, text: str) -> None:
+    """One level, from a text that stands where an advice is missing."""
+    adoption = safety.read(reading(0, text=text))
+
+    assert [each.reason for each in adoption.held] == [HoldReason.IMPLAUSIBLE_FALL]
+    assert safety.state is not None
+    assert safety.state.effective == Level.YELLOW
 
 
 def test_adoption_fall_that_is_taken_back_never_counts(safety: Safety) -> None:
     """A feed that says Level 1 for a moment sends no all-clear."""
     safety.read(reading(3))
-    safety.read(reading(0))
+    safety.read(reading(2))
     safety.read(reading(3), NOW + timedelta(minutes=10))
 
-    again = safety.read(reading(0), NOW + timedelta(minutes=40))
+    again = safety.read(reading(2), NOW + timedelta(minutes=40))
 
     assert safety.state is not None
     assert safety.state.effective == Level.RED
@@ -141,16 +185,16 @@ def test_adoption_region_rises_while_the_country_falls(safety: Safety) -> None:
 
 def test_adoption_region_that_leaves_the_list_is_a_fall(safety: Safety) -> None:
     """A region is dropped only when that was read twice."""
-    safety.read(reading(1, North=3))
+    safety.read(reading(1, North=2))
 
     safety.read(reading(1))
     assert safety.state is not None
-    assert [region.level for region in safety.state.regions] == [Level.RED]
+    assert [region.level for region in safety.state.regions] == [Level.ORANGE]
 
     adoption = safety.read(reading(1), NOW + HALF_AN_HOUR)
     assert safety.state.regions == ()
     assert adoption.event is not None
-    assert [(each.area, each.before, each.after) for each in adoption.event.changes] == [("North", 3, 1)]
+    assert [(each.area, each.before, each.after) for each in adoption.event.changes] == [("North", 2, 1)]
 
 
 @given(st.lists(st.tuples(LEVELS, LEVELS, st.integers(0, 60)), max_size=12))

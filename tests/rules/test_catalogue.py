@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from shared.catalogue import BrokenCatalogue, load
+from shared.catalogue import BrokenCatalogue, Reading, load, read
+from tests.campus import leiden
 
-LOCAL = Path(__file__).resolve().parents[2] / "deploy" / "local" / "catalogue"
+DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
+LOCAL = DEPLOY / "local" / "catalogue"
 UNIVERSITY = """
 name: {nl: Voorbeeld, en: Example}
 emergency_number: "+31710000999"
@@ -48,10 +50,12 @@ def change(folder: Path, before: str, after: str, file: str = "arts.yaml") -> No
 
 
 def test_catalogue_of_the_local_stack_loads_with_its_version() -> None:
-    """Three synthetic faculties, and the same version at every reading."""
+    """Four synthetic faculties, and the same version at every reading."""
     catalogue = load(LOCAL)
 
-    assert sorted(catalogue.faculties) == ["example-humanities", "example-medicine", "example-sciences"]
+    assert sorted(catalogue.faculties) == [
+        "example-humanities", "example-medical-centre", "example-medicine", "example-sciences",
+    ]  # fmt: skip
     assert catalogue.version == load(LOCAL).version
     assert len(catalogue.version) == 12
 
@@ -90,11 +94,17 @@ def test_catalogue_unknown_programme_has_no_approver(folder: Path, faculty: str,
         ("contact@university.example", "nobody", ("arts.yaml", 4, "contact_person.email")),
         ('"+31710000100"', "0710000100", ("arts.yaml", 4, "contact_person.phone")),
         ("id: example-arts", "id: example-arts\nid: example-arts", ("arts.yaml", 3, "id")),
-        ("  example-art:", "  example-arts:", ("arts.yaml", 0, "programmes.example-arts")),
+        ("  example-art:", "  example-arts:", ("arts.yaml", 6, "programmes.example-arts")),
         ("id: example-arts", "id: [", ("arts.yaml", 4, "-")),
+        ("    coordinator", "    approver_roles: []\n    coordinator",
+         ("arts.yaml", 8, "programmes.example-art.approver_roles")),
+        ("id: example-arts", "approver_roles: []\nid: example-arts", ("arts.yaml", 2, "approver_roles")),
+        ("programmes:\n", "other:\n", ("arts.yaml", 5, "other")),
+        ("id: example-arts", "schools: [{id: s, name: S, season: autumn, year: 2026}]\nid: example-arts",
+         ("arts.yaml", 2, "schools.0.season")),
         ("id: example-arts", "activity_types: [holiday]\nid: example-arts", ("arts.yaml", 2, "activity_types.0")),
     ],
-)
+)  # fmt: skip
 def test_catalogue_mistake_is_named(folder: Path, before: str, after: str, place: tuple[str, int, str]) -> None:
     """Whoever edits the file is told where."""
     change(folder, before, after)
@@ -114,7 +124,7 @@ def test_catalogue_programme_of_two_faculties_is_a_mistake(folder: Path) -> None
     """A role names a programme without its faculty, so the name stands once."""
     (folder / "second.yaml").write_text(FACULTY.replace("example-arts", "example-second"), encoding="utf-8")
 
-    assert mistakes(folder) == [("second.yaml", 0, "programmes.example-art")]
+    assert mistakes(folder) == [("second.yaml", 6, "programmes.example-art")]
 
 
 @pytest.mark.parametrize("missing", ["university.yaml", "arts.yaml"])
@@ -130,3 +140,177 @@ def test_catalogue_in_another_encoding_is_refused(folder: Path) -> None:
     (folder / "arts.yaml").write_bytes(FACULTY.replace("Letteren", "Cr\xe8me").encode("latin-1"))
 
     assert mistakes(folder) == [("arts.yaml", 0, "-")]
+
+
+# ---------------------------------------------------------------- themes, clusters, slots
+
+CENTRE = (
+    FACULTY
+    + """
+research:
+  programmes: [example-art]
+  themes:
+    - {id: hearts, name: Hearts}
+    - {id: minds, name: Minds}
+clerkships:
+  programmes: [example-art]
+  clusters:
+    - id: cutting
+      name: Cutting
+      country: SR
+      pools:
+        - {id: spring, starts_on: 2026-01-01, ends_on: 2026-06-30, slots: 3}
+        - {id: autumn, starts_on: 2026-07-01, ends_on: 2026-12-31, slots: 0}
+"""
+)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "place"),
+    [
+        ("slots: 3", "slots: -1", ("arts.yaml", 22, "clerkships.clusters.0.pools.0.slots")),
+        ("slots: 3", "slots: many", ("arts.yaml", 22, "clerkships.clusters.0.pools.0.slots")),
+        ("slots: 3", "places: 3", ("arts.yaml", 22, "clerkships.clusters.0.pools.0.slots")),
+        ("id: minds", "id: hearts", ("arts.yaml", 14, "research.themes.1.id")),
+        ("id: autumn", "id: spring", ("arts.yaml", 23, "clerkships.clusters.0.pools.1.id")),
+        ("ends_on: 2026-06-30", "ends_on: 2025-06-30", ("arts.yaml", 22, "clerkships.clusters.0.pools.0.ends_on")),
+        ("starts_on: 2026-07-01", "starts_on: 2026-06-30",
+         ("arts.yaml", 23, "clerkships.clusters.0.pools.1.starts_on")),
+        ("starts_on: 2026-07-01", "starts_on: 2026-07-32",
+         ("arts.yaml", 23, "clerkships.clusters.0.pools.1.starts_on")),
+        ("country: SR", "country: Surinam", ("arts.yaml", 20, "clerkships.clusters.0.country")),
+        ("clerkships:\n  programmes: [example-art]", "clerkships:\n  programmes: [example-war]",
+         ("arts.yaml", 16, "clerkships.programmes.0")),
+        ("research:\n  programmes: [example-art]", "research:\n  programmes: [example-war]",
+         ("arts.yaml", 11, "research.programmes.0")),
+    ],
+)  # fmt: skip
+def test_catalogue_mistake_in_slots_or_themes_is_named(
+    folder: Path, before: str, after: str, place: tuple[str, int, str]
+) -> None:
+    """A count of -1, a period that overlaps, an id that stands twice, a programme that is not there."""
+    (folder / "arts.yaml").write_text(CENTRE, encoding="utf-8")
+    assert sorted(load(folder).pools()) == ["autumn", "spring"]
+
+    change(folder, before, after)
+
+    assert place in mistakes(folder)
+
+
+def test_catalogue_without_programmes_says_so_or_marks_it(folder: Path) -> None:
+    """A faculty whose programmes nobody has told us is marked; one that forgot them is wrong."""
+    whole = (folder / "arts.yaml").read_text(encoding="utf-8").split("programmes:")[0]
+    (folder / "arts.yaml").write_text(whole, encoding="utf-8")
+    assert mistakes(folder) == [("arts.yaml", 2, "programmes")]
+
+    (folder / "arts.yaml").write_text(f"{whole}programmes: to be configured\n", encoding="utf-8")
+
+    assert load(folder).faculties["example-arts"].programmes == {}
+    assert gaps(read(folder)) == [("arts.yaml", 5, "programmes", False)]
+
+
+def test_catalogue_pool_of_two_faculties_is_a_mistake(folder: Path) -> None:
+    """R34: an event names a pool without its faculty."""
+    (folder / "arts.yaml").write_text(CENTRE, encoding="utf-8")
+    second = CENTRE.replace("id: example-arts", "id: example-second").replace("example-art]", "example-war]")
+    (folder / "second.yaml").write_text(second.replace("  example-art:", "  example-war:"), encoding="utf-8")
+
+    assert ("second.yaml", 22, "clerkships.clusters.0.pools.0.id") in mistakes(folder)
+
+
+# ---------------------------------------------------------------- what is still to be configured
+
+
+def gaps(reading: Reading) -> list[tuple[str, int, str, bool]]:
+    """What is marked, and whether nothing starts without it."""
+    return [(gap.file, gap.line, gap.field, gap.is_needed) for gap in reading.gaps]
+
+
+def test_catalogue_marked_contact_is_the_next_office(folder: Path) -> None:
+    """Coordinator, contact person, International Office: a block always names somebody who can be reached."""
+    change(folder, "coordinator: *contact", "coordinator: to be configured")
+    assert load(folder).faculties["example-arts"].programmes["example-art"].coordinator.function == "Contact"
+
+    text = (folder / "arts.yaml").read_text(encoding="utf-8")
+    line = next(line for line in text.splitlines() if line.startswith("contact_person"))
+    change(folder, line, "contact_person: to be configured")
+
+    faculty = load(folder).faculties["example-arts"]
+    assert faculty.contact_person.function == "Office"
+    assert faculty.programmes["example-art"].coordinator.function == "Office"
+    assert gaps(read(folder)) == [
+        ("arts.yaml", 4, "contact_person", False), ("arts.yaml", 8, "programmes.example-art.coordinator", False),
+    ]  # fmt: skip
+
+
+def test_catalogue_marked_address_or_number_comes_from_the_next_office(folder: Path) -> None:
+    """Without an address nobody can be asked there; without a number the next one's is called."""
+    change(folder, 'phone: "+31710000100"', "phone: to be configured")
+    contact = load(folder).faculties["example-arts"].contact_person
+    assert (contact.email, contact.phone) == ("contact@university.example", "+31710000010")
+
+    change(folder, "email: contact@university.example", "email: to be configured")
+
+    assert load(folder).faculties["example-arts"].contact_person.email == "office@university.example"
+
+
+@pytest.mark.parametrize(
+    ("field", "line"),
+    [("emergency_number", 3), ("emergency_email", 4), ("international_office", 5), ("safety_officers", 6)],
+)
+def test_catalogue_without_what_everybody_needs_is_listed_and_not_loaded(folder: Path, field: str, line: int) -> None:
+    """R28: no service starts without the university's emergency number or offices; the check says which."""
+    lines = UNIVERSITY.splitlines()
+    lines[line - 1] = f"{field}: to be configured"
+    text = "\n".join(lines).replace("*office", "{function: O, email: o@university.example, phone: '+31710000010'}")
+    (folder / "university.yaml").write_text(text, encoding="utf-8")
+
+    assert mistakes(folder) == [("university.yaml", line, field)]
+    assert (read(folder).mistakes, gaps(read(folder))) == ((), [("university.yaml", line, field, True)])
+
+
+def test_catalogue_whose_cluster_has_no_name_yet_waits_for_it(folder: Path) -> None:
+    """What has no default is needed wherever it is marked; it is listed, and nothing is loaded without it."""
+    (folder / "arts.yaml").write_text(CENTRE.replace("name: Cutting", "name: to be configured"), encoding="utf-8")
+
+    assert mistakes(folder) == [("arts.yaml", 19, "clerkships.clusters.0.name")]
+    assert gaps(read(folder)) == [("arts.yaml", 19, "clerkships.clusters.0.name", True)]
+
+
+def test_catalogue_of_the_university_has_its_seven_faculties() -> None:
+    """deploy/catalogue: nothing wrong, nothing invented; what a service needs and nobody has told us is listed."""
+    reading = read(DEPLOY / "catalogue")
+
+    assert reading.mistakes == ()
+    assert [gap.field for gap in reading.gaps if gap.is_needed] == [
+        "emergency_number", "emergency_email", "international_office", "safety_officers",
+    ]  # fmt: skip
+    marked = {(gap.file, gap.field) for gap in reading.gaps}
+    others = ("archaeology", "governance-and-global-affairs", "humanities", "law", "science")
+    for faculty in (*others, "social-and-behavioural-sciences"):
+        assert {(f"{faculty}.yaml", name) for name in ("contact_person", "approver_roles", "programmes")} <= marked
+    assert ("lumc.yaml", "schools") in marked
+    assert ("lumc.yaml", "clerkships.clusters.0.pools") in marked
+
+
+def test_catalogue_of_lumc_is_complete_as_far_as_the_page_says(tmp_path: Path) -> None:
+    """Six programmes, ten themes, two networks, three clusters, its International Office; spelled as on the page."""
+    catalogue = load(leiden(tmp_path))
+
+    lumc = catalogue.faculties["lumc"]
+    assert lumc.research is not None
+    assert lumc.clerkships is not None
+    assert [each.name.en for each in lumc.programmes.values()] == [
+        "Biomedical Sciences", "Medicine", "Technical Medicine", "Population Health Management", "Vitality & Ageing",
+        "Pharmacy",
+    ]  # fmt: skip
+    assert len(lumc.research.themes) == 10
+    assert [each.name for each in lumc.research.partner_networks] == ["LERU", "Eurolife"]
+    assert [(each.name, each.country) for each in lumc.clerkships.clusters] == [
+        ("Dermatology, Otorhinolaryngology, Ophthalmology and Neurology", "SR"),
+        ("Woman and Child", "SR"),
+        ("Surgery", "SR"),
+    ]
+    assert catalogue.international_office("lumc").email == "intoff@lumc.nl"
+    assert len(catalogue.faculties) == 7
+    assert all(len(faculty.activity_types) == 8 for faculty in catalogue.faculties.values())

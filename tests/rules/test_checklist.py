@@ -32,7 +32,7 @@ def decided(status: Status, rule: str) -> Registration:
 
 def test_checklist_of_a_cleared_student_is_all_done() -> None:
     """Nothing is left to do, also after departure."""
-    cleared = decided(Status.APPROVED, "R10")
+    cleared = decided(Status.APPROVED, "R10").model_copy(update={"stay_contact_at": NOW})
 
     found = checklist(cleared, knowledge(advice(Level.YELLOW), granted=approval()), NOW + 80 * DAY)
 

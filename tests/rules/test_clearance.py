@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.registration.known import Approval, ApprovalStatus, Knowledge
@@ -124,6 +124,7 @@ APPROVALS = st.one_of(
 )
 
 
+@settings(deadline=None)  # the first question to the gazetteer reads it
 @given(
     study=st.booleans(),
     whole=LEVELS,

@@ -53,6 +53,23 @@ def after(state: Registration, known: Knowledge, now: datetime = NOW) -> tuple[R
     return state, list(events)
 
 
+def test_approval_withdrawn_during_the_stay_asks_the_coordinator_once() -> None:
+    """R2, R20: nothing is suspended while somebody is abroad; who answers for the programme has to know."""
+    gone = knowledge(advice(G), granted=approval(ApprovalStatus.WITHDRAWN))
+
+    state, _ = after(CLEARED, gone, ON_THE_WAY)
+
+    assert state.status is Status.APPROVED
+    assert [(task.queue, task.scope, task.rule, task.reason) for task in state.open_tasks] == [
+        ("coordinator", "example-biology", "R2", "approval_withdrawn")
+    ]
+    assert after(state, gone, ON_THE_WAY)[1] == []
+    task = state.open_tasks[0]
+    closed = TaskClosed(registration_id=state.registration_id, person_id=state.person_id, task_id=task.task_id,
+                        closed_by="coordinator-1")  # fmt: skip
+    assert after(evolve(state, closed, ON_THE_WAY, 9), gone, ON_THE_WAY)[1] == []
+
+
 def test_suspension_tells_the_coordinator() -> None:
     """R19: the fact names the programme, and the coordinator gets a task."""
     state, events = after(CLEARED, knowledge(advice(R), granted=approval()))

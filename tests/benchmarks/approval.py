@@ -1,0 +1,96 @@
+"""Approval against its floors: a request over HTTP, durable; and the first page of a queue of a hundred thousand."""
+
+import math
+import statistics
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from typing import Any
+
+from services.approval.model import ApprovalRequest, Status
+from shared.clock import amsterdam_date, utc_now
+from shared.events import ActivityType
+from shared.web.local_tokens import create_keys
+from tests.benchmarks.measure import Measure, Where, ratio
+from tests.benchmarks.served import beside_a_bare_route
+from tests.campus import MEDICINE, Campus, campus_on, forget, leiden, request
+
+
+async def submit(where: Where) -> list[Measure]:
+    """Requests a second over HTTP, each durable, by many students at once: ours and a bare route's, in turn."""
+    namespace, count = f"b{uuid.uuid4().hex[:8]}-", where.size(1_000)
+    catalogue = where.folder / namespace / "leiden"
+    catalogue.mkdir(parents=True)
+    body = {
+        **request("lumc-medicine"), "details": {"theme": "oncology", "institute": "listed"},
+        "description": "Cells and how they talk to each other. " * 10,
+    }  # fmt: skip
+    measure = await beside_a_bare_route(
+        where, namespace, "approval", "/v1/approval-requests", [body], count, {"CATALOGUE_DIR": str(leiden(catalogue))}
+    )
+    forget(where.mongo, namespace)
+    return [measure]
+
+
+async def queue(where: Where) -> list[Measure]:
+    """The approver's queue with its counts: the 95th percentile at 100,000 requests against that at 1,000."""
+    namespaces = {size: f"b{uuid.uuid4().hex[:8]}-" for size in (1_000, where.size(100_000))}
+    keys, catalogue = where.folder / "queue-keys", where.folder / "queue-leiden"
+    for each in (keys, catalogue):
+        each.mkdir(exist_ok=True)
+    create_keys(keys)
+    leiden(catalogue)
+    async with AsyncExitStack() as stack:
+        campuses: list[Campus] = []
+        for size, namespace in namespaces.items():
+            stack.callback(forget, where.mongo, namespace)
+            campus = await stack.enter_async_context(campus_on(where.mongo, namespace, keys, catalogue))
+            for batch in _batches(size):
+                await campus.database["requests"].insert_many(batch, ordered=False)
+            campuses.append(campus)
+        small, large = campuses
+        rounds, seen = [], []
+        for number in range(6):
+            few, many = await _percentile(small), await _percentile(large)
+            if number:  # the first one warms up
+                rounds.append(many / few)
+                seen.append((few, many))
+        milliseconds = [round(statistics.median(each) * 1_000, 1) for each in zip(*seen, strict=True)]
+        return [
+            ratio(
+                "approval-queue", "p95 ≤ 2 × that of 1,000 requests", rounds,
+                p95_ms_of_1000=milliseconds[0], p95_ms_of_all=milliseconds[1], requests=max(namespaces),
+            )
+        ]  # fmt: skip
+
+
+async def _percentile(campus: Campus, looks: int = 60) -> float:
+    """Seconds that 95 of 100 first pages of the open queue take at most."""
+    durations = []
+    for _ in range(looks):
+        began = time.perf_counter()
+        response = await campus.call("GET", "/approval-requests", MEDICINE, open="true")
+        durations.append(time.perf_counter() - began)
+        assert len(response.json()["items"]) == 50
+    return sorted(durations)[math.ceil(looks * 0.95) - 1]
+
+
+def _batches(size: int) -> Iterator[list[dict[str, Any]]]:
+    """So many requests of one programme, two in five of them open, over a year of first days."""
+    now, today = utc_now(), amsterdam_date(utc_now())
+    statuses = (Status.REQUESTED, Status.GRANTED, Status.RETURNED, Status.REFUSED, Status.WITHDRAWN)
+    batch: list[dict[str, Any]] = []
+    for number in range(size):
+        start = today + timedelta(days=number % 365 - 20)
+        state = ApprovalRequest(
+            approval_id=f"a-{number:07}", person_id=f"p-{number}", faculty_id="lumc", programme_id="lumc-medicine",
+            activity_type=ActivityType.MOOT_COURT, country="SE", start_date=start,
+            end_date=start + timedelta(days=30), description=None, catalogue_version="0" * 12,
+            status=statuses[number % 5], requested_at=now, changed_at=now,
+        )  # fmt: skip
+        batch.append({"_id": state.approval_id, "version": 1, **state.model_dump(mode="json", by_alias=True)})
+        if len(batch) == 5_000 or number == size - 1:
+            yield batch
+            batch = []

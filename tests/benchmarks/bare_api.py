@@ -1,0 +1,46 @@
+"""The floor of the submissions: FastAPI, the same body, one majority insert in a transaction; nothing else."""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import uuid_utils
+from fastapi import FastAPI
+from pydantic import BaseModel
+
+from services.approval.api.bodies import RequestBody
+from services.registration.api.registrations import RegistrationBody
+from shared.mongo.client import Mongo, Session
+
+mongo = Mongo(os.environ["MONGO_URL"], namespace=os.environ["NAMESPACE"])
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    yield
+    mongo.close()
+
+
+app = FastAPI(lifespan=_lifespan)
+
+
+@app.post("/v1/approval-requests", status_code=201)
+async def request(body: RequestBody) -> dict[str, str]:
+    """Validate, insert, commit."""
+    return await _inserted("requests", body)
+
+
+@app.post("/v1/registrations", status_code=201)
+async def register(body: RegistrationBody) -> dict[str, str]:
+    """Validate, insert, commit."""
+    return await _inserted("registrations", body)
+
+
+async def _inserted(collection: str, body: BaseModel) -> dict[str, str]:
+    document = {"_id": str(uuid_utils.uuid7()), **body.model_dump(mode="json", by_alias=True)}
+
+    async def work(session: Session) -> None:
+        await mongo.database("bare")[collection].insert_one(document, session=session)
+
+    await mongo.transaction(work)
+    return {"id": document["_id"]}

@@ -1,0 +1,76 @@
+"""One worker process of notify's engine: the same parts as `services/notify/app.py`, against sinks, until it is killed.
+
+`python -m tests.benchmarks.engine_worker MONGO KAFKA NAMESPACE SMTP_PORT CM_PORT INSTANCE WINDOW`; KAFKA `-`: no relay.
+"""
+
+import asyncio
+import sys
+from dataclasses import dataclass
+
+import uvloop
+from pydantic import SecretStr
+
+from services.notify import sending
+from services.notify.channels.cm import CmChannel, CmSettings
+from services.notify.channels.email import EmailChannel
+from services.notify.channels.smtp import EmailSettings
+from services.notify.composing import SendingRules, Writer
+from services.notify.messages.rendering import Messages
+from services.notify.store.alerts import AlertStore
+from services.notify.store.deliveries import DeliveryStore
+from services.notify.store.lanes import EMERGENCY, NOTICE, LaneStore
+from services.notify.store.whereabouts import WhereaboutsStore
+from shared import catalogue
+from shared.bus.outbox import Outbox
+from shared.bus.relay import Relay
+from shared.bus.settings import BusSettings
+from shared.events import Channel
+from shared.mongo.client import Mongo
+from tests.integration.notify_world import CATALOGUE, KEY, SENDER
+
+LANES, URGENT_LANES = 4, 1
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """What the command line says."""
+
+    mongo: str
+    kafka: str
+    namespace: str
+    smtp_port: int
+    cm_port: int
+    instance: str
+    window: int = 100
+
+
+async def run(where: Where) -> None:
+    """Work for ever."""
+    mongo = Mongo(where.mongo, namespace=where.namespace)
+    database = mongo.database("notify")
+    outbox = Outbox(database, "/notify")
+    deliveries = DeliveryStore(database, KEY)
+    rules = SendingRules(SENDER, "https://travel.university.example/notify", dict.fromkeys(Channel, where.window))
+    writer = Writer(Messages(SENDER), catalogue.load(CATALOGUE).university, deliveries, rules)
+    lanes = LaneStore(database, where.instance)
+    engine = sending.Engine(outbox, lanes, AlertStore(database), WhereaboutsStore(database, KEY), deliveries, writer)
+    sms = CmChannel(
+        CmSettings(url=f"http://127.0.0.1:{where.cm_port}", product_token=SecretStr("t"), sender="+31970000000")
+    )
+    async with asyncio.TaskGroup() as tasks:
+        for number in range(LANES + URGENT_LANES):
+            least = NOTICE if number < LANES else EMERGENCY
+            if number in (0, LANES):
+                email = EmailChannel(EmailSettings(host="127.0.0.1", port=where.smtp_port))
+            for channel, provider in ((Channel.EMAIL, email), (Channel.SMS, sms)):
+                tasks.create_task(
+                    sending.keep_sending(engine, channel, provider, f"{channel.value}-{number}", least)  # type: ignore[arg-type] # one of two channels
+                )
+        if where.kafka != "-":
+            settings = BusSettings(where.kafka, where.namespace, "notify", where.instance)
+            tasks.create_task(Relay(settings, mongo, database, outbox).run())
+
+
+if __name__ == "__main__":
+    mongo_url, kafka, namespace, smtp_port, cm_port, instance, window = sys.argv[1:]
+    uvloop.run(run(Where(mongo_url, kafka, namespace, int(smtp_port), int(cm_port), instance, int(window))))

@@ -1,0 +1,72 @@
+"""A change of advice that touches 10,000 registrations: all clearances follow, while the API goes on answering."""
+
+import asyncio
+import time
+from contextlib import suppress
+
+from services.registration.handlers import follow_travel_advice_when_changed
+from services.registration.model import Status
+from services.registration.reconsideration import knowledge_of, reconsider_all
+from shared.clock import amsterdam_date, utc_now
+from shared.events import Level
+from tests.benchmarks.measure import Measure, Where, seconds
+from tests.integration.registration_parts import CAUSE, Parts, journey, parts
+
+FULL = 10_000
+ROUNDS = 3
+
+
+async def run(where: Where) -> list[Measure]:
+    """Yellow turns red for everybody who is cleared; how long until nobody is, and how long somebody else waits."""
+    took: list[float] = []
+    waits: list[float] = []
+    size = where.size(FULL)
+    for number in range(ROUNDS):
+        async with parts(where.mongo, f"bench-advice-{number}-") as one:
+            await _cleared(one, size)
+            stop = asyncio.Event()
+            waiting = asyncio.create_task(_ask(one, waits, stop))
+            event = await one.advise("ES", Level.RED, 2)
+            began = time.perf_counter()
+            await follow_travel_advice_when_changed(event, one.desk)
+            took.append(time.perf_counter() - began)
+            stop.set()
+            await waiting
+            left = await one.store.registrations.collection.count_documents({"status": {"$ne": Status.SUSPENDED.value}})
+            await one.mongo.drop("registration")
+            if left:
+                raise AssertionError(f"{left} clearances did not follow")
+    waits.sort()
+    return [
+        seconds("registration-advice", "≤ 10 s for 10,000", took, registrations=size),
+        seconds(
+            "registration-advice-read",
+            "the API answers: p95 of a read meanwhile",
+            [waits[int(len(waits) * 0.95)]],
+            reads=len(waits),
+            longest=round(waits[-1], 3),
+        ),
+    ]
+
+
+async def _cleared(one: Parts, size: int) -> None:
+    await one.advise("ES", Level.YELLOW, 1)
+    now = utc_now()
+    filed = await one.file([journey(60) for _ in range(size)], now)
+    for start in range(0, size, 1_000):
+        await reconsider_all(one.desk, filed[start : start + 1_000], cause=CAUSE, now=now)
+    await one.store.note_followed("ES", 1, amsterdam_date(now))
+
+
+async def _ask(one: Parts, waits: list[float], stop: asyncio.Event) -> None:
+    """What a checklist reads, again and again, in the same process."""
+    some = await one.store.page({}, 0, 1)
+    state = some[0].state
+    assert state is not None
+    while not stop.is_set():
+        began = time.perf_counter()
+        await one.store.registrations.load(state.registration_id)
+        await knowledge_of(one.desk, state)
+        waits.append(time.perf_counter() - began)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), 0.02)

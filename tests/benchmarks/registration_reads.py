@@ -1,0 +1,99 @@
+"""Checklist and queues as people read them: p95 at 100,000 registrations against 1,000."""
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from services.registration.commands import visible
+from services.registration.reconsideration import knowledge_of
+from services.registration.rules.checklist import checklist
+from shared.clock import utc_now
+from shared.envelope import draft
+from shared.events import Level, RegistrationSubmitted, TaskOpened
+from shared.ids import new_id
+from shared.mongo.client import Session
+from tests.benchmarks.measure import Measure, Where, ratio
+from tests.integration.registration_parts import CAUSE, Parts, journey, parts, reach_of
+
+FULL, SMALL = 100_000, 1_000
+READS = 400
+ROUNDS = 3
+
+
+async def run(where: Where) -> list[Measure]:
+    """Each round reads both sizes in turn, so that a slow minute hits both."""
+    full, small = where.size(FULL), where.size(SMALL)
+    async with parts(where.mongo, "bench-reads-small-") as few, parts(where.mongo, "bench-reads-full-") as many:
+        some, others = await _filled(few, small), await _filled(many, full)
+        found = []
+        for name, read in (("checklist", _checklist), ("queue", _queue), ("list", _list)):
+            rounds, times = [], []
+            for _ in range(ROUNDS):
+                at_small, at_full = await _p95(few, some, read), await _p95(many, others, read)
+                rounds.append(at_full / at_small)
+                times.append((at_small, at_full))
+            found.append(
+                ratio(
+                    f"registration-reads-{name}",
+                    "p95 at 100,000 ≤ 2 × at 1,000",
+                    rounds,
+                    p95_ms_small=round(min(each for each, _ in times) * 1_000, 2),
+                    p95_ms_full=round(min(each for _, each in times) * 1_000, 2),
+                    registrations=full,
+                )
+            )
+        for one in (few, many):
+            await one.mongo.drop("registration")
+    return found
+
+
+async def _filled(one: Parts, size: int) -> list[RegistrationSubmitted]:
+    """Registrations all over the year, one in five with a task."""
+    await one.advise("ES", Level.YELLOW, 1)
+    filed = [journey(20 + number % 300) for number in range(size)]
+    await one.file(filed, utc_now())
+    loaded = await one.store.many([each.registration_id for each in filed[::5]])
+    for start in range(0, len(loaded), 250):
+        some = loaded[start : start + 250]
+
+        async def work(session: Session, some: Any = some) -> Any:
+            changes = [(each, [draft(_task(each.state))]) for each in some]
+            return await one.store.record_all(changes, cause=CAUSE, now=utc_now(), session=session)
+
+        await one.mongo.transaction(work)
+    return filed[:: max(1, size // READS)]
+
+
+def _task(state: Any) -> TaskOpened:
+    return TaskOpened(
+        registration_id=state.registration_id, person_id=state.person_id, task_id=new_id(), queue="faculty-contact",
+        scope=state.faculty_id, rule="R7", reason="within_two_weeks",
+    )  # fmt: skip
+
+
+Read = Callable[[Parts, RegistrationSubmitted], Awaitable[None]]
+
+
+async def _p95(one: Parts, some: list[RegistrationSubmitted], read: Read) -> float:
+    took = []
+    for number in range(READS):
+        began = time.perf_counter()
+        await read(one, some[number % len(some)])
+        took.append(time.perf_counter() - began)
+    return sorted(took)[int(READS * 0.95)]
+
+
+async def _checklist(one: Parts, filed: RegistrationSubmitted) -> None:
+    loaded = await visible(one.commands, reach_of(filed.person_id, "student"), filed.registration_id)
+    assert loaded.state is not None
+    checklist(loaded.state, await knowledge_of(one.desk, loaded.state), utc_now())
+
+
+async def _queue(one: Parts, filed: RegistrationSubmitted) -> None:
+    who = reach_of("contact", "faculty-contact:example-sciences")
+    await one.store.task_page({"$and": [who.tasks(), {"open": True}]}, 0, 51)
+
+
+async def _list(one: Parts, filed: RegistrationSubmitted) -> None:
+    who = reach_of("contact", "faculty-contact:example-sciences")
+    await one.store.page({"$and": [who.registrations()]}, 0, 51)

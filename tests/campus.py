@@ -1,0 +1,295 @@
+"""The approval service alone, over the seven faculties of deploy/catalogue, on the real MongoDB: for what people do.
+
+What nobody has told us is filled in with synthetic entries where a journey needs it. HTTP needs no Kafka.
+"""
+
+import logging
+import shutil
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pymongo
+import pytest
+import pytest_asyncio
+import structlog
+from fastapi import FastAPI
+
+from services.approval.app import build
+from services.approval.settings import Settings
+from shared.clock import amsterdam_date, utc_now
+from shared.mongo.client import Mongo
+from shared.privacy.keyring import Keyring
+from shared.web.local_tokens import AUDIENCE, ISSUER, create_keys, mint
+
+ROOT = Path(__file__).resolve().parents[1]
+KEY_ENCRYPTION_KEY = bytes(range(32))
+NOWHERE = "127.0.0.1:9"
+
+SURGERY = """pools:
+        - {id: example-surgery-to-2049, starts_on: 2020-01-01, ends_on: 2049-12-31, slots: 1}
+        - {id: example-surgery-2050, starts_on: 2050-01-01, ends_on: 2050-12-31, slots: 3}
+        - {id: example-surgery-2051, starts_on: 2051-01-01, ends_on: 2051-12-31, slots: 1}"""
+#: A faculty's file → its synthetic programme.
+PROGRAMMES = {
+    "law": "example-law",
+    "archaeology": "example-archaeology",
+    "science": "example-mathematics",
+    "humanities": "example-languages",
+}
+
+
+def leiden(folder: Path) -> Path:
+    """The catalogue of deploy/catalogue with what a test needs and nobody has told us; the folder."""
+    for file in (ROOT / "deploy" / "catalogue").glob("*.yaml"):
+        shutil.copy(file, folder)
+    shutil.copy(ROOT / "deploy" / "local" / "catalogue" / "university.yaml", folder)
+    for faculty, programme in PROGRAMMES.items():
+        entry = f"programmes:\n  {programme}:\n    name: {{en: {programme}}}\n    coordinator: to be configured\n"
+        change(folder / f"{faculty}.yaml", "programmes: to be configured\n", entry)
+        change(folder / f"{faculty}.yaml", "approver_roles: to be configured\n", f"approver_roles: [{programme}]\n")
+    text = (folder / "lumc.yaml").read_text(encoding="utf-8")
+    before, surgery = text.split("surinam-surgery", 1)
+    after = surgery.replace("pools: to be configured", SURGERY, 1)
+    (folder / "lumc.yaml").write_text(f"{before}surinam-surgery{after}", encoding="utf-8")
+    return folder
+
+
+def change(file: Path, before: str, after: str) -> None:
+    """Write something else in a file; it has to be there."""
+    text = file.read_text(encoding="utf-8")
+    assert before in text
+    file.write_text(text.replace(before, after), encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class Person:
+    """A login with its roles."""
+
+    login: str
+    roles: tuple[str, ...] = ("student",)
+
+    @property
+    def contact(self) -> dict[str, str]:
+        """Contact details of the person alone."""
+        return {
+            "givenName": f"Given {self.login}",
+            "surname": f"Surname {self.login}",
+            "email": f"{self.login}@example.org",
+            "mobile": "+31612345678",
+        }
+
+
+def approver(programme: str) -> Person:
+    """A coordinator of the programme."""
+    return Person(f"coordinator-{programme}", (f"approver:{programme}",))
+
+
+OFFICE = Person("office", ("international-office",))
+MEDICINE, BIOMEDICAL = approver("lumc-medicine"), approver("lumc-biomedical-sciences")
+
+
+def day(days: int) -> str:
+    """So many days from today, in Amsterdam."""
+    return (amsterdam_date(utc_now()) + timedelta(days=days)).isoformat()
+
+
+@dataclass(frozen=True)
+class Blocked:
+    """A problem, as far as a person reads it."""
+
+    status: int
+    rule: str | None
+    reason: str | None
+    email: str | None
+    fields: tuple[str, ...]
+
+
+class Campus:
+    """People and the service they speak with."""
+
+    def __init__(self, app: FastAPI, http: httpx.AsyncClient, mongo: Mongo, keys: Path, catalogue: Path) -> None:
+        self.app = app
+        self.http = http
+        self.mongo = mongo
+        self.database = mongo.database("approval")
+        self.keyring = Keyring(mongo, KEY_ENCRYPTION_KEY)
+        self.catalogue = catalogue
+        self._keys = keys
+        self._tokens: dict[Person, str] = {}
+
+    def student(self) -> Person:
+        """Somebody new."""
+        return Person(f"student-{uuid.uuid4().hex[:8]}")
+
+    async def person_id(self, person: Person) -> str:
+        """The person behind the login."""
+        return await self.keyring.person_id(ISSUER, person.login)
+
+    async def call(
+        self, method: str, path: str, person: Person, body: Any = None, *, headers: dict[str, str] | None = None,
+        **query: str,
+    ) -> httpx.Response:  # fmt: skip
+        """One request."""
+        if person not in self._tokens:
+            self._tokens[person] = mint(self._keys, person.login, person.roles, issuer=ISSUER, audience=AUDIENCE)
+        sent = {"Authorization": f"Bearer {self._tokens[person]}", **(headers or {})}
+        return await self.http.request(method, f"/v1{path}", headers=sent, json=body, params=query)
+
+    async def asks(self, person: Person, programme: str = "lumc-medicine", **wish: Any) -> dict[str, Any]:
+        """A student asks for approval; the answer."""
+        response = await self.tries(person, programme, **wish)
+        assert response.status_code == 201, response.text
+        found: dict[str, Any] = response.json()
+        return found
+
+    async def tries(
+        self, person: Person, programme: str = "lumc-medicine", *, key: str | None = None, **wish: Any
+    ) -> httpx.Response:
+        """A student asks for approval, which may be refused; `key`: under an Idempotency-Key."""
+        headers = {"Idempotency-Key": key} if key else None
+        return await self.call("POST", "/approval-requests", person, {**request(programme), **wish}, headers=headers)
+
+    async def look(self, approval_id: str, person: Person) -> dict[str, Any]:
+        """The request as somebody sees it."""
+        response = await self.call("GET", f"/approval-requests/{approval_id}", person)
+        assert response.status_code == 200, response.text
+        found: dict[str, Any] = response.json()
+        return found
+
+    async def does(
+        self, person: Person, approval_id: str, what: str, body: Any = None, seen: str = "*"
+    ) -> httpx.Response:
+        """`steps`, `answers`, `decisions` or `withdrawal` of a request."""
+        path = f"/approval-requests/{approval_id}/{what}"
+        return await self.call("POST", path, person, body, headers={"If-Match": seen})
+
+    async def records(
+        self, person: Person, approval_id: str, step: str, positive: bool = True, remark: str | None = None
+    ) -> None:
+        """Somebody records a step, which succeeds."""
+        body = {"step": step, "positive": positive, "remark": remark}
+        response = await self.does(person, approval_id, "steps", body)
+        assert response.status_code == 201, response.text
+
+    async def grants(self, person: Person, approval_id: str) -> httpx.Response:
+        """An approver says yes, which may be blocked."""
+        return await self.does(person, approval_id, "decisions", {"decision": "grant"})
+
+    async def granted(self, person: Person, approval_id: str) -> None:
+        """An approver says yes, and that is that."""
+        response = await self.grants(person, approval_id)
+        assert (response.status_code, response.json().get("status")) == (201, "granted"), response.text
+
+    async def facts(self) -> int:
+        """How many facts there are."""
+        return int(await self.database["events"].count_documents({}))
+
+
+def request(programme: str) -> dict[str, Any]:
+    """What a student asks, before the details."""
+    faculty = next((name for name, known in PROGRAMMES.items() if known == programme), "lumc")
+    return {
+        "facultyId": faculty,
+        "programmeId": programme,
+        "activityType": "research_or_fieldwork",
+        "country": "SE",
+        "startDate": day(60),
+        "endDate": day(120),
+    }
+
+
+def blocked(response: httpx.Response) -> Blocked:
+    """The problem in an answer."""
+    body = response.json()
+    fields = tuple(each["field"] for each in body.get("errors", ()))
+    contact = body.get("contact") or {}
+    return Blocked(response.status_code, body.get("rule"), body.get("reason"), contact.get("email"), fields)
+
+
+def findings(shown: dict[str, Any]) -> set[tuple[str, str]]:
+    """Rule and effect of everything that was found."""
+    return {(each["rule"], each["effect"]) for each in shown["findings"]}
+
+
+def progress(shown: dict[str, Any]) -> dict[str, str]:
+    """What is on the way to a decision, and how far it is."""
+    return {each["what"]: each["state"] for each in shown["progress"]}
+
+
+def settings(mongo: str, namespace: str, keys: Path, catalogue: Path, **more: Any) -> Settings:
+    """The service's settings; `more` replaces some."""
+    common: dict[str, Any] = {
+        "env": "local",
+        "role": "api",
+        "namespace": namespace,
+        "kafka_bootstrap_servers": NOWHERE,
+        "mongo_url": mongo,
+        "key_encryption_key": KEY_ENCRYPTION_KEY,
+        "jwks": str(keys / "jwks.json"),
+        "token_issuer": ISSUER,
+        "token_audience": AUDIENCE,
+        "topics_file": ROOT / "deploy" / "topics.yaml",
+        "log_level": "ERROR",
+        "requests_per_second": 0,
+        "catalogue_dir": catalogue,
+    }
+    return Settings(**{**common, **more})
+
+
+@asynccontextmanager
+async def campus_on(mongo: str, namespace: str, keys: Path, catalogue: Path, **more: Any) -> AsyncIterator[Campus]:
+    """The service in this process, on a namespace."""
+    client = Mongo(mongo, namespace=namespace)
+    with _logs_as_they_were():
+        app = build(settings(mongo, namespace, keys, catalogue, **more))
+        transport = httpx.ASGITransport(app)
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(transport=transport, base_url="http://approval") as http,
+        ):
+            yield Campus(app, http, client, keys, catalogue)
+    client.close()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def campus(stack: Any, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Campus]:
+    """One for the whole session, in its loop: `pytestmark = pytest.mark.asyncio(loop_scope="session")`."""
+    namespace = f"t{uuid.uuid4().hex[:8]}-"
+    keys, catalogue = tmp_path_factory.mktemp("keys"), leiden(tmp_path_factory.mktemp("leiden"))
+    create_keys(keys)
+    async with campus_on(stack.mongo, namespace, keys, catalogue) as found:
+        yield found
+    forget(stack.mongo, namespace)
+
+
+def forget(mongo: str, namespace: str) -> None:
+    """Drop what a namespace has left."""
+    with pymongo.MongoClient[dict[str, object]](mongo, serverSelectionTimeoutMS=5_000) as client:
+        for name in client.list_database_names():
+            if name.startswith(namespace):
+                client.drop_database(name)
+
+
+@contextmanager
+def _logs_as_they_were() -> Iterator[None]:
+    """A service sets up the logs of its process when it is built; the other tests, and pytest, have theirs."""
+    before, root = structlog.get_config(), logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    root.handlers.clear()
+    try:
+        yield
+    finally:
+        structlog.configure(**before)
+        root.handlers[:] = handlers
+        root.setLevel(level)
+
+
+def first_day(year: int) -> date:
+    """A day in a year that has slots of its own."""
+    return date(year, 6, 1)

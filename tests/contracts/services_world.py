@@ -1,0 +1,977 @@
+"""The four real services in process, on the real MongoDB, in a namespace of their own; HTTP needs no Kafka.
+
+`operations()` reads the routes from the OpenAPI documents; `running()` starts the services (ROLE=api) with people
+whose tokens the local keys sign; `CALLS` knows for each operation how to make one request that succeeds.
+"""
+
+import asyncio
+import base64
+import functools
+import importlib
+import itertools
+import logging
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any, Protocol
+
+import httpx
+import jwt
+import pycountry
+import pymongo
+import structlog
+from fastapi import FastAPI
+
+from services.notify.model import Stay, Whereabouts, person_hash
+from services.notify.store.alerts import Alert, AlertStore, Chosen, Roll, Selection
+from services.notify.store.callbacks import CallbackStore
+from services.notify.store.deliveries import DeliveryStore, Fact
+from services.notify.store.whereabouts import Kept, NewContact, WhereaboutsStore
+from services.safety.cap_messages import Messages
+from services.safety.commands import Freshness, take_reading
+from services.safety.opinion import Opinion
+from services.safety.opinions import Opinions
+from services.safety.reading import Batch, CountryReading
+from services.safety.rules.flood import Caution
+from services.safety.sources.cap import CapMessage
+from services.safety.store import Store as SafetyStore
+from shared.advice import AreaAdvice, CountryAdvice
+from shared.bus.outbox import Outbox
+from shared.clock import amsterdam_date, utc_now
+from shared.events import AlertTrigger, Channel, Level, Recipient, RecipientsSelected
+from shared.ids import new_id
+from shared.mongo.client import Mongo, Session
+from shared.privacy.contact import ContactDetails
+from shared.privacy.keyring import Keyring
+from shared.privacy.service_key import ServiceKey
+from shared.web.local_tokens import AUDIENCE, ISSUER, KEY, KID, create_keys
+from shared.web.routes import CLASS_KEY, ROLES_KEY, RouteClass, holds
+
+ROOT = Path(__file__).resolve().parents[2]
+CATALOGUE = ROOT / "deploy" / "local" / "catalogue"
+SERVICES = ("approval", "registration", "safety", "notify")
+KEY_ENCRYPTION_KEY, SERVICE_KEY = bytes(range(32)), bytes(range(32, 64))
+WEBHOOK_SECRET = "webhook-secret-of-the-tests"
+NOWHERE = "127.0.0.1:9"
+METHODS = ("get", "post", "put", "patch", "delete")
+
+#: C19, said here a second time: what the code sends is held against this.
+SECURITY_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "frame-ancestors 'none'",
+    "Strict-Transport-Security": "max-age=31536000; includeSubDomains",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+}
+
+#: More than one page of the smallest size.
+MANY = 12
+
+
+class HasAddresses(Protocol):
+    """The stack of tests/conftest.py."""
+
+    mongo: str
+
+
+def settings(name: str, mongo: str, namespace: str, keys: Path, **more: Any) -> Any:
+    """The settings of one service; `more` replaces some."""
+    own: dict[str, dict[str, Any]] = {
+        "approval": {"catalogue_dir": CATALOGUE},
+        "registration": {"catalogue_dir": CATALOGUE},
+        "safety": {"feed_url": f"http://{NOWHERE}", "user_agent_contact": "mailto:tests@example.org"},
+        "notify": {
+            "catalogue_dir": CATALOGUE,
+            "service_key": SERVICE_KEY,
+            "smtp_host": "127.0.0.1",
+            "smtp_sender": "alerts@university.example",
+            "sms_url": f"http://{NOWHERE}",
+            "sms_token": "sms-token",
+            "sms_sender": "+31970000000",
+            "answer_base_url": f"http://{NOWHERE}",
+            "webhook_secret": WEBHOOK_SECRET,
+        },
+    }
+    common = {
+        "env": "local",
+        "role": "api",
+        "namespace": namespace,
+        "kafka_bootstrap_servers": NOWHERE,
+        "mongo_url": mongo,
+        "key_encryption_key": KEY_ENCRYPTION_KEY,
+        "jwks": str(keys / "jwks.json"),
+        "token_issuer": ISSUER,
+        "token_audience": AUDIENCE,
+        "topics_file": ROOT / "deploy" / "topics.yaml",
+        "log_level": "ERROR",
+        "requests_per_second": 0,
+    }
+    return importlib.import_module(f"services.{name}.settings").Settings(**{**common, **own[name], **more})
+
+
+def build(name: str, mongo: str, namespace: str, keys: Path, **more: Any) -> FastAPI:
+    """One of the four services, as its own app.py wires it. pytest keeps its handlers, which that would close."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    root.handlers.clear()
+    try:
+        app: FastAPI = importlib.import_module(f"services.{name}.app").build(
+            settings(name, mongo, namespace, keys, **more)
+        )
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
+    return app
+
+
+# ---------------------------------------------------------------- what the documents say
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One route as its OpenAPI document describes it. `path` is what is called, below the service's own address."""
+
+    service: str
+    id: str
+    method: str
+    path: str
+    described: Mapping[str, Any]
+
+    @property
+    def route_class(self) -> RouteClass:
+        """The class it declares."""
+        return RouteClass(self.described[CLASS_KEY])
+
+    @property
+    def roles(self) -> frozenset[str]:
+        """Who may call it; empty: everybody whose token is good."""
+        return frozenset(self.described.get(ROLES_KEY, ()))
+
+    def parameters(self, where: str) -> dict[str, Mapping[str, Any]]:
+        """Its parameters in `path`, `query` or `header`: name to schema."""
+        return {each["name"]: each["schema"] for each in self.described.get("parameters", ()) if each["in"] == where}
+
+    @property
+    def body(self) -> dict[str, Any] | None:
+        """The media types of its body."""
+        content: dict[str, Any] | None = self.described.get("requestBody", {}).get("content")
+        return content
+
+    def __str__(self) -> str:
+        return f"{self.service}:{self.id}"
+
+
+@functools.cache
+def documents() -> dict[str, dict[str, Any]]:
+    """The OpenAPI document of each service, as it answers it. Nothing has to run for that."""
+    found: dict[str, dict[str, Any]] = {}
+
+    async def read() -> None:
+        for name in SERVICES:
+            app = build(name, f"mongodb://{NOWHERE}", "", Path("nowhere"))
+            async with client(app) as http:
+                found[name] = (await http.get("/v1/openapi.json")).raise_for_status().json()
+
+    with _logs_as_they_were(), ThreadPoolExecutor(1) as thread:
+        thread.submit(lambda: asyncio.run(read())).result()  # there may be a loop here already
+    return found
+
+
+@functools.cache
+def operations() -> tuple[Operation, ...]:
+    """Every route of the four services."""
+    found = []
+    for service, document in documents().items():
+        for path, item in document["paths"].items():
+            for method in METHODS:
+                if method in item:
+                    server = (item[method].get("servers") or document["servers"])[0]["url"]
+                    base = httpx.URL(server).path.rstrip("/")
+                    operation = Operation(
+                        service, item[method]["operationId"], method.upper(), base + path, item[method]
+                    )
+                    found.append(operation)
+    return tuple(found)
+
+
+def operation(operation_id: str) -> Operation:
+    """An operation by its id."""
+    return next(each for each in operations() if each.id == operation_id)
+
+
+def bound_by(convention: str) -> list[Operation]:
+    """The routes for which a convention of STANDARDS §7 holds: all but those whose class is exempt from it."""
+    return [each for each in operations() if holds(each.route_class, convention)]
+
+
+@contextmanager
+def _logs_as_they_were() -> Iterator[None]:
+    """A service sets up the logs of its process when it is built; the other tests have theirs."""
+    before = structlog.get_config()
+    try:
+        yield
+    finally:
+        structlog.configure(**before)
+
+
+# ---------------------------------------------------------------- people
+
+
+@dataclass(frozen=True)
+class Person:
+    """A login with its roles; the names are canaries that no answer to somebody else may hold."""
+
+    login: str
+    roles: tuple[str, ...]
+
+    @property
+    def contact(self) -> dict[str, Any]:
+        """Contact details that are this person's alone."""
+        number = int.from_bytes(self.login.encode()[-4:], "big") % 9_000_000 + 1_000_000
+        return {
+            "givenName": f"Given {self.login}",
+            "surname": f"Surname {self.login}",
+            "email": f"{self.login}@example.org",
+            "mobile": f"+3161{number}",
+        }
+
+    @property
+    def canaries(self) -> tuple[str, ...]:
+        """What must not be seen by others."""
+        return tuple(self.contact.values())
+
+
+STUDENT = Person("student-one", ("student",))
+OTHER_STUDENT = Person("student-two", ("student",))
+APPROVER = Person("approver-biology", ("approver:example-biology",))
+SECOND_APPROVER = Person("approver-biology-2", ("approver:example-biology",))
+CLINICAL_APPROVER = Person("approver-clinical", ("approver:example-clinical-medicine",))
+OTHER_APPROVER = Person("approver-physics", ("approver:example-physics",))
+FACULTY_CONTACT = Person("contact-sciences", ("faculty-contact:example-sciences",))
+OTHER_FACULTY_CONTACT = Person("contact-humanities", ("faculty-contact:example-humanities",))
+INTERNATIONAL_OFFICE = Person("office", ("international-office",))
+SAFETY_OFFICER = Person("officer", ("safety-officer",))
+AUDITOR = Person("auditor", ("auditor",))
+OPERATOR = Person("operator", ("operator",))
+MACHINE = Person("machine", ("machine",))
+NOBODY = Person("nobody", ())
+
+EVERYBODY = (STUDENT, APPROVER, FACULTY_CONTACT, INTERNATIONAL_OFFICE, SAFETY_OFFICER, AUDITOR, OPERATOR, MACHINE)
+
+
+# ---------------------------------------------------------------- the services
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request to an operation. `person` None: without a token."""
+
+    operation: Operation
+    person: Person | None
+    path: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    json: Any = None
+    content: bytes | None = None
+
+    @property
+    def url(self) -> str:
+        """The path with its parameters."""
+        return self.operation.path.format(**self.path)
+
+    def by(self, person: Person | None) -> "Call":
+        """The same by somebody else."""
+        return replace(self, person=person)
+
+    def under(self, key: str) -> "Call":
+        """The same with an Idempotency-Key."""
+        return self.also({"Idempotency-Key": key})
+
+    def also(self, headers: Mapping[str, str]) -> "Call":
+        """The same with more headers."""
+        return replace(self, headers={**self.headers, **headers})
+
+
+class World:
+    """The running services and what is in them."""
+
+    def __init__(self, mongo: str, namespace: str, keys: Path, clients: Mapping[str, httpx.AsyncClient]) -> None:
+        self.mongo_url = mongo
+        self.namespace = namespace
+        self.keys = keys
+        self.clients = dict(clients)
+        self.apps: dict[str, FastAPI] = {}
+        self.mongo = Mongo(mongo, namespace=namespace)
+        self.keyring = Keyring(self.mongo, KEY_ENCRYPTION_KEY)
+        self.loop = asyncio.get_running_loop()
+        self._tokens: dict[Person, str] = {}
+        self._calls: dict[str, Call] = {}
+        self._countries = itertools.cycle(sorted({each.alpha_2 for each in pycountry.countries} - {"ES", "NO", "SE"}))
+
+    def claims(self, person: Person, **other: Any) -> dict[str, Any]:
+        """What a good token of the person says; `other` replaces claims, None takes one away."""
+        now = int(time.time())
+        claims: dict[str, Any] = {
+            "iss": ISSUER, "aud": AUDIENCE, "sub": person.login, "roles": list(person.roles), "iat": now, "nbf": now,
+            "exp": now + 3_600, **other,
+        }  # fmt: skip
+        return {name: value for name, value in claims.items() if value is not None}
+
+    def forge(self, claims: Mapping[str, Any], **header: Any) -> str:
+        """A token with these claims, signed with the login's own key; None takes a header parameter away."""
+        headers = {name: value for name, value in {"kid": KID, "typ": "at+jwt", **header}.items() if value is not None}
+        if "typ" not in headers:
+            headers["typ"] = ""  # then PyJWT leaves its own out
+        return jwt.encode(dict(claims), (self.keys / KEY).read_bytes(), algorithm="ES256", headers=headers)
+
+    def token(self, person: Person) -> str:
+        """A good token of the person."""
+        if person not in self._tokens:
+            self._tokens[person] = self.forge(self.claims(person))
+        return self._tokens[person]
+
+    async def person_id(self, person: Person) -> str:
+        """The person behind the login."""
+        return await self.keyring.person_id(ISSUER, person.login)
+
+    async def send(
+        self, call: Call, *, method: str | None = None, url: str | None = None, **more: Any
+    ) -> httpx.Response:
+        """Send a call; `method`, `url` and httpx' own `headers`, `content`, `params` replace what it says."""
+        headers = dict(call.headers)
+        if call.person is not None and "Authorization" not in headers:
+            headers["Authorization"] = f"Bearer {self.token(call.person)}"
+        arguments: dict[str, Any] = {"params": dict(call.query), "headers": headers}
+        if call.content is not None:
+            arguments["content"] = call.content
+        elif call.json is not None:
+            arguments["json"] = call.json
+        if "headers" in more:
+            arguments["headers"] = {**headers, **more.pop("headers")}
+        if "content" in more:
+            arguments.pop("json", None)
+        arguments.update(more)
+        http = self.clients[call.operation.service]
+        return await http.request(method or call.operation.method, url or call.url, **arguments)
+
+    async def call(self, operation: Operation) -> Call:
+        """A call whose objects exist; the same one again and again, for what looks at everything but success."""
+        if operation.id not in self._calls:
+            self._calls[operation.id] = await self.fresh(operation)
+        return self._calls[operation.id]
+
+    async def fresh(self, operation: Operation) -> Call:
+        """A call that will succeed: its objects were made for it."""
+        return await CALLS[operation.id](self, operation)
+
+    async def facts(self, service: str) -> int:
+        """How many facts a service has recorded."""
+        return int(await self.mongo.database(service)["events"].count_documents({}))
+
+    async def content(self, service: str) -> dict[str, list[Any]]:
+        """Everything a service keeps."""
+        database = self.mongo.database(service)
+        names = sorted(await database.list_collection_names())
+        return {name: [each async for each in database[name].find({}).sort("_id", 1)] for name in names}
+
+    # ------------------------------------------------------------ making objects, through HTTP
+
+    async def ask_approval(self, person: Person = STUDENT, **other: Any) -> str:
+        """Ask for approval; returns its id."""
+        call = Call(operation("requestApproval"), person, json={**approval_body(person), **other})
+        response = await self.send(call)
+        assert response.status_code == 201, response.text
+        return str(response.json()["approvalId"])
+
+    async def ask_question(self, person: Person = STUDENT, **other: Any) -> str:
+        """Ask for approval, which comes back with a question; returns its id."""
+        approval_id = await self.ask_approval(person, **other)
+        question = {"decision": "return", "reason": "Where will you stay?"}
+        call = Call(
+            operation("decideApprovalRequest"), APPROVER, {"approval_id": approval_id}, json=question, headers=_ANY
+        )
+        response = await self.send(call)
+        assert response.status_code == 201, response.text
+        return approval_id
+
+    async def register(self, person: Person = STUDENT, **other: Any) -> str:
+        """Hand in a registration; returns its id."""
+        call = Call(operation("submitRegistration"), person, json={**registration_body(person), **other})
+        response = await self.send(call)
+        assert response.status_code == 201, response.text
+        return str(response.json()["registrationId"])
+
+    async def lead(self, person: Person = STUDENT) -> str:
+        """Prefill a group trip; returns its id."""
+        response = await self.send(Call(operation("createGroupTrip"), person, json=trip_body()))
+        assert response.status_code == 201, response.text
+        return str(response.json()["groupId"])
+
+    async def join(self, group_id: str, person: Person) -> str:
+        """Take part in a group trip; returns the registration's id."""
+        call = Call(operation("joinGroupTrip"), person, {"group_id": group_id}, json=join_body(person))
+        response = await self.send(call)
+        assert response.status_code == 201, response.text
+        return str(response.json()["registrationId"])
+
+    async def attach(self, registration_id: str, person: Person = STUDENT, kind: str = "Letter of the host") -> str:
+        """Hand in a document; returns its id."""
+        path = {"registration_id": registration_id}
+        call = Call(operation("attachDocument"), person, path, {"kind": kind}, FILE, content=PDF)
+        response = await self.send(call)
+        assert response.status_code == 201, response.text
+        return str(response.json()["documentId"])
+
+    async def open_task(self, queue: str, person: Person = STUDENT, **other: Any) -> str:
+        """Hand in a registration that somebody has to look at; returns the id of the task in that queue."""
+        registration_id = await self.register(person, **other)
+        task = await self.mongo.database("registration")["tasks"].find_one(
+            {"registrationId": registration_id, "queue": queue}
+        )
+        assert task is not None
+        return str(task["_id"])
+
+    # ------------------------------------------------------------ making objects that no request makes
+
+    async def give_advice(self, countries: Sequence[str], versions: int = 1) -> None:
+        """Travel advice as a reading of the ministry makes it, ever worse and better in turn."""
+        store = SafetyStore(self.mongo.database("safety"), Outbox(self.mongo.database("safety"), "/safety"))
+        freshness = Freshness(timedelta(0), timedelta(hours=1))
+        for version in range(versions):
+            now = utc_now()
+            level = Level.ORANGE if version % 2 == 0 else Level.RED
+            readings = tuple(
+                CountryReading(
+                    source="netherlands", source_id=country, country=country, level=level, effective_at=now,
+                    source_modified_at=now, text_nl="Tekst", text_en="Text", url="https://advice.example/",
+                )
+                for country in countries
+            )  # fmt: skip
+            for _ in range(2):  # a fall is believed the second time
+                batch = Batch(source="netherlands", parser_version=1, countries=readings)
+                await take_reading(self.mongo, store, batch, freshness, began=now, now=utc_now())
+
+    async def hold_falls(self, count: int = 1) -> list[str]:
+        """Countries that fall too far to be believed, few enough to be no mass; the ids of their holds."""
+        countries, now = [next(self._countries) for _ in range(count)], utc_now()
+        store = SafetyStore(self.mongo.database("safety"), Outbox(self.mongo.database("safety"), "/safety"))
+        freshness = Freshness(timedelta(0), timedelta(hours=1), Caution(most_falls=count))
+        for level in (Level.RED, Level.GREEN):
+            readings = tuple(
+                CountryReading(
+                    source="netherlands", source_id=country, country=country, level=level, effective_at=now,
+                    source_modified_at=now, text_nl="Tekst", text_en="Text", url="https://advice.example/",
+                )
+                for country in countries
+            )  # fmt: skip
+            batch = Batch(source="netherlands", parser_version=1, countries=readings)
+            await take_reading(self.mongo, store, batch, freshness, began=now, now=utc_now())
+        states = [(await store.countries.load(country)).state for country in countries]
+        return [state.holds[0].hold_id for state in states if state is not None]
+
+    async def advised_country(self) -> str:
+        """The next country, with an advice."""
+        country = next(self._countries)
+        await self.give_advice([country])
+        return country
+
+    async def override(self, country: str | None = None) -> str:
+        """Set an override for a country; returns its id."""
+        body = override_body(country or await self.advised_country())
+        response = await self.send(Call(operation("setOverride"), SAFETY_OFFICER, json=body))
+        assert response.status_code == 201, response.text
+        return str(response.json()["overrideId"])
+
+    async def give_opinions(self, countries: Sequence[str]) -> None:
+        """What a government that does not decide says: green, where the ministry says orange or red."""
+        now = utc_now()
+        opinions = [
+            Opinion(
+                source="canada", country=country, level=Level.GREEN,
+                is_without_warning=False, regions=(), regional_max=None, says_so_since=now, effective_at=now,
+                source_modified_at=now, text_en="Text", url="https://advice.example/",
+            )
+            for country in countries
+        ]  # fmt: skip
+        await Opinions(self.mongo.database("safety")).put(opinions)
+
+    async def give_messages(self, count: int) -> None:
+        """Warnings of another system."""
+        now = utc_now()
+        messages = [
+            CapMessage(
+                sender="civil@example.org", identifier=str(number), sent=now - timedelta(minutes=number), kind="Alert",
+                event="Flood", expires=now + timedelta(days=1),
+            )
+            for number in range(count)
+        ]  # fmt: skip
+        await Messages(self.mongo.database("safety")).put("cap-1", messages)
+
+    async def be_in(self, country: str, person: Person, region: str | None = None) -> str:
+        """Put a person into a country today; returns the registration's id."""
+        registration_id, today = new_id(), amsterdam_date(utc_now())
+        person_id = await self.person_id(person)
+        stay = Stay(
+            start_date=today - timedelta(days=3), end_date=today + timedelta(days=30), country=country,
+            region=region, place="Example Town", since=utc_now(),
+        )  # fmt: skip
+        where = Whereabouts(
+            registration_id=registration_id, version=1, person_id=person_id, hash=person_hash(person_id),
+            cancelled=False, language="en", faculty_id="example-sciences", programme_id="example-biology",
+            stays=(stay,), changed_at=utc_now(),
+        )  # fmt: skip
+        details = ContactDetails.model_validate(person.contact)
+        await self._whereabouts.put([Kept(where, NewContact(details))])
+        return registration_id
+
+    async def raise_alert(self, *persons: Person, country: str = "ES") -> str:
+        """An alert for which these people were selected; returns its id."""
+        version = await self.mongo.database("notify")["alerts"].count_documents({}) + 1
+        alert_id, now, selected = f"{country}-{version}", utc_now(), []
+        for person in persons:
+            selected.append((await self.person_id(person), await self.be_in(country, person)))
+        advice = CountryAdvice(
+            country=country, advice_version=version, event_id=new_id(), changed_at=now, source="netherlands",
+            whole=AreaAdvice(area=country, code=country, level=Level.RED), regions=(), effective_at=now,
+            text_nl="Tekst", text_en="Text", url="https://advice.example/",
+        )  # fmt: skip
+        alert = Alert(
+            alert_id=alert_id, country=country, advice_version=version, trigger=AlertTrigger.ADVICE_CHANGED,
+            as_of=now, shard_count=1, offsets={}, advice=advice, is_selected=True,
+        )  # fmt: skip
+        chosen = Roll.of_chosen(
+            Chosen(
+                person_id=person_id, registration_id=registration_id, registration_version=1, kind="advice_red",
+                area=country, level=Level.RED, reason="country", language="en",
+                channels=(Channel.EMAIL, Channel.SMS),
+            )
+            for person_id, registration_id in selected
+        )  # fmt: skip
+
+        async def work(session: Session) -> None:
+            await self._alerts.put(alert, session)
+            if chosen:
+                selection = Selection(
+                    selection_id=f"{alert_id}:0", alert_id=alert_id, shard=0, late=False, at=now, recipients=chosen
+                )
+                await self._alerts.insert_selection(selection, session)
+
+        await self.mongo.transaction(work)
+        if selected:
+            recipients = tuple(
+                Recipient(
+                    person_id=person_id, registration_id=registration_id, registration_version=1, reason="country",
+                    area=country, level=Level.RED, channels=(Channel.EMAIL, Channel.SMS),
+                )
+                for person_id, registration_id in selected
+            )  # fmt: skip
+            fact = RecipientsSelected(alert_id=alert_id, shard=0, late=False, recipients=recipients)
+            await self._deliveries.fold([Fact(new_id(), now, fact)])
+        return alert_id
+
+    async def answer_token(self, alert_id: str, person: Person) -> str:
+        """The end of the link in the person's message."""
+        return self._deliveries.token(alert_id, await self.person_id(person))
+
+    async def unclear_reply(self) -> str:
+        """An SMS that a human has to read; returns its id."""
+        callbacks = CallbackStore(self._notify, ServiceKey(SERVICE_KEY))
+        body = f'{{"from":{{"number":"+31612345678"}},"message":{{"text":"hm {new_id()}"}}}}'.encode()
+        await callbacks.keep("cm", "inbound", body, utc_now())
+        newest = await self._notify["callbacks"].find_one({}, sort=[("at", -1)])
+        await callbacks.done([str(newest["_id"])], "unclear")
+        return str(newest["_id"])
+
+    @property
+    def _notify(self) -> Any:
+        return self.mongo.database("notify")
+
+    @functools.cached_property
+    def _alerts(self) -> AlertStore:
+        return AlertStore(self._notify)
+
+    @functools.cached_property
+    def _deliveries(self) -> DeliveryStore:
+        return DeliveryStore(self._notify, ServiceKey(SERVICE_KEY))
+
+    @functools.cached_property
+    def _whereabouts(self) -> WhereaboutsStore:
+        return WhereaboutsStore(self._notify, ServiceKey(SERVICE_KEY))
+
+
+def client(app: FastAPI) -> httpx.AsyncClient:
+    """HTTP to an app in this process. What it lets out as an exception is raised here."""
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service")
+
+
+@asynccontextmanager
+async def instances(mongo: str, namespace: str, keys: Path, **more: Any) -> AsyncIterator[World]:
+    """The four services on a namespace; `more` are settings of all of them."""
+    async with AsyncExitStack() as stack:
+        world = World(mongo, namespace, keys, {})
+        stack.callback(world.mongo.close)
+        for name in SERVICES:
+            app = world.apps[name] = build(name, mongo, namespace, keys, **more)
+            await stack.enter_async_context(app.router.lifespan_context(app))
+            world.clients[name] = await stack.enter_async_context(client(app))
+        yield world
+
+
+@asynccontextmanager
+async def running(mongo: str, keys: Path) -> AsyncIterator[World]:
+    """The four services in a namespace of their own, which is forgotten afterwards."""
+    namespace = f"t{uuid.uuid4().hex[:8]}-"
+    create_keys(keys)
+    with _logs_as_they_were():
+        try:
+            async with instances(mongo, namespace, keys) as world:
+                yield world
+        finally:
+            with pymongo.MongoClient[dict[str, object]](mongo, serverSelectionTimeoutMS=5_000) as database:
+                for name in database.list_database_names():
+                    if name.startswith(namespace):
+                        database.drop_database(name)
+
+
+# ---------------------------------------------------------------- one request for each operation
+
+
+def approval_body(person: Person = STUDENT) -> dict[str, Any]:
+    """What a student asks the programme for; the description is a canary."""
+    start = amsterdam_date(utc_now()) + timedelta(days=60)
+    return {
+        "facultyId": "example-sciences",
+        "programmeId": "example-biology",
+        "activityType": "internship",
+        "country": "ES",
+        "startDate": start.isoformat(),
+        "endDate": (start + timedelta(days=60)).isoformat(),
+        "description": f"Words of Surname {person.login}",
+    }
+
+
+def registration_body(person: Person = STUDENT, *, in_days: int = 60, approval_id: str | None = None) -> dict[str, Any]:
+    """What a student registers. Within 13 days it is routed to the faculty contact person (R7)."""
+    start: date = amsterdam_date(utc_now()) + timedelta(days=in_days)
+    end = (start + timedelta(days=60)).isoformat()
+    return {
+        "approvalId": approval_id,
+        "facultyId": "example-sciences",
+        "programmeId": "example-biology",
+        "activityType": "internship",
+        "legs": [{"startDate": start.isoformat(), "endDate": end, "country": "ES", "place": "Madrid", "kind": "stay"}],
+        "answers": {"credits": True, "universityFunding": False, "transcriptEntry": False},
+        "contact": person.contact,
+        "language": "en",
+    }
+
+
+def override_body(country: str = "ES") -> dict[str, Any]:
+    """What a safety officer overrides: red, for a month."""
+    today = amsterdam_date(utc_now())
+    return {
+        "country": country,
+        "level": "red",
+        "validFrom": today.isoformat(),
+        "validUntil": (today + timedelta(days=30)).isoformat(),
+        "document": "Decision 2026-12",
+        "reason": "Local unrest.",
+    }
+
+
+def clerkship_body(person: Person = STUDENT) -> dict[str, Any]:
+    """A regular rotation for which there are no places: the International Office has a step, so it sees it (R34)."""
+    return {
+        **approval_body(person),
+        "facultyId": "example-medical-centre",
+        "programmeId": "example-clinical-medicine",
+        "activityType": "clinical_clerkship",
+        "country": "SR",
+        "details": {"rotation": "regular", "cluster": "example-listening"},
+    }
+
+
+def trip_body(name: str = "Example trip") -> dict[str, Any]:
+    """What a leader prefills."""
+    common = ("facultyId", "programmeId", "activityType", "legs", "answers")
+    return {"name": name, **{field: registration_body()[field] for field in common}}
+
+
+def join_body(person: Person) -> dict[str, Any]:
+    """What a participant says for themselves."""
+    return {"approvalId": None, "contact": person.contact, "language": "en"}
+
+
+#: The smallest thing that begins and ends as a PDF; its name is a canary.
+PDF = b"%PDF-1.7\n1 0 obj\n<<>>\nendobj\ntrailer\n<<>>\n%%EOF\n"
+FILE = {
+    "Content-Type": "application/octet-stream",
+    "Content-Disposition": "attachment; filename*=UTF-8''Surname%20student-one.pdf",
+}
+ALERT_BODY = {"country": "PT", "messageNl": "Blijf binnen.", "messageEn": "Stay inside."}
+SHORT_NOTICE = registration_body(in_days=5)["legs"]
+ABROAD = registration_body(in_days=-3)["legs"]
+
+_Make = Callable[[World, Operation], Awaitable[Call]]
+
+
+def _plain(person: Person | None, **parts: Any) -> _Make:
+    async def make(world: World, operation: Operation) -> Call:
+        return Call(operation, person, **parts)
+
+    return make
+
+
+def _on_approval(person: Person, **parts: Any) -> _Make:
+    async def make(world: World, operation: Operation) -> Call:
+        return Call(operation, person, path={"approval_id": await world.ask_approval()}, **parts)
+
+    return make
+
+
+async def _step(world: World, operation: Operation) -> Call:
+    """A step of the programme's coordinator (R33)."""
+    approval_id = await world.ask_approval(**clerkship_body())
+    body = {"step": "criteria_confirmed", "positive": True, "remark": "It meets all of them."}
+    return Call(operation, CLINICAL_APPROVER, path={"approval_id": approval_id}, json=body, headers=_ANY)
+
+
+async def _answer(world: World, operation: Operation) -> Call:
+    """An answer to a question that was asked."""
+    approval_id = await world.ask_question()
+    return Call(operation, STUDENT, path={"approval_id": approval_id}, json={"answer": "In Madrid."}, headers=_ANY)
+
+
+def _on_registration(person: Person, **parts: Any) -> _Make:
+    async def make(world: World, operation: Operation) -> Call:
+        return Call(operation, person, path={"registration_id": await world.register()}, **parts)
+
+    return make
+
+
+def _on_task(person: Person, **parts: Any) -> _Make:
+    async def make(world: World, operation: Operation) -> Call:
+        task_id = await world.open_task("faculty-contact", legs=SHORT_NOTICE)
+        return Call(operation, person, path={"task_id": task_id}, **parts)
+
+    return make
+
+
+def _on_trip(person: Person, **parts: Any) -> _Make:
+    """A trip that STUDENT leads."""
+
+    async def make(world: World, operation: Operation) -> Call:
+        return Call(operation, person, path={"group_id": await world.lead()}, **parts)
+
+    return make
+
+
+def _on_full_trip(person: Person) -> _Make:
+    """MANY take part in it."""
+
+    async def make(world: World, operation: Operation) -> Call:
+        group_id = await world.lead(person)
+        for number in range(MANY):
+            await world.join(group_id, Person(f"participant-{number}", ("student",)))
+        return Call(operation, person, path={"group_id": group_id})
+
+    return make
+
+
+def _with_documents(person: Person, count: int, *, newest: bool = False) -> _Make:
+    """Documents lie with the registration; `newest`: the call is about the last of them."""
+
+    async def make(world: World, operation_: Operation) -> Call:
+        path = {"registration_id": await world.register()}
+        document_id = ""
+        for number in range(count):
+            document_id = await world.attach(path["registration_id"], kind=f"Letter {number}")
+        return Call(operation_, person, path={**path, "document_id": document_id} if newest else path)
+
+    return make
+
+
+def _on_routed(person: Person, **parts: Any) -> _Make:
+    """Somebody has to decide about it (R7)."""
+
+    async def make(world: World, operation: Operation) -> Call:
+        registration_id = await world.register(legs=SHORT_NOTICE)
+        return Call(operation, person, path={"registration_id": registration_id}, **parts)
+
+    return make
+
+
+def _on_stay(person: Person, **parts: Any) -> _Make:
+    """The student is there."""
+
+    async def make(world: World, operation: Operation) -> Call:
+        registration_id = await world.register(legs=ABROAD)
+        today = amsterdam_date(utc_now()).isoformat()
+        body = {"on": today, "outcome": "returned", "remark": "I am back."}
+        return Call(operation, person, path={"registration_id": registration_id}, json=body, **parts)
+
+    return make
+
+
+def _on_claimed_task(person: Person, **parts: Any) -> _Make:
+    async def make(world: World, operation_: Operation) -> Call:
+        task_id = await world.open_task("faculty-contact", legs=SHORT_NOTICE)
+        await world.send(Call(operation("claimTask"), person, path={"task_id": task_id}))
+        return Call(operation_, person, path={"task_id": task_id}, **parts)
+
+    return make
+
+
+def _on_alert(person: Person, **parts: Any) -> _Make:
+    async def make(world: World, operation: Operation) -> Call:
+        return Call(operation, person, path={"alert_id": await world.raise_alert(STUDENT)}, **parts)
+
+    return make
+
+
+def _on_hold(**parts: Any) -> _Make:
+    async def make(world: World, operation: Operation) -> Call:
+        return Call(operation, SAFETY_OFFICER, path={"hold_id": (await world.hold_falls())[0]}, **parts)
+
+    return make
+
+
+def _on_recipient(person: Person, **more: Any) -> _Make:
+    async def make(world: World, operation: Operation) -> Call:
+        alert_id, person_id = await world.raise_alert(STUDENT), await world.person_id(STUDENT)
+        return Call(operation, person, path={"alert_id": alert_id}, json={"personId": person_id, **more})
+
+    return make
+
+
+def _on_override(**parts: Any) -> _Make:
+    async def make(world: World, operation: Operation) -> Call:
+        return Call(operation, SAFETY_OFFICER, path={"override_id": await world.override()}, **parts)
+
+    return make
+
+
+def _on_reply(person: Person, **parts: Any) -> _Make:
+    async def make(world: World, operation: Operation) -> Call:
+        return Call(operation, person, path={"reply_id": await world.unclear_reply()}, **parts)
+
+    return make
+
+
+async def _new_override(world: World, operation: Operation) -> Call:
+    return Call(operation, SAFETY_OFFICER, json=override_body(await world.advised_country()))
+
+
+def _on_link(**parts: Any) -> _Make:
+    async def make(world: World, operation: Operation) -> Call:
+        token = await world.answer_token(await world.raise_alert(STUDENT), STUDENT)
+        return Call(operation, None, path={"token": token}, **parts)
+
+    return make
+
+
+def _on_person(who: Person, **parts: Any) -> _Make:
+    """Somebody who once logged in and goes nowhere: nothing stands in the way of an erasure."""
+
+    async def make(world: World, operation: Operation) -> Call:
+        somebody = Person(f"leaver-{uuid.uuid4().hex[:8]}", ("student",))
+        return Call(operation, who, path={"id": await world.person_id(somebody)}, **parts)
+
+    return make
+
+
+async def _own_data(world: World, operation: Operation) -> Call:
+    return Call(operation, STUDENT, path={"id": await world.person_id(STUDENT)})
+
+
+async def _erasures(world: World, operation_: Operation) -> Call:
+    for _ in range(MANY):
+        make = _on_person(INTERNATIONAL_OFFICE, query={"reason": "request"}, headers=_ANY)
+        await world.send(await make(world, operation("erasePerson")))
+    return Call(operation_, INTERNATIONAL_OFFICE)
+
+
+_ANY = {"If-Match": "*"}
+_FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+_BASIC = {"Authorization": "Basic " + base64.b64encode(f"cm:{WEBHOOK_SECRET}".encode()).decode()}
+_RECEIPT = {"messages": {"msg": {"reference": "0" * 32, "status": {"code": 2}}}}
+_REPLY = {"from": {"number": "+31612345678"}, "message": {"text": "1"}}
+
+#: operationId → how to make one request that succeeds. A route without its line here fails the tests.
+CALLS: dict[str, _Make] = {
+    "listProgrammes": _plain(STUDENT),
+    "requestApproval": _plain(STUDENT, json=approval_body()),
+    "listApprovalRequests": _plain(STUDENT),
+    "getApprovalRequest": _on_approval(STUDENT),
+    "decideApprovalRequest": _on_approval(APPROVER, json={"decision": "grant"}, headers=_ANY),
+    "withdrawApprovalRequest": _on_approval(STUDENT, headers=_ANY),
+    "recordApprovalStep": _step,
+    "answerApprovalQuestion": _answer,
+    "listRotationSlots": _plain(STUDENT),
+    "submitRegistration": _plain(STUDENT, json=registration_body()),
+    "listRegistrations": _plain(STUDENT),
+    "getRegistration": _on_registration(STUDENT),
+    "changeRegistration": _on_registration(STUDENT, json=registration_body(in_days=70), headers=_ANY),
+    "getChecklist": _on_registration(STUDENT),
+    "cancelRegistration": _on_registration(STUDENT, headers=_ANY),
+    "decideRegistration": _on_routed(FACULTY_CONTACT, json={"decision": "refuse", "remark": "No."}, headers=_ANY),
+    "putStayContact": _on_registration(STUDENT, json=STUDENT.contact, headers=_ANY),
+    "recordReturn": _on_stay(STUDENT, headers=_ANY),
+    "attachDocument": _on_registration(STUDENT, content=PDF, headers=FILE, query={"kind": "Letter of the host"}),
+    "listDocuments": _with_documents(STUDENT, MANY),
+    "getDocument": _with_documents(STUDENT, 1, newest=True),
+    "createGroupTrip": _plain(STUDENT, json=trip_body()),
+    "listGroupTrips": _plain(STUDENT),
+    "getGroupTrip": _on_trip(STUDENT),
+    "changeGroupTrip": _on_trip(STUDENT, json=trip_body("Another trip"), headers=_ANY),
+    "closeGroupTrip": _on_trip(STUDENT, headers=_ANY),
+    "joinGroupTrip": _on_trip(OTHER_STUDENT, json=join_body(OTHER_STUDENT)),
+    "listParticipants": _on_full_trip(STUDENT),
+    "listTasks": _plain(FACULTY_CONTACT),
+    "getTaskCounts": _plain(FACULTY_CONTACT),
+    "getTask": _on_task(FACULTY_CONTACT),
+    "claimTask": _on_task(FACULTY_CONTACT),
+    "releaseTask": _on_claimed_task(FACULTY_CONTACT),
+    "commentTask": _on_task(FACULTY_CONTACT, json={"remark": "I called."}),
+    "closeTask": _on_task(FACULTY_CONTACT, json={"remark": "It is settled."}),
+    "putSafetySession": _on_registration(STUDENT, json={"attended": True}, headers=_ANY),
+    "getPersonData": _own_data,
+    "erasePerson": _on_person(INTERNATIONAL_OFFICE, query={"reason": "request"}, headers=_ANY),
+    "listErasures": _erasures,
+    "listTravelAdvice": _plain(STUDENT),
+    "getTravelAdvice": _plain(STUDENT, path={"country": "ES"}),
+    "listTravelAdviceHistory": _plain(STUDENT, path={"country": "ES"}),
+    "listSources": _plain(STUDENT),
+    "listHolds": _plain(SAFETY_OFFICER),
+    "decideHold": _on_hold(json={"decision": "release", "reason": "It is so."}),
+    "listOverrides": _plain(SAFETY_OFFICER),
+    "setOverride": _new_override,
+    "endOverride": _on_override(json={"reason": "It is over."}),
+    "listCountrySources": _plain(SAFETY_OFFICER, path={"country": "ES"}),
+    "listDisagreements": _plain(SAFETY_OFFICER),
+    "listCapMessages": _plain(SAFETY_OFFICER),
+    "listWhereabouts": _plain(SAFETY_OFFICER, query={"country": "ES"}),
+    "listAlerts": _plain(SAFETY_OFFICER),
+    "previewAlert": _plain(SAFETY_OFFICER, json=ALERT_BODY),
+    "raiseAlert": _plain(SAFETY_OFFICER, json=ALERT_BODY),
+    "getAlert": _on_alert(SAFETY_OFFICER),
+    "listAlertRecipients": _on_alert(SAFETY_OFFICER),
+    "getAlertBoard": _on_alert(SAFETY_OFFICER),
+    "recordCall": _on_recipient(SAFETY_OFFICER, answer="safe"),
+    "listUnclearReplies": _plain(SAFETY_OFFICER),
+    "readReply": _on_reply(SAFETY_OFFICER, json={"answer": "nothing"}),
+    "closeAlert": _on_alert(SAFETY_OFFICER, json={"reason": "It is over."}),
+    "showAnswerPage": _on_link(),
+    "answerAlert": _on_link(content=b"answer=safe", headers=_FORM),
+    "takeReceipts": _plain(None, path={"provider": "cm"}, json=_RECEIPT, headers=_BASIC),
+    "takeReply": _plain(None, path={"provider": "cm"}, json=_REPLY, headers=_BASIC),
+    "healthz": _plain(None),
+    "readyz": _plain(None),
+    "metrics": _plain(None),
+}

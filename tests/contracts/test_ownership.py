@@ -1,0 +1,784 @@
+"""Who gets at whose things: route × caller × own or somebody else's, for the four services (abuse cases 4, 5, 6, 15).
+
+As services/*/access.py and DESIGN §6, §7 say: what is not yours does not exist (404, word for word as for an id that
+nobody has); what you may see but not do is a 403; and no answer holds what belongs to other people.
+"""
+
+import itertools
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import httpx
+import pytest
+
+from shared.clock import amsterdam_date, utc_now
+from tests.contracts.services_world import (
+    ABROAD,
+    APPROVER,
+    AUDITOR,
+    CLINICAL_APPROVER,
+    FACULTY_CONTACT,
+    FILE,
+    INTERNATIONAL_OFFICE,
+    MACHINE,
+    NOBODY,
+    OPERATOR,
+    OTHER_APPROVER,
+    OTHER_FACULTY_CONTACT,
+    OTHER_STUDENT,
+    PDF,
+    SAFETY_OFFICER,
+    SECOND_APPROVER,
+    SHORT_NOTICE,
+    STUDENT,
+    Call,
+    Person,
+    World,
+    approval_body,
+    clerkship_body,
+    join_body,
+    operation,
+    operations,
+    registration_body,
+    trip_body,
+)
+
+#: People in two roles.
+STUDENT_AND_APPROVER = Person("student-approver", ("student", "approver:example-biology"))
+STUDENT_AND_OTHER_APPROVER = Person("student-approver-2", ("student", "approver:example-physics"))
+STUDENT_AND_CONTACT = Person("student-contact", ("student", "faculty-contact:example-sciences"))
+CLINICAL_STUDENT_AND_APPROVER = Person(
+    "student-approver-3", ("student", "approver:example-clinical-medicine")
+)  # fmt: skip
+BOARD = Person("board", ("approver:example-humanities-board-of-examiners",))
+LINGUIST = Person("approver-linguistics", ("approver:example-linguistics",))
+LOOKALIKES = (
+    Person("scope-prefix", ("approver:example-bio", "faculty-contact:example-science")),
+    Person("scope-longer", ("approver:example-biology-2", "faculty-contact:example-sciences-2")),
+    Person("scope-swapped", ("approver:example-sciences", "faculty-contact:example-biology")),
+    Person("scope-operator", ("approver:$ne", "faculty-contact:.*")),
+)
+
+PEOPLE = (
+    STUDENT,
+    OTHER_STUDENT,
+    STUDENT_AND_APPROVER,
+    STUDENT_AND_OTHER_APPROVER,
+    STUDENT_AND_CONTACT,
+    CLINICAL_STUDENT_AND_APPROVER,
+)
+#: What the office writes down for a student who calls from another phone; nobody's canaries.
+OFFICE = Person("written-down", ())
+OTHER_FILE = {**FILE, "Content-Disposition": "attachment; filename*=UTF-8''letter.pdf"}
+TODAY = amsterdam_date(utc_now()).isoformat()
+
+Make = Callable[[World, Person], Awaitable[str]]
+
+
+@dataclass(frozen=True)
+class Case:
+    """`who` calls an operation on what `owner` has; `rule` and `reason` where the problem names them."""
+
+    operation_id: str
+    who: Person
+    owner: Person
+    status: int
+    reason: str | None = None
+    rule: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.operation_id}-{self.who.login}-on-{self.owner.login}-{self.status}"
+
+
+async def _approval(world: World, owner: Person) -> str:
+    return await world.ask_approval(owner)
+
+
+async def _clerkship(world: World, owner: Person) -> str:
+    return await world.ask_approval(owner, **clerkship_body(owner))
+
+
+async def _question(world: World, owner: Person) -> str:
+    return await world.ask_question(owner)
+
+
+async def _registration(world: World, owner: Person) -> str:
+    return await world.register(owner)
+
+
+async def _trip(world: World, owner: Person) -> str:
+    return await world.lead(owner)
+
+
+async def _joined_trip(world: World, owner: Person) -> str:
+    group_id = await world.lead(owner)
+    await world.join(group_id, owner)
+    return group_id
+
+
+async def _document(world: World, owner: Person) -> str:
+    registration_id = await world.register(owner)
+    await world.attach(registration_id, owner)
+    return registration_id
+
+
+async def _routed(world: World, owner: Person) -> str:
+    return await world.register(owner, legs=SHORT_NOTICE)
+
+
+async def _stay(world: World, owner: Person) -> str:
+    return await world.register(owner, legs=ABROAD)
+
+
+async def _claimed_task(world: World, owner: Person) -> str:
+    task_id = await _contact_task(world, owner)
+    await world.send(Call(operation("claimTask"), FACULTY_CONTACT, path={"task_id": task_id}))
+    return task_id
+
+
+async def _contact_task(world: World, owner: Person) -> str:
+    return await world.open_task("faculty-contact", owner, legs=SHORT_NOTICE)
+
+
+_ANY = {"If-Match": "*"}
+
+#: operationId → parameter, how its object is made, and the rest of a request that would succeed.
+OBJECTS: dict[str, tuple[str, Make, dict[str, Any]]] = {
+    "getApprovalRequest": ("approval_id", _approval, {}),
+    "decideApprovalRequest": (
+        "approval_id", _approval, {"json": {"decision": "grant"}, "headers": {"If-Match": "*"}}
+    ),
+    "withdrawApprovalRequest": ("approval_id", _approval, {"headers": {"If-Match": "*"}}),
+    "recordApprovalStep": (
+        "approval_id", _clerkship, {"json": {"step": "criteria_confirmed", "positive": True}, "headers": _ANY}
+    ),
+    "answerApprovalQuestion": ("approval_id", _question, {"json": {"answer": "In Madrid."}, "headers": _ANY}),
+    "getRegistration": ("registration_id", _registration, {}),
+    "changeRegistration": (
+        "registration_id", _registration, {"json": registration_body(), "headers": {"If-Match": "*"}}
+    ),
+    "getChecklist": ("registration_id", _registration, {}),
+    "cancelRegistration": ("registration_id", _registration, {"headers": {"If-Match": "*"}}),
+    "decideRegistration": (
+        "registration_id", _routed, {"json": {"decision": "refuse", "remark": "No."}, "headers": {"If-Match": "*"}}
+    ),
+    "putStayContact": ("registration_id", _registration, {"json": OFFICE.contact, "headers": {"If-Match": "*"}}),
+    "recordReturn": (
+        "registration_id", _stay, {"json": {"on": TODAY, "outcome": "returned"}, "headers": {"If-Match": "*"}}
+    ),
+    "attachDocument": (
+        "registration_id", _registration, {"content": PDF, "headers": OTHER_FILE, "query": {"kind": "Letter"}}
+    ),
+    "listDocuments": ("registration_id", _document, {}),
+    "getGroupTrip": ("group_id", _trip, {}),
+    "changeGroupTrip": ("group_id", _trip, {"json": trip_body(), "headers": {"If-Match": "*"}}),
+    "closeGroupTrip": ("group_id", _trip, {"headers": {"If-Match": "*"}}),
+    "joinGroupTrip": ("group_id", _trip, {"json": join_body(OFFICE)}),
+    "listParticipants": ("group_id", _joined_trip, {}),
+    "putSafetySession": (
+        "registration_id", _registration, {"json": {"attended": True}, "headers": {"If-Match": "*"}}
+    ),
+    "getTask": ("task_id", _contact_task, {}),
+    "claimTask": ("task_id", _contact_task, {}),
+    "releaseTask": ("task_id", _claimed_task, {}),
+    "commentTask": ("task_id", _contact_task, {"json": {"remark": "I called."}}),
+    "closeTask": ("task_id", _contact_task, {"json": {"remark": "It is settled."}}),
+}  # fmt: skip
+
+READ_REGISTRATION = [
+    (STUDENT, STUDENT, 200, None),
+    (OTHER_STUDENT, STUDENT, 404, None),
+    (FACULTY_CONTACT, STUDENT, 200, None),
+    (OTHER_FACULTY_CONTACT, STUDENT, 404, None),
+    (APPROVER, STUDENT, 200, None),
+    (OTHER_APPROVER, STUDENT, 404, None),
+    (INTERNATIONAL_OFFICE, STUDENT, 200, None),
+    (SAFETY_OFFICER, STUDENT, 200, None),
+    (STUDENT_AND_OTHER_APPROVER, STUDENT, 404, None),
+    *((who, STUDENT, 404, None) for who in LOOKALIKES),
+    *((who, STUDENT, 403, "role") for who in (AUDITOR, OPERATOR, MACHINE, NOBODY)),
+]
+CHANGE_REGISTRATION = [
+    (OTHER_STUDENT, STUDENT, 404, None),
+    (STUDENT_AND_OTHER_APPROVER, STUDENT, 404, None),
+    (STUDENT_AND_APPROVER, STUDENT, 403, "not_the_student"),
+    (STUDENT_AND_CONTACT, STUDENT, 403, "not_the_student"),
+    *(
+        (who, STUDENT, 403, "role")
+        for who in (FACULTY_CONTACT, APPROVER, INTERNATIONAL_OFFICE, SAFETY_OFFICER, AUDITOR, OPERATOR, MACHINE, NOBODY)
+    ),
+]
+
+CASES = [
+    # approval: students their own, approvers those of their programmes (services/approval/access.py)
+    *(
+        Case("getApprovalRequest", *row)
+        for row in (
+            (STUDENT, STUDENT, 200, None),
+            (OTHER_STUDENT, STUDENT, 404, None),
+            (APPROVER, STUDENT, 200, None),
+            (OTHER_APPROVER, STUDENT, 404, None),
+            (STUDENT_AND_OTHER_APPROVER, STUDENT, 404, None),
+            (STUDENT_AND_APPROVER, STUDENT, 200, None),
+            *((who, STUDENT, 404, None) for who in (INTERNATIONAL_OFFICE, *LOOKALIKES)),
+            *(
+                (who, STUDENT, 403, "role")
+                for who in (FACULTY_CONTACT, SAFETY_OFFICER, AUDITOR, OPERATOR, MACHINE, NOBODY)
+            ),
+        )
+    ),
+    # steps: the coordinator's by an approver of the programme; the office sees what a rule gives to it
+    Case("recordApprovalStep", CLINICAL_APPROVER, STUDENT, 201),
+    Case("recordApprovalStep", INTERNATIONAL_OFFICE, STUDENT, 403, "wrong_role", "R33"),
+    Case("recordApprovalStep", CLINICAL_STUDENT_AND_APPROVER, STUDENT, 201),
+    Case("recordApprovalStep", CLINICAL_STUDENT_AND_APPROVER, CLINICAL_STUDENT_AND_APPROVER, 403, "own_request", "R5"),
+    *(
+        Case("recordApprovalStep", who, STUDENT, 404)
+        for who in (APPROVER, OTHER_APPROVER, STUDENT_AND_APPROVER, *LOOKALIKES)
+    ),
+    *(
+        Case("recordApprovalStep", who, STUDENT, 403, "role")
+        for who in (STUDENT, OTHER_STUDENT, FACULTY_CONTACT, SAFETY_OFFICER, AUDITOR, OPERATOR, MACHINE, NOBODY)
+    ),
+    Case("answerApprovalQuestion", STUDENT, STUDENT, 201),
+    Case("answerApprovalQuestion", OTHER_STUDENT, STUDENT, 404),
+    Case("answerApprovalQuestion", STUDENT_AND_APPROVER, STUDENT, 403, "not_the_student"),
+    Case("answerApprovalQuestion", STUDENT_AND_OTHER_APPROVER, STUDENT, 404),
+    *(
+        Case("answerApprovalQuestion", who, STUDENT, 403, "role")
+        for who in (APPROVER, FACULTY_CONTACT, INTERNATIONAL_OFFICE, SAFETY_OFFICER, AUDITOR, OPERATOR, MACHINE, NOBODY)
+    ),
+    Case("decideApprovalRequest", APPROVER, STUDENT, 201),
+    Case("decideApprovalRequest", STUDENT_AND_APPROVER, STUDENT, 201),
+    Case("decideApprovalRequest", STUDENT, STUDENT, 403, "own_request", "R5"),
+    Case("decideApprovalRequest", STUDENT_AND_APPROVER, STUDENT_AND_APPROVER, 403, "own_request", "R5"),
+    Case("decideApprovalRequest", STUDENT_AND_OTHER_APPROVER, STUDENT_AND_OTHER_APPROVER, 403, "own_request", "R5"),
+    Case("decideApprovalRequest", OTHER_STUDENT, STUDENT, 404),
+    Case("decideApprovalRequest", OTHER_APPROVER, STUDENT, 404),
+    Case("decideApprovalRequest", STUDENT_AND_OTHER_APPROVER, STUDENT, 404),
+    *(Case("decideApprovalRequest", who, STUDENT, 404) for who in LOOKALIKES),
+    *(
+        Case("decideApprovalRequest", who, STUDENT, 403, "role")
+        for who in (FACULTY_CONTACT, INTERNATIONAL_OFFICE, SAFETY_OFFICER, AUDITOR, OPERATOR, MACHINE, NOBODY)
+    ),
+    Case("withdrawApprovalRequest", STUDENT, STUDENT, 201),
+    Case("withdrawApprovalRequest", OTHER_STUDENT, STUDENT, 404),
+    Case("withdrawApprovalRequest", STUDENT_AND_APPROVER, STUDENT, 403, "not_the_student"),
+    Case("withdrawApprovalRequest", STUDENT_AND_OTHER_APPROVER, STUDENT, 404),
+    *(
+        Case("withdrawApprovalRequest", who, STUDENT, 403, "role")
+        for who in (APPROVER, FACULTY_CONTACT, INTERNATIONAL_OFFICE, SAFETY_OFFICER, AUDITOR, OPERATOR, NOBODY)
+    ),
+    # registration: also the faculty's contact person, International Office and safety officers (access.py there)
+    *(Case("getRegistration", *row) for row in READ_REGISTRATION),
+    *(Case("getChecklist", *row) for row in READ_REGISTRATION),
+    Case("changeRegistration", STUDENT, STUDENT, 200),
+    *(Case("changeRegistration", *row) for row in CHANGE_REGISTRATION),
+    Case("cancelRegistration", STUDENT, STUDENT, 201),
+    *(Case("cancelRegistration", *row) for row in CHANGE_REGISTRATION),
+    *(Case("putSafetySession", *row) for row in READ_REGISTRATION),
+    # decisions: whoever answers for the student, and never the student
+    Case("decideRegistration", FACULTY_CONTACT, STUDENT, 201),
+    Case("decideRegistration", APPROVER, STUDENT, 201),
+    Case("decideRegistration", SAFETY_OFFICER, STUDENT, 201),
+    Case("decideRegistration", STUDENT_AND_CONTACT, STUDENT, 201),
+    Case("decideRegistration", STUDENT_AND_CONTACT, STUDENT_AND_CONTACT, 403, "own_registration"),
+    Case("decideRegistration", STUDENT_AND_OTHER_APPROVER, STUDENT_AND_OTHER_APPROVER, 403, "own_registration"),
+    Case("decideRegistration", INTERNATIONAL_OFFICE, STUDENT, 403, "not_yours_to_decide", "R7"),
+    *(
+        Case("decideRegistration", who, STUDENT, 404)
+        for who in (OTHER_FACULTY_CONTACT, OTHER_APPROVER, STUDENT_AND_OTHER_APPROVER, *LOOKALIKES)
+    ),
+    *(Case("decideRegistration", who, STUDENT, 403, "role") for who in (STUDENT, AUDITOR, OPERATOR, MACHINE, NOBODY)),
+    # during the stay: the student, and for the contact details the International Office
+    Case("putStayContact", STUDENT, STUDENT, 200),
+    Case("putStayContact", INTERNATIONAL_OFFICE, STUDENT, 200),
+    Case("putStayContact", OTHER_STUDENT, STUDENT, 404),
+    Case("putStayContact", STUDENT_AND_OTHER_APPROVER, STUDENT, 404),
+    Case("putStayContact", STUDENT_AND_APPROVER, STUDENT, 403, "not_the_student"),
+    Case("putStayContact", STUDENT_AND_CONTACT, STUDENT, 403, "not_the_student"),
+    *(
+        Case("putStayContact", who, STUDENT, 403, "role")
+        for who in (FACULTY_CONTACT, APPROVER, SAFETY_OFFICER, AUDITOR, OPERATOR, MACHINE, NOBODY)
+    ),
+    *(
+        Case("recordReturn", who, STUDENT, 201)
+        for who in (STUDENT, FACULTY_CONTACT, APPROVER, INTERNATIONAL_OFFICE, SAFETY_OFFICER)
+    ),
+    *(
+        Case("recordReturn", who, STUDENT, 404)
+        for who in (OTHER_STUDENT, OTHER_FACULTY_CONTACT, OTHER_APPROVER, STUDENT_AND_OTHER_APPROVER, *LOOKALIKES)
+    ),
+    *(Case("recordReturn", who, STUDENT, 403, "role") for who in (AUDITOR, OPERATOR, MACHINE, NOBODY)),
+    *(Case("listDocuments", *row) for row in READ_REGISTRATION),
+    Case("attachDocument", STUDENT, STUDENT, 201),
+    Case("attachDocument", INTERNATIONAL_OFFICE, STUDENT, 201),
+    Case("attachDocument", OTHER_STUDENT, STUDENT, 404),
+    Case("attachDocument", STUDENT_AND_OTHER_APPROVER, STUDENT, 404),
+    Case("attachDocument", STUDENT_AND_APPROVER, STUDENT, 403, "not_the_student"),
+    *(
+        Case("attachDocument", who, STUDENT, 403, "role")
+        for who in (FACULTY_CONTACT, APPROVER, SAFETY_OFFICER, AUDITOR, OPERATOR, MACHINE, NOBODY)
+    ),
+    # group trips: whoever has the link sees what is prefilled and joins; the rest is for the leader alone
+    *(Case("getGroupTrip", who, STUDENT, 200) for who in (STUDENT, OTHER_STUDENT, FACULTY_CONTACT, APPROVER)),
+    *(Case("getGroupTrip", who, STUDENT, 403, "role") for who in (SAFETY_OFFICER, AUDITOR, OPERATOR, MACHINE, NOBODY)),
+    *(Case("joinGroupTrip", who, STUDENT, 201) for who in (STUDENT, OTHER_STUDENT, STUDENT_AND_CONTACT)),
+    *(
+        Case("joinGroupTrip", who, STUDENT, 403, "role")
+        for who in (FACULTY_CONTACT, APPROVER, INTERNATIONAL_OFFICE, SAFETY_OFFICER, AUDITOR, OPERATOR, NOBODY)
+    ),
+    *(
+        case
+        for name, status in (("changeGroupTrip", 200), ("closeGroupTrip", 201), ("listParticipants", 200))
+        for case in (
+            Case(name, STUDENT, STUDENT, status),
+            *(
+                Case(name, who, STUDENT, 404)
+                for who in (OTHER_STUDENT, FACULTY_CONTACT, APPROVER, INTERNATIONAL_OFFICE, STUDENT_AND_APPROVER)
+            ),
+            *(Case(name, who, STUDENT, 403, "role") for who in (SAFETY_OFFICER, AUDITOR, OPERATOR, MACHINE, NOBODY)),
+        )
+    ),
+    # tasks: who has the queue, for the scope of the registration
+    *(
+        case
+        for name in ("getTask", "claimTask", "releaseTask", "commentTask", "closeTask")
+        for case in (
+            Case(name, FACULTY_CONTACT, STUDENT, 200 if name == "getTask" else 201),
+            Case(name, STUDENT_AND_CONTACT, STUDENT, 200 if name == "getTask" else 201),
+            *(
+                Case(name, who, STUDENT, 404)
+                for who in (OTHER_FACULTY_CONTACT, APPROVER, INTERNATIONAL_OFFICE, SAFETY_OFFICER, *LOOKALIKES)
+            ),
+            *(Case(name, who, STUDENT, 403, "role") for who in (STUDENT, AUDITOR, OPERATOR, MACHINE, NOBODY)),
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+async def test_object_is_for_whom_it_is_for(world: World, case: Case) -> None:
+    """The table; refused, nothing is recorded and nothing of the owner's is told."""
+    parameter, make, rest = OBJECTS[case.operation_id]
+    identity = await make(world, case.owner)
+    route = operation(case.operation_id)
+    before = await world.facts(route.service)
+
+    response = await world.send(Call(route, case.who, path={parameter: identity}, **rest))
+
+    assert response.status_code == case.status, response.text
+    if case.status >= 400:
+        body = response.json()
+        assert body.get("reason") == case.reason
+        assert body.get("rule") == case.rule
+        assert await world.facts(route.service) == before
+        _tells_nothing_of(response, case.owner, await world.person_id(case.owner), identity)
+    else:
+        _tells_nothing_of(response, *(set(PEOPLE) - {case.owner}))
+
+
+#: Whoever has the link may; there is no somebody else.
+FOR_THE_LINK = {"getGroupTrip", "joinGroupTrip"}
+
+
+@pytest.mark.parametrize("operation_id", sorted(OBJECTS.keys() - FOR_THE_LINK))
+async def test_object_of_somebody_else_looks_like_one_that_is_not_there(world: World, operation_id: str) -> None:
+    """A 404 is the same for what exists and for what does not: nobody finds out ids by trying."""
+    parameter, make, rest = OBJECTS[operation_id]
+    identity = await make(world, STUDENT)
+    route = operation(operation_id)
+    staff = parameter == "task_id" or operation_id == "decideRegistration"
+    others = {"recordApprovalStep": OTHER_APPROVER}
+    who = OTHER_FACULTY_CONTACT if staff else others.get(operation_id, OTHER_STUDENT)
+
+    there = await world.send(Call(route, who, path={parameter: identity}, **rest))
+    nowhere = await world.send(Call(route, who, path={parameter: "01a20f19-0000-7000-8000-000000000000"}, **rest))
+
+    assert there.status_code == nowhere.status_code == 404
+    assert there.json() == nowhere.json()
+    varying = {"x-request-id", "traceparent"}
+    assert {k: v for k, v in there.headers.items() if k not in varying} == {
+        k: v for k, v in nowhere.headers.items() if k not in varying
+    }
+
+
+#: Operations with two ids in their path; `test_document_is_for_whom_it_is_for` has their table.
+BELOW_AN_OBJECT = {"getDocument"}
+
+
+@pytest.mark.parametrize(
+    ("who", "status"),
+    [
+        *((who, 200) for who in (STUDENT, FACULTY_CONTACT, INTERNATIONAL_OFFICE, SAFETY_OFFICER)),
+        *((who, 404) for who in (APPROVER, STUDENT_AND_APPROVER, OTHER_STUDENT, OTHER_FACULTY_CONTACT, *LOOKALIKES)),
+        *((who, 403) for who in (AUDITOR, OPERATOR, MACHINE, NOBODY)),
+    ],
+    ids=lambda value: str(getattr(value, "login", value)),
+)
+async def test_document_is_for_whom_it_is_for(world: World, who: Person, status: int) -> None:
+    """A passport is not for a coordinator; and a document is found below its own registration only."""
+    mine, others = await world.register(STUDENT), await world.register(OTHER_STUDENT)
+    document_id = await world.attach(mine, STUDENT)
+    route = operation("getDocument")
+
+    found = await world.send(Call(route, who, {"registration_id": mine, "document_id": document_id}))
+    elsewhere = await world.send(Call(route, who, {"registration_id": others, "document_id": document_id}))
+
+    assert found.status_code == status
+    assert (found.content == PDF) is (status == 200)
+    assert elsewhere.status_code in (403, 404)
+
+
+def test_every_route_with_an_object_of_a_person_is_in_the_table() -> None:
+    """A new route below such an object needs its rows."""
+    personal = {"approval_id", "registration_id", "task_id", "group_id"}
+
+    found = {each.id for each in operations() if personal & set(each.parameters("path"))}
+    assert found == set(OBJECTS) | BELOW_AN_OBJECT
+
+
+def _tells_nothing_of(response: httpx.Response, *things: Person | str) -> None:
+    """Neither body nor headers hold a person's names and numbers, or these ids."""
+    told = f"{response.text} {response.headers}"
+    for thing in things:
+        for canary in thing.canaries if isinstance(thing, Person) else (thing,):
+            assert canary not in told
+
+
+# ---------------------------------------------------------------- what stands in an answer, by who asks
+
+DETAILS = [
+    (STUDENT, True), (FACULTY_CONTACT, True), (INTERNATIONAL_OFFICE, True), (SAFETY_OFFICER, True), (APPROVER, False),
+    (STUDENT_AND_APPROVER, False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("who", "shown"), DETAILS, ids=lambda value: value.login if isinstance(value, Person) else "")
+async def test_contact_details_are_for_who_needs_them(world: World, who: Person, shown: bool) -> None:
+    """A coordinator sees a registration without names and numbers; lists have none for anybody."""
+    registration_id = await world.register(STUDENT)
+
+    one = await world.send(Call(operation("getRegistration"), who, path={"registration_id": registration_id}))
+    listed = await world.send(Call(operation("listRegistrations"), who, query={"pageSize": "250"}))
+    checklist = await world.send(Call(operation("getChecklist"), who, path={"registration_id": registration_id}))
+
+    assert (one.json()["contact"] is not None) is shown
+    assert all((canary in one.text) is shown for canary in STUDENT.canaries)
+    for response in (listed, checklist):
+        _tells_nothing_of(response, STUDENT)
+
+
+async def test_words_of_a_request_are_for_student_and_approver_alone(world: World) -> None:
+    """What a student wrote is opened for them and the programme; a list holds no words."""
+    approval_id = await world.ask_approval(STUDENT)
+    words = approval_body(STUDENT)["description"]
+
+    for who in (STUDENT, APPROVER):
+        one = await world.send(Call(operation("getApprovalRequest"), who, path={"approval_id": approval_id}))
+        listed = await world.send(Call(operation("listApprovalRequests"), who))
+        assert one.json()["description"] == words
+        assert words not in listed.text
+
+
+# ---------------------------------------------------------------- lists
+
+LISTS = [
+    # operation, who, whose are in it, whose are not
+    ("listApprovalRequests", STUDENT, {STUDENT}),
+    ("listApprovalRequests", OTHER_STUDENT, {OTHER_STUDENT}),
+    ("listApprovalRequests", APPROVER, {STUDENT, OTHER_STUDENT}),
+    ("listApprovalRequests", SECOND_APPROVER, {STUDENT, OTHER_STUDENT}),
+    ("listApprovalRequests", OTHER_APPROVER, set()),
+    ("listApprovalRequests", STUDENT_AND_OTHER_APPROVER, set()),
+    ("listRegistrations", STUDENT, {STUDENT}),
+    ("listRegistrations", OTHER_STUDENT, {OTHER_STUDENT}),
+    ("listRegistrations", FACULTY_CONTACT, {STUDENT, OTHER_STUDENT}),
+    ("listRegistrations", OTHER_FACULTY_CONTACT, set()),
+    ("listRegistrations", APPROVER, {STUDENT, OTHER_STUDENT}),
+    ("listRegistrations", OTHER_APPROVER, set()),
+    ("listRegistrations", INTERNATIONAL_OFFICE, {STUDENT, OTHER_STUDENT}),
+    ("listRegistrations", SAFETY_OFFICER, {STUDENT, OTHER_STUDENT}),
+    ("listGroupTrips", STUDENT, {STUDENT}),
+    ("listGroupTrips", OTHER_STUDENT, {OTHER_STUDENT}),
+    ("listGroupTrips", FACULTY_CONTACT, set()),
+    ("listTasks", FACULTY_CONTACT, {STUDENT, OTHER_STUDENT}),
+    ("listTasks", OTHER_FACULTY_CONTACT, set()),
+    ("listTasks", APPROVER, set()),
+    ("listTasks", INTERNATIONAL_OFFICE, set()),
+    *(
+        (name, who, set())
+        for name, who in itertools.product(("listApprovalRequests", "listRegistrations", "listTasks"), LOOKALIKES)
+    ),
+]
+IDS = {
+    "listApprovalRequests": "approvalId",
+    "listRegistrations": "registrationId",
+    "listTasks": "taskId",
+    "listGroupTrips": "groupId",
+}
+MAKE: dict[str, Make] = {
+    "listApprovalRequests": _approval, "listRegistrations": _registration, "listTasks": _contact_task,
+    "listGroupTrips": _trip,
+}  # fmt: skip
+
+
+def _named(value: Any) -> str:
+    """The same name in every process that runs a part of the tests: sets have no order."""
+    if isinstance(value, set):
+        return "+".join(sorted(person.login for person in value)) or "nobody"
+    return str(getattr(value, "login", value))
+
+
+@pytest.mark.parametrize(("operation_id", "who", "owners"), LISTS, ids=_named)
+async def test_list_holds_what_one_may_see_and_nothing_else(
+    world: World, operation_id: str, who: Person, owners: set[Person]
+) -> None:
+    """Also with filters and on every page: the same reach as for a single thing."""
+    made = {owner: await MAKE[operation_id](world, owner) for owner in (STUDENT, OTHER_STUDENT)}
+
+    found = await _all(world, operation_id, who)
+
+    assert {owner for owner, identity in made.items() if identity in found} == owners
+    if not owners and who not in PEOPLE:
+        assert found == set()
+
+
+async def _all(world: World, operation_id: str, who: Person, **query: str) -> set[str]:
+    found: set[str] = set()
+    for number in itertools.count(1):
+        asked = {"pageSize": "250", "pageNumber": str(number), **query}
+        response = await world.send(Call(operation(operation_id), who, query=asked))
+        body = response.json()
+        found |= {item[IDS[operation_id]] for item in body["items"]}
+        if not body["hasNextPage"]:
+            break
+    return found
+
+
+async def test_office_lists_what_a_rule_gives_to_it_and_nothing_else(world: World) -> None:
+    """R34, R35: the International Office sees requests with a step or a place of theirs, also with filters."""
+    ordinary, theirs = await world.ask_approval(STUDENT), await _clerkship(world, STUDENT)
+
+    for query in ({}, {"open": "true"}, {"programmeId": "example-biology"}, {"sort": "-requestedAt"}):
+        found = await _all(world, "listApprovalRequests", INTERNATIONAL_OFFICE, **query)
+        assert ordinary not in found
+        assert (theirs in found) is ("programmeId" not in query)
+
+
+async def test_filter_does_not_widen_what_one_sees(world: World) -> None:
+    """Naming a programme, a country, a state or a queue that is not one's own finds nothing there."""
+    await world.ask_approval(STUDENT)
+    await world.register(STUDENT)
+    await world.open_task("faculty-contact", STUDENT, legs=SHORT_NOTICE)
+
+    for operation_id, who, query in (
+        ("listApprovalRequests", OTHER_APPROVER, {"programmeId": "example-biology"}),
+        ("listApprovalRequests", OTHER_APPROVER, {"status": "requested"}),
+        ("listRegistrations", OTHER_FACULTY_CONTACT, {"country": "ES"}),
+        ("listRegistrations", OTHER_APPROVER, {"status": "held"}),
+        ("listTasks", OTHER_FACULTY_CONTACT, {"queue": "faculty-contact"}),
+        ("listTasks", INTERNATIONAL_OFFICE, {"queue": "faculty-contact"}),
+        ("listTasks", APPROVER, {"queue": "faculty-contact"}),
+    ):
+        assert await _all(world, operation_id, who, **query) == set(), (operation_id, who, query)
+
+
+# ---------------------------------------------------------------- what a body may not say
+
+FORBIDDEN_FIELDS = {
+    "personId": "somebody-else", "status": "approved", "approved": True, "role": "safety-officer",
+    "roles": ["operator"],
+    "decidedBy": "somebody", "registrationId": "chosen", "approvalStatus": "granted", "$where": "1", "_id": "chosen",
+    "__proto__": {}, "isStudyRelated": False, "studyRelated": False,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "operation_id",
+    ["requestApproval", "decideApprovalRequest", "submitRegistration", "changeRegistration", "closeAlert"],
+)
+async def test_body_cannot_set_what_is_not_the_callers_to_set(world: World, operation_id: str) -> None:
+    """Mass assignment: each such field is refused by name, on the body and inside it."""
+    call = await world.fresh(operation(operation_id))
+    before = await world.facts(call.operation.service)
+    for name, value in FORBIDDEN_FIELDS.items():
+        response = await world.send(replace(call, json={**call.json, name: value}))
+        assert response.status_code == 400
+        assert f"body.{name}" in {each["field"] for each in response.json()["errors"]}
+    if "contact" in call.json:
+        inside = {**call.json, "contact": {**call.json["contact"], "personId": "somebody-else"}}
+        assert (await world.send(replace(call, json=inside))).status_code == 400
+
+    assert await world.facts(call.operation.service) == before
+
+
+async def test_registration_on_somebody_elses_approval_gets_nothing_from_it(world: World) -> None:
+    """R2: the id of another student's approval clears nobody, and tells nothing of it."""
+    approval_id = await world.ask_approval(STUDENT)
+    await world.send(
+        Call(
+            operation("decideApprovalRequest"), APPROVER, path={"approval_id": approval_id},
+            json={"decision": "grant"}, headers={"If-Match": "*"},
+        )
+    )  # fmt: skip
+    body = registration_body(OTHER_STUDENT, approval_id=approval_id)
+
+    response = await world.send(Call(operation("submitRegistration"), OTHER_STUDENT, json=body))
+
+    assert response.status_code == 201
+    assert response.json()["status"] != "approved"
+    _tells_nothing_of(response, STUDENT, await world.person_id(STUDENT))
+
+
+async def test_approver_scope_is_what_the_catalogue_makes_of_it(world: World) -> None:
+    """R5: a board of examiners decides where the catalogue says so, and only there."""
+    linguistics = {"facultyId": "example-humanities", "programmeId": "example-linguistics"}
+    history = {"facultyId": "example-humanities", "programmeId": "example-history"}
+    decide = operation("decideApprovalRequest")
+    for who, where, status in (
+        (BOARD, linguistics, 201),
+        (LINGUIST, linguistics, 201),
+        (BOARD, history, 404),
+        (LINGUIST, history, 404),
+        (APPROVER, linguistics, 404),
+    ):
+        approval_id = await world.ask_approval(STUDENT, **where)
+        call = Call(
+            decide, who, path={"approval_id": approval_id}, json={"decision": "grant"}, headers={"If-Match": "*"}
+        )
+
+        assert (await world.send(call)).status_code == status, (who, where)
+
+
+# ---------------------------------------------------------------- safety and notify
+
+EVERY_ROLE = (
+    STUDENT,
+    APPROVER,
+    FACULTY_CONTACT,
+    INTERNATIONAL_OFFICE,
+    SAFETY_OFFICER,
+    AUDITOR,
+    OPERATOR,
+    MACHINE,
+    NOBODY,
+)
+WHO_MAY = {
+    # the advice is nobody's: whoever is known may read it
+    "getPersonData": (STUDENT, INTERNATIONAL_OFFICE),
+    "erasePerson": (INTERNATIONAL_OFFICE, SAFETY_OFFICER),
+    "listErasures": (INTERNATIONAL_OFFICE, SAFETY_OFFICER),
+    "listTravelAdvice": EVERY_ROLE,
+    "getTravelAdvice": EVERY_ROLE,
+    "listTravelAdviceHistory": EVERY_ROLE,
+    "listSources": EVERY_ROLE,
+    "listHolds": (SAFETY_OFFICER, INTERNATIONAL_OFFICE, AUDITOR),
+    "decideHold": (SAFETY_OFFICER,),
+    "listOverrides": (SAFETY_OFFICER, INTERNATIONAL_OFFICE, AUDITOR),
+    "setOverride": (SAFETY_OFFICER,),
+    "endOverride": (SAFETY_OFFICER,),
+    "listCountrySources": (SAFETY_OFFICER, INTERNATIONAL_OFFICE, AUDITOR),
+    "listCapMessages": (SAFETY_OFFICER, INTERNATIONAL_OFFICE, AUDITOR),
+    "listDisagreements": (SAFETY_OFFICER, INTERNATIONAL_OFFICE, AUDITOR),
+    "listWhereabouts": (SAFETY_OFFICER,),
+    "listAlerts": (SAFETY_OFFICER, INTERNATIONAL_OFFICE, AUDITOR),
+    "getAlert": (SAFETY_OFFICER, INTERNATIONAL_OFFICE, AUDITOR),
+    "listAlertRecipients": (SAFETY_OFFICER, INTERNATIONAL_OFFICE, AUDITOR),
+    "getAlertBoard": (SAFETY_OFFICER, INTERNATIONAL_OFFICE, AUDITOR),
+    "closeAlert": (SAFETY_OFFICER,),
+    "previewAlert": (SAFETY_OFFICER,),
+    "raiseAlert": (SAFETY_OFFICER,),
+    "recordCall": (SAFETY_OFFICER,),
+    "listUnclearReplies": (SAFETY_OFFICER,),
+    "readReply": (SAFETY_OFFICER,),
+    "listProgrammes": (STUDENT, APPROVER, FACULTY_CONTACT, INTERNATIONAL_OFFICE, SAFETY_OFFICER),
+    "requestApproval": (STUDENT,),
+    "listRotationSlots": (STUDENT, APPROVER, INTERNATIONAL_OFFICE),
+    "submitRegistration": (STUDENT,),
+    "createGroupTrip": (STUDENT, APPROVER, FACULTY_CONTACT, INTERNATIONAL_OFFICE),
+    "getTaskCounts": (APPROVER, FACULTY_CONTACT, INTERNATIONAL_OFFICE, SAFETY_OFFICER),
+}
+
+
+@pytest.mark.parametrize("operation_id", WHO_MAY)
+async def test_route_is_for_these_roles(world: World, operation_id: str) -> None:
+    """Role by role, said here a second time: a `require()` that loses or gains a role is seen."""
+    call = await world.call(operation(operation_id))
+    for who in EVERY_ROLE:
+        fresh = await world.fresh(call.operation) if who in WHO_MAY[operation_id] else call
+
+        response = await world.send(fresh.by(who))
+
+        assert (response.status_code < 300) is (who in WHO_MAY[operation_id]), (who, response.text)
+        assert response.status_code in (200, 201, 403)
+
+
+def test_every_route_without_an_object_is_in_a_table() -> None:
+    """Routes for people are in one of the tables of this file."""
+    asked = {each.id for each in operations() if each.described.get("security")}
+    webhooks = {"takeReceipts", "takeReply"}
+
+    assert asked - webhooks == set(OBJECTS) | set(WHO_MAY) | set(IDS) | BELOW_AN_OBJECT
+
+
+async def test_board_of_an_alert_shows_no_addresses(world: World) -> None:
+    """Who was selected and what became of it: pseudonyms, states and counts, for auditors too."""
+    alert_id = await world.raise_alert(STUDENT, OTHER_STUDENT)
+    for who in (SAFETY_OFFICER, INTERNATIONAL_OFFICE, AUDITOR):
+        for operation_id in ("getAlert", "listAlertRecipients"):
+            response = await world.send(Call(operation(operation_id), who, path={"alert_id": alert_id}))
+            assert response.status_code == 200
+            _tells_nothing_of(response, STUDENT, OTHER_STUDENT)
+
+
+async def test_whereabouts_hold_numbers_for_safety_officers_of_that_country_alone(world: World) -> None:
+    """Contact details of who is there, and of nobody elsewhere."""
+    await world.be_in("NO", STUDENT)
+    await world.be_in("SE", OTHER_STUDENT)
+
+    response = await world.send(Call(operation("listWhereabouts"), SAFETY_OFFICER, query={"country": "NO"}))
+
+    assert all(canary in response.text for canary in STUDENT.canaries)
+    _tells_nothing_of(response, OTHER_STUDENT)
+
+
+async def test_answer_link_is_for_one_person_and_shows_nothing_of_them(world: World) -> None:
+    """One person's answer is not on another's page, and no page holds a name, a number or an id."""
+    alert_id = await world.raise_alert(STUDENT, OTHER_STUDENT)
+    own, others = await world.answer_token(alert_id, STUDENT), await world.answer_token(alert_id, OTHER_STUDENT)
+    show, form = operation("showAnswerPage"), {"Content-Type": "application/x-www-form-urlencoded"}
+    empty = (await world.send(Call(show, None, path={"token": others}))).text
+
+    answered = await world.send(
+        Call(operation("answerAlert"), None, path={"token": own}, content=b"answer=help&personId=x", headers=form)
+    )
+
+    assert answered.status_code == 303
+    assert (await world.send(Call(show, None, path={"token": others}))).text == empty
+    page = await world.send(Call(show, None, path={"token": own}))
+    assert page.text != empty
+    for person in (STUDENT, OTHER_STUDENT):
+        _tells_nothing_of(page, person, await world.person_id(person))
+    recipients = (
+        await world.send(Call(operation("listAlertRecipients"), SAFETY_OFFICER, path={"alert_id": alert_id}))
+    ).json()["items"]
+    assert {each["personId"]: each["answer"] for each in recipients} == {
+        await world.person_id(STUDENT): "help",
+        await world.person_id(OTHER_STUDENT): None,
+    }
+
+
+@pytest.mark.parametrize("token", ["x", "0" * 43, "a" * 3_000, "..%2F..", "%00", "{}", "$ne"])
+async def test_answer_link_that_leads_nowhere_is_a_page(world: World, token: str) -> None:
+    """Guessing finds nothing and the page says what to do all the same; nothing is recorded."""
+    before = await world.facts("notify")
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    for operation_id, content in (("showAnswerPage", None), ("answerAlert", b"answer=safe")):
+        route = operation(operation_id)
+        response = await world.send(Call(route, None, {"token": token}, headers=form, content=content))
+        assert response.status_code == 404
+        if response.headers["content-type"].startswith("text/html"):
+            assert "university" in response.text.lower()
+    assert await world.facts("notify") == before

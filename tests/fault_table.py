@@ -1,0 +1,60 @@
+"""`--faults`: the tests marked `fault("what is done to it")` as a table: what was done, to what, and what was found.
+
+Registered by tests/conftest.py. The same tests run in `make test`, except those marked `long`, which only
+`make faults` runs.
+"""
+
+from typing import Any
+
+import pytest
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--faults`: with the table, and with those that take long."""
+    parser.addoption("--faults", action="store_true", help="the long fault tests too, and a table at the end")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The two marks."""
+    config.addinivalue_line("markers", "fault(what): something is broken on purpose; a row of `make faults`")
+    config.addinivalue_line("markers", "long: takes minutes; only `make faults` runs it")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What takes minutes is left out of `make test`, as deselected, not as skipped."""
+    if config.getoption("--faults"):
+        return
+    left = [item for item in items if item.get_closest_marker("long")]
+    if left:
+        config.hook.pytest_deselected(items=left)
+        items[:] = [item for item in items if not item.get_closest_marker("long")]
+
+
+def pytest_runtest_makereport(item: pytest.Item, call: Any) -> None:
+    """Give the report what the table needs."""
+    mark = item.get_closest_marker("fault")
+    if mark is not None and call.when == "call":
+        parameters = getattr(item, "callspec", None)
+        what = str(mark.args[0]) if mark.args else item.name
+        item.user_properties.append(("fault", f"{what} [{parameters.id}]" if parameters else what))
+        item.user_properties.append(("seconds", call.duration))
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """The table."""
+    if not config.getoption("--faults"):
+        return
+    table = Table(title="faults", show_lines=False)
+    for column in ("fault", "where", "seconds", "held"):
+        table.add_column(column, overflow="fold")
+    for outcome in ("passed", "failed"):
+        for report in terminalreporter.stats.get(outcome, []):
+            facts = dict(report.user_properties)
+            if "fault" in facts:
+                place = report.nodeid.split("::")[0].removeprefix("tests/")
+                held = "yes" if outcome == "passed" else "NO"
+                table.add_row(escape(str(facts["fault"])), escape(place), f"{facts['seconds']:.1f}", held)
+    Console(file=terminalreporter._tw._file, width=140).print(table)

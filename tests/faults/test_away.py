@@ -1,0 +1,105 @@
+"""Kafka away for minutes, a clock that jumps: everybody affected is told all the same, and nobody twice."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from shared.events import Channel
+from tests.house import COUNTRIES, House
+
+STUDENTS = 6
+AWAY_SECONDS = 300.0
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+@pytest.mark.fault("Kafka away for five minutes")
+async def test_kafka_away_for_five_minutes(house: House) -> None:
+    """Commands are accepted, what was selected is sent, and all of it is published when the broker is back."""
+    country, stack = next(COUNTRIES), house.services.stack
+    students = [house.student(country) for _ in range(STUDENTS)]
+    for student in students[:3]:
+        await house.register(student)
+    async with house.held("notify", "after_claim") as stands:
+        await house.raise_to_red(country)
+        await stands()
+        assert stack.processes.kill("kafka")
+    gone_at = asyncio.get_running_loop().time()
+    await house.everybody_is_told(students[:3])
+
+    async def degraded() -> bool:
+        states = [await asyncio.to_thread(house.services.readiness, name) for name in ("registration", "notify")]
+        return all(state.get("status") == "degraded" for state in states)
+
+    await house.until(degraded, "the services say that Kafka is away")
+    for student in students[3:]:
+        await house.register(student)
+    while asyncio.get_running_loop().time() < gone_at + AWAY_SECONDS:
+        assert await degraded()
+        await asyncio.sleep(5)
+    await asyncio.to_thread(stack.start)
+    async with house.nursed():
+        await house.everybody_is_told(students)
+        await house.all_is_quiet()
+    await house.check()
+
+
+#: Read by Python before anything else: whoever asks our one clock gets what the file says it is wrong by.
+SKEW = """
+import datetime, os, pathlib
+import shared.clock
+
+
+class Skewed(datetime.datetime):
+    @classmethod
+    def now(cls, tz=None):
+        wrong = float(pathlib.Path(os.environ["CLOCK_FILE"]).read_text() or 0)
+        return datetime.datetime.now(tz) + datetime.timedelta(seconds=wrong)
+
+
+shared.clock.datetime = Skewed
+"""
+
+
+@pytest.fixture
+def clock(house: House, tmp_path: Path) -> Iterator[Path]:
+    """A file that says how wrong notify's clock is, in seconds; the real clock again afterwards."""
+    wrong = tmp_path / "clock"
+    wrong.write_text("0")
+    (tmp_path / "sitecustomize.py").write_text(SKEW)
+    overrides = house.services.choices.overrides["notify"]
+    assert isinstance(overrides, dict)
+    more = {"PYTHONPATH": str(tmp_path), "CLOCK_FILE": str(wrong)}
+    overrides.update(more)
+    _restart(house)
+    yield wrong
+    for name in more:
+        del overrides[name]
+    _restart(house)
+
+
+@pytest.mark.fault("a clock that jumps forward and back while it sends")
+async def test_clock_that_jumps_tells_nobody_twice_and_nobody_never(house: House, clock: Path) -> None:
+    """Two hours forward in the middle of sending, four back during the next alert: leases and order hold."""
+    for jump, failpoint in (("7200", "before_outcome"), ("-7200", "after_claim")):
+        country = next(COUNTRIES)
+        students = [house.student(country, days=(-20, 30)) for _ in range(STUDENTS)]
+        for student in students:
+            await house.register(student)
+        async with house.held("notify", failpoint) as stands:
+            await house.raise_to_red(country)
+            await stands()
+            clock.write_text(jump)
+        await house.everybody_is_told(students)
+        await house.all_is_quiet()
+        for student in students:
+            assert await house.count_of(student) == (1, 1), (jump, Channel.EMAIL)
+    await house.check()
+
+
+def _restart(house: House) -> None:
+    house.services.stack.processes.stop("notify")
+    house.services.start_service("notify")
+    house.services.wait_ready("notify")

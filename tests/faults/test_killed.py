@@ -1,0 +1,92 @@
+"""kill -9 of each service at its failpoints, of the broker and of mongod: nothing acknowledged is lost, nobody is
+told twice of what was settled, and everything that is kept is the fold of what is on Kafka."""
+
+import asyncio
+
+import pytest
+
+from deploy.local.demo.world import Plan
+from tests.house import COUNTRIES, House
+
+STUDENTS, REQUESTS = 4, 4
+
+#: after commit, after send, before mark, mid-claim, mid-batch, after effect before commit, between acceptance and note
+FAILPOINTS = [
+    ("approval", "relay_assigned"),
+    ("approval", "after_send"),
+    ("approval", "before_mark"),
+    ("registration", "after_commit"),
+    ("registration", "relay_assigned"),
+    ("registration", "after_send"),
+    ("registration", "before_mark"),
+    ("registration", "mid_batch"),
+    ("registration", "advice_stored"),
+    ("registration", "after_effect_before_commit"),
+    ("safety", "country_recorded"),
+    ("safety", "relay_assigned"),
+    ("safety", "after_send"),
+    ("safety", "before_mark"),
+    ("notify", "registration_stored"),
+    ("notify", "advice_stored"),
+    ("notify", "mid_selection"),
+    ("notify", "after_claim"),
+    ("notify", "mid_send"),
+    ("notify", "before_outcome"),
+    ("notify", "after_outcome"),
+    ("notify", "after_send"),
+    ("notify", "before_mark"),
+    ("notify", "after_effect_before_commit"),
+]
+
+
+@pytest.mark.fault("a service killed at its failpoint")
+@pytest.mark.parametrize(("service", "failpoint"), FAILPOINTS)
+async def test_service_killed(house: House, service: str, failpoint: str) -> None:
+    """Approvals, registrations and a change of advice, and one service dies on the way."""
+    country = next(COUNTRIES)
+    students = [house.student(country) for _ in range(STUDENTS)]
+    others = [house.student(country, Plan.APPROVED_FIRST, (30, 60)) for _ in range(REQUESTS)]
+    house.arm(service, failpoint)
+    async with house.nursed():
+        await asyncio.gather(
+            *(house.request_approval(each) for each in others), *(house.register(each) for each in students)
+        )
+        await house.raise_to_red(country)
+        await house.everybody_is_told(students)
+        await house.all_is_quiet()
+        assert not house.is_armed(service, failpoint), "the service never came by its failpoint"
+    await house.check()
+
+
+@pytest.mark.fault("the broker killed right after an acknowledged request")
+async def test_broker_killed_right_after_an_acknowledged_request(house: House) -> None:
+    """Commands are accepted while Kafka is away; all of it is published when it is back."""
+    country, stack = next(COUNTRIES), house.services.stack
+    students = [house.student(country) for _ in range(STUDENTS)]
+    await house.register(students[0])
+    assert stack.processes.kill("kafka")
+    for student in students[1:]:
+        await house.register(student)
+    await house.raise_to_red(country)
+    await asyncio.to_thread(stack.start)
+    async with house.nursed():
+        await house.everybody_is_told(students)
+        await house.all_is_quiet()
+    await house.check()
+
+
+@pytest.mark.fault("mongod killed right after an acknowledged request")
+async def test_mongod_killed_right_after_an_acknowledged_request(house: House) -> None:
+    """Without MongoDB nothing is accepted; what was acknowledged before is there when it is back."""
+    country, stack = next(COUNTRIES), house.services.stack
+    students = [house.student(country) for _ in range(STUDENTS)]
+    await house.register(students[0])
+    assert stack.processes.kill("mongod")
+    others = asyncio.gather(*(house.register(student) for student in students[1:]))
+    await asyncio.to_thread(stack.start)
+    async with house.nursed():
+        await others
+        await house.raise_to_red(country)
+        await house.everybody_is_told(students)
+        await house.all_is_quiet()
+    await house.check()

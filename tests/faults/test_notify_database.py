@@ -1,0 +1,169 @@
+"""Notify's database hangs, loses its primary, or is an old one: nobody is forgotten, nobody is told twice."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pymongo
+import pytest
+
+from services.notify import sending
+from shared.events import Channel, NotificationsAccepted, NotificationsUnknown
+from tests.faults.cluster import cluster
+from tests.house import COUNTRIES, House
+from tests.integration.bus_world import until
+from tests.integration.notify_sending_world import (
+    Providers,
+    alerted,
+    all_done,
+    engine,
+    outcomes,
+    providers,
+    resolve,
+    working,
+)
+from tests.integration.notify_world import notify
+from tests.integration.simulators import Simulator, running
+
+STUDENTS = 4
+#: Longer than a lane's lease, an idle connection's patience, and the time that a transaction may take.
+HANGS_SECONDS = 12.0
+PERSONS = tuple(f"p{number}" for number in range(1, 41))
+
+Kept = dict[str, list[dict[str, Any]]]
+
+
+@pytest.mark.fault("MongoDB hangs while alerts are being sent")
+async def test_database_that_hangs_in_the_middle_of_sending(house: House) -> None:
+    """A lease that could not be renewed is lost; whoever goes on finds out what was sent, and sends the rest."""
+    country = next(COUNTRIES)
+    students = [house.student(country) for _ in range(STUDENTS)]
+    for student in students:
+        await house.register(student)
+    mongod = house.services.stack.processes.find("mongod")
+    assert mongod is not None
+    async with house.held("notify", "before_outcome") as stands:
+        await house.raise_to_red(country)
+        await stands()
+        mongod.send_signal(signal.SIGSTOP)
+    try:
+
+        async def noticed() -> bool:
+            state = await asyncio.to_thread(house.services.readiness, "notify")
+            return bool(state.get("status") not in ("ready", "degraded"))
+
+        await house.until(noticed, "notify says that its database does not answer")
+        await asyncio.sleep(HANGS_SECONDS)
+    finally:
+        mongod.send_signal(signal.SIGCONT)
+    async with house.nursed():
+        await house.everybody_is_told(students)
+        await house.all_is_quiet()
+    await house.check()
+
+
+@pytest.mark.fault("a restored backup beside the log that has gone on")
+async def test_backup_that_was_taken_before_the_sending_sends_nothing_again(house: House) -> None:
+    """The service refuses to act on it and says why; with the newest database it goes on as if nothing had been."""
+    country, processes = next(COUNTRIES), house.services.stack.processes
+    students = [house.student(country) for _ in range(STUDENTS)]
+    for student in students:
+        await house.register(student)
+    async with house.held("notify", "after_claim") as stands:
+        await house.raise_to_red(country)
+        await stands()
+        old = await asyncio.to_thread(_copy, house)
+    await house.everybody_is_told(students)
+    await house.all_is_quiet()
+    processes.stop("notify")
+    newest = await asyncio.to_thread(_copy, house)
+
+    await asyncio.to_thread(_put_back, house, old)
+    house.services.start_service("notify")
+
+    async def has_refused() -> bool:
+        return await asyncio.to_thread(processes.ended, "notify")
+
+    try:
+        await house.until(has_refused, "notify does not start")
+        assert "Restore the newest backup" in processes.log("notify").read_text(encoding="utf-8")
+        assert [await house.count_of(each) for each in students] == [(1, 1)] * STUDENTS
+    finally:
+        processes.stop("notify")
+        await asyncio.to_thread(_put_back, house, newest)
+        house.services.start_service("notify")
+    await asyncio.to_thread(house.services.wait_ready, "notify")
+    await house.all_is_quiet()
+    assert [await house.count_of(each) for each in students] == [(1, 1)] * STUDENTS
+    await house.check()
+
+
+@contextlib.contextmanager
+def _database(house: House) -> Iterator[Any]:
+    client: pymongo.MongoClient[dict[str, Any]] = pymongo.MongoClient(house.services.stack.mongo, tz_aware=True)
+    yield client[f"{house.services.choices.namespace}notify"]
+    client.close()
+
+
+def _copy(house: House) -> Kept:
+    """Everything that notify keeps, as a backup holds it."""
+    with _database(house) as database:
+        return {name: list(database[name].find({})) for name in database.list_collection_names()}
+
+
+def _put_back(house: House, kept: Kept) -> None:
+    with _database(house) as database:
+        for name in database.list_collection_names():
+            database[name].delete_many({})
+            if kept.get(name):
+                database[name].insert_many(kept[name])
+
+
+@pytest.fixture
+def inbox(tmp_path: Path) -> Iterator[Simulator]:
+    with running("smtp_inbox", tmp_path / "inbox", "--control-port", "0") as simulator:
+        yield simulator
+
+
+@pytest.fixture
+def gateway(tmp_path: Path) -> Iterator[Simulator]:
+    with running("sms_gateway", tmp_path / "sms") as simulator:
+        yield simulator
+
+
+@pytest.fixture
+async def out(inbox: Simulator, gateway: Simulator) -> AsyncIterator[Providers]:
+    async with providers(inbox, gateway) as made:
+        yield made
+
+
+@pytest.mark.long
+@pytest.mark.fault("MongoDB's primary changes while alerts are being sent")
+async def test_primary_that_changes_in_the_middle_of_sending(
+    out: Providers, stack: Any, namespace: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Everybody is told; a message came twice only where its first verdict was lost, and then it says so."""
+    monkeypatch.setattr(sending, "LEASE_SECONDS", 2.0)
+    out.faults(mail={"delay_seconds": 0.05})
+    with cluster(tmp_path, brokers=False) as (_, members):
+        async with notify(SimpleNamespace(kafka=stack.kafka, mongo=members.url), namespace) as world:
+            await alerted(world, *PERSONS)
+            async with working(engine(world), engine(world, "notify-1"), channels=out.by_channel, workers=2):
+                await until(lambda: sum(out.mailed().values()) > len(PERSONS) // 4, 60)
+                primary = members.primary()
+                assert primary is not None
+                members.kill_one(primary)
+                await until(lambda: all_done(world), 120)
+            unknown = {each.person_id for each in await outcomes(world, NotificationsUnknown, Channel.EMAIL)}
+            while await resolve(world):
+                async with working(engine(world), channels=out.by_channel):
+                    await until(lambda: all_done(world), 60)
+            mailed = out.mailed()
+            accepted = {each.person_id for each in await outcomes(world, NotificationsAccepted, Channel.EMAIL)}
+    assert accepted == set(PERSONS)
+    assert len(mailed) == len(PERSONS)
+    assert sum(mailed.values()) <= len(PERSONS) + len(unknown)

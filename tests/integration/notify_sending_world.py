@@ -1,0 +1,192 @@
+"""Notify's engine between a real MongoDB and the simulated providers: lanes worked, messages counted."""
+
+import asyncio
+import contextlib
+import email
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from email.message import EmailMessage
+from email.policy import default
+from typing import Any
+
+from pydantic import SecretStr
+
+from services.notify import resolving, sending
+from services.notify.channels.cm import CmChannel, CmSettings
+from services.notify.channels.email import EmailChannel
+from services.notify.channels.smtp import EmailSettings
+from services.notify.model import Delivery, DeliveryState, reference
+from services.notify.sending import Engine, MessageChannel, SendingRules, Writer
+from services.notify.store.lanes import LaneStore
+from shared.clock import utc_now
+from shared.events import Channel, DeliveryOutcome, Level, OutcomeEvent
+from tests.integration.bus_world import until
+from tests.integration.notify_world import SENDER, World, contact_of
+from tests.integration.simulators import Simulator
+
+ANSWER_BASE = "http://notify.example/notify"
+WINDOW = 4
+SMS_FROM = "+31970000000"
+
+
+@dataclass
+class Providers:
+    """The simulators, and the channels that speak to them."""
+
+    inbox: Simulator
+    sms: Simulator
+    email: EmailChannel
+    texts: CmChannel
+    sms_before: int
+
+    def mails(self) -> list[EmailMessage]:
+        """Everything in the inbox."""
+        found: list[EmailMessage] = []
+        for file in sorted((self.inbox.state / "maildir" / "new").iterdir()):
+            found.append(email.message_from_bytes(file.read_bytes(), policy=default))
+        return found
+
+    def mailed(self) -> Counter[str]:
+        """Address → mails."""
+        return Counter(str(mail["Delivered-To"]) for mail in self.mails())
+
+    def sms_sent(self) -> list[dict[str, Any]]:
+        """The gateway's log of this test."""
+        everything: list[dict[str, Any]] = self.sms.get("/messages", limit=100_000)
+        return everything[self.sms_before :]
+
+    def texted(self) -> Counter[str]:
+        """Number (E.164) → SMS."""
+        return Counter("+" + each["to"].removeprefix("00") for each in self.sms_sent())
+
+    def faults(self, *, mail: object = None, sms: object = None) -> None:
+        """Exactly these faults from now on."""
+        self.inbox.put("/faults", mail or {})
+        self.sms.put("/faults", sms or {})
+
+    @property
+    def by_channel(self) -> dict[Channel, MessageChannel]:
+        """As the engine wants them."""
+        return {Channel.EMAIL: self.email, Channel.SMS: self.texts}
+
+
+def email_channel(port: int) -> EmailChannel:
+    """A pool of a few connections to an SMTP server on this machine."""
+    return EmailChannel(
+        EmailSettings(host="127.0.0.1", port=port, connections=3, connect_timeout_seconds=5,
+                      command_timeout_seconds=10, verdict_timeout_seconds=10)
+    )  # fmt: skip
+
+
+@asynccontextmanager
+async def providers(inbox: Simulator, sms: Simulator) -> AsyncIterator[Providers]:
+    """The simulators without faults, the inbox empty, and channels of the test's own."""
+    inbox.put("/faults", {})
+    sms.put("/faults", {})
+    for file in (inbox.state / "maildir").glob("*/*"):
+        file.unlink()
+    mail = email_channel(inbox.port)
+    texts = CmChannel(
+        CmSettings(url=f"http://127.0.0.1:{sms.port}", product_token=SecretStr("local-product-token"), sender=SMS_FROM)
+    )
+    before = len(sms.get("/messages", limit=100_000))
+    yield Providers(inbox, sms, mail, texts, before)
+    await mail.close()
+    await texts.close()
+
+
+def engine(world: World, instance: str = "notify-0", window: int = WINDOW, **rules: Any) -> Engine:
+    """An engine of one instance of notify."""
+    how = replace(SendingRules(SENDER, ANSWER_BASE, dict.fromkeys(Channel, window)), **rules)
+    return Engine(
+        world.outbox,
+        LaneStore(world.database, instance),
+        world.alerts,
+        world.whereabouts,
+        world.deliveries,
+        Writer(world.messages, world.university.university, world.deliveries, how),
+    )
+
+
+async def alerted(world: World, *persons: str) -> None:
+    """These persons are in Spain, which turns red: selected, nothing sent yet."""
+    await world.handle(*(world.register(person) for person in persons))
+    await world.handle(world.change(Level.YELLOW), world.change(Level.RED))
+
+
+@asynccontextmanager
+async def working(
+    *engines: Engine, channels: Mapping[Channel, MessageChannel], workers: int = 1
+) -> AsyncIterator[None]:
+    """So many workers of each engine and channel are at it while the body runs."""
+    tasks = [
+        asyncio.create_task(sending.keep_sending(each, channel, provider, f"{channel.value}-{number}"))
+        for each in engines
+        for channel, provider in channels.items()
+        for number in range(workers)
+    ]
+    try:
+        yield
+        for task in tasks:
+            assert not task.done(), task
+    finally:
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+
+async def all_done(world: World, *, but: int = 0) -> bool:
+    """Whether no lane but so many waits any more."""
+    return int(await world.database["lanes"].count_documents({"done": False})) == but
+
+
+async def send_all(
+    world: World, channels: Mapping[Channel, MessageChannel], *engines: Engine, workers: int = 1, but: int = 0
+) -> None:
+    """Work until every lane is finished; `but` lanes may be left."""
+    async with working(*(engines or (engine(world),)), channels=channels, workers=workers):
+        await until(lambda: all_done(world, but=but), 60)
+
+
+async def resolve(world: World, *, resend: bool = True, wait: float = 0, on: Engine | None = None) -> int:
+    """What becomes of the unknown ones, `wait` seconds after they became it."""
+    return await resolving.resolve_unknown(
+        on or engine(world), wait=timedelta(seconds=wait), resend=resend, most=1_000, now=utc_now()
+    )
+
+
+async def states(world: World, channel: Channel) -> dict[str, DeliveryState]:
+    """Person → state of the delivery over a channel."""
+    return {str(each.person_id): each.state for each in await world.all_deliveries() if each.channel is channel}
+
+
+async def delivery(world: World, person: str, channel: Channel, alert: str = "ES-2") -> Delivery:
+    """One delivery."""
+    identity = f"{alert}:{person}:{channel.value}:1"
+    return (await world.deliveries.by_reference([reference(identity)]))[reference(identity)]
+
+
+async def outcomes(world: World, kind: type[OutcomeEvent], channel: Channel) -> list[DeliveryOutcome]:
+    """The entries of notify's facts of a kind over a channel, in order."""
+    return [
+        entry
+        for event in await world.said(kind)
+        if isinstance(event, OutcomeEvent)
+        for entry in event.entries
+        if entry.channel is channel
+    ]
+
+
+def address(person: str) -> str:
+    """Where the person's mail goes."""
+    return str(contact_of(person).email)
+
+
+def number(person: str) -> str:
+    """Where the person's SMS go."""
+    return str(contact_of(person).mobile)

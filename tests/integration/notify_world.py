@@ -1,0 +1,386 @@
+"""Notify on a real MongoDB without a bus: facts are handed to its handlers as Kafka would, again and again if wanted.
+
+Offsets are those of the logs that stand for the topics; the audit's own code says who must have been told.
+"""
+
+import asyncio
+import re
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any, cast
+
+from services.notify import escalating, handlers, notices, selecting
+from services.notify.messages.rendering import Messages
+from services.notify.model import Delivery
+from services.notify.rules.selection import Told
+from services.notify.store.advice import AdviceStore
+from services.notify.store.alerts import AlertStore, Selection
+from services.notify.store.callbacks import CallbackStore
+from services.notify.store.deliveries import DeliveryStore
+from services.notify.store.lanes import LaneStore
+from services.notify.store.whereabouts import WhereaboutsStore
+from shared import catalogue
+from shared.audit.affected import Affected, Verdict
+from shared.audit.reader import Record
+from shared.bus.outbox import Outbox
+from shared.clock import amsterdam_date, utc_now
+from shared.envelope import GENESIS, Cause, Envelope, chain, parse
+from shared.events import (
+    AdviceReleased,
+    AlertEvent,
+    AlertRaised,
+    Channel,
+    Event,
+    Leg,
+    Level,
+    RecipientsSelected,
+    RegistrationCancelled,
+    RegistrationEvent,
+    RegistrationSubmitted,
+    TravelAdviceChanged,
+)
+from shared.mongo.client import Mongo
+from shared.privacy.contact import ContactDetails
+from shared.privacy.keyring import Keyring
+from shared.privacy.service_key import ServiceKey
+from tests.audit.log import Log
+from tests.rules import notify_world as build
+
+CATALOGUE = Path(__file__).resolve().parents[2] / "deploy" / "local" / "catalogue"
+SENDER = "alerts@university.example"
+KEY = ServiceKey(b"k" * 32)
+CAUSE = Cause("test", "test")
+REGISTRATIONS, ADVICE, NOTIFICATIONS = RegistrationEvent.topic, TravelAdviceChanged.topic, AlertEvent.topic
+
+
+def leg(start: int = -5, end: int = 5, country: str = "ES", **more: object) -> Leg:
+    """A leg from `start` to `end` days from today."""
+    today = amsterdam_date(utc_now())
+    return Leg.model_validate(
+        {"start_date": today + timedelta(start), "end_date": today + timedelta(end), "country": country, **more}
+    )
+
+
+def contact_of(person: str) -> ContactDetails:
+    """How a synthetic person is reached: each has a number and an address of their own."""
+    number = int(re.sub(r"\D", "", person) or 0)
+    return ContactDetails(
+        given_name="Student",
+        surname=person.upper(),
+        email=f"{person}@students.example.org",
+        mobile=f"+316{10_000_000 + number}",
+    )
+
+
+class OpenKeyring(Keyring):
+    """Opens every contact as that of its person; the real one is tested elsewhere."""
+
+    def __init__(self) -> None:
+        self.erased: set[str] = set()
+        self.contacts: dict[str, ContactDetails] = {}
+
+    async def open(self, sealed: str, path: str) -> Any | None:
+        """The details of the person whose id stands in the sealed field; None when erased."""
+        person = sealed.split(":")[2]
+        if person in self.erased:
+            return None
+        return self.contacts.get(person, contact_of(person)).model_dump(mode="json", by_alias=True)
+
+
+@dataclass
+class World:
+    """One notify: its stores, its desks, and the topics it reads."""
+
+    mongo: Mongo
+    instance: str = "notify-0"
+    registrations: Log = field(default_factory=lambda: Log(REGISTRATIONS, partitions=2, source="/registration"))
+    advice: Log = field(default_factory=lambda: Log(ADVICE, partitions=3, source="/safety"))
+    committed: dict[str, Counter[int]] = field(default_factory=lambda: defaultdict(Counter))
+    keyring: OpenKeyring = field(default_factory=OpenKeyring)
+    versions: Counter[str] = field(default_factory=Counter)
+    levels: dict[str, Level | None] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        database = self.mongo.database("notify")
+        self.database: Any = database
+        self.outbox = Outbox(database, "/notify")
+        self.whereabouts = WhereaboutsStore(database, KEY)
+        self.known = AdviceStore(database)
+        self.alerts = AlertStore(database)
+        self.lanes = LaneStore(database, self.instance)
+        self.deliveries = DeliveryStore(database, KEY)
+        self.callbacks = CallbackStore(database, KEY)
+        self.messages = Messages(SENDER)
+        self.university = catalogue.load(CATALOGUE)
+        self.selecting = self.selecting_desk(self.whereabouts)
+        self.notice_desk = notices.Desk(
+            self.mongo, self.alerts, self.lanes, self.university, self.whereabouts, self.known
+        )
+        self.escalating = escalating.Desk(
+            self.mongo, self.outbox, self.alerts, self.lanes, self.deliveries, self.whereabouts, self.notice_desk
+        )
+        self.desk = handlers.Desk(self.selecting, self.notice_desk, self.escalating, self.keyring, build.nowhere)
+
+    def selecting_desk(self, whereabouts: WhereaboutsStore) -> selecting.Desk:
+        """The desk of a selection that reads these whereabouts."""
+        return selecting.Desk(
+            self.mongo, self.outbox, whereabouts, self.known, self.alerts, self.lanes, self.deliveries, self.offsets,
+            self.messages.versions(),
+        )  # fmt: skip
+
+    async def prepare(self) -> None:
+        """Indexes."""
+        for store in (self.outbox, self.whereabouts, self.alerts, self.lanes, self.deliveries, self.callbacks):
+            await store.create_indexes()
+
+    async def offsets(self, topic: str) -> dict[int, int]:
+        """What this service has committed."""
+        return dict(self.committed[topic])
+
+    # ------------------------------------------------------------ facts
+
+    def register(self, person: str, *legs: Leg, changed: bool = False, registration: str = "") -> Record:
+        """Somebody hands in a registration, or changes it; the fact stands in the topic, not handled yet."""
+        fact = build.submitted(
+            *(legs or (leg(),)), person=person, changed=changed, registration=registration,
+            contact=f"sealed:v1:{person}:event:AAAA",
+        )  # fmt: skip
+        return self._appended(self.registrations, fact)
+
+    def cancel(self, person: str, registration: str = "") -> Record:
+        """Somebody does not go."""
+        return self._appended(self.registrations, build.cancelled(person, registration))
+
+    def fact(self, event: RegistrationEvent) -> Record:
+        """Any other fact about a registration."""
+        return self._appended(self.registrations, event)
+
+    def change(
+        self,
+        after: Level | None,
+        regions: dict[str, tuple[Level | None, Level | None]] | None = None,
+        country: str = "ES",
+        baseline: bool = False,
+    ) -> Record:
+        """The advice of a country changes. Without a baseline asked for, the first one is a change as well."""
+        self.versions[country] += 1
+        event = build.change(self.versions[country], self.levels.get(country), after, regions, country)
+        self.levels[country] = after
+        return self._appended(self.advice, event.model_copy(update={"baseline": baseline}))
+
+    @staticmethod
+    def _appended(log: Log, event: Event) -> Record:
+        log.append(event, utc_now())
+        return log.records[-1]
+
+    # ------------------------------------------------------------ as Kafka hands them out
+
+    async def handle(self, *records: Record, desk: handlers.Desk | None = None) -> None:
+        """Hand out records and commit them when their effect is there. A failure commits nothing."""
+        desk = desk or self.desk
+        for topic in dict.fromkeys(record.topic for record in records):
+            batch = [record for record in records if record.topic == topic]
+            envelopes: list[Envelope[Event]] = [parse(record.value) for record in batch]
+            if topic == REGISTRATIONS:
+                await handlers.keep_whereabouts_when_registrations_changed(envelopes, desk)
+            elif topic == ADVICE:
+                for envelope in envelopes:
+                    if isinstance(envelope.data, AdviceReleased):
+                        released = cast("Envelope[AdviceReleased]", envelope)
+                        await handlers.release_alert_when_advice_released(released, desk)
+                    else:
+                        advice = cast("Envelope[TravelAdviceChanged]", envelope)
+                        await handlers.raise_alert_when_advice_changed(advice, desk)
+            for record in batch:
+                self.committed[topic][record.partition] = max(
+                    self.committed[topic][record.partition], record.offset + 1
+                )
+
+    async def sweep(self, now: datetime | None = None) -> None:
+        """What the sweep does every few seconds."""
+        await selecting.sweep(self.selecting, CAUSE, now or utc_now())
+
+    # ------------------------------------------------------------ what came of it
+
+    async def facts(self) -> list[Envelope[Event]]:
+        """Everything notify said, in the order of its streams."""
+        return [parse(record.value) for record in await self.notifications()]
+
+    async def notifications(self) -> list[Record]:
+        """Notify's topic as the relay would write it."""
+        found = self.outbox.events.find({}).sort([("position", 1), ("_id", 1)])
+        return [
+            Record(NOTIFICATIONS, 0, number, str(event["stream"]).encode(),
+                   chain(bytes(event["body"]), number + 1, GENESIS))
+            async for number, event in _numbered(found)
+        ]  # fmt: skip
+
+    async def said(self, kind: type[Event]) -> list[Event]:
+        """Notify's facts of a kind."""
+        return [each.data for each in await self.facts() if isinstance(each.data, kind)]
+
+    async def told(self) -> list[tuple[str, str, Level]]:
+        """(alert, person, level) for every time somebody was selected, in order."""
+        return sorted(
+            (event.alert_id, each.person_id, each.level)
+            for event in await self.said(RecipientsSelected)
+            if isinstance(event, RecipientsSelected)
+            for each in event.recipients
+        )
+
+    async def late(self) -> set[str]:
+        """Persons that were selected after a pass."""
+        events = [event for event in await self.said(RecipientsSelected) if isinstance(event, RecipientsSelected)]
+        return {each.person_id for event in events if event.late for each in event.recipients}
+
+    async def verdicts(self) -> list[Verdict]:
+        """must ⊆ selected ⊆ must ∪ may, recomputed by the audit from the three topics."""
+        affected = Affected(build.nowhere)
+        for record in (*self.registrations.records, *self.advice.records, *await self.notifications()):
+            affected.feed(record)
+        return [affected.verdict(alert_id) for alert_id in affected.alerts]
+
+    async def work(self) -> Counter[tuple[str, str, Channel]]:
+        """How often each (alert, person, channel) stands in a lane: what the engine would send at the first step."""
+        found: Counter[tuple[str, str, Channel]] = Counter()
+        async for lane in self.database["lanes"].find({"alertId": {"$not": {"$regex": "^n-"}}}):
+            selection = await self.alerts.selection(lane["selectionId"])
+            assert selection is not None
+            if selection.step > 1:
+                continue
+            for index in lane["indices"]:
+                found[lane["alertId"], selection.recipients[index].who, Channel(lane["channel"])] += 1
+        return found
+
+    async def notices(self) -> list[tuple[str, str]]:
+        """(who, kind of message) of all service mail, sorted."""
+        found = []
+        async for document in self.database["selections"].find({"alertId": {"$regex": "^n-"}}):
+            chosen = Selection.read(document)
+            found += [(each.person_id or each.mailbox or "", each.kind) for each in chosen.recipients]
+        return sorted(found)
+
+    async def steps(self, alert_id: str) -> list[tuple[int, str, str, tuple[Channel, ...]]]:
+        """(step, person, kind, channels) of everything beyond the alert itself, sorted."""
+        found = []
+        async for document in self.database["selections"].find({"alertId": alert_id, "step": {"$gt": 1}}):
+            made = Selection.read(document)
+            found += [(made.step, each.who, each.kind, each.channels) for each in made.recipients]
+        return sorted(found)
+
+    async def check(self) -> None:
+        """What must hold after whatever happened: the promise, nobody twice, and a delivery for every promise made."""
+        for verdict in await self.verdicts():
+            assert verdict.holds, (verdict.alert_id, verdict.trigger, verdict.missed, verdict.unexpected)
+        told = Counter((alert, person) for alert, person, _ in await self.told())
+        twice = [key for key, times in told.items() if times > 1]
+        assert not twice
+        work = await self.work()
+        assert all(times == 1 for times in work.values()), work
+        wanted = {(alert, person, channel) for alert, person in told for channel in Channel}
+        assert set(work) == wanted
+        assert {(each.alert_id, each.person_id, each.channel) for each in await self.all_deliveries()} == wanted
+        assert not await self.alerts.unselected()
+        raised = [event for event in await self.said(AlertRaised) if isinstance(event, AlertRaised)]
+        assert len({each.alert_id for each in raised}) == len(raised)
+
+    async def all_deliveries(self) -> list[Delivery]:
+        """Every delivery there is."""
+        alerts = {
+            *await self.database["deliveries"].distinct("alertId"),
+            *await self.database["alerts"].distinct("_id"),
+        }
+        return [delivery for alert in sorted(alerts) for delivery in await self.deliveries.all_of(alert)]
+
+    def untold(self, told: Sequence[tuple[str, str, Level]], today: date) -> set[tuple[str, str]]:
+        """(country, person) who is in a negative country now and whom no alert covers: by a look over all facts.
+
+        For whole countries, without a baseline. Looks back from the newest advice, as the rule is written.
+        """
+        legs: dict[str, tuple[Leg, ...]] = {}
+        for record in self.registrations.records:
+            fact = parse(record.value).data
+            if isinstance(fact, RegistrationSubmitted | RegistrationCancelled):
+                legs[fact.registration_id] = fact.legs if isinstance(fact, RegistrationSubmitted) else ()
+        persons = {record.key.decode().removeprefix("r-"): record.key.decode() for record in self.registrations.records
+                   if record.key is not None}  # fmt: skip
+        history: dict[str, list[Level]] = defaultdict(list)
+        for record in self.advice.records:
+            event = parse(record.value).data
+            assert isinstance(event, TravelAdviceChanged)
+            assert event.effective.after is not None
+            history[event.country].append(event.effective.after)
+        missing = set()
+        for country, levels in history.items():
+            now = levels[-1]
+            if now < Level.ORANGE:
+                continue
+            began = len(levels)
+            while began > 1 and levels[began - 2] >= now:
+                began -= 1
+            covered = defaultdict(list)
+            for alert, person, level in told:
+                name, _, version = alert.rpartition("-")
+                if name == country:
+                    covered[person].append(Told(int(version), level))
+            for person, registration in persons.items():
+                there = any(
+                    each.country == country and each.start_date - timedelta(1) <= today <= each.end_date + timedelta(1)
+                    for each in legs[registration]
+                )
+                if there and not any(t.advice_version >= began and t.level >= now for t in covered[person]):
+                    missing.add((country, person))
+        return missing
+
+
+async def _numbered(found: Any) -> AsyncIterator[tuple[int, Any]]:
+    number = 0
+    async for each in found:
+        yield number, each
+        number += 1
+
+
+@asynccontextmanager
+async def notify(stack: Any, namespace: str) -> AsyncIterator[World]:
+    """A notify of the test's own."""
+    mongo = Mongo(stack.mongo, namespace=namespace)
+    world = World(mongo)
+    await world.prepare()
+    try:
+        yield world
+    finally:
+        mongo.close()
+
+
+class Failpoints:
+    """Arms failpoints of this very process."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def arm(self, name: str, action: str) -> None:
+        """`raise`, `raise 3` or `pause` at this failpoint."""
+        (self._folder / name).write_text(action)
+
+    def has_struck(self, name: str) -> bool:
+        """Whether somebody ran into it."""
+        return not (self._folder / name).exists()
+
+    def is_reached(self, name: str) -> bool:
+        """Somebody waits there."""
+        return (self._folder / name).with_suffix(".reached").exists()
+
+    def release(self, name: str) -> None:
+        """Whoever waits there goes on."""
+        (self._folder / name).unlink()
+
+
+async def together(*works: Any) -> None:
+    """All at the same time; the first error ends it."""
+    async with asyncio.TaskGroup() as tasks:
+        for work in works:
+            tasks.create_task(work)

@@ -1,0 +1,97 @@
+"""Safety's commands on a real MongoDB, with a clock that the test moves; what was written is read from the outbox."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from services.safety import holds, overrides
+from services.safety.commands import Freshness, keep_time, take_reading
+from services.safety.model import CountryState, evolve
+from services.safety.reading import Batch, CountryReading
+from services.safety.rules.flood import Caution
+from services.safety.store import Store
+from shared.bus.outbox import Outbox
+from shared.envelope import Cause, Envelope, parse
+from shared.events import AdviceHeld, AdviceReleased, Event, TravelAdviceChanged
+from shared.ids import new_id
+from shared.mongo.client import Mongo
+from shared.web.idempotency import Answer
+
+NOW = datetime(2026, 3, 1, 9, tzinfo=UTC)
+
+
+@dataclass
+class SafetyWorld:
+    """One namespace. `now` is the clock."""
+
+    mongo: Mongo
+    two_persons: bool = False
+    caution: Caution = field(default_factory=Caution)
+    now: datetime = NOW
+
+    def __post_init__(self) -> None:
+        self.database = self.mongo.database("safety")
+        self.store = Store(self.database, Outbox(self.database, "/safety"))
+
+    async def read(self, readings: Iterable[CountryReading], parser_version: int = 1) -> list[str]:
+        """Take a batch."""
+        batch = Batch(source="netherlands", parser_version=parser_version, countries=tuple(readings))
+        freshness = Freshness(timedelta(minutes=30), timedelta(hours=1), self.caution)
+        return await take_reading(self.mongo, self.store, batch, freshness, began=self.now, now=self.now)
+
+    async def tick(self) -> int:
+        """Time has come."""
+        return await keep_time(self.mongo, self.store, self.now)
+
+    async def decide(
+        self, hold_id: str, decision: holds.Decision, *countries: str, by: str = "officer-1", reason: str = "Looked."
+    ) -> Answer:
+        """A person decides."""
+        desk = holds.Desk(self.mongo, self.database, self.store, self.two_persons)
+        asked = holds.Asked(hold_id, decision, reason, countries)
+        return await holds.decide(desk, by, asked, None, cause=Cause("c", "c"), now=self.now)
+
+    async def override(self, country: str, level: int, **more: Any) -> Answer:
+        """A safety officer sets an override."""
+        asked = overrides.Asked(**{
+            "country": country, "area": country, "level": level, "loosens": None, "valid_from": self.now.date(),
+            "valid_until": None, "document": "Decision 1", "reason": "Unrest.", **more,
+        })  # fmt: skip
+        desk = overrides.Desk(self.mongo, self.database, self.store)
+        return await overrides.set_override(desk, "officer-1", asked, None, cause=Cause("c", new_id()), now=self.now)
+
+    async def end(self, override_id: str) -> Answer:
+        """A safety officer ends an override."""
+        desk = overrides.Desk(self.mongo, self.database, self.store)
+        return await overrides.end_override(
+            desk, "officer-1", override_id, "It is over.", None, cause=Cause("c", new_id()), now=self.now
+        )
+
+    async def state(self, country: str) -> CountryState:
+        """What is kept of a country."""
+        state = (await self.store.countries.load(country)).state
+        assert state is not None
+        return state
+
+    async def events(self) -> list[Envelope[Event]]:
+        """Everything written, stream by stream."""
+        found = self.store.outbox.events.find({}).sort([("stream", 1), ("version", 1)])
+        return [parse(bytes(each["body"])) async for each in found]
+
+    async def of(self, kind: type[Event]) -> list[Any]:
+        """The events of one kind."""
+        return [each.data for each in await self.events() if isinstance(each.data, kind)]
+
+    async def news(self) -> list[TravelAdviceChanged]:
+        """The changes after the first pictures."""
+        return [each for each in await self.of(TravelAdviceChanged) if not each.baseline]
+
+    async def check(self) -> None:
+        """What is kept is the fold of what was written, for every country, now and at every moment between."""
+        kept = await self.store.all_countries()
+        folded: dict[str, CountryState] = {}
+        for each in await self.events():
+            if isinstance(each.data, TravelAdviceChanged | AdviceHeld | AdviceReleased) or each.subject in kept:
+                folded[each.subject] = evolve(folded.get(each.subject), each.data, each.time, each.streamversion)
+        assert folded == kept

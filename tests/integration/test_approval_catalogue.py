@@ -1,0 +1,119 @@
+"""The catalogue under a running service: edited, broken, mended; places that are added reach who waits."""
+
+import asyncio
+import os
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.approval import places
+from services.approval.app import build
+from services.approval.desk import Desk
+from services.approval.store import Store
+from shared.catalogue import BrokenCatalogue
+from shared.clock import utc_now
+from shared.live_catalogue import LiveCatalogue
+from shared.web.local_tokens import create_keys
+from tests.campus import MEDICINE, Campus, campus_on, change, leiden, settings
+
+DEADLINE_SECONDS = 90
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> tuple[Path, Path]:
+    """Keys, and a catalogue to edit."""
+    keys, catalogue = tmp_path / "keys", tmp_path / "leiden"
+    keys.mkdir()
+    catalogue.mkdir()
+    create_keys(keys)
+    return keys, leiden(catalogue)
+
+
+def edit(file: Path, before: str, after: str) -> None:
+    """An edit that the file's time shows, however fast the test is."""
+    seen = file.stat()
+    change(file, before, after)
+    os.utime(file, ns=(seen.st_atime_ns, seen.st_mtime_ns + int(timedelta(seconds=1).total_seconds() * 1e9)))
+
+
+async def until(campus: Campus, detail: str) -> None:
+    """Wait until the service says so of its catalogue."""
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        while True:
+            checks = {each["name"]: each for each in (await campus.http.get("/readyz")).json()["checks"]}
+            if detail in checks["catalogue"]["detail"]:
+                return
+            await asyncio.sleep(0.05)
+
+
+async def test_broken_edit_keeps_the_old_catalogue_and_a_mended_one_is_taken(
+    stack: Any, namespace: str, folders: tuple[Path, Path]
+) -> None:
+    """Requests go on under the version that stands in their event; the health says what is wrong."""
+    keys, catalogue = folders
+    file = catalogue / "lumc.yaml"
+    wish = {"details": {"theme": "oncology", "institute": "listed"}}
+    async with campus_on(stack.mongo, namespace, keys, catalogue, catalogue_seconds=0.05) as campus:
+        before = await _version(campus, wish)
+
+        edit(file, "id: oncology", "id: [oncology")
+        await until(campus, "lumc.yaml")
+        assert await _version(campus, wish) == before
+
+        edit(file, "id: [oncology", "id: astrology")
+        await until(campus, "as its files say")
+
+        refused = await campus.tries(campus.student(), **wish)
+        assert refused.status_code == 400
+        assert await _version(campus, {"details": {"theme": "astrology", "institute": "listed"}}) != before
+
+
+async def _version(campus: Campus, wish: dict[str, Any]) -> str:
+    """The catalogue version that a new request is taken under, and its grant."""
+    student = campus.student()
+    approval_id = (await campus.asks(student, **wish))["approvalId"]
+    await campus.granted(MEDICINE, approval_id)
+    return str((await campus.look(approval_id, student))["catalogueVersion"])
+
+
+@pytest.mark.parametrize(("before", "after"), [("slots: 3", "slots: -1"), ("themes:", "themes: [")])
+def test_service_refuses_to_start_with_a_broken_catalogue(folders: tuple[Path, Path], before: str, after: str) -> None:
+    """It names file, line and field, and nothing runs."""
+    keys, catalogue = folders
+    change(catalogue / "lumc.yaml", before, after)
+
+    with pytest.raises(BrokenCatalogue, match=r"lumc\.yaml:"):
+        build(settings("mongodb://127.0.0.1:9", "", keys, catalogue))
+
+
+async def test_places_that_the_catalogue_adds_go_to_who_waits_in_order(
+    stack: Any, namespace: str, folders: tuple[Path, Path]
+) -> None:
+    """R34: two more slots promote the first two in line, once; fewer take nobody's place."""
+    keys, catalogue = folders
+    rotation = {
+        "activityType": "clinical_clerkship", "country": "SR", "startDate": "2051-06-01", "endDate": "2051-07-01",
+        "details": {"rotation": "regular", "cluster": "surinam-surgery"},
+    }  # fmt: skip
+    async with campus_on(stack.mongo, namespace, keys, catalogue) as campus:
+        students = [campus.student() for _ in range(4)]
+        ids = [(await campus.asks(each, **rotation, contact=each.contact))["approvalId"] for each in students]
+        live = LiveCatalogue(catalogue, 3_600)
+        desk = Desk(campus.mongo, campus.database, Store(campus.database), campus.keyring, live)
+        line = "id: example-surgery-2051, starts_on: 2051-01-01, ends_on: 2051-12-31, slots: "
+
+        nothing = await places.fill(desk, utc_now())
+        edit(catalogue / "lumc.yaml", f"{line}1", f"{line}3")
+        await live.refresh()
+        first, again = await places.fill(desk, utc_now()), await places.fill(desk, utc_now())
+        edit(catalogue / "lumc.yaml", f"{line}3", f"{line}0")
+        await live.refresh()
+        fewer = await places.fill(desk, utc_now())
+
+        pool = (await desk.store.pools.load("example-surgery-2051")).state
+        assert (nothing, first, again, fewer) == (0, 2, 0, 0)
+        assert pool is not None
+        assert [each.approval_id for each in pool.allocated] == ids[:3]
+        assert [each.approval_id for each in pool.waiting] == ids[3:]

@@ -1,0 +1,126 @@
+"""Places under concurrency: two processes of the service, students who ask and withdraw at the same moment (R34)."""
+
+import asyncio
+import uuid
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.approval import places
+from services.approval.desk import Desk
+from services.approval.places import NextInLine
+from services.approval.store import Store
+from shared.bus.outbox import StreamMoved
+from shared.clock import utc_now
+from shared.envelope import Cause, parse
+from shared.events import SlotAllocated
+from shared.ids import new_id
+from shared.live_catalogue import LiveCatalogue
+from shared.mongo.client import Session
+from shared.web.local_tokens import create_keys
+from tests.campus import Campus, Person, campus_on, leiden
+
+POOL, SLOTS, STUDENTS = "example-surgery-2050", 3, 24
+
+
+def rotation(student: Person) -> dict[str, Any]:
+    """A wish for one of three places."""
+    return {
+        "activityType": "clinical_clerkship", "country": "SR", "startDate": "2050-06-01", "endDate": "2050-07-01",
+        "details": {"rotation": "regular", "cluster": "surinam-surgery"}, "contact": student.contact,
+    }  # fmt: skip
+
+
+async def asks(campus: Campus, student: Person) -> str:
+    """Until there is an answer: whoever is pushed aside is asked to come again."""
+    key = uuid.uuid4().hex
+    async with asyncio.timeout(240):
+        while True:
+            response = await campus.tries(student, key=key, **rotation(student))
+            if response.status_code == 201:
+                return str(response.json()["approvalId"])
+            assert response.status_code in (409, 503), response.text
+            await asyncio.sleep(0.05)
+
+
+async def withdraws(campus: Campus, student: Person, approval_id: str) -> None:
+    """The same, for taking it back."""
+    async with asyncio.timeout(240):
+        while True:
+            response = await campus.does(student, approval_id, "withdrawal")
+            if response.status_code == 201:
+                return
+            assert response.status_code == 503, response.text
+            await asyncio.sleep(0.05)
+
+
+async def test_places_two_processes_never_give_one_place_twice(stack: Any, namespace: str, tmp_path: Path) -> None:
+    """All who stay have a place or wait; who is promoted is promoted once, and can be told."""
+    keys, catalogue = tmp_path / "keys", tmp_path / "leiden"
+    keys.mkdir()
+    catalogue.mkdir()
+    create_keys(keys)
+    leiden(catalogue)
+    async with (
+        campus_on(stack.mongo, namespace, keys, catalogue) as one,
+        campus_on(stack.mongo, namespace, keys, catalogue) as two,
+    ):
+        students = [one.student() for _ in range(STUDENTS)]
+        instances = [(one, two)[number % 2] for number in range(STUDENTS)]
+        ids = await asyncio.gather(*(asks(*each) for each in zip(instances, students, strict=True)))
+        leaving = range(0, STUDENTS, 2)
+        late = [two.student() for _ in range(4)]
+        more = await asyncio.gather(
+            *(withdraws(instances[number + 1], students[number], ids[number]) for number in leaving),
+            *(asks(one, each) for each in late),
+        )
+
+        store = Store(one.database)
+        pool = (await store.pools.load(POOL)).state
+        bodies = [each["body"] async for each in one.database["events"].find({"stream": POOL}).sort("version", 1)]
+        facts = [parse(bytes(each)).data for each in bodies]
+        stay = {ids[number] for number in range(1, STUDENTS, 2)} | {each for each in more if each is not None}
+        assert pool is not None
+        assert len(pool.allocated) == SLOTS
+        assert sorted(each.approval_id for each in (*pool.allocated, *pool.waiting)) == sorted(stay)
+        allocated = Counter(each.approval_id for each in facts if isinstance(each, SlotAllocated))
+        assert max(allocated.values()) == 1
+        promoted = [each for each in facts if isinstance(each, SlotAllocated) and each.promoted]
+        assert len(promoted) == len(allocated) - SLOTS
+        whose = dict(zip((*ids, *(each for each in more if each is not None)), (*students, *late), strict=True))
+        for each in promoted:
+            details = await one.keyring.open(str(each.contact), "/contact")
+            assert details is not None
+            assert details["email"] == whose[each.approval_id].contact["email"]
+        for number in range(1, STUDENTS, 2):
+            seen = await two.look(ids[number], students[number])
+            assert seen["slot"]["hasPlace"] is pool.has_place(ids[number])
+
+
+async def test_places_promotion_prepared_for_another_begins_again(stack: Any, namespace: str, tmp_path: Path) -> None:
+    """Another one is first in line by then: nobody gets a place with somebody else's address, nothing is stored."""
+    keys, catalogue = tmp_path / "keys", tmp_path / "leiden"
+    keys.mkdir()
+    catalogue.mkdir()
+    create_keys(keys)
+    leiden(catalogue)
+    async with campus_on(stack.mongo, namespace, keys, catalogue) as campus:
+        students = [campus.student() for _ in range(SLOTS + 2)]
+        ids = [await asks(campus, each) for each in students]
+        store = Store(campus.database)
+        live = LiveCatalogue(catalogue, 3_600)
+        desk = Desk(campus.mongo, campus.database, store, campus.keyring, live)
+        before = await store.pools.load(POOL)
+        stale = NextInLine(ids[-1], new_id(), "sealed:v1:a:b:c", "en")
+
+        async def work(session: Session) -> None:
+            await places.give_back(
+                desk, POOL, ids[0], "withdrawn", stale, cause=Cause("c", "c"), now=utc_now(), session=session
+            )
+
+        with pytest.raises(StreamMoved):
+            await campus.mongo.transaction(work)
+
+        assert await store.pools.load(POOL) == before

@@ -1,0 +1,166 @@
+"""`make up`, `make down`, `make reset`: said twice, interrupted, obstructed; one clear sentence and a way on."""
+
+import io
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import namedtuple
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import psutil
+import pymongo
+import pytest
+
+from deploy.local import __main__ as command
+from deploy.local.ports import HOST, Ports
+from deploy.local.processes import MARK, Processes
+from deploy.local.services import SERVICES, SIMULATORS, Choices, LocalServices
+from deploy.local.stack import LocalStack
+from deploy.local.trouble import Trouble
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+EVERYTHING = {"kafka", "mongod", *SERVICES, *SIMULATORS}
+
+
+@pytest.fixture
+def ports(monkeypatch: pytest.MonkeyPatch) -> Ports:
+    """Ports of the test's own, also for the commands; nothing of the machine's own Kafka and MongoDB."""
+    for name in ("KAFKA_BOOTSTRAP_SERVERS", "MONGO_URL", "FEED", "GATEWAY", "FORCE"):
+        monkeypatch.delenv(name, raising=False)
+    chosen = Ports.free()
+    for name, port in asdict(chosen).items():
+        monkeypatch.setenv(f"{name.upper()}_PORT", str(port))
+    return chosen
+
+
+@pytest.fixture
+def root(tmp_path: Path, ports: Ports, monkeypatch: pytest.MonkeyPatch, stack: object) -> Iterator[Path]:
+    """A `.local` of the test's own, with the jars that are there already; whatever it starts is stopped."""
+    (tmp_path / "kafka").symlink_to(CHECKOUT / ".local" / "kafka")
+    monkeypatch.setattr(command, "ROOT", tmp_path)
+    monkeypatch.setattr(command, "DEMO", tmp_path / "demo")
+    yield tmp_path
+    LocalStack(tmp_path / "stack", tmp_path, ports).stop()
+
+
+def ours(root: Path) -> list[str]:
+    """Every process of this root, found by its mark alone."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            mark = process.environ().get(MARK, "")
+        except psutil.Error:
+            continue
+        if mark.startswith(f"{root.resolve()}/") and process.status() != psutil.STATUS_ZOMBIE:
+            found.append(mark)
+    return found
+
+
+def test_up_and_down_are_idempotent_and_state_survives(
+    root: Path, ports: Ports, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Up twice starts nothing twice; down leaves no process; what was kept is there again; reset forgets it."""
+    processes = Processes(root / "stack")
+    assert command.main(["up"]) == 0
+    assert set(processes.names()) == EVERYTHING
+    before = [processes.find(name) for name in sorted(EVERYTHING)]
+    assert command.main(["up"]) == 0
+    assert [processes.find(name) for name in sorted(EVERYTHING)] == before
+    assert f"KAFKA_BOOTSTRAP_SERVERS={HOST}:{ports.kafka}" in (root / "env").read_text()
+    with pymongo.MongoClient(HOST, ports.mongod) as client:  # type: ignore[var-annotated] # any document
+        client["kept"]["things"].insert_one({"_id": 1})
+    assert command.main(["down"]) == 0
+    assert ours(root) == []
+    assert command.main(["down"]) == 0
+
+    stack = LocalStack(root / "stack", root, ports)
+    stack.start()
+    with pymongo.MongoClient(HOST, ports.mongod) as client:  # type: ignore[var-annotated] # any document
+        assert client["kept"]["things"].find_one() == {"_id": 1}
+
+    monkeypatch.setattr(sys, "stdin", io.StringIO("no\n"))
+    assert command.main(["reset"]) == 0
+    assert "nothing was changed" in capsys.readouterr().err
+    assert (root / "stack").is_dir()
+    monkeypatch.setenv("FORCE", "1")
+    assert command.main(["reset"]) == 0
+    assert not (root / "stack").exists()
+    assert ours(root) == []
+
+
+def test_port_in_use_names_its_holder_and_a_way_on(
+    root: Path, ports: Ports, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Somebody else listens where the inbox would."""
+    with socket.socket() as other:
+        other.bind((HOST, ports.inbox))
+        other.listen()
+        assert command.main(["up"]) == 1
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert f"Port {ports.inbox} for inbox is held by" in last
+    assert f"process {os.getpid()}" in last
+    assert "INBOX_PORT" in last
+
+
+def test_stale_process_id_is_nobody_of_ours(root: Path, ports: Ports) -> None:
+    """The system gave a noted id to another program: that one is left alone, and ours is started."""
+    notes = root / "stack" / "run"
+    notes.mkdir(parents=True)
+    (notes / "mongod.json").write_text(f'{{"pid": {os.getpid()}, "started": 12.5}}\n')
+    (notes / "kafka.json").write_text("half a no")
+    stack = LocalStack(root / "stack", root, ports)
+    stack.start()
+    assert {"kafka", "mongod"} <= set(stack.processes.names())
+
+
+def test_start_that_was_killed_halfway_is_taken_up(root: Path, ports: Ports) -> None:
+    """The starter dies when mongod has begun: the next start finds what runs, and starts the rest."""
+    stack = LocalStack(root / "stack", root, ports)
+    lines = (
+        "from pathlib import Path; from deploy.local.ports import Ports; from deploy.local.stack import LocalStack;"
+        f"LocalStack(Path({str(root / 'stack')!r}), Path({str(root)!r}), Ports.from_environment()).start()"
+    )
+    starter = subprocess.Popen([sys.executable, "-c", lines], cwd=CHECKOUT)
+    deadline = time.monotonic() + 60
+    while not any(mark.endswith(":mongod") for mark in ours(root)):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    starter.send_signal(signal.SIGKILL)
+    starter.wait()
+    stack.start()
+    assert sorted(mark.rpartition(":")[2] for mark in ours(root)) == ["kafka", "mongod"]
+    stack.stop()
+    assert ours(root) == []
+
+
+def test_full_disk_is_said_before_anything_starts(
+    root: Path, ports: Ports, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Less than a gigabyte is left."""
+    usage = namedtuple("usage", "total used free")  # the shape of shutil's own
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10**12, 10**12 - 5, 5))
+    assert command.main(["up"]) == 1
+    assert "Less than 1 GB is free" in capsys.readouterr().err
+    assert ours(root) == []
+
+
+def test_service_with_a_wrong_environment_says_which_variable(root: Path, ports: Ports) -> None:
+    """What is wrong is named in one sentence, never its value."""
+    stack = LocalStack(root / "stack", root, ports)
+    stack.start()
+    choices = Choices(keys=root / "keys", overrides={"approval": {"REQUEST_LIMIT_BYTES": "hunter2"}})
+    with pytest.raises(Trouble, match=r"approval ended: .*REQUEST_LIMIT_BYTES.*see .*approval\.log") as trouble:
+        LocalServices(stack, choices).start()
+    assert "hunter2" not in str(trouble.value)
+
+
+def test_wrong_command_is_wrong_use(capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit code 2 with the usage."""
+    assert command.main(["sideways"]) == 2
+    assert "usage" in capsys.readouterr().err

@@ -1,0 +1,518 @@
+"""Whom and what, beyond the plain pass: held alerts, returns, new addresses, alerts by hand, the ladder, past times."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.notify import escalating, handlers, selecting
+from services.notify.commands import raise_alert, record_answer, record_call
+from services.notify.model import delivery_id
+from services.notify.rules.escalation import Rung, Status, status
+from services.notify.store.deliveries import Fact
+from shared.audit.reader import Record
+from shared.clock import utc_now
+from shared.envelope import parse
+from shared.events import (
+    AdviceReleased,
+    AlertEscalated,
+    AlertRaised,
+    Channel,
+    ClearanceRestored,
+    DeliveryOutcome,
+    Event,
+    Level,
+    NotificationsFailed,
+    PersonAnswered,
+    PersonErased,
+    RecipientsSelected,
+    ReminderDue,
+    ReminderKind,
+    ReturnRecorded,
+    SlotAllocated,
+    StayContactUpdated,
+    StayEnded,
+)
+from shared.ids import new_id
+from shared.testing.failpoints import Broken
+from tests.audit.log import Log
+from tests.integration.notify_world import CAUSE, Failpoints, World, contact_of, leg, notify
+from tests.rules.notify_world import cancelled, submitted
+
+G, Y, O, R = Level.GREEN, Level.YELLOW, Level.ORANGE, Level.RED  # noqa: E741  the four colours
+MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
+
+
+@pytest.fixture
+async def world(stack: Any, namespace: str) -> AsyncIterator[World]:
+    async with notify(stack, namespace) as made:
+        yield made
+
+
+@pytest.fixture
+def failpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Failpoints:
+    """Failpoints of this process, for this test."""
+    monkeypatch.setenv("FAILPOINTS_DIR", str(tmp_path))
+    return Failpoints(tmp_path)
+
+
+def held(world: World, after: Level, hold: str = "h-1", country: str = "ES", for_: timedelta = HOUR) -> Record:
+    """The advice changes, and its alerts wait."""
+    plain = parse(world.change(after, country=country).value).data
+    log = world.advice
+    log.records.pop()
+    log.append(plain.model_copy(update={"hold_id": hold, "alerts_held_until": utc_now() + for_}), utc_now())
+    return log.records[-1]
+
+
+def decided(world: World, accepted: bool, hold: str = "h-1", country: str = "ES") -> Record:
+    """A person decided about a hold."""
+    event = AdviceReleased(country=country, hold_id=hold, accepted=accepted, decided_by="officer", reason="Looked.")
+    return world._appended(world.advice, event)
+
+
+async def alert_ids(world: World) -> list[str]:
+    """Alerts in the order in which they were raised."""
+    return [event.alert_id for event in await world.said(AlertRaised) if isinstance(event, AlertRaised)]
+
+
+# ---------------------------------------------------------------- held alerts
+
+
+async def test_held_alert_waits_and_leaves_when_accepted(world: World) -> None:
+    """Nobody is told while a mass change is looked at; a rise elsewhere in the same reading leaves at once."""
+    await world.handle(world.register("p1"), world.register("p2", leg(country="FR")))
+    await world.handle(world.change(Y), world.change(Y, country="FR"))
+
+    await world.handle(held(world, R), world.change(R, country="FR"))
+    await world.handle(world.register("p3"))
+    await world.sweep()
+    assert [alert for alert, _, _ in await world.told()] == ["FR-2"]
+
+    yes = decided(world, accepted=True)
+    await world.handle(yes)
+    await world.handle(yes)
+    assert [(alert, person) for alert, person, _ in await world.told()] == [
+        ("ES-2", "p1"),
+        ("ES-2", "p3"),
+        ("FR-2", "p2"),
+    ]
+    await world.check()
+
+
+async def test_held_alert_is_dropped_when_rejected(world: World) -> None:
+    """Rejected, and the former colour comes back: nobody hears of it, not even from the sweep or by a redelivery."""
+    await world.handle(world.register("p1"))
+    await world.handle(world.change(Y))
+    red = held(world, R, for_=timedelta(0))
+    await world.handle(red, decided(world, accepted=False), world.change(Y))
+
+    await world.handle(red)
+    await world.sweep(utc_now() + HOUR)
+
+    assert await world.told() == []
+
+
+async def test_held_alert_goes_by_itself_when_nobody_decides(world: World) -> None:
+    """Silence means go: the sweep finds it when its time has come, also after a crash."""
+    await world.handle(world.register("p1"))
+    await world.handle(world.change(Y), held(world, R))
+
+    await world.sweep(utc_now() + 59 * MINUTE)
+    assert await world.told() == []
+    await world.sweep(utc_now() + 61 * MINUTE)
+    assert await world.told() == [("ES-2", "p1", R)]
+
+
+async def test_held_alert_decided_before_a_crash_is_found_by_the_sweep(world: World, failpoints: Failpoints) -> None:
+    """The decision is kept, then the process dies: the sweep tells everybody."""
+    await world.handle(world.register("p1"))
+    await world.handle(world.change(Y), held(world, R))
+    failpoints.arm("hold_decided", "raise")
+    with pytest.raises(Broken):
+        await world.handle(decided(world, accepted=True))
+    assert await world.told() == []
+
+    await world.sweep()
+
+    assert await world.told() == [("ES-2", "p1", R)]
+
+
+async def test_held_alert_that_a_newer_version_overtakes_is_raised_by_that(world: World) -> None:
+    """The newest alone is enough: red still, not held any more, so who is there is told of it in a pass."""
+    await world.handle(world.register("p1"))
+    await world.handle(world.change(Y), held(world, R), world.change(R))
+
+    await world.handle(decided(world, accepted=False))
+
+    assert await world.told() == [("ES-3", "p1", R)]
+    assert await world.late() == set()
+
+
+async def test_hold_of_a_second_rise_keeps_who_was_told_of_the_first_told(world: World) -> None:
+    """Orange, then red held: who comes meanwhile hears of orange; red leaves when accepted, to everybody."""
+    await world.handle(world.register("p1"))
+    await world.handle(world.change(Y), world.change(O), held(world, R))
+    await world.handle(world.register("p2"))
+    assert await world.told() == [("ES-2", "p1", O), ("ES-2", "p2", O)]
+
+    await world.handle(decided(world, accepted=True))
+
+    assert (await world.told())[2:] == [("ES-3", "p1", R), ("ES-3", "p2", R)]
+
+
+# ---------------------------------------------------------------- who is there
+
+
+async def test_overdue_student_is_told_until_the_return_is_recorded(world: World) -> None:
+    """The stay ended a week ago and nobody said that they are back: told; the one who is back is not."""
+    for person in ("p1", "p2"):
+        ids = {"registration_id": f"r-{person}", "person_id": person}
+        await world.handle(world.register(person, leg(-30, -7)), world.fact(StayEnded(**ids, on=leg(-6).start_date)))
+    back = ReturnRecorded(
+        registration_id="r-p2", person_id="p2", on=leg(-7).start_date, outcome="returned", recorded_by="p2"
+    )
+    await world.handle(world.fact(back))
+
+    await world.handle(world.change(Y), world.change(R))
+
+    assert await world.told() == [("ES-2", "p1", R)]
+
+
+async def test_stay_that_ends_without_a_return_in_a_bad_place_is_told_at_once(world: World) -> None:
+    """Two streams meet: the advice came while the itinerary was over; the fact that they are overdue tells them."""
+    await world.handle(world.register("p1", leg(-30, -7)))
+    await world.handle(world.change(Y), world.change(R))
+    assert await world.told() == []
+
+    await world.handle(world.fact(StayEnded(registration_id="r-p1", person_id="p1", on=leg(-6).start_date)))
+
+    assert await world.told() == [("ES-2", "p1", R)]
+    assert await world.late() == {"p1"}
+
+
+async def test_whereabouts_at_a_past_time_are_what_was_known_then(world: World) -> None:
+    """By registration events alone: before the change of plans, after it, and after the cancellation."""
+    began = utc_now() - 10 * HOUR
+    for hours, fact in enumerate(
+        (
+            submitted(leg(country="ES"), person="p1"),
+            submitted(leg(country="FR"), person="p1", changed=True),
+            cancelled("p1"),
+        )
+    ):
+        world.registrations.append(fact, began + hours * HOUR)
+    await world.handle(*world.registrations.records)
+    await world.handle(*world.registrations.records)
+    first, second, third = (began + hours * HOUR + MINUTE for hours in range(3))
+
+    async def known(country: str, at: Any) -> list[tuple[str, bool]]:
+        found = await world.whereabouts.there_at(country, at, 0, 10)
+        return [(where.stays[0].country, where.cancelled) for where, _ in found]
+
+    assert await known("ES", first - HOUR) == []
+    assert await known("ES", first) == [("ES", False)]
+    assert await known("ES", second) == [("FR", False)]
+    assert await known("FR", second) == [("FR", False)]
+    assert await known("FR", third) == [("FR", True)]
+
+
+# ---------------------------------------------------------------- addresses
+
+
+def _moved(person: str) -> StayContactUpdated:
+    return StayContactUpdated(
+        registration_id=f"r-{person}", person_id=person, contact=f"sealed:v1:{person}:event:AAAA", confirmed=False
+    )
+
+
+async def test_new_address_before_the_first_claim_is_simply_used(world: World) -> None:
+    """Nobody has read the old one: no further step."""
+    await world.handle(world.register("p1"))
+    await world.handle(world.change(Y), world.change(R))
+    world.keyring.contacts["p1"] = contact_of("p100")
+
+    await world.handle(world.fact(_moved("p1")))
+
+    assert await world.steps("ES-2") == []
+    assert (await world.whereabouts.contacts(["r-p1"]))["r-p1"].email == contact_of("p100").email
+    assert await world.whereabouts.persons_with_number(contact_of("p1").mobile) == set()
+
+
+async def test_new_address_after_the_first_claim_adds_a_step_to_it(world: World, failpoints: Failpoints) -> None:
+    """The message may have gone to the old one: it goes to the new one as well, once, over what has changed."""
+    await world.handle(world.register("p1"), world.register("p2"))
+    await world.handle(world.change(Y), world.change(R))
+    for channel in Channel:
+        assert await world.lanes.claim(channel, "worker", 60) is not None
+    world.keyring.contacts["p1"] = contact_of("p1").model_copy(update={"mobile": "+31612345678"})
+    failpoints.arm("registration_stored", "raise")
+    with pytest.raises(Broken):
+        await world.handle(world.fact(_moved("p1")), world.fact(_moved("p2")))
+    await escalating.tell_new_addresses(world.escalating, CAUSE, utc_now())
+
+    await world.handle(*world.registrations.records)
+
+    assert await world.steps("ES-2") == [(12, "p1", "alert_country", (Channel.SMS,))]
+    escalated = [each for each in await world.said(AlertEscalated) if isinstance(each, AlertEscalated)]
+    assert [(each.person_id, each.step, each.to, each.reason) for each in escalated] == [
+        ("p1", 12, "sms", "contact_changed")
+    ]
+
+
+async def test_erased_person_leaves_no_address_behind_and_none_comes_back(world: World) -> None:
+    """Contact and number index are gone; an older fact with the contact, delivered again, brings nothing back."""
+    await world.handle(world.register("p1"), world.register("p2"))
+    gone = world._appended(
+        world.registrations, PersonErased(person_id="p1", requested_by="o-1", confirmed_by="o-2", reason="request")
+    )
+
+    await world.handle(gone)
+    await world.handle(world.register("p1", leg(-1, 9), changed=True))
+
+    assert set(await world.whereabouts.contacts(["r-p1", "r-p2"])) == {"r-p2"}
+    assert await world.whereabouts.persons_with_number(contact_of("p1").mobile) == set()
+    kept = await world.database["whereabouts"].find_one({"_id": "r-p1"})
+    assert kept["contact"] is None
+    assert not {"phone", "mail"} & set(kept)
+
+
+# ---------------------------------------------------------------- service mail
+
+
+async def test_reminders_and_restored_clearance_become_mail_once(world: World) -> None:
+    """R21, R22, R24, R25, R39: each fact one mail to the student, whatever is delivered again."""
+    await world.handle(world.register("p1", leg(20, 40)))
+    ids: dict[str, Any] = {"registration_id": "r-p1", "person_id": "p1"}
+    reminders = [
+        ReminderDue(
+            **ids, kind=kind, occasion="T-14", due_on=leg().start_date, late=False, checked_at=utc_now(),
+            faculty_id="example-sciences", programme_id="example-biology", departure_date=leg(20).start_date,
+        )
+        for kind in ReminderKind
+    ]  # fmt: skip
+    restored = ClearanceRestored(**ids, reason="looked_again", advice=(), decided_by="o-1")
+    records = [world.fact(each) for each in (*reminders, restored)]
+
+    await world.handle(*records)
+    await world.handle(*records)
+
+    kinds = ("check_advice", "clearance_restored", "safety_session", "stay_contact", "still_correct")
+    assert await world.notices() == [("p1", kind) for kind in kinds]
+
+
+async def test_promotion_from_the_waiting_list_becomes_mail_to_the_address_in_the_fact(world: World) -> None:
+    """R34: without a registration; one who simply got a place, or was erased, gets no mail."""
+    log = Log("travel.approval.v1", partitions=1, source="/approval")
+    common: dict[str, Any] = {"slot_pool_id": "pool-1", "cluster": "Surgery"}
+    for person, promoted in (("p1", True), ("p2", False), ("p3", True)):
+        contact = f"sealed:v1:{person}:event:AAAA"
+        event = SlotAllocated(
+            **common,
+            approval_id=f"a-{person}",
+            person_id=person,
+            promoted=promoted,
+            contact=contact,
+        )
+        log.append(event, utc_now())
+    world.keyring.erased.add("p3")
+
+    for record in (*log.records, *log.records):
+        envelope: Any = parse(record.value)
+        await handlers.tell_student_when_slot_allocated(envelope, world.desk)
+
+    assert await world.notices() == [("p1", "slot_promoted")]
+    assert (await world.whereabouts.contacts(["slot-a-p1"]))["slot-a-p1"].email == contact_of("p1").email
+
+
+async def test_improvement_is_told_to_who_was_told_and_is_there(world: World) -> None:
+    """R21: red, then yellow: a mail to who heard of red; not to who came never, left, or was never told."""
+    await world.handle(world.register("p1"), world.register("p2"), world.register("p3", leg(3, 9)))
+    await world.handle(world.change(Y), world.change(R))
+    await world.handle(world.cancel("p2"))
+
+    better = world.change(Y)
+    await world.handle(better)
+    await world.handle(better)
+
+    assert await world.notices() == [("p1", "advice_improved")]
+    await world.check()
+
+
+# ---------------------------------------------------------------- by hand
+
+
+async def by_hand(world: World, country: str = "ES", region: str | None = None, *, drill: bool = False) -> str:
+    """An officer raises an alert; the pass is made."""
+    now = utc_now()
+    words = {"nl": "Blijf binnen.", "en": "Stay inside."}
+    desk = world.selecting
+    plan = await selecting.planned(desk, country, region, words, is_drill=drill, raised_by="o-1", now=now)
+    answer = await raise_alert(desk, world.database, plan, None, cause=CAUSE, now=now)
+    await world.sweep(now)
+    return str(answer.body["alertId"])
+
+
+async def test_alert_by_hand_reaches_whoever_is_or_may_be_in_the_place(world: World) -> None:
+    """The same selection: the region, the unresolved place marked, nobody else; no advice is needed for it."""
+    await world.handle(
+        world.register("p1", leg(region="ES-MD")),
+        world.register("p2", leg(region="ES-CT")),
+        world.register("p3", leg(place="Somewhere")),
+        world.register("p4", leg(3, 9, region="ES-MD")),
+    )
+    now = utc_now()
+    reach = await selecting.preview(world.selecting, "ES", "ES-MD", is_drill=False, now=now)
+
+    alert_id = await by_hand(world, region="ES-MD")
+
+    assert (reach.recipients, reach.uncertain, reach.by_region) == (2, 1, {"": 1, "ES-MD": 1})
+    assert alert_id == "ES-m1"
+    events = [each for each in await world.said(RecipientsSelected) if isinstance(each, RecipientsSelected)]
+    assert sorted((each.person_id, each.reason) for event in events for each in event.recipients) == [
+        ("p1", "region"),
+        ("p3", "unresolved_place"),
+    ]
+    assert await world.work() == {(alert_id, person, channel): 1 for person in ("p1", "p3") for channel in Channel}
+
+
+async def test_alert_by_hand_counts_for_no_advice(world: World) -> None:
+    """R27: who heard an officer's words hears of red all the same, and a second alert by hand reaches them again."""
+    await world.handle(world.register("p1"))
+    await by_hand(world)
+
+    await world.handle(world.change(Y), world.change(R))
+    second = await by_hand(world)
+
+    assert second == "ES-m2"
+    assert sorted(alert for alert, _, _ in await world.told()) == ["ES-2", "ES-m1", "ES-m2"]
+
+
+async def test_drill_reaches_its_list_alone(world: World) -> None:
+    """Whoever is not on the list is not even selected; without a list nobody is."""
+    await world.handle(world.register("p1"), world.register("p2"))
+    nobody = await by_hand(world, drill=True)
+    world.selecting = world.selecting_desk(world.whereabouts)
+    object.__setattr__(world.selecting, "drill_list", frozenset({contact_of("p1").email}))
+
+    drill = await by_hand(world, drill=True)
+
+    assert (nobody, drill) == ("ES-m1", "ES-m2")
+    assert await world.work() == {(drill, "p1", Channel.EMAIL): 1}
+    assert await escalating.climb(world.escalating, utc_now() + HOUR) == 0
+
+
+# ---------------------------------------------------------------- the ladder
+
+
+async def failed(world: World, person: str, *channels: Channel, alert_id: str = "ES-2") -> None:
+    """Providers refuse for good."""
+    found = await world.alerts.chosen(alert_id, person)
+    assert found is not None
+    entries = tuple(
+        DeliveryOutcome(
+            delivery_id=delivery_id(alert_id, person, channel), person_id=person, channel=channel, step=1,
+            provider="test", reference="0", at=utc_now(), reason="no such number",
+        )
+        for channel in channels
+    )  # fmt: skip
+    fact = NotificationsFailed(alert_id=alert_id, shard=found[0].shard, entries=entries)
+    await world.deliveries.fold([Fact(new_id(), utc_now(), fact)])
+
+
+async def answers(world: World, person: str, answer: Any, *, verified: bool = True) -> None:
+    """The person answers by link."""
+    now = utc_now()
+    await record_answer(
+        world.outbox, world.deliveries, "ES-2", 0, person, answer, "link", event_id=new_id(), at=now, now=now,
+        verified=verified,
+    )  # fmt: skip
+
+
+async def test_ladder_takes_every_step_once_and_hands_over_who_does_not_answer(world: World) -> None:
+    """R38: failed SMS at once, reminder at 30 minutes, the team at 60; help and unreachable at once; safe: nothing."""
+    world.keyring.erased.add("p4")
+    await world.handle(*(world.register(f"p{number}") for number in range(1, 7)))
+    await world.handle(world.change(Y), world.change(R))
+    await failed(world, "p2", Channel.SMS)
+    await failed(world, "p5", *Channel)
+    await answers(world, "p1", "safe")
+    await answers(world, "p3", "help")
+    await answers(world, "p6", "safe", verified=False)
+    now = utc_now()
+
+    for _ in range(2):
+        await escalating.climb(world.escalating, now)
+    at_once = await world.said(AlertEscalated)
+    for minutes in (31, 31, 61, 61):
+        await escalating.climb(world.escalating, now + minutes * MINUTE)
+
+    def rows(events: list[Event]) -> list[tuple[str, int, str, str]]:
+        found = [each for each in events if isinstance(each, AlertEscalated)]
+        return sorted((each.person_id, each.step, each.to, each.reason) for each in found)
+
+    assert rows(at_once) == [
+        ("p2", Rung.SECOND_SMS, "sms", "failed"),
+        ("p3", Rung.CRISIS_TEAM, "crisis-unit", "help"),
+        ("p4", Rung.CRISIS_TEAM, "crisis-unit", "unreachable"),
+        ("p5", Rung.CRISIS_TEAM, "crisis-unit", "unreachable"),
+    ]
+    assert rows(await world.said(AlertEscalated)) == sorted(
+        [
+            *rows(at_once),
+            *((person, Rung.REMINDER, "reminder", "no_answer") for person in ("p2", "p6")),
+            *((person, Rung.CRISIS_TEAM, "crisis-unit", "no_answer") for person in ("p2", "p6")),
+        ]
+    )
+    assert await world.steps("ES-2") == [
+        (2, "p2", "alert_country", (Channel.SMS,)),
+        (3, "p2", "reminder", tuple(Channel)),
+        (3, "p6", "reminder", tuple(Channel)),
+    ]
+    teams = [who for who, kind in await world.notices() if kind == "incident"]
+    assert teams == [
+        "central-crisis-team@university.example", *(["incident-team@university.example"] * 2)
+    ]  # fmt: skip
+
+
+async def test_officer_writes_down_a_call_and_help_that_comes_later_wins(world: World) -> None:
+    """Needs help; an officer speaks to them: safe; they ask again: help."""
+    await world.handle(world.register("p1"))
+    await world.handle(world.change(Y), world.change(R))
+    await answers(world, "p1", "help")
+
+    _, fact = await record_call(
+        world.mongo, world.database, world.outbox, world.alerts, "ES-2", "p1", "safe", "o-1", None,
+        cause=CAUSE, now=utc_now(),
+    )  # fmt: skip
+    assert fact is not None
+    await world.deliveries.fold([fact])
+    spoken = await world.deliveries.answers("ES-2")
+    await answers(world, "p1", "help")
+
+    assert (spoken, await world.deliveries.answers("ES-2")) == ({"p1": "safe"}, {"p1": "help"})
+    events = [each for each in await world.said(PersonAnswered) if isinstance(each, PersonAnswered)]
+    assert [(each.via, each.recorded_by) for each in events] == [("link", None), ("officer", "o-1"), ("link", None)]
+    given = (await world.deliveries.given("ES-2", ["p1"]))["p1"]
+    found = await world.alerts.chosen("ES-2", "p1")
+    assert found is not None
+    assert status(escalating.standing(found[1], found[0].at, [], given)) is Status.HELP
+
+
+async def test_answer_is_confirmed_by_mail_once(world: World) -> None:
+    """From notify's own topic, so a crash loses nothing: one mail for safe, one for help, on the alert's own link."""
+    await world.handle(world.register("p1"))
+    await world.handle(world.change(Y), world.change(R))
+    for answer in ("safe", "safe", "help"):
+        await answers(world, "p1", answer)
+
+    for _ in range(2):
+        envelopes = [parse(record.value) for record in await world.notifications()]
+        await handlers.fold_deliveries_when_notified(envelopes, world.desk)
+
+    assert await world.steps("ES-2") == [
+        (5, "p1", "answer_received", (Channel.EMAIL,)),
+        (6, "p1", "answer_received", (Channel.EMAIL,)),
+    ]

@@ -1,0 +1,301 @@
+"""SMS providers over real HTTP, one by one and together: a definite no goes to the next, a doubt to nobody."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from services.notify.channels.cm import CmChannel, CmSettings
+from services.notify.channels.outcome import Accepted, Refused, SendOutcome, TryLater, Unknown
+from services.notify.channels.sms import Member, SmsPool
+from services.notify.channels.spryng import SpryngChannel, SpryngSettings
+from services.notify.channels.text import SmsProvider, Text
+from services.notify.channels.twilio import TwilioChannel, TwilioSettings
+from services.notify.store.providers import ProviderStore
+from shared.clock import utc_now
+from shared.mongo.client import Mongo
+from tests.integration.provider_servers import (
+    Behaviour,
+    Server,
+    cm_accepts,
+    cuts,
+    says,
+    serving,
+    slow,
+    spryng_accepts,
+    twilio_accepts,
+)
+
+TEXTS = [Text(f"ES-2:p{n}:sms:1", f"{n:032x}", f"+316000000{n:02}", "Go home.") for n in range(1, 5)]
+SHORT = {"timeout_seconds": 0.5, "connect_timeout_seconds": 2}
+
+
+def cm(url: str) -> CmChannel:
+    """CM at this address."""
+    return CmChannel(CmSettings(url=url, product_token=SecretStr("token"), sender="+31970000000", **SHORT))
+
+
+def spryng(url: str) -> SpryngChannel:
+    """Spryng at this address."""
+    settings = SpryngSettings(
+        url=url, api_key=SecretStr("key"), account_reference="SPNL0000000", sender="UniAlert", **SHORT
+    )
+    return SpryngChannel(settings)
+
+
+def twilio(url: str) -> TwilioChannel:
+    """Twilio at this address."""
+    settings = TwilioSettings(
+        url=url, account_sid="AC00", auth_token=SecretStr("token"), sender="+31970000000",
+        callback_url="https://notify.example/v1/webhooks/twilio/receipts", **SHORT,
+    )  # fmt: skip
+    return TwilioChannel(settings)
+
+
+async def asked(provider: SmsProvider, texts: list[Text] = TEXTS[:1]) -> list[SendOutcome]:
+    """Send and close."""
+    try:
+        return await provider.send(texts)
+    finally:
+        await provider.close()
+
+
+# ---------------------------------------------------------------- each wire
+
+
+async def test_spryng_wire_is_one_recipient_under_our_name() -> None:
+    """Its documentation's request: the name is our reference, so that a lookup finds it."""
+    async with serving(spryng_accepts) as server:
+        outcomes = await asked(spryng(server.url), TEXTS)
+
+    assert outcomes == [Accepted("accepted", "", f"m-{each.reference}") for each in TEXTS]
+    first = next(each for each in server.asked if each.json["name"] == TEXTS[0].reference)
+    assert (first.method, first.path, first.headers["X-Api-Key"]) == ("POST", "/v2/messages", "key")
+    body = first.json
+    assert body.pop("validity").endswith("Z")
+    assert body == {
+        "accountReference": "SPNL0000000", "channel": "SMS", "from": "UniAlert", "name": TEXTS[0].reference,
+        "characterSet": "Auto", "body": {"text": "Go home."},
+        "recipients": [{"msisdn": TEXTS[0].number, "variables": {}, "metaData": {}}],
+    }  # fmt: skip
+
+
+async def test_twilio_wire_is_a_form_with_our_reference_in_the_callback() -> None:
+    """A receipt correlates even when its SID was never noted."""
+    async with serving(twilio_accepts) as server:
+        (outcome,) = await asked(twilio(server.url))
+
+    assert isinstance(outcome, Accepted)
+    (request,) = server.asked
+    assert request.path == "/2010-04-01/Accounts/AC00/Messages.json"
+    assert request.headers["Authorization"] == "Basic QUMwMDp0b2tlbg=="
+    assert request.form == {
+        "To": TEXTS[0].number, "From": "+31970000000", "Body": "Go home.", "ValidityPeriod": "36000",
+        "StatusCallback": f"https://notify.example/v1/webhooks/twilio/receipts?ref={TEXTS[0].reference}",
+    }  # fmt: skip
+
+
+@pytest.mark.fault("an SMS provider that misbehaves")
+@pytest.mark.parametrize(
+    ("behaviour", "kind"),
+    [
+        (says(500), Unknown), (says(503, b"busy"), Unknown), (cuts, Unknown), (slow(says(200), 5), Unknown),
+        (says(202, b"<html>"), Unknown), (says(202, {"data": {}}), Unknown), (says(202, {"data": None}), Unknown),
+        (says(202, [1]), Unknown), (says(200, {"data": {"messageIds": [7]}}), Unknown),
+        (says(401, {"errors": [{"errorCode": "x", "errorMessage": "bad key"}]}), TryLater), (says(429), TryLater),
+        (says(302, b"", Location="http://elsewhere.example"), TryLater),
+        (says(400, {"errors": [{"errorCode": "InvalidMsisdn", "errorMessage": "+31600000001"}]}), Refused),
+        (says(400, b"\xff"), Refused),
+    ],
+    ids=["500", "503", "cut", "timeout", "202-html", "202-no-ids", "202-null", "202-list", "200-number", "401", "429",
+         "302", "400", "400-bytes"],
+)  # fmt: skip
+async def test_spryng_answers(behaviour: Behaviour, kind: type[SendOutcome]) -> None:
+    """What may have been taken is unknown; a number never stands in a reason."""
+    async with serving(behaviour) as server:
+        (outcome,) = await asked(spryng(server.url))
+
+    assert isinstance(outcome, kind)
+    assert "00000001" not in str(outcome)
+
+
+@pytest.mark.fault("an SMS provider that misbehaves")
+@pytest.mark.parametrize(
+    ("behaviour", "kind"),
+    [
+        (says(500, {"code": 20500}), Unknown), (cuts, Unknown), (slow(says(201), 5), Unknown),
+        (says(201, b"ok"), Unknown), (says(200, {"status": "queued"}), Unknown),
+        (says(200, {"sid": "SM1", "status": "failed", "error_code": 30006}), Refused),
+        (says(400, {"code": 21211, "message": "The 'To' number +31600000001 is not valid"}), Refused),
+        (says(400, {"code": 21610}), Refused), (says(400, {"code": 99999}), TryLater),
+        (says(401, {"code": 20003}), TryLater), (says(429, {"code": 20429}), TryLater),
+        (says(400, {"code": 21611, "message": "queue full"}), TryLater),
+    ],
+    ids=["500", "cut", "timeout", "201-text", "200-no-sid", "200-failed", "21211", "21610", "new-code", "401", "429",
+         "21611"],
+)  # fmt: skip
+async def test_twilio_answers(behaviour: Behaviour, kind: type[SendOutcome]) -> None:
+    """A 200 with an error inside is a refusal; a code that nobody knows is tried again, not given up."""
+    async with serving(behaviour) as server:
+        (outcome,) = await asked(twilio(server.url))
+
+    assert isinstance(outcome, kind)
+    assert "00000001" not in str(outcome)
+
+
+@pytest.mark.parametrize("make", [cm, spryng, twilio])
+async def test_nobody_listening_is_a_definite_no(make: Any) -> None:
+    """No byte left: it may be sent again, by anybody."""
+    assert all(isinstance(each, TryLater) for each in await asked(make("http://127.0.0.1:1"), TEXTS))
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "kind"),
+    [
+        (says(200, {"data": [{"messageId": "m-1"}]}), Accepted),
+        (says(200, {"data": []}), Refused),
+        (says(200, {"data": "x"}), Unknown), (says(500), Unknown), (cuts, Unknown), (says(200, b"x"), Unknown),
+    ],
+)  # fmt: skip
+async def test_spryng_lookup(behaviour: Behaviour, kind: type[SendOutcome]) -> None:
+    """By our name: known, not known, or no answer, which says nothing."""
+    async with serving(behaviour) as server:
+        channel = spryng(server.url)
+        found = await channel.lookup(TEXTS[0].reference)
+        await channel.close()
+
+    assert isinstance(found, kind)
+    assert server.asked[0].query == {"requestName": TEXTS[0].reference}
+
+
+# ---------------------------------------------------------------- together
+
+
+@pytest.fixture
+async def together(stack: Any, namespace: str) -> AsyncIterator[ProviderStore]:
+    mongo = Mongo(stack.mongo, namespace=namespace)
+    store = ProviderStore(mongo.database("notify"))
+    await store.create_indexes()
+    yield store
+    mongo.close()
+
+
+def numbers(server: Server) -> Counter[str]:
+    """Reference → how often CM was asked to send it."""
+    return Counter(each["reference"] for request in server.asked for each in request.json["messages"]["msg"])
+
+
+@pytest.mark.fault("a provider whose token was revoked, or that says not now")
+@pytest.mark.parametrize("refusal", [says(401, {"errorCode": 101, "messages": []}), says(429), says(400, b"nonsense")])
+async def test_pool_goes_on_with_the_next_after_a_definite_no(together: ProviderStore, refusal: Behaviour) -> None:
+    """Each is accepted once, by the other one, which is named."""
+    async with serving(refusal) as first, serving(twilio_accepts) as second:
+        pool = SmsPool([Member(cm(first.url), 100), Member(twilio(second.url), 0)], together)
+        await pool.ready(len(TEXTS), is_urgent=True)
+        outcomes = await pool.send(TEXTS)
+        await pool.close()
+
+    assert [each.provider for each in outcomes if isinstance(each, Accepted)] == ["twilio"] * len(TEXTS)
+    assert Counter(each.form["To"] for each in second.asked) == Counter(each.number for each in TEXTS)
+
+
+@pytest.mark.fault("a provider that answers 500, late or not at all after accepting")
+@pytest.mark.parametrize("doubt", [says(500), cuts, slow(cm_accepts, 5), says(200, b"taken")])
+async def test_pool_never_gives_a_doubt_to_another_provider(together: ProviderStore, doubt: Behaviour) -> None:
+    """It may have been accepted: unknown, and the other provider is not asked."""
+    async with serving(doubt) as first, serving(twilio_accepts) as second:
+        pool = SmsPool([Member(cm(first.url), 100), Member(twilio(second.url), 0)], together)
+        await pool.ready(len(TEXTS), is_urgent=True)
+        outcomes = await pool.send(TEXTS)
+        await pool.close()
+
+    assert outcomes == [Unknown(each.reason, "cm") for each in outcomes if isinstance(each, Unknown)]
+    assert len(outcomes) == len(TEXTS)
+    assert second.asked == []
+    assert (await together.health(utc_now()))["cm"].errors == len(TEXTS)
+
+
+async def test_pool_only_some_refused_only_those_go_on(together: ProviderStore) -> None:
+    """CM's partial answer (200 with 201): the accepted ones are not sent again."""
+
+    async def partly(request: Any) -> Any:
+        answer = await cm_accepts(request)
+        body = answer.text.replace('"status": "Accepted"', '"status": "Rejected"', 1)
+        return type(answer)(text=body.replace('"messageErrorCode": 0', '"messageErrorCode": 303', 1))
+
+    async with serving(partly) as first, serving(twilio_accepts) as second:
+        pool = SmsPool([Member(cm(first.url), 100), Member(twilio(second.url), 0)], together)
+        outcomes = await pool.send(TEXTS)
+        await pool.close()
+
+    assert Counter(each.provider for each in outcomes) == Counter(twilio=1, cm=3)
+    assert [each.form["To"] for each in second.asked] == [TEXTS[0].number]
+
+
+async def test_pool_refused_by_all_is_refused_and_tried_again_when_one_says_later(together: ProviderStore) -> None:
+    """Two definite words: the one that passes by decides."""
+    gone = says(400, {"errorCode": 303, "details": "bad number"})
+    async with serving(gone) as first, serving(says(429)) as second, serving(says(400, {"code": 21211})) as third:
+        for other, kind in ((second, TryLater), (third, Refused)):
+            pool = SmsPool([Member(cm(first.url), 100), Member(twilio(other.url), 0)], together)
+            (outcome,) = await pool.send(TEXTS[:1])
+            assert isinstance(outcome, kind)
+            await pool.close()
+
+
+async def test_pool_marks_numbers_without_receipts(together: ProviderStore) -> None:
+    """Where no receipt will ever come, nobody waits for one."""
+    async with serving(cm_accepts) as server:
+        pool = SmsPool([Member(cm(server.url), 51, without_receipts=[TEXTS[0].number[:12]])], together)
+        outcomes = await pool.send(TEXTS)
+        await pool.close()
+
+    assert [each.no_receipt for each in outcomes if isinstance(each, Accepted)] == [True, False, False, False]
+
+
+async def test_pool_looks_and_moves_its_shares_for_all_processes(together: ProviderStore) -> None:
+    """Errors of one process are seen by another, which asks the other provider first."""
+    now = utc_now()
+    await together.note("cm", now, errors=51)
+    pool = SmsPool([Member(cm("http://cm.example"), 51), Member(twilio("http://twilio.example"), 49)], together)
+
+    await pool.look(now)
+
+    assert (await together.weights("sms")).of == {"cm": 41, "twilio": 59}
+    await pool.look(now + timedelta(seconds=30))
+    assert (await together.weights("sms")).of == {"cm": 41, "twilio": 59}
+
+
+async def test_bucket_holds_for_all_processes_together(stack: Any, together: ProviderStore, namespace: str) -> None:
+    """Ten processes at once get what one would get, no more."""
+    mongo = Mongo(stack.mongo, namespace=namespace)
+    stores = [ProviderStore(mongo.database("notify")) for _ in range(10)]
+
+    granted = await asyncio.gather(
+        *(store.take("cm", 1, per_second=0.001, burst=5, reserve=0) for store in stores for _ in range(3))
+    )
+
+    assert sum(granted) == 5
+    mongo.close()
+
+
+async def test_bucket_keeps_a_reserve_for_what_is_urgent(together: ProviderStore) -> None:
+    """Reminders leave half of it; an alert may take the rest."""
+    bucket = {"per_second": 0.001, "burst": 10}
+
+    reminders = [await together.take("cm", 1, reserve=5, **bucket) for _ in range(10)]
+    alert = [await together.take("cm", 1, reserve=0, **bucket) for _ in range(10)]
+
+    assert (sum(reminders), sum(alert)) == (5, 5)
+
+
+async def test_bucket_fills_with_time(together: ProviderStore) -> None:
+    """As fast as the provider's limit, never fuller than its burst."""
+    fast = {"per_second": 1_000_000.0, "burst": 3, "reserve": 0}
+
+    assert [await together.take("cm", 3, **fast) for _ in range(3)] == [True] * 3  # type: ignore[arg-type]
+    assert not await together.take("cm", 4, **fast)  # type: ignore[arg-type]

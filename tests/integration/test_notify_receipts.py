@@ -1,0 +1,851 @@
+"""What comes back: receipts and replies over the webhook, answers by link. Once each, in any order, never a guess."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import httpx
+import orjson
+import pytest
+import uvicorn
+from fastapi import FastAPI
+from pydantic import SecretStr
+
+from services.notify import inbox, receipts, sending
+from services.notify.api import answers as answers_api
+from services.notify.api import webhooks as webhooks_api
+from services.notify.channels.bounces import parse_bounce
+from services.notify.channels.cm import CmChannel, CmSettings
+from services.notify.channels.cm_callbacks import CALLBACK_LIMIT_BYTES
+from services.notify.channels.spryng import SpryngChannel, SpryngSettings
+from services.notify.channels.text import SmsProvider
+from services.notify.channels.twilio import TwilioChannel, TwilioSettings, signature
+from services.notify.commands import close_alert
+from services.notify.model import DeliveryState, reference
+from services.notify.pages.answer import Pages
+from services.notify.receipts import NOT_OURS, UNCLEAR, UNKNOWN_REFERENCE, UNREADABLE
+from services.notify.store.callbacks import SEALED
+from services.notify.store.deliveries import Fact
+from services.notify.store.providers import ProviderStore
+from shared.clock import utc_now
+from shared.events import (
+    Channel,
+    DeliveryOutcome,
+    Level,
+    NotificationsAccepted,
+    NotificationsDelivered,
+    NotificationsFailed,
+    NotificationsUnknown,
+    PersonAnswered,
+)
+from shared.web.identity import TokenRules, Verifier
+from shared.web.service import WebSettings, service
+from tests.integration.bus_world import until
+from tests.integration.notify_sending_world import (
+    alerted,
+    all_done,
+    delivery,
+    engine,
+    number,
+    outcomes,
+    providers,
+    resolve,
+    working,
+)
+from tests.integration.notify_world import CAUSE, World, contact_of, leg, notify
+from tests.integration.simulators import running
+
+SECRET = "a-secret-of-the-tests"
+SMS, EMAIL = Channel.SMS, Channel.EMAIL
+ACCEPTED, DELIVERED, FAILED, CREATED = (
+    DeliveryState(each) for each in ("accepted", "delivered", "failed", "created")
+)  # fmt: skip
+BASE = "http://notify.example"
+CM = CmChannel(CmSettings(url="http://cm.example", product_token=SecretStr("t"), sender="+31970000000",
+                          webhook_secret=SecretStr(SECRET)))  # fmt: skip
+SPRYNG = SpryngChannel(SpryngSettings(api_key=SecretStr("k"), account_reference="SPNL0000000", sender="UniAlert",
+                                      webhook_secret=SecretStr(SECRET)))  # fmt: skip
+TWILIO = TwilioChannel(TwilioSettings(account_sid="AC00000000", auth_token=SecretStr("token"), sender="+31970000000"))
+PROVIDERS: tuple[SmsProvider, ...] = (CM, SPRYNG, TWILIO)
+RECEIPTS, INBOUND = "/v1/webhooks/cm/receipts", "/v1/webhooks/cm/inbound"
+LATER = timedelta(hours=1)
+
+
+@dataclass
+class Back:
+    """Notify's HTTP for providers and for people, and what works through the posts."""
+
+    world: World
+    desk: receipts.Desk
+    app: FastAPI
+    http: httpx.AsyncClient
+
+    async def post(self, path: str, body: object, secret: str = SECRET) -> httpx.Response:
+        """A post of the provider."""
+        content = body if isinstance(body, bytes) else orjson.dumps(body)
+        return await self.http.post(path, content=content, auth=("cm", secret))
+
+    async def receipt(self, *references: str, code: int = 2, error: str = "", at: str = "2026-03-02T09:00:00") -> None:
+        """A receipt, or several in one post; it must be kept."""
+        messages = [
+            {"received": at, "to": "0031600000000", "reference": each, "operator": "20408",
+             "status": {"code": code, "errorCode": error, "errorDescription": ""}}
+            for each in references
+        ]  # fmt: skip
+        body = {"messages": {"msg": messages[0] if len(messages) == 1 else messages}}
+        assert (await self.post(RECEIPTS, body)).status_code == 200
+
+    async def reply(self, sender: str, text: str, at: str = "2026-03-02T09:00:00") -> None:
+        """An SMS comes back; it must be kept."""
+        body = {"from": {"number": sender.replace("+", "00")}, "to": {"number": "0031970000000"},
+                "message": {"text": text}, "reference": "its-own", "timeUtc": at, "channel": "SMS"}  # fmt: skip
+        assert (await self.post(INBOUND, body)).status_code == 200
+
+    async def work(self, now: datetime | None = None) -> None:
+        """Work through what is due."""
+        now = now or utc_now()
+        while await receipts.work_receipts(self.desk, now) + await receipts.work_replies(self.desk, now):
+            pass
+
+    async def notes(self) -> list[str]:
+        """What stands on the posts, in order of their coming."""
+        return [post["note"] async for post in self.world.database["callbacks"].find({}).sort("at", 1)]
+
+    async def open_posts(self) -> int:
+        """Posts that are not worked through."""
+        return int(await self.world.database["callbacks"].count_documents({"done": False}))
+
+    def link(self, person: str, alert: str = "ES-2") -> str:
+        """The path of the person's answer page."""
+        return f"/v1/answers/{self.world.deliveries.token(alert, person)}"
+
+    async def said(self) -> list[tuple[str, str, str]]:
+        """(person, answer, via), in order."""
+        answered = [each for each in await self.world.said(PersonAnswered) if isinstance(each, PersonAnswered)]
+        return [(each.person_id, each.answer, each.via) for each in answered]
+
+
+@pytest.fixture
+async def world(stack: Any, namespace: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
+    monkeypatch.setattr(sending, "BACKOFF_SECONDS", (0.0,))
+    monkeypatch.setattr(sending, "IDLE_SECONDS", 0.02)
+    async with notify(stack, namespace) as made:
+        yield made
+
+
+@pytest.fixture
+async def back(world: World, tmp_path: Path) -> AsyncIterator[Back]:
+    """The routes that the outside world uses, in the app that every service is."""
+    providers = ProviderStore(world.database)
+    await providers.create_indexes()
+    desk = receipts.Desk(
+        world.outbox, world.callbacks, world.deliveries, world.alerts, world.whereabouts,
+        {inbox.MAIL: parse_bounce, **{each.provider: each.parse_receipt for each in PROVIDERS}},
+        {each.provider: each.parse_inbound for each in PROVIDERS},
+        providers,
+    )  # fmt: skip
+    routes = [
+        webhooks_api.routes(webhooks_api.Desk(world.callbacks, {each.provider: each for each in PROVIDERS}, BASE)),
+        answers_api.routes(
+            answers_api.Desk(world.outbox, world.deliveries, world.alerts, Pages(world.university.university))
+        ),
+    ]
+
+    async def nothing() -> list[Any]:
+        return []
+
+    verifier = Verifier(TokenRules("i", "a", str(tmp_path / "jwks")), world.keyring)
+    app = service("notify", "", routes, settings=WebSettings(), verifier=verifier, checks=nothing)
+    transport = httpx.ASGITransport(app=app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://notify.example") as http:
+        yield Back(world, desk, app, http)
+
+
+def ours(person: str) -> str:
+    """The reference of the person's SMS."""
+    return reference(f"ES-2:{person}:sms:1")
+
+
+async def accepted(world: World, *persons: str) -> None:
+    """The gateway took these persons' SMS."""
+    entries = tuple(
+        DeliveryOutcome(delivery_id=f"ES-2:{person}:sms:1", person_id=person, registration_id=f"r-{person}",
+                        channel=SMS, step=1, provider="cm", reference=ours(person), at=utc_now())
+        for person in persons
+    )  # fmt: skip
+    fact = NotificationsAccepted(alert_id="ES-2", shard=0, entries=entries)
+    await world.deliveries.fold([Fact("accepted-" + "-".join(persons), utc_now(), fact)])
+
+
+async def state(world: World, person: str) -> DeliveryState:
+    """State of the person's SMS."""
+    return (await delivery(world, person, SMS)).state
+
+
+# ---------------------------------------------------------------- receipts
+
+
+async def test_receipt_delivered_and_failed_settle_the_delivery(world: World, back: Back) -> None:
+    """Each becomes a fact with the provider's time and words, and the delivery follows it."""
+    await alerted(world, "p1", "p2")
+    await accepted(world, "p1", "p2")
+
+    await back.receipt(ours("p1"))
+    await back.receipt(ours("p2"), code=3, error="27")
+    await back.work()
+
+    assert (await state(world, "p1"), await state(world, "p2")) == (DELIVERED, FAILED)
+    (delivered,) = await outcomes(world, NotificationsDelivered, SMS)
+    (failed,) = await outcomes(world, NotificationsFailed, SMS)
+    assert (delivered.person_id, delivered.provider, delivered.reference) == ("p1", "cm", ours("p1"))
+    assert delivered.at == datetime(2026, 3, 2, 9, tzinfo=UTC)
+    assert (failed.person_id, failed.reason) == ("p2", "code 3, error 27")
+    assert await back.notes() == ["", ""]
+
+
+@pytest.mark.fault("the same receipt twice")
+async def test_receipt_twice_is_one_fact(world: World, back: Back) -> None:
+    """The very same post is kept once; another post that says the same changes nothing either."""
+    await alerted(world, "p1")
+    await accepted(world, "p1")
+
+    for at in ("2026-03-02T09:00:00", "2026-03-02T09:00:00", "2026-03-02T09:00:07"):
+        await back.receipt(ours("p1"), at=at)
+    await back.work()
+    await back.receipt(ours("p1"), at="2026-03-02T09:00:09")
+    await back.work()
+
+    assert len(await outcomes(world, NotificationsDelivered, SMS)) == 1
+    assert await back.notes() == ["", "", ""]
+
+
+@pytest.mark.fault("receipts out of order")
+@pytest.mark.parametrize(("first", "second", "end"), [(3, 2, DELIVERED), (2, 3, DELIVERED), (3, 3, FAILED)])
+@pytest.mark.parametrize("together", [True, False])
+async def test_receipts_out_of_order_end_in_what_is_certain(
+    world: World, back: Back, first: int, second: int, end: DeliveryState, together: bool
+) -> None:
+    """Delivered stays delivered, whatever comes before or after it."""
+    await alerted(world, "p1")
+    await accepted(world, "p1")
+
+    await back.receipt(ours("p1"), code=first, at="2026-03-02T09:00:01")
+    if not together:
+        await back.work()
+    await back.receipt(ours("p1"), code=second, at="2026-03-02T09:00:02")
+    await back.work()
+
+    assert await state(world, "p1") is end
+    assert await back.open_posts() == 0
+
+
+@pytest.mark.fault("a receipt before the response is stored")
+async def test_receipt_before_our_own_note_counts(world: World, back: Back) -> None:
+    """It overtakes the acceptance: it waits for that, and then it is delivered."""
+    await alerted(world, "p1")
+
+    await back.receipt(ours("p1"))
+    await back.work()
+    await accepted(world, "p1")
+    await back.work(utc_now() + LATER)
+
+    assert await state(world, "p1") is DELIVERED
+    assert await back.open_posts() == 0
+
+
+async def test_receipt_late_settles_what_was_unknown(world: World, back: Back) -> None:
+    """Unknown, and before it is sent again its receipt comes: nothing is sent again."""
+    await alerted(world, "p1")
+    entry = (await alerted_entry(world, "p1"),)
+    fact = NotificationsUnknown(alert_id="ES-2", shard=0, entries=entry)
+    await world.deliveries.fold([Fact("unknown", utc_now(), fact)])
+    assert await state(world, "p1") is DeliveryState.UNKNOWN
+
+    await back.receipt(ours("p1"))
+    await back.work()
+
+    assert await state(world, "p1") is DELIVERED
+    assert await resolve(world) == 0
+
+
+async def alerted_entry(world: World, person: str) -> DeliveryOutcome:
+    """An entry about the person's SMS."""
+    known = next(each for each in await world.all_deliveries() if (each.person_id, each.channel) == (person, SMS))
+    return DeliveryOutcome(
+        delivery_id=known.delivery_id, person_id=person, registration_id=known.registration_id, channel=SMS, step=1,
+        provider="cm", reference=ours(person), at=utc_now(),
+    )  # fmt: skip
+
+
+async def test_receipt_interim_settles_nothing(world: World, back: Back) -> None:
+    """A code that nobody explained is not the end."""
+    await alerted(world, "p1")
+    await accepted(world, "p1")
+
+    await back.receipt(ours("p1"), code=1)
+    await back.receipt(ours("p1"), code=77)
+    await back.work()
+
+    assert await state(world, "p1") is ACCEPTED
+    assert await back.open_posts() == 0
+
+
+@pytest.mark.fault("a receipt with an unknown reference")
+async def test_receipt_of_an_unknown_reference_waits_and_is_tried_ever_less_often(world: World, back: Back) -> None:
+    """Forged, or sooner than everything of ours: kept, tried again, without an effect."""
+    await alerted(world, "p1")
+    await back.receipt(reference("ES-2:p9:sms:1"))
+    now = utc_now()
+    await back.work(now)
+
+    assert await back.notes() == [UNKNOWN_REFERENCE]
+    assert await back.open_posts() == 1
+    assert await receipts.work_receipts(back.desk, now) == 0
+    for _ in range(12):
+        now += LATER
+        assert await receipts.work_receipts(back.desk, now) == 1
+    post = await world.database["callbacks"].find_one({})
+    assert now + timedelta(minutes=4) < post["nextAttemptAt"] <= now + timedelta(minutes=5)
+    assert not await outcomes(world, NotificationsDelivered, SMS)
+
+
+async def test_receipt_whose_delivery_comes_later_has_its_effect_then(world: World, back: Back) -> None:
+    """The reference becomes known: the kept post is enough."""
+    await alerted(world, "p1")
+    await back.receipt(ours("p2"))
+    await back.work()
+    await world.handle(world.register("p2"))
+    await accepted(world, "p2")
+
+    await back.work(utc_now() + LATER)
+
+    assert await state(world, "p2") is DELIVERED
+    assert await back.open_posts() == 0
+
+
+async def test_receipt_beside_an_unknown_one_in_the_same_post_counts_at_once(world: World, back: Back) -> None:
+    """One of three is not ours (yet): the other two do not wait for it, and it has its own effect later."""
+    await alerted(world, "p1", "p2")
+    await accepted(world, "p1", "p2")
+
+    await back.receipt(ours("p1"), ours("p3"), ours("p2"))
+    await back.work()
+    assert (await state(world, "p1"), await state(world, "p2")) == (DELIVERED, DELIVERED)
+    assert await back.open_posts() == 1
+    await world.handle(world.register("p3"))
+    await accepted(world, "p3")
+    await back.work(utc_now() + LATER)
+
+    assert await state(world, "p3") is DELIVERED
+    told = [each.person_id for each in await outcomes(world, NotificationsDelivered, SMS)]
+    assert sorted(str(each) for each in told) == ["p1", "p2", "p3"]
+    assert await back.open_posts() == 0
+
+
+@pytest.mark.fault("stopped between the fact of a receipt and its mark")
+async def test_receipts_worked_again_after_a_stop_are_the_same_fact(world: World, back: Back) -> None:
+    """The fact is written, the posts were not marked: the same batch again writes nothing new."""
+    await alerted(world, "p1", "p2")
+    await accepted(world, "p1", "p2")
+    await back.receipt(ours("p1"))
+    await back.receipt(ours("p2"))
+    await back.work()
+    before = await world.facts()
+    assert len(await outcomes(world, NotificationsDelivered, SMS)) == 2
+
+    await world.database["callbacks"].update_many({}, {"$set": {"done": False}})
+    await world.database["deliveries"].delete_many({})
+    await accepted(world, "p1", "p2")
+    await back.work()
+
+    assert await world.facts() == before
+
+
+@pytest.mark.fault("a flood of receipts after an outage")
+async def test_receipts_of_a_whole_alert_fit_into_events(world: World, back: Back) -> None:
+    """More than one event may hold, all in one batch, with the longest words: every one has its effect."""
+    persons = [f"p{each}" for each in range(400)]
+    await alerted(world, *persons)
+    await accepted(world, *persons)
+    for first in range(0, 400, 50):
+        await back.receipt(*(ours(person) for person in persons[first : first + 50]), code=3, error="9" * 150)
+
+    await back.work()
+
+    assert {await state(world, person) for person in ("p0", "p199", "p399")} == {FAILED}
+    assert len(await outcomes(world, NotificationsFailed, SMS)) == 400
+
+
+# ---------------------------------------------------------------- other providers, and mail that comes back
+
+
+async def test_receipt_of_spryng_is_found_by_the_id_that_was_noted(world: World, back: Back) -> None:
+    """Spryng echoes no reference: a receipt before our note of its id is parked, and has its effect after it."""
+    await alerted(world, "p1")
+    await accepted(world, "p1")
+    body = {"RequestId": "r", "Status": "Delivered", "Messages": [{"MessageId": "m-1", "Status": "Delivered"}]}
+    assert (await back.post("/v1/webhooks/spryng/receipts", body)).status_code == 200
+    await back.work()
+    assert (await state(world, "p1"), await back.notes()) == (ACCEPTED, [UNKNOWN_REFERENCE])
+
+    await back.desk.providers.keep_ids({"spryng:m-1": ours("p1")}, utc_now())
+    await back.work(utc_now() + LATER)
+
+    assert await state(world, "p1") is DELIVERED
+
+
+async def twilio_post(back: Back, url: str, form: dict[str, str], token: str = "token") -> int:
+    """Twilio posts a form, signed with this token."""
+    body = urlencode(form).encode()
+    headers = {
+        "Content-Type": "application/x-www-form-urlencoded",
+        "X-Twilio-Signature": signature(token, BASE + url, body),
+    }
+    return (await back.http.post(url, content=body, headers=headers)).status_code
+
+
+@pytest.mark.fault("a forged receipt")
+async def test_receipt_of_twilio_is_signed_and_names_our_reference_in_its_address(world: World, back: Back) -> None:
+    """A signature of somebody else, or over another delivery's address, is refused; parameters we do not know count."""
+    await alerted(world, "p1", "p2")
+    await accepted(world, "p1", "p2")
+    path = "/v1/webhooks/twilio/receipts?ref="
+    form = {"MessageSid": "SM1", "MessageStatus": "delivered", "Something": "new"}
+
+    assert await twilio_post(back, path + ours("p1"), form, token="another") == 401
+    body = urlencode(form).encode()
+    stolen = {"X-Twilio-Signature": signature("token", BASE + path + ours("p1"), body)}
+    assert (await back.http.post(path + ours("p2"), content=body, headers=stolen)).status_code == 401
+    assert await twilio_post(back, path + ours("p1"), form) == 200
+    await back.work()
+
+    assert (await state(world, "p1"), await state(world, "p2")) == (DELIVERED, ACCEPTED)
+
+
+async def test_receipt_temporary_failure_is_upgraded_by_a_late_delivery(world: World, back: Back) -> None:
+    """The phone was off for a while: failed for now, and then it has it after all."""
+    await alerted(world, "p1")
+    await accepted(world, "p1")
+    path = f"/v1/webhooks/twilio/receipts?ref={ours('p1')}"
+    await twilio_post(back, path, {"MessageStatus": "undelivered", "ErrorCode": "30003"})
+    await back.work()
+    assert await state(world, "p1") is DeliveryState.TEMPORARY_FAILURE
+
+    await twilio_post(back, path, {"MessageStatus": "delivered"})
+    await back.work()
+
+    assert await state(world, "p1") is DELIVERED
+
+
+async def test_reply_over_twilio_is_an_answer_and_twilio_says_nothing_back(world: World, back: Back) -> None:
+    """The reply counts; the answer to the post is empty, or Twilio would send it to the student."""
+    await alerted(world, "p1")
+
+    assert await twilio_post(back, "/v1/webhooks/twilio/inbound", {"From": number("p1"), "Body": "HELP"}) == 200
+    await back.work()
+
+    assert await back.said() == [("p1", "help", "sms")]
+
+
+DSN = """From: MAILER-DAEMON@mx.example
+To: bounces+{reference}@university.example
+Auto-Submitted: auto-replied
+Content-Type: multipart/report; report-type=delivery-status; boundary="b"
+
+--b
+Content-Type: text/plain
+
+It could not be delivered.
+--b
+Content-Type: message/delivery-status
+
+Reporting-MTA: dns; mx.example
+
+Final-Recipient: rfc822; p1@students.example.org
+Action: {action}
+Status: {status}
+Diagnostic-Code: smtp; 550 {status} <p1@students.example.org> no such mailbox
+
+--b--
+"""
+
+
+@pytest.mark.fault("an address that bounces two days after its mail was accepted")
+async def test_bounce_changes_the_state_of_the_mail_it_names(world: World, back: Back, tmp_path: Path) -> None:
+    """Read from the Maildir, kept sealed, worked from there; the address is in no fact."""
+    await alerted(world, "p1")
+    ours_by_mail = reference("ES-2:p1:email:1")
+    entry = DeliveryOutcome(delivery_id="ES-2:p1:email:1", person_id="p1", registration_id="r-p1", channel=EMAIL,
+                            step=1, provider="smtp", reference=ours_by_mail, at=utc_now())  # fmt: skip
+    fact = NotificationsAccepted(alert_id="ES-2", shard=0, entries=(entry,))
+    await world.deliveries.fold([Fact("accepted", utc_now(), fact)])
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "1.mx").write_text(DSN.format(reference=ours_by_mail, action="failed", status="5.1.1"))
+
+    assert await inbox.take_bounces(tmp_path, world.callbacks) == 1
+    assert await inbox.take_bounces(tmp_path, world.callbacks) == 0
+    await back.work()
+
+    assert (await delivery(world, "p1", EMAIL)).state is FAILED
+    (failed,) = await outcomes(world, NotificationsFailed, EMAIL)
+    assert (failed.provider, failed.reason) == ("mail", "failed 5.1.1: 550 5.1.1 <[address]> no such mailbox")
+    assert [each.name for each in (tmp_path / "cur").iterdir()] == ["1.mx:2,S"]
+
+
+# ---------------------------------------------------------------- who may post, and what
+
+
+@pytest.mark.fault("a post without the secret")
+@pytest.mark.parametrize("path", [RECEIPTS, INBOUND])
+async def test_webhook_without_the_secret_is_refused_and_not_kept(back: Back, path: str) -> None:
+    """Forged, absent, or of another scheme: 401 with the challenge, and nothing is written."""
+    body = orjson.dumps({"messages": {"msg": {"reference": "x"}}})
+    wrong = [
+        await back.http.post(path, content=body),
+        await back.http.post(path, content=body, auth=("cm", "not-the-secret")),
+        await back.http.post(path, content=body, auth=("cm", "")),
+        await back.http.post(path, content=body, headers={"Authorization": f"Bearer {SECRET}"}),
+        await back.http.post(path, content=body, headers={"Authorization": "Basic %%%"}),
+        await back.http.post(path, content=body, headers={"Authorization": "Basic bm8gY29sb24="}),
+    ]
+
+    assert [each.status_code for each in wrong] == [401] * len(wrong)
+    assert all(each.headers["www-authenticate"].startswith("Basic ") for each in wrong)
+    assert await back.notes() == []
+
+
+@pytest.mark.parametrize("path", [RECEIPTS, INBOUND])
+async def test_webhook_oversized_is_refused_and_not_kept(back: Back, path: str) -> None:
+    """One byte more than a callback may have: 413."""
+    at_the_limit = await back.post(path, b" " * CALLBACK_LIMIT_BYTES)
+    over = await back.post(path, b" " * (CALLBACK_LIMIT_BYTES + 1))
+
+    assert (at_the_limit.status_code, over.status_code) == (200, 413)
+    assert len(await back.notes()) == 1
+
+
+async def test_webhook_of_a_provider_that_we_have_not_is_refused(back: Back) -> None:
+    """Only the providers of this installation have a door."""
+    answer = await back.post("/v1/webhooks/other/receipts", {})
+
+    assert answer.status_code in (400, 404)
+
+
+GARBAGE = [b"", b"not JSON", b"[]", b"{}", b'{"messages": {}}', b"\xff\xfe\x00", b'{"messages": {"msg": [1, null]}}',
+           b"{" * 1_000]  # fmt: skip
+
+
+@pytest.mark.fault("a post that is garbage")
+@pytest.mark.parametrize("path", [RECEIPTS, INBOUND])
+async def test_webhook_garbage_is_kept_and_marked_unreadable(world: World, back: Back, path: str) -> None:
+    """200: it will not get better by being sent again. It is marked, and stands in nobody's way."""
+    await alerted(world, "p1")
+    await accepted(world, "p1")
+    for body in GARBAGE:
+        assert (await back.post(path, body)).status_code == 200
+    await back.receipt(ours("p1"))
+
+    await back.work()
+
+    assert await back.notes() == [UNREADABLE] * len(GARBAGE) + [""]
+    assert await state(world, "p1") is DELIVERED
+
+
+async def test_webhook_posts_are_sealed_at_rest(world: World, back: Back) -> None:
+    """No number and no word of a reply stands readable in the database."""
+    await back.reply("+31600000099", "HELP me in Exampletown")
+
+    post = await world.database["callbacks"].find_one({})
+
+    text = repr(post).encode()
+    assert b"600000099" not in text
+    assert b"Exampletown" not in text
+
+
+async def test_webhook_post_that_our_key_does_not_open_waits_and_stands_in_nobodys_way(
+    world: World, back: Back
+) -> None:
+    """Broken at rest, or sealed by another key: put off, never dropped, and the next one has its effect."""
+    await alerted(world, "p1")
+    await back.reply(number("p1"), "HELP")
+    await world.database["callbacks"].update_one({}, {"$set": {"body": b"not what was sealed"}})
+    await back.reply(number("p1"), "VEILIG")
+
+    await back.work()
+
+    assert await back.said() == [("p1", "safe", "sms")]
+    assert await back.notes() == [SEALED, ""]
+    assert await back.open_posts() == 1
+
+
+# ---------------------------------------------------------------- replies
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [("VEILIG", "safe"), ("safe.", "safe"), ("ok", "safe"), ("HELP", "help"), ("Hulp nodig!", "help")],
+)
+async def test_reply_is_the_answer_of_its_person(world: World, back: Back, text: str, answer: str) -> None:
+    """By the number alone, with the time of the handset."""
+    await alerted(world, "p1", "p2")
+
+    await back.reply(number("p1"), text)
+    await back.work()
+
+    assert await back.said() == [("p1", answer, "sms")]
+    assert await world.deliveries.answers("ES-2") == {"p1": answer}
+    (fact,) = await world.said(PersonAnswered)
+    assert isinstance(fact, PersonAnswered)
+    assert fact.answered_at == datetime(2026, 3, 2, 9, tzinfo=UTC)
+    assert await back.notes() == [""]
+
+
+@pytest.mark.parametrize("text", ["niet veilig", "not safe", "?", "", "👍", "I am out of office, safe travels",
+                                  "ok maar mijn vriend niet"])  # fmt: skip
+async def test_reply_unclear_goes_to_a_human_and_is_never_safe(world: World, back: Back, text: str) -> None:
+    """Counted for somebody to read; no answer is recorded."""
+    await alerted(world, "p1")
+
+    await back.reply(number("p1"), text)
+    await back.work()
+
+    assert await back.said() == []
+    assert await back.notes() == [UNCLEAR]
+    assert await world.callbacks.count(UNCLEAR) == 1
+
+
+async def test_reply_twice_is_one_answer(world: World, back: Back) -> None:
+    """The gateway posts until it hears 200."""
+    await alerted(world, "p1")
+    for _ in range(3):
+        await back.reply(number("p1"), "VEILIG")
+
+    await back.work()
+    await world.database["callbacks"].update_many({}, {"$set": {"done": False}})
+    await back.work()
+
+    assert await back.said() == [("p1", "safe", "sms")]
+
+
+async def test_reply_help_wins_over_safe_in_any_order(world: World, back: Back) -> None:
+    """Whoever asked for help needs it until a human has seen to it."""
+    await alerted(world, "p1", "p2")
+
+    for person, texts in (("p1", ("HELP", "VEILIG")), ("p2", ("VEILIG", "HELP"))):
+        for minute, text in enumerate(texts):
+            await back.reply(number(person), text, at=f"2026-03-02T09:0{minute}:00")
+            await back.work()
+
+    assert await world.deliveries.answers("ES-2") == {"p1": "help", "p2": "help"}
+
+
+@pytest.mark.fault("a reply from a number that two students share")
+async def test_reply_from_a_shared_number_is_nobodys_answer(world: World, back: Back) -> None:
+    """Two students with one phone: nobody guesses who it was, somebody reads it."""
+    world.keyring.contacts["p2"] = contact_of("p2").model_copy(update={"mobile": number("p1")})
+    await alerted(world, "p1", "p2")
+
+    await back.reply(number("p1"), "VEILIG")
+    await back.work()
+
+    assert await back.said() == []
+    assert await back.notes() == [UNCLEAR]
+
+
+@pytest.mark.fault("a reply from an unknown number")
+@pytest.mark.parametrize("text", ["HELP", "VEILIG", "this is p1, my phone was stolen"])
+async def test_reply_from_an_unknown_number_goes_to_a_human(world: World, back: Back, text: str) -> None:
+    """A student with a local SIM, perhaps: no answer of anybody, and not out of sight."""
+    await alerted(world, "p1")
+
+    await back.reply("+34600000001", text)
+    await back.work()
+
+    assert await back.said() == []
+    assert await back.notes() == [UNCLEAR]
+
+
+@pytest.mark.parametrize(("text", "note"), [("HELP", UNCLEAR), ("there was an accident", UNCLEAR), ("ok", NOT_OURS)])
+async def test_reply_of_somebody_without_an_alert(world: World, back: Back, text: str, note: str) -> None:
+    """There is nothing to answer; only a plain safe needs nobody's eyes."""
+    await alerted(world, "p1")
+    await world.handle(world.register("p2", leg(country="FR")))
+
+    await back.reply(number("p2"), text)
+    await back.work()
+
+    assert await back.said() == []
+    assert await back.notes() == [note]
+
+
+async def test_reply_answers_the_newest_alert_of_its_person_even_when_closed(world: World, back: Back) -> None:
+    """Two alerts: the newer one. Closed: whoever answers is heard all the same."""
+    await alerted(world, "p1")
+    await world.handle(world.change(Level.YELLOW), world.change(Level.RED))
+    await close_alert(world.mongo, world.database, world.outbox, world.alerts, "ES-4", "officer", "over", None,
+                      cause=CAUSE, now=utc_now())  # fmt: skip
+
+    await back.reply(number("p1"), "VEILIG")
+    await back.work()
+
+    assert await world.deliveries.answers("ES-4") == {"p1": "safe"}
+    assert await world.deliveries.answers("ES-2") == {}
+
+
+# ---------------------------------------------------------------- the answer page
+
+
+@pytest.mark.fault("a scanner follows the answer link")
+async def test_link_opened_changes_nothing(world: World, back: Back) -> None:
+    """Scanners follow links: GET shows the page, in the language asked for, and nothing is recorded."""
+    await alerted(world, "p1")
+
+    for _ in range(3):
+        page = await back.http.get(back.link("p1"))
+        assert page.status_code == 200
+        assert page.headers["content-type"].startswith("text/html")
+    dutch = await back.http.get(back.link("p1"), params={"language": "nl"})
+
+    assert 'lang="nl"' in dutch.text
+    assert 'lang="en"' in page.text
+    assert await back.said() == []
+    assert "p1" not in page.text.replace(back.link("p1"), "")
+
+
+@pytest.mark.parametrize("answer", ["safe", "help"])
+async def test_link_posted_records_the_answer_once(world: World, back: Back, answer: str) -> None:
+    """One answer for each person, a second click included; the page then shows what was answered."""
+    await alerted(world, "p1", "p2")
+
+    first = await back.http.post(back.link("p1"), data={"answer": answer})
+    second = await back.http.post(back.link("p1"), data={"answer": answer})
+
+    assert (first.status_code, second.status_code) == (303, 303)
+    assert await back.said() == [("p1", answer, "link")]
+    assert await world.deliveries.answers("ES-2") == {"p1": answer}
+    before = (await back.http.get(back.link("p2"))).text
+    after = (await back.http.get(back.link("p1"))).text
+    assert before != after.replace(back.link("p1"), back.link("p2"))
+
+
+async def test_link_help_wins_over_safe_whenever_it_was_said(world: World, back: Back) -> None:
+    """Safe, help, safe, safe: help; and the repeated safe is one more answer, not two."""
+    await alerted(world, "p1")
+
+    for answer in ("safe", "help", "safe", "safe"):
+        await back.http.post(back.link("p1"), data={"answer": answer})
+
+    assert await world.deliveries.answers("ES-2") == {"p1": "help"}
+    assert await back.said() == [("p1", "safe", "link"), ("p1", "help", "link"), ("p1", "safe", "link")]
+
+
+@pytest.mark.parametrize("body", [{}, {"answer": ""}, {"answer": "maybe"}, {"other": "safe"}])
+async def test_link_posted_without_a_choice_asks_again(world: World, back: Back, body: dict[str, str]) -> None:
+    """400 with the page; nothing is recorded, and nothing is taken for safe."""
+    await alerted(world, "p1")
+
+    answer = await back.http.post(back.link("p1"), data=body)
+
+    assert answer.status_code == 400
+    assert answer.headers["content-type"].startswith("text/html")
+    assert await back.said() == []
+
+
+@pytest.mark.parametrize("token", ["x", "A" * 22, "A" * 4_000, "..%2F..", "%00"])
+async def test_link_with_a_wrong_token_leads_nowhere(world: World, back: Back, token: str) -> None:
+    """404 as a page, the same for every wrong token, and nothing is recorded."""
+    await alerted(world, "p1")
+
+    shown = await back.http.get(f"/v1/answers/{token}")
+    posted = await back.http.post(f"/v1/answers/{token}", data={"answer": "safe"})
+
+    assert (shown.status_code, posted.status_code) == (404, 404)
+    assert await back.said() == []
+
+
+async def test_link_of_a_closed_alert_is_still_heard(world: World, back: Back) -> None:
+    """Closing ends the sending, not the listening."""
+    await alerted(world, "p1")
+    await close_alert(world.mongo, world.database, world.outbox, world.alerts, "ES-2", "officer", "over", None,
+                      cause=CAUSE, now=utc_now())  # fmt: skip
+
+    answer = await back.http.post(back.link("p1"), data={"answer": "help"})
+
+    assert answer.status_code == 303
+    assert await world.deliveries.answers("ES-2") == {"p1": "help"}
+
+
+async def test_link_and_sms_are_one_standing_answer(world: World, back: Back) -> None:
+    """Safe by link, help by SMS: help."""
+    await alerted(world, "p1")
+
+    await back.http.post(back.link("p1"), data={"answer": "safe"})
+    await back.reply(number("p1"), "HELP")
+    await back.work()
+
+    assert await world.deliveries.answers("ES-2") == {"p1": "help"}
+
+
+# ---------------------------------------------------------------- all the way round
+
+
+@contextlib.asynccontextmanager
+async def served(app: FastAPI) -> AsyncIterator[int]:
+    """The app on a port of its own."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off"))
+        serving = asyncio.create_task(server.serve(sockets=[listening]))
+        await until(lambda: server.started)
+        yield int(listening.getsockname()[1])
+        server.should_exit = True
+        await serving
+
+
+async def test_gateway_posts_receipts_and_replies_and_all_of_them_count_once(
+    world: World, back: Back, tmp_path: Path
+) -> None:
+    """SMS out to the simulated gateway; its receipts (twice each) and a reply come back over real HTTP."""
+    world.keyring.contacts["p2"] = contact_of("p2").model_copy(update={"mobile": "+31609999002"})
+    world.keyring.contacts["p3"] = contact_of("p3").model_copy(update={"mobile": "+31609999004"})
+    await alerted(world, "p1", "p2", "p3")
+    with (
+        running("sms_gateway", tmp_path / "sms") as gateway,
+        running("smtp_inbox", tmp_path / "inbox", "--control-port", "0") as inbox,
+    ):
+        async with served(back.app) as port, providers(inbox, gateway) as out:
+            base = f"http://cm:{SECRET}@127.0.0.1:{port}"
+            gateway.put("/config", {"receipts_url": base + RECEIPTS, "inbound_url": base + INBOUND,
+                                    "receipt_delay_seconds": 0})  # fmt: skip
+            out.faults(sms={"duplicate_receipts": True})
+            async with working(engine(world), channels={SMS: out.texts}):
+                await until(lambda: sms_done(world))
+            await asyncio.to_thread(
+                gateway.http.post, "/control/reply", json={"number": number("p1"), "text": "VEILIG"}
+            )
+            await until(lambda: gateway_is_quiet(gateway))
+            await back.work()
+
+    assert [await state(world, person) for person in ("p1", "p2", "p3")] == [DELIVERED, FAILED, ACCEPTED]
+    assert len(await outcomes(world, NotificationsDelivered, SMS)) == 1
+    assert len(await outcomes(world, NotificationsFailed, SMS)) == 1
+    assert await back.said() == [("p1", "safe", "sms")]
+    assert await back.open_posts() == 0
+    assert not await all_done(world)  # the mails were never sent here
+
+
+async def sms_done(world: World) -> bool:
+    """Whether every SMS lane is finished."""
+    return not await world.database["lanes"].count_documents({"channel": "sms", "done": False})
+
+
+async def gateway_is_quiet(gateway: Any) -> bool:
+    """Whether the gateway owes nobody a receipt or a reply."""
+    health = await asyncio.to_thread(gateway.get, "/healthz")
+    return bool(health["callbacks_pending"] == 0)

@@ -1,0 +1,670 @@
+"""Selection on a real MongoDB: two streams meet, stop, begin again; everybody is told exactly once (R26, R27)."""
+
+import asyncio
+from collections.abc import AsyncIterator, Collection, Mapping
+from dataclasses import replace
+from datetime import timedelta
+from functools import partial
+from itertools import permutations
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from services.notify import selecting
+from services.notify.commands import close_alert
+from services.notify.model import Seen, person_hash
+from services.notify.rules.selection import Told
+from services.notify.store.alerts import AlertStore, Chosen, Roll, Selection
+from services.notify.store.whereabouts import WhereaboutsStore
+from shared.audit.reader import Record
+from shared.clock import amsterdam_date, utc_now
+from shared.errors import TransientError
+from shared.events import (
+    AlertRaised,
+    AlertTrigger,
+    Channel,
+    Leg,
+    Level,
+    RecipientsSelected,
+    SelectionCompleted,
+)
+from shared.mongo.client import DuplicateKeyError, Session
+from shared.testing.failpoints import Broken
+from tests.integration.bus_world import until
+from tests.integration.notify_world import CAUSE, KEY, Failpoints, World, leg, notify, together
+
+G, Y, O, R = Level.GREEN, Level.YELLOW, Level.ORANGE, Level.RED  # noqa: E741  the four colours
+
+
+@pytest.fixture
+async def world(stack: Any, namespace: str) -> AsyncIterator[World]:
+    async with notify(stack, namespace) as made:
+        yield made
+
+
+@pytest.fixture
+def failpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Failpoints:
+    """Failpoints of this process, for this test."""
+    monkeypatch.setenv("FAILPOINTS_DIR", str(tmp_path))
+    return Failpoints(tmp_path)
+
+
+async def stopped(work: Any) -> None:
+    """The work runs into its failpoint."""
+    with pytest.raises(Broken):
+        await work
+
+
+def raised(events: list[Any]) -> list[tuple[str, AlertTrigger]]:
+    """Alerts with their triggers, in order."""
+    return [(each.alert_id, each.trigger) for each in events]
+
+
+# ---------------------------------------------------------------- the plain way
+
+
+async def test_selection_tells_everyone_who_is_there_once(world: World) -> None:
+    """Red: who is in the country is selected over both channels, nobody else, and the fact says why."""
+    there = [world.register(f"p{number}") for number in range(5)]
+    away = [world.register("p10", leg(3, 9)), world.register("p11", leg(country="FR")), world.register("p12")]
+    await world.handle(*there, *away, world.cancel("p12"))
+
+    await world.handle(world.change(Y), world.change(R))
+
+    assert await world.told() == [("ES-2", f"p{number}", R) for number in range(5)]
+    event = (await world.said(RecipientsSelected))[0]
+    assert isinstance(event, RecipientsSelected)
+    assert not event.late
+    assert {each.reason for each in event.recipients} == {"country"}
+    assert {each.channels for each in event.recipients} == {tuple(Channel)}
+    await world.check()
+    verdict = (await world.verdicts())[0]
+    assert verdict.must == {f"p{number}" for number in range(5)}
+
+
+async def test_selection_completed_carries_the_offsets_and_the_counts(world: World) -> None:
+    """Where the pass stood in the topics, how many were selected, and how many of them nobody can reach."""
+    world.keyring.erased.add("p2")
+    await world.handle(world.register("p1"), world.register("p2"))
+
+    yellow = world.change(Y)
+    await world.handle(yellow)
+    await world.handle(world.change(R))
+
+    completed = (await world.said(SelectionCompleted))[0]
+    assert isinstance(completed, SelectionCompleted)
+    assert (completed.selected, completed.unreachable) == (2, 1)
+    assert completed.offsets["travel.advice.v1"] == {str(yellow.partition): 1}
+    assert sum(completed.offsets["travel.registration.v1"].values()) == 2
+    assert set(await world.work()) == {("ES-2", "p1", channel) for channel in Channel}
+
+
+async def test_selection_everything_again_changes_nothing(world: World) -> None:
+    """Kafka hands out both topics from the beginning: not one fact more."""
+    await world.handle(*(world.register(f"p{number}") for number in range(4)))
+    await world.handle(world.change(Y), world.change(O), world.change(R))
+    before = await world.facts()
+
+    await world.handle(*world.registrations.records, *world.advice.records)
+    await world.sweep()
+
+    assert await world.facts() == before
+    await world.check()
+
+
+async def test_selection_person_with_two_registrations_is_told_once(world: World) -> None:
+    """One person, one message: of the worst place, reached as the newest registration says."""
+    first = world.register("p1", leg(region="ES-MD"), registration="r-a")
+    second = world.register("p1", leg(region="ES-CT"), registration="r-b")
+    await world.handle(first, second)
+
+    await world.handle(world.change(Y), world.change(Y, {"ES-CT": (Y, R), "ES-MD": (Y, O)}))
+
+    assert await world.told() == [("ES-2", "p1", R)]
+    assert sum((await world.work()).values()) == 2
+
+
+# ---------------------------------------------------------------- two streams meet (DESIGN §4)
+
+
+async def test_meeting_registration_kept_but_never_looked_is_found_by_the_pass(
+    world: World, failpoints: Failpoints
+) -> None:
+    """It stands in the whereabouts; the advice that comes next finds it, its redelivery tells nobody again."""
+    registration = world.register("p1")
+    failpoints.arm("registration_stored", "raise")
+    await stopped(world.handle(registration))
+
+    await world.handle(world.change(Y), world.change(R))
+    await world.handle(registration)
+
+    assert await world.told() == [("ES-2", "p1", R)]
+    await world.check()
+
+
+async def test_meeting_advice_kept_but_never_looked_is_found_by_the_registration(
+    world: World, failpoints: Failpoints
+) -> None:
+    """Who registers now sees the red advice; the redelivered advice tells nobody again."""
+    await world.handle(world.change(Y))
+    red = world.change(R)
+    failpoints.arm("advice_stored", "raise")
+    await stopped(world.handle(red))
+
+    await world.handle(world.register("p1"))
+    assert await world.told() == [("ES-2", "p1", R)]
+    await world.handle(red)
+
+    assert await world.told() == [("ES-2", "p1", R)]
+    await world.check()
+
+
+@pytest.mark.parametrize("order", list(permutations(["registrations", "advice", "sweep"])))
+@pytest.mark.parametrize("stops", [("registration_stored",), ("advice_stored",),
+                                   ("registration_stored", "advice_stored")])  # fmt: skip
+async def test_meeting_whoever_comes_back_first_everybody_is_told_once(
+    world: World, failpoints: Failpoints, order: tuple[str, ...], stops: tuple[str, ...]
+) -> None:
+    """Both sides are kept, one or both stopped before they looked; redeliveries and the sweep come in any order."""
+    await world.handle(*(world.register(f"p{number}") for number in range(3)), world.change(Y))
+    registrations = [world.register(f"p{number}") for number in range(3, 6)]
+    red = world.change(R)
+    for name, work in (("registration_stored", registrations), ("advice_stored", [red])):
+        if name in stops:
+            failpoints.arm(name, "raise")
+            await stopped(world.handle(*work))
+        else:
+            await world.handle(*work)
+
+    for who in order:
+        if who == "sweep":
+            await world.sweep()
+        else:
+            await world.handle(*(registrations if who == "registrations" else [red]))
+
+    assert await world.told() == [("ES-2", f"p{number}", R) for number in range(6)]
+    assert raised(await world.said(AlertRaised)) == [("ES-2", AlertTrigger.ADVICE_CHANGED)]
+    await world.check()
+
+
+async def test_meeting_sweep_alone_finds_what_both_left_behind(world: World, failpoints: Failpoints) -> None:
+    """Nobody comes back: the sweep tells everybody, in one pass."""
+    await world.handle(world.change(Y))
+    failpoints.arm("registration_stored", "raise")
+    await stopped(world.handle(world.register("p1"), world.register("p2")))
+    failpoints.arm("advice_stored", "raise")
+    await stopped(world.handle(world.change(R)))
+
+    await world.sweep()
+
+    assert await world.told() == [("ES-2", "p1", R), ("ES-2", "p2", R)]
+    assert raised(await world.said(AlertRaised)) == [("ES-2", AlertTrigger.ADVICE_CHANGED)]
+    assert await world.late() == set()
+    await world.check()
+
+
+async def test_meeting_at_the_same_moment_tells_once(world: World, failpoints: Failpoints) -> None:
+    """Both have kept their own fact and look at the other's in the same moment."""
+    await world.handle(world.change(Y), world.register("p0"))
+    for name in ("registration_stored", "advice_stored"):
+        failpoints.arm(name, "pause")
+    both = asyncio.gather(
+        world.handle(world.register("p1"), world.register("p2")),
+        world.handle(world.change(R)),
+    )
+    for name in ("registration_stored", "advice_stored"):
+        await until(partial(failpoints.is_reached, name))
+
+    for name in ("registration_stored", "advice_stored"):
+        failpoints.release(name)
+    await both
+
+    assert await world.told() == [("ES-2", f"p{number}", R) for number in range(3)]
+    await world.check()
+
+
+async def test_selection_reads_what_an_earlier_version_of_the_service_kept(world: World) -> None:
+    """Without the packed field that a pass reads: nobody is left out, and who cannot be reached is known."""
+    await world.handle(world.register("p1"), world.register("p2"), world.change(Y))
+    await world.whereabouts.erase("p2")
+    await world.database["whereabouts"].update_many({}, {"$unset": {"seen": ""}})
+
+    await world.handle(world.change(R))
+
+    assert await world.told() == [("ES-2", "p1", R), ("ES-2", "p2", R)]
+    assert await world.alerts.totals("ES-2") == (2, 1)
+
+
+async def test_nobody_is_in_two_selections_of_an_alert_whoever_writes_them(world: World) -> None:
+    """R27 as a fact of the database; another step, and another alert, are another matter."""
+    chosen = [Chosen("p1", "r1", "alert_country", "nl", tuple(Channel), level=R)]
+    first = Selection("ES-2:0", "ES-2", 0, False, utc_now(), Roll.of_chosen(chosen))
+
+    async def keep(selection: Selection) -> None:
+        await world.mongo.transaction(lambda session: world.alerts.insert_selection(selection, session))
+
+    await keep(first)
+    await keep(replace(first, selection_id="ES-2:0:step", step=3))
+    await keep(replace(first, selection_id="ES-3:0", alert_id="ES-3"))
+    with pytest.raises(DuplicateKeyError):
+        await keep(replace(first, selection_id="ES-2:1", shard=1))
+
+
+async def test_meeting_registration_that_overtakes_its_alert_does_not_spoil_the_pass(
+    world: World, failpoints: Failpoints
+) -> None:
+    """Red is kept, its pass not begun, somebody registers: it is the alert of the change all the same, with offsets."""
+    await world.handle(*(world.register(f"p{number}") for number in range(3)), world.change(Y))
+    failpoints.arm("advice_stored", "pause")
+    red = asyncio.create_task(world.handle(world.change(R)))
+    await until(lambda: failpoints.is_reached("advice_stored"))
+
+    await world.handle(world.register("p3"))
+    failpoints.release("advice_stored")
+    await red
+
+    assert raised(await world.said(AlertRaised)) == [("ES-2", AlertTrigger.ADVICE_CHANGED)]
+    assert (await world.verdicts())[0].must >= {"p0", "p1", "p2"}
+    assert not (await world.late()) & {"p0", "p1", "p2"}
+    await world.check()
+
+
+# ---------------------------------------------------------------- who comes later
+
+
+async def test_late_arrival_is_told_with_the_alert_of_the_change(world: World) -> None:
+    """Who registers after the pass is selected as late, in the same alert."""
+    await world.handle(world.register("p1"), world.change(Y), world.change(R))
+
+    await world.handle(world.register("p2"))
+
+    assert await world.told() == [("ES-2", "p1", R), ("ES-2", "p2", R)]
+    assert await world.late() == {"p2"}
+    await world.check()
+
+
+async def test_late_arrival_after_a_negative_baseline_raises_an_alert_of_its_own(world: World) -> None:
+    """The first picture was red: who was there is not told, who comes now is, and the alert says late arrival."""
+    await world.handle(world.register("p1"), world.change(R, baseline=True))
+    assert await world.told() == []
+
+    await world.handle(world.register("p2"), world.register("p3"))
+
+    assert await world.told() == [("ES-1", "p2", R), ("ES-1", "p3", R)]
+    assert raised(await world.said(AlertRaised)) == [("ES-1", AlertTrigger.LATE_ARRIVAL)]
+    await world.check()
+
+
+async def test_late_arrival_of_many_is_a_few_facts(world: World) -> None:
+    """A hundred people in one batch: not a transaction and an event for each."""
+    await world.handle(world.change(R, baseline=True))
+
+    await world.handle(*(world.register(f"p{number}") for number in range(100)))
+
+    assert len(await world.told()) == 100
+    assert len(await world.said(RecipientsSelected)) == 1
+    await world.check()
+
+
+async def test_late_move_into_a_red_region_is_told(world: World) -> None:
+    """There all the time, and only now in the red region."""
+    await world.handle(world.register("p1", leg(region="ES-MD")), world.register("p2", leg(region="ES-CT")))
+    await world.handle(world.change(Y), world.change(Y, {"ES-CT": (Y, R)}))
+    assert await world.told() == [("ES-2", "p2", R)]
+
+    await world.handle(world.register("p1", leg(region="ES-CT"), changed=True))
+
+    assert await world.told() == [("ES-2", "p1", R), ("ES-2", "p2", R)]
+    await world.check()
+
+
+async def test_late_new_phone_number_tells_nobody_again(world: World) -> None:
+    """A change that leaves the place as it was is no reason for a second message."""
+    await world.handle(world.register("p1"), world.change(Y), world.change(R))
+
+    await world.handle(world.register("p1", changed=True))
+
+    assert await world.told() == [("ES-2", "p1", R)]
+
+
+async def test_late_leg_that_begins_is_found_by_the_sweep_of_its_day(world: World) -> None:
+    """A stay begins inside a red country without any event: told on the day before its first day, not sooner."""
+    await world.handle(world.register("p1", leg(3, 9)), world.change(Y), world.change(R))
+    now = utc_now()
+
+    for day, told in ((0, []), (1, []), (2, [("ES-2", "p1", R)]), (3, [("ES-2", "p1", R)])):
+        await world.sweep(now + timedelta(days=day))
+        assert await world.told() == told
+
+    await world.check()
+
+
+# ---------------------------------------------------------------- one version after another
+
+
+async def test_versions_second_alert_tells_only_who_is_worse_off(world: World) -> None:
+    """Orange, then red in one region: there red is news, elsewhere nothing is new."""
+    await world.handle(world.register("p1", leg(region="ES-MD")), world.register("p2", leg(region="ES-CT")))
+    await world.handle(world.change(Y), world.change(O))
+
+    await world.handle(world.change(O, {"ES-CT": (O, R)}), world.register("p3", leg(region="ES-MD")))
+
+    assert await world.told() == [
+        ("ES-2", "p1", O),
+        ("ES-2", "p2", O),
+        ("ES-3", "p2", R),
+        ("ES-3", "p3", O),
+    ]
+    await world.check()
+
+
+async def test_versions_fall_and_rise_again_tells_again(world: World) -> None:
+    """Red, yellow, red: the second red is news. Red, orange: it is not."""
+    await world.handle(world.register("p1"), world.change(Y), world.change(R))
+    await world.handle(world.change(O), world.change(Y), world.change(R))
+
+    assert await world.told() == [("ES-2", "p1", R), ("ES-5", "p1", R)]
+    await world.check()
+
+
+async def test_versions_new_text_alone_tells_nobody_and_raises_nothing(world: World) -> None:
+    """Another version with the same colours."""
+    await world.handle(world.register("p1"), world.change(Y), world.change(R), world.change(R))
+
+    assert await world.told() == [("ES-2", "p1", R)]
+    assert raised(await world.said(AlertRaised)) == [("ES-2", AlertTrigger.ADVICE_CHANGED)]
+
+
+async def test_versions_closed_alert_selects_nobody_more(world: World) -> None:
+    """Closed: who comes later is not told by it; the next rise tells everybody."""
+    await world.handle(world.register("p1"), world.change(Y), world.change(O))
+    await close_alert(world.mongo, world.database, world.outbox, world.alerts, "ES-2", "officer", "over", None,
+                      cause=CAUSE, now=utc_now())  # fmt: skip
+
+    await world.handle(world.register("p2"))
+    await world.sweep()
+    assert await world.told() == [("ES-2", "p1", O)]
+    await world.handle(world.change(R))
+
+    assert await world.told() == [("ES-2", "p1", O), ("ES-3", "p1", R), ("ES-3", "p2", R)]
+
+
+# ---------------------------------------------------------------- a pass that is interrupted
+
+
+async def in_shards(world: World, monkeypatch: pytest.MonkeyPatch, persons: int = 12) -> list[Record]:
+    """Many people in a country, so few to a shard that a pass has several."""
+    monkeypatch.setattr(selecting, "SHARD_SIZE", 3)
+    records = [world.register(f"p{number}") for number in range(persons)]
+    await world.handle(*records, world.change(Y))
+    return records
+
+
+@pytest.mark.parametrize("who", ["redelivery", "sweep", "registration"])
+async def test_pass_interrupted_is_taken_up_by_another(
+    world: World, failpoints: Failpoints, monkeypatch: pytest.MonkeyPatch, who: str
+) -> None:
+    """Stopped after the second shard: whoever comes next ends it, and nobody is selected twice."""
+    await in_shards(world, monkeypatch)
+    red = world.change(R)
+    failpoints.arm("mid_selection", "raise 2")
+    await stopped(world.handle(red))
+    assert 0 < len(await world.told()) < 12
+
+    if who == "redelivery":
+        await world.handle(red)
+    elif who == "sweep":
+        await world.sweep()
+    else:
+        await world.handle(world.register("p0", changed=True))
+
+    assert [person for _, person, _ in await world.told()] == sorted(f"p{number}" for number in range(12))
+    assert await world.late() == set()
+    await world.check()
+
+
+async def test_pass_that_was_thought_dead_goes_on_beside_its_successor(
+    world: World, failpoints: Failpoints, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It stands still in the middle, another ends the pass and takes late arrivals, then it wakes up."""
+    await in_shards(world, monkeypatch)
+    failpoints.arm("mid_selection", "pause")
+    first = asyncio.create_task(world.handle(world.change(R)))
+    await until(lambda: failpoints.is_reached("mid_selection"))
+
+    async def successor() -> None:
+        await world.sweep()
+
+    second = asyncio.create_task(successor())
+    late = asyncio.create_task(world.handle(*(world.register(f"p{number}") for number in range(20, 26))))
+    failpoints.release("mid_selection")
+    await asyncio.gather(first, second, late)
+
+    assert len(await world.told()) == 18
+    await world.check()
+
+
+class Stalling(WhereaboutsStore):
+    """Whereabouts whose reader stands still after having read, until told to go on."""
+
+    def __init__(self, database: Any) -> None:
+        super().__init__(database, KEY)
+        self.has_read = asyncio.Event()
+        self.may_go_on = asyncio.Event()
+
+    async def in_range(self, country: str, first: int, after: int) -> list[Seen]:
+        found = await super().in_range(country, first, after)
+        return await self._stall(found)
+
+    async def of_persons(self, country: str, persons: Collection[str]) -> list[Seen]:
+        return await self._stall(await super().of_persons(country, persons))
+
+    async def _stall(self, found: list[Seen]) -> list[Seen]:
+        self.has_read.set()
+        await self.may_go_on.wait()
+        return found
+
+
+async def test_pass_that_read_an_empty_shard_and_one_that_did_not_select_nobody_twice(
+    world: World, failpoints: Failpoints
+) -> None:
+    """One pass sees nobody, another sees who registers meanwhile, who is also told as late: one of the two counts."""
+    await world.handle(world.change(Y))
+    failpoints.arm("advice_stored", "raise")
+    red = world.change(R)
+    await stopped(world.handle(red))
+    early, slow = Stalling(world.database), Stalling(world.database)
+    first = asyncio.create_task(selecting.sweep(world.selecting_desk(early), CAUSE, utc_now()))
+    await early.has_read.wait()
+    registration = world.register("p1")
+    failpoints.arm("registration_stored", "pause")
+    late = asyncio.create_task(world.handle(registration))
+    await until(lambda: failpoints.is_reached("registration_stored"))
+    second = asyncio.create_task(selecting.sweep(world.selecting_desk(slow), CAUSE, utc_now()))
+    await slow.has_read.wait()
+
+    early.may_go_on.set()
+    await first
+    failpoints.release("registration_stored")
+    await late
+    slow.may_go_on.set()
+    await second
+
+    assert await world.told() == [("ES-2", "p1", R)]
+    await world.check()
+
+
+class Turns(AlertStore):
+    """Alerts whose selector stands still in its transaction: before its turn, or after its look who was told."""
+
+    def __init__(self, database: Any, where: str = "") -> None:
+        super().__init__(database)
+        self._where = where
+        self.asked = 0
+        self.stands = asyncio.Event()
+        self.may_go_on = asyncio.Event()
+
+    async def take_turn(self, country: str, session: Session) -> None:
+        self.asked += 1
+        await self._stand("before its turn")
+        await super().take_turn(country, session)
+
+    async def told(
+        self, versions: Mapping[str, int], persons: Collection[str], session: Session | None = None
+    ) -> dict[str, list[Told]]:
+        found = await super().told(versions, persons, session)
+        if session is not None:
+            await self._stand("after a look")
+        return found
+
+    async def _stand(self, where: str) -> None:
+        if where == self._where:
+            self.stands.set()
+            await self.may_go_on.wait()
+
+
+@pytest.mark.parametrize("stands", ["when it has read the advice", "before its turn"])
+@pytest.mark.parametrize("newer", [R, O, G])
+async def test_versions_late_arrival_under_a_superseded_advice_is_told_of_the_newer_one(
+    world: World, newer: Level, stands: str
+) -> None:
+    """It read the red advice and stood still; meanwhile the next version was kept and has told whom it concerns."""
+    await world.handle(world.register("p0"), world.change(Y), world.change(R))
+    whereabouts, alerts = Stalling(world.database), Turns(world.database, "before its turn")
+    slow: Stalling | Turns = alerts if stands == "before its turn" else whereabouts
+    if slow is alerts:
+        whereabouts.may_go_on.set()
+    desk = replace(world.selecting_desk(whereabouts), alerts=alerts)
+    late = asyncio.create_task(world.handle(world.register("p1"), desk=replace(world.desk, selecting=desk)))
+    await (alerts.stands if slow is alerts else whereabouts.has_read).wait()
+
+    await world.handle(world.change(newer))
+    alerts.may_go_on.set()
+    whereabouts.may_go_on.set()
+    await late
+
+    told = [("ES-2", "p0", R)]
+    assert await world.told() == (told if newer is G else [*told, ("ES-3", "p1", newer)])
+    await world.check()
+
+
+async def test_versions_selected_at_the_same_moment_tell_once(world: World) -> None:
+    """Late under one version, and the next version's own look: both have seen that nobody told the person yet."""
+    await world.handle(world.register("p0"), world.change(Y), world.change(R))
+    first, second = Turns(world.database, "after a look"), Turns(world.database)
+    slow = replace(world.desk, selecting=replace(world.selecting, alerts=first))
+    late = asyncio.create_task(world.handle(world.register("p1"), desk=slow))
+    await first.stands.wait()
+
+    quick = replace(world.desk, selecting=replace(world.selecting, alerts=second))
+    newer = asyncio.create_task(world.handle(world.change(R), desk=quick))
+    await until(lambda: newer.done() or second.asked > 2)
+    first.may_go_on.set()
+    await asyncio.gather(late, newer)
+
+    assert await world.told() == [("ES-2", "p0", R), ("ES-2", "p1", R)]
+    await world.check()
+
+
+async def test_pass_needs_the_offsets_and_waits_for_them(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kafka does not say where the topics stand: the event is taken again later; the sweep does not wait for Kafka."""
+    await world.handle(world.register("p1"), world.change(Y))
+    red = world.change(R)
+
+    async def unknown(topic: str) -> dict[int, int]:
+        raise TransientError("offsets not known")
+
+    object.__setattr__(world.selecting, "offsets", unknown)
+    with pytest.raises(TransientError):
+        await world.handle(red)
+    assert await world.told() == []
+    await world.sweep()
+
+    assert await world.told() == [("ES-2", "p1", R)]
+    await world.check()
+
+
+# ---------------------------------------------------------------- everything at once
+
+COUNTRIES = ("ES", "FR", "PT", "IT")
+PERSONS = 1_500
+REGISTRATIONS = 2_000
+CHANGES = 20
+
+
+def story(world: World, random: Random) -> tuple[list[Record], dict[str, list[Record]]]:
+    """2,000 registrations, moves and cancellations of 1,500 people, and 20 changes of advice in four countries."""
+
+    def journey() -> tuple[Leg, ...]:
+        start = random.randint(-6, 4)
+        first = leg(start, start + random.randint(0, 8), random.choice(COUNTRIES))
+        return (first, leg(start + 9, start + 12, random.choice(COUNTRIES)))[: random.randint(1, 2)]
+
+    registrations = []
+    for number in range(REGISTRATIONS):
+        person = f"p{number}" if number < PERSONS else f"p{random.randrange(PERSONS)}"
+        if number >= PERSONS and random.random() < 0.1:
+            registrations.append(world.cancel(person))
+        else:
+            registrations.append(world.register(person, *journey(), changed=number >= PERSONS))
+    changes: dict[str, list[Record]] = {country: [] for country in COUNTRIES}
+    for number in range(CHANGES):
+        country = COUNTRIES[number % len(COUNTRIES)]
+        level = G if number < len(COUNTRIES) else random.choice([G, O, R, R])
+        changes[country].append(world.change(level, country=country))
+    return registrations, changes
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("seed", [26, 27])
+async def test_stress_concurrent_streams_keep_the_promise(
+    world: World, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """Two partitions of registrations, four countries and the sweep at once, batches handed out twice here and there:
+    must ⊆ selected ⊆ must ∪ may, nobody twice in an alert, and in the end nobody who is there is left out.
+    """
+    monkeypatch.setattr(selecting, "SHARD_SIZE", 50)
+    random = Random(seed)
+    registrations, changes = story(world, random)
+    left = {"readers": 2 + len(COUNTRIES)}
+
+    async def read_registrations(partition: int, dice: Random) -> None:
+        mine = [record for record in registrations if record.partition == partition]
+        while mine:
+            size = dice.randint(1, 120)
+            batch, mine = mine[:size], mine[size:]
+            again = world.handle(*batch) if dice.random() < 0.2 else asyncio.sleep(0)
+            await together(world.handle(*batch), again)
+        left["readers"] -= 1
+
+    async def read_advice(country: str, dice: Random) -> None:
+        for record in changes[country]:
+            await asyncio.sleep(dice.random() * 0.5)
+            again = world.handle(record) if dice.random() < 0.3 else asyncio.sleep(0)
+            await together(world.handle(record), again)
+        left["readers"] -= 1
+
+    async def sweep() -> None:
+        while left["readers"]:
+            await world.sweep()
+            await asyncio.sleep(0.05)
+
+    await together(
+        *(read_registrations(partition, Random(partition)) for partition in range(2)),
+        *(read_advice(country, Random(country)) for country in COUNTRIES),
+        sweep(),
+        sweep(),
+    )
+    await world.sweep()
+
+    told = await world.told()
+    assert len(told) > 500
+    assert world.untold(told, amsterdam_date(utc_now())) == set()
+    await world.check()
+
+
+def test_stress_persons_spread_over_the_ring() -> None:
+    """The synthetic people of these tests do not all stand in one shard."""
+    assert len({person_hash(f"p{number}") >> 28 for number in range(200)}) > 10

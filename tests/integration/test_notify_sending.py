@@ -1,0 +1,897 @@
+"""The engine over real sockets: one mail and one SMS for everybody; what is not known is shown, not repeated."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.notify import resolving, sending
+from services.notify.channels.outcome import Accepted, Refused, SendOutcome, Unknown
+from services.notify.commands import close_alert
+from services.notify.model import Delivery, DeliveryState, reference
+from services.notify.sending import MessageChannel
+from services.notify.store.deliveries import DeliveryStore, Fact
+from services.notify.store.lanes import EMERGENCY, NOTICE, Lane, LaneStore
+from shared.clock import amsterdam_date, utc_now
+from shared.errors import TransientError
+from shared.events import (
+    AdviceSeen,
+    Channel,
+    ClearanceSuspended,
+    DeliveryOutcome,
+    Level,
+    NotificationsAccepted,
+    NotificationsDelivered,
+    NotificationsFailed,
+    NotificationsUnknown,
+)
+from shared.mongo.client import ConnectionFailure
+from tests.integration.bus_world import until
+from tests.integration.notify_sending_world import (
+    ANSWER_BASE,
+    Providers,
+    address,
+    alerted,
+    all_done,
+    delivery,
+    email_channel,
+    engine,
+    number,
+    outcomes,
+    providers,
+    resolve,
+    send_all,
+    states,
+    working,
+)
+from tests.integration.notify_world import CAUSE, Failpoints, World, contact_of, leg, notify
+from tests.integration.simulators import Simulator, running
+
+EMAIL, SMS = Channel.EMAIL, Channel.SMS
+ACCEPTED, FAILED, UNKNOWN = (DeliveryState(each) for each in ("accepted", "failed", "unknown"))
+INVALID, CANCELLED, TECHNICAL = (DeliveryState(each) for each in ("invalid", "cancelled", "technical_failure"))
+PERSONS = tuple(f"p{number}" for number in range(1, 11))
+
+
+@pytest.fixture(scope="module")
+def inbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
+    with running("smtp_inbox", tmp_path_factory.mktemp("inbox"), "--control-port", "0") as simulator:
+        yield simulator
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
+    with running("sms_gateway", tmp_path_factory.mktemp("sms")) as simulator:
+        yield simulator
+
+
+@pytest.fixture
+async def out(inbox: Simulator, gateway: Simulator) -> AsyncIterator[Providers]:
+    async with providers(inbox, gateway) as made:
+        yield made
+
+
+@pytest.fixture
+async def world(stack: Any, namespace: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
+    """A notify whose pauses and leases are short."""
+    monkeypatch.setattr(sending, "BACKOFF_SECONDS", (0.0, 0.05, 0.1))
+    monkeypatch.setattr(sending, "IDLE_SECONDS", 0.02)
+    monkeypatch.setattr(sending, "LEASE_SECONDS", 1.0)
+    async with notify(stack, namespace) as made:
+        yield made
+
+
+@pytest.fixture
+def failpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Failpoints:
+    monkeypatch.setenv("FAILPOINTS_DIR", str(tmp_path))
+    return Failpoints(tmp_path)
+
+
+def once(persons: tuple[str, ...] = PERSONS) -> tuple[Counter[str], Counter[str]]:
+    """One mail and one SMS for each."""
+    return Counter(address(each) for each in persons), Counter(number(each) for each in persons)
+
+
+# ---------------------------------------------------------------- the plain way
+
+
+async def test_sending_everyone_gets_one_mail_and_one_sms(world: World, out: Providers) -> None:
+    """Each selected person, over each channel, once; each delivery is accepted under the reference we gave."""
+    await alerted(world, *PERSONS)
+
+    await send_all(world, out.by_channel)
+
+    assert (out.mailed(), out.texted()) == once()
+    for channel in Channel:
+        assert set((await states(world, channel)).values()) == {ACCEPTED}
+        assert len(await outcomes(world, NotificationsAccepted, channel)) == len(PERSONS)
+    mail = next(each for each in out.mails() if each["Delivered-To"] == address("p1"))
+    told = next(each for each in await outcomes(world, NotificationsAccepted, EMAIL) if each.person_id == "p1")
+    assert mail["Message-ID"] == told.reference
+    texted = next(each for each in out.sms_sent() if each["to"].endswith(number("p1")[3:]))
+    assert texted["reference"] == reference("ES-2:p1:sms:1")
+
+
+async def test_sending_messages_show_the_emergency_number_and_a_link_of_ones_own(world: World, out: Providers) -> None:
+    """R28: the university's number in mail and SMS; the answer link leads to this person's page."""
+    await alerted(world, "p1", "p2")
+
+    await send_all(world, out.by_channel)
+
+    links = {person: f"{ANSWER_BASE}/v1/answers/{world.deliveries.token('ES-2', person)}" for person in ("p1", "p2")}
+    for person, link in links.items():
+        mail = next(each for each in out.mails() if each["Delivered-To"] == address(person))
+        sms = next(each for each in out.sms_sent() if each["to"].endswith(number(person)[3:]))
+        body = mail.get_body(("plain",))
+        assert body is not None
+        for text in (body.get_content(), sms["body"]):
+            assert world.university.university.emergency_number in text.replace(" ", "")
+            assert link in text.replace("=\n", "")
+            assert not any(other in text for owner, other in links.items() if owner != person)
+
+
+async def test_sending_suspension_tells_student_and_coordinator_by_mail_alone(world: World, out: Providers) -> None:
+    """R19: one mail each, no SMS; the fact met again sends nothing more."""
+    await world.handle(world.register("p1"))
+    fact = world.fact(
+        ClearanceSuspended(
+            registration_id="r-p1", person_id="p1", rule="R19", reason="advice_negative", faculty_id="example-sciences",
+            programme_id="example-biology", departure_date=amsterdam_date(utc_now()) + timedelta(30),
+            advice=(AdviceSeen(country="ES", advice_version=2, level=Level.RED),),
+        )
+    )  # fmt: skip
+
+    await world.handle(fact)
+    await world.handle(fact)
+    await send_all(world, out.by_channel)
+
+    coordinator = world.university.programme("example-sciences", "example-biology")
+    assert coordinator is not None
+    assert out.mailed() == Counter([address("p1"), coordinator.coordinator.email])
+    assert out.texted() == Counter()
+
+
+async def test_sending_erased_person_is_unreachable_and_stops_nobody(world: World, out: Providers) -> None:
+    """Nobody knows how to reach them: no lane, no message, and the others get theirs."""
+    world.keyring.erased.add("p2")
+    await alerted(world, "p1", "p2", "p3")
+
+    await send_all(world, out.by_channel)
+
+    assert (out.mailed(), out.texted()) == once(("p1", "p3"))
+
+
+@pytest.mark.fault("a test copy with an allow-list")
+async def test_sending_allow_list_reaches_nobody_else(world: World, out: Providers) -> None:
+    """A test copy: one address, one number; everybody else fails with the reason and without a byte."""
+    await alerted(world, "p1", "p2")
+
+    await send_all(world, out.by_channel, engine(world, allow_list=frozenset({address("p1"), number("p1")})))
+
+    assert (out.mailed(), out.texted()) == once(("p1",))
+    failed = [*await outcomes(world, NotificationsFailed, EMAIL), *await outcomes(world, NotificationsFailed, SMS)]
+    assert {(each.person_id, each.reason) for each in failed} == {("p2", "not on the allow-list")}
+
+
+async def test_sending_allow_list_takes_whole_domains(world: World, out: Providers) -> None:
+    """`@domain` allows its addresses, and no number."""
+    await alerted(world, "p1", "p2")
+
+    await send_all(world, out.by_channel, engine(world, allow_list=frozenset({"@students.example.org"})))
+
+    assert (out.mailed(), out.texted()) == (once(("p1", "p2"))[0], Counter())
+
+
+async def test_sending_alert_goes_before_a_notice(world: World) -> None:
+    """Whatever waits longest: an emergency overtakes service mail."""
+    lanes = LaneStore(world.database, "notify-0")
+    for name, priority in (("notice", NOTICE), ("alert", EMERGENCY)):
+        lane = Lane(name, "s", "a", 0, EMAIL, priority, (0,), 1, False)
+        await lanes.add([lane], utc_now() - timedelta(seconds=1))
+
+    claimed = [await lanes.claim(EMAIL, "w", 60) for _ in range(3)]
+
+    assert [each.id if each else None for each in claimed] == ["alert", "notice", None]
+
+
+# ---------------------------------------------------------------- what providers do
+
+
+@pytest.mark.fault("the connection cut after the final dot, before 250")
+async def test_sending_connection_cut_before_the_verdict_is_unknown_then_sent_again_flagged(
+    world: World, out: Providers
+) -> None:
+    """The mail may have arrived: shown as unknown, sent again after the wait, byte for byte, flagged."""
+    await alerted(world, "p1", "p2")
+    out.faults(mail={"drop_before_verdict": 1})
+
+    await send_all(world, out.by_channel)
+    unknown = [each.person_id for each in await outcomes(world, NotificationsUnknown, EMAIL)]
+    assert len(unknown) == 1
+    assert await resolve(world, wait=3_600) == 0  # a receipt may still come
+    assert await resolve(world) == 1
+    await send_all(world, out.by_channel)
+
+    (person,) = unknown
+    assert out.mailed() == once(("p1", "p2"))[0] + Counter({address(str(person)): 1})
+    twice = [each for each in out.mails() if each["Delivered-To"] == address(str(person))]
+    assert twice[0].as_bytes() == twice[1].as_bytes()
+    again = [each for each in await outcomes(world, NotificationsAccepted, EMAIL) if each.person_id == person]
+    assert [(each.attempt, each.possible_duplicate) for each in again] == [(2, True)]
+    settled = await delivery(world, str(person), EMAIL)
+    assert (settled.state, settled.resends) == (ACCEPTED, 1)
+    assert await world.deliveries.resent("ES-2") == 1
+    assert await resolve(world) == 0
+
+
+async def test_sending_unknown_is_held_where_the_policy_says_so(world: World, out: Providers) -> None:
+    """Hold: it stays unknown and visible, and nothing is sent again however often somebody looks."""
+    await alerted(world, "p1")
+    out.faults(mail={"drop_before_verdict": 1})
+    await send_all(world, out.by_channel)
+
+    assert await resolve(world, resend=False) == 1
+    assert await resolve(world, resend=False) == 0
+    assert await resolve(world, resend=True) == 0
+
+    assert await all_done(world)
+    assert out.mailed() == once(("p1",))[0]
+    held = await delivery(world, "p1", EMAIL)
+    assert (held.state, held.resends) == (UNKNOWN, 0)
+
+
+@pytest.mark.fault("a server that never gives a verdict")
+async def test_sending_unknown_for_ever_is_sent_again_three_times_at_most(world: World, out: Providers) -> None:
+    """A server that never gives a verdict: four mails, then it is held."""
+    await alerted(world, "p1")
+    out.faults(mail={"drop_before_verdict": 100})
+
+    for _ in range(6):
+        await send_all(world, out.by_channel)
+        await resolve(world)
+
+    assert out.mailed() == Counter({address("p1"): 4})
+    assert (await delivery(world, "p1", EMAIL)).resends == 3
+
+
+@pytest.mark.fault("the connection cut in the middle of the content")
+async def test_sending_mail_cut_off_during_the_content_is_unknown(world: World, out: Providers) -> None:
+    """Written and not answered: whether it arrived is not ours to guess."""
+    await alerted(world, "p1")
+    out.faults(mail={"drop_during_data": 1})
+
+    await send_all(world, out.by_channel)
+    assert (await delivery(world, "p1", EMAIL)).state is UNKNOWN
+    await resolve(world)
+    await send_all(world, out.by_channel)
+
+    assert out.mailed() == once(("p1",))[0]
+
+
+@pytest.mark.fault("SMTP 451 for one recipient, then recovery")
+async def test_sending_temporary_refusal_is_tried_again_alone_and_later(world: World, out: Providers) -> None:
+    """451 for one recipient: the neighbours are not touched, the attempts count up, and it arrives once."""
+    await alerted(world, *PERSONS)
+    out.faults(mail={"tempfail_rcpt": [address("p3")]})
+    async with working(engine(world), channels=out.by_channel):
+        await until(lambda: has_lane_of_attempt(world, 4))
+        assert out.mailed()[address("p3")] == 0
+        out.faults()
+        await until(lambda: all_done(world))
+
+    assert (out.mailed(), out.texted()) == once()
+    accepted = await outcomes(world, NotificationsAccepted, EMAIL)
+    attempts = {each.person_id: each.attempt for each in accepted}
+    assert attempts.pop("p3") >= 4
+    assert set(attempts.values()) == {1}
+    assert not any(each.possible_duplicate for each in accepted)
+
+
+async def has_lane_of_attempt(world: World, attempt: int) -> bool:
+    """Whether something was put off so often."""
+    return bool(await world.database["lanes"].count_documents({"attempt": {"$gte": attempt}}))
+
+
+@pytest.mark.fault("SMTP 451 for ever")
+async def test_sending_temporary_refusal_for_ever_is_given_up(
+    world: World, out: Providers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the last attempt it is failed, and says why."""
+    monkeypatch.setattr(sending, "MOST_ATTEMPTS", 3)
+    await alerted(world, "p1")
+    out.faults(mail={"tempfail_rcpt": ["."]})
+
+    await send_all(world, out.by_channel)
+
+    (failed,) = await outcomes(world, NotificationsFailed, EMAIL)
+    assert failed.attempt == 3
+    assert failed.reason.startswith("given up: RCPT 451")
+    assert (await delivery(world, "p1", EMAIL)).state is TECHNICAL
+
+
+async def test_sending_pause_grows_with_the_attempts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At once, then 5, 15 and 60 seconds, then every five minutes, give or take a tenth."""
+    monkeypatch.setattr(sending, "BACKOFF_SECONDS", (0.0, 5.0, 15.0, 60.0, 300.0))
+
+    pauses = [sending._pause(attempt).total_seconds() for attempt in (1, 2, 3, 4, 5, 40)]
+
+    assert [round(pause / 10) for pause in pauses[:1]] == [0]
+    for pause, wanted in zip(pauses[1:], (5, 15, 60, 300, 300), strict=True):
+        assert 0.9 * wanted <= pause <= 1.1 * wanted
+
+
+@pytest.mark.fault("SMTP 550 for one recipient, a blacklisted number")
+async def test_sending_permanent_refusal_fails_alone(world: World, out: Providers) -> None:
+    """550 for one recipient, 402 for one number: failed with the words, without the address; the others arrive."""
+    world.keyring.contacts["p4"] = contact_of("p4").model_copy(update={"mobile": "+31609999005"})
+    await alerted(world, *PERSONS)
+    out.faults(mail={"refuse_rcpt": [address("p2")]})
+
+    await send_all(world, out.by_channel)
+
+    mails, texts = once()
+    assert out.mailed() == mails - Counter([address("p2")])
+    assert out.texted() == texts - Counter([number("p4")])
+    (by_mail,) = await outcomes(world, NotificationsFailed, EMAIL)
+    (by_sms,) = await outcomes(world, NotificationsFailed, SMS)
+    assert (by_mail.person_id, by_sms.person_id) == ("p2", "p4")
+    assert "550" in by_mail.reason
+    assert "402" in by_sms.reason
+    assert "p2" not in by_mail.reason
+    assert "9999005" not in by_sms.reason
+    assert (await states(world, EMAIL))["p2"] is FAILED
+
+
+@pytest.mark.fault("nobody listens at the mail server")
+async def test_sending_server_that_is_away_is_waited_for(world: World, out: Providers) -> None:
+    """Nothing listens: every mail is put off, SMS go out; when the server is back each arrives once."""
+    await alerted(world, *PERSONS)
+    nobody = email_channel(1)
+
+    async with working(engine(world), channels={EMAIL: nobody, SMS: out.texts}):
+        await until(lambda: has_lane_of_attempt(world, 3))
+        await until(lambda: out.texted() == once()[1])
+    await nobody.close()
+    assert out.mailed() == Counter()
+    await send_all(world, out.by_channel)
+
+    assert (out.mailed(), out.texted()) == once()
+    assert not await outcomes(world, NotificationsUnknown, EMAIL)
+
+
+@pytest.mark.fault("SMTP 421 in the middle of a run")
+async def test_sending_server_that_closes_its_sessions_loses_nothing(world: World, out: Providers) -> None:
+    """421 again and again: a definite no, so all of it is sent again, once."""
+    await alerted(world, *PERSONS)
+    out.faults(mail={"421_next": 7})
+
+    await send_all(world, out.by_channel)
+
+    assert (out.mailed(), out.texted()) == once()
+    assert not await outcomes(world, NotificationsUnknown, EMAIL)
+
+
+@pytest.mark.fault("429, or no balance, at the SMS gateway")
+@pytest.mark.parametrize("fault", [{"too_many_requests": 2}, {"refuse": 2, "refuse_code": 102}])
+async def test_sending_gateway_that_says_not_now_gets_them_later(world: World, out: Providers, fault: object) -> None:
+    """429, or no balance: nothing was accepted, each SMS arrives once."""
+    await alerted(world, *PERSONS)
+    out.faults(sms=fault)
+
+    await send_all(world, out.by_channel)
+
+    assert (out.mailed(), out.texted()) == once()
+    assert not await outcomes(world, NotificationsUnknown, SMS)
+
+
+@pytest.mark.fault("an SMS gateway that says 500, no JSON, or nothing after accepting")
+@pytest.mark.parametrize(
+    ("fault", "copies"),
+    [({"http_500": 1}, 1), ({"non_json_200": 1}, 1), ({"accept_then_cut": 1}, 2), ({"accept_then_500": 1}, 2)],
+)
+async def test_sending_gateway_without_a_verdict_is_unknown(
+    world: World, out: Providers, fault: object, copies: int
+) -> None:
+    """Accepted or not, nobody knows: its messages are unknown, and sent again flagged when that is decided."""
+    await alerted(world, "p1", "p2")
+    out.faults(sms=fault)
+
+    await send_all(world, out.by_channel)
+    assert set((await states(world, SMS)).values()) == {UNKNOWN}
+    await resolve(world)
+    await send_all(world, out.by_channel)
+
+    assert out.texted() == Counter({number(person): copies for person in ("p1", "p2")})
+    assert len({each["reference"] for each in out.sms_sent()}) == 2
+    assert all(each.possible_duplicate for each in await outcomes(world, NotificationsAccepted, SMS))
+
+
+# ---------------------------------------------------------------- interrupted
+
+
+@pytest.mark.fault("stopped after the verdict, before our note")
+async def test_interrupted_after_writing_is_unknown_and_not_repeated(
+    world: World, out: Providers, failpoints: Failpoints
+) -> None:
+    """Stopped between the provider's acceptance and our note: that window alone is unknown; the others go on."""
+    await alerted(world, *PERSONS)
+    failpoints.arm("before_outcome", "raise 2")
+
+    await send_all(world, out.by_channel)
+
+    assert (out.mailed(), out.texted()) == once()
+    unknown = [*await outcomes(world, NotificationsUnknown, EMAIL), *await outcomes(world, NotificationsUnknown, SMS)]
+    assert 0 < len(unknown) <= 4
+    assert {each.reason for each in unknown} == {"interrupted"}
+
+
+@pytest.mark.fault("stopped after the claim, before the first byte")
+async def test_interrupted_before_writing_is_unknown_too_and_arrives_when_it_is_sent_again(
+    world: World, out: Providers, failpoints: Failpoints
+) -> None:
+    """The attempt was noted, no byte left: nobody can know that, so it counts as unknown."""
+    await alerted(world, "p1", "p2")
+    failpoints.arm("after_claim", "raise")
+    async with working(engine(world), channels={EMAIL: out.email}):
+        await until(lambda: is_unknown(world, 2))
+
+    assert out.mailed() == Counter()
+    await resolve(world)
+    await send_all(world, out.by_channel)
+
+    assert (out.mailed(), out.texted()) == once(("p1", "p2"))
+
+
+async def is_unknown(world: World, many: int) -> bool:
+    """Whether so many deliveries are unknown."""
+    return list((await states(world, EMAIL)).values()).count(UNKNOWN) == many
+
+
+@pytest.mark.fault("stopped after the note, before the fact")
+async def test_interrupted_after_the_note_says_what_it_knew(world: World, out: Providers) -> None:
+    """The verdicts are kept, the facts not written yet: who takes over writes them, nothing is sent again.
+
+    Of a window with one kind of outcome the fact is the note; of this one it is not.
+    """
+    await alerted(world, "p1", "p2", "p3")
+    out.faults(mail={"refuse_rcpt": [address("p3")]})
+    first = engine(world)
+    broken = _BrokenOnce(world)
+    object.__setattr__(first, "outbox", broken)
+
+    await send_all(world, {EMAIL: out.email}, first, but=1)
+
+    assert broken.broke
+    assert out.mailed() == once(("p1", "p2"))[0]
+    assert not await outcomes(world, NotificationsUnknown, EMAIL)
+    assert await states(world, EMAIL) == {"p1": ACCEPTED, "p2": ACCEPTED, "p3": FAILED}
+
+
+class _BrokenOnce:
+    """The outbox, away at the first fact."""
+
+    def __init__(self, world: World) -> None:
+        self._outbox = world.outbox
+        self.known = world.outbox.known
+        self.broke = False
+
+    async def append_once(self, *arguments: Any, **named: Any) -> bool:
+        if not self.broke:
+            self.broke = True
+            raise TransientError("away")
+        return await self._outbox.append_once(*arguments, **named)
+
+
+class _Slow(MessageChannel):
+    """A provider that takes the messages and answers when it is told to."""
+
+    def __init__(self, provider: MessageChannel) -> None:
+        self.provider = provider.provider
+        self._provider = provider
+        self.has_sent = asyncio.Event()
+        self.may_answer = asyncio.Event()
+
+    async def ready(self, count: int, *, is_urgent: bool) -> None:
+        """At once."""
+
+    async def send(self, messages: Any, /) -> list[SendOutcome]:
+        outcomes = await self._provider.send(messages)
+        self.has_sent.set()
+        await self.may_answer.wait()
+        return outcomes
+
+
+class _Severed(LaneStore):
+    """Lanes whose owner cannot renew its lease any more."""
+
+    async def renew(self, lane: Lane, ttl_seconds: float) -> bool:
+        raise ConnectionFailure("away")
+
+
+@pytest.mark.fault("a zombie past its lease writes its verdict")
+async def test_interrupted_owner_that_was_thought_dead_knows_better_later(world: World, out: Providers) -> None:
+    """It lost its lease while the provider was slow; another called the window unknown; its verdict comes late."""
+    await alerted(world, "p1", "p2")
+    slow, lost = _Slow(out.email), engine(world, "notify-1")
+    object.__setattr__(lost, "lanes", _Severed(world.database, "notify-1"))
+    async with working(lost, channels={EMAIL: slow}):
+        await slow.has_sent.wait()
+        async with working(engine(world, "notify-2"), channels={EMAIL: out.email}):
+            await until(lambda: is_unknown(world, 2))
+            slow.may_answer.set()
+            await until(lambda: is_unknown(world, 0))
+
+    assert out.mailed() == once(("p1", "p2"))[0]
+    first = await delivery(world, "p1", EMAIL)
+    assert [turn.state for turn in first.history] == [UNKNOWN, ACCEPTED]
+    assert await resolve(world) == 0
+
+
+@pytest.mark.fault("two engines stopped at every failpoint, again and again")
+async def test_interrupted_at_every_failpoint_again_and_again_nobody_is_left_out(
+    world: World, out: Providers, failpoints: Failpoints
+) -> None:
+    """Stopped here and there on the way: no settled delivery is attempted again, and in the end everybody has it."""
+    persons = tuple(f"p{number}" for number in range(1, 31))
+    await alerted(world, *persons)
+    async with working(engine(world), engine(world, "notify-1"), channels=out.by_channel):
+        for name in ("after_claim", "before_outcome", "after_outcome", "before_outcome", "after_claim"):
+            failpoints.arm(name, "raise 2")
+            await until(partial(has_struck_or_all_done, world, failpoints, name))
+        await until(lambda: all_done(world))
+        await resolve(world)
+        await until(lambda: all_done(world))
+
+    for channel, sent, wanted in ((EMAIL, out.mailed(), once(persons)[0]), (SMS, out.texted(), once(persons)[1])):
+        assert set((await states(world, channel)).values()) == {ACCEPTED}
+        assert set(sent) == set(wanted)
+        again = [each for each in await world.all_deliveries() if each.channel is channel and each.resends]
+        assert sum((sent - wanted).values()) <= len(again)
+
+
+async def has_struck_or_all_done(world: World, failpoints: Failpoints, name: str) -> bool:
+    """Whether somebody was stopped there, or there is nothing left to stop at."""
+    return failpoints.has_struck(name) or await all_done(world)
+
+
+async def test_sharing_instances_and_workers_send_each_message_once(
+    world: World, out: Providers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two instances with two workers for each channel, many lanes: nobody gets anything twice."""
+    monkeypatch.setattr("services.notify.selecting.SHARD_SIZE", 5)
+    persons = tuple(f"p{number}" for number in range(1, 81))
+    await alerted(world, *persons)
+
+    await send_all(world, out.by_channel, engine(world, "notify-0"), engine(world, "notify-1"), workers=2)
+
+    assert (out.mailed(), out.texted()) == once(persons)
+    assert not await world.said(NotificationsUnknown)
+    assert set(await world.database["lanes"].distinct("doneBy")) == {"notify-0", "notify-1"}
+
+
+@pytest.mark.fault("a rolling deploy with another size of window")
+async def test_sharing_owner_with_another_window_goes_on_where_the_former_one_stopped(
+    world: World, out: Providers, failpoints: Failpoints
+) -> None:
+    """A new release sends in larger or smaller windows: nobody is skipped and nobody is sent to twice."""
+    persons = tuple(f"p{number}" for number in range(1, 24))
+    await alerted(world, *persons)
+    for window, name in ((3, "after_outcome"), (7, "before_outcome"), (2, "after_outcome")):
+        failpoints.arm(name, "raise 2")
+        async with working(engine(world, f"notify-{window}", window), channels={EMAIL: out.email}):
+            await until(partial(failpoints.has_struck, name))
+    await send_all(world, out.by_channel, engine(world, "notify-9", 5))
+
+    assert (out.mailed(), out.texted()) == once(persons)
+
+
+# ---------------------------------------------------------------- what stops nobody else
+
+
+@pytest.mark.fault("a lane that breaks a promise")
+async def test_poison_lane_is_set_aside_and_others_go_on(world: World, out: Providers) -> None:
+    """A lane without its selection breaks a promise: it is set aside with the reason, the other lanes are sent."""
+    lanes = LaneStore(world.database, "notify-0")
+    await lanes.add([Lane("broken", "gone", "ES-9", 0, EMAIL, EMERGENCY, (0,), 1, False)], utc_now() - timedelta(1))
+    await alerted(world, "p1", "p2")
+
+    await send_all(world, out.by_channel, but=1)
+    await until(lambda: is_aside(world))
+
+    assert (out.mailed(), out.texted()) == once(("p1", "p2"))
+    aside = await world.database["lanes"].find_one({"_id": "broken"})
+    assert (aside["trouble"], aside["done"]) == ("PermanentError", False)
+    assert aside["nextAttemptAt"] > utc_now()
+
+
+async def is_aside(world: World) -> bool:
+    """Whether a lane was set aside."""
+    return bool(await LaneStore(world.database, "x").troubled())
+
+
+@pytest.mark.fault("contact details that do not open")
+async def test_poison_contact_that_does_not_open_fails_alone(world: World, out: Providers) -> None:
+    """The details of one person are broken: this one fails and says so, the same window's others get theirs."""
+    await alerted(world, "p1", "p2", "p3")
+    await world.database["whereabouts"].update_one({"_id": "r-p2"}, {"$set": {"contact": b"not what was sealed"}})
+
+    await send_all(world, out.by_channel)
+
+    assert (out.mailed(), out.texted()) == once(("p1", "p3"))
+    assert (await states(world, EMAIL)) == {"p1": ACCEPTED, "p2": INVALID, "p3": ACCEPTED}
+
+
+# ---------------------------------------------------------------- closed
+
+
+async def close(world: World, alert: str = "ES-2") -> None:
+    """A safety officer closes the alert."""
+    await close_alert(world.mongo, world.database, world.outbox, world.alerts, alert, "officer", "over", None,
+                      cause=CAUSE, now=utc_now())  # fmt: skip
+
+
+async def test_closed_alert_sends_nothing_more(world: World, out: Providers) -> None:
+    """Closed before the first message: nothing leaves, and that is said of every delivery."""
+    await alerted(world, *PERSONS)
+    await close(world)
+
+    await send_all(world, out.by_channel)
+
+    assert (out.mailed(), out.texted()) == (Counter(), Counter())
+    assert set((await states(world, EMAIL)).values()) == {CANCELLED}
+
+
+@pytest.mark.fault("the alert closed in the middle of sending")
+async def test_closed_in_the_middle_of_a_lane_stops_after_the_window_in_hand(world: World, out: Providers) -> None:
+    """What is being written is finished and noted; the next window is not begun."""
+    await alerted(world, *PERSONS)
+    slow = _Slow(out.email)
+    async with working(engine(world), channels={EMAIL: slow}):
+        await slow.has_sent.wait()
+        await close(world)
+        slow.may_answer.set()
+        await until(lambda: is_lane_done(world))
+
+    assert sum(out.mailed().values()) == 4
+    assert Counter((await states(world, EMAIL)).values()) == {ACCEPTED: 4, CANCELLED: 6}
+
+
+async def is_lane_done(world: World) -> bool:
+    """Whether the mail lane is finished."""
+    return bool(await world.database["lanes"].count_documents({"channel": "email", "done": True}))
+
+
+async def test_closed_while_a_window_was_open_still_shows_what_is_not_known(
+    world: World, out: Providers, failpoints: Failpoints
+) -> None:
+    """Interrupted with bytes written, then closed: unknown is shown, and not sent again."""
+    await alerted(world, "p1", "p2")
+    failpoints.arm("before_outcome", "raise")
+    async with working(engine(world), channels={EMAIL: out.email}):
+        await until(lambda: failpoints.has_struck("before_outcome"))
+        await close(world)
+        await until(lambda: is_lane_done(world))
+
+    assert set((await states(world, EMAIL)).values()) == {UNKNOWN}
+    assert await resolve(world) == 2
+    await send_all(world, out.by_channel)
+    assert out.mailed() == once(("p1", "p2"))[0]
+    assert await world.deliveries.resent("ES-2") == 0
+
+
+# ---------------------------------------------------------------- unknown, then known
+
+
+async def said(world: World, event: type[Any], person: str, channel: Channel = EMAIL) -> None:
+    """An outcome comes in over another way, as a receipt does."""
+    entry = DeliveryOutcome(
+        delivery_id=f"ES-2:{person}:{channel.value}:1", person_id=person, registration_id=f"r-{person}",
+        channel=channel, step=1, provider="smtp", reference="ref", at=utc_now(),
+    )  # fmt: skip
+    fact = event(alert_id="ES-2", shard=0, entries=(entry,))
+    await world.deliveries.fold([Fact(f"receipt-{person}", utc_now(), fact)])
+
+
+@pytest.mark.fault("a receipt while the second attempt is queued")
+async def test_unknown_that_was_settled_meanwhile_is_not_sent_again(world: World, out: Providers) -> None:
+    """The receipt comes when the second attempt is already on the list: it is taken off."""
+    await alerted(world, "p1", "p2")
+    out.faults(mail={"drop_before_verdict": 2})
+    await send_all(world, out.by_channel)
+    assert await resolve(world) == 2
+
+    await said(world, NotificationsDelivered, "p1")
+    await send_all(world, out.by_channel)
+
+    assert out.mailed() == Counter({address("p1"): 1, address("p2"): 2})
+    assert (await delivery(world, "p1", EMAIL)).state is DeliveryState.DELIVERED
+
+
+class _Behind(DeliveryStore):
+    """Deliveries whose list of unknown ones is a moment old."""
+
+    stale: tuple[Delivery, ...] = ()
+
+    async def unresolved(self, before: datetime, limit: int) -> list[Delivery]:
+        return list(self.stale)
+
+
+async def test_unknown_that_is_settled_in_the_moment_of_the_decision_stays_settled(
+    world: World, out: Providers, gateway: Simulator
+) -> None:
+    """The decision looks again where it writes: no second attempt, and no word of one."""
+    await alerted(world, "p1")
+    out.faults(mail={"drop_before_verdict": 1})
+    await send_all(world, out.by_channel)
+    behind = _Behind(world.database, world.deliveries._key)
+    behind.stale = (await delivery(world, "p1", EMAIL),)
+    await said(world, NotificationsDelivered, "p1")
+    late = engine(world)
+    object.__setattr__(late, "deliveries", behind)
+
+    await resolve(world, on=late)
+    await send_all(world, out.by_channel)
+
+    assert out.mailed() == once(("p1",))[0]
+    assert await world.deliveries.resent("ES-2") == 0
+
+
+@pytest.mark.fault("two instances resolve the same unknown")
+async def test_unknown_decided_twice_at_the_same_moment_is_sent_again_once(world: World, out: Providers) -> None:
+    """Two instances look at the same list: one attempt follows."""
+    await alerted(world, "p1")
+    out.faults(mail={"drop_before_verdict": 1})
+    await send_all(world, out.by_channel)
+
+    await asyncio.gather(resolve(world), resolve(world))
+    await send_all(world, out.by_channel)
+
+    assert out.mailed() == Counter({address("p1"): 2})
+
+
+async def test_unknown_notice_is_sent_again_behind_every_alert(world: World, out: Providers) -> None:
+    """A repeat is no more urgent than what it repeats."""
+    await world.handle(world.register("p1"))
+    await world.handle(
+        world.fact(
+            ClearanceSuspended(
+                registration_id="r-p1", person_id="p1", rule="R19", reason="advice_negative",
+                faculty_id="example-sciences", programme_id="example-biology",
+                departure_date=amsterdam_date(utc_now()) + timedelta(30),
+            )
+        )
+    )  # fmt: skip
+    out.faults(mail={"drop_before_verdict": 2})
+    await send_all(world, out.by_channel)
+
+    assert await resolve(world) == 2
+
+    lane = await world.database["lanes"].find_one({"done": False})
+    assert lane["priority"] == NOTICE
+    await send_all(world, out.by_channel)
+    assert sorted(out.mailed().values()) == [2, 2]
+
+
+@pytest.mark.fault("a timeout at a provider that can be asked afterwards")
+async def test_unknown_that_the_provider_can_be_asked_about_is_not_sent_again(world: World, out: Providers) -> None:
+    """By its name over there: what it has is accepted; what it never got is sent again."""
+    await alerted(world, "p1", "p2")
+    out.faults(sms={"accept_then_cut": 1})
+    await send_all(world, out.by_channel)
+    asked: list[tuple[str, str]] = []
+
+    async def ask(provider: str, ours: str) -> Accepted | Refused | Unknown:
+        asked.append((provider, ours))
+        return Accepted("found") if ours == reference("ES-2:p1:sms:1") else Refused("not known over there")
+
+    await resolving.resolve_unknown(engine(world), wait=timedelta(0), resend=True, most=100, now=utc_now(), ask=ask)
+    await send_all(world, out.by_channel)
+
+    assert sorted(asked) == sorted(("cm", reference(f"ES-2:{person}:sms:1")) for person in ("p1", "p2"))
+    assert out.texted() == Counter({number("p1"): 1, number("p2"): 2})
+    assert set((await states(world, SMS)).values()) == {ACCEPTED}
+
+
+@pytest.mark.fault("no receipt for 72 hours, and a late one")
+async def test_silent_for_three_days_is_failed_for_now_and_a_late_receipt_counts(world: World, out: Providers) -> None:
+    """An SMS that nobody tells us about is not taken for delivered; mail has no receipts and stays accepted."""
+    await alerted(world, "p1", "p2")
+    await send_all(world, out.by_channel)
+    soon, later = utc_now() + timedelta(hours=71), utc_now() + timedelta(hours=73)
+
+    assert await resolving.give_up_silent(engine(world), most=100, now=soon) == 0
+    assert await resolving.give_up_silent(engine(world), most=100, now=later) == 2
+    assert await resolving.give_up_silent(engine(world), most=100, now=later) == 0
+    await said(world, NotificationsDelivered, "p1", SMS)
+
+    assert await states(world, SMS) == {"p1": DeliveryState.DELIVERED, "p2": DeliveryState.TEMPORARY_FAILURE}
+    assert set((await states(world, EMAIL)).values()) == {ACCEPTED}
+
+
+# ---------------------------------------------------------------- what is urgent
+
+
+@pytest.mark.fault("a red alert while a slow server is full of reminders")
+async def test_urgent_alert_overtakes_a_lane_in_the_middle(world: World, out: Providers) -> None:
+    """The lane in hand is given back after its window; when the alert is out it goes on, and nobody is left out."""
+    reminded = tuple(f"p{each}" for each in range(1, 41))
+    await alerted(world, *reminded)
+    await world.database["lanes"].update_many({}, {"$set": {"priority": NOTICE}})
+    out.faults(mail={"delay_seconds": 0.1})
+    async with working(engine(world), channels={EMAIL: out.email}):
+        await until(lambda: has_mailed(out, 1))
+        await world.handle(world.register("p50", leg(country="FR")))
+        await world.handle(world.change(Level.YELLOW, country="FR"), world.change(Level.RED, country="FR"))
+        await until(lambda: has_mail_for(out, "p50"))
+        assert await world.database["lanes"].count_documents({"alertId": "ES-2", "channel": "email", "done": False})
+        out.faults()
+        await until(lambda: has_mailed(out, 41))
+        await until(lambda: all_done(world, but=2))
+
+    assert out.mailed() == once((*reminded, "p50"))[0]
+
+
+async def has_mailed(out: Providers, many: int) -> bool:
+    """Whether so many mails are there."""
+    return sum(out.mailed().values()) >= many
+
+
+async def has_mail_for(out: Providers, person: str) -> bool:
+    """Whether this person has theirs."""
+    return address(person) in out.mailed()
+
+
+async def test_urgent_worker_takes_nothing_else(world: World) -> None:
+    """Whatever waits, somebody is free for an alert."""
+    lanes = LaneStore(world.database, "notify-0")
+    await lanes.add([Lane("notice", "s", "a", 0, EMAIL, NOTICE, (0,), 1, False)], utc_now() - timedelta(seconds=1))
+
+    assert await lanes.claim(EMAIL, "urgent", 60, EMERGENCY) is None
+    assert (await lanes.claim(EMAIL, "any", 60)) is not None
+
+
+async def test_return_path_names_the_delivery(world: World, out: Providers) -> None:
+    """A bounce comes back to an address that says whose mail it was; From stays what it is."""
+    await alerted(world, "p1")
+
+    await send_all(world, {EMAIL: out.email}, engine(world, bounces="bounces@university.example"), but=1)
+
+    (mail,) = out.mails()
+    assert mail["Return-Path"] == f"<bounces+{reference('ES-2:p1:email:1')}@university.example>"
+    assert "alerts@university.example" in mail["From"]
+
+
+@pytest.mark.fault("deliveries of one shard beyond what one document holds, folded by two at once and again")
+async def test_deliveries_beyond_a_page_are_each_there_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Late arrivals fill one shard for months; every fact again changes nothing."""
+    monkeypatch.setattr("services.notify.store.deliveries.PAGE_SIZE", 7)
+    persons = tuple(f"p{each}" for each in range(1, 31))
+    await alerted(world, *persons)
+    entries = [
+        DeliveryOutcome(delivery_id=f"ES-2:{each}:email:1", person_id=each, registration_id=f"r-{each}", channel=EMAIL,
+                        step=1, provider="smtp", reference="ref", at=utc_now())
+        for each in persons
+    ]  # fmt: skip
+    facts = [
+        Fact(f"e{at}", utc_now(), NotificationsAccepted(alert_id="ES-2", shard=0, entries=tuple(entries[at : at + 5])))
+        for at in range(0, 30, 5)
+    ]
+
+    await asyncio.gather(*(world.deliveries.fold([fact]) for fact in facts), world.deliveries.fold(facts[::-1]))
+    once_folded = await world.deliveries.all_of("ES-2")
+    await world.deliveries.fold(facts)
+
+    assert await world.deliveries.all_of("ES-2") == once_folded
+    assert await world.deliveries.counts("ES-2") == {"email": {"accepted": 30}, "sms": {"created": 30}}
+    assert all(len(each.history) == 1 for each in once_folded if each.channel is EMAIL)
+    assert len(await world.deliveries.of_recipients("ES-2", ["p30", "p1"])) == 2
+    key = world.deliveries.read_token(world.deliveries.token("ES-2", "p30"))
+    assert key is not None
+    found = await world.alerts.chosen_behind(*key)
+    assert found is not None
+    assert found[1].person_id == "p30"

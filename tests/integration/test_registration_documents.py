@@ -1,0 +1,439 @@
+"""R9 over HTTP on a real GridFS: kept whole, sealed and named once; what is no document leaves nothing behind."""
+
+import asyncio
+import hashlib
+import io
+import os
+import struct
+import zipfile
+import zlib
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+import pytest_asyncio
+
+from services.registration.documents import GRACE, forget_what_nobody_names
+from services.registration.keeping import PIECE_BYTES, Documents
+from shared.clock import utc_now
+from shared.mongo.files import Files
+from tests.conftest import Stack
+from tests.contracts.services_world import FILE, PDF
+from tests.integration.fake_clamd import EICAR, FakeClamd, fake_clamd
+from tests.journeys.registration_world import (
+    APPROVER,
+    FACULTY_CONTACT,
+    INTERNATIONAL_OFFICE,
+    LETTER,
+    PLAN,
+    STUDENT,
+    Level,
+    Portal,
+    another,
+    legs,
+    portal,
+    voluntary,
+)
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+LIMIT = 1_000_000
+FIELDWORK = {"activityType": "research_or_fieldwork"}
+
+
+def pdf(size: int) -> bytes:
+    """A PDF of so many bytes that nothing can compress."""
+    return PDF[:-6] + os.urandom(size - len(PDF)).replace(b"PK", b"pk") + PDF[-6:]
+
+
+def png() -> bytes:
+    """One white pixel. Source: W3C PNG."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0\xff")) + chunk(b"IEND", b"")
+    )
+
+
+JPEG = b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00\xff\xdb" + b"\x01" * 40 + b"\xff\xd9"
+
+
+def archive(content: bytes) -> bytes:
+    """A ZIP with one file in it."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as inside:
+        inside.writestr("inside", content)
+    return file.getvalue()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def clamd() -> AsyncIterator[FakeClamd]:
+    """A scanner for the service that has one."""
+    async with fake_clamd() as found:
+        yield found
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def plain(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Portal]:
+    """The service as it is by default, but for a smaller limit."""
+    async with portal(stack.mongo, tmp_path_factory.mktemp("plain"), document_limit_bytes=LIMIT) as found:
+        await found.advise("ES", Level.GREEN)
+        yield found
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def scanned(stack: Stack, tmp_path_factory: pytest.TempPathFactory, clamd: FakeClamd) -> AsyncIterator[Portal]:
+    """The service with a scanner."""
+    folder, where = tmp_path_factory.mktemp("scanned"), f"127.0.0.1:{clamd.port}"
+    async with portal(stack.mongo, folder, clamd=where, clamd_timeout_seconds=1) as found:
+        await found.advise("ES", Level.GREEN)
+        yield found
+
+
+async def kept(of: Portal) -> set[str]:
+    """The files that are there; every chunk belongs to one of them."""
+    database = of.world.mongo.database("registration")
+    files = {str(each["_id"]) async for each in database["documents.files"].find({}, {"_id": 1})}
+    chunks = {str(each) for each in await database["documents.chunks"].distinct("files_id")}
+    assert chunks <= files
+    return files
+
+
+async def sweep(of: Portal, later: timedelta = GRACE + timedelta(minutes=1)) -> None:
+    """What the service does by itself after a while."""
+
+    class Desk:
+        store = of.desk.store
+        documents = Documents(of.world.mongo.database("registration"), of.world.keyring, None)
+
+    await forget_what_nobody_names(Desk(), utc_now() + later)  # type: ignore[arg-type] # only these two are used
+
+
+# ---------------------------------------------------------------- R9
+
+
+async def test_documents_that_are_required_keep_a_registration_incomplete(plain: Portal) -> None:
+    """Incomplete until the last one lies there; each is a line of the checklist, with its person."""
+    registration_id = await plain.register(**voluntary(), **FIELDWORK)
+    found = await plain.see(registration_id)
+    assert (found["status"], found["clearance"]["rule"]) == ("incomplete", "R9")
+    lines = [line for line in (await plain.checklist(registration_id))["lines"] if line["item"] == "document"]
+    assert [(line["document"], line["state"], line["rule"]) for line in lines] == [
+        (LETTER, "todo", "R9"), (PLAN, "todo", "R9")
+    ]  # fmt: skip
+    assert all(line["contact"] and line["until"] for line in lines)
+
+    first = await plain.upload(registration_id, LETTER)
+    assert first.json()["status"] == "incomplete"
+    second = await plain.upload(registration_id, PLAN, png())
+
+    assert second.json()["status"] == "approved"
+    found = await plain.see(registration_id)
+    assert [(each["kind"], each["mediaType"]) for each in found["documents"]] == [
+        (LETTER, "application/pdf"), (PLAN, "image/png")
+    ]  # fmt: skip
+    states = [line["state"] for line in (await plain.checklist(registration_id))["lines"]]
+    assert set(states) == {"done"}
+
+
+async def test_incomplete_is_told_beside_what_a_person_has_to_see(plain: Portal) -> None:
+    """Short notice goes first to the contact person, who cannot approve what is incomplete."""
+    registration_id = await plain.register(**voluntary(), **FIELDWORK, legs=legs(5, 20))
+    assert (await plain.see(registration_id))["clearance"]["rule"] == "R7"
+
+    problem = await plain.cannot(409, FACULTY_CONTACT, registration_id, "approve")
+
+    assert (problem["rule"], problem["reason"]) == ("R9", "documents_missing")
+    for kind in (LETTER, PLAN):
+        await plain.upload(registration_id, kind)
+    assert (await plain.decide(FACULTY_CONTACT, registration_id, "approve"))["status"] == "approved"
+
+
+@pytest.mark.parametrize(
+    ("content", "media_type"),
+    [(PDF, "application/pdf"), (JPEG, "image/jpeg"), (png(), "image/png"), (pdf(3 * PIECE_BYTES), "application/pdf"),
+     (pdf(PIECE_BYTES), "application/pdf"), (pdf(PIECE_BYTES + 1), "application/pdf")],
+    ids=["pdf", "jpeg", "png", "three pieces", "one piece", "a byte more"],
+)  # fmt: skip
+async def test_document_comes_back_as_it_was(plain: Portal, content: bytes, media_type: str) -> None:
+    """Byte for byte, with its SHA-256; sealed where it is kept; saved under its name, never shown in place."""
+    registration_id = await plain.register(**voluntary())
+    name = "Brief — Süd.pdf"
+    header = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(name, safe='')}"}
+
+    answer = await plain.upload(registration_id, "Letter", content, **header)
+
+    assert answer.status_code == 201, answer.text
+    found = await plain.call(STUDENT, "GET", answer.headers["location"].removeprefix("/v1"))
+    assert found.content == content
+    assert found.headers["content-type"] == media_type
+    assert found.headers["content-disposition"] == header["Content-Disposition"]
+    assert found.headers["x-content-type-options"] == "nosniff"
+    (entry,) = (await plain.done(STUDENT, "GET", f"/registrations/{registration_id}/documents"))["items"]
+    assert (entry["sha256"], entry["sizeBytes"], entry["name"]) == (
+        hashlib.sha256(content).hexdigest(), len(content), name
+    )  # fmt: skip
+    (unnamed,) = (await plain.done(APPROVER, "GET", f"/registrations/{registration_id}/documents"))["items"]
+    assert unnamed["name"] is None
+    chunks = plain.world.mongo.database("registration")["documents.chunks"]
+    stored = b"".join([bytes(each["data"]) async for each in chunks.find({"files_id": answer.json()["documentId"]})])
+    assert content[:16] not in stored
+
+
+async def test_new_document_replaces_the_former_of_its_kind(plain: Portal) -> None:
+    """The former is no longer found, its bytes are forgotten after a while, and the history still names both."""
+    registration_id = await plain.register(**voluntary())
+    first = (await plain.upload(registration_id, "Letter")).json()["documentId"]
+    await sweep(plain)  # what is named is left alone
+    second = (await plain.upload(registration_id, "Letter", png())).json()["documentId"]
+
+    await plain.refused(404, STUDENT, "GET", f"/registrations/{registration_id}/documents/{first}")
+    assert {first, second} <= await kept(plain)
+    await sweep(plain, timedelta(0))
+    assert first in await kept(plain), "not before its time"
+    await sweep(plain)
+
+    assert (await kept(plain)) & {first, second} == {second}
+    what = [step["what"] for step in (await plain.see(registration_id))["history"]]
+    assert what.count("DocumentAttached") == 2
+
+
+async def test_repeat_with_the_same_key_keeps_one_document(plain: Portal) -> None:
+    """The same bytes: the first answer. Other bytes, kind or name under the key: 422. Nothing is left behind."""
+    registration_id = await plain.register(**voluntary())
+    key = {"Idempotency-Key": "document-key"}
+    first = await plain.upload(registration_id, "Letter", **key)
+    before, facts = await kept(plain), await plain.facts()
+
+    again = await plain.upload(registration_id, "Letter", **key)
+    other = await plain.upload(registration_id, "Letter", png(), **key)
+    elsewhere = await plain.upload(registration_id, "Other letter", **key)
+
+    assert again.json() == first.json()
+    assert (other.status_code, elsewhere.status_code) == (422, 422)
+    assert (await kept(plain), await plain.facts()) == (before, facts)
+
+
+async def test_office_adds_a_document_and_a_stranger_does_not(plain: Portal) -> None:
+    """As the table of tests/contracts/test_ownership.py says; what is refused leaves no bytes."""
+    registration_id = await plain.register(**voluntary())
+    before = await kept(plain)
+    stranger = await plain.upload(registration_id, "Letter", who=another(STUDENT, "student-two"))
+    assert stranger.status_code == 404
+    assert await kept(plain) == before
+
+    assert (await plain.upload(registration_id, "Letter", who=INTERNATIONAL_OFFICE)).status_code == 201
+
+
+# ---------------------------------------------------------------- bad input
+
+BOMB = archive(b"\0" * 50_000_000)
+SCRIPT = b"<html><script>alert(1)</script></html>"
+NO_DOCUMENTS = {
+    "empty": (b"", "empty"),
+    "zip bomb": (BOMB, "type_not_allowed"),
+    "eicar": (EICAR, "type_not_allowed"),
+    "html": (SCRIPT, "type_not_allowed"),
+    "html called a pdf": (SCRIPT + b"%PDF-1.7 %%EOF", "type_not_allowed"),
+    "program": (b"MZ" + b"\0" * 200, "type_not_allowed"),
+    "svg": (b'<svg xmlns="http://www.w3.org/2000/svg" onload="alert(1)"/>', "type_not_allowed"),
+    "gif": (b"GIF89a" + b"\0" * 50, "type_not_allowed"),
+    "office with macros": (archive(b"word/vbaProject.bin"), "type_not_allowed"),
+    "text": (b"Dear board of examiners", "type_not_allowed"),
+    "pdf and zip": (PDF + archive(b"payload"), "holds_something_else"),
+    "pdf and zip bomb": (PDF + BOMB, "holds_something_else"),
+    "jpeg and zip": (JPEG + archive(b"payload"), "holds_something_else"),
+    "zip that ends as a pdf": (PDF + archive(b"payload") + b"%%EOF", "holds_something_else"),
+    "png and html": (png() + SCRIPT, "holds_something_else"),
+    "torn pdf": (PDF[:-6], "holds_something_else"),
+    "pdf after junk": (b"\0" * 100 + PDF, "type_not_allowed"),
+}
+
+
+@pytest.mark.parametrize("name", NO_DOCUMENTS)
+async def test_what_is_no_document_is_refused_and_leaves_nothing(plain: Portal, name: str) -> None:
+    """By content, whatever it calls itself: the field, the rule and the reason; no bytes, no fact."""
+    content, reason = NO_DOCUMENTS[name]
+    registration_id = await plain.register(**voluntary())
+    before, facts = await kept(plain), await plain.facts()
+
+    response = await plain.upload(registration_id, "Letter", content)
+
+    assert response.status_code == 400, response.text
+    problem = response.json()
+    assert (problem["rule"], problem["reason"]) == ("R9", reason)
+    assert [each["field"] for each in problem["errors"]] == ["body"]
+    assert (await kept(plain), await plain.facts()) == (before, facts)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../../etc/passwd", "..\\..\\boot.ini", "/etc/passwd", "C:\\letter.pdf", "..", ".", "%2e%2e%2fletter.pdf",
+     "a\r\nSet-Cookie: x", "right\u202efdp.exe", "nul\0.pdf", " ", "x" * 101],
+)  # fmt: skip
+async def test_name_that_is_no_name_is_refused(plain: Portal, name: str) -> None:
+    """A path, a header in a header, a name that reads otherwise: the header is named, nothing is kept.
+
+    `%2e%2e%2f` sent as such is text after one decoding, and stays text: it is only a name, and never used.
+    """
+    registration_id = await plain.register(**voluntary())
+    before, facts = await kept(plain), await plain.facts()
+    header = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(name, safe='')}"}
+
+    response = await plain.upload(registration_id, "Letter", **header)
+
+    if name.startswith("%2e"):
+        assert response.status_code == 201
+        return
+    assert response.status_code == 400, response.text
+    assert [each["field"] for each in response.json()["errors"]] == ["header.Content-Disposition"]
+    assert (await kept(plain), await plain.facts()) == (before, facts)
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Content-Type": "application/pdf"}, 415),
+        ({"Content-Type": "multipart/form-data; boundary=x"}, 415),
+        ({"Content-Type": "application/json"}, 415),
+        ({"Content-Encoding": "gzip"}, 415),
+        ({"Content-Disposition": "attachment; filename=letter.pdf"}, 400),
+        ({"Content-Disposition": "inline; filename*=UTF-8''letter.pdf"}, 400),
+        ({"Content-Disposition": "attachment; filename*=UTF-8''%FF%FE.pdf"}, 400),
+        ({"Content-Disposition": "attachment; filename*=UTF-8''%zz.pdf"}, 400),
+        ({"Content-Disposition": "attachment; filename*=latin1''letter.pdf"}, 400),
+    ],
+)
+async def test_headers_that_say_it_otherwise_are_refused(plain: Portal, headers: dict[str, str], status: int) -> None:
+    """One way to say it, for every client."""
+    registration_id = await plain.register(**voluntary())
+
+    response = await plain.upload(registration_id, "Letter", **headers)
+
+    assert response.status_code == status, response.text
+
+
+async def test_too_large_is_413_and_leaves_nothing(plain: Portal) -> None:
+    """At once when the length says so; as soon as it shows when it does not; exactly the limit passes."""
+    registration_id = await plain.register(**voluntary())
+    before = await kept(plain)
+
+    async def without_length() -> AsyncIterator[bytes]:
+        yield PDF[:100]
+        for _ in range(LIMIT // 100_000 + 1):
+            yield os.urandom(100_000)
+
+    for content in (pdf(LIMIT + 1), without_length()):
+        response = await plain.upload(registration_id, "Letter", content)  # type: ignore[arg-type] # httpx takes both
+        assert response.status_code == 413
+    assert await kept(plain) == before
+
+    assert (await plain.upload(registration_id, "Letter", pdf(LIMIT))).status_code == 201
+
+
+async def test_most_kinds_are_enough(plain: Portal) -> None:
+    """Bounded: thirty kinds, and one of them may still be replaced."""
+    registration_id = await plain.register(**voluntary())
+    for number in range(30):
+        assert (await plain.upload(registration_id, f"Letter {number}")).status_code == 201
+
+    assert (await plain.upload(registration_id, "One more")).json()["reason"] == "too_many"
+    assert (await plain.upload(registration_id, "Letter 3")).status_code == 201
+
+
+async def test_crash_between_the_bytes_and_the_fact_leaves_no_bytes_for_long(plain: Portal) -> None:
+    """The sweep finds what nobody names, and leaves what is named."""
+    registration_id = await plain.register(**voluntary())
+    named = (await plain.upload(registration_id, "Letter")).json()["documentId"]
+    documents = Documents(plain.world.mongo.database("registration"), plain.world.keyring, None)
+
+    async def content() -> AsyncIterator[bytes]:
+        yield PDF
+
+    await documents.keep("left-behind", "somebody", content())
+    await sweep(plain)
+
+    assert (await kept(plain)) & {named, "left-behind"} == {named}
+
+
+async def test_bytes_of_an_erased_person_are_unreadable_and_can_be_forgotten(plain: Portal) -> None:
+    """Without the key nothing opens, wherever a copy lies; and the files of one person can be deleted together."""
+    student = another(STUDENT, "student-erased")
+    registration_id = await plain.register(student, **voluntary())
+    document_id = (await plain.upload(registration_id, "Letter", who=student)).json()["documentId"]
+    person_id = await plain.world.person_id(student)
+    app_keyring, files = plain.world.keyring, Files(plain.world.mongo.database("registration"), "documents", 1)
+    document = (await plain.desk.store.registrations.load(registration_id)).state
+    assert document is not None
+    await app_keyring.erase(person_id)
+
+    reader = Documents(plain.world.mongo.database("registration"), app_keyring, None)
+    assert await reader.read(person_id, document.documents[0]) is None
+    assert await files.delete_of(person_id) == 1
+    assert document_id not in await kept(plain)
+
+
+# ---------------------------------------------------------------- the scanner
+
+
+async def test_scanner_sees_every_byte_and_finds_eicar_inside_a_document(scanned: Portal, clamd: FakeClamd) -> None:
+    """A PDF with EICAR in it is a PDF by its content: the scanner says no, and nothing is kept."""
+    clamd.mode = "honest"
+    registration_id = await scanned.register(**voluntary())
+    clean, infected = pdf(2 * PIECE_BYTES + 5), PDF[:-6] + EICAR + PDF[-6:]
+
+    good = await scanned.upload(registration_id, "Letter", clean)
+    before, facts = await kept(scanned), await scanned.facts()
+    bad = await scanned.upload(registration_id, "Letter", infected)
+
+    assert good.status_code == 201
+    assert clamd.scanned[-2:] == [clean, infected]
+    assert clamd.broken == []
+    assert (bad.status_code, bad.json()["reason"], bad.json()["rule"]) == (400, "malware_found", "R9")
+    assert (await kept(scanned), await scanned.facts()) == (before, facts)
+
+
+@pytest.mark.parametrize("mode", ["silent", "error", "hang-up", "nonsense"])
+async def test_scanner_that_gives_no_verdict_fails_closed(scanned: Portal, clamd: FakeClamd, mode: str) -> None:
+    """503 and come again: a file of which nobody said that it is clean is not kept."""
+    registration_id = await scanned.register(**voluntary())
+    before, facts = await kept(scanned), await scanned.facts()
+    clamd.mode = mode
+
+    response = await scanned.upload(registration_id, "Letter", pdf(3 * PIECE_BYTES))
+
+    clamd.mode = "honest"
+    assert response.status_code == 503, response.text
+    assert response.headers["retry-after"]
+    assert (await kept(scanned), await scanned.facts()) == (before, facts)
+    assert (await scanned.upload(registration_id, "Letter")).status_code == 201
+
+
+async def test_scanner_that_is_away_fails_closed(stack: Stack, tmp_path: Path) -> None:
+    """Switched on and nobody there: no document is taken, everything else goes on."""
+    async with portal(stack.mongo, tmp_path, clamd="127.0.0.1:9", clamd_timeout_seconds=1) as found:
+        await found.advise("ES", Level.GREEN)
+        registration_id = await found.register(**voluntary())
+
+        response = await found.upload(registration_id, "Letter")
+
+        assert response.status_code == 503
+        assert await kept(found) == set()
+        assert (await found.see(registration_id))["status"] == "approved"
+
+
+async def test_two_documents_at_once_are_two(plain: Portal) -> None:
+    """Two windows at the same moment: both lie there, and each is whole."""
+    registration_id = await plain.register(**voluntary())
+
+    found = await asyncio.gather(*(plain.upload(registration_id, f"Letter {n}", pdf(300_000 + n)) for n in range(4)))
+
+    assert {each.status_code for each in found} == {201}
+    documents: list[dict[str, Any]] = (await plain.see(registration_id))["documents"]
+    assert {(each["kind"], each["sizeBytes"]) for each in documents} == {(f"Letter {n}", 300_000 + n) for n in range(4)}
+    assert FILE["Content-Type"] == "application/octet-stream"

@@ -1,0 +1,273 @@
+"""Erasure on real parts: after it no store of registration and no topic holds the canary, and the chain verifies."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from bson import BSON
+
+from services.registration import erasing
+from services.registration.commands import Filing, submit
+from services.registration.erasing import Desk, Ground, erase, finish_all, keep_retention, overdue_data
+from services.registration.persons_store import PersonsStore
+from services.registration.rebuilding import differences, rebuild
+from services.registration.scheduler import settle_due
+from shared.audit.chain import ChainVerifier
+from shared.audit.reader import Reader
+from shared.clock import amsterdam_date, utc_now
+from shared.envelope import Envelope
+from shared.events import (
+    ActivityType,
+    AlertClosed,
+    AlertRaised,
+    AlertTrigger,
+    Leg,
+    Level,
+    Recipient,
+    RecipientsSelected,
+    RegistrationCancelled,
+    RegistrationEvent,
+    ReturnRecorded,
+    StudyAnswers,
+)
+from shared.ids import new_id
+from shared.privacy.contact import ContactDetails
+from shared.privacy.keyring import Keyring
+from shared.web.problem import Problem
+from tests.conftest import Stack
+from tests.integration.bus_world import prepare, running, side, until
+from tests.integration.registration_parts import CAUSE, KEY, Parts, journey, parts
+
+CANARY = "Canaryfeather"
+CONTACT = ContactDetails(
+    given_name=CANARY, surname=f"{CANARY}sson", email=f"{CANARY.lower()}@example.org", mobile="+31612349876"
+)
+
+
+@pytest.fixture
+async def made(stack: Stack, namespace: str) -> AsyncIterator[Parts]:
+    """The service's parts."""
+    async with parts(stack.mongo, namespace) as found:
+        yield found
+
+
+def desk(made: Parts, *forgets: erasing.Forget) -> Desk:
+    """Where an erasure is done."""
+    database = made.mongo.database("registration")
+    return Desk(made.mongo, database, PersonsStore(database), made.store.outbox, made.keyring, forgets)
+
+
+async def leaver(made: Parts) -> tuple[str, str]:
+    """Somebody who registered and cancelled: (personId, registrationId)."""
+    person_id = await made.keyring.person_id("issuer", new_id())
+    start = amsterdam_date(utc_now()) + timedelta(days=40)
+    filing = Filing(
+        None, "example-sciences", "example-biology", ActivityType.INTERNSHIP,
+        (Leg(start_date=start, end_date=start, country="ES"),),
+        StudyAnswers(credits=False, university_funding=False, transcript_entry=False), CONTACT, "en",
+    )  # fmt: skip
+    answer = await submit(made.commands, person_id, filing, None, cause=CAUSE, now=utc_now())
+    registration_id = str(answer.body["registrationId"])
+    fact = RegistrationCancelled(registration_id=registration_id, person_id=person_id, cancelled_by=person_id)
+    await made.add(registration_id, fact)
+    return person_id, registration_id
+
+
+async def ask(where: Desk, person_id: str, by: str) -> Any:
+    """An officer asks for the erasure, or confirms it."""
+    return await erase(where, person_id, Ground.REQUEST, by, None, None, cause=CAUSE, now=utc_now())
+
+
+async def holds_canary(made: Parts) -> list[str]:
+    """Collections of registration with a document that has the canary in clear, read as bytes."""
+    database, found = made.mongo.database("registration"), []
+    for name in await database.list_collection_names():
+        async for document in database[name].find({}):
+            if CANARY.lower().encode() in BSON.encode(document).lower():
+                found.append(name)
+    return found
+
+
+async def test_erased_person_is_in_no_store_and_no_topic_and_the_chain_verifies(
+    made: Parts, stack: Stack, namespace: str
+) -> None:
+    """Before and after: never in clear; before it opens, after it opens nowhere, for no process."""
+    await prepare(stack, namespace)
+    await made.advise("ES", Level.GREEN, 1)
+    person_id, registration_id = await leaver(made)
+    other, other_registration = await leaver(made)
+    forgotten: list[tuple[str, tuple[str, ...]]] = []
+
+    async def forget(person: str, registrations: Any) -> None:
+        forgotten.append((person, tuple(registrations)))
+
+    where = desk(made, forget)
+    registration = side(stack, namespace, "registration")
+    async with running(registration.relay()):
+        assert (await ask(where, person_id, "officer-1")).body["state"] == "requested"
+        assert (await ask(where, person_id, "officer-1")).body["state"] == "requested"
+        assert (await ask(where, person_id, "officer-2")).body["state"] == "erased"
+        await until(lambda: _published(made))
+    registration.mongo.close()
+
+    assert await holds_canary(made) == []
+    assert forgotten == [(person_id, (registration_id,))]
+    verifier, values = ChainVerifier(RegistrationEvent.topic), []
+    async with Reader(stack.kafka, namespace) as reader:
+        async for record in reader.in_sequence(RegistrationEvent.topic):
+            verifier.feed(record)
+            values.append(record.value or b"")
+    assert list(verifier.findings()) == []
+    assert not any(CANARY.lower().encode() in value.lower() for value in values)
+    assert sum(b'"PersonErased"' in value for value in values) == 1
+    fresh = Keyring(made.mongo, KEY)
+    gone, kept = [(await made.store.registrations.load(each)).state for each in (registration_id, other_registration)]
+    assert gone is not None
+    assert kept is not None
+    assert await fresh.open(gone.contact, "/contact") is None
+    assert (await fresh.open(kept.contact, "/contact"))["givenName"] == CANARY
+    assert other != person_id
+
+
+async def test_rebuilt_from_kafka_alone_is_the_same(made: Parts, stack: Stack, namespace: str) -> None:
+    """Registrations and tasks, also of an erased person, also when every record is read twice; a change is named."""
+    await prepare(stack, namespace)
+    await made.advise("ES", Level.RED, 1)
+    person_id, _ = await leaver(made)
+    await made.file([journey(20, person_id=new_id()) for _ in range(40)], utc_now())
+    await settle_due(made.desk, utc_now() + timedelta(days=30))
+    where = desk(made)
+    await ask(where, person_id, "officer-1")
+    await ask(where, person_id, "officer-2")
+    registration = side(stack, namespace, "registration")
+    async with running(registration.relay()):
+        await until(lambda: _published(made))
+    registration.mongo.close()
+    values: list[bytes | None] = []
+    async with Reader(stack.kafka, namespace) as reader:
+        async for record in reader.records([RegistrationEvent.topic]):
+            values.append(record.value)
+
+    async def batches() -> AsyncIterator[list[bytes | None]]:
+        for start in range(0, len(values), 37):
+            yield values[start : start + 37]
+            yield values[start : start + 37]
+
+    shadow = made.mongo.database("registration-rebuilt")
+    done = await rebuild(batches(), shadow)
+    live = made.mongo.database("registration")
+
+    assert [each async for each in differences(live, shadow)] == []
+    assert (done.registrations, done.gaps, done.unreadable) == (41, 0, 0)
+    some = await live["registrations"].find_one({})
+    assert some is not None
+    await live["registrations"].update_one({"_id": some["_id"]}, {"$set": {"status": "approved"}})
+    named = [each async for each in differences(live, shadow)]
+    assert [(each.id, each.fields) for each in named] == [(some["_id"], ("status",))]
+
+
+@pytest.mark.fault("an erasure that dies between its fact and its deed")
+async def test_erasure_that_died_after_the_fact_is_finished_by_the_next_process(made: Parts) -> None:
+    """The fact stands, the key does not go: what is left is done later, and once."""
+    person_id, _ = await leaver(made)
+
+    async def dies(person: str, registrations: Any) -> None:
+        raise ConnectionError
+
+    await ask(desk(made, dies), person_id, "officer-1")
+    with pytest.raises(ConnectionError):
+        await ask(desk(made, dies), person_id, "officer-2")
+
+    await finish_all(desk(made), utc_now())
+
+    standing = await desk(made).persons.erasure(person_id)
+    assert standing is not None
+    assert standing["state"] == "erased"
+    assert await Keyring(made.mongo, KEY).key(person_id) is None
+    events = [event async for event in made.store.outbox.events.find({"stream": person_id})]
+    assert len(events) == 1
+
+
+@pytest.mark.fault("four officers erase one person at the same moment")
+async def test_two_officers_who_ask_at_the_same_moment_erase_once(made: Parts) -> None:
+    """Whoever comes second has confirmed it; there is one fact."""
+    person_id, _ = await leaver(made)
+    where = desk(made)
+
+    found = await asyncio.gather(*(ask(where, person_id, f"officer-{n}") for n in range(4)), return_exceptions=True)
+
+    assert {each.body["state"] for each in found if not isinstance(each, BaseException)} == {"requested", "erased"}
+    assert await made.store.outbox.events.count_documents({"stream": person_id}) == 1
+
+
+async def test_open_alert_stands_in_the_way_until_it_is_closed(made: Parts) -> None:
+    """From notify's own facts, in whatever order they come; a notice is no alert."""
+    person_id, _ = await leaver(made)
+    where = desk(made)
+    selected = RecipientsSelected(
+        alert_id="ES-7", shard=0, late=False,
+        recipients=(
+            Recipient(person_id=person_id, registration_id="r", registration_version=1, reason="country", area="ES",
+                      level=Level.RED, channels=()),
+        ),
+    )  # fmt: skip
+    raised = AlertRaised(
+        alert_id="ES-7", trigger=AlertTrigger.ADVICE_CHANGED, country="ES", advice_version=7, advice_event_id="e",
+        as_of=utc_now(), shard_count=1, templates={},
+    )  # fmt: skip
+    notice = selected.model_copy(update={"alert_id": "n-1"})
+
+    await where.persons.follow_alerts([_told(notice, 1)])
+    assert await where.persons.open_alerts(person_id) == 0
+    await where.persons.follow_alerts([_told(selected, 1), _told(raised, 1)])
+    await where.persons.follow_alerts([_told(selected, 1)])
+    with pytest.raises(Problem) as refused:
+        await ask(where, person_id, "officer-1")
+    await where.persons.follow_alerts([_told(AlertClosed(alert_id="ES-7", closed_by="o", reason="over"), 2)])
+    await where.persons.follow_alerts([_told(selected, 1)])
+
+    assert (refused.value.status, refused.value.reason) == (409, "open_alert")
+    assert (await ask(where, person_id, "officer-1")).body["state"] == "requested"
+
+
+async def test_retention_shows_first_and_erases_whose_time_is_over(made: Parts) -> None:
+    """Long over and returned: goes. Long over without a return, or not long enough: stays, with the reason."""
+    kept, now = timedelta(days=365), utc_now()
+    long_ago, missing, lately = await made.file(
+        [journey(-500, 30), journey(-500, 30), journey(-100, 30)], now - timedelta(days=520)
+    )
+    for loaded in (long_ago, lately):
+        assert loaded.state is not None
+        await made.add(
+            loaded.id,
+            ReturnRecorded(
+                registration_id=loaded.id, person_id=loaded.state.person_id, on=loaded.state.return_date,
+                outcome="returned", recorded_by="officer-1",
+            ),
+        )  # fmt: skip
+    where = desk(made)
+
+    preview = {due.person_id: due.decision.reason async for due in overdue_data(where, kept, amsterdam_date(now))}
+    count = await keep_retention(where, kept, now=now)
+    again = await keep_retention(where, kept, now=now)
+
+    assert long_ago.state is not None
+    assert missing.state is not None
+    assert preview == {long_ago.state.person_id: "erasable", missing.state.person_id: "return_not_recorded"}
+    assert (count, again) == (1, 0)
+    fact = [event async for event in made.store.outbox.events.find({"stream": long_ago.state.person_id})]
+    assert b'"reason":"retention"' in bytes(fact[0]["body"])
+    assert b'"confirmedBy":null' in bytes(fact[0]["body"])
+
+
+def _told(event: Any, version: int) -> Envelope[Any]:
+    now: datetime = utc_now()
+    return Envelope(
+        new_id(), type(event).__name__, "/notify", now, event.stream, version, "c", "c", None, 1, None, event
+    )  # fmt: skip
+
+
+async def _published(made: Parts) -> bool:
+    return await made.store.outbox.events.count_documents({"pending": True}) == 0

@@ -1,0 +1,251 @@
+"""`passage registration import`: every wrong line named with its field, nothing half kept, the same file twice once."""
+
+import asyncio
+import base64
+import csv
+import json
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.registration import importing
+from services.registration.importing import Line, Outcome, Unreadable
+from shared.clock import amsterdam_date, utc_now
+from shared.events import Level, RegistrationSubmitted, TaskOpened
+from shared.web.local_tokens import AUDIENCE, ISSUER
+from tests.conftest import Stack
+from tests.integration.registration_parts import CATALOGUE, KEY, Parts, parts
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+async def made(stack: Stack, namespace: str) -> AsyncIterator[Parts]:
+    """The service's parts."""
+    async with parts(stack.mongo, namespace) as found:
+        yield found
+
+
+def record(number: int, country: str = "ES", **other: Any) -> dict[str, Any]:
+    """One record of the former portal."""
+    start = amsterdam_date(utc_now()) + timedelta(days=40)
+    return {
+        "externalId": f"portal-{number}", "login": f"login-{number}", "facultyId": "example-sciences",
+        "programmeId": "example-biology", "activityType": "internship", "language": "nl",
+        "answers": {"credits": False, "universityFunding": False, "transcriptEntry": False},
+        "contact": {
+            "givenName": f"Given {number}", "surname": f"Surname {number}", "email": f"s{number}@example.org",
+            "mobile": f"+316{10_000_000 + number}",
+        },
+        "legs": [{
+            "country": country, "startDate": start.isoformat(), "endDate": (start + timedelta(days=30)).isoformat(),
+        }],
+        **other,
+    }  # fmt: skip
+
+
+#: What may be wrong with a record → the field that is named.
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"activityType": "holiday"}, "activityType"),
+    ({"programmeId": "no-such"}, "programmeId"),
+    ({"facultyId": "no-such"}, "facultyId"),
+    ({"language": "fr"}, "language"),
+    ({"login": ""}, "login"),
+    ({"status": "approved"}, "status"),
+    ({"groupId": "trip-1"}, "groupId"),
+    ({"legs": []}, "legs"),
+    ({"contact": {"givenName": "A", "surname": "B", "email": "none", "mobile": "+31612345678"}}, "contact.email"),
+    ({"contact": {"givenName": "A", "surname": "B", "email": "a@example.org", "mobile": "0612"}}, "contact.mobile"),
+    ({"legs": [{"country": "QQ", "startDate": "2030-01-01", "endDate": "2030-02-01"}]}, "legs.0.country"),
+    ({"legs": [{"country": "ES", "startDate": "2030-02-01", "endDate": "2030-01-01"}]}, "legs.0.endDate"),
+    ({"externalId": "../../etc/passwd"}, "externalId"),
+]  # fmt: skip
+
+
+def checked(made: Parts, records: list[Any]) -> list[Line]:
+    """Lines of a JSON lines file."""
+    text = [each if isinstance(each, str) else json.dumps(each) for each in records]
+    return importing.checked(made.commands, importing.read("x.jsonl", text), utc_now())
+
+
+async def taken(made: Parts, lines: list[Line], *, dry_run: bool = False) -> None:
+    """Import them."""
+    await importing.take_over(made.commands, lines, ISSUER, dry_run=dry_run, now=utc_now())
+
+
+async def test_import_of_10000_lines_names_each_of_37_wrong_ones(made: Parts) -> None:
+    """Line and field of each; the dry run keeps nothing; what is kept is whole, sealed, and marked as imported."""
+    await made.advise("ES", Level.GREEN, 1)
+    records: list[Any] = [record(number) for number in range(10_000)]
+    expected = {}
+    for place in range(37):
+        number, (change, field) = 17 + place * 251, WRONG[place % len(WRONG)]
+        records[number] = record(number, **change)
+        expected[number + 1] = field
+
+    lines = checked(made, records)
+    await taken(made, lines[:300], dry_run=True)
+    kept_by_dry_run = await made.store.registrations.collection.count_documents({})
+    await taken(made, lines[:300])
+
+    assert {line.number: line.mistakes[0].field for line in lines if line.mistakes} == expected
+    assert kept_by_dry_run == 0
+    assert await made.mongo.database("keyring")["persons"].count_documents({}) == 300 - sum(n <= 300 for n in expected)
+    wrong = sum(number <= 300 for number in expected)
+    assert await made.store.registrations.collection.count_documents({}) == 300 - wrong
+    assert await made.store.outbox.events.count_documents({}) == 300 - wrong
+    event = (await made.facts(str((await made.store.registrations.collection.find_one({}))["_id"])))[0]  # type: ignore[index] # one is there
+    assert isinstance(event, RegistrationSubmitted)
+    assert event.imported
+    opened = await made.keyring.open(event.contact, "/contact")
+    assert opened["surname"] == f"Surname {str(event.external_id).removeprefix('portal-')}"
+
+
+@pytest.mark.fault("the same file imported twice at the same moment")
+async def test_import_of_the_same_lines_again_changes_nothing(made: Parts) -> None:
+    """By the portal's id: also when both run at the same moment, also when some are new."""
+    await made.advise("ES", Level.GREEN, 1)
+    one = [checked(made, [record(number) for number in range(250)]) for _ in range(2)]
+    await asyncio.gather(*(taken(made, lines) for lines in one))
+    more = checked(made, [record(number) for number in range(260)])
+
+    await taken(made, more)
+
+    assert await made.store.outbox.events.count_documents({}) == 260
+    assert [line.outcome for line in more].count(Outcome.KNOWN) == 250
+    twice = checked(made, [record(1), record(1)])
+    assert (twice[1].mistakes[0].field, twice[1].mistakes[0].reason) == ("externalId", "stands on line 1 already")
+
+
+async def test_import_into_a_negative_area_is_a_list_for_the_safety_officer(made: Parts) -> None:
+    """R13, R20: a task for each of them, once; the others have none."""
+    await made.advise("ES", Level.GREEN, 1)
+    await made.advise("SD", Level.RED, 1)
+    lines = checked(made, [record(1), record(2, "SD"), record(3, "SD")])
+
+    await taken(made, lines)
+    await taken(made, checked(made, [record(2, "SD")]))
+
+    assert [line.negative for line in lines] == [False, True, True]
+    tasks = [each async for each in made.store.tasks.find({})]
+    assert [(each["queue"], each["reason"], each["open"]) for each in tasks] == [
+        ("safety-officer", importing.NEGATIVE, True)
+    ] * 2
+    events = [await made.facts(str(each["registrationId"])) for each in tasks]
+    assert all([type(event) for event in one] == [RegistrationSubmitted, TaskOpened] for one in events)
+
+
+async def test_import_of_somebody_erased_takes_nothing_over(made: Parts) -> None:
+    """The key is gone for good: their records stay in the former portal."""
+    person_id = await made.keyring.person_id(ISSUER, "login-5")
+    lines = checked(made, [record(5), record(6)])
+    await made.keyring.key(person_id)
+    await made.mongo.database("keyring")["keys"].update_one({"_id": person_id}, {"$set": {"wrapped": None}})
+    made.keyring._cache.clear()
+
+    await taken(made, lines)
+
+    assert [line.outcome for line in lines] == [Outcome.ERASED, Outcome.NEW]
+    await made.keyring.erase(await made.keyring.person_id(ISSUER, "login-6"))
+    again = checked(made, [record(6)])
+    await taken(made, again)
+    assert again[0].outcome is Outcome.KNOWN  # and nobody new is made of an erased login
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [("{", "is not an object"), ("[1]", "is not an object"), ("[" * 50_000, "is not an object"),
+     ('"' + "x" * 200_000 + '"', "is not an object")],
+    ids=["torn", "list", "deep", "long"],
+)  # fmt: skip
+async def test_import_of_garbage_is_a_wrong_line(made: Parts, content: str, reason: str) -> None:
+    """It is named, and its neighbours are read."""
+    lines = checked(made, [record(1), content, record(2)])
+
+    assert [line.number for line in lines if line.mistakes] == [2]
+    assert lines[1].mistakes[0].reason == reason
+
+
+def test_import_csv_is_read_by_dotted_names_and_lines_are_the_files_own() -> None:
+    """A quoted cell that spans lines does not shift the numbers; wrong heads and torn quotes are refused whole."""
+    head = "externalId,legs.0.country,legs.1.country,answers.credits,contact.givenName"
+    text = [f"{head}\n", 'a,ES,FR,true,"An\n', 'Example"\n', "b,ES,,false,B\n", "c,ES\n"]
+
+    rows = list(importing.read("x.csv", text))
+
+    assert rows[0] == (
+        2, {"externalId": "a", "legs": [{"country": "ES"}, {"country": "FR"}], "answers": {"credits": True},
+            "contact": {"givenName": "An\nExample"}},
+    )  # fmt: skip
+    assert rows[1][0] == 4
+    assert rows[1][1]["legs"] == [{"country": "ES"}]
+    assert rows[2] == (5, None)
+    for bad in (["a,b\n"], ["externalId,externalId\n"], ["externalId,legs,legs.0\n", "1,2,3\n"], [f"{head}\n", '"x']):
+        with pytest.raises(Unreadable):
+            list(importing.read("x.csv", bad))
+    with pytest.raises(Unreadable):
+        list(importing.read("x.xlsx", []))
+
+
+async def test_passage_registration_import_and_export(
+    made: Parts, stack: Stack, namespace: str, tmp_path: Path
+) -> None:
+    """The command: a CSV with one wrong line takes over nothing, then the rest; export speaks OEAPI and EWP."""
+    await made.advise("ES", Level.GREEN, 1)
+    file = tmp_path / "portal.csv"
+    flat = [_flat(record(number)) for number in range(3)]
+    flat[1]["contact.mobile"] = "none"
+    with file.open("w", newline="", encoding="utf-8") as out:
+        writer = csv.DictWriter(out, flat[0])
+        writer.writeheader()
+        writer.writerows(flat)
+
+    async def passage(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return await asyncio.to_thread(
+            subprocess.run, [sys.executable, "-m", "services.passage", "registration", *arguments], cwd=ROOT,
+            env=_environment(stack, namespace), capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+
+    refused = await passage("import", str(file), "--json")
+    assert refused.returncode == 1, refused.stderr
+    reports = [json.loads(line) for line in refused.stdout.splitlines()]
+    assert [(each["line"], [m["field"] for m in each["mistakes"]]) for each in reports if each["mistakes"]] == [
+        (3, ["contact.mobile"])
+    ]
+    assert await made.store.registrations.collection.count_documents({}) == 0
+    taken_over = await passage("import", str(file), "--skip-wrong")
+    assert taken_over.returncode == 1
+    assert "line 3  contact.mobile" in taken_over.stdout
+    exported = await passage("export", "--hei-id", "university.example", "--with-contact")
+    assert exported.returncode == 0, exported.stderr
+    rows = [json.loads(line) for line in exported.stdout.splitlines()]
+    assert {row["otherCodes"][0]["code"] for row in rows} == {"portal-0", "portal-2"}
+    assert {row["person"]["surname"] for row in rows} == {"Surname 0", "Surname 2"}
+    assert {row["activityType"] for row in rows} == {"student-traineeships"}
+
+
+def _flat(content: Any, name: str = "") -> dict[str, str]:
+    if isinstance(content, dict):
+        pairs: Any = content.items()
+    elif isinstance(content, list):
+        pairs = enumerate(content)
+    else:
+        return {name: str(content).lower() if isinstance(content, bool) else str(content)}
+    flat: dict[str, str] = {}
+    for key, value in pairs:
+        flat |= _flat(value, f"{name}.{key}" if name else str(key))
+    return flat
+
+
+def _environment(stack: Stack, namespace: str) -> dict[str, str]:
+    return {
+        "PATH": os.environ["PATH"], "ENV": "local", "NAMESPACE": namespace, "MONGO_URL": stack.mongo,
+        "KAFKA_BOOTSTRAP_SERVERS": stack.kafka, "KEY_ENCRYPTION_KEY": base64.b64encode(KEY).decode(),
+        "JWKS": "nowhere.json", "TOKEN_ISSUER": ISSUER, "TOKEN_AUDIENCE": AUDIENCE, "CATALOGUE_DIR": str(CATALOGUE),
+    }  # fmt: skip

@@ -1,0 +1,74 @@
+"""What people read in a queue costs what is on the page, however many registrations there are: shown by explain."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from shared.clock import utc_now
+from shared.envelope import draft
+from shared.events import TaskOpened
+from shared.ids import new_id
+from shared.mongo.client import Session
+from tests.conftest import Stack
+from tests.integration.registration_parts import CAUSE, Parts, journey, parts, reach_of
+
+PAGE = 51
+MANY, TOGETHER = 600, 100
+
+
+@pytest.fixture
+async def made(stack: Stack, namespace: str) -> AsyncIterator[Parts]:
+    """Many registrations, each with a task."""
+    async with parts(stack.mongo, namespace) as found:
+        filed = await found.file([journey(20 + number % 200) for number in range(MANY)], utc_now())
+        for start in range(0, MANY, TOGETHER):
+            some = filed[start : start + TOGETHER]
+
+            async def work(session: Session, some: Any = some) -> Any:
+                tasks = [(each, [draft(_task(each.id))]) for each in some]
+                return await found.store.record_all(tasks, cause=CAUSE, now=utc_now(), session=session)
+
+            await found.mongo.transaction(work)
+        yield found
+
+
+async def test_lists_and_queues_read_their_page_and_no_more(made: Parts) -> None:
+    """No collection is scanned, nothing is sorted in memory, and what is examined is what is shown."""
+    contact = reach_of("c", "faculty-contact:example-sciences")
+    everybody = reach_of("o", "international-office")
+    registrations, tasks = made.store.registrations.collection, made.store.tasks
+    wanted = [
+        (registrations, contact.registrations()),
+        (registrations, everybody.registrations()),
+        (registrations, {"$and": [everybody.registrations(), {"status": "submitted"}]}),
+        (tasks, {"$and": [contact.tasks(), {"open": True}]}),
+    ]
+    for collection, query in wanted:
+        plan = await collection.find(query).sort([("departureDate", 1), ("_id", 1)]).limit(PAGE).explain()
+        stages = _stages(plan["queryPlanner"]["winningPlan"])
+        assert not stages & {"COLLSCAN", "SORT"}, (query, stages)
+        assert plan["executionStats"]["totalDocsExamined"] <= PAGE, query
+
+
+async def test_own_registrations_and_checklist_read_one_persons(made: Parts) -> None:
+    """A student's list is found by the person, a checklist by its id."""
+    some = await made.store.registrations.collection.find_one({})
+    assert some is not None
+    for query in (reach_of(some["personId"], "student").registrations(), {"_id": some["_id"]}):
+        plan = await made.store.registrations.collection.find(query).explain()
+        assert plan["executionStats"]["totalDocsExamined"] == plan["executionStats"]["nReturned"] == 1
+
+
+def _task(registration_id: str) -> TaskOpened:
+    return TaskOpened(
+        registration_id=registration_id, person_id=new_id(), task_id=new_id(), queue="faculty-contact",
+        scope="example-sciences", rule="R7", reason="within_two_weeks",
+    )  # fmt: skip
+
+
+def _stages(plan: dict[str, Any]) -> set[str]:
+    found = {str(plan["stage"])}
+    for each in (*([plan["inputStage"]] if "inputStage" in plan else []), *plan.get("inputStages", ())):
+        found |= _stages(each)
+    return found

@@ -1,0 +1,191 @@
+"""The scheduler on a real MongoDB: each reminder once, whatever the instances, the clock and the crashes do."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+
+import pytest
+
+from services.registration import scheduler
+from services.registration.model import evolve
+from services.registration.reconsideration import SETTLED, follow_advice, foresee, sweep
+from services.registration.scheduler import WrongClock, ask_after_failures, follow_the_clock, settle_due
+from shared.clock import utc_now
+from shared.envelope import Envelope
+from shared.events import (
+    Channel,
+    DeliveryOutcome,
+    Level,
+    NotificationsFailed,
+    ReminderDropped,
+    ReminderDue,
+    StayContactUpdated,
+    StayStarted,
+    TaskClosed,
+    TaskOpened,
+)
+from shared.ids import new_id
+from tests.conftest import Stack
+from tests.integration.registration_parts import CAUSE, Parts, journey, parts
+
+
+@pytest.fixture
+async def one(stack: Stack, namespace: str) -> AsyncIterator[Parts]:
+    """One process of the service."""
+    async with parts(stack.mongo, namespace) as made:
+        yield made
+
+
+@pytest.fixture
+async def other(stack: Stack, namespace: str) -> AsyncIterator[Parts]:
+    """Another one on the same database."""
+    async with parts(stack.mongo, namespace) as made:
+        yield made
+
+
+def noon(days: int = 0) -> datetime:
+    """Noon, so many days from today."""
+    return utc_now().replace(hour=12, minute=0, second=0, microsecond=0) + timedelta(days=days)
+
+
+@pytest.mark.fault("four schedulers at the same moment, without the lease between them")
+async def test_two_schedulers_at_once_settle_each_occasion_once(one: Parts, other: Parts) -> None:
+    """R22, R39: also without the lease between them, the version of each registration stands between them."""
+    await one.advise("ES", Level.YELLOW, 1)
+    filed = await one.file([journey(20) for _ in range(300)], noon(-30))
+
+    await asyncio.gather(*(settle_due(each.desk, noon(6)) for each in (one, other, one, other)))
+
+    told: Counter[tuple[str, str]] = Counter()
+    for loaded in filed:
+        for event in await one.facts(loaded.id):
+            if isinstance(event, ReminderDue | ReminderDropped):
+                told[loaded.id, f"{event.kind} {event.occasion}"] += 1
+    assert set(told.values()) == {1}
+    assert len(told) == 300 * 2  # T-14, and T-30 of the safety session
+    assert await settle_due(one.desk, noon(6)) == 0
+
+
+@pytest.mark.fault("a process that dies between a decision and its second look, while the advice turns")
+async def test_decision_overtaken_by_the_advice_is_looked_at_once_more(one: Parts) -> None:
+    """DESIGN §4: decided on advice that turned before it was durable, by a process that never looked again."""
+    now = utc_now()
+    await one.advise("ES", Level.GREEN, 1)
+    filed = journey(20, 10)
+    foreseen = await foresee(one.desk, evolve(None, filed, now, 1), now=now)
+    await one.advise("ES", Level.RED, 2)
+    await follow_advice(one.desk, "ES", 2, cause=CAUSE, now=now)
+    await one.add(filed.registration_id, filed, *(each.data for each in foreseen.drafts), at=now)
+
+    await sweep(one.desk, now + SETTLED - timedelta(seconds=2))
+    assert [type(each).__name__ for each in await one.facts(filed.registration_id)][1:] == ["RegistrationApproved"]
+    await sweep(one.desk, now + SETTLED + timedelta(seconds=2))
+    said = [type(each).__name__ for each in await one.facts(filed.registration_id)]
+    assert said[:3] == ["RegistrationSubmitted", "RegistrationApproved", "ClearanceSuspended"]
+    await sweep(one.desk, now + SETTLED + timedelta(seconds=9))
+    assert [type(each).__name__ for each in await one.facts(filed.registration_id)] == said
+
+
+@pytest.mark.fault("a scheduler that dies between two batches")
+async def test_scheduler_ended_in_the_middle_goes_on_where_it_was(
+    one: Parts, other: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that dies between two batches leaves whole registrations only; the next does the rest, once."""
+    monkeypatch.setattr(scheduler, "BATCH", 50)
+    filed = await one.file([journey(20) for _ in range(200)], noon(-30))
+    doomed = asyncio.create_task(settle_due(one.desk, noon(6)))
+    while await one.store.registrations.collection.count_documents({"version": {"$gt": 1}}) < 50:
+        await asyncio.sleep(0.005)
+    doomed.cancel()
+    await asyncio.gather(doomed, return_exceptions=True)
+
+    await settle_due(other.desk, noon(6))
+
+    for loaded in filed:
+        kinds = Counter((type(event), getattr(event, "kind", "")) for event in await one.facts(loaded.id))
+        assert max(kinds.values()) == 1
+        assert len(kinds) == 3  # submitted, and the two reminders
+
+
+@pytest.mark.fault("the service away for three days and more")
+async def test_scheduler_after_three_days_away_is_late_and_says_so(one: Parts) -> None:
+    """R24: the day-1 reminder had its sense until day 3 came; that one is sent, late, with its own day."""
+    (loaded,) = await one.file([journey(1)], noon(-20))
+
+    await settle_due(one.desk, noon(1))
+    await settle_due(one.desk, noon(6))
+
+    events = await one.facts(loaded.id)
+    assert any(isinstance(event, StayStarted) for event in events)
+    sent = {event.occasion: event.late for event in events if isinstance(event, ReminderDue)}
+    dropped = {event.occasion: event.reason for event in events if isinstance(event, ReminderDropped)}
+    assert sent["day-3"] is True
+    assert dropped["day-1"] == "superseded"
+
+
+async def test_contact_task_stands_in_two_queues_and_closes_by_its_cause(one: Parts) -> None:
+    """R24: after day 7 coordinator and International Office; the student's answer ends both, nothing else does."""
+    (loaded,) = await one.file([journey(1)], noon(-20))
+    for day in range(1, 12):
+        await settle_due(one.desk, noon(day))
+    opened = [event for event in await one.facts(loaded.id) if isinstance(event, TaskOpened)]
+    assert {(each.queue, each.scope) for each in opened} == {
+        ("coordinator", "example-biology"), ("international-office", "")
+    }  # fmt: skip
+    assert await one.store.tasks.count_documents({"open": True}) == 2
+
+    told = StayContactUpdated(
+        registration_id=loaded.id, person_id="p-1", contact="sealed:v1:x", confirmed=False
+    )  # fmt: skip
+    await one.add(loaded.id, told, at=noon(12))
+    await settle_due(one.desk, noon(12))
+
+    closed = {event.task_id for event in await one.facts(loaded.id) if isinstance(event, TaskClosed)}
+    assert closed == {each.task_id for each in opened}
+    assert await one.store.tasks.count_documents({"open": True}) == 0
+
+
+@pytest.mark.fault("a clock that jumps a month ahead")
+async def test_scheduler_with_a_wrong_clock_sends_nothing(one: Parts) -> None:
+    """A clock that jumped a month ahead would send what cannot be taken back."""
+    (loaded,) = await one.file([journey(20)], noon(-30))
+
+    with pytest.raises(WrongClock):
+        await follow_the_clock(one.desk, utc_now() + timedelta(days=31))
+
+    assert len(await one.facts(loaded.id)) == 1
+    await follow_the_clock(one.desk, utc_now())
+
+
+@pytest.mark.fault("the same failed message delivered three times")
+async def test_failed_message_asks_once_and_redelivery_asks_nothing(one: Parts) -> None:
+    """R25: the same failure seen three times, another one the next hour, one of a registration nobody knows."""
+    loaded, untouched = await one.file([journey(-5), journey(-5)], noon(-20))
+    now = utc_now()
+
+    await ask_after_failures(one.desk, [_failed(loaded.id, now)])
+    await ask_after_failures(one.desk, [_failed(loaded.id, now), _failed("nobody", now)])
+    await ask_after_failures(one.desk, [_failed(loaded.id, now + timedelta(hours=1))])
+
+    asked = [event for event in await one.facts(loaded.id) if isinstance(event, ReminderDue)]
+    assert [each.occasion[:7] for each in asked] == ["bounce-"]
+    assert len(await one.facts(untouched.id)) == 1
+
+
+async def test_due_registrations_are_found_by_the_index(one: Parts) -> None:
+    """Nobody reads a hundred thousand registrations every half minute to find twelve."""
+    await one.file([journey(20) for _ in range(50)], noon(-1))
+
+    plan = await one.store.registrations.collection.find({"progress.due": {"$lte": "2020-01-01T00"}}).explain()
+
+    assert plan["executionStats"]["totalDocsExamined"] == plan["executionStats"]["totalKeysExamined"] == 0
+
+
+def _failed(registration_id: str, at: datetime) -> Envelope[NotificationsFailed]:
+    entry = DeliveryOutcome(
+        delivery_id=f"ES-1:p-1:sms:{new_id()}", person_id="p-1", registration_id=registration_id, channel=Channel.SMS,
+        step=1, provider="cm", reference="r", at=at, reason="5",
+    )  # fmt: skip
+    event = NotificationsFailed(alert_id="ES-1", shard=0, entries=(entry,))
+    return Envelope(new_id(), "NotificationsFailed", "/notify", at, "ES-1.0", 1, "c", "c", None, 1, None, event)

@@ -1,0 +1,372 @@
+"""Fetching on real sockets: what a server may do to us ends in one sentence, and what we do to a server is polite."""
+
+import asyncio
+import gzip
+import json
+import ssl
+import zlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+from aiohttp import web
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from services.safety.sources import fetch, germany, united_kingdom
+from services.safety.sources.fetch import Fetcher, FetchFailed
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+CONTACT = "mailto:safe-passage@university.example"
+
+
+@asynccontextmanager
+async def server(handler: Handler, context: ssl.SSLContext | None = None) -> AsyncIterator[str]:
+    """A server of one handler; its address."""
+    site = web.Application()
+    site.router.add_get("/{path:.*}", handler)
+    runner = web.AppRunner(site, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
+    try:
+        yield f"{'https' if context else 'http'}://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+class Clock:
+    """Time that goes on when told."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[httpx.AsyncClient]:
+    """The service's own client."""
+    async with fetch.client(CONTACT, 10) as made:
+        yield made
+
+
+def fetcher(http: httpx.AsyncClient, url: str, **more: float) -> Fetcher:
+    """A fetcher that is in no hurry to be polite."""
+    return Fetcher(http, url, **{"per_second": 10_000, "whole_seconds": 60, **more})
+
+
+async def one(source: Fetcher) -> list[bytes]:
+    """A reading of one page."""
+    return [await source.get("/list")]
+
+
+# ---------------------------------------------------------------- what a server may do
+
+
+async def endless(request: web.Request) -> web.StreamResponse:
+    """No length and no end."""
+    response = web.StreamResponse()
+    await response.prepare(request)
+    while True:
+        await response.write(b" " * 1_000_000)
+
+
+async def huge(request: web.Request) -> web.StreamResponse:
+    """200 MB, and it says so."""
+    response = web.StreamResponse(headers={"Content-Length": "200000000"})
+    await response.prepare(request)
+    while True:
+        await response.write(b" " * 1_000_000)
+
+
+async def bomb(request: web.Request) -> web.StreamResponse:
+    """A hundred megabytes in a hundred kilobytes."""
+    packer = zlib.compressobj(9, wbits=31)
+    packed = b"".join(packer.compress(bytes(1_000_000)) for _ in range(100)) + packer.flush()
+    return web.Response(body=packed, headers={"Content-Encoding": "gzip"})
+
+
+async def broken_gzip(request: web.Request) -> web.StreamResponse:
+    """Not what its header says."""
+    return web.Response(body=b"[]", headers={"Content-Encoding": "gzip"})
+
+
+async def half_gzip(request: web.Request) -> web.StreamResponse:
+    """The second half is missing."""
+    return web.Response(body=gzip.compress(b"[" * 100_000)[:-20], headers={"Content-Encoding": "gzip"})
+
+
+async def brotli(request: web.Request) -> web.StreamResponse:
+    """Nobody asked for that."""
+    return web.Response(body=b"[]", headers={"Content-Encoding": "br"})
+
+
+async def inward(request: web.Request) -> web.StreamResponse:
+    """To the machine's own metadata."""
+    return web.Response(status=302, headers={"Location": "http://169.254.169.254/latest/meta-data/"})
+
+
+async def to_a_file(request: web.Request) -> web.StreamResponse:
+    """Out of HTTP altogether."""
+    return web.Response(status=301, headers={"Location": "file:///etc/passwd"})
+
+
+async def to_nowhere(request: web.Request) -> web.StreamResponse:
+    """A place that is none."""
+    return web.Response(status=301, headers={"Location": "http://["})
+
+
+async def round_and_round(request: web.Request) -> web.StreamResponse:
+    """To itself."""
+    return web.Response(status=307, headers={"Location": str(request.rel_url)})
+
+
+async def cut(request: web.Request) -> web.StreamResponse:
+    """The connection ends in the middle."""
+    response = web.StreamResponse(headers={"Content-Length": "1000"})
+    await response.prepare(request)
+    await response.write(b"[")
+    assert request.transport is not None
+    request.transport.abort()
+    return response
+
+
+async def trickle(request: web.Request) -> web.StreamResponse:
+    """A byte now and then."""
+    response = web.StreamResponse()
+    await response.prepare(request)
+    while True:
+        await response.write(b" ")
+        await asyncio.sleep(0.02)
+
+
+async def gone(request: web.Request) -> web.StreamResponse:
+    """As v1 is."""
+    return web.Response(status=410, text="Gone: secret words of the answer")
+
+
+@pytest.mark.parametrize(
+    ("handler", "reason"),
+    [
+        (endless, "a page of more than 30000000 bytes"),
+        (huge, "a page of more than 30000000 bytes"),
+        (bomb, "a page of more than 30000000 bytes"),
+        (broken_gzip, "the page cannot be unpacked"),
+        (half_gzip, "the page cannot be unpacked"),
+        (brotli, "a content coding that was not asked for"),
+        (inward, "status 302 to an address that is not the source's"),
+        (to_a_file, "status 301 to an address that is not the source's"),
+        (to_nowhere, "status 301 to an address that is not the source's"),
+        (round_and_round, "more than 3 redirects"),
+        (cut, "connection: RemoteProtocolError"),
+        (gone, "status 410"),
+    ],
+)
+async def test_fetch_bad_answer_is_one_sentence(http: httpx.AsyncClient, handler: Handler, reason: str) -> None:
+    """Each ends by itself, soon, and the sentence quotes nothing of it."""
+    async with server(handler) as url:
+        with pytest.raises(FetchFailed) as failed:
+            await fetcher(http, url).read(one)
+
+    assert str(failed.value) == reason
+
+
+async def test_fetch_trickle_ends_with_its_page_and_with_the_whole(http: httpx.AsyncClient) -> None:
+    """Never silent for long, and never done: both times have an end."""
+    async with server(trickle) as url:
+        with pytest.raises(FetchFailed, match=r"no whole page within 0.5 s"):
+            await fetcher(http, url, page_seconds=0.5).read(one)
+        with pytest.raises(FetchFailed, match=r"no whole answer within 0.5 s"):
+            await fetcher(http, url, whole_seconds=0.5).read(one)
+
+
+def certificate(folder: Path) -> ssl.SSLContext:
+    """A server with a certificate that nobody vouches for."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    (folder / "cert.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    (folder / "key.pem").write_bytes(private)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+    return context
+
+
+async def test_fetch_certificate_that_nobody_vouches_for_is_refused(http: httpx.AsyncClient, tmp_path: Path) -> None:
+    """The advice could be anybody's."""
+    async with server(gone, certificate(tmp_path)) as url:
+        with pytest.raises(FetchFailed, match="connection: ConnectError, TLS is not trusted"):
+            await fetcher(http, url).read(one)
+
+
+async def test_fetch_redirect_within_the_source_is_followed(http: httpx.AsyncClient) -> None:
+    """A slug that changed; never to another port of the same machine."""
+
+    async def moved(request: web.Request) -> web.StreamResponse:
+        if request.path == "/list":
+            return web.Response(status=301, headers={"Location": "/new"})
+        return web.Response(body=b"[1]")
+
+    async with server(moved) as url, server(gone) as other:
+        assert await fetcher(http, url).read(one) == [b"[1]"]
+
+        async def astray(request: web.Request) -> web.StreamResponse:
+            return web.Response(status=302, headers={"Location": f"{other}/list"})
+
+        async with server(astray) as away:
+            with pytest.raises(FetchFailed, match="not the source's"):
+                await fetcher(http, away).read(one)
+
+
+# ---------------------------------------------------------------- what we do to a server
+
+
+async def test_fetch_asks_again_only_for_what_may_have_changed(http: httpx.AsyncClient) -> None:
+    """An own name, gzip, ETag, Last-Modified; a page of the version that we have is not asked for, until a day on."""
+    asked: list[tuple[str, str | None, str | None]] = []
+    agents = set()
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        since, tag = request.headers.get("If-Modified-Since"), request.headers.get("If-None-Match")
+        asked.append((request.path, tag, since))
+        agents.add(request.headers["User-Agent"])
+        if tag == '"7"' or since:
+            return web.Response(status=304)
+        given = {"ETag": '"7"'} if request.path == "/list" else {"Last-Modified": "Tue, 15 Sep 2026 13:00:00 GMT"}
+        body = gzip.compress(request.path.encode())
+        return web.Response(body=body, headers={"Content-Encoding": "gzip", **given})
+
+    clock = Clock()
+    async with server(answer) as url:
+        source = Fetcher(http, url, per_second=10_000, whole_seconds=60, clock=clock)
+
+        async def all_of(version: str) -> list[bytes]:
+            async def reading(source: Fetcher) -> list[bytes]:
+                return [*await one(source), await source.get("/page", version=version)]
+
+            clock.now += 1
+            return await source.read(reading)
+
+        answers = [await all_of(version) for version in ("a", "a", "b")]
+        clock.now += 25 * 3_600
+        answers.append(await all_of("b"))
+
+    since = "Tue, 15 Sep 2026 13:00:00 GMT"
+    assert answers == [[b"/list", b"/page"]] * 4
+    assert asked == [
+        ("/list", None, None), ("/page", None, None),
+        ("/list", '"7"', None),
+        ("/list", '"7"', None), ("/page", None, since),
+        ("/list", '"7"', None), ("/page", None, since),
+    ]  # fmt: skip
+    assert agents == {f"SafePassage/0.1 (+{CONTACT})"}
+
+
+async def test_fetch_leaves_a_server_alone_that_asks_for_it(http: httpx.AsyncClient) -> None:
+    """429 with Retry-After: no request before that, and never longer than a quarter of an hour."""
+    count = 0
+
+    async def busy(request: web.Request) -> web.StreamResponse:
+        nonlocal count
+        count += 1
+        return web.Response(status=429, headers={"Retry-After": "86400"})
+
+    clock = Clock()
+    async with server(busy) as url:
+        source = Fetcher(http, url, per_second=10_000, whole_seconds=60, clock=clock)
+        for reason in ("status 429", "it asked to be left alone for a while"):
+            with pytest.raises(FetchFailed, match=reason):
+                await source.read(one)
+        clock.now += fetch.LONGEST_RETRY_AFTER + 1
+        with pytest.raises(FetchFailed, match="status 429"):
+            await source.read(one)
+
+    assert count == 2
+
+
+async def test_fetch_keeps_the_polite_rate(http: httpx.AsyncClient) -> None:
+    """Never more requests a second than the source's module says; the first goes at once."""
+    loop = asyncio.get_running_loop()
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        return web.Response(body=b"[]")
+
+    async def several(source: Fetcher) -> list[bytes]:
+        return [await source.get(f"/{number}") for number in range(5)]
+
+    async with server(answer) as url:
+        began = loop.time()
+        await fetcher(http, url, per_second=20).read(several)
+        took = loop.time() - began
+
+    assert took >= 4 / 20
+
+
+def uk_index(*slugs: str) -> bytes:
+    """An index of these."""
+    children = [
+        {"public_updated_at": "2026-09-15T14:41:54Z", "details": {"country": {"name": each, "slug": each}}}
+        for each in slugs
+    ]
+    return json.dumps({"links": {"children": children}}).encode()
+
+
+async def test_fetch_details_may_lack_some_pages_and_not_many(http: httpx.AsyncClient) -> None:
+    """One page of thirty that is down costs its country, not the reading; a source that is down costs the reading."""
+    slugs = [f"country-{number}" for number in range(30)]
+    down = {"/country-3"}
+    asked: list[str] = []
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        asked.append(request.path)
+        if request.path == "/":
+            return web.Response(body=uk_index(*slugs))
+        return web.Response(status=500) if request.path in down or "all" in down else web.Response(body=b"{}")
+
+    async with server(answer) as url:
+        source = fetcher(http, url)
+        pages = await source.read(united_kingdom.fetch)
+        asked.clear()
+        again = await source.read(united_kingdom.fetch)
+        down.add("all")
+        with pytest.raises(FetchFailed, match="status 500"):
+            await fetcher(http, url).read(united_kingdom.fetch)
+
+    assert len(pages) == len(again) == 30
+    assert asked[:2] == ["/", "/country-3"]
+
+
+@pytest.mark.parametrize("index", [b"{}", b"<html></html>", b"[]", b"[" * 10_000])
+async def test_fetch_index_that_is_none_asks_for_no_page(http: httpx.AsyncClient, index: bytes) -> None:
+    """Germany out of order: 200 and `{}`."""
+    asked: list[str] = []
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        asked.append(request.path)
+        return web.Response(body=index)
+
+    async with server(answer) as url:
+        for each in (germany.fetch, united_kingdom.fetch):
+            with pytest.raises(FetchFailed, match="the index: page 1"):
+                await fetcher(http, url).read(each)
+
+    assert len(asked) == 2

@@ -1,0 +1,297 @@
+"""The real registration service in process on a real MongoDB: people act over HTTP, facts of others reach its handlers.
+
+Faster than the house, and for all that happens within this one service. The house is for where several meet.
+"""
+
+import shutil
+import uuid
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pymongo
+import yaml
+from fastapi import FastAPI
+
+from services.registration import handlers
+from services.registration.reconsideration import Desk as Reconsiderations
+from services.registration.store import Store
+from shared import catalogue, gazetteer
+from shared.bus.inbox import Inbox
+from shared.clock import amsterdam_date, utc_now
+from shared.envelope import Envelope
+from shared.events import (
+    ActivityType,
+    ApprovalEvent,
+    ApprovalGranted,
+    ApprovalWithdrawn,
+    Event,
+    Level,
+    LevelChange,
+    RegionAdvice,
+    SourceChecked,
+    TravelAdviceChanged,
+)
+from shared.ids import new_id
+from shared.web.local_tokens import create_keys
+from tests.contracts.services_world import (
+    APPROVER,
+    CATALOGUE,
+    FACULTY_CONTACT,
+    FILE,
+    INTERNATIONAL_OFFICE,
+    PDF,
+    SAFETY_OFFICER,
+    STUDENT,
+    Person,
+    World,
+    build,
+    client,
+    registration_body,
+)
+
+__all__ = [
+    "APPROVER", "FACULTY_CONTACT", "INTERNATIONAL_OFFICE", "PDF", "SAFETY_OFFICER", "STUDENT", "Level", "Person",
+    "Portal", "portal",
+]  # fmt: skip
+
+#: What the faculty of these tests asks for, beside the invented catalogue; other activities ask for nothing.
+LETTER, PLAN = "Letter of the host", "Safety plan"
+REQUIRED = {"research_or_fieldwork": [LETTER, PLAN]}
+SOURCE = "netherlands"
+
+
+@dataclass
+class Portal:
+    """The service with people in front of it."""
+
+    world: World
+    app: FastAPI
+    http: httpx.AsyncClient
+    desk: Reconsiderations
+    versions: Counter[str] = field(default_factory=Counter)
+    advised: dict[str, int] = field(default_factory=dict)
+
+    async def forget(self) -> None:
+        """Everything but the indexes and the people."""
+        database = self.world.mongo.database("registration")
+        for name in await database.list_collection_names():
+            await database[name].delete_many({})
+        self.versions.clear()
+        self.advised.clear()
+
+    # ------------------------------------------------------------ people
+
+    async def call(
+        self, who: Person, method: str, path: str, body: Any = None, *, etag: str | None = None, **more: Any
+    ) -> httpx.Response:
+        """One request; `etag` is sent as If-Match."""
+        headers = {"Authorization": f"Bearer {self.world.token(who)}", **more.pop("headers", {})}
+        if etag is not None:
+            headers["If-Match"] = etag
+        return await self.http.request(method, f"/v1{path}", json=body, headers=headers, **more)
+
+    async def done(self, who: Person, method: str, path: str, body: Any = None, **more: Any) -> Any:
+        """The answer to a request that succeeds."""
+        response = await self.call(who, method, path, body, **more)
+        assert response.status_code < 300, response.text
+        return response.json()
+
+    async def refused(
+        self, status: int, who: Person, method: str, path: str, body: Any = None, **more: Any
+    ) -> dict[str, Any]:
+        """The problem of a request that is refused, and nothing is recorded."""
+        before = await self.facts()
+        response = await self.call(who, method, path, body, **more)
+        assert response.status_code == status, response.text
+        assert await self.facts() == before
+        found: dict[str, Any] = response.json()
+        return found
+
+    async def facts(self) -> int:
+        """How many facts there are."""
+        return await self.world.facts("registration")
+
+    async def register(self, who: Person = STUDENT, **other: Any) -> str:
+        """Hand in a registration; `other` replaces fields of the body. Returns its id."""
+        body = {**registration_body(who), **other}
+        return str((await self.done(who, "POST", "/registrations", body))["registrationId"])
+
+    async def see(self, registration_id: str, who: Person = SAFETY_OFFICER) -> dict[str, Any]:
+        """A registration in full."""
+        found: dict[str, Any] = await self.done(who, "GET", f"/registrations/{registration_id}")
+        return found
+
+    async def checklist(self, registration_id: str, who: Person = STUDENT, **query: str) -> dict[str, Any]:
+        """What is still needed."""
+        path = f"/registrations/{registration_id}/checklist"
+        found: dict[str, Any] = await self.done(who, "GET", path, params=query)
+        return found
+
+    async def lines(self, registration_id: str) -> dict[str, tuple[str, str]]:
+        """Item → (state, rule) of the checklist; of several lines of an item the first."""
+        shown: dict[str, tuple[str, str]] = {}
+        for line in (await self.checklist(registration_id))["lines"]:
+            shown.setdefault(line["item"], (line["state"], line["rule"]))
+        return shown
+
+    async def tasks(self, who: Person, registration_id: str) -> list[dict[str, Any]]:
+        """The open tasks about a registration in somebody's queues."""
+        found = await self.done(who, "GET", "/tasks", params={"pageSize": "250"})
+        return [each for each in found["items"] if each["registrationId"] == registration_id]
+
+    async def decision(self, registration_id: str, decision: str, **other: Any) -> dict[str, Any]:
+        """The body of a decision on the advice as it is now."""
+        advice = (await self.see(registration_id))["advice"]
+        seen = [{"country": each["country"], "adviceVersion": each["adviceVersion"]} for each in advice]
+        return {"decision": decision, "remark": "Looked at with care.", "adviceSeen": seen, **other}
+
+    async def decide(self, who: Person, registration_id: str, decision: str, **other: Any) -> dict[str, Any]:
+        """Somebody decides, and may."""
+        body = await self.decision(registration_id, decision, **other)
+        path = f"/registrations/{registration_id}/decisions"
+        found: dict[str, Any] = await self.done(who, "POST", path, body, etag="*")
+        return found
+
+    async def cannot(
+        self, status: int, who: Person, registration_id: str, decision: str, **other: Any
+    ) -> dict[str, Any]:
+        """Somebody would like to decide, and may not."""
+        body = await self.decision(registration_id, decision, **other)
+        path = f"/registrations/{registration_id}/decisions"
+        return await self.refused(status, who, "POST", path, body, etag="*")
+
+    async def upload(
+        self, registration_id: str, kind: str = LETTER, content: bytes = PDF, who: Person = STUDENT, **headers: str
+    ) -> httpx.Response:
+        """Hand in a document."""
+        return await self.call(
+            who, "POST", f"/registrations/{registration_id}/documents", params={"kind": kind}, content=content,
+            headers={**FILE, **headers},
+        )  # fmt: skip
+
+    # ------------------------------------------------------------ facts of the other services
+
+    async def advise(
+        self, country: str, level: Level | None, regions: Mapping[str, Level | None] | None = None
+    ) -> None:
+        """The ministry says so, and safety has read all of it."""
+        before = self.advised.get(country, 0)
+        self.advised[country] = version = before + 1
+        change = LevelChange(before=None, after=level)
+        event = TravelAdviceChanged(
+            country=country,
+            advice_version=version,
+            baseline=version == 1,
+            ministry=change,
+            effective=change,
+            regions=tuple(
+                RegionAdvice(area=area, code=area if area.startswith(f"{country}-") else None, before=None, after=each)
+                for area, each in (regions or {}).items()
+            ),
+            changes=(),
+            source=SOURCE,
+            source_version=str(version),
+            parser_version=1,
+            effective_at=utc_now(),
+            text_nl="Tekst",
+            text_en="Text",
+            url="https://advice.example/",
+            decided_by="rules",
+        )
+        checked = SourceChecked(
+            source=SOURCE, checked_at=utc_now(), fresh_until=utc_now() + timedelta(days=1), countries=self.advised
+        )
+        await handlers.follow_travel_advice_when_changed(self._envelope(event), self.desk)
+        await handlers.keep_freshness_when_source_checked(self._envelope(checked), self.desk)
+
+    async def grant(
+        self, approval_id: str, who: Person = STUDENT, *, country: str = "ES", days: tuple[int, int] = (60, 120)
+    ) -> None:
+        """The programme says yes, to that person for those days from today."""
+        first, last = (today() + timedelta(days=each) for each in days)
+        await self._approval(
+            ApprovalGranted(
+                approval_id=approval_id,
+                person_id=await self.world.person_id(who),
+                faculty_id="example-sciences",
+                programme_id="example-biology",
+                activity_type=ActivityType.INTERNSHIP,
+                country=country,
+                start_date=first,
+                end_date=last,
+                decided_by="approver-1",
+                catalogue_version="0" * 12,
+            )
+        )
+
+    async def withdraw(self, approval_id: str, who: Person = STUDENT) -> None:
+        """The student takes the approval back."""
+        person_id = await self.world.person_id(who)
+        await self._approval(ApprovalWithdrawn(approval_id=approval_id, person_id=person_id, withdrawn_by=person_id))
+
+    async def _approval(self, event: ApprovalEvent) -> None:
+        inbox = Inbox(self.world.mongo, self.world.mongo.database("registration"))
+        envelope = self._envelope(event)
+        for _ in range(2):  # as Kafka may: the second time changes nothing
+            await handlers.reconsider_registrations_when_approval_changed(envelope, self.desk, inbox, "tests")
+
+    def _envelope(self, event: Event) -> Envelope[Any]:
+        self.versions[event.stream] += 1
+        return Envelope(
+            new_id(), type(event).__name__, "/tests", utc_now(), event.stream, self.versions[event.stream], "test",
+            "test", None, None, None, event,
+        )  # fmt: skip
+
+
+def today() -> date:
+    """In Amsterdam."""
+    return amsterdam_date(utc_now())
+
+
+def legs(start: int, end: int, country: str = "ES", **more: Any) -> list[dict[str, Any]]:
+    """An itinerary of one place, from `start` to `end` days from today."""
+    first, last = (today() + timedelta(days=each) for each in (start, end))
+    return [{"startDate": first.isoformat(), "endDate": last.isoformat(), "country": country, **more}]
+
+
+def voluntary() -> dict[str, Any]:
+    """No to all three questions (R11)."""
+    return {"answers": {"credits": False, "universityFunding": False, "transcriptEntry": False}}
+
+
+@asynccontextmanager
+async def portal(mongo: str, folder: Path, **settings: Any) -> AsyncIterator[Portal]:
+    """The service in a namespace of its own, which is forgotten afterwards; everywhere is green but where advised."""
+    namespace = f"t{uuid.uuid4().hex[:8]}-"
+    keys = folder / "keys"
+    create_keys(keys)
+    shutil.copytree(CATALOGUE, folder / "catalogue")
+    file = folder / "catalogue" / "example-sciences.yaml"
+    content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    file.write_text(yaml.safe_dump({**content, "required_documents": REQUIRED}), encoding="utf-8")
+    known = catalogue.load(folder / "catalogue")
+    try:
+        async with AsyncExitStack() as stack:
+            world = World(mongo, namespace, keys, {})
+            stack.callback(world.mongo.close)
+            app = build("registration", mongo, namespace, keys, **{"catalogue_dir": folder / "catalogue", **settings})
+            await stack.enter_async_context(app.router.lifespan_context(app))
+            http = await stack.enter_async_context(client(app))
+            desk = Reconsiderations(world.mongo, Store(world.mongo.database("registration")), gazetteer.resolve, known)
+            yield Portal(world, app, http, desk)
+    finally:
+        with pymongo.MongoClient[dict[str, object]](mongo, serverSelectionTimeoutMS=5_000) as database:
+            for name in database.list_database_names():
+                if name.startswith(namespace):
+                    database.drop_database(name)
+
+
+def another(person: Person, login: str) -> Person:
+    """Somebody else in the same roles."""
+    return replace(person, login=login)

@@ -1,0 +1,29 @@
+"""A student of another programme with a research project at LUMC: to the own programme's coordinator (R29)."""
+
+import pytest
+
+from tests.campus import BIOMEDICAL, Campus, approver, blocked, findings
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def test_another_programmes_student_goes_to_their_own_coordinator(campus: Campus) -> None:
+    """R29: accepted, routed with the contact named, none of LUMC's themes asked; only the own programme decides."""
+    student, own = campus.student(), approver("example-mathematics")
+    asked = await campus.asks(student, "example-mathematics", details={"researchAt": "lumc"})
+    approval_id = asked["approvalId"]
+    assert findings(asked) == {("R29", "routed")}
+    assert asked["findings"][0]["contact"]["email"] == "international-office@university.example"
+
+    not_theirs = await campus.grants(BIOMEDICAL, approval_id)
+    await campus.granted(own, approval_id)
+
+    assert not_theirs.status_code == 404
+    assert (await campus.look(approval_id, student))["status"] == "granted"
+
+
+async def test_project_at_a_faculty_that_has_none_is_named(campus: Campus) -> None:
+    """Law has no research projects in the catalogue."""
+    found = blocked(await campus.tries(campus.student(), "example-mathematics", details={"researchAt": "law"}))
+
+    assert (found.status, found.fields) == (400, ("body.details.researchAt",))

@@ -1,0 +1,42 @@
+"""An internship in year 3 of the bachelor Biomedical Sciences: better in Europe, never blocked (R32)."""
+
+from typing import Any
+
+import pytest
+
+from tests.campus import BIOMEDICAL, Campus, findings
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+INTERNSHIP = {"theme": "infection", "institute": "listed", "studyLevel": "bachelor", "yearOfStudy": 3}
+
+
+async def test_outside_europe_is_warned_and_granted_all_the_same(campus: Campus) -> None:
+    """R32: the student reads why, in their language, and the coordinator may say yes at once."""
+    asked = await campus.asks(
+        campus.student(), "lumc-biomedical-sciences", activityType="internship", country="AU", details=INTERNSHIP,
+        language="nl",
+    )  # fmt: skip
+
+    assert findings(asked) == {("R32", "warned")}
+    assert "in Europa te blijven" in asked["findings"][0]["reasonText"]
+    await campus.granted(BIOMEDICAL, asked["approvalId"])
+
+
+@pytest.mark.parametrize(
+    ("country", "details"),
+    [
+        ("SE", INTERNSHIP),
+        ("AU", {**INTERNSHIP, "studyLevel": "master"}),
+        ("AU", {**INTERNSHIP, "yearOfStudy": 2}),
+    ],
+)
+async def test_in_europe_or_in_another_year_is_not_warned(
+    campus: Campus, country: str, details: dict[str, Any]
+) -> None:
+    """R32 is for year 3 of the bachelor outside Europe alone."""
+    asked = await campus.asks(
+        campus.student(), "lumc-biomedical-sciences", activityType="internship", country=country, details=details
+    )
+
+    assert findings(asked) == set()

@@ -1,0 +1,89 @@
+"""A group trip: a leader prefills, everybody confirms and registers individually, and is looked after individually."""
+
+from tests.journeys.registration_world import STUDENT, Level, Portal, another, legs, voluntary
+
+LEADER = another(STUDENT, "leader")
+OTHERS = [another(STUDENT, f"participant-{number}") for number in range(3)]
+
+
+def trip(**other: object) -> dict[str, object]:
+    """What the leader prefills."""
+    return {
+        "name": "Spring trip", "facultyId": "example-sciences", "programmeId": "example-biology",
+        "activityType": "study_association_trip", "legs": legs(60, 67), **voluntary(), **other,
+    }  # fmt: skip
+
+
+async def test_trip_from_the_first_plan_to_the_last_participant(portal: Portal) -> None:
+    """Prefilled once, confirmed by each; the leader sees names and states, and nothing more."""
+    group_id = (await portal.done(LEADER, "POST", "/group-trips", trip()))["groupId"]
+    path = f"/group-trips/{group_id}"
+    shown = await portal.done(OTHERS[0], "GET", path)
+    assert (shown["name"], shown["leads"], shown["open"]) == ("Spring trip", False, True)
+
+    joined = []
+    for person in (LEADER, *OTHERS):
+        body = {"contact": person.contact, "language": "nl"}
+        joined.append((await portal.done(person, "POST", f"{path}/participants", body))["registrationId"])
+
+    found = await portal.done(LEADER, "GET", f"{path}/participants")
+    assert {each["registrationId"] for each in found["items"]} == set(joined)
+    assert {each["surname"] for each in found["items"]} == {f"Surname {p.login}" for p in (LEADER, *OTHERS)}
+    assert {each["status"] for each in found["items"]} == {"approved"}
+    for person in OTHERS:
+        assert person.contact["mobile"] not in str(found)
+        assert person.contact["email"] not in str(found)
+    await portal.refused(404, OTHERS[0], "GET", f"{path}/participants")
+    await portal.refused(404, LEADER, "GET", f"/registrations/{joined[1]}")
+    assert (await portal.see(joined[1], OTHERS[0]))["groupId"] == group_id
+
+
+async def test_each_participant_has_their_own_journey(portal: Portal) -> None:
+    """One adds a place that turns orange: only that one is suspended, and only that one deviates."""
+    group_id = (await portal.done(LEADER, "POST", "/group-trips", trip()))["groupId"]
+    same, other = OTHERS[0], OTHERS[1]
+    body = {"contact": same.contact, "language": "en"}
+    await portal.done(same, "POST", f"/group-trips/{group_id}/participants", body)
+    longer = [*legs(60, 67), *legs(67, 75, "FR")]
+    await portal.register(other, **voluntary(), legs=longer, groupId=group_id)
+
+    await portal.advise("FR", Level.ORANGE)
+
+    found = (await portal.done(LEADER, "GET", f"/group-trips/{group_id}/participants"))["items"]
+    assert {(each["surname"], each["status"], each["deviates"]) for each in found} == {
+        (f"Surname {same.login}", "approved", False), (f"Surname {other.login}", "suspended", True)
+    }  # fmt: skip
+
+
+async def test_trip_is_joined_once_while_it_is_open(portal: Portal) -> None:
+    """Twice, closed, or no trip at all: told, and nothing is stored; who cancelled may join again."""
+    group_id = (await portal.done(LEADER, "POST", "/group-trips", trip()))["groupId"]
+    path, person = f"/group-trips/{group_id}", OTHERS[0]
+    body = {"contact": person.contact, "language": "en"}
+    mine = (await portal.done(person, "POST", f"{path}/participants", body))["registrationId"]
+    assert (await portal.refused(409, person, "POST", f"{path}/participants", body))["reason"] == "already_joined"
+    await portal.done(person, "POST", f"/registrations/{mine}/cancellation", etag="*")
+    await portal.done(person, "POST", f"{path}/participants", body)
+
+    await portal.refused(404, person, "POST", f"{path}/closure", etag="*")
+    await portal.done(LEADER, "POST", f"{path}/closure", etag="*")
+    late = {"contact": OTHERS[1].contact, "language": "en"}
+    assert (await portal.refused(409, OTHERS[1], "POST", f"{path}/participants", late))["reason"] == "closed"
+    nowhere = "/group-trips/0193c1a0-0000-7000-8000-0000000000ff/participants"
+    await portal.refused(404, OTHERS[1], "POST", nowhere, late)
+
+
+async def test_leader_changes_the_plan_and_nobody_is_moved_by_it(portal: Portal) -> None:
+    """Everybody confirms their own dates; the leader sees who still has the old ones."""
+    group_id = (await portal.done(LEADER, "POST", "/group-trips", trip()))["groupId"]
+    path, person = f"/group-trips/{group_id}", OTHERS[0]
+    await portal.done(person, "POST", f"{path}/participants", {"contact": person.contact, "language": "en"})
+    response = await portal.call(LEADER, "GET", path)
+
+    await portal.done(LEADER, "PUT", path, trip(legs=legs(61, 68)), etag=response.headers["etag"])
+    await portal.refused(412, LEADER, "PUT", path, trip(), etag=response.headers["etag"])
+
+    (entry,) = (await portal.done(LEADER, "GET", f"{path}/participants"))["items"]
+    assert entry["deviates"] is True
+    problem = await portal.refused(400, LEADER, "POST", "/group-trips", trip(legs=legs(20, 10), programmeId="nowhere"))
+    assert {each["field"] for each in problem["errors"]} == {"body.programmeId", "body.legs.0.endDate"}

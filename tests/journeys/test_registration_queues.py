@@ -1,0 +1,90 @@
+"""The queues of those who help: found at once, taken on, talked about, closed; nothing closes by itself."""
+
+from tests.journeys.registration_world import (
+    APPROVER,
+    FACULTY_CONTACT,
+    SAFETY_OFFICER,
+    STUDENT,
+    Level,
+    Portal,
+    another,
+    legs,
+    voluntary,
+)
+
+COLLEAGUE = another(FACULTY_CONTACT, "contact-sciences-2")
+
+
+async def test_task_is_claimed_commented_and_closed(portal: Portal) -> None:
+    """Who has it is seen by all; two do not have it at once; remarks stay with it, and closing decides nothing."""
+    registration_id = await portal.register(**voluntary(), legs=legs(5, 20))
+    (task,) = await portal.tasks(FACULTY_CONTACT, registration_id)
+    path = f"/tasks/{task['taskId']}"
+    me = await portal.world.person_id(FACULTY_CONTACT)
+
+    await portal.done(FACULTY_CONTACT, "POST", f"{path}/claim")
+    await portal.done(FACULTY_CONTACT, "POST", f"{path}/claim")  # it is mine already
+    assert (await portal.refused(409, COLLEAGUE, "POST", f"{path}/claim"))["reason"] == "claimed"
+    await portal.done(COLLEAGUE, "POST", f"{path}/comments", {"remark": "The student called me.\nTwice."})
+    await portal.done(COLLEAGUE, "POST", f"{path}/release")
+    await portal.done(COLLEAGUE, "POST", f"{path}/claim")
+    await portal.done(FACULTY_CONTACT, "POST", f"{path}/closure", {"remark": "Settled by telephone."})
+    await portal.done(FACULTY_CONTACT, "POST", f"{path}/closure", {"remark": "Once more."})
+
+    found = await portal.done(COLLEAGUE, "GET", path)
+    assert (found["open"], found["closedBy"], found["comments"]) == (False, me, 1)
+    assert [each["remark"] for each in found["remarks"]] == ["The student called me.\nTwice.", "Settled by telephone."]
+    seen = await portal.see(registration_id)
+    assert seen["status"] == "routed"
+    what = [step["what"] for step in seen["history"]]
+    assert what.count("TaskClaimed") == 3
+    assert what.count("TaskClosed") == 1
+
+
+async def test_queue_is_filtered_sorted_and_counted(portal: Portal) -> None:
+    """By departure or by age, by rule, mine or nobody's; and how much there is of what."""
+    later = await portal.register(**voluntary(), legs=legs(9, 20))
+    sooner = await portal.register(another(STUDENT, "student-two"), **voluntary(), legs=legs(3, 20))
+    gone = await portal.register(another(STUDENT, "student-three"), **voluntary(), legs=legs(-3, 20))
+    tasks = {each: (await portal.tasks(FACULTY_CONTACT, each))[0]["taskId"] for each in (later, sooner, gone)}
+    await portal.done(FACULTY_CONTACT, "POST", f"/tasks/{tasks[sooner]}/claim")
+
+    async def listed(**query: str) -> list[str]:
+        found = await portal.done(FACULTY_CONTACT, "GET", "/tasks", params=query)
+        return [each["registrationId"] for each in found["items"]]
+
+    assert await listed() == [gone, sooner, later]
+    assert await listed(order="opened") == [later, sooner, gone]
+    assert await listed(rule="R8") == [gone]
+    assert await listed(holder="mine") == [sooner]
+    assert await listed(holder="nobody") == [gone, later]
+    assert await listed(queue="safety-officer") == []
+    assert await listed(open="false") == []
+    counts = (await portal.done(FACULTY_CONTACT, "GET", "/task-counts"))["queues"]
+    assert [(each["queue"], each["scope"], each["open"], each["unclaimed"]) for each in counts] == [
+        ("faculty-contact", "example-sciences", 3, 2)
+    ]
+
+
+async def test_nothing_closes_by_itself(portal: Portal) -> None:
+    """A suspended clearance stays on the coordinator's desk through better and worse days, until a person acts."""
+    registration_id = await portal.register(**voluntary())
+    for level in (Level.RED, Level.GREEN, Level.ORANGE, Level.YELLOW):
+        await portal.advise("ES", level)
+        assert "R19" in {task["rule"] for task in await portal.tasks(APPROVER, registration_id)}
+    assert await portal.tasks(SAFETY_OFFICER, registration_id) == []
+
+
+async def test_remark_must_be_words(portal: Portal) -> None:
+    """Free text: lines are kept, control and directional marks are not, and an empty one says nothing."""
+    registration_id = await portal.register(**voluntary(), legs=legs(5, 20))
+    (task,) = await portal.tasks(FACULTY_CONTACT, registration_id)
+    for wrong in ("", "   ", "right\u202eto left", "bell\x07", "x" * 4_001):
+        problem = await portal.refused(
+            400, FACULTY_CONTACT, "POST", f"/tasks/{task['taskId']}/comments", {"remark": wrong}
+        )
+        assert [each["field"] for each in problem["errors"]] == ["body.remark"]
+    html = "<img src=x onerror=alert(1)> & {{7*7}}\r\nsecond line"
+    await portal.done(FACULTY_CONTACT, "POST", f"/tasks/{task['taskId']}/comments", {"remark": html})
+    found = await portal.done(FACULTY_CONTACT, "GET", f"/tasks/{task['taskId']}")
+    assert found["remarks"][0]["remark"] == html.replace("\r\n", "\n")

@@ -1,0 +1,108 @@
+"""Readings and countries for the rules of safety, and a world that folds what the rules decide; no I/O, no clock."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from services.safety.model import CountryState, PendingFall, evolve
+from services.safety.reading import Batch, CountryReading, RegionReading
+from services.safety.rules.adoption import Adoption, adopt
+from services.safety.rules.counting import source_version
+from services.safety.rules.flood import Caution, Judgement, Seen, judge
+from services.safety.rules.release import Words, decided, timely
+from shared.events import AdviceHeld, AdviceReleased, Event, TravelAdviceChanged
+
+NOW = datetime(2026, 3, 1, 9, tzinfo=UTC)
+HALF_AN_HOUR = timedelta(minutes=30)
+
+
+def reading(
+    country: str, level: int | None, *, at: datetime = NOW, text: str = "", **regions: int | None
+) -> CountryReading:
+    """What the source says of a country."""
+    known = [each for each in regions.values() if each is not None]
+    return CountryReading(
+        source="netherlands", source_id=country, country=country, level=level,
+        regions=tuple(RegionReading(area=name, code=None, level=each) for name, each in regions.items()),
+        regional_max=max(known, default=None), effective_at=at, source_modified_at=at, text_nl=text, text_en=text,
+        url="https://advice.example/", unread=(),
+    )  # fmt: skip
+
+
+def names(count: int) -> list[str]:
+    """So many countries that nobody else has."""
+    return [f"{chr(65 + number // 26)}{chr(65 + number % 26)}" for number in range(count)]
+
+
+@dataclass
+class World:
+    """Countries under a series of batches, as the service would keep them."""
+
+    caution: Caution = field(default_factory=Caution)
+    confirmation: timedelta = HALF_AN_HOUR
+    states: dict[str, CountryState] = field(default_factory=dict)
+    falls: dict[str, PendingFall] = field(default_factory=dict)
+    seen: dict[str, Seen] = field(default_factory=dict)
+    written: list[Event] = field(default_factory=list)
+
+    def read(self, readings: Iterable[CountryReading], now: datetime = NOW, parser_version: int = 1) -> Judgement:
+        """Take a batch; what it leads to is in `written`, which begins anew."""
+        batch = Batch(source="netherlands", parser_version=parser_version, countries=tuple(readings))
+        self.written = []
+        judgement = judge(batch, self.states, self.seen, self.caution, now)
+        if judgement.is_refused:
+            return judgement
+        for each in batch.countries:
+            adoption: Adoption = adopt(
+                self.states.get(each.country), each, self.falls.pop(each.country, None),
+                parser_version=parser_version, confirmation=self.confirmation, now=now,
+                batch=judgement.circumstances,
+            )  # fmt: skip
+            self.write(each.country, adoption.events, now)
+            if adoption.pending is not None:
+                self.falls[each.country] = adoption.pending
+            self.seen[each.country] = Seen(
+                source_version=source_version(each), parser_version=parser_version, read_at=now
+            )
+        return judgement
+
+    def write(self, country: str, events: Iterable[Event], now: datetime) -> None:
+        """Fold events of a country."""
+        for event in events:
+            self.states[country] = evolve(self.states.get(country), event, now, 0)
+            self.written.append(event)
+
+    def decide(
+        self, hold_id: str, *, accepted: bool, now: datetime, only: Callable[[str], bool] = lambda country: True
+    ) -> None:
+        """A person decides about a hold, or a part of it."""
+        self.written = []
+        for country, state in sorted(self.states.items()):
+            hold = state.hold(hold_id)
+            if hold is not None and only(country):
+                self.write(country, decided(state, hold, Words(accepted, "officer-1", "Looked at."), now), now)
+
+    def tick(self, now: datetime) -> None:
+        """Time has come for whatever begins or ends by itself."""
+        self.written = []
+        for country, state in sorted(self.states.items()):
+            self.write(country, timely(state, now), now)
+
+    def levels(self) -> dict[str, int | None]:
+        """What counts for each country as a whole."""
+        return {country: state.effective for country, state in self.states.items()}
+
+    @property
+    def changes(self) -> list[TravelAdviceChanged]:
+        """The changes that were written last."""
+        return [each for each in self.written if isinstance(each, TravelAdviceChanged)]
+
+    @property
+    def held(self) -> list[AdviceHeld]:
+        """What was put before a person last."""
+        return [each for each in self.written if isinstance(each, AdviceHeld)]
+
+    @property
+    def released(self) -> list[AdviceReleased]:
+        """The last words about holds."""
+        return [each for each in self.written if isinstance(each, AdviceReleased)]

@@ -1,0 +1,135 @@
+"""Canada's index: the level is a number beside its words; parts of countries; whatever it looks like."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.safety.reading import BatchRejected
+from services.safety.sources.canada import FLOOR, parse
+from shared.events import Level
+from tests.rules.feeds import FEEDS, NOW, body, damaged, mutated, read, real, tried
+
+TEXTS = (
+    "Exercise normal security precautions", "Exercise a high degree of caution", "Avoid non-essential travel",
+    "Avoid all travel",
+)  # fmt: skip
+
+
+def destination(code: str = "CL", state: object = 0, text: object = None, **more: object) -> dict[str, Any]:
+    """A destination as the index shows it."""
+    words = text if text is not None else TEXTS[state] if state in (0, 1, 2, 3) else "?"  # type: ignore[call-overload]
+    return {
+        "country-iso": code,
+        "country-eng": "Example",
+        "advisory-state": state,
+        "date-published": {"timestamp": 1, "date": "2026-06-23 16:13:34", "asp": "2026-06-23T16:13:34.7179321-04:00"},
+        "has-regional-advisory": 0,
+        "recent-updates-type": "Editorial change",
+        "eng": {"name": "Example", "url-slug": "example", "advisory-text": words},
+        **more,
+    }
+
+
+def index(**destinations: object) -> dict[str, Any]:
+    """An index; PT_20 is PT-20."""
+    return {"metadata": {}, "data": {code.replace("_", "-"): each for code, each in destinations.items()}}
+
+
+@real
+def test_canada_real_index_is_read_as_it_stands() -> None:
+    """26 destinations: the number is the level, Bonaire is an island of BQ, no PS beside "Israel and Palestine"."""
+    whole = json.loads((FEEDS / "ca-gac" / "index-alpha-sample.json").read_bytes())
+
+    found = read(parse, whole)
+
+    expected = {code: each["advisory-state"] for code, each in whole["data"].items() if code != "BQ"}
+    assert {code: reading.level for code, reading in found.items() if code != "BQ"} == expected
+    assert [(each.code, each.level) for each in found["BQ"].regions] == [("BQ-BO", 0)]
+    assert found["BQ"].level is None
+    assert "PS" not in found
+    assert found["AF"].source_modified_at == datetime(2026, 7, 2, 18, 24, 43, 80_872, UTC)
+    assert {code for code, reading in found.items() if reading.unread} == {
+        code for code, each in whole["data"].items() if each["has-regional-advisory"]
+    }
+
+
+@pytest.mark.parametrize(
+    ("state", "text", "level", "is_whole"),
+    [
+        (0, None, 0, True),
+        (3, None, 3, True),
+        (1, "Exercise a high degree of caution (with regional advisories)", 1, False),
+        (7, "Avoid all travel", 3, False),
+        (7, "Exercise normal security precautions", None, False),
+        (-1, "?", None, False),
+        (True, "?", None, False),
+        ("3", "?", None, False),
+        (2.0, "?", None, False),
+        (None, "?", None, False),
+        (0, "Avoid all travel", 3, False),
+        (3, "Exercise normal security precautions", 3, False),
+        (2, "Words of a new kind", 2, True),
+    ],
+)
+def test_canada_level_is_the_number_and_the_worse_of_two(
+    state: object, text: str | None, level: int | None, is_whole: bool
+) -> None:
+    """No level of 7, no True for 1; where number and words differ the worse counts and a person is told."""
+    reading = read(parse, index(CL=destination("CL", state, text)))["CL"]
+
+    assert (reading.level, reading.unread == ()) == (level, is_whole)
+
+
+def test_canada_parts_never_raise_their_country() -> None:
+    """The Azores are red: Portugal is what its own entry says, or unknown without one."""
+    azores = destination("PT-20", 3)
+
+    both = read(parse, index(PT=destination("PT", 0), PT_20=azores))["PT"]
+    alone = read(parse, index(PT_20=azores))["PT"]
+
+    assert (both.level, both.regional_max, [each.code for each in both.regions]) == (0, 3, ["PT-20"])
+    assert (alone.level, alone.regional_max) == (None, 3)
+
+
+def test_canada_odd_destination_touches_no_other() -> None:
+    """A code that is no country, one that contradicts itself, one without a date, one dated 2099."""
+    far = destination("FR", 1, **{"date-published": {"asp": "2099-01-01T00:00:00-04:00"}})
+    odd = {"QQ": destination("QQ"), "IT": destination("ES"), "ES": {**destination("ES"), "date-published": "soon"}}
+
+    batch = parse([body(index(CL=destination(), FR=far, **odd))], NOW, floor=1)
+
+    assert [(each.country, each.level) for each in batch.countries] == [("CL", 0), ("FR", 1)]
+    assert batch.countries[1].source_modified_at == NOW
+    assert "which is still to come" in batch.countries[1].unread[0]
+    assert len(batch.skipped) == 3
+
+
+@pytest.mark.parametrize("page", [b"{}", b"[]", b"<html></html>", b"", b'{"data": []}', b"[" * 10_000])
+def test_canada_answer_that_is_no_index_is_rejected(page: bytes) -> None:
+    """And so is one that is too short."""
+    with pytest.raises(BatchRejected):
+        parse([page], NOW, floor=1)
+    with pytest.raises(BatchRejected, match=f"1 destinations where at least {FLOOR}"):
+        parse([body(index(CL=destination()))], NOW, floor=FLOOR)
+
+
+WHOLE = index(CL=destination("CL", 0), FR=destination("FR", 2), PT_20=destination("PT-20", 3))
+
+
+@settings(deadline=None)
+@given(st.data())
+def test_canada_level_stands_in_the_document(data: st.DataObject) -> None:
+    """Cut, changed, with values of any kind: a batch or a rejection, and no level that neither number nor words say."""
+    document = data.draw(mutated(WHOLE))
+    text = json.dumps(document)
+
+    for reading in tried(parse, [body(document)]):
+        for level in {reading.level, *(each.level for each in reading.regions)} - {None}:
+            assert level is not None
+            assert f'"advisory-state": {level.value}' in text or TEXTS[level.value] in text
+        assert reading.level is not Level.GREEN or reading.country != "PT"
+    tried(parse, [data.draw(damaged(body(WHOLE)))])

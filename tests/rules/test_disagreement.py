@@ -1,0 +1,91 @@
+"""What other governments say: kept as it was said, compared with what counts, never more than that."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from services.safety.opinion import Opinion, follow
+from services.safety.reading import CountryReading, RegionReading
+from services.safety.rules.disagreement import disagreement
+from shared.events import Level
+
+NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
+
+
+def reading(
+    level: int | None = 1, *, parts: int | None = None, days_old: int = 1, quiet: bool = False
+) -> CountryReading:
+    """What a source says of Chile."""
+    regions = () if parts is None else (RegionReading(area="the north", code=None, level=Level(parts)),)
+    return CountryReading(
+        source="canada", source_id="CL", country="CL", level=None if level is None else Level(level), regions=regions,
+        regional_max=None if parts is None else Level(parts), effective_at=NOW, text_nl="", text_en="Text", url="",
+        source_modified_at=NOW - timedelta(days=days_old), is_without_warning=quiet,
+    )  # fmt: skip
+
+
+def opinion(level: int | None, parts: int | None = None, *, quiet: bool = False) -> Opinion:
+    """The same, kept."""
+    return follow(None, reading(level, parts=parts, quiet=quiet), now=NOW)
+
+
+@pytest.mark.parametrize(
+    ("level", "worst", "theirs", "reason", "matters"),
+    [
+        (1, 1, opinion(1), "agrees", False),
+        (0, 0, opinion(1), "worse", False),
+        (1, 1, opinion(0), "milder", False),
+        (2, 2, opinion(3), "worse", False),
+        (3, 3, opinion(2), "milder", False),
+        (1, 1, opinion(2), "negative_there", True),
+        (2, 2, opinion(1), "negative_here", True),
+        (1, 1, opinion(1, 3), "negative_there", True),
+        (1, 3, opinion(1), "negative_here", True),
+        (1, 3, opinion(1, 2), "milder", False),
+        (1, 1, opinion(None, quiet=True), "agrees", False),
+        (3, 3, opinion(None, quiet=True), "negative_here", True),
+        (1, 2, opinion(None, quiet=True), "negative_here", True),
+        (None, None, opinion(None, quiet=True), "unknown", False),
+        (None, None, opinion(2), "unknown", False),
+        (1, 1, opinion(None), "unknown", False),
+        (None, 3, opinion(1), "negative_here", True),
+        (None, 3, opinion(3), "unknown", False),
+        (0, 0, opinion(None, 3), "negative_there", True),
+        (None, 3, opinion(None, 3), "agrees", False),
+    ],
+)
+def test_disagreement_matters_where_one_side_is_negative(
+    level: int | None, worst: int | None, theirs: Opinion, reason: str, matters: bool
+) -> None:
+    """R12, R13: countries with countries, the worst places where those agree; unknown is no agreement."""
+    found = disagreement(None if level is None else Level(level), None if worst is None else Level(worst), theirs)
+
+    assert (found.reason, found.matters) == (reason, matters)
+
+
+def test_opinion_is_as_old_as_its_levels() -> None:
+    """A new text with the same levels keeps its "since"; other levels begin anew."""
+    first = follow(None, reading(1), now=NOW)
+    later = NOW + timedelta(days=3)
+
+    same = follow(first, reading(1, days_old=0), now=later)
+    other = follow(first, reading(2, days_old=0), now=later)
+    parts = follow(first, reading(1, parts=3, days_old=0), now=later)
+
+    assert (same.says_so_since, same.source_modified_at) == (NOW, NOW)
+    assert (other.says_so_since, parts.says_so_since) == (later, later)
+
+
+def test_opinion_older_text_replaces_nothing() -> None:
+    """Bangladesh: two entries that win in turn."""
+    first = follow(None, reading(1), now=NOW)
+
+    assert follow(first, reading(2, days_old=190), now=NOW + timedelta(days=1)) is first
+
+
+def test_opinion_that_cannot_be_read_replaces_nothing() -> None:
+    """Unknown is no news; "no warning" is."""
+    first = follow(None, reading(3), now=NOW)
+
+    assert follow(first, reading(None, days_old=0), now=NOW) is first
+    assert follow(first, reading(None, days_old=0, quiet=True), now=NOW).is_without_warning

@@ -1,0 +1,136 @@
+"""R20, R23: negative advice where somebody is; and R18: orange that somebody was allowed to go to."""
+
+from datetime import timedelta
+
+import pytest
+
+from services.registration.facts import facts
+from services.registration.known import Knowledge
+from services.registration.model import Registration, Return, Status, evolve
+from services.registration.rules.during_stay import Reason, during_stay
+from services.registration.rules.exception import Reason as ExceptionReason
+from services.registration.rules.exception import exception_at_orange
+from services.registration.rules.places import places
+from services.registration.rules.reconsideration import reconsideration
+from services.registration.rules.suspension import suspension
+from shared.events import AdviceSeen, ExceptionPermissions, Level, TaskClosed, TaskOpened
+from tests.rules.registration_world import DEPARTURE, NOW, RETURN, advice, knowledge, leg, registration
+
+DAY = timedelta(days=1)
+G, Y, O, R = Level.GREEN, Level.YELLOW, Level.ORANGE, Level.RED  # noqa: E741  the four colours
+BEFORE, THERE = NOW, NOW + (DEPARTURE - NOW.date() + DAY)
+LAST, AFTER = NOW + (RETURN - NOW.date() + DAY), NOW + (RETURN - NOW.date() + 2 * DAY)
+AWAY = registration(status=Status.APPROVED)
+
+
+def recorded(outcome: str, level: Level | None = O) -> Return:
+    """Somebody wrote down what came of it at that colour."""
+    seen = (AdviceSeen(country="ES", advice_version=3, level=level),)
+    return Return.model_validate(
+        {"on": DEPARTURE, "outcome": outcome, "recordedBy": "officer-1", "recordedAt": NOW, "advice": seen}
+    )
+
+
+def after(state: Registration, **other: object) -> Registration:
+    """The same with something else."""
+    return state.model_copy(update=other)
+
+
+@pytest.mark.parametrize(
+    ("state", "known", "now", "reason", "asks", "flags"),
+    [
+        (AWAY, knowledge(advice(R)), BEFORE, Reason.NOT_ABROAD, False, False),
+        (AWAY, knowledge(advice(R)), THERE, Reason.NEGATIVE, True, True),
+        (AWAY, knowledge(advice(O)), THERE, Reason.NEGATIVE, True, True),
+        (AWAY, knowledge(advice(Y)), THERE, Reason.SAFE, False, False),
+        (AWAY, knowledge(advice(None)), THERE, Reason.SAFE, False, False),
+        (AWAY, knowledge(advice(R)), LAST, Reason.NEGATIVE, True, True),
+        (AWAY, knowledge(advice(R)), AFTER, Reason.NOT_ABROAD, False, False),
+        (AWAY, knowledge(advice(G, regions={"ES-CT": R})), THERE, Reason.PLACE_UNRESOLVED, True, True),
+        (AWAY, knowledge(advice(G, regions={"ES-CT": R}), regions=("ES-MD",)), THERE, Reason.SAFE, False, False),
+        (registration(study=False), knowledge(advice(R)), THERE, Reason.NEGATIVE, True, False),
+        (registration(status=Status.ROUTED), knowledge(advice(R)), THERE, Reason.NEGATIVE, True, True),
+        (registration(status=Status.REFUSED), knowledge(advice(R)), THERE, Reason.NEGATIVE, True, True),
+        (registration(status=Status.CANCELLED), knowledge(advice(R)), THERE, Reason.NOT_ABROAD, False, False),
+        (after(AWAY, was_flagged=True), knowledge(advice(R)), THERE, Reason.NEGATIVE, True, False),
+        (after(AWAY, return_recorded=recorded("returned")), knowledge(advice(R)), THERE, Reason.NOT_ABROAD, False,
+         False),
+        (after(AWAY, return_recorded=recorded("stays", O)), knowledge(advice(O)), THERE, Reason.NEGATIVE, False, True),
+        (after(AWAY, return_recorded=recorded("stays", O)), knowledge(advice(R)), THERE, Reason.NEGATIVE, True, True),
+        (after(AWAY, return_recorded=recorded("unknown", None)), knowledge(advice(O)), THERE, Reason.NEGATIVE, True,
+         True),
+    ],
+)  # fmt: skip
+def test_during_stay_table(
+    state: Registration, known: Knowledge, now: object, reason: Reason, asks: bool, flags: bool
+) -> None:
+    """Who is there, cleared or not, is asked back; the board knows of those who study; nobody is cancelled."""
+    found = during_stay(state, known, now)  # type: ignore[arg-type] # the table holds instants
+
+    assert (found.reason, found.asks_for_return, found.flags_board) == (reason, asks, flags)
+
+
+def test_during_stay_leaves_places_behind() -> None:
+    """Where somebody was a week ago is no longer where they are; where they go next counts."""
+    turn = DEPARTURE + 10 * DAY
+    state = registration(leg("FR", DEPARTURE, turn), leg("ES", turn, RETURN), status=Status.APPROVED)
+    later = THERE + 20 * DAY
+
+    assert during_stay(state, knowledge(advice(R, "FR"), advice(G)), later).reason is Reason.SAFE
+    assert during_stay(state, knowledge(advice(G, "FR"), advice(R)), THERE).reason is Reason.NEGATIVE
+
+
+def test_during_stay_asks_once_and_ends_with_its_cause() -> None:
+    """The same look twice opens nothing twice; better advice closes the asking, and the flag stays with the board."""
+    state, known = AWAY, knowledge(advice(R))
+    opened = [each.data for each in facts(state, reconsideration(state, known, THERE))]
+    for version, event in enumerate(opened, start=2):
+        state = evolve(state, event, THERE, version)
+
+    assert [(event.queue, event.rule) for event in opened if isinstance(event, TaskOpened)] == [
+        ("safety-officer", "R20"), ("board-of-examiners", "R23")
+    ]  # fmt: skip
+    assert facts(state, reconsideration(state, known, THERE)) == []
+    better = [each.data for each in facts(state, reconsideration(state, knowledge(advice(Y, version=4)), THERE))]
+    assert [type(event) for event in better] == [TaskClosed]
+
+
+PERMISSIONS = ExceptionPermissions(board_document_id="document-1", host_document_id="document-2")
+BOTH = ("document-1", "document-2", "document-3")
+
+
+@pytest.mark.parametrize(
+    ("enabled", "level", "permissions", "attached", "reason"),
+    [
+        (True, O, PERMISSIONS, BOTH, ExceptionReason.GRANTED),
+        (False, O, PERMISSIONS, BOTH, ExceptionReason.OFF),
+        (False, R, PERMISSIONS, BOTH, ExceptionReason.OFF),
+        (True, R, PERMISSIONS, BOTH, ExceptionReason.RED),
+        (True, O, PERMISSIONS, ("document-1",), ExceptionReason.PERMISSION_MISSING),
+        (True, O, PERMISSIONS, (), ExceptionReason.PERMISSION_MISSING),
+        (True, O, ExceptionPermissions(board_document_id="document-1", host_document_id="document-1"), BOTH,
+         ExceptionReason.PERMISSION_MISSING),
+    ],
+)  # fmt: skip
+def test_exception_at_orange_table(
+    enabled: bool, level: Level, permissions: ExceptionPermissions, attached: tuple[str, ...], reason: ExceptionReason
+) -> None:
+    """Off unless the university says otherwise; orange and no more; two permissions that lie there."""
+    checked = places((leg(),), knowledge(advice(level)), NOW)
+
+    found = exception_at_orange(enabled, checked, permissions, attached)
+
+    assert found.reason is reason
+    assert found.is_granted is (reason is ExceptionReason.GRANTED)
+
+
+@pytest.mark.parametrize(
+    ("level", "country", "suspended"), [(O, "ES", False), (R, "ES", True), (O, "FR", True), (Y, "ES", False)]
+)
+def test_exception_holds_for_its_country_at_orange_alone(level: Level, country: str, suspended: bool) -> None:
+    """Red suspends it, and so does orange in a country that nobody made an exception for."""
+    cleared = registration(leg(country), study=False, status=Status.APPROVED).model_copy(
+        update={"exception": (AdviceSeen(country="ES", advice_version=3, level=O),)}
+    )
+
+    assert suspension(cleared, knowledge(advice(level, country)), NOW).is_suspended is suspended

@@ -1,0 +1,183 @@
+"""R38: the ladder and the board, row by row; only an answer that somebody gave is safe."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.notify.model import AnswerWord, DeliveryState, Given, is_verified, standing_answer
+from services.notify.rules.escalation import Ladder, Reason, Rung, Standing, Status, escalation, status
+from services.notify.rules.routing import Reason as RouteReason
+from services.notify.rules.routing import route
+from shared.catalogue import Contact, IncidentRouting
+from shared.events import Channel
+
+THEN = datetime(2026, 3, 2, 9, tzinfo=UTC)
+ACCEPTED, DELIVERED, FAILED = DeliveryState.ACCEPTED, DeliveryState.DELIVERED, DeliveryState.FAILED
+UNKNOWN, CREATED = DeliveryState.UNKNOWN, DeliveryState.CREATED
+GOOD = {Channel.EMAIL: ACCEPTED, Channel.SMS: DELIVERED}
+SMS_FAILED = {Channel.EMAIL: ACCEPTED, Channel.SMS: FAILED}
+ALL_FAILED = {Channel.EMAIL: FAILED, Channel.SMS: FAILED}
+SECOND_SMS, REMINDER, TEAM = Rung.SECOND_SMS, Rung.REMINDER, Rung.CRISIS_TEAM
+
+
+@pytest.mark.parametrize(
+    ("answer", "verified", "states", "taken", "minutes", "rung", "reason"),
+    [
+        (None, True, GOOD, (), 0, None, Reason.NOT_YET),
+        (None, True, GOOD, (), 29.9, None, Reason.NOT_YET),
+        (None, True, GOOD, (), 30, REMINDER, Reason.NO_ANSWER),
+        (None, True, GOOD, (REMINDER,), 31, None, Reason.TAKEN),
+        (None, True, GOOD, (REMINDER,), 60, TEAM, Reason.NO_ANSWER),
+        (None, True, GOOD, (), 600, TEAM, Reason.NO_ANSWER),
+        (None, True, GOOD, (REMINDER, TEAM), 600, None, Reason.TAKEN),
+        (None, True, SMS_FAILED, (), 0, SECOND_SMS, Reason.FAILED),
+        (None, True, SMS_FAILED, (SECOND_SMS,), 1, None, Reason.TAKEN),
+        (None, True, SMS_FAILED, (SECOND_SMS,), 30, REMINDER, Reason.NO_ANSWER),
+        (None, True, SMS_FAILED, (SECOND_SMS, REMINDER), 60, TEAM, Reason.NO_ANSWER),
+        (None, True, ALL_FAILED, (), 0, TEAM, Reason.UNREACHABLE),
+        (None, True, ALL_FAILED, (TEAM,), 90, None, Reason.TAKEN),
+        (None, True, {}, (), 0, TEAM, Reason.UNREACHABLE),
+        (None, True, {Channel.EMAIL: UNKNOWN, Channel.SMS: CREATED}, (), 5, None, Reason.NOT_YET),
+        ("safe", True, GOOD, (), 600, None, Reason.SAFE),
+        ("safe", True, {}, (), 600, None, Reason.SAFE),
+        ("safe", False, GOOD, (), 10, None, Reason.NOT_YET),
+        ("safe", False, GOOD, (), 30, REMINDER, Reason.NO_ANSWER),
+        ("safe", False, GOOD, (REMINDER,), 60, TEAM, Reason.NO_ANSWER),
+        ("help", True, GOOD, (), 0, TEAM, Reason.HELP),
+        ("help", False, GOOD, (), 0, TEAM, Reason.HELP),
+        ("help", True, GOOD, (TEAM,), 5, None, Reason.TAKEN),
+        ("wrong_person", True, GOOD, (), 0, TEAM, Reason.WRONG_PERSON),
+    ],
+)
+def test_escalation_table(
+    answer: AnswerWord | None,
+    verified: bool,
+    states: Mapping[Channel, DeliveryState],
+    taken: tuple[int, ...],
+    minutes: float,
+    rung: Rung | None,
+    reason: Reason,
+) -> None:
+    """Which rung begins when, and why."""
+    decision = escalation(Standing(THEN, answer, verified, states), taken, Ladder(), THEN + timedelta(minutes=minutes))
+
+    assert (decision.rung, decision.reason) == (rung, reason)
+
+
+STANDINGS = st.builds(
+    Standing,
+    st.just(THEN),
+    st.sampled_from([None, "safe", "help", "wrong_person"]),
+    st.booleans(),
+    st.dictionaries(st.sampled_from(list(Channel)), st.sampled_from(list(DeliveryState))),
+)
+
+
+@given(STANDINGS)
+def test_escalation_ends_at_the_crisis_team_for_everybody_who_is_not_safe(standing: Standing) -> None:
+    """Looked at often enough, whoever has not said for certain that they are safe is in somebody's hands; once each."""
+    taken: list[Rung] = []
+    for minute in range(0, 121, 5):
+        decision = escalation(standing, taken, Ladder(), THEN + timedelta(minutes=minute))
+        if decision.rung is not None:
+            assert decision.rung not in taken
+            taken.append(decision.rung)
+
+    assert (TEAM in taken) is (status(standing) is not Status.SAFE)
+
+
+@pytest.mark.parametrize(
+    ("answer", "verified", "states", "shown"),
+    [
+        ("safe", True, ALL_FAILED, Status.SAFE),
+        ("safe", False, GOOD, Status.UNVERIFIED),
+        ("help", False, {}, Status.HELP),
+        ("wrong_person", True, GOOD, Status.WRONG_PERSON),
+        (None, True, {Channel.EMAIL: DELIVERED, Channel.SMS: DELIVERED}, Status.NO_ANSWER),
+        (None, True, SMS_FAILED, Status.NO_ANSWER),
+        (None, True, ALL_FAILED, Status.UNREACHABLE),
+        (None, True, {}, Status.UNREACHABLE),
+    ],
+)
+def test_status_table(
+    answer: AnswerWord | None, verified: bool, states: Mapping[Channel, DeliveryState], shown: Status
+) -> None:
+    """What the board shows: delivered is never safe."""
+    assert status(Standing(THEN, answer, verified, states)) is shown
+
+
+def _said(*answers: str) -> list[Given]:
+    """`help`, `safe`, `officer:safe`, `?safe` (unverified), a minute apart."""
+    found = []
+    for number, each in enumerate(answers):
+        via, _, word = each.rpartition(":")
+        found.append(
+            Given.model_validate(
+                {
+                    "event_id": f"e{number}",
+                    "answer": word.lstrip("?"),
+                    "via": via or "link",
+                    "at": THEN,
+                    "known_at": THEN + timedelta(minutes=number),
+                    "verified": not word.startswith("?"),
+                }
+            )
+        )
+    return found
+
+
+@pytest.mark.parametrize(
+    ("answers", "stands"),
+    [
+        ((), None),
+        (("safe",), "safe"),
+        (("help", "safe"), "help"),
+        (("help", "officer:safe"), "safe"),
+        (("help", "officer:safe", "help"), "help"),
+        (("officer:safe", "help", "safe"), "help"),
+        (("officer:help", "safe"), "help"),
+        (("safe", "officer:wrong_person"), "wrong_person"),
+        (("officer:wrong_person", "officer:safe"), "safe"),
+        (("?safe",), "safe"),
+    ],
+)
+def test_standing_answer_table(answers: tuple[str, ...], stands: str | None) -> None:
+    """Help until a human has spoken to them; what a human heard wins until help is asked for again; any order folds."""
+    said = _said(*answers)
+
+    assert standing_answer(said) == stands
+    assert standing_answer(said[::-1]) == stands
+    assert is_verified(said) is (any(not each.startswith("?") for each in answers))
+
+
+def _team(name: str) -> Contact:
+    return Contact(function=name, email=f"{name}@university.example", phone="+31710000000")
+
+
+TABLE = IncidentRouting(
+    other_faculties=(_team("faculty"), _team("incident-team")),
+    faculties={"medicine": (_team("hospital-unit"), _team("incident-team"))},
+    serious=_team("central"),
+)
+
+
+@pytest.mark.parametrize(
+    ("table", "faculty", "serious", "told", "reason"),
+    [
+        (TABLE, "medicine", False, ["hospital-unit", "incident-team"], RouteReason.FACULTY),
+        (TABLE, "medicine", True, ["hospital-unit", "incident-team", "central"], RouteReason.FACULTY),
+        (TABLE, "law", False, ["faculty", "incident-team"], RouteReason.OTHER_FACULTY),
+        (TABLE, "", True, ["faculty", "incident-team", "central"], RouteReason.OTHER_FACULTY),
+        (None, "medicine", True, ["officers"], RouteReason.NOT_CONFIGURED),
+    ],
+)
+def test_route_table(
+    table: IncidentRouting | None, faculty: str, serious: bool, told: list[str], reason: RouteReason
+) -> None:
+    """R38: the hospital's own line, the line of all others, serious besides; never nobody."""
+    found = route(table, faculty, serious=serious, otherwise=_team("officers"))
+
+    assert ([each.function for each in found.contacts], found.reason) == (told, reason)

@@ -1,0 +1,365 @@
+"""R12-R14 over whole batches: unknown is refused, many falls are one question, a flood of rises waits a moment."""
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.safety.rules.flood import Caution, Reason
+from services.safety.rules.release import withdrawn
+from shared.events import HoldReason, Level
+from tests.rules.safety_world import HALF_AN_HOUR, NOW, World, names, reading
+
+THREE_MINUTES = timedelta(minutes=3)
+LATER = NOW + timedelta(hours=1)
+
+
+@pytest.fixture
+def world() -> World:
+    """A hundred yellow countries."""
+    world = World()
+    world.read([reading(country, 1) for country in names(100)])
+    return world
+
+
+def test_flood_ten_falls_wait_for_a_second_reading_eleven_for_a_person() -> None:
+    """The eleventh makes it a mass."""
+    for count, reason in ((10, Reason.ORDINARY), (11, Reason.MASS_FALL)):
+        world = World()
+        world.read([reading(country, 1) for country in names(100)])
+
+        judgement = world.read([reading(country, 0, at=LATER) for country in names(count)], LATER)
+        world.read([reading(country, 0, at=LATER) for country in names(count)], LATER + HALF_AN_HOUR)
+
+        assert judgement.reason is reason
+        assert {world.levels()[country] for country in names(count)} == ({0} if count == 10 else {1})
+
+
+def test_flood_mass_fall_is_one_item_on_every_stream(world: World) -> None:
+    """The same hold on each country's stream, with what would change; the worse level counts meanwhile."""
+    world.read([reading(country, 0, at=LATER) for country in names(30)], LATER)
+
+    assert len({each.hold_id for each in world.held}) == 1
+    assert {each.country for each in world.held} == set(names(30))
+    assert {each.reason for each in world.held} == {HoldReason.MASS_FALL}
+    assert all(each.releases_at is None for each in world.held)
+    assert [(c.area, c.before, c.after) for c in world.held[0].changes] == [("AA", 1, 0)]
+    assert set(world.levels().values()) == {1}
+
+
+def test_flood_mass_fall_is_asked_once_and_latecomers_join(world: World) -> None:
+    """Read again: nothing. One more that falls while it is undecided belongs to the same item."""
+    world.read([reading(country, 0, at=LATER) for country in names(30)], LATER)
+    hold_id = world.held[0].hold_id
+
+    world.read([reading(country, 0, at=LATER) for country in names(30)], LATER + HALF_AN_HOUR)
+    assert world.written == []
+
+    world.read([reading(country, 0, at=LATER) for country in names(31)], LATER + 2 * HALF_AN_HOUR)
+    assert [(each.country, each.hold_id) for each in world.held] == [(names(31)[-1], hold_id)]
+
+
+def test_flood_mass_fall_killed_halfway_is_the_same_item(world: World) -> None:
+    """Twenty-five of thirty were written: the five that follow join them, though five alone are no mass."""
+    world.read([reading(country, 0, at=LATER) for country in names(30)], LATER)
+    hold_id = world.held[0].hold_id
+    fresh = World()
+    fresh.read([reading(country, 1) for country in names(100)])
+    for country in names(25):
+        fresh.states[country] = world.states[country]
+
+    fresh.read([reading(country, 0, at=LATER) for country in names(30)], LATER)
+
+    assert {each.hold_id for each in fresh.held} == {hold_id}
+    assert {each.country for each in fresh.held} == set(names(30)[25:])
+
+
+def test_flood_mass_fall_released_in_part(world: World) -> None:
+    """Released for ten: those fall, at once; the others stay held, and stay worse."""
+    world.read([reading(country, 0, at=LATER) for country in names(30)], LATER)
+    hold_id, some = world.held[0].hold_id, set(names(10))
+
+    world.decide(hold_id, accepted=True, now=LATER, only=lambda country: country in some)
+
+    assert {each.country for each in world.changes} == some
+    assert all(each.decided_by == "officer-1" and each.hold_id == hold_id for each in world.changes)
+    assert {country for country, level in world.levels().items() if level == 0} == some
+    assert world.states[names(30)[-1]].hold(hold_id) is not None
+
+
+def test_flood_rejected_fall_is_not_asked_again_until_the_source_writes(world: World) -> None:
+    """The same word is known to be wrong; a newer version of it is a new question."""
+    world.read([reading(country, 0, at=LATER) for country in names(30)], LATER)
+    world.decide(world.held[0].hold_id, accepted=False, now=LATER)
+    assert set(world.levels().values()) == {1}
+
+    world.read([reading(country, 0, at=LATER) for country in names(30)], LATER + 2 * HALF_AN_HOUR)
+    assert world.written == []
+
+    newer = LATER + timedelta(days=1)
+    world.read([reading(country, 0, at=newer) for country in names(30)], newer)
+    assert len(world.held) == 30
+
+
+def test_flood_fall_that_the_source_takes_back_closes_its_question(world: World) -> None:
+    """The source says yellow again: there is nothing left to decide."""
+    world.read([reading(country, 0, at=LATER) for country in names(30)], LATER)
+
+    world.read([reading(country, 1, at=LATER + HALF_AN_HOUR) for country in names(30)], LATER + HALF_AN_HOUR)
+
+    assert {(each.accepted, each.decided_by) for each in world.released} == {(False, "rules")}
+    assert all(not state.holds and state.rejected is None for state in world.states.values())
+
+
+def test_flood_rises_above_a_quarter_count_at_once_and_their_alerts_wait(world: World) -> None:
+    """Twenty-six of a hundred: red at once, for clearances; alerts in three minutes; the officer is asked."""
+    judgement = world.read([reading(country, 3, at=LATER) for country in names(26)], LATER)
+
+    assert judgement.reason is Reason.MASS_RISE
+    assert all(world.levels()[country] == 3 for country in names(26))
+    assert {each.alerts_held_until for each in world.changes} == {LATER + THREE_MINUTES}
+    assert {each.releases_at for each in world.held} == {LATER + THREE_MINUTES}
+    assert {each.hold_id for each in world.held} == {each.hold_id for each in world.changes}
+    assert len({each.hold_id for each in world.held}) == 1
+
+
+def test_flood_a_quarter_itself_is_no_flood(world: World) -> None:
+    """Twenty-five of a hundred leave at once; so does everything when it is turned off."""
+    world.read([reading(country, 3, at=LATER) for country in names(25)], LATER)
+    assert {each.alerts_held_until for each in world.changes} == {None}
+    assert world.held == []
+
+    off = World(Caution(alert_hold=timedelta(0)))
+    off.read([reading(country, 1) for country in names(100)])
+    off.read([reading(country, 3, at=LATER) for country in names(100)], LATER)
+    assert {each.alerts_held_until for each in off.changes} == {None}
+    assert off.held == []
+
+
+def test_flood_of_yellow_holds_no_alert(world: World) -> None:
+    """What raises no alert is no flood: one red among it leaves at once."""
+    world.states.clear()
+    world.read([reading(country, 0) for country in names(100)])
+
+    world.read([reading(country, 1 if n else 3, at=LATER) for n, country in enumerate(names(100))], LATER)
+
+    assert {each.alerts_held_until for each in world.changes} == {None}
+
+
+def test_flood_silence_means_go(world: World) -> None:
+    """Before its time nothing; then each country is released by silence, once, and no level changes."""
+    world.read([reading(country, 3, at=LATER) for country in names(26)], LATER)
+    before = world.levels()
+
+    world.tick(LATER + timedelta(seconds=179))
+    assert world.written == []
+    world.tick(LATER + THREE_MINUTES)
+    assert {(each.accepted, each.decided_by) for each in world.released} == {(True, "silence")}
+    assert len(world.released) == 26
+    world.tick(LATER + 2 * THREE_MINUTES)
+    assert world.written == []
+    assert world.levels() == before
+
+
+def test_flood_rejected_goes_back_and_stays_back(world: World) -> None:
+    """A hijacked feed: every level as it was, regions too, and the same word changes nothing any more."""
+    world.read([reading("AA", 1, at=LATER, North=2)], LATER)
+    flood = [reading(country, 3, at=LATER + HALF_AN_HOUR) for country in names(26)]
+    world.read(flood, LATER + HALF_AN_HOUR)
+    assert world.states["AA"].regions == ()
+
+    world.decide(world.held[0].hold_id, accepted=False, now=LATER + HALF_AN_HOUR)
+
+    assert set(world.levels().values()) == {1}
+    assert [(each.area, each.level) for each in world.states["AA"].regions] == [("North", 2)]
+    assert {each.decided_by for each in world.changes} == {"officer-1"}
+    world.read(flood, LATER + 2 * HALF_AN_HOUR)
+    assert world.written == []
+
+
+def test_flood_newer_version_while_alerts_wait_says_so_too(world: World) -> None:
+    """The newest event alone is enough: a new text does not set the alerts free."""
+    world.read([reading(country, 3, at=LATER) for country in names(26)], LATER)
+    minute = LATER + timedelta(minutes=1)
+
+    world.read([reading("AA", 3, at=minute, text="Meer woorden.")], minute)
+
+    assert [each.alerts_held_until for each in world.changes] == [LATER + THREE_MINUTES]
+
+
+def test_rise_that_nothing_holds_lets_waiting_alerts_go(world: World) -> None:
+    """While a new parser's red waits for half an hour, the ministry writes red itself: that alert waits for nobody."""
+    world.read([reading("AA", 2)], LATER, parser_version=2)
+    assert world.changes[0].alerts_held_until == LATER + HALF_AN_HOUR
+    minute = LATER + timedelta(minutes=1)
+
+    world.read([reading("AA", 3, at=minute)], minute, parser_version=2)
+
+    assert [(each.effective.after, each.alerts_held_until) for each in world.changes] == [(3, None)]
+
+
+def test_flood_within_a_flood_leaves_with_the_first(world: World) -> None:
+    """Raised again by another flood a minute later: the alerts leave at the first time, under the first hold."""
+    world.read([reading(country, 2, at=LATER) for country in names(26)], LATER)
+    hold_id, minute = world.held[0].hold_id, LATER + timedelta(minutes=1)
+
+    world.read([reading(country, 3, at=minute) for country in names(26)], minute)
+
+    assert {(each.hold_id, each.alerts_held_until) for each in world.changes} == {(hold_id, LATER + THREE_MINUTES)}
+    second = world.held[0].hold_id
+    world.decide(second, accepted=False, now=minute)
+    assert {(each.hold_id, each.alerts_held_until, each.effective.after) for each in world.changes} == {
+        (hold_id, LATER + THREE_MINUTES, 2)
+    }
+
+
+def test_flood_named_beside_a_fall_that_waits(world: World) -> None:
+    """A change whose alerts wait names the hold of the alerts, whatever else of the country waits."""
+    world.read([reading("AA", 3, at=LATER)], LATER)
+    hour = LATER + timedelta(hours=1)
+    world.read([reading("AA", 0, at=hour)], hour)
+    assert world.held[0].reason is HoldReason.IMPLAUSIBLE_FALL
+    world.read([reading(country, 0 if country == "AA" else 3, at=hour, North=3) for country in names(26)], hour)
+    flood = {each.hold_id for each in world.held if each.reason is HoldReason.MASS_RISE}
+
+    assert {each.hold_id for each in world.changes if each.alerts_held_until is not None} == flood
+
+
+def test_flood_unknown_above_a_twentieth_is_refused_whole(world: World) -> None:
+    """Five of a hundred turn unknown and are kept; six are a feed that broke, and nothing of it is used."""
+    five = [reading(country, None, at=LATER) for country in names(5)]
+    assert not world.read([*five, reading("CA", 3, at=LATER)], LATER).is_refused
+    assert world.levels()["CA"] == 3
+
+    six = [reading(country, None, at=LATER) for country in names(12)[5:11]]
+    refused = world.read([*six, reading("CB", 3, at=LATER)], LATER)
+    assert refused.reason is Reason.UNREADABLE
+    assert "6 of 100" in refused.detail
+    assert world.levels()["CB"] == 1
+
+
+def test_new_parser_rebaselines_without_alerts_and_asks_about_worse(world: World) -> None:
+    """The same texts by another parser: better waits, text is a baseline, worse counts and its alerts are held."""
+    told = [
+        reading("AA", 3), reading("AB", 0), reading("AC", 1, text="Anders gelezen."),
+        *(reading(country, 1) for country in names(100)[3:]),
+    ]  # fmt: skip
+    judgement = world.read(told, LATER, parser_version=2)
+    changes = {each.country: each for each in world.changes}
+
+    assert judgement.circumstances.reread == set(names(100))
+    assert changes.keys() == {"AA", "AB", "AC"}
+    assert (changes["AA"].effective.after, changes["AA"].alerts_held_until) == (3, LATER + HALF_AN_HOUR)
+    assert [(each.country, each.reason) for each in world.held] == [("AA", HoldReason.PARSER_READS_WORSE)]
+    assert (changes["AB"].effective.after, changes["AB"].baseline) == (1, True)
+    assert changes["AC"].baseline
+    world.read(told, LATER + timedelta(minutes=5), parser_version=2)
+    assert world.written == []
+    world.tick(LATER + HALF_AN_HOUR)
+    assert [(each.country, each.decided_by) for each in world.released] == [("AA", "silence")]
+
+
+def test_new_parser_does_not_hide_what_the_source_writes_at_the_same_time(world: World) -> None:
+    """A newer version of the text is a change like any other: at once, with its alert."""
+    world.read([reading("AA", 3, at=LATER)], LATER, parser_version=2)
+
+    [change] = world.changes
+    assert (change.effective.after, change.baseline, change.alerts_held_until) == (3, False, None)
+
+
+def test_vanished_country_is_asked_about_after_its_grace(world: World) -> None:
+    """Seven days, then once; kept: asked again after as long; withdrawn: its level stays, and nobody asks."""
+    state, week, grace = world.states["AA"], timedelta(days=7), Caution().grace
+
+    assert withdrawn(state, world.seen["AA"], grace, NOW + week) is None
+    hold = withdrawn(state, world.seen["AA"], grace, NOW + week + HALF_AN_HOUR)
+    assert hold is not None
+    assert (hold.reason, hold.releases_at) == (HoldReason.WITHDRAWN, None)
+    world.write("AA", [hold], NOW + week + HALF_AN_HOUR)
+    assert withdrawn(world.states["AA"], world.seen["AA"], grace, NOW + 3 * week) is None
+    held = world.states["AA"]
+
+    world.decide(hold.hold_id, accepted=False, now=NOW + 2 * week)
+    assert withdrawn(world.states["AA"], world.seen["AA"], grace, NOW + 3 * week) is None
+    assert withdrawn(world.states["AA"], world.seen["AA"], grace, NOW + 4 * week) is not None
+
+    world.states["AA"] = held
+    world.decide(hold.hold_id, accepted=True, now=NOW + 2 * week)
+    [change] = world.changes
+    assert (change.ministry.after, change.effective.after) == (None, 1)
+    assert withdrawn(world.states["AA"], world.seen["AA"], grace, NOW + 9 * week) is None
+    world.read([reading("AA", 1, at=NOW + 3 * week)], NOW + 3 * week)
+    assert not world.states["AA"].withdrawn
+
+
+def test_vanished_country_that_returns_answers_for_itself(world: World) -> None:
+    """Named again: the question is closed."""
+    hold = withdrawn(world.states["AA"], world.seen["AA"], timedelta(0), LATER)
+    assert hold is not None
+    world.write("AA", [hold], LATER)
+
+    world.read([reading("AA", 1)], LATER)
+
+    assert [each.decided_by for each in world.released] == ["rules"]
+    assert world.states["AA"].holds == ()
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.dictionaries(
+            st.sampled_from(names(45)),
+            st.tuples(st.sampled_from([None, *Level]), st.sampled_from([None, *Level])),
+            max_size=45,
+        ),
+        st.integers(0, 60),
+        st.booleans(),
+    ),
+    max_size=6,
+)
+
+
+@settings(deadline=None, max_examples=40)
+@given(STEPS)
+def test_flood_no_rise_ever_waits_and_no_level_falls_unasked(
+    steps: list[tuple[dict[str, tuple[int | None, int | None]], int, bool]],
+) -> None:
+    """Whatever is read: worse counts in the same batch; better only after half an hour; alerts wait three minutes."""
+    world, now = World(), NOW
+    world.read([reading(country, 1) for country in names(45)])
+    said: dict[str, list[tuple[int, int]]] = {country: [] for country in names(45)}
+    for number, (levels, minutes, _) in enumerate(steps):
+        now += timedelta(minutes=minutes)
+        before = world.levels()
+        readings = [
+            reading(country, level, at=now + timedelta(seconds=number), **({} if north is None else {"North": north}))
+            for country, (level, north) in levels.items()
+        ]
+        judgement = world.read(readings, now)
+        if judgement.is_refused:
+            assert world.levels() == before
+            continue
+        for country, (level, _north) in levels.items():
+            counts, was = world.levels()[country], before[country]
+            assert counts is not None
+            assert was is not None
+            if level is not None:
+                assert counts >= level, "a rise waited"
+            if counts < was:
+                assert any(after == counts for _, after in said[country]), "it fell at its first reading"
+            if level is not None:
+                said[country].append((number, level))
+        for change in world.changes:
+            assert change.alerts_held_until is None or now < change.alerts_held_until <= now + THREE_MINUTES
+
+
+def test_flood_rising_again_while_its_alerts_wait_does_not_wait_longer(world: World) -> None:
+    """A second flood within the three minutes holds what it raises, from its own moment, and closes with silence."""
+    world.read([reading(country, 2, at=LATER) for country in names(26)], LATER)
+    minute = LATER + timedelta(minutes=1)
+
+    world.read([reading(country, 3, at=minute) for country in names(26)], minute)
+    world.tick(minute + THREE_MINUTES)
+
+    assert all(not state.holds for state in world.states.values())
+    assert all(world.levels()[country] == 3 for country in names(26))

@@ -1,0 +1,79 @@
+"""A running service follows its catalogue's files, and keeps what it has while they are broken."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from shared.catalogue import BrokenCatalogue
+from shared.live_catalogue import LiveCatalogue
+from tests.campus import change, leiden
+
+
+def touched(file: Path) -> None:
+    """An edit that the file's time shows, however fast the test is."""
+    seen = file.stat()
+    os.utime(file, ns=(seen.st_atime_ns, seen.st_mtime_ns + 1_000_000_000))
+
+
+async def test_live_catalogue_follows_an_edit(tmp_path: Path) -> None:
+    """The next look has the new version; an untouched folder stays the very same catalogue."""
+    live = LiveCatalogue(leiden(tmp_path), 3_600)
+    before = live.current
+    await live.refresh()
+    assert live.current is before
+
+    change(tmp_path / "lumc.yaml", "slots: 3", "slots: 4")
+    touched(tmp_path / "lumc.yaml")
+    await live.refresh()
+
+    assert live.current.version != before.version
+    assert live.current.pools()["example-surgery-2050"].pool.slots == 4
+
+
+async def test_live_catalogue_keeps_the_old_one_while_the_files_are_broken(tmp_path: Path) -> None:
+    """Degraded, with file, line and field; whole again as soon as somebody has mended it."""
+    live = LiveCatalogue(leiden(tmp_path), 3_600)
+    before = live.current
+
+    change(tmp_path / "lumc.yaml", "slots: 3", "slots: -1")
+    touched(tmp_path / "lumc.yaml")
+    await live.refresh()
+    (check,) = await live.health()
+
+    assert live.current is before
+    assert (check.ok, check.critical) == (False, False)
+    assert "lumc.yaml" in check.detail
+    assert "slots" in check.detail
+
+    change(tmp_path / "lumc.yaml", "slots: -1", "slots: 5")
+    touched(tmp_path / "lumc.yaml")
+    await live.refresh()
+    (check,) = await live.health()
+
+    assert check.ok
+    assert live.current.pools()["example-surgery-2050"].pool.slots == 5
+
+
+async def test_live_catalogue_survives_files_that_are_gone(tmp_path: Path) -> None:
+    """A folder that is emptied (a mount that went) changes nothing but the health."""
+    live = LiveCatalogue(leiden(tmp_path), 3_600)
+    before = live.current
+
+    for file in tmp_path.glob("*.yaml"):
+        file.unlink()
+    await live.refresh()
+    (check,) = await live.health()
+
+    assert (live.current, check.ok) == (before, False)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [("slots: 3", "slots: -1"), ("id: lumc\n", "id: law\n"), ("themes:", "themes: [")]
+)
+def test_live_catalogue_does_not_start_with_a_broken_one(tmp_path: Path, before: str, after: str) -> None:
+    """A count of -1, an id that stands twice, a file that is no YAML: no service starts."""
+    change(leiden(tmp_path) / "lumc.yaml", before, after)
+
+    with pytest.raises(BrokenCatalogue):
+        LiveCatalogue(tmp_path, 3_600)

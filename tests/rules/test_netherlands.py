@@ -1,0 +1,469 @@
+"""The ministry's list as a whole: real samples where they are, and the ways in which a list is wrong."""
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pycountry
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.safety.reading import AREA_LENGTH, MOST_REGIONS, TEXT_LENGTH, BatchRejected, CountryReading
+from services.safety.sources.netherlands import FLOOR, parse
+from shared.events import Level
+
+NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
+FEEDS = Path(__file__).resolve().parents[3] / "shared" / "data" / "feeds"
+real = pytest.mark.skipif(not FEEDS.exists(), reason=f"the samples of real feeds are not at {FEEDS}")
+unhurried = settings(deadline=None)
+COLOURS = {"groen": Level.GREEN, "geel": Level.YELLOW, "oranje": Level.ORANGE, "rood": Level.RED}
+
+
+def record(isocode: str = "ESP", introduction: object = None, **fields: object) -> dict[str, Any]:
+    """An advisory as the list shows it; Spain is green unless it says otherwise."""
+    names = {"ESP": "Spanje", "MAR": "Marokko", "BQ-BO": "Bonaire", "BQ-SA": "Saba", "BQ-SE": "Sint Eustatius"}
+    location = names.get(isocode, "het land")
+    green = f"<p>De kleurcode van het reisadvies voor {location} is groen. U kunt erheen reizen.</p>"
+    return {
+        "id": isocode,
+        "type": "reisadvies",
+        "canonical": "https://www.nederlandwereldwijd.nl/reisadvies/voorbeeld",
+        "title": f"Reisadvies {location} | Ministerie van Buitenlandse Zaken",
+        "introduction": green if introduction is None else introduction,
+        "location": location,
+        "isocode": isocode,
+        "classification": "Dit veld wordt niet meer ondersteund",
+        "lastmodified": "2026-09-15T13:45:43.714Z",
+        **fields,
+    }
+
+
+def page(*records: object) -> bytes:
+    """A page of the list."""
+    return json.dumps(records).encode()
+
+
+def only(*records: object, now: datetime = NOW) -> CountryReading:
+    """The one country that these records make."""
+    [reading] = parse([page(*records)], now, floor=1).countries
+    return reading
+
+
+def sample(name: str) -> dict[str, CountryReading]:
+    """A real sample as it is read, by the ministry's code."""
+    batch = parse([(FEEDS / "nl-bz" / name).read_bytes()], NOW, floor=1)
+    assert batch.skipped == ()
+    return {reading.source_id: reading for reading in batch.countries}
+
+
+# ---------------------------------------------------------------- real samples
+
+
+@real
+def test_netherlands_real_list_is_read_as_a_person_does() -> None:
+    """The golden cases of FEEDS §1: carve-outs first, a short name, exceptions, and no sentence about the country."""
+    read = sample("traveladvice-list-12.json")
+
+    assert {code: (reading.level, reading.regional_max) for code, reading in read.items()} == {
+        "ARE": (1, 3), "BFA": (3, 2), "CAN": (0, None), "ESP": (0, None), "IRQ": (None, 3), "ISL": (0, 1),
+        "MSR": (0, 2), "PSE": (None, 3), "SJM": (0, None), "SOM": (3, 2), "XKX": (0, None), "BQ-BO": (None, 0),
+    }  # fmt: skip
+    assert {code for code, reading in read.items() if reading.unread} == {"IRQ", "PSE"}
+    assert [(region.area, region.level) for region in read["IRQ"].regions] == [
+        ("grote delen van het westen en midden van Irak", 3),
+        ("de grensgebieden", 3),
+        ("de Koerdistan Regio Irak en de zuidelijke provincies", 2),
+    ]
+    assert (read["XKX"].country, read["BQ-BO"].country) == ("XK", "BQ")
+    assert read["ESP"].source_modified_at == datetime(2026, 9, 15, 13, 45, 43, 714_000, UTC)
+
+
+@real
+def test_netherlands_real_regions_are_read_as_a_person_does() -> None:
+    """Every area with its level, and the country's own level apart from them, as the person noted it."""
+    noted = json.loads((FEEDS / "nl-bz" / "traveladvice-regional.expected.json").read_text(encoding="utf-8"))
+    read = sample("traveladvice-regional.json")
+
+    def without_article(area: str) -> str:
+        return area.removeprefix("de ").removeprefix("het ")
+
+    assert read.keys() == noted.keys()
+    for code, expected in noted.items():
+        reading = read[code]
+        assert (reading.level, reading.regional_max) == (expected["level"], expected["regionalMax"]), code
+        assert [(without_article(region.area), region.level) for region in reading.regions] == [
+            (without_article(region["area"]), region["level"]) for region in expected["regions"]
+        ], code
+        assert reading.unread == (), code
+
+
+@real
+def test_netherlands_every_real_code_is_a_country() -> None:
+    """All 226 codes of the feed: alpha-3, Kosovo's own, and three islands that make BQ."""
+    locations = json.loads((FEEDS / "identity" / "nl-locations-226.json").read_text(encoding="utf-8"))
+    expected = {each["iso2"].partition("-")[0] for each in locations}
+
+    batch = parse([page(*(record(each["iso3"], location=each["nl"]) for each in locations))], NOW)
+
+    assert batch.skipped == ()
+    assert {reading.country for reading in batch.countries} == expected
+    assert all(reading.level == Level.GREEN for reading in batch.countries if reading.country != "BQ")
+
+
+@real
+def test_netherlands_every_real_name_is_its_country() -> None:
+    """Each country of the feed under the feed's own name for it, in the sentence about the whole and about the rest."""
+    locations = json.loads((FEEDS / "identity" / "nl-locations-226.json").read_text(encoding="utf-8"))
+    border = "<li>De kleurcode van het reisadvies is rood voor de grens.</li>"
+    html = border + "<li>Voor de rest van {} geldt kleurcode geel.</li>"
+
+    for each in locations:
+        reading = only(record(each["iso3"], html.format(each["nl"]), location=each["nl"]))
+        level = reading.regions[0].level if reading.country == "BQ" else reading.level
+        assert level == (Level.RED if reading.country == "BQ" else Level.YELLOW), each["nl"]
+
+
+# ---------------------------------------------------------------- lists that are no list
+
+
+@pytest.mark.parametrize(
+    ("pages", "reason"),
+    [
+        ([b"{}"], "page 1 is not a list"),
+        ([b"<!DOCTYPE html><html><body>Onderhoud</body></html>"], "page 1 is not JSON"),
+        ([b""], "page 1 is not JSON"),
+        ([b"null"], "page 1 is not a list"),
+        ([b'"[]"'], "page 1 is not a list"),
+        ([b"\xff\xfe[]"], "page 1 is not JSON"),
+        ([b"[" * 5_000], "page 1 is not JSON"),
+        ([b"[]", b"{}"], "page 2 is not a list"),
+        ([b"[]"], "0 advisories"),
+        ([], "0 advisories"),
+        ([page(record(), 7, None, {"isocode": 5}, {"isocode": "spain"}, [record("MAR")])], "1 advisories"),
+        ([page(record(), record(), record())], "1 advisories"),
+        ([page(record(), record("QQQ"))], "1 of 2 advisories cannot be used"),
+        ([page(record(), record("MAR", lastmodified=None))], "1 of 2 advisories cannot be used"),
+    ],
+)
+def test_netherlands_answer_that_is_not_the_list_is_rejected_whole(pages: list[bytes], reason: str) -> None:
+    """`{}` or HTML with status 200, an empty page, one advisory thrice: nothing is used, and the reason says why."""
+    with pytest.raises(BatchRejected, match=reason):
+        parse(pages, NOW, floor=2)
+
+
+def test_netherlands_page_that_got_lost_is_below_the_floor() -> None:
+    """Reading only the first of two pages once lost 26 countries: 200 of 226 are no picture of the world."""
+    codes = [country.alpha_3 for country in pycountry.countries if country.alpha_2 != "BQ"]
+    first, second = page(*map(record, codes[:200])), page(*map(record, codes[200:FLOOR]))
+
+    with pytest.raises(BatchRejected, match="200 advisories where at least 220 are expected"):
+        parse([first], NOW)
+    assert len(parse([first, second], NOW).countries) == FLOOR
+
+
+def test_netherlands_odd_record_touches_no_other() -> None:
+    """One record without a usable code, date or text costs nobody else their advice."""
+    odd = [{"isocode": None}, record("MAR", lastmodified="gisteren"), record("FRA", introduction=["geen tekst"])]
+
+    batch = parse([page(record(), *odd)], NOW, floor=1)
+
+    assert {reading.country: reading.level for reading in batch.countries} == {"ES": Level.GREEN, "FR": None}
+    assert batch.skipped == ("MAR: no date",)
+
+
+# ---------------------------------------------------------------- one advisory
+
+
+@pytest.mark.parametrize(
+    "introduction",
+    [
+        "",
+        None,
+        "<p></p>",
+        "<p>Dit veld wordt niet meer ondersteund</p>",
+        "<p>Exercise normal precautionSummary not available</p>",
+        "<p>Het reisadvies volgt.</p>",
+        7,
+        {"html": "<p>Voor Spanje geldt kleurcode groen.</p>"},
+        "<p>" + "x" * 300_000,
+    ],
+)
+def test_netherlands_placeholder_is_unknown_never_green(introduction: object) -> None:
+    """No text, or one that says nothing: level null, kept for a person."""
+    reading = only({**record(), "introduction": introduction})
+
+    assert (reading.level, reading.regional_max, reading.regions) == (None, None, ())
+    assert reading.unread == ("ESP: no sentence about the whole country",)
+
+
+def test_netherlands_no_sentence_about_the_country_keeps_the_regional_maximum() -> None:
+    """As for Iraq: the country is unknown, its worst part is not."""
+    reading = only(record("MAR", "<li>De kleurcode van het reisadvies is rood voor het westen.</li>"))
+
+    assert (reading.level, reading.regional_max) == (None, Level.RED)
+    assert "no colour for the country as a whole" in reading.text_en
+    assert "het westen: red" in reading.text_en
+
+
+def test_netherlands_country_may_be_renamed_in_any_of_its_names() -> None:
+    """The field, the headline and the standard's names all name the country; a name from nowhere is a part."""
+    text = "<p>De kleurcode van het reisadvies voor {} is geel.</p>"
+
+    def level(own: str, **fields: object) -> Level | None:
+        return only(record("SWZ", text.format(own), **{"location": "Swaziland", "title": "", **fields})).level
+
+    assert level("Swaziland") == level("Eswatini") == Level.YELLOW
+    assert level("Ngwane", location="Ngwane") == level("Ngwane", title="Reisadvies Ngwane | Ministerie") == Level.YELLOW
+    assert level("Ngwane") is level("Ngwane", location=None, title=["?"]) is None
+
+
+@pytest.mark.parametrize(
+    ("lastmodified", "expected"),
+    [
+        ("2026-09-15T13:45:43.714Z", datetime(2026, 9, 15, 13, 45, 43, 714_000, UTC)),
+        ("2026-09-15T15:45:43+02:00", datetime(2026, 9, 15, 13, 45, 43, tzinfo=UTC)),
+        ("2026-09-15T13:45:43", datetime(2026, 9, 15, 13, 45, 43, tzinfo=UTC)),
+        ("2026-09-15", datetime(2026, 9, 15, tzinfo=UTC)),
+    ],
+)
+def test_netherlands_date_is_an_instant_in_utc(lastmodified: str, expected: datetime) -> None:
+    """Whatever the zone, what orders readings is UTC."""
+    assert only(record(lastmodified=lastmodified)).source_modified_at == expected
+
+
+@pytest.mark.parametrize(
+    "lastmodified",
+    [None, "", 0, 1_790_000_000, "gisteren", "0001-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00",
+     "1970-01-01T00:00:00Z", "9999-12-31T23:59:59-14:00", "2026-02-30T00:00:00Z", "2" * 50],
+)  # fmt: skip
+def test_netherlands_advisory_without_a_date_is_left_out(lastmodified: object) -> None:
+    """Nothing says whether it is old or new, so it replaces nothing; its neighbour stands."""
+    batch = parse([page(record("MAR"), record(lastmodified=lastmodified))], NOW, floor=1)
+
+    assert [reading.country for reading in batch.countries] == ["MA"]
+    assert batch.skipped == ("ESP: no date",)
+
+
+def test_netherlands_date_to_come_is_now_and_flagged() -> None:
+    """A date in 2099 would make every later advice "older": it counts as written when it was read."""
+    far = only(record(lastmodified="2099-01-01T00:00:00Z", issued="2099-01-01T00:00:00Z"))
+    near = only(record(lastmodified=(NOW + timedelta(minutes=5)).isoformat()))
+
+    assert (far.source_modified_at, far.effective_at) == (NOW, NOW)
+    assert far.unread == ("ESP: dated 2099-01-01, which is still to come",)
+    assert (near.source_modified_at, near.unread) == (NOW, ())
+
+
+def test_netherlands_effective_is_the_last_editorial_push() -> None:
+    """`issued` where there is one, else the modification."""
+    assert only(record(issued="2026-04-22T08:00:00Z")).effective_at == datetime(2026, 4, 22, 8, tzinfo=UTC)
+    assert only(record(issued="onbekend")).effective_at == only(record()).source_modified_at
+
+
+RED = "<p>De kleurcode van het reisadvies voor Spanje is rood.</p>"
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "level"),
+    [
+        (record(), record(introduction=RED, lastmodified="2026-09-16T00:00:00Z"), Level.RED),
+        (record(introduction=RED), record(lastmodified="2026-09-16T00:00:00Z"), Level.GREEN),
+        (record(introduction=RED), record(lastmodified="2026-09-15T14:00:00+02:00"), Level.RED),
+        (record(introduction=RED), record(), Level.RED),
+        (record(introduction=""), record(), None),
+        (record(introduction=""), record(introduction=RED), Level.RED),
+        (record(introduction=RED), record(lastmodified=None), Level.RED),
+        (record(introduction=RED), record(lastmodified="zomaar"), Level.RED),
+    ],
+)
+def test_netherlands_duplicate_newest_counts_then_the_worse(
+    one: dict[str, Any], other: dict[str, Any], level: Level | None
+) -> None:
+    """The same advisory on two pages: the newest instant, of two as new the worse, in whichever order they come."""
+    readings = [parse(pages, NOW, floor=1).countries for pages in ([page(one, other)], [page(other), page(one)])]
+
+    assert readings[0] == readings[1]
+    assert [reading.level for reading in readings[0]] == [level]
+
+
+@pytest.mark.parametrize(
+    ("islands", "level", "regions"),
+    [
+        ({"BQ-BO": "groen", "BQ-SA": "geel", "BQ-SE": "groen"}, Level.YELLOW, (0, 1, 0)),
+        ({"BQ-BO": "groen", "BQ-SE": "groen"}, None, (0, None, 0)),
+        ({"BQ-BO": "groen", "BQ-SA": "", "BQ-SE": "rood"}, None, (0, None, 3)),
+        ({"BQ-BO": "deels rood", "BQ-SA": "groen", "BQ-SE": "groen"}, Level.RED, (3, 0, 0)),
+        ({"BQ-BO": "deels geel", "BQ-SA": "groen", "BQ-SE": "groen"}, None, (None, 0, 0)),
+    ],
+)
+def test_netherlands_islands_make_one_country(
+    islands: dict[str, str], level: Level | None, regions: tuple[int | None, ...]
+) -> None:
+    """BQ: each island a region by its code; the country is known when all of them are."""
+    texts = {
+        "": "",
+        **{each: "De kleurcode van het reisadvies voor {} is " + each for each in COLOURS},
+        **{f"deels {each}": f"De kleurcode van het reisadvies is {each} voor het westen van {{}}" for each in COLOURS},
+    }
+    names = {"BQ-BO": "Bonaire", "BQ-SA": "Saba", "BQ-SE": "Sint Eustatius"}
+
+    reading = only(record("BES"), *(record(code, texts[text].format(names[code])) for code, text in islands.items()))
+
+    assert (reading.country, reading.level) == ("BQ", level)
+    assert {region.code: region.level for region in reading.regions} == dict(zip(names, regions, strict=True))
+    assert reading.regional_max == max(each for each in regions if each is not None)
+
+
+def test_netherlands_area_has_a_code_only_where_it_is_certain() -> None:
+    """A province by its code, an enumeration of provinces taken apart, a part of one as text."""
+    html = (
+        "<li>De kleurcode van het reisadvies is rood voor de provincie Barcelona.</li>"
+        "<li>Voor Andalusië en Aragón geldt kleurcode oranje.</li>"
+        "<li>Voor het zuiden van Galicië en de stad Vigo geldt kleurcode geel.</li>"
+        "<li>Voor de rest van Spanje geldt kleurcode groen.</li>"
+    )
+
+    assert [(region.code, region.area, region.level) for region in only(record("ESP", html)).regions] == [
+        ("ES-B", "de provincie Barcelona", 3),
+        ("ES-AN", "Andalusië", 2),
+        ("ES-AR", "Aragón", 2),
+        (None, "het zuiden van Galicië en de stad Vigo", 1),
+    ]
+
+
+def test_netherlands_bounds_lose_no_level() -> None:
+    """Far too many areas, far too long ones: what is left out of the list still counts as an area of its worst."""
+    many = "".join(f"<li>Voor gebied {n} geldt kleurcode oranje.</li>" for n in range(500))
+    long = f"<li>Voor {'x' * 1_000} geldt kleurcode rood.</li><li>Voor {'y' * 19_000} geldt kleurcode rood.</li>"
+
+    reading = only(record("ESP", many + long + "<li>Voor de rest van Spanje geldt kleurcode geel.</li>"))
+
+    assert len(reading.regions) == MOST_REGIONS
+    assert reading.regions[0].level == Level.RED
+    assert reading.regions[-1].area == "andere gebieden"
+    assert reading.regions[-1].level == Level.ORANGE
+    assert max(len(region.area) for region in reading.regions) == AREA_LENGTH
+    assert max(len(reading.text_nl), len(reading.text_en)) <= TEXT_LENGTH
+
+
+@pytest.mark.parametrize(
+    "canonical", [None, 5, "javascript:alert(1)", "http://plain.example", "https://x.example/" * 99]
+)
+def test_netherlands_address_is_https_and_short_or_none(canonical: object) -> None:
+    """What people are sent to."""
+    url = only(record(canonical=canonical)).url
+
+    assert url == "" or (url.startswith("https://") and len(url) <= 500)
+
+
+# ---------------------------------------------------------------- whatever the list looks like
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+CODES = ("ESP", "MAR", "IRQ", "XKX", "BQ-BO", "BQ-SA", "BQ-SE", "BES", "QQQ", "ES", "COG", "COD")
+SENTENCES = (
+    "De kleurcode van het reisadvies is rood voor het noorden.",
+    "Voor de rest van het land geldt kleurcode geel.",
+    "De kleurcode van het reisadvies voor het land is groen.",
+    "Er is onrust.",
+)
+FIELDS = ("isocode", "introduction", "lastmodified", "issued", "location", "title", "canonical")
+
+
+@st.composite
+def records(draw: st.DrawFn) -> dict[str, Any]:
+    """An advisory, whole or with fields that are missing or of another kind."""
+    found = record(
+        draw(st.sampled_from(CODES)),
+        "".join(f"<p>{each}</p>" for each in draw(st.lists(st.sampled_from(SENTENCES), max_size=4))),
+        lastmodified=draw(st.datetimes(datetime(1999, 1, 1), datetime(2100, 1, 1))).isoformat() + "Z",
+    )
+    for name in draw(st.lists(st.sampled_from(FIELDS), max_size=2)):
+        if draw(st.booleans()):
+            found.pop(name, None)
+        else:
+            found[name] = draw(JSON)
+    return found
+
+
+def readings(pages: Sequence[bytes]) -> tuple[CountryReading, ...] | None:
+    """What the pages give; None when they are rejected. Any other exception fails the test."""
+    try:
+        return parse(pages, NOW, floor=1).countries
+    except BatchRejected:
+        return None
+
+
+@unhurried
+@given(st.lists(records() | JSON, max_size=8), st.randoms(use_true_random=False))
+def test_netherlands_order_and_paging_never_matter(entries: list[Any], random: Any) -> None:
+    """Shuffled, repeated and paged otherwise: the same readings."""
+    shuffled = [*entries, *random.sample(entries, len(entries) // 2)]
+    random.shuffle(shuffled)
+    middle = len(shuffled) // 2
+
+    assert readings([page(*shuffled[:middle]), page(*shuffled[middle:])]) == readings([page(*entries)])
+
+
+@unhurried
+@given(st.lists(records(), max_size=6))
+def test_netherlands_level_stands_in_the_text(entries: list[dict[str, Any]]) -> None:
+    """Whatever the fields hold: a level, of the country or a part, is a colour that its own text says."""
+    for reading in readings([page(*entries)]) or ():
+        own = [entry for entry in entries if str(entry.get("isocode")) in reading.source_id.split(",")]
+        text = " ".join(str(entry.get("introduction")) for entry in own)
+        said = {level for colour, level in COLOURS.items() if colour in text}
+        assert {reading.level, *(region.level for region in reading.regions)} <= {None, *said}
+        assert reading.regional_max == max((each.level for each in reading.regions if each.level is not None),
+                                           default=None)  # fmt: skip
+        assert reading.source_modified_at <= NOW
+
+
+@unhurried
+@given(st.lists(records(), min_size=1, max_size=5), st.data())
+def test_netherlands_damaged_bytes_are_a_batch_or_a_rejection(
+    entries: list[dict[str, Any]], data: st.DataObject
+) -> None:
+    """Cut off, changed, doubled in the middle: readings or BatchRejected, never another exception."""
+    body = bytearray(page(*entries))
+    for _ in range(data.draw(st.integers(1, 3))):
+        at = data.draw(st.integers(0, len(body)))
+        match data.draw(st.sampled_from(["cut", "change", "double", "insert"])):
+            case "cut":
+                del body[at:]
+            case "change":
+                body[at : at + 1] = bytes([data.draw(st.integers(0, 255))])
+            case "double":
+                body[at:at] = body[: data.draw(st.integers(0, 200))]
+            case _:
+                body[at:at] = data.draw(st.binary(max_size=8))
+
+    readings([bytes(body)])
+
+
+@given(st.lists(st.binary(max_size=200) | JSON.map(lambda value: json.dumps(value).encode()), max_size=4))
+@settings(unhurried, max_examples=200)
+def test_netherlands_any_bytes_are_a_batch_or_a_rejection(pages: list[bytes]) -> None:
+    """Pages of anything."""
+    readings(pages)
+
+
+@real
+@given(data=st.data())
+@settings(unhurried, max_examples=50)
+def test_netherlands_real_text_cut_anywhere_is_never_better(data: st.DataObject) -> None:
+    """A real introduction that ends too early: the country's own level or unknown, never a milder one for all."""
+    entry = data.draw(st.sampled_from(json.loads((FEEDS / "nl-bz" / "traveladvice-regional.json").read_bytes())))
+    whole = only(entry)
+    cut = only(
+        {**entry, "introduction": entry["introduction"][: data.draw(st.integers(0, len(entry["introduction"])))]}
+    )
+
+    assert cut.level in (None, whole.level)
+    assert {region.level for region in cut.regions} <= {region.level for region in whole.regions} | {whole.level}

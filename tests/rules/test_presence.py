@@ -1,0 +1,230 @@
+"""R26: who is somewhere when stays end, people come back or do not, and registrations are taken over from elsewhere."""
+
+from datetime import date, datetime, timedelta
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.notify.model import Seen, Whereabouts, evolve_whereabouts
+from services.notify.rules.improvement import Reason as Better
+from services.notify.rules.improvement import before_change, improvement, lowers
+from services.notify.rules.selection import Reason, Told, selection, stay_there
+from services.notify.selecting import decider
+from shared.events import (
+    Level,
+    RegistrationEvent,
+    RegistrationSubmitted,
+    ReturnRecorded,
+    StayContactUpdated,
+    StayEnded,
+)
+from tests.rules.notify_world import (
+    DAY,
+    LONG_AGO,
+    NOW,
+    SEALED,
+    STUDENT,
+    TODAY,
+    advice,
+    change,
+    days,
+    nowhere,
+    since,
+    submitted,
+)
+
+G, Y, O, R = Level.GREEN, Level.YELLOW, Level.ORANGE, Level.RED  # noqa: E741  the four colours
+RED = advice(R, began=since(at=NOW))
+
+
+def ended(day: int) -> StayEnded:
+    """The last day has passed."""
+    return StayEnded(registration_id=f"r-{STUDENT}", person_id=STUDENT, on=TODAY + day * DAY)
+
+
+def returned(day: int, outcome: str = "returned") -> ReturnRecorded:
+    """Somebody wrote down what came of a return."""
+    return ReturnRecorded.model_validate(
+        {
+            "registration_id": f"r-{STUDENT}",
+            "person_id": STUDENT,
+            "on": TODAY + day * DAY,
+            "outcome": outcome,
+            "recorded_by": STUDENT,
+        }
+    )
+
+
+def contact() -> StayContactUpdated:
+    """Another telephone number."""
+    return StayContactUpdated(registration_id=f"r-{STUDENT}", person_id=STUDENT, contact=SEALED, confirmed=False)
+
+
+def after(*facts: RegistrationEvent, start: datetime = LONG_AGO) -> Whereabouts:
+    """The whereabouts after these facts, a day apart."""
+    state: Whereabouts | None = None
+    for number, fact in enumerate(facts):
+        state = evolve_whereabouts(state, fact, number + 1, start + number * DAY, nowhere)
+    assert state is not None
+    return state
+
+
+PAST, NOW_THERE, SPLIT = days(-30, -10), days(-30, 10), (days(-30, -20, "FR"), days(-19, -10))
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        ([submitted(PAST)], Reason.NOT_THERE),
+        ([submitted(PAST), ended(-9)], Reason.AFFECTED),
+        ([submitted(*SPLIT), ended(-9)], Reason.AFFECTED),
+        ([submitted(*SPLIT[::-1]), ended(-9)], Reason.AFFECTED),
+        ([submitted(days(-30, -20), days(-19, -10, "FR")), ended(-9)], Reason.NOT_THERE),
+        ([submitted(PAST), ended(-9), returned(-9)], Reason.NOT_THERE),
+        ([submitted(PAST), ended(-9), returned(-1)], Reason.NOT_THERE),
+        ([submitted(PAST), ended(-9), returned(-1, "stays")], Reason.AFFECTED),
+        ([submitted(PAST), ended(-9), returned(-1, "elsewhere")], Reason.AFFECTED),
+        ([submitted(PAST), ended(-9), returned(-1, "unknown")], Reason.AFFECTED),
+        ([submitted(PAST), ended(-9), returned(-1), returned(0, "stays")], Reason.AFFECTED),
+        ([submitted(NOW_THERE)], Reason.AFFECTED),
+        ([submitted(NOW_THERE), returned(-2)], Reason.NOT_THERE),
+        ([submitted(NOW_THERE), returned(-1)], Reason.AFFECTED),
+        ([submitted(NOW_THERE), returned(0)], Reason.AFFECTED),
+        ([submitted(NOW_THERE), returned(-3), contact()], Reason.NOT_THERE),
+        ([submitted(NOW_THERE), returned(-3), submitted(NOW_THERE, changed=True)], Reason.NOT_THERE),
+        ([submitted(NOW_THERE), returned(-3), submitted(days(-1, 5), changed=True)], Reason.AFFECTED),
+        ([submitted(PAST), ended(-9), submitted(PAST, changed=True)], Reason.AFFECTED),
+        ([submitted(PAST), ended(-9), submitted(days(-30, -5), changed=True)], Reason.NOT_THERE),
+    ],
+)
+def test_presence_table(facts: list[RegistrationEvent], expected: Reason) -> None:
+    """Overdue until somebody says *returned*; an early return ends it a day later; another itinerary begins anew."""
+    assert selection(after(*facts), RED, TODAY).reason is expected
+
+
+def imported(*legs: object) -> RegistrationSubmitted:
+    """Taken over from another portal."""
+    return submitted(*legs).model_copy(update={"imported": True})  # type: ignore[arg-type] # legs
+
+
+@pytest.mark.parametrize(
+    ("fact", "advice_at", "expected"),
+    [
+        (imported(NOW_THERE), LONG_AGO - DAY, Reason.THERE_AT_IMPORT),
+        (imported(NOW_THERE), LONG_AGO, Reason.THERE_AT_IMPORT),
+        (imported(NOW_THERE), LONG_AGO + DAY, Reason.AFFECTED),
+        (submitted(NOW_THERE), LONG_AGO - DAY, Reason.AFFECTED),
+    ],
+)
+def test_import_into_a_bad_place_is_listed_and_what_gets_worse_later_alerts(
+    fact: RegistrationSubmitted, advice_at: object, expected: Reason
+) -> None:
+    """Whoever was taken over while there is told by the officer; when the advice came later, as anybody."""
+    # LONG_AGO is before the first day of the stay: taken over while there means after it began.
+    there = after(fact.model_copy(update={"legs": (days(-500, 10),)}))
+    began = since(at=advice_at)  # type: ignore[arg-type] # a datetime
+
+    assert selection(there, advice(R, began=began), TODAY).reason is expected
+
+
+def test_import_that_goes_on_to_another_bad_place_is_alerted() -> None:
+    """A leg that was added after the import, and one that begins after it, are arrivals like any other."""
+    began = since(at=LONG_AGO - DAY)
+    moved = after(imported(days(-500, -400)), submitted(days(-3, 3), changed=True))
+    later = after(imported(days(-1, 10)))
+
+    assert selection(moved, advice(R, began=began), TODAY).reason is Reason.AFFECTED
+    assert selection(later, advice(R, began=began), TODAY).reason is Reason.AFFECTED
+
+
+@pytest.mark.parametrize(
+    ("region", "day", "is_there"),
+    [
+        (None, 0, True), ("ES-MD", 0, True), ("ES-CT", 0, False), (None, -30, True), (None, -31, False),
+        (None, 10, True), (None, 11, False),
+    ],
+)  # fmt: skip
+def test_stay_there_has_no_grace_and_keeps_who_may_be_there(region: str | None, day: int, is_there: bool) -> None:
+    """The list of who is where has no day of grace; an unresolved place is in every region, perhaps."""
+    known = after(submitted(days(-30, 10, region="ES-MD")))
+    unresolved = after(submitted(days(-30, 10, place="Somewhere")))
+
+    assert (stay_there(known, "ES", region, TODAY + day * DAY) is not None) is is_there
+    if -30 <= day <= 10:
+        assert stay_there(unresolved, "ES", region, TODAY + day * DAY) is not None
+
+
+MD = days(-5, 5, region="ES-MD")
+TOLD = [Told(2, R)]
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "told", "legs", "expected"),
+    [
+        ((R, {}), (Y, {}), TOLD, (days(-5, 5),), Better.IMPROVED),
+        ((R, {}), (O, {}), TOLD, (days(-5, 5),), Better.IMPROVED),
+        ((O, {}), (R, {}), TOLD, (days(-5, 5),), Better.NOT_BETTER),
+        ((R, {}), (None, {}), TOLD, (days(-5, 5),), Better.NOT_BETTER),
+        ((Y, {}), (G, {}), TOLD, (days(-5, 5),), Better.NOT_BETTER),
+        ((R, {}), (Y, {}), [], (days(-5, 5),), Better.NEVER_TOLD),
+        ((R, {}), (Y, {}), TOLD, (days(-9, -3),), Better.NOT_THERE),
+        ((Y, {"ES-MD": R}), (Y, {"ES-MD": Y}), TOLD, (MD,), Better.IMPROVED),
+        ((Y, {"ES-MD": R, "ES-CT": O}), (Y, {"ES-MD": R, "ES-CT": Y}), TOLD, (MD,), Better.NOT_BETTER),
+        ((R, {}), (Y, {"ES-MD": R}), TOLD, (MD,), Better.NOT_BETTER),
+    ],
+)
+def test_improvement_table(
+    before: tuple[Level | None, dict[str, Level]],
+    now: tuple[Level | None, dict[str, Level]],
+    told: list[Told],
+    legs: tuple[object, ...],
+    expected: Better,
+) -> None:
+    """R21: only who was told, is there, and whose own place is known to be better."""
+    regions = {name: (before[1].get(name), now[1].get(name)) for name in {**before[1], **now[1]}}
+    event = change(3, before[0], now[0], regions)
+    current = advice(now[0], now[1])  # type: ignore[arg-type] # narrower values
+    where = after(submitted(*legs))  # type: ignore[arg-type] # legs
+
+    found = improvement(where, before_change(event, current), current, told, TODAY)
+
+    assert found.reason is expected
+    assert (found.place is not None) is (expected is Better.IMPROVED)
+    if expected is Better.IMPROVED:
+        assert lowers(event)
+
+
+def test_day_of_return_is_a_date_of_the_university() -> None:
+    """Returns are dates, and so is today: nothing here depends on an hour."""
+    where = after(submitted(NOW_THERE), returned(-1))
+
+    assert where.returned_on == date(TODAY.year, TODAY.month, TODAY.day) - timedelta(days=1)
+
+
+@given(st.integers(0, 2**32), st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_deciding_for_many_is_deciding_for_each(seed: int, baseline: bool) -> None:
+    """The pass decides once for whoever is in the same places on the same days: never otherwise than alone."""
+    random = Random(seed)
+    began = since(at=LONG_AGO + random.randint(-3, 3) * DAY, baseline=baseline)
+    current = advice(random.choice([Y, O, R]), {"ES-MD": random.choice([Y, O, R])}, began=began)
+    decide = decider(current, TODAY)
+    for _ in range(40):
+        legs = []
+        for _ in range(random.randint(1, 2)):
+            first = random.choice([-500, random.randint(-3, 2)])
+            last = max(first, 0) + random.randint(0, 2)
+            legs.append(days(first, last, random.choice(["ES", "FR"]), region=random.choice([None, "ES-MD"])))
+        filed = submitted(*legs).model_copy(update={"imported": random.random() < 0.3})
+        facts: list[RegistrationEvent] = [filed]
+        if random.random() < 0.3:
+            facts.append(ended(random.randint(-3, 2)))
+        if random.random() < 0.3:
+            facts.append(returned(random.randint(-3, 2), random.choice(["returned", "stays"])))
+        where = after(*facts, start=LONG_AGO + random.randint(-2, 2) * DAY)
+        if random.random() < 0.2:
+            where = where.model_copy(update={"cancelled": True})
+
+        assert decide(Seen.of(where, is_reachable=True)) == selection(where, current, TODAY)

@@ -1,0 +1,331 @@
+"""R26, R27: who is affected by an advice on a day, and who of them was told already."""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.notify.model import Stay
+from services.notify.rules.selection import Reason, Selection, Told, raises_alert, selection, was_told
+from shared.advice import CountryAdvice, HowAffected, Since, evolve
+from shared.clock import amsterdam_date
+from shared.events import LegKind, Level, TravelAdviceChanged
+from tests.rules.notify_world import (
+    DAY,
+    LONG_AGO,
+    NOW,
+    TODAY,
+    advice,
+    change,
+    days,
+    folded,
+    since,
+    stay,
+    submitted,
+    whereabouts,
+)
+
+G, Y, O, R = Level.GREEN, Level.YELLOW, Level.ORANGE, Level.RED  # noqa: E741  the four colours
+LEVELS = st.sampled_from([None, G, Y, O, R])
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "is_there"),
+    [
+        (-10, 10, True),
+        (0, 0, True),
+        (1, 5, True),  # tomorrow: one day of grace
+        (2, 5, False),
+        (-5, -1, True),  # since yesterday at home, if the train was on time
+        (-5, -2, False),
+        (1, 1, True),
+        (-1, -1, True),
+        (2, 2, False),
+        (-2, -2, False),
+    ],
+)
+def test_selection_stay_counts_with_one_day_of_grace_on_both_sides(start: int, end: int, is_there: bool) -> None:
+    """R26: from one day before the first day until one day after the last."""
+    found = selection(whereabouts(stay(start, end)), advice(R), TODAY)
+
+    assert found.reason is (Reason.AFFECTED if is_there else Reason.NOT_THERE)
+    assert found.is_affected is is_there
+
+
+@pytest.mark.parametrize(
+    ("instant", "is_there"),
+    [
+        (datetime(2026, 2, 27, 22, 59, tzinfo=UTC), False),  # winter: the day begins at 23:00 UTC
+        (datetime(2026, 2, 27, 23, 0, tzinfo=UTC), True),
+        (datetime(2026, 3, 30, 21, 59, tzinfo=UTC), True),  # summer: it ends at 22:00 UTC
+        (datetime(2026, 3, 30, 22, 0, tzinfo=UTC), False),
+    ],
+)
+def test_selection_days_are_those_of_amsterdam(instant: datetime, is_there: bool) -> None:
+    """R26: a stay from 1 to 29 March counts from 28 February to 30 March in Amsterdam, whatever the clocks do."""
+    march = Stay(start_date=date(2026, 3, 1), end_date=date(2026, 3, 29), country="ES", region=None, since=LONG_AGO)
+    there = whereabouts(march)
+
+    assert selection(there, advice(R), amsterdam_date(instant)).is_affected is is_there
+
+
+@given(
+    start=st.integers(-40, 40),
+    length=st.integers(0, 40),
+    level=LEVELS,
+    cancelled=st.booleans(),
+)
+def test_selection_is_affected_exactly_when_there_in_a_negative_place(
+    start: int, length: int, level: Level | None, cancelled: bool
+) -> None:
+    """R26, over all dates and colours: day by day, with a day added on both sides."""
+    found = selection(whereabouts(stay(start, start + length), cancelled=cancelled), advice(level), TODAY)
+
+    counted = {TODAY + offset * DAY for offset in range(start - 1, start + length + 2)}
+    assert found.is_affected == (not cancelled and TODAY in counted and level in (O, R))
+    assert (found.place is not None) == found.is_affected
+
+
+@pytest.mark.parametrize(
+    ("country", "regions", "region", "reason", "how", "level"),
+    [
+        (R, {}, None, Reason.AFFECTED, HowAffected.COUNTRY, R),
+        (O, {}, "ES-MD", Reason.AFFECTED, HowAffected.COUNTRY, O),
+        (Y, {}, "ES-MD", Reason.PLACE_NOT_NEGATIVE, None, None),
+        (None, {}, "ES-MD", Reason.PLACE_NOT_NEGATIVE, None, None),
+        (Y, {"ES-CT": R}, "ES-CT", Reason.AFFECTED, HowAffected.REGION, R),
+        (Y, {"ES-CT": R}, "ES-MD", Reason.PLACE_NOT_NEGATIVE, None, None),
+        (R, {"ES-MD": Y}, "ES-MD", Reason.PLACE_NOT_NEGATIVE, None, None),
+        (R, {"ES-MD": O}, "ES-MD", Reason.AFFECTED, HowAffected.REGION, O),
+        # nobody knows where in the country: the worst colour counts (R16)
+        (Y, {"ES-CT": R, "ES-MD": O}, None, Reason.AFFECTED, HowAffected.UNRESOLVED_PLACE, R),
+        (R, {"ES-MD": Y}, None, Reason.AFFECTED, HowAffected.COUNTRY, R),
+        # an area that is only a text may be anywhere
+        (Y, {"the border area": R}, "ES-MD", Reason.AFFECTED, HowAffected.UNRESOLVED_PLACE, R),
+        (Y, {"the border area": Y}, "ES-MD", Reason.PLACE_NOT_NEGATIVE, None, None),
+        (None, {"ES-CT": R}, None, Reason.AFFECTED, HowAffected.UNRESOLVED_PLACE, R),
+        (None, {"ES-CT": R}, "ES-MD", Reason.PLACE_NOT_NEGATIVE, None, None),
+    ],
+)
+def test_selection_place_table(
+    country: Level | None,
+    regions: dict[str, Level | None],
+    region: str | None,
+    reason: Reason,
+    how: HowAffected | None,
+    level: Level | None,
+) -> None:
+    """R15, R16, R26: exact region, whole country, and a place that is not resolved."""
+    found = selection(whereabouts(stay(region=region)), advice(country, regions), TODAY)
+
+    assert found.reason is reason
+    if how is not None:
+        assert found.place is not None
+        assert (found.place.how, found.level) == (how, level)
+
+
+def test_selection_place_as_written_is_resolved_by_the_gazetteer() -> None:
+    """R16: Madrid is in ES-MD, so a red Catalonia is elsewhere; a town nobody knows may be in it."""
+    madrid = folded(submitted(days(-5, 5, place="Madrid")))
+    somewhere = folded(submitted(days(-5, 5, place="Villa Nueva")))
+    catalonia = advice(Y, {"ES-CT": R})
+
+    assert selection(madrid, catalonia, TODAY).reason is Reason.PLACE_NOT_NEGATIVE
+    assert selection(somewhere, catalonia, TODAY).is_affected
+
+
+def test_selection_place_travelled_through_counts() -> None:
+    """R15: who only passes through a red area is told as well."""
+    route = folded(
+        submitted(days(-1, 0, region="ES-CT", kind=LegKind.THROUGH), days(0, 30, region="ES-MD"), days(30, 60, "FR"))
+    )
+
+    assert selection(route, advice(Y, {"ES-CT": R}), TODAY).is_affected
+    assert selection(route, advice(R, country="FR"), TODAY).reason is Reason.NOT_THERE
+
+
+def test_selection_worst_place_of_several_decides() -> None:
+    """R15: of two stays on the same day the worse one is told of."""
+    there = whereabouts(stay(-5, 0, region="ES-MD"), stay(0, 5, region="ES-CT"))
+
+    found = selection(there, advice(Y, {"ES-MD": O, "ES-CT": R}), TODAY)
+
+    assert found.level is R
+    assert found.place is not None
+    assert found.place.area.code == "ES-CT"
+
+
+def test_selection_cancelled_registration_is_nowhere() -> None:
+    """R26: of all states only a cancelled registration does not count."""
+    assert selection(whereabouts(cancelled=True), advice(R), TODAY).reason is Reason.CANCELLED
+
+
+BASELINE = since(version=1, at=NOW, baseline=True)
+
+
+@pytest.mark.parametrize(
+    ("there", "reason"),
+    [
+        (stay(-10, 10, since=LONG_AGO), Reason.THERE_AT_BASELINE),
+        (stay(0, 10, since=NOW), Reason.THERE_AT_BASELINE),
+        (stay(1, 10, since=LONG_AGO), Reason.THERE_AT_BASELINE),  # in the day of grace: counted as there
+        (stay(-10, 10, since=NOW + timedelta(microseconds=1)), Reason.AFFECTED),  # registered afterwards
+        (stay(2, 10, since=LONG_AGO), Reason.AFFECTED),  # known before, arrives afterwards
+    ],
+)
+def test_selection_baseline_tells_only_who_came_after_it(there: Stay, reason: Reason) -> None:
+    """DESIGN §3: the first picture of a country raises nothing for who was there; who comes later is told."""
+    found = selection(whereabouts(there), advice(R, began=BASELINE), TODAY + DAY)
+
+    assert found.reason is reason
+
+
+def test_selection_baseline_worse_since_then_counts_for_everybody() -> None:
+    """Orange in the first picture and red later: who was there is told of red."""
+    orange = evolve(None, change(1, None, O), "e1", NOW - DAY)
+    red = evolve(orange, change(2, O, R), "e2", NOW)
+
+    assert selection(whereabouts(), orange, TODAY).reason is Reason.THERE_AT_BASELINE
+    assert selection(whereabouts(), red, TODAY).level is R
+
+
+def test_selection_newcomer_in_one_place_is_told_of_that_place() -> None:
+    """There at the baseline in one region, a newcomer in another: the newcomer's place is told of."""
+    there = whereabouts(stay(region="ES-CT"), stay(region="ES-MD", since=NOW + DAY))
+
+    found = selection(there, advice(Y, {"ES-CT": R, "ES-MD": O}, began=BASELINE), TODAY)
+
+    assert found.level is O
+
+
+# ---------------------------------------------------------------- who was told already
+
+
+def affected(level: Level, began: Since | None, version: int = 5) -> Selection:
+    """Somebody affected at this level, in a place that has been so bad since `began`."""
+    return selection(whereabouts(), advice(level, began=began, version=version), TODAY)
+
+
+@pytest.mark.parametrize(
+    ("level", "began", "told", "is_told"),
+    [
+        (R, 3, [], False),
+        (R, 3, [Told(5, R)], True),
+        (R, 3, [Told(5, O)], True),  # one message for each alert and person, whatever it said
+        (R, 3, [Told(3, R)], True),
+        (R, 3, [Told(4, R)], True),
+        (R, 3, [Told(4, O)], False),  # worse than what was told
+        (O, 3, [Told(4, R)], True),  # better than what was told
+        (R, 3, [Told(2, R)], False),  # in between it was better
+        (O, 3, [Told(2, R), Told(3, O)], True),
+        (R, 3, [Told(2, R), Told(3, O)], False),
+    ],
+)
+def test_was_told_table(level: Level, began: int, told: list[Told], is_told: bool) -> None:
+    """R27: by this alert, or of this level or worse while the place has been so bad without a break."""
+    assert was_told(affected(level, since(began)), told, 5) is is_told
+
+
+@dataclass
+class History:
+    """A country's advice, and who was told what: a person who stays there all the time."""
+
+    state: CountryAdvice | None = None
+    told: tuple[Told, ...] = ()
+
+    def step(self, version: int, before: Level | None, after: Level | None) -> bool:
+        """One more version; whether the person is told of it."""
+        self.state = evolve(self.state, change(version, before, after), f"e{version}", NOW + version * DAY)
+        found = selection(whereabouts(stay(-1000, 1000, since=LONG_AGO)), self.state, TODAY)
+        if not found.is_affected or was_told(found, self.told, version):
+            return False
+        self.told = (*self.told, Told(version, found.level))
+        return True
+
+
+@given(st.lists(st.sampled_from([G, Y, O, R]), min_size=1, max_size=25))
+def test_was_told_over_a_history_tells_every_rise_once(levels: list[Level]) -> None:
+    """R27: somebody who stays is told at each rise to orange or red, and at nothing else."""
+    history = History()
+
+    told = [
+        history.step(version, before, after)
+        for version, (before, after) in enumerate(zip([None, *levels], levels, strict=False), start=1)
+    ]
+
+    assert told == expected(levels)
+
+
+def expected(levels: list[Level]) -> list[bool]:
+    """The same by looking back over the whole list: told when nothing told since this level began covers it."""
+    told: list[tuple[int, Level]] = []
+    answers = []
+    for version, level in enumerate(levels, start=1):
+        began = version
+        while began > 1 and levels[began - 2] >= level:
+            began -= 1
+        covered = any(at >= began and each >= level for at, each in told)
+        answers.append(level >= O and began > 1 and not covered)
+        if answers[-1]:
+            told.append((version, level))
+    return answers
+
+
+@pytest.mark.parametrize(
+    ("before", "is_told_again"),
+    [(G, True), (None, True), (R, False)],
+)
+def test_was_told_version_that_was_never_seen_counts_as_the_next_one_tells(
+    before: Level | None, is_told_again: bool
+) -> None:
+    """A version that is parked leaves a gap: the newer one says what the level was before it."""
+    first = evolve(None, change(1, None, G), "e1", NOW - 3 * DAY)
+    third = evolve(evolve(first, change(2, G, R), "e2", NOW - 2 * DAY), change(4, before, R), "e4", NOW)
+
+    found = selection(whereabouts(), third, TODAY)
+
+    assert was_told(found, [Told(2, R)], 4) is not is_told_again
+
+
+# ---------------------------------------------------------------- which change raises an alert
+
+
+@pytest.mark.parametrize(
+    ("event", "raises"),
+    [
+        (change(2, Y, O), True),
+        (change(2, O, R), True),
+        (change(2, R, O), False),
+        (change(2, O, Y), False),
+        (change(2, G, Y), False),
+        (change(2, None, R), True),
+        (change(1, None, R), False),
+        (change(2, Y, Y, {"ES-CT": (Y, O)}), True),
+        (change(2, R, Y, {"ES-CT": (Y, R)}), True),  # the country falls, a province rises
+        (change(2, Y, Y), False),
+        (change(2, O, O), False),
+    ],
+)
+def test_raises_alert_table(event: TravelAdviceChanged, raises: bool) -> None:
+    """An alert is raised where something is negative and worse than before; never by the first picture."""
+    assert raises_alert(event) is raises
+
+
+@given(LEVELS, LEVELS, LEVELS, LEVELS)
+def test_raises_alert_whenever_somebody_who_stays_is_newly_affected(
+    before: Level | None, after: Level | None, region_before: Level | None, region_after: Level | None
+) -> None:
+    """Whoever is to be told because of a change is told by the pass of its alert, not one by one."""
+    regions = {"ES-CT": (region_before, region_after)}
+    first = evolve(None, change(1, None, before, {"ES-CT": (None, region_before)}), "e1", NOW - DAY)
+    event = change(2, before, after, regions)
+    second = evolve(first, event, "e2", NOW)
+
+    for region in (None, "ES-CT", "ES-MD"):
+        there = whereabouts(stay(region=region))
+        found = selection(there, second, TODAY)
+        former = selection(there, first, TODAY)
+        if found.is_affected and (former.place is None or former.level < found.level):
+            assert raises_alert(event)

@@ -1,0 +1,202 @@
+"""GOV.UK's pages: warnings for the whole or for parts, the rest in the text, no warning that is not green."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.safety.reading import BatchRejected
+from services.safety.sources.documents import HTML_LIMIT
+from services.safety.sources.united_kingdom import FLOOR, parse
+from shared.events import Level
+from tests.rules.feeds import FEEDS, NOW, body, damaged, mutated, read, real, tried
+
+RED, ORANGE = "avoid_all_travel_to_parts", "avoid_all_but_essential_travel_to_parts"
+ALL_RED, ALL_ORANGE = "avoid_all_travel_to_whole_country", "avoid_all_but_essential_travel_to_whole_country"
+
+
+def page(slug: str = "ukraine", *statuses: object, text: str = "<p>No travel can be guaranteed safe.</p>",
+         at: str = "2026-09-15T15:41:54+01:00", **more: object) -> dict[str, Any]:  # fmt: skip
+    """A page as the Content API answers it."""
+    name = slug.replace("-", " ").title()
+    return {
+        "base_path": f"/foreign-travel-advice/{slug}",
+        "title": f"{name} travel advice",
+        "public_updated_at": at,
+        "updated_at": "2026-10-30T16:55:14+01:00",
+        "links": {"parent": []},
+        "details": {
+            "alert_status": list(statuses),
+            "change_description": "Updated information.",
+            "country": {"name": name, "slug": slug, "synonyms": ["Kyiv"]},
+            "parts": [{"slug": "warnings-and-insurance", "title": "Warnings and insurance", "body": text}],
+            **more,
+        },
+    }
+
+
+def index(*slugs: str, at: str = "2026-09-15T14:41:54Z") -> dict[str, Any]:
+    """An index that lists these."""
+    children = [{"public_updated_at": at, "details": {"country": {"name": each, "slug": each}}} for each in slugs]
+    return {"base_path": "/foreign-travel-advice", "links": {"children": children}}
+
+
+@real
+def test_uk_real_pages_are_read_as_a_person_does() -> None:
+    """No warning is not green; red parts without the text leave the rest unknown."""
+    found = read(parse, json.loads((FEEDS / "uk-fcdo" / "alert-status-samples.json").read_bytes()))
+    nepal = read(parse, json.loads((FEEDS / "uk-fcdo" / "nepal-2026-07.json").read_bytes()))["NP"]
+
+    assert {code: (each.level, each.regional_max) for code, each in found.items()} == {
+        "AF": (3, None), "MX": (1, 2), "UA": (None, 3), "FR": (None, None),
+    }  # fmt: skip
+    assert found["FR"].is_without_warning
+    assert (nepal.level, nepal.is_without_warning, nepal.unread) == (None, True, ())
+    assert nepal.source_modified_at == datetime(2026, 3, 19, 14, 4, 20, tzinfo=UTC)
+
+
+@real
+def test_uk_real_index_alone_knows_its_countries_and_no_level() -> None:
+    """BQ is one page for three islands; what was not fetched is unknown."""
+    found = read(parse, json.loads((FEEDS / "uk-fcdo" / "index-2026-09.trimmed.json").read_bytes()))
+
+    assert {code: each.level for code, each in found.items()} == {"MX": None, "BQ": None, "UA": None}
+    assert all(each.unread and not each.is_without_warning for each in found.values())
+
+
+@pytest.mark.parametrize(
+    ("statuses", "text", "level", "regions"),
+    [
+        ([ALL_RED], "", 3, {}),
+        ([ALL_ORANGE], "", 2, {}),
+        ([ALL_ORANGE, RED], "<p>FCDO advises against all travel to the border area.</p>", 2, {"the border area": 3}),
+        ([], "<p>All is well.</p>", None, {}),
+        ([ORANGE], "<p>FCDO advises against all but essential travel to the Donbas.</p>", 1, {"the Donbas": 2}),
+        # Ukraine: only "parts", and the rest is what it warns against.
+        (
+            [RED, ORANGE],
+            "<h3>Western Ukraine</h3><p>FCDO advises against all but essential travel to the following western regions "
+            "of Ukraine:</p><ul><li>Zakarpattia</li><li><p>Lviv</p></li></ul>"
+            "<h3>Rest of Ukraine</h3><p>FCDO advises against all travel to the rest of Ukraine, including Crimea.</p>",
+            3,
+            {"Zakarpattia": 2, "Lviv": 2},
+        ),
+        ([RED], "<p>FCDO advises against all travel to all other regions of Ukraine.</p>", 3, {}),
+        ([RED], "<p>FCDO advises against all travel to the rest of the country.</p>", 3, {}),
+        ([RED], "<p>FCDO advises against all travel to Ukraine, except the city of Lviv.</p>", 3, {}),
+        (
+            [RED, ORANGE],
+            "<p>FCDO advises against all travel to within 5km of the line and against all but essential travel to "
+            "Kharkiv region. This is because of war.</p>",
+            1,
+            {"within 5km of the line": 3, "Kharkiv region": 2},
+        ),
+        (
+            [RED],
+            "<h2>FCDO advises against all travel to:</h2><ul><li>the Donetsk region</li></ul><p>Take care.</p>"
+            "<ul><li>no area</li></ul>",
+            1,
+            {"the Donetsk region": 3},
+        ),
+        ([RED], "<p>Nothing that can be read.</p>", 1, {"parts of Ukraine": 3}),
+        # A neighbour on the same page is not a part.
+        ([RED], "<p>FCDO advises against all travel to Belarus.</p>", 1, {"parts of Ukraine": 3}),
+        ([], "<p>FCDO advises against all travel to Belarus.</p>", None, {}),
+        ([RED], "<p>FCDO advises against all travel to the rest of Moldova.</p>", 1, {"the rest of Moldova": 3}),
+    ],
+)  # fmt: skip
+def test_uk_warnings_are_read_by_their_structure(
+    statuses: list[str], text: str, level: int | None, regions: dict[str, int]
+) -> None:
+    """The flags say that there is a warning, the text of what."""
+    reading = read(parse, page("ukraine", *statuses, text=text))["UA"]
+
+    assert (reading.level, {each.area: each.level for each in reading.regions}) == (level, regions)
+    assert reading.is_without_warning is (statuses == [])
+
+
+def test_uk_region_has_a_code_where_it_is_certain() -> None:
+    """As for the ministry."""
+    text = "<p>FCDO advises against all travel to Catalonia.</p>"
+
+    assert [each.code for each in read(parse, page("spain", RED, text=text))["ES"].regions] == ["ES-CT"]
+
+
+@pytest.mark.parametrize(
+    ("slug", "countries"),
+    [
+        ("palestine", {"PS"}), ("the-occupied-palestinian-territories", {"PS"}), ("usa", {"US"}),
+        ("congo", {"CG"}), ("democratic-republic-of-the-congo", {"CD"}), ("the-gambia", {"GM"}),
+        ("south-korea", {"KR"}), ("niger", {"NE"}), ("nigeria", {"NG"}), ("guinea", {"GN"}), ("guinea-bissau", {"GW"}),
+        ("cook-islands-tokelau-and-niue", {"CK", "NU", "TK"}), ("bonaire-st-eustatius-saba", {"BQ"}),
+        ("dominica", {"DM"}), ("dominican-republic", {"DO"}), ("atlantis", set()),
+    ],
+)  # fmt: skip
+def test_uk_slug_is_a_country_or_none(slug: str, countries: set[str]) -> None:
+    """Slugs change and are no codes: whole names, never the beginning of one."""
+    assert set(read(parse, page(slug), page("chile"))) - {"CL"} == countries
+
+
+def test_uk_status_of_a_new_kind_is_no_all_clear() -> None:
+    """The schema allows any string: unknown, and shown."""
+    reading = read(parse, page("chile", "avoid_moonlight", 7))["CL"]
+
+    assert (reading.level, reading.is_without_warning) == (None, False)
+    assert len(reading.unread) == 2
+
+
+@pytest.mark.parametrize("more", [{"alert_status": None}, {"alert_status": "avoid"}, {"alert_status": {}}])
+def test_uk_page_without_its_list_of_warnings_is_unknown(more: dict[str, object]) -> None:
+    """A field that is gone says nothing."""
+    reading = read(parse, page("chile", **more))["CL"]
+
+    assert (reading.level, reading.is_without_warning, len(reading.unread)) == (None, False, 1)
+
+
+def test_uk_minor_edit_keeps_its_date_and_the_newest_page_counts() -> None:
+    """`updated_at` is noise; a page twice is its newest; one older than the index says is flagged."""
+    old = page("chile", ALL_RED, at="2026-09-01T00:00:00Z")
+    new = page("chile", at="2026-09-15T15:41:54+01:00")
+
+    assert read(parse, new, old)["CL"] == read(parse, old, new)["CL"]
+    assert read(parse, old, new)["CL"].level is None
+    assert read(parse, index("chile"), old)["CL"].unread == ("chile: its page is older than the index says",)
+    assert read(parse, index("chile"), new)["CL"].unread == ()
+
+
+def test_uk_text_without_an_end_hides_no_warning() -> None:
+    """Too long to be read: the flags count all the same."""
+    found = read(parse, page("chile", RED, text="<p>x" * HTML_LIMIT))["CL"]
+
+    assert found.regional_max == Level.RED
+
+
+@pytest.mark.parametrize("document", [b"{}", b"[]", b"", b"<html>", b'{"details": {}}', b"[" * 10_000])
+def test_uk_answer_that_is_no_page_is_rejected(document: bytes) -> None:
+    """And too few are too few."""
+    with pytest.raises(BatchRejected):
+        parse([document], NOW, floor=1)
+    with pytest.raises(BatchRejected, match=f"1 countries where at least {FLOOR}"):
+        parse([body(page())], NOW, floor=FLOOR)
+
+
+WHOLE = [index("chile", "ukraine"), page("chile", ALL_ORANGE),
+         page("ukraine", RED, text="<p>FCDO advises against all travel to the rest of Ukraine.</p>")]  # fmt: skip
+
+
+@settings(deadline=None)
+@given(st.data())
+def test_uk_level_stands_in_the_document(data: st.DataObject) -> None:
+    """Whatever the pages hold: no exception, and no level that neither a flag nor the text says."""
+    documents = [data.draw(mutated(each)) for each in WHOLE]
+    said = json.dumps(documents)
+
+    for reading in tried(parse, [body(each) for each in data.draw(st.permutations(documents))]):
+        levels = {reading.level, reading.regional_max}
+        assert Level.GREEN not in levels
+        assert Level.RED not in levels or "avoid_all_travel" in said or "against all travel" in said
+        assert Level.ORANGE not in levels or "essential" in said
+    tried(parse, [data.draw(damaged(body(each))) for each in WHOLE])

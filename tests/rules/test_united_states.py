@@ -1,0 +1,182 @@
+"""The State Department's list: FIPS tags, two entries for a country, placeholders, and two formats."""
+
+import itertools
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.safety.reading import BatchRejected
+from services.safety.sources.united_states import FLOOR, parse
+from tests.rules.feeds import FEEDS, NOW, body, damaged, mutated, read, real, tried
+
+WORDS = ("Exercise Normal Precautions", "Exercise Increased Caution", "Reconsider Travel", "Do Not Travel")
+
+
+def advisory(
+    name: str = "Chile", level: int = 1, tag: str = "CI", at: str = "2026-07-29T20:00:00-04:00", **more: object
+) -> dict[str, Any]:
+    """An entry as the API shows it."""
+    words = WORDS[level - 1] if 1 <= level <= 4 else "?"
+    title = f"{name} - Level {level}: {words}"
+    return {"Title": title, "Link": "https://travel.example/x.html", "Category": [tag], "Updated": at, **more}
+
+
+def linked(iso3: str) -> str:
+    """The address of a country's page, as the new pages have it."""
+    return f"https://travel.example/international-travel/travel-advisories/destination.{iso3}.html"
+
+
+RSS = """<?xml version="1.0" encoding="UTF-8"?>
+<rss version="2.0"><channel><item>
+<title>Chad - Level 4: Do Not Travel</title><link>https://travel.example/chad.html</link>
+<pubDate>Tue, 28 Apr 2026</pubDate>
+<description><![CDATA[<p><b>The advisory level was increased to 4.</b></p><p>Do not travel.</p>]]></description>
+<category domain="Threat-Level">Level 4: Do Not Travel</category><category domain="Country-Tag">CD</category>
+</item></channel></rss>"""
+
+
+@real
+def test_us_real_list_is_read_as_a_person_does() -> None:
+    """NS is Suriname, CH China; the group of three is nobody's; the evening in Washington is the date in UTC."""
+    batch = parse([(FEEDS / "us-state" / "api-TravelAdvisories-7.json").read_bytes()], NOW, floor=1)
+
+    assert {each.country: each.level for each in batch.countries} == {
+        "SA": 2, "SR": 0, "CN": 1, "BD": 1, "MX": 1, "CI": 1
+    }  # fmt: skip
+    assert [each for each in batch.skipped if "a group of countries" in each] == list(batch.skipped)
+    assert batch.countries[-1].source_modified_at == datetime(2026, 9, 8, tzinfo=UTC)
+
+
+@real
+def test_us_real_rss_that_is_not_well_formed_is_rejected() -> None:
+    """A prefix that is bound to nothing: nothing of it is used."""
+    with pytest.raises(BatchRejected, match="not well-formed XML"):
+        parse([(FEEDS / "us-state" / "rss-TAsTWs-4.xml").read_bytes()], NOW, floor=1)
+
+
+def test_us_rss_says_the_same_as_the_list() -> None:
+    """CD is Chad, and its date is a date."""
+    [reading] = parse([RSS.encode()], NOW, floor=1).countries
+
+    assert (reading.country, reading.level) == ("TD", 3)
+    assert reading.source_modified_at == datetime(2026, 4, 28, tzinfo=UTC)
+    assert "increased to 4" in reading.text_en
+
+
+@pytest.mark.parametrize(
+    ("entry", "country"),
+    [
+        (advisory("China", tag="CH"), "CN"),
+        (advisory("Burma (Myanmar)", tag="BM"), "MM"),
+        (advisory("Mexico Travel Advisory", tag="MX"), "MX"),
+        (advisory("Republic of the Congo", tag="CF"), "CG"),
+        (advisory("Democratic Republic of the Congo", tag="CG"), "CD"),
+        (advisory("Guinea-Bissau", tag="PU"), "GW"),
+        (advisory("Niger", tag="NG"), "NE"),
+        (advisory("Nigeria", tag="NI"), "NG"),
+        (advisory("Côte d’Ivoire", tag="IV"), "CI"),
+        (advisory("Bosinia and Herzegovina", tag="BK"), "BA"),
+        (advisory("A Name Nobody Knows", tag="NS"), "SR"),
+        (advisory("Kosovo", tag="KV", Link=linked("xkx")), "XK"),
+        (advisory("Anything", tag="??", Link=linked("sur")), "SR"),
+        (advisory("Chad", tag="CD", Link=linked("chn")), None),
+        (advisory("Nobody & Someone", tag="MC"), None),
+        (advisory("A Name Nobody Knows", tag="ZZ"), None),
+        (advisory("Mainland China, Hong Kong & Macau - See Summaries", 3, "MC"), None),
+    ],
+)
+def test_us_entry_is_of_the_country_that_page_name_and_tag_agree_on(entry: dict[str, Any], country: str | None) -> None:
+    """Never by ISO: the tag CD is Chad, CH China. What cannot be told is left out."""
+    batch = parse([body([entry, advisory("Peru", tag="PE"), advisory("Fiji", tag="FJ")])], NOW, floor=1)
+
+    assert {each.country for each in batch.countries} - {"PE", "FJ"} == ({country} if country else set())
+    assert bool(batch.skipped) is (country is None)
+
+
+def test_us_newest_of_two_entries_counts_in_whatever_order() -> None:
+    """Bangladesh 3 of January and 2 of July: 2. Of the same day, the worse. A placeholder, never."""
+    old = advisory("Bangladesh", 3, "BG", "2026-01-19T19:00:00-05:00")
+    new = advisory("Bangladesh", 2, "BG", Link=linked("bgd"))
+    same = advisory("Bangladesh", 4, "BG")
+    hollow = advisory("Bangladesh", 1, "BG", "2026-10-01T20:00:00-04:00",
+                      Summary="Exercise normal precautionSummary not available")  # fmt: skip
+
+    for entries, level in (([old, new], 1), ([old, new, same], 3), ([old, new, hollow], 1)):
+        for order in itertools.permutations(entries):
+            assert read(parse, list(order))["BD"].level == level
+
+
+def test_us_placeholder_alone_says_nothing() -> None:
+    """North Korea stood at level 1 for a day: unknown, and a person is told."""
+    hollow = advisory("North Korea", 1, "KN", Summary="Exercise normal precautionSummary not available")
+
+    reading = read(parse, [hollow])["KP"]
+
+    assert (reading.level, reading.unread[-1]) == (None, "KP: a placeholder: its summary is not available")
+
+
+@pytest.mark.parametrize("title", ["Chile - Level 7: ?", "Chile - Level 0", "Chile - Level 4: Reconsider Travel"])
+def test_us_level_that_cannot_be_is_unknown(title: str) -> None:
+    """A level of 7, or number and words of two levels."""
+    reading = read(parse, [advisory(Title=title)])["CL"]
+
+    assert reading.level is None
+    assert reading.unread
+
+
+@pytest.mark.parametrize(
+    ("page", "reason"),
+    [
+        (b"{}", "not a list of advisories"),
+        (b"<!DOCTYPE html><html><body>Just a moment...</body></html>", "document type|well-formed"),
+        (b"<html><body>Challenge</body></html>", "not a list of advisories"),
+        (b'<?xml version="1.0"?><!DOCTYPE rss [<!ENTITY a "b">]><rss>&a;</rss>', "document type or entities"),
+        (b'<!DOCTYPE rss SYSTEM "file:///etc/passwd"><rss/>', "document type or entities"),
+        ("<?xml version='1.0' encoding='utf-16'?><!DOCTYPE rss [<!ENTITY a 'b'>]><rss/>".encode("utf-16"), "page 1"),
+        (b"<rss>" + b"<a>" * 10_000, "well-formed"),
+        (b"[" * 10_000, "not JSON"),
+        (b"[]", "0 advisories"),
+    ],
+)
+def test_us_answer_that_is_no_list_is_rejected(page: bytes, reason: str) -> None:
+    """A challenge page, entities, nesting without an end: nothing is used, and the reason says why."""
+    with pytest.raises(BatchRejected, match=reason):
+        parse([page], NOW, floor=1)
+
+
+def test_us_short_list_is_rejected_and_deep_xml_is_read() -> None:
+    """The floor; and 10,000 levels that are closed again hold nothing."""
+    with pytest.raises(BatchRejected, match=f"1 advisories where at least {FLOOR}"):
+        parse([body([advisory()])], NOW, floor=FLOOR)
+    with pytest.raises(BatchRejected, match="0 advisories"):
+        parse([b"<rss>" + b"<a>" * 10_000 + b"</a>" * 10_000 + b"</rss>"], NOW, floor=1)
+
+
+def test_us_date_to_come_and_no_date() -> None:
+    """2099 counts as now; without a date nothing says whether it is old or new."""
+    far = advisory(at="2099-01-01T00:00:00Z")
+    batch = parse([body([far, advisory("Peru", tag="PE", at="yesterday")])], NOW, floor=1)
+
+    assert [(each.country, each.source_modified_at) for each in batch.countries] == [("CL", NOW)]
+    assert len(batch.skipped) == 1
+
+
+WHOLE = [advisory(), advisory("Chad", 4, "CD"), advisory("Peru", 2, "PE", Link=linked("per"))]
+
+
+@settings(deadline=None)
+@given(st.data())
+def test_us_level_stands_in_a_title(data: st.DataObject) -> None:
+    """Whatever the entries hold and in whatever order: no exception, no level that no title says."""
+    document = data.draw(st.permutations(data.draw(mutated(WHOLE)) or []))
+    titles = [each.get("Title") for each in document if isinstance(each, dict)]
+
+    for reading in tried(parse, [body(document)]):
+        if reading.level is not None:
+            assert any(f"- Level {reading.level.value + 1}" in title for title in titles if isinstance(title, str))
+    for page in (body(WHOLE), RSS.encode()):
+        for reading in tried(parse, [data.draw(damaged(page))]):
+            assert reading.source_modified_at <= NOW

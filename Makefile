@@ -1,20 +1,33 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help install test check up down reset
+.PHONY: help install demo test check up down reset bench faults
 
 help:
+	@echo "make demo    play the main job from end to end (KEEP=1 leaves it running, FEED=FILE, GATEWAY=1)"
 	@echo "make test    install what is needed and run all tests on real Kafka and MongoDB"
 	@echo "make check   ruff, mypy, import-linter, the compose file against its schema"
-	@echo "make up      start the local Kafka and MongoDB, kept running"
+	@echo "make up      start Kafka, MongoDB, the simulators and the four services, kept running"
 	@echo "make down    stop them"
+	@echo "make bench   the benchmarks, as ratios to their floors (NAMES=\"relay api\", SCALE=0.1, AGAINST=FILE)"
+	@echo "make faults  the whole fault table, on real parts that are killed"
 	@echo "make reset   forget the local state, after asking (FORCE=1 does not ask)"
 
 install:
 	@$(PYTHON) deploy/local/bootstrap.py
 
+demo: install
+	@$(BIN)/python -m deploy.local.demo
+
+# Two at a time: the house in one, everything else in the other. CI has two cores.
 test: install
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
+
+bench: install
+	@$(BIN)/python -m tests.benchmarks $(NAMES) --scale $(or $(SCALE),1) $(if $(AGAINST),--against $(AGAINST))
+
+faults: install
+	@$(BIN)/python -m pytest tests -m fault --faults
 
 check: install
 	@$(BIN)/ruff check .

@@ -370,7 +370,7 @@ class RegistrationRefused(RegistrationEvent):
 class RegistrationCancelled(RegistrationEvent):
     """The student does not go."""
 
-    cancelled_by: Identifier = Field(description="personId of who cancelled it")
+    cancelled_by: Identifier = Field(description="personId of who cancelled it; `erasure` where it was made beside one")
 
 
 class ClearanceSuspended(RegistrationEvent):

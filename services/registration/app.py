@@ -53,11 +53,13 @@ def build(settings: Settings) -> FastAPI:
     store = Store(process.database)
     known = catalogue.load(settings.catalogue_dir)
     reconsiderations = Reconsiderations(process.mongo, store, gazetteer.resolve, known)
+    persons = PersonsStore(process.database)
     documents = Documents(process.database, process.keyring, settings.scanner)
     desk = Desk(
         process.mongo,
         process.database,
         store,
+        persons,
         process.keyring,
         known,
         reconsiderations,
@@ -92,14 +94,10 @@ def build(settings: Settings) -> FastAPI:
     async def follow_the_clock() -> None:
         await scheduler.follow_the_clock(reconsiderations, utc_now())
 
-    persons = PersonsStore(process.database)
-
     async def forget_documents(person_id: str, registration_ids: Sequence[str]) -> None:
         await documents.files.delete_of(person_id)
 
-    erasures = erasing.Desk(
-        process.mongo, process.database, persons, store.outbox, process.keyring, (forget_documents,)
-    )  # fmt: skip
+    erasures = erasing.Desk(process.mongo, process.database, store, persons, process.keyring, (forget_documents,))
 
     async def take_notifications(envelopes: Sequence[Envelope[Event]]) -> None:
         await persons.follow_alerts(envelopes)

@@ -146,8 +146,7 @@ def retention(
         kept = days or settings.retention_days
         if kept is None:
             _fail("RETENTION_DAYS is not set: nothing is erased by itself. Try --days.", 2)
-        persons = PersonsStore(desk.database)
-        erasures = erasing.Desk(desk.mongo, desk.database, persons, desk.store.outbox, desk.keyring)
+        erasures = erasing.Desk(desk.mongo, desk.database, desk.store, desk.persons, desk.keyring)
         return [each async for each in erasing.overdue_data(erasures, timedelta(days=kept), amsterdam_date(utc_now()))]
 
     found = _run(work)
@@ -179,7 +178,7 @@ async def _desk(settings: Settings) -> AsyncIterator[Desk]:
         known = catalogue.load(settings.catalogue_dir)
         reconsiderations = Reconsiderations(mongo, store, gazetteer.resolve, known)
         documents = Documents(database, keyring, settings.scanner)
-        yield Desk(mongo, database, store, keyring, known, reconsiderations, documents)
+        yield Desk(mongo, database, store, PersonsStore(database), keyring, known, reconsiderations, documents)
     finally:
         mongo.close()
 

@@ -9,6 +9,7 @@ from services.registration.access import Reach
 from services.registration.facts import ended
 from services.registration.keeping import Documents
 from services.registration.model import Registration, Status, evolve
+from services.registration.persons_store import PersonsStore
 from services.registration.reconsideration import Desk as Reconsiderations
 from services.registration.reconsideration import foresee, reconsider, still_stands
 from services.registration.rules.checklist import whom_to_ask
@@ -50,6 +51,7 @@ class Desk:
     mongo: Mongo
     database: Database
     store: Store
+    persons: PersonsStore
     keyring: Keyring
     catalogue: Catalogue
     reconsiderations: Reconsiderations
@@ -94,6 +96,7 @@ async def submit(
 
     answer = await answered(desk.mongo, desk.database, once, work)
     await hit("after_commit")
+    await _must_stay(desk, person_id)
     is_first = answer.body["registrationId"] == registration_id
     try:
         if is_first and foreseen.drafts and await still_stands(desk.reconsiderations, state, foreseen):
@@ -128,7 +131,9 @@ async def change(
         after = await desk.store.record(loaded, [Draft(event, event_id)], cause=cause, now=now, session=session)
         return shown(desk, after, 200)
 
-    return await decided(desk, await answered(desk.mongo, desk.database, once, work), once, cause, now)
+    answer = await answered(desk.mongo, desk.database, once, work)
+    await _must_stay(desk, first.person_id)
+    return await decided(desk, answer, once, cause, now)
 
 
 async def cancel(
@@ -285,6 +290,20 @@ async def _filed(
         language=filing.language,
         group_id=filing.group_id,
     )
+
+
+async def _must_stay(desk: Desk, person_id: str) -> None:
+    """Read after the commit, as an erasure reads registrations after it noted itself: one of the two sees the other.
+
+    Raises Problem: nobody is told that they are registered whose data are being erased.
+    """
+    if await desk.persons.is_leaving(person_id):
+        raise Problem(
+            409,
+            "This person's data are being erased at this moment. Look in ten minutes whether the registration is "
+            "there; if it is not, hand it in again.",
+            reason="being_erased",
+        )
 
 
 async def _may_join(desk: Desk, group_id: str, person_id: str, session: Session) -> None:

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 
+from services.registration.facts import ended
+from services.registration.model import Status
 from services.registration.persons_store import PersonsStore
 from services.registration.rules.erasure import Erasure, Reason, erasure, retention
-from shared.bus.outbox import Outbox
+from services.registration.store import Store
 from shared.clock import amsterdam_date
 from shared.envelope import Cause, Draft
-from shared.events import PersonErased
+from shared.events import PersonErased, RegistrationCancelled
 from shared.ids import derived_id, new_id
 from shared.mongo.client import Database, Document, DuplicateKeyError, Mongo, Session
 from shared.observability.logs import get_logger
@@ -24,6 +26,7 @@ from shared.web.idempotency import Answer, Once, answered
 from shared.web.problem import Problem, not_found
 
 RETENTION = "retention"
+ERASURE = "erasure"
 #: Persons of one pass of the retention; the next takes the next.
 MOST_AT_ONCE = 200
 
@@ -48,8 +51,8 @@ class Desk:
 
     mongo: Mongo
     database: Database
+    store: Store
     persons: PersonsStore
-    outbox: Outbox
     keyring: Keyring
     forgets: tuple[Forget, ...] = ()
 
@@ -102,10 +105,20 @@ async def erase(
         await _record(desk, fact, cause, now, session)
         return _answer(person_id, "erased")
 
+    # Before the registrations are looked at, as `commands.submit` looks for this after its commit.
+    note = new_id()
+    await desk.persons.note_leaving(person_id, note, now)
+    await hit("leaving_noted")
+    state = ""
     try:
-        answer = await answered(desk.mongo, desk.database, once, work)
-    except DuplicateKeyError:  # two officers asked at the same moment: now there is a first one
-        answer = await answered(desk.mongo, desk.database, once, work)
+        try:
+            answer = await answered(desk.mongo, desk.database, once, work)
+        except DuplicateKeyError:  # two officers asked at the same moment: now there is a first one
+            answer = await answered(desk.mongo, desk.database, once, work)
+        state = answer.body["state"]
+    finally:
+        if state != "erased":
+            await desk.persons.note_staying(person_id, note)
     if answer.body["state"] == "erased":
         await hit("erasure_recorded")
         await finish(desk, person_id, now)
@@ -114,6 +127,7 @@ async def erase(
 
 async def finish(desk: Desk, person_id: str, now: datetime) -> None:
     """Destroy the key and delete what is kept; done again, it changes nothing."""
+    await _cancel_what_came_late(desk, person_id, now)
     registrations = await desk.persons.registrations_of(person_id)
     await desk.keyring.erase(person_id)
     for forget in desk.forgets:
@@ -129,6 +143,29 @@ async def finish_all(desk: Desk, now: datetime) -> None:
     """What a crash has left between the fact and the deed."""
     async for each in desk.persons.erasures.find({"state": "erasing"}, {"_id": 1}):
         await finish(desk, str(each["_id"]), now)
+    async for person_id in desk.persons.leavers():
+        standing = await desk.persons.erasure(person_id)
+        if standing is not None and standing["state"] == "erased":
+            await _cancel_what_came_late(desk, person_id, now)
+
+
+async def _cancel_what_came_late(desk: Desk, person_id: str, now: datetime) -> None:
+    """A registration that was committed beside the erasure: its student was told that it may not count."""
+    cause = Cause(new_id(), ERASURE)
+    for each in await desk.persons.registrations_of(person_id):
+        if each.status is Status.CANCELLED or each.has_returned:
+            continue
+
+        async def work(session: Session, registration_id: str = each.registration_id) -> None:
+            loaded = await desk.store.registrations.load(registration_id, session)
+            if loaded.state is None or loaded.state.status is Status.CANCELLED:
+                return
+            fact = RegistrationCancelled(registration_id=registration_id, person_id=person_id, cancelled_by=ERASURE)
+            drafts = [Draft(fact, new_id()), *ended(loaded.state)]
+            await desk.store.record(loaded, drafts, cause=cause, now=now, session=session)
+
+        await desk.mongo.transaction(work)
+        log.warning("registration_beside_an_erasure_cancelled", registration_id=each.registration_id)
 
 
 async def overdue_data(desk: Desk, kept: timedelta, today: date) -> AsyncIterator[Due]:
@@ -155,9 +192,13 @@ async def keep_retention(desk: Desk, kept: timedelta, *, now: datetime) -> int:
             await _record(desk, fact, Cause(new_id(), RETENTION), now, session)
             return True
 
+        note = new_id()
+        await desk.persons.note_leaving(due.person_id, note, now)
         if await desk.mongo.transaction(work):
             await finish(desk, due.person_id, now)
             erased += 1
+        else:
+            await desk.persons.note_staying(due.person_id, note)
         if erased >= MOST_AT_ONCE:
             break
     return erased
@@ -187,7 +228,7 @@ async def _must_be_erasable(desk: Desk, person_id: str, now: datetime, session: 
 async def _record(desk: Desk, fact: PersonErased, cause: Cause, now: datetime, session: Session) -> None:
     """One fact for each person, whoever comes first."""
     drafts = [Draft(fact, derived_id("person-erased", fact.person_id))]
-    await desk.outbox.append(drafts, expected=0, cause=cause, now=now, session=session)
+    await desk.store.outbox.append(drafts, expected=0, cause=cause, now=now, session=session)
     state = {
         "state": "erasing",
         "reason": fact.reason,

@@ -1,25 +1,33 @@
 """What registration keeps about persons beside their registrations: who is in an open alert, whose data are to go."""
 
-from collections.abc import AsyncIterator, Sequence
-from datetime import date
+from collections.abc import AsyncIterator, Collection, Sequence
+from datetime import date, datetime
 
 from services.registration.model import Registration
 from shared.envelope import Envelope
 from shared.events import AlertClosed, AlertRaised, Event, RecipientsSelected
 from shared.mongo.client import ASCENDING, Database, Document, IndexModel, Session, UpdateOne
+from shared.mongo.together import Together
 
 #: Alert ids of notices (service mail) begin so; nobody is in danger because of one.
 NOTICE = "n-"
+#: So long is noted that somebody is leaving: no request takes that long between asking who it is and its answer.
+LEAVING_SECONDS = 600
 
 
 class PersonsStore:
-    """Collections `alerts`, `alerted` (one row for each person in an alert) and `erasures` (one for each person)."""
+    """Collections `alerts`, `alerted` (one row for each person in an alert), `erasures` (one for each person).
+
+    And `leaving`: those whose erasure is being decided or was just done.
+    """
 
     def __init__(self, database: Database) -> None:
         self._registrations = database["registrations"]
         self._trips = database["trips"]
         self._alerts = database["alerts"]
         self._alerted = database["alerted"]
+        self._leaving = database["leaving"]
+        self._leavers = Together(self._leaving_of)
         self.erasures = database["erasures"]
 
     async def create_indexes(self) -> None:
@@ -31,6 +39,8 @@ class PersonsStore:
             ]
         )
         await self.erasures.create_indexes([IndexModel([("state", ASCENDING), ("_id", ASCENDING)], name="state")])
+        kept = IndexModel([("at", ASCENDING)], name="kept", expireAfterSeconds=LEAVING_SECONDS)
+        await self._leaving.create_indexes([kept])
 
     async def follow_alerts(self, envelopes: Sequence[Envelope[Event]]) -> None:
         """Who is in which alert, and which are closed; in any order, as often as it comes."""
@@ -92,6 +102,28 @@ class PersonsStore:
     async def erasure(self, person_id: str, session: Session | None = None) -> Document | None:
         """`{_id, state: requested|erasing|erased, reason, requestedBy, requestedAt, confirmedBy, erasedAt}`."""
         return await self.erasures.find_one({"_id": person_id}, session=session)
+
+    async def note_leaving(self, person_id: str, note: str, now: datetime) -> None:
+        """From now on whoever records something of the person meets it after the commit (`is_leaving`)."""
+        change = {"$set": {"at": now}, "$addToSet": {"notes": note}}
+        await self._leaving.update_one({"_id": person_id}, change, upsert=True)
+
+    async def note_staying(self, person_id: str, note: str) -> None:
+        """This erasure was not permitted; another one may be under way."""
+        await self._leaving.update_one({"_id": person_id}, {"$pull": {"notes": note}})
+
+    async def is_leaving(self, person_id: str) -> bool:
+        """Whether the person is being erased, or just was; those who ask at the same moment share the read."""
+        return person_id in await self._leavers.ask([person_id])
+
+    async def leavers(self) -> AsyncIterator[str]:
+        """Those whose erasure is being decided or was just done."""
+        async for each in self._leaving.find({}).sort("_id", ASCENDING):
+            yield str(each["_id"])
+
+    async def _leaving_of(self, person_ids: Collection[str]) -> set[str]:
+        found = self._leaving.find({"_id": {"$in": list(person_ids)}, "notes.0": {"$exists": True}}, {"_id": 1})
+        return {str(each["_id"]) async for each in found}
 
     async def page(self, skip: int, limit: int) -> list[Document]:
         """Erasures, those that wait for a second person first."""

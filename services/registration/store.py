@@ -27,6 +27,8 @@ from shared.mongo.together import Together
 SOURCE = "/registration"
 #: The rules may still move these; a cleared one only before departure (R19, R20).
 _WAITING = [Status.SUBMITTED.value, Status.HELD.value, Status.INCOMPLETE.value]
+#: Whoever has one of these for a trip is in it.
+_COUNTS = [status.value for status in Status if status is not Status.CANCELLED]
 _CLEARED = [Status.APPROVED.value, Status.SUSPENDED.value]
 
 
@@ -75,6 +77,12 @@ class Store:
                     [("groupId", ASCENDING), ("personId", ASCENDING)],
                     name="group",
                     partialFilterExpression={"groupId": {"$gt": ""}},
+                ),
+                IndexModel(
+                    [("personId", ASCENDING), ("groupId", ASCENDING)],
+                    name="participant",
+                    unique=True,  # two clicks at the same moment are one registration
+                    partialFilterExpression={"groupId": {"$gt": ""}, "status": {"$in": _COUNTS}},
                 ),
             ]
         )
@@ -159,7 +167,7 @@ class Store:
 
     async def is_in_group(self, group_id: str, person_id: str, session: Session) -> bool:
         """Whether the person already has a registration for the trip that was not cancelled."""
-        theirs = {"groupId": group_id, "personId": person_id, "status": {"$ne": Status.CANCELLED.value}}
+        theirs = {"groupId": group_id, "personId": person_id, "status": {"$in": _COUNTS}}
         return await self.registrations.collection.find_one(theirs, {"_id": 1}, session=session) is not None
 
     async def named_documents(self, document_ids: Sequence[str]) -> set[str]:

@@ -12,6 +12,7 @@ from services.registration.access import Reach, reach
 from services.registration.commands import Desk as Commands
 from services.registration.keeping import Documents
 from services.registration.model import Registration
+from services.registration.persons_store import PersonsStore
 from services.registration.reconsideration import Desk
 from services.registration.store import Store
 from shared import catalogue, gazetteer
@@ -59,7 +60,10 @@ class Parts:
         """For what people ask."""
         database = self.mongo.database("registration")
         documents = Documents(database, self.keyring, None)
-        return Commands(self.mongo, database, self.store, self.keyring, self.desk.catalogue, self.desk, documents)
+        persons = PersonsStore(database)
+        return Commands(
+            self.mongo, database, self.store, persons, self.keyring, self.desk.catalogue, self.desk, documents
+        )
 
     async def file(self, filed: Sequence[RegistrationSubmitted], at: datetime) -> list[Loaded[Registration]]:
         """Registrations as handed in at that moment, whatever is between."""

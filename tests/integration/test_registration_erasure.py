@@ -1,8 +1,11 @@
 """Erasure on real parts: after it no store of registration and no topic holds the canary, and the chain verifies."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +14,7 @@ from bson import BSON
 from services.registration import erasing
 from services.registration.commands import Filing, submit
 from services.registration.erasing import Desk, Ground, erase, finish_all, keep_retention, overdue_data
+from services.registration.model import Status
 from services.registration.persons_store import PersonsStore
 from services.registration.rebuilding import differences, rebuild
 from services.registration.scheduler import settle_due
@@ -35,6 +39,7 @@ from shared.events import (
 from shared.ids import new_id
 from shared.privacy.contact import ContactDetails
 from shared.privacy.keyring import Keyring
+from shared.web.idempotency import Answer
 from shared.web.problem import Problem
 from tests.conftest import Stack
 from tests.integration.bus_world import prepare, running, side, until
@@ -53,26 +58,59 @@ async def made(stack: Stack, namespace: str) -> AsyncIterator[Parts]:
         yield found
 
 
+@dataclass(frozen=True)
+class Pauses:
+    """Failpoints of this process."""
+
+    folder: Path
+
+    @asynccontextmanager
+    async def at(self, name: str) -> AsyncIterator[Callable[[], Awaitable[bool]]]:
+        """Whoever comes to the failpoint inside stands there until the end; gives whether somebody does."""
+        file = self.folder / name
+        file.write_text("pause")
+
+        async def stands() -> bool:
+            return file.with_suffix(".reached").exists()
+
+        try:
+            yield stands
+        finally:
+            file.unlink()
+
+
+@pytest.fixture
+def pauses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pauses:
+    """Nothing is armed yet."""
+    monkeypatch.setenv("FAILPOINTS_DIR", str(tmp_path))
+    return Pauses(tmp_path)
+
+
 def desk(made: Parts, *forgets: erasing.Forget) -> Desk:
     """Where an erasure is done."""
     database = made.mongo.database("registration")
-    return Desk(made.mongo, database, PersonsStore(database), made.store.outbox, made.keyring, forgets)
+    return Desk(made.mongo, database, made.store, PersonsStore(database), made.keyring, forgets)
 
 
 async def leaver(made: Parts) -> tuple[str, str]:
     """Somebody who registered and cancelled: (personId, registrationId)."""
     person_id = await made.keyring.person_id("issuer", new_id())
+    answer = await filed_by(made, person_id)
+    registration_id = str(answer.body["registrationId"])
+    fact = RegistrationCancelled(registration_id=registration_id, person_id=person_id, cancelled_by=person_id)
+    await made.add(registration_id, fact)
+    return person_id, registration_id
+
+
+async def filed_by(made: Parts, person_id: str) -> Answer:
+    """The person hands in a journey that begins in forty days."""
     start = amsterdam_date(utc_now()) + timedelta(days=40)
     filing = Filing(
         None, "example-sciences", "example-biology", ActivityType.INTERNSHIP,
         (Leg(start_date=start, end_date=start, country="ES"),),
         StudyAnswers(credits=False, university_funding=False, transcript_entry=False), CONTACT, "en",
     )  # fmt: skip
-    answer = await submit(made.commands, person_id, filing, None, cause=CAUSE, now=utc_now())
-    registration_id = str(answer.body["registrationId"])
-    fact = RegistrationCancelled(registration_id=registration_id, person_id=person_id, cancelled_by=person_id)
-    await made.add(registration_id, fact)
-    return person_id, registration_id
+    return await submit(made.commands, person_id, filing, None, cause=CAUSE, now=utc_now())
 
 
 async def ask(where: Desk, person_id: str, by: str) -> Any:
@@ -200,6 +238,44 @@ async def test_two_officers_who_ask_at_the_same_moment_erase_once(made: Parts) -
 
     assert {each.body["state"] for each in found if not isinstance(each, BaseException)} == {"requested", "erased"}
     assert await made.store.outbox.events.count_documents({"stream": person_id}) == 1
+
+
+@pytest.mark.fault("a registration handed in while its student is being erased")
+async def test_who_registers_while_being_erased_is_told_so(made: Parts, pauses: Pauses) -> None:
+    """Seen by neither side before its commit: nobody is told that they are registered, and nobody goes unreachable."""
+    person_id, _ = await leaver(made)
+    where = desk(made)
+    await ask(where, person_id, "officer-1")
+    async with pauses.at("foreseen") as stands:
+        registering = asyncio.create_task(filed_by(made, person_id))
+        await until(stands)
+        assert (await ask(where, person_id, "officer-2")).body["state"] == "erased"
+    with pytest.raises(Problem) as told:
+        await registering
+
+    await finish_all(where, utc_now())
+
+    assert (told.value.status, told.value.reason) == (409, "being_erased")
+    assert {each.status for each in await where.persons.registrations_of(person_id)} == {Status.CANCELLED}
+
+
+@pytest.mark.fault("an erasure confirmed while its student registers")
+async def test_who_registered_before_the_look_is_not_erased(made: Parts, pauses: Pauses) -> None:
+    """The erasure sees the journey and is refused; the key stands, and from then on everything is as before."""
+    person_id, _ = await leaver(made)
+    where = desk(made)
+    await ask(where, person_id, "officer-1")
+    async with pauses.at("leaving_noted") as stands:
+        erasing_ = asyncio.create_task(ask(where, person_id, "officer-2"))
+        await until(stands)
+        with pytest.raises(Problem) as told:
+            await filed_by(made, person_id)
+    with pytest.raises(Problem) as refused:
+        await erasing_
+
+    assert (told.value.reason, refused.value.reason) == ("being_erased", "journey_ahead")
+    assert await Keyring(made.mongo, KEY).key(person_id) is not None
+    assert (await filed_by(made, person_id)).status == 201
 
 
 async def test_open_alert_stands_in_the_way_until_it_is_closed(made: Parts) -> None:

@@ -1,5 +1,7 @@
 """A group trip: a leader prefills, everybody confirms and registers individually, and is looked after individually."""
 
+import asyncio
+
 from tests.journeys.registration_world import STUDENT, Level, Portal, another, legs, voluntary
 
 LEADER = another(STUDENT, "leader")
@@ -71,6 +73,22 @@ async def test_trip_is_joined_once_while_it_is_open(portal: Portal) -> None:
     assert (await portal.refused(409, OTHERS[1], "POST", f"{path}/participants", late))["reason"] == "closed"
     nowhere = "/group-trips/0193c1a0-0000-7000-8000-0000000000ff/participants"
     await portal.refused(404, OTHERS[1], "POST", nowhere, late)
+
+
+async def test_two_clicks_at_the_same_moment_join_a_trip_once(portal: Portal) -> None:
+    """Eight requests, each with a key of its own: one registration, and the others are told that there is one."""
+    group_id = (await portal.done(LEADER, "POST", "/group-trips", trip()))["groupId"]
+    person = OTHERS[0]
+    body = {"contact": person.contact, "language": "en"}
+
+    clicks = [portal.call(person, "POST", f"/group-trips/{group_id}/participants", body) for _ in range(8)]
+    responses = await asyncio.gather(*clicks)
+
+    refused = [response for response in responses if response.status_code == 409]
+    assert sorted(response.status_code for response in responses) == [201] + [409] * 7
+    assert {response.json()["reason"] for response in refused} == {"already_joined"}
+    found = await portal.done(LEADER, "GET", f"/group-trips/{group_id}/participants")
+    assert len(found["items"]) == 1
 
 
 async def test_leader_changes_the_plan_and_nobody_is_moved_by_it(portal: Portal) -> None:

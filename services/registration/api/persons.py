@@ -61,7 +61,7 @@ def routes(desk: Desk) -> Routes:
             raise not_found()
         if not await desk.keyring.knows(person_id):
             raise not_found()
-        found = await own_data(desk.persons, desk.outbox, desk.keyring, person_id, read_by=caller.person_id)
+        found = await own_data(desk.persons, desk.store.outbox, desk.keyring, person_id, read_by=caller.person_id)
         headers = {
             "Content-Disposition": f'attachment; filename="safe-passage-{person_id}.json"',
             "ETag": etag(erasing.version(await desk.persons.erasure(person_id))),

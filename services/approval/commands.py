@@ -13,7 +13,6 @@ from services.approval.desk import (
     blocked,
     contact,
     receipt,
-    sealed,
     sealed_if_said,
     state_of,
     visible,
@@ -42,6 +41,7 @@ from shared.privacy.contact import ContactDetails
 from shared.web.concurrency import etag, must_match
 from shared.web.idempotency import Answer, Once, answered
 from shared.web.problem import FieldError, Problem, invalid
+from shared.web.sealing import sealed
 
 Decision = Literal["grant", "return", "refuse"]
 
@@ -304,7 +304,7 @@ async def _decision(
             catalogue_version=catalogue.version,
         )
     path = "/question" if decision == "return" else "/reason"
-    said = await sealed(desk, state.person_id, event_id, path, words)
+    said = await sealed(desk.keyring, state.person_id, event_id, path, words)
     if decision == "return":
         return ApprovalReturned(
             approval_id=state.approval_id, person_id=state.person_id, decided_by=decided_by, question=said,

@@ -11,13 +11,13 @@ from services.approval.store import Store
 from services.approval.texts import text
 from shared.bus.aggregate import Loaded
 from shared.catalogue import Catalogue, Contact
-from shared.errors import PermanentError
 from shared.live_catalogue import LiveCatalogue
 from shared.mongo.client import Database, Mongo, Session
 from shared.privacy.keyring import Keyring
 from shared.web.concurrency import etag
 from shared.web.idempotency import Answer
 from shared.web.problem import FieldError, Problem, not_found
+from shared.web.sealing import sealed
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,17 +72,9 @@ def receipt(after: Loaded[ApprovalRequest]) -> Answer:
     return Answer(201, {"approvalId": after.id, "status": state_of(after).status}, {"ETag": etag(after.version)})
 
 
-async def sealed(desk: Desk, person_id: str, event_id: str, path: str, value: Any) -> str:
-    """Under the student's key. Raises Problem 409 for a person who was erased."""
-    try:
-        return await desk.keyring.seal(person_id, event_id, path, value)
-    except PermanentError:
-        raise Problem(409, "This person's data were erased; nothing can be added.", reason="erased") from None
-
-
 async def sealed_if_said(desk: Desk, person_id: str, event_id: str, path: str, value: Any) -> str | None:
     """The same for what may be left out."""
-    return None if value is None else await sealed(desk, person_id, event_id, path, value)
+    return None if value is None else await sealed(desk.keyring, person_id, event_id, path, value)
 
 
 def blocked(

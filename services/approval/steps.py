@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from services.approval.access import OFFICE, Reach
-from services.approval.desk import Desk, receipt, sealed, sealed_if_said, state_of, visible, whom_to_ask
+from services.approval.desk import Desk, receipt, sealed_if_said, state_of, visible, whom_to_ask
 from services.approval.rules import answerable, recorder
 from services.approval.texts import text
 from shared.envelope import Cause, Draft
@@ -13,6 +13,7 @@ from shared.mongo.client import Session
 from shared.web.concurrency import must_match
 from shared.web.idempotency import Answer, Once, answered
 from shared.web.problem import Problem
+from shared.web.sealing import sealed
 
 
 async def record_step(
@@ -82,7 +83,7 @@ async def answer_question(
         approval_id=approval_id,
         person_id=first.person_id,
         answered_by=reach.person_id,
-        answer=await sealed(desk, first.person_id, event_id, "/answer", words),
+        answer=await sealed(desk.keyring, first.person_id, event_id, "/answer", words),
     )
 
     async def work(session: Session) -> Answer:

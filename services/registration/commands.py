@@ -22,7 +22,7 @@ from shared.bus.aggregate import Loaded
 from shared.catalogue import Catalogue, Contact
 from shared.clock import amsterdam_date
 from shared.envelope import Cause, Draft
-from shared.errors import PermanentError, TransientError
+from shared.errors import TransientError
 from shared.events import (
     ActivityType,
     Leg,
@@ -40,6 +40,7 @@ from shared.testing.failpoints import hit
 from shared.web.concurrency import etag, must_match
 from shared.web.idempotency import Answer, Once, answered, settle
 from shared.web.problem import FieldError, Problem, invalid, not_found
+from shared.web.sealing import sealed
 
 log = get_logger()
 
@@ -272,24 +273,25 @@ async def _filed(
     filing: Filing,
     event_id: str,
 ) -> RegistrationSubmitted:
-    try:
-        contact = await desk.keyring.seal(person_id, event_id, "/contact", filing.contact)
-    except PermanentError:
-        raise Problem(409, "This person's data were erased; nothing can be added.", reason="erased") from None
-    return kind(
-        registration_id=registration_id,
-        person_id=person_id,
-        approval_id=filing.approval_id,
-        faculty_id=filing.faculty_id,
-        programme_id=filing.programme_id,
-        activity_type=filing.activity_type,
-        legs=filing.legs,
-        answers=filing.answers,
-        study_related=study_related(filing.answers).is_study_related,
-        contact=contact,
-        language=filing.language,
-        group_id=filing.group_id,
-    )
+    contact = await sealed(desk.keyring, person_id, event_id, "/contact", filing.contact)
+    return kind(**fields_of(filing, registration_id, person_id, contact), group_id=filing.group_id)
+
+
+def fields_of(filing: Filing, registration_id: str, person_id: str, contact: str) -> dict[str, Any]:
+    """What a filing says, as the fields of its fact; `contact` is sealed."""
+    return {
+        "registration_id": registration_id,
+        "person_id": person_id,
+        "approval_id": filing.approval_id,
+        "faculty_id": filing.faculty_id,
+        "programme_id": filing.programme_id,
+        "activity_type": filing.activity_type,
+        "legs": filing.legs,
+        "answers": filing.answers,
+        "study_related": study_related(filing.answers).is_study_related,
+        "contact": contact,
+        "language": filing.language,
+    }
 
 
 async def _must_stay(desk: Desk, person_id: str) -> None:

@@ -21,7 +21,6 @@ from services.registration.texts import reason_text
 from shared.bus.aggregate import Loaded
 from shared.bus.outbox import StreamMoved
 from shared.envelope import Cause, Draft
-from shared.errors import PermanentError
 from shared.events import (
     ClearanceRestored,
     Event,
@@ -34,6 +33,7 @@ from shared.mongo.client import Session
 from shared.web.concurrency import must_match
 from shared.web.idempotency import Answer, Once, answered
 from shared.web.problem import FieldError, Problem
+from shared.web.sealing import sealed
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,10 +149,7 @@ async def _drafts(
 
 async def remark_of(desk: Desk, state: Registration, event_id: str, remark: str) -> str:
     """A remark, sealed under the student's key. Raises Problem when the student was erased."""
-    try:
-        return await desk.keyring.seal(state.person_id, event_id, "/remark", remark)
-    except PermanentError:
-        raise Problem(409, "This person's data were erased; nothing can be added.", reason="erased") from None
+    return await sealed(desk.keyring, state.person_id, event_id, "/remark", remark)
 
 
 def _event(state: Registration, found: Clearance, ruling: Ruling, asked: Asked, decided_by: str, remark: str) -> Event:

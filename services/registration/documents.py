@@ -17,6 +17,7 @@ from shared.ids import new_id
 from shared.mongo.client import Session
 from shared.web.idempotency import Answer, Once, answered
 from shared.web.problem import FieldError, Problem, not_found
+from shared.web.sealing import erased
 
 #: Nobody needs more kinds of documents for one journey.
 MOST_KINDS = 30
@@ -119,7 +120,7 @@ async def _kept(
             errors=[FieldError("body", reason_text(refused.reason, state.language))],
         ) from None
     except PermanentError:
-        raise Problem(409, "This person's data were erased; nothing can be added.", reason="erased") from None
+        raise erased() from None
 
 
 def _attachable(reach: Reach, state: Registration, kind: str) -> Registration:

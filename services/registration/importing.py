@@ -15,12 +15,11 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError
 
 from services.registration.api.registrations import RegistrationBody
-from services.registration.commands import Desk, Filing, mistakes
+from services.registration.commands import Desk, Filing, fields_of, mistakes
 from services.registration.model import Registration, evolve
 from services.registration.reconsideration import know
 from services.registration.rules.clearance import Queue
 from services.registration.rules.places import places
-from services.registration.rules.study_related import study_related
 from shared.bus.aggregate import Loaded
 from shared.bus.outbox import StreamMoved
 from shared.envelope import Cause, Draft, draft
@@ -186,21 +185,8 @@ async def _filed(desk: Desk, record: Record, issuer: str, *, seal: bool) -> Draf
             contact = await desk.keyring.seal(person_id, event_id, "/contact", filing.contact)
         except PermanentError:
             return None
-    event = RegistrationSubmitted(
-        registration_id=registration_id,
-        person_id=person_id,
-        approval_id=filing.approval_id,
-        faculty_id=filing.faculty_id,
-        programme_id=filing.programme_id,
-        activity_type=filing.activity_type,
-        legs=filing.legs,
-        answers=filing.answers,
-        study_related=study_related(filing.answers).is_study_related,
-        contact=contact,
-        language=filing.language,
-        external_id=record.external_id,
-        imported=True,
-    )
+    fields = fields_of(filing, registration_id, person_id, contact)
+    event = RegistrationSubmitted(**fields, external_id=record.external_id, imported=True)
     return Draft(event, event_id)
 
 

@@ -13,7 +13,6 @@ from services.registration.reconsideration import knowledge_of
 from services.registration.rules import places
 from shared.clock import amsterdam_date
 from shared.envelope import Cause, Draft
-from shared.errors import PermanentError
 from shared.events import ReturnRecorded, StayContactUpdated
 from shared.ids import new_id
 from shared.mongo.client import Session
@@ -21,6 +20,7 @@ from shared.privacy.contact import ContactDetails
 from shared.web.concurrency import must_match
 from shared.web.idempotency import Answer, Once, answered
 from shared.web.problem import FieldError, Problem, invalid
+from shared.web.sealing import sealed
 
 Outcome = Literal["returned", "stays", "elsewhere", "unknown"]
 
@@ -51,12 +51,9 @@ async def update_contact(
     """
     state = state_of(await visible(desk, reach, registration_id))
     event_id = new_id()
-    try:
-        sealed = await desk.keyring.seal(state.person_id, event_id, "/contact", contact)
-    except PermanentError:
-        raise Problem(409, "This person's data were erased; nothing can be added.", reason="erased") from None
+    details = await sealed(desk.keyring, state.person_id, event_id, "/contact", contact)
     event = StayContactUpdated(
-        registration_id=registration_id, person_id=state.person_id, contact=sealed, confirmed=reach.owns(state)
+        registration_id=registration_id, person_id=state.person_id, contact=details, confirmed=reach.owns(state)
     )
 
     async def work(session: Session) -> Answer:

@@ -13,7 +13,6 @@ from services.registration.commands import Desk, Filing, check, submit
 from services.registration.group import GroupTrip
 from shared.bus.aggregate import Loaded
 from shared.envelope import Cause, Draft
-from shared.errors import PermanentError
 from shared.events import ActivityType, GroupTripChanged, GroupTripClosed, GroupTripCreated, Leg, StudyAnswers
 from shared.ids import new_id
 from shared.mongo.client import Session
@@ -21,6 +20,7 @@ from shared.privacy.contact import ContactDetails
 from shared.web.concurrency import etag, must_match
 from shared.web.idempotency import Answer, Once, answered
 from shared.web.problem import Problem, not_found
+from shared.web.sealing import sealed
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,14 +162,10 @@ async def _event(
     prefilled: Prefilled,
     event_id: str,
 ) -> GroupTripCreated:
-    try:
-        name = await desk.keyring.seal(leader_id, event_id, "/name", prefilled.name)
-    except PermanentError:
-        raise Problem(409, "This person's data were erased; nothing can be added.", reason="erased") from None
     return kind(
         group_id=group_id,
         person_id=leader_id,
-        name=name,
+        name=await sealed(desk.keyring, leader_id, event_id, "/name", prefilled.name),
         faculty_id=prefilled.faculty_id,
         programme_id=prefilled.programme_id,
         activity_type=prefilled.activity_type,

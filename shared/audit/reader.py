@@ -5,6 +5,7 @@ Order (`in_order`): within a topic as its service chained it; across topics by t
 
 import asyncio
 from bisect import bisect_right
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
@@ -18,6 +19,8 @@ from shared.kafka import partitions
 
 TOPICS = ("travel.approval.v1", "travel.registration.v1", "travel.advice.v1", "travel.notification.v1")
 
+#: Batches of a partition that wait to be read: one more is on its way while one is read.
+AHEAD = 2
 #: (time, the topic's number, record): where a record stands among those of other topics
 _Entry = tuple[bytes, int, "Record"]
 #: topic → partition → offset after the last record that counts
@@ -57,7 +60,7 @@ class Reader:
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             # What is fetched ahead is what this takes of memory, times the partitions.
-            max_partition_fetch_bytes=512 * 1024,
+            max_partition_fetch_bytes=256 * 1024,
         )
         try:
             async with asyncio.timeout(20):
@@ -157,6 +160,7 @@ class Reader:
 
     def _from_the_start(self, read: Iterable[TopicPartition]) -> None:
         wanted = list(read)
+        self._ahead = {partition: deque[list[ConsumerRecord]]() for partition in wanted}
         if wanted:
             self._consumer.assign(wanted)
         for partition in wanted:
@@ -164,13 +168,25 @@ class Reader:
 
     async def _fetch(self, partition: TopicPartition, end: int) -> list[ConsumerRecord]:
         """The next records of one partition below `end`, newest first; empty when it is read to the end."""
+        ahead = self._ahead[partition]
         async with asyncio.timeout(60):
-            while await self._consumer.position(partition) < end:
-                fetched = await self._consumer.getmany(partition, timeout_ms=1_000, max_records=500)
-                batch = [record for record in fetched.get(partition, []) if record.offset < end]
-                if batch:
-                    return batch[::-1]
-        return []
+            await self._take_up(0)
+            while not ahead and await self._consumer.position(partition) < end:
+                await self._take_up(1_000)
+            batch = ahead.popleft() if ahead else ()
+            if len(ahead) < AHEAD and await self._consumer.position(partition) < end:
+                self._consumer.resume(partition)
+            else:
+                self._consumer.pause(partition)
+        return [record for record in reversed(batch) if record.offset < end]
+
+    async def _take_up(self, timeout_ms: int) -> None:
+        """Everything that has arrived, of all partitions: while aiokafka holds records of one of them that nobody
+        took, it waits a tenth of a second before it asks the broker for more of any other (`prefetch_backoff`)."""
+        for partition, batch in (await self._consumer.getmany(*self._ahead, timeout_ms=timeout_ms)).items():
+            self._ahead[partition].append(batch)
+            if len(self._ahead[partition]) >= AHEAD:
+                self._consumer.pause(partition)
 
     async def ends(self, topics: Iterable[str] = TOPICS, until: Vector | None = None) -> dict[TopicPartition, int]:
         """Partition → offset after its last record, as of now or as `until` says; each must still begin at 0.

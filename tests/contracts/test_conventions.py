@@ -747,18 +747,24 @@ async def test_c22_pages_together_are_the_list(world: World, route: Operation) -
     call = await world.call(route)
     if route.id == "listAlertRecipients":
         call = replace(call, path={"alert_id": "ES-1"})
-    whole = (await world.send(call, params={**call.query, "pageSize": "250"})).json()
-    assert whole["hasNextPage"] is False
+    whole: list[Any] = []
+    for number in range(1, 30):
+        page = (await world.send(call, params={**call.query, "pageSize": "250", "pageNumber": str(number)})).json()
+        whole += page["items"]
+        if not page["hasNextPage"]:
+            break
+        assert len(page["items"]) == 250
+    assert page["hasNextPage"] is False
 
     found: list[Any] = []
-    for number in range(1, 30):
+    for number in range(1, len(whole) // 10 + 2):
         page = (await world.send(call, params={**call.query, "pageSize": "10", "pageNumber": str(number)})).json()
         found += page["items"]
-        assert page["hasNextPage"] is (len(found) < len(whole["items"]))
+        assert page["hasNextPage"] is (len(found) < len(whole))
         if not page["hasNextPage"]:
             break
 
-    assert found == whole["items"]
+    assert found == whole
     #: Of these there are few.
     few = ("listProgrammes", "listRotationSlots", "listSources", "listCountrySources")
     assert len(found) > 10 or route.id in few

@@ -11,8 +11,9 @@ from typing import Any
 from pydantic import BaseModel
 
 from services.approval.model import ApprovalRequest, SlotPool
-from services.notify.model import Given, Whereabouts, standing_answer
+from services.notify.model import Whereabouts
 from services.passage.folds import FOLDS
+from services.passage.items import ITEMS, Item
 from services.registration.group import GroupTrip
 from services.registration.model import Registration
 from services.safety.model import CountryState
@@ -20,7 +21,7 @@ from shared.audit.evidence import Evidence
 from shared.audit.folds import Difference, Fold
 from shared.audit.settings import NotConfigured
 from shared.errors import TransientError
-from shared.events import PersonAnswered, PersonErased
+from shared.events import PersonErased
 from shared.ids import new_id
 from shared.mongo.client import Database, Document, Mongo, PyMongoError, ReplaceOne
 
@@ -31,18 +32,26 @@ _ABSENT = object()
 
 @dataclass(frozen=True, slots=True)
 class Projection:
-    """One collection: how it is made of events, and what of a live document is made of events alone."""
+    """One collection: how it is made of events, by the fold of a stream or item by item.
+
+    `comparable`: what of a live document is made of events alone.
+    """
 
     service: str
     collection: str
-    model: type[BaseModel]
     comparable: Callable[[Document], dict[str, Any]]
     fold: Fold | None = None
+    model: type[BaseModel] | None = None
+    item: Item | None = None
 
     @property
     def name(self) -> str:
         """`service.collection`."""
         return f"{self.service}.{self.collection}"
+
+    def wanted(self, rebuilt: Document) -> dict[str, Any]:
+        """What a live document must say."""
+        return self.comparable(rebuilt) if self.item else {"version": rebuilt["version"], **rebuilt["state"]}
 
 
 def _aggregate(document: Document) -> dict[str, Any]:
@@ -53,13 +62,6 @@ def _whereabouts(document: Document) -> dict[str, Any]:
     return {"version": document["version"], **document["state"]}
 
 
-def _answers(document: Document) -> dict[str, Any]:
-    """What counts, and everything that was said, whatever the order it was folded in."""
-    said = sorted(f"{each['eventId']} {each['answer']} by {each['via']}" for each in document["given"])
-    return {"answer": document["answer"], "alertId": document["alertId"], "personId": document["personId"],
-            "said": said}  # fmt: skip
-
-
 _MODELS: Mapping[tuple[str, str], tuple[type[BaseModel], Callable[[Document], dict[str, Any]]]] = {
     ("approval", "requests"): (ApprovalRequest, _aggregate),
     ("approval", "pools"): (SlotPool, _aggregate),
@@ -68,10 +70,16 @@ _MODELS: Mapping[tuple[str, str], tuple[type[BaseModel], Callable[[Document], di
     ("safety", "countries"): (CountryState, _aggregate),
     ("notify", "whereabouts"): (Whereabouts, _whereabouts),
 }
-ANSWERS = Projection("notify", "answers", Given, _answers)
+
+
+def _of_fold(fold: Fold) -> Projection:
+    model, comparable = _MODELS[fold.service, fold.kind]
+    return Projection(fold.service, fold.kind, comparable, fold, model)
+
+
 PROJECTIONS = (
-    *(Projection(fold.service, fold.kind, *_MODELS[fold.service, fold.kind], fold) for fold in FOLDS),
-    ANSWERS,
+    *map(_of_fold, FOLDS),
+    *(Projection(service, name, item.comparable, item=item) for (service, name), item in ITEMS.items()),
 )
 
 
@@ -95,8 +103,8 @@ class ShadowRebuild:
         for projection in PROJECTIONS:
             if projection.fold is not None and projection.fold.takes(evidence):
                 await self._evolve(projection, projection.fold, evidence)
-        if isinstance(data, PersonAnswered):
-            await self._answer(evidence, data)
+            elif projection.item is not None:
+                await self._follow(projection, projection.item, evidence)
         if len(self._kept) > KEPT:
             await self.flush()
 
@@ -104,6 +112,7 @@ class ShadowRebuild:
         former = (await self._load(projection, [evidence.subject])) if evidence.streamversion > 1 else {}
         state = None
         if evidence.subject in former:
+            assert projection.model is not None
             state = projection.model.model_validate(former[evidence.subject]["state"])
         elif evidence.streamversion > 1:
             return  # a stream that begins with facts of another kind
@@ -112,21 +121,11 @@ class ShadowRebuild:
             dumped = after.model_dump(mode="json", by_alias=True)
             self._put(projection, evidence.subject, {"version": evidence.streamversion, "state": dumped})
 
-    async def _answer(self, evidence: Evidence, data: PersonAnswered) -> None:
-        identity = f"{data.alert_id}:{data.person_id}"
-        former = (await self._load(ANSWERS, [identity])).get(identity, {"given": []})
-        given = [Given.model_validate(each) for each in former["given"]]
-        given.append(
-            Given(event_id=evidence.id, answer=data.answer, via=data.via, at=data.answered_at, known_at=evidence.at,
-                  verified=data.verified)
-        )  # fmt: skip
-        document = {
-            "alertId": data.alert_id,
-            "personId": data.person_id,
-            "answer": standing_answer(given),
-            "given": [each.model_dump(mode="json", by_alias=True) for each in given],
-        }
-        self._put(ANSWERS, identity, document)
+    async def _follow(self, projection: Projection, item: Item, evidence: Evidence) -> None:
+        identity = item.identity(evidence.data)
+        if identity is not None:
+            former = (await self._load(projection, [identity])).get(identity)
+            self._put(projection, identity, item.after(former, evidence))
 
     async def _load(self, projection: Projection, ids: list[str]) -> dict[str, Document]:
         found = {each: self._kept[projection.name, each] for each in ids if (projection.name, each) in self._kept}
@@ -172,7 +171,7 @@ class ShadowRebuild:
         own = projection.comparable(kept)
         if rebuilt is None:
             return differs("is kept and is not in the events")
-        wanted = _answers(rebuilt) if projection is ANSWERS else {"version": rebuilt["version"], **rebuilt["state"]}
+        wanted = projection.wanted(rebuilt)
         if own.get("version", 0) > wanted.get("version", 0):
             return differs("is newer than the newest event on Kafka; run again when the relay has caught up")
         unequal = sorted(

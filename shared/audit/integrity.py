@@ -108,11 +108,12 @@ async def _with_events(settings: AuditSettings, differing: list[Bearing]) -> lis
     if not told:
         return differing
     events: dict[str, list[str]] = {each.difference.id: [] for each in told}
-    marks = [name.encode() for name in events]
+    # What is no stream of its own is named by several ids, `<alert>:<person>`: its events hold each of them.
+    names = {name: [part.encode() for part in name.split(":")] for name in events}
     async with Reader(settings.bootstrap_servers, settings.namespace, settings.client()) as reader:
-        async for evidence in follow(reader, Trail(), utc_now(), any_of=marks):
-            for name, mark in zip(events, marks, strict=True):
-                if evidence.subject == name or mark in evidence.data_bytes:
+        async for evidence in follow(reader, Trail(), utc_now(), any_of=[parts[0] for parts in names.values()]):
+            for name, parts in names.items():
+                if evidence.subject == name or all(part in evidence.data_bytes for part in parts):
                     events[name] = [*events[name][-9:], f"{evidence.place} {evidence.type} {evidence.id}"]
     return [replace(each, events=tuple(events.get(each.difference.id, ()))) for each in differing]
 

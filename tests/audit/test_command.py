@@ -22,6 +22,7 @@ from typer.testing import CliRunner
 
 from services.passage import main
 from services.passage.folds import FOLDS
+from services.passage.items import ITEMS
 from shared.audit.evidence import read
 from shared.audit.folds import Folder
 from shared.audit.reader import TOPICS, Record
@@ -231,6 +232,13 @@ def test_diff_names_what_is_not_what_its_events_say(published: Publish) -> None:
             fields = {"state": known.state} if kind == "whereabouts" else known.state
             document = {"_id": identity, "version": known.version, **fields}
             await mongo.database(service)[kind].insert_one(document)
+        for (service, kind), item in ITEMS.items():
+            for evidence in map(read, RECORDS):
+                identity = item.identity(evidence.data)
+                if identity is not None and kind != "answers":
+                    made = mongo.database(service)[kind]
+                    after = item.after(await made.find_one({"_id": identity}), evidence)
+                    await made.replace_one({"_id": identity}, after, upsert=True)
         answers = {"alertId": "ES-2", "personId": "student-01", "answer": "safe"}
         given = [{"eventId": read(each).id, "answer": "safe", "via": "link"} for each in RECORDS
                  if read(each).type == "PersonAnswered"]  # fmt: skip
@@ -242,6 +250,8 @@ def test_diff_names_what_is_not_what_its_events_say(published: Publish) -> None:
         registrations = mongo.database("registration")["registrations"]
         await registrations.update_one({"_id": "r-student-01"}, {"$set": {"status": "refused"}})
         await registrations.delete_one({"_id": "r-student-02"})
+        await mongo.database("notify")["alerts"].update_one({"_id": "ES-2"}, {"$inc": {"state.selected": 1}})
+        await mongo.database("notify")["answers"].delete_one({"_id": "ES-2:student-01"})
         await mongo.database("approval")["requests"].insert_one({"_id": "a-nobody", "version": 1})
         mongo.close()
 
@@ -260,7 +270,10 @@ def test_diff_names_what_is_not_what_its_events_say(published: Publish) -> None:
     assert (same.exit_code, json.loads(same.stdout)["differences"]) == (0, [])
     found = {each["difference"]["id"]: each for each in json.loads(other.stdout)["differences"]}
     assert other.exit_code == 1
-    assert set(found) == {"r-student-01", "r-student-02", "a-nobody"}
+    assert set(found) == {"r-student-01", "r-student-02", "a-nobody", "ES-2", "ES-2:student-01"}
+    assert any("PersonAnswered" in event for event in found["ES-2:student-01"]["events"])
+    assert found["ES-2"]["difference"]["fields"] == ["selected"]
+    assert any("SelectionCompleted" in event for event in found["ES-2"]["events"])
     assert found["r-student-01"]["difference"]["fields"] == ["status"]
     assert any("RegistrationApproved" in event for event in found["r-student-01"]["events"])
 

@@ -1,0 +1,94 @@
+"""What is no stream of its own: rebuilt of the facts, it is what the service's own code keeps."""
+
+from datetime import timedelta
+from typing import Any
+
+from services.notify.store.alerts import Alert, Escalated
+from services.passage.items import ITEMS
+from services.registration.store import new_task
+from shared.audit.evidence import read
+from shared.events import (
+    AlertClosed,
+    AlertEscalated,
+    AlertRaised,
+    AlertTrigger,
+    Event,
+    SelectionCompleted,
+    TaskClaimed,
+    TaskClosed,
+    TaskCommented,
+    TaskOpened,
+)
+from tests.audit.log import START, Log
+
+ABOUT = {"registration_id": "r-1", "person_id": "student-01", "task_id": "t-1"}
+OPENED = TaskOpened(**ABOUT, queue="coordinator", scope="p", rule="R2", reason="differs")
+
+
+class _Departing:
+    departure_date = START.date()
+
+
+def rebuilt(kind: tuple[str, str], *events: Event) -> dict[str, Any]:
+    """The document after these facts, an hour between each two."""
+    log, document = Log(events[0].topic, 1), None
+    for number, event in enumerate(events):
+        log.append(event, at=START + timedelta(hours=number))
+    for record in log.records:
+        evidence = read(record)
+        assert ITEMS[kind].identity(evidence.data) is not None
+        document = ITEMS[kind].after(document, evidence)
+    assert document is not None
+    return ITEMS[kind].comparable(document)
+
+
+def test_task_is_what_registration_keeps() -> None:
+    """Opened, claimed, given back, commented twice, closed: the fields and the instants of each."""
+    kind = ("registration", "tasks")
+    fresh: Any = new_task(OPENED, _Departing(), START)  # type: ignore[arg-type]
+    del fresh["_id"], fresh["departureDate"]
+    remark = TaskCommented(**ABOUT, commented_by="officer", remark="sealed:v1:x")
+    claimed, back = TaskClaimed(**ABOUT, claimed_by="officer"), TaskClaimed(**ABOUT, claimed_by=None)
+    closed = TaskClosed(**ABOUT, closed_by="officer")
+
+    assert rebuilt(kind, OPENED) == fresh
+    mine = rebuilt(kind, OPENED, claimed)
+    assert (mine["claimedBy"], mine["claimedAt"]) == ("officer", START + timedelta(hours=1))
+    done = rebuilt(kind, OPENED, claimed, back, remark, remark, closed)
+    assert done == {
+        **fresh,
+        "comments": 2,
+        "open": False,
+        "closedBy": "officer",
+        "closedAt": START + timedelta(hours=5),
+    }
+
+
+def test_alert_is_what_notify_keeps() -> None:
+    """Raised, selected, closed; what notify copied of the advice is left out."""
+    raised = AlertRaised(
+        alert_id="ES-2", trigger=AlertTrigger.ADVICE_CHANGED, country="ES", advice_version=2, advice_event_id="e",
+        as_of=START, shard_count=4, templates={},
+    )  # fmt: skip
+    done = SelectionCompleted(alert_id="ES-2", offsets={}, selected=9, unreachable=1)
+    closed = AlertClosed(alert_id="ES-2", closed_by="officer", reason="over")
+    kept = Alert.model_construct(
+        alert_id="ES-2", country="ES", advice_version=2, trigger=AlertTrigger.ADVICE_CHANGED, as_of=START,
+        shard_count=4, is_selected=True, selected=9, unreachable=1, is_closed=True, closed_by="officer",
+    )  # fmt: skip
+    comparable = ITEMS["notify", "alerts"].comparable
+
+    assert rebuilt(("notify", "alerts"), raised, done, closed) == comparable(
+        {"state": kept.model_dump(mode="json", by_alias=True)}
+    )
+    assert rebuilt(("notify", "alerts"), raised)["isSelected"] is False
+
+
+def test_step_of_the_ladder_counts_once() -> None:
+    """Said twice, the first one stands."""
+    fact = AlertEscalated(alert_id="ES-2", person_id="student-01", step=2, to="sms", reason="no_answer", by="rules")
+    kept = Escalated(person_id="student-01", step=2, to="sms", reason="no_answer", by="rules", at=START)
+
+    found = rebuilt(("notify", "escalations"), fact, fact)
+
+    assert found == {"alertId": "ES-2", **kept.model_dump(mode="python", by_alias=True)}

@@ -33,6 +33,7 @@ from tests.audit.log import Log, changed
 from tests.audit.sample import Sample, publish
 from tests.audit.test_readme import forget
 from tests.contracts.test_events import SAMPLES
+from tests.integration.simulators import running
 
 RECORDS = Sample().records
 ROOT = Path(__file__).resolve().parents[2]
@@ -159,6 +160,30 @@ def test_replay_twice_is_the_same_and_complete(sample: dict[str, str]) -> None:
     for topic in TOPICS:
         sequences = [line["event"]["sequence"] for line in lines if line["topic"] == topic]
         assert sequences == sorted(sequences)
+
+
+def test_replay_beside_the_providers_leaves_their_logs_empty(sample: dict[str, str], tmp_path: Path) -> None:
+    """A process with everything in its environment that notify sends with: it replays an alert, and sends nothing."""
+    with (
+        running("smtp_inbox", tmp_path / "inbox", "--control-port", "0") as inbox,
+        running("sms_gateway", tmp_path / "sms") as gateway,
+    ):
+        sending = {
+            "SMTP_HOST": "127.0.0.1", "SMTP_PORT": str(inbox.port), "SMTP_SENDER": "alerts@university.example",
+            "SMS_URL": f"http://127.0.0.1:{gateway.port}", "SMS_TOKEN": "t", "SMS_SENDER": "+31970000000",
+        }  # fmt: skip
+        arguments = [sys.executable, "-m", "services.passage", "audit", "replay", "--alert", "ES-2", "--json"]
+        runs = [
+            subprocess.run(
+                arguments, env={**os.environ, **sample, **sending}, capture_output=True, check=True, cwd=ROOT
+            )
+            for _ in range(2)
+        ]
+
+    assert b"RecipientsSelected" in runs[0].stdout
+    assert runs[0].stdout == runs[1].stdout
+    assert [path for path in (tmp_path / "inbox" / "maildir").rglob("*") if path.is_file()] == []
+    assert (tmp_path / "sms" / "sms.jsonl").read_text() == ""
 
 
 def test_replay_filters_and_ends_where_it_is_told(sample: dict[str, str]) -> None:

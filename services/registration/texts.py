@@ -200,6 +200,7 @@ ITEMS: dict[str, tuple[str, str]] = {
     "document": ("Document", "Document"),
     "travel_advice": ("Reisadvies", "Travel advice"),
     "stay_contact": ("Bereikbaar tijdens je verblijf", "Reachable during your stay"),
+    "safety_session": ("Bijeenkomst over gezondheid en veiligheid", "Health and safety session"),
     "clearance": ("Mag je vertrekken?", "May you depart?"),
 }
 

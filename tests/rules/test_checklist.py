@@ -40,7 +40,7 @@ def test_checklist_of_a_cleared_student_is_all_done() -> None:
 
 
 def test_checklist_names_everything_at_once() -> None:
-    """No approval, six days left, one country red, another unknown: four lines to act on, each with a person."""
+    """No approval, six days left, one country red, another unknown: five lines to act on, each with a person."""
     asked = registration(leg("ES", (NOW + 6 * DAY).date(), DEPARTURE), leg("FR", DEPARTURE, DEPARTURE))
 
     found = checklist(asked, knowledge(advice(Level.RED)), NOW)
@@ -51,6 +51,7 @@ def test_checklist_names_everything_at_once() -> None:
         (Item.TIMING, State.WAITING, "R7", None),
         (Item.ADVICE, State.BLOCKED, "R13", "ES"),
         (Item.ADVICE, State.WAITING, "R14", "FR"),
+        (Item.SAFETY_SESSION, State.TODO, "R39", None),
         (Item.CLEARANCE, State.WAITING, "R10", None),
     ]
     assert all(line.who for line in found[1:-1])
@@ -72,6 +73,29 @@ def test_checklist_names_everything_at_once() -> None:
 def test_checklist_line_table(known: Knowledge, line: tuple[str, str, str]) -> None:
     """Whose turn it is, for each finding."""
     assert line in shown(registration(), known)
+
+
+def test_checklist_safety_session_is_asked_for_until_departure() -> None:
+    """R39: to be done the day before at the latest, done once attended, and of no use to who has left or may not go."""
+
+    def session(asked: Registration, days: int = 0) -> list[tuple[State, str]]:
+        found = checklist(asked, knowledge(), NOW + days * DAY)
+        return [(line.state, line.reason) for line in found if line.item is Item.SAFETY_SESSION]
+
+    cleared, left = decided(Status.APPROVED, "R10"), (DEPARTURE - NOW.date()).days
+    attended, missed = (
+        cleared.model_copy(update={"progress": cleared.progress.model_copy(update={"session_attended": each})})
+        for each in (True, False)
+    )
+
+    assert session(cleared) == session(missed) == session(cleared, left - 1) == [(State.TODO, "session_missing")]
+    assert session(attended) == session(attended, left) == [(State.DONE, "attended")]
+    assert (
+        session(cleared, left)
+        == session(decided(Status.CANCELLED, "R10"))
+        == session(decided(Status.REFUSED, "R13"))
+        == []
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What a student still needs, why, until when and from whom: R1, R2, R6-R16, R19, R24, one line for each."""
+"""What a student still needs, why, until when and from whom: R1, R2, R6-R16, R19, R24, R39, one line for each."""
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -21,6 +21,7 @@ class Item(StrEnum):
     DOCUMENT = "document"
     ADVICE = "travel_advice"
     STAY_CONTACT = "stay_contact"
+    SAFETY_SESSION = "safety_session"
     CLEARANCE = "clearance"
 
 
@@ -56,6 +57,7 @@ def checklist(registration: Registration, knowledge: Knowledge, now: datetime) -
         *_document_lines(registration, knowledge),
         *_advice_lines(registration, knowledge, now),
         *_stay_contact_lines(registration, now),
+        *_session_lines(registration, now),
         _clearance_line(registration),
     )
 
@@ -118,6 +120,16 @@ def _stay_contact_lines(registration: Registration, now: datetime) -> list[Line]
         return [Line(Item.STAY_CONTACT, State.DONE, "R24", "stay_contact_known")]
     until = registration.departure_date + STAY_CONTACT_DAYS
     return [Line(Item.STAY_CONTACT, State.TODO, "R24", "stay_contact_missing", until, Queue.COORDINATOR)]
+
+
+def _session_lines(registration: Registration, now: datetime) -> list[Line]:
+    """R39: asked for until the day before departure, and never in the way."""
+    if registration.progress.session_attended:
+        return [Line(Item.SAFETY_SESSION, State.DONE, "R39", "attended")]
+    if registration.status in (Status.CANCELLED, Status.REFUSED) or amsterdam_date(now) >= registration.departure_date:
+        return []
+    last_day = registration.departure_date - timedelta(days=1)
+    return [Line(Item.SAFETY_SESSION, State.TODO, "R39", "session_missing", last_day, Queue.INTERNATIONAL_OFFICE)]
 
 
 def _advice_lines(registration: Registration, knowledge: Knowledge, now: datetime) -> list[Line]:

@@ -5,11 +5,10 @@ Order (`in_order`): within a topic as its service chained it; across topics by t
 
 import asyncio
 from bisect import bisect_right
-from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from operator import itemgetter
-from typing import Any, TypeVar
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
@@ -19,11 +18,8 @@ from shared.kafka import partitions
 
 TOPICS = ("travel.approval.v1", "travel.registration.v1", "travel.advice.v1", "travel.notification.v1")
 
-#: Batches of a partition that wait to be read: one more is on its way while one is read.
-AHEAD = 2
 #: (time, the topic's number, record): where a record stands among those of other topics
 _Entry = tuple[bytes, int, "Record"]
-_E = TypeVar("_E", bound=tuple[Any, int, Any])
 #: topic → partition → offset after the last record that counts
 Vector = Mapping[str, Mapping[int, int]]
 
@@ -61,7 +57,7 @@ class Reader:
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             # What is fetched ahead is what this takes of memory, times the partitions.
-            max_partition_fetch_bytes=256 * 1024,
+            max_partition_fetch_bytes=512 * 1024,
         )
         try:
             async with asyncio.timeout(20):
@@ -148,7 +144,7 @@ class Reader:
                 while not line.ready and line.parts:
                     behind = line.parts[0]
                     batch = await self._fetch(behind.partition, behind.end)
-                    line.put(behind, batch[::-1], wanted)
+                    line.put(behind, batch[::-1], wanted, self._record)
             lines = [line for line in lines if line.ready]
             if not lines:
                 return
@@ -161,7 +157,6 @@ class Reader:
 
     def _from_the_start(self, read: Iterable[TopicPartition]) -> None:
         wanted = list(read)
-        self._ahead = {partition: deque[list[ConsumerRecord]]() for partition in wanted}
         if wanted:
             self._consumer.assign(wanted)
         for partition in wanted:
@@ -169,25 +164,13 @@ class Reader:
 
     async def _fetch(self, partition: TopicPartition, end: int) -> list[ConsumerRecord]:
         """The next records of one partition below `end`, newest first; empty when it is read to the end."""
-        ahead = self._ahead[partition]
         async with asyncio.timeout(60):
-            await self._take_up(0)
-            while not ahead and await self._consumer.position(partition) < end:
-                await self._take_up(1_000)
-            batch = ahead.popleft() if ahead else ()
-            if len(ahead) < AHEAD and await self._consumer.position(partition) < end:
-                self._consumer.resume(partition)
-            else:
-                self._consumer.pause(partition)
-        return [record for record in reversed(batch) if record.offset < end]
-
-    async def _take_up(self, timeout_ms: int) -> None:
-        """Everything that has arrived, of all partitions: while aiokafka holds records of one of them that nobody
-        took, it waits a tenth of a second before it asks the broker for more of any other (`prefetch_backoff`)."""
-        for partition, batch in (await self._consumer.getmany(*self._ahead, timeout_ms=timeout_ms)).items():
-            self._ahead[partition].append(batch)
-            if len(self._ahead[partition]) >= AHEAD:
-                self._consumer.pause(partition)
+            while await self._consumer.position(partition) < end:
+                fetched = await self._consumer.getmany(partition, timeout_ms=1_000, max_records=500)
+                batch = [record for record in fetched.get(partition, []) if record.offset < end]
+                if batch:
+                    return batch[::-1]
+        return []
 
     async def ends(self, topics: Iterable[str] = TOPICS, until: Vector | None = None) -> dict[TopicPartition, int]:
         """Partition → offset after its last record, as of now or as `until` says; each must still begin at 0.
@@ -231,10 +214,6 @@ class Reader:
         )
 
 
-#: (the highest sequence so far, the partition, record)
-_Waiting = tuple[int, int, Record]
-
-
 @dataclass(slots=True)
 class _Part:
     """A partition on its way to its end. `reached`: the highest sequence that it showed so far."""
@@ -242,8 +221,6 @@ class _Part:
     partition: TopicPartition
     end: int
     reached: int = -1
-    #: In order; records of other partitions may still stand before them.
-    waiting: list[_Waiting] = field(default_factory=list)
 
     @property
     def place(self) -> tuple[int, int]:
@@ -263,74 +240,51 @@ class _Line:
         #: (time, the topic's number, record), in order; nothing that is still to come stands before any of them
         self.ready: list[_Entry] = []
         self._number = number
-        self._ended: list[_Waiting] = []
+        self._waiting: list[tuple[int, int, Record]] = []
         self._latest = b""
 
-    def put(self, part: _Part, batch: Sequence[ConsumerRecord], wanted: Callable[[bytes], bool] | None) -> None:
+    def put(self, part: _Part, batch: Sequence[ConsumerRecord], wanted: Callable[[bytes], bool] | None,
+            kept: Callable[[ConsumerRecord], Record]) -> None:  # fmt: skip
         """The next records of a partition; none: it is read to its end."""
-        topic, number, reached = TOPICS[self._number], part.partition.partition, part.reached
-        for each in batch:
-            sequence = _sequence_hint(each.value)
+        reached, number = part.reached, part.partition.partition
+        for record in batch:
+            sequence = _sequence_hint(record.value)
             if sequence > reached:
                 reached = sequence
-            if wanted is None or wanted(each.value or b""):
-                part.waiting.append((reached, number, Record(topic, number, each.offset, each.key, each.value)))
+            if wanted is None or wanted(record.value or b""):
+                self._waiting.append((reached, number, kept(record)))
         part.reached = reached
         if not batch:
             self.parts.remove(part)
-            self._ended += part.waiting
         self.parts.sort(key=lambda each: each.place)
-        for time, record in self._known():
-            if time > self._latest:
-                self._latest = time
-            self.ready.append((self._latest, self._number, record))
-
-    def _known(self) -> Iterator[tuple[bytes, Record]]:
-        """What waits and has nothing before it that is still to come, in order, each with its time."""
+        self._waiting.sort(key=_PLACE)
+        known = len(self._waiting)
         if self.parts:
-            bound = self.parts[0].place
-            known = [entry for some in (self._ended, *(part.waiting for part in self.parts))
-                     for entry in _taken(some, bound)]  # fmt: skip
-        else:
-            known, self._ended = self._ended, []
-        known.sort(key=_PLACE)
-        for _, _, record in known:
-            yield _time_hint(record.value), record
+            known = bisect_right(self._waiting, self.parts[0].place, key=_PLACE)
+        for _, _, record in self._waiting[:known]:
+            self._latest = max(self._latest, _time_hint(record.value))
+            self.ready.append((self._latest, self._number, record))
+        del self._waiting[:known]
 
     def take(self, bound: tuple[bytes, int] | None) -> list[_Entry]:
         """What stands up to there, or everything; it is ready no more."""
-        return _taken(self.ready, bound)
+        upto = len(self.ready) if bound is None else bisect_right(self.ready, bound, key=_PLACE)
+        taken = self.ready[:upto]
+        del self.ready[:upto]
+        return taken
 
 
 _PLACE = itemgetter(0, 1)
 
 
-def _taken(entries: list[_E], bound: tuple[Any, int] | None) -> list[_E]:
-    """The first of these, up to there or all; they stand in the list no more."""
-    upto = len(entries) if bound is None else bisect_right(entries, bound, key=_PLACE)
-    taken = entries[:upto]
-    del entries[:upto]
-    return taken
-
-
 def _sequence_hint(value: bytes | None) -> int:
     """The sequence that a record claims, read without parsing; 0 where there is none: such a record comes first."""
-    at = value.rfind(_SEQUENCE) if value else -1
-    if value is None or at < 0:
-        return 0
-    digits = value[at + len(_SEQUENCE) : at + len(_SEQUENCE) + 18].partition(b",")[0]
-    return int(digits) if digits.isdigit() and len(digits) < 18 else 0
+    _, found, tail = (value or b"").rpartition(b',"sequence":')
+    digits = tail.partition(b",")[0]
+    return int(digits) if found and digits.isdigit() and len(digits) < 18 else 0
 
 
 def _time_hint(value: bytes | None) -> bytes:
     """The time that a record claims, so that bytes sort as instants do; empty where there is none: it comes first."""
-    at = value.find(_TIME, 0, _HEAD) if value else -1
-    if value is None or at < 0:
-        return b""
-    end = value.find(b'Z"', at + len(_TIME), _HEAD)
-    return value[at + len(_TIME) : end if end >= 0 else _HEAD]
-
-
-_SEQUENCE, _TIME = b',"sequence":', b'","time":"'
-#: The attributes stand within so many bytes.
-_HEAD = 600
+    _, found, tail = (value or b"")[:600].partition(b'","time":"')
+    return tail.partition(b'Z"')[0] if found else b""

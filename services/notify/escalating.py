@@ -209,7 +209,7 @@ async def _say(
             alert_id=alert.alert_id, person_id=person, step=number, to=each.to, reason=each.reason, by=by
         )
         drafts.append(Draft(event, derived_id("escalated", alert.alert_id, person, str(number))))
-        notes.append(Escalated(person_id=person, step=number, to=each.to, reason=each.reason, by=by, at=now))
+        notes.append(Escalated.of(event, now))
     expected = await desk.outbox.version(alert.alert_id, session)
     await desk.outbox.append(drafts, expected=expected, cause=cause, now=now, session=session)
     await desk.alerts.note_escalated(alert.alert_id, notes, session)

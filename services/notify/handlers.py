@@ -99,15 +99,7 @@ async def fold_deliveries_when_notified(batch: Sequence[Envelope[Event]], desk: 
     for each in batch:
         match each.data:
             case AlertEscalated() as event:
-                step = Escalated(
-                    person_id=event.person_id,
-                    step=event.step,
-                    to=event.to,
-                    reason=event.reason,
-                    by=event.by,
-                    at=each.time,
-                )
-                await desk.selecting.alerts.note_escalated(event.alert_id, [step])
+                await desk.selecting.alerts.note_escalated(event.alert_id, [Escalated.of(event, each.time)])
             case PersonAnswered() as answer:
                 await escalating.confirm(desk.escalating, answer, each.cause(), utc_now())
 

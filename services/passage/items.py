@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from services.notify.model import Given, standing_answer
-from services.registration.store import task_update
+from services.notify.store.alerts import Escalated
+from services.registration.store import opened_task, task_update
 from shared.audit.evidence import Evidence
 from shared.events import (
     AlertClosed,
@@ -47,10 +48,7 @@ def _task_of(event: Event) -> str | None:
 def _task(former: Document | None, evidence: Evidence) -> Document:
     fact = evidence.data
     if isinstance(fact, TaskOpened):
-        said = {"registrationId": fact.registration_id, "personId": fact.person_id, "queue": fact.queue,
-                "scope": fact.scope, "rule": fact.rule, "reason": fact.reason}  # fmt: skip
-        none = dict.fromkeys(("closedAt", "closedBy", "claimedBy", "claimedAt"))
-        return {**said, **none, "open": True, "openedAt": evidence.at, "comments": 0}
+        return opened_task(fact, evidence.at)
     assert isinstance(fact, TaskClosed | TaskClaimed | TaskCommented)
     change, task = task_update(fact, evidence.at), dict(former or {})
     task |= change.get("$set", {})
@@ -131,13 +129,11 @@ def _step_of(event: Event) -> str | None:
 def _step(former: Document | None, evidence: Evidence) -> Document:
     fact = evidence.data
     assert isinstance(fact, AlertEscalated)
-    if former is not None:
-        return former
-    return {"alertId": fact.alert_id, "personId": fact.person_id, "step": fact.step, "to": fact.to,
-            "reason": fact.reason, "by": fact.by, "at": evidence.at}  # fmt: skip
+    return former or Escalated.of(fact, evidence.at).document(fact.alert_id)
 
 
-def _whole(document: Document) -> dict[str, Any]:
+def whole(document: Document) -> dict[str, Any]:
+    """Everything but its id."""
     return {name: value for name, value in document.items() if name != "_id"}
 
 
@@ -146,5 +142,5 @@ ITEMS = {
     ("registration", "tasks"): Item(_task_of, _task, _task_alone),
     ("notify", "answers"): Item(_answer_of, _answer, _answers_alone),
     ("notify", "alerts"): Item(_alert_of, _alert, _alert_alone),
-    ("notify", "escalations"): Item(_step_of, _step, _whole),
+    ("notify", "escalations"): Item(_step_of, _step, whole),
 }

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from services.approval.model import ApprovalRequest, SlotPool
 from services.notify.model import Whereabouts
 from services.passage.folds import FOLDS
-from services.passage.items import ITEMS, Item
+from services.passage.items import ITEMS, Item, whole
 from services.registration.group import GroupTrip
 from services.registration.model import Registration
 from services.safety.model import CountryState
@@ -54,20 +54,16 @@ class Projection:
         return self.comparable(rebuilt) if self.item else {"version": rebuilt["version"], **rebuilt["state"]}
 
 
-def _aggregate(document: Document) -> dict[str, Any]:
-    return {key: value for key, value in document.items() if key != "_id"}
-
-
 def _whereabouts(document: Document) -> dict[str, Any]:
     return {"version": document["version"], **document["state"]}
 
 
 _MODELS: Mapping[tuple[str, str], tuple[type[BaseModel], Callable[[Document], dict[str, Any]]]] = {
-    ("approval", "requests"): (ApprovalRequest, _aggregate),
-    ("approval", "pools"): (SlotPool, _aggregate),
-    ("registration", "registrations"): (Registration, _aggregate),
-    ("registration", "trips"): (GroupTrip, _aggregate),
-    ("safety", "countries"): (CountryState, _aggregate),
+    ("approval", "requests"): (ApprovalRequest, whole),
+    ("approval", "pools"): (SlotPool, whole),
+    ("registration", "registrations"): (Registration, whole),
+    ("registration", "trips"): (GroupTrip, whole),
+    ("safety", "countries"): (CountryState, whole),
     ("notify", "whereabouts"): (Whereabouts, _whereabouts),
 }
 

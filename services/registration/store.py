@@ -458,7 +458,12 @@ def _written(instant: datetime) -> str:
 
 
 def new_task(task: TaskOpened, state: Registration, now: datetime) -> Document:
-    """A task as it begins."""
+    """A task as it begins, with the day of departure by which its queue is sorted."""
+    return {**opened_task(task, now), "departureDate": state.departure_date.isoformat()}
+
+
+def opened_task(task: TaskOpened, now: datetime) -> Document:
+    """What the fact itself says of a new task."""
     return {
         "_id": task.task_id,
         "registrationId": task.registration_id,
@@ -474,5 +479,4 @@ def new_task(task: TaskOpened, state: Registration, now: datetime) -> Document:
         "claimedBy": None,
         "claimedAt": None,
         "comments": 0,
-        "departureDate": state.departure_date.isoformat(),
     }

@@ -20,13 +20,10 @@ from shared.events import (
     TaskOpened,
 )
 from tests.audit.log import START, Log
+from tests.rules.registration_world import registration
 
 ABOUT = {"registration_id": "r-1", "person_id": "student-01", "task_id": "t-1"}
 OPENED = TaskOpened(**ABOUT, queue="coordinator", scope="p", rule="R2", reason="differs")
-
-
-class _Departing:
-    departure_date = START.date()
 
 
 def rebuilt(kind: tuple[str, str], *events: Event) -> dict[str, Any]:
@@ -45,7 +42,7 @@ def rebuilt(kind: tuple[str, str], *events: Event) -> dict[str, Any]:
 def test_task_is_what_registration_keeps() -> None:
     """Opened, claimed, given back, commented twice, closed: the fields and the instants of each."""
     kind = ("registration", "tasks")
-    fresh: Any = new_task(OPENED, _Departing(), START)  # type: ignore[arg-type]
+    fresh = new_task(OPENED, registration(), START)
     del fresh["_id"], fresh["departureDate"]
     remark = TaskCommented(**ABOUT, commented_by="officer", remark="sealed:v1:x")
     claimed, back = TaskClaimed(**ABOUT, claimed_by="officer"), TaskClaimed(**ABOUT, claimed_by=None)

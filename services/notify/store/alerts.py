@@ -20,7 +20,7 @@ from services.notify.rules.selection import Told
 from services.notify.store.rolls import Chosen as Chosen
 from services.notify.store.rolls import Roll as Roll
 from shared.advice import CountryAdvice
-from shared.events import AlertTrigger, Identifier, Level, Part
+from shared.events import AlertEscalated, AlertTrigger, Identifier, Level, Part
 from shared.mongo.client import ASCENDING, Database, Document, IndexModel, Session, insert
 
 #: Who stands for a function's mailbox in the key of a selection.
@@ -119,6 +119,15 @@ class Escalated(Part):
     reason: str
     by: str
     at: datetime
+
+    @classmethod
+    def of(cls, fact: AlertEscalated, at: datetime) -> "Escalated":
+        """What was said at that instant."""
+        return cls(person_id=fact.person_id, step=fact.step, to=fact.to, reason=fact.reason, by=fact.by, at=at)
+
+    def document(self, alert_id: str) -> Document:
+        """As it is kept, but for its id."""
+        return {"alertId": alert_id, **self.model_dump(mode="python", by_alias=True)}
 
 
 class AlertStore:
@@ -353,7 +362,7 @@ class AlertStore:
         for each in escalated:
             await self._escalations.update_one(
                 {"_id": f"{alert_id}:{each.person_id}:{each.step}"},
-                {"$setOnInsert": {"alertId": alert_id, **each.model_dump(mode="python", by_alias=True)}},
+                {"$setOnInsert": each.document(alert_id)},
                 upsert=True,
                 session=session,
             )

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from services.registration.known import Knowledge
 from services.registration.model import Registration, Status
-from services.registration.rules import approval, departure, documents, places
+from services.registration.rules import approval, departure, documents, places, reminders
 from services.registration.rules.clearance import Queue
 from services.registration.rules.study_related import study_related
 from shared.clock import amsterdam_date
@@ -125,11 +125,20 @@ def _stay_contact_lines(registration: Registration, now: datetime) -> list[Line]
 def _session_lines(registration: Registration, now: datetime) -> list[Line]:
     """R39: asked for until the day before departure, and never in the way."""
     if registration.progress.session_attended:
-        return [Line(Item.SAFETY_SESSION, State.DONE, "R39", "attended")]
+        return [Line(Item.SAFETY_SESSION, State.DONE, "R39", reminders.Reason.ATTENDED)]
     if registration.status in (Status.CANCELLED, Status.REFUSED) or amsterdam_date(now) >= registration.departure_date:
         return []
     last_day = registration.departure_date - timedelta(days=1)
-    return [Line(Item.SAFETY_SESSION, State.TODO, "R39", "session_missing", last_day, Queue.INTERNATIONAL_OFFICE)]
+    return [
+        Line(
+            Item.SAFETY_SESSION,
+            State.TODO,
+            "R39",
+            reminders.Reason.SESSION_MISSING,
+            last_day,
+            Queue.INTERNATIONAL_OFFICE,
+        )
+    ]
 
 
 def _advice_lines(registration: Registration, knowledge: Knowledge, now: datetime) -> list[Line]:

@@ -81,7 +81,18 @@ async def apply(settings: BusSettings, declared: Topics, environment: str) -> li
         if created:
             with contextlib.suppress(TopicAlreadyExistsError):  # another one applies at the same moment
                 await admin.create_topics(created, timeout_ms=20_000)
+            await _until_seen(admin, {topic.name for topic in created})
     return [topic.name for topic in missing]
+
+
+async def _until_seen(admin: AIOKafkaAdminClient, physical: set[str]) -> None:
+    """The controller answers that a topic is made; the broker hears of it a moment later, and until then denies it."""
+    try:
+        async with asyncio.timeout(20):
+            while not physical <= set(await admin.list_topics()):
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        raise TransientError("topics were created, and the broker does not show them yet") from None
 
 
 async def check(settings: BusSettings, declared: Topics, names: Sequence[str]) -> list[Difference]:

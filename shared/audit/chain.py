@@ -56,7 +56,7 @@ class _Link:
 
 @dataclass(slots=True)
 class ChainVerifier:
-    """Fed with one service's records in the order of `Reader.in_sequence`; ask `findings()` at the end.
+    """Fed with one service's records in the order of `Reader.in_order`; ask `findings()` at the end.
 
     Memory: 16 bytes for each event (to know an identical duplicate from an insertion), one number for each stream.
     Nothing may have happened after `latest`, where that is given.

@@ -11,7 +11,7 @@ from shared.audit.console import Progress
 from shared.audit.folds import Difference, Rebuild
 from shared.audit.manifest import Manifest
 from shared.audit.processes import Reading
-from shared.audit.reader import Reader
+from shared.audit.reader import Partition, Reader
 from shared.audit.settings import AuditSettings
 from shared.audit.trail import Trail, follow
 from shared.clock import utc_now
@@ -34,7 +34,7 @@ def findings(settings: AuditSettings, reading: Reading, latest: datetime, progre
     for verified in reading.topics.values():
         for topic, offsets in sorted(verified.claimed.items()):
             for number, offset in sorted(offsets.items()):
-                end = reading.ends.get((topic, number))
+                end = reading.ends.get(Partition(topic, number))
                 if end is None or end < offset:
                     detail = f"it ends at offset {end or 0}; a reader has been at {offset} already: its tail is gone"
                     found.append(Finding(Fault.TRUNCATED, topic, number, end or 0, None, None, detail))
@@ -44,7 +44,7 @@ def findings(settings: AuditSettings, reading: Reading, latest: datetime, progre
 async def _exactly(settings: AuditSettings, topic: str, latest: datetime, progress: Progress) -> ChainVerifier:
     verifier = ChainVerifier(topic, latest=latest)
     async with Reader(settings.bootstrap_servers, settings.namespace, settings.client()) as reader:
-        async for record in reader.in_sequence(topic):
+        async for record in reader.in_order([topic]):
             verifier.feed(record)
             if verifier.events % 1_000 == 0:
                 progress(verifier.events)

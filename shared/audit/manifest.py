@@ -27,7 +27,7 @@ from pydantic.alias_generators import to_camel
 
 from shared.audit.chain import Fault, Finding
 from shared.audit.merkle import Tree
-from shared.audit.reader import Vector
+from shared.audit.reader import Partition, Vector
 from shared.errors import PermanentError
 
 Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -101,7 +101,7 @@ class Grown:
 
 
 def make(
-    trees: Mapping[tuple[str, int], Grown],
+    trees: Mapping[Partition, Grown],
     chains: Mapping[str, tuple[int, str]],
     *,
     at: datetime,
@@ -133,12 +133,12 @@ def _root(parts: Mapping[str, Mapping[int, PartitionRoot]]) -> str:
     return tree.root().hex()
 
 
-def compare(manifest: Manifest, trees: Mapping[tuple[str, int], Grown]) -> list[Finding]:
+def compare(manifest: Manifest, trees: Mapping[Partition, Grown]) -> list[Finding]:
     """What is not as it was when the manifest was signed. `trees` are those at the manifest's offsets, or shorter."""
     findings = []
     for topic, parts in sorted(manifest.partitions.items()):
         for number, signed in sorted(parts.items()):
-            found = trees.get((topic, number))
+            found = trees.get(Partition(topic, number))
             if found is None or found.offset < signed.offset:
                 end = 0 if found is None else found.offset
                 detail = f"it ends at offset {end}; when the manifest was signed it ended at {signed.offset}"

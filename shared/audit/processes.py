@@ -2,31 +2,24 @@
 
 import asyncio
 import hashlib
-import multiprocessing
 import os
-import signal
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from aiokafka import TopicPartition
-
+from shared.audit.apart import Child, Say
 from shared.audit.manifest import Grown
 from shared.audit.merkle import Tree
-from shared.audit.reader import Reader, Record, Vector
+from shared.audit.reader import Partition, Reader, Record, Vector
 from shared.audit.settings import AuditSettings
 from shared.audit.verification import Joined, Share
-from shared.errors import PermanentError, TransientError
 
 #: More do not help: the broker has to read as well.
 MOST = 4
 _EVERYTHING = 1 << 60
-
-#: A partition by its logical topic.
-Place = tuple[str, int]
 
 
 @dataclass(slots=True)
@@ -47,9 +40,9 @@ class Reading:
     """Everything that was read: topics, and the trees where they were asked for."""
 
     topics: dict[str, Verified]
-    ends: dict[Place, int]
-    trees: dict[Place, Grown] = field(default_factory=dict)
-    earlier: dict[Place, Grown] = field(default_factory=dict)
+    ends: dict[Partition, int]
+    trees: dict[Partition, Grown] = field(default_factory=dict)
+    earlier: dict[Partition, Grown] = field(default_factory=dict)
 
 
 def verify(
@@ -73,23 +66,14 @@ def verify(
     for number, share in enumerate(shares):
         for topic in set(topics) - {topic for topic, _ in share}:
             joined[topic].put(number, [], _EVERYTHING)
-    context = multiprocessing.get_context("fork")
-    pipes: dict[Connection, int] = {}
-    processes = []
+    children: list[Child] = []
     try:
-        for number, share in enumerate(shares):
-            ours, theirs = context.Pipe(duplex=False)
-            arguments = (settings, share, latest, trees or earlier is not None, earlier or {}, theirs)
-            process = context.Process(target=_work, args=arguments, daemon=True)
-            process.start()
-            theirs.close()
-            processes.append(process)
-            pipes[ours] = number
-        _collect(pipes, reading, joined, progress)
+        for share in shares:
+            children.append(Child(_work, settings, share, latest, trees or earlier is not None, earlier or {}))
+        _collect(children, reading, joined, progress)
     finally:
-        for process in processes:
-            process.kill()
-            process.join()
+        for child in children:
+            child.end()
     for topic, chain in joined.items():
         chain.finish()
         found = reading.topics[topic]
@@ -99,23 +83,19 @@ def verify(
 
 
 def _collect(
-    pipes: dict[Connection, int],
+    children: Sequence[Child],
     reading: Reading,
     joined: Mapping[str, Joined],
     progress: Callable[[int, int], None],
 ) -> None:
     done: dict[int, int] = defaultdict(int)
     total = sum(reading.ends.values())
+    pipes = {child.pipe: number for number, child in enumerate(children)}
     while pipes:
         for pipe in wait(list(pipes), timeout=1.0):
             assert isinstance(pipe, Connection)
             number = pipes[pipe]
-            try:
-                kind, content = pipe.recv()
-            except EOFError:
-                raise TransientError("a reading process died") from None
-            if kind == "error":
-                raise content
+            kind, content = children[number].hear()
             if kind == "blocks":
                 topic, blocks, upto = content
                 joined[topic].put(number, blocks, upto)
@@ -127,7 +107,7 @@ def _collect(
                 del pipes[pipe]
 
 
-def _take(reading: Reading, content: tuple[list[Share], dict[Place, Grown], dict[Place, Grown]]) -> None:
+def _take(reading: Reading, content: tuple[list[Share], dict[Partition, Grown], dict[Partition, Grown]]) -> None:
     shares, trees, earlier = content
     reading.trees |= trees
     reading.earlier |= earlier
@@ -142,93 +122,88 @@ def _take(reading: Reading, content: tuple[list[Share], dict[Place, Grown], dict
                 known[partition] = max(known.get(partition, 0), offset)
 
 
-async def _ends(settings: AuditSettings, topics: tuple[str, ...]) -> dict[Place, int]:
+async def _ends(settings: AuditSettings, topics: tuple[str, ...]) -> dict[Partition, int]:
     async with Reader(settings.bootstrap_servers, settings.namespace, settings.client()) as reader:
-        ends = await reader.ends(topics)
-    return {(each.topic.removeprefix(settings.namespace), each.partition): end for each, end in ends.items()}
+        return await reader.ends(topics)
 
 
-def _spread(ends: Mapping[Place, int], processes: int) -> list[dict[Place, int]]:
-    """Whole partitions to processes, so that each has about as much to read."""
-    shares: list[dict[Place, int]] = [{} for _ in range(processes)]
-    for place, end in sorted(ends.items(), key=lambda each: (-each[1], each[0])):
-        min(shares, key=lambda share: sum(share.values()))[place] = end
+def _spread(ends: Mapping[Partition, int], processes: int) -> list[dict[Partition, int]]:
+    """Whole partitions to processes, so that each has about as much to read of each topic, and then of all."""
+    shares: list[dict[Partition, int]] = [{} for _ in range(processes)]
+    for partition, end in sorted(ends.items(), key=lambda each: (-each[1], each[0])):
+
+        def load(share: dict[Partition, int], topic: str = partition.topic) -> tuple[int, int]:
+            return sum(end for each, end in share.items() if each.topic == topic), sum(share.values())
+
+        min(shares, key=load)[partition] = end
     return [share for share in shares if share]
 
 
 def _work(
+    say: Say,
     settings: AuditSettings,
-    ends: dict[Place, int],
+    ends: dict[Partition, int],
     latest: datetime,
     trees: bool,
     earlier: Vector,
-    pipe: Connection,
 ) -> None:
-    """One process. Whoever started it ends it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        asyncio.run(_Worker(settings, ends, latest, trees, earlier, pipe).run())
-    except (PermanentError, TransientError, TimeoutError) as error:
-        pipe.send(("error", TransientError(str(error)) if isinstance(error, TimeoutError) else error))
-    except BrokenPipeError:
-        return
+    _Worker(say, settings, ends, latest, trees, earlier).run()
 
 
 class _Worker:
-    def __init__(self, settings: AuditSettings, ends: dict[Place, int], latest: datetime, trees: bool,
-                 earlier: Vector, pipe: Connection) -> None:  # fmt: skip
-        self._settings, self._ends, self._pipe = settings, ends, pipe
-        self._shares = {topic: Share(topic, latest) for topic, _ in ends}
-        self._left = {topic: {number for name, number in ends if name == topic and ends[name, number]}
-                      for topic, _ in ends}  # fmt: skip
+    def __init__(self, say: Say, settings: AuditSettings, ends: dict[Partition, int], latest: datetime, trees: bool,
+                 earlier: Vector) -> None:  # fmt: skip
+        self._say, self._settings, self._ends = say, settings, ends
+        self._shares = {topic: Share(topic, latest) for topic in sorted({topic for topic, _ in ends})}
+        self._left = {topic: {each.number for each, end in ends.items() if each.topic == topic and end}
+                      for topic in self._shares}  # fmt: skip
         self._trees = {place: Tree() for place in ends} if trees else {}
-        self._marks = {(topic, number): offset for topic, parts in earlier.items() for number, offset in parts.items()}
-        self._earlier: dict[Place, Grown] = {}
+        self._marks = {Partition(topic, number): offset
+                       for topic, parts in earlier.items() for number, offset in parts.items()}  # fmt: skip
+        self._earlier: dict[Partition, Grown] = {}
 
-    async def run(self) -> None:
+    def run(self) -> None:
         """Read to the end, telling every so often what is finished."""
-        settings = self._settings
-        told = 0
-        async with Reader(settings.bootstrap_servers, settings.namespace, settings.client()) as reader:
-            wanted = {TopicPartition(settings.namespace + topic, number): end
-                      for (topic, number), end in self._ends.items()}  # fmt: skip
-            async for batch in reader.batches(wanted):
-                share = self._shares[batch[0].topic]
-                share.feed(batch)
-                if self._trees:
-                    self._grow(batch)
-                if batch[-1].offset + 1 >= self._ends[share.topic, batch[-1].partition]:
-                    self._left[share.topic].discard(batch[-1].partition)
-                events = sum(each.events for each in self._shares.values())
+        settings, told, events = self._settings, 0, 0
+        reader = Reader(settings.bootstrap_servers, settings.namespace, settings.client())
+        # One topic after the other, in all processes the same: else what one has done waits for another one's part.
+        for topic, share in self._shares.items():
+            source = reader.source({each: end for each, end in self._ends.items() if each.topic == topic})
+            while source.left:
+                for partition, batch in source.take().items():
+                    share.feed(batch)
+                    if self._trees:
+                        self._grow(partition, batch)
+                    if partition not in source.left:
+                        self._left[topic].discard(partition.number)
+                    events += len(batch)
                 if events - told >= 5_000:
                     told = events
-                    self._tell()
-                    self._pipe.send(("read", events))
+                    self._tell(share)
+                    self._say(("read", events))
+            source.close()
+            share.end()
+            self._tell(share)
         self._finish()
 
-    def _grow(self, batch: list[Record]) -> None:
-        place = (batch[0].topic, batch[0].partition)
+    def _grow(self, place: Partition, batch: list[Record]) -> None:
         tree, mark = self._trees[place], self._marks.get(place, -1)
         for record in batch:
             tree.append(hashlib.sha256(record.value or b"").digest())
             if tree.size == mark:
                 self._earlier[place] = Grown.of(tree)
 
-    def _tell(self) -> None:
-        for topic, share in self._shares.items():
-            left = self._left[topic]
-            blocks, upto = share.ready(left)
-            if blocks or not left:
-                self._pipe.send(("blocks", (topic, blocks, upto if left else _EVERYTHING)))
+    def _tell(self, share: Share) -> None:
+        left = self._left[share.topic]
+        blocks, upto = share.ready(left)
+        if blocks or not left:
+            self._say(("blocks", (share.topic, blocks, upto if left else _EVERYTHING)))
 
     def _finish(self) -> None:
-        for topic, share in self._shares.items():
-            blocks, _ = share.ready(())
-            self._pipe.send(("blocks", (topic, blocks, _EVERYTHING)))
         grown = {place: Grown.of(tree) for place, tree in self._trees.items()}
         for place, mark in self._marks.items():
             # Asked for at offset 0, or for more than there is: what there is.
             if place in grown and place not in self._earlier:
                 self._earlier[place] = Grown.of(Tree()) if mark == 0 else grown[place]
         shares: list[Any] = list(self._shares.values())
-        self._pipe.send(("done", (shares, grown, self._earlier)))
+        self._say(("done", (shares, grown, self._earlier)))

@@ -1,7 +1,7 @@
 """The commands that read in order and answer a question: replay, state, explain, timings, stale, export."""
 
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -25,16 +25,16 @@ from shared.audit.console import (
     write,
     write_json,
 )
-from shared.audit.evidence import Evidence, Unreadable
+from shared.audit.evidence import Evidence, Unreadable, read
 from shared.audit.folds import Fold
-from shared.audit.reader import TOPICS, Reader, Vector
+from shared.audit.reader import TOPICS, Reader, Record, Vector
 from shared.audit.replay import Export, as_json, as_row, header
 from shared.audit.settings import AuditSettings
 from shared.audit.stale import StaleApprovals
 from shared.audit.state import StateAt
 from shared.audit.story import Story, because, proof
 from shared.audit.timings import Timings
-from shared.audit.trail import Filter, Trail, follow, type_marks
+from shared.audit.trail import Filter, Trail, records, rows, type_marks
 from shared.clock import utc_now
 from shared.events import EVENTS, AlertRaised, RegistrationSubmitted
 from shared.gazetteer import resolve
@@ -80,22 +80,23 @@ def replay(
     async def work() -> Trail:
         asked = _filter(since, until, kind, country, person, alert, correlation)
         vector = _vector(manifest_file, public_key, offsets)
+        trail, what = Trail(), "replaying"
         if not as_json_lines:
             write(header())
-        write_row = as_json if as_json_lines else as_row
-        trail, pieces, size = Trail(), [], 0
-        async with _events(
-            trail, marks=asked.marks(), until=vector, progress="replaying", as_they_stand=as_json_lines
-        ) as events:
-            async for evidence in events:
-                if asked.allows(evidence, trail.alerts):
-                    trail.shown += 1
-                    pieces.append(row := write_row(evidence))
-                    size += len(row)
-                    if size > 64_000:
-                        write(b"".join(pieces))
-                        pieces, size = [], 0
-        write(b"".join(pieces))
+            async with _events(trail, marks=asked.marks(), until=vector, progress=what) as events:
+                await _written(trail, (as_row(each) async for each in events if asked.allows(each, trail.alerts)))
+        # As JSON the data are shown whatever they are: `verify` judges them.
+        elif asked == Filter():
+            async with (
+                _reading(what) as (reader, told),
+                aclosing(rows(reader, trail, utc_now(), as_json, until=vector, progress=told)) as chunks,
+            ):
+                async for chunk in chunks:
+                    trail.shown += len(chunk)
+                    write(b"".join(chunk))
+        else:
+            async with _records(trail, marks=asked.marks(), until=vector, progress=what) as found:
+                await _written(trail, (as_json(each) async for each in found if asked.allows(read(each), trail.alerts)))
         return trail
 
     trail = run_async(work)
@@ -249,8 +250,30 @@ def stale(as_json_document: AsJson = False) -> None:
 # ---------------------------------------------------------------- reading
 
 
+async def _written(trail: Trail, rows: AsyncIterator[bytes]) -> None:
+    """Write the rows as they come, some thousand bytes at a time."""
+    pieces, size = [], 0
+    async for row in rows:
+        pieces.append(row)
+        size += len(row)
+        if size > 64_000:
+            write(b"".join(pieces))
+            trail.shown += len(pieces)
+            pieces, size = [], 0
+    write(b"".join(pieces))
+    trail.shown += len(pieces)
+
+
 @asynccontextmanager
-async def _events(
+async def _reading(what: str) -> AsyncIterator[tuple[Reader, Progress]]:
+    settings = AuditSettings.of()
+    with Progress(what) as told:
+        async with Reader(settings.bootstrap_servers, settings.namespace, settings.client()) as reader:
+            yield reader, told
+
+
+@asynccontextmanager
+async def _records(
     trail: Trail,
     *,
     progress: str,
@@ -258,21 +281,28 @@ async def _events(
     marks: Iterable[bytes] = (),
     any_of: Iterable[bytes] = (),
     until: Vector | None = None,
-    as_they_stand: bool = False,
-) -> AsyncIterator[AsyncIterator[Evidence]]:
-    """The events of a question. `as_they_stand`: their data are shown whatever they are; `verify` judges them."""
-    settings = AuditSettings.of()
-    with Progress(progress) as told:
-        async with Reader(settings.bootstrap_servers, settings.namespace, settings.client()) as reader:
-            found = follow(
-                reader, trail, utc_now(), topics=topics, until=until, marks=marks, any_of=any_of, progress=told
-            )
-            yield found if as_they_stand else _readable(found, trail)
+) -> AsyncIterator[AsyncIterator[Record]]:
+    """The records of a question."""
+    async with (
+        _reading(progress) as (reader, told),
+        aclosing(
+            records(reader, trail, utc_now(), topics=topics, until=until, marks=marks, any_of=any_of, progress=told)
+        ) as found,
+    ):
+        yield found
 
 
-async def _readable(events: AsyncIterator[Evidence], trail: Trail) -> AsyncIterator[Evidence]:
+@asynccontextmanager
+async def _events(trail: Trail, **asked: Any) -> AsyncIterator[AsyncIterator[Evidence]]:
+    """The events of a question, their data checked: `_records`, read."""
+    async with _records(trail, **asked) as found:
+        yield _readable(found, trail)
+
+
+async def _readable(found: AsyncIterator[Record], trail: Trail) -> AsyncIterator[Evidence]:
     """The events whose data fit their schema; the others are noted."""
-    async for evidence in events:
+    async for record in found:
+        evidence = read(record)
         try:
             evidence.data  # noqa: B018  asked for, so that it is checked
         except Unreadable as error:

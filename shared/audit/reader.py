@@ -1,38 +1,58 @@
 """Reads whole topics, bounded by where they ended when the reading began; no consumer group, no commits.
 
-Order (`in_order`): within a topic as its service chained it; across topics by the events' own times.
+By librdkafka, not by the services' own client: it fetches beside Python, each topic as far ahead as it needs to be,
+and an auditor who reads with other code than the services trusts less of theirs (decision 0020).
 """
 
 import asyncio
-from bisect import bisect_right
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from operator import itemgetter
-from typing import Any
+import time
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
+from itertools import groupby
+from typing import Any, NamedTuple
 
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
-from aiokafka.errors import KafkaError
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from shared.audit.order import Entry, Line, Record, T, hinted, merged
 from shared.errors import PermanentError, TransientError
-from shared.kafka import partitions
+from shared.kafka import TopicMissing
+
+__all__ = ["TOPICS", "EndMissing", "Partition", "Reader", "Record", "StartMissing", "Vector"]
 
 TOPICS = ("travel.approval.v1", "travel.registration.v1", "travel.advice.v1", "travel.notification.v1")
 
-#: (time, the topic's number, record): where a record stands among those of other topics
-_Entry = tuple[bytes, int, "Record"]
+#: Seconds after which a broker that says nothing is given up.
+PATIENCE = 60.0
+CONNECTING = 20.0
+#: Records taken up at once; and how many of a partition may wait for the others before it is held.
+AT_ONCE, MOST_AHEAD = 4_000, 10_000
+IDLE_SECONDS = 0.002
+#: What is on its way for one topic takes about this much memory, and what one answer for each partition holds.
+_OPTIONS = {
+    "queued.max.messages.kbytes": 2_048,
+    "queued.min.messages": 1_000_000,
+    "fetch.message.max.bytes": 128 * 1024,
+    "fetch.queue.backoff.ms": 2,
+    "group.id": "passage-audit",  # must be named; it is never joined, and nothing is ever committed for it
+    "enable.auto.commit": False,
+    "enable.auto.offset.store": False,
+    "enable.partition.eof": True,
+    "auto.offset.reset": "error",
+    "allow.auto.create.topics": False,
+    "log_level": 0,
+}
+
 #: topic → partition → offset after the last record that counts
 Vector = Mapping[str, Mapping[int, int]]
 
 
-@dataclass(slots=True)
-class Record:
-    """One Kafka record as it stands: nothing is parsed. `topic` is the logical name, without namespace."""
+class Partition(NamedTuple):
+    """A partition by its logical topic."""
 
     topic: str
-    partition: int
-    offset: int
-    key: bytes | None
-    value: bytes | None
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.topic}/{self.number}"
 
 
 class StartMissing(PermanentError):
@@ -44,37 +64,21 @@ class EndMissing(PermanentError):
 
 
 class Reader:
-    """Reads topics of one installation. Use as `async with Reader(...) as reader`."""
+    """Reads topics of one installation. Use as `async with Reader(...) as reader`. `client`: options of librdkafka."""
 
     def __init__(self, bootstrap_servers: str, namespace: str = "", client: Mapping[str, Any] | None = None) -> None:
         self._namespace = namespace
-        self._client = {"bootstrap_servers": bootstrap_servers, **(client or {})}
+        self._options = {"bootstrap.servers": bootstrap_servers, **_OPTIONS, **(client or {})}
+        self._sources: list[Source] = []
 
     async def __aenter__(self) -> "Reader":
-        self._consumer = AIOKafkaConsumer(
-            **self._client,
-            group_id=None,
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            # What is fetched ahead is what this takes of memory, times the partitions.
-            max_partition_fetch_bytes=512 * 1024,
-        )
-        try:
-            async with asyncio.timeout(20):
-                await self._consumer.start()
-        except asyncio.CancelledError:
-            await self._consumer.stop()
-            raise
-        except (KafkaError, TimeoutError, OSError) as error:
-            await self._consumer.stop()
-            raise TransientError(f"Kafka does not answer at {self._client['bootstrap_servers']}") from error
-        # Its tasks must have begun, or stopping it at once looks like being cancelled.
-        await asyncio.sleep(0)
+        self._consumer = Consumer(self._options)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        async with asyncio.timeout(10):
-            await self._consumer.stop()
+        self._consumer.close()
+        for source in self._sources:
+            source.close()
 
     async def records(self, topics: Iterable[str] = TOPICS, until: Vector | None = None) -> AsyncIterator[Record]:
         """Every record of the topics, in order within each partition; round about between partitions."""
@@ -82,209 +86,229 @@ class Reader:
             for record in batch:
                 yield record
 
-    async def batches(self, ends: Mapping[TopicPartition, int]) -> AsyncIterator[list[Record]]:
+    async def batches(self, ends: Mapping[Partition, int]) -> AsyncIterator[list[Record]]:
         """The records of these partitions below their ends, some of one partition at a time."""
-        left = {partition for partition, end in ends.items() if end > 0}
-        self._from_the_start(left)
-        while left:
-            async with asyncio.timeout(60):
-                fetched = await self._consumer.getmany(*left, timeout_ms=1_000, max_records=2_000)
-            for partition, found in fetched.items():
-                topic = partition.topic.removeprefix(self._namespace)
-                number, end = partition.partition, ends[partition]
-                batch = [Record(topic, number, each.offset, each.key, each.value) for each in found
-                         if each.offset < end]  # fmt: skip
-                if batch:
-                    yield batch
-                if found and found[-1].offset + 1 >= end:
-                    left.discard(partition)
-                    self._consumer.pause(partition)
+        source = self._source(ends)
+        while source.left:
+            for batch in (await _taken(source)).values():
+                yield batch
 
-    async def in_sequence(self, topic: str) -> AsyncIterator[Record]:
-        """Every record of one topic, always from the partition that is furthest behind.
-
-        A relay writes rising sequences into each partition, so that a reader that follows the lowest needs
-        to remember next to nothing. `behind` may be set by the caller after each record.
-        """
-        ends = {partition: end for partition, end in (await self.ends([topic])).items() if end > 0}
-        self._from_the_start(ends)
-        heads: dict[TopicPartition, list[ConsumerRecord]] = {partition: [] for partition in ends}
-        live = set(ends)
-        while live:
-            for partition in [partition for partition in live if not heads[partition]]:
-                heads[partition] = await self._fetch(partition, ends[partition])
-                if not heads[partition]:
-                    live.discard(partition)
-            if not live:
-                return
-            lowest = min(live, key=lambda partition: _sequence_hint(heads[partition][-1].value))
-            batch, heads[lowest] = heads[lowest], []
-            batch.reverse()
-            for record in batch:
-                yield self._record(record)
-
-    async def in_order(self, topics: Iterable[str] = TOPICS, until: Vector | None = None,
-                       wanted: Callable[[bytes], bool] | None = None) -> AsyncIterator[Record]:  # fmt: skip
-        """Every record of the topics in the one order in which a replay shows them.
-
-        Within a topic: by the sequence that its service gave each event. Across topics: of the events that come
-        next in each topic the one with the earliest time, and at the same instant the topic that stands first in
-        TOPICS. A repeated event stands behind the first one. With `wanted` only records whose bytes it likes.
-        """
-        ends = {partition: end for partition, end in (await self.ends(topics, until)).items() if end > 0}
-        self._from_the_start(ends)
-        asked = set(topics)
-        lines = [
-            _Line(number, [_Part(each, end) for each, end in ends.items() if self._logical(each) == topic])
-            for number, topic in enumerate(TOPICS)
-            if topic in asked
+    async def in_order(self, topics: Iterable[str] = TOPICS, until: Vector | None = None) -> AsyncIterator[Record]:
+        """Every record of the topics in the one order in which a replay shows them (shared/audit/order.py)."""
+        lines: list[tuple[Line[Record], Source]] = [
+            (Line(number, [each.number for each in here]), self._source(here))
+            for number, here in by_topic(await self.ends(topics, until)).items()
         ]
-        while True:
-            for line in lines:
-                while not line.ready and line.parts:
-                    behind = line.parts[0]
-                    batch = await self._fetch(behind.partition, behind.end)
-                    line.put(behind, batch[::-1], wanted, self._record)
-            lines = [line for line in lines if line.ready]
-            if not lines:
-                return
-            # Whatever is still to come in a topic stands behind the last that is known of it.
-            bound = min((line.ready[-1][:2] for line in lines if line.parts), default=None)
-            chunk = [entry for line in lines for entry in line.take(bound)]
-            chunk.sort(key=_PLACE)
-            for _, _, record in chunk:
+        while lines:
+            for line, source in lines:
+                while not line.ready and line.is_open:
+                    advance(line, source, await _taken(source), hinted)
+            lines = [(line, source) for line, source in lines if line.ready]
+            for record in merged([line for line, _ in lines]):
                 yield record
 
-    def _from_the_start(self, read: Iterable[TopicPartition]) -> None:
-        wanted = list(read)
-        if wanted:
-            self._consumer.assign(wanted)
-        for partition in wanted:
-            self._consumer.seek(partition, 0)
-
-    async def _fetch(self, partition: TopicPartition, end: int) -> list[ConsumerRecord]:
-        """The next records of one partition below `end`, newest first; empty when it is read to the end."""
-        async with asyncio.timeout(60):
-            while await self._consumer.position(partition) < end:
-                fetched = await self._consumer.getmany(partition, timeout_ms=1_000, max_records=500)
-                batch = [record for record in fetched.get(partition, []) if record.offset < end]
-                if batch:
-                    return batch[::-1]
-        return []
-
-    async def ends(self, topics: Iterable[str] = TOPICS, until: Vector | None = None) -> dict[TopicPartition, int]:
+    async def ends(self, topics: Iterable[str] = TOPICS, until: Vector | None = None) -> dict[Partition, int]:
         """Partition → offset after its last record, as of now or as `until` says; each must still begin at 0.
 
         Raises StartMissing, EndMissing, TopicMissing: a partial reading is never called complete.
         """
-        physical = [self._namespace + topic for topic in topics]
-        every = await partitions(self._client, physical)
-        try:
-            for partition, begin in (await self._consumer.beginning_offsets(every)).items():
-                if begin > 0:
-                    raise StartMissing(f"{self._name(partition)} begins at offset {begin}, not at 0: the start is gone")
-            ends = dict(await self._consumer.end_offsets(every))
-        except KafkaError as error:
-            raise TransientError(f"Kafka does not answer ({type(error).__name__})") from error
-        return ends if until is None else self._bounded(ends, until)
+        ends = {}
+        for partition in await self._partitions(topics):
+            try:
+                begin, end = await asyncio.to_thread(
+                    self._consumer.get_watermark_offsets, self._physical(partition), timeout=CONNECTING
+                )
+            except KafkaException as error:
+                raise TransientError(f"Kafka does not answer ({_said(error)})") from error
+            if begin > 0:
+                raise StartMissing(f"{partition} begins at offset {begin}, not at 0: the start is gone")
+            ends[partition] = end
+        return ends if until is None else _bounded(ends, until)
 
-    def _bounded(self, ends: dict[TopicPartition, int], until: Vector) -> dict[TopicPartition, int]:
-        known = {(self._logical(partition), partition.partition): partition for partition in ends}
-        for topic, offsets in until.items():
-            for number, offset in offsets.items():
-                if (topic, number) not in known and topic in {name for name, _ in known}:
-                    raise EndMissing(f"{topic}/{number} is not there, and had {offset} records")
-        bounded = {}
-        for (topic, number), partition in known.items():
-            asked = until.get(topic, {}).get(number, 0)
-            if ends[partition] < asked:
-                raise EndMissing(f"{topic}/{number} ends at offset {ends[partition]}, not at {asked}: its tail is gone")
-            bounded[partition] = asked
-        return bounded
+    async def _partitions(self, topics: Iterable[str]) -> list[Partition]:
+        wanted, found = sorted(set(topics)), await self._listed()
+        missing = [self._namespace + topic for topic in wanted if self._namespace + topic not in found]
+        if missing:
+            raise TopicMissing(f"no topic {', '.join(missing)}")
+        return [Partition(topic, number) for topic in wanted for number in sorted(found[self._namespace + topic])]
 
-    def _logical(self, partition: TopicPartition) -> str:
-        return str(partition.topic).removeprefix(self._namespace)
+    async def _listed(self) -> dict[str, Collection[int]]:
+        """Physical topic → its partitions."""
+        deadline = time.monotonic() + CONNECTING
+        while True:
+            try:
+                # Asked in short turns: whoever interrupts us is not kept waiting.
+                listed = await asyncio.to_thread(self._consumer.list_topics, timeout=0.5)
+                return {name: topic.partitions for name, topic in listed.topics.items() if topic.error is None}
+            except KafkaException as error:
+                if time.monotonic() > deadline:
+                    where = self._options["bootstrap.servers"]
+                    raise TransientError(f"Kafka does not answer at {where} ({_said(error)})") from error
 
-    def _name(self, partition: TopicPartition) -> str:
-        return f"{self._logical(partition)}/{partition.partition}"
+    def source(self, ends: Mapping[Partition, int]) -> "Source":
+        """A consumer of its own for these partitions, from their beginnings. Whoever asks for it closes it."""
+        return Source(self._options, self._namespace, ends)
 
-    def _record(self, record: ConsumerRecord) -> Record:
-        return Record(
-            record.topic.removeprefix(self._namespace), record.partition, record.offset, record.key, record.value
-        )
+    def _source(self, ends: Mapping[Partition, int]) -> "Source":
+        source = self.source(ends)
+        self._sources.append(source)
+        return source
 
-
-@dataclass(slots=True)
-class _Part:
-    """A partition on its way to its end. `reached`: the highest sequence that it showed so far."""
-
-    partition: TopicPartition
-    end: int
-    reached: int = -1
-
-    @property
-    def place(self) -> tuple[int, int]:
-        """What is still to come stands behind this."""
-        return self.reached, self.partition.partition
+    def _physical(self, partition: Partition) -> TopicPartition:
+        return TopicPartition(self._namespace + partition.topic, partition.number)
 
 
-class _Line:
-    """The partitions of one topic as one line: by sequence, then by partition, then as they stand.
+class Source:
+    """Some partitions on their way from their beginnings to their ends, by one consumer. `left`: not at the end yet."""
 
-    A record whose sequence, or time, is lower than one before it stands right behind that one. So the line, and the
-    merge of several, is a plain sort of what lies below the lowest end of what was read, however it was fetched.
+    def __init__(self, options: dict[str, Any], namespace: str, ends: Mapping[Partition, int]) -> None:
+        self.left = {partition for partition, end in ends.items() if end > 0}
+        self._ends = ends
+        self._names = {namespace + each.topic: each.topic for each in ends}
+        self._namespace = namespace
+        self._held: set[int] = set()
+        self._heard = time.monotonic()
+        self._consumer = Consumer(options)
+        self._consumer.assign([TopicPartition(namespace + each.topic, each.number, 0) for each in self.left])
+
+    def poll(self) -> dict[Partition, list[Record]]:
+        """What has arrived; a partition that ended is among it, with records or none, and not `left` any more.
+
+        Raises TransientError when nothing has come for so long that nothing will.
+        """
+        found = self._sorted(self._consumer.consume(AT_ONCE, timeout=0))
+        now = time.monotonic()
+        if found:
+            self._heard = now
+        elif now - self._heard > PATIENCE:
+            raise TransientError("Kafka stopped answering")
+        return found
+
+    def take(self) -> dict[Partition, list[Record]]:
+        """`poll`, waiting until there is something while anything is left."""
+        self.rest()
+        while not (found := self.poll()) and self.left:
+            time.sleep(IDLE_SECONDS)
+        return found
+
+    def rest(self) -> None:
+        """Nobody asked meanwhile: the patience begins anew."""
+        self._heard = time.monotonic()
+
+    def _sorted(self, messages: list[Message]) -> dict[Partition, list[Record]]:
+        found: dict[Partition, list[Record]] = {}
+        before = set(self.left)
+        if any(map(Message.error, messages)):
+            for each in messages:
+                if (error := each.error()) is not None:
+                    self._trouble(error, each, found)
+            messages = [each for each in messages if each.error() is None]
+        # Records come in runs of one partition.
+        for (physical, number), run in groupby(messages, key=_where):
+            partition = Partition(topic := self._names[physical], number)
+            end = self._ends[partition]
+            batch = [Record(topic, number, each.offset() or 0, each.key(), each.value()) for each in run]
+            if batch[-1].offset + 1 >= end:
+                batch = [each for each in batch if each.offset < end]
+                self._ended(partition)
+            found.setdefault(partition, []).extend(batch)
+        return {each: batch for each, batch in found.items() if batch or each in before - self.left}
+
+    def _trouble(self, error: KafkaError, message: Message, found: dict[Partition, list[Record]]) -> None:
+        physical, number, offset = message.topic(), message.partition(), message.offset()
+        if physical not in self._names or number is None:
+            return  # of the whole connection: it is tried again until the patience ends
+        partition = Partition(self._names[physical], number)
+        if error.code() == KafkaError._PARTITION_EOF:
+            # Where the last offsets hold no records (compaction, transactions) this alone says so.
+            if offset is not None and offset >= self._ends[partition]:
+                self._ended(partition)
+                found.setdefault(partition, [])
+        elif error.code() in _GONE:
+            raise PermanentError(f"{partition} can not be read any more ({error.name()})")
+
+    def _ended(self, partition: Partition) -> None:
+        if partition in self.left:
+            self.left.discard(partition)
+            self._consumer.incremental_unassign([TopicPartition(self._namespace + partition.topic, partition.number)])
+
+    def hold(self, numbers: set[int]) -> None:
+        """Fetch no more of these partitions for now, and of the others again. For a source of one topic."""
+        if numbers == self._held:
+            return
+        (topic,) = {each.topic for each in self._ends}
+        left = {each.number for each in self.left}
+        pause, resume = self._consumer.pause, self._consumer.resume
+        for change, which in ((pause, numbers - self._held), (resume, self._held - numbers)):
+            if which & left:
+                change([TopicPartition(self._namespace + topic, number) for number in which & left])
+        self._held = numbers
+
+    def close(self) -> None:
+        """No more of it."""
+        self._consumer.close()
+
+
+async def _taken(source: Source) -> dict[Partition, list[Record]]:
+    """`Source.take`, and others may work meanwhile."""
+    source.rest()
+    while not (found := source.poll()) and source.left:
+        await asyncio.sleep(IDLE_SECONDS)
+    return found
+
+
+def advance(line: Line[T], source: Source, found: Mapping[Partition, list[Record]],
+            entries: Callable[[Iterable[Record]], Iterable[Entry[T]]]) -> int:  # fmt: skip
+    """Put into the line what was found; how many records that were."""
+    for partition, batch in found.items():
+        line.put(partition.number, entries(batch))
+        if partition not in source.left:
+            line.end(partition.number)
+    line.settle()
+    source.hold(line.ahead(MOST_AHEAD))
+    return sum(len(batch) for batch in found.values())
+
+
+def by_topic(ends: Mapping[Partition, int]) -> dict[int, dict[Partition, int]]:
+    """The topic's place in the order → its partitions that hold anything.
+
+    A consumer for each topic: none waits for another one's records, and none runs far ahead of the others.
     """
-
-    def __init__(self, number: int, parts: list[_Part]) -> None:
-        self.parts = parts
-        #: (time, the topic's number, record), in order; nothing that is still to come stands before any of them
-        self.ready: list[_Entry] = []
-        self._number = number
-        self._waiting: list[tuple[int, int, Record]] = []
-        self._latest = b""
-
-    def put(self, part: _Part, batch: Sequence[ConsumerRecord], wanted: Callable[[bytes], bool] | None,
-            kept: Callable[[ConsumerRecord], Record]) -> None:  # fmt: skip
-        """The next records of a partition; none: it is read to its end."""
-        reached, number = part.reached, part.partition.partition
-        for record in batch:
-            sequence = _sequence_hint(record.value)
-            if sequence > reached:
-                reached = sequence
-            if wanted is None or wanted(record.value or b""):
-                self._waiting.append((reached, number, kept(record)))
-        part.reached = reached
-        if not batch:
-            self.parts.remove(part)
-        self.parts.sort(key=lambda each: each.place)
-        self._waiting.sort(key=_PLACE)
-        known = len(self._waiting)
-        if self.parts:
-            known = bisect_right(self._waiting, self.parts[0].place, key=_PLACE)
-        for _, _, record in self._waiting[:known]:
-            self._latest = max(self._latest, _time_hint(record.value))
-            self.ready.append((self._latest, self._number, record))
-        del self._waiting[:known]
-
-    def take(self, bound: tuple[bytes, int] | None) -> list[_Entry]:
-        """What stands up to there, or everything; it is ready no more."""
-        upto = len(self.ready) if bound is None else bisect_right(self.ready, bound, key=_PLACE)
-        taken = self.ready[:upto]
-        del self.ready[:upto]
-        return taken
+    found: dict[int, dict[Partition, int]] = {}
+    order = [*TOPICS, *sorted({each.topic for each in ends} - set(TOPICS))]
+    for partition, end in ends.items():
+        if end > 0:
+            found.setdefault(order.index(partition.topic), {})[partition] = end
+    return dict(sorted(found.items()))
 
 
-_PLACE = itemgetter(0, 1)
+def _where(message: Message) -> tuple[str, int]:
+    return message.topic() or "", message.partition() or 0
 
 
-def _sequence_hint(value: bytes | None) -> int:
-    """The sequence that a record claims, read without parsing; 0 where there is none: such a record comes first."""
-    _, found, tail = (value or b"").rpartition(b',"sequence":')
-    digits = tail.partition(b",")[0]
-    return int(digits) if found and digits.isdigit() and len(digits) < 18 else 0
+_GONE = {
+    KafkaError._AUTO_OFFSET_RESET,
+    KafkaError.OFFSET_OUT_OF_RANGE,
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError._UNKNOWN_TOPIC,
+    KafkaError._UNKNOWN_PARTITION,
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+}
 
 
-def _time_hint(value: bytes | None) -> bytes:
-    """The time that a record claims, so that bytes sort as instants do; empty where there is none: it comes first."""
-    _, found, tail = (value or b"")[:600].partition(b'","time":"')
-    return tail.partition(b'Z"')[0] if found else b""
+def _bounded(ends: Mapping[Partition, int], until: Vector) -> dict[Partition, int]:
+    for topic, offsets in until.items():
+        for number, offset in offsets.items():
+            if (topic, number) not in ends and topic in {name for name, _ in ends}:
+                raise EndMissing(f"{topic}/{number} is not there, and had {offset} records")
+    bounded = {}
+    for partition, end in ends.items():
+        asked = until.get(partition.topic, {}).get(partition.number, 0)
+        if end < asked:
+            raise EndMissing(f"{partition} ends at offset {end}, not at {asked}: its tail is gone")
+        bounded[partition] = asked
+    return bounded
+
+
+def _said(error: KafkaException) -> str:
+    return str(error.args[0].name())

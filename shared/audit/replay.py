@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 import orjson
 
 from shared.audit.evidence import Evidence
+from shared.audit.order import Record
 from shared.errors import PermanentError
 
 COLUMNS = ("time", "type", "stream", "version", "sequence", "place", "what")
@@ -30,9 +31,8 @@ class NoParquet(PermanentError):
     """pyarrow is not installed."""
 
 
-def as_json(evidence: Evidence) -> bytes:
+def as_json(record: Record) -> bytes:
     """One line; the event's bytes are those of the record."""
-    record = evidence.record
     return b'{"topic":"%b","partition":%d,"offset":%d,"event":%b}\n' % (
         record.topic.encode(), record.partition, record.offset, record.value or b"null",
     )  # fmt: skip

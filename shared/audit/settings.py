@@ -1,7 +1,6 @@
 """How an auditor reaches Kafka: credentials of their own where there are some, the common variables otherwise."""
 
 import os
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -43,22 +42,15 @@ class AuditSettings:
         return cls(servers, value("NAMESPACE") or "", ca_file, username, password)
 
     def client(self) -> dict[str, Any]:
-        """Connection arguments for any aiokafka client."""
-        arguments: dict[str, Any] = {
-            "bootstrap_servers": self.bootstrap_servers,
-            "client_id": "passage-audit",
-            "connections_max_idle_ms": 60_000,
-        }
+        """Connection options of librdkafka."""
+        options: dict[str, Any] = {"client.id": "passage-audit"}
         if self.ca_file is not None:
-            arguments |= {
-                "ssl_context": ssl.create_default_context(cafile=self.ca_file),
-                "security_protocol": "SSL",
-            }
+            options |= {"security.protocol": "SSL", "ssl.ca.location": self.ca_file}
         if self.username is not None:
-            arguments |= {
-                "security_protocol": "SASL_SSL" if self.ca_file else "SASL_PLAINTEXT",
-                "sasl_mechanism": "SCRAM-SHA-512",
-                "sasl_plain_username": self.username,
-                "sasl_plain_password": self.password,
+            options |= {
+                "security.protocol": "SASL_SSL" if self.ca_file else "SASL_PLAINTEXT",
+                "sasl.mechanism": "SCRAM-SHA-512",
+                "sasl.username": self.username,
+                "sasl.password": self.password,
             }
-        return arguments
+        return options

@@ -1,16 +1,22 @@
 """The events of a question, in order: filtered, and never silently short of one that could not be read."""
 
 import re
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import accumulate, repeat
+from typing import Any, Generic
 
+from shared.audit.apart import Child, Say
 from shared.audit.evidence import Evidence, Unreadable, read
-from shared.audit.reader import TOPICS, Reader, Vector
+from shared.audit.order import Entry, Line, Ready, Record, T, merged, sequence_hint, time_hint
+from shared.audit.reader import TOPICS, Partition, Reader, Vector, advance, by_topic
 from shared.events import EVENTS
 
 #: Clocks of a cluster differ by less; what is later than this is of a clock that is wrong.
 SKEW = timedelta(minutes=5)
+#: Whether a record with these bytes is looked at.
+Wanted = Callable[[bytes], bool]
 #: Every event of version 1 in our relay's layout has these bytes; any other record is looked at closely.
 _START, _VERSION = b'{"specversion":"1.0","id":"', b':1","streamversion":'
 
@@ -90,7 +96,39 @@ class Trail:
         return f"{records} not as they should be, the first is {self.first_problem}"
 
 
-async def follow(
+class _Lanes(Generic[T]):
+    """The topics of a question, each read, put in order and looked at by a process of its own; laid together here."""
+
+    def __init__(self, reader: Reader, trail: Trail, now: datetime, form: "_Form[T]") -> None:
+        self._reader, self._trail, self._form = reader, trail, form
+        self._latest = (now + SKEW).strftime("%Y-%m-%dT%H:%M:%S").encode()
+
+    async def chunks(self, topics: Iterable[str], until: Vector | None, wanted: Wanted | None,
+                     progress: Callable[[int], None]) -> AsyncIterator[list[T]]:  # fmt: skip
+        """What is shown, in order. Records that are not wanted are left out unread.
+
+        What can not be read, is of a version that is not known, or of the future, is noted in the trail.
+        """
+        found: list[_Lane[T]] = []
+        try:
+            for number, ends in by_topic(await self._reader.ends(topics, until)).items():
+                child = Child(_look, self._reader, number, ends, wanted, self._latest, self._form)
+                found.append(_Lane(number, next(iter(ends)).topic, child, self._form))
+            lanes = list(found)
+            while lanes:
+                for lane in lanes:
+                    while not lane.ready and lane.is_open:
+                        lane.hear(self._trail)
+                        progress(self._trail.events)
+                lanes = [lane for lane in lanes if lane.ready]
+                if lanes:
+                    yield merged(lanes)
+        finally:
+            for lane in found:
+                lane.child.end()
+
+
+async def records(
     reader: Reader,
     trail: Trail,
     now: datetime,
@@ -100,18 +138,172 @@ async def follow(
     marks: Iterable[bytes] = (),
     any_of: Iterable[bytes] = (),
     progress: Callable[[int], None] = lambda events: None,
-) -> AsyncIterator[Evidence]:
-    """The events of the topics in order. Those without all `marks`, and without one of `any_of`, are left out unread.
-
-    What can not be read, is of a version that is not known, or of the future, is noted in the trail and left out.
+) -> AsyncGenerator[Record, None]:
+    """The records of the topics in order, each an event. Those without all `marks`, and without one of `any_of`, are
+    left out unread; what can not be read, is of a version that is not known, or of the future, is noted in the trail.
     """
-    all_of, some_of = list(marks), list(any_of)
-    latest = (now + SKEW).strftime("%Y-%m-%dT%H:%M:%S").encode()
+    wanted = _wanted(list(marks), list(any_of))
+    async for chunk in _Lanes(reader, trail, now, _RECORDS).chunks(topics, until, wanted, progress):
+        for record in chunk:
+            yield record
+
+
+async def rows(
+    reader: Reader,
+    trail: Trail,
+    now: datetime,
+    show: Callable[[Record], bytes],
+    *,
+    until: Vector | None = None,
+    progress: Callable[[int], None] = lambda events: None,
+) -> AsyncGenerator[list[bytes], None]:
+    """All of `records`, as text, some at a time: written where each topic is read, so that only text comes here."""
+    async for chunk in _Lanes(reader, trail, now, _rows(show)).chunks(TOPICS, until, None, progress):
+        yield chunk
+
+
+async def follow(
+    reader: Reader,
+    trail: Trail,
+    now: datetime,
+    *,
+    topics: Iterable[str] = TOPICS,
+    any_of: Iterable[bytes] = (),
+    progress: Callable[[int], None] = lambda events: None,
+) -> AsyncIterator[Evidence]:
+    """The events in `records`."""
+    async for record in records(reader, trail, now, topics=topics, any_of=any_of, progress=progress):
+        yield read(record)
+
+
+@dataclass(frozen=True, slots=True)
+class _Form(Generic[T]):
+    """How records come from one process to another. Few large objects: many small ones cost more than reading them."""
+
+    pack: Callable[[list[Record]], Any]
+    unpack: Callable[[str, Any], list[T]]
+
+
+def _packed(found: list[Record]) -> Any:
+    return ([each.partition for each in found], [each.offset for each in found], [each.key for each in found],
+            [each.value for each in found])  # fmt: skip
+
+
+def _unpacked(topic: str, columns: Any) -> list[Record]:
+    return [Record(topic, *each) for each in zip(*columns, strict=True)]
+
+
+_RECORDS = _Form(_packed, _unpacked)
+
+
+def _rows(show: Callable[[Record], bytes]) -> _Form[bytes]:
+    def pack(found: list[Record]) -> Any:
+        rows = [show(each) for each in found]
+        return [len(each) for each in rows], b"".join(rows)
+
+    def unpack(_: str, packed: Any) -> list[bytes]:
+        lengths, text = packed
+        return [text[end - length : end] for length, end in zip(lengths, accumulate(lengths), strict=True)]
+
+    return _Form(pack, unpack)
+
+
+#: What the process of a topic says: records read, whether more may come, problems (place, what), times, the rest.
+_Piece = tuple[int, bool, list[tuple[str, str]], list[bytes], Any]
+
+
+class _Lane(Generic[T]):
+    """A topic that another process looks at."""
+
+    def __init__(self, number: int, topic: str, child: Child, form: _Form[T]) -> None:
+        self.ready: list[Ready[T]] = []
+        self.is_open = True
+        self.child = child
+        self._number, self._topic, self._form = number, topic, form
+
+    def hear(self, trail: Trail) -> None:
+        """Its next piece."""
+        piece: _Piece = self.child.hear()
+        count, self.is_open, problems, times, packed = piece
+        trail.events += count
+        for place, problem in problems:
+            trail.note(place, problem)
+        shown = self._form.unpack(self._topic, packed)
+        self.ready += zip(times, repeat(self._number), shown, strict=False)
+
+
+#: (its sequence where it has one, the record, why it can not be read)
+_Seen = tuple[int | None, Record, str]
+
+
+def _look(say: Say, reader: Reader, number: int, ends: Mapping[Partition, int], wanted: Wanted | None, latest: bytes,
+          form: _Form[Any]) -> None:  # fmt: skip
+    """Read one topic to its end, telling what is in it piece by piece."""
+    line: Line[_Seen] = Line(number, [each.number for each in ends])
+    source, judge = reader.source(ends), _Judge(latest)
+
+    def entries(found: Iterable[Record]) -> Iterator[Entry[_Seen]]:
+        return _seen(found, wanted)
+
+    while line.is_open:
+        count = advance(line, source, source.take(), entries)
+        ready, line.ready = line.ready, []
+        kept = [(time, seen[1]) for time, _, seen in ready if judge.keeps(seen, time)]
+        problems, judge.problems = judge.problems, []
+        say((count, line.is_open, problems, [time for time, _ in kept], form.pack([record for _, record in kept])))
+    source.close()
+
+
+def _seen(found: Iterable[Record], wanted: Wanted | None) -> Iterator[Entry[_Seen]]:
+    for record in found:
+        value = record.value or b""
+        if wanted is not None and not wanted(value):
+            yield sequence_hint(value), b"", None
+            continue
+        try:
+            evidence = read(record)
+        except Unreadable as error:
+            yield sequence_hint(value), time_hint(value), (None, record, str(error))
+        else:
+            yield evidence.sequence or 0, evidence.head[3], (evidence.sequence, record, "")
+
+
+class _Judge:
+    """Looks at the records of one topic in order: which of them are events that count."""
+
+    def __init__(self, latest: bytes) -> None:
+        self.problems: list[tuple[str, str]] = []
+        self._latest = latest
+        self._last: tuple[int, bytes | None] = (0, b"")
+
+    def keeps(self, seen: _Seen, time: bytes) -> bool:
+        """Whether it is an event, and not the same once more."""
+        sequence, record, problem = seen
+        if problem:
+            self._note(record, problem)
+            return False
+        if time > self._latest and read(record).order > self._latest:
+            self._note(record, f"its time {read(record).order.decode()}Z is in the future, a clock is wrong")
+        if sequence is None:
+            return True
+        last, value = self._last
+        if sequence > last:
+            self._last = (sequence, record.value)
+            return True
+        if sequence == last and value != record.value:
+            self._note(record, "another event has the same sequence")
+        return False  # a relay that crashed says the same again
+
+    def _note(self, record: Record, problem: str) -> None:
+        self.problems.append((f"{record.topic}/{record.partition}@{record.offset}", problem))
+
+
+def _wanted(all_of: list[bytes], some_of: list[bytes]) -> Wanted | None:
+    """Whether a record's bytes hold the marks; every record is looked at closely that is not in our relay's layout."""
+    if not all_of and not some_of:
+        return None
 
     def wanted(value: bytes) -> bool:
-        trail.events += 1
-        if trail.events % 1_000 == 0:
-            progress(trail.events)
         if not value.startswith(_START) or _VERSION not in value:
             return True
         for mark in all_of:
@@ -123,23 +315,7 @@ async def follow(
                 return True
         return not some_of
 
-    last: dict[str, tuple[int, bytes]] = {}
-    async for record in reader.in_order(topics, until, wanted):
-        try:
-            evidence = read(record)
-        except Unreadable as error:
-            trail.note(f"{record.topic}/{record.partition}@{record.offset}", str(error))
-            continue
-        if evidence.order > latest:
-            trail.note(evidence.place, f"its time {evidence.order.decode()}Z is in the future, a clock is wrong")
-        known = last.get(record.topic)
-        if evidence.sequence is not None:
-            if known is not None and evidence.sequence <= known[0]:
-                if known != (evidence.sequence, record.value) and evidence.sequence == known[0]:
-                    trail.note(evidence.place, "another event has the same sequence")
-                continue  # a relay that crashed says the same again
-            last[record.topic] = (evidence.sequence, record.value or b"")
-        yield evidence
+    return wanted
 
 
 def type_marks(*types: str) -> list[bytes]:

@@ -1,6 +1,6 @@
 """The checker: holds what is on the topics against what was acknowledged, and against what is kept (DESIGN §9).
 
-Feed it every record of one topic in the order of `Reader.in_sequence`; each question answers with sentences, one for
+Feed it every record of one topic in the order of `Reader.in_order`; each question answers with sentences, one for
 everything that is wrong: an empty list is a promise kept.
 """
 
@@ -110,6 +110,6 @@ async def read_topic(bootstrap_servers: str, namespace: str, topic: str) -> Chec
     """A checker that was fed with the whole topic, as far as it goes now."""
     checker = Checker(topic)
     async with Reader(bootstrap_servers, namespace) as reader:
-        async for record in reader.in_sequence(topic):
+        async for record in reader.in_order([topic]):
             checker.feed(record)
     return checker

@@ -1,13 +1,12 @@
 """The one order of a replay: a merge by heads, whatever the sizes in which Kafka hands the records out."""
 
-import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from aiokafka import TopicPartition
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.audit.reader import TOPICS, Reader, Record, Vector
+from shared.audit.order import Entry, Line, hinted, merged
+from shared.audit.reader import TOPICS, Partition, Record, Source, advance, by_topic
 
 #: topic → partition → (sequence, second) of each record, as they stand
 Log = Mapping[str, Sequence[Sequence[tuple[int, int]]]]
@@ -21,35 +20,30 @@ def value(sequence: int, second: int) -> bytes:
     return b'{"id":"1","time":"2026-01-01T00:00:0%dZ","data":{}' % second + tail
 
 
-class Shelf(Reader):
-    """A reader of a log in memory, that hands out so many records at a time."""
+class Pile(Source):
+    """The records of some partitions, `at_once` at a time; now of one, now of all of them."""
 
-    def __init__(self, log: Log, at_once: int) -> None:
-        super().__init__("nowhere")
-        self._log, self._at_once = log, at_once
-        self._read: dict[TopicPartition, int] = {}
+    def __init__(self, log: Log, ends: Mapping[Partition, int], at_once: int) -> None:
+        self.left, self._log, self._ends, self._at_once = set(ends), log, ends, at_once
+        self._read, self._turn = dict.fromkeys(ends, 0), 0
 
-    async def ends(self, topics: Iterable[str] = TOPICS, until: Vector | None = None) -> dict[TopicPartition, int]:
-        """How long each partition is."""
-        return {
-            TopicPartition(topic, number): len(records)
-            for topic, parts in self._log.items()
-            for number, records in enumerate(parts)
-        }
+    def take(self) -> dict[Partition, list[Record]]:
+        """The next ones."""
+        self._turn += 1
+        left = sorted(self.left)
+        chosen = left if self._turn % 3 == 0 else [left[self._turn % len(left)]]
+        return {partition: self._next(partition) for partition in chosen}
 
-    def _from_the_start(self, read: Iterable[TopicPartition]) -> None:
-        self._read = dict.fromkeys(read, 0)
-
-    async def _fetch(self, partition: TopicPartition, end: int) -> list[Record]:
+    def _next(self, partition: Partition) -> list[Record]:
         first = self._read[partition]
-        self._read[partition] = upto = min(end, first + self._at_once)
-        entries = self._log[partition.topic][partition.partition]
-        found = [Record(partition.topic, partition.partition, at, None, value(*entries[at]))
-                 for at in range(first, upto)]  # fmt: skip
-        return found[::-1]
+        self._read[partition] = upto = min(self._ends[partition], first + self._at_once)
+        if upto == self._ends[partition]:
+            self.left.discard(partition)
+        entries = self._log[partition.topic][partition.number]
+        return [Record(partition.topic, partition.number, at, None, value(*entries[at])) for at in range(first, upto)]
 
-    def _record(self, record: Record) -> Record:
-        return record
+    def hold(self, numbers: set[int]) -> None:
+        """Nothing waits here."""
 
 
 def by_heads(log: Log, odd: bool) -> list[tuple[str, int, int]]:
@@ -73,19 +67,28 @@ def by_heads(log: Log, odd: bool) -> list[tuple[str, int, int]]:
     return order
 
 
-async def shown(log: Log, at_once: int, odd: bool) -> list[tuple[str, int, int]]:
-    """The order as the reader gives it."""
+def shown(log: Log, at_once: int, odd: bool) -> list[tuple[str, int, int]]:
+    """The order in which the lines give it."""
 
-    def wanted(found: bytes) -> bool:
-        tail = found.partition(b',"sequence":')[2].partition(b",")[0]
-        return int(tail or b"0") % 2 == 1
+    def entries(records: Iterable[Record]) -> Iterator[Entry[Record]]:
+        for sequence, time, record in hinted(records):
+            yield sequence, time, record if sequence % 2 or not odd else None
 
-    reader = Shelf(log, at_once)
-    return [(each.topic, each.partition, each.offset) async for each in reader.in_order(wanted=wanted if odd else None)]
+    ends = {Partition(topic, number): len(each) for topic, parts in log.items() for number, each in enumerate(parts)}
+    lines: list[tuple[Line[Record], Pile]] = [(Line(number, [each.number for each in here]), Pile(log, here, at_once))
+             for number, here in by_topic(ends).items()]  # fmt: skip
+    order = []
+    while lines:
+        for line, pile in lines:
+            while not line.ready and line.is_open:
+                advance(line, pile, pile.take(), entries)
+        lines = [(line, pile) for line, pile in lines if line.ready]
+        order += [(each.topic, each.partition, each.offset) for each in merged([line for line, _ in lines])]
+    return order
 
 
 @settings(max_examples=300, deadline=None)
 @given(LOGS, st.integers(1, 6), st.booleans())
 def test_order_is_a_merge_by_heads_however_it_is_fetched(log: Log, at_once: int, odd: bool) -> None:
     """Rising sequences or not, repeats, none at all, clocks that go back; with a filter and without."""
-    assert asyncio.run(shown(log, at_once, odd)) == by_heads(log, odd)
+    assert shown(log, at_once, odd) == by_heads(log, odd)

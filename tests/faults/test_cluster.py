@@ -51,7 +51,7 @@ async def nothing_lost(kafka: str, namespace: str, acknowledged: list[tuple[str,
     """One chain, and every acknowledged version is on the topic."""
     verifier, found = ChainVerifier(TOPIC), set()
     async with Reader(kafka, namespace) as reader:
-        async for each in reader.in_sequence(TOPIC):
+        async for each in reader.in_order([TOPIC]):
             verifier.feed(each)
             found.add((each.key or b"").decode())
     assert list(verifier.findings()) == []

@@ -54,7 +54,7 @@ async def test_relay_held_past_its_lease_harms_nothing(
 
     verifier = ChainVerifier(TOPIC)
     async with Reader(stack.kafka, namespace) as reader:
-        async for each in reader.in_sequence(TOPIC):
+        async for each in reader.in_order([TOPIC]):
             verifier.feed(each)
     assert list(verifier.findings()) == []
     assert verifier.events - verifier.duplicates == 34

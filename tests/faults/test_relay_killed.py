@@ -41,7 +41,7 @@ async def test_relay_killed_successor_publishes_the_same_bytes(
 
     verifier = ChainVerifier(TOPIC)
     async with Reader(stack.kafka, namespace) as reader:
-        async for record in reader.in_sequence(TOPIC):
+        async for record in reader.in_order([TOPIC]):
             verifier.feed(record)
     assert list(verifier.findings()) == []
     assert verifier.head_sequence == 32

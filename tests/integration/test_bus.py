@@ -42,7 +42,7 @@ async def verified(stack: Any, namespace: str) -> ChainVerifier:
     """The registration topic, verified as an auditor would."""
     verifier = ChainVerifier(TOPIC)
     async with Reader(stack.kafka, namespace) as reader:
-        async for each in reader.in_sequence(TOPIC):
+        async for each in reader.in_order([TOPIC]):
             verifier.feed(each)
     assert list(verifier.findings()) == []
     return verifier

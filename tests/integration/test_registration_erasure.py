@@ -154,7 +154,7 @@ async def test_erased_person_is_in_no_store_and_no_topic_and_the_chain_verifies(
     assert forgotten == [(person_id, (registration_id,))]
     verifier, values = ChainVerifier(RegistrationEvent.topic), []
     async with Reader(stack.kafka, namespace) as reader:
-        async for record in reader.in_sequence(RegistrationEvent.topic):
+        async for record in reader.in_order([RegistrationEvent.topic]):
             verifier.feed(record)
             values.append(record.value or b"")
     assert list(verifier.findings()) == []

@@ -169,7 +169,7 @@ class World:
         """
         await self.published()
         async with Reader(self.kafka, self.namespace) as reader:
-            values = {record.value or b"" async for record in reader.in_sequence(TOPIC)}
+            values = {record.value or b"" async for record in reader.in_order([TOPIC])}
         return sorted((parse(value) for value in values), key=lambda each: each.sequence or 0)
 
     async def changes(self) -> list[TravelAdviceChanged]:
@@ -329,7 +329,7 @@ async def test_feed_change_is_one_event_with_the_full_state(world: World) -> Non
     assert {"ES", "JP"} <= {each["country"] for each in negative["items"]}
     verifier = ChainVerifier(TOPIC)
     async with Reader(world.kafka, world.namespace) as reader:
-        async for record in reader.in_sequence(TOPIC):
+        async for record in reader.in_order([TOPIC]):
             verifier.feed(record)
     assert (list(verifier.findings()), verifier.duplicates) == ([], 0)
 

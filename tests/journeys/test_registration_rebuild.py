@@ -67,7 +67,7 @@ async def _values(house: House) -> AsyncIterator[Sequence[bytes | None]]:
     """The topic as it is, in batches that cut streams into pieces."""
     batch: list[bytes | None] = []
     async with Reader(house.services.stack.kafka, house.services.choices.namespace) as reader:
-        async for record in reader.in_sequence(TOPICS["registration"]):
+        async for record in reader.in_order([TOPICS["registration"]]):
             batch.append(record.value)
             if len(batch) == 7:
                 yield batch

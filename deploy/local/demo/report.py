@@ -85,7 +85,7 @@ async def audit(kafka: str, namespace: str) -> Findings:
     for topic in TOPICS:
         verifier = ChainVerifier(topic)
         async with Reader(kafka, namespace) as reader:
-            async for record in reader.in_sequence(topic):
+            async for record in reader.in_order([topic]):
                 verifier.feed(record)
                 affected.feed(record)
                 try:

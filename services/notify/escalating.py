@@ -307,7 +307,9 @@ async def _tell_at_new_address(desk: Desk, alert: Alert, renewed: Renewed, cause
     given = (await desk.deliveries.given(alert.alert_id, [where.person_id])).get(where.person_id, [])
     if standing_answer(given) == "safe" and is_verified(given):
         return
-    read = [each for each in renewed.channels if await desk.lanes.has_begun(selection.selection_id, each)]
+    # Addresses are read when somebody takes a lane in hand; before that the new ones are simply used.
+    read = [each for each in renewed.channels
+            if await desk.lanes.reached_at(alert.alert_id, selection.selection_id, each)]  # fmt: skip
     channels = tuple(channel for channel in read if channel in chosen.channels)
     if channels:
         step = Step(_by(chosen, chosen.kind, channels), selection, "+".join(channels), "contact_changed")

@@ -130,7 +130,8 @@ async def _keep(desk: Desk, facts: Sequence[Envelope[RegistrationEvent]]) -> lis
             if details is not None:
                 now_reached, before = store.fingerprints(details), addresses.get(each.subject, {})
                 other = [channel for channel in Channel if before.get(channel) not in (None, now_reached[channel])]
-                kept = replace(kept, renewed=tuple(sorted({*kept.renewed, *other})))
+                replaces = kept.replaces or any(before.values())
+                kept = replace(kept, renewed=tuple(sorted({*kept.renewed, *other})), replaces=replaces)
                 addresses[each.subject] = dict(now_reached)
         states[each.subject] = after
         changed[each.subject] = kept

@@ -125,6 +125,8 @@ async def _resend(
             lane = _again(f"{lane_id}:{selection.selection_id}", selection, channel, wanted)
             if lane is None:
                 continue
+            first = await engine.lanes.reached_at(selection.alert_id, selection.selection_id, channel)
+            lane = replace(lane, reached_at=first)
             await engine.lanes.add([lane], now)
             # Planned together with others and interrupted: the lane may stand there without some of these.
             missing = set(lane.indices) - await engine.lanes.indices(lane.id)

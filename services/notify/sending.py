@@ -148,7 +148,8 @@ async def _send_lane(engine: Engine, lane: Lane, provider: MessageChannel) -> No
     if selection is None:
         raise PermanentError("a lane without its selection")
     wanted = (selection.recipients[index].registration_id for index in lane.indices)
-    contacts = await engine.whereabouts.reach([each for each in wanted if each])
+    # As it was when the first attempt was begun: a repeat is the same message to the same address, byte for byte.
+    contacts = await engine.whereabouts.reach([each for each in wanted if each], lane.reached_at)
     composer = Composer(engine.writer, selection, alert, lane.channel)
     hand = _Hand(lane, selection, composer, contacts)
     renewal = asyncio.create_task(_renew(engine, hand))
@@ -346,6 +347,7 @@ def _retry(lane: Lane, part: Window, indices: tuple[int, ...]) -> Lane:
         indices=indices,
         attempt=lane.attempt + 1,
         possible_duplicate=lane.possible_duplicate,
+        reached_at=lane.reached_at,
     )
 
 

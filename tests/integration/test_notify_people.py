@@ -263,8 +263,10 @@ async def test_new_address_after_the_first_claim_adds_a_step_to_it(world: World,
 
 
 async def test_erased_person_leaves_no_address_behind_and_none_comes_back(world: World) -> None:
-    """Contact and number index are gone; an older fact with the contact, delivered again, brings nothing back."""
+    """Contacts, former ones too, and number index are gone; an older fact, delivered again, brings nothing back."""
     await world.handle(world.register("p1"), world.register("p2"))
+    await world.handle(world.fact(_moved("p1")))
+    assert len((await world.database["whereabouts"].find_one({"_id": "r-p1"}))["earlier"]) == 1
     gone = world._appended(
         world.registrations, PersonErased(person_id="p1", requested_by="o-1", confirmed_by="o-2", reason="request")
     )
@@ -276,7 +278,7 @@ async def test_erased_person_leaves_no_address_behind_and_none_comes_back(world:
     assert await world.whereabouts.persons_with_number(contact_of("p1").mobile) == set()
     kept = await world.database["whereabouts"].find_one({"_id": "r-p1"})
     assert kept["contact"] is None
-    assert not {"phone", "mail"} & set(kept)
+    assert not {"phone", "mail", "earlier"} & set(kept)
 
 
 # ---------------------------------------------------------------- service mail

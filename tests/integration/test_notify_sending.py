@@ -29,6 +29,7 @@ from shared.events import (
     NotificationsDelivered,
     NotificationsFailed,
     NotificationsUnknown,
+    StayContactUpdated,
 )
 from shared.mongo.client import ConnectionFailure
 from tests.integration.bus_world import until
@@ -290,6 +291,47 @@ async def test_sending_temporary_refusal_is_tried_again_alone_and_later(world: W
     assert attempts.pop("p3") >= 4
     assert set(attempts.values()) == {1}
     assert not any(each.possible_duplicate for each in accepted)
+
+
+async def moved(world: World, person: str) -> None:
+    """The person is reached otherwise from now on: another name, address and number."""
+    world.keyring.contacts[person] = contact_of("p99")
+    contact = f"sealed:v1:{person}:event:AAAA"
+    fact = StayContactUpdated(registration_id=f"r-{person}", person_id=person, contact=contact, confirmed=False)
+    await world.handle(world.fact(fact))
+
+
+async def test_sending_repeat_goes_where_the_first_attempt_went(world: World, out: Providers) -> None:
+    """Refused for now, and the address changes meanwhile: the message arrives at the one it was begun with, and one
+    step more at the new one; the same for the SMS that was sent already."""
+    await alerted(world, "p1", "p2")
+    out.faults(mail={"tempfail_rcpt": [address("p1")]})
+    async with working(engine(world), channels=out.by_channel):
+        await until(lambda: has_lane_of_attempt(world, 3))
+        await until(lambda: out.texted() == once(("p1", "p2"))[1])
+        await moved(world, "p1")
+        out.faults()
+        await until(lambda: all_done(world))
+
+    assert (out.mailed(), out.texted()) == once(("p1", "p2", "p99"))
+    first = next(each for each in await outcomes(world, NotificationsAccepted, EMAIL) if each.person_id == "p1")
+    mail = next(each for each in out.mails() if each["Message-ID"] == first.reference)
+    assert mail["Delivered-To"] == address("p1")
+
+
+async def test_sending_unknown_is_repeated_to_the_same_address_byte_for_byte(world: World, out: Providers) -> None:
+    """No verdict, then another name, address and number: the repeat is the message that may have arrived."""
+    await alerted(world, "p1")
+    out.faults(mail={"drop_before_verdict": 1})
+    await send_all(world, out.by_channel)
+    await moved(world, "p1")
+
+    assert await resolve(world) == 1
+    await send_all(world, out.by_channel)
+
+    assert out.mailed() == Counter({address("p1"): 2, address("p99"): 1})
+    twice = [each for each in out.mails() if each["Delivered-To"] == address("p1")]
+    assert twice[0].as_bytes() == twice[1].as_bytes()
 
 
 async def has_lane_of_attempt(world: World, attempt: int) -> bool:

@@ -23,7 +23,8 @@ class Lane:
     """Recipients of one selection to be sent to over one channel.
 
     `indices` point into the selection; `ends` are the positions in them at which the windows begun so far end.
-    The least priority goes first.
+    The least priority goes first. `reached_at`: when its recipients were first taken in hand, here or in the lane that
+    this one repeats (the database's clock): their addresses are those of that time.
     """
 
     id: str
@@ -37,6 +38,7 @@ class Lane:
     possible_duplicate: bool
     ends: tuple[int, ...] = ()
     epoch: int = 0
+    reached_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,7 @@ class LaneStore:
                 "indices": list(lane.indices),
                 "attempt": lane.attempt,
                 "possibleDuplicate": lane.possible_duplicate,
+                "reachedAt": lane.reached_at,
                 "ends": [],
                 "owner": "",
                 "epoch": 0,
@@ -137,6 +140,7 @@ class LaneStore:
                 "$set": {
                     "owner": f"{self._owner}/{worker}",
                     "epoch": {"$add": ["$epoch", 1]},
+                    "reachedAt": {"$ifNull": ["$reachedAt", "$$NOW"]},
                     "until": {"$add": ["$$NOW", int(ttl_seconds * 1000)]},
                 }
             }
@@ -213,10 +217,12 @@ class LaneStore:
         document = await self._lanes.find_one({"done": False}, {"createdAt": 1}, sort=[("createdAt", 1)])
         return document["createdAt"] if document else None
 
-    async def has_begun(self, selection_id: str, channel: Channel) -> bool:
-        """Whether somebody has taken a lane of this selection and channel in hand: addresses may have been read."""
-        query = {"selectionId": selection_id, "channel": channel.value, "epoch": {"$gt": 0}}
-        return await self._lanes.find_one(query, {"_id": 1}) is not None
+    async def reached_at(self, alert_id: str, selection_id: str, channel: Channel) -> datetime | None:
+        """When the recipients of this selection were first taken in hand over the channel; None: not yet."""
+        of_selection = {"alertId": alert_id, "selectionId": selection_id, "channel": channel.value}
+        query = {**of_selection, "reachedAt": {"$ne": None}}
+        document = await self._lanes.find_one(query, {"reachedAt": 1}, sort=[("reachedAt", 1)])
+        return document["reachedAt"] if document else None
 
     async def open_lanes(self, alert_id: str) -> int:
         """How many lanes of an alert are not finished."""
@@ -247,4 +253,5 @@ def _lane(document: Document) -> Lane:
         possible_duplicate=bool(document["possibleDuplicate"]),
         ends=tuple(document["ends"]),
         epoch=int(document["epoch"]),
+        reached_at=document.get("reachedAt"),
     )

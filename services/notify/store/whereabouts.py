@@ -1,7 +1,8 @@
 """Who is where and how to reach them: one document per registration, guarded by its version.
 
-`whereabouts`: {_id registration, version, personId, hash, countries, cancelled, contact (sealed), phone, mail, renewed,
-seen, state}: `seen` is what a pass reads (model.py `Seen`).
+`whereabouts`: {_id registration, version, personId, hash, countries, cancelled, contact (sealed), earlier, phone,
+mail, renewed, seen, state}: `seen` is what a pass reads (model.py `Seen`); `earlier` are the contacts that were
+replaced, each with until when it counted: what was begun with them is repeated with them.
 `itineraries`: {_id `<registration>@<version>`, registrationId, version, at, countries, state}: every state that there
 was, for past times. `erased`: {_id person}: whose contact details are never kept again.
 """
@@ -27,6 +28,8 @@ SEEN = {"seen": 1, "mail": 1}
 MOST_AT_ONCE = 100_000
 #: Hashes are spread evenly: a part of them says how many there are, when it holds enough.
 PARTS, ENOUGH = 64, 1_000
+#: So many former contacts are kept: a message is repeated for some hours.
+EARLIER_KEPT = 8
 
 log = get_logger()
 
@@ -36,13 +39,14 @@ class Kept:
     """What a batch of facts makes of one registration. `contact` is None where the facts say nothing of it.
 
     `former`: the states on the way there, each with the time of its fact; `renewed`: over which channels the person is
-    reached otherwise than before.
+    reached otherwise than before; `replaces`: there were contact details before these.
     """
 
     where: Whereabouts
     contact: "NewContact | None" = None
     former: tuple["Moment", ...] = ()
     renewed: tuple[Channel, ...] = ()
+    replaces: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +175,7 @@ class WhereaboutsStore:
         found = self._erased.find({"_id": {"$in": list(persons)}})
         gone = [str(document["_id"]) async for document in found]
         if gone:
-            nothing = {"$set": {"contact": None}, "$unset": {"phone": "", "mail": "", "renewed": ""}}
+            nothing = {"$set": {"contact": None}, "$unset": {"phone": "", "mail": "", "renewed": "", "earlier": ""}}
             await self._whereabouts.update_many({"personId": {"$in": gone}}, nothing)
 
     async def count(self, country: Country) -> int:
@@ -268,15 +272,20 @@ class WhereaboutsStore:
                 opened[str(document["_id"])] = contact
         return opened
 
-    async def reach(self, registration_ids: Collection[str]) -> dict[str, Reach]:
-        """As `contacts`, only what a message needs, and not checked again: that costs a hundred times as much."""
+    async def reach(self, registration_ids: Collection[str], at: datetime | None = None) -> dict[str, Reach]:
+        """As `contacts`, only what a message needs, and not checked again: that costs a hundred times as much.
+
+        As it was `at` that time (the database's clock); None: as it is now.
+        """
         found: dict[str, Reach] = {}
         for document in await self._whereabouts.find(
-            {"_id": {"$in": list(registration_ids)}, "contact": {"$ne": None}}, {"contact": 1}
+            {"_id": {"$in": list(registration_ids)}, "contact": {"$ne": None}}, {"contact": 1, "earlier": 1}
         ).to_list(None):
-            identity = str(document["_id"])
+            identity, sealed = str(document["_id"]), document["contact"]
+            if at is not None:
+                sealed = next((each["contact"] for each in document.get("earlier", ()) if each["until"] >= at), sealed)
             try:
-                details = self._key.open(bytes(document["contact"]), _context(identity))
+                details = self._key.open(bytes(sealed), _context(identity))
                 called = details.get("preferredName") or details["givenName"]
                 found[identity] = Reach(details["email"], details["mobile"], called)
             except (PermanentError, KeyError, TypeError, AttributeError) as error:
@@ -304,7 +313,7 @@ class WhereaboutsStore:
             details = kept.contact.details
             if details is None:
                 fields["contact"] = None
-                update["$unset"] = {"phone": "", "mail": ""}
+                update["$unset"] = {"phone": "", "mail": "", "earlier": ""}
             else:
                 content = details.model_dump(mode="json", by_alias=True)
                 prints = self.fingerprints(details)
@@ -312,13 +321,37 @@ class WhereaboutsStore:
                 fields["phone"], fields["mail"] = prints[Channel.SMS], prints[Channel.EMAIL]
         if kept.renewed:
             fields["renewed"] = {"version": where.version, "channels": [each.value for each in kept.renewed]}
-        return UpdateOne({"_id": where.registration_id, "version": {"$lt": where.version}}, update, upsert=True)
+        guard = {"_id": where.registration_id, "version": {"$lt": where.version}}
+        if kept.replaces and "$unset" not in update:
+            return UpdateOne(guard, [{"$set": {**{name: {"$literal": value} for name, value in fields.items()},
+                                               "earlier": _WITH_THE_FORMER}}], upsert=True)  # fmt: skip
+        return UpdateOne(guard, update, upsert=True)
 
     def _contact(self, document: Document) -> ContactDetails | None:
         sealed = document.get("contact")
         if sealed is None:
             return None
         return ContactDetails.model_validate(self._key.open(bytes(sealed), _context(str(document["_id"]))))
+
+
+#: `earlier` after the contact in the document was replaced.
+_WITH_THE_FORMER = {
+    "$slice": [
+        {
+            "$concatArrays": [
+                {"$ifNull": ["$earlier", []]},
+                {
+                    "$cond": [
+                        {"$eq": [{"$type": "$contact"}, "binData"]},
+                        [{"contact": "$contact", "until": "$$NOW"}],
+                        [],
+                    ]
+                },
+            ]
+        },
+        -EARLIER_KEPT,
+    ]
+}
 
 
 def packed(where: Whereabouts) -> bytes:

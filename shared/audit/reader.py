@@ -68,7 +68,9 @@ class Reader:
 
     def __init__(self, bootstrap_servers: str, namespace: str = "", client: Mapping[str, Any] | None = None) -> None:
         self._namespace = namespace
-        self._options = {"bootstrap.servers": bootstrap_servers, **_OPTIONS, **(client or {})}
+        options = {"bootstrap.servers": bootstrap_servers, **_OPTIONS, **(client or {})}
+        self._options: dict[str, Any] = {**options, "error_cb": self._hear}
+        self._is_refused = False
         self._sources: list[Source] = []
 
     async def __aenter__(self) -> "Reader":
@@ -141,6 +143,11 @@ class Reader:
                 listed = await asyncio.to_thread(self._consumer.list_topics, timeout=0.5)
                 return {name: topic.partitions for name, topic in listed.topics.items() if topic.error is None}
             except KafkaException as error:
+                self._consumer.poll(0)  # so that `_hear` does
+                if self._is_refused:
+                    raise PermanentError(
+                        f"Kafka does not take the credentials of {self._options.get('sasl.username')}"
+                    ) from None
                 if time.monotonic() > deadline:
                     where = self._options["bootstrap.servers"]
                     raise TransientError(f"Kafka does not answer at {where} ({_said(error)})") from error
@@ -148,6 +155,10 @@ class Reader:
     def source(self, ends: Mapping[Partition, int]) -> "Source":
         """A consumer of its own for these partitions, from their beginnings. Whoever asks for it closes it."""
         return Source(self._options, self._namespace, ends)
+
+    def _hear(self, error: KafkaError) -> None:
+        """What librdkafka would go on to try again, and what no second try makes better."""
+        self._is_refused |= error.code() == KafkaError._AUTHENTICATION
 
     def _source(self, ends: Mapping[Partition, int]) -> "Source":
         source = self.source(ends)

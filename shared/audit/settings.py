@@ -43,7 +43,8 @@ class AuditSettings:
 
     def client(self) -> dict[str, Any]:
         """Connection options of librdkafka."""
-        options: dict[str, Any] = {"client.id": "passage-audit"}
+        # Quiet connections die in address translation after 350 s.
+        options: dict[str, Any] = {"client.id": "passage-audit", "connections.max.idle.ms": 60_000}
         if self.ca_file is not None:
             options |= {"security.protocol": "SSL", "ssl.ca.location": self.ca_file}
         if self.username is not None:

@@ -1,0 +1,146 @@
+"""A broker that knows who asks: TLS, SCRAM, and nobody may anything that was not granted."""
+
+import base64
+import datetime
+import ipaddress
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from confluent_kafka.admin import (
+    AclBinding,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    ResourcePatternType,
+    ResourceType,
+)
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from deploy.local import jars
+from deploy.local.ports import HOST, Ports, is_open
+from deploy.local.processes import Processes, Program
+from deploy.local.stack import java
+
+CACHE = Path(__file__).resolve().parents[2] / ".local"
+PATIENCE_SECONDS = 90.0
+
+_BROKER = """
+process.roles=broker,controller
+node.id=1
+listeners=CLIENTS://{host}:{clients},INSIDE://{host}:{inside},CONTROLLER://{host}:{controller}
+advertised.listeners=CLIENTS://{host}:{clients},INSIDE://{host}:{inside}
+listener.security.protocol.map=CLIENTS:SASL_SSL,INSIDE:PLAINTEXT,CONTROLLER:PLAINTEXT
+inter.broker.listener.name=INSIDE
+controller.listener.names=CONTROLLER
+controller.quorum.bootstrap.servers={host}:{controller}
+sasl.enabled.mechanisms=SCRAM-SHA-512
+listener.name.clients.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
+listener.name.clients.ssl.keystore.type=PEM
+listener.name.clients.ssl.keystore.location={keystore}
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+super.users=User:ANONYMOUS
+log.dirs={data}
+auto.create.topics.enable=false
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Secured:
+    """`clients` asks who comes; `inside` lets everything pass, for whoever prepares the test. `ca_file` signed it."""
+
+    clients: str
+    inside: str
+    ca_file: Path
+
+    def may_read(self, user: str, prefix: str) -> None:
+        """The user may see and read topics whose names begin so, and nothing else."""
+        rules = [
+            AclBinding(ResourceType.TOPIC, prefix, ResourcePatternType.PREFIXED, f"User:{user}", "*", operation,
+                       AclPermissionType.ALLOW)
+            for operation in (AclOperation.READ, AclOperation.DESCRIBE)
+        ]  # fmt: skip
+        admin = AdminClient({"bootstrap.servers": self.inside})
+        for done in admin.create_acls(rules).values():
+            done.result(timeout=30)
+
+
+@contextmanager
+def secured_broker(root: Path, users: dict[str, str]) -> Iterator[Secured]:
+    """One broker with these users (name → password); stopped afterwards."""
+    ports, processes = Ports.free(), Processes(root)
+    clients = Ports.free().kafka
+    ca_file, keystore = _certificate(root)
+    properties, data = root / "server.properties", root / "data"
+    properties.write_text(
+        _BROKER.format(host=HOST, clients=clients, inside=ports.kafka, controller=ports.kafka_controller, data=data,
+                       keystore=keystore),
+        encoding="utf-8",
+    )  # fmt: skip
+    program = [
+        str(java()),
+        "-Xms128m",
+        "-Xmx512m",
+        "-XX:+UseSerialGC",
+        "-cp",
+        f"{jars.ready(CACHE, lambda said: None)}/*",
+    ]
+    cluster = base64.urlsafe_b64encode((uuid.uuid4().int >> 1).to_bytes(16, "big")).decode().rstrip("=")
+    known = [part for name, password in users.items()
+             for part in ("--add-scram", f"SCRAM-SHA-512=[name={name},password={password}]")]  # fmt: skip
+    arguments = ["format", "--standalone", "-t", cluster, "-c", str(properties), *known]
+    try:
+        processes.start(Program("format", [*program, "kafka.tools.StorageTool", *arguments], root))
+        _until(lambda: processes.ended("format"), "formatted")
+        processes.start(Program("broker", [*program, "kafka.Kafka", str(properties)], root))
+        _until(lambda: is_open(clients) and is_open(ports.kafka), "a broker")
+        yield Secured(f"{HOST}:{clients}", f"{HOST}:{ports.kafka}", ca_file)
+    finally:
+        for name in processes.names():
+            processes.kill(name)
+
+
+def _certificate(root: Path) -> tuple[Path, Path]:
+    """A certificate for this machine's loopback address, and the broker's file of it with its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "broker of a test")])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(minutes=5))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(HOST))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    shown = certificate.public_bytes(serialization.Encoding.PEM)
+    secret = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    ca_file, keystore = root / "ca.pem", root / "broker.pem"
+    ca_file.write_bytes(shown)
+    keystore.write_bytes(secret + shown)
+    return ca_file, keystore
+
+
+def _until(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, f"not in time: {what}"
+        time.sleep(0.1)

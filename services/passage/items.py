@@ -1,21 +1,24 @@
-"""What services keep of things that are no stream of their own: tasks, answers, alerts, steps of the ladder.
+"""What services keep of things that are no stream of their own: tasks, deliveries, answers, alerts, steps of a ladder.
 
 Each document is made of the facts that name it, and has the fields of the service's own collection.
 """
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from services.notify.model import Given, standing_answer
+from services.notify.model import HISTORY_LIMIT, Delivery, DeliveryState, Given, Turn, outcomes, standing_answer
 from services.notify.store.alerts import Escalated
+from services.notify.store.deliveries import deliveries_of
 from services.registration.store import opened_task, task_update
 from shared.audit.evidence import Evidence
 from shared.events import (
     AlertClosed,
     AlertEscalated,
     AlertRaised,
+    Channel,
     Event,
+    OutcomeEvent,
     PersonAnswered,
     SelectionCompleted,
     TaskClaimed,
@@ -23,30 +26,36 @@ from shared.events import (
     TaskCommented,
     TaskOpened,
 )
-from shared.mongo.client import Document
+from shared.mongo.client import Collection, Document
+
+
+async def _as_kept(collection: Collection) -> AsyncIterator[Document]:
+    async for document in collection.find({}).sort("_id", 1):
+        yield document
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A kind of them. `identity`: the `_id` of what a fact is about, None where it is about none of this kind.
+    """A kind of them. `said`: the `_id` of each thing that a fact is about, with the part of the fact that is.
 
-    `after`: the document after that fact. `comparable`: what of a document is made of events alone.
+    `after`: the document after that part of the fact. `comparable`: what of a document is made of events alone.
+    `kept`: the service's documents in order of their ids. An id may begin with where the thing stands: `where#id`.
     """
 
-    identity: Callable[[Event], str | None]
-    after: Callable[[Document | None, Evidence], Document]
+    said: Callable[[Event], Mapping[str, Event]]
+    after: Callable[[Document | None, Evidence, Event], Document]
     comparable: Callable[[Document], dict[str, Any]]
+    kept: Callable[[Collection], AsyncIterator[Document]] = _as_kept
 
 
 # ---------------------------------------------------------------- registration: tasks in people's queues
 
 
-def _task_of(event: Event) -> str | None:
-    return event.task_id if isinstance(event, TaskOpened | TaskClosed | TaskClaimed | TaskCommented) else None
+def _of_task(event: Event) -> Mapping[str, Event]:
+    return {event.task_id: event} if isinstance(event, TaskOpened | TaskClosed | TaskClaimed | TaskCommented) else {}
 
 
-def _task(former: Document | None, evidence: Evidence) -> Document:
-    fact = evidence.data
+def _task(former: Document | None, evidence: Evidence, fact: Event) -> Document:
     if isinstance(fact, TaskOpened):
         return opened_task(fact, evidence.at)
     assert isinstance(fact, TaskClosed | TaskClaimed | TaskCommented)
@@ -62,15 +71,85 @@ def _task_alone(document: Document) -> dict[str, Any]:
     return {name: value for name, value in document.items() if name not in ("_id", "departureDate")}
 
 
+# ---------------------------------------------------------------- notify: deliveries
+
+
+def _of_deliveries(event: Event) -> Mapping[str, Event]:
+    if not isinstance(event, OutcomeEvent):
+        return {}
+    where = f"{event.alert_id}:{event.shard}"
+    return {
+        f"{where}:{entry.channel.value}#{entry.delivery_id}": event.model_copy(update={"entries": (entry,)})
+        for entry in event.entries
+    }
+
+
+def _delivery(former: Document | None, evidence: Evidence, fact: Event) -> Document:
+    assert isinstance(fact, OutcomeEvent)
+    (entry,) = fact.entries
+    known = {} if former is None else {entry.delivery_id: _as_delivery(former)}
+    after = next(iter(outcomes(evidence.id, fact, known)), known.get(entry.delivery_id))
+    assert after is not None
+    return _as_document(after)
+
+
+def _as_document(each: Delivery) -> Document:
+    return {
+        "deliveryId": each.delivery_id,
+        "alertId": each.alert_id,
+        "shard": each.shard,
+        "personId": each.person_id,
+        "registrationId": each.registration_id,
+        "channel": each.channel.value,
+        "state": each.state.value,
+        "attempts": each.attempts,
+        "history": [[turn.event_id, turn.state.value, turn.at, turn.reason, turn.counted] for turn in each.history],
+    }
+
+
+def _as_delivery(kept: Document) -> Delivery:
+    history = tuple(Turn(event, DeliveryState(state), at, *rest) for event, state, at, *rest in kept["history"])
+    return Delivery(
+        kept["deliveryId"], kept["alertId"], kept["shard"], kept["personId"], kept["registrationId"],
+        Channel(kept["channel"]), DeliveryState(kept["state"]), kept["attempts"], history=history,
+    )  # fmt: skip
+
+
+def _delivery_alone(document: Document) -> dict[str, Any]:
+    """Without how often the engine sent it again, and with what was said whatever the order it was folded in."""
+    said = sorted(f"{event} {state}" for event, state, *_ in document["history"])
+    if len(said) >= HISTORY_LIMIT:
+        said = []  # what was forgotten depends on the order
+    return {"said": said, **{name: value for name, value in document.items() if name not in ("_id", "history")}}
+
+
+async def _deliveries(collection: Collection) -> AsyncIterator[Document]:
+    """Page by page; all pages of an alert's shard and channel follow one another."""
+    where, here = "", dict[str, Delivery]()
+    pages = collection.find({}).sort("_id", 1)
+    async for page in pages:
+        place = str(page["_id"]).partition("#")[0]
+        if place != where:
+            for document in _in_order(where, here):
+                yield document
+            where, here = place, {}
+        here |= deliveries_of(page)
+    for document in _in_order(where, here):
+        yield document
+
+
+def _in_order(where: str, here: Mapping[str, Delivery]) -> list[Document]:
+    return [{"_id": f"{where}#{identity}", **_as_document(each)} for identity, each in sorted(here.items())]
+
+
 # ---------------------------------------------------------------- notify: answers
 
 
-def _answer_of(event: Event) -> str | None:
-    return f"{event.alert_id}:{event.person_id}" if isinstance(event, PersonAnswered) else None
+def _of_answer(event: Event) -> Mapping[str, Event]:
+    return {f"{event.alert_id}:{event.person_id}": event} if isinstance(event, PersonAnswered) else {}
 
 
-def _answer(former: Document | None, evidence: Evidence) -> Document:
-    fact = evidence.data
+def _answer(former: Document | None, evidence: Evidence, fact: Event) -> Document:
     assert isinstance(fact, PersonAnswered)
     given = [Given.model_validate(each) for each in (former or {"given": []})["given"]]
     given.append(
@@ -98,13 +177,13 @@ _OF_ALERTS = ("country", "adviceVersion", "trigger", "asOf", "shardCount", "area
               "isSelected", "selected", "unreachable", "isClosed", "closedBy")  # fmt: skip
 
 
-def _alert_of(event: Event) -> str | None:
-    return event.alert_id if isinstance(event, AlertRaised | SelectionCompleted | AlertClosed) else None
+def _of_alert(event: Event) -> Mapping[str, Event]:
+    return {event.alert_id: event} if isinstance(event, AlertRaised | SelectionCompleted | AlertClosed) else {}
 
 
-def _alert(former: Document | None, evidence: Evidence) -> Document:
+def _alert(former: Document | None, _: Evidence, fact: Event) -> Document:
     state = dict((former or {"state": {}})["state"])
-    match evidence.data:
+    match fact:
         case AlertRaised() as raised:
             said = raised.model_dump(mode="json", by_alias=True)
             state = {name: said.get(name) for name in _OF_ALERTS}
@@ -122,12 +201,11 @@ def _alert_alone(document: Document) -> dict[str, Any]:
     return {name: document["state"].get(name) for name in _OF_ALERTS}
 
 
-def _step_of(event: Event) -> str | None:
-    return f"{event.alert_id}:{event.person_id}:{event.step}" if isinstance(event, AlertEscalated) else None
+def _of_step(event: Event) -> Mapping[str, Event]:
+    return {f"{event.alert_id}:{event.person_id}:{event.step}": event} if isinstance(event, AlertEscalated) else {}
 
 
-def _step(former: Document | None, evidence: Evidence) -> Document:
-    fact = evidence.data
+def _step(former: Document | None, evidence: Evidence, fact: Event) -> Document:
     assert isinstance(fact, AlertEscalated)
     return former or Escalated.of(fact, evidence.at).document(fact.alert_id)
 
@@ -139,8 +217,9 @@ def whole(document: Document) -> dict[str, Any]:
 
 #: (service, collection) → how its documents are made
 ITEMS = {
-    ("registration", "tasks"): Item(_task_of, _task, _task_alone),
-    ("notify", "answers"): Item(_answer_of, _answer, _answers_alone),
-    ("notify", "alerts"): Item(_alert_of, _alert, _alert_alone),
-    ("notify", "escalations"): Item(_step_of, _step, whole),
+    ("registration", "tasks"): Item(_of_task, _task, _task_alone),
+    ("notify", "deliveries"): Item(_of_deliveries, _delivery, _delivery_alone, _deliveries),
+    ("notify", "answers"): Item(_of_answer, _answer, _answers_alone),
+    ("notify", "alerts"): Item(_of_alert, _alert, _alert_alone),
+    ("notify", "escalations"): Item(_of_step, _step, whole),
 }

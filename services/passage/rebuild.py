@@ -118,10 +118,10 @@ class ShadowRebuild:
             self._put(projection, evidence.subject, {"version": evidence.streamversion, "state": dumped})
 
     async def _follow(self, projection: Projection, item: Item, evidence: Evidence) -> None:
-        identity = item.identity(evidence.data)
-        if identity is not None:
-            former = (await self._load(projection, [identity])).get(identity)
-            self._put(projection, identity, item.after(former, evidence))
+        said = item.said(evidence.data)
+        former = await self._load(projection, list(said)) if said else {}
+        for identity, part in said.items():
+            self._put(projection, identity, item.after(former.get(identity), evidence, part))
 
     async def _load(self, projection: Projection, ids: list[str]) -> dict[str, Document]:
         found = {each: self._kept[projection.name, each] for each in ids if (projection.name, each) in self._kept}
@@ -149,7 +149,8 @@ class ShadowRebuild:
         for projection in PROJECTIONS:
             self.counts[projection.name] = 0
             shadow = self._shadow[projection.name].find({}).sort("_id", 1)
-            live = self._mongo.database(projection.service)[projection.collection].find({}).sort("_id", 1)
+            collection = self._mongo.database(projection.service)[projection.collection]
+            live = projection.item.kept(collection) if projection.item else collection.find({}).sort("_id", 1)
             async for identity, rebuilt, kept in _side_by_side(shadow, live):
                 self.counts[projection.name] += 1
                 difference = self._compare(projection, identity, rebuilt, kept)
@@ -160,7 +161,8 @@ class ShadowRebuild:
         self, projection: Projection, identity: str, rebuilt: Document | None, kept: Document | None
     ) -> Difference | None:
         def differs(what: str, fields: Iterable[str] = ()) -> Difference:
-            return Difference(projection.service, projection.collection, identity, what, tuple(fields))
+            alone = identity.rpartition("#")[2]  # without where it stands
+            return Difference(projection.service, projection.collection, alone, what, tuple(fields))
 
         if kept is None:
             return differs("is in the events and is not kept")

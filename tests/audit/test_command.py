@@ -14,12 +14,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from click.testing import Result
 from typer.testing import CliRunner
 
+from services.notify.store.deliveries import DeliveryStore, Fact
 from services.passage import main
 from services.passage.folds import FOLDS
 from services.passage.items import ITEMS
@@ -27,8 +29,9 @@ from shared.audit.evidence import read
 from shared.audit.folds import Folder
 from shared.audit.reader import TOPICS, Record
 from shared.audit.replay import harmless
-from shared.events import AlertClosed
+from shared.events import AlertClosed, OutcomeEvent
 from shared.mongo.client import Mongo
+from shared.privacy.service_key import ServiceKey
 from tests.audit.log import Log, changed
 from tests.audit.sample import Sample, publish
 from tests.audit.test_readme import forget
@@ -247,7 +250,7 @@ def test_timings_draw_a_picture(sample: dict[str, str], tmp_path: Path) -> None:
 
 def test_diff_names_what_is_not_what_its_events_say(published: Publish) -> None:
     """Kept as folded: nothing differs. Changed, gone, invented: each is named, with the events that bear on it."""
-    environment = published(RECORDS)
+    environment, told = published(RECORDS), list[str]()
 
     async def keep() -> None:
         folder, mongo = Folder(FOLDS), Mongo(environment["MONGO_URL"], namespace=environment["NAMESPACE"])
@@ -259,11 +262,15 @@ def test_diff_names_what_is_not_what_its_events_say(published: Publish) -> None:
             await mongo.database(service)[kind].insert_one(document)
         for (service, kind), item in ITEMS.items():
             for evidence in map(read, RECORDS):
-                identity = item.identity(evidence.data)
-                if identity is not None and kind != "answers":
+                for identity, part in item.said(evidence.data).items() if kind not in ("answers", "deliveries") else ():
                     made = mongo.database(service)[kind]
-                    after = item.after(await made.find_one({"_id": identity}), evidence)
+                    after = item.after(await made.find_one({"_id": identity}), evidence, part)
                     await made.replace_one({"_id": identity}, after, upsert=True)
+        deliveries = DeliveryStore(mongo.database("notify"), ServiceKey(b"k" * 32))
+        facts = [Fact(each.id, each.at, each.data) for each in map(read, RECORDS)
+                 if isinstance(each.data, OutcomeEvent)]  # fmt: skip
+        for fact in facts:
+            await deliveries.fold([fact])
         answers = {"alertId": "ES-2", "personId": "student-01", "answer": "safe"}
         given = [{"eventId": read(each).id, "answer": "safe", "via": "link"} for each in RECORDS
                  if read(each).type == "PersonAnswered"]  # fmt: skip
@@ -277,6 +284,14 @@ def test_diff_names_what_is_not_what_its_events_say(published: Publish) -> None:
         await registrations.delete_one({"_id": "r-student-02"})
         await mongo.database("notify")["alerts"].update_one({"_id": "ES-2"}, {"$inc": {"state.selected": 1}})
         await mongo.database("notify")["answers"].delete_one({"_id": "ES-2:student-01"})
+        deliveries = mongo.database("notify")["deliveries"]
+        page = await deliveries.find_one({"refs.0": {"$exists": True}}, sort=[("_id", 1)])
+        rows = orjson.loads(page["rows"])
+        told.append(rows[0][0])
+        rows[0][3] = "failed" if rows[0][3] == "delivered" else "delivered"
+        await mongo.database("notify")["deliveries"].update_one(
+            {"_id": page["_id"]}, {"$set": {"rows": orjson.dumps(rows)}}
+        )
         await mongo.database("approval")["requests"].insert_one({"_id": "a-nobody", "version": 1})
         mongo.close()
 
@@ -295,7 +310,9 @@ def test_diff_names_what_is_not_what_its_events_say(published: Publish) -> None:
     assert (same.exit_code, json.loads(same.stdout)["differences"]) == (0, [])
     found = {each["difference"]["id"]: each for each in json.loads(other.stdout)["differences"]}
     assert other.exit_code == 1
-    assert set(found) == {"r-student-01", "r-student-02", "a-nobody", "ES-2", "ES-2:student-01"}
+    assert set(found) == {"r-student-01", "r-student-02", "a-nobody", "ES-2", "ES-2:student-01", *told}
+    assert found[told[0]]["difference"]["fields"] == ["state"]
+    assert any("Notifications" in event for event in found[told[0]]["events"])
     assert any("PersonAnswered" in event for event in found["ES-2:student-01"]["events"])
     assert found["ES-2"]["difference"]["fields"] == ["selected"]
     assert any("SelectionCompleted" in event for event in found["ES-2"]["events"])

@@ -1,18 +1,26 @@
 """What is no stream of its own: rebuilt of the facts, it is what the service's own code keeps."""
 
+from collections.abc import Iterable
 from datetime import timedelta
+from itertools import permutations
 from typing import Any
 
 from services.notify.store.alerts import Alert, Escalated
 from services.passage.items import ITEMS
 from services.registration.store import new_task
 from shared.audit.evidence import read
+from shared.audit.reader import Record
 from shared.events import (
     AlertClosed,
     AlertEscalated,
     AlertRaised,
     AlertTrigger,
+    Channel,
+    DeliveryOutcome,
     Event,
+    NotificationsAccepted,
+    NotificationsDelivered,
+    NotificationsUnknown,
     SelectionCompleted,
     TaskClaimed,
     TaskClosed,
@@ -33,8 +41,8 @@ def rebuilt(kind: tuple[str, str], *events: Event) -> dict[str, Any]:
         log.append(event, at=START + timedelta(hours=number))
     for record in log.records:
         evidence = read(record)
-        assert ITEMS[kind].identity(evidence.data) is not None
-        document = ITEMS[kind].after(document, evidence)
+        ((_, part),) = ITEMS[kind].said(evidence.data).items()
+        document = ITEMS[kind].after(document, evidence, part)
     assert document is not None
     return ITEMS[kind].comparable(document)
 
@@ -79,6 +87,36 @@ def test_alert_is_what_notify_keeps() -> None:
         {"state": kept.model_dump(mode="json", by_alias=True)}
     )
     assert rebuilt(("notify", "alerts"), raised)["isSelected"] is False
+
+
+def test_delivery_is_the_same_in_whatever_order_its_facts_were_folded() -> None:
+    """Accepted, delivered, a late unknown: the state that knows most, and everything that was said."""
+    kind = ("notify", "deliveries")
+    entry = DeliveryOutcome(
+        delivery_id="ES-2:student-01:sms:1", person_id="student-01", registration_id="r-1", channel=Channel.SMS, step=1,
+        attempt=1, provider="example", reference="0" * 32, at=START,
+    )  # fmt: skip
+    other = entry.model_copy(update={"delivery_id": "ES-2:student-02:sms:1", "person_id": "student-02"})
+    facts = [event(alert_id="ES-2", shard=0, entries=(entry,))
+             for event in (NotificationsAccepted, NotificationsDelivered, NotificationsUnknown)]  # fmt: skip
+    log = Log(facts[0].topic, 1)
+    for fact in facts:
+        log.append(fact)
+
+    def folded(records: Iterable[Record]) -> dict[str, Any]:
+        document = None
+        for evidence in map(read, records):
+            ((identity, part),) = ITEMS[kind].said(evidence.data).items()
+            assert identity == "ES-2:0:sms#ES-2:student-01:sms:1"
+            document = ITEMS[kind].after(document, evidence, part)
+        assert document is not None
+        return ITEMS[kind].comparable(document)
+
+    one = folded(log.records)
+    assert (one["state"], one["attempts"], len(one["said"])) == ("delivered", 1, 3)
+    assert all(folded(order) == one for order in permutations(log.records))
+    both = ITEMS[kind].said(NotificationsAccepted(alert_id="ES-2", shard=0, entries=(entry, other)))
+    assert [len(part.entries) for part in both.values() if isinstance(part, NotificationsAccepted)] == [1, 1]
 
 
 def test_step_of_the_ladder_counts_once() -> None:

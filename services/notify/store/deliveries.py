@@ -458,6 +458,11 @@ def created(alert_id: str, shard: int, chosen: Chosen, step: int = 1) -> list[De
     ]  # fmt: skip
 
 
+def deliveries_of(page: Document) -> dict[str, Delivery]:
+    """Id → delivery, of one document of `deliveries` as it is kept."""
+    return _read(page).deliveries
+
+
 def _shelves(event: Event) -> set[Shelf]:
     """Where the deliveries stand that an event is about."""
     if isinstance(event, OutcomeEvent):

@@ -25,6 +25,8 @@ from shared.privacy.service_key import ServiceKey
 DUPLICATE_KEY = 11_000
 #: What a pass reads. There is a fingerprint of the mail address where there are contact details.
 SEEN = {"seen": 1, "mail": 1}
+#: The index that holds it: a pass over a million people must not read their itineraries and contacts from disk.
+COVERED = ("countries", "hash", "_id", "cancelled", "mail", "seen")
 MOST_AT_ONCE = 100_000
 #: Hashes are spread evenly: a part of them says how many there are, when it holds enough.
 PARTS, ENOUGH = 64, 1_000
@@ -91,10 +93,10 @@ class WhereaboutsStore:
         self._key = key
 
     async def create_indexes(self) -> None:
-        """Idempotent. `country` streams a country in the order of the shards."""
+        """Idempotent. `seen` streams a country in the order of the shards, and holds all that a pass reads of it."""
         await self._whereabouts.create_indexes(
             [
-                IndexModel([("countries", ASCENDING), ("hash", ASCENDING), ("_id", ASCENDING)], name="country"),
+                IndexModel([(each, ASCENDING) for each in COVERED], name="seen"),
                 IndexModel([("personId", ASCENDING)], name="person"),
                 IndexModel([("phone", ASCENDING)], name="phone", sparse=True),
                 IndexModel([("renewed.version", ASCENDING)], name="renewed", sparse=True),
@@ -199,14 +201,16 @@ class WhereaboutsStore:
 
     async def _seen(self, documents: Sequence[Document]) -> list[Seen]:
         # What an earlier version of this service kept has no packed part yet.
-        old = [str(each["_id"]) for each in documents if "seen" not in each]
+        old = [str(each["_id"]) for each in documents if each.get("seen") is None]
         if old:
             states = await self.load(old)
             for each in documents:
-                if "seen" not in each:
+                if each.get("seen") is None:
                     each["seen"] = packed(states[each["_id"]])
         rows = orjson.loads(b"[%b]" % b",".join([each["seen"] for each in documents]))
-        return [Seen._make((each["_id"], *row, "mail" in each)) for each, row in zip(documents, rows, strict=True)]
+        # Read from the index, what is missing is None.
+        return [Seen._make((each["_id"], *row, each.get("mail") is not None))
+                for each, row in zip(documents, rows, strict=True)]  # fmt: skip
 
     async def in_country(self, country: Country, size: int) -> AsyncIterator[list[Whereabouts]]:
         """Everybody with a leg in the country and all that is kept of it, in batches; no person is in two of them."""

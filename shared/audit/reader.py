@@ -7,6 +7,7 @@ and an auditor who reads with other code than the services trusts less of theirs
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
+from functools import partial
 from itertools import groupby
 from typing import Any, NamedTuple
 
@@ -116,12 +117,8 @@ class Reader:
         """
         ends = {}
         for partition in await self._partitions(topics):
-            try:
-                begin, end = await asyncio.to_thread(
-                    self._consumer.get_watermark_offsets, self._physical(partition), timeout=CONNECTING
-                )
-            except KafkaException as error:
-                raise TransientError(f"Kafka does not answer ({_said(error)})") from error
+            place = TopicPartition(self._namespace + partition.topic, partition.number)
+            begin, end = await self._asked(partial(self._consumer.get_watermark_offsets, place))
             if begin > 0:
                 raise StartMissing(f"{partition} begins at offset {begin}, not at 0: the start is gone")
             ends[partition] = end
@@ -136,21 +133,24 @@ class Reader:
 
     async def _listed(self) -> dict[str, Collection[int]]:
         """Physical topic → its partitions."""
+        listed = await self._asked(self._consumer.list_topics)
+        return {name: topic.partitions for name, topic in listed.topics.items() if topic.error is None}
+
+    async def _asked(self, ask: Callable[..., Any]) -> Any:
+        """What Kafka answers, asked in short turns: whoever interrupts us is not kept waiting."""
         deadline = time.monotonic() + CONNECTING
         while True:
             try:
-                # Asked in short turns: whoever interrupts us is not kept waiting.
-                listed = await asyncio.to_thread(self._consumer.list_topics, timeout=0.5)
-                return {name: topic.partitions for name, topic in listed.topics.items() if topic.error is None}
+                return ask(timeout=0.5)
             except KafkaException as error:
                 self._consumer.poll(0)  # so that `_hear` does
                 if self._is_refused:
-                    raise PermanentError(
-                        f"Kafka does not take the credentials of {self._options.get('sasl.username')}"
-                    ) from None
+                    user = self._options.get("sasl.username")
+                    raise PermanentError(f"Kafka does not take the credentials of {user}") from None
                 if time.monotonic() > deadline:
                     where = self._options["bootstrap.servers"]
-                    raise TransientError(f"Kafka does not answer at {where} ({_said(error)})") from error
+                    raise TransientError(f"Kafka does not answer at {where}") from error
+                await asyncio.sleep(0)
 
     def source(self, ends: Mapping[Partition, int]) -> "Source":
         """A consumer of its own for these partitions, from their beginnings. Whoever asks for it closes it."""
@@ -164,9 +164,6 @@ class Reader:
         source = self.source(ends)
         self._sources.append(source)
         return source
-
-    def _physical(self, partition: Partition) -> TopicPartition:
-        return TopicPartition(self._namespace + partition.topic, partition.number)
 
 
 class Source:
@@ -319,7 +316,3 @@ def _bounded(ends: Mapping[Partition, int], until: Vector) -> dict[Partition, in
             raise EndMissing(f"{partition} ends at offset {end}, not at {asked}: its tail is gone")
         bounded[partition] = asked
     return bounded
-
-
-def _said(error: KafkaException) -> str:
-    return str(error.args[0].name())

@@ -1,16 +1,20 @@
-"""`passage audit`, with the folds of all services in its hands."""
+"""`passage audit`, with the folds of all services at hand. What a command does not need it does not wait for."""
 
 from importlib import import_module
 
-from services.passage.folds import FOLDS
 from shared.audit.command import build
-from shared.audit.folds import Rebuild
+from shared.audit.folds import Fold, Rebuild
+
+
+def _folds() -> tuple[Fold, ...]:
+    folds: tuple[Fold, ...] = import_module("services.passage.folds").FOLDS
+    return folds
 
 
 async def _open_shadow() -> Rebuild:
-    """Only `diff` reaches MongoDB; nobody else waits for its driver."""
+    """Only `diff` reaches MongoDB."""
     opened: Rebuild = await import_module("services.passage.rebuild").open_shadow()
     return opened
 
 
-audit = build(FOLDS, _open_shadow)
+audit = build(_folds, _open_shadow)

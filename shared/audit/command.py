@@ -41,7 +41,7 @@ PublicKey = Annotated[
 ]
 
 
-def build(folds: tuple[Fold, ...], rebuild: OpenRebuild) -> typer.Typer:
+def build(folds: Callable[[], tuple[Fold, ...]], rebuild: OpenRebuild) -> typer.Typer:
     """The commands, with what only the services know."""
     app = typer.Typer(
         no_args_is_help=True, help="Verify, replay and explain the event streams. Reads Kafka alone, sends nothing."
@@ -60,7 +60,7 @@ def build(folds: tuple[Fold, ...], rebuild: OpenRebuild) -> typer.Typer:
         as_json: AsJson = False,
     ) -> None:
         """What was known at an instant, rebuilt by the services' own folds, with the event behind each value."""
-        state_of(folds, at, registration, person, country, alert, as_json)
+        state_of(folds(), at, registration, person, country, alert, as_json)
 
     @app.command("diff")
     def diff(as_json: AsJson = False) -> None:

@@ -8,7 +8,7 @@ from itertools import accumulate, repeat
 from typing import Any, Generic
 
 from shared.audit.apart import Child, Say
-from shared.audit.evidence import Evidence, Unreadable, read
+from shared.audit.evidence import Evidence, Unreadable, claims, read
 from shared.audit.order import Entry, Line, Ready, Record, T, merged, sequence_hint, time_hint
 from shared.audit.reader import TOPICS, Partition, Reader, Vector, advance, by_topic
 from shared.events import EVENTS
@@ -261,11 +261,11 @@ def _seen(found: Iterable[Record], wanted: Wanted | None) -> Iterator[Entry[_See
             yield sequence_hint(value), b"", None
             continue
         try:
-            evidence = read(record)
+            sequence, time = claims(record)
         except Unreadable as error:
             yield sequence_hint(value), time_hint(value), (None, record, str(error))
         else:
-            yield evidence.sequence or 0, evidence.head[3], (evidence.sequence, record, "")
+            yield sequence or 0, time, (sequence, record, "")
 
 
 class _Judge:

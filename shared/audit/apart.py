@@ -47,7 +47,9 @@ class Child:
 
 def _run(ours: Connection, theirs: Connection, work: Callable[..., None], arguments: tuple[Any, ...]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # What was there before is shared with whoever started us, as long as nobody writes to it: collecting would.
+    # What was there before is shared with whoever started us, as long as nobody writes to it, as collecting would; and
+    # there is nothing to collect: records refer to nothing that refers to them.
+    gc.disable()
     gc.freeze()
     # Else it would keep its own pipe open, and wait for ever when whoever listens was killed.
     ours.close()

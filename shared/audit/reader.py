@@ -84,17 +84,18 @@ class Reader:
             source.close()
 
     async def records(self, topics: Iterable[str] = TOPICS, until: Vector | None = None) -> AsyncIterator[Record]:
-        """Every record of the topics, in order within each partition; round about between partitions."""
+        """Every record, topic by topic, in order within each partition; round about between partitions."""
         async for batch in self.batches(await self.ends(topics, until)):
             for record in batch:
                 yield record
 
     async def batches(self, ends: Mapping[Partition, int]) -> AsyncIterator[list[Record]]:
-        """The records of these partitions below their ends, some of one partition at a time."""
-        source = self._source(ends)
-        while source.left:
-            for batch in (await _taken(source)).values():
-                yield batch
+        """The records of these partitions below their ends, topic by topic, some of one partition at a time."""
+        for here in by_topic(ends).values():
+            source = self._source(here)
+            while source.left:
+                for batch in (await _taken(source)).values():
+                    yield batch
 
     async def in_order(self, topics: Iterable[str] = TOPICS, until: Vector | None = None) -> AsyncIterator[Record]:
         """Every record of the topics in the one order in which a replay shows them (shared/audit/order.py)."""
@@ -153,7 +154,7 @@ class Reader:
                 await asyncio.sleep(0)
 
     def source(self, ends: Mapping[Partition, int]) -> "Source":
-        """A consumer of its own for these partitions, from their beginnings. Whoever asks for it closes it."""
+        """A consumer of its own for these partitions of one topic, from their beginnings. Whoever asks closes it."""
         return Source(self._options, self._namespace, ends)
 
     def _hear(self, error: KafkaError) -> None:
@@ -167,17 +168,17 @@ class Reader:
 
 
 class Source:
-    """Some partitions on their way from their beginnings to their ends, by one consumer. `left`: not at the end yet."""
+    """Partitions of one topic on their way from their beginnings to their ends. `left`: not at the end yet."""
 
     def __init__(self, options: dict[str, Any], namespace: str, ends: Mapping[Partition, int]) -> None:
         self.left = {partition for partition, end in ends.items() if end > 0}
-        self._ends = ends
-        self._names = {namespace + each.topic: each.topic for each in ends}
-        self._namespace = namespace
+        (self._topic,) = {each.topic for each in ends}
+        self._physical = namespace + self._topic
+        self._ends = {each.number: end for each, end in ends.items()}
         self._held: set[int] = set()
         self._heard = time.monotonic()
         self._consumer = Consumer(options)
-        self._consumer.assign([TopicPartition(namespace + each.topic, each.number, 0) for each in self.left])
+        self._consumer.assign([TopicPartition(self._physical, each.number, 0) for each in self.left])
 
     def poll(self) -> dict[Partition, list[Record]]:
         """What has arrived; a partition that ended is among it, with records or none, and not `left` any more.
@@ -211,46 +212,48 @@ class Source:
                 if (error := each.error()) is not None:
                     self._trouble(error, each, found)
             messages = [each for each in messages if each.error() is None]
+        topic = self._topic
         # Records come in runs of one partition.
-        for (physical, number), run in groupby(messages, key=_where):
-            partition = Partition(topic := self._names[physical], number)
-            end = self._ends[partition]
-            batch = [Record(topic, number, each.offset() or 0, each.key(), each.value()) for each in run]
+        for number, run in groupby(messages, key=Message.partition):
+            partition, end = Partition(topic, number or 0), self._ends[number or 0]
+            batch = [Record(topic, partition.number, each.offset() or 0, each.key(), each.value()) for each in run]
             if batch[-1].offset + 1 >= end:
                 batch = [each for each in batch if each.offset < end]
-                self._ended(partition)
+                self._end(partition)
             found.setdefault(partition, []).extend(batch)
         return {each: batch for each, batch in found.items() if batch or each in before - self.left}
 
     def _trouble(self, error: KafkaError, message: Message, found: dict[Partition, list[Record]]) -> None:
-        physical, number, offset = message.topic(), message.partition(), message.offset()
-        if physical not in self._names or number is None:
+        number, offset = message.partition(), message.offset()
+        if message.topic() != self._physical or number not in self._ends:
             return  # of the whole connection: it is tried again until the patience ends
-        partition = Partition(self._names[physical], number)
+        partition = Partition(self._topic, number)
         if error.code() == KafkaError._PARTITION_EOF:
             # Where the last offsets hold no records (compaction, transactions) this alone says so.
-            if offset is not None and offset >= self._ends[partition]:
-                self._ended(partition)
+            if offset is not None and offset >= self._ends[number]:
+                self._end(partition)
                 found.setdefault(partition, [])
         elif error.code() in _GONE:
             raise PermanentError(f"{partition} can not be read any more ({error.name()})")
 
-    def _ended(self, partition: Partition) -> None:
+    def _end(self, partition: Partition) -> None:
         if partition in self.left:
             self.left.discard(partition)
-            self._consumer.incremental_unassign([TopicPartition(self._namespace + partition.topic, partition.number)])
+            self._consumer.incremental_unassign(self._places({partition.number}))
 
     def hold(self, numbers: set[int]) -> None:
-        """Fetch no more of these partitions for now, and of the others again. For a source of one topic."""
+        """Fetch no more of these partitions for now, and of the others again."""
         if numbers == self._held:
             return
-        (topic,) = {each.topic for each in self._ends}
         left = {each.number for each in self.left}
-        pause, resume = self._consumer.pause, self._consumer.resume
-        for change, which in ((pause, numbers - self._held), (resume, self._held - numbers)):
-            if which & left:
-                change([TopicPartition(self._namespace + topic, number) for number in which & left])
+        if more := (numbers - self._held) & left:
+            self._consumer.pause(self._places(more))
+        if again := (self._held - numbers) & left:
+            self._consumer.resume(self._places(again))
         self._held = numbers
+
+    def _places(self, numbers: Iterable[int]) -> list[TopicPartition]:
+        return [TopicPartition(self._physical, number) for number in numbers]
 
     def close(self) -> None:
         """No more of it."""
@@ -288,10 +291,6 @@ def by_topic(ends: Mapping[Partition, int]) -> dict[int, dict[Partition, int]]:
         if end > 0:
             found.setdefault(order.index(partition.topic), {})[partition] = end
     return dict(sorted(found.items()))
-
-
-def _where(message: Message) -> tuple[str, int]:
-    return message.topic() or "", message.partition() or 0
 
 
 _GONE = {

@@ -198,8 +198,8 @@ _RECORDS = _Form(_packed, _unpacked)
 
 def _rows(show: Callable[[Record], bytes]) -> _Form[bytes]:
     def pack(found: list[Record]) -> Any:
-        rows = [show(each) for each in found]
-        return [len(each) for each in rows], b"".join(rows)
+        rows = list(map(show, found))
+        return list(map(len, rows)), b"".join(rows)
 
     def unpack(_: str, packed: Any) -> list[bytes]:
         lengths, text = packed
@@ -247,10 +247,10 @@ def _look(say: Say, reader: Reader, number: int, ends: Mapping[Partition, int], 
 
     while line.is_open:
         count = advance(line, source, source.take(), entries)
-        ready, line.ready = line.ready, []
-        kept = [(time, seen[1]) for time, _, seen in ready if judge.keeps(seen, time)]
+        times, found = judge.kept(line.ready)
+        line.ready.clear()
         problems, judge.problems = judge.problems, []
-        say((count, line.is_open, problems, [time for time, _ in kept], form.pack([record for _, record in kept])))
+        say((count, line.is_open, problems, times, form.pack(found)))
     source.close()
 
 
@@ -276,23 +276,26 @@ class _Judge:
         self._latest = latest
         self._last: tuple[int, bytes | None] = (0, b"")
 
-    def keeps(self, seen: _Seen, time: bytes) -> bool:
-        """Whether it is an event, and not the same once more."""
-        sequence, record, problem = seen
-        if problem:
-            self._note(record, problem)
-            return False
-        if time > self._latest and read(record).order > self._latest:
-            self._note(record, f"its time {read(record).order.decode()}Z is in the future, a clock is wrong")
-        if sequence is None:
-            return True
-        last, value = self._last
-        if sequence > last:
-            self._last = (sequence, record.value)
-            return True
-        if sequence == last and value != record.value:
-            self._note(record, "another event has the same sequence")
-        return False  # a relay that crashed says the same again
+    def kept(self, ready: Iterable[Ready[_Seen]]) -> tuple[list[bytes], list[Record]]:
+        """Those that are events, and not the same once more, each with its time."""
+        times, found = [], []
+        (last, value), latest = self._last, self._latest
+        for time, _, (sequence, record, problem) in ready:
+            if problem:
+                self._note(record, problem)
+                continue
+            if time > latest and read(record).order > latest:
+                self._note(record, f"its time {read(record).order.decode()}Z is in the future, a clock is wrong")
+            if sequence is not None:
+                if sequence <= last:  # a relay that crashed says the same again
+                    if sequence == last and value != record.value:
+                        self._note(record, "another event has the same sequence")
+                    continue
+                last, value = sequence, record.value
+            times.append(time)
+            found.append(record)
+        self._last = last, value
+        return times, found
 
     def _note(self, record: Record, problem: str) -> None:
         self.problems.append((f"{record.topic}/{record.partition}@{record.offset}", problem))

@@ -5,6 +5,7 @@ Where anything is not as it should be this only says so; `ChainVerifier` then re
 
 import hashlib
 from array import array
+from binascii import unhexlify
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -85,7 +86,7 @@ class Share:
             self._open[block] = (bytearray(BLOCK * _HASH), bytearray(BLOCK * _HASH), bytearray(BLOCK))
         hashes = self._open[block]
         hashes[0][at : at + _HASH] = value_hash
-        hashes[1][at : at + _HASH] = bytes.fromhex(prevhash.decode())
+        hashes[1][at : at + _HASH] = unhexlify(prevhash)
         hashes[2][index] = 1
         if isinstance(fact, SelectionCompleted):
             self._claims(fact)

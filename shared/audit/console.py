@@ -2,7 +2,9 @@
 
 import asyncio
 import os
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Coroutine
 from datetime import datetime
@@ -44,7 +46,20 @@ def run(work: Callable[[], T]) -> T:
 
 def run_async(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """The same for what waits."""
-    return run(lambda: asyncio.run(work()))
+    former = signal.getsignal(signal.SIGINT)
+    is_ours = former is signal.default_int_handler and threading.current_thread() is threading.main_thread()
+    if is_ours:
+        # asyncio's own would only be heard where something is awaited: not while we read, or write to who does not.
+        signal.signal(signal.SIGINT, _interrupted)
+    try:
+        return run(lambda: asyncio.run(work()))
+    finally:
+        if is_ours:
+            signal.signal(signal.SIGINT, former)
+
+
+def _interrupted(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
 
 
 def fail(sentence: str, code: int) -> NoReturn:

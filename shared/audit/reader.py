@@ -263,6 +263,7 @@ class Source:
 async def _taken(source: Source) -> dict[Partition, list[Record]]:
     """`Source.take`, and others may work meanwhile."""
     source.rest()
+    await asyncio.sleep(0)
     while not (found := source.poll()) and source.left:
         await asyncio.sleep(IDLE_SECONDS)
     return found

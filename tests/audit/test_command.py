@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import psutil
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
@@ -415,6 +416,32 @@ def test_interrupted_says_so() -> None:
         connection.close()
 
     assert (process.returncode, said) == (1, "Interrupted, not complete: nothing is said about what was not read.\n")
+
+
+def test_interrupted_in_the_middle_says_so(published: Publish) -> None:
+    """Ctrl-C while whoever should read the output does not: one sentence, exit 1, no process left."""
+    log = Log(TOPICS[3], 12, "/notify")
+    for number in range(4_000):
+        log.append(AlertClosed(alert_id=f"ES-m{number}", closed_by="officer", reason="a long reason " * 20))
+    environment = {**os.environ, **published(log.records)}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "services.passage", "audit", "replay", "--json"],
+        cwd=ROOT, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert process.stderr is not None
+    assert process.stdout.read(1) == b"{"
+    children = psutil.Process(process.pid).children()
+    process.send_signal(signal.SIGINT)
+    said = process.stderr.read().decode()
+    process.stdout.close()
+
+    assert (process.wait(timeout=60), said) == (
+        1,
+        "Interrupted, not complete: nothing is said about what was not read.\n",
+    )
+    assert not psutil.wait_procs(children, timeout=30)[1]
 
 
 def test_broken_pipe_says_so(sample: dict[str, str]) -> None:

@@ -7,6 +7,8 @@ A delivery comes to its page with the first thing that is said of it: until then
 `answers`: {_id `<alert>:<person>`, alertId, personId, answer, given}.
 """
 
+import asyncio
+import random
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -42,7 +44,7 @@ from shared.mongo.client import (
 )
 from shared.privacy.service_key import ServiceKey
 
-ATTEMPTS = 8
+ATTEMPTS, PAUSE_SECONDS = 12, 0.02
 _DUPLICATE = 11_000
 #: So many deliveries stand in one document, and so many ids of what was folded into it are remembered.
 PAGE_SIZE = 1_000
@@ -318,7 +320,9 @@ class DeliveryStore:
     async def _merge(self, shelves: Mapping[Shelf, Sequence[Fact]]) -> None:
         """Read the pages, evolve them, write what is still as it was read; whoever was faster is read again."""
         left = dict(shelves)
-        for _ in range(ATTEMPTS):
+        for attempt in range(ATTEMPTS):
+            # Each time another while, or two who write the same page push each other aside again and again.
+            await asyncio.sleep(random.uniform(0, PAUSE_SECONDS * attempt))
             pages = await self._pages(left, {shelf: _references(shelf, facts) for shelf, facts in left.items()})
             for shelf, facts in left.items():
                 _evolve(shelf, pages[shelf], facts)

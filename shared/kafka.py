@@ -8,11 +8,7 @@ from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from shared.errors import PermanentError, TransientError
-
-
-class TopicMissing(PermanentError):
-    """A topic is not there: a partial answer is never called complete."""
+from shared.errors import TopicMissing, TransientError
 
 
 async def partitions(client: Mapping[str, Any], topics: Iterable[str]) -> list[TopicPartition]:

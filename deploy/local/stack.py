@@ -33,6 +33,10 @@ advertised.listeners=PLAINTEXT://{host}:{kafka}
 controller.listener.names=CONTROLLER
 controller.quorum.bootstrap.servers={host}:{controller}
 log.dirs={data}
+"""
+
+#: What a broker needs that is alone: nothing is copied, and nobody is waited for.
+ALONE = """
 auto.create.topics.enable=false
 offsets.topic.replication.factor=1
 offsets.topic.num.partitions=1
@@ -108,15 +112,12 @@ class LocalStack:
         found = jars.ready(self._cache, self._say)
         folder.mkdir(parents=True, exist_ok=True)
         ports = {"host": HOST, "kafka": self.ports.kafka, "controller": self.ports.kafka_controller, "data": data}
-        properties.write_text(_KAFKA.format(**ports), encoding="utf-8")
+        properties.write_text(_KAFKA.format(**ports) + ALONE, encoding="utf-8")
         log4j.write_text(_LOG4J, encoding="utf-8")
         program = [str(java()), f"-Dlog4j.configuration=file:{log4j}", "-cp", f"{found}/*"]
         if not (data / "meta.properties").exists():
             shutil.rmtree(data, ignore_errors=True)  # a format that was killed half-way
-            # Halved, so that it never begins with the hyphen of an option.
-            name = (uuid.uuid4().int >> 1).to_bytes(16, "big")
-            cluster = base64.urlsafe_b64encode(name).decode().rstrip("=")
-            arguments = ["format", "--standalone", "-t", cluster, "-c", str(properties)]
+            arguments = ["format", "--standalone", "-t", cluster_name(), "-c", str(properties)]
             self.processes.start(Program("kafka-format", [*program, "kafka.tools.StorageTool", *arguments], self.root))
             self._wait("kafka-format", lambda: self.processes.ended("kafka-format"), ends=True)
             if not (data / "meta.properties").exists():
@@ -168,6 +169,13 @@ class LocalStack:
             if time.monotonic() > deadline:
                 raise Trouble(f"{name} is not ready after {PATIENCE_SECONDS:.0f} s (see {self.processes.log(name)}).")
             time.sleep(0.05)
+
+
+def cluster_name() -> str:
+    """A name for a new cluster."""
+    # Halved, so that it never begins with the hyphen of an option.
+    name = (uuid.uuid4().int >> 1).to_bytes(16, "big")
+    return base64.urlsafe_b64encode(name).decode().rstrip("=")
 
 
 def java() -> Path:

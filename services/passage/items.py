@@ -29,7 +29,8 @@ from shared.events import (
 from shared.mongo.client import Collection, Document
 
 
-async def _as_kept(collection: Collection) -> AsyncIterator[Document]:
+async def as_kept(collection: Collection) -> AsyncIterator[Document]:
+    """Its documents in order of their ids."""
     async for document in collection.find({}).sort("_id", 1):
         yield document
 
@@ -45,7 +46,7 @@ class Item:
     said: Callable[[Event], Mapping[str, Event]]
     after: Callable[[Document | None, Evidence, Event], Document]
     comparable: Callable[[Document], dict[str, Any]]
-    kept: Callable[[Collection], AsyncIterator[Document]] = _as_kept
+    kept: Callable[[Collection], AsyncIterator[Document]] = as_kept
 
 
 # ---------------------------------------------------------------- registration: tasks in people's queues
@@ -126,8 +127,7 @@ def _delivery_alone(document: Document) -> dict[str, Any]:
 async def _deliveries(collection: Collection) -> AsyncIterator[Document]:
     """Page by page; all pages of an alert's shard and channel follow one another."""
     where, here = "", dict[str, Delivery]()
-    pages = collection.find({}).sort("_id", 1)
-    async for page in pages:
+    async for page in as_kept(collection):
         place = str(page["_id"]).partition("#")[0]
         if place != where:
             for document in _in_order(where, here):

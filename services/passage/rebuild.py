@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from services.approval.model import ApprovalRequest, SlotPool
 from services.notify.model import Whereabouts
 from services.passage.folds import FOLDS
-from services.passage.items import ITEMS, Item, whole
+from services.passage.items import ITEMS, Item, as_kept, whole
 from services.registration.group import GroupTrip
 from services.registration.model import Registration
 from services.safety.model import CountryState
@@ -148,9 +148,9 @@ class ShadowRebuild:
         """Both sides by id, side by side."""
         for projection in PROJECTIONS:
             self.counts[projection.name] = 0
-            shadow = self._shadow[projection.name].find({}).sort("_id", 1)
-            collection = self._mongo.database(projection.service)[projection.collection]
-            live = projection.item.kept(collection) if projection.item else collection.find({}).sort("_id", 1)
+            kept_by = projection.item.kept if projection.item else as_kept
+            live = kept_by(self._mongo.database(projection.service)[projection.collection])
+            shadow = as_kept(self._shadow[projection.name])
             async for identity, rebuilt, kept in _side_by_side(shadow, live):
                 self.counts[projection.name] += 1
                 difference = self._compare(projection, identity, rebuilt, kept)

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import os
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from multiprocessing.connection import Connection, wait
@@ -13,7 +13,7 @@ from typing import Any
 from shared.audit.apart import Child, Say
 from shared.audit.manifest import Grown
 from shared.audit.merkle import Tree
-from shared.audit.reader import Partition, Reader, Record, Vector
+from shared.audit.reader import Partition, Reader, Record, Vector, by_topic
 from shared.audit.settings import AuditSettings
 from shared.audit.verification import Joined, Share
 
@@ -154,9 +154,7 @@ class _Worker:
     def __init__(self, say: Say, settings: AuditSettings, ends: dict[Partition, int], latest: datetime, trees: bool,
                  earlier: Vector) -> None:  # fmt: skip
         self._say, self._settings, self._ends = say, settings, ends
-        self._shares = {topic: Share(topic, latest) for topic in sorted({topic for topic, _ in ends})}
-        self._left = {topic: {each.number for each, end in ends.items() if each.topic == topic and end}
-                      for topic in self._shares}  # fmt: skip
+        self._shares = {topic: Share(topic, latest) for topic, _ in ends}
         self._trees = {place: Tree() for place in ends} if trees else {}
         self._marks = {Partition(topic, number): offset
                        for topic, parts in earlier.items() for number, offset in parts.items()}  # fmt: skip
@@ -167,23 +165,21 @@ class _Worker:
         settings, told, events = self._settings, 0, 0
         reader = Reader(settings.bootstrap_servers, settings.namespace, settings.client())
         # One topic after the other, in all processes the same: else what one has done waits for another one's part.
-        for topic, share in self._shares.items():
-            source = reader.source({each: end for each, end in self._ends.items() if each.topic == topic})
+        for ends in by_topic(self._ends).values():
+            source, share = reader.source(ends), self._shares[next(iter(ends)).topic]
             while source.left:
                 for partition, batch in source.take().items():
                     share.feed(batch)
                     if self._trees:
                         self._grow(partition, batch)
-                    if partition not in source.left:
-                        self._left[topic].discard(partition.number)
                     events += len(batch)
                 if events - told >= 5_000:
                     told = events
-                    self._tell(share)
+                    self._tell(share, source.left)
                     self._say(("read", events))
             source.close()
             share.end()
-            self._tell(share)
+            self._tell(share, ())
         self._finish()
 
     def _grow(self, place: Partition, batch: list[Record]) -> None:
@@ -193,9 +189,8 @@ class _Worker:
             if tree.size == mark:
                 self._earlier[place] = Grown.of(tree)
 
-    def _tell(self, share: Share) -> None:
-        left = self._left[share.topic]
-        blocks, upto = share.ready(left)
+    def _tell(self, share: Share, left: Collection[Partition]) -> None:
+        blocks, upto = share.ready(each.number for each in left)
         if blocks or not left:
             self._say(("blocks", (share.topic, blocks, upto if left else _EVERYTHING)))
 

@@ -14,8 +14,7 @@ from typing import Any, NamedTuple
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from shared.audit.order import Entry, Line, Record, T, hinted, merged
-from shared.errors import PermanentError, TransientError
-from shared.kafka import TopicMissing
+from shared.errors import PermanentError, TopicMissing, TransientError
 
 __all__ = ["TOPICS", "EndMissing", "Partition", "Reader", "Record", "StartMissing", "Vector"]
 
@@ -85,17 +84,12 @@ class Reader:
 
     async def records(self, topics: Iterable[str] = TOPICS, until: Vector | None = None) -> AsyncIterator[Record]:
         """Every record, topic by topic, in order within each partition; round about between partitions."""
-        async for batch in self.batches(await self.ends(topics, until)):
-            for record in batch:
-                yield record
-
-    async def batches(self, ends: Mapping[Partition, int]) -> AsyncIterator[list[Record]]:
-        """The records of these partitions below their ends, topic by topic, some of one partition at a time."""
-        for here in by_topic(ends).values():
+        for here in by_topic(await self.ends(topics, until)).values():
             source = self._source(here)
             while source.left:
                 for batch in (await _taken(source)).values():
-                    yield batch
+                    for record in batch:
+                        yield record
 
     async def in_order(self, topics: Iterable[str] = TOPICS, until: Vector | None = None) -> AsyncIterator[Record]:
         """Every record of the topics in the one order in which a replay shows them (shared/audit/order.py)."""

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import accumulate, repeat
@@ -96,36 +97,38 @@ class Trail:
         return f"{records} not as they should be, the first is {self.first_problem}"
 
 
-class _Lanes(Generic[T]):
-    """The topics of a question, each read, put in order and looked at by a process of its own; laid together here."""
-
-    def __init__(self, reader: Reader, trail: Trail, now: datetime, form: "_Form[T]") -> None:
-        self._reader, self._trail, self._form = reader, trail, form
-        self._latest = (now + SKEW).strftime("%Y-%m-%dT%H:%M:%S").encode()
-
-    async def chunks(self, topics: Iterable[str], until: Vector | None, wanted: Wanted | None,
-                     progress: Callable[[int], None]) -> AsyncIterator[list[T]]:  # fmt: skip
-        """What is shown, in order. Records that are not wanted are left out unread.
-
-        What can not be read, is of a version that is not known, or of the future, is noted in the trail.
-        """
-        found: list[_Lane[T]] = []
-        try:
-            for number, ends in by_topic(await self._reader.ends(topics, until)).items():
-                child = Child(_look, self._reader, number, ends, wanted, self._latest, self._form)
-                found.append(_Lane(number, next(iter(ends)).topic, child, self._form))
-            lanes = list(found)
-            while lanes:
-                for lane in lanes:
-                    while not lane.ready and lane.is_open:
-                        lane.hear(self._trail)
-                        progress(self._trail.events)
-                lanes = [lane for lane in lanes if lane.ready]
-                if lanes:
-                    yield merged(lanes)
-        finally:
-            for lane in found:
-                lane.child.end()
+async def _chunks(
+    reader: Reader,
+    trail: Trail,
+    now: datetime,
+    form: "_Form[T]",
+    wanted: Wanted | None,
+    *,
+    topics: Iterable[str] = TOPICS,
+    until: Vector | None,
+    progress: Callable[[int], None],
+) -> AsyncGenerator[list[T], None]:
+    """What is shown, in order. Each topic is read, put in order and looked at by a process of its own; laid together
+    here. Records that are not wanted are left out unread.
+    """
+    latest = (now + SKEW).strftime("%Y-%m-%dT%H:%M:%S").encode()
+    found: list[_Lane[T]] = []
+    try:
+        for number, ends in by_topic(await reader.ends(topics, until)).items():
+            child = Child(_look, reader, number, ends, wanted, latest, form)
+            found.append(_Lane(number, next(iter(ends)).topic, child, form))
+        lanes = list(found)
+        while lanes:
+            for lane in lanes:
+                while not lane.ready and lane.is_open:
+                    lane.hear(trail)
+                    progress(trail.events)
+            lanes = [lane for lane in lanes if lane.ready]
+            if lanes:
+                yield merged(lanes)
+    finally:
+        for lane in found:
+            lane.child.end()
 
 
 async def records(
@@ -143,12 +146,14 @@ async def records(
     left out unread; what can not be read, is of a version that is not known, or of the future, is noted in the trail.
     """
     wanted = _wanted(list(marks), list(any_of))
-    async for chunk in _Lanes(reader, trail, now, _RECORDS).chunks(topics, until, wanted, progress):
-        for record in chunk:
-            yield record
+    chunks = _chunks(reader, trail, now, _RECORDS, wanted, topics=topics, until=until, progress=progress)
+    async with aclosing(chunks):
+        async for chunk in chunks:
+            for record in chunk:
+                yield record
 
 
-async def rows(
+def rows(
     reader: Reader,
     trail: Trail,
     now: datetime,
@@ -158,8 +163,7 @@ async def rows(
     progress: Callable[[int], None] = lambda events: None,
 ) -> AsyncGenerator[list[bytes], None]:
     """All of `records`, as text, some at a time: written where each topic is read, so that only text comes here."""
-    async for chunk in _Lanes(reader, trail, now, _rows(show)).chunks(TOPICS, until, None, progress):
-        yield chunk
+    return _chunks(reader, trail, now, _rows(show), None, until=until, progress=progress)
 
 
 async def follow(
@@ -172,8 +176,9 @@ async def follow(
     progress: Callable[[int], None] = lambda events: None,
 ) -> AsyncIterator[Evidence]:
     """The events in `records`."""
-    async for record in records(reader, trail, now, topics=topics, any_of=any_of, progress=progress):
-        yield read(record)
+    async with aclosing(records(reader, trail, now, topics=topics, any_of=any_of, progress=progress)) as found:
+        async for record in found:
+            yield read(record)
 
 
 @dataclass(frozen=True, slots=True)

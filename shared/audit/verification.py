@@ -27,6 +27,50 @@ _TOPICS = {name.encode(): event.topic for name, event in EVENTS.items()}
 Block = tuple[int, bytes, bytes, bytes]
 
 
+class Versions:
+    """The last version of each stream, by the 64 bits of its name's hash: 12 bytes and some room for each.
+
+    Open addressing. A dict takes ten times as much, and then a log ten times as long is seen in the memory.
+    """
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._size = 1 << 8
+        self._streams = array("Q", bytes(8 * self._size))
+        self._last = array("I", bytes(4 * self._size))
+
+    def follows(self, stream: int, version: int) -> bool:
+        """Whether this version is the next one of the stream; then it is the last."""
+        stream = stream & _WORD or 1  # 0: nothing stands here
+        streams, mask = self._streams, self._size - 1
+        at = stream & mask
+        while (found := streams[at]) != stream:
+            if not found:
+                break
+            at = (at + 1) & mask
+        if version != self._last[at] + 1 or version > _MOST:
+            return False
+        self._last[at] = version
+        if not found:
+            streams[at] = stream
+            self._count += 1
+            if self._count * 3 > self._size * 2:
+                self._grow()
+        return True
+
+    def _grow(self) -> None:
+        streams, last = self._streams, self._last
+        self._size *= 2
+        self._streams, self._last = array("Q", bytes(8 * self._size)), array("I", bytes(4 * self._size))
+        mask, grown, versions = self._size - 1, self._streams, self._last
+        for stream, version in zip(streams, last, strict=True):
+            if stream:
+                at = stream & mask
+                while grown[at]:
+                    at = (at + 1) & mask
+                grown[at], versions[at] = stream, version
+
+
 @dataclass(slots=True)
 class Share:
     """What one process has seen of one topic: whole partitions of it. Nothing may have happened after `latest`.
@@ -42,7 +86,7 @@ class Share:
     claimed: dict[str, dict[int, int]] = field(default_factory=dict)
     _open: dict[int, tuple[bytearray, bytearray, bytearray]] = field(default_factory=dict)
     _sequences: dict[int, int] = field(default_factory=dict)
-    _versions: "Versions" = field(default_factory=lambda: Versions())
+    _versions: Versions = field(default_factory=Versions)
     _latest: bytes = field(init=False)
 
     def __post_init__(self) -> None:
@@ -112,50 +156,6 @@ class Share:
             hashes, claims, there = self._open.pop(block)
             blocks.append((block, bytes(hashes), bytes(claims), bytes(there)))
         return blocks, upto
-
-
-class Versions:
-    """The last version of each stream, by the 64 bits of its name's hash: 12 bytes and some room for each.
-
-    Open addressing. A dict takes ten times as much, and then a log ten times as long is seen in the memory.
-    """
-
-    def __init__(self) -> None:
-        self._count = 0
-        self._size = 1 << 8
-        self._streams = array("Q", bytes(8 * self._size))
-        self._last = array("I", bytes(4 * self._size))
-
-    def follows(self, stream: int, version: int) -> bool:
-        """Whether this version is the next one of the stream; then it is the last."""
-        stream = stream & _WORD or 1  # 0: nothing stands here
-        streams, mask = self._streams, self._size - 1
-        at = stream & mask
-        while (found := streams[at]) != stream:
-            if not found:
-                break
-            at = (at + 1) & mask
-        if version != self._last[at] + 1 or version > _MOST:
-            return False
-        self._last[at] = version
-        if not found:
-            streams[at] = stream
-            self._count += 1
-            if self._count * 3 > self._size * 2:
-                self._grow()
-        return True
-
-    def _grow(self) -> None:
-        streams, last = self._streams, self._last
-        self._size *= 2
-        self._streams, self._last = array("Q", bytes(8 * self._size)), array("I", bytes(4 * self._size))
-        mask, grown, versions = self._size - 1, self._streams, self._last
-        for stream, version in zip(streams, last, strict=True):
-            if stream:
-                at = stream & mask
-                while grown[at]:
-                    at = (at + 1) & mask
-                grown[at], versions[at] = stream, version
 
 
 class Joined:

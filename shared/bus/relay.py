@@ -18,8 +18,8 @@ from shared.bus.outbox import Outbox
 from shared.bus.settings import BusSettings
 from shared.clock import utc_now
 from shared.envelope import GENESIS, UnknownEventType, chain, digest, parse
-from shared.errors import PermanentError, TransientError
-from shared.kafka import TopicMissing, partitions
+from shared.errors import PermanentError, TopicMissing, TransientError
+from shared.kafka import partitions
 from shared.mongo.client import Collection, Database, Document, DuplicateKeyError, Mongo, PyMongoError
 from shared.mongo.lease import Lease, while_held
 from shared.observability.health import Check

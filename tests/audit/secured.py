@@ -1,11 +1,8 @@
 """A broker that knows who asks: TLS, SCRAM, and nobody may anything that was not granted."""
 
-import base64
 import datetime
 import ipaddress
-import time
-import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +23,8 @@ from cryptography.x509.oid import NameOID
 from deploy.local import jars
 from deploy.local.ports import HOST, Ports, is_open
 from deploy.local.processes import Processes, Program
-from deploy.local.stack import java
+from deploy.local.stack import ALONE, cluster_name, java
+from tests.integration.simulators import until
 
 CACHE = Path(__file__).resolve().parents[2] / ".local"
 PATIENCE_SECONDS = 90.0
@@ -47,13 +45,6 @@ listener.name.clients.ssl.keystore.location={keystore}
 authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
 super.users=User:ANONYMOUS
 log.dirs={data}
-auto.create.topics.enable=false
-offsets.topic.replication.factor=1
-offsets.topic.num.partitions=1
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
-share.coordinator.state.topic.replication.factor=1
-share.coordinator.state.topic.min.isr=1
 """
 
 
@@ -86,7 +77,7 @@ def secured_broker(root: Path, users: dict[str, str]) -> Iterator[Secured]:
     properties, data = root / "server.properties", root / "data"
     properties.write_text(
         _BROKER.format(host=HOST, clients=clients, inside=ports.kafka, controller=ports.kafka_controller, data=data,
-                       keystore=keystore),
+                       keystore=keystore) + ALONE,
         encoding="utf-8",
     )  # fmt: skip
     program = [
@@ -97,15 +88,14 @@ def secured_broker(root: Path, users: dict[str, str]) -> Iterator[Secured]:
         "-cp",
         f"{jars.ready(CACHE, lambda said: None)}/*",
     ]
-    cluster = base64.urlsafe_b64encode((uuid.uuid4().int >> 1).to_bytes(16, "big")).decode().rstrip("=")
     known = [part for name, password in users.items()
              for part in ("--add-scram", f"SCRAM-SHA-512=[name={name},password={password}]")]  # fmt: skip
-    arguments = ["format", "--standalone", "-t", cluster, "-c", str(properties), *known]
+    arguments = ["format", "--standalone", "-t", cluster_name(), "-c", str(properties), *known]
     try:
         processes.start(Program("format", [*program, "kafka.tools.StorageTool", *arguments], root))
-        _until(lambda: processes.ended("format"), "formatted")
+        until(lambda: processes.ended("format"), "formatted", PATIENCE_SECONDS)
         processes.start(Program("broker", [*program, "kafka.Kafka", str(properties)], root))
-        _until(lambda: is_open(clients) and is_open(ports.kafka), "a broker")
+        until(lambda: is_open(clients) and is_open(ports.kafka), "a broker", PATIENCE_SECONDS)
         yield Secured(f"{HOST}:{clients}", f"{HOST}:{ports.kafka}", ca_file)
     finally:
         for name in processes.names():
@@ -137,10 +127,3 @@ def _certificate(root: Path) -> tuple[Path, Path]:
     ca_file.write_bytes(shown)
     keystore.write_bytes(secret + shown)
     return ca_file, keystore
-
-
-def _until(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, f"not in time: {what}"
-        time.sleep(0.1)

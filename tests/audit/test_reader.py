@@ -1,6 +1,5 @@
 """The reader on a real Kafka: a log that is spread badly, processes that die."""
 
-import asyncio
 import os
 import signal
 import subprocess
@@ -74,12 +73,12 @@ async def test_reader_reads_up_to_where_it_is_told(lopsided: tuple[str, str]) ->
     until = {TOPICS[1]: {0: 3, 1: 0, 2: 7}}
     async with Reader(*lopsided) as reader:
         ends = await reader.ends([TOPICS[1]], until)
-        batches = [batch async for batch in reader.batches(ends)]
+        found = [record async for record in reader.records([TOPICS[1]], until)]
         with pytest.raises(EndMissing, match="its tail is gone"):
             await reader.ends([TOPICS[1]], {TOPICS[1]: {2: 501}})
 
     assert {Partition(TOPICS[1], 0): 3, Partition(TOPICS[1], 2): 7}.items() <= ends.items()
-    assert sorted((each.partition, each.offset) for batch in batches for each in batch) == [
+    assert sorted((each.partition, each.offset) for each in found) == [
         *((0, offset) for offset in range(3)), *((2, offset) for offset in range(7)),
     ]  # fmt: skip
 
@@ -139,7 +138,7 @@ def test_children_end_with_whoever_started_them() -> None:
     parent.wait()
     deadline = time.monotonic() + 30
     while any(_lives(pid) for pid in children) and time.monotonic() < deadline:
-        asyncio.run(asyncio.sleep(0.05))
+        time.sleep(0.05)
     assert not [pid for pid in children if _lives(pid)]
     parent.stdout.close()
 

@@ -1,9 +1,6 @@
 """Three brokers and three members of a replica set, on free ports, in a folder of the test's own: one may be lost."""
 
-import base64
-import time
-import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,7 +10,8 @@ from pymongo.errors import PyMongoError
 from deploy.local import jars
 from deploy.local.ports import HOST, Ports, is_open
 from deploy.local.processes import Processes, Program
-from deploy.local.stack import java, mongod
+from deploy.local.stack import cluster_name, java, mongod
+from tests.integration.simulators import until
 
 CACHE = Path(__file__).resolve().parents[2] / ".local"
 MEMBERS = (1, 2, 3)
@@ -57,7 +55,7 @@ class Brokers:
 
     def start(self) -> None:
         """Format and start all; ready when each accepts connections."""
-        cluster = base64.urlsafe_b64encode((uuid.uuid4().int >> 1).to_bytes(16, "big")).decode().rstrip("=")
+        cluster = cluster_name()
         found = jars.ready(CACHE, lambda sentence: None)
         for node in MEMBERS:
             folder = self._root / f"broker-{node}"
@@ -72,10 +70,10 @@ class Brokers:
             name = f"format-{node}"
             arguments = ["kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(folder / "server.properties")]
             self.processes.start(Program(name, [str(java()), "-cp", f"{found}/*", *arguments], folder))
-        _until(lambda: all(self.processes.ended(f"format-{node}") for node in MEMBERS), "formatted")
+        until(lambda: all(self.processes.ended(f"format-{node}") for node in MEMBERS), "formatted", PATIENCE_SECONDS)
         for node in MEMBERS:
             self.start_one(node)
-        _until(lambda: all(is_open(port) for port, _ in self._ports.values()), "three brokers")
+        until(lambda: all(is_open(port) for port, _ in self._ports.values()), "three brokers", PATIENCE_SECONDS)
 
     def start_one(self, node: int) -> None:
         """Start one of them, again perhaps."""
@@ -115,13 +113,13 @@ class ReplicaSet:
                 "--wiredTigerCacheSizeGB", "0.25", "--quiet", "--setParameter", "transactionLifetimeLimitSeconds=5",
             ]  # fmt: skip
             self.processes.start(Program(f"member-{member}", command, data))
-        _until(lambda: all(is_open(port) for port in self._ports.values()), "three members")
+        until(lambda: all(is_open(port) for port in self._ports.values()), "three members", PATIENCE_SECONDS)
         with pymongo.MongoClient[dict[str, object]](HOST, self._ports[1], directConnection=True) as client:
             members = [{"_id": member, "host": f"{HOST}:{port}"} for member, port in self._ports.items()]
             settings = {"electionTimeoutMillis": 2_000, "heartbeatIntervalMillis": 500}
             config = {"_id": "rs0", "members": members, "settings": settings}
             client.admin.command("replSetInitiate", config)
-        _until(lambda: self.primary() is not None, "a primary")
+        until(lambda: self.primary() is not None, "a primary", PATIENCE_SECONDS)
 
     def primary(self) -> int | None:
         """Which member is primary now."""
@@ -155,10 +153,3 @@ def cluster(root: Path, *, brokers: bool = True, members: bool = True) -> Iterat
         for processes in (kafka.processes, mongo.processes):
             for name in processes.names():
                 processes.kill(name)
-
-
-def _until(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, f"not in time: {what}"
-        time.sleep(0.1)

@@ -19,9 +19,9 @@ DEADLINE_SECONDS = 20.0
 T = TypeVar("T")
 
 
-def until(condition: Callable[[], T], what: str) -> T:
+def until(condition: Callable[[], T], what: str, seconds: float = DEADLINE_SECONDS) -> T:
     """What the condition gives once it is true; fails when it does not become true before the deadline."""
-    end = time.monotonic() + DEADLINE_SECONDS
+    end = time.monotonic() + seconds
     while not (value := condition()):
         assert time.monotonic() < end, f"did not happen in time: {what}"
         time.sleep(0.01)

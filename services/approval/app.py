@@ -10,7 +10,7 @@ from services.approval.store import Store
 from shared.clock import utc_now
 from shared.events import ApprovalEvent
 from shared.live_catalogue import LiveCatalogue
-from shared.process import Process
+from shared.process import Process, alone
 from shared.settings import from_environment as read_environment
 
 DESCRIPTION = "Nobody goes abroad for their studies without their programme's approval (R3-R5, R29-R37)."
@@ -37,4 +37,4 @@ def build(settings: Settings) -> FastAPI:
 
 def from_environment() -> FastAPI:
     """The service as its environment describes it, for uvicorn's `--factory`."""
-    return build(read_environment(Settings))
+    return alone(build(read_environment(Settings)))

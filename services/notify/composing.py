@@ -11,18 +11,17 @@ from services.notify.messages.links import answer_link, message_id
 from services.notify.messages.rendering import Messages
 from services.notify.messages.skeleton import DatedSkeleton
 from services.notify.messages.sms import TextSkeleton
+from services.notify.messages.wording import Language
 from services.notify.model import delivery_id, reference
 from services.notify.rules.listed import is_listed
 from services.notify.saying import facts_for
-from services.notify.store.alerts import Alert, Chosen, Selection
+from services.notify.store.alerts import Alert, Selection
 from services.notify.store.deliveries import DeliveryStore
+from services.notify.store.rolls import NO_PERSON
 from services.notify.store.whereabouts import Reach
 from shared.catalogue import University
 from shared.errors import PermanentError
-from shared.events import AlertTrigger, Channel, Level
-
-#: What makes a skeleton: kind, language, area, level.
-_Key = tuple[str, str, str, Level | None]
+from shared.events import AlertTrigger, Channel
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,65 +62,78 @@ class Writer:
 
 
 class Composer:
-    """The messages of one lane: what is the same for many of its recipients is made once."""
+    """The messages of one lane: what is the same for many of its recipients is made once.
+
+    `index` is a recipient's place in the selection.
+    """
 
     def __init__(self, writer: Writer, selection: Selection, alert: Alert | None, channel: Channel) -> None:
         self._writer = writer
         self._selection = selection
         self._alert = alert
         self._channel = channel
-        self._letters: dict[_Key, DatedSkeleton] = {}
-        self._texts: dict[tuple[_Key, int], TextSkeleton] = {}
-        self._facts: dict[_Key, AnyFacts] = {}
+        #: By the recipients' variant.
+        self._letters: dict[int, DatedSkeleton] = {}
+        self._texts: dict[tuple[int, int], TextSkeleton] = {}
+        self._names: dict[int, tuple[str, str]] = {}
 
-    def identity(self, chosen: Chosen) -> str:
-        """The recipient's delivery."""
-        return delivery_id(self._selection.alert_id, chosen.who, self._channel, self._selection.step)
+    def names(self, index: int) -> tuple[str, str]:
+        """The id of the recipient's delivery, and our reference for it."""
+        names = self._names.get(index)
+        if names is None:
+            who = self._selection.recipients.persons[index] or NO_PERSON
+            identity = delivery_id(self._selection.alert_id, who, self._channel, self._selection.step)
+            names = self._names[index] = identity, reference(identity)
+        return names
 
-    def compose(self, chosen: Chosen, contact: Reach | None) -> Letter | Text:
+    def message_id(self, ours: str) -> str:
+        """The Message-ID of a mail, by our reference for it."""
+        return message_id(ours, self._writer.rules.sender)
+
+    def compose(self, index: int, contact: Reach | None) -> Letter | Text:
         """The bytes for one recipient. Raises PermanentError or ValueError when there can be none."""
-        identity = self.identity(chosen)
-        ours = reference(identity)
+        roll = self._selection.recipients
+        person, which = roll.persons[index], roll.which[index]
+        identity, ours = self.names(index)
         link = ""
-        if chosen.person_id is not None:
-            token = self._writer.deliveries.token(self._selection.alert_id, chosen.person_id)
+        if person is not None:
+            token = self._writer.deliveries.token(self._selection.alert_id, person)
             link = answer_link(self._writer.rules.answer_base_url, token)
         if self._channel is Channel.SMS:
-            return self._text(chosen, contact, identity, ours, link)
-        address = chosen.mailbox or (contact.email if contact is not None else None)
+            if contact is None:
+                raise PermanentError("no contact details")
+            self._allowed(contact.mobile)
+            return Text(identity, ours, contact.mobile, self._text(index, which, len(link)).render(link))
+        variant = roll.variants[which]
+        address = variant.mailbox or (contact.email if contact is not None else None)
         if address is None:
             raise PermanentError("no contact details")
         self._allowed(address)
-        content = self._letter(chosen).render(
-            name=chosen.called or (contact.called if contact is not None else ""),
+        content = self._letter(index, which).render(
+            name=variant.called or (contact.called if contact is not None else ""),
             recipient=address,
             link=link,
-            message_id=message_id(ours, self._writer.rules.sender),
+            message_id=self.message_id(ours),
         )
-        return Letter(identity, self._writer.rules.return_path(ours), mailbox(address), content)
+        return Letter(identity, self._writer.rules.return_path(ours), mailbox(address), content, is_plain=True)
 
-    def _text(self, chosen: Chosen, contact: Reach | None, identity: str, ours: str, link: str) -> Text:
-        if contact is None:
-            raise PermanentError("no contact details")
-        self._allowed(contact.mobile)
-        key = (_key(chosen), len(link))
+    def _text(self, index: int, which: int, link_length: int) -> TextSkeleton:
+        key = (which, link_length)
         if key not in self._texts:
-            facts = self._facts_of(chosen)
-            self._texts[key] = self._writer.messages.text_skeleton(chosen.kind, chosen.language, facts, len(link))  # type: ignore[arg-type] # checked by Messages
-        return Text(identity, ours, contact.mobile, self._texts[key].render(link))
+            kind, language, facts = self._what(index)
+            self._texts[key] = self._writer.messages.text_skeleton(kind, language, facts, link_length)  # type: ignore[arg-type] # checked by Messages
+        return self._texts[key]
 
-    def _letter(self, chosen: Chosen) -> DatedSkeleton:
-        key = _key(chosen)
-        if key not in self._letters:
-            skeleton = self._writer.messages.letter(chosen.kind, chosen.language, self._facts_of(chosen))  # type: ignore[arg-type] # checked by Messages
-            self._letters[key] = skeleton.dated(self._selection.at, self._selection.traceparent)
-        return self._letters[key]
+    def _letter(self, index: int, which: int) -> DatedSkeleton:
+        if which not in self._letters:
+            skeleton = self._writer.messages.letter(*self._what(index))  # type: ignore[arg-type] # checked by Messages
+            self._letters[which] = skeleton.dated(self._selection.at, self._selection.traceparent)
+        return self._letters[which]
 
-    def _facts_of(self, chosen: Chosen) -> AnyFacts:
-        key = _key(chosen)
-        if key not in self._facts:
-            self._facts[key] = facts_for(self._selection, self._alert, chosen, self._writer.university)
-        return self._facts[key]
+    def _what(self, index: int) -> tuple[str, Language, AnyFacts]:
+        chosen = self._selection.recipients[index]
+        facts = facts_for(self._selection, self._alert, chosen, self._writer.university)
+        return chosen.kind, chosen.language, facts
 
     def _allowed(self, address: str) -> None:
         if not self._writer.rules.allows(address):
@@ -129,7 +141,3 @@ class Composer:
         is_drill = self._alert is not None and self._alert.trigger is AlertTrigger.DRILL
         if is_drill and not is_listed(address, self._writer.rules.drill_list):
             raise PermanentError("not on the list of the drill")
-
-
-def _key(chosen: Chosen) -> _Key:
-    return chosen.kind, chosen.language, chosen.area, chosen.level

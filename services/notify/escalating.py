@@ -130,7 +130,8 @@ async def _look(desk: Desk, alert: Alert, persons: Collection[str], now: datetim
     chosen = await desk.alerts.chosen_of(alert.alert_id, persons)
     noted = await desk.alerts.escalated(alert.alert_id, persons)
     taken = {person: {step.step for step in steps} for person, steps in noted.items()}
-    deliveries = await desk.deliveries.of_recipients(alert.alert_id, persons)
+    shards = {person: selection.shard for person, (selection, _) in chosen.items()}
+    deliveries = await desk.deliveries.of_recipients(alert.alert_id, shards)
     given = await desk.deliveries.given(alert.alert_id, persons)
     due = []
     for person, (selection, each) in chosen.items():

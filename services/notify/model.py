@@ -374,21 +374,45 @@ class Delivery:
         )  # fmt: skip
 
 
+class Said(NamedTuple):
+    """What one fact says of one delivery."""
+
+    delivery_id: str
+    person_id: str | None
+    registration_id: str | None
+    channel: Channel
+    state: DeliveryState
+    at: datetime
+    reason: str
+    attempt: int
+
+
 def said_state(event: type[Event], detail: str) -> DeliveryState:
     """The state that an entry of an outcome event speaks of."""
     return DETAILS.get(event, {}).get(detail, OUTCOMES[event])
 
 
+def said_by(event: OutcomeEvent) -> list[Said]:
+    """What an outcome event says, delivery by delivery."""
+    kind = type(event)
+    return [
+        Said(
+            each.delivery_id, each.person_id, each.registration_id, each.channel, said_state(kind, each.detail),
+            each.at, each.reason, each.attempt,
+        )
+        for each in event.entries
+    ]  # fmt: skip
+
+
 def outcomes(event_id: str, event: OutcomeEvent, known: Mapping[str, Delivery]) -> list[Delivery]:
     """The deliveries after an outcome event; those it does not change are not in the answer."""
-    kind = type(event)
     changed = []
-    for entry in event.entries:
-        former = known.get(entry.delivery_id) or Delivery(
-            entry.delivery_id, event.alert_id, event.shard, entry.person_id, entry.registration_id, entry.channel,
+    for each in said_by(event):
+        former = known.get(each.delivery_id) or Delivery(
+            each.delivery_id, event.alert_id, event.shard, each.person_id, each.registration_id, each.channel,
             DeliveryState.CREATED,
         )  # fmt: skip
-        after = former.after(event_id, said_state(kind, entry.detail), entry.at, entry.reason, entry.attempt)
+        after = former.after(event_id, each.state, each.at, each.reason, each.attempt)
         if after is not former:
             changed.append(after)
     return changed

@@ -12,13 +12,14 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Protocol
 
+import orjson
+
 from services.notify.channels.email import Letter
 from services.notify.channels.outcome import Accepted, Refused, SendOutcome, TryLater, Unknown
 from services.notify.channels.text import Text
 from services.notify.composing import Composer, SendingRules, Writer
-from services.notify.messages.links import message_id
-from services.notify.model import Delivery, DeliveryState, outcomes, reference
-from services.notify.store.alerts import AlertStore, Chosen, Selection
+from services.notify.model import Delivery, DeliveryState, Said, outcomes, reference, said_state
+from services.notify.store.alerts import AlertStore, Selection
 from services.notify.store.deliveries import DeliveryStore, Fact
 from services.notify.store.lanes import EMERGENCY, NOTICE, Lane, LaneStore, Verdict, Window, window, windows
 from services.notify.store.whereabouts import Reach, WhereaboutsStore
@@ -28,7 +29,6 @@ from shared.envelope import Cause, Draft, parse
 from shared.errors import PermanentError, TransientError
 from shared.events import (
     Channel,
-    DeliveryOutcome,
     NotificationsAccepted,
     NotificationsFailed,
     NotificationsUnknown,
@@ -45,8 +45,12 @@ __all__ = ["Engine", "MessageChannel", "SendingRules", "Writer", "keep_sending",
 #: After a definite "not now": seconds until the next attempt, the last one again and again. Source: NOTIFY §B.
 BACKOFF_SECONDS = (0.0, 5.0, 15.0, 60.0, 300.0)
 MOST_ATTEMPTS = 48
+#: So much of a provider's words stands in an event.
+REASON_LIMIT = 300
 IDLE_SECONDS = 0.25
 LEASE_SECONDS = 8.0
+#: A closed alert is noticed within this time by those who send for it.
+LOOK_SECONDS = 0.1
 #: What a lane said is put among the deliveries at its end, or after this time when the provider is slow.
 FOLD_SECONDS = 2.0
 
@@ -85,11 +89,21 @@ class Engine:
     deliveries: DeliveryStore
     writer: Writer
     turns: dict[tuple[Channel, int], asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
+    closed: dict[str, tuple[float, bool]] = field(default_factory=dict)
 
     @property
     def rules(self) -> SendingRules:
         """How messages leave."""
         return self.writer.rules
+
+    async def is_closed(self, alert_id: str) -> bool:
+        """Whether the alert was closed, as all who send for it saw a moment ago."""
+        now = asyncio.get_running_loop().time()
+        seen_at, is_closed = self.closed.get(alert_id, (-LOOK_SECONDS, False))
+        if now - seen_at >= LOOK_SECONDS:
+            is_closed = await self.alerts.is_closed(alert_id)
+            self.closed[alert_id] = now, is_closed
+        return is_closed
 
 
 @dataclass(slots=True)
@@ -147,7 +161,7 @@ async def _send_lane(engine: Engine, lane: Lane, provider: MessageChannel) -> No
     )
     if selection is None:
         raise PermanentError("a lane without its selection")
-    wanted = (selection.recipients[index].registration_id for index in lane.indices)
+    wanted = (selection.recipients.registrations[index] for index in lane.indices)
     # As it was when the first attempt was begun: a repeat is the same message to the same address, byte for byte.
     contacts = await engine.whereabouts.reach([each for each in wanted if each], lane.reached_at)
     composer = Composer(engine.writer, selection, alert, lane.channel)
@@ -192,7 +206,7 @@ async def _windows(engine: Engine, hand: _Hand, provider: MessageChannel, may_be
             return False
         ahead = window(lane, position, min(position + engine.rules.windows[lane.channel], len(lane.indices)))
         await provider.ready(len(ahead.indices), is_urgent=lane.priority == EMERGENCY)
-        if may_be_closed and await engine.alerts.is_closed(lane.alert_id):
+        if may_be_closed and await engine.is_closed(lane.alert_id):
             await _cancel(engine, hand, window(lane, position, len(lane.indices)), provider)
             return True
         drafts = await _composed(engine, hand, ahead)
@@ -284,17 +298,21 @@ async def _tell(
     """One fact for each kind of outcome in the window, under an id that a repeat meets."""
     lane = hand.lane
     for kind, event in EVENTS.items():
-        entries = tuple(
-            _entry(engine, hand, hand.selection.recipients[index], verdict)
+        told = [
+            (index, verdict)
             for index, verdict in zip(part.indices, verdicts, strict=True)
             if verdict is not None and verdict.kind == kind
-        )
-        if entries:
-            fact = event(alert_id=lane.alert_id, shard=lane.shard, entries=entries)
-            draft = Draft(fact, _fact_id(part, kind, "late" if late else ""))
+        ]
+        if told:
+            data, said = outcome_data(lane, hand.selection, hand.composer, event, told)
+            draft = Draft(
+                event.model_construct(alert_id=lane.alert_id, shard=lane.shard, entries=()),
+                _fact_id(part, kind, "late" if late else ""),
+                data,
+            )
             now = utc_now()
             await engine.outbox.append_once(draft, cause=hand.cause, now=now)
-            hand.facts.append(Fact(draft.id, now, fact))
+            hand.facts.append(Fact(draft.id, now, draft.data, said))
 
 
 async def _cancel(engine: Engine, hand: _Hand, rest: Window, provider: MessageChannel) -> None:
@@ -316,24 +334,45 @@ def _fact_id(part: Window, kind: str, suffix: str = "") -> str:
     return derived_id("outcome", part.id, kind, suffix)
 
 
-def _entry(engine: Engine, hand: _Hand, chosen: Chosen, verdict: Verdict) -> DeliveryOutcome:
-    lane = hand.lane
-    identity = hand.composer.identity(chosen)
-    ours = reference(identity)
-    return DeliveryOutcome(
-        delivery_id=identity,
-        person_id=chosen.person_id,
-        registration_id=chosen.registration_id,
-        channel=lane.channel,
-        step=hand.selection.step,
-        attempt=lane.attempt,
-        provider=verdict.provider,
-        reference=message_id(ours, engine.rules.sender) if lane.channel is Channel.EMAIL else ours,
-        at=verdict.at,
-        reason=verdict.reason[:300],
-        possible_duplicate=lane.possible_duplicate,
-        detail=verdict.detail,  # type: ignore[arg-type] # checked by the event
-    )
+def outcome_data(
+    lane: Lane,
+    selection: Selection,
+    composer: Composer,
+    event: type[OutcomeEvent],
+    told: Sequence[tuple[int, Verdict]],
+) -> tuple[bytes, list[Said]]:
+    """The data of an outcome event, as their model would write them but without one for each message; what they say.
+
+    `told`: recipients by their place in the selection, and what became of their messages.
+    """
+    roll, channel = selection.recipients, lane.channel
+    states: dict[str, DeliveryState] = {}
+    entries, said = [], []
+    for index, verdict in told:
+        identity, ours = composer.names(index)
+        person, registration, reason = roll.persons[index], roll.registrations[index], verdict.reason[:REASON_LIMIT]
+        entries.append(
+            {
+                "deliveryId": identity,
+                "personId": person,
+                "registrationId": registration,
+                "channel": channel,
+                "step": selection.step,
+                "attempt": lane.attempt,
+                "provider": verdict.provider,
+                "reference": composer.message_id(ours) if channel is Channel.EMAIL else ours,
+                "at": verdict.at,
+                "reason": reason,
+                "possibleDuplicate": lane.possible_duplicate,
+                "detail": verdict.detail,
+            }
+        )
+        state = states.get(verdict.detail)
+        if state is None:
+            state = states[verdict.detail] = said_state(event, verdict.detail)
+        said.append(Said(identity, person, registration, channel, state, verdict.at, reason, lane.attempt))
+    data = {"alertId": lane.alert_id, "shard": lane.shard, "entries": entries}
+    return orjson.dumps(data, option=orjson.OPT_UTC_Z), said
 
 
 def _retry(lane: Lane, part: Window, indices: tuple[int, ...]) -> Lane:
@@ -358,33 +397,32 @@ def _pause(attempt: int) -> timedelta:
 
 async def _composed(engine: Engine, hand: _Hand, ahead: Window) -> list["Letter | Text | Verdict"]:
     """Render. Whoever cannot be written to is refused alone, and stops nobody else."""
-    chosen = [hand.selection.recipients[index] for index in ahead.indices]
-    settled = await _settled(engine, hand, chosen)
-    drafts: list[Letter | Text | Verdict] = []
-    for each in chosen:
-        if each.who in settled:
+    settled = await _settled(engine, hand, ahead)
+    registrations, drafts = hand.selection.recipients.registrations, list[Letter | Text | Verdict]()
+    for index in ahead.indices:
+        if index in settled:
             drafts.append(Verdict(SETTLED, SETTLED, utc_now()))
             continue
         try:
-            drafts.append(hand.composer.compose(each, hand.contacts.get(each.registration_id or "")))
+            drafts.append(hand.composer.compose(index, hand.contacts.get(registrations[index] or "")))
         except (PermanentError, ValueError) as error:
             reason = str(error) if isinstance(error, PermanentError) else type(error).__name__
             drafts.append(Verdict(FAILED, reason, utc_now(), "invalid"))
     return drafts
 
 
-async def _settled(engine: Engine, hand: _Hand, chosen: Sequence[Chosen]) -> set[str]:
+async def _settled(engine: Engine, hand: _Hand, ahead: Window) -> set[int]:
     """Who needs no second attempt any more. A first attempt can not be settled."""
     lane = hand.lane
     if not lane.possible_duplicate:
         return set()
-    ours = {hand.composer.identity(each): each.who for each in chosen}
+    ours = {hand.composer.names(index)[0]: index for index in ahead.indices}
     known = await engine.deliveries.by_reference([reference(identity) for identity in ours])
     settled = {each.delivery_id for each in known.values() if each.state is not DeliveryState.UNKNOWN}
     # What was said a moment ago may not stand among the deliveries yet.
     said = await said_of(engine.outbox, lane.alert_id, lane.shard, set(ours))
     settled |= {identity for identity, state in said.items() if state is not DeliveryState.UNKNOWN}
-    return {who for identity, who in ours.items() if identity in settled}
+    return {index for identity, index in ours.items() if identity in settled}
 
 
 async def said_of(outbox: Outbox, alert_id: str, shard: int, wanted: set[str]) -> dict[str, DeliveryState]:

@@ -38,7 +38,7 @@ from shared.events import (
     SourceChecked,
     TravelAdviceChanged,
 )
-from shared.process import Process
+from shared.process import Process, alone
 from shared.settings import from_environment as read_environment
 from shared.web.routes import roomy
 
@@ -132,4 +132,4 @@ def build(settings: Settings) -> FastAPI:
 
 def from_environment() -> FastAPI:
     """The service as its environment describes it, for uvicorn's `--factory`."""
-    return build(read_environment(Settings))
+    return alone(build(read_environment(Settings)))

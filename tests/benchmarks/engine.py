@@ -27,8 +27,10 @@ from services.notify.channels.cm import CmChannel, CmSettings
 from services.notify.channels.email import EmailChannel, Letter
 from services.notify.channels.smtp import EmailSettings
 from services.notify.channels.text import Text
+from services.notify.messages.rendering import Messages
+from services.notify.messages.specimens import SPECIMENS
 from services.notify.model import evolve_whereabouts
-from services.notify.store.lanes import NOTICE
+from services.notify.store.lanes import NOTICE, UNDONE
 from services.notify.store.whereabouts import Kept, NewContact
 from shared.bus import topics
 from shared.bus.settings import BusSettings
@@ -47,8 +49,8 @@ from tests.rules import notify_world as build
 
 CONNECTIONS, BATCH = 10, 100
 PATIENCE_SECONDS = 900.0
-LETTER = b"Subject: Spain\r\n\r\n" + b"Leave now, and tell us that you are safe. 0123456789\r\n" * 70  # 4 kB
-SMS = "Spain: red. Leave now. +31 71 800 0000 https://travel.university.example/notify/v1/answers/0123456789abcdef"
+LINK = "https://travel.university.example/notify/v1/answers/0123456789abcdef012345"
+SMS = f"Spain: red. Leave now. +31 71 800 0000 {LINK}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,16 +120,16 @@ def worker(where: Where, namespace: str, to: Sinks, instance: str = "notify-0") 
 
 async def sent(world: World, *, on_kafka: bool = True) -> bool:
     """Whether every lane is finished, and all of it on Kafka."""
-    if await world.database["lanes"].find_one({"done": False}, {"_id": 1}) is not None:
+    if await world.database["lanes"].find_one(UNDONE, {"_id": 1}) is not None:
         return False
     return not on_kafka or await world.database["events"].find_one({"pending": True}, {"_id": 1}) is None
 
 
-async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    """Wait for it."""
+async def until(condition: Callable[[], Awaitable[bool]], pause: float = 0.02) -> None:
+    """Wait for it; `pause` seconds from one look to the next."""
     async with asyncio.timeout(PATIENCE_SECONDS):
         while not await condition():
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(pause)
 
 
 async def begun(world: World) -> bool:
@@ -145,7 +147,7 @@ async def ours(where: Where, to: Sinks, count: int, workers: int = 1) -> float:
                 processes.enter_context(worker(where, namespace, to, f"notify-{number}"))
             await until(lambda: begun(world))
             began = time.perf_counter()
-            await until(lambda: sent(world))
+            await until(lambda: sent(world), 0.1)
             took = time.perf_counter() - began
         counts = await world.deliveries.counts("ES-2")
         assert counts == {"email": {"accepted": count}, "sms": {"accepted": count}}, counts
@@ -160,11 +162,13 @@ async def bare(to: Sinks, count: int) -> float:
 
 
 async def _bare_mails(port: int, count: int) -> None:
+    content = _letter()
+
     async def one(share: int) -> None:
         client = aiosmtplib.SMTP(hostname="127.0.0.1", port=port, start_tls=False, use_tls=False)
         await client.connect()
         for number in range(share):
-            await client.sendmail(SENDER, [f"p{number}@students.example.org"], LETTER)
+            await client.sendmail(SENDER, [f"p{number}@students.example.org"], content)
         await client.quit()
 
     await asyncio.gather(*(one(count // CONNECTIONS) for _ in range(CONNECTIONS)))
@@ -187,11 +191,21 @@ async def _bare_sms(port: int, count: int) -> None:
             await asyncio.gather(*(batch(first) for first in firsts))
 
 
+def _letter() -> bytes:
+    """The very mail that the engine sends, 8 kB in two languages."""
+    skeleton = Messages(SENDER).letter("alert_country", "nl", SPECIMENS["alert_country"])
+    return skeleton.render(
+        name="Student", recipient="p@students.example.org", link=LINK, message_id=f"<{'0' * 32}@university.example>",
+        date=utc_now(),
+    )  # fmt: skip
+
+
 async def own_bare(to: Sinks, count: int) -> float:
     """The same by our own clients."""
     mail = EmailChannel(EmailSettings(host="127.0.0.1", port=to.smtp, connections=CONNECTIONS))
     sms = CmChannel(CmSettings(url=f"http://127.0.0.1:{to.cm}", product_token=SecretStr("t"), sender="+31970000000"))
-    letters = [Letter(f"{n}", SENDER, f"p{n}@students.example.org", LETTER) for n in range(count)]
+    content = _letter()
+    letters = [Letter(f"{n}", SENDER, f"p{n}@students.example.org", content, is_plain=True) for n in range(count)]
     texts = [Text(f"{n}", f"{n:032x}", f"+3161{n:07}", SMS) for n in range(count)]
     began = time.perf_counter()
     await asyncio.gather(mail.send(letters), sms.send(texts))

@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import gc
 import sys
 from dataclasses import dataclass
 
@@ -57,6 +58,8 @@ async def run(where: Where) -> None:
     sms = CmChannel(
         CmSettings(url=f"http://127.0.0.1:{where.cm_port}", product_token=SecretStr("t"), sender="+31970000000")
     )
+    gc.collect()
+    gc.freeze()  # as every process of a service (shared/process.py)
     async with asyncio.TaskGroup() as tasks:
         for number in range(LANES + URGENT_LANES):
             least = NOTICE if number < LANES else EMERGENCY

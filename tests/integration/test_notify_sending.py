@@ -1,6 +1,7 @@
 """The engine over real sockets: one mail and one SMS for everybody; what is not known is shown, not repeated."""
 
 import asyncio
+import random
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from datetime import datetime, timedelta
@@ -14,6 +15,7 @@ from services.notify import resolving, sending
 from services.notify.channels.outcome import Accepted, Refused, SendOutcome, Unknown
 from services.notify.commands import close_alert
 from services.notify.model import Delivery, DeliveryState, reference
+from services.notify.model import outcomes as fold_outcomes
 from services.notify.sending import MessageChannel
 from services.notify.store.deliveries import DeliveryStore, Fact
 from services.notify.store.lanes import EMERGENCY, NOTICE, Lane, LaneStore
@@ -710,8 +712,11 @@ async def test_closed_alert_sends_nothing_more(world: World, out: Providers) -> 
 
 
 @pytest.mark.fault("the alert closed in the middle of sending")
-async def test_closed_in_the_middle_of_a_lane_stops_after_the_window_in_hand(world: World, out: Providers) -> None:
-    """What is being written is finished and noted; the next window is not begun."""
+async def test_closed_in_the_middle_of_a_lane_stops_after_the_window_in_hand(
+    world: World, out: Providers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is being written is finished and noted; the next window is not begun, where it is looked before each."""
+    monkeypatch.setattr("services.notify.sending.LOOK_SECONDS", 0.0)
     await alerted(world, *PERSONS)
     slow = _Slow(out.email)
     async with working(engine(world), channels={EMAIL: slow}):
@@ -952,9 +957,52 @@ async def test_deliveries_beyond_a_page_are_each_there_once(world: World, monkey
     assert await world.deliveries.all_of("ES-2") == once_folded
     assert await world.deliveries.counts("ES-2") == {"email": {"accepted": 30}, "sms": {"created": 30}}
     assert all(len(each.history) == 1 for each in once_folded if each.channel is EMAIL)
-    assert len(await world.deliveries.of_recipients("ES-2", ["p30", "p1"])) == 2
+    assert len(await world.deliveries.of_recipients("ES-2", {"p30": 0, "p1": 0})) == 2
     key = world.deliveries.read_token(world.deliveries.token("ES-2", "p30"))
     assert key is not None
     found = await world.alerts.chosen_behind(*key)
     assert found is not None
     assert found[1].person_id == "p30"
+
+
+@pytest.mark.parametrize("page_size", [5, 1_000])
+async def test_deliveries_are_the_fold_of_all_that_was_said(
+    world: World, monkeypatch: pytest.MonkeyPatch, page_size: int
+) -> None:
+    """Two hundred facts in any order, one by one or many at once: what is kept is what the pure fold says."""
+    monkeypatch.setattr("services.notify.store.deliveries.PAGE_SIZE", page_size)
+    chance = random.Random(page_size)
+    kinds = (NotificationsAccepted, NotificationsDelivered, NotificationsFailed, NotificationsUnknown)
+    facts, known = [], dict[str, Delivery]()
+    for number_ in range(200):
+        entries = [
+            DeliveryOutcome(delivery_id=f"XX-9:p{who}:{channel.value}:1", person_id=f"p{who}", registration_id="r",
+                            channel=channel, step=1, attempt=chance.randint(1, 3), provider="cm", reference="ref",
+                            at=utc_now() + timedelta(microseconds=chance.randrange(10**9)), reason="words",
+                            detail=chance.choice(("", "pending", "no_receipt", "temporary", "technical")))
+            for who in chance.sample(range(12), 3)
+            for channel in chance.sample(tuple(Channel), chance.randint(1, 2))
+        ]  # fmt: skip
+        fact = Fact(f"e{number_}", utc_now(), chance.choice(kinds)(alert_id="XX-9", shard=4, entries=tuple(entries)))
+        facts.append(fact)
+        known |= {each.delivery_id: each for each in fold_outcomes(fact.event_id, fact.data, known)}  # type: ignore[arg-type] # an outcome event
+    while facts:
+        size = chance.choice((1, 1, 2, 30))
+        some, facts = facts[:size], facts[size:]
+        await world.deliveries.fold(some)
+        await world.deliveries.fold(chance.sample(some, 1))
+
+    kept = {each.delivery_id: each for each in await world.deliveries.all_of("XX-9")}
+    assert kept == known
+    tally = Counter((each.channel.value, each.state.value) for each in known.values())
+    counts = await world.deliveries.counts("XX-9")
+    assert {(channel, state): count for channel, of in counts.items() for state, count in of.items()} == tally
+    by_person = await world.deliveries.of_recipients("XX-9", {"p3": 4, "p4": 4})
+    assert by_person == {
+        person: sorted((each for each in known.values() if each.person_id == person), key=lambda one: one.delivery_id)
+        for person in ("p3", "p4")
+    }
+    unresolved = await world.deliveries.unresolved(utc_now() + timedelta(days=1), 1_000)
+    assert {each.delivery_id for each in unresolved} == {
+        identity for identity, each in known.items() if each.unknown_since is not None
+    }

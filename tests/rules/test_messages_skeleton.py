@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.notify.channels.smtp_wire import transparent
 from services.notify.messages.plain import LINK, NAME
 from services.notify.messages.skeleton import Headers, LetterSkeleton, letter_skeleton
 from shared.errors import PermanentError
@@ -163,3 +164,13 @@ def test_letter_broken_message_id_is_refused(message_id: str) -> None:
     """A Message-ID that is none would break the header: an error of ours, said at once."""
     with pytest.raises(PermanentError):
         skeleton().render(name="S", recipient="s@example.org", link=LINKED, message_id=message_id, date=DATE)
+
+
+@given(st.text(), st.text(), st.text(), st.text())
+def test_letter_goes_over_the_wire_as_it_is(words: str, name: str, recipient: str, link: str) -> None:
+    """What the composer vouches for: ASCII, CRLF lines, none of which begins with a dot, whoever is called what."""
+    filled = skeleton(text=f"{words}\n{NAME}\n.{LINK}\n.\n", page=f"<p>{words}</p>.{NAME}")
+    content = filled.render(name=name, recipient=recipient, link=link, message_id="<a@b.example>", date=DATE)
+
+    assert transparent(content) == content
+    assert content.isascii()

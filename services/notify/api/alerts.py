@@ -388,10 +388,10 @@ class _Looked:
 
 
 async def _looked_up(desk: Desk, alert_id: str, found: Sequence[tuple[Selection, Chosen]]) -> list[_Looked]:
-    persons = [chosen.person_id for _, chosen in found if chosen.person_id is not None]
-    steps = await desk.alerts.escalated(alert_id, persons)
-    deliveries = await desk.deliveries.of_recipients(alert_id, persons)
-    given = await desk.deliveries.given(alert_id, persons)
+    shards = {chosen.person_id: selection.shard for selection, chosen in found if chosen.person_id is not None}
+    steps = await desk.alerts.escalated(alert_id, shards)
+    deliveries = await desk.deliveries.of_recipients(alert_id, shards)
+    given = await desk.deliveries.given(alert_id, shards)
     return [
         _Looked(
             selection,

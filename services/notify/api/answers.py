@@ -73,7 +73,8 @@ def routes(desk: Desk) -> Routes:
             page = AnswerPage(asked.country, asked.level, given=asked.given, nothing_chosen=True)
             return HTMLResponse(desk.pages.answer(language, page), 400, desk.pages.headers)
         now = utc_now()
-        deliveries = (await desk.deliveries.of_recipients(asked.alert_id, [asked.person_id])).get(asked.person_id, [])
+        known = await desk.deliveries.of_recipients(asked.alert_id, {asked.person_id: asked.shard})
+        deliveries = known.get(asked.person_id, [])
         # Only *safe* is doubted: whoever asks for help gets it, machine or not.
         within = timedelta(seconds=desk.scanner_seconds)
         verified = said == "help" or not is_perhaps_a_machine(deliveries, now, within)

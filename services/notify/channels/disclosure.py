@@ -15,13 +15,17 @@ def without_addresses(text: str, *known: str) -> str:
     Of a known address its part before the @ goes too: servers quote either.
     """
     for address in known:
-        for secret in (address, address.partition("@")[0]):
-            # Compiled only where it is needed: this runs for every message.
-            if len(secret) >= _SHORTEST_LOCAL_PART and secret.casefold() in text.casefold():
+        local_part = address.partition("@")[0]
+        if local_part.casefold() not in text.casefold():
+            continue  # this runs for every message; and where its part is not, the address is not
+        for secret in (address, local_part):
+            if len(secret) >= _SHORTEST_LOCAL_PART:
                 text = re.sub(re.escape(secret), "[address]", text, flags=re.IGNORECASE)
     if "@" in text or "40" in text:
         text = _ADDRESS.sub("[address]", text)
-    return " ".join(_UNPRINTABLE.sub(" ", text).split())[:REASON_LIMIT]
+    if not (text.isascii() and text.isprintable()):
+        text = _UNPRINTABLE.sub(" ", text)
+    return " ".join(text.split())[:REASON_LIMIT]
 
 
 def without_numbers(text: str) -> str:

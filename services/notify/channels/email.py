@@ -7,6 +7,7 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from services.notify.channels.disclosure import without_addresses
 from services.notify.channels.outcome import Accepted, Refused, SendOutcome, TryLater, Unknown
@@ -27,16 +28,22 @@ LETTERS_PER_CONNECTION = 8  # fewer than this are not worth another connection
 CONNECTIONS_LOST_PER_LETTER = 2
 FRUITLESS_CONNECTIONS = 3
 MESSAGE_TOO_BIG = 552
+#: What nearly every server says to MAIL, RCPT, DATA.
+WELCOME = (250, 250, START_INPUT)
 
 
-@dataclass(frozen=True, slots=True)
-class Letter:
-    """One mail to one recipient. `content` is sent as it is, at every attempt."""
+class Letter(NamedTuple):
+    """One mail to one recipient. `content` is sent as it is, at every attempt.
+
+    `is_plain`: whoever wrote it vouches that it is ASCII in CRLF lines, none of which begins with a dot; then nobody
+    looks through it again.
+    """
 
     delivery_id: str
     sender: str
     recipient: str
     content: bytes
+    is_plain: bool = False
 
 
 @dataclass(slots=True)
@@ -219,12 +226,13 @@ class _Step:
 
 def _judge_envelope(replies: Sequence[Reply], waiting: _Waiting) -> _Step | None:
     """None: the connection ended, or is about to, before the server had an opinion on this letter."""
+    if len(replies) == len(WELCOME) and all(map(_is_welcome, replies, WELCOME)):
+        return _Step(_content(waiting.letter), None)
     refusal: SendOutcome | None = None
     for stage, reply in zip(("MAIL", "RCPT", "DATA"), (*replies, None, None, None), strict=False):
         if stage == "DATA" and reply is not None and reply.code == START_INPUT:
             # After a refused RCPT in a group the server may still say 354: it gets the final dot alone.
-            content = FINAL_DOT if refusal else transparent(waiting.letter.content) + FINAL_DOT
-            return _Step(content, refusal)
+            return _Step(FINAL_DOT if refusal else _content(waiting.letter), refusal)
         if refusal is not None:
             continue
         if reply is None or reply.code == SERVICE_CLOSING:
@@ -232,6 +240,14 @@ def _judge_envelope(replies: Sequence[Reply], waiting: _Waiting) -> _Step | None
         if not reply.is_positive or stage == "DATA":
             refusal = _refusal(stage, reply, waiting)
     return _Step(b"", refusal)
+
+
+def _is_welcome(reply: Reply, code: int) -> bool:
+    return reply.code == code
+
+
+def _content(letter: Letter) -> bytes:
+    return (letter.content if letter.is_plain else transparent(letter.content)) + FINAL_DOT
 
 
 def _refusal(stage: str, reply: Reply, waiting: _Waiting) -> SendOutcome:
@@ -266,7 +282,7 @@ def _obstacle(waiting: _Waiting, connection: SmtpConnection) -> str | None:
         return "an address that no SMTP command can hold"
     if not (waiting.recipient.isascii() and waiting.letter.sender.isascii()) and "SMTPUTF8" not in offered:
         return "the address needs SMTPUTF8, which the server does not offer"
-    if not content.isascii() and "8BITMIME" not in offered:
+    if "8BITMIME" not in offered and not (waiting.letter.is_plain or content.isascii()):
         return "the content needs 8BITMIME, which the server does not offer"
     limit = offered.get("SIZE", "")
     if limit.isdigit() and 0 < int(limit) < len(content):
@@ -276,6 +292,6 @@ def _obstacle(waiting: _Waiting, connection: SmtpConnection) -> str | None:
 
 def _envelope(waiting: _Waiting) -> list[bytes]:
     sender, recipient = waiting.letter.sender, waiting.recipient
-    options = "" if waiting.letter.content.isascii() else " BODY=8BITMIME"
+    options = "" if waiting.letter.is_plain or waiting.letter.content.isascii() else " BODY=8BITMIME"
     options += "" if sender.isascii() and recipient.isascii() else " SMTPUTF8"
     return [f"MAIL FROM:<{sender}>{options}\r\n".encode(), f"RCPT TO:<{recipient}>\r\n".encode(), b"DATA\r\n"]

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 LINE_LIMIT = 8192
 REPLY_LIMIT_LINES = 100
@@ -50,13 +51,15 @@ class ReplyReader:
         replies: list[Reply] = []
         *lines, self._buffer = (self._buffer + received).split(b"\n")
         for line in lines:
-            match = _REPLY_LINE.match(line.rstrip(b"\r"))
-            if match is None or len(line) > LINE_LIMIT or len(self._lines) >= REPLY_LIMIT_LINES:
+            only, is_last, text = _parsed(line)
+            if len(self._lines) >= REPLY_LIMIT_LINES:
                 raise BrokenReply("the server's answer is no SMTP reply")
-            self._lines.append(match.group(3))
-            if match.group(2) != b"-":
-                text = b"\n".join(self._lines).decode("utf-8", "replace")
-                replies.append(Reply(int(match.group(1)), text))
+            if not is_last:
+                self._lines.append(text)
+            elif not self._lines:
+                replies.append(only)
+            else:
+                replies.append(Reply(only.code, b"\n".join([*self._lines, text]).decode("utf-8", "replace")))
                 self._lines = []
         if len(self._buffer) > LINE_LIMIT:
             raise BrokenReply("the server's answer has no end of line")
@@ -66,6 +69,16 @@ class ReplyReader:
     def is_between_replies(self) -> bool:
         """Nothing of a next reply has arrived."""
         return not self._buffer and not self._lines
+
+
+@lru_cache(maxsize=256)  # a server says the same few lines again and again
+def _parsed(line: bytes) -> tuple[Reply, bool, bytes]:
+    """One line: the reply when it is the only line of it, whether it is the last one, and its text."""
+    match = _REPLY_LINE.match(line.rstrip(b"\r"))
+    if match is None or len(line) > LINE_LIMIT:
+        raise BrokenReply("the server's answer is no SMTP reply")
+    code, sign, text = match.groups()
+    return Reply(int(code), text.decode("utf-8", "replace")), sign != b"-", text
 
 
 def extensions(reply: Reply) -> dict[str, str]:

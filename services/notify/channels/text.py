@@ -5,14 +5,13 @@ import binascii
 import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from services.notify.channels.cm_callbacks import Receipt, Reply
 from services.notify.channels.outcome import Accepted, Refused, SendOutcome, Unknown
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+class Text(NamedTuple):
     """One SMS to one person. The reference comes back in receipts; a repeat carries the same."""
 
     delivery_id: str

@@ -17,14 +17,13 @@ from pydantic import Field
 
 from services.notify.model import digest
 from services.notify.rules.selection import Told
+from services.notify.store.rolls import NO_PERSON
 from services.notify.store.rolls import Chosen as Chosen
 from services.notify.store.rolls import Roll as Roll
 from shared.advice import CountryAdvice
 from shared.events import AlertEscalated, AlertTrigger, Identifier, Level, Part
 from shared.mongo.client import ASCENDING, Database, Document, IndexModel, Session, insert
 
-#: Who stands for a function's mailbox in the key of a selection.
-NO_PERSON = "coordinator"
 #: What a selection is read by; `who` is only looked for.
 LOOKED_FOR = {"who": 0, "rungs": 0}
 SELECTIONS_AT_ONCE = 8

@@ -11,7 +11,7 @@ import asyncio
 import random
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -22,11 +22,12 @@ from services.notify.model import (
     Delivery,
     DeliveryState,
     Given,
+    Said,
     Turn,
     delivery_id,
     digest,
-    outcomes,
     reference,
+    said_by,
     standing_answer,
 )
 from services.notify.store.rolls import Chosen, Roll
@@ -52,29 +53,45 @@ EVENTS_KEPT = 500
 #: `counts()` of everything looks at what was touched in this time: a gauge, not a history.
 COUNTED = timedelta(days=1)
 NEVER = datetime.fromtimestamp(0, UTC)
-_WAITING = (DeliveryState.ACCEPTED, DeliveryState.PENDING)
+_WAITING = frozenset({DeliveryState.ACCEPTED.value, DeliveryState.PENDING.value})
+_FAILURES = frozenset(state.value for state in FAILURES)
 
 #: alert, shard, channel: whose deliveries stand together.
 Shelf = tuple[str, int, Channel]
 
+#: A delivery as it is kept: the columns below. A turn: event, state, when (seconds since 1970), reason, counted.
+Row = list[Any]
+_ID, _PERSON, _REGISTRATION, _STATE, _ATTEMPTS, _RESENDS, _UNKNOWN, _TURNS = range(8)
+
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One fact of notify with its id and time."""
+    """One fact of notify with its id and time.
+
+    `said`: what it says of deliveries, where its writer has that at hand; then `data` need only know its shard.
+    """
 
     event_id: str
     at: datetime
     data: Event
+    said: Sequence[Said] | None = None
+
+    def of_deliveries(self) -> Sequence[Said]:
+        """What it says of deliveries."""
+        if self.said is not None:
+            return self.said
+        return said_by(self.data) if isinstance(self.data, OutcomeEvent) else ()
 
 
 @dataclass(slots=True)
 class _Page:
-    """One document in hand. `rev` 0: not kept yet."""
+    """One document in hand. `rev` 0: not kept yet. `references` are in the order of the rows."""
 
     shelf: Shelf
     number: int
     rev: int = 0
-    deliveries: dict[str, Delivery] = field(default_factory=dict)
+    rows: dict[str, Row] = field(default_factory=dict)
+    references: list[str] = field(default_factory=list)
     events: list[str] = field(default_factory=list)
     touched: datetime = NEVER
     grown: bool = False
@@ -86,7 +103,17 @@ class _Page:
 
     @property
     def is_full(self) -> bool:
-        return len(self.deliveries) >= PAGE_SIZE
+        return len(self.rows) >= PAGE_SIZE
+
+    def add(self, event_id: str, said: Said) -> None:
+        """A delivery of which this is the first thing that is said."""
+        self.rows[said.delivery_id] = _first_row(event_id, said)
+        self.references.append(reference(said.delivery_id))
+        self.grown = True
+
+    def deliveries(self) -> list[Delivery]:
+        """All of them."""
+        return [_delivery(self.shelf, row) for row in self.rows.values()]
 
 
 class DeliveryStore:
@@ -105,7 +132,6 @@ class DeliveryStore:
             [
                 IndexModel([("refs", ASCENDING)], name="references"),
                 IndexModel([("alertId", ASCENDING), ("shard", ASCENDING)], name="alert"),
-                IndexModel([("alertId", ASCENDING), ("persons", ASCENDING)], name="persons"),
                 IndexModel([("touched", ASCENDING)], name="touched"),
                 IndexModel(
                     [("unknownSince", ASCENDING)],
@@ -133,10 +159,12 @@ class DeliveryStore:
 
     async def fold(self, facts: Sequence[Fact]) -> None:
         """Apply facts in order; what is not about deliveries or answers changes nothing here."""
-        shelves: dict[Shelf, list[Fact]] = defaultdict(list)
+        shelves: dict[Shelf, list[_Entry]] = defaultdict(list)
         for fact in facts:
-            for shelf in _shelves(fact.data):
-                shelves[shelf].append(fact)
+            if isinstance(fact.data, OutcomeEvent):
+                # Of several things that one fact says of a delivery the last one counts.
+                for said in {each.delivery_id: each for each in fact.of_deliveries()}.values():
+                    shelves[fact.data.alert_id, fact.data.shard, said.channel].append((fact.event_id, fact.at, said))
         if shelves:
             await self._merge(shelves)
         for fact in facts:
@@ -151,25 +179,26 @@ class DeliveryStore:
         found: dict[str, Delivery] = {}
         async for document in self._deliveries.find({"refs": {"$in": list(wanted)}}):
             page = _read(document)
-            for ours, delivery in zip(document["refs"], page.deliveries.values(), strict=True):
+            for ours, row in zip(page.references, page.rows.values(), strict=True):
                 if ours in wanted:
-                    found[ours] = delivery
+                    found[ours] = _delivery(page.shelf, row)
         return found
 
-    async def of_recipients(self, alert_id: str, persons: Collection[str]) -> dict[str, list[Delivery]]:
-        """The deliveries of an alert by person."""
-        wanted = set(persons)
+    async def of_recipients(self, alert_id: str, shards: Mapping[str, int]) -> dict[str, list[Delivery]]:
+        """The deliveries of an alert by person; `shards`: the persons, and in which shard they were selected."""
         found: dict[str, list[Delivery]] = {}
-        async for document in self._deliveries.find({"alertId": alert_id, "persons": {"$in": list(wanted)}}):
-            for each in _read(document).deliveries.values():
-                if each.person_id in wanted:
-                    found.setdefault(str(each.person_id), []).append(each)
+        here = {"alertId": alert_id, "shard": {"$in": sorted(set(shards.values()))}}
+        async for document in self._deliveries.find(here):
+            page = _read(document)
+            for row in page.rows.values():
+                if row[_PERSON] in shards:
+                    found.setdefault(row[_PERSON], []).append(_delivery(page.shelf, row))
         return {person: sorted(each, key=lambda one: one.delivery_id) for person, each in found.items()}
 
     async def all_of(self, alert_id: str) -> list[Delivery]:
         """Every delivery of an alert, also those of which nothing is known but that they were selected."""
         pages = self._deliveries.find({"alertId": alert_id}).sort("_id", 1)
-        found = {each.delivery_id: each async for page in pages for each in _read(page).deliveries.values()}
+        found = {each.delivery_id: each async for page in pages for each in _read(page).deliveries()}
         async for document in self._selections.find({"alertId": alert_id}, {"who": 0}).sort("_id", 1):
             roll = Roll.unpacked(document["roll"])
             for chosen in roll:
@@ -182,11 +211,9 @@ class DeliveryStore:
         found = self._deliveries.find({"unknownSince": {"$lte": before}}).sort("unknownSince", 1).limit(limit)
         stale: list[Delivery] = []
         async for document in found:
-            stale += [
-                each
-                for each in _read(document).deliveries.values()
-                if each.unknown_since is not None and each.unknown_since <= before
-            ]
+            page = _read(document)
+            waiting = [_delivery(page.shelf, row) for row in page.rows.values() if row[_UNKNOWN] is not None]
+            stale += [each for each in waiting if each.unknown_since is not None and each.unknown_since <= before]
             if len(stale) >= limit:
                 break
         return sorted(stale, key=lambda each: each.unknown_since or before)[:limit]
@@ -196,8 +223,10 @@ class DeliveryStore:
         query = {"channel": channel.value, "waitingSince": {"$lte": before}}
         silent: list[Delivery] = []
         async for document in self._deliveries.find(query).limit(limit):
-            waiting = ((each, _waiting_since(each)) for each in _read(document).deliveries.values())
-            silent += [each for each, since in waiting if since is not None and since <= before]
+            page = _read(document)
+            waiting = [(row, _waiting_since(page.shelf, row)) for row in page.rows.values()]
+            latest = before.timestamp()
+            silent += [_delivery(page.shelf, row) for row, since in waiting if since is not None and since <= latest]
             if len(silent) >= limit:
                 break
         return silent[:limit]
@@ -226,14 +255,14 @@ class DeliveryStore:
             shelves[each.alert_id, each.shard, each.channel][each.delivery_id] = each
         for shelf, wanted in shelves.items():
             for _ in range(ATTEMPTS):
-                pages = await self._pages([shelf], {shelf: [reference(each) for each in wanted]})
+                pages = await self._pages({shelf: wanted})
                 for page in pages[shelf]:
-                    for identity, current in page.deliveries.items():
+                    for identity, row in page.rows.items():
                         known = wanted.get(identity)
-                        if known is None or current.unknown_since is None or current.resends != known.resends:
+                        if known is None or row[_UNKNOWN] is None or row[_RESENDS] != known.resends:
                             continue
-                        resends = current.resends + int(resent)
-                        page.deliveries[identity] = replace(current, unknown_since=None, resends=resends)
+                        row[_UNKNOWN] = None
+                        row[_RESENDS] += int(resent)
                         page.changed = True
                 if await self._written(pages[shelf]):
                     break
@@ -310,32 +339,26 @@ class DeliveryStore:
         failed: set[str] = set()
         query = {"alertId": alert_id, "$or": [{f"tally.{state.value}": {"$gt": 0}} for state in sorted(FAILURES)]}
         async for document in self._deliveries.find(query):
-            failed |= {
-                each.person_id
-                for each in _read(document).deliveries.values()
-                if each.state in FAILURES and each.person_id is not None
-            }
+            rows = _read(document).rows.values()
+            failed |= {row[_PERSON] for row in rows if row[_STATE] in _FAILURES and row[_PERSON] is not None}
         return sorted(failed)
 
-    async def _merge(self, shelves: Mapping[Shelf, Sequence[Fact]]) -> None:
+    async def _merge(self, shelves: Mapping[Shelf, Sequence["_Entry"]]) -> None:
         """Read the pages, evolve them, write what is still as it was read; whoever was faster is read again."""
-        left = dict(shelves)
         for attempt in range(ATTEMPTS):
             # Each time another while, or two who write the same page push each other aside again and again.
             await asyncio.sleep(random.uniform(0, PAUSE_SECONDS * attempt))
-            pages = await self._pages(left, {shelf: _references(shelf, facts) for shelf, facts in left.items()})
-            for shelf, facts in left.items():
-                _evolve(shelf, pages[shelf], facts)
+            pages = await self._pages({each: [said.delivery_id for *_, said in shelves[each]] for each in shelves})
+            for shelf, entries in shelves.items():
+                _evolve(shelf, pages[shelf], entries)
             written = await self._written([page for each in pages.values() for page in each])
             if written:
                 return
             # What was written is met again by the ids of its events.
         raise TransientError("deliveries are being written all the time")
 
-    async def _pages(
-        self, shelves: Iterable[Shelf], references: Mapping[Shelf, Sequence[str]]
-    ) -> dict[Shelf, list[_Page]]:
-        """For each shelf the pages that hold these references, and its last page."""
+    async def _pages(self, shelves: Mapping[Shelf, Iterable[str]]) -> dict[Shelf, list[_Page]]:
+        """For each shelf the pages that hold these deliveries, and its last page."""
         pages: dict[Shelf, list[_Page]] = {shelf: [] for shelf in shelves}
         more = []
         async for document in self._deliveries.find({"_id": {"$in": [_page_id(shelf, 0) for shelf in pages]}}):
@@ -352,7 +375,8 @@ class DeliveryStore:
             if last is not None and last["page"] not in known:
                 known.add(last["page"])
                 pages[shelf].append(_read(last))
-            async for document in self._deliveries.find({**here, "refs": {"$in": list(references[shelf])}}):
+            references = [reference(each) for each in shelves[shelf]]
+            async for document in self._deliveries.find({**here, "refs": {"$in": references}}):
                 if document["page"] not in known:
                     known.add(document["page"])
                     pages[shelf].append(_read(document))
@@ -370,12 +394,12 @@ class DeliveryStore:
         for page in pages:
             if not page.changed:
                 continue
-            fields = self._fields(page)
+            fields = _fields(page)
             if page.rev == 0:
-                inserts.append(InsertOne({"_id": page.id, **fields, **self._fixed(page), "rev": 1}))
+                inserts.append(InsertOne({"_id": page.id, **fields, **_fixed(page), "rev": 1}))
             else:
                 if page.grown:
-                    fields |= self._fixed(page)
+                    fields |= _fixed(page)
                 updates.append(UpdateOne({"_id": page.id, "rev": page.rev}, {"$set": fields, "$inc": {"rev": 1}}))
         if updates:
             result = await self._deliveries.bulk_write(updates, ordered=False)
@@ -389,34 +413,6 @@ class DeliveryStore:
             _raise_unless_duplicates(error)
             return False
         return True
-
-    def _fields(self, page: _Page) -> Document:
-        """What changes of a page with what is said."""
-        deliveries = page.deliveries.values()
-        unknown = [each.unknown_since for each in deliveries if each.unknown_since is not None]
-        waiting = [since for each in deliveries if (since := _waiting_since(each)) is not None]
-        return {
-            "rows": orjson.dumps([_row(each) for each in deliveries]),
-            "tally": dict(Counter([each.state.value for each in deliveries])),
-            "resent": sum(1 for each in deliveries if each.resends),
-            "events": page.events[-EVENTS_KEPT:],
-            "touched": page.touched,
-            "unknownSince": min(unknown, default=None),
-            "waitingSince": min(waiting, default=None),
-            "more": page.is_full,
-        }
-
-    def _fixed(self, page: _Page) -> Document:
-        """What changes only when deliveries are added: the indexed part."""
-        alert_id, shard, channel = page.shelf
-        return {
-            "alertId": alert_id,
-            "shard": shard,
-            "channel": channel.value,
-            "page": page.number,
-            "refs": [reference(identity) for identity in page.deliveries],
-            "persons": [each.person_id for each in page.deliveries.values() if each.person_id is not None],
-        }
 
     async def _answer(self, fact: Fact, event: PersonAnswered) -> None:
         given = Given(
@@ -464,60 +460,63 @@ def created(alert_id: str, shard: int, chosen: Chosen, step: int = 1) -> list[De
 
 def deliveries_of(page: Document) -> dict[str, Delivery]:
     """Id → delivery, of one document of `deliveries` as it is kept."""
-    return _read(page).deliveries
+    return {each.delivery_id: each for each in _read(page).deliveries()}
 
 
-def _shelves(event: Event) -> set[Shelf]:
-    """Where the deliveries stand that an event is about."""
-    if isinstance(event, OutcomeEvent):
-        return {(event.alert_id, event.shard, channel) for channel in {each.channel for each in event.entries}}
-    return set()
+#: What a fact says of one delivery of a shelf: the fact's id and time, and that.
+_Entry = tuple[str, datetime, Said]
 
 
-def _references(shelf: Shelf, facts: Sequence[Fact]) -> list[str]:
-    return [reference(identity) for fact in facts for identity in _identities(shelf, fact.data)]
-
-
-def _identities(shelf: Shelf, event: Event) -> list[str]:
-    channel = shelf[2]
-    assert isinstance(event, OutcomeEvent)
-    return [each.delivery_id for each in event.entries if each.channel is channel]
-
-
-def _evolve(shelf: Shelf, pages: list[_Page], facts: Sequence[Fact]) -> None:
-    """The pages of a shelf after these facts; new deliveries go to its last page, or to a new one."""
+def _evolve(shelf: Shelf, pages: list[_Page], entries: Sequence[_Entry]) -> None:
+    """The pages of a shelf after this was said; new deliveries go to its last page, or to a new one."""
     # Of several pages one may have been written and another not, or not yet be there: then each delivery's own history
     # decides.
     known = set(pages[0].events) if len(pages) == 1 and not pages[0].is_full else set()
-    places = {identity: page for page in pages for identity in page.deliveries}
-    for fact in facts:
-        if fact.event_id in known:
+    places = {identity: page for page in pages for identity in page.rows}
+    for event_id, at, said in entries:
+        if event_id in known:
             continue
-        for delivery in _after(shelf, fact, places):
-            page = places.get(delivery.delivery_id)
-            if page is None:
-                if not pages or pages[-1].is_full:
-                    pages.append(_Page(shelf, pages[-1].number + 1 if pages else 0))
-                page = places[delivery.delivery_id] = pages[-1]
-                page.grown = True
-            page.deliveries[delivery.delivery_id] = delivery
-            page.changed = True
-            page.touched = max(page.touched, fact.at)
-            if not page.events or page.events[-1] != fact.event_id:
-                page.events.append(fact.event_id)
+        page = places.get(said.delivery_id)
+        if page is None:
+            if not pages or pages[-1].is_full:
+                pages.append(_Page(shelf, pages[-1].number + 1 if pages else 0))
+            page = places[said.delivery_id] = pages[-1]
+            page.add(event_id, said)
+        else:
+            before = _delivery(shelf, page.rows[said.delivery_id])
+            after = before.after(event_id, said.state, said.at, said.reason, said.attempt)
+            if after is before:
+                continue
+            page.rows[said.delivery_id] = _row(after)
+        page.changed = True
+        page.touched = max(page.touched, at)
+        if not page.events or page.events[-1] != event_id:
+            page.events.append(event_id)
 
 
-def _after(shelf: Shelf, fact: Fact, places: Mapping[str, _Page]) -> list[Delivery]:
-    channel = shelf[2]
-    assert isinstance(fact.data, OutcomeEvent)
-    entries = tuple(each for each in fact.data.entries if each.channel is channel)
-    event = fact.data if len(entries) == len(fact.data.entries) else fact.data.model_copy(update={"entries": entries})
-    known = {
-        each.delivery_id: places[each.delivery_id].deliveries[each.delivery_id]
-        for each in entries
-        if each.delivery_id in places
+def _fields(page: _Page) -> Document:
+    """What changes of a page with what is said."""
+    rows = page.rows.values()
+    unknown = [row[_UNKNOWN] for row in rows if row[_UNKNOWN] is not None]
+    waiting = [since for row in rows if (since := _waiting_since(page.shelf, row)) is not None]
+    return {
+        "rows": orjson.dumps(list(rows)),
+        "tally": dict(Counter([row[_STATE] for row in rows])),
+        "resent": sum(1 for row in rows if row[_RESENDS]),
+        "events": page.events[-EVENTS_KEPT:],
+        "touched": page.touched,
+        "unknownSince": _moment(min(unknown, default=None)),
+        "waitingSince": _moment(min(waiting, default=None)),
+        "more": page.is_full,
     }
-    return outcomes(fact.event_id, event, known)
+
+
+def _fixed(page: _Page) -> Document:
+    """What changes only when deliveries are added: the indexed part."""
+    alert_id, shard, channel = page.shelf
+    return {
+        "alertId": alert_id, "shard": shard, "channel": channel.value, "page": page.number, "refs": page.references,
+    }  # fmt: skip
 
 
 def _page_id(shelf: Shelf, number: int) -> str:
@@ -525,36 +524,58 @@ def _page_id(shelf: Shelf, number: int) -> str:
     return f"{alert_id}:{shard}:{channel.value}#{number}"
 
 
-def _waiting_since(delivery: Delivery) -> datetime | None:
-    """Since when a receipt is waited for; None when none is."""
-    if delivery.state not in _WAITING or delivery.channel is not Channel.SMS:
+def _waiting_since(shelf: Shelf, row: Row) -> float | None:
+    """Since when a receipt is waited for, seconds since 1970; None when none is."""
+    if row[_STATE] not in _WAITING or shelf[2] is not Channel.SMS:
         return None
-    return next((turn.at for turn in delivery.history if turn.state in _WAITING and turn.counted), None)
+    return next((at for _, state, at, _, counted in row[_TURNS] if counted and state in _WAITING), None)
 
 
-def _row(each: Delivery) -> list[Any]:
-    turns = [[turn.event_id, turn.state, turn.at.timestamp(), turn.reason, turn.counted] for turn in each.history]
-    unknown = each.unknown_since.timestamp() if each.unknown_since else None
+def _first_row(event_id: str, said: Said) -> Row:
+    """As `Delivery.after` leaves a delivery that was only selected: everything that can be said of it counts."""
+    state, at = said.state.value, said.at.timestamp()
     return [
-        each.delivery_id, each.person_id, each.registration_id, each.state, each.attempts, each.resends, unknown, turns,
+        said.delivery_id, said.person_id, said.registration_id, state, said.attempt, 0,
+        at if said.state is DeliveryState.UNKNOWN else None, [[event_id, state, at, said.reason, True]],
     ]  # fmt: skip
 
 
+def _row(each: Delivery) -> Row:
+    turns = [[turn.event_id, turn.state.value, turn.at.timestamp(), turn.reason, turn.counted] for turn in each.history]
+    unknown = each.unknown_since.timestamp() if each.unknown_since else None
+    return [
+        each.delivery_id, each.person_id, each.registration_id, each.state.value, each.attempts, each.resends, unknown,
+        turns,
+    ]  # fmt: skip
+
+
+def _delivery(shelf: Shelf, row: Row) -> Delivery:
+    alert_id, shard, channel = shelf
+    identity, person, registration, state, attempts, resends, unknown, turns = row
+    history = tuple(
+        Turn(event_id, _STATES[said], datetime.fromtimestamp(at, UTC), reason, counted)
+        for event_id, said, at, reason, counted in turns
+    )
+    return Delivery(
+        identity, alert_id, shard, person, registration, channel, _STATES[state], attempts, resends, _moment(unknown),
+        history,
+    )  # fmt: skip
+
+
+def _moment(seconds: float | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+
+
 def _read(document: Document) -> _Page:
-    alert_id, shard, channel = str(document["alertId"]), int(document["shard"]), Channel(document["channel"])
-    deliveries = {}
-    for identity, person, registration, state, attempts, resends, unknown, turns in orjson.loads(document["rows"]):
-        history = tuple(
-            Turn(event_id, _STATES[said], datetime.fromtimestamp(at, UTC), reason, counted)
-            for event_id, said, at, reason, counted in turns
-        )
-        since = datetime.fromtimestamp(unknown, UTC) if unknown is not None else None
-        deliveries[identity] = Delivery(
-            identity, alert_id, shard, person, registration, channel, _STATES[state], attempts, resends, since, history
-        )
-    shelf = (alert_id, shard, channel)
-    events = list(document["events"])
-    return _Page(shelf, int(document["page"]), int(document["rev"]), deliveries, events, document["touched"])
+    return _Page(
+        shelf=(str(document["alertId"]), int(document["shard"]), Channel(document["channel"])),
+        number=int(document["page"]),
+        rev=int(document["rev"]),
+        rows={row[_ID]: row for row in orjson.loads(document["rows"])},
+        references=list(document["refs"]),
+        events=list(document["events"]),
+        touched=document["touched"],
+    )
 
 
 _STATES = {state.value: state for state in DeliveryState}

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from shared.events import Channel
 from shared.mongo.client import ASCENDING, Database, Document, DuplicateKeyError, IndexModel, Session, UpdateOne
@@ -16,6 +17,8 @@ from shared.mongo.client import ASCENDING, Database, Document, DuplicateKeyError
 LONGEST_ASIDE_MS = 300_000
 #: Priorities: an alert overtakes whatever waits of advice without danger and of service mail.
 EMERGENCY, ADVISORY, NOTICE = 0, 3, 5
+#: What is not finished, by the index of the work: lanes are kept for ever.
+UNDONE: Document = {"channel": {"$in": [each.value for each in Channel]}, "done": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +44,7 @@ class Lane:
     reached_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """What became of one message of a window: accepted, failed, unknown or later. `detail`, as DeliveryOutcome's."""
 
     kind: str
@@ -50,10 +52,6 @@ class Verdict:
     at: datetime
     detail: str = ""
     provider: str = ""
-
-    def document(self) -> Document:
-        """As kept in the window."""
-        return {name: getattr(self, name) for name in self.__slots__}
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +184,7 @@ class LaneStore:
 
     async def troubled(self) -> int:
         """How many lanes are set aside."""
-        return int(await self._lanes.count_documents({"done": False, "troubles": {"$gt": 0}}))
+        return int(await self._lanes.count_documents({**UNDONE, "troubles": {"$gt": 0}}))
 
     async def begin(self, lane: Lane, end: int) -> bool:
         """Note durably that the recipients before `end` are being attempted. False: somebody else has the lane."""
@@ -195,7 +193,7 @@ class LaneStore:
 
     async def note(self, window: Window, verdicts: Sequence[Verdict] | None) -> bool:
         """Keep what became of a window, None: it was interrupted. False when something is noted already."""
-        kept = None if verdicts is None else [each.document() for each in verdicts]
+        kept = None if verdicts is None else [each._asdict() for each in verdicts]
         try:
             await self._windows.insert_one({"_id": window.id, "owner": self._owner, "verdicts": kept})
         except DuplicateKeyError:
@@ -214,7 +212,7 @@ class LaneStore:
 
     async def oldest_unsent(self) -> datetime | None:
         """Since when the oldest work has been waiting; None when there is none."""
-        document = await self._lanes.find_one({"done": False}, {"createdAt": 1}, sort=[("createdAt", 1)])
+        document = await self._lanes.find_one(UNDONE, {"createdAt": 1}, sort=[("createdAt", 1)])
         return document["createdAt"] if document else None
 
     async def reached_at(self, alert_id: str, selection_id: str, channel: Channel) -> datetime | None:

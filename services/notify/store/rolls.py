@@ -7,6 +7,9 @@ import orjson
 
 from shared.events import Channel, Level
 
+#: Who stands for a function's mailbox where a person would.
+NO_PERSON = "coordinator"
+
 
 class Chosen(NamedTuple):
     """One recipient of a selection. A role's mailbox has no person and no registration.
@@ -30,7 +33,7 @@ class Chosen(NamedTuple):
     @property
     def who(self) -> str:
         """The part of the delivery's id that names the recipient."""
-        return self.person_id or "coordinator"
+        return self.person_id or NO_PERSON
 
 
 class Variant(NamedTuple):

@@ -10,7 +10,7 @@ was, for past times. `erased`: {_id person}: whose contact details are never kep
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -74,8 +74,7 @@ class NewContact:
     details: ContactDetails | None
 
 
-@dataclass(frozen=True, slots=True)
-class Reach:
+class Reach(NamedTuple):
     """Where a person's messages go; checked when the details were sealed."""
 
     email: str
@@ -282,9 +281,9 @@ class WhereaboutsStore:
         As it was `at` that time (the database's clock); None: as it is now.
         """
         found: dict[str, Reach] = {}
-        for document in await self._whereabouts.find(
-            {"_id": {"$in": list(registration_ids)}, "contact": {"$ne": None}}, {"contact": 1, "earlier": 1}
-        ).to_list(None):
+        wanted = {"_id": {"$in": list(registration_ids)}, "contact": {"$ne": None}}
+        contacts = self._whereabouts.find(wanted, {"contact": 1, "earlier": 1}, batch_size=MOST_AT_ONCE)
+        for document in await contacts.to_list(None):
             identity, sealed = str(document["_id"]), document["contact"]
             if at is not None:
                 sealed = next((each["contact"] for each in document.get("earlier", ()) if each["until"] >= at), sealed)

@@ -1,0 +1,79 @@
+"""Outcomes without a model for each message: the events that the models would write, and what is folded of them."""
+
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import orjson
+import pytest
+
+from services.notify.composing import Composer, SendingRules
+from services.notify.model import said_by
+from services.notify.sending import EVENTS, outcome_data
+from services.notify.store.alerts import Selection
+from services.notify.store.lanes import EMERGENCY, Lane, Verdict
+from services.notify.store.rolls import Chosen, Roll
+from shared.envelope import Cause, Draft, compose
+from shared.events import Channel, DeliveryOutcome, Level, OutcomeEvent
+from tests.rules.notify_world import NOW
+
+BOTH = tuple(Channel)
+CHOSEN = (
+    Chosen("p1", "r1", "alert_country", "nl", BOTH, 3, "ES", Level.RED, "country"),
+    Chosen("p2", "r2", "alert_region", "en", BOTH, 1, "ES-MD", Level.ORANGE, "region"),
+    Chosen(None, None, "incident", "en", BOTH, mailbox="office@university.example", called="Office"),
+)
+DETAILS = {"accepted": ("", "no_receipt"), "failed": ("invalid", "technical", "temporary"), "unknown": ("",)}
+
+
+@pytest.mark.parametrize("channel", BOTH)
+@pytest.mark.parametrize("kind", EVENTS)
+def test_outcome_data_is_byte_for_byte_that_of_the_models(kind: str, channel: Channel) -> None:
+    """Every field of the contract in its order, a reason cut to its length, a time with and without a fraction."""
+    selection = Selection("ES-2:7", "ES-2", 7, False, NOW, Roll.of_chosen(CHOSEN), step=2)
+    lane = Lane("l", "ES-2:7", "ES-2", 7, channel, EMERGENCY, (0, 1, 2), 3, kind == "accepted")
+    writer: Any = SimpleNamespace(rules=SendingRules("alerts@university.example", "https://x.example", {}))
+    composer = Composer(writer, selection, None, channel)
+    reasons = ('250 2.0.0 Ok \u2028 "queued" as 4B\\7', "", "x" * 400)
+    told = [
+        (index, Verdict(kind, reason, NOW + timedelta(microseconds=index * 120), detail, "smtp"))
+        for detail in DETAILS[kind]
+        for index, reason in enumerate(reasons)
+    ]
+
+    data, said = outcome_data(lane, selection, composer, EVENTS[kind], told)
+
+    event = EVENTS[kind](
+        alert_id="ES-2",
+        shard=7,
+        entries=tuple(_entry(selection, composer, lane, index, verdict) for index, verdict in told),
+    )
+    written = [
+        compose(draft, source="/notify", version=1, time=NOW, cause=Cause("c", "d"))
+        for draft in (Draft(EVENTS[kind].model_construct(alert_id="ES-2", shard=7, entries=()), "e", data),
+                      Draft(event, "e"))
+    ]  # fmt: skip
+    assert written[0] == written[1]
+    assert said == said_by(event)
+    assert EVENTS[kind].model_validate(orjson.loads(data)) == event
+    assert isinstance(event, OutcomeEvent)
+
+
+def _entry(selection: Selection, composer: Composer, lane: Lane, index: int, verdict: Verdict) -> DeliveryOutcome:
+    chosen = selection.recipients[index]
+    identity, ours = composer.names(index)
+    assert identity == f"ES-2:{chosen.who}:{lane.channel.value}:2"
+    return DeliveryOutcome(
+        delivery_id=identity,
+        person_id=chosen.person_id,
+        registration_id=chosen.registration_id,
+        channel=lane.channel,
+        step=2,
+        attempt=3,
+        provider="smtp",
+        reference=f"<{ours}@university.example>" if lane.channel is Channel.EMAIL else ours,
+        at=verdict.at,
+        reason=verdict.reason[:300],
+        possible_duplicate=lane.possible_duplicate,
+        detail=verdict.detail,  # type: ignore[arg-type] # one of DETAILS
+    )

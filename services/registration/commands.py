@@ -92,7 +92,7 @@ async def submit(
             await _may_join(desk, filing.group_id, person_id, session)
         new: Loaded[Registration] = Loaded(registration_id, None, 0)
         drafts = [Draft(event, event_id), *foreseen.drafts]
-        after = await desk.store.record(new, drafts, cause=cause, now=now, session=session)
+        after = await desk.store.record(new, drafts, cause=cause, now=now, session=session, begun=state)
         return shown(desk, after, 201)
 
     answer = await answered(desk.mongo, desk.database, once, work)

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from services.registration.progress import Dates, Progress, progressed
+from shared.clock import amsterdam_date
 from shared.errors import PermanentError
 from shared.events import (
     ActivityType,
@@ -143,7 +144,8 @@ class Registration(Part):
     def dates(self) -> Dates:
         """What of the itinerary decides when something is due; who never stays arrives on the first day."""
         stays = [leg.start_date for leg in self.legs if leg.kind is LegKind.STAY]
-        return Dates(self.departure_date, min(stays, default=self.departure_date), self.return_date, self.itinerary_at)
+        arrival = min(stays, default=self.departure_date)
+        return Dates(self.departure_date, arrival, self.return_date, amsterdam_date(self.itinerary_at))
 
     def has_open_task(self, queue: str, rule: str) -> bool:
         """Somebody already has this to look at."""

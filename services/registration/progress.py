@@ -7,6 +7,7 @@ from calendar import monthrange
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 from typing import NamedTuple
 
 from pydantic import Field
@@ -58,12 +59,15 @@ class Occasion:
 
 
 class Dates(NamedTuple):
-    """What of an itinerary decides when something is due. Dates as they are, Europe/Amsterdam."""
+    """What of an itinerary decides when something is due. Days as they are, Europe/Amsterdam.
+
+    `known`: the day on which it was handed in.
+    """
 
     departure: date
     arrival: date
     last: date
-    handed_in: datetime
+    known: date
 
 
 class Progress(Part):
@@ -95,7 +99,7 @@ def planned(dates: Dates) -> Iterator[Occasion]:
 
     What would have come before the itinerary was handed in, or that morning, is none: the student has just seen it all.
     """
-    known = amsterdam_date(dates.handed_in)
+    known = dates.known
     for days in SESSION_DAYS:
         yield from _from(known, ReminderKind.SAFETY_SESSION, f"T-{days}", dates.departure - timedelta(days))
     for days in ADVICE_DAYS:
@@ -181,8 +185,10 @@ def _refiled(before: Progress, today: date, dates: Dates) -> dict[str, object]:
 
 def _due(progress: Progress, at: datetime, dates: Dates, asked: bool) -> str | None:
     """The first moment at which there is something to do; None: never."""
-    settled = progress.settled
-    first = min((each.due_on for each in planned(dates) if not settled or each.key not in settled), default=None)
+    if progress.settled:
+        first = min((each.due_on for each in planned(dates) if each.key not in progress.settled), default=None)
+    else:
+        first = _first(dates)
     moments = [f"{first}{MORNING}"] if first is not None else []
     if progress.started_on is None:
         moments.append(f"{dates.departure}{MIDNIGHT}")
@@ -195,6 +201,12 @@ def _due(progress: Progress, at: datetime, dates: Dates, asked: bool) -> str | N
     if asked and progress.contact_at is not None:
         moments.append(f"{amsterdam_date(at)}{MIDNIGHT}")
     return min(moments, default=None)
+
+
+@lru_cache(maxsize=4_096)  # most who hand in today go at the beginning of the same term
+def _first(dates: Dates) -> date | None:
+    """The first planned reminder."""
+    return min((each.due_on for each in planned(dates)), default=None)
 
 
 def _from(known: date, kind: ReminderKind, name: str, day: date) -> Iterator[Occasion]:

@@ -94,7 +94,8 @@ class Foreseen:
 async def foresee(desk: Desk, state: Registration, *, now: datetime) -> Foreseen:
     """Decide before anything is durable. A second look must follow the commit."""
     countries = sorted({leg.country for leg in state.legs})
-    (advice, sources), approval = await asyncio.gather(desk.store.known(countries), _approval(desk, state))
+    advice, sources = await desk.store.known(countries)
+    approval = await _approval(desk, state)
     knowledge = _knowledge(desk, state, approval, advice, sources)
     events = {country: known.event_id for country, known in advice.items()}
     return Foreseen(facts(state, reconsideration(state, knowledge, now)), events, approval)
@@ -103,8 +104,8 @@ async def foresee(desk: Desk, state: Registration, *, now: datetime) -> Foreseen
 async def still_stands(desk: Desk, state: Registration, foreseen: Foreseen) -> bool:
     """Whether the other side is what it was when that was foreseen: read on the primary, after the commit."""
     countries = sorted({leg.country for leg in state.legs})
-    (events, _), approval = await asyncio.gather(desk.store.newest(countries), _approval(desk, state))
-    return events == foreseen.events and approval == foreseen.approval
+    events, _ = await desk.store.newest(countries)
+    return events == foreseen.events and await _approval(desk, state) == foreseen.approval
 
 
 async def _approval(desk: Desk, state: Registration) -> Approval | None:

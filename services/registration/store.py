@@ -109,10 +109,20 @@ class Store:
     # ------------------------------------------------------------ registrations and their tasks
 
     async def record(
-        self, loaded: Loaded[Registration], drafts: Sequence[Draft], *, cause: Cause, now: datetime, session: Session
+        self,
+        loaded: Loaded[Registration],
+        drafts: Sequence[Draft],
+        *,
+        cause: Cause,
+        now: datetime,
+        session: Session,
+        begun: Registration | None = None,
     ) -> Loaded[Registration]:
-        """Append facts with the registration and the tasks they lead to, in the caller's transaction."""
-        after = await self.registrations.record(loaded, drafts, cause=cause, now=now, session=session)
+        """Append facts with the registration and the tasks they lead to, in the caller's transaction.
+
+        `begun`: the registration after the first of them, where the caller has it already.
+        """
+        after = await self.registrations.record(loaded, drafts, cause=cause, now=now, session=session, begun=begun)
         state = after.state
         assert state is not None
         for draft in drafts:

@@ -48,13 +48,23 @@ class Aggregates(Generic[S]):
         return self._model.model_validate({key: value for key, value in document.items() if key not in _OURS})
 
     async def record(
-        self, loaded: Loaded[S], drafts: Sequence[Draft], *, cause: Cause, now: datetime, session: Session
+        self,
+        loaded: Loaded[S],
+        drafts: Sequence[Draft],
+        *,
+        cause: Cause,
+        now: datetime,
+        session: Session,
+        begun: S | None = None,
     ) -> Loaded[S]:
-        """Append the facts and store the state they lead to, in the caller's transaction."""
+        """Append the facts and store the state they lead to, in the caller's transaction.
+
+        `begun`: the state after the first of them, where the caller has evolved it already.
+        """
         if not drafts:
             return loaded
         version = await self._outbox.append(drafts, expected=loaded.version, cause=cause, now=now, session=session)
-        after = self._after(loaded, drafts, now)
+        after = self._after(loaded, drafts, now, begun)
         if loaded.version:
             await self.collection.replace_one({"_id": loaded.id}, _document(after), upsert=True, session=session)
         else:
@@ -84,9 +94,11 @@ class Aggregates(Generic[S]):
                 raise StreamMoved("an aggregate was written by others meanwhile")
         return after
 
-    def _after(self, loaded: Loaded[S], drafts: Sequence[Draft], now: datetime) -> Loaded[S]:
-        state = loaded.state
+    def _after(self, loaded: Loaded[S], drafts: Sequence[Draft], now: datetime, begun: S | None = None) -> Loaded[S]:
+        state = loaded.state if begun is None else begun
         for offset, draft in enumerate(drafts):
+            if offset == 0 and begun is not None:
+                continue
             state = self._evolve(state, draft.data, now, loaded.version + 1 + offset)
         return Loaded(loaded.id, state, loaded.version + len(drafts))
 

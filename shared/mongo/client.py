@@ -118,13 +118,17 @@ class Mongo:
         """
         try:
             async with asyncio.timeout(self._transaction_seconds):
-                session = await self._client.start_session()
+                # Beginning and ending a session asks the server nothing: no need of motor's threads for that.
+                session: Session = AsyncIOMotorClientSession(self._client.delegate.start_session(), self._client)
                 try:
                     return await self._committed(session, work)
                 finally:
                     # A cancelled abort goes on in its thread and may end the transaction before this does.
                     with contextlib.suppress(InvalidOperation):
-                        await session.end_session()
+                        if session.delegate.in_transaction:
+                            await session.end_session()
+                        else:
+                            session.delegate.end_session()
         except (TimeoutError, ConnectionFailure) as error:
             raise MongoUnavailable(f"no commit within {self._transaction_seconds} s") from error
 

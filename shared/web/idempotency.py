@@ -11,7 +11,7 @@ from fastapi import Header, Request
 from fastapi.responses import JSONResponse
 
 from shared.mongo.client import ASCENDING, Database, DuplicateKeyError, IndexModel, Mongo, Session
-from shared.web.identity import Caller
+from shared.web.identity import authenticate
 from shared.web.problem import Problem
 
 KEPT_SECONDS = 24 * 3_600
@@ -41,25 +41,24 @@ class Once:
 
 async def once(
     request: Request,
-    caller: Caller,
     idempotency_key: Annotated[str | None, Header(alias="Idempotency-Key", pattern=_KEY)] = None,
 ) -> Once | None:
     """The request's idempotency, as a FastAPI dependency; None when no key was sent."""
     if idempotency_key is None:
         return None
-    return Once(_where(request, caller, idempotency_key), hashlib.sha256(await request.body()).hexdigest())
+    return Once(await _where(request, idempotency_key), hashlib.sha256(await request.body()).hexdigest())
 
 
 async def once_streamed(
     request: Request,
-    caller: Caller,
     idempotency_key: Annotated[str | None, Header(alias="Idempotency-Key", pattern=_KEY)] = None,
 ) -> str | None:
     """The key alone, for a route that streams its body: with the digest of what came it makes a `Once`."""
-    return _where(request, caller, idempotency_key) if idempotency_key is not None else None
+    return await _where(request, idempotency_key) if idempotency_key is not None else None
 
 
-def _where(request: Request, caller: Caller, key: str) -> str:
+async def _where(request: Request, key: str) -> str:
+    caller = await authenticate(request)
     where = "\n".join((caller.person_id, request.method, request.url.path, key))
     return hashlib.sha256(where.encode()).hexdigest()
 

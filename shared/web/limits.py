@@ -6,7 +6,7 @@ Plain ASGI, outside FastAPI: nothing in a handler can forget it, and nothing tha
 import asyncio
 import re
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -82,6 +82,7 @@ class Limits:
     def __init__(self, app: App, *, bounds: Bounds) -> None:
         self._app = app
         self._bounds = bounds
+        self._headers = _encoded({**SECURITY_HEADERS, "API-Version": bounds.version})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -97,11 +98,10 @@ class Limits:
         scope["state"].update(request_id=request_id, traceparent=traceparent)
         scope["root_path"] = self._bounds.root_path or scope.get("root_path", "")
         headers = {
-            **SECURITY_HEADERS,
-            "API-Version": self._bounds.version,
-            "X-Request-Id": request_id,
-            "traceparent": traceparent,
-            **self._bounds.origins.headers(_decoded(sent.get(b"origin"))),
+            **self._headers,
+            b"x-request-id": request_id.encode("latin-1"),
+            b"traceparent": traceparent.encode("latin-1"),
+            **_encoded(self._bounds.origins.headers(_decoded(sent.get(b"origin")))),
         }
         answer = _Answer(send, headers, scope, is_head=method == "HEAD")
         began = time.perf_counter()
@@ -180,7 +180,7 @@ class _Body:
 class _Answer:
     """Sends an answer with our headers, and can still replace one that has not begun."""
 
-    def __init__(self, send: Send, headers: dict[str, str], scope: Scope, *, is_head: bool) -> None:
+    def __init__(self, send: Send, headers: dict[bytes, bytes], scope: Scope, *, is_head: bool) -> None:
         self._send = send
         self._headers = headers
         self._scope = scope
@@ -201,13 +201,12 @@ class _Answer:
             await problem.response()(self._scope, receive, self)
 
     def _complete(self, given: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-        names = {name.lower() for name, _ in given}
-        ours = {**self._headers, **retirement_headers(self._scope.get("route"))}
-        return [
-            *((name, self._from_outside(value) if name.lower() == b"location" else value) for name, value in given),
-            *((name.lower().encode(), value.encode("latin-1")) for name, value in ours.items()
-              if name.lower().encode() not in names),
-        ]  # fmt: skip
+        ours = self._headers | _encoded(retirement_headers(self._scope.get("route")))
+        answer = []
+        for name, value in given:
+            ours.pop(name.lower(), None)
+            answer.append((name, self._from_outside(value) if name.lower() == b"location" else value))
+        return [*answer, *ours.items()]
 
     def _from_outside(self, location: bytes) -> bytes:
         """Where something is for a caller in front of the gateway; kept answers do not know of one."""
@@ -219,6 +218,10 @@ def _below(scope: Scope) -> str:
     """The path as routes know it, below the gateway's prefix."""
     path: str = scope["path"]
     return path.removeprefix(scope["root_path"])
+
+
+def _encoded(headers: Mapping[str, str]) -> dict[bytes, bytes]:
+    return {name.lower().encode(): value.encode("latin-1") for name, value in headers.items()}
 
 
 def _decoded(value: bytes | None) -> str:

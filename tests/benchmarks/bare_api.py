@@ -17,6 +17,8 @@ mongo = Mongo(os.environ["MONGO_URL"], namespace=os.environ["NAMESPACE"])
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    for name in ("requests", "registrations"):  # or sixteen transactions that all make it push each other aside
+        await mongo.database("bare").create_collection(name)
     yield
     mongo.close()
 
@@ -39,8 +41,11 @@ async def register(body: RegistrationBody) -> dict[str, str]:
 async def _inserted(collection: str, body: BaseModel) -> dict[str, str]:
     document = {"_id": str(uuid_utils.uuid7()), **body.model_dump(mode="json", by_alias=True)}
 
-    async def work(session: Session) -> None:
-        await mongo.database("bare")[collection].insert_one(document, session=session)
+    bare = mongo.database("bare")
 
-    await mongo.transaction(work)
+    async def work(session: Session) -> None:
+        await bare[collection].insert_one(document, session=session)
+
+    async with await bare.client.start_session() as session:
+        await session.with_transaction(work)
     return {"id": document["_id"]}

@@ -20,6 +20,8 @@ from shared.audit.verification import Joined, Share
 #: More do not help: the broker has to read as well.
 MOST = 4
 _EVERYTHING = 1 << 60
+#: Events that one process may be ahead of another.
+MOST_AHEAD = 20_000
 
 
 @dataclass(slots=True)
@@ -70,7 +72,7 @@ def verify(
     try:
         for share in shares:
             children.append(Child(_work, settings, share, latest, trees or earlier is not None, earlier or {}))
-        _collect(children, reading, joined, progress)
+        _collect(children, [sum(share.values()) for share in shares], reading, joined, progress)
     finally:
         for child in children:
             child.end()
@@ -84,15 +86,22 @@ def verify(
 
 def _collect(
     children: Sequence[Child],
+    sizes: Sequence[int],
     reading: Reading,
     joined: Mapping[str, Joined],
     progress: Callable[[int, int], None],
 ) -> None:
+    """Hear what they find. Whoever is far ahead of the others is not listened to, and so waits for them: else what it
+    found would lie here until theirs comes, and a long log be seen in the memory.
+    """
     done: dict[int, int] = defaultdict(int)
     total = sum(reading.ends.values())
     pipes = {child.pipe: number for number, child in enumerate(children)}
     while pipes:
-        for pipe in wait(list(pipes), timeout=1.0):
+        shares = {pipe: done[number] / max(1, sizes[number]) for pipe, number in pipes.items()}
+        last = min(shares.values())
+        heard = [pipe for pipe, share in shares.items() if (share - last) * total <= MOST_AHEAD]
+        for pipe in wait(heard, timeout=1.0):
             assert isinstance(pipe, Connection)
             number = pipes[pipe]
             kind, content = children[number].hear()

@@ -36,8 +36,7 @@ class Versions:
     def __init__(self) -> None:
         self._count = 0
         self._size = 1 << 8
-        self._streams = array("Q", bytes(8 * self._size))
-        self._last = array("I", bytes(4 * self._size))
+        self._streams, self._last = array("Q", [0]) * self._size, array("I", [0]) * self._size
 
     def follows(self, stream: int, version: int) -> bool:
         """Whether this version is the next one of the stream; then it is the last."""
@@ -61,7 +60,7 @@ class Versions:
     def _grow(self) -> None:
         streams, last = self._streams, self._last
         self._size *= 2
-        self._streams, self._last = array("Q", bytes(8 * self._size)), array("I", bytes(4 * self._size))
+        self._streams, self._last = array("Q", [0]) * self._size, array("I", [0]) * self._size
         mask, grown, versions = self._size - 1, self._streams, self._last
         for stream, version in zip(streams, last, strict=True):
             if stream:

@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import os
-from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -94,14 +93,12 @@ def _collect(
     """Hear what they find. Whoever is far ahead of the others is not listened to, and so waits for them: else what it
     found would lie here until theirs comes, and a long log be seen in the memory.
     """
-    done: dict[int, int] = defaultdict(int)
+    done = dict.fromkeys(range(len(children)), 0)
     total = sum(reading.ends.values())
     pipes = {child.pipe: number for number, child in enumerate(children)}
     while pipes:
-        shares = {pipe: done[number] / max(1, sizes[number]) for pipe, number in pipes.items()}
-        last = min(shares.values())
-        heard = [pipe for pipe, share in shares.items() if (share - last) * total <= MOST_AHEAD]
-        for pipe in wait(heard, timeout=1.0):
+        near = heard({number: done[number] for number in pipes.values()}, sizes)
+        for pipe in wait([pipe for pipe, number in pipes.items() if number in near], timeout=1.0):
             assert isinstance(pipe, Connection)
             number = pipes[pipe]
             kind, content = children[number].hear()
@@ -114,6 +111,16 @@ def _collect(
             else:
                 _take(reading, content)
                 del pipes[pipe]
+
+
+def heard(done: Mapping[int, int], sizes: Sequence[int]) -> set[int]:
+    """Who of these processes is not far ahead of the last one: by how much of its own share of the log it has done.
+
+    `done`: events that each has read, of those that still read; `sizes`: of every process, how many it has to read.
+    """
+    shares = {number: count / max(1, sizes[number]) for number, count in done.items()}
+    last, total = min(shares.values()), sum(sizes)
+    return {number for number, share in shares.items() if (share - last) * total <= MOST_AHEAD}
 
 
 def _take(reading: Reading, content: tuple[list[Share], dict[Partition, Grown], dict[Partition, Grown]]) -> None:

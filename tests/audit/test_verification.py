@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from shared.audit.chain import ChainVerifier, Fault
 from shared.audit.evidence import UnknownVersion, Unreadable, check, read
+from shared.audit.processes import heard
 from shared.audit.reader import Record
 from shared.audit.verification import BLOCK, Joined, Share
 from shared.envelope import parse
@@ -132,3 +133,20 @@ def test_garbage_is_unreadable_and_quoted_nowhere(value: bytes | None) -> None:
     """Whatever stands there."""
     with pytest.raises(Unreadable):
         read(Record(TOPIC, 0, 0, b"k", value))
+
+
+@pytest.mark.parametrize(
+    ("done", "sizes", "near"),
+    [
+        ({0: 0, 1: 0}, (500_000, 500_000), {0, 1}),
+        ({0: 30_000, 1: 0}, (500_000, 500_000), {1}),  # 60,000 of the whole log ahead
+        ({0: 9_000, 1: 0}, (500_000, 500_000), {0, 1}),
+        ({0: 400_000, 1: 100_000}, (800_000, 200_000), {0, 1}),  # each has done half of its own
+        ({0: 500_000, 1: 100_000}, (800_000, 200_000), {1}),
+        ({1: 3}, (800_000, 200_000), {1}),  # the other has ended
+        ({0: 0, 1: 0}, (0, 5), {0, 1}),
+    ],
+)
+def test_heard_are_those_who_are_not_far_ahead(done: dict[int, int], sizes: tuple[int, ...], near: set[int]) -> None:
+    """The last one always is, so the reading always goes on; what others have found waits with them, not with us."""
+    assert heard(done, sizes) == near

@@ -980,7 +980,7 @@ async def test_deliveries_are_the_fold_of_all_that_was_said(
                             channel=channel, step=1, attempt=chance.randint(1, 3), provider="cm", reference="ref",
                             at=utc_now() + timedelta(microseconds=chance.randrange(10**9)), reason="words",
                             detail=chance.choice(("", "pending", "no_receipt", "temporary", "technical")))
-            for who in chance.sample(range(12), 3)
+            for who in {chance.randrange(12), chance.randrange(12, 150), chance.randrange(12, 150)}
             for channel in chance.sample(tuple(Channel), chance.randint(1, 2))
         ]  # fmt: skip
         fact = Fact(f"e{number_}", utc_now(), chance.choice(kinds)(alert_id="XX-9", shard=4, entries=tuple(entries)))
@@ -1003,6 +1003,7 @@ async def test_deliveries_are_the_fold_of_all_that_was_said(
         for person in ("p3", "p4")
     }
     unresolved = await world.deliveries.unresolved(utc_now() + timedelta(days=1), 1_000)
+    assert unresolved
     assert {each.delivery_id for each in unresolved} == {
         identity for identity, each in known.items() if each.unknown_since is not None
     }

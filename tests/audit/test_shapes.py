@@ -174,13 +174,19 @@ class _Odd(_Known):
     odd: Annotated[str, Field(pattern=r"^\w.$")]
 
 
+class _Above(_Known):
+    """A bound that is said in another word."""
+
+    above: Annotated[int, Field(gt=5)]
+
+
 class _Ratio(_Known):
     """A number between others."""
 
     ratio: float
 
 
-@pytest.mark.parametrize("event", [_Checked, _Odd, _Ratio])
+@pytest.mark.parametrize("event", [_Checked, _Odd, _Above, _Ratio])
 def test_shape_of_more_than_it_understands_is_none(event: type[Event]) -> None:
     """Nothing is recognised that the schema might refuse."""
     assert shape_of(event) is None

@@ -6,14 +6,16 @@ at by `evidence.check`. A schema that says more than this page understands has n
 looked at.
 """
 
+import inspect
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import orjson
 
-from shared.events import EVENTS, Event
+from shared.events import Event
 
 #: Days that every month has, and those that only some have; the 29th of February is looked at.
 _DAY = (
@@ -24,10 +26,9 @@ _INSTANT = _DAY + r"T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{1,6})?Z"
 #: What stands in JSON as it is; anything else is looked at.
 _PLAIN = r"[ !#-\[\]-~]"
 #: Patterns of fields that mean the same here as in the schema's own engine: plain classes, letters, counts.
-_SIMPLE = re.compile(r"\^(?:[A-Za-z0-9:-]|\[[A-Za-z0-9._:@-]+\]|[*+]|\{\d+(?:,\d+)?\})+\$")
+_SIMPLE = re.compile(r"\^(?:[A-Za-z0-9:-]|\[(?:[A-Za-z0-9._:@]|-(?!-))+\]|[*+]|\{\d+(?:,\d+)?\})+\$")
 #: What every schema may say beside what it is.
 _BESIDE = {"type", "metadata", "ref"}
-_UNBOUNDED = 1 << 31
 
 
 class Inexpressible(Exception):
@@ -48,10 +49,11 @@ class Shape:
         return match is not None and self.stream % match.group(*self.names) == stream
 
 
+@cache
 def shape_of(event: type[Event]) -> Shape | None:
-    """The shape of an event's data; None where its schema can not be said as a pattern."""
+    """The shape of an event's data; None where its schema can not be said as a pattern. Made when first asked for."""
     asked = _Asked()
-    stream = event.stream.fget(asked)  # type: ignore[attr-defined] # a property, asked what it is made of
+    stream = inspect.getattr_static(event, "stream").fget(asked)
     try:
         pattern = _pattern(event.__pydantic_core_schema__, frozenset(asked.names))
     except Inexpressible:
@@ -119,8 +121,8 @@ def _text(schema: Mapping[str, Any], _: frozenset[str]) -> str:
 
 
 def _number(schema: Mapping[str, Any], _: frozenset[str]) -> str:
-    least, most = schema.get("ge", 0), schema.get("le", _UNBOUNDED)
-    if most < _UNBOUNDED:
+    least, most = schema.get("ge", 0), schema.get("le")
+    if most is not None:
         if not 0 <= least <= most <= 9:
             raise Inexpressible("a number between others")
         return f"[{least}-{most}]"
@@ -150,10 +152,10 @@ def _literally(value: str | int) -> str:
     return re.escape(orjson.dumps(value).decode())
 
 
-_CONFIG = {"extra_fields_behavior", "hide_input_in_errors", "title", "validate_by_alias", "validate_by_name", "frozen"}
+_CONFIG = {"extra_fields_behavior", "hide_input_in_errors", "title", "validate_by_alias", "validate_by_name"}
 #: The kinds of schema → how its pattern is written, and what it may say.
 _KINDS: Mapping[str, tuple[Callable[[Mapping[str, Any], frozenset[str]], str], set[str]]] = {
-    "model": (_model, {"cls", "config", "custom_init", "root_model", "schema", "frozen"}),
+    "model": (_model, {"cls", "config", "custom_init", "root_model", "schema"}),
     "model-fields": (_fields, {"computed_fields", "fields", "model_name"}),
     "default": (_inner, {"default", "schema"}),
     "nullable": (_nullable, {"schema"}),
@@ -166,6 +168,3 @@ _KINDS: Mapping[str, tuple[Callable[[Mapping[str, Any], frozenset[str]], str], s
     "literal": (_choice, {"expected"}),
     "tuple": (_several, {"items_schema", "variadic_item_index", "min_length", "max_length"}),
 }
-
-#: Event → its shape, where it has one.
-SHAPES = {name.encode(): shape for name, event in EVENTS.items() if (shape := shape_of(event)) is not None}

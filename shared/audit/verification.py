@@ -12,7 +12,7 @@ from datetime import datetime
 
 from shared.audit.evidence import Unreadable, check, read
 from shared.audit.reader import Record
-from shared.audit.shapes import SHAPES
+from shared.audit.shapes import shape_of
 from shared.envelope import GENESIS
 from shared.events import EVENTS, SelectionCompleted
 
@@ -22,7 +22,7 @@ BLOCK = 1_024
 BEHIND = 4
 _HASH = 32
 _WORD, _MOST = (1 << 64) - 1, (1 << 32) - 2
-_TOPICS = {name.encode(): event.topic for name, event in EVENTS.items()}
+_EVENTS = {name.encode(): event for name, event in EVENTS.items()}
 
 #: (number of the block, hashes of its events, hashes they say of their predecessors, which are there)
 Block = tuple[int, bytes, bytes, bytes]
@@ -105,13 +105,14 @@ class Share:
     def _take(self, record: Record) -> None:
         evidence = read(record)
         sequence, prevhash, head = evidence.sequence, evidence.prevhash, evidence.head
-        shape = SHAPES.get(head[1])
+        event = _EVENTS[head[1]]
+        shape = shape_of(event)
         fact = None if shape is not None and shape.fits(evidence.data_bytes, head[4]) else check(evidence)
         if sequence is None or prevhash is None:
             raise Unreadable("it is in no chain")
         if head[3] > self._latest:
             raise Unreadable("its time is in the future")
-        if record.key != head[4] or _TOPICS[head[1]] != self.topic:
+        if record.key != head[4] or event.topic != self.topic:
             raise Unreadable("its key is not its stream, or it does not belong here")
         value_hash = hashlib.sha256(record.value or b"").digest()
         block, index = divmod(sequence - 1, BLOCK)

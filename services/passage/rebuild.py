@@ -6,14 +6,14 @@ The one place where the audit reaches MongoDB: it reads the services' databases 
 import os
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from pydantic import BaseModel
 
 from services.approval.model import ApprovalRequest, SlotPool
 from services.notify.model import Whereabouts
 from services.passage.folds import FOLDS
-from services.passage.items import ITEMS, Item, as_kept, whole
+from services.passage.items import ITEMS
+from services.passage.items.item import Comparable, Item, as_kept, unequal, whole
 from services.registration.group import GroupTrip
 from services.registration.model import Registration
 from services.safety.model import CountryState
@@ -27,7 +27,6 @@ from shared.mongo.client import Database, Document, Mongo, PyMongoError, Replace
 
 #: Documents that are kept in memory before they go to the shadow database.
 KEPT = 5_000
-_ABSENT = object()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +38,7 @@ class Projection:
 
     service: str
     collection: str
-    comparable: Callable[[Document], dict[str, Any]]
+    comparable: Callable[[Document], Comparable]
     fold: Fold | None = None
     model: type[BaseModel] | None = None
     item: Item | None = None
@@ -49,16 +48,24 @@ class Projection:
         """`service.collection`."""
         return f"{self.service}.{self.collection}"
 
-    def wanted(self, rebuilt: Document) -> dict[str, Any]:
+    def wanted(self, rebuilt: Document) -> Comparable:
         """What a live document must say."""
         return self.comparable(rebuilt) if self.item else {"version": rebuilt["version"], **rebuilt["state"]}
 
+    def differing(self, wanted: Comparable, own: Comparable) -> set[str]:
+        """The fields of a live document that are not as they must be."""
+        return self.item.differing(wanted, own) if self.item else unequal(wanted, own)
 
-def _whereabouts(document: Document) -> dict[str, Any]:
+    def is_ahead(self, own: Comparable) -> bool:
+        """Whether a live document may be there already while no event says so."""
+        return self.item is not None and self.item.is_ahead(own)
+
+
+def _whereabouts(document: Document) -> Comparable:
     return {"version": document["version"], **document["state"]}
 
 
-_MODELS: Mapping[tuple[str, str], tuple[type[BaseModel], Callable[[Document], dict[str, Any]]]] = {
+_MODELS: Mapping[tuple[str, str], tuple[type[BaseModel], Callable[[Document], Comparable]]] = {
     ("approval", "requests"): (ApprovalRequest, whole),
     ("approval", "pools"): (SlotPool, whole),
     ("registration", "registrations"): (Registration, whole),
@@ -118,7 +125,7 @@ class ShadowRebuild:
             self._put(projection, evidence.subject, {"version": evidence.streamversion, "state": dumped})
 
     async def _follow(self, projection: Projection, item: Item, evidence: Evidence) -> None:
-        said = item.said(evidence.data)
+        said = item.said(evidence)
         former = await self._load(projection, list(said)) if said else {}
         for identity, part in said.items():
             self._put(projection, identity, item.after(former.get(identity), evidence, part))
@@ -168,17 +175,15 @@ class ShadowRebuild:
             return differs("is in the events and is not kept")
         own = projection.comparable(kept)
         if rebuilt is None:
-            return differs("is kept and is not in the events")
+            return None if projection.is_ahead(own) else differs("is kept and is not in the events")
         wanted = projection.wanted(rebuilt)
         if own.get("version", 0) > wanted.get("version", 0):
             return differs("is newer than the newest event on Kafka; run again when the relay has caught up")
-        unequal = sorted(
-            name for name in {*own, *wanted}
-            if own.get(name, _ABSENT) != wanted.get(name, _ABSENT) and not self._is_erased(wanted, own, name)
-        )  # fmt: skip
-        return differs("is not what its events say", unequal) if unequal else None
+        differing = projection.differing(wanted, own)
+        fields = sorted(name for name in differing if not self._is_erased(wanted, own, name))
+        return differs("is not what its events say", fields) if fields else None
 
-    def _is_erased(self, wanted: Mapping[str, Any], own: Mapping[str, Any], name: str) -> bool:
+    def _is_erased(self, wanted: Comparable, own: Comparable, name: str) -> bool:
         """A sealed field may be gone where the person's key was destroyed, and only there."""
         sealed = str(wanted.get(name)).startswith("sealed:v1:")
         return sealed and own.get(name) is None and wanted.get("personId") in self._erased

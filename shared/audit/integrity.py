@@ -108,12 +108,13 @@ async def _with_events(settings: AuditSettings, differing: list[Bearing]) -> lis
     if not told:
         return differing
     events: dict[str, list[str]] = {each.difference.id: [] for each in told}
-    # What is no stream of its own is named by several ids, `<alert>:<person>`: its events hold each of them.
-    names = {name: [part.encode() for part in name.split(":")] for name in events}
+    # What is no stream of its own is named by several ids, `<alert>:<person>`: its events hold each of them. Service
+    # mail `n-<event>:<person>` also bears the id of the event that asked for it.
+    names = {name: [part.removeprefix("n-").encode() for part in name.split(":")] for name in events}
     async with Reader(settings.bootstrap_servers, settings.namespace, settings.client()) as reader:
         async for evidence in follow(reader, Trail(), utc_now(), any_of=[parts[0] for parts in names.values()]):
             for name, parts in names.items():
-                if evidence.subject == name or all(part in evidence.data_bytes for part in parts):
+                if evidence.subject == name or all(part in (evidence.record.value or b"") for part in parts):
                     events[name] = [*events[name][-9:], f"{evidence.place} {evidence.type} {evidence.id}"]
     return [replace(each, events=tuple(events.get(each.difference.id, ()))) for each in differing]
 

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,7 +22,10 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from click.testing import Result
 from typer.testing import CliRunner
 
+from services.notify.store.alerts import Selection
 from services.notify.store.deliveries import DeliveryStore, Fact
+from services.notify.store.lanes import EMERGENCY, Lane, LaneStore
+from services.notify.store.rolls import Chosen, Roll
 from services.passage import main
 from services.passage.folds import FOLDS
 from services.passage.items import ITEMS
@@ -30,7 +33,7 @@ from shared.audit.evidence import read
 from shared.audit.folds import Folder
 from shared.audit.reader import TOPICS, Record
 from shared.audit.replay import harmless
-from shared.events import AlertClosed, OutcomeEvent
+from shared.events import AlertClosed, Channel, OutcomeEvent, RecipientsSelected
 from shared.mongo.client import Mongo
 from shared.privacy.service_key import ServiceKey
 from tests.audit.log import Log, changed
@@ -42,6 +45,8 @@ from tests.integration.simulators import running
 RECORDS = Sample().records
 ROOT = Path(__file__).resolve().parents[2]
 Publish = Callable[[Sequence[Record]], dict[str, str]]
+Tamper = Callable[[Mongo], Awaitable[None]]
+Kept = Callable[[Tamper], dict[str, dict[str, Any]]]
 
 
 @pytest.fixture(scope="module")
@@ -249,37 +254,93 @@ def test_timings_draw_a_picture(sample: dict[str, str], tmp_path: Path) -> None:
 # ---------------------------------------------------------------- diff
 
 
-def test_diff_names_what_is_not_what_its_events_say(published: Publish) -> None:
-    """Kept as folded: nothing differs. Changed, gone, invented: each is named, with the events that bear on it."""
-    environment, told = published(RECORDS), list[str]()
+async def keep(mongo: Mongo) -> None:
+    """What the services keep when they have made these events."""
+    folder, evidences = Folder(FOLDS), [read(record) for record in RECORDS]
+    for evidence in evidences:
+        folder.take(evidence)
+    for (service, kind, identity), known in folder.known.items():
+        fields = {"state": known.state} if kind == "whereabouts" else known.state
+        document = {"_id": identity, "version": known.version, **fields}
+        await mongo.database(service)[kind].insert_one(document)
+    by_hand = ("answers", "deliveries", "lanes", "selections")
+    for (service, kind), item in ITEMS.items():
+        for evidence in evidences if kind not in by_hand else ():
+            for identity, part in item.said(evidence).items():
+                made = mongo.database(service)[kind]
+                after = item.after(await made.find_one({"_id": identity}), evidence, part)
+                await made.replace_one({"_id": identity}, after, upsert=True)
+    deliveries = DeliveryStore(mongo.database("notify"), ServiceKey(b"k" * 32))
+    for evidence in evidences:
+        if isinstance(evidence.data, OutcomeEvent):
+            await deliveries.fold([Fact(evidence.id, evidence.at, evidence.data)])
+        if isinstance(evidence.data, RecipientsSelected):
+            await keep_selection(mongo, evidence.data, evidence.at)
+    answers = {"alertId": "ES-2", "personId": "student-01", "answer": "safe"}
+    given = [{"eventId": each.id, "answer": "safe", "via": "link"} for each in evidences
+             if each.type == "PersonAnswered"]  # fmt: skip
+    await mongo.database("notify")["answers"].insert_one({"_id": "ES-2:student-01", **answers, "given": given})
 
-    async def keep() -> None:
-        folder, mongo = Folder(FOLDS), Mongo(environment["MONGO_URL"], namespace=environment["NAMESPACE"])
-        for record in RECORDS:
-            folder.take(read(record))
-        for (service, kind, identity), known in folder.known.items():
-            fields = {"state": known.state} if kind == "whereabouts" else known.state
-            document = {"_id": identity, "version": known.version, **fields}
-            await mongo.database(service)[kind].insert_one(document)
-        for (service, kind), item in ITEMS.items():
-            for evidence in map(read, RECORDS):
-                for identity, part in item.said(evidence.data).items() if kind not in ("answers", "deliveries") else ():
-                    made = mongo.database(service)[kind]
-                    after = item.after(await made.find_one({"_id": identity}), evidence, part)
-                    await made.replace_one({"_id": identity}, after, upsert=True)
-        deliveries = DeliveryStore(mongo.database("notify"), ServiceKey(b"k" * 32))
-        facts = [Fact(each.id, each.at, each.data) for each in map(read, RECORDS)
-                 if isinstance(each.data, OutcomeEvent)]  # fmt: skip
-        for fact in facts:
-            await deliveries.fold([fact])
-        answers = {"alertId": "ES-2", "personId": "student-01", "answer": "safe"}
-        given = [{"eventId": read(each).id, "answer": "safe", "via": "link"} for each in RECORDS
-                 if read(each).type == "PersonAnswered"]  # fmt: skip
-        await mongo.database("notify")["answers"].insert_one({"_id": "ES-2:student-01", **answers, "given": given})
+
+async def keep_selection(mongo: Mongo, event: RecipientsSelected, at: datetime) -> None:
+    """A selection, and the lanes of it, sent to the end."""
+    recipients = Roll.of_chosen(
+        Chosen(each.person_id, each.registration_id, "alert_country", "nl", each.channels, each.registration_version,
+               each.area, each.level, each.reason)
+        for each in event.recipients
+    )  # fmt: skip
+    name = f"{event.alert_id}:{event.shard}{':late' if event.late else ''}"
+    made = Selection(name, event.alert_id, event.shard, event.late, at, recipients)
+    await mongo.database("notify")["selections"].insert_one(made.document())
+    lanes = [
+        Lane(f"{name}:{channel.value}", name, event.alert_id, event.shard, channel, EMERGENCY,
+             recipients.over(channel), attempt=1, possible_duplicate=False)
+        for channel in Channel
+    ]  # fmt: skip
+    await LaneStore(mongo.database("notify"), "worker").add(lanes, at)
+    sent = {"$set": {"done": True, "ends": [len(recipients)]}}
+    await mongo.database("notify")["lanes"].update_many({"selectionId": name}, sent)
+
+
+@pytest.fixture(scope="module")
+def kept(published: Publish) -> Iterator[Kept]:
+    """Does something to what the services keep, and asks for the differences: by the id of what differs."""
+    environment = published(RECORDS)
+
+    def differences(tamper: Tamper) -> dict[str, dict[str, Any]]:
+        async def arrange() -> None:
+            mongo = Mongo(environment["MONGO_URL"], namespace=environment["NAMESPACE"])
+            for name in ("approval", "registration", "safety", "notify"):
+                await mongo.drop(name)
+            await keep(mongo)
+            await tamper(mongo)
+            mongo.close()
+
+        asyncio.run(arrange())
+        result = passage(environment, "diff", "--json")
+        found = json.loads(result.stdout)["differences"]
+        assert result.exit_code == bool(found)
+        return {each["difference"]["id"]: {**each["difference"], "events": " ".join(each["events"])} for each in found}
+
+    yield differences
+
+    async def clean() -> None:
+        mongo = Mongo(environment["MONGO_URL"], namespace=environment["NAMESPACE"])
+        for name in ("approval", "registration", "safety", "notify"):
+            await mongo.drop(name)
         mongo.close()
 
-    async def tamper() -> None:
-        mongo = Mongo(environment["MONGO_URL"], namespace=environment["NAMESPACE"])
+    asyncio.run(clean())
+
+
+def test_diff_names_what_is_not_what_its_events_say(kept: Kept) -> None:
+    """Kept as folded: nothing differs. Changed, gone, invented: each is named, with the events that bear on it."""
+    told = list[str]()
+
+    async def nothing(mongo: Mongo) -> None:
+        assert await mongo.database("notify")["lanes"].count_documents({}) == 6
+
+    async def tamper(mongo: Mongo) -> None:
         registrations = mongo.database("registration")["registrations"]
         await registrations.update_one({"_id": "r-student-01"}, {"$set": {"status": "refused"}})
         await registrations.delete_one({"_id": "r-student-02"})
@@ -290,35 +351,81 @@ def test_diff_names_what_is_not_what_its_events_say(published: Publish) -> None:
         rows = orjson.loads(page["rows"])
         told.append(rows[0][0])
         rows[0][3] = "failed" if rows[0][3] == "delivered" else "delivered"
-        await mongo.database("notify")["deliveries"].update_one(
-            {"_id": page["_id"]}, {"$set": {"rows": orjson.dumps(rows)}}
-        )
+        await deliveries.update_one({"_id": page["_id"]}, {"$set": {"rows": orjson.dumps(rows)}})
         await mongo.database("approval")["requests"].insert_one({"_id": "a-nobody", "version": 1})
-        mongo.close()
+        failing = {"$set": {"state.failedAt": "2026-03-02T12:00:00Z"}}
+        await mongo.database("safety")["sources"].update_one({"_id": "netherlands"}, failing)
 
-    async def clean() -> None:
-        mongo = Mongo(environment["MONGO_URL"], namespace=environment["NAMESPACE"])
-        for name in ("approval", "registration", "safety", "notify"):
-            await mongo.drop(name)
-        mongo.close()
+    assert kept(nothing) == {}
+    found = kept(tamper)
+    assert set(found) == {
+        "r-student-01", "r-student-02", "a-nobody", "ES-2", "ES-2:student-01", "netherlands", *told,
+    }  # fmt: skip
+    assert found[told[0]]["fields"] == ["state"]
+    assert "Notifications" in found[told[0]]["events"]
+    assert "PersonAnswered" in found["ES-2:student-01"]["events"]
+    assert found["ES-2"]["fields"] == ["selected"]
+    assert "SelectionCompleted" in found["ES-2"]["events"]
+    assert found["r-student-01"]["fields"] == ["status"]
+    assert "RegistrationApproved" in found["r-student-01"]["events"]
+    assert found["netherlands"]["fields"] == ["failedAt"]
+    assert "SourceChecked" in found["netherlands"]["events"]
 
-    asyncio.run(keep())
-    same = passage(environment, "diff", "--json")
-    asyncio.run(tamper())
-    other = passage(environment, "diff", "--json")
-    asyncio.run(clean())
 
-    assert (same.exit_code, json.loads(same.stdout)["differences"]) == (0, [])
-    found = {each["difference"]["id"]: each for each in json.loads(other.stdout)["differences"]}
-    assert other.exit_code == 1
-    assert set(found) == {"r-student-01", "r-student-02", "a-nobody", "ES-2", "ES-2:student-01", *told}
-    assert found[told[0]]["difference"]["fields"] == ["state"]
-    assert any("Notifications" in event for event in found[told[0]]["events"])
-    assert any("PersonAnswered" in event for event in found["ES-2:student-01"]["events"])
-    assert found["ES-2"]["difference"]["fields"] == ["selected"]
-    assert any("SelectionCompleted" in event for event in found["ES-2"]["events"])
-    assert found["r-student-01"]["difference"]["fields"] == ["status"]
-    assert any("RegistrationApproved" in event for event in found["r-student-01"]["events"])
+def test_diff_names_whoever_fell_out_of_a_selection(kept: Kept) -> None:
+    """Of two selected one is gone, and the other one stands on another version of the registration."""
+
+    async def tamper(mongo: Mongo) -> None:
+        selections = mongo.database("notify")["selections"]
+        one = Selection.read(await selections.find_one({"_id": "ES-2:0"})).recipients[0]
+        roll = Roll.of_chosen([one._replace(registration_version=7)])
+        await selections.update_one({"_id": "ES-2:0"}, {"$set": {"roll": roll.packed()}})
+        await mongo.database("notify")["lanes"].update_many({"selectionId": "ES-2:0"}, {"$set": {"indices": [0]}})
+
+    found = kept(tamper)
+    assert set(found) == {
+        "ES-2:student-01", "ES-2:student-02", "ES-2:student-02:email:1", "ES-2:student-02:sms:1",
+    }  # fmt: skip
+    assert found["ES-2:student-01"]["fields"] == ["registrationVersion"]
+    assert found["ES-2:student-02"]["what"] == "is in the events and is not kept"
+    assert "RecipientsSelected" in found["ES-2:student-02"]["events"]
+
+
+@pytest.mark.parametrize(
+    ("change", "wrong"),
+    [
+        ({"done": False}, {}),  # begun: it may have been said or not
+        ({"done": False, "ends": []}, {"ES-2:student-08:sms:1": ["told"]}),  # said, and nobody ever began it
+        ({"selectionId": "gone"}, {"ES-2:student-08:sms:1": [], "ES-2:0:late:sms": []}),
+    ],
+)
+def test_diff_names_work_that_is_not_as_it_was_said(
+    kept: Kept, change: dict[str, Any], wrong: dict[str, list[str]]
+) -> None:
+    """A lane in hand, one that nobody began, one without its selection."""
+
+    async def tamper(mongo: Mongo) -> None:
+        await mongo.database("notify")["lanes"].update_one({"_id": "ES-2:0:late:sms"}, {"$set": change})
+
+    assert {name: each["fields"] for name, each in kept(tamper).items()} == wrong
+
+
+def test_diff_names_work_that_is_done_and_of_which_nothing_was_said(kept: Kept) -> None:
+    """Somebody more in a lane that is done: no event says what became of the message."""
+
+    async def tamper(mongo: Mongo) -> None:
+        notify = mongo.database("notify")
+        made = Selection.read(await notify["selections"].find_one({"_id": "IT-2:0"}))
+        more = made.recipients[0]._replace(person_id="student-09")
+        roll = Roll.of_chosen([*made.recipients, more])
+        await notify["selections"].update_one({"_id": "IT-2:0"}, {"$set": {"roll": roll.packed()}})
+        await notify["lanes"].update_one({"_id": "IT-2:0:email"}, {"$set": {"indices": [0, 1]}})
+
+    found = kept(tamper)
+    assert {name: each["what"] for name, each in found.items()} == {
+        "IT-2:student-09": "is kept and is not in the events",
+        "IT-2:student-09:email:1": "is kept and is not in the events",
+    }
 
 
 # ---------------------------------------------------------------- bad input

@@ -16,12 +16,16 @@ from shared.events import (
     AlertRaised,
     AlertTrigger,
     Channel,
+    ClearanceSuspended,
     DeliveryOutcome,
     Event,
     NotificationsAccepted,
     NotificationsDelivered,
     NotificationsUnknown,
+    ReminderDue,
     SelectionCompleted,
+    SourceChecked,
+    SourceFailed,
     TaskClaimed,
     TaskClosed,
     TaskCommented,
@@ -41,7 +45,7 @@ def rebuilt(kind: tuple[str, str], *events: Event) -> dict[str, Any]:
         log.append(event, at=START + timedelta(hours=number))
     for record in log.records:
         evidence = read(record)
-        ((_, part),) = ITEMS[kind].said(evidence.data).items()
+        ((_, part),) = ITEMS[kind].said(evidence).items()
         document = ITEMS[kind].after(document, evidence, part)
     assert document is not None
     return ITEMS[kind].comparable(document)
@@ -106,7 +110,7 @@ def test_delivery_is_the_same_in_whatever_order_its_facts_were_folded() -> None:
     def folded(records: Iterable[Record]) -> dict[str, Any]:
         document = None
         for evidence in map(read, records):
-            ((identity, part),) = ITEMS[kind].said(evidence.data).items()
+            ((identity, part),) = ITEMS[kind].said(evidence).items()
             assert identity == "ES-2:0:sms#ES-2:student-01:sms:1"
             document = ITEMS[kind].after(document, evidence, part)
         assert document is not None
@@ -115,8 +119,8 @@ def test_delivery_is_the_same_in_whatever_order_its_facts_were_folded() -> None:
     one = folded(log.records)
     assert (one["state"], one["attempts"], len(one["said"])) == ("delivered", 1, 3)
     assert all(folded(order) == one for order in permutations(log.records))
-    both = ITEMS[kind].said(NotificationsAccepted(alert_id="ES-2", shard=0, entries=(entry, other)))
-    assert [len(part.entries) for part in both.values() if isinstance(part, NotificationsAccepted)] == [1, 1]
+    log.append(NotificationsAccepted(alert_id="ES-2", shard=0, entries=(entry, other)))
+    assert [len(part.entries) for part in ITEMS[kind].said(read(log.records[-1])).values()] == [1, 1]
 
 
 def test_step_of_the_ladder_counts_once() -> None:
@@ -127,3 +131,44 @@ def test_step_of_the_ladder_counts_once() -> None:
     found = rebuilt(("notify", "escalations"), fact, fact)
 
     assert found == {"alertId": "ES-2", **kept.model_dump(mode="python", by_alias=True)}
+
+
+def test_mail_that_a_fact_asks_for_is_in_a_selection_of_its_own() -> None:
+    """R19: the student and the coordinator; R22: the student."""
+    about = {"registration_id": "r-1", "person_id": "student-01", "faculty_id": "f", "programme_id": "p",
+             "departure_date": START.date()}  # fmt: skip
+    log = Log(ClearanceSuspended.topic, 1)
+    log.append(ClearanceSuspended(**about, rule="R19", reason="advice_turned"), event_id="e1")
+    log.append(
+        ReminderDue(**about, kind="check_advice", occasion="T-7", due_on=START.date(), late=False), event_id="e2"
+    )
+
+    said = [ITEMS["notify", "selections"].said(read(record)) for record in log.records]
+
+    assert [{name: (each["kind"], each["registrationId"]) for name, each in mails.items()} for mails in said] == [
+        {
+            "n-e1#00000#n-e1:student-01": ("clearance_suspended_student", "r-1"),
+            "n-e1#00000#n-e1:coordinator": ("clearance_suspended_coordinator", None),
+        },
+        {"n-e2#00000#n-e2:student-01": ("check_advice", "r-1")},
+    ]
+
+
+def test_source_is_as_it_was_told() -> None:
+    """Read, failed, failed again, read: since when it fails, and when that was told."""
+    read_at = START - timedelta(minutes=1)
+    checked = SourceChecked(source="example", checked_at=read_at, fresh_until=START, countries={"ES": 1})
+    failed = SourceFailed(source="example", failed_at=START + timedelta(hours=1), reason="status 500")
+    later = SourceFailed(source="example", failed_at=START + timedelta(hours=2), reason="status 500")
+
+    fails = rebuilt(("safety", "sources"), checked, failed, later)
+    well = rebuilt(("safety", "sources"), failed, checked)
+
+    assert (fails["failedAt"], fails["failureAnnouncedAt"]) == (failed.failed_at, START + timedelta(hours=2))
+    assert (fails["announcedAt"], fails["checkedAt"], fails["vouchedFor"]) == (START, read_at, ["ES"])
+    assert (well["failedAt"], well["failureAnnouncedAt"]) == (None, None)
+    differing = ITEMS["safety", "sources"].differing
+    own = {**well, "vouchedFor": [], "leftOut": ("ES",)}
+    assert differing(well, {**well, "checkedAt": START + timedelta(days=1)}) == set()
+    assert differing(well, {**well, "checkedAt": read_at - timedelta(days=1)}) == {"checkedAt"}
+    assert differing(well, own) == {"leftOut"}

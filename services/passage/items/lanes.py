@@ -1,0 +1,96 @@
+"""Notify: the work of sending. Whoever is selected is on the list, and of whatever is done events say what became.
+
+What was begun and is not done may have been said or not: an owner may hold it, or have died, and the next one says it.
+"""
+
+from collections.abc import AsyncIterator, Mapping
+
+from services.notify.model import delivery_id
+from services.notify.store.rolls import NO_PERSON, Roll
+from services.passage.items.item import Comparable, Item, by_place, shard_place, unequal
+from shared.audit.evidence import Evidence
+from shared.events import Channel, OutcomeEvent, RecipientsSelected
+from shared.mongo.client import Collection, Document
+
+_SORTED = [("alertId", 1), ("shard", 1)]
+_OF_SELECTIONS = {"alertId": 1, "shard": 1, "step": 1, "roll": 1}
+_OF_LANES = {"alertId": 1, "shard": 1, "selectionId": 1, "channel": 1, "indices": 1, "ends": 1, "done": 1}
+
+
+def _of_lanes(evidence: Evidence) -> Mapping[str, bool]:
+    """Delivery → whether this says what became of it."""
+    event = evidence.data
+    match event:
+        case RecipientsSelected():
+            names = [
+                delivery_id(event.alert_id, each.person_id, channel)
+                for each in event.recipients
+                for channel in each.channels
+            ]
+        case OutcomeEvent():
+            names = [entry.delivery_id for entry in event.entries]
+        case _:
+            return {}
+    where, told = shard_place(event.alert_id, event.shard), isinstance(event, OutcomeEvent)
+    return {f"{where}#{name}": told for name in names}
+
+
+def _told(former: Document | None, _: Evidence, told: bool) -> Document:
+    return {"told": told or (former is not None and former["told"])}
+
+
+async def _rows(lanes: Collection) -> AsyncIterator[tuple[str, Mapping[str, Document]]]:
+    """Shard by shard of each alert: delivery → told, null where either may be; a lane without its selection → told."""
+    selections = lanes.database["selections"].find({}, _OF_SELECTIONS).sort(_SORTED)
+    work = lanes.find({}, _OF_LANES).sort(_SORTED).allow_disk_use(True)  # nothing is ever taken off
+    selection = await anext(selections, None)
+    lane = await anext(work, None)
+    while lane is not None:
+        where = _where(lane)
+        rolls: dict[str, tuple[Roll, int]] = {}
+        while selection is not None and _where(selection) <= where:
+            if _where(selection) == where:
+                rolls[str(selection["_id"])] = Roll.unpacked(selection["roll"]), int(selection["step"])
+            selection = await anext(selections, None)
+        here: dict[str, tuple[bool, bool]] = {}
+        while lane is not None and _where(lane) == where:
+            for name, begun in _begun(lane, rolls):
+                all_done, any_begun = here.get(name, (True, False))
+                here[name] = all_done and lane["done"], any_begun or begun or lane["done"]
+            lane = await anext(work, None)
+        yield shard_place(*where), {name: {"told": _is_told(*known)} for name, known in here.items()}
+
+
+def _where(document: Document) -> tuple[str, int]:
+    return document["alertId"], int(document["shard"])
+
+
+def _begun(lane: Document, rolls: Mapping[str, tuple[Roll, int]]) -> list[tuple[str, bool]]:
+    if lane["selectionId"] not in rolls:
+        return [(str(lane["_id"]), True)]
+    roll, step = rolls[lane["selectionId"]]
+    end = lane["ends"][-1] if lane["ends"] else 0
+    channel = Channel(lane["channel"])
+    return [
+        (delivery_id(lane["alertId"], roll.persons[index] or NO_PERSON, channel, step), position < end)
+        for position, index in enumerate(lane["indices"])
+    ]
+
+
+def _is_told(all_done: bool, any_begun: bool) -> bool | None:
+    return True if all_done else None if any_begun else False
+
+
+def _kept(collection: Collection) -> AsyncIterator[Document]:
+    return by_place(_rows(collection))
+
+
+def _differing(wanted: Comparable, own: Comparable) -> set[str]:
+    return set() if own["told"] is None else unequal(wanted, own)
+
+
+def _is_under_way(own: Comparable) -> bool:
+    return own["told"] is not True
+
+
+LANES = Item(_of_lanes, _told, kept=_kept, differing=_differing, is_ahead=_is_under_way)

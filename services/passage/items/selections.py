@@ -1,0 +1,80 @@
+"""Notify: who is in the selections of an alert, and in the service mail that facts ask for, person by person."""
+
+from collections.abc import AsyncIterator, Iterator, Mapping
+
+from services.notify.notices import REMINDERS
+from services.notify.store.alerts import LOOKED_FOR, Selection
+from services.notify.store.rolls import NO_PERSON, Chosen
+from services.passage.items.item import Item, by_place, shard_place
+from shared.audit.evidence import Evidence
+from shared.events import Channel, ClearanceSuspended, RecipientsSelected, ReminderDue
+from shared.mongo.client import Collection, Document
+
+_STUDENT, _COORDINATOR = "clearance_suspended_student", "clearance_suspended_coordinator"
+#: Service mail that every fact of its kind asks for (R19, R22, R24, R25, R39). Other mail depends on what notify knows.
+_ASKED_FOR = frozenset({_STUDENT, _COORDINATOR, *REMINDERS.values()})
+
+
+def _of_selections(evidence: Evidence) -> Mapping[str, Document]:
+    event, notice = evidence.data, f"n-{evidence.id}"
+    match event:
+        case RecipientsSelected():
+            where, of_all = shard_place(event.alert_id, event.shard), {"late": event.late, "at": evidence.at}
+            return {
+                f"{where}#{event.alert_id}:{each.person_id}": {**each.model_dump(mode="json", by_alias=True), **of_all}
+                for each in event.recipients
+            }
+        case ClearanceSuspended():
+            mails = [_mail(event.person_id, event.registration_id, _STUDENT), _mail(None, None, _COORDINATOR)]
+        case ReminderDue():
+            mails = [_mail(event.person_id, event.registration_id, REMINDERS[event.kind])]
+        case _:
+            return {}
+    where = f"{shard_place(notice, 0)}#{notice}"
+    return {f"{where}:{mail['personId'] or NO_PERSON}": mail for mail in mails}
+
+
+def _mail(person_id: str | None, registration_id: str | None, kind: str) -> Document:
+    return {"personId": person_id, "registrationId": registration_id, "kind": kind, "channels": [Channel.EMAIL.value]}
+
+
+def _selected(_: Document | None, __: Evidence, said: Document) -> Document:
+    return said
+
+
+async def _rows(collection: Collection) -> AsyncIterator[tuple[str, Mapping[str, Document]]]:
+    """Of every selection that is no step of the ladder, in order of their places."""
+    found = collection.find({"step": 1}, LOOKED_FOR).sort([("alertId", 1), ("shard", 1)])
+    async for document in found:
+        selection = Selection.read(document)
+        yield shard_place(selection.alert_id, selection.shard), dict(_told(selection))
+
+
+def _told(selection: Selection) -> Iterator[tuple[str, Document]]:
+    for each in selection.recipients:
+        name = f"{selection.alert_id}:{each.who}"
+        if selection.facts is None:
+            yield name, _of_alert(selection, each)
+        elif each.kind in _ASKED_FOR:
+            yield name, _mail(each.person_id, each.registration_id, each.kind)
+
+
+def _of_alert(selection: Selection, each: Chosen) -> Document:
+    return {
+        "personId": each.person_id,
+        "registrationId": each.registration_id,
+        "registrationVersion": each.registration_version,
+        "reason": each.reason,
+        "area": each.area,
+        "level": each.level,
+        "channels": [channel.value for channel in each.channels],
+        "late": selection.late,
+        "at": selection.at,
+    }
+
+
+def _kept(collection: Collection) -> AsyncIterator[Document]:
+    return by_place(_rows(collection))
+
+
+SELECTIONS = Item(_of_selections, _selected, kept=_kept)

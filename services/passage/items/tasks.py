@@ -1,0 +1,33 @@
+"""Registration: tasks in people's queues."""
+
+from collections.abc import Mapping
+
+from services.passage.items.item import Comparable, Item
+from services.registration.store import opened_task, task_update
+from shared.audit.evidence import Evidence
+from shared.events import Event, TaskClaimed, TaskClosed, TaskCommented, TaskOpened
+from shared.mongo.client import Document
+
+
+def _of_task(evidence: Evidence) -> Mapping[str, Event]:
+    event = evidence.data
+    return {event.task_id: event} if isinstance(event, TaskOpened | TaskClosed | TaskClaimed | TaskCommented) else {}
+
+
+def _task(former: Document | None, evidence: Evidence, fact: Event) -> Document:
+    if isinstance(fact, TaskOpened):
+        return opened_task(fact, evidence.at)
+    assert isinstance(fact, TaskClosed | TaskClaimed | TaskCommented)
+    change, task = task_update(fact, evidence.at), dict(former or {})
+    task |= change.get("$set", {})
+    for name, more in change.get("$inc", {}).items():
+        task[name] = task.get(name, 0) + more
+    return task
+
+
+def _task_alone(document: Document) -> Comparable:
+    """Without the day of departure, by which a queue is sorted: the registration has it."""
+    return {name: value for name, value in document.items() if name not in ("_id", "departureDate")}
+
+
+TASKS = Item(_of_task, _task, _task_alone)

@@ -5,7 +5,7 @@ What nobody has told us is marked `to be configured`: it is listed, and whom to 
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -116,6 +116,12 @@ class Programme(Entry):
         min_length=1,
         description="Scopes of the role `approver:<scope>`; none given: the faculty's, or else the programme's own id",
     )
+    board_of_examiners: tuple[Identifier, ...] = Field(
+        default=(),
+        min_length=1,
+        description="Scopes of the role `approver:<scope>` that are the board's (R23), whether they approve or not; "
+        "none given: the faculty's, or else whoever may approve",
+    )
     recommended_in_europe: InEurope | None = Field(default=None, description="R32")
 
 
@@ -198,6 +204,9 @@ class Faculty(Entry):
     approver_roles: tuple[Identifier, ...] = Field(
         default=(), min_length=1, description="Of the faculty's programmes that name none of their own"
     )
+    board_of_examiners: tuple[Identifier, ...] = Field(
+        default=(), min_length=1, description="Of the faculty's programmes that name none of their own"
+    )
     international_office: Contact | None = Field(default=None, description="The faculty's own; none: the university's")
     research: Research | None = None
     clerkships: Clerkships | None = None
@@ -254,6 +263,14 @@ class Catalogue:
             return frozenset()
         return frozenset(programme.approver_roles or self.faculties[faculty_id].approver_roles or (programme_id,))
 
+    def board_scopes(self, faculty_id: str, programme_id: str) -> frozenset[str]:
+        """Scopes of `approver:<scope>` that are a programme's board of examiners (R23); empty when it is not known."""
+        programme = self.programme(faculty_id, programme_id)
+        if programme is None:
+            return frozenset()
+        configured_ = programme.board_of_examiners or self.faculties[faculty_id].board_of_examiners
+        return frozenset(configured_) or self.approver_scopes(faculty_id, programme_id)
+
     def required_documents(self, faculty_id: str, activity_type: ActivityType) -> tuple[str, ...]:
         """R9: the kinds of documents that a faculty asks for; none where it asks for none or is not known."""
         faculty = self.faculties.get(faculty_id)
@@ -261,11 +278,18 @@ class Catalogue:
 
     def programmes_of(self, scopes: frozenset[str]) -> frozenset[str]:
         """Programmes that somebody with these approver scopes may decide for."""
+        return self._programmes(scopes, self.approver_scopes)
+
+    def boards_of(self, scopes: frozenset[str]) -> frozenset[str]:
+        """Programmes of whose board of examiners somebody with these approver scopes is."""
+        return self._programmes(scopes, self.board_scopes)
+
+    def _programmes(self, scopes: frozenset[str], wanted: Callable[[str, str], frozenset[str]]) -> frozenset[str]:
         return frozenset(
             programme_id
             for faculty in self.faculties.values()
             for programme_id in faculty.programmes
-            if scopes & self.approver_scopes(faculty.id, programme_id)
+            if scopes & wanted(faculty.id, programme_id)
         )
 
     def international_office(self, faculty_id: str) -> Contact:

@@ -8,6 +8,7 @@ from typing import Any
 
 from services.registration.model import Registration
 from services.registration.rules.clearance import Queue
+from shared.catalogue import Catalogue
 from shared.web.identity import Identity
 
 #: Roles that may use this service at all.
@@ -17,12 +18,15 @@ TASK_READERS = ("faculty-contact", "approver", "international-office", "safety-o
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """What one caller reaches. `programmes` are those that their approver scopes stand for in the catalogue."""
+    """What one caller reaches. `programmes` are those that their approver scopes stand for in the catalogue, `boards`
+    those of whose board of examiners they are.
+    """
 
     person_id: str
     is_student: bool
     faculties: frozenset[str]
     programmes: frozenset[str]
+    boards: frozenset[str]
     is_international_office: bool
     is_safety_officer: bool
 
@@ -42,6 +46,7 @@ class Reach:
             or self.sees_all
             or state.faculty_id in self.faculties
             or state.programme_id in self.programmes
+            or state.programme_id in self.boards
         )
 
     def competences(self, state: Registration) -> frozenset[Queue]:
@@ -69,8 +74,8 @@ class Reach:
             reached.append({"personId": self.person_id})
         if self.faculties:
             reached.append({"facultyId": {"$in": sorted(self.faculties)}})
-        if self.programmes:
-            reached.append({"programmeId": {"$in": sorted(self.programmes)}})
+        if self.programmes or self.boards:
+            reached.append({"programmeId": {"$in": sorted(self.programmes | self.boards)}})
         return _any_of(reached)
 
     def has_task(self, queue: str, scope: str) -> bool:
@@ -78,8 +83,10 @@ class Reach:
         match queue:
             case Queue.FACULTY_CONTACT:
                 return scope in self.faculties
-            case Queue.COORDINATOR | Queue.BOARD_OF_EXAMINERS:
+            case Queue.COORDINATOR:
                 return scope in self.programmes
+            case Queue.BOARD_OF_EXAMINERS:
+                return scope in self.boards
             case Queue.INTERNATIONAL_OFFICE:
                 return self.is_international_office
             case Queue.SAFETY_OFFICER:
@@ -93,8 +100,9 @@ class Reach:
         if self.faculties:
             reached.append({"queue": Queue.FACULTY_CONTACT.value, "scope": {"$in": sorted(self.faculties)}})
         if self.programmes:
-            queues = [Queue.COORDINATOR.value, Queue.BOARD_OF_EXAMINERS.value]
-            reached.append({"queue": {"$in": queues}, "scope": {"$in": sorted(self.programmes)}})
+            reached.append({"queue": Queue.COORDINATOR.value, "scope": {"$in": sorted(self.programmes)}})
+        if self.boards:
+            reached.append({"queue": Queue.BOARD_OF_EXAMINERS.value, "scope": {"$in": sorted(self.boards)}})
         if self.is_international_office:
             reached.append({"queue": Queue.INTERNATIONAL_OFFICE.value})
         if self.is_safety_officer:
@@ -102,13 +110,15 @@ class Reach:
         return _any_of(reached)
 
 
-def reach(caller: Identity, programmes: frozenset[str]) -> Reach:
-    """What a verified caller reaches; `programmes` from the catalogue for the caller's approver scopes."""
+def reach(caller: Identity, catalogue: Catalogue) -> Reach:
+    """What a verified caller reaches; the catalogue says for which programmes their approver scopes stand."""
+    scopes = caller.scopes("approver")
     return Reach(
         person_id=caller.person_id,
         is_student=caller.has("student"),
         faculties=caller.scopes("faculty-contact"),
-        programmes=programmes,
+        programmes=catalogue.programmes_of(scopes),
+        boards=catalogue.boards_of(scopes),
         is_international_office=caller.has("international-office"),
         is_safety_officer=caller.has("safety-officer"),
     )

@@ -250,6 +250,9 @@ class Person:
 STUDENT = Person("student-one", ("student",))
 OTHER_STUDENT = Person("student-two", ("student",))
 APPROVER = Person("approver-biology", ("approver:example-biology",))
+#: Of a programme whose board of examiners has a role of its own.
+LINGUIST = Person("approver-linguistics", ("approver:example-linguistics",))
+BOARD = Person("board", ("approver:example-humanities-board-of-examiners",))
 SECOND_APPROVER = Person("approver-biology-2", ("approver:example-biology",))
 CLINICAL_APPROVER = Person("approver-clinical", ("approver:example-clinical-medicine",))
 OTHER_APPROVER = Person("approver-physics", ("approver:example-physics",))

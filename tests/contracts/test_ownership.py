@@ -17,10 +17,12 @@ from tests.contracts.services_world import (
     ABROAD,
     APPROVER,
     AUDITOR,
+    BOARD,
     CLINICAL_APPROVER,
     FACULTY_CONTACT,
     FILE,
     INTERNATIONAL_OFFICE,
+    LINGUIST,
     MACHINE,
     NOBODY,
     OPERATOR,
@@ -51,8 +53,6 @@ STUDENT_AND_CONTACT = Person("student-contact", ("student", "faculty-contact:exa
 CLINICAL_STUDENT_AND_APPROVER = Person(
     "student-approver-3", ("student", "approver:example-clinical-medicine")
 )  # fmt: skip
-BOARD = Person("board", ("approver:example-humanities-board-of-examiners",))
-LINGUIST = Person("approver-linguistics", ("approver:example-linguistics",))
 LOOKALIKES = (
     Person("scope-prefix", ("approver:example-bio", "faculty-contact:example-science")),
     Person("scope-longer", ("approver:example-biology-2", "faculty-contact:example-sciences-2")),

@@ -140,8 +140,8 @@ async def parts(mongo_url: str, namespace: str) -> AsyncIterator[Parts]:
 
 
 def reach_of(person_id: str, *roles: str) -> Reach:
-    """What somebody with these roles reaches; no approver scopes."""
-    return reach(Identity(person_id, frozenset(roles)), frozenset())
+    """What somebody with these roles reaches."""
+    return reach(Identity(person_id, frozenset(roles)), catalogue.load(CATALOGUE))
 
 
 def _told(event: Any, subject: str, version: int, now: datetime) -> Envelope[Any]:

@@ -37,12 +37,23 @@ async def test_lists_and_queues_read_their_page_and_no_more(made: Parts) -> None
     """No collection is scanned, nothing is sorted in memory, and what is examined is what is shown."""
     contact = reach_of("c", "faculty-contact:example-sciences")
     everybody = reach_of("o", "international-office")
+    approver, board = (reach_of("a", f"approver:{each}") for each in (
+        "example-biology", "example-humanities-board-of-examiners",
+    ))  # fmt: skip
     registrations, tasks = made.store.registrations.collection, made.store.tasks
     wanted = [
         (registrations, contact.registrations()),
         (registrations, everybody.registrations()),
         (registrations, {"$and": [everybody.registrations(), {"status": "submitted"}]}),
         (tasks, {"$and": [contact.tasks(), {"open": True}]}),
+        *(
+            (collection, each)
+            for reached in (approver, board)
+            for collection, each in (
+                (registrations, reached.registrations()),
+                (tasks, {"$and": [reached.tasks(), {"open": True}]}),
+            )
+        ),
     ]
     for collection, query in wanted:
         plan = await collection.find(query).sort([("departureDate", 1), ("_id", 1)]).limit(PAGE).explain()

@@ -41,10 +41,12 @@ from shared.ids import new_id
 from shared.web.local_tokens import create_keys
 from tests.contracts.services_world import (
     APPROVER,
+    BOARD,
     CATALOGUE,
     FACULTY_CONTACT,
     FILE,
     INTERNATIONAL_OFFICE,
+    LINGUIST,
     PDF,
     SAFETY_OFFICER,
     STUDENT,
@@ -56,8 +58,8 @@ from tests.contracts.services_world import (
 )
 
 __all__ = [
-    "APPROVER", "FACULTY_CONTACT", "INTERNATIONAL_OFFICE", "PDF", "SAFETY_OFFICER", "STUDENT", "Level", "Person",
-    "Portal", "portal",
+    "APPROVER", "BOARD", "FACULTY_CONTACT", "INTERNATIONAL_OFFICE", "LINGUIST", "PDF", "SAFETY_OFFICER", "STUDENT",
+    "Level", "Person", "Portal", "portal",
 ]  # fmt: skip
 
 #: What the faculty of these tests asks for, beside the invented catalogue; other activities ask for nothing.

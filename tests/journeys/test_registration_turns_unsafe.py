@@ -2,7 +2,9 @@
 
 from tests.journeys.registration_world import (
     APPROVER,
+    BOARD,
     FACULTY_CONTACT,
+    LINGUIST,
     SAFETY_OFFICER,
     STUDENT,
     Level,
@@ -91,6 +93,24 @@ async def test_study_in_a_negative_area_is_flagged_to_the_board_of_examiners(por
     await portal.done(APPROVER, "POST", f"/tasks/{flags[0]['taskId']}/closure", {"remark": "Noted."})
     await portal.advise("ES", Level.RED)
     assert not [task for task in await portal.tasks(APPROVER, studying) if task["rule"] == "R23"]
+
+
+async def test_flag_is_in_the_boards_own_queue_where_the_catalogue_names_it(portal: Portal) -> None:
+    """R23: the board sees the registration and works on the task, which does not exist for the coordinator."""
+    of_linguistics = {"facultyId": "example-humanities", "programmeId": "example-linguistics"}
+    registration_id = await portal.register(**of_linguistics, legs=legs(-3, 20))
+    await portal.advise("ES", Level.ORANGE)
+
+    [flag] = [task for task in await portal.tasks(BOARD, registration_id) if task["queue"] == "board-of-examiners"]
+    assert flag["rule"] == "R23"
+    assert (await portal.see(registration_id, BOARD))["registrationId"] == registration_id
+    path = f"/tasks/{flag['taskId']}"
+    assert flag["taskId"] not in [task["taskId"] for task in await portal.tasks(LINGUIST, registration_id)]
+    await portal.refused(404, LINGUIST, "POST", f"{path}/closure", {"remark": "Not mine."})
+    await portal.done(BOARD, "POST", f"{path}/claim")
+    await portal.done(BOARD, "POST", f"{path}/comments", {"remark": "No credits for this part."})
+    await portal.done(BOARD, "POST", f"{path}/closure", {"remark": "Noted."})
+    assert flag["taskId"] not in [task["taskId"] for task in await portal.tasks(BOARD, registration_id)]
 
 
 async def test_stay_that_begins_in_a_negative_area_is_found_without_any_event(portal: Portal) -> None:

@@ -79,6 +79,23 @@ def test_catalogue_approver_scopes_are_the_programme_unless_configured(folder: P
     assert load(folder).programmes_of(frozenset({"board"})) == {"example-art"}
 
 
+def test_catalogue_board_of_examiners_is_whoever_approves_unless_configured(folder: Path) -> None:
+    """R23: a programme's board before its faculty's; a board need not approve."""
+    whole = load(folder)
+    assert whole.board_scopes("example-arts", "example-art") == {"example-art"}
+
+    change(folder, "id: example-arts", "board_of_examiners: [arts-board]\nid: example-arts")
+    of_faculty = load(folder)
+    assert of_faculty.board_scopes("example-arts", "example-art") == {"arts-board"}
+    assert of_faculty.boards_of(frozenset({"arts-board"})) == {"example-art"}
+    assert not of_faculty.boards_of(frozenset({"example-art"}))
+    assert not of_faculty.programmes_of(frozenset({"arts-board"}))
+
+    change(folder, "coordinator: *contact", "coordinator: *contact\n    board_of_examiners: [art-board]")
+    assert load(folder).board_scopes("example-arts", "example-art") == {"art-board"}
+    assert load(folder).board_scopes("example-arts", "x") == frozenset()
+
+
 @pytest.mark.parametrize(("faculty", "programme"), [("example-arts", "x"), ("x", "example-art"), ("", "")])
 def test_catalogue_unknown_programme_has_no_approver(folder: Path, faculty: str, programme: str) -> None:
     """R5: what is not configured is decided by nobody."""
@@ -288,7 +305,8 @@ def test_catalogue_of_the_university_has_its_seven_faculties() -> None:
     marked = {(gap.file, gap.field) for gap in reading.gaps}
     others = ("archaeology", "governance-and-global-affairs", "humanities", "law", "science")
     for faculty in (*others, "social-and-behavioural-sciences"):
-        assert {(f"{faculty}.yaml", name) for name in ("contact_person", "approver_roles", "programmes")} <= marked
+        names = ("contact_person", "approver_roles", "board_of_examiners", "programmes")
+        assert {(f"{faculty}.yaml", name) for name in names} <= marked
     assert ("lumc.yaml", "schools") in marked
     assert ("lumc.yaml", "clerkships.clusters.0.pools") in marked
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import orjson
 import pymongo
 
 from deploy.local.demo.people import Answer, Away, People
@@ -314,7 +315,10 @@ class House:
         await self._rebuilt_is_kept()
 
     async def _rebuilt_is_kept(self) -> None:
-        """`audit diff` finds nothing. Safety goes on saying that it has read its source, so it is asked again."""
+        """`audit diff` finds nothing. Safety goes on saying that it has read its source, so it is asked again.
+
+        That a clock was wrong it says as well; here that is done on purpose.
+        """
         environment = {
             **os.environ,
             "KAFKA_BOOTSTRAP_SERVERS": self.services.stack.kafka,
@@ -325,7 +329,7 @@ class House:
             command = (sys.executable, "-m", "services.passage", "audit", "diff", "--json")
             process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=PIPE, stderr=PIPE)
             out, err = await process.communicate()
-            if process.returncode == 0:
+            if process.returncode in (0, 1) and orjson.loads(out)["differences"] == []:
                 return
         raise AssertionError(f"kept is not what the events say: {out.decode()[:20_000]} {err.decode()[-2_000:]}")
 

@@ -10,6 +10,7 @@ from services.approval.store import Store
 from shared.clock import utc_now
 from shared.events import ApprovalEvent
 from shared.live_catalogue import LiveCatalogue
+from shared.mongo.group_commit import GroupCommit
 from shared.process import Process, alone
 from shared.settings import from_environment as read_environment
 
@@ -21,7 +22,8 @@ def build(settings: Settings) -> FastAPI:
     process = Process("approval", settings)
     store = Store(process.database)
     live = LiveCatalogue(settings.catalogue_dir, settings.catalogue_seconds)
-    desk = Desk(process.mongo, process.database, store, process.keyring, live)
+    commits = GroupCommit(process.mongo, process.database)
+    desk = Desk(process.mongo, process.database, store, process.keyring, live, commits)
 
     async def fill_places() -> None:
         await places.fill(desk, utc_now())

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Literal
+from typing import Any, Literal
 
 from services.approval import places
 from services.approval.access import Reach
@@ -37,9 +37,10 @@ from shared.events import (
 )
 from shared.ids import new_id
 from shared.mongo.client import Session
+from shared.mongo.group_commit import insert_all
 from shared.privacy.contact import ContactDetails
 from shared.web.concurrency import etag, must_match
-from shared.web.idempotency import Answer, Once, answered
+from shared.web.idempotency import Answer, Once, answered, answered_first
 from shared.web.problem import FieldError, Problem, invalid
 from shared.web.sealing import sealed
 
@@ -101,15 +102,9 @@ async def request_approval(
         findings=found.kept(),
     )
 
-    async def work(session: Session) -> Answer:
-        new: Loaded[ApprovalRequest] = Loaded(approval_id, None, 0)
-        after = await _record(desk, new, [Draft(event, event_id)], cause, now, session)
-        slot = None
-        if placed is not None:
-            taken = await places.take(
-                desk, placed, approval_id, person_id, asked.language, cause=cause, now=now, session=session
-            )
-            slot = {"slotPoolId": placed.pool.id, "hasPlace": taken.position is None, "position": taken.position}
+    after, new = desk.store.requests.begin(approval_id, [Draft(event, event_id)], cause=cause, now=now)
+
+    def answer(slot: dict[str, Any] | None) -> Answer:
         body = {
             "approvalId": approval_id,
             "status": state_of(after).status,
@@ -119,6 +114,16 @@ async def request_approval(
         }
         headers = {"Location": f"/v1/approval-requests/{approval_id}", "ETag": etag(after.version)}
         return Answer(201, body, headers)
+
+    if placed is None:
+        return await answered_first(desk.commits, desk.database, once, answer(None), new)
+
+    async def work(session: Session) -> Answer:
+        await insert_all(desk.database, new, session)
+        taken = await places.take(
+            desk, placed, approval_id, person_id, asked.language, cause=cause, now=now, session=session
+        )
+        return answer({"slotPoolId": placed.pool.id, "hasPlace": taken.position is None, "position": taken.position})
 
     async def act(_: NextInLine | None) -> Answer:
         return await answered(desk.mongo, desk.database, once, work)

@@ -13,6 +13,7 @@ from shared.bus.aggregate import Loaded
 from shared.catalogue import Catalogue, Contact
 from shared.live_catalogue import LiveCatalogue
 from shared.mongo.client import Database, Mongo, Session
+from shared.mongo.group_commit import GroupCommit
 from shared.privacy.keyring import Keyring
 from shared.web.concurrency import etag
 from shared.web.idempotency import Answer
@@ -29,6 +30,7 @@ class Desk:
     store: Store
     keyring: Keyring
     live: LiveCatalogue
+    commits: GroupCommit
     #: One at a time for each pool of places within this process: others wait instead of colliding.
     turns: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
 

@@ -38,6 +38,7 @@ from shared.events import (
     SourceChecked,
     TravelAdviceChanged,
 )
+from shared.mongo.group_commit import GroupCommit
 from shared.process import Process, alone
 from shared.settings import from_environment as read_environment
 from shared.web.routes import roomy
@@ -64,6 +65,7 @@ def build(settings: Settings) -> FastAPI:
         known,
         reconsiderations,
         documents,
+        GroupCommit(process.mongo, process.database),
         exceptions_at_orange=settings.exceptions_at_orange,
     )
     on_approval = partial(

@@ -30,6 +30,7 @@ from shared.clock import amsterdam_date, utc_now
 from shared.errors import PermanentError, TransientError
 from shared.events import RegistrationEvent
 from shared.mongo.client import Mongo, PyMongoError
+from shared.mongo.group_commit import GroupCommit
 from shared.observability import logs
 from shared.privacy.contact import ContactDetails
 from shared.privacy.keyring import Keyring
@@ -178,7 +179,8 @@ async def _desk(settings: Settings) -> AsyncIterator[Desk]:
         known = catalogue.load(settings.catalogue_dir)
         reconsiderations = Reconsiderations(mongo, store, gazetteer.resolve, known)
         documents = Documents(database, keyring, settings.scanner)
-        yield Desk(mongo, database, store, PersonsStore(database), keyring, known, reconsiderations, documents)
+        yield Desk(mongo, database, store, PersonsStore(database), keyring, known, reconsiderations, documents,
+                   GroupCommit(mongo, database))  # fmt: skip
     finally:
         mongo.close()
 

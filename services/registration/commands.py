@@ -33,12 +33,13 @@ from shared.events import (
 )
 from shared.ids import new_id
 from shared.mongo.client import Database, Mongo, PyMongoError, Session
+from shared.mongo.group_commit import GroupCommit, New, insert_all
 from shared.observability.logs import get_logger
 from shared.privacy.contact import ContactDetails
 from shared.privacy.keyring import Keyring
 from shared.testing.failpoints import hit
 from shared.web.concurrency import etag, must_match
-from shared.web.idempotency import Answer, Once, answered, settle
+from shared.web.idempotency import Answer, Once, answered, answered_first, settle
 from shared.web.problem import FieldError, Problem, invalid, not_found
 from shared.web.sealing import sealed
 
@@ -57,6 +58,7 @@ class Desk:
     catalogue: Catalogue
     reconsiderations: Reconsiderations
     documents: Documents
+    commits: GroupCommit
     exceptions_at_orange: bool = False
 
 
@@ -87,15 +89,13 @@ async def submit(
     foreseen = await foresee(desk.reconsiderations, state, now=now)
     await hit("foreseen")
 
-    async def work(session: Session) -> Answer:
-        if filing.group_id is not None:
-            await _may_join(desk, filing.group_id, person_id, session)
-        new: Loaded[Registration] = Loaded(registration_id, None, 0)
-        drafts = [Draft(event, event_id), *foreseen.drafts]
-        after = await desk.store.record(new, drafts, cause=cause, now=now, session=session, begun=state)
-        return shown(desk, after, 201)
-
-    answer = await answered(desk.mongo, desk.database, once, work)
+    drafts = [Draft(event, event_id), *foreseen.drafts]
+    after, new = desk.store.begin(registration_id, drafts, cause=cause, now=now, begun=state)
+    answer = shown(desk, after, 201)
+    if filing.group_id is None:
+        answer = await answered_first(desk.commits, desk.database, once, answer, new)
+    else:
+        answer = await _joined(desk, filing.group_id, person_id, once, answer, new)
     await hit("after_commit")
     await _must_stay(desk, person_id)
     is_first = answer.body["registrationId"] == registration_id
@@ -105,6 +105,17 @@ async def submit(
     except (TransientError, PyMongoError):
         return answer  # the sweep looks once more
     return await decided(desk, answer, once, cause, now)
+
+
+async def _joined(desk: Desk, group_id: str, person_id: str, once: Once | None, answer: Answer, new: New) -> Answer:
+    """A participant of a trip: whether they may join is read in the transaction that keeps them."""
+
+    async def work(session: Session) -> Answer:
+        await _may_join(desk, group_id, person_id, session)
+        await insert_all(desk.database, new, session)
+        return answer
+
+    return await answered(desk.mongo, desk.database, once, work)
 
 
 async def change(

@@ -116,13 +116,9 @@ class Store:
         cause: Cause,
         now: datetime,
         session: Session,
-        begun: Registration | None = None,
     ) -> Loaded[Registration]:
-        """Append facts with the registration and the tasks they lead to, in the caller's transaction.
-
-        `begun`: the registration after the first of them, where the caller has it already.
-        """
-        after = await self.registrations.record(loaded, drafts, cause=cause, now=now, session=session, begun=begun)
+        """Append facts with the registration and the tasks they lead to, in the caller's transaction."""
+        after = await self.registrations.record(loaded, drafts, cause=cause, now=now, session=session)
         state = after.state
         assert state is not None
         for draft in drafts:
@@ -135,6 +131,15 @@ class Store:
             moved = {"$set": {"departureDate": state.departure_date.isoformat()}}
             await self.tasks.update_many({"registrationId": loaded.id}, moved, session=session)
         return after
+
+    def begin(
+        self, registration_id: str, drafts: Sequence[Draft], *, cause: Cause, now: datetime, begun: Registration
+    ) -> tuple[Loaded[Registration], dict[str, list[Document]]]:
+        """A new registration with the tasks it leads to, and what has to be inserted: collection → documents."""
+        after, new = self.registrations.begin(registration_id, drafts, cause=cause, now=now, begun=begun)
+        assert after.state is not None
+        opened = [new_task(each.data, after.state, now) for each in drafts if isinstance(each.data, TaskOpened)]
+        return after, {**new, self.tasks.name: opened}
 
     async def record_all(
         self,

@@ -55,21 +55,28 @@ class Aggregates(Generic[S]):
         cause: Cause,
         now: datetime,
         session: Session,
-        begun: S | None = None,
     ) -> Loaded[S]:
-        """Append the facts and store the state they lead to, in the caller's transaction.
-
-        `begun`: the state after the first of them, where the caller has evolved it already.
-        """
+        """Append the facts and store the state they lead to, in the caller's transaction."""
         if not drafts:
             return loaded
         version = await self._outbox.append(drafts, expected=loaded.version, cause=cause, now=now, session=session)
-        after = self._after(loaded, drafts, now, begun)
+        after = self._after(loaded, drafts, now)
         if loaded.version:
             await self.collection.replace_one({"_id": loaded.id}, _document(after), upsert=True, session=session)
         else:
             await self.collection.insert_one(_document(after), session=session)
         return Loaded(loaded.id, after.state, version)
+
+    def begin(
+        self, aggregate_id: str, drafts: Sequence[Draft], *, cause: Cause, now: datetime, begun: S | None = None
+    ) -> tuple[Loaded[S], dict[str, list[Document]]]:
+        """A new aggregate, and what has to be inserted for it to be: collection → documents, all or none.
+
+        `begun`: the state after the first of the facts, where the caller has evolved it already.
+        """
+        after = self._after(Loaded(aggregate_id, None, 0), drafts, now, begun)
+        events = self._outbox.beginning(drafts, cause=cause, now=now)
+        return after, {self._outbox.events.name: events, self.collection.name: [_document(after)]}
 
     async def record_all(
         self, changes: Sequence[tuple[Loaded[S], Sequence[Draft]]], *, cause: Cause, now: datetime, session: Session

@@ -125,6 +125,10 @@ class Outbox:
         if documents:
             await insert(self.events, documents, session)
 
+    def beginning(self, drafts: Sequence[Draft], *, cause: Cause, now: datetime) -> list[Document]:
+        """The first events of a new stream, for the collection `events`, to be inserted with what they lead to."""
+        return self._documents(drafts, 0, int(now.timestamp() * 1_000_000), cause, now)
+
     async def append_once(self, draft: Draft, *, cause: Cause, now: datetime) -> bool:
         """Append one fact without a transaction, at the end of its stream. False: the same fact stands there already.
 

@@ -10,11 +10,13 @@ import orjson
 from fastapi import Header, Request
 from fastapi.responses import JSONResponse
 
-from shared.mongo.client import ASCENDING, Database, DuplicateKeyError, IndexModel, Mongo, Session
+from shared.mongo.client import ASCENDING, Database, Document, DuplicateKeyError, IndexModel, Mongo, Session
+from shared.mongo.group_commit import GroupCommit, New
 from shared.web.identity import authenticate
 from shared.web.problem import Problem
 
 KEPT_SECONDS = 24 * 3_600
+_KEPT = "idempotency"
 _KEY = r"^[\x21-\x7e]{1,128}$"
 
 
@@ -66,7 +68,7 @@ async def _where(request: Request, key: str) -> str:
 async def create_indexes(database: Database) -> None:
     """Idempotent."""
     index = IndexModel([("at", ASCENDING)], expireAfterSeconds=KEPT_SECONDS)
-    await database["idempotency"].create_indexes([index])
+    await database[_KEPT].create_indexes([index])
 
 
 async def answered(
@@ -78,40 +80,62 @@ async def answered(
     """
     if request is None:
         return await mongo.transaction(work)
-    kept = database["idempotency"]
+    kept = database[_KEPT]
 
     async def first_time(session: Session) -> Answer:
         known = await kept.find_one({"_id": request.key}, session=session)
         if known is not None:
             return _repeated(known, request)
         answer = await work(session)
-        await kept.insert_one(
-            {
-                "_id": request.key,
-                "digest": request.digest,
-                "at": datetime.now(UTC),
-                "status": answer.status,
-                "body": orjson.dumps(answer.body),
-                "headers": answer.headers,
-            },
-            session=session,
-        )
+        await kept.insert_one(_document(request, answer), session=session)
         return answer
 
     try:
         return await mongo.transaction(first_time)
     except DuplicateKeyError:
-        known = await kept.find_one({"_id": request.key})
-        if known is None:
-            raise Problem(409, "The same request is being worked on.", headers={"Retry-After": "1"}) from None
-        return _repeated(known, request)
+        return await _answered_meanwhile(database, request)
+
+
+async def answered_first(
+    commits: GroupCommit, database: Database, request: Once | None, answer: Answer, new: New
+) -> Answer:
+    """Insert what the command makes and give its answer, or give the answer that this key already got.
+
+    For a command of which everything is new and nothing is read: `new` is collection → documents.
+    """
+    if request is None:
+        await commits.insert(new)
+        return answer
+    try:
+        await commits.insert({**new, _KEPT: [_document(request, answer)]})
+    except DuplicateKeyError:
+        return await _answered_meanwhile(database, request)
+    return answer
 
 
 async def settle(database: Database, request: Once | None, answer: Answer) -> None:
     """Keep a fuller answer in the place of the one that was committed with the command, for repeats."""
     if request is not None:
         fuller = {"status": answer.status, "body": orjson.dumps(answer.body), "headers": answer.headers}
-        await database["idempotency"].update_one({"_id": request.key}, {"$set": fuller})
+        await database[_KEPT].update_one({"_id": request.key}, {"$set": fuller})
+
+
+async def _answered_meanwhile(database: Database, request: Once) -> Answer:
+    known = await database[_KEPT].find_one({"_id": request.key})
+    if known is None:
+        raise Problem(409, "The same request is being worked on.", headers={"Retry-After": "1"})
+    return _repeated(known, request)
+
+
+def _document(request: Once, answer: Answer) -> Document:
+    return {
+        "_id": request.key,
+        "digest": request.digest,
+        "at": datetime.now(UTC),
+        "status": answer.status,
+        "body": orjson.dumps(answer.body),
+        "headers": answer.headers,
+    }
 
 
 def _repeated(known: dict[str, Any], request: Once) -> Answer:

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ from shared.events import (
 )
 from shared.ids import new_id
 from shared.mongo.client import Mongo, Session
+from shared.mongo.group_commit import GroupCommit
 from shared.privacy.keyring import Keyring
 from shared.web.identity import Identity
 
@@ -53,7 +54,7 @@ class Parts:
     @cached_property
     def desk(self) -> Desk:
         """For second looks and the scheduler."""
-        return Desk(self.mongo, self.store, gazetteer.resolve, catalogue.load(CATALOGUE))
+        return Desk(self.mongo, self.store, gazetteer.resolve, known())
 
     @cached_property
     def commands(self) -> Commands:
@@ -61,8 +62,9 @@ class Parts:
         database = self.mongo.database("registration")
         documents = Documents(database, self.keyring, None)
         persons = PersonsStore(database)
+        commits = GroupCommit(self.mongo, database)
         return Commands(
-            self.mongo, database, self.store, persons, self.keyring, self.desk.catalogue, self.desk, documents
+            self.mongo, database, self.store, persons, self.keyring, self.desk.catalogue, self.desk, documents, commits
         )
 
     async def file(self, filed: Sequence[RegistrationSubmitted], at: datetime) -> list[Loaded[Registration]]:
@@ -139,9 +141,12 @@ async def parts(mongo_url: str, namespace: str) -> AsyncIterator[Parts]:
         mongo.close()
 
 
+known = cache(partial(catalogue.load, CATALOGUE))
+
+
 def reach_of(person_id: str, *roles: str) -> Reach:
     """What somebody with these roles reaches."""
-    return reach(Identity(person_id, frozenset(roles)), catalogue.load(CATALOGUE))
+    return reach(Identity(person_id, frozenset(roles)), known())
 
 
 def _told(event: Any, subject: str, version: int, now: datetime) -> Envelope[Any]:

@@ -15,6 +15,7 @@ from services.approval.store import Store
 from shared.catalogue import BrokenCatalogue
 from shared.clock import utc_now
 from shared.live_catalogue import LiveCatalogue
+from shared.mongo.group_commit import GroupCommit
 from shared.web.local_tokens import create_keys
 from tests.campus import MEDICINE, Campus, campus_on, change, leiden, settings
 
@@ -101,7 +102,8 @@ async def test_places_that_the_catalogue_adds_go_to_who_waits_in_order(
         students = [campus.student() for _ in range(4)]
         ids = [(await campus.asks(each, **rotation, contact=each.contact))["approvalId"] for each in students]
         live = LiveCatalogue(catalogue, 3_600)
-        desk = Desk(campus.mongo, campus.database, Store(campus.database), campus.keyring, live)
+        commits = GroupCommit(campus.mongo, campus.database)
+        desk = Desk(campus.mongo, campus.database, Store(campus.database), campus.keyring, live, commits)
         line = "id: example-surgery-2051, starts_on: 2051-01-01, ends_on: 2051-12-31, slots: "
 
         nothing = await places.fill(desk, utc_now())

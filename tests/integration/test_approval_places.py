@@ -19,6 +19,7 @@ from shared.events import SlotAllocated
 from shared.ids import new_id
 from shared.live_catalogue import LiveCatalogue
 from shared.mongo.client import Session
+from shared.mongo.group_commit import GroupCommit
 from shared.web.local_tokens import create_keys
 from tests.campus import Campus, Person, campus_on, leiden
 
@@ -111,7 +112,8 @@ async def test_places_promotion_prepared_for_another_begins_again(stack: Any, na
         ids = [await asks(campus, each) for each in students]
         store = Store(campus.database)
         live = LiveCatalogue(catalogue, 3_600)
-        desk = Desk(campus.mongo, campus.database, store, campus.keyring, live)
+        commits = GroupCommit(campus.mongo, campus.database)
+        desk = Desk(campus.mongo, campus.database, store, campus.keyring, live, commits)
         before = await store.pools.load(POOL)
         stale = NextInLine(ids[-1], new_id(), "sealed:v1:a:b:c", "en")
 

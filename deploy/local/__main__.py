@@ -48,10 +48,7 @@ def up(stack: LocalStack) -> None:
     )
     services = LocalServices(stack, choices, say)
     services.start()
-    lines = [f"KAFKA_BOOTSTRAP_SERVERS={stack.kafka}", f"MONGO_URL='{stack.mongo}'"]
-    lines += [f"{name.upper()}_URL={base}" for name, base in services.bases().items()]
-    lines += [f"MAILDIR={services.maildir}", f"SMS_LOG={services.sms_log}"]
-    (ROOT / "env").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    services.write_addresses(ROOT / "env")
     for name, base in services.bases().items():
         say(f"{name:13} {base}/v1/openapi.json")
     say(f"mail arrives in {services.maildir}, SMS in {services.sms_log}")

@@ -73,6 +73,14 @@ class LocalServices:
             return {name: f"http://{HOST}:{self._ports.gateway}/{name}" for name in SERVICES}
         return {name: self.direct(name) for name in SERVICES}
 
+    def write_addresses(self, file: Path) -> None:
+        """Where everything is, as variables for a shell: `set -a; . FILE`."""
+        lines = [f"KAFKA_BOOTSTRAP_SERVERS={self.stack.kafka}", f"MONGO_URL='{self.stack.mongo}'"]
+        lines += [f"NAMESPACE={self.choices.namespace}"]
+        lines += [f"{name.upper()}_URL={base}" for name, base in self.bases().items()]
+        lines += [f"MAILDIR={self.maildir}", f"SMS_LOG={self.sms_log}"]
+        file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
     def direct(self, name: str) -> str:
         """A service's own address, for probes."""
         return f"http://{HOST}:{self._port(name)}"

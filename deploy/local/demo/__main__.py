@@ -46,6 +46,8 @@ def main() -> int:
             found = asyncio.run(_play(services, view))
             found.write(REPORT)
             story.write_summary(view, found, REPORT)
+            if _is_kept():
+                services.write_addresses(LOCAL / "env")
             return 1 if found.broken else 0
     except (Trouble, Refused, OSError) as trouble:
         view.console.print(f"[red]stopped:[/red] {trouble}")
@@ -57,11 +59,16 @@ def main() -> int:
         view.console.print(f"[red]stopped:[/red] {known.exceptions[0]}")
         return 1
     finally:
-        if stack is not None and os.environ.get("KEEP") != "1":
+        if stack is not None and not _is_kept():
             stack.stop()
             view.say("everything is stopped (KEEP=1 leaves it running)")
         elif stack is not None:
             view.say("everything is left running; `make down` stops it")
+            view.say("`set -a; . .local/env`, then ask: `.venv/bin/passage audit explain ES-2`, `audit diff`, `--help`")
+
+
+def _is_kept() -> bool:
+    return os.environ.get("KEEP") == "1"
 
 
 def _choices(picture: str | None) -> Choices:

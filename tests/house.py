@@ -180,6 +180,16 @@ class House:
         await self._control(self.services.stack.ports.feed, "POST", "/control/change",
                             {"country": country, "level": "rood", "text": "Er is een natuurramp."})  # fmt: skip
 
+    async def has_adopted_red(self, country: str) -> None:
+        """Wait until safety has read it: before that all may be quiet because nothing has begun."""
+
+        async def adopted() -> bool:
+            path = f"/v1/travel-advice/{country}"
+            answer = await self.insist(lambda people: people.call("GET", "safety", path, **OFFICER))
+            return bool(answer.body["colour"] == "red")
+
+        await self.until(adopted, f"{country} is red")
+
     async def insist(self, act: Callable[[People], Awaitable[Any]]) -> Any:
         """Until there is an answer. A service that is away gives none; 503 asks to come again."""
         async with asyncio.timeout(PATIENCE_SECONDS), People(self.services.bases(), self.mint) as people:

@@ -39,6 +39,7 @@ async def test_registration_is_decided_on_advice_that_turns_before_it_is_durable
         submission = asyncio.create_task(house.register(student))
         await stands()
         await house.raise_to_red(student.country)
+        await house.has_adopted_red(student.country)
         await house.all_is_quiet()
     found = await house.registration(await submission)
     assert found["status"] == "suspended"

@@ -5,6 +5,7 @@ import base64
 import json
 import os
 import secrets
+import shlex
 import sys
 import time
 import urllib.error
@@ -75,11 +76,16 @@ class LocalServices:
 
     def write_addresses(self, file: Path) -> None:
         """Where everything is, as variables for a shell: `set -a; . FILE`."""
-        lines = [f"KAFKA_BOOTSTRAP_SERVERS={self.stack.kafka}", f"MONGO_URL='{self.stack.mongo}'"]
-        lines += [f"NAMESPACE={self.choices.namespace}"]
-        lines += [f"{name.upper()}_URL={base}" for name, base in self.bases().items()]
-        lines += [f"MAILDIR={self.maildir}", f"SMS_LOG={self.sms_log}"]
-        file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        places: dict[str, object] = {
+            "KAFKA_BOOTSTRAP_SERVERS": self.stack.kafka,
+            "MONGO_URL": self.stack.mongo,
+            "NAMESPACE": self.choices.namespace,
+            **{f"{name.upper()}_URL": base for name, base in self.bases().items()},
+            "MAILDIR": self.maildir,
+            "SMS_LOG": self.sms_log,
+        }
+        lines = [f"{name}={shlex.quote(str(place))}\n" for name, place in places.items()]
+        file.write_text("".join(lines), encoding="utf-8")
 
     def direct(self, name: str) -> str:
         """A service's own address, for probes."""

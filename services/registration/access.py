@@ -39,15 +39,18 @@ class Reach:
         """The student's own: to change and to cancel."""
         return self.is_student and state.person_id == self.person_id
 
-    def sees(self, state: Registration) -> bool:
-        """May read it, its checklist and its history."""
+    def looks_after(self, state: Registration) -> bool:
+        """May say what happened: the student, and whoever looks after them. A board of examiners only knows of it."""
         return (
             self.owns(state)
             or self.sees_all
             or state.faculty_id in self.faculties
             or state.programme_id in self.programmes
-            or state.programme_id in self.boards
         )
+
+    def sees(self, state: Registration) -> bool:
+        """May read it, its checklist and its history."""
+        return self.looks_after(state) or state.programme_id in self.boards
 
     def competences(self, state: Registration) -> frozenset[Queue]:
         """The queues whose matters this caller may decide for the registration; never for one's own."""

@@ -184,6 +184,14 @@ async def visible(
     return loaded
 
 
+async def looked_after(desk: Desk, reach: Reach, registration_id: str, session: Session) -> Loaded[Registration]:
+    """The registration of somebody whom this caller looks after, or the caller's own. Raises Problem 404, 403."""
+    loaded = await visible(desk, reach, registration_id, session)
+    if not reach.looks_after(state_of(loaded)):
+        raise Problem(403, "Who looks after the student can say that.", reason="not_looking_after")
+    return loaded
+
+
 def shown(desk: Desk, loaded: Loaded[Registration], status: int) -> Answer:
     """The answer to a command: ids, states, the reason and whom to turn to; nothing personal."""
     state = state_of(loaded)

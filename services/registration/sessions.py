@@ -3,7 +3,7 @@
 from datetime import date, datetime
 
 from services.registration.access import Reach
-from services.registration.commands import Desk, shown, state_of, visible
+from services.registration.commands import Desk, looked_after, shown, state_of
 from services.registration.model import Status
 from shared.envelope import Cause, draft
 from shared.events import SafetySessionRecorded
@@ -25,10 +25,10 @@ async def record_session(
     cause: Cause,
     now: datetime,
 ) -> Answer:
-    """On the version that was seen; who sees the registration may say it. Raises Problem; said again, no new fact."""
+    """On the version that was seen; who looks after the student may say it. Raises Problem; said again, no new fact."""
 
     async def work(session: Session) -> Answer:
-        loaded = await visible(desk, reach, registration_id, session)
+        loaded = await looked_after(desk, reach, registration_id, session)
         must_match(seen, loaded.version)
         state = state_of(loaded)
         if state.status is Status.CANCELLED:

@@ -5,7 +5,7 @@ from datetime import date, datetime
 from typing import Literal
 
 from services.registration.access import Reach
-from services.registration.commands import Desk, shown, state_of, visible
+from services.registration.commands import Desk, looked_after, shown, state_of, visible
 from services.registration.deciding import remark_of
 from services.registration.facts import ended_by
 from services.registration.model import Registration, Status
@@ -100,7 +100,7 @@ async def record_return(
     )
 
     async def work(session: Session) -> Answer:
-        loaded = await visible(desk, reach, registration_id, session)
+        loaded = await looked_after(desk, reach, registration_id, session)
         must_match(seen, loaded.version)
         current = state_of(loaded)
         _must_be_recordable(reach, current, came, now)

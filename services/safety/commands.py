@@ -261,7 +261,8 @@ async def note_failure(
     tell = state.failed_at is None or told is None or now - told >= freshness.announce_every
     after = state.model_copy(
         update={
-            "failed_at": state.failed_at or now,
+            # What was not told while it did not decide yet is no failure of a source that does.
+            "failed_at": now if told is None else state.failed_at or now,
             "failure": reason[:300],
             "failure_announced_at": now if tell else told,
         }

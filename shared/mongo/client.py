@@ -110,18 +110,19 @@ class Mongo:
             read_preference=ReadPreference.PRIMARY,
         )
 
-    async def transaction(self, work: Callable[[Session], Coroutine[Any, Any, T]]) -> T:
+    async def transaction(self, work: Callable[[Session], Coroutine[Any, Any, T]], *, insist: bool = True) -> T:
         """Run `work(session)` in one snapshot transaction, majority committed when this returns.
 
         `work` may run several times: no I/O in it but MongoDB with this session. DuplicateKeyError ends the
-        transaction and reaches the caller. Raises MongoUnavailable when no commit succeeded in time.
+        transaction and reaches the caller, and so does, without `insist`, the OperationFailure of one that others
+        pushed aside: nothing of it is kept. Raises MongoUnavailable when no commit succeeded in time.
         """
         try:
             async with asyncio.timeout(self._transaction_seconds):
                 # Beginning and ending a session asks the server nothing: no need of motor's threads for that.
                 session: Session = AsyncIOMotorClientSession(self._client.delegate.start_session(), self._client)
                 try:
-                    return await self._committed(session, work)
+                    return await self._committed(session, work, insist)
                 finally:
                     # A cancelled abort goes on in its thread and may end the transaction before this does.
                     with contextlib.suppress(InvalidOperation):
@@ -132,7 +133,7 @@ class Mongo:
         except (TimeoutError, ConnectionFailure) as error:
             raise MongoUnavailable(f"no commit within {self._transaction_seconds} s") from error
 
-    async def _committed(self, session: Session, work: Callable[[Session], Coroutine[Any, Any, T]]) -> T:
+    async def _committed(self, session: Session, work: Callable[[Session], Coroutine[Any, Any, T]], insist: bool) -> T:
         """The whole again for as long as others push it aside; the commit again while its fate is not known.
 
         Not motor's `with_transaction`: that commits outside of what it repeats, so a conflict found by the commit
@@ -154,6 +155,8 @@ class Mongo:
                 with contextlib.suppress(InvalidOperation):  # the commit has ended it
                     await session.abort_transaction()
                 if not error.has_error_label("TransientTransactionError"):
+                    raise
+                if isinstance(error, OperationFailure) and not insist:
                     raise
             await asyncio.sleep(pause * random.random())
             pause = min(pause * 2 or FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)

@@ -30,6 +30,7 @@ class GroupCommit:
         self._database = database
         self._waiting: list[_Waiting] = []
         self._committing: asyncio.Task[None] | None = None
+        self._alone: set[asyncio.Task[None]] = set()
 
     async def insert(self, new: New) -> None:
         """All of these documents or none, majority committed when this returns.
@@ -48,37 +49,56 @@ class GroupCommit:
         try:
             while self._waiting:
                 some, self._waiting = self._waiting[:MOST_TOGETHER], self._waiting[MOST_TOGETHER:]
-                await self._commit(some)
+                await self._commit([each for each in some if not each.done.done()])
         finally:
             self._committing = None
 
-    async def _commit(self, waiting: Sequence[_Waiting]) -> None:
-        """All in one transaction; where one of them cannot be inserted, each alone. Whoever left is left out."""
-        some = [each for each in waiting if not each.done.done()]
+    async def _commit(self, some: Sequence[_Waiting]) -> None:
+        """All in one transaction; where something is in the way of one of them, each alone, and the next need not wait.
 
+        So somebody's key that a dying process still holds is waited for by nobody else.
+        """
+        try:
+            if some:
+                await self._inserted(some, insist=False)
+        except TransientError as error:
+            _tell(some, error)
+        except Exception:
+            for each in some:
+                task = asyncio.create_task(self._commit_alone(each))
+                self._alone.add(task)
+                task.add_done_callback(self._alone.discard)
+        except BaseException:
+            for each in some:
+                each.done.cancel()
+            raise
+        else:
+            _tell(some, None)
+
+    async def _commit_alone(self, one: _Waiting) -> None:
+        try:
+            await self._inserted([one], insist=True)
+        # Whatever it is, it belongs to whoever waits.
+        except Exception as error:
+            _tell([one], error)
+        else:
+            _tell([one], None)
+
+    async def _inserted(self, some: Sequence[_Waiting], *, insist: bool) -> None:
         async def work(session: Session) -> None:
             await insert_all(self._database, _merged(some), session)
 
-        failure: Exception | None = None
-        try:
-            if some:
-                await self._mongo.transaction(work)
-        except TransientError as error:
-            failure = error
-        # Whatever it is, it belongs to one of those who wait.
-        except Exception as error:
-            if len(some) > 1:
-                for each in some:
-                    await self._commit([each])
-                return
-            failure = error
-        for each in some:
-            if each.done.done():
-                continue  # nobody waits for it any more
-            if failure is None:
-                each.done.set_result(None)
-            else:
-                each.done.set_exception(failure)
+        await self._mongo.transaction(work, insist=insist)
+
+
+def _tell(some: Sequence[_Waiting], failure: Exception | None) -> None:
+    for each in some:
+        if each.done.done():
+            continue  # nobody waits for it any more
+        if failure is None:
+            each.done.set_result(None)
+        else:
+            each.done.set_exception(failure)
 
 
 async def insert_all(database: Database, new: New, session: Session) -> None:

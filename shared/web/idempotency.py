@@ -106,6 +106,9 @@ async def answered_first(
     if request is None:
         await commits.insert(new)
         return answer
+    known = await database[_KEPT].find_one({"_id": request.key})
+    if known is not None:  # asked before: a repeat among others would make each of them go alone
+        return _repeated(known, request)
     try:
         await commits.insert({**new, _KEPT: [_document(request, answer)]})
     except DuplicateKeyError:

@@ -4,10 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
+import pymongo
 import pytest
 
 from shared.mongo.client import Database, DuplicateKeyError, Mongo, MongoUnavailable, Session
 from shared.mongo.group_commit import MOST_TOGETHER, GroupCommit, New
+from shared.web.idempotency import Answer, Once, answered_first
+from shared.web.problem import Problem
 
 
 class Counted(Mongo):
@@ -15,10 +18,10 @@ class Counted(Mongo):
 
     begun = 0
 
-    async def transaction(self, work: Callable[[Session], Coroutine[Any, Any, Any]]) -> Any:
+    async def transaction(self, work: Callable[[Session], Coroutine[Any, Any, Any]], *, insist: bool = True) -> Any:
         """One more."""
         self.begun += 1
-        return await super().transaction(work)
+        return await super().transaction(work, insist=insist)
 
 
 @pytest.fixture
@@ -81,6 +84,44 @@ async def test_what_cannot_be_inserted_is_the_fault_of_one(mongo: Counted, datab
     assert isinstance(bad, Exception)
     assert isinstance(bad, DuplicateKeyError) == (wrong["events"][0]["_id"] == "there")
     assert await kept(database) == ["a", "a.1", "a.2", "c", "c.1", "c.2", "there"]
+
+
+async def test_whoever_waits_for_what_another_process_holds_waits_alone(
+    stack: Any, namespace: str, mongo: Counted, database: Database
+) -> None:
+    """Somebody died between insert and commit: the server holds their documents a while. Nobody else waits for that."""
+    patient = Counted(stack.mongo, namespace=namespace, transaction_seconds=2)
+    commits = GroupCommit(patient, patient.database("group"))
+    holder: pymongo.MongoClient[Any] = pymongo.MongoClient(stack.mongo)
+    with holder, holder.start_session() as session, session.start_transaction():
+        holder[database.name]["states"].insert_one({"_id": "held"}, session=session)
+        held = [asyncio.create_task(commits.insert(new("held")))]
+        while not patient.begun:
+            await asyncio.sleep(0)
+
+        assert await inserted(commits, *(new(name) for name in "abc")) == [None] * 3
+        held.append(asyncio.create_task(commits.insert(new("held"))))
+        assert await inserted(commits, *(new(name) for name in "de")) == [None] * 2
+        assert not any(each.done() for each in held)
+        assert set(map(type, await asyncio.gather(*held, return_exceptions=True))) == {MongoUnavailable}
+        session.abort_transaction()
+    patient.close()
+
+    assert len(await kept(database)) == 15
+
+
+async def test_a_repeat_is_answered_before_it_holds_up_anybody(mongo: Counted, database: Database) -> None:
+    """A key that has its answer is not inserted again; with another body it is refused, as ever."""
+    commits, first = GroupCommit(mongo, database), Once("key", "digest")
+    given = await answered_first(commits, database, first, Answer(201, {"id": "a"}), new("a"))
+
+    again = await answered_first(commits, database, first, Answer(201, {"id": "b"}), new("b"))
+
+    assert given.body == again.body == {"id": "a"}
+    assert mongo.begun == 1
+    with pytest.raises(Problem) as refused:
+        await answered_first(commits, database, Once("key", "other"), Answer(201, {"id": "c"}), new("c"))
+    assert refused.value.status == 422
 
 
 async def test_the_same_twice_at_once_is_there_once(mongo: Counted, database: Database) -> None:

@@ -43,11 +43,11 @@ def main() -> int:
             stack.start()
             services = LocalServices(stack, _choices(picture), view.say)
             services.start()
+            if _is_kept():
+                services.write_addresses(LOCAL / "env")
             found = asyncio.run(_play(services, view))
             found.write(REPORT)
             story.write_summary(view, found, REPORT)
-            if _is_kept():
-                services.write_addresses(LOCAL / "env")
             return 1 if found.broken else 0
     except (Trouble, Refused, OSError) as trouble:
         view.console.print(f"[red]stopped:[/red] {trouble}")

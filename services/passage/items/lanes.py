@@ -9,7 +9,7 @@ from services.notify.model import delivery_id
 from services.notify.store.rolls import NO_PERSON, Roll
 from services.passage.items.item import Comparable, Item, by_place, shard_place, unequal
 from shared.audit.evidence import Evidence
-from shared.events import Channel, OutcomeEvent, RecipientsSelected
+from shared.events import Channel, ClearanceSuspended, OutcomeEvent, RecipientsSelected, ReminderDue
 from shared.mongo.client import Collection, Document
 
 _SORTED = [("alertId", 1), ("shard", 1)]
@@ -19,8 +19,13 @@ _OF_LANES = {"alertId": 1, "shard": 1, "selectionId": 1, "channel": 1, "indices"
 
 def _of_lanes(evidence: Evidence) -> Mapping[str, bool]:
     """Delivery → whether this says what became of it."""
-    event = evidence.data
+    event, notice = evidence.data, f"n-{evidence.id}"
     match event:
+        case ClearanceSuspended():
+            mails = (delivery_id(notice, who, Channel.EMAIL) for who in (event.person_id, NO_PERSON))
+            return {f"{shard_place(notice, 0)}#{name}": False for name in mails}
+        case ReminderDue():
+            return {f"{shard_place(notice, 0)}#{delivery_id(notice, event.person_id, Channel.EMAIL)}": False}
         case RecipientsSelected():
             names = [
                 delivery_id(event.alert_id, each.person_id, channel)
@@ -41,7 +46,10 @@ def _told(former: Document | None, _: Evidence, told: bool) -> Document:
 
 async def _rows(lanes: Collection) -> AsyncIterator[tuple[str, Mapping[str, Document]]]:
     """Shard by shard of each alert: delivery → told, null where either may be; a lane without its selection → told."""
-    selections = lanes.database["selections"].find({}, _OF_SELECTIONS).sort(_SORTED)
+    kept = lanes.database["selections"]
+    # What is not begun when an alert is closed is said to be cancelled, and then the lane is done.
+    closed = {str(each["_id"]) async for each in lanes.database["alerts"].find({"state.isClosed": True}, {"_id": 1})}
+    selections = kept.find({}, _OF_SELECTIONS).sort(_SORTED)
     work = lanes.find({}, _OF_LANES).sort(_SORTED).allow_disk_use(True)  # nothing is ever taken off
     selection = await anext(selections, None)
     lane = await anext(work, None)
@@ -54,9 +62,13 @@ async def _rows(lanes: Collection) -> AsyncIterator[tuple[str, Mapping[str, Docu
             selection = await anext(selections, None)
         here: dict[str, tuple[bool, bool]] = {}
         while lane is not None and _where(lane) == where:
+            if lane["selectionId"] not in rolls and (late := await kept.find_one({"_id": lane["selectionId"]})):
+                rolls[lane["selectionId"]] = Roll.unpacked(late["roll"]), int(late["step"])  # made since then
+            if lane["selectionId"] not in rolls:
+                here[str(lane["_id"])] = True, True
             for name, begun in _begun(lane, rolls):
                 all_done, any_begun = here.get(name, (True, False))
-                here[name] = all_done and lane["done"], any_begun or begun or lane["done"]
+                here[name] = all_done and lane["done"], any_begun or begun or lane["done"] or where[0] in closed
             lane = await anext(work, None)
         yield shard_place(*where), {name: {"told": _is_told(*known)} for name, known in here.items()}
 
@@ -67,7 +79,7 @@ def _where(document: Document) -> tuple[str, int]:
 
 def _begun(lane: Document, rolls: Mapping[str, tuple[Roll, int]]) -> list[tuple[str, bool]]:
     if lane["selectionId"] not in rolls:
-        return [(str(lane["_id"]), True)]
+        return []
     roll, step = rolls[lane["selectionId"]]
     end = lane["ends"][-1] if lane["ends"] else 0
     channel = Channel(lane["channel"])

@@ -7,7 +7,7 @@ from services.notify.store.alerts import LOOKED_FOR, Selection
 from services.notify.store.rolls import NO_PERSON, Chosen
 from services.passage.items.item import Item, by_place, shard_place
 from shared.audit.evidence import Evidence
-from shared.events import Channel, ClearanceSuspended, RecipientsSelected, ReminderDue
+from shared.events import Channel, ClearanceSuspended, Recipient, RecipientsSelected, ReminderDue
 from shared.mongo.client import Collection, Document
 
 _STUDENT, _COORDINATOR = "clearance_suspended_student", "clearance_suspended_coordinator"
@@ -21,8 +21,7 @@ def _of_selections(evidence: Evidence) -> Mapping[str, Document]:
         case RecipientsSelected():
             where, of_all = shard_place(event.alert_id, event.shard), {"late": event.late, "at": evidence.at}
             return {
-                f"{where}#{event.alert_id}:{each.person_id}": {**each.model_dump(mode="json", by_alias=True), **of_all}
-                for each in event.recipients
+                f"{where}#{event.alert_id}:{each.person_id}": {**_said(each), **of_all} for each in event.recipients
             }
         case ClearanceSuspended():
             mails = [_mail(event.person_id, event.registration_id, _STUDENT), _mail(None, None, _COORDINATOR)]
@@ -32,6 +31,11 @@ def _of_selections(evidence: Evidence) -> Mapping[str, Document]:
             return {}
     where = f"{shard_place(notice, 0)}#{notice}"
     return {f"{where}:{mail['personId'] or NO_PERSON}": mail for mail in mails}
+
+
+def _said(recipient: Recipient) -> Document:
+    """Without the registration: the fact names the one that was looked at, the roll the one whose address is used."""
+    return recipient.model_dump(mode="json", by_alias=True, exclude={"registration_id"})
 
 
 def _mail(person_id: str | None, registration_id: str | None, kind: str) -> Document:
@@ -62,7 +66,6 @@ def _told(selection: Selection) -> Iterator[tuple[str, Document]]:
 def _of_alert(selection: Selection, each: Chosen) -> Document:
     return {
         "personId": each.person_id,
-        "registrationId": each.registration_id,
         "registrationVersion": each.registration_version,
         "reason": each.reason,
         "area": each.area,

@@ -2,15 +2,13 @@
 that all is well. What a source says that does not decide is no event.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 
 from services.passage.items.item import Comparable, Item
 from services.safety.store import SourceState
 from shared.audit.evidence import Evidence
 from shared.events import SourceChecked, SourceEvent, SourceFailed
-from shared.mongo.client import Collection, Document
-
-_TOLD = {"$or": [{"state.announcedAt": {"$ne": None}}, {"state.failureAnnouncedAt": {"$ne": None}}]}
+from shared.mongo.client import Document
 
 
 def _of_source(evidence: Evidence) -> Mapping[str, SourceEvent]:
@@ -44,6 +42,8 @@ def _comparable(document: Document) -> Comparable:
 
 def _differing(wanted: Comparable, own: Comparable) -> set[str]:
     """Read since then it may be; and whatever it leaves out (R14) was not vouched for."""
+    if _decides_not(own):
+        return set()
     fields = {name for name in ("announcedAt", "failedAt", "failureAnnouncedAt") if wanted[name] != own[name]}
     if wanted["checkedAt"] is not None and (own["checkedAt"] is None or own["checkedAt"] < wanted["checkedAt"]):
         fields.add("checkedAt")
@@ -52,9 +52,9 @@ def _differing(wanted: Comparable, own: Comparable) -> set[str]:
     return fields
 
 
-async def _kept(collection: Collection) -> AsyncIterator[Document]:
-    async for document in collection.find(_TOLD).sort("_id", 1):
-        yield document
+def _decides_not(own: Comparable) -> bool:
+    """Nothing was ever told of it, or not since it ceased to decide."""
+    return own["announcedAt"] is None and own["failureAnnouncedAt"] is None
 
 
-SOURCES = Item(_of_source, _source, _comparable, _kept, _differing)
+SOURCES = Item(_of_source, _source, _comparable, differing=_differing, is_ahead=_decides_not)

@@ -1,0 +1,219 @@
+"""`audit diff` on what the services really keep: nothing is found where all is well, and what was lost is named."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from services.notify import escalating, sending
+from services.notify.channels.outcome import Accepted, SendOutcome
+from services.notify.commands import close_alert
+from services.passage.rebuild import ShadowRebuild
+from services.safety.commands import Freshness, note_failure
+from services.safety.informing import note_silence, take_opinions
+from services.safety.opinions import Opinions
+from services.safety.reading import Batch
+from shared.audit.evidence import read
+from shared.audit.reader import Record
+from shared.clock import amsterdam_date, utc_now
+from shared.envelope import GENESIS, chain
+from shared.events import AdviceSeen, Channel, ClearanceSuspended, Level
+from shared.mongo.client import Document, Mongo
+from tests.integration.bus_world import until
+from tests.integration.notify_sending_world import engine
+from tests.integration.notify_world import CAUSE, World, leg, notify
+from tests.integration.safety_world import SafetyWorld
+
+#: (collection, id, the fields that differ or what is wrong)
+Found = set[tuple[str, str, str]]
+ADVICE = "travel.advice.v1"
+GONE, SILENT = "is in the events and is not kept", "is kept and is not in the events"
+
+
+async def differences(mongo: Mongo, records: Iterable[Record], service: str) -> Found:
+    """Everything that differs in a service's database."""
+    shadow = ShadowRebuild(mongo)
+    try:
+        for record in records:
+            await shadow.fold(read(record))
+        await shadow.flush()
+        found = [each async for each in shadow.differences() if each.service == service]
+    finally:
+        await shadow.close()
+    return {(each.collection, each.id, ",".join(each.fields) or each.what) for each in found}
+
+
+# ---------------------------------------------------------------- notify
+
+
+class Accepting:
+    """A provider that takes everything."""
+
+    provider = "example"
+
+    async def ready(self, count: int, *, is_urgent: bool) -> None:
+        """At once."""
+
+    async def send(self, messages: Any, /) -> list[SendOutcome]:
+        """Accepted."""
+        return [Accepted("250 taken") for _ in messages]
+
+
+@pytest.fixture
+async def world(stack: Any, namespace: str) -> AsyncIterator[World]:
+    """Five people are registered for Spain."""
+    async with notify(stack, namespace) as made:
+        await made.handle(*(made.register(f"p{number}") for number in range(5)))
+        yield made
+
+
+async def differing(world: World, stack: Any, namespace: str) -> Found:
+    """What differs of notify."""
+    records = [*world.registrations.records, *await world.notifications()]
+    return await differences(Mongo(stack.mongo, namespace=namespace), records, "notify")
+
+
+async def turns_red(world: World) -> None:
+    """Spain does."""
+    await world.handle(world.change(Level.YELLOW), world.change(Level.RED))
+
+
+async def send(world: World) -> None:
+    """All work that there is."""
+    made = engine(world)
+    workers = [asyncio.create_task(sending.work(made, channel, Accepting(), "w")) for channel in Channel]
+
+    async def done() -> bool:
+        return not await world.database["lanes"].count_documents({"done": False})
+
+    await until(done)
+    for worker in workers:
+        worker.cancel()
+    await asyncio.gather(*workers, return_exceptions=True)
+
+
+async def taken_away(world: World, collection: str, query: Document) -> None:
+    """Lost, as after a repair by hand."""
+    assert (await world.database[collection].delete_many(query)).deleted_count
+
+
+async def test_nothing_differs_before_and_after_sending(world: World, stack: Any, namespace: str) -> None:
+    """Alerts, one of them late; two registrations of one person; a reminder of the ladder; a suspension's mails."""
+    for registration, region in (("r-first", "ES-CT"), ("r-newest", "ES-MD")):
+        await world.handle(world.register("twice", leg(region=region), registration=registration))
+    await turns_red(world)
+    await world.handle(world.register("late"))
+    await world.handle(world.fact(suspended()))
+    assert await differing(world, stack, namespace) == set()
+    await send(world)
+    assert await differing(world, stack, namespace) == set()
+    assert await escalating.climb(world.escalating, utc_now() + timedelta(minutes=31))
+    assert await differing(world, stack, namespace) == set()
+    await send(world)
+    assert await differing(world, stack, namespace) == set()
+
+
+async def test_work_that_is_lost_is_named(world: World, stack: Any, namespace: str) -> None:
+    """Of an alert, of a suspension's mail; of the ladder the selection without which its lane cannot be sent."""
+    await turns_red(world)
+    await world.handle(world.fact(suspended()))
+    await taken_away(world, "lanes", {"channel": "email", "alertId": "ES-2"})
+    await taken_away(world, "lanes", {"alertId": {"$regex": "^n-"}})
+    found = await differing(world, stack, namespace)
+    assert {each for each in found if not each[1].startswith("n-")} == {
+        ("lanes", f"ES-2:p{number}:email:1", GONE) for number in range(5)
+    }
+    assert sorted(each[1].split(":", 1)[1] for each in found if each[1].startswith("n-")) == [
+        "coordinator:email:1", "p1:email:1",
+    ]  # fmt: skip
+
+
+async def test_lane_without_its_selection_is_named(world: World, stack: Any, namespace: str) -> None:
+    """Nobody can send it, and no event says anything of it."""
+    await turns_red(world)
+    await send(world)
+    await escalating.climb(world.escalating, utc_now() + timedelta(minutes=31))
+    await taken_away(world, "selections", {"step": {"$gt": 1}})
+
+    found = await differing(world, stack, namespace)
+
+    assert found
+    assert {(collection, what) for collection, _, what in found} == {("lanes", SILENT)}
+
+
+async def test_alert_that_is_closed_before_its_work_is_done_is_as_it_should_be(
+    world: World, stack: Any, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Said to be cancelled, and the process dies before it notes that nothing is left to do."""
+    await turns_red(world)
+    await close_alert(
+        world.mongo, world.database, world.outbox, world.alerts, "ES-2", "officer", "over", None,
+        cause=CAUSE, now=utc_now(),
+    )  # fmt: skip
+
+    async def dies(*_: object) -> None:
+        raise asyncio.CancelledError
+
+    made = engine(world)
+    with monkeypatch.context() as patched:
+        patched.setattr(type(made.lanes), "finish", dies)
+        worker = asyncio.create_task(sending.work(made, Channel.SMS, Accepting(), "w"))
+        await asyncio.gather(worker, return_exceptions=True)
+    assert await world.database["deliveries"].count_documents({})
+
+    assert await differing(world, stack, namespace) == set()
+    await taken_away(world, "deliveries", {})
+    assert await differing(world, stack, namespace)
+
+
+def suspended() -> ClearanceSuspended:
+    """R19, for one of them."""
+    return ClearanceSuspended(
+        registration_id="r-p1", person_id="p1", rule="R19", reason="advice_negative", faculty_id="example-sciences",
+        programme_id="example-biology", departure_date=amsterdam_date(utc_now()) + timedelta(days=30),
+        advice=(AdviceSeen(country="ES", advice_version=2, level=Level.RED),),
+    )  # fmt: skip
+
+
+# ---------------------------------------------------------------- safety
+
+
+async def test_sources_as_they_fail_heal_and_cease_to_decide(stack: Any, namespace: str) -> None:
+    """Told and untold failures and readings; one that was silent before it decides; one that decides no more."""
+    world = SafetyWorld(Mongo(stack.mongo, namespace=namespace))
+    await world.store.create_indexes()
+    opinions = Opinions(world.database)
+    await opinions.create_indexes()
+    freshness = Freshness(timedelta(minutes=30), timedelta(hours=1))
+
+    async def fails(name: str) -> None:
+        await note_failure(world.mongo, world.store, name, "status 500", freshness, now=world.now)
+
+    async def read_() -> None:
+        await world.read([])
+
+    async def is_silent() -> None:
+        await note_silence(world.store, "germany", "status 500", now=world.now)
+
+    async def informs() -> None:
+        batch = Batch(source="netherlands", parser_version=1, countries=())
+        await take_opinions(world.store, opinions, batch, timedelta(hours=1), began=world.now, now=world.now)
+
+    happenings = (
+        lambda: fails("netherlands"), lambda: fails("netherlands"), read_, read_, lambda: fails("netherlands"),
+        is_silent, lambda: fails("germany"), read_, informs,
+    )  # fmt: skip
+    for number, happen in enumerate(happenings):
+        world.now += timedelta(minutes=7)
+        await happen()
+        found = world.store.outbox.events.find({}).sort([("position", 1), ("_id", 1)])
+        records = [
+            Record(
+                "travel.advice.v1", 0, offset, str(event["stream"]).encode(), chain(event["body"], offset + 1, GENESIS)
+            )
+            for offset, event in enumerate(await found.to_list(None))
+        ]
+        assert await differences(Mongo(stack.mongo, namespace=namespace), records, "safety") == set(), number
+    world.mongo.close()

@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator, Mapping
 from services.notify.model import delivery_id
 from services.notify.store.rolls import NO_PERSON, Roll
 from services.passage.items.item import Comparable, Item, by_place, shard_place, unequal
+from services.passage.items.selections import mails_asked_for
 from shared.audit.evidence import Evidence
-from shared.events import Channel, ClearanceSuspended, OutcomeEvent, RecipientsSelected, ReminderDue
+from shared.events import Channel, OutcomeEvent, RecipientsSelected
 from shared.mongo.client import Collection, Document
 
 _SORTED = [("alertId", 1), ("shard", 1)]
@@ -19,13 +20,8 @@ _OF_LANES = {"alertId": 1, "shard": 1, "selectionId": 1, "channel": 1, "indices"
 
 def _of_lanes(evidence: Evidence) -> Mapping[str, bool]:
     """Delivery → whether this says what became of it."""
-    event, notice = evidence.data, f"n-{evidence.id}"
+    event = evidence.data
     match event:
-        case ClearanceSuspended():
-            mails = (delivery_id(notice, who, Channel.EMAIL) for who in (event.person_id, NO_PERSON))
-            return {f"{shard_place(notice, 0)}#{name}": False for name in mails}
-        case ReminderDue():
-            return {f"{shard_place(notice, 0)}#{delivery_id(notice, event.person_id, Channel.EMAIL)}": False}
         case RecipientsSelected():
             names = [
                 delivery_id(event.alert_id, each.person_id, channel)
@@ -35,7 +31,8 @@ def _of_lanes(evidence: Evidence) -> Mapping[str, bool]:
         case OutcomeEvent():
             names = [entry.delivery_id for entry in event.entries]
         case _:
-            return {}
+            notice, mails = mails_asked_for(evidence)
+            return {f"{shard_place(notice, 0)}#{delivery_id(notice, who, Channel.EMAIL)}": False for who in mails}
     where, told = shard_place(event.alert_id, event.shard), isinstance(event, OutcomeEvent)
     return {f"{where}#{name}": told for name in names}
 
@@ -58,17 +55,19 @@ async def _rows(lanes: Collection) -> AsyncIterator[tuple[str, Mapping[str, Docu
         rolls: dict[str, tuple[Roll, int]] = {}
         while selection is not None and _where(selection) <= where:
             if _where(selection) == where:
-                rolls[str(selection["_id"])] = Roll.unpacked(selection["roll"]), int(selection["step"])
+                rolls[str(selection["_id"])] = _roll(selection)
             selection = await anext(selections, None)
         here: dict[str, tuple[bool, bool]] = {}
         while lane is not None and _where(lane) == where:
-            if lane["selectionId"] not in rolls and (late := await kept.find_one({"_id": lane["selectionId"]})):
-                rolls[lane["selectionId"]] = Roll.unpacked(late["roll"]), int(late["step"])  # made since then
-            if lane["selectionId"] not in rolls:
+            of_lane = lane["selectionId"]
+            if of_lane not in rolls and (late := await kept.find_one({"_id": of_lane}, _OF_SELECTIONS)):
+                rolls[of_lane] = _roll(late)  # made since then
+            if of_lane not in rolls:
                 here[str(lane["_id"])] = True, True
-            for name, begun in _begun(lane, rolls):
-                all_done, any_begun = here.get(name, (True, False))
-                here[name] = all_done and lane["done"], any_begun or begun or lane["done"] or where[0] in closed
+            else:
+                for name, begun in _begun(lane, *rolls[of_lane]):
+                    all_done, any_begun = here.get(name, (True, False))
+                    here[name] = all_done and lane["done"], any_begun or begun or lane["done"] or where[0] in closed
             lane = await anext(work, None)
         yield shard_place(*where), {name: {"told": _is_told(*known)} for name, known in here.items()}
 
@@ -77,10 +76,11 @@ def _where(document: Document) -> tuple[str, int]:
     return document["alertId"], int(document["shard"])
 
 
-def _begun(lane: Document, rolls: Mapping[str, tuple[Roll, int]]) -> list[tuple[str, bool]]:
-    if lane["selectionId"] not in rolls:
-        return []
-    roll, step = rolls[lane["selectionId"]]
+def _roll(selection: Document) -> tuple[Roll, int]:
+    return Roll.unpacked(selection["roll"]), int(selection["step"])
+
+
+def _begun(lane: Document, roll: Roll, step: int) -> list[tuple[str, bool]]:
     end = lane["ends"][-1] if lane["ends"] else 0
     channel = Channel(lane["channel"])
     return [

@@ -15,22 +15,25 @@ _STUDENT, _COORDINATOR = "clearance_suspended_student", "clearance_suspended_coo
 _ASKED_FOR = frozenset({_STUDENT, _COORDINATOR, *REMINDERS.values()})
 
 
-def _of_selections(evidence: Evidence) -> Mapping[str, Document]:
-    event, notice = evidence.data, f"n-{evidence.id}"
-    match event:
-        case RecipientsSelected():
-            where, of_all = shard_place(event.alert_id, event.shard), {"late": event.late, "at": evidence.at}
-            return {
-                f"{where}#{event.alert_id}:{each.person_id}": {**_said(each), **of_all} for each in event.recipients
-            }
-        case ClearanceSuspended():
+def mails_asked_for(evidence: Evidence) -> tuple[str, dict[str, Document]]:
+    """The notice of a fact, and the mails that it asks for: who → the mail."""
+    match evidence.data:
+        case ClearanceSuspended() as event:
             mails = [_mail(event.person_id, event.registration_id, _STUDENT), _mail(None, None, _COORDINATOR)]
-        case ReminderDue():
+        case ReminderDue() as event:
             mails = [_mail(event.person_id, event.registration_id, REMINDERS[event.kind])]
         case _:
-            return {}
-    where = f"{shard_place(notice, 0)}#{notice}"
-    return {f"{where}:{mail['personId'] or NO_PERSON}": mail for mail in mails}
+            mails = []
+    return f"n-{evidence.id}", {mail["personId"] or NO_PERSON: mail for mail in mails}
+
+
+def _of_selections(evidence: Evidence) -> Mapping[str, Document]:
+    event = evidence.data
+    if isinstance(event, RecipientsSelected):
+        where, of_all = shard_place(event.alert_id, event.shard), {"late": event.late, "at": evidence.at}
+        return {f"{where}#{event.alert_id}:{each.person_id}": {**_said(each), **of_all} for each in event.recipients}
+    notice, mails = mails_asked_for(evidence)
+    return {f"{shard_place(notice, 0)}#{notice}:{who}": mail for who, mail in mails.items()}
 
 
 def _said(recipient: Recipient) -> Document:

@@ -48,7 +48,7 @@ def person_hash(person_id: str) -> int:
 
 
 def shard_of(hash_: int, shard_count: int) -> int:
-    """The shard of a hash: shards are equal ranges of it (shared/decisions/0004-shards-are-ranges.md)."""
+    """The shard of a hash: shards are equal ranges of it (docs/decisions/0004-shards-are-ranges.md)."""
     return hash_ * shard_count >> HASH_BITS
 
 

@@ -1,6 +1,6 @@
 """The inbox makes an effect happen once: one document per (group, stream), moved with the effect itself.
 
-shared/decisions/0003-inbox.md
+docs/decisions/0003-inbox.md
 """
 
 from collections.abc import Callable, Coroutine, Mapping

@@ -1,7 +1,7 @@
 """The relay: takes pending events, gives each its place in the service's chain, and publishes exactly those bytes.
 
 One at a time per service, by lease. A batch record under `_id = n` is the assignment: two relays cannot both
-write it, and after a crash the same record gives the same bytes again. shared/decisions/0001-facts-first.md
+write it, and after a crash the same record gives the same bytes again. docs/decisions/0001-facts-first.md
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """The only import of motor: one client per process, majority everywhere, transactions that retry whole.
 
-Why motor and what follows it: shared/decisions/0002-motor.md.
+Why motor and what follows it: docs/decisions/0002-motor.md.
 """
 
 import asyncio

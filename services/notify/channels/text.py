@@ -58,7 +58,7 @@ class SmsProvider(Protocol):
 
 
 def has_password(post: Post, secret: str) -> bool:
-    """HTTP Basic with the shared secret as password, whatever the user (shared/decisions/0008-webhook-secret.md)."""
+    """HTTP Basic with the shared secret as password, whatever the user (docs/decisions/0008-webhook-secret.md)."""
     scheme, _, credentials = post.headers.get("authorization", "").partition(" ")
     try:
         password = base64.b64decode(credentials, validate=True).partition(b":")[2]

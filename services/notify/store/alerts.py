@@ -1,4 +1,4 @@
-"""Alerts and who was selected for them. A selection is the durable delivery of everyone in it (shared/decisions/0005).
+"""Alerts and who was selected for them. A selection is the durable delivery of everyone in it (docs/decisions/0005).
 
 `alerts`: {_id `<country>-<version>`, state}.
 `selections`: {_id `<alert>:<shard>[:<digest>]`, alertId, shard, step, at, who, count, unreachable, tally, roll, rungs,

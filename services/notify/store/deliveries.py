@@ -1,7 +1,7 @@
 """Deliveries and answers: the fold of notify's own facts, applied right after writing them and from its own topic.
 
 `deliveries`: {_id `<alert>:<shard>:<channel>#<page>`, …, refs, rows, tally, events, rev}: hundreds of
-deliveries in one document, so that a window of messages is one write (shared/decisions/0015-deliveries-in-pages.md).
+deliveries in one document, so that a window of messages is one write (docs/decisions/0015-deliveries-in-pages.md).
 A delivery comes to its page with the first thing that is said of it: until then the selection is all there is.
 `resends`: {_id `<delivery>/<round>`, lane}: whose second attempt stands in which lane.
 `answers`: {_id `<alert>:<person>`, alertId, personId, answer, given}.

@@ -18,7 +18,7 @@ class Stay:
 def stay(registration: Registration, now: datetime) -> Stay:
     """R26: from the first day on the student is away; after the last, without a recorded return, overdue.
 
-    Whoever has not cancelled counts, cleared or not (shared/decisions/0009). Noticed late, it says so by its date.
+    Whoever has not cancelled counts, cleared or not (docs/decisions/0009). Noticed late, it says so by its date.
     """
     progress, today = registration.progress, amsterdam_date(now)
     if registration.status is Status.CANCELLED or progress.returned_on is not None:

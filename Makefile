@@ -19,7 +19,7 @@ install:
 demo: install
 	@$(BIN)/python -m deploy.local.demo
 
-# Two at a time: the house in one, everything else in the other. CI has two cores.
+# Two at a time: the full stack in one, everything else in the other. CI has two cores.
 test: install
 	@$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
 

@@ -1,4 +1,4 @@
-"""Real Kafka and real MongoDB for the tests, given by the environment or started here; and the whole house."""
+"""Real Kafka and real MongoDB for the tests, given by the environment or started here; and the whole full_stack."""
 
 import functools
 import os
@@ -15,15 +15,15 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from xdist.scheduler import LoadScopeScheduling
 
+from deploy.local.errors import LocalStackError
 from deploy.local.ports import Ports
 from deploy.local.services import SERVICES, Choices, LocalServices
 from deploy.local.stack import LocalStack
-from deploy.local.trouble import Trouble
 from shared.web.local_tokens import mint
 from tests.containers import containers
-from tests.house import House
+from tests.full_stack import FullStack
 
-pytest_plugins = ("tests.fault_table", "tests.campus")
+pytest_plugins = ("tests.fault_table", "tests.approval_service")
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -52,7 +52,7 @@ def shared_by(file: str) -> str:
     text = (ROOT / file).read_text(encoding="utf-8")
     if file.startswith("tests/contracts/"):
         return "services"
-    return next((name for name in ("house", "campus") if re.search(rf"\b{name}: ", text)), file)
+    return next((name for name in ("full_stack", "approval_service") if re.search(rf"\b{name}: ", text)), file)
 
 
 @pytest.fixture(scope="session")
@@ -65,17 +65,17 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         try:
             with containers() as (kafka, mongo):
                 yield Stack(kafka, mongo)
-        except Trouble as trouble:
-            pytest.skip(str(trouble))
+        except LocalStackError as error:
+            pytest.skip(str(error))
         return
     local = LocalStack(tmp_path_factory.mktemp("stack"), ROOT / ".local", Ports.free())
     try:
         local.start()
-    except Trouble as trouble:
+    except LocalStackError as error:
         local.stop()
         if os.environ.get("CI"):
-            pytest.fail(str(trouble))
-        pytest.skip(str(trouble))
+            pytest.fail(str(error))
+        pytest.skip(str(error))
     yield Stack(local.kafka, local.mongo)
     local.stop()
 
@@ -99,12 +99,12 @@ async def namespace(stack: Stack) -> AsyncIterator[str]:
 
 
 @pytest.fixture(scope="session")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def full_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FullStack]:
     """Kafka, MongoDB, simulators and services of the session's own: they may be killed. Absent: as above."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ("KAFKA_BOOTSTRAP_SERVERS", "MONGO_URL"):
             patch.delenv(name, raising=False)
-        root = tmp_path_factory.mktemp("house")
+        root = tmp_path_factory.mktemp("full_stack")
         folders = {name: root / "failpoints" / name for name in SERVICES}
         for folder in folders.values():
             folder.mkdir(parents=True)
@@ -115,13 +115,13 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         try:
             stack.start()
             services.start()
-        except Trouble as trouble:
+        except LocalStackError as error:
             stack.stop()
             if os.environ.get("CI"):
-                pytest.fail(str(trouble))
-            pytest.skip(str(trouble))
+                pytest.fail(str(error))
+            pytest.skip(str(error))
         _first_picture(services)
-        yield House(services, root / "failpoints", functools.partial(mint, root / "keys"))
+        yield FullStack(services, root / "failpoints", functools.partial(mint, root / "keys"))
         stack.stop()
 
 

@@ -12,7 +12,7 @@ from testcontainers.core.container import DockerContainer
 from testcontainers.core.docker_client import DockerClient
 from testcontainers.core.waiting_utils import wait_for_logs
 
-from deploy.local.trouble import Trouble
+from deploy.local.errors import LocalStackError
 
 COMPOSE = Path(__file__).resolve().parents[1] / "deploy" / "compose.yaml"
 KAFKA_PORT, MONGO_PORT = 9092, 27017
@@ -21,17 +21,17 @@ READY_SECONDS = 120.0
 
 @contextmanager
 def containers() -> Iterator[tuple[str, str]]:
-    """Bootstrap servers and connection URL. Raises Trouble where no engine answers or an image cannot be had."""
+    """Bootstrap servers and connection URL. Raises LocalStackError if no engine answers or an image is missing."""
     try:
         DockerClient().client.ping()
     except (DockerException, OSError) as error:
-        raise Trouble(f"STACK=containers: no container engine answers ({type(error).__name__}).") from None
+        raise LocalStackError(f"STACK=containers: no container engine answers ({type(error).__name__}).") from None
     services = yaml.safe_load(COMPOSE.read_text(encoding="utf-8"))["services"]
     try:
         with _kafka(services["kafka"]["image"]) as bootstrap, _mongo(services["mongo"]["image"]) as url:
             yield bootstrap, url
     except (DockerException, TimeoutError) as error:
-        raise Trouble(f"STACK=containers: the containers cannot be started: {error}") from None
+        raise LocalStackError(f"STACK=containers: the containers cannot be started: {error}") from None
 
 
 @contextmanager

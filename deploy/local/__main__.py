@@ -7,11 +7,11 @@ import time
 from pathlib import Path
 
 from deploy.local import jars
-from deploy.local.locks import locked
+from deploy.local.errors import LocalStackError
 from deploy.local.ports import Ports
 from deploy.local.services import Choices, LocalServices
 from deploy.local.stack import LocalStack
-from deploy.local.trouble import Trouble
+from deploy.local.stack_lock import locked
 
 ROOT = Path(__file__).resolve().parents[2] / ".local"
 DEMO = ROOT / "demo"
@@ -31,7 +31,7 @@ def main(arguments: list[str]) -> int:
     try:
         with locked(ROOT / "lock", "another command is at work on the local stack"):
             _COMMANDS[arguments[0]](LocalStack(ROOT / "stack", ROOT, Ports.from_environment(), say))
-    except (Trouble, OSError) as error:
+    except (LocalStackError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
     return 0

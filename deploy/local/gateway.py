@@ -5,8 +5,8 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+from deploy.local.errors import LocalStackError
 from deploy.local.processes import Program
-from deploy.local.trouble import Trouble
 
 TEMPLATE = Path(__file__).resolve().parents[1] / "gateway" / "gateway.conf.template"
 _MAIN = """
@@ -28,10 +28,10 @@ http {{
 
 
 def program(folder: Path, listen: str, upstreams: Mapping[str, str]) -> Program:
-    """nginx with the deployed template filled in. Raises Trouble where there is no nginx."""
+    """nginx with the deployed template filled in. Raises LocalStackError where there is no nginx."""
     nginx = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin:/opt/homebrew/bin")
     if nginx is None:
-        raise Trouble("GATEWAY=1 needs nginx: install it (the package is called nginx), or leave GATEWAY out.")
+        raise LocalStackError("GATEWAY=1 needs nginx: install it (the package is called nginx), or leave GATEWAY out.")
     folder.mkdir(parents=True, exist_ok=True)
     values = {"GATEWAY_LISTEN": listen} | {f"{name.upper()}_UPSTREAM": where for name, where in upstreams.items()}
     filled = re.sub(r"\$\{([A-Z_]+)\}", lambda match: values[match[1]], TEMPLATE.read_text(encoding="utf-8"))

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from deploy.local.locks import locked
-from deploy.local.trouble import Trouble
+from deploy.local.errors import LocalStackError
+from deploy.local.stack_lock import locked
 
 KAFKA_VERSION = "4.3.1"
 COORDINATES = (f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}", "org.slf4j:slf4j-reload4j:1.7.36")
@@ -26,7 +26,7 @@ def folder(cache: Path) -> Path:
 def ready(cache: Path, say: Callable[[str], None], checksums: Path = CHECKSUMS) -> Path:
     """The folder with exactly the jars of the checksum file, fetched when it is not there (46 MB, once).
 
-    Raises Trouble when a jar is not the one whose checksum is committed, or when it cannot be fetched.
+    Raises LocalStackError when a jar is not the one whose checksum is committed, or when it cannot be fetched.
     """
     jars = folder(cache)
     with locked(cache / "kafka" / "lock", "another start fetches Kafka's jars"):
@@ -66,7 +66,7 @@ def _resolve(repository: Path) -> list[Path]:
         with ThreadPoolExecutor(4) as fetching:
             return sorted(fetching.map(lambda each: Path(each.artifact.resolve()), needed))
     except (requests.RequestException, RuntimeError, ValueError) as error:
-        raise Trouble(
+        raise LocalStackError(
             f"Kafka's jars cannot be fetched ({str(error).splitlines()[0][:200]}): check the network and try again, "
             "or set KAFKA_BOOTSTRAP_SERVERS to a Kafka that runs elsewhere."
         ) from None
@@ -81,7 +81,7 @@ def _verify(jars: Path, checksums: Path) -> None:
         name = wrong[0]
         how = "is missing" if name not in found else "is not expected" if name not in wanted else "differs"
         more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
-        raise Trouble(
+        raise LocalStackError(
             f"{jars / name} {how}{more}, by the checksums in {checksums.name}: "
             f"delete the folder {jars} and start again to fetch it anew."
         )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 
 import psutil
 
-from deploy.local.trouble import Trouble
+from deploy.local.errors import LocalStackError
 
 HOST = "127.0.0.1"
 PATIENCE_SECONDS = 3.0
@@ -33,7 +33,7 @@ class Ports:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Ports":
-        """The default ports with what the environment says instead. Raises Trouble for what is no port."""
+        """The default ports with what the environment says instead. Raises LocalStackError for what is no port."""
         chosen: dict[str, int] = {}
         for field in fields(cls):
             name = f"{field.name.upper()}_PORT"
@@ -41,7 +41,7 @@ class Ports:
             if not text:
                 continue
             if not text.isdecimal() or not 0 < int(text) < 65_536:
-                raise Trouble(f"{name} is {text!r}: give a port number between 1 and 65535.")
+                raise LocalStackError(f"{name} is {text!r}: give a port number between 1 and 65535.")
             chosen[field.name] = int(text)
         return cls(**chosen)
 
@@ -77,11 +77,11 @@ def is_free(port: int) -> bool:
 
 
 def wait_free(port: int, name: str) -> None:
-    """Return when the port is free. Raises Trouble naming its holder when it stays taken for some seconds."""
+    """Return when the port is free. Raises LocalStackError naming its holder when it stays taken for some seconds."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not is_free(port):  # a killed process lets go of its sockets a moment after it is gone
         if time.monotonic() > deadline:
-            raise Trouble(
+            raise LocalStackError(
                 f"Port {port} for {name} is held by {holder(port)}: stop that, or set {name.upper()}_PORT to another."
             )
         time.sleep(0.05)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-from deploy.local.trouble import Trouble
+from deploy.local.errors import LocalStackError
 
 MARK = "SAFE_PASSAGE_PART"
 LOG_LIMIT_BYTES = 20_000_000
@@ -47,7 +47,7 @@ class Processes:
         return self._logs / f"{name}.log"
 
     def start(self, program: Program) -> int:
-        """Start detached from this terminal; the process id. Raises Trouble when it cannot be started."""
+        """Start detached from this terminal; the process id. Raises LocalStackError when it cannot be started."""
         self._notes.mkdir(parents=True, exist_ok=True)
         self._logs.mkdir(parents=True, exist_ok=True)
         log = self.log(program.name)
@@ -67,7 +67,9 @@ class Processes:
                     start_new_session=True,
                 )
         except (FileNotFoundError, PermissionError) as error:
-            raise Trouble(f"{program.name} cannot be started: {error}. `make install` repairs the programs.") from None
+            raise LocalStackError(
+                f"{program.name} cannot be started: {error}. `make install` repairs the programs."
+            ) from None
         self._children[child.pid] = child
         self._note(program.name, child.pid)
         return child.pid
@@ -120,7 +122,7 @@ class Processes:
                 if not self._gone(process, patience_seconds):
                     process.kill()
                     if not self._gone(process, 10):
-                        raise Trouble(
+                        raise LocalStackError(
                             f"{name} (process {process.pid}) does not end, even when killed; the disk may hang."
                         )
         return found

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from deploy.local import gateway
+from deploy.local.errors import LocalStackError
 from deploy.local.ports import HOST, Ports, is_free, wait_free
 from deploy.local.processes import Program
 from deploy.local.stack import LocalStack, Say
-from deploy.local.trouble import Trouble
 from shared.bus import topics
 from shared.bus.settings import BusSettings
 from shared.errors import TransientError
@@ -92,7 +92,10 @@ class LocalServices:
         return f"http://{HOST}:{self._port(name)}"
 
     def start(self) -> None:
-        """Topics, simulators, services, gateway: whatever does not run yet. Ready when this returns. Raises Trouble."""
+        """Start topics, simulators, services and gateway that do not run yet, and wait until they are ready.
+
+        Raises LocalStackError.
+        """
         create_keys(self.choices.keys)
         self._secrets = _secrets(self.stack.root / "secrets.json")
         self._apply_topics()
@@ -130,7 +133,7 @@ class LocalServices:
         try:
             created = asyncio.run(topics.apply(settings, declared, "local"))
         except TransientError as error:
-            raise Trouble(f"The topics could not be created: {error}.") from None
+            raise LocalStackError(f"The topics could not be created: {error}.") from None
         if created:
             self._say(f"{len(created)} topics created")
 
@@ -220,14 +223,14 @@ class LocalServices:
             if body is not None and good(body):
                 return
             if self.stack.processes.ended(name):
-                raise Trouble(
+                raise LocalStackError(
                     f"{name} ended: {self.stack.processes.last_words(name)} (see {self.stack.processes.log(name)})"
                 )
             if time.monotonic() > deadline:
                 wrong = "; ".join(
                     f"{check['name']}: {check['detail']}" for check in (body or {}).get("checks", []) if not check["ok"]
                 )
-                raise Trouble(
+                raise LocalStackError(
                     f"{name} is not ready after {READY_SECONDS:.0f} s ({wrong or 'no answer'}; "
                     f"see {self.stack.processes.log(name)})."
                 )

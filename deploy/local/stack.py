@@ -13,9 +13,9 @@ import pymongo
 from pymongo.errors import PyMongoError
 
 from deploy.local import jars
+from deploy.local.errors import LocalStackError
 from deploy.local.ports import HOST, Ports, is_open, wait_free
 from deploy.local.processes import Processes, Program
-from deploy.local.trouble import Trouble
 
 REPLICA_SET = "rs0"
 PATIENCE_SECONDS = 60.0
@@ -78,10 +78,10 @@ class LocalStack:
         return os.environ.get("MONGO_URL") or f"mongodb://{HOST}:{self.ports.mongod}/?replicaSet={REPLICA_SET}"
 
     def start(self) -> None:
-        """Start what is not running, both at the same time; ready when this returns. Raises Trouble."""
+        """Start what is not running, both at the same time; ready when this returns. Raises LocalStackError."""
         self.root.mkdir(parents=True, exist_ok=True)
         if shutil.disk_usage(self.root).free < FREE_BYTES:
-            raise Trouble(f"Less than 1 GB is free where {self.root} lies: make room and start again.")
+            raise LocalStackError(f"Less than 1 GB is free where {self.root} lies: make room and start again.")
         kafka, mongod = not os.environ.get("KAFKA_BOOTSTRAP_SERVERS"), not os.environ.get("MONGO_URL")
         if kafka:
             self.start_kafka()
@@ -121,7 +121,7 @@ class LocalStack:
             self.processes.start(Program("kafka-format", [*program, "kafka.tools.StorageTool", *arguments], self.root))
             self._wait("kafka-format", lambda: self.processes.ended("kafka-format"), ends=True)
             if not (data / "meta.properties").exists():
-                raise Trouble(f"Kafka cannot format its folder: {self.processes.last_words('kafka-format')}")
+                raise LocalStackError(f"Kafka cannot format its folder: {self.processes.last_words('kafka-format')}")
         self._say("starting Kafka")
         heap = ["-Xms256m", "-Xmx1g", "-XX:+UseSerialGC"]
         self.processes.start(
@@ -163,11 +163,13 @@ class LocalStack:
         deadline = time.monotonic() + PATIENCE_SECONDS
         while not ready():
             if not ends and self.processes.ended(name):
-                raise Trouble(
+                raise LocalStackError(
                     f"{name} ended at once: {self.processes.last_words(name)} (see {self.processes.log(name)})"
                 )
             if time.monotonic() > deadline:
-                raise Trouble(f"{name} is not ready after {PATIENCE_SECONDS:.0f} s (see {self.processes.log(name)}).")
+                raise LocalStackError(
+                    f"{name} is not ready after {PATIENCE_SECONDS:.0f} s (see {self.processes.log(name)})."
+                )
             time.sleep(0.05)
 
 
@@ -187,7 +189,7 @@ def java() -> Path:
     except ImportError:
         found = shutil.which("java", path=f"{os.environ.get('JAVA_HOME', '')}/bin:{os.environ.get('PATH', '')}")
         if found is None:
-            raise Trouble("No Java runtime: install Java 17 or newer and put it on the path.") from None
+            raise LocalStackError("No Java runtime: install Java 17 or newer and put it on the path.") from None
         return Path(found)
 
 
@@ -198,5 +200,5 @@ def mongod() -> Path:
         return found
     on_path = shutil.which("mongod")
     if on_path is None:
-        raise Trouble("No mongod: install MongoDB 6 or newer and put it on the path, or set MONGO_URL.")
+        raise LocalStackError("No mongod: install MongoDB 6 or newer and put it on the path, or set MONGO_URL.")
     return Path(on_path)

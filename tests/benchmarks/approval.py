@@ -13,9 +13,9 @@ from services.approval.model import ApprovalRequest, Status
 from shared.clock import amsterdam_date, utc_now
 from shared.events import ActivityType
 from shared.web.local_tokens import create_keys
+from tests.approval_service import MEDICINE, ApprovalService, approval_service_on, forget, leiden, request
 from tests.benchmarks.measure import Measure, Where, ratio
 from tests.benchmarks.served import beside_a_bare_route
-from tests.campus import MEDICINE, Campus, campus_on, forget, leiden, request
 
 
 async def submit(where: Where) -> list[Measure]:
@@ -43,14 +43,16 @@ async def queue(where: Where) -> list[Measure]:
     create_keys(keys)
     leiden(catalogue)
     async with AsyncExitStack() as stack:
-        campuses: list[Campus] = []
+        approval_services: list[ApprovalService] = []
         for size, namespace in namespaces.items():
             stack.callback(forget, where.mongo, namespace)
-            campus = await stack.enter_async_context(campus_on(where.mongo, namespace, keys, catalogue))
+            approval_service = await stack.enter_async_context(
+                approval_service_on(where.mongo, namespace, keys, catalogue)
+            )
             for batch in _batches(size):
-                await campus.database["requests"].insert_many(batch, ordered=False)
-            campuses.append(campus)
-        small, large = campuses
+                await approval_service.database["requests"].insert_many(batch, ordered=False)
+            approval_services.append(approval_service)
+        small, large = approval_services
         rounds, seen = [], []
         for number in range(6):
             few, many = await _percentile(small), await _percentile(large)
@@ -66,12 +68,12 @@ async def queue(where: Where) -> list[Measure]:
         ]  # fmt: skip
 
 
-async def _percentile(campus: Campus, looks: int = 60) -> float:
+async def _percentile(approval_service: ApprovalService, looks: int = 60) -> float:
     """Seconds that 95 of 100 first pages of the open queue take at most."""
     durations = []
     for _ in range(looks):
         began = time.perf_counter()
-        response = await campus.call("GET", "/approval-requests", MEDICINE, open="true")
+        response = await approval_service.call("GET", "/approval-requests", MEDICINE, open="true")
         durations.append(time.perf_counter() - began)
         assert len(response.json()["items"]) == 50
     return sorted(durations)[math.ceil(looks * 0.95) - 1]

@@ -15,8 +15,8 @@ from fastapi import FastAPI
 
 from deploy.local.ports import HOST, Ports
 from shared.web.local_tokens import AUDIENCE, ISSUER, create_keys, mint
+from tests.approval_service import KEY_ENCRYPTION_KEY, NOWHERE, ROOT
 from tests.benchmarks.measure import Measure, Where, against
-from tests.campus import KEY_ENCRYPTION_KEY, NOWHERE, ROOT
 
 ASKED_AT_ONCE, STUDENTS = 16, 200
 READY_SECONDS = 60

@@ -20,7 +20,7 @@ from shared.envelope import parse
 from shared.events import SlotAllocated, SlotEvent, SlotWaitlisted
 from shared.mongo.client import Mongo
 from shared.web.local_tokens import AUDIENCE, ISSUER, create_keys, mint
-from tests.campus import KEY_ENCRYPTION_KEY, NOWHERE, ROOT, Person, leiden, request
+from tests.approval_service import KEY_ENCRYPTION_KEY, NOWHERE, ROOT, Person, leiden, request
 
 POOL, SLOTS, STUDENTS = "example-surgery-2050", 3, 200
 #: A process that dies inside a transaction keeps the pool until MongoDB ends it, after a minute or two.

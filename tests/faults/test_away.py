@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from shared.events import Channel
-from tests.house import COUNTRIES, House
+from tests.full_stack import COUNTRIES, FullStack
 
 STUDENTS = 6
 AWAY_SECONDS = 300.0
@@ -16,34 +16,34 @@ AWAY_SECONDS = 300.0
 @pytest.mark.long
 @pytest.mark.timeout(900)
 @pytest.mark.fault("Kafka away for five minutes")
-async def test_kafka_away_for_five_minutes(house: House) -> None:
+async def test_kafka_away_for_five_minutes(full_stack: FullStack) -> None:
     """Commands are accepted, what was selected is sent, and all of it is published when the broker is back."""
-    country, stack = next(COUNTRIES), house.services.stack
-    students = [house.student(country) for _ in range(STUDENTS)]
+    country, stack = next(COUNTRIES), full_stack.services.stack
+    students = [full_stack.student(country) for _ in range(STUDENTS)]
     for student in students[:3]:
-        await house.register(student)
-    async with house.held("notify", "after_claim") as stands:
-        await house.raise_to_red(country)
+        await full_stack.register(student)
+    async with full_stack.held("notify", "after_claim") as stands:
+        await full_stack.raise_to_red(country)
         await stands()
         assert stack.processes.kill("kafka")
     gone_at = asyncio.get_running_loop().time()
-    await house.everybody_is_told(students[:3])
+    await full_stack.everybody_is_told(students[:3])
 
     async def degraded() -> bool:
-        states = [await asyncio.to_thread(house.services.readiness, name) for name in ("registration", "notify")]
+        states = [await asyncio.to_thread(full_stack.services.readiness, name) for name in ("registration", "notify")]
         return all(state.get("status") == "degraded" for state in states)
 
-    await house.until(degraded, "the services say that Kafka is away")
+    await full_stack.until(degraded, "the services say that Kafka is away")
     for student in students[3:]:
-        await house.register(student)
+        await full_stack.register(student)
     while asyncio.get_running_loop().time() < gone_at + AWAY_SECONDS:
         assert await degraded()
         await asyncio.sleep(5)
     await asyncio.to_thread(stack.start)
-    async with house.nursed():
-        await house.everybody_is_told(students)
-        await house.all_is_quiet()
-    await house.check()
+    async with full_stack.nursed():
+        await full_stack.everybody_is_told(students)
+        await full_stack.all_is_quiet()
+    await full_stack.check()
 
 
 #: Read by Python before anything else: whoever asks our one clock gets what the file says it is wrong by.
@@ -64,42 +64,42 @@ shared.clock.datetime = Skewed
 
 
 @pytest.fixture
-def clock(house: House, tmp_path: Path) -> Iterator[Path]:
+def clock(full_stack: FullStack, tmp_path: Path) -> Iterator[Path]:
     """A file that says how wrong notify's clock is, in seconds; the real clock again afterwards."""
     wrong = tmp_path / "clock"
     wrong.write_text("0")
     (tmp_path / "sitecustomize.py").write_text(SKEW)
-    overrides = house.services.choices.overrides["notify"]
+    overrides = full_stack.services.choices.overrides["notify"]
     assert isinstance(overrides, dict)
     more = {"PYTHONPATH": str(tmp_path), "CLOCK_FILE": str(wrong)}
     overrides.update(more)
-    _restart(house)
+    _restart(full_stack)
     yield wrong
     for name in more:
         del overrides[name]
-    _restart(house)
+    _restart(full_stack)
 
 
 @pytest.mark.fault("a clock that jumps forward and back while it sends")
-async def test_clock_that_jumps_tells_nobody_twice_and_nobody_never(house: House, clock: Path) -> None:
+async def test_clock_that_jumps_tells_nobody_twice_and_nobody_never(full_stack: FullStack, clock: Path) -> None:
     """Two hours forward in the middle of sending, four back during the next alert: leases and order hold."""
     for jump, failpoint in (("7200", "before_outcome"), ("-7200", "after_claim")):
         country = next(COUNTRIES)
-        students = [house.student(country, days=(-20, 30)) for _ in range(STUDENTS)]
+        students = [full_stack.student(country, days=(-20, 30)) for _ in range(STUDENTS)]
         for student in students:
-            await house.register(student)
-        async with house.held("notify", failpoint) as stands:
-            await house.raise_to_red(country)
+            await full_stack.register(student)
+        async with full_stack.held("notify", failpoint) as stands:
+            await full_stack.raise_to_red(country)
             await stands()
             clock.write_text(jump)
-        await house.everybody_is_told(students)
-        await house.all_is_quiet()
+        await full_stack.everybody_is_told(students)
+        await full_stack.all_is_quiet()
         for student in students:
-            assert await house.count_of(student) == (1, 1), (jump, Channel.EMAIL)
-    await house.check()
+            assert await full_stack.count_of(student) == (1, 1), (jump, Channel.EMAIL)
+    await full_stack.check()
 
 
-def _restart(house: House) -> None:
-    house.services.stack.processes.stop("notify")
-    house.services.start_service("notify")
-    house.services.wait_ready("notify")
+def _restart(full_stack: FullStack) -> None:
+    full_stack.services.stack.processes.stop("notify")
+    full_stack.services.start_service("notify")
+    full_stack.services.wait_ready("notify")

@@ -6,7 +6,7 @@ import asyncio
 import pytest
 
 from deploy.local.demo.world import Plan
-from tests.house import COUNTRIES, House
+from tests.full_stack import COUNTRIES, FullStack
 
 STUDENTS, REQUESTS = 4, 4
 
@@ -41,52 +41,52 @@ FAILPOINTS = [
 
 @pytest.mark.fault("a service killed at its failpoint")
 @pytest.mark.parametrize(("service", "failpoint"), FAILPOINTS)
-async def test_service_killed(house: House, service: str, failpoint: str) -> None:
+async def test_service_killed(full_stack: FullStack, service: str, failpoint: str) -> None:
     """Approvals, registrations and a change of advice, and one service dies on the way."""
     country = next(COUNTRIES)
-    students = [house.student(country) for _ in range(STUDENTS)]
-    others = [house.student(country, Plan.APPROVED_FIRST, (30, 60)) for _ in range(REQUESTS)]
-    house.arm(service, failpoint)
-    async with house.nursed():
+    students = [full_stack.student(country) for _ in range(STUDENTS)]
+    others = [full_stack.student(country, Plan.APPROVED_FIRST, (30, 60)) for _ in range(REQUESTS)]
+    full_stack.arm(service, failpoint)
+    async with full_stack.nursed():
         await asyncio.gather(
-            *(house.request_approval(each) for each in others), *(house.register(each) for each in students)
+            *(full_stack.request_approval(each) for each in others), *(full_stack.register(each) for each in students)
         )
-        await house.raise_to_red(country)
-        await house.everybody_is_told(students)
-        await house.all_is_quiet()
-        assert not house.is_armed(service, failpoint), "the service never came by its failpoint"
-    await house.check()
+        await full_stack.raise_to_red(country)
+        await full_stack.everybody_is_told(students)
+        await full_stack.all_is_quiet()
+        assert not full_stack.is_armed(service, failpoint), "the service never came by its failpoint"
+    await full_stack.check()
 
 
 @pytest.mark.fault("the broker killed right after an acknowledged request")
-async def test_broker_killed_right_after_an_acknowledged_request(house: House) -> None:
+async def test_broker_killed_right_after_an_acknowledged_request(full_stack: FullStack) -> None:
     """Commands are accepted while Kafka is away; all of it is published when it is back."""
-    country, stack = next(COUNTRIES), house.services.stack
-    students = [house.student(country) for _ in range(STUDENTS)]
-    await house.register(students[0])
+    country, stack = next(COUNTRIES), full_stack.services.stack
+    students = [full_stack.student(country) for _ in range(STUDENTS)]
+    await full_stack.register(students[0])
     assert stack.processes.kill("kafka")
     for student in students[1:]:
-        await house.register(student)
-    await house.raise_to_red(country)
+        await full_stack.register(student)
+    await full_stack.raise_to_red(country)
     await asyncio.to_thread(stack.start)
-    async with house.nursed():
-        await house.everybody_is_told(students)
-        await house.all_is_quiet()
-    await house.check()
+    async with full_stack.nursed():
+        await full_stack.everybody_is_told(students)
+        await full_stack.all_is_quiet()
+    await full_stack.check()
 
 
 @pytest.mark.fault("mongod killed right after an acknowledged request")
-async def test_mongod_killed_right_after_an_acknowledged_request(house: House) -> None:
+async def test_mongod_killed_right_after_an_acknowledged_request(full_stack: FullStack) -> None:
     """Without MongoDB nothing is accepted; what was acknowledged before is there when it is back."""
-    country, stack = next(COUNTRIES), house.services.stack
-    students = [house.student(country) for _ in range(STUDENTS)]
-    await house.register(students[0])
+    country, stack = next(COUNTRIES), full_stack.services.stack
+    students = [full_stack.student(country) for _ in range(STUDENTS)]
+    await full_stack.register(students[0])
     assert stack.processes.kill("mongod")
-    others = asyncio.gather(*(house.register(student) for student in students[1:]))
+    others = asyncio.gather(*(full_stack.register(student) for student in students[1:]))
     await asyncio.to_thread(stack.start)
-    async with house.nursed():
+    async with full_stack.nursed():
         await others
-        await house.raise_to_red(country)
-        await house.everybody_is_told(students)
-        await house.all_is_quiet()
-    await house.check()
+        await full_stack.raise_to_red(country)
+        await full_stack.everybody_is_told(students)
+        await full_stack.all_is_quiet()
+    await full_stack.check()

@@ -14,7 +14,7 @@ import pytest
 from services.notify import sending
 from shared.events import Channel, NotificationsAccepted, NotificationsUnknown
 from tests.faults.cluster import cluster
-from tests.house import COUNTRIES, House
+from tests.full_stack import COUNTRIES, FullStack
 from tests.integration.bus_world import until
 from tests.integration.notify_sending_world import (
     Providers,
@@ -38,85 +38,85 @@ Kept = dict[str, list[dict[str, Any]]]
 
 
 @pytest.mark.fault("MongoDB hangs while alerts are being sent")
-async def test_database_that_hangs_in_the_middle_of_sending(house: House) -> None:
+async def test_database_that_hangs_in_the_middle_of_sending(full_stack: FullStack) -> None:
     """A lease that could not be renewed is lost; whoever goes on finds out what was sent, and sends the rest."""
     country = next(COUNTRIES)
-    students = [house.student(country) for _ in range(STUDENTS)]
+    students = [full_stack.student(country) for _ in range(STUDENTS)]
     for student in students:
-        await house.register(student)
-    mongod = house.services.stack.processes.find("mongod")
+        await full_stack.register(student)
+    mongod = full_stack.services.stack.processes.find("mongod")
     assert mongod is not None
-    async with house.held("notify", "before_outcome") as stands:
-        await house.raise_to_red(country)
+    async with full_stack.held("notify", "before_outcome") as stands:
+        await full_stack.raise_to_red(country)
         await stands()
         mongod.send_signal(signal.SIGSTOP)
     try:
 
         async def noticed() -> bool:
-            state = await asyncio.to_thread(house.services.readiness, "notify")
+            state = await asyncio.to_thread(full_stack.services.readiness, "notify")
             return bool(state.get("status") not in ("ready", "degraded"))
 
-        await house.until(noticed, "notify says that its database does not answer")
+        await full_stack.until(noticed, "notify says that its database does not answer")
         await asyncio.sleep(HANGS_SECONDS)
     finally:
         mongod.send_signal(signal.SIGCONT)
-    async with house.nursed():
-        await house.everybody_is_told(students)
-        await house.all_is_quiet()
-    await house.check()
+    async with full_stack.nursed():
+        await full_stack.everybody_is_told(students)
+        await full_stack.all_is_quiet()
+    await full_stack.check()
 
 
 @pytest.mark.fault("a restored backup beside the log that has gone on")
-async def test_backup_that_was_taken_before_the_sending_sends_nothing_again(house: House) -> None:
+async def test_backup_that_was_taken_before_the_sending_sends_nothing_again(full_stack: FullStack) -> None:
     """The service refuses to act on it and says why; with the newest database it goes on as if nothing had been."""
-    country, processes = next(COUNTRIES), house.services.stack.processes
-    students = [house.student(country) for _ in range(STUDENTS)]
+    country, processes = next(COUNTRIES), full_stack.services.stack.processes
+    students = [full_stack.student(country) for _ in range(STUDENTS)]
     for student in students:
-        await house.register(student)
-    async with house.held("notify", "after_claim") as stands:
-        await house.raise_to_red(country)
+        await full_stack.register(student)
+    async with full_stack.held("notify", "after_claim") as stands:
+        await full_stack.raise_to_red(country)
         await stands()
-        old = await asyncio.to_thread(_copy, house)
-    await house.everybody_is_told(students)
-    await house.all_is_quiet()
+        old = await asyncio.to_thread(_copy, full_stack)
+    await full_stack.everybody_is_told(students)
+    await full_stack.all_is_quiet()
     processes.stop("notify")
-    newest = await asyncio.to_thread(_copy, house)
+    newest = await asyncio.to_thread(_copy, full_stack)
 
-    await asyncio.to_thread(_put_back, house, old)
-    house.services.start_service("notify")
+    await asyncio.to_thread(_put_back, full_stack, old)
+    full_stack.services.start_service("notify")
 
     async def has_refused() -> bool:
         return await asyncio.to_thread(processes.ended, "notify")
 
     try:
-        await house.until(has_refused, "notify does not start")
+        await full_stack.until(has_refused, "notify does not start")
         assert "Restore the newest backup" in processes.log("notify").read_text(encoding="utf-8")
-        assert [await house.count_of(each) for each in students] == [(1, 1)] * STUDENTS
+        assert [await full_stack.count_of(each) for each in students] == [(1, 1)] * STUDENTS
     finally:
         processes.stop("notify")
-        await asyncio.to_thread(_put_back, house, newest)
-        house.services.start_service("notify")
-    await asyncio.to_thread(house.services.wait_ready, "notify")
-    await house.all_is_quiet()
-    assert [await house.count_of(each) for each in students] == [(1, 1)] * STUDENTS
-    await house.check()
+        await asyncio.to_thread(_put_back, full_stack, newest)
+        full_stack.services.start_service("notify")
+    await asyncio.to_thread(full_stack.services.wait_ready, "notify")
+    await full_stack.all_is_quiet()
+    assert [await full_stack.count_of(each) for each in students] == [(1, 1)] * STUDENTS
+    await full_stack.check()
 
 
 @contextlib.contextmanager
-def _database(house: House) -> Iterator[Any]:
-    client: pymongo.MongoClient[dict[str, Any]] = pymongo.MongoClient(house.services.stack.mongo, tz_aware=True)
-    yield client[f"{house.services.choices.namespace}notify"]
+def _database(full_stack: FullStack) -> Iterator[Any]:
+    client: pymongo.MongoClient[dict[str, Any]] = pymongo.MongoClient(full_stack.services.stack.mongo, tz_aware=True)
+    yield client[f"{full_stack.services.choices.namespace}notify"]
     client.close()
 
 
-def _copy(house: House) -> Kept:
+def _copy(full_stack: FullStack) -> Kept:
     """Everything that notify keeps, as a backup holds it."""
-    with _database(house) as database:
+    with _database(full_stack) as database:
         return {name: list(database[name].find({})) for name in database.list_collection_names()}
 
 
-def _put_back(house: House, kept: Kept) -> None:
-    with _database(house) as database:
+def _put_back(full_stack: FullStack, kept: Kept) -> None:
+    with _database(full_stack) as database:
         for name in database.list_collection_names():
             database[name].delete_many({})
             if kept.get(name):

@@ -17,7 +17,7 @@ from shared.clock import utc_now
 from shared.live_catalogue import LiveCatalogue
 from shared.mongo.group_commit import GroupCommit
 from shared.web.local_tokens import create_keys
-from tests.campus import MEDICINE, Campus, campus_on, change, leiden, settings
+from tests.approval_service import MEDICINE, ApprovalService, approval_service_on, change, leiden, settings
 
 DEADLINE_SECONDS = 90
 
@@ -39,11 +39,11 @@ def edit(file: Path, before: str, after: str) -> None:
     os.utime(file, ns=(seen.st_atime_ns, seen.st_mtime_ns + int(timedelta(seconds=1).total_seconds() * 1e9)))
 
 
-async def until(campus: Campus, detail: str) -> None:
+async def until(approval_service: ApprovalService, detail: str) -> None:
     """Wait until the service says so of its catalogue."""
     async with asyncio.timeout(DEADLINE_SECONDS):
         while True:
-            checks = {each["name"]: each for each in (await campus.http.get("/readyz")).json()["checks"]}
+            checks = {each["name"]: each for each in (await approval_service.http.get("/readyz")).json()["checks"]}
             if detail in checks["catalogue"]["detail"]:
                 return
             await asyncio.sleep(0.05)
@@ -56,27 +56,27 @@ async def test_broken_edit_keeps_the_old_catalogue_and_a_mended_one_is_taken(
     keys, catalogue = folders
     file = catalogue / "lumc.yaml"
     wish = {"details": {"theme": "oncology", "institute": "listed"}}
-    async with campus_on(stack.mongo, namespace, keys, catalogue, catalogue_seconds=0.05) as campus:
-        before = await _version(campus, wish)
+    async with approval_service_on(stack.mongo, namespace, keys, catalogue, catalogue_seconds=0.05) as approval_service:
+        before = await _version(approval_service, wish)
 
         edit(file, "id: oncology", "id: [oncology")
-        await until(campus, "lumc.yaml")
-        assert await _version(campus, wish) == before
+        await until(approval_service, "lumc.yaml")
+        assert await _version(approval_service, wish) == before
 
         edit(file, "id: [oncology", "id: astrology")
-        await until(campus, "as its files say")
+        await until(approval_service, "as its files say")
 
-        refused = await campus.tries(campus.student(), **wish)
+        refused = await approval_service.tries(approval_service.student(), **wish)
         assert refused.status_code == 400
-        assert await _version(campus, {"details": {"theme": "astrology", "institute": "listed"}}) != before
+        assert await _version(approval_service, {"details": {"theme": "astrology", "institute": "listed"}}) != before
 
 
-async def _version(campus: Campus, wish: dict[str, Any]) -> str:
+async def _version(approval_service: ApprovalService, wish: dict[str, Any]) -> str:
     """The catalogue version that a new request is taken under, and its grant."""
-    student = campus.student()
-    approval_id = (await campus.asks(student, **wish))["approvalId"]
-    await campus.granted(MEDICINE, approval_id)
-    return str((await campus.look(approval_id, student))["catalogueVersion"])
+    student = approval_service.student()
+    approval_id = (await approval_service.asks(student, **wish))["approvalId"]
+    await approval_service.granted(MEDICINE, approval_id)
+    return str((await approval_service.look(approval_id, student))["catalogueVersion"])
 
 
 @pytest.mark.parametrize(("before", "after"), [("slots: 3", "slots: -1"), ("themes:", "themes: [")])
@@ -98,12 +98,19 @@ async def test_places_that_the_catalogue_adds_go_to_who_waits_in_order(
         "activityType": "clinical_clerkship", "country": "SR", "startDate": "2051-06-01", "endDate": "2051-07-01",
         "details": {"rotation": "regular", "cluster": "surinam-surgery"},
     }  # fmt: skip
-    async with campus_on(stack.mongo, namespace, keys, catalogue) as campus:
-        students = [campus.student() for _ in range(4)]
-        ids = [(await campus.asks(each, **rotation, contact=each.contact))["approvalId"] for each in students]
+    async with approval_service_on(stack.mongo, namespace, keys, catalogue) as approval_service:
+        students = [approval_service.student() for _ in range(4)]
+        ids = [(await approval_service.asks(each, **rotation, contact=each.contact))["approvalId"] for each in students]
         live = LiveCatalogue(catalogue, 3_600)
-        commits = GroupCommit(campus.mongo, campus.database)
-        desk = Desk(campus.mongo, campus.database, Store(campus.database), campus.keyring, live, commits)
+        commits = GroupCommit(approval_service.mongo, approval_service.database)
+        desk = Desk(
+            approval_service.mongo,
+            approval_service.database,
+            Store(approval_service.database),
+            approval_service.keyring,
+            live,
+            commits,
+        )
         line = "id: example-surgery-2051, starts_on: 2051-01-01, ends_on: 2051-12-31, slots: "
 
         nothing = await places.fill(desk, utc_now())

@@ -21,7 +21,7 @@ from shared.live_catalogue import LiveCatalogue
 from shared.mongo.client import Session
 from shared.mongo.group_commit import GroupCommit
 from shared.web.local_tokens import create_keys
-from tests.campus import Campus, Person, campus_on, leiden
+from tests.approval_service import ApprovalService, Person, approval_service_on, leiden
 
 POOL, SLOTS, STUDENTS = "example-surgery-2050", 3, 24
 
@@ -34,23 +34,23 @@ def rotation(student: Person) -> dict[str, Any]:
     }  # fmt: skip
 
 
-async def asks(campus: Campus, student: Person) -> str:
+async def asks(approval_service: ApprovalService, student: Person) -> str:
     """Until there is an answer: whoever is pushed aside is asked to come again."""
     key = uuid.uuid4().hex
     async with asyncio.timeout(240):
         while True:
-            response = await campus.tries(student, key=key, **rotation(student))
+            response = await approval_service.tries(student, key=key, **rotation(student))
             if response.status_code == 201:
                 return str(response.json()["approvalId"])
             assert response.status_code in (409, 503), response.text
             await asyncio.sleep(0.05)
 
 
-async def withdraws(campus: Campus, student: Person, approval_id: str) -> None:
+async def withdraws(approval_service: ApprovalService, student: Person, approval_id: str) -> None:
     """The same, for taking it back."""
     async with asyncio.timeout(240):
         while True:
-            response = await campus.does(student, approval_id, "withdrawal")
+            response = await approval_service.does(student, approval_id, "withdrawal")
             if response.status_code == 201:
                 return
             assert response.status_code == 503, response.text
@@ -65,8 +65,8 @@ async def test_places_two_processes_never_give_one_place_twice(stack: Any, names
     create_keys(keys)
     leiden(catalogue)
     async with (
-        campus_on(stack.mongo, namespace, keys, catalogue) as one,
-        campus_on(stack.mongo, namespace, keys, catalogue) as two,
+        approval_service_on(stack.mongo, namespace, keys, catalogue) as one,
+        approval_service_on(stack.mongo, namespace, keys, catalogue) as two,
     ):
         students = [one.student() for _ in range(STUDENTS)]
         instances = [(one, two)[number % 2] for number in range(STUDENTS)]
@@ -107,13 +107,13 @@ async def test_places_promotion_prepared_for_another_begins_again(stack: Any, na
     catalogue.mkdir()
     create_keys(keys)
     leiden(catalogue)
-    async with campus_on(stack.mongo, namespace, keys, catalogue) as campus:
-        students = [campus.student() for _ in range(SLOTS + 2)]
-        ids = [await asks(campus, each) for each in students]
-        store = Store(campus.database)
+    async with approval_service_on(stack.mongo, namespace, keys, catalogue) as approval_service:
+        students = [approval_service.student() for _ in range(SLOTS + 2)]
+        ids = [await asks(approval_service, each) for each in students]
+        store = Store(approval_service.database)
         live = LiveCatalogue(catalogue, 3_600)
-        commits = GroupCommit(campus.mongo, campus.database)
-        desk = Desk(campus.mongo, campus.database, store, campus.keyring, live, commits)
+        commits = GroupCommit(approval_service.mongo, approval_service.database)
+        desk = Desk(approval_service.mongo, approval_service.database, store, approval_service.keyring, live, commits)
         before = await store.pools.load(POOL)
         stale = NextInLine(ids[-1], new_id(), "sealed:v1:a:b:c", "en")
 
@@ -123,6 +123,6 @@ async def test_places_promotion_prepared_for_another_begins_again(stack: Any, na
             )
 
         with pytest.raises(StreamMoved):
-            await campus.mongo.transaction(work)
+            await approval_service.mongo.transaction(work)
 
         assert await store.pools.load(POOL) == before

@@ -14,7 +14,7 @@ from services.approval.store import COUNTED_UP_TO, Store, in_states, is_open, or
 from shared.clock import amsterdam_date, utc_now
 from shared.events import ActivityDetails, ActivityType, Finding, FindingEffect
 from shared.web.local_tokens import create_keys
-from tests.campus import MEDICINE, OFFICE, Campus, campus_on, forget, leiden
+from tests.approval_service import MEDICINE, OFFICE, ApprovalService, approval_service_on, forget, leiden
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -51,30 +51,30 @@ def kept(number: int) -> dict[str, Any]:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def full(stack: Any, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Campus]:
+async def full(stack: Any, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ApprovalService]:
     """A service with many requests in it."""
     namespace = f"t{uuid.uuid4().hex[:8]}-"
     keys, catalogue = tmp_path_factory.mktemp("keys"), leiden(tmp_path_factory.mktemp("leiden"))
     create_keys(keys)
-    async with campus_on(stack.mongo, namespace, keys, catalogue) as campus:
-        await campus.database["requests"].insert_many([kept(number) for number in range(TOTAL)])
-        yield campus
+    async with approval_service_on(stack.mongo, namespace, keys, catalogue) as approval_service:
+        await approval_service.database["requests"].insert_many([kept(number) for number in range(TOTAL)])
+        yield approval_service
     forget(stack.mongo, namespace)
 
 
-async def page(campus: Campus, person: Any = MEDICINE, **query: str) -> dict[str, Any]:
+async def page(approval_service: ApprovalService, person: Any = MEDICINE, **query: str) -> dict[str, Any]:
     """One page."""
-    response = await campus.call("GET", "/approval-requests", person, **query)
+    response = await approval_service.call("GET", "/approval-requests", person, **query)
     assert response.status_code == 200, response.text
     found: dict[str, Any] = response.json()
     return found
 
 
-async def everything(campus: Campus, **query: str) -> list[dict[str, Any]]:
+async def everything(approval_service: ApprovalService, **query: str) -> list[dict[str, Any]]:
     """All pages."""
     found: list[dict[str, Any]] = []
     for number in range(1, 20):
-        one = await page(campus, pageSize="250", pageNumber=str(number), **query)
+        one = await page(approval_service, pageSize="250", pageNumber=str(number), **query)
         found += one["items"]
         if not one["hasNextPage"]:
             return found
@@ -90,7 +90,7 @@ def names(numbers: Any) -> set[str]:
     return {f"a-{number:06}" for number in numbers}
 
 
-async def test_queue_begins_with_what_is_overdue_and_says_so(full: Campus) -> None:
+async def test_queue_begins_with_what_is_overdue_and_says_so(full: ApprovalService) -> None:
     """By first day; those whose day has come are blocked by R4 with the coordinator's contact; with counts."""
     found = await page(full, open="true")
 
@@ -119,7 +119,7 @@ FILTERS: list[tuple[dict[str, str], Any]] = [
 
 
 @pytest.mark.parametrize(("query", "wanted"), FILTERS, ids=["&".join(query.values()) for query, _ in FILTERS])
-async def test_queue_filters(full: Campus, query: dict[str, str], wanted: Any) -> None:
+async def test_queue_filters(full: ApprovalService, query: dict[str, str], wanted: Any) -> None:
     """Everything that a coordinator narrows the queue by, over all its pages, each request once."""
     found = await everything(full, **query)
 
@@ -130,7 +130,7 @@ async def test_queue_filters(full: Campus, query: dict[str, str], wanted: Any) -
     assert {each["approvalId"] for each in found} == names(number for number in MINE if wanted(number))
 
 
-async def test_queue_between_two_days(full: Campus) -> None:
+async def test_queue_between_two_days(full: ApprovalService) -> None:
     """Both days are in it."""
     today = amsterdam_date(utc_now())
     first, last = (today + timedelta(days=each) for each in (5, 7))
@@ -141,7 +141,7 @@ async def test_queue_between_two_days(full: Campus) -> None:
 
 
 @pytest.mark.parametrize("sort", ["startDate", "-startDate", "requestedAt", "-requestedAt"])
-async def test_queue_sorts(full: Campus, sort: str) -> None:
+async def test_queue_sorts(full: ApprovalService, sort: str) -> None:
     """As a person asks, forwards and backwards."""
     field = sort.removeprefix("-")
 
@@ -150,7 +150,7 @@ async def test_queue_sorts(full: Campus, sort: str) -> None:
     assert found == sorted(found, reverse=sort.startswith("-"))
 
 
-async def test_office_has_a_queue_of_its_own(full: Campus) -> None:
+async def test_office_has_a_queue_of_its_own(full: ApprovalService) -> None:
     """R35: what a rule gives to the office, of every programme."""
     found = await page(full, OFFICE, open="true", pageSize="250")
 
@@ -181,7 +181,7 @@ PLANS: list[tuple[str, Reach, dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("reach", "states", "sort"), [each[1:] for each in PLANS], ids=[each[0] for each in PLANS])
 async def test_page_is_read_from_an_index_in_its_order(
-    full: Campus, reach: Reach, states: dict[str, Any], sort: str
+    full: ApprovalService, reach: Reach, states: dict[str, Any], sort: str
 ) -> None:
     """`explain`: no collection scan, nothing sorted in memory, hardly more keys than the page has entries."""
     query = {"$and": [reach.requests(), *([states] if states else [])]}
@@ -206,7 +206,7 @@ async def test_page_is_read_from_an_index_in_its_order(
     assert statistics["totalKeysExamined"] <= 2 * limit + 10
 
 
-async def test_counting_reads_keys_alone_and_not_more_than_it_counts(full: Campus) -> None:
+async def test_counting_reads_keys_alone_and_not_more_than_it_counts(full: ApprovalService) -> None:
     """A queue of a hundred thousand is counted as fast as one of a thousand."""
     plan = await full.database.command(
         {

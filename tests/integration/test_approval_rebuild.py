@@ -11,7 +11,7 @@ from shared.bus.outbox import Outbox
 from shared.events import ApprovalRequested, SlotAllocated
 from shared.testing.checker import read_topic
 from shared.web.local_tokens import create_keys
-from tests.campus import MEDICINE, OFFICE, Campus, campus_on, leiden
+from tests.approval_service import MEDICINE, OFFICE, ApprovalService, approval_service_on, leiden
 from tests.integration.bus_world import TOPICS, running, side, until
 
 TOPIC = ApprovalRequested.topic
@@ -25,10 +25,10 @@ async def test_collections_rebuilt_from_kafka_alone_are_equal(stack: Any, namesp
     create_keys(keys)
     one = side(stack, namespace, "approval")
     await topics.apply(one.settings, topics.load(TOPICS), "local")
-    async with campus_on(stack.mongo, namespace, keys, leiden(catalogue)) as campus:
-        await _live(campus)
-        kept = {name: await _documents(campus, name) for name in ("requests", "pools")}
-        outbox = Outbox(campus.database, SOURCE)
+    async with approval_service_on(stack.mongo, namespace, keys, leiden(catalogue)) as approval_service:
+        await _live(approval_service)
+        kept = {name: await _documents(approval_service, name) for name in ("requests", "pools")}
+        outbox = Outbox(approval_service.database, SOURCE)
 
         async def published() -> bool:
             return await outbox.events.count_documents({"pending": True}) == 0
@@ -50,34 +50,36 @@ async def test_collections_rebuilt_from_kafka_alone_are_equal(stack: Any, namesp
     assert [len(SlotPool.model_validate(pool).allocated), len(SlotPool.model_validate(pool).waiting)] == [3, 1]
 
 
-async def _live(campus: Campus) -> None:
+async def _live(approval_service: ApprovalService) -> None:
     """What people do in a day: ask, ask back, answer, record, grant, refuse, withdraw, wait, be promoted."""
-    students = [campus.student() for _ in range(6)]
+    students = [approval_service.student() for _ in range(6)]
     rotation = {
         "activityType": "clinical_clerkship", "country": "SR", "startDate": "2050-06-01", "endDate": "2050-07-01",
         "details": {"rotation": "regular", "cluster": "surinam-surgery"}, "language": "nl",
     }  # fmt: skip
-    asked = [await campus.asks(each, **rotation, contact=each.contact) for each in students[:5]]
+    asked = [await approval_service.asks(each, **rotation, contact=each.contact) for each in students[:5]]
     ids = [each["approvalId"] for each in asked]
     await asyncio.gather(
-        campus.does(students[0], ids[0], "withdrawal"),
-        campus.records(MEDICINE, ids[1], "criteria_confirmed", remark="All of them."),
+        approval_service.does(students[0], ids[0], "withdrawal"),
+        approval_service.records(MEDICINE, ids[1], "criteria_confirmed", remark="All of them."),
     )
-    await campus.granted(MEDICINE, ids[1])
-    own = await campus.asks(
+    await approval_service.granted(MEDICINE, ids[1])
+    own = await approval_service.asks(
         students[5], details={"institute": "own_choice"}, instituteReason="Nobody else does this.", description="Cells."
     )
     approval_id = own["approvalId"]
-    await campus.records(MEDICINE, approval_id, "supervisor_discussed", positive=False)
-    await campus.does(MEDICINE, approval_id, "decisions", {"decision": "return", "reason": "With whom?"})
-    await campus.does(students[5], approval_id, "answers", {"answer": "With the head of the group."})
-    await campus.does(MEDICINE, approval_id, "decisions", {"decision": "return", "reason": "When?"})
+    await approval_service.records(MEDICINE, approval_id, "supervisor_discussed", positive=False)
+    await approval_service.does(MEDICINE, approval_id, "decisions", {"decision": "return", "reason": "With whom?"})
+    await approval_service.does(students[5], approval_id, "answers", {"answer": "With the head of the group."})
+    await approval_service.does(MEDICINE, approval_id, "decisions", {"decision": "return", "reason": "When?"})
     elective = {"activityType": "clinical_clerkship", "country": "SR", "details": {"rotation": "elective"}}
-    second = (await campus.asks(students[5], **elective))["approvalId"]
-    await campus.records(OFFICE, second, "international_office_contacted", remark="Called.")
-    await campus.does(MEDICINE, second, "decisions", {"decision": "refuse", "reason": "Too late in the year."})
-    await campus.asks(students[5], activityType="moot_court")
+    second = (await approval_service.asks(students[5], **elective))["approvalId"]
+    await approval_service.records(OFFICE, second, "international_office_contacted", remark="Called.")
+    await approval_service.does(
+        MEDICINE, second, "decisions", {"decision": "refuse", "reason": "Too late in the year."}
+    )
+    await approval_service.asks(students[5], activityType="moot_court")
 
 
-async def _documents(campus: Campus, collection: str) -> dict[str, dict[str, Any]]:
-    return {str(each["_id"]): each async for each in campus.database[collection].find({})}
+async def _documents(approval_service: ApprovalService, collection: str) -> dict[str, dict[str, Any]]:
+    return {str(each["_id"]): each async for each in approval_service.database[collection].find({})}

@@ -18,11 +18,11 @@ import pymongo
 import pytest
 
 from deploy.local import __main__ as command
+from deploy.local.errors import LocalStackError
 from deploy.local.ports import HOST, Ports
 from deploy.local.processes import MARK, Processes
 from deploy.local.services import SERVICES, SIMULATORS, Choices, LocalServices
 from deploy.local.stack import LocalStack
-from deploy.local.trouble import Trouble
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 EVERYTHING = {"kafka", "mongod", *SERVICES, *SIMULATORS}
@@ -155,9 +155,9 @@ def test_service_with_a_wrong_environment_says_which_variable(root: Path, ports:
     stack = LocalStack(root / "stack", root, ports)
     stack.start()
     choices = Choices(keys=root / "keys", overrides={"approval": {"REQUEST_LIMIT_BYTES": "hunter2"}})
-    with pytest.raises(Trouble, match=r"approval ended: .*REQUEST_LIMIT_BYTES.*see .*approval\.log") as trouble:
+    with pytest.raises(LocalStackError, match=r"approval ended: .*REQUEST_LIMIT_BYTES.*see .*approval\.log") as error:
         LocalServices(stack, choices).start()
-    assert "hunter2" not in str(trouble.value)
+    assert "hunter2" not in str(error.value)
 
 
 def test_wrong_command_is_wrong_use(capsys: pytest.CaptureFixture[str]) -> None:

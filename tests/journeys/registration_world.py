@@ -1,6 +1,6 @@
 """The real registration service in process on a real MongoDB: people act over HTTP, facts of others reach its handlers.
 
-Faster than the house, and for all that happens within this one service. The house is for where several meet.
+Faster than the full stack. Journeys within the registration service use it; those between services use `full_stack`.
 """
 
 import shutil

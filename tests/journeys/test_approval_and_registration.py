@@ -1,79 +1,79 @@
 """R2 through the real APIs: a registration and the approval it rests on, in both orders, and taken back."""
 
 from deploy.local.demo.world import Plan
-from tests.house import COUNTRIES, House
+from tests.full_stack import COUNTRIES, FullStack
 
 SOON, LATER, ABROAD = (5, 40), (30, 60), (-3, 30)
 
 
-async def test_registered_before_the_approval(house: House) -> None:
+async def test_registered_before_the_approval(full_stack: FullStack) -> None:
     """Held, and told what is missing; approved by itself when the programme says yes."""
-    student = house.student(next(COUNTRIES), Plan.REGISTERED_FIRST, LATER)
-    approval_id = await house.request_approval(student)
-    registration_id = await house.register(student, approval_id)
-    held = await house.registration(registration_id)
+    student = full_stack.student(next(COUNTRIES), Plan.REGISTERED_FIRST, LATER)
+    approval_id = await full_stack.request_approval(student)
+    registration_id = await full_stack.register(student, approval_id)
+    held = await full_stack.registration(registration_id)
     assert (held["status"], held["clearance"]["rule"]) == ("held", "R2")
     assert held["clearance"]["contact"]["email"]
-    await house.grant(approval_id, student)
-    approved = await house.becomes(registration_id, "approved")
+    await full_stack.grant(approval_id, student)
+    approved = await full_stack.becomes(registration_id, "approved")
     # Held once more when registration hears that the request exists: the reason is another one.
     submitted, *held_steps, last = [step["what"] for step in approved["history"]]
     assert (submitted, set(held_steps), last) == ("RegistrationSubmitted", {"RegistrationHeld"}, "RegistrationApproved")
-    await house.all_is_quiet()
-    await house.check()
+    await full_stack.all_is_quiet()
+    await full_stack.check()
 
 
-async def test_registered_after_the_approval(house: House) -> None:
+async def test_registered_after_the_approval(full_stack: FullStack) -> None:
     """Approved as soon as registration knows of the yes, without passing anybody's desk."""
-    student = house.student(next(COUNTRIES), Plan.APPROVED_FIRST, LATER)
-    approval_id = await house.request_approval(student)
-    await house.grant(approval_id, student)
-    await house.all_is_quiet()
-    registration_id = await house.register(student, approval_id)
-    approved = await house.registration(registration_id)
+    student = full_stack.student(next(COUNTRIES), Plan.APPROVED_FIRST, LATER)
+    approval_id = await full_stack.request_approval(student)
+    await full_stack.grant(approval_id, student)
+    await full_stack.all_is_quiet()
+    registration_id = await full_stack.register(student, approval_id)
+    approved = await full_stack.registration(registration_id)
     assert approved["status"] == "approved"
     assert [step["what"] for step in approved["history"]] == ["RegistrationSubmitted", "RegistrationApproved"]
 
 
-async def test_approval_withdrawn_after_the_clearance(house: House) -> None:
+async def test_approval_withdrawn_after_the_clearance(full_stack: FullStack) -> None:
     """The clearance goes, and the student and the coordinator are told."""
-    student = house.student(next(COUNTRIES), Plan.APPROVED_FIRST, LATER)
-    approval_id = await house.request_approval(student)
-    await house.grant(approval_id, student)
-    registration_id = await house.register(student, approval_id)
-    await house.becomes(registration_id, "approved")
-    await house.withdraw(approval_id, student)
-    suspended = await house.becomes(registration_id, "suspended")
+    student = full_stack.student(next(COUNTRIES), Plan.APPROVED_FIRST, LATER)
+    approval_id = await full_stack.request_approval(student)
+    await full_stack.grant(approval_id, student)
+    registration_id = await full_stack.register(student, approval_id)
+    await full_stack.becomes(registration_id, "approved")
+    await full_stack.withdraw(approval_id, student)
+    suspended = await full_stack.becomes(registration_id, "suspended")
     assert suspended["clearance"]["reason"] == "approval_withdrawn"
-    await house.has_mail(student.email)
-    await house.all_is_quiet()
-    await house.check()
+    await full_stack.has_mail(student.email)
+    await full_stack.all_is_quiet()
+    await full_stack.check()
 
 
-async def test_departing_within_two_weeks_and_already_departed(house: House) -> None:
+async def test_departing_within_two_weeks_and_already_departed(full_stack: FullStack) -> None:
     """R7 and R8: a person looks; neither approved nor refused by rules."""
-    soon = house.student(next(COUNTRIES), Plan.VOLUNTARY, SOON)
-    gone = house.student(next(COUNTRIES), Plan.VOLUNTARY, ABROAD)
+    soon = full_stack.student(next(COUNTRIES), Plan.VOLUNTARY, SOON)
+    gone = full_stack.student(next(COUNTRIES), Plan.VOLUNTARY, ABROAD)
     for student, rule in ((soon, "R7"), (gone, "R8")):
-        found = await house.registration(await house.register(student))
+        found = await full_stack.registration(await full_stack.register(student))
         assert (found["status"], found["clearance"]["rule"]) == ("routed", rule)
         assert found["openTasks"]
 
 
-async def test_destination_turns_unsafe_before_and_during_the_stay(house: House) -> None:
+async def test_destination_turns_unsafe_before_and_during_the_stay(full_stack: FullStack) -> None:
     """R13, R19, R20: who has not left is suspended and told; who is there is alerted and keeps their registration."""
     country = next(COUNTRIES)
-    cleared, there = house.student(country, Plan.VOLUNTARY, LATER), house.student(country)
-    cleared_id, there_id = await house.register(cleared), await house.register(there)
-    assert (await house.becomes(cleared_id, "approved"))["clearance"]["outcome"] == "approved"
-    await house.raise_to_red(country)
-    suspended = await house.becomes(cleared_id, "suspended")
+    cleared, there = full_stack.student(country, Plan.VOLUNTARY, LATER), full_stack.student(country)
+    cleared_id, there_id = await full_stack.register(cleared), await full_stack.register(there)
+    assert (await full_stack.becomes(cleared_id, "approved"))["clearance"]["outcome"] == "approved"
+    await full_stack.raise_to_red(country)
+    suspended = await full_stack.becomes(cleared_id, "suspended")
     assert suspended["clearance"]["rule"] == "R19"
-    await house.everybody_is_told([there])
-    await house.has_mail(cleared.email)
-    assert (await house.registration(there_id))["status"] == "routed"
-    refused = house.student(country, Plan.VOLUNTARY, LATER)
-    found = await house.registration(await house.register(refused))
+    await full_stack.everybody_is_told([there])
+    await full_stack.has_mail(cleared.email)
+    assert (await full_stack.registration(there_id))["status"] == "routed"
+    refused = full_stack.student(country, Plan.VOLUNTARY, LATER)
+    found = await full_stack.registration(await full_stack.register(refused))
     assert (found["status"], found["clearance"]["rule"]) == ("refused", "R13")
-    await house.all_is_quiet()
-    await house.check()
+    await full_stack.all_is_quiet()
+    await full_stack.check()

@@ -4,23 +4,27 @@ from typing import Any
 
 import pytest
 
-from tests.campus import BIOMEDICAL, Campus, findings
+from tests.approval_service import BIOMEDICAL, ApprovalService, findings
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 INTERNSHIP = {"theme": "infection", "institute": "listed", "studyLevel": "bachelor", "yearOfStudy": 3}
 
 
-async def test_outside_europe_is_warned_and_granted_all_the_same(campus: Campus) -> None:
+async def test_outside_europe_is_warned_and_granted_all_the_same(approval_service: ApprovalService) -> None:
     """R32: the student reads why, in their language, and the coordinator may say yes at once."""
-    asked = await campus.asks(
-        campus.student(), "lumc-biomedical-sciences", activityType="internship", country="AU", details=INTERNSHIP,
+    asked = await approval_service.asks(
+        approval_service.student(),
+        "lumc-biomedical-sciences",
+        activityType="internship",
+        country="AU",
+        details=INTERNSHIP,
         language="nl",
-    )  # fmt: skip
+    )
 
     assert findings(asked) == {("R32", "warned")}
     assert "in Europa te blijven" in asked["findings"][0]["reasonText"]
-    await campus.granted(BIOMEDICAL, asked["approvalId"])
+    await approval_service.granted(BIOMEDICAL, asked["approvalId"])
 
 
 @pytest.mark.parametrize(
@@ -32,11 +36,15 @@ async def test_outside_europe_is_warned_and_granted_all_the_same(campus: Campus)
     ],
 )
 async def test_in_europe_or_in_another_year_is_not_warned(
-    campus: Campus, country: str, details: dict[str, Any]
+    approval_service: ApprovalService, country: str, details: dict[str, Any]
 ) -> None:
     """R32 is for year 3 of the bachelor outside Europe alone."""
-    asked = await campus.asks(
-        campus.student(), "lumc-biomedical-sciences", activityType="internship", country=country, details=details
+    asked = await approval_service.asks(
+        approval_service.student(),
+        "lumc-biomedical-sciences",
+        activityType="internship",
+        country=country,
+        details=details,
     )
 
     assert findings(asked) == set()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from shared.clock import amsterdam_date, utc_now
-from tests.campus import MEDICINE, OFFICE, Campus, Person, approver, blocked, day
+from tests.approval_service import MEDICINE, OFFICE, ApprovalService, Person, approver, blocked, day
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -49,24 +49,24 @@ WRONG: list[tuple[dict[str, Any], int, str | None, str | None]] = [
     ("wrong", "status", "rule", "field"), WRONG, ids=lambda value: str(value)[:40].replace("\n", " ")
 )
 async def test_wrong_request_is_named_and_not_stored(
-    campus: Campus, wrong: dict[str, Any], status: int, rule: str | None, field: str | None
+    approval_service: ApprovalService, wrong: dict[str, Any], status: int, rule: str | None, field: str | None
 ) -> None:
     """The whole list; whoever mends it gets in."""
-    student, before = campus.student(), await campus.facts()
+    student, before = approval_service.student(), await approval_service.facts()
 
-    found = blocked(await campus.tries(student, **{**GOOD, **wrong}))
+    found = blocked(await approval_service.tries(student, **{**GOOD, **wrong}))
 
     assert (found.status, found.rule) == (status, rule)
     assert field is None or field in found.fields
-    assert await campus.facts() == before
-    await campus.asks(student, **GOOD)
+    assert await approval_service.facts() == before
+    await approval_service.asks(student, **GOOD)
 
 
-async def test_every_mistake_is_named_together(campus: Campus) -> None:
+async def test_every_mistake_is_named_together(approval_service: ApprovalService) -> None:
     """Nobody mends one field to be told of the next."""
     wrong = {"details": {"theme": "astrology", "institute": "own_choice", "credits": True}}
 
-    found = blocked(await campus.tries(campus.student(), **wrong))
+    found = blocked(await approval_service.tries(approval_service.student(), **wrong))
 
     assert set(found.fields) == {"body.instituteReason", "body.details.theme", "body.details.credits"}
 
@@ -78,77 +78,81 @@ async def test_every_mistake_is_named_together(campus: Campus) -> None:
         ("first line\r\nsecond line", "first line\nsecond line"),
     ],
 )
-async def test_html_and_lines_are_text_and_nothing_of_them_is_lost(campus: Campus, sent: str, kept: str) -> None:
+async def test_html_and_lines_are_text_and_nothing_of_them_is_lost(
+    approval_service: ApprovalService, sent: str, kept: str
+) -> None:
     """It comes back as it was written, as JSON that no browser takes for a page; browsers' CRLF are lines."""
-    student = campus.student()
-    asked = await campus.asks(student, **GOOD, description=sent)
+    student = approval_service.student()
+    asked = await approval_service.asks(student, **GOOD, description=sent)
 
-    response = await campus.call("GET", f"/approval-requests/{asked['approvalId']}", MEDICINE)
+    response = await approval_service.call("GET", f"/approval-requests/{asked['approvalId']}", MEDICINE)
 
     assert response.json()["description"] == kept
     assert response.headers["content-type"] == "application/json"
     assert response.headers["x-content-type-options"] == "nosniff"
 
 
-async def test_same_idempotency_key_repeats_and_refuses_another_body(campus: Campus) -> None:
+async def test_same_idempotency_key_repeats_and_refuses_another_body(approval_service: ApprovalService) -> None:
     """The repeat gets the first answer; another body under the key is refused and stores nothing."""
-    student, key = campus.student(), uuid.uuid4().hex
-    first = await campus.tries(student, key=key, **GOOD)
-    before = await campus.facts()
+    student, key = approval_service.student(), uuid.uuid4().hex
+    first = await approval_service.tries(student, key=key, **GOOD)
+    before = await approval_service.facts()
 
-    again = await campus.tries(student, key=key, **GOOD)
-    other = await campus.tries(student, key=key, **GOOD, country="NO")
+    again = await approval_service.tries(student, key=key, **GOOD)
+    other = await approval_service.tries(student, key=key, **GOOD, country="NO")
 
     assert (again.status_code, again.json()) == (201, first.json())
     assert other.status_code == 422
-    assert await campus.facts() == before
+    assert await approval_service.facts() == before
 
 
-async def test_withdrawn_request_is_not_decided(campus: Campus) -> None:
+async def test_withdrawn_request_is_not_decided(approval_service: ApprovalService) -> None:
     """Nor is a step recorded, nor is it withdrawn again."""
-    student = campus.student()
-    asked = await campus.asks(student, details={"institute": "listed"})
+    student = approval_service.student()
+    asked = await approval_service.asks(student, details={"institute": "listed"})
     approval_id = asked["approvalId"]
-    await campus.does(student, approval_id, "withdrawal")
-    before = await campus.facts()
+    await approval_service.does(student, approval_id, "withdrawal")
+    before = await approval_service.facts()
 
-    decided = blocked(await campus.grants(MEDICINE, approval_id))
+    decided = blocked(await approval_service.grants(MEDICINE, approval_id))
     step = {"step": "theme_approved", "positive": True}
-    stepped = blocked(await campus.does(MEDICINE, approval_id, "steps", step))
-    again = blocked(await campus.does(student, approval_id, "withdrawal"))
+    stepped = blocked(await approval_service.does(MEDICINE, approval_id, "steps", step))
+    again = blocked(await approval_service.does(student, approval_id, "withdrawal"))
 
     assert (decided.status, decided.reason) == (409, "withdrawn")
     assert (stepped.status, stepped.reason) == (409, "withdrawn")
     assert (again.status, again.reason) == (409, "already_withdrawn")
-    assert await campus.facts() == before
+    assert await approval_service.facts() == before
 
 
-async def test_decided_twice_or_without_words(campus: Campus) -> None:
+async def test_decided_twice_or_without_words(approval_service: ApprovalService) -> None:
     """A second decision is a conflict; a refusal or a question needs its words."""
-    asked = await campus.asks(campus.student(), **GOOD)
+    asked = await approval_service.asks(approval_service.student(), **GOOD)
     for decision in ("refuse", "return"):
-        found = blocked(await campus.does(MEDICINE, asked["approvalId"], "decisions", {"decision": decision}))
+        found = blocked(await approval_service.does(MEDICINE, asked["approvalId"], "decisions", {"decision": decision}))
         assert (found.status, found.fields) == (400, ("body.reason",))
-    await campus.granted(MEDICINE, asked["approvalId"])
+    await approval_service.granted(MEDICINE, asked["approvalId"])
 
-    again = blocked(await campus.grants(MEDICINE, asked["approvalId"]))
+    again = blocked(await approval_service.grants(MEDICINE, asked["approvalId"]))
 
     assert (again.status, again.reason) == (409, "already_decided")
 
 
-async def test_after_the_start_nothing_is_decided_and_the_coordinator_is_named(campus: Campus) -> None:
+async def test_after_the_start_nothing_is_decided_and_the_coordinator_is_named(
+    approval_service: ApprovalService,
+) -> None:
     """R4: the decision, the step and the answer are blocked; the queue shows it first, and says so."""
-    student, own = campus.student(), approver("example-languages")
+    student, own = approval_service.student(), approver("example-languages")
     wish = {"activityType": "study_association_trip", "country": "CZ"}
-    asked = await campus.asks(student, "example-languages", **wish)
+    asked = await approval_service.asks(student, "example-languages", **wish)
     approval_id = asked["approvalId"]
     yesterday = amsterdam_date(utc_now()) - timedelta(days=1)
-    await campus.database["requests"].update_one(
+    await approval_service.database["requests"].update_one(
         {"_id": approval_id}, {"$set": {"startDate": yesterday.isoformat()}}
     )  # fmt: skip
 
-    found = blocked(await campus.grants(own, approval_id))
-    queue = (await campus.call("GET", "/approval-requests", own, open="true", overdue="true")).json()
+    found = blocked(await approval_service.grants(own, approval_id))
+    queue = (await approval_service.call("GET", "/approval-requests", own, open="true", overdue="true")).json()
 
     assert (found.status, found.rule, found.reason) == (409, "R4", "already_started")
     assert found.email == "international-office@university.example"
@@ -156,39 +160,43 @@ async def test_after_the_start_nothing_is_decided_and_the_coordinator_is_named(c
     assert queue["items"][0]["blocked"]["rule"] == "R4"
     assert queue["items"][0]["blocked"]["contact"]["email"] == "international-office@university.example"
     assert queue["counts"]["overdue"] >= 1
-    seen = await campus.look(approval_id, student)
+    seen = await approval_service.look(approval_id, student)
     assert [(each["what"], each["state"], each["rule"]) for each in seen["progress"]] == [("decision", "blocked", "R4")]
 
 
-async def test_step_by_the_wrong_role_or_of_no_rule(campus: Campus) -> None:
+async def test_step_by_the_wrong_role_or_of_no_rule(approval_service: ApprovalService) -> None:
     """R31's step is the coordinator's; a step that no rule asks is refused as well."""
-    asked = await campus.asks(campus.student(), details={"institute": "listed"})
-    approval_id, before = asked["approvalId"], await campus.facts()
+    asked = await approval_service.asks(approval_service.student(), details={"institute": "listed"})
+    approval_id, before = asked["approvalId"], await approval_service.facts()
 
-    office = await campus.does(OFFICE, approval_id, "steps", {"step": "theme_approved", "positive": True})
-    needless = blocked(await campus.does(MEDICINE, approval_id, "steps", {"step": "credits_asked", "positive": True}))
-    unknown = blocked(await campus.does(MEDICINE, approval_id, "steps", {"step": "prayed", "positive": True}))
+    office = await approval_service.does(OFFICE, approval_id, "steps", {"step": "theme_approved", "positive": True})
+    needless = blocked(
+        await approval_service.does(MEDICINE, approval_id, "steps", {"step": "credits_asked", "positive": True})
+    )
+    unknown = blocked(await approval_service.does(MEDICINE, approval_id, "steps", {"step": "prayed", "positive": True}))
 
     assert office.status_code == 404  # nothing of this request is the office's
     assert (needless.status, needless.reason) == (409, "not_demanded")
     assert (unknown.status, unknown.fields) == (400, ("body.step",))
-    assert await campus.facts() == before
+    assert await approval_service.facts() == before
 
 
-async def test_two_approvers_at_once_one_wins_and_the_other_sees_the_newer_state(campus: Campus) -> None:
+async def test_two_approvers_at_once_one_wins_and_the_other_sees_the_newer_state(
+    approval_service: ApprovalService,
+) -> None:
     """412 with the newer ETag for whoever decides on what is no longer there; one decision is stored."""
     second = Person("another-coordinator", ("approver:lumc-medicine",))
-    asked = await campus.asks(campus.student(), **GOOD)
+    asked = await approval_service.asks(approval_service.student(), **GOOD)
     approval_id = asked["approvalId"]
-    seen = (await campus.call("GET", f"/approval-requests/{approval_id}", MEDICINE)).headers["etag"]
+    seen = (await approval_service.call("GET", f"/approval-requests/{approval_id}", MEDICINE)).headers["etag"]
 
     answers = await asyncio.gather(
-        campus.does(MEDICINE, approval_id, "decisions", {"decision": "grant"}, seen),
-        campus.does(second, approval_id, "decisions", {"decision": "refuse", "reason": "No."}, seen),
+        approval_service.does(MEDICINE, approval_id, "decisions", {"decision": "grant"}, seen),
+        approval_service.does(second, approval_id, "decisions", {"decision": "refuse", "reason": "No."}, seen),
     )
 
     assert sorted(each.status_code for each in answers) == [201, 412]
     loser = next(each for each in answers if each.status_code == 412)
     winner = next(each for each in answers if each.status_code == 201)
     assert loser.headers["etag"] == winner.headers["etag"] == '"2"'
-    assert (await campus.look(approval_id, second))["status"] == winner.json()["status"]
+    assert (await approval_service.look(approval_id, second))["status"] == winner.json()["status"]

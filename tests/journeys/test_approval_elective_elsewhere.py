@@ -2,27 +2,29 @@
 
 import pytest
 
-from tests.campus import MEDICINE, Campus, findings
+from tests.approval_service import MEDICINE, ApprovalService, findings
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-async def test_elective_elsewhere_is_told_about_registration_and_granted(campus: Campus) -> None:
+async def test_elective_elsewhere_is_told_about_registration_and_granted(approval_service: ApprovalService) -> None:
     """R36: nothing is demanded; the student reads that the questions of R1 decide whether they must register."""
-    student = campus.student()
+    student = approval_service.student()
     details = {"rotation": "elective"}
 
-    asked = await campus.asks(student, activityType="clinical_clerkship", country="NP", details=details)
+    asked = await approval_service.asks(student, activityType="clinical_clerkship", country="NP", details=details)
 
     assert findings(asked) == {("R36", "shown")}
     assert "you must register it" in asked["findings"][0]["reasonText"]
-    await campus.granted(MEDICINE, asked["approvalId"])
+    await approval_service.granted(MEDICINE, asked["approvalId"])
 
 
-async def test_elective_needs_no_cluster_and_is_told_so(campus: Campus) -> None:
+async def test_elective_needs_no_cluster_and_is_told_so(approval_service: ApprovalService) -> None:
     """A detail that no rule asks is refused by name: nothing that a student says is ignored."""
     details = {"rotation": "elective", "cluster": "surinam-surgery"}
 
-    response = await campus.tries(campus.student(), activityType="clinical_clerkship", country="NP", details=details)
+    response = await approval_service.tries(
+        approval_service.student(), activityType="clinical_clerkship", country="NP", details=details
+    )
 
     assert [each["field"] for each in response.json()["errors"]] == ["body.details.cluster"]

@@ -2,36 +2,38 @@
 
 import pytest
 
-from tests.campus import MEDICINE, Campus, blocked, findings
+from tests.approval_service import MEDICINE, ApprovalService, blocked, findings
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 @pytest.mark.parametrize("network", ["leru", "eurolife"])
-async def test_partner_institute_needs_no_discussion(campus: Campus, network: str) -> None:
+async def test_partner_institute_needs_no_discussion(approval_service: ApprovalService, network: str) -> None:
     """R30: a partner by its network; the programme may say yes at once."""
     details = {"theme": "genetics", "institute": "partner", "partnerNetwork": network}
 
-    asked = await campus.asks(campus.student(), details=details)
+    asked = await approval_service.asks(approval_service.student(), details=details)
 
     assert findings(asked) == set()
-    await campus.granted(MEDICINE, asked["approvalId"])
+    await approval_service.granted(MEDICINE, asked["approvalId"])
 
 
 @pytest.mark.parametrize("network", [None, "somebody-elses-network"])
-async def test_partner_without_a_network_of_the_catalogue_is_asked_which(campus: Campus, network: str | None) -> None:
+async def test_partner_without_a_network_of_the_catalogue_is_asked_which(
+    approval_service: ApprovalService, network: str | None
+) -> None:
     """R30: nobody is a partner by saying so."""
     details = {"theme": "genetics", "institute": "partner", "partnerNetwork": network}
 
-    found = blocked(await campus.tries(campus.student(), details=details))
+    found = blocked(await approval_service.tries(approval_service.student(), details=details))
 
     assert (found.status, found.rule) == (400, "R30")
     assert found.fields == ("body.details.partnerNetwork",)
 
 
-async def test_programme_list_shows_the_networks_and_themes(campus: Campus) -> None:
+async def test_programme_list_shows_the_networks_and_themes(approval_service: ApprovalService) -> None:
     """What a student can name is in the catalogue over HTTP, spelled as the faculty spells it."""
-    response = await campus.call("GET", "/programmes", campus.student(), pageSize="250")
+    response = await approval_service.call("GET", "/programmes", approval_service.student(), pageSize="250")
 
     medicine = next(each for each in response.json()["items"] if each["programmeId"] == "lumc-medicine")
     assert [each["name"] for each in medicine["partnerNetworks"]] == ["LERU", "Eurolife"]

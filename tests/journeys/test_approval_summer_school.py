@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.campus import Campus, approver, blocked, findings
+from tests.approval_service import ApprovalService, approver, blocked, findings
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -10,33 +10,33 @@ LAWYER = approver("example-law")
 SCHOOL = {"activityType": "summer_or_winter_school", "country": "IT"}
 
 
-async def test_school_with_credits_waits_for_the_course_coordinators_answer(campus: Campus) -> None:
+async def test_school_with_credits_waits_for_the_course_coordinators_answer(approval_service: ApprovalService) -> None:
     """R37: the answer is recorded first, a no stands in the way; that the student pays is shown."""
-    asked = await campus.asks(campus.student(), "example-law", **SCHOOL, details={"credits": True})
+    asked = await approval_service.asks(approval_service.student(), "example-law", **SCHOOL, details={"credits": True})
     approval_id = asked["approvalId"]
     assert findings(asked) == {("R37", "demanded"), ("R37", "shown")}
 
-    too_early = blocked(await campus.grants(LAWYER, approval_id))
-    await campus.records(LAWYER, approval_id, "credits_asked", positive=False, remark="It does not count.")
-    refused = blocked(await campus.grants(LAWYER, approval_id))
-    await campus.records(LAWYER, approval_id, "credits_asked", remark="It counts for five credits after all.")
-    await campus.granted(LAWYER, approval_id)
+    too_early = blocked(await approval_service.grants(LAWYER, approval_id))
+    await approval_service.records(LAWYER, approval_id, "credits_asked", positive=False, remark="It does not count.")
+    refused = blocked(await approval_service.grants(LAWYER, approval_id))
+    await approval_service.records(LAWYER, approval_id, "credits_asked", remark="It counts for five credits after all.")
+    await approval_service.granted(LAWYER, approval_id)
 
     assert (too_early.rule, too_early.reason) == ("R37", "step_missing")
     assert (refused.rule, refused.reason) == ("R37", "step_answered_no")
 
 
-async def test_school_without_credits_shows_the_fees_and_asks_nothing(campus: Campus) -> None:
+async def test_school_without_credits_shows_the_fees_and_asks_nothing(approval_service: ApprovalService) -> None:
     """R37 demands nothing without credits."""
-    asked = await campus.asks(campus.student(), "example-law", **SCHOOL, details={"credits": False})
+    asked = await approval_service.asks(approval_service.student(), "example-law", **SCHOOL, details={"credits": False})
 
     assert findings(asked) == {("R37", "shown")}
     assert "fees" in asked["findings"][0]["reasonText"]
-    await campus.granted(LAWYER, asked["approvalId"])
+    await approval_service.granted(LAWYER, asked["approvalId"])
 
 
-async def test_school_that_does_not_say_is_asked(campus: Campus) -> None:
+async def test_school_that_does_not_say_is_asked(approval_service: ApprovalService) -> None:
     """R37 cannot judge silence."""
-    found = blocked(await campus.tries(campus.student(), "example-law", **SCHOOL))
+    found = blocked(await approval_service.tries(approval_service.student(), "example-law", **SCHOOL))
 
     assert (found.status, found.rule, found.fields) == (400, "R37", ("body.details.credits",))

@@ -9,37 +9,37 @@ import aiohttp
 import pytest
 
 from deploy.local import gateway
+from deploy.local.errors import LocalStackError
 from deploy.local.ports import HOST, Ports, is_open
 from deploy.local.processes import Processes
 from deploy.local.services import SERVICES
-from deploy.local.trouble import Trouble
-from tests.house import House
+from tests.full_stack import FullStack
 
 
 @pytest.fixture
-async def outside(house: House, tmp_path: Path) -> AsyncIterator[aiohttp.ClientSession]:
+async def outside(full_stack: FullStack, tmp_path: Path) -> AsyncIterator[aiohttp.ClientSession]:
     """A client that reaches the services through the gateway alone; safety's address is nobody's."""
     free = Ports.free()
-    ports = replace(house.services.stack.ports, gateway=free.gateway, safety=free.safety)
+    ports = replace(full_stack.services.stack.ports, gateway=free.gateway, safety=free.safety)
     upstreams = {name: f"{HOST}:{getattr(ports, name)}" for name in SERVICES}
     processes = Processes(tmp_path)
     try:
         processes.start(gateway.program(tmp_path / "gateway", f"{HOST}:{ports.gateway}", upstreams))
-    except Trouble as trouble:
-        pytest.skip(str(trouble))
+    except LocalStackError as error:
+        pytest.skip(str(error))
 
     async def listens() -> bool:
         return is_open(ports.gateway)
 
-    await house.until(listens, "the gateway")
+    await full_stack.until(listens, "the gateway")
     async with aiohttp.ClientSession(f"http://{HOST}:{ports.gateway}") as client:
         yield client
     await asyncio.to_thread(processes.stop, "gateway")
 
 
-async def test_each_service_has_its_path(house: House, outside: aiohttp.ClientSession) -> None:
+async def test_each_service_has_its_path(full_stack: FullStack, outside: aiohttp.ClientSession) -> None:
     """With a token as anywhere: the services verify it themselves, and believe no header."""
-    headers = {"Authorization": f"Bearer {house.mint('officer-1', ['safety-officer'])}"}
+    headers = {"Authorization": f"Bearer {full_stack.mint('officer-1', ['safety-officer'])}"}
     for path in ("/approval/v1/programmes", "/registration/v1/registrations", "/notify/v1/alerts"):
         async with outside.get(path, headers=headers) as response:
             assert response.status == 200, path

@@ -7,7 +7,7 @@ import pytest
 
 from deploy.local.demo.received import texts
 from deploy.local.demo.world import Plan
-from tests.house import COUNTRIES, House
+from tests.full_stack import COUNTRIES, FullStack
 from tests.journeys.registration_world import (
     INTERNATIONAL_OFFICE,
     STUDENT,
@@ -100,27 +100,27 @@ async def test_details_on_an_old_version_or_a_cancelled_registration(portal: Por
     assert problem["reason"] == "cancelled"
 
 
-async def test_changed_number_gets_the_next_alert(house: House) -> None:
+async def test_changed_number_gets_the_next_alert(full_stack: FullStack) -> None:
     """Changed, then alerted: the SMS goes to the new number, and none to the old one."""
     country = next(COUNTRIES)
-    student = house.student(country, Plan.VOLUNTARY)
-    registration_id = await house.register(student)
+    student = full_stack.student(country, Plan.VOLUNTARY)
+    registration_id = await full_stack.register(student)
     new = student.mobile[:-4] + "9999"
     body = {"givenName": "Student", "surname": "Abroad", "email": student.email, "mobile": new}
     path = f"/v1/registrations/{registration_id}/stay-contact"
     who = {"who": student.subject, "roles": ("student",)}
     headers = {"If-Match": "*", "Idempotency-Key": f"contact-{registration_id}"}
-    await house.insist(lambda people: people.call("PUT", "registration", path, body=body, **who, headers=headers))
-    await house.all_is_quiet()
+    await full_stack.insist(lambda people: people.call("PUT", "registration", path, body=body, **who, headers=headers))
+    await full_stack.all_is_quiet()
 
-    await house.raise_to_red(country)
+    await full_stack.raise_to_red(country)
 
     async def arrived() -> bool:
-        got = {each.to for each in await asyncio.to_thread(texts, house.services.sms_log)}
+        got = {each.to for each in await asyncio.to_thread(texts, full_stack.services.sms_log)}
         return f"00{new[1:]}" in got
 
-    await house.until(arrived, "an SMS to the new number")
-    await house.all_is_quiet()
+    await full_stack.until(arrived, "an SMS to the new number")
+    await full_stack.all_is_quiet()
     old = f"00{student.mobile[1:]}"
-    assert all(each.to != old for each in await asyncio.to_thread(texts, house.services.sms_log))
-    await house.check()
+    assert all(each.to != old for each in await asyncio.to_thread(texts, full_stack.services.sms_log))
+    await full_stack.check()

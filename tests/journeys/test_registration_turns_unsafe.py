@@ -53,7 +53,7 @@ async def test_during_the_stay_a_return_is_asked_for_and_its_outcome_recorded(po
     assert (problem["rule"], problem["reason"]) == ("R20", "no_outcome")
 
     path, day = f"/registrations/{registration_id}/return", today().isoformat()
-    body = {"on": day, "outcome": "stays", "remark": "Stays with family, in a safe house."}
+    body = {"on": day, "outcome": "stays", "remark": "Stays with family, in a safe full_stack."}
     await portal.done(SAFETY_OFFICER, "POST", path, body, etag="*")
 
     assert await portal.tasks(SAFETY_OFFICER, registration_id) == []

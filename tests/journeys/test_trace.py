@@ -2,19 +2,19 @@
 
 import secrets
 
-from tests.house import COUNTRIES, House
+from tests.full_stack import COUNTRIES, FullStack
 
 
-async def test_trace_of_the_registration_stands_in_the_mail(house: House) -> None:
+async def test_trace_of_the_registration_stands_in_the_mail(full_stack: FullStack) -> None:
     """Who registers into a red country is alerted because of that very request."""
-    early, student = house.student(country := next(COUNTRIES)), house.student(country)
-    await house.register(early)
-    await house.raise_to_red(country)
-    await house.everybody_is_told([early])
+    early, student = full_stack.student(country := next(COUNTRIES)), full_stack.student(country)
+    await full_stack.register(early)
+    await full_stack.raise_to_red(country)
+    await full_stack.everybody_is_told([early])
     trace = secrets.token_hex(16)
-    await house.register(student, traceparent=f"00-{trace}-{secrets.token_hex(8)}-01")
-    await house.everybody_is_told([student])
-    (mail,) = await house.mails_to(student.email)
+    await full_stack.register(student, traceparent=f"00-{trace}-{secrets.token_hex(8)}-01")
+    await full_stack.everybody_is_told([student])
+    (mail,) = await full_stack.mails_to(student.email)
     assert mail["Traceparent"].split("-")[1] == trace
-    await house.all_is_quiet()
-    assert await house.traces_of_accepted(student) == {trace}
+    await full_stack.all_is_quiet()
+    assert await full_stack.traces_of_accepted(student) == {trace}

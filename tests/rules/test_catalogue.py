@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from shared.catalogue import BrokenCatalogue, Reading, load, read
-from tests.campus import leiden
+from tests.approval_service import leiden
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 LOCAL = DEPLOY / "local" / "catalogue"

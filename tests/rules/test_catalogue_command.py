@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from services.passage import main
-from tests.campus import change, leiden
+from tests.approval_service import change, leiden
 
 LOCAL = Path(__file__).resolve().parents[2] / "deploy" / "local" / "catalogue"
 

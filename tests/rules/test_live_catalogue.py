@@ -7,7 +7,7 @@ import pytest
 
 from shared.catalogue import BrokenCatalogue
 from shared.live_catalogue import LiveCatalogue
-from tests.campus import change, leiden
+from tests.approval_service import change, leiden
 
 
 def touched(file: Path) -> None:

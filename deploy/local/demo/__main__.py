@@ -13,10 +13,10 @@ from deploy.local.demo import story
 from deploy.local.demo.people import People, Refused
 from deploy.local.demo.report import Report
 from deploy.local.demo.view import View
-from deploy.local.locks import locked
+from deploy.local.errors import LocalStackError
 from deploy.local.services import Choices, LocalServices, choose_ports
 from deploy.local.stack import LocalStack
-from deploy.local.trouble import Trouble
+from deploy.local.stack_lock import locked
 from shared.clock import amsterdam_date, utc_now
 from shared.web.local_tokens import mint
 
@@ -49,11 +49,11 @@ def main() -> int:
             found.write(REPORT)
             story.write_summary(view, found, REPORT)
             return 1 if found.broken else 0
-    except (Trouble, Refused, OSError) as trouble:
-        view.console.print(f"[red]stopped:[/red] {trouble}")
+    except (LocalStackError, Refused, OSError) as error:
+        view.console.print(f"[red]stopped:[/red] {error}")
         return 1
     except ExceptionGroup as troubles:  # of many people acting at the same time
-        known, others = troubles.split((Trouble, Refused, OSError))
+        known, others = troubles.split((LocalStackError, Refused, OSError))
         if others is not None or known is None:
             raise
         view.console.print(f"[red]stopped:[/red] {known.exceptions[0]}")

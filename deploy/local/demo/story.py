@@ -28,10 +28,10 @@ from deploy.local.demo.world import (
     late_student,
     students,
 )
+from deploy.local.errors import LocalStackError
 from deploy.local.ports import HOST
-from deploy.local.quiet import everything_is_handled
 from deploy.local.services import SERVICES, LocalServices
-from deploy.local.trouble import Trouble
+from deploy.local.wait_idle import is_idle
 from shared.catalogue import Catalogue
 from shared.catalogue import load as load_catalogue
 from shared.kafka import partitions
@@ -76,7 +76,7 @@ class Story:
 
 
 async def play(services: LocalServices, people: People, view: View, today: date) -> Report:
-    """All chapters. Raises Trouble when something does not come to pass in time."""
+    """All chapters. Raises LocalStackError when something does not come to pass in time."""
     story = Story(services, people, view, today, students(STUDENTS - 1, today))
     await _first_picture(story)
     await _register(story)
@@ -198,7 +198,7 @@ async def _send_through_a_kill(story: Story) -> None:
 
         at_kill = await until(in_the_middle, "a third of the messages handed over", pause=0.05)
         if not await asyncio.to_thread(processes.kill, "notify"):
-            raise Trouble("There was no notify process to kill.")
+            raise LocalStackError("There was no notify process to kill.")
         story.view.say(f"[red]notify killed (SIGKILL)[/red] with about {at_kill} of {goal} messages handed over")
         await _put(story, services.stack.ports.inbox_control, "/faults", {})
         await asyncio.to_thread(services.start_service, "notify")
@@ -248,10 +248,10 @@ async def _answers(story: Story) -> None:
             url, said = links[student.email], "safe" if number < SAFE_BY_LINK else "help"
             async with browser.get(url) as page:
                 if page.status != 200:
-                    raise Trouble(f"The answer page answers {page.status}.")
+                    raise LocalStackError(f"The answer page answers {page.status}.")
             async with browser.post(url, data={"answer": said}) as page:
                 if page.status != 200:
-                    raise Trouble(f"The answer was not taken: {page.status}.")
+                    raise LocalStackError(f"The answer was not taken: {page.status}.")
         for number, student in enumerate(by_sms):
             text = "VEILIG" if number < SAFE_BY_SMS else "HELP"
             await _post(story, story.services.stack.ports.sms, "/control/reply",
@@ -352,11 +352,11 @@ async def _audit(story: Story) -> Report:
 
 
 async def until(look: Callable[[], Awaitable[Any]], what: str, pause: float = 0.2) -> Any:
-    """What `look` gives once it gives something. Raises Trouble when that does not come in time."""
+    """What `look` gives once it gives something. Raises LocalStackError when that does not come in time."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while (found := await look()) is None:
         if time.monotonic() > deadline:
-            raise Trouble(f"Not seen within {PATIENCE_SECONDS:.0f} s: {what}.")
+            raise LocalStackError(f"Not seen within {PATIENCE_SECONDS:.0f} s: {what}.")
         await asyncio.sleep(pause)
     return found
 
@@ -422,7 +422,7 @@ async def _caught_up(story: Story, *names: str) -> None:
     """These services have handled everything that is on their topics."""
 
     async def handled() -> Any:
-        return (await everything_is_handled(story.services, names)) or None
+        return (await is_idle(story.services, names)) or None
 
     await until(handled, f"{' and '.join(names)} handled everything")
 
@@ -470,13 +470,13 @@ async def _get(story: Story, port: int, path: str) -> Any:
 async def _put(story: Story, port: int, path: str, body: Any) -> None:
     async with _http(port) as http, http.put(path, json=body) as response:
         if response.status != 200:
-            raise Trouble(f"PUT {path}: {response.status}")
+            raise LocalStackError(f"PUT {path}: {response.status}")
 
 
 async def _post(story: Story, port: int, path: str, body: Any) -> None:
     async with _http(port) as http, http.post(path, json=body) as response:
         if response.status >= 300:
-            raise Trouble(f"POST {path}: {response.status} {await response.text()}")
+            raise LocalStackError(f"POST {path}: {response.status} {await response.text()}")
 
 
 async def _post_feed(story: Story, change: dict[str, Any]) -> None:
@@ -521,7 +521,7 @@ async def _rewind(story: Story, topic: str) -> int:
             except KafkaError as error:
                 # A static member is remembered until its session ends, a few seconds after it stopped.
                 if time.monotonic() > deadline:
-                    raise Trouble(f"{topic} cannot be read again: {type(error).__name__}.") from None
+                    raise LocalStackError(f"{topic} cannot be read again: {type(error).__name__}.") from None
                 await asyncio.sleep(0.5)
     finally:
         await consumer.stop()

@@ -110,7 +110,7 @@ class Blocked:
     fields: tuple[str, ...]
 
 
-class Campus:
+class ApprovalService:
     """People and the service they speak with."""
 
     def __init__(self, app: FastAPI, http: httpx.AsyncClient, mongo: Mongo, keys: Path, catalogue: Path) -> None:
@@ -243,7 +243,9 @@ def settings(mongo: str, namespace: str, keys: Path, catalogue: Path, **more: An
 
 
 @asynccontextmanager
-async def campus_on(mongo: str, namespace: str, keys: Path, catalogue: Path, **more: Any) -> AsyncIterator[Campus]:
+async def approval_service_on(
+    mongo: str, namespace: str, keys: Path, catalogue: Path, **more: Any
+) -> AsyncIterator[ApprovalService]:
     """The service in this process, on a namespace."""
     client = Mongo(mongo, namespace=namespace)
     with _logs_as_they_were():
@@ -253,17 +255,17 @@ async def campus_on(mongo: str, namespace: str, keys: Path, catalogue: Path, **m
             app.router.lifespan_context(app),
             httpx.AsyncClient(transport=transport, base_url="http://approval") as http,
         ):
-            yield Campus(app, http, client, keys, catalogue)
+            yield ApprovalService(app, http, client, keys, catalogue)
     client.close()
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def campus(stack: Any, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Campus]:
+async def approval_service(stack: Any, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ApprovalService]:
     """One for the whole session, in its loop: `pytestmark = pytest.mark.asyncio(loop_scope="session")`."""
     namespace = f"t{uuid.uuid4().hex[:8]}-"
     keys, catalogue = tmp_path_factory.mktemp("keys"), leiden(tmp_path_factory.mktemp("leiden"))
     create_keys(keys)
-    async with campus_on(stack.mongo, namespace, keys, catalogue) as found:
+    async with approval_service_on(stack.mongo, namespace, keys, catalogue) as found:
         yield found
     forget(stack.mongo, namespace)
 

@@ -1,4 +1,4 @@
-"""The whole house: Kafka, MongoDB, simulators and the four services as processes that may be killed or held.
+"""The whole full_stack: Kafka, MongoDB, simulators and the four services as processes that may be killed or held.
 
 People act through HTTP as they would: whoever gets no answer repeats the request with the same Idempotency-Key.
 """
@@ -27,8 +27,8 @@ from deploy.local.demo.received import mails, repeats, texts
 from deploy.local.demo.report import audit
 from deploy.local.demo.world import PROGRAMMES, Plan, Student
 from deploy.local.ports import HOST
-from deploy.local.quiet import everything_is_handled
 from deploy.local.services import SERVICES, LocalServices
+from deploy.local.wait_idle import is_idle
 from services.approval.model import evolve as evolve_approval
 from services.registration.model import evolve as evolve_registration
 from services.safety.model import evolve as evolve_country
@@ -68,7 +68,7 @@ COUNTRIES = iter(
 
 
 @dataclass
-class House:
+class FullStack:
     """Everything runs, and anything may be killed. `acknowledged` is what a 2xx promised, by service."""
 
     services: LocalServices
@@ -282,7 +282,7 @@ class House:
         """Everything published, everything read, nothing on its way, no verdict unknown."""
 
         async def quiet() -> bool:
-            if not await everything_is_handled(self.services):
+            if not await is_idle(self.services):
                 return False
             state = await asyncio.to_thread(self.services.readiness, "notify")
             sending = next((check for check in state.get("checks", []) if check["name"] == "sending"), None)
@@ -290,7 +290,7 @@ class House:
                 return False
             texts_ = await self._control(self.services.stack.ports.sms, "GET", "/healthz")
             # What was sent, and its receipts, are facts of their own.
-            return not texts_["callbacks_pending"] and await everything_is_handled(self.services)
+            return not texts_["callbacks_pending"] and await is_idle(self.services)
 
         await self.until(quiet, "quiet")
 

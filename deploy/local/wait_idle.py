@@ -18,7 +18,7 @@ from shared.kafka import partitions
 _SUBSCRIPTION = "subscription "
 
 
-async def everything_is_handled(services: LocalServices, names: Iterable[str] = SERVICES) -> bool:
+async def is_idle(services: LocalServices, names: Iterable[str] = SERVICES) -> bool:
     """Every fact of every service is on Kafka, and what is there has had its effect in those of `names`.
 
     The ends are read first and once more last: nothing came in between. False while somebody does not answer.

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from deploy.local.trouble import Trouble
+from deploy.local.errors import LocalStackError
 
 
 @contextmanager
 def locked(file: Path, why: str, patience_seconds: float = 180.0) -> Iterator[None]:
-    """Hold the lock for the block; Trouble saying `why` when it is not had in time."""
+    """Hold the lock for the block; LocalStackError saying `why` when it is not had in time."""
     file.parent.mkdir(parents=True, exist_ok=True)
     end = time.monotonic() + patience_seconds
     with file.open("a+") as held:
@@ -23,7 +23,9 @@ def locked(file: Path, why: str, patience_seconds: float = 180.0) -> Iterator[No
             except BlockingIOError:
                 if time.monotonic() >= end:
                     held.seek(0)
-                    raise Trouble(f"{why} (process {held.read().strip() or '?'}): try again when it is done.") from None
+                    raise LocalStackError(
+                        f"{why} (process {held.read().strip() or '?'}): try again when it is done."
+                    ) from None
                 time.sleep(0.1)
         held.truncate(0)
         held.write(str(os.getpid()))

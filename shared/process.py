@@ -38,7 +38,7 @@ LONGEST_PAUSE_SECONDS = 15.0
 log = logs.get_logger()
 
 
-def alone(app: FastAPI) -> FastAPI:
+def freeze_gc_after_startup(app: FastAPI) -> FastAPI:
     """The app of an operating-system process of its own: what was made until now stays for as long as that.
 
     So the garbage collector leaves it alone; looking through it again and again took a twelfth of notify's time.

@@ -11,7 +11,7 @@ from shared.clock import utc_now
 from shared.events import ApprovalEvent
 from shared.live_catalogue import LiveCatalogue
 from shared.mongo.group_commit import GroupCommit
-from shared.process import Process, alone
+from shared.process import Process, freeze_gc_after_startup
 from shared.settings import from_environment as read_environment
 
 DESCRIPTION = "Nobody goes abroad for their studies without their programme's approval (R3-R5, R29-R37)."
@@ -39,4 +39,4 @@ def build(settings: Settings) -> FastAPI:
 
 def from_environment() -> FastAPI:
     """The service as its environment describes it, for uvicorn's `--factory`."""
-    return alone(build(read_environment(Settings)))
+    return freeze_gc_after_startup(build(read_environment(Settings)))

@@ -40,7 +40,7 @@ from shared.mongo.client import Session
 from shared.mongo.group_commit import insert_all
 from shared.privacy.contact import ContactDetails
 from shared.web.concurrency import etag, must_match
-from shared.web.idempotency import Answer, Once, answered, answered_first
+from shared.web.idempotency import Answer, IdempotentRequest, insert_once, run_once
 from shared.web.problem import FieldError, Problem, invalid
 from shared.web.sealing import sealed
 
@@ -65,7 +65,7 @@ class Asked:
 
 
 async def request_approval(
-    desk: Desk, person_id: str, asked: Asked, once: Once | None, *, cause: Cause, now: datetime
+    desk: Desk, person_id: str, asked: Asked, once: IdempotentRequest | None, *, cause: Cause, now: datetime
 ) -> Answer:
     """A student asks the programme. Raises Problem: a wrong field, or a rule in the way."""
     catalogue = desk.catalogue
@@ -116,7 +116,7 @@ async def request_approval(
         return Answer(201, body, headers)
 
     if placed is None:
-        return await answered_first(desk.commits, desk.database, once, answer(None), new)
+        return await insert_once(desk.commits, desk.database, once, answer(None), new)
 
     async def work(session: Session) -> Answer:
         await insert_all(desk.database, new, session)
@@ -126,7 +126,7 @@ async def request_approval(
         return answer({"slotPoolId": placed.pool.id, "hasPlace": taken.position is None, "position": taken.position})
 
     async def act(_: NextInLine | None) -> Answer:
-        return await answered(desk.mongo, desk.database, once, work)
+        return await run_once(desk.mongo, desk.database, once, work)
 
     return await places.in_turn(desk, found.pool_id, None, act)
 
@@ -138,7 +138,7 @@ async def decide(
     decision: Decision,
     words: str | None,
     seen: int | None,
-    once: Once | None,
+    once: IdempotentRequest | None,
     *,
     cause: Cause,
     now: datetime,
@@ -166,13 +166,20 @@ async def decide(
                 )
             return receipt(after)
 
-        return await answered(desk.mongo, desk.database, once, work)
+        return await run_once(desk.mongo, desk.database, once, work)
 
     return await places.in_turn(desk, first.slot_pool_id if decision == "refuse" else None, approval_id, act)
 
 
 async def withdraw(
-    desk: Desk, reach: Reach, approval_id: str, seen: int | None, once: Once | None, *, cause: Cause, now: datetime
+    desk: Desk,
+    reach: Reach,
+    approval_id: str,
+    seen: int | None,
+    once: IdempotentRequest | None,
+    *,
+    cause: Cause,
+    now: datetime,
 ) -> Answer:
     """The student takes the request, or the approval, back. Raises Problem when it is not theirs or not open."""
     first = state_of(await visible(desk, reach, approval_id))
@@ -196,7 +203,7 @@ async def withdraw(
                 )
             return receipt(after)
 
-        return await answered(desk.mongo, desk.database, once, work)
+        return await run_once(desk.mongo, desk.database, once, work)
 
     return await places.in_turn(desk, first.slot_pool_id, approval_id, act)
 

@@ -21,7 +21,7 @@ from shared.errors import PermanentError
 from shared.events import SlotAllocated, SlotReleased, SlotWaitlisted
 from shared.ids import new_id
 from shared.mongo.client import DuplicateKeyError, Session
-from shared.testing.failpoints import hit
+from shared.testing.failpoints import failpoint
 
 T = TypeVar("T")
 #: Each time somebody else has moved the pool in between.
@@ -51,7 +51,7 @@ async def in_turn(
         for _ in range(ATTEMPTS):
             try:
                 result = await act(await _next_in_line(desk, pool_id, leaving))
-                await hit("place_committed")
+                await failpoint("place_committed")
                 return result
             except StreamMoved:
                 continue
@@ -86,7 +86,7 @@ async def take(
             slot_pool_id=placed.pool.id, approval_id=approval_id, person_id=person_id, position=found.position
         )
     await _record(desk, loaded, [Draft(event, new_id())], cause, now, session)
-    await hit("place_taken")
+    await failpoint("place_taken")
     return found
 
 

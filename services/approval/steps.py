@@ -11,7 +11,7 @@ from shared.events import ApprovalAnswered, ApprovalStepRecorded, StepKind
 from shared.ids import new_id
 from shared.mongo.client import Session
 from shared.web.concurrency import must_match
-from shared.web.idempotency import Answer, Once, answered
+from shared.web.idempotency import Answer, IdempotentRequest, run_once
 from shared.web.problem import Problem
 from shared.web.sealing import sealed
 
@@ -24,7 +24,7 @@ async def record_step(
     positive: bool,
     remark: str | None,
     seen: int | None,
-    once: Once | None,
+    once: IdempotentRequest | None,
     *,
     cause: Cause,
     now: datetime,
@@ -62,7 +62,7 @@ async def record_step(
         drafts = [Draft(event, event_id)]
         return receipt(await desk.store.requests.record(loaded, drafts, cause=cause, now=now, session=session))
 
-    return await answered(desk.mongo, desk.database, once, work)
+    return await run_once(desk.mongo, desk.database, once, work)
 
 
 async def answer_question(
@@ -71,7 +71,7 @@ async def answer_question(
     approval_id: str,
     words: str,
     seen: int | None,
-    once: Once | None,
+    once: IdempotentRequest | None,
     *,
     cause: Cause,
     now: datetime,
@@ -105,4 +105,4 @@ async def answer_question(
         drafts = [Draft(event, event_id)]
         return receipt(await desk.store.requests.record(loaded, drafts, cause=cause, now=now, session=session))
 
-    return await answered(desk.mongo, desk.database, once, work)
+    return await run_once(desk.mongo, desk.database, once, work)

@@ -49,7 +49,7 @@ from shared.ids import new_id
 from shared.observability import metrics
 from shared.observability.health import Check
 from shared.privacy.service_key import ServiceKey
-from shared.process import Process, alone
+from shared.process import Process, freeze_gc_after_startup
 from shared.settings import from_environment as read_environment
 
 DESCRIPTION = "Everyone affected is told, and what became of it is known (R19, R26-R28)."
@@ -214,7 +214,7 @@ def build(settings: Settings) -> FastAPI:
 
 def from_environment() -> FastAPI:
     """The service as its environment describes it, for uvicorn's `--factory`."""
-    return alone(build(read_environment(Settings)))
+    return freeze_gc_after_startup(build(read_environment(Settings)))
 
 
 def _email(settings: Settings) -> EmailChannel:

@@ -12,7 +12,7 @@ from shared.envelope import Cause, Draft
 from shared.events import AlertClosed, PersonAnswered
 from shared.ids import new_id
 from shared.mongo.client import Database, Mongo, Session
-from shared.web.idempotency import Answer, Once, answered
+from shared.web.idempotency import Answer, IdempotentRequest, run_once
 from shared.web.problem import Problem, not_found
 
 
@@ -24,7 +24,7 @@ async def close_alert(
     alert_id: str,
     person_id: str,
     reason: str,
-    once: Once | None,
+    once: IdempotentRequest | None,
     *,
     cause: Cause,
     now: datetime,
@@ -44,11 +44,17 @@ async def close_alert(
         await alerts.put(closed, session)
         return Answer(201, {"alertId": alert_id, "state": "closed"})
 
-    return await answered(mongo, database, once, work)
+    return await run_once(mongo, database, once, work)
 
 
 async def raise_alert(
-    desk: selecting.Desk, database: Database, plan: Alert, once: Once | None, *, cause: Cause, now: datetime
+    desk: selecting.Desk,
+    database: Database,
+    plan: Alert,
+    once: IdempotentRequest | None,
+    *,
+    cause: Cause,
+    now: datetime,
 ) -> Answer:
     """A safety officer alerts everybody in a place. 201: it is durable; the pass over the whereabouts follows."""
 
@@ -57,7 +63,7 @@ async def raise_alert(
         body = {"alertId": alert.alert_id, "state": "selecting", "trigger": alert.trigger.value}
         return Answer(201, body, {"Location": f"/v1/alerts/{alert.alert_id}"})
 
-    return await answered(desk.mongo, database, once, work)
+    return await run_once(desk.mongo, database, once, work)
 
 
 async def record_call(
@@ -69,7 +75,7 @@ async def record_call(
     person_id: str,
     answer: AnswerWord,
     officer: str,
-    once: Once | None,
+    once: IdempotentRequest | None,
     *,
     cause: Cause,
     now: datetime,
@@ -96,7 +102,7 @@ async def record_call(
         facts[:] = [Fact(draft.id, now, event)]
         return Answer(201, {"alertId": alert_id, "personId": person_id, "answer": answer})
 
-    answer_given = await answered(mongo, database, once, work)
+    answer_given = await run_once(mongo, database, once, work)
     return answer_given, facts[0] if facts else None
 
 

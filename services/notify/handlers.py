@@ -32,7 +32,7 @@ from shared.events import (
 )
 from shared.privacy.contact import ContactDetails
 from shared.privacy.keyring import Keyring
-from shared.testing.failpoints import hit
+from shared.testing.failpoints import failpoint
 
 #: After these somebody may be in a negative place who was not there before.
 MOVES = (RegistrationSubmitted, StayEnded, ReturnRecorded)
@@ -56,7 +56,7 @@ async def keep_whereabouts_when_registrations_changed(batch: Sequence[Envelope[E
     facts = [cast("Envelope[RegistrationEvent]", each) for each in batch if isinstance(each.data, RegistrationEvent)]
     if facts:
         moved = await _keep(desk, facts)
-        await hit("registration_stored")
+        await failpoint("registration_stored")
         cause = Cause(facts[-1].correlationid, facts[-1].id, facts[-1].traceparent)
         if moved:
             countries = {stay.country for where in moved for stay in where.stays}
@@ -73,7 +73,7 @@ async def raise_alert_when_advice_changed(envelope: Envelope[TravelAdviceChanged
     """Keep the advice, and only then look who is there (DESIGN §4, "Two streams meet")."""
     now = utc_now()
     await desk.selecting.advice.put(envelope, now)
-    await hit("advice_stored")
+    await failpoint("advice_stored")
     await selecting.select_everybody(desk.selecting, envelope.data.country, cause=envelope.cause(), now=now)
     await notices.tell_of_improvement(desk.notices, envelope, now)
 
@@ -82,7 +82,7 @@ async def release_alert_when_advice_released(envelope: Envelope[AdviceReleased],
     """What a hold kept back leaves at once, or is dropped; who is there is looked at either way."""
     event, now = envelope.data, utc_now()
     await desk.selecting.advice.decide(event.country, event.hold_id, event.accepted)
-    await hit("hold_decided")
+    await failpoint("hold_decided")
     await selecting.select_everybody(desk.selecting, event.country, cause=envelope.cause(), now=now)
 
 

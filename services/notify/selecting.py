@@ -42,7 +42,7 @@ from shared.events import (
 from shared.ids import derived_id
 from shared.mongo.client import DuplicateKeyError, Mongo, Session
 from shared.observability.logs import get_logger
-from shared.testing.failpoints import hit
+from shared.testing.failpoints import failpoint
 
 #: Registrations that a shard holds, about: one selection, one lane for each channel.
 SHARD_SIZE, LARGEST_SHARD, MANY_SHARDS = 400, 2_000, 250
@@ -284,7 +284,7 @@ async def complete(desk: Desk, alert: Alert, *, cause: Cause, now: datetime) -> 
 
     async def keep(ready: _Ready) -> None:
         await _keep(desk, ready)
-        await hit("mid_selection")
+        await failpoint("mid_selection")
 
     keeping: asyncio.Task[None] | None = None
     try:

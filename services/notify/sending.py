@@ -38,7 +38,7 @@ from shared.events import (
 from shared.ids import derived_id
 from shared.mongo.client import PyMongoError
 from shared.observability.logs import get_logger
-from shared.testing.failpoints import hit
+from shared.testing.failpoints import failpoint
 
 __all__ = ["Engine", "MessageChannel", "SendingRules", "Writer", "keep_sending", "said_of", "work"]
 
@@ -227,14 +227,14 @@ async def _attempt(
     engine: Engine, hand: _Hand, ahead: Window, drafts: Sequence["Letter | Text | Verdict"], provider: MessageChannel
 ) -> bool:
     """One window: write the bytes, note what became of them, say so. False when somebody else has the lane."""
-    await hit("after_claim")
+    await failpoint("after_claim")
     sendable = [each for each in drafts if not isinstance(each, Verdict)]
     answers = iter(await provider.send(sendable) if sendable else [])
     now = utc_now()
     verdicts = [
         each if isinstance(each, Verdict) else _verdict(next(answers), now, provider.provider) for each in drafts
     ]
-    await hit("before_outcome")
+    await failpoint("before_outcome")
     if _is_one_fact(verdicts):
         # The fact is the note: whatever anybody else thinks of this window, it is true.
         await _tell(engine, hand, ahead, verdicts)
@@ -245,7 +245,7 @@ async def _attempt(
         sure = [each if each.kind in (ACCEPTED, FAILED) else None for each in verdicts]
         await _tell(engine, hand, ahead, sure, late=True)
         return False
-    await hit("after_outcome")
+    await failpoint("after_outcome")
     return True
 
 

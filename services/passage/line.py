@@ -14,10 +14,10 @@ GROUPS = {
     "drill": "services.notify.command:drill",
     "feed": "services.passage.feed:feed",
     "notify": "services.notify.command:notify",
-    "parked": "shared.bus.command:parked",
+    "parked": "shared.bus.cli:parked",
     "registration": "services.registration.command:registration",
-    "token": "shared.web.command:token",
-    "topics": "shared.bus.command:topics",
+    "token": "shared.web.cli:token",
+    "topics": "shared.bus.cli:topics",
 }
 
 

@@ -39,7 +39,7 @@ from shared.events import (
     TravelAdviceChanged,
 )
 from shared.mongo.group_commit import GroupCommit
-from shared.process import Process, alone
+from shared.process import Process, freeze_gc_after_startup
 from shared.settings import from_environment as read_environment
 from shared.web.routes import roomy
 
@@ -134,4 +134,4 @@ def build(settings: Settings) -> FastAPI:
 
 def from_environment() -> FastAPI:
     """The service as its environment describes it, for uvicorn's `--factory`."""
-    return alone(build(read_environment(Settings)))
+    return freeze_gc_after_startup(build(read_environment(Settings)))

@@ -37,9 +37,9 @@ from shared.mongo.group_commit import GroupCommit, New, insert_all
 from shared.observability.logs import get_logger
 from shared.privacy.contact import ContactDetails
 from shared.privacy.keyring import Keyring
-from shared.testing.failpoints import hit
+from shared.testing.failpoints import failpoint
 from shared.web.concurrency import etag, must_match
-from shared.web.idempotency import Answer, Once, answered, answered_first, settle
+from shared.web.idempotency import Answer, IdempotentRequest, insert_once, replace_stored_answer, run_once
 from shared.web.problem import FieldError, Problem, invalid, not_found
 from shared.web.sealing import sealed
 
@@ -78,7 +78,7 @@ class Filing:
 
 
 async def submit(
-    desk: Desk, person_id: str, filing: Filing, once: Once | None, *, cause: Cause, now: datetime
+    desk: Desk, person_id: str, filing: Filing, once: IdempotentRequest | None, *, cause: Cause, now: datetime
 ) -> Answer:
     """A student registers. Durable with its decision, then looked at again. Raises Problem for what is none."""
     check(desk, filing.faculty_id, filing.programme_id, filing.legs, filing.language, now)
@@ -87,16 +87,16 @@ async def submit(
     # Decided in the same transaction, on what is known before it; what is known after it is looked at below.
     state = evolve(None, event, now, 1)
     foreseen = await foresee(desk.reconsiderations, state, now=now)
-    await hit("foreseen")
+    await failpoint("foreseen")
 
     drafts = [Draft(event, event_id), *foreseen.drafts]
     after, new = desk.store.begin(registration_id, drafts, cause=cause, now=now, begun=state)
     answer = shown(desk, after, 201)
     if filing.group_id is None:
-        answer = await answered_first(desk.commits, desk.database, once, answer, new)
+        answer = await insert_once(desk.commits, desk.database, once, answer, new)
     else:
         answer = await _joined(desk, filing.group_id, person_id, once, answer, new)
-    await hit("after_commit")
+    await failpoint("after_commit")
     await _must_stay(desk, person_id)
     is_first = answer.body["registrationId"] == registration_id
     try:
@@ -107,7 +107,9 @@ async def submit(
     return await decided(desk, answer, once, cause, now)
 
 
-async def _joined(desk: Desk, group_id: str, person_id: str, once: Once | None, answer: Answer, new: New) -> Answer:
+async def _joined(
+    desk: Desk, group_id: str, person_id: str, once: IdempotentRequest | None, answer: Answer, new: New
+) -> Answer:
     """A participant of a trip: whether they may join is read in the transaction that keeps them."""
 
     async def work(session: Session) -> Answer:
@@ -115,7 +117,7 @@ async def _joined(desk: Desk, group_id: str, person_id: str, once: Once | None, 
         await insert_all(desk.database, new, session)
         return answer
 
-    return await answered(desk.mongo, desk.database, once, work)
+    return await run_once(desk.mongo, desk.database, once, work)
 
 
 async def change(
@@ -124,7 +126,7 @@ async def change(
     registration_id: str,
     filing: Filing,
     seen: int | None,
-    once: Once | None,
+    once: IdempotentRequest | None,
     *,
     cause: Cause,
     now: datetime,
@@ -143,7 +145,7 @@ async def change(
         after = await desk.store.record(loaded, [Draft(event, event_id)], cause=cause, now=now, session=session)
         return shown(desk, after, 200)
 
-    answer = await answered(desk.mongo, desk.database, once, work)
+    answer = await run_once(desk.mongo, desk.database, once, work)
     await _must_stay(desk, first.person_id)
     return await decided(desk, answer, once, cause, now)
 
@@ -153,7 +155,7 @@ async def cancel(
     reach: Reach,
     registration_id: str,
     seen: int | None,
-    once: Once | None,
+    once: IdempotentRequest | None,
     *,
     cause: Cause,
     now: datetime,
@@ -171,7 +173,7 @@ async def cancel(
         after = await desk.store.record(loaded, drafts, cause=cause, now=now, session=session)
         return shown(desk, after, 201)
 
-    return await answered(desk.mongo, desk.database, once, work)
+    return await run_once(desk.mongo, desk.database, once, work)
 
 
 async def visible(
@@ -256,17 +258,17 @@ def _location(answer: Answer) -> dict[str, str]:
 _FOLLOWED = frozenset({Status.SUBMITTED, Status.INCOMPLETE, Status.APPROVED})
 
 
-async def decided(desk: Desk, answer: Answer, once: Once | None, cause: Cause, now: datetime) -> Answer:
+async def decided(desk: Desk, answer: Answer, once: IdempotentRequest | None, cause: Cause, now: datetime) -> Answer:
     """The answer with the decision in it. What is committed stays committed when the decision has to wait."""
     if answer.body["status"] not in _FOLLOWED:
         return answer
-    await hit("after_commit")
+    await failpoint("after_commit")
     try:
         after = await reconsider(desk.reconsiderations, answer.body["registrationId"], cause=cause, now=now)
         look = shown(desk, after, answer.status)
         # What the command itself made keeps its place in the answer.
         fuller = Answer(answer.status, {**answer.body, **look.body}, {**look.headers, **_location(answer)})
-        await settle(desk.database, once, fuller)
+        await replace_stored_answer(desk.database, once, fuller)
         return fuller
     except (TransientError, PyMongoError) as error:
         log.warning("decision_waits", registration_id=answer.body["registrationId"], error=type(error).__name__)

@@ -31,7 +31,7 @@ from shared.events import (
 from shared.ids import new_id
 from shared.mongo.client import Session
 from shared.web.concurrency import must_match
-from shared.web.idempotency import Answer, Once, answered
+from shared.web.idempotency import Answer, IdempotentRequest, run_once
 from shared.web.problem import FieldError, Problem
 from shared.web.sealing import sealed
 
@@ -61,7 +61,7 @@ async def decide(
     registration_id: str,
     asked: Asked,
     seen: int | None,
-    once: Once | None,
+    once: IdempotentRequest | None,
     *,
     cause: Cause,
     now: datetime,
@@ -81,7 +81,7 @@ async def decide(
             return shown(desk, after, 201)
 
         try:
-            answer = await answered(desk.mongo, desk.database, once, work)
+            answer = await run_once(desk.mongo, desk.database, once, work)
         except StreamMoved:
             continue
         return await decided(desk, answer, once, cause, now)

@@ -15,7 +15,7 @@ from shared.errors import PermanentError
 from shared.events import DocumentAttached
 from shared.ids import new_id
 from shared.mongo.client import Session
-from shared.web.idempotency import Answer, Once, answered
+from shared.web.idempotency import Answer, IdempotentRequest, run_once
 from shared.web.problem import FieldError, Problem, not_found
 from shared.web.sealing import erased
 
@@ -71,7 +71,7 @@ async def attach(
 
     once = _once(incoming, kept)
     try:
-        answer = await answered(desk.mongo, desk.database, once, work)
+        answer = await run_once(desk.mongo, desk.database, once, work)
     except Problem:  # nothing is recorded; of any other error that is not certain, and the sweep will know
         await desk.documents.files.delete(document_id)
         raise
@@ -134,9 +134,9 @@ def _attachable(reach: Reach, state: Registration, kind: str) -> Registration:
     return state
 
 
-def _once(incoming: Incoming, kept: Kept) -> Once | None:
+def _once(incoming: Incoming, kept: Kept) -> IdempotentRequest | None:
     """The same key stands for the same bytes, kind and name."""
     if incoming.key is None:
         return None
     what = "\n".join((kept.sha256, incoming.kind, incoming.name))
-    return Once(incoming.key, hashlib.sha256(what.encode()).hexdigest())
+    return IdempotentRequest(incoming.key, hashlib.sha256(what.encode()).hexdigest())

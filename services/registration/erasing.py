@@ -20,9 +20,9 @@ from shared.ids import derived_id, new_id
 from shared.mongo.client import Database, Document, DuplicateKeyError, Mongo, Session
 from shared.observability.logs import get_logger
 from shared.privacy.keyring import Keyring
-from shared.testing.failpoints import hit
+from shared.testing.failpoints import failpoint
 from shared.web.concurrency import etag, must_match
-from shared.web.idempotency import Answer, Once, answered
+from shared.web.idempotency import Answer, IdempotentRequest, run_once
 from shared.web.problem import Problem, not_found
 
 RETENTION = "retention"
@@ -72,7 +72,7 @@ async def erase(
     ground: Ground,
     by: str,
     seen: int | None,
-    once: Once | None,
+    once: IdempotentRequest | None,
     *,
     cause: Cause,
     now: datetime,
@@ -108,19 +108,19 @@ async def erase(
     # Before the registrations are looked at, as `commands.submit` looks for this after its commit.
     note = new_id()
     await desk.persons.note_leaving(person_id, note, now)
-    await hit("leaving_noted")
+    await failpoint("leaving_noted")
     state = ""
     try:
         try:
-            answer = await answered(desk.mongo, desk.database, once, work)
+            answer = await run_once(desk.mongo, desk.database, once, work)
         except DuplicateKeyError:  # two officers asked at the same moment: now there is a first one
-            answer = await answered(desk.mongo, desk.database, once, work)
+            answer = await run_once(desk.mongo, desk.database, once, work)
         state = answer.body["state"]
     finally:
         if state != "erased":
             await desk.persons.note_staying(person_id, note)
     if answer.body["state"] == "erased":
-        await hit("erasure_recorded")
+        await failpoint("erasure_recorded")
         await finish(desk, person_id, now)
     return answer
 

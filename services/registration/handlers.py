@@ -6,7 +6,7 @@ from shared.clock import utc_now
 from shared.envelope import Envelope
 from shared.events import ApprovalEvent, SourceChecked, TravelAdviceChanged
 from shared.mongo.client import Session
-from shared.testing.failpoints import hit
+from shared.testing.failpoints import failpoint
 
 
 async def reconsider_registrations_when_approval_changed(
@@ -27,7 +27,7 @@ async def reconsider_registrations_when_approval_changed(
 async def follow_travel_advice_when_changed(envelope: Envelope[TravelAdviceChanged], desk: Desk) -> None:
     """R13, R19, R21: keep the advice, and only then look at every registration that goes there."""
     await desk.store.put_advice(envelope)
-    await hit("advice_stored")
+    await failpoint("advice_stored")
     event = envelope.data
     await follow_advice(desk, event.country, event.advice_version, cause=envelope.cause(), now=utc_now())
 

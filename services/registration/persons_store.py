@@ -7,7 +7,7 @@ from services.registration.model import Registration
 from shared.envelope import Envelope
 from shared.events import AlertClosed, AlertRaised, Event, RecipientsSelected
 from shared.mongo.client import ASCENDING, Database, Document, IndexModel, Session, UpdateOne
-from shared.mongo.together import Together
+from shared.mongo.coalesced_reader import CoalescedReader
 
 #: Alert ids of notices (service mail) begin so; nobody is in danger because of one.
 NOTICE = "n-"
@@ -27,7 +27,7 @@ class PersonsStore:
         self._alerts = database["alerts"]
         self._alerted = database["alerted"]
         self._leaving = database["leaving"]
-        self._leavers = Together(self._leaving_of)
+        self._leavers = CoalescedReader(self._leaving_of)
         self.erasures = database["erasures"]
 
     async def create_indexes(self) -> None:

@@ -9,7 +9,7 @@ from shared.envelope import Cause, draft
 from shared.events import SafetySessionRecorded
 from shared.mongo.client import Session
 from shared.web.concurrency import must_match
-from shared.web.idempotency import Answer, Once, answered
+from shared.web.idempotency import Answer, IdempotentRequest, run_once
 from shared.web.problem import Problem
 
 
@@ -20,7 +20,7 @@ async def record_session(
     attended: bool,
     on: date | None,
     seen: int | None,
-    once: Once | None,
+    once: IdempotentRequest | None,
     *,
     cause: Cause,
     now: datetime,
@@ -44,4 +44,4 @@ async def record_session(
             loaded = await desk.store.record(loaded, [draft(fact)], cause=cause, now=now, session=session)
         return shown(desk, loaded, 200)
 
-    return await answered(desk.mongo, desk.database, once, work)
+    return await run_once(desk.mongo, desk.database, once, work)

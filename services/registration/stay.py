@@ -18,7 +18,7 @@ from shared.ids import new_id
 from shared.mongo.client import Session
 from shared.privacy.contact import ContactDetails
 from shared.web.concurrency import must_match
-from shared.web.idempotency import Answer, Once, answered
+from shared.web.idempotency import Answer, IdempotentRequest, run_once
 from shared.web.problem import FieldError, Problem, invalid
 from shared.web.sealing import sealed
 
@@ -40,7 +40,7 @@ async def update_contact(
     registration_id: str,
     contact: ContactDetails,
     seen: int | None,
-    once: Once | None,
+    once: IdempotentRequest | None,
     *,
     cause: Cause,
     now: datetime,
@@ -68,7 +68,7 @@ async def update_contact(
         after = await desk.store.record(loaded, [Draft(event, event_id)], cause=cause, now=now, session=session)
         return shown(desk, after, 200)
 
-    return await answered(desk.mongo, desk.database, once, work)
+    return await run_once(desk.mongo, desk.database, once, work)
 
 
 async def record_return(
@@ -77,7 +77,7 @@ async def record_return(
     registration_id: str,
     came: Came,
     seen: int | None,
-    once: Once | None,
+    once: IdempotentRequest | None,
     *,
     cause: Cause,
     now: datetime,
@@ -108,7 +108,7 @@ async def record_return(
         after = await desk.store.record(loaded, drafts, cause=cause, now=now, session=session)
         return shown(desk, after, 201)
 
-    return await answered(desk.mongo, desk.database, once, work)
+    return await run_once(desk.mongo, desk.database, once, work)
 
 
 def _must_be_recordable(reach: Reach, state: Registration, came: Came, now: datetime) -> None:

@@ -22,7 +22,7 @@ from shared.events import (
     TravelAdviceChanged,
 )
 from shared.mongo.client import ASCENDING, Database, Document, DuplicateKeyError, IndexModel, Session, UpdateOne
-from shared.mongo.together import Together
+from shared.mongo.coalesced_reader import CoalescedReader
 
 SOURCE = "/registration"
 #: The rules may still move these; a cleared one only before departure (R19, R20).
@@ -46,7 +46,7 @@ class Store:
         self._looks = database["looks"]
         self._parsed: dict[str, CountryAdvice] = {}
         self._freshness: Mapping[str, Freshness] = {}
-        self._newest = Together(self._newest_of)
+        self._newest = CoalescedReader(self._newest_of)
 
     async def create_indexes(self) -> None:
         """Idempotent."""

@@ -13,14 +13,16 @@ from shared.envelope import Cause, Draft
 from shared.events import Event, TaskClaimed, TaskClosed, TaskCommented
 from shared.ids import new_id
 from shared.mongo.client import Document, Session
-from shared.web.idempotency import Answer, Once, answered
+from shared.web.idempotency import Answer, IdempotentRequest, run_once
 from shared.web.problem import Problem, not_found
 
 #: change(registration, the open task) -> the fact, or None when nothing changes. Raises Problem.
 Change = Callable[[Registration, Task], Event | None]
 
 
-async def claim(desk: Desk, reach: Reach, task_id: str, once: Once | None, *, cause: Cause, now: datetime) -> Answer:
+async def claim(
+    desk: Desk, reach: Reach, task_id: str, once: IdempotentRequest | None, *, cause: Cause, now: datetime
+) -> Answer:
     """Somebody takes it on; who has it already keeps it. Raises Problem 409 when somebody else has."""
 
     def change(state: Registration, task: Task) -> Event | None:
@@ -33,7 +35,9 @@ async def claim(desk: Desk, reach: Reach, task_id: str, once: Once | None, *, ca
     return await _changed(desk, reach, task_id, change, once, cause=cause, now=now)
 
 
-async def release(desk: Desk, reach: Reach, task_id: str, once: Once | None, *, cause: Cause, now: datetime) -> Answer:
+async def release(
+    desk: Desk, reach: Reach, task_id: str, once: IdempotentRequest | None, *, cause: Cause, now: datetime
+) -> Answer:
     """It goes back into the queue; also one that a colleague had, who may be ill. The history says who did it."""
 
     def change(state: Registration, task: Task) -> Event | None:
@@ -45,7 +49,7 @@ async def release(desk: Desk, reach: Reach, task_id: str, once: Once | None, *, 
 
 
 async def comment(
-    desk: Desk, reach: Reach, task_id: str, remark: str, once: Once | None, *, cause: Cause, now: datetime
+    desk: Desk, reach: Reach, task_id: str, remark: str, once: IdempotentRequest | None, *, cause: Cause, now: datetime
 ) -> Answer:
     """A remark at an open task, for whoever looks next."""
     event_id, sealed = await _sealed(desk, reach, task_id, remark)
@@ -57,7 +61,7 @@ async def comment(
 
 
 async def close(
-    desk: Desk, reach: Reach, task_id: str, remark: str, once: Once | None, *, cause: Cause, now: datetime
+    desk: Desk, reach: Reach, task_id: str, remark: str, once: IdempotentRequest | None, *, cause: Cause, now: datetime
 ) -> Answer:
     """Somebody has looked, and says what came of it. Closing one that is closed already changes nothing.
 
@@ -98,7 +102,7 @@ async def _changed(
     reach: Reach,
     task_id: str,
     change: Change,
-    once: Once | None,
+    once: IdempotentRequest | None,
     *,
     cause: Cause,
     now: datetime,
@@ -123,7 +127,7 @@ async def _changed(
         claimed_by = still.claimed_by if still is not None else None
         return Answer(201, {"taskId": task_id, "open": still is not None, "claimedBy": claimed_by})
 
-    return await answered(desk.mongo, desk.database, once, work)
+    return await run_once(desk.mongo, desk.database, once, work)
 
 
 async def _sealed(desk: Desk, reach: Reach, task_id: str, remark: str) -> tuple[str, str]:

@@ -18,7 +18,7 @@ from shared.ids import new_id
 from shared.mongo.client import Session
 from shared.privacy.contact import ContactDetails
 from shared.web.concurrency import etag, must_match
-from shared.web.idempotency import Answer, Once, answered
+from shared.web.idempotency import Answer, IdempotentRequest, run_once
 from shared.web.problem import Problem, not_found
 from shared.web.sealing import sealed
 
@@ -45,7 +45,7 @@ class Joining:
 
 
 async def create(
-    desk: Desk, leader_id: str, prefilled: Prefilled, once: Once | None, *, cause: Cause, now: datetime
+    desk: Desk, leader_id: str, prefilled: Prefilled, once: IdempotentRequest | None, *, cause: Cause, now: datetime
 ) -> Answer:
     """A leader makes a trip. Raises Problem for what could be no registration."""
     check(desk, prefilled.faculty_id, prefilled.programme_id, prefilled.legs, "en", now)
@@ -57,7 +57,7 @@ async def create(
         after = await desk.store.trips.record(new, [Draft(event, event_id)], cause=cause, now=now, session=session)
         return _shown(after, 201)
 
-    return await answered(desk.mongo, desk.database, once, work)
+    return await run_once(desk.mongo, desk.database, once, work)
 
 
 async def change(
@@ -66,7 +66,7 @@ async def change(
     group_id: str,
     prefilled: Prefilled,
     seen: int | None,
-    once: Once | None,
+    once: IdempotentRequest | None,
     *,
     cause: Cause,
     now: datetime,
@@ -83,11 +83,18 @@ async def change(
         after = await desk.store.trips.record(loaded, [Draft(event, event_id)], cause=cause, now=now, session=session)
         return _shown(after, 200)
 
-    return await answered(desk.mongo, desk.database, once, work)
+    return await run_once(desk.mongo, desk.database, once, work)
 
 
 async def close(
-    desk: Desk, leader_id: str, group_id: str, seen: int | None, once: Once | None, *, cause: Cause, now: datetime
+    desk: Desk,
+    leader_id: str,
+    group_id: str,
+    seen: int | None,
+    once: IdempotentRequest | None,
+    *,
+    cause: Cause,
+    now: datetime,
 ) -> Answer:
     """Nobody else joins."""
 
@@ -99,11 +106,18 @@ async def close(
         after = await desk.store.trips.record(loaded, [Draft(event, new_id())], cause=cause, now=now, session=session)
         return _shown(after, 201)
 
-    return await answered(desk.mongo, desk.database, once, work)
+    return await run_once(desk.mongo, desk.database, once, work)
 
 
 async def join(
-    desk: Desk, person_id: str, group_id: str, joining: Joining, once: Once | None, *, cause: Cause, now: datetime
+    desk: Desk,
+    person_id: str,
+    group_id: str,
+    joining: Joining,
+    once: IdempotentRequest | None,
+    *,
+    cause: Cause,
+    now: datetime,
 ) -> Answer:
     """A participant confirms what the leader prefilled, and registers like everybody else. Raises Problem."""
     trip = trip_of(await joinable(desk, group_id))

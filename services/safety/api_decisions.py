@@ -16,14 +16,14 @@ from shared.events import Identifier, Level, Part
 from shared.fields import CountryCode, FreeText, ShortText, is_region_of
 from shared.web.bodies import Body
 from shared.web.cause import CauseOf
-from shared.web.idempotency import Once, once
+from shared.web.idempotency import IdempotentRequest, idempotent_request
 from shared.web.identity import Identity, require
 from shared.web.paging import Page, Paged
 from shared.web.routes import RouteClass, Routes
 
 Officer = Annotated[Identity, Depends(require("safety-officer"))]
 Reader = Annotated[Identity, Depends(require("safety-officer", "international-office", "auditor"))]
-OnceOf = Annotated[Once | None, Depends(once)]
+OnceOf = Annotated[IdempotentRequest | None, Depends(idempotent_request)]
 Id = Annotated[Identifier, Path()]
 #: A country, or one of its regions.
 Area = Annotated[str, Field(pattern=r"^[A-Z]{2}(-[A-Z0-9]{1,3})?$", description="ISO 3166-1 alpha-2 or ISO 3166-2")]

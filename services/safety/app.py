@@ -20,7 +20,7 @@ from shared.events import AdviceEvent
 from shared.mongo.client import Mongo
 from shared.observability import metrics
 from shared.observability.health import Check
-from shared.process import Process, alone
+from shared.process import Process, freeze_gc_after_startup
 from shared.settings import from_environment as read_environment
 
 #: Silence means go, overrides begin and end: looked for this often.
@@ -80,7 +80,7 @@ def build(settings: Settings) -> FastAPI:
 
 def from_environment() -> FastAPI:
     """The service as its environment describes it, for uvicorn's `--factory`."""
-    return alone(build(read_environment(Settings)))
+    return freeze_gc_after_startup(build(read_environment(Settings)))
 
 
 async def _keep_time(mongo: Mongo, store: Store) -> None:

@@ -20,7 +20,7 @@ from shared.events import Event, SourceChecked, SourceFailed
 from shared.ids import new_id
 from shared.mongo.client import Mongo, Session
 from shared.observability.logs import get_logger
-from shared.testing.failpoints import hit
+from shared.testing.failpoints import failpoint
 
 #: As many of the sentences that nobody could read are kept for `GET /v1/sources`.
 MOST_SENTENCES = 50
@@ -134,7 +134,7 @@ async def _record(taking: Taking, reading: CountryReading, now: datetime) -> Non
             await store.countries.record(loaded, drafts, cause=taking.cause, now=now, session=session)
         if adoption.pending != fall:
             await store.put_fall(reading.country, adoption.pending, session)
-        await hit("country_recorded")
+        await failpoint("country_recorded")
 
     await taking.mongo.transaction(work)
 

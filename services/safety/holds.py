@@ -13,7 +13,7 @@ from services.safety.store import FirstWord, Store
 from shared.envelope import Cause
 from shared.events import AreaChange, Part
 from shared.mongo.client import Database, Mongo, Session
-from shared.web.idempotency import Answer, Once, answered
+from shared.web.idempotency import Answer, IdempotentRequest, run_once
 from shared.web.problem import FieldError, Problem, invalid, not_found
 
 Decision = Literal["release", "reject"]
@@ -77,7 +77,9 @@ async def open_items(store: Store) -> list[Item]:
     return sorted(items, key=lambda item: (item.held_at, item.hold_id), reverse=True)
 
 
-async def decide(desk: Desk, person_id: str, asked: Asked, once: Once | None, *, cause: Cause, now: datetime) -> Answer:
+async def decide(
+    desk: Desk, person_id: str, asked: Asked, once: IdempotentRequest | None, *, cause: Cause, now: datetime
+) -> Answer:
     """A person decides about a hold: one transaction for all its countries. Raises Problem.
 
     Where two persons are asked, the first word is kept and answered with 202; the second makes it so.
@@ -107,7 +109,7 @@ async def decide(desk: Desk, person_id: str, asked: Asked, once: Once | None, *,
         state = "released" if words.accepted else "rejected"
         return Answer(201, _body(asked, state, countries, len(held) - len(countries)))
 
-    return await answered(desk.mongo, desk.database, once, work)
+    return await run_once(desk.mongo, desk.database, once, work)
 
 
 def _deciding(hold: Hold, words: Words, now: datetime) -> Decide:

@@ -14,7 +14,7 @@ from shared.envelope import Cause
 from shared.events import Event, Level, OverrideEnded, OverrideSet, Part
 from shared.ids import new_id
 from shared.mongo.client import Database, Mongo, Session
-from shared.web.idempotency import Answer, Once, answered
+from shared.web.idempotency import Answer, IdempotentRequest, run_once
 from shared.web.problem import Problem, not_found
 
 Effect = Literal["stricter", "looser"]
@@ -87,7 +87,7 @@ def shown(state: CountryState, override: Override, now: datetime) -> OpenOverrid
 
 
 async def set_override(
-    desk: Desk, person_id: str, asked: Asked, once: Once | None, *, cause: Cause, now: datetime
+    desk: Desk, person_id: str, asked: Asked, once: IdempotentRequest | None, *, cause: Cause, now: datetime
 ) -> Answer:
     """A safety officer overrides the ministry; it counts in the same moment when it begins today. Raises Problem."""
     override_id = new_id()
@@ -117,11 +117,18 @@ async def set_override(
             raise not_found()
         return await _answer(desk.store, asked.country, override_id, now, session)
 
-    return await answered(desk.mongo, desk.database, once, work)
+    return await run_once(desk.mongo, desk.database, once, work)
 
 
 async def end_override(
-    desk: Desk, person_id: str, override_id: str, reason: str, once: Once | None, *, cause: Cause, now: datetime
+    desk: Desk,
+    person_id: str,
+    override_id: str,
+    reason: str,
+    once: IdempotentRequest | None,
+    *,
+    cause: Cause,
+    now: datetime,
 ) -> Answer:
     """A safety officer ends an override before its time; the ministry's level counts again at once."""
 
@@ -137,7 +144,7 @@ async def end_override(
         await written_in(desk.store, country, decide, cause, now, session)
         return Answer(201, {"overrideId": override_id, "country": country, "state": "ended"})
 
-    return await answered(desk.mongo, desk.database, once, work)
+    return await run_once(desk.mongo, desk.database, once, work)
 
 
 async def _answer(store: Store, country: str, override_id: str, now: datetime, session: Session) -> Answer:

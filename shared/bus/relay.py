@@ -24,7 +24,7 @@ from shared.mongo.client import Collection, Database, Document, DuplicateKeyErro
 from shared.mongo.lease import Lease, while_held
 from shared.observability.health import Check
 from shared.observability.logs import get_logger
-from shared.testing.failpoints import hit
+from shared.testing.failpoints import failpoint
 
 BATCH = 1_000
 PUBLISH_SECONDS = 30.0
@@ -203,7 +203,7 @@ class Relay:
             )
         except DuplicateKeyError:
             raise TransientError("another relay has the head") from None
-        await hit("relay_assigned")
+        await failpoint("relay_assigned")
         return batch
 
     def _chained(self, documents: Sequence[Document], head: Head) -> Batch:
@@ -227,11 +227,11 @@ class Relay:
             for future in late:
                 future.cancel()
             raise PublishFailed(f"{len(late)} not acknowledged in time, {len(failed)} refused")
-        await hit("after_send")
+        await failpoint("after_send")
 
     async def _mark(self, batch: Batch) -> None:
         """Note that a batch is on Kafka; may be repeated."""
-        await hit("before_mark")
+        await failpoint("before_mark")
         await self._events.update_many({"_id": {"$in": batch.ids}}, {"$unset": {"pending": ""}})
         await self._batches.update_one({"_id": batch.head.batch}, {"$set": {"done": True}, "$unset": {"ids": ""}})
         await self._batches.delete_many({"_id": {"$lt": batch.head.batch}, "done": True})

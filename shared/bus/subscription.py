@@ -23,7 +23,7 @@ from shared.errors import PermanentError
 from shared.events import Event
 from shared.observability.health import Check
 from shared.observability.logs import get_logger
-from shared.testing.failpoints import hit
+from shared.testing.failpoints import failpoint
 
 Handler = Callable[[Envelope[Any]], Awaitable[None]]
 Projector = Callable[[Sequence[Envelope[Event]]], Awaitable[None]]
@@ -87,7 +87,7 @@ class Subscription:
                 else:
                     await self._each(records, blocked, at)
                 await self._flush_skipped()
-                await hit("after_effect_before_commit")
+                await failpoint("after_effect_before_commit")
             except Exception as error:
                 # Every cause that is not the record's own fault: wait here, then read the same record again.
                 await self._wait(error)
@@ -142,7 +142,7 @@ class Subscription:
         for number, record in enumerate(records):
             at(number)
             if number:
-                await hit("mid_batch")
+                await failpoint("mid_batch")
             envelope = await self._read(record, blocked)
             if envelope is not None and not await self._handled(envelope, record):
                 blocked.add(record.key or b"")

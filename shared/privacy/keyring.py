@@ -23,7 +23,7 @@ from pydantic import BaseModel
 from shared.errors import PermanentError
 from shared.ids import new_id
 from shared.mongo.client import Collection, DuplicateKeyError, Mongo
-from shared.mongo.together import Together
+from shared.mongo.coalesced_reader import CoalescedReader
 
 PREFIX = "sealed:v1"
 NONCE_BYTES = 12
@@ -48,7 +48,7 @@ class Keyring:
         self._kek = AESGCM(kek)
         self._logins = HKDF(SHA256(), 32, None, b"safe-passage/logins").derive(kek)
         self._cache: OrderedDict[str, tuple[float, bytes | None]] = OrderedDict()
-        self._persons_of = Together(self._read_persons)
+        self._persons_of = CoalescedReader(self._read_persons)
 
     async def check(self) -> None:
         """Raises WrongKey when the stored keys were wrapped by another key-encryption key."""

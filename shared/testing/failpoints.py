@@ -19,7 +19,7 @@ class Broken(TransientError):
     """A failpoint was told to raise."""
 
 
-async def hit(name: str) -> None:
+async def failpoint(name: str) -> None:
     """Pass the failpoint, or suffer what the test has put there."""
     folder = os.environ.get("FAILPOINTS_DIR")
     if not folder:

@@ -34,28 +34,28 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Once:
+class IdempotentRequest:
     """A request that may be repeated: its key, bound to caller, method and path, and the digest of its body."""
 
     key: str
     digest: str
 
 
-async def once(
+async def idempotent_request(
     request: Request,
     idempotency_key: Annotated[str | None, Header(alias="Idempotency-Key", pattern=_KEY)] = None,
-) -> Once | None:
+) -> IdempotentRequest | None:
     """The request's idempotency, as a FastAPI dependency; None when no key was sent."""
     if idempotency_key is None:
         return None
-    return Once(await _where(request, idempotency_key), hashlib.sha256(await request.body()).hexdigest())
+    return IdempotentRequest(await _where(request, idempotency_key), hashlib.sha256(await request.body()).hexdigest())
 
 
-async def once_streamed(
+async def streamed_idempotency_key(
     request: Request,
     idempotency_key: Annotated[str | None, Header(alias="Idempotency-Key", pattern=_KEY)] = None,
 ) -> str | None:
-    """The key alone, for a route that streams its body: with the digest of what came it makes a `Once`."""
+    """The key alone, for a route that streams its body: with the digest of what came it makes a `IdempotentRequest`."""
     return await _where(request, idempotency_key) if idempotency_key is not None else None
 
 
@@ -71,8 +71,11 @@ async def create_indexes(database: Database) -> None:
     await database[_KEPT].create_indexes([index])
 
 
-async def answered(
-    mongo: Mongo, database: Database, request: Once | None, work: Callable[[Session], Coroutine[Any, Any, Answer]]
+async def run_once(
+    mongo: Mongo,
+    database: Database,
+    request: IdempotentRequest | None,
+    work: Callable[[Session], Coroutine[Any, Any, Answer]],
 ) -> Answer:
     """Run `work(session)` in a transaction, or give the answer that this key already got.
 
@@ -93,11 +96,11 @@ async def answered(
     try:
         return await mongo.transaction(first_time)
     except DuplicateKeyError:
-        return await _answered_meanwhile(database, request)
+        return await _answer_stored_meanwhile(database, request)
 
 
-async def answered_first(
-    commits: GroupCommit, database: Database, request: Once | None, answer: Answer, new: New
+async def insert_once(
+    commits: GroupCommit, database: Database, request: IdempotentRequest | None, answer: Answer, new: New
 ) -> Answer:
     """Insert what the command makes and give its answer, or give the answer that this key already got.
 
@@ -112,25 +115,25 @@ async def answered_first(
     try:
         await commits.insert({**new, _KEPT: [_document(request, answer)]})
     except DuplicateKeyError:
-        return await _answered_meanwhile(database, request)
+        return await _answer_stored_meanwhile(database, request)
     return answer
 
 
-async def settle(database: Database, request: Once | None, answer: Answer) -> None:
+async def replace_stored_answer(database: Database, request: IdempotentRequest | None, answer: Answer) -> None:
     """Keep a fuller answer in the place of the one that was committed with the command, for repeats."""
     if request is not None:
         fuller = {"status": answer.status, "body": orjson.dumps(answer.body), "headers": answer.headers}
         await database[_KEPT].update_one({"_id": request.key}, {"$set": fuller})
 
 
-async def _answered_meanwhile(database: Database, request: Once) -> Answer:
+async def _answer_stored_meanwhile(database: Database, request: IdempotentRequest) -> Answer:
     known = await database[_KEPT].find_one({"_id": request.key})
     if known is None:
         raise Problem(409, "The same request is being worked on.", headers={"Retry-After": "1"})
     return _repeated(known, request)
 
 
-def _document(request: Once, answer: Answer) -> Document:
+def _document(request: IdempotentRequest, answer: Answer) -> Document:
     return {
         "_id": request.key,
         "digest": request.digest,
@@ -141,7 +144,7 @@ def _document(request: Once, answer: Answer) -> Document:
     }
 
 
-def _repeated(known: dict[str, Any], request: Once) -> Answer:
+def _repeated(known: dict[str, Any], request: IdempotentRequest) -> Answer:
     if known["digest"] != request.digest:
         raise Problem(422, "This Idempotency-Key was used for another request.", type_="idempotency-key-reused")
     return Answer(int(known["status"]), orjson.loads(known["body"]), dict(known["headers"]))

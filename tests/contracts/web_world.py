@@ -17,7 +17,7 @@ from shared.observability.health import Check
 from shared.web import idempotency
 from shared.web.bodies import Body, Day
 from shared.web.concurrency import IfMatch, etag, must_match
-from shared.web.idempotency import Answer, Once, answered, once
+from shared.web.idempotency import Answer, IdempotentRequest, idempotent_request, run_once
 from shared.web.identity import Caller, TokenRules, Verifier, require
 from shared.web.local_tokens import AUDIENCE, ISSUER, mint
 from shared.web.paging import Page, Paged
@@ -93,7 +93,9 @@ def _things(sample: Sample) -> Routes:
     router = Routes(RouteClass.USER, tags=["things"])
 
     @router.post("/v1/things", operation_id="makeThing", status_code=201)
-    async def make(caller: Caller, body: Thing, repeat: Annotated[Once | None, Depends(once)]) -> JSONResponse:
+    async def make(
+        caller: Caller, body: Thing, repeat: Annotated[IdempotentRequest | None, Depends(idempotent_request)]
+    ) -> JSONResponse:
         """Makes a thing, once for each key; a thing called `refused` is none."""
         assert sample.mongo is not None
         database = sample.mongo.database("sample")
@@ -108,7 +110,7 @@ def _things(sample: Sample) -> Routes:
                 raise Problem(409, "Not this one.")
             return Answer(201, {"id": identity, "by": caller.person_id}, {"Location": f"/v1/things/{identity}"})
 
-        return (await answered(sample.mongo, database, repeat, work)).response()
+        return (await run_once(sample.mongo, database, repeat, work)).response()
 
     @router.get("/v1/things", operation_id="listThings")
     async def listed(caller: Caller, paged: Paged, since: Day | None = None) -> Page[int]:

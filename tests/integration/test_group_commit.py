@@ -9,7 +9,7 @@ import pytest
 
 from shared.mongo.client import Database, DuplicateKeyError, Mongo, MongoUnavailable, Session
 from shared.mongo.group_commit import MOST_TOGETHER, GroupCommit, New
-from shared.web.idempotency import Answer, Once, answered_first
+from shared.web.idempotency import Answer, IdempotentRequest, insert_once
 from shared.web.problem import Problem
 
 
@@ -112,15 +112,15 @@ async def test_whoever_waits_for_what_another_process_holds_waits_alone(
 
 async def test_a_repeat_is_answered_before_it_holds_up_anybody(mongo: Counted, database: Database) -> None:
     """A key that has its answer is not inserted again; with another body it is refused, as ever."""
-    commits, first = GroupCommit(mongo, database), Once("key", "digest")
-    given = await answered_first(commits, database, first, Answer(201, {"id": "a"}), new("a"))
+    commits, first = GroupCommit(mongo, database), IdempotentRequest("key", "digest")
+    given = await insert_once(commits, database, first, Answer(201, {"id": "a"}), new("a"))
 
-    again = await answered_first(commits, database, first, Answer(201, {"id": "b"}), new("b"))
+    again = await insert_once(commits, database, first, Answer(201, {"id": "b"}), new("b"))
 
     assert given.body == again.body == {"id": "a"}
     assert mongo.begun == 1
     with pytest.raises(Problem) as refused:
-        await answered_first(commits, database, Once("key", "other"), Answer(201, {"id": "c"}), new("c"))
+        await insert_once(commits, database, IdempotentRequest("key", "other"), Answer(201, {"id": "c"}), new("c"))
     assert refused.value.status == 422
 
 

@@ -20,7 +20,7 @@ from shared.fields import CountryCode
 from shared.web.bodies import Day
 from shared.web.cause import CauseOf
 from shared.web.concurrency import IfMatch, etag
-from shared.web.idempotency import Once, once
+from shared.web.idempotency import IdempotentRequest, idempotent_request
 from shared.web.identity import Identity, require
 from shared.web.paging import Paged
 from shared.web.routes import RouteClass, Routes
@@ -29,7 +29,7 @@ Reader = Annotated[Identity, Depends(require(*READERS))]
 Decider = Annotated[Identity, Depends(require(*DECIDERS))]
 Recorder = Annotated[Identity, Depends(require(*RECORDERS))]
 Student = Annotated[Identity, Depends(require("student"))]
-OnceOf = Annotated[Once | None, Depends(once)]
+OnceOf = Annotated[IdempotentRequest | None, Depends(idempotent_request)]
 Id = Annotated[Identifier, Path()]
 Sort = Literal["startDate", "-startDate", "requestedAt", "-requestedAt"]
 

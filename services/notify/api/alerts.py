@@ -36,7 +36,7 @@ from shared.mongo.client import Database, Mongo, Session
 from shared.observability.logs import get_logger
 from shared.web.bodies import Body
 from shared.web.cause import CauseOf
-from shared.web.idempotency import Answer, Once, answered, once
+from shared.web.idempotency import Answer, IdempotentRequest, idempotent_request, run_once
 from shared.web.identity import Identity, require
 from shared.web.paging import Page, Paged
 from shared.web.problem import FieldError, invalid, not_found
@@ -44,7 +44,7 @@ from shared.web.routes import RouteClass, Routes
 
 Officer = Annotated[Identity, Depends(require("safety-officer"))]
 Reader = Annotated[Identity, Depends(require("safety-officer", "international-office", "auditor"))]
-OnceOf = Annotated[Once | None, Depends(once)]
+OnceOf = Annotated[IdempotentRequest | None, Depends(idempotent_request)]
 Id = Annotated[Identifier, Path()]
 
 Standing = Literal["selecting", "sending", "sent", "closed"]
@@ -232,7 +232,7 @@ def routes(desk: Desk) -> Routes:
         async def keep(session: Session) -> Answer:
             return Answer(200, shown.model_dump(mode="json", by_alias=True))
 
-        return AlertPreview.model_validate((await answered(desk.mongo, desk.database, repeat, keep)).body)
+        return AlertPreview.model_validate((await run_once(desk.mongo, desk.database, repeat, keep)).body)
 
     @router.post("/v1/alerts", operation_id="raiseAlert", status_code=201)
     async def raised(

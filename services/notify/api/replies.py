@@ -23,14 +23,14 @@ from shared.mongo.client import Database, Mongo
 from shared.observability.logs import get_logger
 from shared.web.bodies import Body
 from shared.web.cause import CauseOf
-from shared.web.idempotency import Answer, Once, answered, once
+from shared.web.idempotency import Answer, IdempotentRequest, idempotent_request, run_once
 from shared.web.identity import Identity, require
 from shared.web.paging import Page, Paged
 from shared.web.problem import Problem, not_found
 from shared.web.routes import RouteClass, Routes
 
 Officer = Annotated[Identity, Depends(require("safety-officer"))]
-OnceOf = Annotated[Once | None, Depends(once)]
+OnceOf = Annotated[IdempotentRequest | None, Depends(idempotent_request)]
 
 log = get_logger()
 
@@ -120,7 +120,7 @@ def routes(desk: Desk) -> Routes:
             async def nothing(session: object) -> Answer:
                 return Answer(201, {"replyId": reply_id, "answer": "nothing"})
 
-            answer = await answered(desk.mongo, desk.database, repeat, nothing)
+            answer = await run_once(desk.mongo, desk.database, repeat, nothing)
         else:
             if await desk.alerts.chosen(body.alert_id, body.person_id) is None:
                 raise Problem(409, "This person is no recipient of that alert.", reason="not_a_recipient")

@@ -21,7 +21,7 @@ from services.notify.channels.smtp_wire import (
     transparent,
 )
 from services.notify.messages.addresses import mailbox
-from shared.testing.failpoints import hit
+from shared.testing.failpoints import failpoint
 
 RESET = b"RSET\r\n"
 LETTERS_PER_CONNECTION = 8  # fewer than this are not worth another connection
@@ -190,7 +190,7 @@ class EmailChannel:
             return await self._exchange_stepwise(connection, payload, reset, envelope)
         connection.write(b"".join((payload, RESET if reset else b"", *envelope)))
         if payload and not reset:
-            await hit("mid_send")
+            await failpoint("mid_send")
         replies = await connection.replies(bool(payload) + reset + len(envelope), patience)
         verdict = replies.pop(0) if payload and replies else None
         connection.expect_silence()
@@ -204,7 +204,7 @@ class EmailChannel:
         if payload:
             connection.write(payload)
             if not reset:
-                await hit("mid_send")
+                await failpoint("mid_send")
             verdict = next(iter(await connection.replies(1, self._settings.verdict_timeout_seconds)), None)
         replies: list[Reply] = []
         for command in ([RESET] if reset else []) + envelope:

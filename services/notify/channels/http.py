@@ -10,7 +10,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.notify.channels.outcome import TryLater, Unknown
-from shared.testing.failpoints import hit
+from shared.testing.failpoints import failpoint
 
 ANSWER_LIMIT_BYTES = 1_000_000
 KEEPALIVE_SECONDS = 15
@@ -82,7 +82,7 @@ class ProviderHttp:
                     sock_read=self._settings.timeout_seconds,
                 ),
             ) as response:
-                await hit("mid_send")
+                await failpoint("mid_send")
                 return Answer(response.status, await _bounded(response))
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             reason = f"no answer: {type(error).__name__}"

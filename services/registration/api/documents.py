@@ -17,7 +17,7 @@ from shared.clock import utc_now
 from shared.events import Identifier
 from shared.fields import DocumentKind, ShortText
 from shared.web.cause import CauseOf
-from shared.web.idempotency import once_streamed
+from shared.web.idempotency import streamed_idempotency_key
 from shared.web.identity import Identity, require
 from shared.web.paging import Page, Paged
 from shared.web.problem import FieldError, Problem, invalid, not_found
@@ -25,7 +25,7 @@ from shared.web.routes import RouteClass, Routes
 
 Reader = Annotated[Identity, Depends(require(*READERS))]
 InOffice = Annotated[Identity, Depends(require("student", "international-office"))]
-KeyOf = Annotated[str | None, Depends(once_streamed)]
+KeyOf = Annotated[str | None, Depends(streamed_idempotency_key)]
 Id = Annotated[Identifier, Path()]
 
 #: The name of a file as a header can hold it. Source: RFC 6266, RFC 8187 (ext-value in UTF-8).

@@ -32,14 +32,14 @@ from shared.privacy.contact import ContactDetails
 from shared.web.bodies import Body
 from shared.web.cause import CauseOf
 from shared.web.concurrency import IfMatch, etag
-from shared.web.idempotency import Once, once
+from shared.web.idempotency import IdempotentRequest, idempotent_request
 from shared.web.identity import Identity, require
 from shared.web.paging import Page, Paged
 from shared.web.routes import RouteClass, Routes
 
 Reader = Annotated[Identity, Depends(require(*READERS))]
 Student = Annotated[Identity, Depends(require("student"))]
-OnceOf = Annotated[Once | None, Depends(once)]
+OnceOf = Annotated[IdempotentRequest | None, Depends(idempotent_request)]
 Id = Annotated[Identifier, Path()]
 
 

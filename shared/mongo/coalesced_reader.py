@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 R = TypeVar("R")
 
 
-class Together(Generic[R]):
+class CoalescedReader(Generic[R]):
     """`read(keys)` for many who ask at once: whoever asks while a read is under way waits for the next one.
 
     So a read always begins after it was asked for: nobody sees less than what was committed before they asked.

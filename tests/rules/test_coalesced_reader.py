@@ -5,7 +5,7 @@ from collections.abc import Collection
 
 import pytest
 
-from shared.mongo.together import Together
+from shared.mongo.coalesced_reader import CoalescedReader
 
 
 class Place:
@@ -27,31 +27,31 @@ class Place:
         return found
 
 
-async def test_together_whoever_asks_during_a_read_gets_a_newer_one() -> None:
+async def test_coalesced_reader_whoever_asks_during_a_read_gets_a_newer_one() -> None:
     """The second and third share one read, which begins after they asked; the first keeps its own."""
     place = Place()
-    together = Together(place.read)
-    first = asyncio.create_task(together.ask(["ES"]))
+    reader = CoalescedReader(place.read)
+    first = asyncio.create_task(reader.ask(["ES"]))
     while not place.reads:
         await asyncio.sleep(0)
     place.value = 1
-    others = [asyncio.create_task(together.ask([country])) for country in ("FR", "PT")]
+    others = [asyncio.create_task(reader.ask([country])) for country in ("FR", "PT")]
     await asyncio.sleep(0)
     place.go.set()
 
     assert await first == 0
     assert await asyncio.gather(*others) == [1, 1]
     assert place.reads == [{"ES"}, {"FR", "PT"}]
-    assert await together.ask(["DE"]) == 1
+    assert await reader.ask(["DE"]) == 1
 
 
-async def test_together_an_error_reaches_everybody_and_ends_nothing() -> None:
+async def test_coalesced_reader_an_error_reaches_everybody_and_ends_nothing() -> None:
     """The next ones are read for as if nothing had been; who gave up waiting takes nobody along."""
     place = Place()
     place.broken = True
-    together = Together(place.read)
-    asked = [asyncio.create_task(together.ask([country])) for country in ("ES", "FR")]
-    gone = asyncio.create_task(together.ask(["PT"]))
+    reader = CoalescedReader(place.read)
+    asked = [asyncio.create_task(reader.ask([country])) for country in ("ES", "FR")]
+    gone = asyncio.create_task(reader.ask(["PT"]))
     while not place.reads:
         await asyncio.sleep(0)
     gone.cancel()
@@ -61,4 +61,4 @@ async def test_together_an_error_reaches_everybody_and_ends_nothing() -> None:
         with pytest.raises(OSError, match="gone"):
             await each
     place.broken = False
-    assert await together.ask(["ES"]) == 0
+    assert await reader.ask(["ES"]) == 0

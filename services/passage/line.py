@@ -15,7 +15,7 @@ GROUPS = {
     "feed": "services.passage.feed:feed",
     "notify": "services.notify.command:notify",
     "parked": "shared.bus.cli:parked",
-    "registration": "services.registration.command:registration",
+    "registration": "services.registration.cli:registration",
     "token": "shared.web.cli:token",
     "topics": "shared.bus.cli:topics",
 }

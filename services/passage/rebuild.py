@@ -14,7 +14,7 @@ from services.notify.model import Whereabouts
 from services.passage.folds import FOLDS
 from services.passage.items import ITEMS
 from services.passage.items.item import Comparable, Item, as_kept, unequal, whole
-from services.registration.group import GroupTrip
+from services.registration.group_trip import GroupTrip
 from services.registration.model import Registration
 from services.safety.model import CountryState
 from shared.audit.evidence import Evidence

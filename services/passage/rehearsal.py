@@ -6,7 +6,7 @@ from datetime import date, datetime
 
 from services.notify.model import Stay, Whereabouts, person_hash
 from services.notify.rules.selection import Told, raises_alert, selection, was_told
-from services.registration.known import Knowledge
+from services.registration.read_models import DecisionInputs
 from services.registration.rules.departure import has_departed
 from services.registration.rules.places import places
 from services.safety.backtest import Journey
@@ -39,7 +39,9 @@ class Rehearsal:
         if has_departed(min(leg.start_date for leg in journey.legs), now):
             return False
         regions = tuple(leg.region for leg in journey.legs)
-        return any(place.may_be_negative for place in places(journey.legs, Knowledge(None, advice, {}, regions), now))
+        return any(
+            place.may_be_negative for place in places(journey.legs, DecisionInputs(None, advice, {}, regions), now)
+        )
 
     def _whereabouts(self, journey: Journey) -> Whereabouts:
         known = self._where.get(journey.registration_id)

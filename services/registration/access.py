@@ -17,7 +17,7 @@ TASK_READERS = ("faculty-contact", "approver", "international-office", "safety-o
 
 
 @dataclass(frozen=True, slots=True)
-class Reach:
+class Permissions:
     """What one caller reaches. `programmes` are those that their approver scopes stand for in the catalogue, `boards`
     those of whose board of examiners they are.
     """
@@ -113,10 +113,10 @@ class Reach:
         return _any_of(reached)
 
 
-def reach(caller: Identity, catalogue: Catalogue) -> Reach:
+def permissions_of(caller: Identity, catalogue: Catalogue) -> Permissions:
     """What a verified caller reaches; the catalogue says for which programmes their approver scopes stand."""
     scopes = caller.scopes("approver")
-    return Reach(
+    return Permissions(
         person_id=caller.person_id,
         is_student=caller.has("student"),
         faculties=caller.scopes("faculty-contact"),

@@ -6,22 +6,21 @@ from functools import partial
 
 from fastapi import FastAPI
 
-from services.registration import erasing, handlers, scheduler
+from services.registration import erasure, handlers, scheduler
 from services.registration.api import decisions as decisions_api
 from services.registration.api import documents as documents_api
+from services.registration.api import group_trips as trips_api
 from services.registration.api import persons as persons_api
 from services.registration.api import registrations as registrations_api
-from services.registration.api import sessions as sessions_api
+from services.registration.api import safety_session as sessions_api
 from services.registration.api import tasks as tasks_api
-from services.registration.api import trips as trips_api
-from services.registration.commands import Desk
-from services.registration.documents import forget_what_nobody_names
-from services.registration.keeping import Documents
-from services.registration.persons_store import PersonsStore
-from services.registration.reconsideration import Desk as Reconsiderations
-from services.registration.reconsideration import sweep
+from services.registration.commands.documents import delete_unreferenced_documents
+from services.registration.commands.registrations import CommandDeps
+from services.registration.document_storage import DocumentStorage
+from services.registration.evaluation import EvaluationDeps, sweep
 from services.registration.settings import Settings
-from services.registration.store import Store
+from services.registration.store.persons import PersonsStore
+from services.registration.store.store import Store
 from shared import catalogue, gazetteer
 from shared.clock import utc_now
 from shared.envelope import Envelope
@@ -53,24 +52,24 @@ def build(settings: Settings) -> FastAPI:
     process = Process("registration", settings)
     store = Store(process.database)
     known = catalogue.load(settings.catalogue_dir)
-    reconsiderations = Reconsiderations(process.mongo, store, gazetteer.resolve, known)
+    evaluation = EvaluationDeps(process.mongo, store, gazetteer.resolve, known)
     persons = PersonsStore(process.database)
-    documents = Documents(process.database, process.keyring, settings.scanner)
-    desk = Desk(
+    documents = DocumentStorage(process.database, process.keyring, settings.scanner)
+    deps = CommandDeps(
         process.mongo,
         process.database,
         store,
         persons,
         process.keyring,
         known,
-        reconsiderations,
+        evaluation,
         documents,
         GroupCommit(process.mongo, process.database),
         exceptions_at_orange=settings.exceptions_at_orange,
     )
     on_approval = partial(
-        handlers.reconsider_registrations_when_approval_changed,
-        desk=reconsiderations,
+        handlers.evaluate_registrations_when_approval_changed,
+        deps=evaluation,
         inbox=process.bus.inbox,
         group=process.bus.group(APPROVAL),
     )
@@ -83,35 +82,37 @@ def build(settings: Settings) -> FastAPI:
     process.bus.subscribe(
         ADVICE,
         {
-            TravelAdviceChanged: partial(handlers.follow_travel_advice_when_changed, desk=reconsiderations),
-            SourceChecked: partial(handlers.keep_freshness_when_source_checked, desk=reconsiderations),
+            TravelAdviceChanged: partial(handlers.evaluate_registrations_when_travel_advice_changed, deps=evaluation),
+            SourceChecked: partial(handlers.save_freshness_when_source_checked, deps=evaluation),
         },
         ordered=False,
     )
 
     async def look_again() -> None:
-        await sweep(reconsiderations, utc_now())
-        await forget_what_nobody_names(desk, utc_now())
+        await sweep(evaluation, utc_now())
+        await delete_unreferenced_documents(deps, utc_now())
 
-    async def follow_the_clock() -> None:
-        await scheduler.follow_the_clock(reconsiderations, utc_now())
+    async def run_due() -> None:
+        await scheduler.run_due(evaluation, utc_now())
 
     async def forget_documents(person_id: str, registration_ids: Sequence[str]) -> None:
         await documents.files.delete_of(person_id)
 
-    erasures = erasing.Desk(process.mongo, process.database, store, persons, process.keyring, (forget_documents,))
+    erasures = erasure.ErasureDeps(
+        process.mongo, process.database, store, persons, process.keyring, (forget_documents,)
+    )
 
     async def take_notifications(envelopes: Sequence[Envelope[Event]]) -> None:
         await persons.follow_alerts(envelopes)
-        await scheduler.ask_after_failures(reconsiderations, envelopes)
+        await scheduler.remind_after_failed_messages(evaluation, envelopes)
 
     async def erase_what_is_due() -> None:
-        await erasing.finish_all(erasures, utc_now())
+        await erasure.finish_all(erasures, utc_now())
         if settings.retention_days is not None:
-            await erasing.keep_retention(erasures, timedelta(days=settings.retention_days), now=utc_now())
+            await erasure.erase_after_retention(erasures, timedelta(days=settings.retention_days), now=utc_now())
 
     process.prepares(persons.create_indexes)
-    process.repeats("scheduler", settings.scheduler_seconds, follow_the_clock)
+    process.repeats("scheduler", settings.scheduler_seconds, run_due)
     process.repeats("erasures", settings.erasure_seconds, erase_what_is_due)
     process.bus.project(AlertEvent.topic, take_notifications, ordered=False)
 
@@ -121,12 +122,12 @@ def build(settings: Settings) -> FastAPI:
     process.repeats("sweep", settings.sweep_seconds, look_again)
     room = roomy(settings.document_limit_bytes, settings.document_timeout_seconds)
     routers = [
-        registrations_api.routes(desk),
-        decisions_api.routes(desk),
-        documents_api.routes(desk, room),
-        tasks_api.routes(desk),
-        trips_api.routes(desk),
-        sessions_api.routes(desk),
+        registrations_api.routes(deps),
+        decisions_api.routes(deps),
+        documents_api.routes(deps, room),
+        tasks_api.routes(deps),
+        trips_api.routes(deps),
+        sessions_api.routes(deps),
         persons_api.routes(erasures),
     ]
     return process.app("Safe Passage: registration", DESCRIPTION, routers)

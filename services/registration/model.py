@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from services.registration.progress import Dates, Progress, progressed
+from services.registration.schedule import Dates, Progress, progressed
 from shared.clock import amsterdam_date
 from shared.errors import PermanentError
 from shared.events import (

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from services.registration.scanning import Clamd
+from services.registration.virus_scanner import Clamd
 from shared.settings import CommonSettings
 
 

@@ -4,9 +4,9 @@ import asyncio
 import time
 from contextlib import suppress
 
-from services.registration.handlers import follow_travel_advice_when_changed
+from services.registration.evaluation import evaluate_all, load_inputs
+from services.registration.handlers import evaluate_registrations_when_travel_advice_changed
 from services.registration.model import Status
-from services.registration.reconsideration import knowledge_of, reconsider_all
 from shared.clock import amsterdam_date, utc_now
 from shared.events import Level
 from tests.benchmarks.measure import Measure, Where, seconds
@@ -28,7 +28,7 @@ async def run(where: Where) -> list[Measure]:
             waiting = asyncio.create_task(_ask(one, waits, stop))
             event = await one.advise("ES", Level.RED, 2)
             began = time.perf_counter()
-            await follow_travel_advice_when_changed(event, one.desk)
+            await evaluate_registrations_when_travel_advice_changed(event, one.deps)
             took.append(time.perf_counter() - began)
             stop.set()
             await waiting
@@ -54,8 +54,8 @@ async def _cleared(one: Parts, size: int) -> None:
     now = utc_now()
     filed = await one.file([journey(60) for _ in range(size)], now)
     for start in range(0, size, 1_000):
-        await reconsider_all(one.desk, filed[start : start + 1_000], cause=CAUSE, now=now)
-    await one.store.note_followed("ES", 1, amsterdam_date(now))
+        await evaluate_all(one.deps, filed[start : start + 1_000], cause=CAUSE, now=now)
+    await one.store.note_country_evaluated("ES", 1, amsterdam_date(now))
 
 
 async def _ask(one: Parts, waits: list[float], stop: asyncio.Event) -> None:
@@ -66,7 +66,7 @@ async def _ask(one: Parts, waits: list[float], stop: asyncio.Event) -> None:
     while not stop.is_set():
         began = time.perf_counter()
         await one.store.registrations.load(state.registration_id)
-        await knowledge_of(one.desk, state)
+        await load_inputs(one.deps, state)
         waits.append(time.perf_counter() - began)
         with suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), 0.02)

@@ -4,8 +4,8 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from services.registration.commands import visible
-from services.registration.reconsideration import knowledge_of
+from services.registration.commands.registrations import visible
+from services.registration.evaluation import load_inputs
 from services.registration.rules.checklist import checklist
 from shared.clock import utc_now
 from shared.envelope import draft
@@ -13,7 +13,7 @@ from shared.events import Level, RegistrationSubmitted, TaskOpened
 from shared.ids import new_id
 from shared.mongo.client import Session
 from tests.benchmarks.measure import Measure, Where, ratio
-from tests.integration.registration_parts import CAUSE, Parts, journey, parts, reach_of
+from tests.integration.registration_parts import CAUSE, Parts, journey, parts, permissions_with
 
 FULL, SMALL = 100_000, 1_000
 READS = 400
@@ -84,16 +84,16 @@ async def _p95(one: Parts, some: list[RegistrationSubmitted], read: Read) -> flo
 
 
 async def _checklist(one: Parts, filed: RegistrationSubmitted) -> None:
-    loaded = await visible(one.commands, reach_of(filed.person_id, "student"), filed.registration_id)
+    loaded = await visible(one.commands, permissions_with(filed.person_id, "student"), filed.registration_id)
     assert loaded.state is not None
-    checklist(loaded.state, await knowledge_of(one.desk, loaded.state), utc_now())
+    checklist(loaded.state, await load_inputs(one.deps, loaded.state), utc_now())
 
 
 async def _queue(one: Parts, filed: RegistrationSubmitted) -> None:
-    who = reach_of("contact", "faculty-contact:example-sciences")
+    who = permissions_with("contact", "faculty-contact:example-sciences")
     await one.store.task_page({"$and": [who.tasks(), {"open": True}]}, 0, 51)
 
 
 async def _list(one: Parts, filed: RegistrationSubmitted) -> None:
-    who = reach_of("contact", "faculty-contact:example-sciences")
+    who = permissions_with("contact", "faculty-contact:example-sciences")
     await one.store.page({"$and": [who.registrations()]}, 0, 51)

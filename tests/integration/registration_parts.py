@@ -8,13 +8,13 @@ from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from services.registration.access import Reach, reach
-from services.registration.commands import Desk as Commands
-from services.registration.keeping import Documents
+from services.registration.access import Permissions, permissions_of
+from services.registration.commands.registrations import CommandDeps
+from services.registration.document_storage import DocumentStorage
+from services.registration.evaluation import EvaluationDeps
 from services.registration.model import Registration
-from services.registration.persons_store import PersonsStore
-from services.registration.reconsideration import Desk
-from services.registration.store import Store
+from services.registration.store.persons import PersonsStore
+from services.registration.store.store import Store
 from shared import catalogue, gazetteer
 from shared.bus.aggregate import Loaded
 from shared.clock import utc_now
@@ -52,19 +52,19 @@ class Parts:
     keyring: Keyring
 
     @cached_property
-    def desk(self) -> Desk:
+    def deps(self) -> EvaluationDeps:
         """For second looks and the scheduler."""
-        return Desk(self.mongo, self.store, gazetteer.resolve, known())
+        return EvaluationDeps(self.mongo, self.store, gazetteer.resolve, known())
 
     @cached_property
-    def commands(self) -> Commands:
+    def commands(self) -> CommandDeps:
         """For what people ask."""
         database = self.mongo.database("registration")
-        documents = Documents(database, self.keyring, None)
+        documents = DocumentStorage(database, self.keyring, None)
         persons = PersonsStore(database)
         commits = GroupCommit(self.mongo, database)
-        return Commands(
-            self.mongo, database, self.store, persons, self.keyring, self.desk.catalogue, self.desk, documents, commits
+        return CommandDeps(
+            self.mongo, database, self.store, persons, self.keyring, self.deps.catalogue, self.deps, documents, commits
         )
 
     async def file(self, filed: Sequence[RegistrationSubmitted], at: datetime) -> list[Loaded[Registration]]:
@@ -100,11 +100,11 @@ class Parts:
             url="https://advice.example/", decided_by="rules",
         )  # fmt: skip
         told = _told(event, country, version, now)
-        await self.store.put_advice(told)
+        await self.store.save_advice(told)
         checked = SourceChecked(
             source="netherlands", checked_at=now, fresh_until=now + timedelta(days=400), countries={country: version}
         )
-        await self.store.put_source(_told(checked, "netherlands", version, now))
+        await self.store.save_source(_told(checked, "netherlands", version, now))
         return told
 
     async def facts(self, registration_id: str) -> list[Event]:
@@ -144,9 +144,9 @@ async def parts(mongo_url: str, namespace: str) -> AsyncIterator[Parts]:
 known = cache(partial(catalogue.load, CATALOGUE))
 
 
-def reach_of(person_id: str, *roles: str) -> Reach:
+def permissions_with(person_id: str, *roles: str) -> Permissions:
     """What somebody with these roles reaches."""
-    return reach(Identity(person_id, frozenset(roles)), known())
+    return permissions_of(Identity(person_id, frozenset(roles)), known())
 
 
 def _told(event: Any, subject: str, version: int, now: datetime) -> Envelope[Any]:

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from services.registration.access import Reach
-from services.registration.sessions import record_session
-from services.registration.stay import Came, record_return
+from services.registration.access import Permissions
+from services.registration.commands.safety_session import record_session
+from services.registration.commands.stay import StayOutcome, record_return
 from shared.clock import amsterdam_date, utc_now
 from shared.web.problem import Problem
 from tests.integration.registration_parts import CAUSE, journey, parts
@@ -19,13 +19,13 @@ MINE = frozenset({"example-biology"})
 @pytest.mark.parametrize(
     ("who", "statuses"),
     [
-        (Reach("coordinator", False, NONE, MINE, MINE, False, False), (200, 201)),
-        (Reach("board", False, NONE, NONE, MINE, False, False), (403, 403)),
-        (Reach("nobody", False, NONE, NONE, NONE, False, False), (404, 404)),
+        (Permissions("coordinator", False, NONE, MINE, MINE, False, False), (200, 201)),
+        (Permissions("board", False, NONE, NONE, MINE, False, False), (403, 403)),
+        (Permissions("nobody", False, NONE, NONE, NONE, False, False), (404, 404)),
     ],
 )
 async def test_board_that_does_not_approve_records_nothing(
-    stack: Any, namespace: str, who: Reach, statuses: tuple[int, int]
+    stack: Any, namespace: str, who: Permissions, statuses: tuple[int, int]
 ) -> None:
     """That somebody is back ends the alerts for them: that is for whoever looks after them."""
     async with parts(stack.mongo, namespace) as made:
@@ -37,7 +37,7 @@ async def test_board_that_does_not_approve_records_nothing(
             return answer.status
 
         async def back() -> int:
-            came = Came(amsterdam_date(now), "returned", None)
+            came = StayOutcome(amsterdam_date(now), "returned", None)
             return (await record_return(made.commands, who, filed.id, came, None, None, cause=CAUSE, now=now)).status
 
         assert (await status(session), await status(back)) == statuses

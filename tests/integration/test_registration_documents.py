@@ -16,8 +16,8 @@ from urllib.parse import quote
 import pytest
 import pytest_asyncio
 
-from services.registration.documents import GRACE, forget_what_nobody_names
-from services.registration.keeping import PIECE_BYTES, Documents
+from services.registration.commands.documents import GRACE, delete_unreferenced_documents
+from services.registration.document_storage import PIECE_BYTES, DocumentStorage
 from shared.clock import utc_now
 from shared.mongo.files import Files
 from tests.conftest import Stack
@@ -108,10 +108,10 @@ async def sweep(of: Portal, later: timedelta = GRACE + timedelta(minutes=1)) -> 
     """What the service does by itself after a while."""
 
     class Desk:
-        store = of.desk.store
-        documents = Documents(of.world.mongo.database("registration"), of.world.keyring, None)
+        store = of.deps.store
+        documents = DocumentStorage(of.world.mongo.database("registration"), of.world.keyring, None)
 
-    await forget_what_nobody_names(Desk(), utc_now() + later)  # type: ignore[arg-type] # only these two are used
+    await delete_unreferenced_documents(Desk(), utc_now() + later)  # type: ignore[arg-type] # only these two are used
 
 
 # ---------------------------------------------------------------- R9
@@ -370,7 +370,7 @@ async def test_crash_between_the_bytes_and_the_fact_leaves_no_bytes_for_long(pla
     """The sweep finds what nobody names, and leaves what is named."""
     registration_id = await plain.register(**voluntary())
     named = (await plain.upload(registration_id, "Letter")).json()["documentId"]
-    documents = Documents(plain.world.mongo.database("registration"), plain.world.keyring, None)
+    documents = DocumentStorage(plain.world.mongo.database("registration"), plain.world.keyring, None)
 
     async def content() -> AsyncIterator[bytes]:
         yield PDF
@@ -388,11 +388,11 @@ async def test_bytes_of_an_erased_person_are_unreadable_and_can_be_forgotten(pla
     document_id = (await plain.upload(registration_id, "Letter", who=student)).json()["documentId"]
     person_id = await plain.world.person_id(student)
     app_keyring, files = plain.world.keyring, Files(plain.world.mongo.database("registration"), "documents", 1)
-    document = (await plain.desk.store.registrations.load(registration_id)).state
+    document = (await plain.deps.store.registrations.load(registration_id)).state
     assert document is not None
     await app_keyring.erase(person_id)
 
-    reader = Documents(plain.world.mongo.database("registration"), app_keyring, None)
+    reader = DocumentStorage(plain.world.mongo.database("registration"), app_keyring, None)
     assert await reader.read(person_id, document.documents[0]) is None
     assert await files.delete_of(person_id) == 1
     assert document_id not in await kept(plain)

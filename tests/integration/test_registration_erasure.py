@@ -11,13 +11,20 @@ from typing import Any
 import pytest
 from bson import BSON
 
-from services.registration import erasing
-from services.registration.commands import Filing, submit
-from services.registration.erasing import Desk, Ground, erase, finish_all, keep_retention, overdue_data
+from services.registration import erasure
+from services.registration.commands.registrations import RegistrationForm, submit
+from services.registration.erasure import (
+    ErasureDeps,
+    Ground,
+    erase,
+    erase_after_retention,
+    finish_all,
+    retention_candidates,
+)
 from services.registration.model import Status
-from services.registration.persons_store import PersonsStore
 from services.registration.rebuilding import differences, rebuild
-from services.registration.scheduler import settle_due
+from services.registration.scheduler import record_due_events
+from services.registration.store.persons import PersonsStore
 from shared.audit.chain import ChainVerifier
 from shared.audit.reader import Reader
 from shared.clock import amsterdam_date, utc_now
@@ -86,10 +93,10 @@ def pauses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pauses:
     return Pauses(tmp_path)
 
 
-def desk(made: Parts, *forgets: erasing.Forget) -> Desk:
+def deps(made: Parts, *forgets: erasure.Forget) -> ErasureDeps:
     """Where an erasure is done."""
     database = made.mongo.database("registration")
-    return Desk(made.mongo, database, made.store, PersonsStore(database), made.keyring, forgets)
+    return ErasureDeps(made.mongo, database, made.store, PersonsStore(database), made.keyring, forgets)
 
 
 async def leaver(made: Parts) -> tuple[str, str]:
@@ -105,15 +112,15 @@ async def leaver(made: Parts) -> tuple[str, str]:
 async def filed_by(made: Parts, person_id: str) -> Answer:
     """The person hands in a journey that begins in forty days."""
     start = amsterdam_date(utc_now()) + timedelta(days=40)
-    filing = Filing(
+    form = RegistrationForm(
         None, "example-sciences", "example-biology", ActivityType.INTERNSHIP,
         (Leg(start_date=start, end_date=start, country="ES"),),
         StudyAnswers(credits=False, university_funding=False, transcript_entry=False), CONTACT, "en",
     )  # fmt: skip
-    return await submit(made.commands, person_id, filing, None, cause=CAUSE, now=utc_now())
+    return await submit(made.commands, person_id, form, None, cause=CAUSE, now=utc_now())
 
 
-async def ask(where: Desk, person_id: str, by: str) -> Any:
+async def ask(where: ErasureDeps, person_id: str, by: str) -> Any:
     """An officer asks for the erasure, or confirms it."""
     return await erase(where, person_id, Ground.REQUEST, by, None, None, cause=CAUSE, now=utc_now())
 
@@ -141,7 +148,7 @@ async def test_erased_person_is_in_no_store_and_no_topic_and_the_chain_verifies(
     async def forget(person: str, registrations: Any) -> None:
         forgotten.append((person, tuple(registrations)))
 
-    where = desk(made, forget)
+    where = deps(made, forget)
     registration = side(stack, namespace, "registration")
     async with running(registration.relay()):
         assert (await ask(where, person_id, "officer-1")).body["state"] == "requested"
@@ -175,8 +182,8 @@ async def test_rebuilt_from_kafka_alone_is_the_same(made: Parts, stack: Stack, n
     await made.advise("ES", Level.RED, 1)
     person_id, _ = await leaver(made)
     await made.file([journey(20, person_id=new_id()) for _ in range(40)], utc_now())
-    await settle_due(made.desk, utc_now() + timedelta(days=30))
-    where = desk(made)
+    await record_due_events(made.deps, utc_now() + timedelta(days=30))
+    where = deps(made)
     await ask(where, person_id, "officer-1")
     await ask(where, person_id, "officer-2")
     registration = side(stack, namespace, "registration")
@@ -214,13 +221,13 @@ async def test_erasure_that_died_after_the_fact_is_finished_by_the_next_process(
     async def dies(person: str, registrations: Any) -> None:
         raise ConnectionError
 
-    await ask(desk(made, dies), person_id, "officer-1")
+    await ask(deps(made, dies), person_id, "officer-1")
     with pytest.raises(ConnectionError):
-        await ask(desk(made, dies), person_id, "officer-2")
+        await ask(deps(made, dies), person_id, "officer-2")
 
-    await finish_all(desk(made), utc_now())
+    await finish_all(deps(made), utc_now())
 
-    standing = await desk(made).persons.erasure(person_id)
+    standing = await deps(made).persons.erasure(person_id)
     assert standing is not None
     assert standing["state"] == "erased"
     assert await Keyring(made.mongo, KEY).key(person_id) is None
@@ -232,7 +239,7 @@ async def test_erasure_that_died_after_the_fact_is_finished_by_the_next_process(
 async def test_two_officers_who_ask_at_the_same_moment_erase_once(made: Parts) -> None:
     """Whoever comes second has confirmed it; there is one fact."""
     person_id, _ = await leaver(made)
-    where = desk(made)
+    where = deps(made)
 
     found = await asyncio.gather(*(ask(where, person_id, f"officer-{n}") for n in range(4)), return_exceptions=True)
 
@@ -244,7 +251,7 @@ async def test_two_officers_who_ask_at_the_same_moment_erase_once(made: Parts) -
 async def test_who_registers_while_being_erased_is_told_so(made: Parts, pauses: Pauses) -> None:
     """Seen by neither side before its commit: nobody is told that they are registered, and nobody goes unreachable."""
     person_id, _ = await leaver(made)
-    where = desk(made)
+    where = deps(made)
     await ask(where, person_id, "officer-1")
     async with pauses.at("foreseen") as stands:
         registering = asyncio.create_task(filed_by(made, person_id))
@@ -263,7 +270,7 @@ async def test_who_registers_while_being_erased_is_told_so(made: Parts, pauses: 
 async def test_who_registered_before_the_look_is_not_erased(made: Parts, pauses: Pauses) -> None:
     """The erasure sees the journey and is refused; the key stands, and from then on everything is as before."""
     person_id, _ = await leaver(made)
-    where = desk(made)
+    where = deps(made)
     await ask(where, person_id, "officer-1")
     async with pauses.at("leaving_noted") as stands:
         erasing_ = asyncio.create_task(ask(where, person_id, "officer-2"))
@@ -281,7 +288,7 @@ async def test_who_registered_before_the_look_is_not_erased(made: Parts, pauses:
 async def test_open_alert_stands_in_the_way_until_it_is_closed(made: Parts) -> None:
     """From notify's own facts, in whatever order they come; a notice is no alert."""
     person_id, _ = await leaver(made)
-    where = desk(made)
+    where = deps(made)
     selected = RecipientsSelected(
         alert_id="ES-7", shard=0, late=False,
         recipients=(
@@ -323,11 +330,13 @@ async def test_retention_shows_first_and_erases_whose_time_is_over(made: Parts) 
                 outcome="returned", recorded_by="officer-1",
             ),
         )  # fmt: skip
-    where = desk(made)
+    where = deps(made)
 
-    preview = {due.person_id: due.decision.reason async for due in overdue_data(where, kept, amsterdam_date(now))}
-    count = await keep_retention(where, kept, now=now)
-    again = await keep_retention(where, kept, now=now)
+    preview = {
+        due.person_id: due.decision.reason async for due in retention_candidates(where, kept, amsterdam_date(now))
+    }
+    count = await erase_after_retention(where, kept, now=now)
+    again = await erase_after_retention(where, kept, now=now)
 
     assert long_ago.state is not None
     assert missing.state is not None

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from services.registration import importing
-from services.registration.importing import Line, Outcome, Unreadable
+from services.registration import portal_import
+from services.registration.portal_import import Line, Outcome, Unreadable
 from shared.clock import amsterdam_date, utc_now
 from shared.events import Level, RegistrationSubmitted, TaskOpened
 from shared.web.local_tokens import AUDIENCE, ISSUER
@@ -71,12 +71,12 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 def checked(made: Parts, records: list[Any]) -> list[Line]:
     """Lines of a JSON lines file."""
     text = [each if isinstance(each, str) else json.dumps(each) for each in records]
-    return importing.checked(made.commands, importing.read("x.jsonl", text), utc_now())
+    return portal_import.checked(made.commands, portal_import.read("x.jsonl", text), utc_now())
 
 
 async def taken(made: Parts, lines: list[Line], *, dry_run: bool = False) -> None:
     """Import them."""
-    await importing.take_over(made.commands, lines, ISSUER, dry_run=dry_run, now=utc_now())
+    await portal_import.import_lines(made.commands, lines, ISSUER, dry_run=dry_run, now=utc_now())
 
 
 async def test_import_of_10000_lines_names_each_of_37_wrong_ones(made: Parts) -> None:
@@ -135,7 +135,7 @@ async def test_import_into_a_negative_area_is_a_list_for_the_safety_officer(made
     assert [line.negative for line in lines] == [False, True, True]
     tasks = [each async for each in made.store.tasks.find({})]
     assert [(each["queue"], each["reason"], each["open"]) for each in tasks] == [
-        ("safety-officer", importing.NEGATIVE, True)
+        ("safety-officer", portal_import.NEGATIVE, True)
     ] * 2
     events = [await made.facts(str(each["registrationId"])) for each in tasks]
     assert all([type(event) for event in one] == [RegistrationSubmitted, TaskOpened] for one in events)
@@ -177,7 +177,7 @@ def test_import_csv_is_read_by_dotted_names_and_lines_are_the_files_own() -> Non
     head = "externalId,legs.0.country,legs.1.country,answers.credits,contact.givenName"
     text = [f"{head}\n", 'a,ES,FR,true,"An\n', 'Example"\n', "b,ES,,false,B\n", "c,ES\n"]
 
-    rows = list(importing.read("x.csv", text))
+    rows = list(portal_import.read("x.csv", text))
 
     assert rows[0] == (
         2, {"externalId": "a", "legs": [{"country": "ES"}, {"country": "FR"}], "answers": {"credits": True},
@@ -188,9 +188,9 @@ def test_import_csv_is_read_by_dotted_names_and_lines_are_the_files_own() -> Non
     assert rows[2] == (5, None)
     for bad in (["a,b\n"], ["externalId,externalId\n"], ["externalId,legs,legs.0\n", "1,2,3\n"], [f"{head}\n", '"x']):
         with pytest.raises(Unreadable):
-            list(importing.read("x.csv", bad))
+            list(portal_import.read("x.csv", bad))
     with pytest.raises(Unreadable):
-        list(importing.read("x.xlsx", []))
+        list(portal_import.read("x.xlsx", []))
 
 
 async def test_passage_registration_import_and_export(

@@ -11,7 +11,7 @@ from shared.events import TaskOpened
 from shared.ids import new_id
 from shared.mongo.client import Session
 from tests.conftest import Stack
-from tests.integration.registration_parts import CAUSE, Parts, journey, parts, reach_of
+from tests.integration.registration_parts import CAUSE, Parts, journey, parts, permissions_with
 
 PAGE = 51
 MANY, TOGETHER = 600, 100
@@ -35,9 +35,9 @@ async def made(stack: Stack, namespace: str) -> AsyncIterator[Parts]:
 
 async def test_lists_and_queues_read_their_page_and_no_more(made: Parts) -> None:
     """No collection is scanned, nothing is sorted in memory, and what is examined is what is shown."""
-    contact = reach_of("c", "faculty-contact:example-sciences")
-    everybody = reach_of("o", "international-office")
-    approver, board = (reach_of("a", f"approver:{each}") for each in (
+    contact = permissions_with("c", "faculty-contact:example-sciences")
+    everybody = permissions_with("o", "international-office")
+    approver, board = (permissions_with("a", f"approver:{each}") for each in (
         "example-biology", "example-humanities-board-of-examiners",
     ))  # fmt: skip
     registrations, tasks = made.store.registrations.collection, made.store.tasks
@@ -66,7 +66,7 @@ async def test_own_registrations_and_checklist_read_one_persons(made: Parts) -> 
     """A student's list is found by the person, a checklist by its id."""
     some = await made.store.registrations.collection.find_one({})
     assert some is not None
-    for query in (reach_of(some["personId"], "student").registrations(), {"_id": some["_id"]}):
+    for query in (permissions_with(some["personId"], "student").registrations(), {"_id": some["_id"]}):
         plan = await made.store.registrations.collection.find(query).explain()
         assert plan["executionStats"]["totalDocsExamined"] == plan["executionStats"]["nReturned"] == 1
 

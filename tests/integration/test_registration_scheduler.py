@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 import pytest
 
 from services.registration import scheduler
+from services.registration.evaluation import REQUEST_ENDED_AFTER, decide_provisionally, evaluate_country, sweep
 from services.registration.model import evolve
-from services.registration.reconsideration import SETTLED, follow_advice, foresee, sweep
-from services.registration.scheduler import WrongClock, ask_after_failures, follow_the_clock, settle_due
+from services.registration.scheduler import WrongClock, record_due_events, remind_after_failed_messages, run_due
 from shared.clock import utc_now
 from shared.envelope import Envelope
 from shared.events import (
@@ -55,7 +55,7 @@ async def test_two_schedulers_at_once_settle_each_occasion_once(one: Parts, othe
     await one.advise("ES", Level.YELLOW, 1)
     filed = await one.file([journey(20) for _ in range(300)], noon(-30))
 
-    await asyncio.gather(*(settle_due(each.desk, noon(6)) for each in (one, other, one, other)))
+    await asyncio.gather(*(record_due_events(each.deps, noon(6)) for each in (one, other, one, other)))
 
     told: Counter[tuple[str, str]] = Counter()
     for loaded in filed:
@@ -64,7 +64,7 @@ async def test_two_schedulers_at_once_settle_each_occasion_once(one: Parts, othe
                 told[loaded.id, f"{event.kind} {event.occasion}"] += 1
     assert set(told.values()) == {1}
     assert len(told) == 300 * 2  # T-14, and T-30 of the safety session
-    assert await settle_due(one.desk, noon(6)) == 0
+    assert await record_due_events(one.deps, noon(6)) == 0
 
 
 @pytest.mark.fault("a process that dies between a decision and its second look, while the advice turns")
@@ -73,17 +73,17 @@ async def test_decision_overtaken_by_the_advice_is_looked_at_once_more(one: Part
     now = utc_now()
     await one.advise("ES", Level.GREEN, 1)
     filed = journey(20, 10)
-    foreseen = await foresee(one.desk, evolve(None, filed, now, 1), now=now)
+    foreseen = await decide_provisionally(one.deps, evolve(None, filed, now, 1), now=now)
     await one.advise("ES", Level.RED, 2)
-    await follow_advice(one.desk, "ES", 2, cause=CAUSE, now=now)
+    await evaluate_country(one.deps, "ES", 2, cause=CAUSE, now=now)
     await one.add(filed.registration_id, filed, *(each.data for each in foreseen.drafts), at=now)
 
-    await sweep(one.desk, now + SETTLED - timedelta(seconds=2))
+    await sweep(one.deps, now + REQUEST_ENDED_AFTER - timedelta(seconds=2))
     assert [type(each).__name__ for each in await one.facts(filed.registration_id)][1:] == ["RegistrationApproved"]
-    await sweep(one.desk, now + SETTLED + timedelta(seconds=2))
+    await sweep(one.deps, now + REQUEST_ENDED_AFTER + timedelta(seconds=2))
     said = [type(each).__name__ for each in await one.facts(filed.registration_id)]
     assert said[:3] == ["RegistrationSubmitted", "RegistrationApproved", "ClearanceSuspended"]
-    await sweep(one.desk, now + SETTLED + timedelta(seconds=9))
+    await sweep(one.deps, now + REQUEST_ENDED_AFTER + timedelta(seconds=9))
     assert [type(each).__name__ for each in await one.facts(filed.registration_id)] == said
 
 
@@ -94,13 +94,13 @@ async def test_scheduler_ended_in_the_middle_goes_on_where_it_was(
     """A process that dies between two batches leaves whole registrations only; the next does the rest, once."""
     monkeypatch.setattr(scheduler, "BATCH", 50)
     filed = await one.file([journey(20) for _ in range(200)], noon(-30))
-    doomed = asyncio.create_task(settle_due(one.desk, noon(6)))
+    doomed = asyncio.create_task(record_due_events(one.deps, noon(6)))
     while await one.store.registrations.collection.count_documents({"version": {"$gt": 1}}) < 50:
         await asyncio.sleep(0.005)
     doomed.cancel()
     await asyncio.gather(doomed, return_exceptions=True)
 
-    await settle_due(other.desk, noon(6))
+    await record_due_events(other.deps, noon(6))
 
     for loaded in filed:
         kinds = Counter((type(event), getattr(event, "kind", "")) for event in await one.facts(loaded.id))
@@ -113,8 +113,8 @@ async def test_scheduler_after_three_days_away_is_late_and_says_so(one: Parts) -
     """R24: the day-1 reminder had its sense until day 3 came; that one is sent, late, with its own day."""
     (loaded,) = await one.file([journey(1)], noon(-20))
 
-    await settle_due(one.desk, noon(1))
-    await settle_due(one.desk, noon(6))
+    await record_due_events(one.deps, noon(1))
+    await record_due_events(one.deps, noon(6))
 
     events = await one.facts(loaded.id)
     assert any(isinstance(event, StayStarted) for event in events)
@@ -128,7 +128,7 @@ async def test_contact_task_stands_in_two_queues_and_closes_by_its_cause(one: Pa
     """R24: after day 7 coordinator and International Office; the student's answer ends both, nothing else does."""
     (loaded,) = await one.file([journey(1)], noon(-20))
     for day in range(1, 12):
-        await settle_due(one.desk, noon(day))
+        await record_due_events(one.deps, noon(day))
     opened = [event for event in await one.facts(loaded.id) if isinstance(event, TaskOpened)]
     assert {(each.queue, each.scope) for each in opened} == {
         ("coordinator", "example-biology"), ("international-office", "")
@@ -139,7 +139,7 @@ async def test_contact_task_stands_in_two_queues_and_closes_by_its_cause(one: Pa
         registration_id=loaded.id, person_id="p-1", contact="sealed:v1:x", confirmed=False
     )  # fmt: skip
     await one.add(loaded.id, told, at=noon(12))
-    await settle_due(one.desk, noon(12))
+    await record_due_events(one.deps, noon(12))
 
     closed = {event.task_id for event in await one.facts(loaded.id) if isinstance(event, TaskClosed)}
     assert closed == {each.task_id for each in opened}
@@ -152,10 +152,10 @@ async def test_scheduler_with_a_wrong_clock_sends_nothing(one: Parts) -> None:
     (loaded,) = await one.file([journey(20)], noon(-30))
 
     with pytest.raises(WrongClock):
-        await follow_the_clock(one.desk, utc_now() + timedelta(days=31))
+        await run_due(one.deps, utc_now() + timedelta(days=31))
 
     assert len(await one.facts(loaded.id)) == 1
-    await follow_the_clock(one.desk, utc_now())
+    await run_due(one.deps, utc_now())
 
 
 @pytest.mark.fault("the same failed message delivered three times")
@@ -164,9 +164,9 @@ async def test_failed_message_asks_once_and_redelivery_asks_nothing(one: Parts) 
     loaded, untouched = await one.file([journey(-5), journey(-5)], noon(-20))
     now = utc_now()
 
-    await ask_after_failures(one.desk, [_failed(loaded.id, now)])
-    await ask_after_failures(one.desk, [_failed(loaded.id, now), _failed("nobody", now)])
-    await ask_after_failures(one.desk, [_failed(loaded.id, now + timedelta(hours=1))])
+    await remind_after_failed_messages(one.deps, [_failed(loaded.id, now)])
+    await remind_after_failed_messages(one.deps, [_failed(loaded.id, now), _failed("nobody", now)])
+    await remind_after_failed_messages(one.deps, [_failed(loaded.id, now + timedelta(hours=1))])
 
     asked = [event for event in await one.facts(loaded.id) if isinstance(event, ReminderDue)]
     assert [each.occasion[:7] for each in asked] == ["bounce-"]

@@ -19,8 +19,8 @@ import yaml
 from fastapi import FastAPI
 
 from services.registration import handlers
-from services.registration.reconsideration import Desk as Reconsiderations
-from services.registration.store import Store
+from services.registration.evaluation import EvaluationDeps
+from services.registration.store.store import Store
 from shared import catalogue, gazetteer
 from shared.bus.inbox import Inbox
 from shared.clock import amsterdam_date, utc_now
@@ -75,7 +75,7 @@ class Portal:
     world: World
     app: FastAPI
     http: httpx.AsyncClient
-    desk: Reconsiderations
+    deps: EvaluationDeps
     versions: Counter[str] = field(default_factory=Counter)
     advised: dict[str, int] = field(default_factory=dict)
 
@@ -209,8 +209,8 @@ class Portal:
         checked = SourceChecked(
             source=SOURCE, checked_at=utc_now(), fresh_until=utc_now() + timedelta(days=1), countries=self.advised
         )
-        await handlers.follow_travel_advice_when_changed(self._envelope(event), self.desk)
-        await handlers.keep_freshness_when_source_checked(self._envelope(checked), self.desk)
+        await handlers.evaluate_registrations_when_travel_advice_changed(self._envelope(event), self.deps)
+        await handlers.save_freshness_when_source_checked(self._envelope(checked), self.deps)
 
     async def grant(
         self, approval_id: str, who: Person = STUDENT, *, country: str = "ES", days: tuple[int, int] = (60, 120)
@@ -241,7 +241,7 @@ class Portal:
         inbox = Inbox(self.world.mongo, self.world.mongo.database("registration"))
         envelope = self._envelope(event)
         for _ in range(2):  # as Kafka may: the second time changes nothing
-            await handlers.reconsider_registrations_when_approval_changed(envelope, self.desk, inbox, "tests")
+            await handlers.evaluate_registrations_when_approval_changed(envelope, self.deps, inbox, "tests")
 
     def _envelope(self, event: Event) -> Envelope[Any]:
         self.versions[event.stream] += 1
@@ -285,8 +285,8 @@ async def portal(mongo: str, folder: Path, **settings: Any) -> AsyncIterator[Por
             app = build("registration", mongo, namespace, keys, **{"catalogue_dir": folder / "catalogue", **settings})
             await stack.enter_async_context(app.router.lifespan_context(app))
             http = await stack.enter_async_context(client(app))
-            desk = Reconsiderations(world.mongo, Store(world.mongo.database("registration")), gazetteer.resolve, known)
-            yield Portal(world, app, http, desk)
+            deps = EvaluationDeps(world.mongo, Store(world.mongo.database("registration")), gazetteer.resolve, known)
+            yield Portal(world, app, http, deps)
     finally:
         with pymongo.MongoClient[dict[str, object]](mongo, serverSelectionTimeoutMS=5_000) as database:
             for name in database.list_database_names():

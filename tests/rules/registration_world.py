@@ -2,8 +2,8 @@
 
 from datetime import UTC, date, datetime, timedelta
 
-from services.registration.known import Approval, ApprovalStatus, Freshness, Knowledge
 from services.registration.model import Registration, Status
+from services.registration.read_models import Approval, ApprovalStatus, DecisionInputs, Freshness
 from services.registration.rules.study_related import study_related
 from shared.advice import AreaAdvice, CountryAdvice
 from shared.events import ActivityType, Leg, LegKind, Level, StudyAnswers
@@ -91,15 +91,15 @@ def advice(
     )
 
 
-def knowledge(
+def inputs(
     *known: CountryAdvice,
     granted: Approval | None = None,
     fresh_until: datetime = NOW + timedelta(days=400),
     checked: dict[str, int] | None = None,
     regions: tuple[str | None, ...] = (),
-) -> Knowledge:
+) -> DecisionInputs:
     """What is known: by default everything is fresh and nothing is approved."""
     versions = {each.country: each.advice_version for each in known} | (checked or {})
-    return Knowledge(
+    return DecisionInputs(
         granted, {each.country: each for each in known}, {SOURCE: Freshness(fresh_until, versions)}, regions
     )

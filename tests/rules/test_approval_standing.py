@@ -4,8 +4,8 @@ from datetime import date, timedelta
 
 import pytest
 
-from services.registration.known import Approval, ApprovalStatus, evolve_approval
 from services.registration.model import Registration
+from services.registration.read_models import Approval, ApprovalStatus, evolve_approval
 from services.registration.rules.approval import Reason, approval_standing
 from shared.events import ActivityType, ApprovalGranted, ApprovalRefused, ApprovalRequested, ApprovalWithdrawn, LegKind
 from tests.rules.registration_world import DEPARTURE, RETURN, STUDENT, approval, leg, registration

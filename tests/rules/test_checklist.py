@@ -5,21 +5,21 @@ from enum import StrEnum
 
 import pytest
 
-from services.registration.known import ApprovalStatus, Knowledge
 from services.registration.model import Decision, Registration, Status
+from services.registration.read_models import ApprovalStatus, DecisionInputs
 from services.registration.rules import approval as approvals
 from services.registration.rules import checklist as lines
 from services.registration.rules import clearance, departure, itinerary, places, study_related, suspension
 from services.registration.rules.checklist import Item, State, checklist
 from services.registration.texts import REASONS, reason_text
 from shared.events import Level
-from tests.rules.registration_world import DEPARTURE, NOW, advice, approval, knowledge, leg, registration
+from tests.rules.registration_world import DEPARTURE, NOW, advice, approval, inputs, leg, registration
 
 DAY = timedelta(days=1)
 Shown = list[tuple[str, str, str]]
 
 
-def shown(asked: Registration, known: Knowledge) -> Shown:
+def shown(asked: Registration, known: DecisionInputs) -> Shown:
     """Item, state and rule of every line."""
     return [(line.item.value, line.state.value, line.rule) for line in checklist(asked, known, NOW)]
 
@@ -34,7 +34,7 @@ def test_checklist_of_a_cleared_student_is_all_done() -> None:
     """Nothing is left to do, also after departure."""
     cleared = decided(Status.APPROVED, "R10").model_copy(update={"stay_contact_at": NOW})
 
-    found = checklist(cleared, knowledge(advice(Level.YELLOW), granted=approval()), NOW + 80 * DAY)
+    found = checklist(cleared, inputs(advice(Level.YELLOW), granted=approval()), NOW + 80 * DAY)
 
     assert {line.state for line in found} == {State.DONE}
 
@@ -43,7 +43,7 @@ def test_checklist_names_everything_at_once() -> None:
     """No approval, six days left, one country red, another unknown: five lines to act on, each with a person."""
     asked = registration(leg("ES", (NOW + 6 * DAY).date(), DEPARTURE), leg("FR", DEPARTURE, DEPARTURE))
 
-    found = checklist(asked, knowledge(advice(Level.RED)), NOW)
+    found = checklist(asked, inputs(advice(Level.RED)), NOW)
 
     assert [(line.item, line.state, line.rule, line.country) for line in found] == [
         (Item.STUDY_RELATED, State.DONE, "R1", None),
@@ -61,16 +61,16 @@ def test_checklist_names_everything_at_once() -> None:
 @pytest.mark.parametrize(
     ("known", "line"),
     [
-        (knowledge(advice(Level.GREEN)), ("approval", "todo", "R2")),
-        (knowledge(granted=approval(ApprovalStatus.PENDING)), ("approval", "waiting", "R2")),
-        (knowledge(granted=approval(ApprovalStatus.REFUSED)), ("approval", "blocked", "R2")),
-        (knowledge(granted=approval(country="FR")), ("approval", "waiting", "R2")),
-        (knowledge(granted=approval()), ("approval", "done", "R2")),
-        (knowledge(advice(Level.GREEN, regions={"ES-CT": Level.RED})), ("travel_advice", "todo", "R16")),
-        (knowledge(advice(Level.GREEN)), ("travel_advice", "done", "R12")),
+        (inputs(advice(Level.GREEN)), ("approval", "todo", "R2")),
+        (inputs(granted=approval(ApprovalStatus.PENDING)), ("approval", "waiting", "R2")),
+        (inputs(granted=approval(ApprovalStatus.REFUSED)), ("approval", "blocked", "R2")),
+        (inputs(granted=approval(country="FR")), ("approval", "waiting", "R2")),
+        (inputs(granted=approval()), ("approval", "done", "R2")),
+        (inputs(advice(Level.GREEN, regions={"ES-CT": Level.RED})), ("travel_advice", "todo", "R16")),
+        (inputs(advice(Level.GREEN)), ("travel_advice", "done", "R12")),
     ],
 )
-def test_checklist_line_table(known: Knowledge, line: tuple[str, str, str]) -> None:
+def test_checklist_line_table(known: DecisionInputs, line: tuple[str, str, str]) -> None:
     """Whose turn it is, for each finding."""
     assert line in shown(registration(), known)
 
@@ -79,7 +79,7 @@ def test_checklist_safety_session_is_asked_for_until_departure() -> None:
     """R39: to be done the day before at the latest, done once attended, and of no use to who has left or may not go."""
 
     def session(asked: Registration, days: int = 0) -> list[tuple[State, str]]:
-        found = checklist(asked, knowledge(), NOW + days * DAY)
+        found = checklist(asked, inputs(), NOW + days * DAY)
         return [(line.state, line.reason) for line in found if line.item is Item.SAFETY_SESSION]
 
     cleared, left = decided(Status.APPROVED, "R10"), (DEPARTURE - NOW.date()).days
@@ -111,7 +111,7 @@ def test_checklist_safety_session_is_asked_for_until_departure() -> None:
 )
 def test_checklist_ends_with_the_clearance(status: Status, rule: str, state: State) -> None:
     """R10: only an approved registration is done, and every block names somebody."""
-    last = checklist(decided(status, rule), knowledge(), NOW)[-1]
+    last = checklist(decided(status, rule), inputs(), NOW)[-1]
 
     assert (last.item, last.rule, last.state) == (Item.CLEARANCE, rule, state)
     assert last.who is not None or status in (Status.APPROVED, Status.CANCELLED)
@@ -119,7 +119,7 @@ def test_checklist_ends_with_the_clearance(status: Status, rule: str, state: Sta
 
 def test_checklist_voluntary_needs_no_approval() -> None:
     """R11: nothing is asked of who goes for themselves, but the advice counts."""
-    found = shown(registration(study=False, approval_id=None), knowledge(advice(Level.RED)))
+    found = shown(registration(study=False, approval_id=None), inputs(advice(Level.RED)))
 
     assert ("approval", "done", "R11") in found
     assert ("travel_advice", "blocked", "R13") in found

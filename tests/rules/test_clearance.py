@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.registration.known import Approval, ApprovalStatus, Knowledge
 from services.registration.model import Registration
+from services.registration.read_models import Approval, ApprovalStatus, DecisionInputs
 from services.registration.rules.clearance import PATIENCE, Outcome, Queue, Reason, clearance
 from shared.events import Level
-from tests.rules.registration_world import DEPARTURE, NOW, RETURN, advice, approval, knowledge, leg, registration
+from tests.rules.registration_world import DEPARTURE, NOW, RETURN, advice, approval, inputs, leg, registration
 
 DAY = timedelta(days=1)
 G, Y, O, R = Level.GREEN, Level.YELLOW, Level.ORANGE, Level.RED  # noqa: E741  the four colours
@@ -22,58 +22,60 @@ STALE = {"fresh_until": NOW - DAY}
 @pytest.mark.parametrize(
     ("asked", "known", "outcome", "rule", "reason"),
     [
-        (registration(), knowledge(advice(Y), granted=approval()), Outcome.APPROVED, "R10", Reason.APPROVED_AND_SAFE),
-        (registration(study=False), knowledge(advice(G)), Outcome.APPROVED, "R10", Reason.VOLUNTARY_AND_SAFE),
-        (registration(), knowledge(advice(G)), Outcome.HELD, "R2", Reason.APPROVAL_MISSING),
+        (registration(), inputs(advice(Y), granted=approval()), Outcome.APPROVED, "R10", Reason.APPROVED_AND_SAFE),
+        (registration(study=False), inputs(advice(G)), Outcome.APPROVED, "R10", Reason.VOLUNTARY_AND_SAFE),
+        (registration(), inputs(advice(G)), Outcome.HELD, "R2", Reason.APPROVAL_MISSING),
         (
-            registration(), knowledge(advice(G), granted=approval(ApprovalStatus.WITHDRAWN)),
+            registration(), inputs(advice(G), granted=approval(ApprovalStatus.WITHDRAWN)),
             Outcome.HELD, "R2", Reason.APPROVAL_WITHDRAWN,
         ),
         (
-            registration(), knowledge(advice(G), granted=approval(person_id="student-0002")),
+            registration(), inputs(advice(G), granted=approval(person_id="student-0002")),
             Outcome.HELD, "R2", Reason.APPROVAL_OF_ANOTHER_PERSON,
         ),
         (
-            registration(), knowledge(advice(G), granted=approval(ApprovalStatus.REFUSED)),
+            registration(), inputs(advice(G), granted=approval(ApprovalStatus.REFUSED)),
             Outcome.REFUSED, "R2", Reason.APPROVAL_REFUSED,
         ),
         (
-            registration(), knowledge(advice(G), granted=approval(country="FR")),
+            registration(), inputs(advice(G), granted=approval(country="FR")),
             Outcome.ROUTED, "R2", Reason.APPROVAL_FOR_ANOTHER_COUNTRY,
         ),
-        (registration(), knowledge(advice(O), granted=approval()), Outcome.REFUSED, "R13", Reason.ADVICE_NEGATIVE),
-        (registration(), knowledge(granted=approval()), Outcome.ROUTED, "R14", Reason.ADVICE_UNKNOWN),
-        (registration(), knowledge(advice(None), granted=approval()), Outcome.ROUTED, "R14", Reason.ADVICE_UNKNOWN),
+        (registration(), inputs(advice(O), granted=approval()), Outcome.REFUSED, "R13", Reason.ADVICE_NEGATIVE),
+        (registration(), inputs(granted=approval()), Outcome.ROUTED, "R14", Reason.ADVICE_UNKNOWN),
+        (registration(), inputs(advice(None), granted=approval()), Outcome.ROUTED, "R14", Reason.ADVICE_UNKNOWN),
         (
-            registration(), knowledge(advice(G), granted=approval(), **STALE),
+            registration(), inputs(advice(G), granted=approval(), **STALE),
             Outcome.ROUTED, "R14", Reason.ADVICE_STALE,
         ),
         (
-            registration(), knowledge(advice(G), granted=approval(), checked={"ES": 9}),
+            registration(), inputs(advice(G), granted=approval(), checked={"ES": 9}),
             Outcome.UNDECIDED, "R14", Reason.ADVICE_BEING_UPDATED,
         ),
         (
-            registration(), knowledge(advice(G, regions={"ES-CT": R}), granted=approval()),
+            registration(), inputs(advice(G, regions={"ES-CT": R}), granted=approval()),
             Outcome.ROUTED, "R16", Reason.PLACE_UNRESOLVED,
         ),
         (
-            registration(leg("FR", DEPARTURE - DAY, DEPARTURE), leg()), knowledge(advice(R, "FR"), advice(G)),
+            registration(leg("FR", DEPARTURE - DAY, DEPARTURE), leg()), inputs(advice(R, "FR"), advice(G)),
             Outcome.HELD, "R2", Reason.APPROVAL_MISSING,
         ),
-        (SOON, knowledge(advice(G), granted=approval()), Outcome.ROUTED, "R7", Reason.WITHIN_TWO_WEEKS),
-        (GONE, knowledge(advice(G), granted=approval()), Outcome.ROUTED, "R8", Reason.ALREADY_DEPARTED),
-        (SOON, knowledge(advice(R)), Outcome.ROUTED, "R7", Reason.WITHIN_TWO_WEEKS),
+        (SOON, inputs(advice(G), granted=approval()), Outcome.ROUTED, "R7", Reason.WITHIN_TWO_WEEKS),
+        (GONE, inputs(advice(G), granted=approval()), Outcome.ROUTED, "R8", Reason.ALREADY_DEPARTED),
+        (SOON, inputs(advice(R)), Outcome.ROUTED, "R7", Reason.WITHIN_TWO_WEEKS),
         (
-            registration(was_suspended=True), knowledge(advice(G), granted=approval()),
+            registration(was_suspended=True), inputs(advice(G), granted=approval()),
             Outcome.ROUTED, "R21", Reason.SUSPENDED_BEFORE,
         ),
         (
-            registration(was_suspended=True), knowledge(advice(R), granted=approval()),
+            registration(was_suspended=True), inputs(advice(R), granted=approval()),
             Outcome.REFUSED, "R13", Reason.ADVICE_NEGATIVE,
         ),
     ],
 )  # fmt: skip
-def test_clearance_table(asked: Registration, known: Knowledge, outcome: Outcome, rule: str, reason: Reason) -> None:
+def test_clearance_table(
+    asked: Registration, known: DecisionInputs, outcome: Outcome, rule: str, reason: Reason
+) -> None:
     """One primary outcome for each situation."""
     found = clearance(asked, known, NOW)
 
@@ -84,7 +86,7 @@ def test_clearance_everything_at_once_names_every_block_and_asks_every_person() 
     """R7, R2, R13 and R14 together: routed to the faculty, nothing refused by itself, all of it shown."""
     asked = registration(leg("ES", (NOW + 5 * DAY).date(), DEPARTURE), leg("FR", DEPARTURE, RETURN))
 
-    found = clearance(asked, knowledge(advice(R)), NOW)
+    found = clearance(asked, inputs(advice(R)), NOW)
 
     assert (found.outcome, found.queue) == (Outcome.ROUTED, Queue.FACULTY_CONTACT)
     assert [(block.rule, block.country) for block in found.blocks] == [
@@ -97,14 +99,14 @@ def test_clearance_everything_at_once_names_every_block_and_asks_every_person() 
 
 def test_clearance_keeps_the_advice_it_saw() -> None:
     """R10: the version of every country stands with the decision."""
-    found = clearance(registration(), knowledge(advice(Y, version=17), granted=approval()), NOW)
+    found = clearance(registration(), inputs(advice(Y, version=17), granted=approval()), NOW)
 
     assert [(seen.country, seen.advice_version, seen.level) for seen in found.advice] == [("ES", 17, Y)]
 
 
 def test_clearance_news_on_its_way_waits_then_asks_a_person() -> None:
     """R14: the newer advice is a moment away; when it never comes, the safety officer looks."""
-    known = knowledge(advice(G), granted=approval(), checked={"ES": 9})
+    known = inputs(advice(G), granted=approval(), checked={"ES": 9})
 
     assert clearance(registration(), known, NOW + PATIENCE).outcome is Outcome.UNDECIDED
     late = clearance(registration(), known, NOW + PATIENCE + timedelta(seconds=1))
@@ -153,7 +155,7 @@ def test_clearance_never_permits_what_is_unknown(
     now: datetime = NOW
     start = (now + days * DAY).date()
     asked = registration(leg(start=start), study=study, was_suspended=suspended)
-    facts = knowledge(
+    facts = inputs(
         *([advice(whole, regions={"ES-CT": region})] if known else []),
         granted=granted and granted.model_copy(update={"start_date": granted.start_date and start}),
         fresh_until=now + (DAY if fresh else -DAY),

@@ -7,22 +7,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.registration.known import ApprovalStatus, Knowledge
 from services.registration.model import Agreement, Decision, Registration, Status
+from services.registration.read_models import ApprovalStatus, DecisionInputs
 from services.registration.rules.clearance import Queue, clearance
 from services.registration.rules.decision import Ask, Reason, Ruling, Step, decision
 from services.registration.rules.exception import OrangeException
 from services.registration.rules.exception import Reason as ExceptionReason
 from shared.events import AdviceSeen, Level
-from tests.rules.registration_world import NOW, advice, approval, knowledge, leg, registration
+from tests.rules.registration_world import NOW, advice, approval, inputs, leg, registration
 
 G, Y, O, R = Level.GREEN, Level.YELLOW, Level.ORANGE, Level.RED  # noqa: E741  the four colours
 CONTACT, COORDINATOR, SAFETY = Queue.FACULTY_CONTACT, Queue.COORDINATOR, Queue.SAFETY_OFFICER
 OFFICE, BOARD = Queue.INTERNATIONAL_OFFICE, Queue.BOARD_OF_EXAMINERS
 GRANTED = approval(start_date=date(2026, 3, 10))
 SOON = leg(start=NOW.date().replace(day=10))
-UNKNOWN = Knowledge(GRANTED)
-GREEN = knowledge(advice(G), granted=GRANTED)
+UNKNOWN = DecisionInputs(GRANTED)
+GREEN = inputs(advice(G), granted=GRANTED)
 
 
 def state(status: Status, *legs: object, rule: str = "R7", **other: object) -> Registration:
@@ -33,7 +33,11 @@ def state(status: Status, *legs: object, rule: str = "R7", **other: object) -> R
 
 
 def ruled(
-    asked: Registration, known: Knowledge, who: Queue, ask: Ask = Ask.APPROVE, exception: OrangeException | None = None
+    asked: Registration,
+    known: DecisionInputs,
+    who: Queue,
+    ask: Ask = Ask.APPROVE,
+    exception: OrangeException | None = None,
 ) -> Ruling:
     """The ruling for somebody with one queue."""
     return decision(asked, clearance(asked, known, NOW), frozenset({who}), ask, exception)
@@ -53,17 +57,17 @@ ROUTED, SUSPENDED, REFUSED = Status.ROUTED, Status.SUSPENDED, Status.REFUSED
         (state(ROUTED, SOON), GREEN, BOARD, Ask.APPROVE, Step.DENIED, "R7"),
         (state(ROUTED, rule="R14"), UNKNOWN, SAFETY, Ask.APPROVE, Step.APPROVED, "R10"),
         (state(ROUTED, rule="R14"), UNKNOWN, CONTACT, Ask.APPROVE, Step.DENIED, "R14"),
-        (state(ROUTED, rule="R2"), knowledge(advice(G), granted=approval(country="FR")), COORDINATOR, Ask.APPROVE,
+        (state(ROUTED, rule="R2"), inputs(advice(G), granted=approval(country="FR")), COORDINATOR, Ask.APPROVE,
          Step.APPROVED, "R10"),
-        (state(ROUTED, rule="R2"), knowledge(advice(G), granted=approval(country="FR")), SAFETY, Ask.APPROVE,
+        (state(ROUTED, rule="R2"), inputs(advice(G), granted=approval(country="FR")), SAFETY, Ask.APPROVE,
          Step.DENIED, "R2"),
         # two matters: one agrees, the other still decides
         (state(ROUTED, SOON), UNKNOWN, CONTACT, Ask.APPROVE, Step.AGREED, "R14"),
         (state(ROUTED, SOON), UNKNOWN, SAFETY, Ask.APPROVE, Step.AGREED, "R7"),
         # what nobody may approve
-        *((state(ROUTED, SOON), knowledge(advice(level), granted=GRANTED), who, Ask.APPROVE, Step.DENIED, "R13")
+        *((state(ROUTED, SOON), inputs(advice(level), granted=GRANTED), who, Ask.APPROVE, Step.DENIED, "R13")
           for level, who in itertools.product((O, R), (CONTACT, COORDINATOR, SAFETY))),
-        *((state(status, SOON), knowledge(advice(G), granted=granted), CONTACT, Ask.APPROVE, Step.DENIED, "R2")
+        *((state(status, SOON), inputs(advice(G), granted=granted), CONTACT, Ask.APPROVE, Step.DENIED, "R2")
           for status in (ROUTED, REFUSED)
           for granted in (None, approval(ApprovalStatus.WITHDRAWN), approval(ApprovalStatus.REFUSED))),
         # what stands for no decision
@@ -79,16 +83,18 @@ ROUTED, SUSPENDED, REFUSED = Status.ROUTED, Status.SUSPENDED, Status.REFUSED
         # restoring (R21)
         (state(SUSPENDED, was_suspended=True, rule="R19"), GREEN, COORDINATOR, Ask.RESTORE, Step.RESTORED, "R21"),
         (state(SUSPENDED, was_suspended=True, rule="R19"), GREEN, SAFETY, Ask.RESTORE, Step.DENIED, "R21"),
-        (state(SUSPENDED, was_suspended=True, rule="R19"), knowledge(advice(R), granted=GRANTED), COORDINATOR,
+        (state(SUSPENDED, was_suspended=True, rule="R19"), inputs(advice(R), granted=GRANTED), COORDINATOR,
          Ask.RESTORE, Step.DENIED, "R13"),
-        (state(SUSPENDED, was_suspended=True, rule="R19"), knowledge(advice(G)), COORDINATOR, Ask.RESTORE,
+        (state(SUSPENDED, was_suspended=True, rule="R19"), inputs(advice(G)), COORDINATOR, Ask.RESTORE,
          Step.DENIED, "R2"),
         # what the rules refused, and is safe now
         (state(REFUSED, rule="R13"), GREEN, CONTACT, Ask.APPROVE, Step.APPROVED, "R10"),
         (state(REFUSED, rule="R13"), GREEN, COORDINATOR, Ask.APPROVE, Step.DENIED, "R10"),
     ],
 )  # fmt: skip
-def test_decision_table(asked: Registration, known: Knowledge, who: Queue, ask: Ask, step: Step, rule: str) -> None:
+def test_decision_table(
+    asked: Registration, known: DecisionInputs, who: Queue, ask: Ask, step: Step, rule: str
+) -> None:
     """Everything else falls through to a denial that names its rule."""
     found = ruled(asked, known, who, ask)
 
@@ -122,7 +128,7 @@ def test_decision_with_an_exception_table(level: Level, who: Queue, reason: Exce
     """R18: the safety officer's alone, and red stays a no even if the exception were granted by mistake."""
     asked = state(REFUSED, rule="R13")
 
-    found = ruled(asked, knowledge(advice(level), granted=GRANTED), who, Ask.APPROVE, OrangeException(reason))
+    found = ruled(asked, inputs(advice(level), granted=GRANTED), who, Ask.APPROVE, OrangeException(reason))
 
     assert found.step is step
 
@@ -143,7 +149,7 @@ def test_decision_never_permits_what_is_certainly_negative(
 ) -> None:
     """R13, R2, for every person, state and colour: no permission on orange or red, or without the approval."""
     asked = state(status, was_suspended=suspended)
-    known = knowledge(advice(whole, regions={"a part": part}), granted=GRANTED if granted else None)
+    known = inputs(advice(whole, regions={"a part": part}), granted=GRANTED if granted else None)
 
     found = decision(asked, clearance(asked, known, NOW), queues, ask)
 

@@ -4,15 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.registration.contents import MediaType, recognise
-from services.registration.contents import Reason as ContentReason
-from services.registration.known import Knowledge
+from services.registration.file_type import MediaType, detect_file_type
+from services.registration.file_type import Reason as ContentReason
 from services.registration.model import Decision, Document, Registration, Status
+from services.registration.read_models import DecisionInputs
 from services.registration.rules.clearance import Outcome, Queue, clearance
 from services.registration.rules.documents import Reason, completeness
-from services.registration.rules.reconsideration import Step, reconsideration
+from services.registration.rules.evaluation import Step, evaluation
 from shared.events import Level
-from tests.rules.registration_world import NOW, advice, approval, knowledge, registration
+from tests.rules.registration_world import NOW, advice, approval, inputs, registration
 
 KINDS = st.lists(st.sampled_from(["letter", "plan", "insurance", "visa"]), max_size=6)
 
@@ -58,10 +58,10 @@ def asked(*attached: str, **other: object) -> Registration:
     return registration().model_copy(update={"documents": tuple(document(kind) for kind in attached), **other})
 
 
-def known(level: Level = Level.GREEN, *, granted: bool = True) -> Knowledge:
+def known(level: Level = Level.GREEN, *, granted: bool = True) -> DecisionInputs:
     """The faculty asks for two documents."""
-    found = knowledge(advice(level), granted=approval() if granted else None)
-    return Knowledge(found.approval, found.advice, found.sources, found.regions, ("letter", "plan"))
+    found = inputs(advice(level), granted=approval() if granted else None)
+    return DecisionInputs(found.approval, found.advice, found.sources, found.regions, ("letter", "plan"))
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,9 @@ def known(level: Level = Level.GREEN, *, granted: bool = True) -> Knowledge:
         (asked(was_suspended=True), known(), Outcome.INCOMPLETE, "R9"),
     ],
 )
-def test_documents_in_the_clearance_table(state: Registration, facts: Knowledge, outcome: Outcome, rule: str) -> None:
+def test_documents_in_the_clearance_table(
+    state: Registration, facts: DecisionInputs, outcome: Outcome, rule: str
+) -> None:
     """Incomplete permits nothing; a no stays a no, and what a person has to see waits until everything is there."""
     found = clearance(state, facts, NOW)
 
@@ -92,8 +94,8 @@ def test_documents_that_arrive_are_looked_at() -> None:
     waiting = asked("letter", status=Status.INCOMPLETE, decision=said)
     complete = asked("letter", "plan", status=Status.INCOMPLETE, decision=said)
 
-    assert reconsideration(waiting, known(), NOW).step is Step.KEEP
-    found = reconsideration(complete, known(), NOW)
+    assert evaluation(waiting, known(), NOW).step is Step.KEEP
+    found = evaluation(complete, known(), NOW)
     assert found.step is Step.DECIDE
     assert found.clearance is not None
     assert found.clearance.outcome is Outcome.APPROVED
@@ -105,7 +107,7 @@ HEADS = {MediaType.PDF: b"%PDF-1.7\n", MediaType.JPEG: b"\xff\xd8\xff\xe0", Medi
 @given(st.binary(max_size=400), st.binary(max_size=400))
 def test_content_of_anything_is_a_document_or_a_reason(head: bytes, tail: bytes) -> None:
     """Never both, never neither, never an exception."""
-    found = recognise(head, tail)
+    found = detect_file_type(head, tail)
 
     assert (found.media_type is None) == (found.reason is not None)
 
@@ -116,7 +118,7 @@ def test_content_that_goes_on_after_its_end_is_something_else(kind: MediaType, m
     ends = {MediaType.PDF: b"%%EOF", MediaType.JPEG: b"\xff\xd9", MediaType.PNG: b"IEND\xaeB`\x82"}[kind]
     whole = HEADS[kind] + b"\x00\x10JFIF\x00 body " + ends
 
-    assert recognise(whole, whole).media_type is kind
+    assert detect_file_type(whole, whole).media_type is kind
     if more.strip(b"\x00\r\n\t ") and not (ends + more).rstrip(b"\x00\r\n\t ").endswith(ends):
-        assert recognise(whole, whole + more).reason is ContentReason.HOLDS_SOMETHING_ELSE
-    assert recognise(whole, whole + b"PK\x05\x06" + more + ends).reason is ContentReason.HOLDS_SOMETHING_ELSE
+        assert detect_file_type(whole, whole + more).reason is ContentReason.HOLDS_SOMETHING_ELSE
+    assert detect_file_type(whole, whole + b"PK\x05\x06" + more + ends).reason is ContentReason.HOLDS_SOMETHING_ELSE

@@ -4,17 +4,17 @@ from datetime import timedelta
 
 import pytest
 
-from services.registration.facts import facts
-from services.registration.known import Knowledge
+from services.registration.decision_events import facts
 from services.registration.model import Registration, Return, Status, evolve
+from services.registration.read_models import DecisionInputs
 from services.registration.rules.during_stay import Reason, during_stay
+from services.registration.rules.evaluation import evaluation
 from services.registration.rules.exception import Reason as ExceptionReason
 from services.registration.rules.exception import exception_at_orange
 from services.registration.rules.places import places
-from services.registration.rules.reconsideration import reconsideration
 from services.registration.rules.suspension import suspension
 from shared.events import AdviceSeen, ExceptionPermissions, Level, TaskClosed, TaskOpened
-from tests.rules.registration_world import DEPARTURE, NOW, RETURN, advice, knowledge, leg, registration
+from tests.rules.registration_world import DEPARTURE, NOW, RETURN, advice, inputs, leg, registration
 
 DAY = timedelta(days=1)
 G, Y, O, R = Level.GREEN, Level.YELLOW, Level.ORANGE, Level.RED  # noqa: E741  the four colours
@@ -39,30 +39,30 @@ def after(state: Registration, **other: object) -> Registration:
 @pytest.mark.parametrize(
     ("state", "known", "now", "reason", "asks", "flags"),
     [
-        (AWAY, knowledge(advice(R)), BEFORE, Reason.NOT_ABROAD, False, False),
-        (AWAY, knowledge(advice(R)), THERE, Reason.NEGATIVE, True, True),
-        (AWAY, knowledge(advice(O)), THERE, Reason.NEGATIVE, True, True),
-        (AWAY, knowledge(advice(Y)), THERE, Reason.SAFE, False, False),
-        (AWAY, knowledge(advice(None)), THERE, Reason.SAFE, False, False),
-        (AWAY, knowledge(advice(R)), LAST, Reason.NEGATIVE, True, True),
-        (AWAY, knowledge(advice(R)), AFTER, Reason.NOT_ABROAD, False, False),
-        (AWAY, knowledge(advice(G, regions={"ES-CT": R})), THERE, Reason.PLACE_UNRESOLVED, True, True),
-        (AWAY, knowledge(advice(G, regions={"ES-CT": R}), regions=("ES-MD",)), THERE, Reason.SAFE, False, False),
-        (registration(study=False), knowledge(advice(R)), THERE, Reason.NEGATIVE, True, False),
-        (registration(status=Status.ROUTED), knowledge(advice(R)), THERE, Reason.NEGATIVE, True, True),
-        (registration(status=Status.REFUSED), knowledge(advice(R)), THERE, Reason.NEGATIVE, True, True),
-        (registration(status=Status.CANCELLED), knowledge(advice(R)), THERE, Reason.NOT_ABROAD, False, False),
-        (after(AWAY, was_flagged=True), knowledge(advice(R)), THERE, Reason.NEGATIVE, True, False),
-        (after(AWAY, return_recorded=recorded("returned")), knowledge(advice(R)), THERE, Reason.NOT_ABROAD, False,
+        (AWAY, inputs(advice(R)), BEFORE, Reason.NOT_ABROAD, False, False),
+        (AWAY, inputs(advice(R)), THERE, Reason.NEGATIVE, True, True),
+        (AWAY, inputs(advice(O)), THERE, Reason.NEGATIVE, True, True),
+        (AWAY, inputs(advice(Y)), THERE, Reason.SAFE, False, False),
+        (AWAY, inputs(advice(None)), THERE, Reason.SAFE, False, False),
+        (AWAY, inputs(advice(R)), LAST, Reason.NEGATIVE, True, True),
+        (AWAY, inputs(advice(R)), AFTER, Reason.NOT_ABROAD, False, False),
+        (AWAY, inputs(advice(G, regions={"ES-CT": R})), THERE, Reason.PLACE_UNRESOLVED, True, True),
+        (AWAY, inputs(advice(G, regions={"ES-CT": R}), regions=("ES-MD",)), THERE, Reason.SAFE, False, False),
+        (registration(study=False), inputs(advice(R)), THERE, Reason.NEGATIVE, True, False),
+        (registration(status=Status.ROUTED), inputs(advice(R)), THERE, Reason.NEGATIVE, True, True),
+        (registration(status=Status.REFUSED), inputs(advice(R)), THERE, Reason.NEGATIVE, True, True),
+        (registration(status=Status.CANCELLED), inputs(advice(R)), THERE, Reason.NOT_ABROAD, False, False),
+        (after(AWAY, was_flagged=True), inputs(advice(R)), THERE, Reason.NEGATIVE, True, False),
+        (after(AWAY, return_recorded=recorded("returned")), inputs(advice(R)), THERE, Reason.NOT_ABROAD, False,
          False),
-        (after(AWAY, return_recorded=recorded("stays", O)), knowledge(advice(O)), THERE, Reason.NEGATIVE, False, True),
-        (after(AWAY, return_recorded=recorded("stays", O)), knowledge(advice(R)), THERE, Reason.NEGATIVE, True, True),
-        (after(AWAY, return_recorded=recorded("unknown", None)), knowledge(advice(O)), THERE, Reason.NEGATIVE, True,
+        (after(AWAY, return_recorded=recorded("stays", O)), inputs(advice(O)), THERE, Reason.NEGATIVE, False, True),
+        (after(AWAY, return_recorded=recorded("stays", O)), inputs(advice(R)), THERE, Reason.NEGATIVE, True, True),
+        (after(AWAY, return_recorded=recorded("unknown", None)), inputs(advice(O)), THERE, Reason.NEGATIVE, True,
          True),
     ],
 )  # fmt: skip
 def test_during_stay_table(
-    state: Registration, known: Knowledge, now: object, reason: Reason, asks: bool, flags: bool
+    state: Registration, known: DecisionInputs, now: object, reason: Reason, asks: bool, flags: bool
 ) -> None:
     """Who is there, cleared or not, is asked back; the board knows of those who study; nobody is cancelled."""
     found = during_stay(state, known, now)  # type: ignore[arg-type] # the table holds instants
@@ -76,22 +76,22 @@ def test_during_stay_leaves_places_behind() -> None:
     state = registration(leg("FR", DEPARTURE, turn), leg("ES", turn, RETURN), status=Status.APPROVED)
     later = THERE + 20 * DAY
 
-    assert during_stay(state, knowledge(advice(R, "FR"), advice(G)), later).reason is Reason.SAFE
-    assert during_stay(state, knowledge(advice(G, "FR"), advice(R)), THERE).reason is Reason.NEGATIVE
+    assert during_stay(state, inputs(advice(R, "FR"), advice(G)), later).reason is Reason.SAFE
+    assert during_stay(state, inputs(advice(G, "FR"), advice(R)), THERE).reason is Reason.NEGATIVE
 
 
 def test_during_stay_asks_once_and_ends_with_its_cause() -> None:
     """The same look twice opens nothing twice; better advice closes the asking, and the flag stays with the board."""
-    state, known = AWAY, knowledge(advice(R))
-    opened = [each.data for each in facts(state, reconsideration(state, known, THERE))]
+    state, known = AWAY, inputs(advice(R))
+    opened = [each.data for each in facts(state, evaluation(state, known, THERE))]
     for version, event in enumerate(opened, start=2):
         state = evolve(state, event, THERE, version)
 
     assert [(event.queue, event.rule) for event in opened if isinstance(event, TaskOpened)] == [
         ("safety-officer", "R20"), ("board-of-examiners", "R23")
     ]  # fmt: skip
-    assert facts(state, reconsideration(state, known, THERE)) == []
-    better = [each.data for each in facts(state, reconsideration(state, knowledge(advice(Y, version=4)), THERE))]
+    assert facts(state, evaluation(state, known, THERE)) == []
+    better = [each.data for each in facts(state, evaluation(state, inputs(advice(Y, version=4)), THERE))]
     assert [type(event) for event in better] == [TaskClosed]
 
 
@@ -116,7 +116,7 @@ def test_exception_at_orange_table(
     enabled: bool, level: Level, permissions: ExceptionPermissions, attached: tuple[str, ...], reason: ExceptionReason
 ) -> None:
     """Off unless the university says otherwise; orange and no more; two permissions that lie there."""
-    checked = places((leg(),), knowledge(advice(level)), NOW)
+    checked = places((leg(),), inputs(advice(level)), NOW)
 
     found = exception_at_orange(enabled, checked, permissions, attached)
 
@@ -133,4 +133,4 @@ def test_exception_holds_for_its_country_at_orange_alone(level: Level, country: 
         update={"exception": (AdviceSeen(country="ES", advice_version=3, level=O),)}
     )
 
-    assert suspension(cleared, knowledge(advice(level, country)), NOW).is_suspended is suspended
+    assert suspension(cleared, inputs(advice(level, country)), NOW).is_suspended is suspended

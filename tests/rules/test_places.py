@@ -4,10 +4,10 @@ from datetime import timedelta
 
 import pytest
 
-from services.registration.known import Knowledge
+from services.registration.read_models import DecisionInputs
 from services.registration.rules.places import Reason, advice_seen, place, places
 from shared.events import AdviceSeen, LegKind, Level
-from tests.rules.registration_world import DEPARTURE, NOW, advice, knowledge, leg
+from tests.rules.registration_world import DEPARTURE, NOW, advice, inputs, leg
 
 G, Y, O, R = Level.GREEN, Level.YELLOW, Level.ORANGE, Level.RED  # noqa: E741  the four colours
 
@@ -15,20 +15,20 @@ G, Y, O, R = Level.GREEN, Level.YELLOW, Level.ORANGE, Level.RED  # noqa: E741  t
 @pytest.mark.parametrize(
     ("known", "reason", "level"),
     [
-        (knowledge(advice(G)), Reason.SAFE, G),
-        (knowledge(advice(Y)), Reason.SAFE, Y),
-        (knowledge(advice(O)), Reason.NEGATIVE, O),
-        (knowledge(advice(R)), Reason.NEGATIVE, R),
-        (knowledge(advice(None)), Reason.UNKNOWN, None),
-        (knowledge(), Reason.UNKNOWN, None),
-        (Knowledge(), Reason.UNKNOWN, None),
-        (knowledge(advice(Y), fresh_until=NOW - timedelta(seconds=1)), Reason.STALE, Y),
-        (knowledge(advice(R), fresh_until=NOW - timedelta(seconds=1)), Reason.NEGATIVE, R),
-        (knowledge(advice(Y), checked={"ES": 4}), Reason.BEHIND, Y),
-        (knowledge(advice(Y, "FR")), Reason.UNKNOWN, None),
+        (inputs(advice(G)), Reason.SAFE, G),
+        (inputs(advice(Y)), Reason.SAFE, Y),
+        (inputs(advice(O)), Reason.NEGATIVE, O),
+        (inputs(advice(R)), Reason.NEGATIVE, R),
+        (inputs(advice(None)), Reason.UNKNOWN, None),
+        (inputs(), Reason.UNKNOWN, None),
+        (DecisionInputs(), Reason.UNKNOWN, None),
+        (inputs(advice(Y), fresh_until=NOW - timedelta(seconds=1)), Reason.STALE, Y),
+        (inputs(advice(R), fresh_until=NOW - timedelta(seconds=1)), Reason.NEGATIVE, R),
+        (inputs(advice(Y), checked={"ES": 4}), Reason.BEHIND, Y),
+        (inputs(advice(Y, "FR")), Reason.UNKNOWN, None),
     ],
 )
-def test_place_whole_country_table(known: Knowledge, reason: Reason, level: Level | None) -> None:
+def test_place_whole_country_table(known: DecisionInputs, reason: Reason, level: Level | None) -> None:
     """R12, R13, R14: only known, fresh green or yellow is safe; negative counts even when stale."""
     found = place(leg(), None, known, NOW)
 
@@ -38,7 +38,7 @@ def test_place_whole_country_table(known: Knowledge, reason: Reason, level: Leve
 
 def test_place_without_any_reading_of_the_source_is_stale() -> None:
     """R14: advice of which nobody said that it was read whole is not trusted."""
-    known = Knowledge(advice={"ES": advice(G)})
+    known = DecisionInputs(advice={"ES": advice(G)})
 
     assert place(leg(), None, known, NOW).reason is Reason.STALE
 
@@ -63,7 +63,7 @@ def test_place_part_country_table(
     region: str | None, country: Level | None, regions: dict[str, Level | None], reason: Reason, level: Level | None
 ) -> None:
     """R16: a resolved place has its region's colour; one that is not resolved the worst, and is never allowed."""
-    found = place(leg(), region, knowledge(advice(country, regions=regions)), NOW)
+    found = place(leg(), region, inputs(advice(country, regions=regions)), NOW)
 
     assert (found.reason, found.level) == (reason, level)
 
@@ -71,7 +71,7 @@ def test_place_part_country_table(
 def test_places_travelled_through_are_checked_and_the_worst_is_seen() -> None:
     """R15: the country of a stopover counts like any other, and the decision keeps what was seen."""
     stop = leg("FR", DEPARTURE, DEPARTURE, LegKind.THROUGH)
-    found = places((stop, leg(), leg("FR")), knowledge(advice(R, "FR", 7), advice(G)), NOW)
+    found = places((stop, leg(), leg("FR")), inputs(advice(R, "FR", 7), advice(G)), NOW)
 
     assert [each.reason for each in found] == [Reason.NEGATIVE, Reason.SAFE, Reason.NEGATIVE]
     assert advice_seen(found) == (
@@ -88,7 +88,7 @@ def test_advice_seen_of_one_country_keeps_the_worst(
     levels: tuple[Level | None, Level | None], worst: Level | None
 ) -> None:
     """Negative is worse than unknown, unknown is worse than green and yellow."""
-    known = knowledge(advice(None, regions={"ES-CT": levels[0], "ES-MD": levels[1]}), regions=("ES-CT", "ES-MD"))
+    known = inputs(advice(None, regions={"ES-CT": levels[0], "ES-MD": levels[1]}), regions=("ES-CT", "ES-MD"))
 
     (seen,) = advice_seen(places((leg(), leg()), known, NOW))
 

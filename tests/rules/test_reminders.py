@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.registration.model import Registration, Status, evolve
-from services.registration.progress import Occasion, wall_clock
-from services.registration.reminding import due_facts
+from services.registration.reminder_events import due_events
 from services.registration.rules.reminders import (
     Reason,
     advice_reminder,
@@ -20,6 +19,7 @@ from services.registration.rules.reminders import (
     stay_contact_reminder,
     still_correct_reminder,
 )
+from services.registration.schedule import Occasion, wall_clock
 from services.registration.texts import REASONS
 from shared.clock import AMSTERDAM
 from shared.events import (
@@ -41,7 +41,7 @@ from shared.events import (
     TaskClosed,
     TaskOpened,
 )
-from tests.rules.registration_world import DEPARTURE, NOW, RETURN, STUDENT, advice, knowledge, leg
+from tests.rules.registration_world import DEPARTURE, NOW, RETURN, STUDENT, advice, inputs, leg
 
 WHO = {"registration_id": "registration-1", "person_id": STUDENT}
 SEALED = "sealed:v1:x"
@@ -74,7 +74,7 @@ def live(moments: Iterable[datetime], *events: Event) -> list[tuple[str, Event]]
     """The scheduler's looks at these moments: (Amsterdam date, fact), while the state follows."""
     state, told, version = fold(*(events or (submitted(),))), [], 10
     for moment in moments:
-        for each in due_facts(state, knowledge(advice(Level.GREEN)), moment):
+        for each in due_events(state, inputs(advice(Level.GREEN)), moment):
             version += 1
             state = evolve(state, each.data, moment, version)
             told.append((wall_clock(moment)[:10], each.data))
@@ -191,8 +191,8 @@ def test_due_is_what_the_rules_then_find() -> None:
     while state.progress.due is not None and looked < 50:
         day, hour = date.fromisoformat(state.progress.due[:10]), int(state.progress.due[-2:])
         at = morning(day, hour)
-        assert due_facts(state, knowledge(), at - timedelta(minutes=1)) == []
-        found = due_facts(state, knowledge(), at)
+        assert due_events(state, inputs(), at - timedelta(minutes=1)) == []
+        found = due_events(state, inputs(), at)
         assert found
         for version, each in enumerate(found, start=10):
             state = evolve(state, each.data, at, version)
@@ -227,14 +227,14 @@ def test_advice_reminder_shows_the_colour_and_when_it_was_fetched() -> None:
     """R22: of every place of the journey, as it is now."""
     through = leg("FR", DEPARTURE, DEPARTURE, LegKind.THROUGH)
     state = fold(submitted(through, leg()))
-    known = knowledge(advice(Level.YELLOW), advice(Level.ORANGE, "FR", 7))
+    known = inputs(advice(Level.YELLOW), advice(Level.ORANGE, "FR", 7))
     checked = NOW + timedelta(days=45)
     known = known.__class__(
         known.approval, known.advice,
         {name: each.__class__(each.fresh_until, each.countries, checked) for name, each in known.sources.items()},
     )  # fmt: skip
 
-    found = [each.data for each in due_facts(state, known, morning(date(2026, 4, 17)))]
+    found = [each.data for each in due_events(state, known, morning(date(2026, 4, 17)))]
 
     shown = next(e for e in found if isinstance(e, ReminderDue) and e.kind is ReminderKind.CHECK_ADVICE)
     assert {(each.country, each.level, each.advice_version) for each in shown.advice} == {("FR", 2, 7), ("ES", 1, 3)}
@@ -271,7 +271,7 @@ def test_contact_task_opens_once_and_ends_with_its_cause() -> None:
     assert contact_task(given_, morning(day, 9)).is_closed
     assert given_.progress.due is not None
     assert given_.progress.due <= wall_clock(morning(day, 9))
-    closed = [each.data for each in due_facts(given_, knowledge(), morning(day)) if isinstance(each.data, TaskClosed)]
+    closed = [each.data for each in due_events(given_, inputs(), morning(day)) if isinstance(each.data, TaskClosed)]
     assert {each.task_id for each in closed} == {"t-coordinator", "t-international-office"}
 
 
@@ -340,7 +340,7 @@ def test_reminders_of_who_cancelled_or_came_back_are_none() -> None:
         state = fold(submitted(), last)
         assert state.progress.due is None
         assert reminders(state, morning(date(2026, 6, 2))) == ()
-        assert due_facts(state, knowledge(), morning(date(2026, 7, 2))) == []
+        assert due_events(state, inputs(), morning(date(2026, 7, 2))) == []
 
 
 def test_reminders_for_other_dates_are_other_reminders() -> None:
@@ -351,7 +351,7 @@ def test_reminders_for_other_dates_are_other_reminders() -> None:
 
     moved = submitted(leg(start=DEPARTURE + timedelta(days=31), end=RETURN + timedelta(days=31)))
     later = evolve(state, moved, morning(date(2026, 5, 1), 10), 20)
-    found = due_facts(later, knowledge(advice(Level.GREEN)), morning(date(2026, 5, 18)))
+    found = due_events(later, inputs(advice(Level.GREEN)), morning(date(2026, 5, 18)))
 
     assert later.progress.started_on is None
     sent = [(e.data.kind, e.data.occasion) for e in found if isinstance(e.data, ReminderDue)]

@@ -4,13 +4,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from services.registration.facts import facts
-from services.registration.known import ApprovalStatus, Knowledge
+from services.registration.decision_events import facts
 from services.registration.model import Registration, Status, evolve
-from services.registration.rules.reconsideration import Step, reconsideration
+from services.registration.read_models import ApprovalStatus, DecisionInputs
+from services.registration.rules.evaluation import Step, evaluation
 from services.registration.rules.suspension import Reason, suspension
 from shared.events import ClearanceSuspended, Level, TaskClosed, TaskOpened
-from tests.rules.registration_world import NOW, advice, approval, knowledge, registration
+from tests.rules.registration_world import NOW, advice, approval, inputs, registration
 
 LAST_DAY = datetime(2026, 5, 1, 21, 59, tzinfo=UTC)  # DEPARTURE, a minute before midnight in Amsterdam
 ON_THE_WAY = LAST_DAY + timedelta(minutes=1)
@@ -21,23 +21,23 @@ CLEARED = registration(status=Status.APPROVED)
 @pytest.mark.parametrize(
     ("known", "now", "reason", "rule"),
     [
-        (knowledge(advice(Y), granted=approval()), NOW, Reason.STANDS, "R10"),
-        (knowledge(advice(O), granted=approval()), NOW, Reason.ADVICE_NEGATIVE, "R19"),
-        (knowledge(advice(R), granted=approval()), LAST_DAY, Reason.ADVICE_NEGATIVE, "R19"),
-        (knowledge(advice(R), granted=approval()), ON_THE_WAY, Reason.DEPARTED, "R20"),
-        (knowledge(advice(Y, regions={"ES-CT": O}), granted=approval()), NOW, Reason.PLACE_UNRESOLVED, "R19"),
+        (inputs(advice(Y), granted=approval()), NOW, Reason.STANDS, "R10"),
+        (inputs(advice(O), granted=approval()), NOW, Reason.ADVICE_NEGATIVE, "R19"),
+        (inputs(advice(R), granted=approval()), LAST_DAY, Reason.ADVICE_NEGATIVE, "R19"),
+        (inputs(advice(R), granted=approval()), ON_THE_WAY, Reason.DEPARTED, "R20"),
+        (inputs(advice(Y, regions={"ES-CT": O}), granted=approval()), NOW, Reason.PLACE_UNRESOLVED, "R19"),
         (
-            knowledge(advice(Y, regions={"ES-CT": O}), granted=approval(), regions=("ES-MD",)),
+            inputs(advice(Y, regions={"ES-CT": O}), granted=approval(), regions=("ES-MD",)),
             NOW, Reason.STANDS, "R10",
         ),
-        (knowledge(advice(None), granted=approval()), NOW, Reason.STANDS, "R10"),
-        (knowledge(advice(G), granted=approval(), fresh_until=NOW), LAST_DAY, Reason.STANDS, "R10"),
-        (knowledge(advice(G), granted=approval(ApprovalStatus.WITHDRAWN)), NOW, Reason.APPROVAL_WITHDRAWN, "R2"),
-        (knowledge(advice(G), granted=approval(ApprovalStatus.REFUSED)), NOW, Reason.APPROVAL_REFUSED, "R2"),
-        (knowledge(advice(G), granted=approval(ApprovalStatus.WITHDRAWN)), ON_THE_WAY, Reason.DEPARTED, "R20"),
+        (inputs(advice(None), granted=approval()), NOW, Reason.STANDS, "R10"),
+        (inputs(advice(G), granted=approval(), fresh_until=NOW), LAST_DAY, Reason.STANDS, "R10"),
+        (inputs(advice(G), granted=approval(ApprovalStatus.WITHDRAWN)), NOW, Reason.APPROVAL_WITHDRAWN, "R2"),
+        (inputs(advice(G), granted=approval(ApprovalStatus.REFUSED)), NOW, Reason.APPROVAL_REFUSED, "R2"),
+        (inputs(advice(G), granted=approval(ApprovalStatus.WITHDRAWN)), ON_THE_WAY, Reason.DEPARTED, "R20"),
     ],
 )  # fmt: skip
-def test_suspension_table(known: Knowledge, now: datetime, reason: Reason, rule: str) -> None:
+def test_suspension_table(known: DecisionInputs, now: datetime, reason: Reason, rule: str) -> None:
     """Negative before departure takes the clearance away; during the stay nothing does."""
     found = suspension(CLEARED, known, now)
 
@@ -45,9 +45,9 @@ def test_suspension_table(known: Knowledge, now: datetime, reason: Reason, rule:
     assert found.is_suspended == (reason not in (Reason.STANDS, Reason.DEPARTED))
 
 
-def after(state: Registration, known: Knowledge, now: datetime = NOW) -> tuple[Registration, list[object]]:
+def after(state: Registration, known: DecisionInputs, now: datetime = NOW) -> tuple[Registration, list[object]]:
     """One new look, its facts applied."""
-    events = [draft.data for draft in facts(state, reconsideration(state, known, now))]
+    events = [draft.data for draft in facts(state, evaluation(state, known, now))]
     for version, event in enumerate(events, start=2):
         state = evolve(state, event, now, version)
     return state, list(events)
@@ -55,7 +55,7 @@ def after(state: Registration, known: Knowledge, now: datetime = NOW) -> tuple[R
 
 def test_approval_withdrawn_during_the_stay_asks_the_coordinator_once() -> None:
     """R2, R20: nothing is suspended while somebody is abroad; who answers for the programme has to know."""
-    gone = knowledge(advice(G), granted=approval(ApprovalStatus.WITHDRAWN))
+    gone = inputs(advice(G), granted=approval(ApprovalStatus.WITHDRAWN))
 
     state, _ = after(CLEARED, gone, ON_THE_WAY)
 
@@ -72,7 +72,7 @@ def test_approval_withdrawn_during_the_stay_asks_the_coordinator_once() -> None:
 
 def test_suspension_tells_the_coordinator() -> None:
     """R19: the fact names the programme, and the coordinator gets a task."""
-    state, events = after(CLEARED, knowledge(advice(R), granted=approval()))
+    state, events = after(CLEARED, inputs(advice(R), granted=approval()))
 
     assert state.status is Status.SUSPENDED
     assert [type(event) for event in events] == [ClearanceSuspended, TaskOpened]
@@ -83,17 +83,17 @@ def test_suspension_tells_the_coordinator() -> None:
 
 def test_suspension_of_an_unresolved_place_asks_the_safety_officer_too() -> None:
     """R16, R19: the worst colour decides, and the case is routed."""
-    state, _ = after(CLEARED, knowledge(advice(Y, regions={"ES-CT": R}), granted=approval()))
+    state, _ = after(CLEARED, inputs(advice(Y, regions={"ES-CT": R}), granted=approval()))
 
     assert {(task.queue, task.rule) for task in state.open_tasks} == {("coordinator", "R19"), ("safety-officer", "R16")}
 
 
 def test_suspension_is_never_lifted_by_better_advice() -> None:
     """R21: when the advice improves a person is asked, once; the clearance stays away."""
-    suspended, _ = after(CLEARED, knowledge(advice(R), granted=approval()))
+    suspended, _ = after(CLEARED, inputs(advice(R), granted=approval()))
 
-    improved, events = after(suspended, knowledge(advice(G, version=4), granted=approval()))
-    again, nothing = after(improved, knowledge(advice(G, version=5), granted=approval()))
+    improved, events = after(suspended, inputs(advice(G, version=4), granted=approval()))
+    again, nothing = after(improved, inputs(advice(G, version=5), granted=approval()))
 
     assert improved.status is again.status is Status.SUSPENDED
     assert [(type(event), getattr(event, "rule", "")) for event in events] == [(TaskOpened, "R21")]
@@ -106,16 +106,16 @@ def test_reconsideration_leaves_alone_what_a_person_decides(status: Status, leve
     """Routed, refused and cancelled ones stay as they are, whatever arrives."""
     state = registration(status=status)
 
-    assert reconsideration(state, knowledge(advice(level), granted=approval()), NOW).step is Step.KEEP
+    assert evaluation(state, inputs(advice(level), granted=approval()), NOW).step is Step.KEEP
 
 
 def test_reconsideration_held_is_approved_when_the_approval_arrives() -> None:
     """R2: held first, cleared by the same rule as everybody; a repeat says nothing."""
-    held, _ = after(registration(), knowledge(advice(G)))
+    held, _ = after(registration(), inputs(advice(G)))
 
-    same, nothing = after(held, knowledge(advice(Y, version=4)))
-    cleared, _ = after(same, knowledge(advice(Y, version=4), granted=approval()))
-    unchanged, silence = after(cleared, knowledge(advice(Y, version=4), granted=approval()))
+    same, nothing = after(held, inputs(advice(Y, version=4)))
+    cleared, _ = after(same, inputs(advice(Y, version=4), granted=approval()))
+    unchanged, silence = after(cleared, inputs(advice(Y, version=4), granted=approval()))
 
     assert (held.status, cleared.status) == (Status.HELD, Status.APPROVED)
     assert nothing == silence == []
@@ -124,11 +124,11 @@ def test_reconsideration_held_is_approved_when_the_approval_arrives() -> None:
 
 def test_reconsideration_new_decision_ends_the_tasks_whose_cause_is_gone() -> None:
     """Routed for the missing advice, changed by the student, now decided: the safety officer's task ends."""
-    routed, _ = after(registration(), knowledge(granted=approval()))
+    routed, _ = after(registration(), inputs(granted=approval()))
     assert [task.rule for task in routed.open_tasks] == ["R14"]
 
     changed = routed.model_copy(update={"status": Status.SUBMITTED, "decision": None})
-    cleared, events = after(changed, knowledge(advice(G), granted=approval()))
+    cleared, events = after(changed, inputs(advice(G), granted=approval()))
 
     assert cleared.status is Status.APPROVED
     assert cleared.open_tasks == ()
@@ -138,9 +138,9 @@ def test_reconsideration_new_decision_ends_the_tasks_whose_cause_is_gone() -> No
 def test_reconsideration_keeps_an_open_task_for_the_same_cause() -> None:
     """Changed and still within two weeks: the task stays the one it was."""
     soon = registration().model_copy(update={"departure_date": (NOW + timedelta(days=3)).date()})
-    routed, _ = after(soon, knowledge(advice(G), granted=approval()))
+    routed, _ = after(soon, inputs(advice(G), granted=approval()))
 
-    again, _ = after(routed.model_copy(update={"status": Status.SUBMITTED}), knowledge(advice(G), granted=approval()))
+    again, _ = after(routed.model_copy(update={"status": Status.SUBMITTED}), inputs(advice(G), granted=approval()))
 
     assert [task.rule for task in routed.open_tasks] == ["R7"]
     assert again.open_tasks == routed.open_tasks

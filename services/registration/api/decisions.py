@@ -7,10 +7,10 @@ from fastapi import Depends, Path
 from fastapi.responses import JSONResponse
 from pydantic import Field
 
-from services.registration import deciding, stay
-from services.registration.access import READERS, TASK_READERS, Reach, reach
+from services.registration.access import READERS, TASK_READERS, Permissions, permissions_of
 from services.registration.api.registrations import ContactBody, OnceOf, Receipt
-from services.registration.commands import Desk
+from services.registration.commands import manual_decisions, stay
+from services.registration.commands.registrations import CommandDeps
 from services.registration.rules.decision import Ask
 from shared.clock import utc_now
 from shared.events import ExceptionPermissions, Identifier
@@ -54,11 +54,11 @@ class DecisionBody(Body):
         default=None, description="R18: orange, for a safety officer; off by default"
     )
 
-    def asked(self) -> deciding.Asked:
+    def asked(self) -> manual_decisions.DecisionRequest:
         """The same in the service's own words."""
         permissions = ExceptionPermissions(**self.exception.model_dump()) if self.exception is not None else None
         seen = {each.country: each.advice_version for each in self.advice_seen}
-        return deciding.Asked(self.decision, seen, self.remark, permissions)
+        return manual_decisions.DecisionRequest(self.decision, seen, self.remark, permissions)
 
 
 class ReturnBody(Body):
@@ -69,12 +69,12 @@ class ReturnBody(Body):
     remark: FreeText | None = None
 
 
-def routes(desk: Desk) -> Routes:
+def routes(deps: CommandDeps) -> Routes:
     """Below one registration."""
     router = Routes(RouteClass.USER, tags=["registration"])
 
-    def of(caller: Identity) -> Reach:
-        return reach(caller, desk.catalogue)
+    def of(caller: Identity) -> Permissions:
+        return permissions_of(caller, deps.catalogue)
 
     @router.post(
         "/v1/registrations/{registration_id}/decisions",
@@ -86,8 +86,8 @@ def routes(desk: Desk) -> Routes:
         caller: Officer, registration_id: Id, body: DecisionBody, seen: IfMatch, repeat: OnceOf, cause: CauseOf
     ) -> JSONResponse:
         """Approve what was routed, refuse, or restore what was suspended (R21); each person in their own matter."""
-        answer = await deciding.decide(
-            desk, of(caller), registration_id, body.asked(), seen, repeat, cause=cause, now=utc_now()
+        answer = await manual_decisions.decide(
+            deps, of(caller), registration_id, body.asked(), seen, repeat, cause=cause, now=utc_now()
         )
         return answer.response()
 
@@ -100,7 +100,7 @@ def routes(desk: Desk) -> Routes:
         """How to reach the student from now on (R24); the same details again say that they are still correct (R25)."""
         contact = ContactDetails(**body.model_dump())
         answer = await stay.update_contact(
-            desk, of(caller), registration_id, contact, seen, repeat, cause=cause, now=utc_now()
+            deps, of(caller), registration_id, contact, seen, repeat, cause=cause, now=utc_now()
         )
         return answer.response()
 
@@ -114,9 +114,9 @@ def routes(desk: Desk) -> Routes:
         caller: Anybody, registration_id: Id, body: ReturnBody, seen: IfMatch, repeat: OnceOf, cause: CauseOf
     ) -> JSONResponse:
         """The student is back, or somebody writes down what came of a requested return (R20)."""
-        came = stay.Came(body.on, body.outcome, body.remark)
+        came = stay.StayOutcome(body.on, body.outcome, body.remark)
         answer = await stay.record_return(
-            desk, of(caller), registration_id, came, seen, repeat, cause=cause, now=utc_now()
+            deps, of(caller), registration_id, came, seen, repeat, cause=cause, now=utc_now()
         )
         return answer.response()
 

@@ -8,11 +8,11 @@ from fastapi import Depends, Header, Path, Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import TypeAdapter, ValidationError
 
-from services.registration import documents
-from services.registration.access import READERS, Reach, reach
+from services.registration.access import READERS, Permissions, permissions_of
 from services.registration.api.registrations import DocumentEntry, Receipt
-from services.registration.commands import Desk, state_of, visible
-from services.registration.contents import MediaType
+from services.registration.commands import documents
+from services.registration.commands.registrations import CommandDeps, state_of, visible
+from services.registration.file_type import MediaType
 from shared.clock import utc_now
 from shared.events import Identifier
 from shared.fields import DocumentKind, ShortText
@@ -51,12 +51,12 @@ class NamedDocument(DocumentEntry):
     name: str | None
 
 
-def routes(desk: Desk, room: dict[str, Any]) -> Routes:
+def routes(deps: CommandDeps, room: dict[str, Any]) -> Routes:
     """Below one registration. `room`: how large a document may be and how long it may take (`roomy`)."""
     router = Routes(RouteClass.USER, tags=["documents"])
 
-    def of(caller: Identity) -> Reach:
-        return reach(caller, desk.catalogue)
+    def of(caller: Identity) -> Permissions:
+        return permissions_of(caller, deps.catalogue)
 
     @router.post(
         "/v1/registrations/{registration_id}/documents",
@@ -77,17 +77,17 @@ def routes(desk: Desk, room: dict[str, Any]) -> Routes:
         """A document for the registration; one of the same kind is replaced. PDF, JPEG or PNG, by content."""
         must_be_octets(request)
         name = _name(content_disposition)
-        incoming = documents.Incoming(kind, name, request.stream(), key)
-        answer = await documents.attach(desk, of(caller), registration_id, incoming, cause=cause, now=utc_now())
+        incoming = documents.Upload(kind, name, request.stream(), key)
+        answer = await documents.attach(deps, of(caller), registration_id, incoming, cause=cause, now=utc_now())
         return answer.response()
 
     @router.get("/v1/registrations/{registration_id}/documents", operation_id="listDocuments")
     async def listed(caller: Reader, registration_id: Id, paged: Paged) -> Page[NamedDocument]:
         """What lies with the registration; names are for those who may open them."""
         who = of(caller)
-        state = state_of(await visible(desk, who, registration_id))
+        state = state_of(await visible(deps, who, registration_id))
         shown = state.documents[paged.skip : paged.skip + paged.fetch]
-        names = [await desk.keyring.open(each.name, "/name") if who.sees_contact(state) else None for each in shown]
+        names = [await deps.keyring.open(each.name, "/name") if who.sees_contact(state) else None for each in shown]
         return paged.page(
             [
                 NamedDocument(**each.model_dump(exclude={"name"}), name=name)
@@ -104,9 +104,9 @@ def routes(desk: Desk, room: dict[str, Any]) -> Routes:
     )
     async def one(caller: Reader, registration_id: Id, document_id: Id) -> StreamingResponse:
         """The bytes of one document, to be saved, never shown in place."""
-        state, document = await documents.document_of(desk, of(caller), registration_id, document_id)
-        content = await desk.documents.read(state.person_id, document)
-        name = await desk.keyring.open(document.name, "/name")
+        state, document = await documents.load_document(deps, of(caller), registration_id, document_id)
+        content = await deps.documents.read(state.person_id, document)
+        name = await deps.keyring.open(document.name, "/name")
         if content is None or name is None:
             raise not_found()
         headers = {

@@ -6,10 +6,10 @@ from typing import Annotated, Any
 from fastapi import Depends, Path, Query
 from fastapi.responses import JSONResponse
 
-from services.registration import erasing
+from services.registration import erasure
 from services.registration.api.registrations import OnceOf
-from services.registration.erasing import Desk, Ground
-from services.registration.own_data import own_data
+from services.registration.erasure import ErasureDeps, Ground
+from services.registration.subject_access import export_person_data
 from shared.clock import utc_now
 from shared.events import Identifier, Part
 from shared.web.cause import CauseOf
@@ -49,7 +49,7 @@ class OwnData(Part):
     trips: tuple[dict[str, Any], ...]
 
 
-def routes(desk: Desk) -> Routes:
+def routes(deps: ErasureDeps) -> Routes:
     """Below one person."""
     router = Routes(RouteClass.USER, tags=["person"])
 
@@ -59,12 +59,14 @@ def routes(desk: Desk) -> Routes:
         own = caller.has("student") and caller.person_id == person_id
         if not own and not caller.has("international-office"):
             raise not_found()
-        if not await desk.keyring.knows(person_id):
+        if not await deps.keyring.knows(person_id):
             raise not_found()
-        found = await own_data(desk.persons, desk.store.outbox, desk.keyring, person_id, read_by=caller.person_id)
+        found = await export_person_data(
+            deps.persons, deps.store.outbox, deps.keyring, person_id, read_by=caller.person_id
+        )
         headers = {
             "Content-Disposition": f'attachment; filename="safe-passage-{person_id}.json"',
-            "ETag": etag(erasing.version(await desk.persons.erasure(person_id))),
+            "ETag": etag(erasure.version(await deps.persons.erasure(person_id))),
         }
         return JSONResponse(found, headers=headers)
 
@@ -82,15 +84,15 @@ def routes(desk: Desk) -> Routes:
         cause: CauseOf,
     ) -> JSONResponse:
         """Asked by one officer, done when a second one asks the same; never while abroad or in an open alert."""
-        answer = await erasing.erase(
-            desk, person_id, ground, caller.person_id, seen, repeat, cause=cause, now=utc_now()
+        answer = await erasure.erase(
+            deps, person_id, ground, caller.person_id, seen, repeat, cause=cause, now=utc_now()
         )  # fmt: skip
         return answer.response()
 
     @router.get("/v1/erasures", operation_id="listErasures")
     async def erasures(caller: Eraser, paged: Paged) -> Page[ErasureEntry]:
         """What waits for a second person, and what was done."""
-        found = await desk.persons.page(paged.skip, paged.fetch)
-        return paged.page([ErasureEntry.model_validate(erasing.shown(each)) for each in found])
+        found = await deps.persons.page(paged.skip, paged.fetch)
+        return paged.page([ErasureEntry.model_validate(erasure.shown(each)) for each in found])
 
     return router

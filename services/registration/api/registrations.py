@@ -7,11 +7,11 @@ from fastapi import Depends, Path, Query, Response
 from fastapi.responses import JSONResponse
 from pydantic import ConfigDict, Field, model_validator
 
-from services.registration import commands
-from services.registration.access import READERS, Reach, reach
-from services.registration.commands import Desk, Filing
+from services.registration.access import READERS, Permissions, permissions_of
+from services.registration.commands import registrations
+from services.registration.commands.registrations import CommandDeps, RegistrationForm
+from services.registration.evaluation import load_inputs
 from services.registration.model import Registration, Status
-from services.registration.reconsideration import knowledge_of
 from services.registration.rules import checklist, places
 from services.registration.texts import Language, item_text, reason_text
 from shared.bus.history import history
@@ -87,9 +87,9 @@ class RegistrationBody(Body):
     language: Literal["nl", "en"]
     group_id: Identifier | None = Field(default=None, description="The trip that it belongs to")
 
-    def filing(self) -> Filing:
+    def form(self) -> RegistrationForm:
         """The same in the service's own words."""
-        return Filing(
+        return RegistrationForm(
             self.approval_id,
             self.faculty_id,
             self.programme_id,
@@ -208,17 +208,17 @@ class Checklist(Part):
     lines: tuple[ChecklistLine, ...]
 
 
-def routes(desk: Desk) -> Routes:
+def routes(deps: CommandDeps) -> Routes:
     """The service's routes."""
     router = Routes(RouteClass.USER, tags=["registration"])
 
-    def of(caller: Identity) -> Reach:
-        return reach(caller, desk.catalogue)
+    def of(caller: Identity) -> Permissions:
+        return permissions_of(caller, deps.catalogue)
 
     @router.post("/v1/registrations", operation_id="submitRegistration", status_code=201, response_model=Receipt)
     async def submit(caller: Student, body: RegistrationBody, repeat: OnceOf, cause: CauseOf) -> JSONResponse:
         """A student registers an activity abroad; the answer says whether they may depart, and why."""
-        answer = await commands.submit(desk, caller.person_id, body.filing(), repeat, cause=cause, now=utc_now())
+        answer = await registrations.submit(deps, caller.person_id, body.form(), repeat, cause=cause, now=utc_now())
         return answer.response()
 
     @router.get("/v1/registrations", operation_id="listRegistrations")
@@ -234,23 +234,23 @@ def routes(desk: Desk) -> Routes:
             wanted.append({"status": status.value})
         if country is not None:
             wanted.append({"legs.country": country})
-        found = await desk.store.page({"$and": wanted}, paged.skip, paged.fetch)
-        return paged.page([_summary(desk, commands.state_of(loaded)) for loaded in found])
+        found = await deps.store.page({"$and": wanted}, paged.skip, paged.fetch)
+        return paged.page([_summary(deps, registrations.state_of(loaded)) for loaded in found])
 
     @router.get("/v1/registrations/{registration_id}", operation_id="getRegistration")
     async def one(caller: Reader, registration_id: Id, response: Response) -> InFull:
         """One registration with its history."""
-        loaded = await commands.visible(desk, of(caller), registration_id)
+        loaded = await registrations.visible(deps, of(caller), registration_id)
         response.headers["ETag"] = etag(loaded.version)
-        return await _in_full(desk, commands.state_of(loaded), of(caller))
+        return await _in_full(deps, registrations.state_of(loaded), of(caller))
 
     @router.put("/v1/registrations/{registration_id}", operation_id="changeRegistration", response_model=Receipt)
     async def change(
         caller: Student, registration_id: Id, body: RegistrationBody, seen: IfMatch, repeat: OnceOf, cause: CauseOf
     ) -> JSONResponse:
         """The student replaces the whole registration; also to name an approval that came later."""
-        answer = await commands.change(
-            desk, of(caller), registration_id, body.filing(), seen, repeat, cause=cause, now=utc_now()
+        answer = await registrations.change(
+            deps, of(caller), registration_id, body.form(), seen, repeat, cause=cause, now=utc_now()
         )
         return answer.response()
 
@@ -259,13 +259,13 @@ def routes(desk: Desk) -> Routes:
         caller: Reader, registration_id: Id, language: Annotated[Literal["nl", "en"] | None, Query()] = None
     ) -> Checklist:
         """What is still needed, why, until when, and from whom; in the student's language or another."""
-        state = commands.state_of(await commands.visible(desk, of(caller), registration_id))
-        lines = checklist.checklist(state, await knowledge_of(desk.reconsiderations, state), utc_now())
+        state = registrations.state_of(await registrations.visible(deps, of(caller), registration_id))
+        lines = checklist.checklist(state, await load_inputs(deps.evaluation, state), utc_now())
         return Checklist(
             registration_id=state.registration_id,
             may_depart=state.status is Status.APPROVED,
             language=language or state.language,
-            lines=tuple(_line(desk, state, line, language or state.language) for line in lines),
+            lines=tuple(_line(deps, state, line, language or state.language) for line in lines),
         )
 
     @router.post(
@@ -278,18 +278,18 @@ def routes(desk: Desk) -> Routes:
         caller: Student, registration_id: Id, seen: IfMatch, repeat: OnceOf, cause: CauseOf
     ) -> JSONResponse:
         """The student does not go."""
-        answer = await commands.cancel(desk, of(caller), registration_id, seen, repeat, cause=cause, now=utc_now())
+        answer = await registrations.cancel(deps, of(caller), registration_id, seen, repeat, cause=cause, now=utc_now())
         return answer.response()
 
     return router
 
 
-def _summary(desk: Desk, state: Registration) -> Summary:
+def _summary(deps: CommandDeps, state: Registration) -> Summary:
     return Summary(
         registration_id=state.registration_id,
         status=state.status,
         study_related=state.study_related,
-        clearance=Clearance.model_validate(commands.clearance(desk, state)),
+        clearance=Clearance.model_validate(registrations.clearance(deps, state)),
         approval_id=state.approval_id,
         faculty_id=state.faculty_id,
         programme_id=state.programme_id,
@@ -302,12 +302,12 @@ def _summary(desk: Desk, state: Registration) -> Summary:
     )
 
 
-async def _in_full(desk: Desk, state: Registration, who: Reach) -> InFull:
+async def _in_full(deps: CommandDeps, state: Registration, who: Permissions) -> InFull:
     contact = None
     if who.sees_contact(state):
-        opened = await desk.keyring.open(state.contact, "/contact")
+        opened = await deps.keyring.open(state.contact, "/contact")
         contact = ContactDetails.model_validate(opened) if opened is not None else None
-    known, back = await knowledge_of(desk.reconsiderations, state), state.return_recorded
+    known, back = await load_inputs(deps.evaluation, state), state.return_recorded
     steps = [
         Step(
             what=each.type,
@@ -317,10 +317,10 @@ async def _in_full(desk: Desk, state: Registration, who: Reach) -> InFull:
             by=_by(each.data),
             advice=getattr(each.data, "advice", ()),
         )
-        for each in await history(desk.store.outbox, state.registration_id)
+        for each in await history(deps.store.outbox, state.registration_id)
     ]
     return InFull(
-        **_summary(desk, state).model_dump(),
+        **_summary(deps, state).model_dump(),
         person_id=state.person_id,
         legs=state.legs,
         answers=state.answers,
@@ -350,7 +350,7 @@ def _by(fact: Event) -> str | None:
     return str(named) if named is not None else None
 
 
-def _line(desk: Desk, state: Registration, line: checklist.Line, language: Language) -> ChecklistLine:
+def _line(deps: CommandDeps, state: Registration, line: checklist.Line, language: Language) -> ChecklistLine:
     return ChecklistLine(
         item=line.item,
         state=line.state,
@@ -359,7 +359,7 @@ def _line(desk: Desk, state: Registration, line: checklist.Line, language: Langu
         reason_text=reason_text(line.reason, language),
         until=line.until,
         country=line.country,
-        contact=commands.contact_of(desk.catalogue, state, line.who) if line.who is not None else None,
+        contact=registrations.contact_of(deps.catalogue, state, line.who) if line.who is not None else None,
         document=line.document,
         title=item_text(line.item, language),
     )

@@ -7,10 +7,10 @@ from typing import Annotated, Any
 from fastapi import Depends, Path, Query
 from fastapi.responses import JSONResponse
 
-from services.registration import tasks
-from services.registration.access import TASK_READERS, Reach, reach
+from services.registration.access import TASK_READERS, Permissions, permissions_of
 from services.registration.api.registrations import OnceOf
-from services.registration.commands import Desk
+from services.registration.commands import tasks
+from services.registration.commands.registrations import CommandDeps
 from services.registration.texts import reason_text
 from shared.clock import utc_now
 from shared.events import Identifier, Part
@@ -98,12 +98,12 @@ class RemarkBody(Body):
     remark: FreeText
 
 
-def routes(desk: Desk) -> Routes:
+def routes(deps: CommandDeps) -> Routes:
     """The tasks of those who help."""
     router = Routes(RouteClass.USER, tags=["tasks"])
 
-    def of(caller: Identity) -> Reach:
-        return reach(caller, desk.catalogue)
+    def of(caller: Identity) -> Permissions:
+        return permissions_of(caller, deps.catalogue)
 
     @router.get("/v1/tasks", operation_id="listTasks")
     async def listed(
@@ -123,32 +123,32 @@ def routes(desk: Desk) -> Routes:
             wanted.append({"rule": rule})
         if holder is not None:
             wanted.append({"claimedBy": caller.person_id if holder is Holder.MINE else None})
-        found = await desk.store.task_page({"$and": wanted}, paged.skip, paged.fetch, _FIELDS[order])
+        found = await deps.store.task_page({"$and": wanted}, paged.skip, paged.fetch, _FIELDS[order])
         return paged.page([TaskEntry.model_validate(_entry(document)) for document in found])
 
     @router.get("/v1/task-counts", operation_id="getTaskCounts")
     async def counts(caller: TaskReader) -> QueueCounts:
         """How much is open in each of the caller's queues, and how much of it nobody has taken on."""
-        found = await desk.store.task_counts(of(caller).tasks())
+        found = await deps.store.task_counts(of(caller).tasks())
         return QueueCounts(queues=tuple(QueueCount.model_validate({**each, **each["_id"]}) for each in found))
 
     @router.get("/v1/tasks/{task_id}", operation_id="getTask")
     async def one(caller: TaskReader, task_id: Id) -> TaskInFull:
         """One task with everything that was written at it."""
-        document = await tasks.visible_task(desk, of(caller), task_id)
-        written = await tasks.remarks(desk, document)
+        document = await tasks.visible_task(deps, of(caller), task_id)
+        written = await tasks.remarks(deps, document)
         return TaskInFull.model_validate({**_entry(document), "closedBy": document["closedBy"], "remarks": written})
 
     @router.post("/v1/tasks/{task_id}/claim", operation_id="claimTask", status_code=201)
     async def claim(caller: TaskReader, task_id: Id, repeat: OnceOf, cause: CauseOf) -> JSONResponse:
         """Somebody takes it on, and the others see who."""
-        answer = await tasks.claim(desk, of(caller), task_id, repeat, cause=cause, now=utc_now())
+        answer = await tasks.claim(deps, of(caller), task_id, repeat, cause=cause, now=utc_now())
         return answer.response()
 
     @router.post("/v1/tasks/{task_id}/release", operation_id="releaseTask", status_code=201)
     async def release(caller: TaskReader, task_id: Id, repeat: OnceOf, cause: CauseOf) -> JSONResponse:
         """Back into the queue."""
-        answer = await tasks.release(desk, of(caller), task_id, repeat, cause=cause, now=utc_now())
+        answer = await tasks.release(deps, of(caller), task_id, repeat, cause=cause, now=utc_now())
         return answer.response()
 
     @router.post("/v1/tasks/{task_id}/comments", operation_id="commentTask", status_code=201)
@@ -156,13 +156,13 @@ def routes(desk: Desk) -> Routes:
         caller: TaskReader, task_id: Id, body: RemarkBody, repeat: OnceOf, cause: CauseOf
     ) -> JSONResponse:
         """A remark for whoever looks next."""
-        answer = await tasks.comment(desk, of(caller), task_id, body.remark, repeat, cause=cause, now=utc_now())
+        answer = await tasks.comment(deps, of(caller), task_id, body.remark, repeat, cause=cause, now=utc_now())
         return answer.response()
 
     @router.post("/v1/tasks/{task_id}/closure", operation_id="closeTask", status_code=201)
     async def close(caller: TaskReader, task_id: Id, body: RemarkBody, repeat: OnceOf, cause: CauseOf) -> JSONResponse:
         """Somebody has looked at it, and says what came of it. It decides nothing."""
-        answer = await tasks.close(desk, of(caller), task_id, body.remark, repeat, cause=cause, now=utc_now())
+        answer = await tasks.close(deps, of(caller), task_id, body.remark, repeat, cause=cause, now=utc_now())
         return answer.response()
 
     return router

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
-from services.registration.known import Approval, ApprovalStatus
 from services.registration.model import Registration
+from services.registration.read_models import Approval, ApprovalStatus
 from shared.events import LegKind
 
 #: Proposal: days before and after the approved period in which somebody may travel through other places.

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 
-from services.registration.known import Knowledge
 from services.registration.model import Registration, Status
+from services.registration.read_models import DecisionInputs
 from services.registration.rules import approval, departure, documents, places, reminders
 from services.registration.rules.clearance import Queue
 from services.registration.rules.study_related import study_related
@@ -48,14 +48,14 @@ class Line:
     document: str | None = None
 
 
-def checklist(registration: Registration, knowledge: Knowledge, now: datetime) -> tuple[Line, ...]:
+def checklist(registration: Registration, inputs: DecisionInputs, now: datetime) -> tuple[Line, ...]:
     """Every line, done or not, judged on what is known now; the last line is the clearance as decided."""
     return (
         _study_line(registration),
-        _approval_line(registration, knowledge),
+        _approval_line(registration, inputs),
         _timing_line(registration, now),
-        *_document_lines(registration, knowledge),
-        *_advice_lines(registration, knowledge, now),
+        *_document_lines(registration, inputs),
+        *_advice_lines(registration, inputs, now),
         *_stay_contact_lines(registration, now),
         *_session_lines(registration, now),
         _clearance_line(registration),
@@ -68,9 +68,9 @@ def _study_line(registration: Registration) -> Line:
     return Line(Item.STUDY_RELATED, State.DONE, rule, relation.reasons[0])
 
 
-def _approval_line(registration: Registration, knowledge: Knowledge) -> Line:
+def _approval_line(registration: Registration, inputs: DecisionInputs) -> Line:
     """R4: approval is decided before the first day; the day before is the last."""
-    reason = approval.approval_standing(registration, knowledge.approval).reason
+    reason = approval.approval_standing(registration, inputs.approval).reason
     last_day = registration.departure_date - timedelta(days=1)
     match reason:
         case approval.Reason.NOT_NEEDED:
@@ -96,10 +96,10 @@ def _timing_line(registration: Registration, now: datetime) -> Line:
     return Line(Item.TIMING, State.WAITING, window.rule, window.reason, until, Queue.FACULTY_CONTACT)
 
 
-def _document_lines(registration: Registration, knowledge: Knowledge) -> list[Line]:
+def _document_lines(registration: Registration, inputs: DecisionInputs) -> list[Line]:
     """R9: one line for each kind that is asked for; none when the catalogue asks for nothing."""
     there = tuple(each.kind for each in registration.documents)
-    missing = documents.completeness(knowledge.required_documents, there).missing
+    missing = documents.completeness(inputs.required_documents, there).missing
     last_day = registration.departure_date - timedelta(days=1)
     return [
         Line(
@@ -107,7 +107,7 @@ def _document_lines(registration: Registration, knowledge: Knowledge) -> list[Li
         )
         if kind in missing
         else Line(Item.DOCUMENT, State.DONE, "R9", documents.Reason.COMPLETE, document=kind)
-        for kind in dict.fromkeys(knowledge.required_documents)
+        for kind in dict.fromkeys(inputs.required_documents)
     ]  # fmt: skip
 
 
@@ -141,10 +141,10 @@ def _session_lines(registration: Registration, now: datetime) -> list[Line]:
     ]
 
 
-def _advice_lines(registration: Registration, knowledge: Knowledge, now: datetime) -> list[Line]:
+def _advice_lines(registration: Registration, inputs: DecisionInputs, now: datetime) -> list[Line]:
     """One line for each country and finding, in the order of the journey."""
     lines: dict[tuple[str, str], Line] = {}
-    for place in places.places(registration.legs, knowledge, now):
+    for place in places.places(registration.legs, inputs, now):
         line = _advice_line(place, registration.departure_date)
         lines.setdefault((place.leg.country, line.reason), line)
     return list(lines.values())

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from services.registration.known import Knowledge
 from services.registration.model import Registration
+from services.registration.read_models import DecisionInputs
 from services.registration.rules import approval, departure, documents, places
 from shared.events import AdviceSeen
 
@@ -101,16 +101,16 @@ class Clearance:
         return next((block.queue for block in self.queues if block.queue), Queue.SAFETY_OFFICER)
 
 
-def clearance(registration: Registration, knowledge: Knowledge, now: datetime) -> Clearance:
+def clearance(registration: Registration, inputs: DecisionInputs, now: datetime) -> Clearance:
     """R10: the approval covers it (or none is needed), every place is safe, two weeks ahead, never suspended."""
-    standing = approval.approval_standing(registration, knowledge.approval)
+    standing = approval.approval_standing(registration, inputs.approval)
     window = departure.departure(registration.departure_date, registration.itinerary_at, now)
-    checked = places.places(registration.legs, knowledge, now)
+    checked = places.places(registration.legs, inputs, now)
     seen = places.advice_seen(checked)
 
     in_time = window.reason is departure.Reason.SELF_SERVICE
     safe = bool(checked) and all(each.is_safe for each in checked)
-    papers = documents.completeness(knowledge.required_documents, (each.kind for each in registration.documents))
+    papers = documents.completeness(inputs.required_documents, (each.kind for each in registration.documents))
     if standing.permits and in_time and safe and papers.is_complete and not registration.was_suspended:
         voluntary = standing.reason is approval.Reason.NOT_NEEDED
         reason = Reason.VOLUNTARY_AND_SAFE if voluntary else Reason.APPROVED_AND_SAFE

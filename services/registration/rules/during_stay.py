@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from services.registration.known import Knowledge
 from services.registration.model import Registration, Status
+from services.registration.read_models import DecisionInputs
 from services.registration.rules import places
 from services.registration.rules.departure import has_departed
 from services.registration.rules.exception import tolerated
@@ -44,7 +44,7 @@ class DuringStay:
         return self.reason in (Reason.NEGATIVE, Reason.PLACE_UNRESOLVED)
 
 
-def during_stay(registration: Registration, knowledge: Knowledge, now: datetime) -> DuringStay:
+def during_stay(registration: Registration, inputs: DecisionInputs, now: datetime) -> DuringStay:
     """R20: asked once, and again when it has become worse than it was when an outcome was recorded.
 
     R23: study-related, and somebody is in an area with negative advice, by whatever permission.
@@ -53,7 +53,7 @@ def during_stay(registration: Registration, knowledge: Knowledge, now: datetime)
     abroad = has_departed(registration.departure_date, now) and registration.return_date >= today - GRACE
     if registration.status is Status.CANCELLED or registration.has_returned or not abroad:
         return DuringStay(Reason.NOT_ABROAD)
-    still = [each for each in places.places(registration.legs, knowledge, now) if each.leg.end_date >= today - GRACE]
+    still = [each for each in places.places(registration.legs, inputs, now) if each.leg.end_date >= today - GRACE]
     seen = places.advice_seen(tuple(still))
     negative = [each for each in still if each.may_be_negative and not is_judged(registration, each)]
     if not negative:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from services.registration.known import Knowledge
+from services.registration.read_models import DecisionInputs
 from shared.advice import CountryAdvice, HowAffected, at_place
 from shared.events import AdviceSeen, Leg, Level
 
@@ -40,15 +40,15 @@ class Place:
         return self.level is not None and self.level >= Level.ORANGE
 
 
-def places(legs: tuple[Leg, ...], knowledge: Knowledge, now: datetime) -> tuple[Place, ...]:
+def places(legs: tuple[Leg, ...], inputs: DecisionInputs, now: datetime) -> tuple[Place, ...]:
     """R15: every place travelled to or through, in the order of the journey."""
-    regions = knowledge.regions + (None,) * (len(legs) - len(knowledge.regions))
-    return tuple(place(leg, region, knowledge, now) for leg, region in zip(legs, regions, strict=False))
+    regions = inputs.regions + (None,) * (len(legs) - len(inputs.regions))
+    return tuple(place(leg, region, inputs, now) for leg, region in zip(legs, regions, strict=False))
 
 
-def place(leg: Leg, region: str | None, knowledge: Knowledge, now: datetime) -> Place:
+def place(leg: Leg, region: str | None, inputs: DecisionInputs, now: datetime) -> Place:
     """R12, R13, R14, R16 for one leg. A known negative level counts even when it is stale."""
-    advice = knowledge.advice.get(leg.country)
+    advice = inputs.advice.get(leg.country)
     if advice is None:
         return Place(leg, Reason.UNKNOWN, None, 0)
     here = at_place(advice, region)
@@ -63,8 +63,8 @@ def place(leg: Leg, region: str | None, knowledge: Knowledge, now: datetime) -> 
         )
     if here.level is None:
         return found(Reason.UNKNOWN)
-    if not knowledge.is_fresh(advice, now):
-        return found(Reason.BEHIND if knowledge.is_behind(advice) else Reason.STALE)
+    if not inputs.is_fresh(advice, now):
+        return found(Reason.BEHIND if inputs.is_behind(advice) else Reason.STALE)
     if unresolved and region is None:
         return found(Reason.UNRESOLVED)
     if here.level in (Level.GREEN, Level.YELLOW):

@@ -8,8 +8,8 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 
 from services.registration.model import Registration, Status
-from services.registration.progress import BOUNCE, MORNING, Occasion, contact_task_day, planned, wall_clock
 from services.registration.rules.departure import has_departed
+from services.registration.schedule import BOUNCE, MORNING, Occasion, contact_task_day, planned, wall_clock
 from shared.clock import amsterdam_date
 from shared.events import ReminderKind
 

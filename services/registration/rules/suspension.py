@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from services.registration.known import Knowledge
 from services.registration.model import Registration, Status
+from services.registration.read_models import DecisionInputs
 from services.registration.rules import approval, places
 from services.registration.rules.departure import has_departed
 from services.registration.rules.exception import tolerated
@@ -44,21 +44,21 @@ class Suspension:
         return self.reason not in (Reason.STANDS, Reason.DEPARTED)
 
 
-def suspension(registration: Registration, knowledge: Knowledge, now: datetime) -> Suspension:
+def suspension(registration: Registration, inputs: DecisionInputs, now: datetime) -> Suspension:
     """R19: before departure a place has turned negative, or may have where it is not resolved (R16).
 
     What a person has judged on this very advice stands. R18: orange does not suspend what was cleared by an exception
     at orange; red does.
     Advice that has only become stale or unknown takes no clearance away: it gives none (R14).
     """
-    everywhere = places.places(registration.legs, knowledge, now)
+    everywhere = places.places(registration.legs, inputs, now)
     seen = places.advice_seen(everywhere)
     checked = [
         place
         for place in everywhere
         if not tolerated(registration.exception, place) and not is_judged(registration, place)
     ]
-    gone = _GONE.get(approval.approval_standing(registration, knowledge.approval).reason)
+    gone = _GONE.get(approval.approval_standing(registration, inputs.approval).reason)
     if has_departed(registration.departure_date, now):
         return Suspension(Reason.DEPARTED, "R20", seen, gone)
     if any(place.reason is places.Reason.NEGATIVE for place in checked):

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from services.registration.commands import Desk, Filing, check, submit
-from services.registration.group import GroupTrip
+from services.registration.commands.registrations import CommandDeps, RegistrationForm, check, submit
+from services.registration.group_trip import GroupTrip
 from shared.bus.aggregate import Loaded
 from shared.envelope import Cause, Draft
 from shared.events import ActivityType, GroupTripChanged, GroupTripClosed, GroupTripCreated, Leg, StudyAnswers
@@ -24,7 +24,7 @@ from shared.web.sealing import sealed
 
 
 @dataclass(frozen=True, slots=True)
-class Prefilled:
+class TripForm:
     """What the participants have in common."""
 
     name: str
@@ -36,7 +36,7 @@ class Prefilled:
 
 
 @dataclass(frozen=True, slots=True)
-class Joining:
+class ParticipantForm:
     """What each participant says for themselves."""
 
     approval_id: str | None
@@ -45,26 +45,32 @@ class Joining:
 
 
 async def create(
-    desk: Desk, leader_id: str, prefilled: Prefilled, once: IdempotentRequest | None, *, cause: Cause, now: datetime
+    deps: CommandDeps,
+    leader_id: str,
+    prefilled: TripForm,
+    once: IdempotentRequest | None,
+    *,
+    cause: Cause,
+    now: datetime,
 ) -> Answer:
     """A leader makes a trip. Raises Problem for what could be no registration."""
-    check(desk, prefilled.faculty_id, prefilled.programme_id, prefilled.legs, "en", now)
+    check(deps, prefilled.faculty_id, prefilled.programme_id, prefilled.legs, "en", now)
     group_id, event_id = new_id(), new_id()
-    event = await _event(desk, GroupTripCreated, group_id, leader_id, prefilled, event_id)
+    event = await _event(deps, GroupTripCreated, group_id, leader_id, prefilled, event_id)
 
     async def work(session: Session) -> Answer:
         new: Loaded[GroupTrip] = Loaded(group_id, None, 0)
-        after = await desk.store.trips.record(new, [Draft(event, event_id)], cause=cause, now=now, session=session)
+        after = await deps.store.trips.record(new, [Draft(event, event_id)], cause=cause, now=now, session=session)
         return _shown(after, 201)
 
-    return await run_once(desk.mongo, desk.database, once, work)
+    return await run_once(deps.mongo, deps.database, once, work)
 
 
 async def change(
-    desk: Desk,
+    deps: CommandDeps,
     leader_id: str,
     group_id: str,
-    prefilled: Prefilled,
+    prefilled: TripForm,
     seen: int | None,
     once: IdempotentRequest | None,
     *,
@@ -72,22 +78,22 @@ async def change(
     now: datetime,
 ) -> Answer:
     """What is prefilled from now on. Who has registered changes their own registration."""
-    check(desk, prefilled.faculty_id, prefilled.programme_id, prefilled.legs, "en", now)
+    check(deps, prefilled.faculty_id, prefilled.programme_id, prefilled.legs, "en", now)
     event_id = new_id()
-    event = await _event(desk, GroupTripChanged, group_id, leader_id, prefilled, event_id)
+    event = await _event(deps, GroupTripChanged, group_id, leader_id, prefilled, event_id)
 
     async def work(session: Session) -> Answer:
-        loaded = await led(desk, leader_id, group_id, session)
+        loaded = await load_led_trip(deps, leader_id, group_id, session)
         must_match(seen, loaded.version)
         _must_be_open(trip_of(loaded))
-        after = await desk.store.trips.record(loaded, [Draft(event, event_id)], cause=cause, now=now, session=session)
+        after = await deps.store.trips.record(loaded, [Draft(event, event_id)], cause=cause, now=now, session=session)
         return _shown(after, 200)
 
-    return await run_once(desk.mongo, desk.database, once, work)
+    return await run_once(deps.mongo, deps.database, once, work)
 
 
 async def close(
-    desk: Desk,
+    deps: CommandDeps,
     leader_id: str,
     group_id: str,
     seen: int | None,
@@ -99,29 +105,29 @@ async def close(
     """Nobody else joins."""
 
     async def work(session: Session) -> Answer:
-        loaded = await led(desk, leader_id, group_id, session)
+        loaded = await load_led_trip(deps, leader_id, group_id, session)
         must_match(seen, loaded.version)
         _must_be_open(trip_of(loaded))
         event = GroupTripClosed(group_id=group_id, person_id=leader_id)
-        after = await desk.store.trips.record(loaded, [Draft(event, new_id())], cause=cause, now=now, session=session)
+        after = await deps.store.trips.record(loaded, [Draft(event, new_id())], cause=cause, now=now, session=session)
         return _shown(after, 201)
 
-    return await run_once(desk.mongo, desk.database, once, work)
+    return await run_once(deps.mongo, deps.database, once, work)
 
 
 async def join(
-    desk: Desk,
+    deps: CommandDeps,
     person_id: str,
     group_id: str,
-    joining: Joining,
+    joining: ParticipantForm,
     once: IdempotentRequest | None,
     *,
     cause: Cause,
     now: datetime,
 ) -> Answer:
     """A participant confirms what the leader prefilled, and registers like everybody else. Raises Problem."""
-    trip = trip_of(await joinable(desk, group_id))
-    filing = Filing(
+    trip = trip_of(await load_trip(deps, group_id))
+    form = RegistrationForm(
         joining.approval_id,
         trip.faculty_id,
         trip.programme_id,
@@ -132,20 +138,22 @@ async def join(
         joining.language,
         group_id,
     )
-    return await submit(desk, person_id, filing, once, cause=cause, now=now)
+    return await submit(deps, person_id, form, once, cause=cause, now=now)
 
 
-async def joinable(desk: Desk, group_id: str) -> Loaded[GroupTrip]:
+async def load_trip(deps: CommandDeps, group_id: str) -> Loaded[GroupTrip]:
     """A trip by its id, for whoever has it. Raises Problem 404."""
-    loaded = await desk.store.trips.load(group_id)
+    loaded = await deps.store.trips.load(group_id)
     if loaded.state is None:
         raise not_found()
     return loaded
 
 
-async def led(desk: Desk, leader_id: str, group_id: str, session: Session | None = None) -> Loaded[GroupTrip]:
+async def load_led_trip(
+    deps: CommandDeps, leader_id: str, group_id: str, session: Session | None = None
+) -> Loaded[GroupTrip]:
     """A trip, for its leader alone. Raises Problem 404."""
-    loaded = await desk.store.trips.load(group_id, session)
+    loaded = await deps.store.trips.load(group_id, session)
     if loaded.state is None or loaded.state.leader_id != leader_id:
         raise not_found()
     return loaded
@@ -169,17 +177,17 @@ def _shown(loaded: Loaded[GroupTrip], status: int) -> Answer:
 
 
 async def _event(
-    desk: Desk,
+    deps: CommandDeps,
     kind: Callable[..., GroupTripCreated],
     group_id: str,
     leader_id: str,
-    prefilled: Prefilled,
+    prefilled: TripForm,
     event_id: str,
 ) -> GroupTripCreated:
     return kind(
         group_id=group_id,
         person_id=leader_id,
-        name=await sealed(desk.keyring, leader_id, event_id, "/name", prefilled.name),
+        name=await sealed(deps.keyring, leader_id, event_id, "/name", prefilled.name),
         faculty_id=prefilled.faculty_id,
         programme_id=prefilled.programme_id,
         activity_type=prefilled.activity_type,

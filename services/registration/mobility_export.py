@@ -21,7 +21,7 @@ _STATES = {
 }
 
 
-def mobility(state: Registration, hei_id: str, contact: ContactDetails | None) -> dict[str, Any]:
+def mobility_record(state: Registration, hei_id: str, contact: ContactDetails | None) -> dict[str, Any]:
     """One stay abroad. `heiId` is the institution's SCHAC code; arrival and departure are at the host (EWP).
 
     Without contact details the person is an id alone.

@@ -6,7 +6,7 @@ from services.registration.model import Registration, Status
 from services.registration.rules.clearance import Clearance, Outcome, Queue
 from services.registration.rules.decision import Ruling
 from services.registration.rules.during_stay import DuringStay
-from services.registration.rules.reconsideration import Reconsideration, Step
+from services.registration.rules.evaluation import Evaluation, Step
 from services.registration.rules.suspension import Reason, Suspension
 from shared.envelope import Draft, draft
 from shared.events import (
@@ -27,7 +27,7 @@ CAUSE_ENDED = "cause-ended"
 _ENDS_WITH_ITS_CAUSE = frozenset({"R2", "R7", "R8", "R14", "R16"})
 
 
-def facts(state: Registration, found: Reconsideration) -> list[Draft]:
+def facts(state: Registration, found: Evaluation) -> list[Draft]:
     """The events of one step, in order; none when nothing changes."""
     events: list[Event] = []
     if found.step is Step.DECIDE and found.clearance is not None:

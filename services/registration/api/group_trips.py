@@ -7,7 +7,6 @@ from fastapi import Depends, Path, Response
 from fastapi.responses import JSONResponse
 from pydantic import Field
 
-from services.registration import trips
 from services.registration.api.registrations import (
     AnswersBody,
     Clearance,
@@ -17,8 +16,9 @@ from services.registration.api.registrations import (
     Receipt,
     Student,
 )
-from services.registration.commands import Desk, clearance, state_of
-from services.registration.group import GroupTrip
+from services.registration.commands import group_trips
+from services.registration.commands.registrations import CommandDeps, clearance, state_of
+from services.registration.group_trip import GroupTrip
 from services.registration.model import Status
 from shared.clock import utc_now
 from shared.events import ActivityType, Identifier, Leg, Part, StudyAnswers
@@ -47,9 +47,9 @@ class TripBody(Body):
     legs: tuple[LegBody, ...] = Field(min_length=1, max_length=60)
     answers: AnswersBody
 
-    def prefilled(self) -> trips.Prefilled:
+    def prefilled(self) -> group_trips.TripForm:
         """The same in the service's own words."""
-        return trips.Prefilled(
+        return group_trips.TripForm(
             self.name,
             self.faculty_id,
             self.programme_id,
@@ -66,9 +66,9 @@ class JoinBody(Body):
     contact: ContactBody
     language: Literal["nl", "en"]
 
-    def joining(self) -> trips.Joining:
+    def joining(self) -> group_trips.ParticipantForm:
         """The same in the service's own words."""
-        return trips.Joining(self.approval_id, ContactDetails(**self.contact.model_dump()), self.language)
+        return group_trips.ParticipantForm(self.approval_id, ContactDetails(**self.contact.model_dump()), self.language)
 
 
 class TripReceipt(Part):
@@ -106,36 +106,36 @@ class Participant(Part):
     deviates: bool = Field(description="Other places or days than the trip's")
 
 
-def routes(desk: Desk) -> Routes:
+def routes(deps: CommandDeps) -> Routes:
     """Trips that several people make together."""
     router = Routes(RouteClass.USER, tags=["group trips"])
 
     @router.post("/v1/group-trips", operation_id="createGroupTrip", status_code=201, response_model=TripReceipt)
     async def create(caller: Leader, body: TripBody, repeat: OnceOf, cause: CauseOf) -> JSONResponse:
         """A leader prefills a trip; its id is the link that participants get from them."""
-        answer = await trips.create(desk, caller.person_id, body.prefilled(), repeat, cause=cause, now=utc_now())
+        answer = await group_trips.create(deps, caller.person_id, body.prefilled(), repeat, cause=cause, now=utc_now())
         return answer.response()
 
     @router.get("/v1/group-trips", operation_id="listGroupTrips")
     async def listed(caller: Leader, paged: Paged) -> Page[TripEntry]:
         """The trips that the caller leads, the newest first."""
-        found = await desk.store.trips_of(caller.person_id, paged.skip, paged.fetch)
-        return paged.page([await _entry(desk, trip, caller.person_id) for trip in found])
+        found = await deps.store.trips_of(caller.person_id, paged.skip, paged.fetch)
+        return paged.page([await _entry(deps, trip, caller.person_id) for trip in found])
 
     @router.get("/v1/group-trips/{group_id}", operation_id="getGroupTrip")
     async def one(caller: Leader, group_id: Id, response: Response) -> TripEntry:
         """What is prefilled, for whoever has the link."""
-        loaded = await trips.joinable(desk, group_id)
+        loaded = await group_trips.load_trip(deps, group_id)
         response.headers["ETag"] = etag(loaded.version)
-        return await _entry(desk, trips.trip_of(loaded), caller.person_id)
+        return await _entry(deps, group_trips.trip_of(loaded), caller.person_id)
 
     @router.put("/v1/group-trips/{group_id}", operation_id="changeGroupTrip", response_model=TripReceipt)
     async def change(
         caller: Leader, group_id: Id, body: TripBody, seen: IfMatch, repeat: OnceOf, cause: CauseOf
     ) -> JSONResponse:
         """The leader replaces what is prefilled; whoever has registered keeps their own registration."""
-        answer = await trips.change(
-            desk, caller.person_id, group_id, body.prefilled(), seen, repeat, cause=cause, now=utc_now()
+        answer = await group_trips.change(
+            deps, caller.person_id, group_id, body.prefilled(), seen, repeat, cause=cause, now=utc_now()
         )
         return answer.response()
 
@@ -147,7 +147,7 @@ def routes(desk: Desk) -> Routes:
     )
     async def close(caller: Leader, group_id: Id, seen: IfMatch, repeat: OnceOf, cause: CauseOf) -> JSONResponse:
         """Nobody else joins."""
-        answer = await trips.close(desk, caller.person_id, group_id, seen, repeat, cause=cause, now=utc_now())
+        answer = await group_trips.close(deps, caller.person_id, group_id, seen, repeat, cause=cause, now=utc_now())
         return answer.response()
 
     @router.post(
@@ -158,18 +158,20 @@ def routes(desk: Desk) -> Routes:
     )
     async def join(caller: Student, group_id: Id, body: JoinBody, repeat: OnceOf, cause: CauseOf) -> JSONResponse:
         """A student confirms what the leader prefilled and is registered; the leader sees the name and the state."""
-        answer = await trips.join(desk, caller.person_id, group_id, body.joining(), repeat, cause=cause, now=utc_now())
+        answer = await group_trips.join(
+            deps, caller.person_id, group_id, body.joining(), repeat, cause=cause, now=utc_now()
+        )
         return answer.response()
 
     @router.get("/v1/group-trips/{group_id}/participants", operation_id="listParticipants")
     async def participants(caller: Leader, group_id: Id, paged: Paged) -> Page[Participant]:
         """Who has registered and how each stands, for the leader alone."""
-        trip = trips.trip_of(await trips.led(desk, caller.person_id, group_id))
-        found = await desk.store.page({"groupId": group_id}, paged.skip, paged.fetch)
+        trip = group_trips.trip_of(await group_trips.load_led_trip(deps, caller.person_id, group_id))
+        found = await deps.store.page({"groupId": group_id}, paged.skip, paged.fetch)
         shown = []
         for loaded in found:
             state = state_of(loaded)
-            opened = await desk.keyring.open(state.contact, "/contact")
+            opened = await deps.keyring.open(state.contact, "/contact")
             contact = ContactDetails.model_validate(opened) if opened is not None else None
             shown.append(
                 Participant(
@@ -177,7 +179,7 @@ def routes(desk: Desk) -> Routes:
                     given_name=contact.called if contact is not None else None,
                     surname=contact.surname if contact is not None else None,
                     status=state.status,
-                    clearance=Clearance.model_validate(clearance(desk, state)),
+                    clearance=Clearance.model_validate(clearance(deps, state)),
                     departure_date=state.departure_date,
                     return_date=state.return_date,
                     deviates=state.legs != trip.legs,
@@ -188,10 +190,10 @@ def routes(desk: Desk) -> Routes:
     return router
 
 
-async def _entry(desk: Desk, trip: GroupTrip, person_id: str) -> TripEntry:
+async def _entry(deps: CommandDeps, trip: GroupTrip, person_id: str) -> TripEntry:
     return TripEntry(
         group_id=trip.group_id,
-        name=await desk.keyring.open(trip.name, "/name"),
+        name=await deps.keyring.open(trip.name, "/name"),
         faculty_id=trip.faculty_id,
         programme_id=trip.programme_id,
         activity_type=trip.activity_type,

@@ -41,7 +41,7 @@ class Content:
     reason: Reason | None = None
 
 
-def recognise(head: bytes, tail: bytes) -> Content:
+def detect_file_type(head: bytes, tail: bytes) -> Content:
     """What a file is that begins with `head` and ends with `tail` (up to HEAD_BYTES and TAIL_BYTES of it).
 
     What it says of itself (name, Content-Type) does not count. A polyglot is refused: a document that is also

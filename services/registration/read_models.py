@@ -80,7 +80,7 @@ class Freshness:
 
 
 @dataclass(frozen=True, slots=True)
-class Knowledge:
+class DecisionInputs:
     """What is known when a clearance is decided. What is not in here is unknown, and unknown is not safe.
 
     `regions` holds the ISO 3166-2 code of each leg in order, None where its place is not resolved.

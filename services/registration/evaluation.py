@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from services.registration.facts import facts
-from services.registration.known import Approval, Freshness, Knowledge
+from services.registration.decision_events import facts
 from services.registration.model import Registration
-from services.registration.rules.reconsideration import reconsideration
-from services.registration.store import Store
+from services.registration.read_models import Approval, DecisionInputs, Freshness
+from services.registration.rules.evaluation import evaluation
+from services.registration.store.store import Store
 from shared.advice import CountryAdvice
 from shared.bus.aggregate import Loaded
 from shared.bus.outbox import StreamMoved
@@ -32,17 +32,17 @@ WRITERS = 2
 GRACE = timedelta(seconds=2)
 ATTEMPTS = 6
 #: By then every request that was under way has ended: what it decided was decided on what it read before.
-SETTLED = timedelta(seconds=60)
+REQUEST_ENDED_AFTER = timedelta(seconds=60)
 
 #: resolve(country, place as written) -> ISO 3166-2, or None where it is not sure (R16)
 Resolve = Callable[[str, str], str | None]
 #: decide(registration, what is known of its journey) -> the facts that follow; none when nothing changes. Pure.
-Decide = Callable[[Registration, Knowledge], Sequence[Draft]]
+Decide = Callable[[Registration, DecisionInputs], Sequence[Draft]]
 Change = tuple[Loaded[Registration], Sequence[Draft]]
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class EvaluationDeps:
     """Where a second look gets its facts and leaves its decision."""
 
     mongo: Mongo
@@ -51,32 +51,32 @@ class Desk:
     catalogue: Catalogue
 
 
-async def reconsider(desk: Desk, registration_id: str, *, cause: Cause, now: datetime) -> Loaded[Registration]:
+async def evaluate(deps: EvaluationDeps, registration_id: str, *, cause: Cause, now: datetime) -> Loaded[Registration]:
     """Look at one registration; returns it as it stands afterwards.
 
     Raises StreamMoved when others kept writing it, PermanentError when there is no such registration.
     """
-    return await look_at(
-        desk,
+    return await decide_and_record(
+        deps,
         registration_id,
-        lambda state, knowledge: facts(state, reconsideration(state, knowledge, now)),
+        lambda state, inputs: facts(state, evaluation(state, inputs, now)),
         cause=cause,
         now=now,
     )
 
 
-async def look_at(
-    desk: Desk, registration_id: str, decide: Decide, *, cause: Cause, now: datetime
+async def decide_and_record(
+    deps: EvaluationDeps, registration_id: str, decide: Decide, *, cause: Cause, now: datetime
 ) -> Loaded[Registration]:
     """Record for one registration what `decide` makes of it, on the version it was made of; as `reconsider`."""
     for _ in range(ATTEMPTS):
-        loaded = await desk.store.registrations.load(registration_id)
+        loaded = await deps.store.registrations.load(registration_id)
         if loaded.state is None:
             raise PermanentError("no such registration")
-        drafts = decide(loaded.state, (await know(desk, [loaded.state]))[0])
+        drafts = decide(loaded.state, (await load_inputs_of(deps, [loaded.state]))[0])
         if not drafts:
             return loaded
-        after = await _record(desk, loaded, drafts, cause, now)
+        after = await _record(deps, loaded, drafts, cause, now)
         if after is not None:
             return after
     raise StreamMoved("a registration is being written all the time")
@@ -91,42 +91,44 @@ class Foreseen:
     approval: Approval | None
 
 
-async def foresee(desk: Desk, state: Registration, *, now: datetime) -> Foreseen:
+async def decide_provisionally(deps: EvaluationDeps, state: Registration, *, now: datetime) -> Foreseen:
     """Decide before anything is durable. A second look must follow the commit."""
     countries = sorted({leg.country for leg in state.legs})
-    advice, sources = await desk.store.known(countries)
-    approval = await _approval(desk, state)
-    knowledge = _knowledge(desk, state, approval, advice, sources)
+    advice, sources = await deps.store.known(countries)
+    approval = await _approval(deps, state)
+    inputs = _knowledge(deps, state, approval, advice, sources)
     events = {country: known.event_id for country, known in advice.items()}
-    return Foreseen(facts(state, reconsideration(state, knowledge, now)), events, approval)
+    return Foreseen(facts(state, evaluation(state, inputs, now)), events, approval)
 
 
-async def still_stands(desk: Desk, state: Registration, foreseen: Foreseen) -> bool:
+async def inputs_unchanged(deps: EvaluationDeps, state: Registration, foreseen: Foreseen) -> bool:
     """Whether the other side is what it was when that was foreseen: read on the primary, after the commit."""
     countries = sorted({leg.country for leg in state.legs})
-    events, _ = await desk.store.newest(countries)
-    return events == foreseen.events and await _approval(desk, state) == foreseen.approval
+    events, _ = await deps.store.newest(countries)
+    return events == foreseen.events and await _approval(deps, state) == foreseen.approval
 
 
-async def _approval(desk: Desk, state: Registration) -> Approval | None:
+async def _approval(deps: EvaluationDeps, state: Registration) -> Approval | None:
     if state.approval_id is None:
         return None
-    return (await desk.store.approvals([state.approval_id])).get(state.approval_id)
+    return (await deps.store.approvals([state.approval_id])).get(state.approval_id)
 
 
-async def reconsider_all(desk: Desk, batch: Sequence[Loaded[Registration]], *, cause: Cause, now: datetime) -> None:
+async def evaluate_all(
+    deps: EvaluationDeps, batch: Sequence[Loaded[Registration]], *, cause: Cause, now: datetime
+) -> None:
     """Look at many. Each is tried; then the first failure is raised."""
-    await look_at_all(
-        desk,
+    await decide_and_record_all(
+        deps,
         batch,
-        lambda state, knowledge: facts(state, reconsideration(state, knowledge, now)),
+        lambda state, inputs: facts(state, evaluation(state, inputs, now)),
         cause=cause,
         now=now,
     )
 
 
-async def look_at_all(
-    desk: Desk, batch: Sequence[Loaded[Registration]], decide: Decide, *, cause: Cause, now: datetime
+async def decide_and_record_all(
+    deps: EvaluationDeps, batch: Sequence[Loaded[Registration]], decide: Decide, *, cause: Cause, now: datetime
 ) -> int:
     """Record for each registration of a batch what `decide` makes of it; returns how many facts that were.
 
@@ -135,9 +137,9 @@ async def look_at_all(
     """
     states = [loaded.state for loaded in batch if loaded.state is not None]
     changes: list[Change] = []
-    for loaded, knowledge in zip(batch, await know(desk, states), strict=True):
+    for loaded, inputs in zip(batch, await load_inputs_of(deps, states), strict=True):
         assert loaded.state is not None
-        drafts = decide(loaded.state, knowledge)
+        drafts = decide(loaded.state, inputs)
         if drafts:
             changes.append((loaded, drafts))
         await asyncio.sleep(0)  # whoever waits for an answer of the API comes in between
@@ -145,9 +147,9 @@ async def look_at_all(
 
     async def together(some: Sequence[Change]) -> None:
         async with writers:
-            if not await _recorded(desk, some, cause, now):
+            if not await _recorded(deps, some, cause, now):
                 for loaded, _ in some:
-                    await look_at(desk, loaded.id, decide, cause=cause, now=now)
+                    await decide_and_record(deps, loaded.id, decide, cause=cause, now=now)
 
     parts = [changes[start : start + TOGETHER] for start in range(0, len(changes), TOGETHER)]
     found = await asyncio.gather(*map(together, parts), return_exceptions=True)
@@ -157,101 +159,101 @@ async def look_at_all(
     return sum(len(drafts) for _, drafts in changes)
 
 
-async def follow_advice(desk: Desk, country: str, version: int, *, cause: Cause, now: datetime) -> None:
+async def evaluate_country(deps: EvaluationDeps, country: str, version: int, *, cause: Cause, now: datetime) -> None:
     """Look at every registration that goes to or through a country, once for each version of its advice.
 
     While it is negative somewhere, also once a day at who is there: stays begin without any event (R20).
     """
     today = amsterdam_date(now)
-    if await desk.store.is_followed(country, version, today):
+    if await deps.store.is_country_evaluated(country, version, today):
         return
-    async for batch in desk.store.in_country(country, today, BATCH):
-        await reconsider_all(desk, batch, cause=cause, now=now)
-    async for batch in desk.store.abroad(country, today, BATCH):
-        await reconsider_all(desk, batch, cause=cause, now=now)
-    await desk.store.note_followed(country, version, today)
+    async for batch in deps.store.in_country(country, today, BATCH):
+        await evaluate_all(deps, batch, cause=cause, now=now)
+    async for batch in deps.store.abroad(country, today, BATCH):
+        await evaluate_all(deps, batch, cause=cause, now=now)
+    await deps.store.note_country_evaluated(country, version, today)
 
 
-async def sweep(desk: Desk, now: datetime) -> None:
+async def sweep(deps: EvaluationDeps, now: datetime) -> None:
     """Whatever a crash or a lost race left behind: undecided ones, advice not followed, departed while held."""
     cause = Cause(new_id(), "sweep")
-    async for batch in desk.store.undecided(now - GRACE, BATCH):
-        await reconsider_all(desk, batch, cause=cause, now=now)
-    for country, version in await desk.store.unfollowed(amsterdam_date(now)):
-        await follow_advice(desk, country, version, cause=cause, now=now)
-    async for batch in desk.store.held_and_departed(amsterdam_date(now), BATCH):
-        await reconsider_all(desk, batch, cause=cause, now=now)
-    await _look_once_more(desk, cause, now)
+    async for batch in deps.store.undecided(now - GRACE, BATCH):
+        await evaluate_all(deps, batch, cause=cause, now=now)
+    for country, version in await deps.store.countries_to_evaluate(amsterdam_date(now)):
+        await evaluate_country(deps, country, version, cause=cause, now=now)
+    async for batch in deps.store.held_and_departed(amsterdam_date(now), BATCH):
+        await evaluate_all(deps, batch, cause=cause, now=now)
+    await _look_once_more(deps, cause, now)
 
 
-async def _look_once_more(desk: Desk, cause: Cause, now: datetime) -> None:
+async def _look_once_more(deps: EvaluationDeps, cause: Cause, now: datetime) -> None:
     """Who was decided while the other side was changing, by a process that died before it looked again."""
-    settled = now - SETTLED
-    async for batch in desk.store.changed_between(await desk.store.looked_until(), settled, BATCH):
-        await reconsider_all(desk, batch, cause=cause, now=now)
+    settled = now - REQUEST_ENDED_AFTER
+    async for batch in deps.store.changed_between(await deps.store.evaluated_until(), settled, BATCH):
+        await evaluate_all(deps, batch, cause=cause, now=now)
         newest = batch[-1].state
         assert newest is not None
-        await desk.store.note_looked(newest.changed_at)
-    await desk.store.note_looked(settled)
+        await deps.store.note_evaluated_until(newest.changed_at)
+    await deps.store.note_evaluated_until(settled)
 
 
-async def knowledge_of(desk: Desk, registration: Registration) -> Knowledge:
+async def load_inputs(deps: EvaluationDeps, registration: Registration) -> DecisionInputs:
     """What is known about one journey now."""
-    return (await know(desk, [registration]))[0]
+    return (await load_inputs_of(deps, [registration]))[0]
 
 
-async def know(desk: Desk, registrations: Sequence[Registration]) -> list[Knowledge]:
+async def load_inputs_of(deps: EvaluationDeps, registrations: Sequence[Registration]) -> list[DecisionInputs]:
     """What is known about each of these journeys, read after whatever was committed before."""
     named = [registration.approval_id for registration in registrations if registration.approval_id is not None]
     countries = sorted({leg.country for registration in registrations for leg in registration.legs})
     approvals, advice, sources = await asyncio.gather(
-        desk.store.approvals(named), desk.store.advice(countries), desk.store.sources()
+        deps.store.approvals(named), deps.store.advice(countries), deps.store.sources()
     )
     return [
-        _knowledge(desk, registration, approvals.get(registration.approval_id or ""), advice, sources)
+        _knowledge(deps, registration, approvals.get(registration.approval_id or ""), advice, sources)
         for registration in registrations
     ]
 
 
 def _knowledge(
-    desk: Desk,
+    deps: EvaluationDeps,
     registration: Registration,
     approval: Approval | None,
     advice: Mapping[str, CountryAdvice],
     sources: Mapping[str, Freshness],
-) -> Knowledge:
-    required = desk.catalogue.required_documents(registration.faculty_id, registration.activity_type)
-    return Knowledge(approval, advice, sources, _regions(desk, registration), required)
+) -> DecisionInputs:
+    required = deps.catalogue.required_documents(registration.faculty_id, registration.activity_type)
+    return DecisionInputs(approval, advice, sources, _regions(deps, registration), required)
 
 
-def _regions(desk: Desk, registration: Registration) -> tuple[str | None, ...]:
+def _regions(deps: EvaluationDeps, registration: Registration) -> tuple[str | None, ...]:
     """R16: the region that the student chose, or the one that the place lies in."""
     return tuple(
-        leg.region or (desk.resolve(leg.country, leg.place) if leg.place else None) for leg in registration.legs
+        leg.region or (deps.resolve(leg.country, leg.place) if leg.place else None) for leg in registration.legs
     )
 
 
 async def _record(
-    desk: Desk, loaded: Loaded[Registration], drafts: Sequence[Draft], cause: Cause, now: datetime
+    deps: EvaluationDeps, loaded: Loaded[Registration], drafts: Sequence[Draft], cause: Cause, now: datetime
 ) -> Loaded[Registration] | None:
     async def work(session: Session) -> Loaded[Registration]:
         # On exactly this version: a stream that moved has its next version already, or not this one yet.
-        return await desk.store.record(loaded, drafts, cause=cause, now=now, session=session)
+        return await deps.store.record(loaded, drafts, cause=cause, now=now, session=session)
 
     try:
-        return await desk.mongo.transaction(work)
+        return await deps.mongo.transaction(work)
     except (DuplicateKeyError, StreamMoved):
         return None
 
 
-async def _recorded(desk: Desk, changes: Sequence[Change], cause: Cause, now: datetime) -> bool:
+async def _recorded(deps: EvaluationDeps, changes: Sequence[Change], cause: Cause, now: datetime) -> bool:
     """Everything in one transaction, each on the version that was looked at; False: one moved, nothing is recorded."""
 
     async def work(session: Session) -> None:
-        await desk.store.record_all(changes, cause=cause, now=now, session=session)
+        await deps.store.record_all(changes, cause=cause, now=now, session=session)
 
     try:
-        await desk.mongo.transaction(work)
+        await deps.mongo.transaction(work)
         return True
     except (DuplicateKeyError, StreamMoved):
         return False

@@ -14,16 +14,16 @@ from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 
-from services.registration import erasing, importing, rebuilding
-from services.registration.commands import Desk
-from services.registration.exporting import mobility
-from services.registration.importing import Line, Outcome, Unreadable
-from services.registration.keeping import Documents
+from services.registration import erasure, portal_import, rebuilding
+from services.registration.commands.registrations import CommandDeps
+from services.registration.document_storage import DocumentStorage
+from services.registration.evaluation import EvaluationDeps
+from services.registration.mobility_export import mobility_record
 from services.registration.model import Status
-from services.registration.persons_store import PersonsStore
-from services.registration.reconsideration import Desk as Reconsiderations
+from services.registration.portal_import import Line, Outcome, Unreadable
 from services.registration.settings import Settings
-from services.registration.store import Store
+from services.registration.store.persons import PersonsStore
+from services.registration.store.store import Store
 from shared import catalogue, gazetteer
 from shared.audit.reader import Reader
 from shared.clock import amsterdam_date, utc_now
@@ -54,13 +54,13 @@ def import_(
 ) -> None:
     """Take registrations of the former portal over. With a wrong line nothing is, unless --skip-wrong says so."""
 
-    async def work(settings: Settings, desk: Desk) -> list[Line]:
+    async def work(settings: Settings, deps: CommandDeps) -> list[Line]:
         now = utc_now()
         with file.open(encoding="utf-8-sig", newline="") as text:
-            lines = importing.checked(desk, importing.read(file.name, text), now)
+            lines = portal_import.checked(deps, portal_import.read(file.name, text), now)
         wrong = sum(line.outcome is Outcome.WRONG for line in lines)
         keeps = not dry_run and (not wrong or skip_wrong)
-        await importing.take_over(desk, lines, settings.token_issuer, dry_run=not keeps, now=now)
+        await portal_import.import_lines(deps, lines, settings.token_issuer, dry_run=not keeps, now=now)
         if wrong and not keeps and not dry_run:
             sys.stderr.write("Nothing was taken over: mend these lines, or say --skip-wrong.\n")
         return lines
@@ -88,15 +88,15 @@ def export(
 ) -> None:
     """Every registration in the names of OEAPI and EWP, one JSON document on each line."""
 
-    async def work(settings: Settings, desk: Desk) -> int:
+    async def work(settings: Settings, deps: CommandDeps) -> int:
         query = {"status": {"$in": [each.value for each in status]}} if status else {}
         count = 0
-        async for state in desk.store.every(query):
+        async for state in deps.store.every(query):
             contact = None
             if with_contact:
-                opened = await desk.keyring.open(state.contact, "/contact")
+                opened = await deps.keyring.open(state.contact, "/contact")
                 contact = ContactDetails.model_validate(opened) if opened is not None else None
-            sys.stdout.write(json.dumps(mobility(state, hei_id, contact), ensure_ascii=False) + "\n")
+            sys.stdout.write(json.dumps(mobility_record(state, hei_id, contact), ensure_ascii=False) + "\n")
             count += 1
         if with_contact:
             log.info("personal_data_read", kind="export", count=count, source="command")
@@ -112,17 +112,17 @@ def rebuild(
 ) -> None:
     """Registrations and tasks from Kafka alone, into a database of their own, held against the live one."""
 
-    async def work(settings: Settings, desk: Desk) -> tuple[rebuilding.Rebuilt, list[rebuilding.Difference]]:
-        await desk.mongo.drop(SHADOW)
-        shadow = desk.mongo.database(SHADOW)
+    async def work(settings: Settings, deps: CommandDeps) -> tuple[rebuilding.Rebuilt, list[rebuilding.Difference]]:
+        await deps.mongo.drop(SHADOW)
+        shadow = deps.mongo.database(SHADOW)
         done = await rebuilding.rebuild(_batches(settings), shadow)
         found = []
-        async for each in rebuilding.differences(desk.database, shadow):
+        async for each in rebuilding.differences(deps.database, shadow):
             found.append(each)
             if len(found) == rebuilding.MOST_NAMED:
                 break
         if not keep:
-            await desk.mongo.drop(SHADOW)
+            await deps.mongo.drop(SHADOW)
         return done, found
 
     done, found = _run(work)
@@ -143,12 +143,15 @@ def retention(
 ) -> None:
     """Whose data would be erased by retention now, and who stays although the time is over, and why. Erases nothing."""
 
-    async def work(settings: Settings, desk: Desk) -> list[erasing.Due]:
+    async def work(settings: Settings, deps: CommandDeps) -> list[erasure.RetentionCandidate]:
         kept = days or settings.retention_days
         if kept is None:
             _fail("RETENTION_DAYS is not set: nothing is erased by itself. Try --days.", 2)
-        erasures = erasing.Desk(desk.mongo, desk.database, desk.store, desk.persons, desk.keyring)
-        return [each async for each in erasing.overdue_data(erasures, timedelta(days=kept), amsterdam_date(utc_now()))]
+        erasures = erasure.ErasureDeps(deps.mongo, deps.database, deps.store, deps.persons, deps.keyring)
+        return [
+            each
+            async for each in erasure.retention_candidates(erasures, timedelta(days=kept), amsterdam_date(utc_now()))
+        ]
 
     found = _run(work)
     for due in found:
@@ -170,16 +173,16 @@ async def _batches(settings: Settings) -> AsyncIterator[Sequence[bytes | None]]:
 
 
 @asynccontextmanager
-async def _desk(settings: Settings) -> AsyncIterator[Desk]:
+async def _desk(settings: Settings) -> AsyncIterator[CommandDeps]:
     mongo = Mongo(settings.mongo_url.get_secret_value(), namespace=settings.namespace)
     try:
         database = mongo.database("registration")
         store, keyring = Store(database), Keyring(mongo, settings.key_encryption_key)
         await keyring.check()
         known = catalogue.load(settings.catalogue_dir)
-        reconsiderations = Reconsiderations(mongo, store, gazetteer.resolve, known)
-        documents = Documents(database, keyring, settings.scanner)
-        yield Desk(mongo, database, store, PersonsStore(database), keyring, known, reconsiderations, documents,
+        evaluation = EvaluationDeps(mongo, store, gazetteer.resolve, known)
+        documents = DocumentStorage(database, keyring, settings.scanner)
+        yield CommandDeps(mongo, database, store, PersonsStore(database), keyring, known, evaluation, documents,
                    GroupCommit(mongo, database))  # fmt: skip
     finally:
         mongo.close()
@@ -189,8 +192,8 @@ def _run(work: Any) -> Any:
     """Run with the service's own environment; what is wrong with it, or with the parts, ends the command."""
 
     async def inside(settings: Settings) -> Any:
-        async with _desk(settings) as desk:
-            return await work(settings, desk)
+        async with _desk(settings) as deps:
+            return await work(settings, deps)
 
     try:
         settings = from_environment(Settings)

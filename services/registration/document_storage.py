@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
-from services.registration.contents import HEAD_BYTES, TAIL_BYTES, MediaType, Reason, recognise
+from services.registration.file_type import HEAD_BYTES, TAIL_BYTES, MediaType, Reason, detect_file_type
 from services.registration.model import Document
-from services.registration.scanning import Clamd, Scan
+from services.registration.virus_scanner import Clamd, Scan
 from shared.errors import PermanentError
 from shared.mongo.client import Database
 from shared.mongo.files import Files
@@ -17,7 +17,7 @@ from shared.privacy.keyring import SEAL_BYTES, Keyring
 PIECE_BYTES = 256 * 1024
 
 
-class Refused(Exception):
+class DocumentRefused(Exception):
     """This is no document that is taken; `reason` is a code with a text."""
 
     def __init__(self, reason: str) -> None:
@@ -26,7 +26,7 @@ class Refused(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class StoredDocument:
     """What came in."""
 
     sha256: str
@@ -34,7 +34,7 @@ class Kept:
     media_type: MediaType
 
 
-class Documents:
+class DocumentStorage:
     """GridFS `documents`: each piece sealed for its place in its document, so none can be moved or left out."""
 
     def __init__(self, database: Database, keyring: Keyring, scanner: Clamd | None) -> None:
@@ -46,7 +46,7 @@ class Documents:
         """Idempotent."""
         await self.files.create_indexes()
 
-    async def keep(self, document_id: str, person_id: str, incoming: AsyncIterator[bytes]) -> Kept:
+    async def keep(self, document_id: str, person_id: str, incoming: AsyncIterator[bytes]) -> StoredDocument:
         """Keep what comes under the id. Raises Refused, ScannerAway, PermanentError (erased); then nothing is kept."""
         look = _Look()
         async with AsyncExitStack() as stack:
@@ -74,7 +74,7 @@ class Documents:
             number += 1
         look.judge()
         if scan is not None and not await scan.is_clean():
-            raise Refused("malware_found")
+            raise DocumentRefused("malware_found")
 
     async def _opened(self, person_id: str, document: Document, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         number = size = 0
@@ -103,21 +103,21 @@ class _Look:
         self._size += len(piece)
         if len(self._head) < HEAD_BYTES:
             self._head = (self._head + piece)[:HEAD_BYTES]
-            if recognise(self._head, b"").reason is Reason.TYPE_NOT_ALLOWED:
-                raise Refused(Reason.TYPE_NOT_ALLOWED)
+            if detect_file_type(self._head, b"").reason is Reason.TYPE_NOT_ALLOWED:
+                raise DocumentRefused(Reason.TYPE_NOT_ALLOWED)
         self._tail = (self._tail + piece)[-TAIL_BYTES:]
 
     def judge(self) -> None:
         """All has passed. Raises Refused."""
-        content = recognise(self._head, self._tail)
+        content = detect_file_type(self._head, self._tail)
         if content.media_type is None:
-            raise Refused(content.reason or Reason.TYPE_NOT_ALLOWED)
+            raise DocumentRefused(content.reason or Reason.TYPE_NOT_ALLOWED)
         self._media_type = content.media_type
 
-    def kept(self) -> Kept:
+    def kept(self) -> StoredDocument:
         """What it was."""
         assert self._media_type is not None
-        return Kept(self._hash.hexdigest(), self._size, self._media_type)
+        return StoredDocument(self._hash.hexdigest(), self._size, self._media_type)
 
 
 async def _pieces(incoming: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -103,20 +103,20 @@ class PersonsStore:
         """`{_id, state: requested|erasing|erased, reason, requestedBy, requestedAt, confirmedBy, erasedAt}`."""
         return await self.erasures.find_one({"_id": person_id}, session=session)
 
-    async def note_leaving(self, person_id: str, note: str, now: datetime) -> None:
+    async def mark_being_erased(self, person_id: str, note: str, now: datetime) -> None:
         """From now on whoever records something of the person meets it after the commit (`is_leaving`)."""
         change = {"$set": {"at": now}, "$addToSet": {"notes": note}}
         await self._leaving.update_one({"_id": person_id}, change, upsert=True)
 
-    async def note_staying(self, person_id: str, note: str) -> None:
+    async def unmark_being_erased(self, person_id: str, note: str) -> None:
         """This erasure was not permitted; another one may be under way."""
         await self._leaving.update_one({"_id": person_id}, {"$pull": {"notes": note}})
 
-    async def is_leaving(self, person_id: str) -> bool:
+    async def is_being_erased(self, person_id: str) -> bool:
         """Whether the person is being erased, or just was; those who ask at the same moment share the read."""
         return person_id in await self._leavers.ask([person_id])
 
-    async def leavers(self) -> AsyncIterator[str]:
+    async def persons_being_erased(self) -> AsyncIterator[str]:
         """Those whose erasure is being decided or was just done."""
         async for each in self._leaving.find({}).sort("_id", ASCENDING):
             yield str(each["_id"])

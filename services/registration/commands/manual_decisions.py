@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from services.registration.access import Reach
-from services.registration.commands import Desk, contact_of, decided, shown, state_of, visible
-from services.registration.facts import agreed, concluded
+from services.registration.access import Permissions
+from services.registration.commands.registrations import CommandDeps, contact_of, decided, shown, state_of, visible
+from services.registration.decision_events import agreed, concluded
+from services.registration.evaluation import ATTEMPTS, load_inputs
 from services.registration.model import Registration
-from services.registration.reconsideration import ATTEMPTS, knowledge_of
 from services.registration.rules.clearance import Clearance, clearance
 from services.registration.rules.decision import Ask, Reason, Ruling, Step, decision
 from services.registration.rules.exception import OrangeException, exception_at_orange
@@ -37,7 +37,7 @@ from shared.web.sealing import sealed
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class DecisionRequest:
     """What a person wants to decide, why, and the advice (country → version) that they looked at."""
 
     ask: Ask
@@ -56,10 +56,10 @@ class _Prepared:
 
 
 async def decide(
-    desk: Desk,
-    reach: Reach,
+    deps: CommandDeps,
+    permissions: Permissions,
     registration_id: str,
-    asked: Asked,
+    asked: DecisionRequest,
     seen: int | None,
     once: IdempotentRequest | None,
     *,
@@ -68,62 +68,66 @@ async def decide(
 ) -> Answer:
     """Record what a person decides. Raises Problem where a rule, or somebody else's matter, is in the way."""
     for _ in range(ATTEMPTS):
-        prepared = await _prepare(desk, reach, registration_id, asked, now)
+        prepared = await _prepare(deps, permissions, registration_id, asked, now)
 
         async def work(session: Session, prepared: _Prepared = prepared) -> Answer:
-            loaded = await visible(desk, reach, registration_id, session)
+            loaded = await visible(deps, permissions, registration_id, session)
             must_match(seen, loaded.version)
             if loaded.version != prepared.version:
                 raise StreamMoved("somebody else wrote it while it was looked at")
             if prepared.problem is not None:
                 raise prepared.problem
-            after = await desk.store.record(loaded, prepared.drafts, cause=cause, now=now, session=session)
-            return shown(desk, after, 201)
+            after = await deps.store.record(loaded, prepared.drafts, cause=cause, now=now, session=session)
+            return shown(deps, after, 201)
 
         try:
-            answer = await run_once(desk.mongo, desk.database, once, work)
+            answer = await run_once(deps.mongo, deps.database, once, work)
         except StreamMoved:
             continue
-        return await decided(desk, answer, once, cause, now)
+        return await decided(deps, answer, once, cause, now)
     raise StreamMoved("a registration is being written all the time")
 
 
-async def _prepare(desk: Desk, reach: Reach, registration_id: str, asked: Asked, now: datetime) -> _Prepared:
-    loaded = await visible(desk, reach, registration_id)
+async def _prepare(
+    deps: CommandDeps, permissions: Permissions, registration_id: str, asked: DecisionRequest, now: datetime
+) -> _Prepared:
+    loaded = await visible(deps, permissions, registration_id)
     state = state_of(loaded)
-    if state.person_id == reach.person_id:
+    if state.person_id == permissions.person_id:
         problem = Problem(403, "Nobody decides about their own registration.", reason="own_registration")
         return _Prepared(loaded.version, problem=problem)
-    found = clearance(state, await knowledge_of(desk.reconsiderations, state), now)
-    ruling = decision(state, found, reach.competences(state), asked.ask, _exception(desk, state, found, asked))
+    found = clearance(state, await load_inputs(deps.evaluation, state), now)
+    ruling = decision(state, found, permissions.competences(state), asked.ask, _exception(deps, state, found, asked))
     if ruling.step is Step.DENIED:
-        return _Prepared(loaded.version, problem=_denied(desk, state, ruling))
+        return _Prepared(loaded.version, problem=_denied(deps, state, ruling))
     if asked.ask is not Ask.REFUSE:
         changed = _changed(found, asked)
         if changed is not None:
             return _Prepared(loaded.version, problem=changed)
-    return _Prepared(loaded.version, await _drafts(desk, reach, loaded, found, ruling, asked))
+    return _Prepared(loaded.version, await _drafts(deps, permissions, loaded, found, ruling, asked))
 
 
-def _exception(desk: Desk, state: Registration, found: Clearance, asked: Asked) -> OrangeException | None:
+def _exception(
+    deps: CommandDeps, state: Registration, found: Clearance, asked: DecisionRequest
+) -> OrangeException | None:
     if asked.exception is None:
         return None
     attached = [document.document_id for document in state.documents]
-    return exception_at_orange(desk.exceptions_at_orange, found.places, asked.exception, attached)
+    return exception_at_orange(deps.exceptions_at_orange, found.places, asked.exception, attached)
 
 
-def _denied(desk: Desk, state: Registration, ruling: Ruling) -> Problem:
+def _denied(deps: CommandDeps, state: Registration, ruling: Ruling) -> Problem:
     """A block says which rule, why, and whom to contact."""
     return Problem(
         403 if ruling.reason == Reason.NOT_YOURS else 409,
         reason_text(ruling.reason, "en"),
         rule=ruling.rule,
         reason=str(ruling.reason),
-        contact=contact_of(desk.catalogue, state, ruling.who) if ruling.who is not None else None,
+        contact=contact_of(deps.catalogue, state, ruling.who) if ruling.who is not None else None,
     )
 
 
-def _changed(found: Clearance, asked: Asked) -> Problem | None:
+def _changed(found: Clearance, asked: DecisionRequest) -> Problem | None:
     """R10: decided on the advice as it is now, by somebody who has seen exactly that."""
     current = {seen.country: seen.advice_version for seen in found.advice}
     if dict(asked.advice_seen) == current:
@@ -138,21 +142,30 @@ def _changed(found: Clearance, asked: Asked) -> Problem | None:
 
 
 async def _drafts(
-    desk: Desk, reach: Reach, loaded: Loaded[Registration], found: Clearance, ruling: Ruling, asked: Asked
+    deps: CommandDeps,
+    permissions: Permissions,
+    loaded: Loaded[Registration],
+    found: Clearance,
+    ruling: Ruling,
+    asked: DecisionRequest,
 ) -> tuple[Draft, ...]:
     state, event_id = state_of(loaded), new_id()
     if ruling.step is Step.AGREED:
-        return tuple(agreed(state, found, ruling, reach.person_id))
-    event = _event(state, found, ruling, asked, reach.person_id, await remark_of(desk, state, event_id, asked.remark))
-    return (Draft(event, event_id), *concluded(state, found, ruling, reach.person_id))
+        return tuple(agreed(state, found, ruling, permissions.person_id))
+    event = _event(
+        state, found, ruling, asked, permissions.person_id, await remark_of(deps, state, event_id, asked.remark)
+    )
+    return (Draft(event, event_id), *concluded(state, found, ruling, permissions.person_id))
 
 
-async def remark_of(desk: Desk, state: Registration, event_id: str, remark: str) -> str:
+async def remark_of(deps: CommandDeps, state: Registration, event_id: str, remark: str) -> str:
     """A remark, sealed under the student's key. Raises Problem when the student was erased."""
-    return await sealed(desk.keyring, state.person_id, event_id, "/remark", remark)
+    return await sealed(deps.keyring, state.person_id, event_id, "/remark", remark)
 
 
-def _event(state: Registration, found: Clearance, ruling: Ruling, asked: Asked, decided_by: str, remark: str) -> Event:
+def _event(
+    state: Registration, found: Clearance, ruling: Ruling, asked: DecisionRequest, decided_by: str, remark: str
+) -> Event:
     common: dict[str, Any] = {
         "registration_id": state.registration_id,
         "person_id": state.person_id,

@@ -3,9 +3,9 @@
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 
-from services.registration.group import GroupTrip, evolve_trip
-from services.registration.known import Approval, Freshness, evolve_approval
+from services.registration.group_trip import GroupTrip, evolve_trip
 from services.registration.model import Registration, Status, evolve
+from services.registration.read_models import Approval, Freshness, evolve_approval
 from shared.advice import CountryAdvice
 from shared.advice import evolve as evolve_advice
 from shared.bus.aggregate import Aggregates, Loaded
@@ -228,7 +228,7 @@ class Store:
         async for document in self.registrations.collection.find(query).sort("_id", ASCENDING):
             yield self.registrations.read(document)
 
-    async def naming(self, approval_id: str) -> list[Loaded[Registration]]:
+    async def naming_approval(self, approval_id: str) -> list[Loaded[Registration]]:
         """Registrations that name an approval."""
         cursor = self.registrations.collection.find({"approvalId": approval_id})
         return [self._loaded(document) async for document in cursor]
@@ -266,12 +266,12 @@ class Store:
             if late:
                 yield late
 
-    async def looked_until(self) -> datetime:
+    async def evaluated_until(self) -> datetime:
         """What was handed in or changed before this instant has been looked at once more."""
         noted = await self._looks.find_one({"_id": "changed"})
         return noted["until"] if noted else datetime.fromtimestamp(0, UTC)
 
-    async def note_looked(self, until: datetime) -> None:
+    async def note_evaluated_until(self, until: datetime) -> None:
         """It never goes back."""
         await self._looks.update_one({"_id": "changed"}, {"$max": {"until": until}}, upsert=True)
 
@@ -340,7 +340,7 @@ class Store:
         found = self._approvals.find({"_id": {"$in": list(approval_ids)}})
         return {str(document["_id"]): Approval.model_validate(document) async for document in found}
 
-    async def put_approval(self, event: ApprovalEvent, session: Session) -> None:
+    async def save_approval(self, event: ApprovalEvent, session: Session) -> None:
         """Fold one fact about an approval, in the inbox's transaction."""
         document = await self._approvals.find_one({"_id": event.approval_id}, session=session)
         after = evolve_approval(Approval.model_validate(document) if document else None, event)
@@ -385,7 +385,7 @@ class Store:
         advice = {country: each for country in events if (each := self._parsed.get(country)) is not None}
         return advice, self._freshness
 
-    async def put_advice(self, envelope: Envelope[TravelAdviceChanged]) -> bool:
+    async def save_advice(self, envelope: Envelope[TravelAdviceChanged]) -> bool:
         """Keep the advice when it is newer than what is known; False when it is not. The texts stay with notify."""
         event = envelope.data
         document = await self._advice.find_one({"_id": event.country})
@@ -409,12 +409,12 @@ class Store:
             return False  # another member of the group was faster with the same version or a newer one
         return True
 
-    async def note_followed(self, country: str, version: int, today: date) -> None:
+    async def note_country_evaluated(self, country: str, version: int, today: date) -> None:
         """Every registration in the country has been looked at under this version of its advice, on this day."""
         followed = {"followed": version, "followedOn": today.isoformat()}
         await self._advice.update_one({"_id": country}, {"$max": followed})
 
-    async def unfollowed(self, today: date) -> list[tuple[str, int]]:
+    async def countries_to_evaluate(self, today: date) -> list[tuple[str, int]]:
         """Countries with an advice under which not every registration has been looked at; negative ones daily."""
         stale = [
             {"$expr": {"$lt": ["$followed", "$version"]}},
@@ -423,7 +423,7 @@ class Store:
         found = self._advice.find({"$or": stale}, {"version": 1})
         return [(str(document["_id"]), int(document["version"])) async for document in found]
 
-    async def is_followed(self, country: str, version: int, today: date) -> bool:
+    async def is_country_evaluated(self, country: str, version: int, today: date) -> bool:
         """Whether every registration has been looked at under this version or a newer one; today, where negative."""
         followed = {
             "_id": country,
@@ -439,7 +439,7 @@ class Store:
             async for document in self._sources.find({})
         }
 
-    async def put_source(self, envelope: Envelope[SourceChecked]) -> None:
+    async def save_source(self, envelope: Envelope[SourceChecked]) -> None:
         """Keep what a source said; an older word never replaces a newer one."""
         event = envelope.data
         state = {

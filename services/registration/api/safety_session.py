@@ -6,10 +6,10 @@ from typing import Annotated
 from fastapi import Depends, Path
 from fastapi.responses import JSONResponse
 
-from services.registration.access import READERS, reach
+from services.registration.access import READERS, permissions_of
 from services.registration.api.registrations import OnceOf, Receipt
-from services.registration.commands import Desk
-from services.registration.sessions import record_session
+from services.registration.commands.registrations import CommandDeps
+from services.registration.commands.safety_session import record_session
 from shared.clock import utc_now
 from shared.events import Identifier
 from shared.web.bodies import Body
@@ -29,7 +29,7 @@ class SessionBody(Body):
     on: date | None = None
 
 
-def routes(desk: Desk) -> Routes:
+def routes(deps: CommandDeps) -> Routes:
     """Below one registration."""
     router = Routes(RouteClass.USER, tags=["registration"])
 
@@ -41,7 +41,7 @@ def routes(desk: Desk) -> Routes:
     ) -> JSONResponse:
         """The student, or who looks after them, records it; then nobody is reminded of it any more (R39)."""
         answer = await record_session(
-            desk, reach(caller, desk.catalogue), registration_id, body.attended, body.on, seen, repeat,
+            deps, permissions_of(caller, deps.catalogue), registration_id, body.attended, body.on, seen, repeat,
             cause=cause, now=utc_now(),
         )  # fmt: skip
         return answer.response()

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Literal
 
-from services.registration.access import Reach
-from services.registration.commands import Desk, looked_after, shown, state_of, visible
-from services.registration.deciding import remark_of
-from services.registration.facts import ended_by
+from services.registration.access import Permissions
+from services.registration.commands.manual_decisions import remark_of
+from services.registration.commands.registrations import CommandDeps, load_supervised, shown, state_of, visible
+from services.registration.decision_events import ended_by
+from services.registration.evaluation import load_inputs
 from services.registration.model import Registration, Status
-from services.registration.reconsideration import knowledge_of
 from services.registration.rules import places
 from shared.clock import amsterdam_date
 from shared.envelope import Cause, Draft
@@ -26,7 +26,7 @@ Outcome = Literal["returned", "stays", "elsewhere", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
-class Came:
+class StayOutcome:
     """What came of the stay, or of a return that was asked for."""
 
     on: date
@@ -35,8 +35,8 @@ class Came:
 
 
 async def update_contact(
-    desk: Desk,
-    reach: Reach,
+    deps: CommandDeps,
+    permissions: Permissions,
     registration_id: str,
     contact: ContactDetails,
     seen: int | None,
@@ -49,33 +49,33 @@ async def update_contact(
 
     The student, or the International Office for one who calls because the phone was stolen.
     """
-    state = state_of(await visible(desk, reach, registration_id))
+    state = state_of(await visible(deps, permissions, registration_id))
     event_id = new_id()
-    details = await sealed(desk.keyring, state.person_id, event_id, "/contact", contact)
+    details = await sealed(deps.keyring, state.person_id, event_id, "/contact", contact)
     event = StayContactUpdated(
-        registration_id=registration_id, person_id=state.person_id, contact=details, confirmed=reach.owns(state)
+        registration_id=registration_id, person_id=state.person_id, contact=details, confirmed=permissions.owns(state)
     )
 
     async def work(session: Session) -> Answer:
-        loaded = await visible(desk, reach, registration_id, session)
+        loaded = await visible(deps, permissions, registration_id, session)
         must_match(seen, loaded.version)
         current = state_of(loaded)
-        if not (reach.owns(current) or reach.is_international_office):
+        if not (permissions.owns(current) or permissions.is_international_office):
             raise Problem(
                 403, "Only the student, or the International Office, can change it.", reason="not_the_student"
             )
         _must_stand(current)
-        after = await desk.store.record(loaded, [Draft(event, event_id)], cause=cause, now=now, session=session)
-        return shown(desk, after, 200)
+        after = await deps.store.record(loaded, [Draft(event, event_id)], cause=cause, now=now, session=session)
+        return shown(deps, after, 200)
 
-    return await run_once(desk.mongo, desk.database, once, work)
+    return await run_once(deps.mongo, deps.database, once, work)
 
 
 async def record_return(
-    desk: Desk,
-    reach: Reach,
+    deps: CommandDeps,
+    permissions: Permissions,
     registration_id: str,
-    came: Came,
+    came: StayOutcome,
     seen: int | None,
     once: IdempotentRequest | None,
     *,
@@ -86,34 +86,34 @@ async def record_return(
 
     A student says that they are back; every other outcome is for a person of the university.
     """
-    state = state_of(await visible(desk, reach, registration_id))
-    checked = places.places(state.legs, await knowledge_of(desk.reconsiderations, state), now)
+    state = state_of(await visible(deps, permissions, registration_id))
+    checked = places.places(state.legs, await load_inputs(deps.evaluation, state), now)
     event_id = new_id()
     event = ReturnRecorded(
         registration_id=registration_id,
         person_id=state.person_id,
         on=came.on,
         outcome=came.outcome,
-        recorded_by=reach.person_id,
-        remark=await remark_of(desk, state, event_id, came.remark) if came.remark else None,
+        recorded_by=permissions.person_id,
+        remark=await remark_of(deps, state, event_id, came.remark) if came.remark else None,
         advice=places.advice_seen(checked),
     )
 
     async def work(session: Session) -> Answer:
-        loaded = await looked_after(desk, reach, registration_id, session)
+        loaded = await load_supervised(deps, permissions, registration_id, session)
         must_match(seen, loaded.version)
         current = state_of(loaded)
-        _must_be_recordable(reach, current, came, now)
+        _must_be_recordable(permissions, current, came, now)
         drafts = [Draft(event, event_id), *ended_by(current, {"R20"})]
-        after = await desk.store.record(loaded, drafts, cause=cause, now=now, session=session)
-        return shown(desk, after, 201)
+        after = await deps.store.record(loaded, drafts, cause=cause, now=now, session=session)
+        return shown(deps, after, 201)
 
-    return await run_once(desk.mongo, desk.database, once, work)
+    return await run_once(deps.mongo, deps.database, once, work)
 
 
-def _must_be_recordable(reach: Reach, state: Registration, came: Came, now: datetime) -> None:
+def _must_be_recordable(permissions: Permissions, state: Registration, came: StayOutcome, now: datetime) -> None:
     _must_stand(state)
-    if reach.owns(state) and not reach.competences(state) and came.outcome != "returned":
+    if permissions.owns(state) and not permissions.competences(state) and came.outcome != "returned":
         raise Problem(403, "You can say that you are back.", reason="not_yours_to_decide", rule="R20")
     if amsterdam_date(now) < state.departure_date:
         raise Problem(409, "The stay has not begun.", reason="not_departed", rule="R20")

@@ -15,9 +15,9 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError
 
 from services.registration.api.registrations import RegistrationBody
-from services.registration.commands import Desk, Filing, fields_of, mistakes
+from services.registration.commands.registrations import CommandDeps, RegistrationForm, fields_of, mistakes
+from services.registration.evaluation import load_inputs_of
 from services.registration.model import Registration, evolve
-from services.registration.reconsideration import know
 from services.registration.rules.clearance import Queue
 from services.registration.rules.places import places
 from shared.bus.aggregate import Loaded
@@ -89,7 +89,7 @@ def read(name: str, text: Iterable[str]) -> Iterator[tuple[int, Any]]:
         raise Unreadable("the file's name ends neither in .csv nor in .jsonl")
 
 
-def checked(desk: Desk, rows: Iterable[tuple[int, Any]], now: datetime) -> list[Line]:
+def checked(deps: CommandDeps, rows: Iterable[tuple[int, Any]], now: datetime) -> list[Line]:
     """Every line with everything that is wrong on it; a portal's id that comes twice is wrong the second time."""
     seen: dict[str, int] = {}
     lines = []
@@ -111,81 +111,83 @@ def checked(desk: Desk, rows: Iterable[tuple[int, Any]], now: datetime) -> list[
             line.mistakes.append(Mistake("externalId", f"stands on line {first} already"))
         if record.group_id is not None:
             line.mistakes.append(Mistake("groupId", "is not taken over: trips are made here"))
-        filing = record.filing()
-        found = mistakes(desk, filing.faculty_id, filing.programme_id, filing.legs, filing.language, now)
+        form = record.form()
+        found = mistakes(deps, form.faculty_id, form.programme_id, form.legs, form.language, now)
         line.mistakes += [Mistake(each.field.removeprefix("body."), each.reason) for each in found]
         if not line.mistakes:
             line.record, line.outcome = record, Outcome.NEW
     return lines
 
 
-async def take_over(desk: Desk, lines: Sequence[Line], issuer: str, *, dry_run: bool, now: datetime) -> None:
+async def import_lines(deps: CommandDeps, lines: Sequence[Line], issuer: str, *, dry_run: bool, now: datetime) -> None:
     """Keep every line that has no mistake, whole, or say what would become of it. Sets outcome and negative."""
     good = [line for line in lines if line.record is not None]
     cause = Cause(new_id(), "import")
     for start in range(0, len(good), TOGETHER):
         some = good[start : start + TOGETHER]
-        known = {each.id for each in await desk.store.many([_id(line) for line in some])}
+        known = {each.id for each in await deps.store.many([_id(line) for line in some])}
         fresh = []
         for line in some:
             line.outcome = Outcome.KNOWN if _id(line) in known else Outcome.NEW
             if line.outcome is Outcome.NEW:
                 fresh.append(line)
-        await _take(desk, fresh, issuer, cause, dry_run, now)
+        await _take(deps, fresh, issuer, cause, dry_run, now)
 
 
-async def _take(desk: Desk, lines: Sequence[Line], issuer: str, cause: Cause, dry_run: bool, now: datetime) -> None:
+async def _take(
+    deps: CommandDeps, lines: Sequence[Line], issuer: str, cause: Cause, dry_run: bool, now: datetime
+) -> None:
     submitted: list[tuple[Line, Draft]] = []
     for line in lines:
         assert line.record is not None
-        filed = await _filed(desk, line.record, issuer, seal=not dry_run)
+        filed = await _filed(deps, line.record, issuer, seal=not dry_run)
         if filed is None:
             line.outcome = Outcome.ERASED
         else:
             submitted.append((line, filed))
-    await _judge(desk, submitted, now)
+    await _judge(deps, submitted, now)
     if dry_run or not submitted:
         return
     changes = [(_nothing(line), [filed, *_task(line, filed)]) for line, filed in submitted]
 
     async def work(session: Session) -> None:
-        await desk.store.record_all(changes, cause=cause, now=now, session=session)
+        await deps.store.record_all(changes, cause=cause, now=now, session=session)
 
     try:
-        await desk.mongo.transaction(work)
+        await deps.mongo.transaction(work)
     except (DuplicateKeyError, StreamMoved):
         # Somebody imports the same file at the same moment: whose transaction was first has kept them.
-        known = {each.id for each in await desk.store.many([_id(line) for line in lines])}
+        known = {each.id for each in await deps.store.many([_id(line) for line in lines])}
         if not known:
             raise  # it was something else
         if missing := [line for line, _ in submitted if _id(line) not in known]:
             for line in missing:
-                await _take(desk, [line], issuer, cause, dry_run, now)
+                await _take(deps, [line], issuer, cause, dry_run, now)
         for line, _ in submitted:
             if _id(line) in known:
                 line.outcome = Outcome.KNOWN
 
 
-async def _judge(desk: Desk, submitted: Sequence[tuple[Line, Draft]], now: datetime) -> None:
+async def _judge(deps: CommandDeps, submitted: Sequence[tuple[Line, Draft]], now: datetime) -> None:
     """Who comes into an area that is negative already goes onto the safety officer's list."""
     states = [evolve(None, filed.data, now, 1) for _, filed in submitted]
-    for (line, _), state, knowledge in zip(submitted, states, await know(desk.reconsiderations, states), strict=True):
-        line.negative = any(each.may_be_negative for each in places(state.legs, knowledge, now))
+    for (line, _), state, inputs in zip(submitted, states, await load_inputs_of(deps.evaluation, states), strict=True):
+        line.negative = any(each.may_be_negative for each in places(state.legs, inputs, now))
 
 
-async def _filed(desk: Desk, record: Record, issuer: str, *, seal: bool) -> Draft | None:
+async def _filed(deps: CommandDeps, record: Record, issuer: str, *, seal: bool) -> Draft | None:
     """The fact of a line; None when the person was erased. A dry run makes no person and no key."""
-    filing: Filing = record.filing()
+    form: RegistrationForm = record.form()
     registration_id = _registration_id(record.external_id)
     event_id = derived_id("imported", record.external_id)
     person_id, contact = "dry-run", "sealed:v1:dry-run"
     if seal:
-        person_id = await desk.keyring.person_id(issuer, record.login)
+        person_id = await deps.keyring.person_id(issuer, record.login)
         try:
-            contact = await desk.keyring.seal(person_id, event_id, "/contact", filing.contact)
+            contact = await deps.keyring.seal(person_id, event_id, "/contact", form.contact)
         except PermanentError:
             return None
-    fields = fields_of(filing, registration_id, person_id, contact)
+    fields = fields_of(form, registration_id, person_id, contact)
     event = RegistrationSubmitted(**fields, external_id=record.external_id, imported=True)
     return Draft(event, event_id)
 

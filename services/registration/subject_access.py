@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from services.registration.persons_store import PersonsStore
+from services.registration.store.persons import PersonsStore
 from shared.bus.outbox import Outbox
 from shared.envelope import parse
 from shared.observability.logs import get_logger
@@ -13,7 +13,7 @@ SEALED = "sealed:v1:"
 log = get_logger()
 
 
-async def own_data(
+async def export_person_data(
     persons: PersonsStore, outbox: Outbox, keyring: Keyring, person_id: str, *, read_by: str
 ) -> dict[str, Any]:
     """`{personId, registrations: [{…, facts: [{what, at, …}]}], trips: …}`; sealed fields opened, null when erased.

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-from services.registration.known import Knowledge
 from services.registration.model import Registration, Status
+from services.registration.read_models import DecisionInputs
 from services.registration.rules.clearance import Clearance, Outcome, clearance
 from services.registration.rules.during_stay import DuringStay, during_stay
 from services.registration.rules.suspension import Suspension, suspension
@@ -26,7 +26,7 @@ class Step(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Reconsideration:
+class Evaluation:
     """The decision: the step, the clearance or suspension it rests on, and how the stay stands beside it."""
 
     step: Step
@@ -35,35 +35,35 @@ class Reconsideration:
     stay: DuringStay | None = None
 
 
-def reconsideration(registration: Registration, knowledge: Knowledge, now: datetime) -> Reconsideration:
+def evaluation(registration: Registration, inputs: DecisionInputs, now: datetime) -> Evaluation:
     """The next step. The same registration and knowledge give the same step; once taken it gives KEEP."""
-    return replace(_step(registration, knowledge, now), stay=during_stay(registration, knowledge, now))
+    return replace(_step(registration, inputs, now), stay=during_stay(registration, inputs, now))
 
 
-def _step(registration: Registration, knowledge: Knowledge, now: datetime) -> Reconsideration:
+def _step(registration: Registration, inputs: DecisionInputs, now: datetime) -> Evaluation:
     match registration.status:
         case Status.SUBMITTED:
-            found = clearance(registration, knowledge, now)
-            return Reconsideration(Step.KEEP if found.outcome is Outcome.UNDECIDED else Step.DECIDE, found)
+            found = clearance(registration, inputs, now)
+            return Evaluation(Step.KEEP if found.outcome is Outcome.UNDECIDED else Step.DECIDE, found)
         case Status.HELD | Status.INCOMPLETE:
-            return _held(registration, clearance(registration, knowledge, now))
+            return _held(registration, clearance(registration, inputs, now))
         case Status.APPROVED:
-            return _approved(registration, suspension(registration, knowledge, now))
+            return _approved(registration, suspension(registration, inputs, now))
         case Status.SUSPENDED:
-            return _suspended(registration, clearance(registration, knowledge, now))
+            return _suspended(registration, clearance(registration, inputs, now))
         case Status.ROUTED | Status.REFUSED | Status.CANCELLED:
-            return Reconsideration(Step.KEEP)
+            return Evaluation(Step.KEEP)
 
 
-def _approved(registration: Registration, found: Suspension) -> Reconsideration:
+def _approved(registration: Registration, found: Suspension) -> Evaluation:
     """R19 before departure. R2 after it: who is abroad without an approval is a matter for a person, once."""
     step = Step.SUSPEND if found.is_suspended else Step.KEEP
     if found.gone is not None and not registration.approval_asked:
         step = Step.ASK_ABOUT_APPROVAL
-    return Reconsideration(step, suspension=found)
+    return Evaluation(step, suspension=found)
 
 
-def _held(registration: Registration, found: Clearance) -> Reconsideration:
+def _held(registration: Registration, found: Clearance) -> Evaluation:
     """R2, R9: what waits for its approval or its documents moves when there is something new to say."""
     before = registration.decision
     same = before is not None and (before.status.value, before.rule, before.reason) == (
@@ -72,12 +72,12 @@ def _held(registration: Registration, found: Clearance) -> Reconsideration:
         found.reason.value,
     )
     if same or found.outcome is Outcome.UNDECIDED:
-        return Reconsideration(Step.KEEP, found)
-    return Reconsideration(Step.DECIDE, found)
+        return Evaluation(Step.KEEP, found)
+    return Evaluation(Step.DECIDE, found)
 
 
-def _suspended(registration: Registration, found: Clearance) -> Reconsideration:
+def _suspended(registration: Registration, found: Clearance) -> Evaluation:
     """R21: when only the former suspension is in the way, a person is asked, once."""
     if found.rule == "R21" and not registration.reinstatement_asked:
-        return Reconsideration(Step.ASK_TO_REINSTATE, found)
-    return Reconsideration(Step.KEEP, found)
+        return Evaluation(Step.ASK_TO_REINSTATE, found)
+    return Evaluation(Step.KEEP, found)

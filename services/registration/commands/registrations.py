@@ -5,18 +5,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from services.registration.access import Reach
-from services.registration.facts import ended
-from services.registration.keeping import Documents
+from services.registration.access import Permissions
+from services.registration.decision_events import ended
+from services.registration.document_storage import DocumentStorage
+from services.registration.evaluation import EvaluationDeps, decide_provisionally, evaluate, inputs_unchanged
 from services.registration.model import Registration, Status, evolve
-from services.registration.persons_store import PersonsStore
-from services.registration.reconsideration import Desk as Reconsiderations
-from services.registration.reconsideration import foresee, reconsider, still_stands
 from services.registration.rules.checklist import whom_to_ask
 from services.registration.rules.clearance import Queue
 from services.registration.rules.itinerary import itinerary_mistakes
 from services.registration.rules.study_related import study_related
-from services.registration.store import Store
+from services.registration.store.persons import PersonsStore
+from services.registration.store.store import Store
 from services.registration.texts import reason_text
 from shared.bus.aggregate import Loaded
 from shared.catalogue import Catalogue, Contact
@@ -47,7 +46,7 @@ log = get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class CommandDeps:
     """Where commands get their facts and leave their events."""
 
     mongo: Mongo
@@ -56,14 +55,14 @@ class Desk:
     persons: PersonsStore
     keyring: Keyring
     catalogue: Catalogue
-    reconsiderations: Reconsiderations
-    documents: Documents
+    evaluation: EvaluationDeps
+    documents: DocumentStorage
     commits: GroupCommit
     exceptions_at_orange: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Filing:
+class RegistrationForm:
     """A registration as a student hands it in."""
 
     approval_id: str | None
@@ -78,53 +77,59 @@ class Filing:
 
 
 async def submit(
-    desk: Desk, person_id: str, filing: Filing, once: IdempotentRequest | None, *, cause: Cause, now: datetime
+    deps: CommandDeps,
+    person_id: str,
+    form: RegistrationForm,
+    once: IdempotentRequest | None,
+    *,
+    cause: Cause,
+    now: datetime,
 ) -> Answer:
     """A student registers. Durable with its decision, then looked at again. Raises Problem for what is none."""
-    check(desk, filing.faculty_id, filing.programme_id, filing.legs, filing.language, now)
+    check(deps, form.faculty_id, form.programme_id, form.legs, form.language, now)
     registration_id, event_id = new_id(), new_id()
-    event = await _filed(desk, RegistrationSubmitted, registration_id, person_id, filing, event_id)
+    event = await _filed(deps, RegistrationSubmitted, registration_id, person_id, form, event_id)
     # Decided in the same transaction, on what is known before it; what is known after it is looked at below.
     state = evolve(None, event, now, 1)
-    foreseen = await foresee(desk.reconsiderations, state, now=now)
+    foreseen = await decide_provisionally(deps.evaluation, state, now=now)
     await failpoint("foreseen")
 
     drafts = [Draft(event, event_id), *foreseen.drafts]
-    after, new = desk.store.begin(registration_id, drafts, cause=cause, now=now, begun=state)
-    answer = shown(desk, after, 201)
-    if filing.group_id is None:
-        answer = await insert_once(desk.commits, desk.database, once, answer, new)
+    after, new = deps.store.begin(registration_id, drafts, cause=cause, now=now, begun=state)
+    answer = shown(deps, after, 201)
+    if form.group_id is None:
+        answer = await insert_once(deps.commits, deps.database, once, answer, new)
     else:
-        answer = await _joined(desk, filing.group_id, person_id, once, answer, new)
+        answer = await _joined(deps, form.group_id, person_id, once, answer, new)
     await failpoint("after_commit")
-    await _must_stay(desk, person_id)
+    await _must_stay(deps, person_id)
     is_first = answer.body["registrationId"] == registration_id
     try:
-        if is_first and foreseen.drafts and await still_stands(desk.reconsiderations, state, foreseen):
+        if is_first and foreseen.drafts and await inputs_unchanged(deps.evaluation, state, foreseen):
             return answer
     except (TransientError, PyMongoError):
         return answer  # the sweep looks once more
-    return await decided(desk, answer, once, cause, now)
+    return await decided(deps, answer, once, cause, now)
 
 
 async def _joined(
-    desk: Desk, group_id: str, person_id: str, once: IdempotentRequest | None, answer: Answer, new: New
+    deps: CommandDeps, group_id: str, person_id: str, once: IdempotentRequest | None, answer: Answer, new: New
 ) -> Answer:
     """A participant of a trip: whether they may join is read in the transaction that keeps them."""
 
     async def work(session: Session) -> Answer:
-        await _may_join(desk, group_id, person_id, session)
-        await insert_all(desk.database, new, session)
+        await _may_join(deps, group_id, person_id, session)
+        await insert_all(deps.database, new, session)
         return answer
 
-    return await run_once(desk.mongo, desk.database, once, work)
+    return await run_once(deps.mongo, deps.database, once, work)
 
 
 async def change(
-    desk: Desk,
-    reach: Reach,
+    deps: CommandDeps,
+    permissions: Permissions,
     registration_id: str,
-    filing: Filing,
+    form: RegistrationForm,
     seen: int | None,
     once: IdempotentRequest | None,
     *,
@@ -132,27 +137,27 @@ async def change(
     now: datetime,
 ) -> Answer:
     """The student replaces the registration as a whole, on the version that was seen."""
-    check(desk, filing.faculty_id, filing.programme_id, filing.legs, filing.language, now)
-    first = state_of(await visible(desk, reach, registration_id))
+    check(deps, form.faculty_id, form.programme_id, form.legs, form.language, now)
+    first = state_of(await visible(deps, permissions, registration_id))
     event_id = new_id()
-    event = await _filed(desk, RegistrationChanged, registration_id, first.person_id, filing, event_id)
+    event = await _filed(deps, RegistrationChanged, registration_id, first.person_id, form, event_id)
 
     async def work(session: Session) -> Answer:
-        loaded = await own(desk, reach, registration_id, session)
+        loaded = await own(deps, permissions, registration_id, session)
         must_match(seen, loaded.version)
-        if filing.group_id is not None and filing.group_id != state_of(loaded).group_id:
-            await _may_join(desk, filing.group_id, reach.person_id, session)
-        after = await desk.store.record(loaded, [Draft(event, event_id)], cause=cause, now=now, session=session)
-        return shown(desk, after, 200)
+        if form.group_id is not None and form.group_id != state_of(loaded).group_id:
+            await _may_join(deps, form.group_id, permissions.person_id, session)
+        after = await deps.store.record(loaded, [Draft(event, event_id)], cause=cause, now=now, session=session)
+        return shown(deps, after, 200)
 
-    answer = await run_once(desk.mongo, desk.database, once, work)
-    await _must_stay(desk, first.person_id)
-    return await decided(desk, answer, once, cause, now)
+    answer = await run_once(deps.mongo, deps.database, once, work)
+    await _must_stay(deps, first.person_id)
+    return await decided(deps, answer, once, cause, now)
 
 
 async def cancel(
-    desk: Desk,
-    reach: Reach,
+    deps: CommandDeps,
+    permissions: Permissions,
     registration_id: str,
     seen: int | None,
     once: IdempotentRequest | None,
@@ -163,51 +168,53 @@ async def cancel(
     """The student does not go: its open tasks end with it."""
 
     async def work(session: Session) -> Answer:
-        loaded = await own(desk, reach, registration_id, session)
+        loaded = await own(deps, permissions, registration_id, session)
         must_match(seen, loaded.version)
         state = state_of(loaded)
         event = RegistrationCancelled(
-            registration_id=registration_id, person_id=state.person_id, cancelled_by=reach.person_id
+            registration_id=registration_id, person_id=state.person_id, cancelled_by=permissions.person_id
         )
         drafts = [Draft(event, new_id()), *ended(state)]
-        after = await desk.store.record(loaded, drafts, cause=cause, now=now, session=session)
-        return shown(desk, after, 201)
+        after = await deps.store.record(loaded, drafts, cause=cause, now=now, session=session)
+        return shown(deps, after, 201)
 
-    return await run_once(desk.mongo, desk.database, once, work)
+    return await run_once(deps.mongo, deps.database, once, work)
 
 
 async def visible(
-    desk: Desk, reach: Reach, registration_id: str, session: Session | None = None
+    deps: CommandDeps, permissions: Permissions, registration_id: str, session: Session | None = None
 ) -> Loaded[Registration]:
     """The registration as this caller may see it. Raises Problem 404 otherwise."""
-    loaded = await desk.store.registrations.load(registration_id, session)
-    if loaded.state is None or not reach.sees(loaded.state):
+    loaded = await deps.store.registrations.load(registration_id, session)
+    if loaded.state is None or not permissions.sees(loaded.state):
         raise not_found()
     return loaded
 
 
-async def looked_after(desk: Desk, reach: Reach, registration_id: str, session: Session) -> Loaded[Registration]:
+async def load_supervised(
+    deps: CommandDeps, permissions: Permissions, registration_id: str, session: Session
+) -> Loaded[Registration]:
     """The registration of somebody whom this caller looks after, or the caller's own. Raises Problem 404, 403."""
-    loaded = await visible(desk, reach, registration_id, session)
-    if not reach.looks_after(state_of(loaded)):
+    loaded = await visible(deps, permissions, registration_id, session)
+    if not permissions.looks_after(state_of(loaded)):
         raise Problem(403, "Who looks after the student can say that.", reason="not_looking_after")
     return loaded
 
 
-def shown(desk: Desk, loaded: Loaded[Registration], status: int) -> Answer:
+def shown(deps: CommandDeps, loaded: Loaded[Registration], status: int) -> Answer:
     """The answer to a command: ids, states, the reason and whom to turn to; nothing personal."""
     state = state_of(loaded)
     body = {
         "registrationId": state.registration_id,
         "status": state.status.value,
         "studyRelated": state.study_related,
-        "clearance": clearance(desk, state),
+        "clearance": clearance(deps, state),
     }
     headers = {"Location": f"/v1/registrations/{loaded.id}", "ETag": etag(loaded.version)}
     return Answer(status, body, headers)
 
 
-def clearance(desk: Desk, state: Registration) -> dict[str, Any]:
+def clearance(deps: CommandDeps, state: Registration) -> dict[str, Any]:
     """The decision in words; `undecided` until there is one."""
     decision = state.decision
     if state.status is Status.SUBMITTED or decision is None:
@@ -222,7 +229,7 @@ def clearance(desk: Desk, state: Registration) -> dict[str, Any]:
         "rule": rule,
         "reason": reason,
         "reasonText": reason_text(reason, state.language),
-        "contact": contact_of(desk.catalogue, state, whom_to_ask(rule)) if asks else None,
+        "contact": contact_of(deps.catalogue, state, whom_to_ask(rule)) if asks else None,
     }
 
 
@@ -258,28 +265,32 @@ def _location(answer: Answer) -> dict[str, str]:
 _FOLLOWED = frozenset({Status.SUBMITTED, Status.INCOMPLETE, Status.APPROVED})
 
 
-async def decided(desk: Desk, answer: Answer, once: IdempotentRequest | None, cause: Cause, now: datetime) -> Answer:
+async def decided(
+    deps: CommandDeps, answer: Answer, once: IdempotentRequest | None, cause: Cause, now: datetime
+) -> Answer:
     """The answer with the decision in it. What is committed stays committed when the decision has to wait."""
     if answer.body["status"] not in _FOLLOWED:
         return answer
     await failpoint("after_commit")
     try:
-        after = await reconsider(desk.reconsiderations, answer.body["registrationId"], cause=cause, now=now)
-        look = shown(desk, after, answer.status)
+        after = await evaluate(deps.evaluation, answer.body["registrationId"], cause=cause, now=now)
+        look = shown(deps, after, answer.status)
         # What the command itself made keeps its place in the answer.
         fuller = Answer(answer.status, {**answer.body, **look.body}, {**look.headers, **_location(answer)})
-        await replace_stored_answer(desk.database, once, fuller)
+        await replace_stored_answer(deps.database, once, fuller)
         return fuller
     except (TransientError, PyMongoError) as error:
         log.warning("decision_waits", registration_id=answer.body["registrationId"], error=type(error).__name__)
         return answer  # the sweep decides
 
 
-async def own(desk: Desk, reach: Reach, registration_id: str, session: Session) -> Loaded[Registration]:
+async def own(
+    deps: CommandDeps, permissions: Permissions, registration_id: str, session: Session
+) -> Loaded[Registration]:
     """The student's own, not cancelled. Raises Problem."""
-    loaded = await visible(desk, reach, registration_id, session)
+    loaded = await visible(deps, permissions, registration_id, session)
     state = state_of(loaded)
-    if not reach.owns(state):
+    if not permissions.owns(state):
         raise Problem(403, "Only the student can change it.", reason="not_the_student")
     if state.status is Status.CANCELLED:
         raise Problem(409, "It was cancelled; hand in a new one.", reason="cancelled")
@@ -287,40 +298,40 @@ async def own(desk: Desk, reach: Reach, registration_id: str, session: Session) 
 
 
 async def _filed(
-    desk: Desk,
+    deps: CommandDeps,
     kind: Callable[..., RegistrationSubmitted],
     registration_id: str,
     person_id: str,
-    filing: Filing,
+    form: RegistrationForm,
     event_id: str,
 ) -> RegistrationSubmitted:
-    contact = await sealed(desk.keyring, person_id, event_id, "/contact", filing.contact)
-    return kind(**fields_of(filing, registration_id, person_id, contact), group_id=filing.group_id)
+    contact = await sealed(deps.keyring, person_id, event_id, "/contact", form.contact)
+    return kind(**fields_of(form, registration_id, person_id, contact), group_id=form.group_id)
 
 
-def fields_of(filing: Filing, registration_id: str, person_id: str, contact: str) -> dict[str, Any]:
+def fields_of(form: RegistrationForm, registration_id: str, person_id: str, contact: str) -> dict[str, Any]:
     """What a filing says, as the fields of its fact; `contact` is sealed."""
     return {
         "registration_id": registration_id,
         "person_id": person_id,
-        "approval_id": filing.approval_id,
-        "faculty_id": filing.faculty_id,
-        "programme_id": filing.programme_id,
-        "activity_type": filing.activity_type,
-        "legs": filing.legs,
-        "answers": filing.answers,
-        "study_related": study_related(filing.answers).is_study_related,
+        "approval_id": form.approval_id,
+        "faculty_id": form.faculty_id,
+        "programme_id": form.programme_id,
+        "activity_type": form.activity_type,
+        "legs": form.legs,
+        "answers": form.answers,
+        "study_related": study_related(form.answers).is_study_related,
         "contact": contact,
-        "language": filing.language,
+        "language": form.language,
     }
 
 
-async def _must_stay(desk: Desk, person_id: str) -> None:
+async def _must_stay(deps: CommandDeps, person_id: str) -> None:
     """Read after the commit, as an erasure reads registrations after it noted itself: one of the two sees the other.
 
     Raises Problem: nobody is told that they are registered whose data are being erased.
     """
-    if await desk.persons.is_leaving(person_id):
+    if await deps.persons.is_being_erased(person_id):
         raise Problem(
             409,
             "This person's data are being erased at this moment. Look in ten minutes whether the registration is "
@@ -329,19 +340,19 @@ async def _must_stay(desk: Desk, person_id: str) -> None:
         )
 
 
-async def _may_join(desk: Desk, group_id: str, person_id: str, session: Session) -> None:
+async def _may_join(deps: CommandDeps, group_id: str, person_id: str, session: Session) -> None:
     """The trip exists and is open, and the person is not in it yet. Raises Problem."""
-    trip = (await desk.store.trips.load(group_id, session)).state
+    trip = (await deps.store.trips.load(group_id, session)).state
     if trip is None:
         raise invalid(FieldError("body.groupId", "is no group trip"))
     if not trip.is_open:
         raise Problem(409, "The trip is closed; ask its leader.", reason="closed")
-    if await desk.store.is_in_group(group_id, person_id, session):
+    if await deps.store.is_in_group(group_id, person_id, session):
         raise Problem(409, "You are registered for this trip; change that registration.", reason="already_joined")
 
 
 def check(
-    desk: Desk,
+    deps: CommandDeps,
     faculty_id: str,
     programme_id: str,
     legs: Sequence[Leg],
@@ -349,13 +360,13 @@ def check(
     now: datetime,
 ) -> None:
     """Raises Problem with everything that is wrong, together."""
-    errors = mistakes(desk, faculty_id, programme_id, legs, language, now)
+    errors = mistakes(deps, faculty_id, programme_id, legs, language, now)
     if errors:
         raise invalid(*errors)
 
 
 def mistakes(
-    desk: Desk,
+    deps: CommandDeps,
     faculty_id: str,
     programme_id: str,
     legs: Sequence[Leg],
@@ -364,8 +375,8 @@ def mistakes(
 ) -> list[FieldError]:
     """Everything about a filing that only the catalogue and the itinerary's rules can tell."""
     errors: list[FieldError] = []
-    if desk.catalogue.programme(faculty_id, programme_id) is None:
-        known = faculty_id in desk.catalogue.faculties
+    if deps.catalogue.programme(faculty_id, programme_id) is None:
+        known = faculty_id in deps.catalogue.faculties
         errors.append(FieldError("body.programmeId" if known else "body.facultyId", "is not in the catalogue"))
     return errors + _itinerary(legs, language, now)
 

@@ -2,9 +2,9 @@
 
 from datetime import datetime
 
-from services.registration.facts import CAUSE_ENDED
-from services.registration.known import Knowledge
+from services.registration.decision_events import CAUSE_ENDED
 from services.registration.model import Registration
+from services.registration.read_models import DecisionInputs
 from services.registration.rules.clearance import Queue
 from services.registration.rules.places import advice_seen, places
 from services.registration.rules.reminders import Reminder, contact_task, reminders
@@ -25,21 +25,21 @@ from shared.ids import new_id
 CONTACT_MISSING = "contact_missing"
 
 
-def due_facts(state: Registration, knowledge: Knowledge, now: datetime) -> list[Draft]:
+def due_events(state: Registration, inputs: DecisionInputs, now: datetime) -> list[Draft]:
     """Everything that has come due for one registration; run on what it leads to, nothing."""
     who = {"registration_id": state.registration_id, "person_id": state.person_id}
     found: list[Event] = []
     moved = stay(state, now)
     if moved.started_on is not None:
         found.append(StayStarted(**who, on=moved.started_on))
-    found += [reminder_fact(state, each, knowledge, now) for each in reminders(state, now)]
+    found += [reminder_event(state, each, inputs, now) for each in reminders(state, now)]
     found += _contact_tasks(state, now)
     if moved.ended_on is not None:
         found.append(StayEnded(**who, on=moved.ended_on))
     return [draft(event) for event in found]
 
 
-def reminder_fact(state: Registration, found: Reminder, knowledge: Knowledge, now: datetime) -> Event:
+def reminder_event(state: Registration, found: Reminder, inputs: DecisionInputs, now: datetime) -> Event:
     """R22: with the colour of every place as it now is, and when it was fetched. Dropped: with the reason."""
     occasion = found.occasion
     if not found.is_sent:
@@ -59,8 +59,8 @@ def reminder_fact(state: Registration, found: Reminder, knowledge: Knowledge, no
         occasion=occasion.name,
         due_on=occasion.due_on,
         late=found.late,
-        advice=advice_seen(places(state.legs, knowledge, now)) if shows else (),
-        checked_at=knowledge.checked_at(leg.country for leg in state.legs) if shows else None,
+        advice=advice_seen(places(state.legs, inputs, now)) if shows else (),
+        checked_at=inputs.checked_at(leg.country for leg in state.legs) if shows else None,
         faculty_id=state.faculty_id,
         programme_id=state.programme_id,
         departure_date=state.departure_date,

@@ -2,8 +2,8 @@
 
 from datetime import date, datetime
 
-from services.registration.access import Reach
-from services.registration.commands import Desk, looked_after, shown, state_of
+from services.registration.access import Permissions
+from services.registration.commands.registrations import CommandDeps, load_supervised, shown, state_of
 from services.registration.model import Status
 from shared.envelope import Cause, draft
 from shared.events import SafetySessionRecorded
@@ -14,8 +14,8 @@ from shared.web.problem import Problem
 
 
 async def record_session(
-    desk: Desk,
-    reach: Reach,
+    deps: CommandDeps,
+    permissions: Permissions,
     registration_id: str,
     attended: bool,
     on: date | None,
@@ -28,7 +28,7 @@ async def record_session(
     """On the version that was seen; who looks after the student may say it. Raises Problem; said again, no new fact."""
 
     async def work(session: Session) -> Answer:
-        loaded = await looked_after(desk, reach, registration_id, session)
+        loaded = await load_supervised(deps, permissions, registration_id, session)
         must_match(seen, loaded.version)
         state = state_of(loaded)
         if state.status is Status.CANCELLED:
@@ -39,9 +39,9 @@ async def record_session(
                 person_id=state.person_id,
                 attended=attended,
                 on=on,
-                recorded_by=reach.person_id,
+                recorded_by=permissions.person_id,
             )
-            loaded = await desk.store.record(loaded, [draft(fact)], cause=cause, now=now, session=session)
-        return shown(desk, loaded, 200)
+            loaded = await deps.store.record(loaded, [draft(fact)], cause=cause, now=now, session=session)
+        return shown(deps, loaded, 200)
 
-    return await run_once(desk.mongo, desk.database, once, work)
+    return await run_once(deps.mongo, deps.database, once, work)

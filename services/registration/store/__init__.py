@@ -1,0 +1,1 @@
+"""The service's MongoDB collections: reads, writes and indexes."""

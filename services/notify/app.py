@@ -7,7 +7,16 @@ from pathlib import Path
 
 from fastapi import FastAPI
 
-from services.notify import escalating, handlers, inbox, notices, receipts, resolving, selecting, sending
+from services.notify import (
+    bounce_mailbox,
+    escalation,
+    handlers,
+    notices,
+    provider_callbacks,
+    resolving,
+    selecting,
+    sending,
+)
 from services.notify.api import alerts as alerts_api
 from services.notify.api import answers as answers_api
 from services.notify.api import replies as replies_api
@@ -17,14 +26,14 @@ from services.notify.channels.bounces import parse_bounce
 from services.notify.channels.cm import CmChannel, CmSettings
 from services.notify.channels.email import EmailChannel
 from services.notify.channels.sms import Member, SmsPool
+from services.notify.channels.sms_provider import SmsProvider
 from services.notify.channels.smtp import EmailSettings
 from services.notify.channels.spryng import SpryngChannel, SpryngSettings
-from services.notify.channels.text import SmsProvider
 from services.notify.channels.twilio import TwilioChannel, TwilioSettings
 from services.notify.messages.rendering import Messages
 from services.notify.model import DeliveryState
 from services.notify.pages.answer import Pages
-from services.notify.rules.escalation import Ladder
+from services.notify.rules.escalation import EscalationPolicy
 from services.notify.settings import Settings
 from services.notify.store.advice import AdviceStore
 from services.notify.store.alerts import AlertStore
@@ -81,9 +90,9 @@ def build(settings: Settings) -> FastAPI:
         process.mongo, outbox, whereabouts, advice, alerts, lanes, deliveries, process.bus.offsets, messages.versions(),
         settings.drill_list,
     )  # fmt: skip
-    notices_desk = notices.Desk(process.mongo, alerts, lanes, university, whereabouts, advice)
-    ladder = Ladder(timedelta(minutes=settings.reminder_minutes), timedelta(minutes=settings.crisis_minutes))
-    escalating_desk = escalating.Desk(
+    notices_desk = notices.NoticeDeps(process.mongo, alerts, lanes, university, whereabouts, advice)
+    ladder = EscalationPolicy(timedelta(minutes=settings.reminder_minutes), timedelta(minutes=settings.crisis_minutes))
+    escalating_desk = escalation.EscalationDeps(
         process.mongo, outbox, alerts, lanes, deliveries, whereabouts, notices_desk, ladder
     )
     desk = handlers.Desk(
@@ -103,13 +112,13 @@ def build(settings: Settings) -> FastAPI:
     )
     writer = sending.Writer(messages, university.university, deliveries, rules)
     engine = sending.Engine(outbox, lanes, alerts, whereabouts, deliveries, writer)
-    receipts_desk = receipts.Desk(
+    receipts_desk = provider_callbacks.CallbackDeps(
         outbox,
         callbacks,
         deliveries,
         alerts,
         whereabouts,
-        {**{each.provider: each.parse_receipt for each in sms_providers}, inbox.MAIL: parse_bounce},
+        {**{each.provider: each.parse_receipt for each in sms_providers}, bounce_mailbox.BOUNCE_PROVIDER: parse_bounce},
         {each.provider: each.parse_inbound for each in sms_providers},
         providers,
     )
@@ -137,8 +146,8 @@ def build(settings: Settings) -> FastAPI:
 
     async def climb() -> None:
         now = utc_now()
-        await escalating.tell_new_addresses(escalating_desk, Cause(new_id(), "sweep"), now)
-        await escalating.climb(escalating_desk, now)
+        await escalation.alert_new_addresses(escalating_desk, Cause(new_id(), "sweep"), now)
+        await escalation.run_escalations(escalating_desk, now)
 
     async def resolve() -> None:
         wait = timedelta(seconds=settings.unknown_wait_seconds)
@@ -155,9 +164,9 @@ def build(settings: Settings) -> FastAPI:
     process.repeats("ladder", settings.ladder_seconds, climb)
     process.repeats("unknown", RESOLVE_SECONDS, resolve)
     process.repeats("providers", PROVIDERS_SECONDS, lambda: sms.look(utc_now()))
-    process.leads("callbacks", partial(receipts.keep_working, receipts_desk))
+    process.leads("callbacks", partial(provider_callbacks.run_callback_worker, receipts_desk))
     if settings.bounce_maildir:
-        process.leads("bounces", partial(inbox.keep_reading, Path(settings.bounce_maildir), callbacks))
+        process.leads("bounces", partial(bounce_mailbox.run_bounce_reader, Path(settings.bounce_maildir), callbacks))
     for number in range(settings.workers + settings.urgent_workers):
         # Whatever waits, somebody is always free for an alert.
         is_urgent = number >= settings.workers
@@ -191,10 +200,12 @@ def build(settings: Settings) -> FastAPI:
                 )
             ),
             answers_api.routes(
-                answers_api.Desk(outbox, deliveries, alerts, Pages(university.university), settings.scanner_seconds)
+                answers_api.AnswerDeps(
+                    outbox, deliveries, alerts, Pages(university.university), settings.scanner_seconds
+                )
             ),
             replies_api.routes(
-                replies_api.Desk(
+                replies_api.ReplyDeps(
                     process.mongo,
                     process.database,
                     outbox,
@@ -206,7 +217,9 @@ def build(settings: Settings) -> FastAPI:
                 )
             ),
             webhooks_api.routes(
-                webhooks_api.Desk(callbacks, {each.provider: each for each in sms_providers}, settings.answer_base_url)
+                webhooks_api.WebhookDeps(
+                    callbacks, {each.provider: each for each in sms_providers}, settings.answer_base_url
+                )
             ),
         ],
     )

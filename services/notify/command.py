@@ -18,7 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from services.notify import selecting
 from services.notify.commands import raise_alert
-from services.notify.messages.facts import Kind
+from services.notify.messages.content import Kind
 from services.notify.messages.rendering import FORMS, Messages
 from services.notify.messages.specimens import SPECIMENS
 from services.notify.messages.wording import Language

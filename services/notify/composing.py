@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from services.notify.channels.email import Letter
-from services.notify.channels.text import Text
+from services.notify.channels.email import Email
+from services.notify.channels.sms_provider import Sms
+from services.notify.message_content import message_content
 from services.notify.messages.addresses import mailbox
-from services.notify.messages.facts import AnyFacts
+from services.notify.messages.content import AnyContent
 from services.notify.messages.links import answer_link, message_id
 from services.notify.messages.rendering import Messages
 from services.notify.messages.skeleton import DatedSkeleton
@@ -14,7 +15,6 @@ from services.notify.messages.sms import TextSkeleton
 from services.notify.messages.wording import Language
 from services.notify.model import delivery_id, reference
 from services.notify.rules.listed import is_listed
-from services.notify.saying import facts_for
 from services.notify.store.alerts import Alert, Selection
 from services.notify.store.deliveries import DeliveryStore
 from services.notify.store.rolls import NO_PERSON
@@ -90,7 +90,7 @@ class Composer:
         """The Message-ID of a mail, by our reference for it."""
         return message_id(ours, self._writer.rules.sender)
 
-    def compose(self, index: int, contact: Reach | None) -> Letter | Text:
+    def compose(self, index: int, contact: Reach | None) -> Email | Sms:
         """The bytes for one recipient. Raises PermanentError or ValueError when there can be none."""
         roll = self._selection.recipients
         person, which = roll.persons[index], roll.which[index]
@@ -103,7 +103,7 @@ class Composer:
             if contact is None:
                 raise PermanentError("no contact details")
             self._allowed(contact.mobile)
-            return Text(identity, ours, contact.mobile, self._text(index, which, len(link)).render(link))
+            return Sms(identity, ours, contact.mobile, self._text(index, which, len(link)).render(link))
         variant = roll.variants[which]
         address = variant.mailbox or (contact.email if contact is not None else None)
         if address is None:
@@ -115,7 +115,7 @@ class Composer:
             link=link,
             message_id=self.message_id(ours),
         )
-        return Letter(identity, self._writer.rules.return_path(ours), mailbox(address), content, is_plain=True)
+        return Email(identity, self._writer.rules.return_path(ours), mailbox(address), content, is_plain=True)
 
     def _text(self, index: int, which: int, link_length: int) -> TextSkeleton:
         key = (which, link_length)
@@ -130,9 +130,9 @@ class Composer:
             self._letters[which] = skeleton.dated(self._selection.at, self._selection.traceparent)
         return self._letters[which]
 
-    def _what(self, index: int) -> tuple[str, Language, AnyFacts]:
+    def _what(self, index: int) -> tuple[str, Language, AnyContent]:
         chosen = self._selection.recipients[index]
-        facts = facts_for(self._selection, self._alert, chosen, self._writer.university)
+        facts = message_content(self._selection, self._alert, chosen, self._writer.university)
         return chosen.kind, chosen.language, facts
 
     def _allowed(self, address: str) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
-from services.notify import escalating, notices, selecting
+from services.notify import escalation, notices, selecting
 from services.notify.model import Resolve, Whereabouts, evolve_whereabouts
 from services.notify.store.alerts import Escalated
 from services.notify.store.deliveries import Fact
@@ -45,8 +45,8 @@ class Desk:
     """What the handlers need."""
 
     selecting: selecting.Desk
-    notices: notices.Desk
-    escalating: escalating.Desk
+    notices: notices.NoticeDeps
+    escalating: escalation.EscalationDeps
     keyring: Keyring
     resolve: Resolve
 
@@ -62,7 +62,7 @@ async def keep_whereabouts_when_registrations_changed(batch: Sequence[Envelope[E
             countries = {stay.country for where in moved for stay in where.stays}
             persons = {where.person_id for where in moved}
             await selecting.select_late(desk.selecting, countries, persons, cause=cause, now=utc_now())
-        await escalating.tell_new_addresses(desk.escalating, cause, utc_now())
+        await escalation.alert_new_addresses(desk.escalating, cause, utc_now())
         await _tell(desk, facts)
     for each in batch:
         if isinstance(each.data, PersonErased):
@@ -75,7 +75,7 @@ async def raise_alert_when_advice_changed(envelope: Envelope[TravelAdviceChanged
     await desk.selecting.advice.put(envelope, now)
     await failpoint("advice_stored")
     await selecting.select_everybody(desk.selecting, envelope.data.country, cause=envelope.cause(), now=now)
-    await notices.tell_of_improvement(desk.notices, envelope, now)
+    await notices.create_improvement_notices(desk.notices, envelope, now)
 
 
 async def release_alert_when_advice_released(envelope: Envelope[AdviceReleased], desk: Desk) -> None:
@@ -90,7 +90,7 @@ async def tell_student_when_slot_allocated(envelope: Envelope[SlotAllocated], de
     """R34: who moves up from the waiting list hears of it."""
     if envelope.data.promoted:
         details = await _opened(desk, envelope.data.contact)
-        await notices.tell_of_slot(desk.notices, envelope, details, utc_now())
+        await notices.create_slot_notice(desk.notices, envelope, details, utc_now())
 
 
 async def fold_deliveries_when_notified(batch: Sequence[Envelope[Event]], desk: Desk) -> None:
@@ -101,7 +101,7 @@ async def fold_deliveries_when_notified(batch: Sequence[Envelope[Event]], desk: 
             case AlertEscalated() as event:
                 await desk.selecting.alerts.note_escalated(event.alert_id, [Escalated.of(event, each.time)])
             case PersonAnswered() as answer:
-                await escalating.confirm(desk.escalating, answer, each.cause(), utc_now())
+                await escalation.confirm_answer(desk.escalating, answer, each.cause(), utc_now())
 
 
 async def _keep(desk: Desk, facts: Sequence[Envelope[RegistrationEvent]]) -> list[Whereabouts]:
@@ -163,10 +163,10 @@ async def _tell(desk: Desk, facts: Sequence[Envelope[RegistrationEvent]]) -> Non
         match each.data:
             case ClearanceSuspended():
                 suspended = cast("Envelope[ClearanceSuspended]", each)
-                await notices.tell_of_suspension(desk.notices, suspended, known, urls, utc_now())
+                await notices.create_suspension_notices(desk.notices, suspended, known, urls, utc_now())
             case ClearanceRestored():
                 restored = cast("Envelope[ClearanceRestored]", each)
-                await notices.tell_of_restoration(desk.notices, restored, known, urls, utc_now())
+                await notices.create_restoration_notice(desk.notices, restored, known, urls, utc_now())
             case ReminderDue():
                 reminder = cast("Envelope[ReminderDue]", each)
-                await notices.remind(desk.notices, reminder, known, urls, utc_now())
+                await notices.create_reminder_notice(desk.notices, reminder, known, urls, utc_now())

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from services.notify.messages.facts import (
-    AnyFacts,
+from services.notify.messages.content import (
+    AnyContent,
     NoticeKind,
-    RegistrationFacts,
-    SlotFacts,
-    alert_facts,
-    clearance_facts,
-    everywhere,
+    RegistrationContent,
+    SlotContent,
+    alert_content,
+    clearance_content,
+    common_content,
     places_seen,
 )
 from services.notify.model import MOST_ENTRIES, Whereabouts
@@ -56,7 +56,7 @@ REMINDERS: Mapping[ReminderKind, NoticeKind] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class NoticeDeps:
     """Where notices get their facts and leave their work."""
 
     mongo: Mongo
@@ -67,8 +67,8 @@ class Desk:
     advice: AdviceStore
 
 
-async def tell_of_suspension(
-    desk: Desk,
+async def create_suspension_notices(
+    deps: NoticeDeps,
     envelope: Envelope[ClearanceSuspended],
     where: Whereabouts | None,
     urls: Mapping[str, str],
@@ -76,17 +76,17 @@ async def tell_of_suspension(
 ) -> None:
     """R19: the student is told not to go, and the coordinator is told as well; met again, nothing happens."""
     event = envelope.data
-    coordinator, name = _programme(desk, event.faculty_id, event.programme_id)
-    facts = clearance_facts(event, event.departure_date, name, coordinator, desk.catalogue.university, urls)
+    coordinator, name = _programme(deps, event.faculty_id, event.programme_id)
+    facts = clearance_content(event, event.departure_date, name, coordinator, deps.catalogue.university, urls)
     recipients = (
         _student(event.person_id, event.registration_id, where, "clearance_suspended_student"),
-        mailbox(coordinator, "clearance_suspended_coordinator"),
+        office_recipient(coordinator, "clearance_suspended_coordinator"),
     )
-    await make(desk, f"n-{envelope.id}", "0", recipients, facts, envelope.cause(), now)
+    await create_notice(deps, f"n-{envelope.id}", "0", recipients, facts, envelope.cause(), now)
 
 
-async def tell_of_restoration(
-    desk: Desk,
+async def create_restoration_notice(
+    deps: NoticeDeps,
     envelope: Envelope[ClearanceRestored],
     where: Whereabouts | None,
     urls: Mapping[str, str],
@@ -96,21 +96,21 @@ async def tell_of_restoration(
     if where is None:
         return  # nobody to write to: whatever was registered is parked, and the board says so
     event = envelope.data
-    coordinator, name = _programme(desk, where.faculty_id, where.programme_id)
+    coordinator, name = _programme(deps, where.faculty_id, where.programme_id)
     departure = min(stay.start_date for stay in where.stays)
-    facts = clearance_facts(event, departure, name, coordinator, desk.catalogue.university, urls)
+    facts = clearance_content(event, departure, name, coordinator, deps.catalogue.university, urls)
     student = _student(event.person_id, event.registration_id, where, "clearance_restored")
-    await make(desk, f"n-{envelope.id}", "0", (student,), facts, envelope.cause(), now)
+    await create_notice(deps, f"n-{envelope.id}", "0", (student,), facts, envelope.cause(), now)
 
 
-async def remind(
-    desk: Desk, envelope: Envelope[ReminderDue], where: Whereabouts | None, urls: Mapping[str, str], now: datetime
+async def create_reminder_notice(
+    deps: NoticeDeps, envelope: Envelope[ReminderDue], where: Whereabouts | None, urls: Mapping[str, str], now: datetime
 ) -> None:
     """R22, R24, R25, R39: the reminder that is due; R22 with the colours and when they were fetched."""
     event = envelope.data
-    coordinator, name = _programme(desk, event.faculty_id, event.programme_id)
-    facts = RegistrationFacts(
-        **everywhere(desk.catalogue.university),
+    coordinator, name = _programme(deps, event.faculty_id, event.programme_id)
+    facts = RegistrationContent(
+        **common_content(deps.catalogue.university),
         registration_id=event.registration_id,
         departure_date=event.departure_date,
         programme=name,
@@ -119,20 +119,20 @@ async def remind(
         contact=coordinator,
     )
     student = _student(event.person_id, event.registration_id, where, REMINDERS[event.kind])
-    await make(desk, f"n-{envelope.id}", "0", (student,), facts, envelope.cause(), now)
+    await create_notice(deps, f"n-{envelope.id}", "0", (student,), facts, envelope.cause(), now)
 
 
-async def tell_of_slot(
-    desk: Desk, envelope: Envelope[SlotAllocated], details: ContactDetails | None, now: datetime
+async def create_slot_notice(
+    deps: NoticeDeps, envelope: Envelope[SlotAllocated], details: ContactDetails | None, now: datetime
 ) -> None:
     """R34: a place from the waiting list. Without contact details in the fact there is nobody to write to."""
     event = envelope.data
     if details is None:
         return
-    university = desk.catalogue.university
-    facts = SlotFacts(**everywhere(university), cluster=event.cluster, contact=university.international_office)
+    university = deps.catalogue.university
+    facts = SlotContent(**common_content(university), cluster=event.cluster, contact=university.international_office)
     key = f"slot-{event.approval_id}"
-    await desk.whereabouts.keep_contact(key, event.person_id, details)
+    await deps.whereabouts.keep_contact(key, event.person_id, details)
     student = Chosen(
         person_id=event.person_id,
         registration_id=key,
@@ -140,29 +140,29 @@ async def tell_of_slot(
         language=event.language,
         channels=(Channel.EMAIL,),
     )
-    await make(desk, f"n-{envelope.id}", "0", (student,), facts, envelope.cause(), now)
+    await create_notice(deps, f"n-{envelope.id}", "0", (student,), facts, envelope.cause(), now)
 
 
-async def tell_of_improvement(desk: Desk, envelope: Envelope[TravelAdviceChanged], now: datetime) -> None:
+async def create_improvement_notices(deps: NoticeDeps, envelope: Envelope[TravelAdviceChanged], now: datetime) -> None:
     """R21: who was told that a place is negative, and is there still, hears that it is better."""
     event = envelope.data
-    advice = await desk.advice.get(event.country)
+    advice = await deps.advice.get(event.country)
     if not lowers(event) or advice is None or advice.advice_version != event.advice_version:
         return
-    versions = await desk.alerts.versions(event.country)
+    versions = await deps.alerts.versions(event.country)
     if not versions:
         return
     before, today, alert_id = before_change(event, advice), amsterdam_date(now), f"n-{envelope.id}"
-    async for batch in desk.whereabouts.in_country(event.country, READ_AT_ONCE):
-        told = await desk.alerts.told(versions, {each.person_id for each in batch})
+    async for batch in deps.whereabouts.in_country(event.country, READ_AT_ONCE):
+        told = await deps.alerts.told(versions, {each.person_id for each in batch})
         groups: dict[tuple[str, Level], dict[str, Whereabouts]] = defaultdict(dict)
         for each in batch:
             place = improvement(each, before, advice, told.get(each.person_id, ()), today).place
             if place is not None and place.level is not None:
                 groups[place.area.code or place.area.area, place.level][each.person_id] = each
         for (area, level), persons in groups.items():
-            already = await desk.alerts.in_step(alert_id, 1, list(persons))
-            facts = alert_facts(advice, area, level, desk.catalogue.university)
+            already = await deps.alerts.in_step(alert_id, 1, list(persons))
+            facts = alert_content(advice, area, level, deps.catalogue.university)
             left = [
                 _student(where.person_id, where.registration_id, where, "advice_improved")
                 for person, where in persons.items()
@@ -171,15 +171,15 @@ async def tell_of_improvement(desk: Desk, envelope: Envelope[TravelAdviceChanged
             for first in range(0, len(left), MOST_ENTRIES):
                 part = left[first : first + MOST_ENTRIES]
                 name = derived_id(*(str(each.person_id) for each in part))
-                await make(desk, alert_id, f"0:{name}", part, facts, envelope.cause(), now)
+                await create_notice(deps, alert_id, f"0:{name}", part, facts, envelope.cause(), now)
 
 
-async def make(
-    desk: Desk,
+async def create_notice(
+    deps: NoticeDeps,
     alert_id: str,
     name: str,
     recipients: Sequence[Chosen],
-    facts: AnyFacts,
+    facts: AnyContent,
     cause: Cause,
     now: datetime,
     *,
@@ -210,18 +210,18 @@ async def make(
     )
 
     async def work(session: Session) -> None:
-        if await desk.alerts.has_selection(selection.selection_id, session):
+        if await deps.alerts.has_selection(selection.selection_id, session):
             return
-        await desk.alerts.insert_selection(selection, session)
-        await desk.lanes.add([lane], now, session)
+        await deps.alerts.insert_selection(selection, session)
+        await deps.lanes.add([lane], now, session)
 
     try:
-        await desk.mongo.transaction(work)
+        await deps.mongo.transaction(work)
     except DuplicateKeyError:
         return  # another member of the group made it in this moment
 
 
-def mailbox(contact: Contact, kind: NoticeKind) -> Chosen:
+def office_recipient(contact: Contact, kind: NoticeKind) -> Chosen:
     """A function of the university as the recipient of a notice."""
     return Chosen(
         person_id=None,
@@ -244,9 +244,9 @@ def _student(person_id: str, registration_id: str, where: Whereabouts | None, ki
     )
 
 
-def _programme(desk: Desk, faculty_id: str, programme_id: str) -> tuple[Contact, Name]:
+def _programme(deps: NoticeDeps, faculty_id: str, programme_id: str) -> tuple[Contact, Name]:
     """Who coordinates a programme, and its name; the International Office where the catalogue has no such one."""
-    programme = desk.catalogue.programme(faculty_id, programme_id)
+    programme = deps.catalogue.programme(faculty_id, programme_id)
     if programme is None:
-        return desk.catalogue.university.international_office, Name(nl=programme_id, en=programme_id)
+        return deps.catalogue.university.international_office, Name(nl=programme_id, en=programme_id)
     return programme.coordinator, programme.name

@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple, TypeVar
 
 import orjson
 
-from services.notify.messages.facts import ALERT_KINDS
+from services.notify.messages.content import ALERT_KINDS
 from services.notify.model import MOST_ENTRIES, Seen, micros, shard_of, shard_range
 from services.notify.rules.listed import is_listed
 from services.notify.rules.selection import Reason, is_there, selection, untold

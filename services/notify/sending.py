@@ -14,9 +14,9 @@ from typing import Any, Protocol
 
 import orjson
 
-from services.notify.channels.email import Letter
+from services.notify.channels.email import Email
 from services.notify.channels.outcome import Accepted, Refused, SendOutcome, TryLater, Unknown
-from services.notify.channels.text import Text
+from services.notify.channels.sms_provider import Sms
 from services.notify.composing import Composer, SendingRules, Writer
 from services.notify.model import Delivery, DeliveryState, Said, outcomes, reference, said_state
 from services.notify.store.alerts import AlertStore, Selection
@@ -224,7 +224,7 @@ async def _windows(engine: Engine, hand: _Hand, provider: MessageChannel, may_be
 
 
 async def _attempt(
-    engine: Engine, hand: _Hand, ahead: Window, drafts: Sequence["Letter | Text | Verdict"], provider: MessageChannel
+    engine: Engine, hand: _Hand, ahead: Window, drafts: Sequence["Email | Sms | Verdict"], provider: MessageChannel
 ) -> bool:
     """One window: write the bytes, note what became of them, say so. False when somebody else has the lane."""
     await failpoint("after_claim")
@@ -395,10 +395,10 @@ def _pause(attempt: int) -> timedelta:
     return timedelta(seconds=seconds * random.uniform(0.9, 1.1))
 
 
-async def _composed(engine: Engine, hand: _Hand, ahead: Window) -> list["Letter | Text | Verdict"]:
+async def _composed(engine: Engine, hand: _Hand, ahead: Window) -> list["Email | Sms | Verdict"]:
     """Render. Whoever cannot be written to is refused alone, and stops nobody else."""
     settled = await _settled(engine, hand, ahead)
-    registrations, drafts = hand.selection.recipients.registrations, list[Letter | Text | Verdict]()
+    registrations, drafts = hand.selection.recipients.registrations, list[Email | Sms | Verdict]()
     for index in ahead.indices:
         if index in settled:
             drafts.append(Verdict(SETTLED, SETTLED, utc_now()))

@@ -24,9 +24,9 @@ from fastapi import FastAPI, Request
 from pydantic import SecretStr
 
 from services.notify.channels.cm import CmChannel, CmSettings
-from services.notify.channels.email import EmailChannel, Letter
+from services.notify.channels.email import Email, EmailChannel
+from services.notify.channels.sms_provider import Sms
 from services.notify.channels.smtp import EmailSettings
-from services.notify.channels.text import Text
 from services.notify.messages.rendering import Messages
 from services.notify.messages.specimens import SPECIMENS
 from services.notify.model import evolve_whereabouts
@@ -205,8 +205,8 @@ async def own_bare(to: Sinks, count: int) -> float:
     mail = EmailChannel(EmailSettings(host="127.0.0.1", port=to.smtp, connections=CONNECTIONS))
     sms = CmChannel(CmSettings(url=f"http://127.0.0.1:{to.cm}", product_token=SecretStr("t"), sender="+31970000000"))
     content = _letter()
-    letters = [Letter(f"{n}", SENDER, f"p{n}@students.example.org", content, is_plain=True) for n in range(count)]
-    texts = [Text(f"{n}", f"{n:032x}", f"+3161{n:07}", SMS) for n in range(count)]
+    letters = [Email(f"{n}", SENDER, f"p{n}@students.example.org", content, is_plain=True) for n in range(count)]
+    texts = [Sms(f"{n}", f"{n:032x}", f"+3161{n:07}", SMS) for n in range(count)]
     began = time.perf_counter()
     await asyncio.gather(mail.send(letters), sms.send(texts))
     took = time.perf_counter() - began

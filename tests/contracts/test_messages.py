@@ -14,7 +14,7 @@ from typing import get_args
 
 import pytest
 
-from services.notify.messages.facts import AlertKind, Kind, ManualFacts, NoticeKind
+from services.notify.messages.content import AlertKind, Kind, ManualContent, NoticeKind
 from services.notify.messages.gsm import is_gsm, segments
 from services.notify.messages.rendering import FORMS, TEMPLATES, Messages
 from services.notify.messages.sms import SEGMENT_LIMIT
@@ -134,7 +134,7 @@ def test_sms_is_plain_and_short(messages: Messages, kind: Kind) -> None:
 @pytest.mark.parametrize("words", ["€" * 500, "ë" * 1_000, "Стой. " * 200, "👩‍🚀 " * 100, "a" * 1_000, "Kort."])
 def test_sms_of_an_officer_fits_whatever_is_written(messages: Messages, words: str) -> None:
     """What does not fit is cut in the SMS; the emergency number and the link stay whole; the mail has all of it."""
-    facts = ManualFacts.model_validate({**MANUAL.model_dump(), "message_nl": words, "message_en": words})
+    facts = ManualContent.model_validate({**MANUAL.model_dump(), "message_nl": words, "message_en": words})
     for language in LANGUAGES:
         shown = messages.preview("manual", language, facts, name="Robin", link=LINK)
         assert shown.sms is not None

@@ -13,7 +13,7 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
-from services.notify import escalating, handlers, notices, selecting
+from services.notify import escalation, handlers, notices, selecting
 from services.notify.messages.rendering import Messages
 from services.notify.model import Delivery
 from services.notify.rules.selection import Told
@@ -117,10 +117,10 @@ class World:
         self.messages = Messages(SENDER)
         self.university = catalogue.load(CATALOGUE)
         self.selecting = self.selecting_desk(self.whereabouts)
-        self.notice_desk = notices.Desk(
+        self.notice_desk = notices.NoticeDeps(
             self.mongo, self.alerts, self.lanes, self.university, self.whereabouts, self.known
         )
-        self.escalating = escalating.Desk(
+        self.escalating = escalation.EscalationDeps(
             self.mongo, self.outbox, self.alerts, self.lanes, self.deliveries, self.whereabouts, self.notice_desk
         )
         self.desk = handlers.Desk(self.selecting, self.notice_desk, self.escalating, self.keyring, build.nowhere)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from services.notify import escalating, sending
+from services.notify import escalation, sending
 from services.notify.channels.outcome import Accepted, SendOutcome
 from services.notify.commands import close_alert
 from services.passage.rebuild import ShadowRebuild
@@ -109,7 +109,7 @@ async def test_nothing_differs_before_and_after_sending(world: World, stack: Any
     assert await differing(world, stack, namespace) == set()
     await send(world)
     assert await differing(world, stack, namespace) == set()
-    assert await escalating.climb(world.escalating, utc_now() + timedelta(minutes=31))
+    assert await escalation.run_escalations(world.escalating, utc_now() + timedelta(minutes=31))
     assert await differing(world, stack, namespace) == set()
     await send(world)
     assert await differing(world, stack, namespace) == set()
@@ -134,7 +134,7 @@ async def test_lane_without_its_selection_is_named(world: World, stack: Any, nam
     """Nobody can send it, and no event says anything of it."""
     await turns_red(world)
     await send(world)
-    await escalating.climb(world.escalating, utc_now() + timedelta(minutes=31))
+    await escalation.run_escalations(world.escalating, utc_now() + timedelta(minutes=31))
     await taken_away(world, "selections", {"step": {"$gt": 1}})
 
     found = await differing(world, stack, namespace)

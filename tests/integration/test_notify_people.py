@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from services.notify import escalating, handlers, selecting
+from services.notify import escalation, handlers, selecting
 from services.notify.commands import raise_alert, record_answer, record_call
 from services.notify.model import delivery_id
-from services.notify.rules.escalation import Rung, Status, status
+from services.notify.rules.escalation import EscalationStep, RollCallStatus, roll_call_status
 from services.notify.store.deliveries import Fact
 from shared.audit.reader import Record
 from shared.clock import utc_now
@@ -251,7 +251,7 @@ async def test_new_address_after_the_first_claim_adds_a_step_to_it(world: World,
     failpoints.arm("registration_stored", "raise")
     with pytest.raises(Broken):
         await world.handle(world.fact(_moved("p1")), world.fact(_moved("p2")))
-    await escalating.tell_new_addresses(world.escalating, CAUSE, utc_now())
+    await escalation.alert_new_addresses(world.escalating, CAUSE, utc_now())
 
     await world.handle(*world.registrations.records)
 
@@ -403,7 +403,7 @@ async def test_drill_reaches_its_list_alone(world: World) -> None:
 
     assert (nobody, drill) == ("ES-m1", "ES-m2")
     assert await world.work() == {(drill, "p1", Channel.EMAIL): 1}
-    assert await escalating.climb(world.escalating, utc_now() + HOUR) == 0
+    assert await escalation.run_escalations(world.escalating, utc_now() + HOUR) == 0
 
 
 # ---------------------------------------------------------------- the ladder
@@ -446,26 +446,26 @@ async def test_ladder_takes_every_step_once_and_hands_over_who_does_not_answer(w
     now = utc_now()
 
     for _ in range(2):
-        await escalating.climb(world.escalating, now)
+        await escalation.run_escalations(world.escalating, now)
     at_once = await world.said(AlertEscalated)
     for minutes in (31, 31, 61, 61):
-        await escalating.climb(world.escalating, now + minutes * MINUTE)
+        await escalation.run_escalations(world.escalating, now + minutes * MINUTE)
 
     def rows(events: list[Event]) -> list[tuple[str, int, str, str]]:
         found = [each for each in events if isinstance(each, AlertEscalated)]
         return sorted((each.person_id, each.step, each.to, each.reason) for each in found)
 
     assert rows(at_once) == [
-        ("p2", Rung.SECOND_SMS, "sms", "failed"),
-        ("p3", Rung.CRISIS_TEAM, "crisis-unit", "help"),
-        ("p4", Rung.CRISIS_TEAM, "crisis-unit", "unreachable"),
-        ("p5", Rung.CRISIS_TEAM, "crisis-unit", "unreachable"),
+        ("p2", EscalationStep.SECOND_SMS, "sms", "failed"),
+        ("p3", EscalationStep.CRISIS_TEAM, "crisis-unit", "help"),
+        ("p4", EscalationStep.CRISIS_TEAM, "crisis-unit", "unreachable"),
+        ("p5", EscalationStep.CRISIS_TEAM, "crisis-unit", "unreachable"),
     ]
     assert rows(await world.said(AlertEscalated)) == sorted(
         [
             *rows(at_once),
-            *((person, Rung.REMINDER, "reminder", "no_answer") for person in ("p2", "p6")),
-            *((person, Rung.CRISIS_TEAM, "crisis-unit", "no_answer") for person in ("p2", "p6")),
+            *((person, EscalationStep.REMINDER, "reminder", "no_answer") for person in ("p2", "p6")),
+            *((person, EscalationStep.CRISIS_TEAM, "crisis-unit", "no_answer") for person in ("p2", "p6")),
         ]
     )
     assert await world.steps("ES-2") == [
@@ -500,7 +500,7 @@ async def test_officer_writes_down_a_call_and_help_that_comes_later_wins(world: 
     given = (await world.deliveries.given("ES-2", ["p1"]))["p1"]
     found = await world.alerts.chosen("ES-2", "p1")
     assert found is not None
-    assert status(escalating.standing(found[1], found[0].at, [], given)) is Status.HELP
+    assert roll_call_status(escalation.recipient_state(found[1], found[0].at, [], given)) is RollCallStatus.HELP
 
 
 async def test_answer_is_confirmed_by_mail_once(world: World) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from services.notify.channels.email import EmailChannel, Letter
+from services.notify.channels.email import Email, EmailChannel
 from services.notify.channels.outcome import Accepted, Refused
 from services.notify.channels.smtp import EmailSettings
 from tests.integration.notify_world import SENDER
@@ -99,7 +99,7 @@ async def test_postfix_takes_pipelined_mail_and_refuses_one_recipient_alone(port
     content = b"From: alerts@university.example\r\nSubject: Spain\r\n\r\n.dot\r\n..dots\r\n"
     to = ["nobody" if each == 50 else f"p{1 + each % 2}" for each in range(100)]
 
-    outcomes = await channel.send([Letter(f"d{n}", SENDER, f"{who}@students.example.org", content)
+    outcomes = await channel.send([Email(f"d{n}", SENDER, f"{who}@students.example.org", content)
                                    for n, who in enumerate(to)])  # fmt: skip
     await channel.close()
 

@@ -12,8 +12,8 @@ from pydantic import SecretStr
 from services.notify.channels.cm import CmChannel, CmSettings
 from services.notify.channels.outcome import Accepted, Refused, SendOutcome, TryLater, Unknown
 from services.notify.channels.sms import Member, SmsPool
+from services.notify.channels.sms_provider import Sms, SmsProvider
 from services.notify.channels.spryng import SpryngChannel, SpryngSettings
-from services.notify.channels.text import SmsProvider, Text
 from services.notify.channels.twilio import TwilioChannel, TwilioSettings
 from services.notify.store.providers import ProviderStore
 from shared.clock import utc_now
@@ -30,7 +30,7 @@ from tests.integration.provider_servers import (
     twilio_accepts,
 )
 
-TEXTS = [Text(f"ES-2:p{n}:sms:1", f"{n:032x}", f"+316000000{n:02}", "Go home.") for n in range(1, 5)]
+TEXTS = [Sms(f"ES-2:p{n}:sms:1", f"{n:032x}", f"+316000000{n:02}", "Go home.") for n in range(1, 5)]
 SHORT = {"timeout_seconds": 0.5, "connect_timeout_seconds": 2}
 
 
@@ -56,7 +56,7 @@ def twilio(url: str) -> TwilioChannel:
     return TwilioChannel(settings)
 
 
-async def asked(provider: SmsProvider, texts: list[Text] = TEXTS[:1]) -> list[SendOutcome]:
+async def asked(provider: SmsProvider, texts: list[Sms] = TEXTS[:1]) -> list[SendOutcome]:
     """Send and close."""
     try:
         return await provider.send(texts)

@@ -17,19 +17,19 @@ import uvicorn
 from fastapi import FastAPI
 from pydantic import SecretStr
 
-from services.notify import inbox, receipts, sending
+from services.notify import bounce_mailbox, provider_callbacks, sending
 from services.notify.api import answers as answers_api
 from services.notify.api import webhooks as webhooks_api
 from services.notify.channels.bounces import parse_bounce
 from services.notify.channels.cm import CmChannel, CmSettings
-from services.notify.channels.cm_callbacks import CALLBACK_LIMIT_BYTES
+from services.notify.channels.sms_callbacks import CALLBACK_LIMIT_BYTES
+from services.notify.channels.sms_provider import SmsProvider
 from services.notify.channels.spryng import SpryngChannel, SpryngSettings
-from services.notify.channels.text import SmsProvider
 from services.notify.channels.twilio import TwilioChannel, TwilioSettings, signature
 from services.notify.commands import close_alert
 from services.notify.model import DeliveryState, reference
 from services.notify.pages.answer import Pages
-from services.notify.receipts import NOT_OURS, UNCLEAR, UNKNOWN_REFERENCE, UNREADABLE
+from services.notify.provider_callbacks import NOT_OURS, UNCLEAR, UNKNOWN_REFERENCE, UNREADABLE
 from services.notify.store.callbacks import SEALED
 from services.notify.store.deliveries import Fact
 from services.notify.store.providers import ProviderStore
@@ -82,7 +82,7 @@ class Back:
     """Notify's HTTP for providers and for people, and what works through the posts."""
 
     world: World
-    desk: receipts.Desk
+    desk: provider_callbacks.CallbackDeps
     app: FastAPI
     http: httpx.AsyncClient
 
@@ -110,7 +110,9 @@ class Back:
     async def work(self, now: datetime | None = None) -> None:
         """Work through what is due."""
         now = now or utc_now()
-        while await receipts.work_receipts(self.desk, now) + await receipts.work_replies(self.desk, now):
+        while await provider_callbacks.process_receipts(self.desk, now) + await provider_callbacks.process_replies(
+            self.desk, now
+        ):
             pass
 
     async def notes(self) -> list[str]:
@@ -144,16 +146,18 @@ async def back(world: World, tmp_path: Path) -> AsyncIterator[Back]:
     """The routes that the outside world uses, in the app that every service is."""
     providers = ProviderStore(world.database)
     await providers.create_indexes()
-    desk = receipts.Desk(
+    desk = provider_callbacks.CallbackDeps(
         world.outbox, world.callbacks, world.deliveries, world.alerts, world.whereabouts,
-        {inbox.MAIL: parse_bounce, **{each.provider: each.parse_receipt for each in PROVIDERS}},
+        {bounce_mailbox.BOUNCE_PROVIDER: parse_bounce, **{each.provider: each.parse_receipt for each in PROVIDERS}},
         {each.provider: each.parse_inbound for each in PROVIDERS},
         providers,
     )  # fmt: skip
     routes = [
-        webhooks_api.routes(webhooks_api.Desk(world.callbacks, {each.provider: each for each in PROVIDERS}, BASE)),
+        webhooks_api.routes(
+            webhooks_api.WebhookDeps(world.callbacks, {each.provider: each for each in PROVIDERS}, BASE)
+        ),
         answers_api.routes(
-            answers_api.Desk(world.outbox, world.deliveries, world.alerts, Pages(world.university.university))
+            answers_api.AnswerDeps(world.outbox, world.deliveries, world.alerts, Pages(world.university.university))
         ),
     ]
 
@@ -184,7 +188,7 @@ async def accepted(world: World, *persons: str) -> None:
 
 
 async def state(world: World, person: str) -> DeliveryState:
-    """State of the person's SMS."""
+    """ReceiptState of the person's SMS."""
     return (await delivery(world, person, SMS)).state
 
 
@@ -306,10 +310,10 @@ async def test_receipt_of_an_unknown_reference_waits_and_is_tried_ever_less_ofte
 
     assert await back.notes() == [UNKNOWN_REFERENCE]
     assert await back.open_posts() == 1
-    assert await receipts.work_receipts(back.desk, now) == 0
+    assert await provider_callbacks.process_receipts(back.desk, now) == 0
     for _ in range(12):
         now += LATER
-        assert await receipts.work_receipts(back.desk, now) == 1
+        assert await provider_callbacks.process_receipts(back.desk, now) == 1
     post = await world.database["callbacks"].find_one({})
     assert now + timedelta(minutes=4) < post["nextAttemptAt"] <= now + timedelta(minutes=5)
     assert not await outcomes(world, NotificationsDelivered, SMS)
@@ -488,8 +492,8 @@ async def test_bounce_changes_the_state_of_the_mail_it_names(world: World, back:
     (tmp_path / "new").mkdir()
     (tmp_path / "new" / "1.mx").write_text(DSN.format(reference=ours_by_mail, action="failed", status="5.1.1"))
 
-    assert await inbox.take_bounces(tmp_path, world.callbacks) == 1
-    assert await inbox.take_bounces(tmp_path, world.callbacks) == 0
+    assert await bounce_mailbox.store_bounces(tmp_path, world.callbacks) == 1
+    assert await bounce_mailbox.store_bounces(tmp_path, world.callbacks) == 0
     await back.work()
 
     assert (await delivery(world, "p1", EMAIL)).state is FAILED

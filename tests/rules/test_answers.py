@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.notify.rules.answers import SAFE_REPLIES, Answer, read_answer
+from services.notify.rules.answers import SAFE_REPLIES, ReplyMeaning, read_reply
 
 SAFE = [
     "VEILIG",
@@ -96,32 +96,32 @@ UNCLEAR += [
 @pytest.mark.parametrize("text", SAFE)
 def test_answer_word_for_safe_is_safe(text: str) -> None:
     """The words of the message, in any case and with plain punctuation."""
-    assert read_answer(text).answer is Answer.SAFE
+    assert read_reply(text).answer is ReplyMeaning.SAFE
 
 
 @pytest.mark.parametrize("text", HELP)
 def test_answer_word_for_help_is_help(text: str) -> None:
     """Asking for help is understood in whole sentences too: a false alarm costs little."""
-    assert read_answer(text).answer is Answer.HELP
+    assert read_reply(text).answer is ReplyMeaning.HELP
 
 
 @pytest.mark.parametrize("text", UNCLEAR)
 def test_answer_anything_else_is_unclear(text: str) -> None:
     """Negation, contradiction, questions, emoji, nothing, machines: a human reads them."""
-    assert read_answer(text).answer is Answer.UNCLEAR
+    assert read_reply(text).answer is ReplyMeaning.UNCLEAR
 
 
 @given(st.text(max_size=200))
 def test_answer_any_text_is_safe_only_from_the_list(text: str) -> None:
     """Nothing but a listed reply, give or take case, marks and punctuation, ever means safe."""
-    reading = read_answer(text)
+    reading = read_reply(text)
 
     letters = "".join(character for character in text.casefold() if character.isalnum())
     listed = {reply.replace(" ", "") for reply in SAFE_REPLIES}
-    assert reading.answer is not Answer.SAFE or letters in listed or not text.isascii()
+    assert reading.answer is not ReplyMeaning.SAFE or letters in listed or not text.isascii()
 
 
 @given(st.sampled_from(sorted(SAFE_REPLIES)), st.sampled_from(["not ", "niet ", "no, ", "geen ", "nooit "]))
 def test_answer_negated_safe_is_never_safe(reply: str, negation: str) -> None:
     """A negation before any reply for safe takes it away."""
-    assert read_answer(negation + reply).answer is Answer.UNCLEAR
+    assert read_reply(negation + reply).answer is ReplyMeaning.UNCLEAR

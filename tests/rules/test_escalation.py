@@ -8,7 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.notify.model import AnswerWord, DeliveryState, Given, is_verified, standing_answer
-from services.notify.rules.escalation import Ladder, Reason, Rung, Standing, Status, escalation, status
+from services.notify.rules.escalation import (
+    EscalationPolicy,
+    EscalationStep,
+    Reason,
+    RecipientState,
+    RollCallStatus,
+    decide_escalation,
+    roll_call_status,
+)
 from services.notify.rules.routing import Reason as RouteReason
 from services.notify.rules.routing import route
 from shared.catalogue import Contact, IncidentRouting
@@ -20,11 +28,11 @@ UNKNOWN, CREATED = DeliveryState.UNKNOWN, DeliveryState.CREATED
 GOOD = {Channel.EMAIL: ACCEPTED, Channel.SMS: DELIVERED}
 SMS_FAILED = {Channel.EMAIL: ACCEPTED, Channel.SMS: FAILED}
 ALL_FAILED = {Channel.EMAIL: FAILED, Channel.SMS: FAILED}
-SECOND_SMS, REMINDER, TEAM = Rung.SECOND_SMS, Rung.REMINDER, Rung.CRISIS_TEAM
+SECOND_SMS, REMINDER, TEAM = EscalationStep.SECOND_SMS, EscalationStep.REMINDER, EscalationStep.CRISIS_TEAM
 
 
 @pytest.mark.parametrize(
-    ("answer", "verified", "states", "taken", "minutes", "rung", "reason"),
+    ("answer", "verified", "states", "taken", "minutes", "step", "reason"),
     [
         (None, True, GOOD, (), 0, None, Reason.NOT_YET),
         (None, True, GOOD, (), 29.9, None, Reason.NOT_YET),
@@ -58,17 +66,19 @@ def test_escalation_table(
     states: Mapping[Channel, DeliveryState],
     taken: tuple[int, ...],
     minutes: float,
-    rung: Rung | None,
+    step: EscalationStep | None,
     reason: Reason,
 ) -> None:
-    """Which rung begins when, and why."""
-    decision = escalation(Standing(THEN, answer, verified, states), taken, Ladder(), THEN + timedelta(minutes=minutes))
+    """Which step begins when, and why."""
+    decision = decide_escalation(
+        RecipientState(THEN, answer, verified, states), taken, EscalationPolicy(), THEN + timedelta(minutes=minutes)
+    )
 
-    assert (decision.rung, decision.reason) == (rung, reason)
+    assert (decision.step, decision.reason) == (step, reason)
 
 
 STANDINGS = st.builds(
-    Standing,
+    RecipientState,
     st.just(THEN),
     st.sampled_from([None, "safe", "help", "wrong_person"]),
     st.booleans(),
@@ -77,36 +87,36 @@ STANDINGS = st.builds(
 
 
 @given(STANDINGS)
-def test_escalation_ends_at_the_crisis_team_for_everybody_who_is_not_safe(standing: Standing) -> None:
+def test_escalation_ends_at_the_crisis_team_for_everybody_who_is_not_safe(standing: RecipientState) -> None:
     """Looked at often enough, whoever has not said for certain that they are safe is in somebody's hands; once each."""
-    taken: list[Rung] = []
+    taken: list[EscalationStep] = []
     for minute in range(0, 121, 5):
-        decision = escalation(standing, taken, Ladder(), THEN + timedelta(minutes=minute))
-        if decision.rung is not None:
-            assert decision.rung not in taken
-            taken.append(decision.rung)
+        decision = decide_escalation(standing, taken, EscalationPolicy(), THEN + timedelta(minutes=minute))
+        if decision.step is not None:
+            assert decision.step not in taken
+            taken.append(decision.step)
 
-    assert (TEAM in taken) is (status(standing) is not Status.SAFE)
+    assert (TEAM in taken) is (roll_call_status(standing) is not RollCallStatus.SAFE)
 
 
 @pytest.mark.parametrize(
     ("answer", "verified", "states", "shown"),
     [
-        ("safe", True, ALL_FAILED, Status.SAFE),
-        ("safe", False, GOOD, Status.UNVERIFIED),
-        ("help", False, {}, Status.HELP),
-        ("wrong_person", True, GOOD, Status.WRONG_PERSON),
-        (None, True, {Channel.EMAIL: DELIVERED, Channel.SMS: DELIVERED}, Status.NO_ANSWER),
-        (None, True, SMS_FAILED, Status.NO_ANSWER),
-        (None, True, ALL_FAILED, Status.UNREACHABLE),
-        (None, True, {}, Status.UNREACHABLE),
+        ("safe", True, ALL_FAILED, RollCallStatus.SAFE),
+        ("safe", False, GOOD, RollCallStatus.UNVERIFIED),
+        ("help", False, {}, RollCallStatus.HELP),
+        ("wrong_person", True, GOOD, RollCallStatus.WRONG_PERSON),
+        (None, True, {Channel.EMAIL: DELIVERED, Channel.SMS: DELIVERED}, RollCallStatus.NO_ANSWER),
+        (None, True, SMS_FAILED, RollCallStatus.NO_ANSWER),
+        (None, True, ALL_FAILED, RollCallStatus.UNREACHABLE),
+        (None, True, {}, RollCallStatus.UNREACHABLE),
     ],
 )
 def test_status_table(
-    answer: AnswerWord | None, verified: bool, states: Mapping[Channel, DeliveryState], shown: Status
+    answer: AnswerWord | None, verified: bool, states: Mapping[Channel, DeliveryState], shown: RollCallStatus
 ) -> None:
     """What the board shows: delivered is never safe."""
-    assert status(Standing(THEN, answer, verified, states)) is shown
+    assert roll_call_status(RecipientState(THEN, answer, verified, states)) is shown
 
 
 def _said(*answers: str) -> list[Given]:

@@ -8,7 +8,7 @@ from annotated_types import Le
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.notify.escalating import standing
+from services.notify.escalation import recipient_state
 from services.notify.model import (
     DETAILS,
     FAILURES,
@@ -405,7 +405,7 @@ def test_standing_of_a_recipient_knows_every_state_of_a_message(state: DeliveryS
         person_id=STUDENT, registration_id="r", kind="alert_country", language="en", channels=(Channel.SMS,)
     )
 
-    shown = standing(chosen, NOW, [message], []).states
+    shown = recipient_state(chosen, NOW, [message], []).states
 
     assert shown == {Channel.SMS: F if state in FAILURES else state}
 

@@ -10,17 +10,16 @@ from fastapi.responses import JSONResponse
 from pydantic import Field, model_validator
 from starlette.background import BackgroundTask
 
-from services.notify import escalating, selecting
+from services.notify import escalation, selecting
 from services.notify.commands import close_alert, raise_alert, record_call
+from services.notify.message_content import manual_content
 from services.notify.messages.links import answer_link
 from services.notify.messages.rendering import Messages
 from services.notify.messages.sms import SEGMENT_LIMIT
 from services.notify.messages.wording import LANGUAGES
 from services.notify.model import AnswerWord, Delivery, DeliveryState, Given, step_of
-from services.notify.receipts import UNCLEAR
-from services.notify.rules.escalation import Standing as PersonStanding
-from services.notify.rules.escalation import Status, status
-from services.notify.saying import manual_facts
+from services.notify.provider_callbacks import UNCLEAR
+from services.notify.rules.escalation import RecipientState, RollCallStatus, roll_call_status
 from services.notify.store.alerts import Alert, AlertStore, Chosen, Escalated, Selection
 from services.notify.store.callbacks import CallbackStore
 from services.notify.store.deliveries import DeliveryStore, created
@@ -47,7 +46,7 @@ Reader = Annotated[Identity, Depends(require("safety-officer", "international-of
 OnceOf = Annotated[IdempotentRequest | None, Depends(idempotent_request)]
 Id = Annotated[Identifier, Path()]
 
-Standing = Literal["selecting", "sending", "sent", "closed"]
+AlertState = Literal["selecting", "sending", "sent", "closed"]
 READ_AT_ONCE = 500
 #: Stands for a person's own link where a message is only shown.
 SHOWN_TOKEN = "0" * 22
@@ -63,7 +62,7 @@ class AlertSummary(Part):
     advice_version: int
     trigger: AlertTrigger
     as_of: datetime
-    state: Standing
+    state: AlertState
     selected: int
     unreachable: int = Field(description="Selected, without any usable channel")
     area: str | None = Field(default=None, description="By hand: the region; null: the whole country")
@@ -123,7 +122,9 @@ class RecipientEntry(Part):
     selected_at: datetime
     deliveries: tuple[DeliveryEntry, ...]
     answer: AnswerWord | None
-    status: Status = Field(description="Only an answer is safe; `unverified`: perhaps a machine followed the link")
+    status: RollCallStatus = Field(
+        description="Only an answer is safe; `unverified`: perhaps a machine followed the link"
+    )
     escalations: tuple[EscalationEntry, ...] = ()
 
 
@@ -131,7 +132,7 @@ class Board(Part):
     """The roll call: everybody selected stands under exactly one status."""
 
     alert_id: str
-    counts: dict[Status, int]
+    counts: dict[RollCallStatus, int]
     to_do: int = Field(description="Help, unreachable, somebody else, or handed to a team: a person has to act")
     not_assessable: int = Field(description="Registrations that are parked: nobody knows whether they are affected")
 
@@ -274,7 +275,9 @@ def routes(desk: Desk) -> Routes:
         caller: Reader,
         alert_id: Id,
         paged: Paged,
-        only: Annotated[Status | None, Query(alias="status", description="Only who stands so on the board")] = None,
+        only: Annotated[
+            RollCallStatus | None, Query(alias="status", description="Only who stands so on the board")
+        ] = None,
     ) -> Page[RecipientEntry]:
         """Who was selected, why, what became of it and what they answered. Addresses are not shown."""
         await _known(desk, alert_id)
@@ -284,7 +287,7 @@ def routes(desk: Desk) -> Routes:
         entries: list[RecipientEntry] = []
         passed = 0
         async for each in _everybody(desk, alert_id):
-            if status(each.standing) is not only:
+            if roll_call_status(each.standing) is not only:
                 continue
             passed += 1
             if passed > paged.skip:
@@ -297,14 +300,14 @@ def routes(desk: Desk) -> Routes:
     async def board(caller: Reader, alert_id: Id) -> Board:
         """The roll call in numbers."""
         await _known(desk, alert_id)
-        counts = dict.fromkeys(Status, 0)
+        counts = dict.fromkeys(RollCallStatus, 0)
         to_do = 0
         async for each in _everybody(desk, alert_id):
-            where = status(each.standing)
+            where = roll_call_status(each.standing)
             counts[where] += 1
             handed_over = any(step.to == "crisis-unit" for step in each.escalations)
-            to_do += where in (Status.HELP, Status.UNREACHABLE, Status.WRONG_PERSON) or (
-                handed_over and where is not Status.SAFE
+            to_do += where in (RollCallStatus.HELP, RollCallStatus.UNREACHABLE, RollCallStatus.WRONG_PERSON) or (
+                handed_over and where is not RollCallStatus.SAFE
             )
         return Board(alert_id=alert_id, counts=counts, to_do=to_do, not_assessable=await _not_assessable(desk))
 
@@ -350,7 +353,7 @@ async def _known(desk: Desk, alert_id: str) -> Alert:
 
 
 async def _summary(desk: Desk, alert: Alert) -> AlertSummary:
-    state: Standing = "sent"
+    state: AlertState = "sent"
     if alert.is_closed:
         state = "closed"
     elif not alert.is_selected:
@@ -383,8 +386,8 @@ class _Looked:
     escalations: Sequence[Escalated]
 
     @property
-    def standing(self) -> PersonStanding:
-        return escalating.standing(self.chosen, self.selection.at, self.deliveries, self.given)
+    def standing(self) -> RecipientState:
+        return escalation.recipient_state(self.chosen, self.selection.at, self.deliveries, self.given)
 
 
 async def _looked_up(desk: Desk, alert_id: str, found: Sequence[tuple[Selection, Chosen]]) -> list[_Looked]:
@@ -427,7 +430,7 @@ async def _plan(desk: Desk, body: AlertBody, caller: Identity, now: datetime) ->
 
 
 def _shown(desk: Desk, plan: Alert) -> tuple[ShownMessage, ...]:
-    facts = manual_facts(plan, desk.university)
+    facts = manual_content(plan, desk.university)
     kind: Literal["manual", "drill"] = "drill" if plan.trigger is AlertTrigger.DRILL else "manual"
     link = answer_link(desk.answer_base_url, SHOWN_TOKEN)
     shown = []
@@ -469,7 +472,7 @@ def _recipient(looked: _Looked) -> RecipientEntry:
         selected_at=selection.at,
         deliveries=tuple(_delivery(each) for each in sorted(looked.deliveries, key=_order)),
         answer=found.answer,
-        status=status(found),
+        status=roll_call_status(found),
         escalations=tuple(
             EscalationEntry(step=each.step, to=each.to, reason=each.reason, by=each.by, at=each.at)
             for each in looked.escalations

@@ -24,7 +24,7 @@ LanguageOf = Annotated[str | None, Query(alias="language")]
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class AnswerDeps:
     """What the routes need."""
 
     outbox: Outbox
@@ -46,7 +46,7 @@ class _Asked:
     given: Literal["safe", "help"] | None
 
 
-def routes(desk: Desk) -> Routes:
+def routes(deps: AnswerDeps) -> Routes:
     """The answer page and its form."""
     router = Routes(RouteClass.ANSWER_LINK, tags=["answers"], default_response_class=HTMLResponse)
 
@@ -54,52 +54,52 @@ def routes(desk: Desk) -> Routes:
     async def show(request: Request, token: Token, chosen: LanguageOf = None) -> Response:
         """The page with what was answered so far."""
         language = _language(request, chosen)
-        asked = await _asked(desk, token)
+        asked = await _asked(deps, token)
         if asked is None:
-            return HTMLResponse(desk.pages.unknown_link(language), 404, desk.pages.headers)
+            return HTMLResponse(deps.pages.unknown_link(language), 404, deps.pages.headers)
         page = AnswerPage(asked.country, asked.level, given=asked.given)
-        return HTMLResponse(desk.pages.answer(language, page), 200, desk.pages.headers)
+        return HTMLResponse(deps.pages.answer(language, page), 200, deps.pages.headers)
 
     @router.post("/v1/answers/{token}", operation_id="answerAlert", status_code=303, response_class=RedirectResponse)
     async def answer(request: Request, token: Token, chosen: LanguageOf = None) -> Response:
         """Safe, or help is needed. Repeatable; the same answer twice is one answer."""
         language = _language(request, chosen)
-        asked = await _asked(desk, token)
+        asked = await _asked(deps, token)
         if asked is None:
-            return HTMLResponse(desk.pages.unknown_link(language), 404, desk.pages.headers)
+            return HTMLResponse(deps.pages.unknown_link(language), 404, deps.pages.headers)
         form = await request.form()
         said = form.get("answer")
         if said not in ("safe", "help"):
             page = AnswerPage(asked.country, asked.level, given=asked.given, nothing_chosen=True)
-            return HTMLResponse(desk.pages.answer(language, page), 400, desk.pages.headers)
+            return HTMLResponse(deps.pages.answer(language, page), 400, deps.pages.headers)
         now = utc_now()
-        known = await desk.deliveries.of_recipients(asked.alert_id, {asked.person_id: asked.shard})
+        known = await deps.deliveries.of_recipients(asked.alert_id, {asked.person_id: asked.shard})
         deliveries = known.get(asked.person_id, [])
         # Only *safe* is doubted: whoever asks for help gets it, machine or not.
-        within = timedelta(seconds=desk.scanner_seconds)
+        within = timedelta(seconds=deps.scanner_seconds)
         verified = said == "help" or not is_perhaps_a_machine(deliveries, now, within)
-        given = (await desk.deliveries.given(asked.alert_id, [asked.person_id])).get(asked.person_id, [])
+        given = (await deps.deliveries.given(asked.alert_id, [asked.person_id])).get(asked.person_id, [])
         last = given[-1] if given else None
         if last is None or last.answer != said or (verified and not last.verified):
             await record_answer(
-                desk.outbox, desk.deliveries, asked.alert_id, asked.shard, asked.person_id,
+                deps.outbox, deps.deliveries, asked.alert_id, asked.shard, asked.person_id,
                 "help" if said == "help" else "safe", "link", event_id=new_id(), at=now, now=now, verified=verified,
             )  # fmt: skip
-        return RedirectResponse(f"?language={language}", 303, desk.pages.headers)
+        return RedirectResponse(f"?language={language}", 303, deps.pages.headers)
 
     return router
 
 
-async def _asked(desk: Desk, token: str) -> _Asked | None:
-    key = desk.deliveries.read_token(token)
-    found = await desk.alerts.chosen_behind(*key) if key is not None else None
+async def _asked(deps: AnswerDeps, token: str) -> _Asked | None:
+    key = deps.deliveries.read_token(token)
+    found = await deps.alerts.chosen_behind(*key) if key is not None else None
     if found is None:
         return None
     selection, chosen = found
-    alert = await desk.alerts.get(selection.alert_id)
+    alert = await deps.alerts.get(selection.alert_id)
     if alert is None or chosen.level is None or chosen.person_id is None:
         return None
-    given = await desk.deliveries.answer(selection.alert_id, chosen.person_id)
+    given = await deps.deliveries.answer(selection.alert_id, chosen.person_id)
     return _Asked(
         selection.alert_id,
         selection.shard,

@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 from pydantic import Field, model_validator
 
 from services.notify.commands import record_call
-from services.notify.receipts import READ, UNCLEAR, ParseReply
+from services.notify.provider_callbacks import READ, UNCLEAR, ParseReply
 from services.notify.store.alerts import AlertStore
 from services.notify.store.callbacks import CallbackStore
 from services.notify.store.deliveries import DeliveryStore
@@ -61,7 +61,7 @@ class ReadingBody(Body):
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class ReplyDeps:
     """What the routes need."""
 
     mongo: Mongo
@@ -74,22 +74,22 @@ class Desk:
     parsers: Mapping[str, ParseReply]
 
 
-def routes(desk: Desk) -> Routes:
+def routes(deps: ReplyDeps) -> Routes:
     """The inbox."""
     router = Routes(RouteClass.USER, tags=["replies"])
 
     @router.get("/v1/replies", operation_id="listUnclearReplies")
     async def unclear(caller: Officer, paged: Paged) -> Page[UnclearReply]:
         """Replies that nobody has read yet, oldest first. They are kept for 14 days."""
-        found = await desk.callbacks.noted(UNCLEAR, paged.skip, paged.fetch)
+        found = await deps.callbacks.noted(UNCLEAR, paged.skip, paged.fetch)
         shown = []
         for post in found:
             try:
-                reply = desk.parsers[post.provider](post.body)
+                reply = deps.parsers[post.provider](post.body)
             except (PermanentError, KeyError):  # unreadable, or of a provider that we no longer have
                 continue
-            persons = sorted(await desk.whereabouts.persons_with_number(reply.number))
-            alerts = [each for person in persons for each in await desk.alerts.alerts_of_person(person)]
+            persons = sorted(await deps.whereabouts.persons_with_number(reply.number))
+            alerts = [each for person in persons for each in await deps.alerts.alerts_of_person(person)]
             shown.append(
                 UnclearReply(
                     reply_id=post.id,
@@ -113,24 +113,24 @@ def routes(desk: Desk) -> Routes:
         response: Response,
     ) -> JSONResponse:
         """Say what a reply means; it leaves the inbox, and the answer counts as that of a human."""
-        if not await desk.callbacks.is_noted(reply_id, (UNCLEAR, READ)):
+        if not await deps.callbacks.is_noted(reply_id, (UNCLEAR, READ)):
             raise not_found()
         if body.answer == "nothing" or body.alert_id is None or body.person_id is None:
 
             async def nothing(session: object) -> Answer:
                 return Answer(201, {"replyId": reply_id, "answer": "nothing"})
 
-            answer = await run_once(desk.mongo, desk.database, repeat, nothing)
+            answer = await run_once(deps.mongo, deps.database, repeat, nothing)
         else:
-            if await desk.alerts.chosen(body.alert_id, body.person_id) is None:
+            if await deps.alerts.chosen(body.alert_id, body.person_id) is None:
                 raise Problem(409, "This person is no recipient of that alert.", reason="not_a_recipient")
             answer, fact = await record_call(
-                desk.mongo, desk.database, desk.outbox, desk.alerts, body.alert_id, body.person_id, body.answer,
+                deps.mongo, deps.database, deps.outbox, deps.alerts, body.alert_id, body.person_id, body.answer,
                 caller.person_id, repeat, cause=cause, now=utc_now(),
             )  # fmt: skip
             if fact is not None:
-                await desk.deliveries.fold([fact])
-        await desk.callbacks.done([reply_id], READ)
+                await deps.deliveries.fold([fact])
+        await deps.callbacks.done([reply_id], READ)
         return answer.response()
 
     return router

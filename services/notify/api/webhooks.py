@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from fastapi import Path, Request, Response
 
-from services.notify.channels.cm_callbacks import CALLBACK_LIMIT_BYTES
-from services.notify.channels.text import Post, SmsProvider
+from services.notify.channels.sms_callbacks import CALLBACK_LIMIT_BYTES
+from services.notify.channels.sms_provider import SmsProvider, WebhookPost
 from services.notify.store.callbacks import CallbackStore
 from shared.clock import utc_now
 from shared.web.problem import Problem, not_found
@@ -17,7 +17,7 @@ Provider = Annotated[Literal["cm", "spryng", "twilio"], Path()]
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class WebhookDeps:
     """What the routes need. `base_url`: our public address, which a provider's signature may cover."""
 
     callbacks: CallbackStore
@@ -25,20 +25,20 @@ class Desk:
     base_url: str
 
 
-def routes(desk: Desk) -> Routes:
+def routes(deps: WebhookDeps) -> Routes:
     """The posts of providers."""
     router = Routes(RouteClass.WEBHOOK, tags=["webhooks"])
 
     @router.post("/v1/webhooks/{provider}/receipts", operation_id="takeReceipts")
     async def receipts(provider: Provider, request: Request) -> dict[str, str]:
         """What became of messages. 200: it is kept and will have its effect once."""
-        await _keep(desk, provider, "receipt", request)
+        await _keep(deps, provider, "receipt", request)
         return {"status": "kept"}
 
     @router.post("/v1/webhooks/{provider}/inbound", operation_id="takeReply", response_model=None)
     async def inbound(provider: Provider, request: Request) -> dict[str, str] | Response:
         """An SMS that somebody sent back. 200: it is kept and will have its effect once."""
-        await _keep(desk, provider, "inbound", request)
+        await _keep(deps, provider, "inbound", request)
         if provider == "twilio":
             return Response("<Response></Response>", media_type="application/xml")  # or it would answer by SMS
         return {"status": "kept"}
@@ -46,18 +46,18 @@ def routes(desk: Desk) -> Routes:
     return router
 
 
-async def _keep(desk: Desk, provider: str, kind: Literal["receipt", "inbound"], request: Request) -> None:
-    known = desk.providers.get(provider)
+async def _keep(deps: WebhookDeps, provider: str, kind: Literal["receipt", "inbound"], request: Request) -> None:
+    known = deps.providers.get(provider)
     if known is None:
         raise not_found()
-    url = f"{desk.base_url.rstrip('/')}/v1/webhooks/{provider}/{'receipts' if kind == 'receipt' else 'inbound'}"
+    url = f"{deps.base_url.rstrip('/')}/v1/webhooks/{provider}/{'receipts' if kind == 'receipt' else 'inbound'}"
     query = request.url.query
-    post = Post(f"{url}?{query}" if query else url, request.query_params, request.headers, await _body(request))
+    post = WebhookPost(f"{url}?{query}" if query else url, request.query_params, request.headers, await _body(request))
     if not known.verify(post):
         raise Problem(
             401, "The webhook's secret is needed.", headers={"WWW-Authenticate": 'Basic realm="safe-passage"'}
         )
-    await desk.callbacks.keep(provider, kind, known.raw(post), utc_now())
+    await deps.callbacks.keep(provider, kind, known.raw(post), utc_now())
 
 
 async def _body(request: Request) -> bytes:

@@ -9,8 +9,8 @@ import re
 from email.message import Message
 from email.parser import BytesParser
 
-from services.notify.channels.cm_callbacks import Receipt, State
 from services.notify.channels.disclosure import without_addresses
+from services.notify.channels.sms_callbacks import DeliveryReceipt, ReceiptState
 from shared.errors import PermanentError
 
 MAIL_LIMIT_BYTES = 1_000_000
@@ -22,7 +22,7 @@ _STATUS = re.compile(r"\b([245])\.\d{1,3}\.\d{1,3}\b")
 _ACTIONS = {"failed", "delayed", "delivered", "relayed", "expanded"}
 
 
-def parse_bounce(body: bytes) -> list[Receipt]:
+def parse_bounce(body: bytes) -> list[DeliveryReceipt]:
     """What one mail to the bounce mailbox says of a delivery of ours: one receipt.
 
     An automatic answer or a human one is `interim`: it settles nothing, and is never *safe*. Raises PermanentError,
@@ -37,8 +37,8 @@ def parse_bounce(body: bytes) -> list[Receipt]:
         words = str(report.get("Diagnostic-Code", "")).partition(";")[2] or str(report.get("Diagnostic-Code", ""))
         recipient = str(report.get("Final-Recipient", "")).partition(";")[2].strip()
         reason = without_addresses(f"{action} {status.split()[0] if status.split() else ''}: {words}", recipient)
-        return [Receipt(reference, _state(action, status), reason.rstrip(": "), None)]
-    return [Receipt(reference, "interim", "no delivery report", None)]
+        return [DeliveryReceipt(reference, _state(action, status), reason.rstrip(": "), None)]
+    return [DeliveryReceipt(reference, "interim", "no delivery report", None)]
 
 
 def _reference(message: Message, body: bytes) -> str | None:
@@ -62,7 +62,7 @@ def _reports(message: Message) -> list[Message]:
     return [each for each in found if str(each.get("Action", "")).strip().lower() in _ACTIONS]
 
 
-def _state(action: str, status: str) -> State:
+def _state(action: str, status: str) -> ReceiptState:
     if action == "delivered":
         return "delivered"
     if action == "failed":

@@ -11,18 +11,18 @@ from typing import Any, Literal
 import orjson
 from pydantic import Field, SecretStr
 
-from services.notify.channels.cm_callbacks import (
+from services.notify.channels.disclosure import without_numbers
+from services.notify.channels.http import HttpResponse, HttpSettings, ProviderHttp
+from services.notify.channels.outcome import Accepted, Refused, SendOutcome, TryLater, Unknown
+from services.notify.channels.sms_callbacks import (
     RECEIPT_STATES,
-    Receipt,
-    Reply,
-    State,
+    DeliveryReceipt,
+    ReceiptState,
+    SmsReply,
     parse_inbound,
     parse_receipt,
 )
-from services.notify.channels.disclosure import without_numbers
-from services.notify.channels.http import Answer, HttpSettings, ProviderHttp
-from services.notify.channels.outcome import Accepted, Refused, SendOutcome, TryLater, Unknown
-from services.notify.channels.text import Post, Text, has_password
+from services.notify.channels.sms_provider import Sms, WebhookPost, has_password
 
 MESSAGES_PER_REQUEST = 100
 PATH = "/v1.0/message"
@@ -59,7 +59,7 @@ class CmSettings(HttpSettings):
     validity: str = Field(default="48h", description="How long CM tries a phone that is off")
     maximum_parts: int = Field(default=8, ge=1, le=8, description="More parts than this are cut off by CM")
     error_codes: Mapping[int, Meaning] = Field(default=ERROR_CODES, description="CM's codes for a refusal")
-    receipt_states: Mapping[int, State] = Field(default=RECEIPT_STATES, description="CM's codes in receipts")
+    receipt_states: Mapping[int, ReceiptState] = Field(default=RECEIPT_STATES, description="CM's codes in receipts")
 
 
 class CmChannel:
@@ -75,17 +75,17 @@ class CmChannel:
     async def ready(self, count: int, *, is_urgent: bool) -> None:
         """At once: pacing is the pool's (sms.py)."""
 
-    async def send(self, texts: Sequence[Text]) -> list[SendOutcome]:
+    async def send(self, texts: Sequence[Sms]) -> list[SendOutcome]:
         """One outcome per text, in order. Never raises for what CM or the network does."""
         chunks = [texts[start : start + MESSAGES_PER_REQUEST] for start in range(0, len(texts), MESSAGES_PER_REQUEST)]
         answers = await asyncio.gather(*(self._send(chunk) for chunk in chunks))
         return [outcome for outcomes in answers for outcome in outcomes]
 
-    def parse_receipt(self, body: bytes) -> list[Receipt]:
+    def parse_receipt(self, body: bytes) -> list[DeliveryReceipt]:
         """The receipts in a status report. Raises PermanentError when there is none in it."""
         return parse_receipt(body, self._settings.receipt_states)
 
-    def parse_inbound(self, body: bytes) -> Reply:
+    def parse_inbound(self, body: bytes) -> SmsReply:
         """The reply of a handset. Raises PermanentError when nobody can be found in it."""
         return parse_inbound(body)
 
@@ -93,11 +93,11 @@ class CmChannel:
         """CM cannot be asked; its receipts carry our reference."""
         return Unknown("cannot be asked")
 
-    def verify(self, post: Post) -> bool:
+    def verify(self, post: WebhookPost) -> bool:
         """By the password in the URL that CM was given."""
         return has_password(post, self._settings.webhook_secret.get_secret_value())
 
-    def raw(self, post: Post) -> bytes:
+    def raw(self, post: WebhookPost) -> bytes:
         """The body."""
         return post.body
 
@@ -105,12 +105,12 @@ class CmChannel:
         """Close the kept connections."""
         await self._http.close()
 
-    async def _send(self, texts: Sequence[Text]) -> list[SendOutcome]:
+    async def _send(self, texts: Sequence[Sms]) -> list[SendOutcome]:
         """One request. When CM refuses it as a whole for what is in it, its halves are tried apart."""
         answer = await self._http.post(
             PATH, orjson.dumps({"messages": {"msg": [self._message(text) for text in texts]}})
         )
-        if not isinstance(answer, Answer):
+        if not isinstance(answer, HttpResponse):
             return [answer] * len(texts)
         outcomes = judge(answer.status, answer.body, texts, self._settings.error_codes)
         if len(texts) > 1 and all(isinstance(outcome, _BlamesTheRequest) for outcome in outcomes):
@@ -118,7 +118,7 @@ class CmChannel:
             return [*await self._send(texts[:middle]), *await self._send(texts[middle:])]
         return [Refused(outcome.reason) if isinstance(outcome, _BlamesTheRequest) else outcome for outcome in outcomes]
 
-    def _message(self, text: Text) -> dict[str, Any]:
+    def _message(self, text: Sms) -> dict[str, Any]:
         return {
             "from": self._settings.sender,
             "to": [{"number": f"00{text.number.removeprefix('+')}"}],
@@ -139,7 +139,7 @@ class _BlamesTheRequest:
 
 
 def judge(
-    status: int, body: bytes, texts: Sequence[Text], codes: Mapping[int, Meaning]
+    status: int, body: bytes, texts: Sequence[Sms], codes: Mapping[int, Meaning]
 ) -> list["SendOutcome | _BlamesTheRequest"]:
     """One outcome per text from the HTTP status and the answer. Pure."""
     if status >= 500:

@@ -16,7 +16,7 @@ from services.notify.channels.smtp_wire import (
     FINAL_DOT,
     SERVICE_CLOSING,
     START_INPUT,
-    Reply,
+    SmtpReply,
     is_path,
     transparent,
 )
@@ -32,7 +32,7 @@ MESSAGE_TOO_BIG = 552
 WELCOME = (250, 250, START_INPUT)
 
 
-class Letter(NamedTuple):
+class Email(NamedTuple):
     """One mail to one recipient. `content` is sent as it is, at every attempt.
 
     `is_plain`: whoever wrote it vouches that it is ASCII in CRLF lines, none of which begins with a dot; then nobody
@@ -51,7 +51,7 @@ class _Waiting:
     """A letter without an outcome yet."""
 
     place: int
-    letter: Letter
+    letter: Email
     recipient: str
     connections_lost: int = 0
 
@@ -59,7 +59,7 @@ class _Waiting:
 class _Batch:
     """The letters of one `send` and what became of them."""
 
-    def __init__(self, letters: Sequence[Letter]) -> None:
+    def __init__(self, letters: Sequence[Email]) -> None:
         self.outcomes: list[SendOutcome | None] = [None] * len(letters)
         self.answered = 0
         self.trouble = "no connection"
@@ -113,7 +113,7 @@ class EmailChannel:
     async def ready(self, count: int, *, is_urgent: bool) -> None:
         """At once: the server nearby queues."""
 
-    async def send(self, letters: Sequence[Letter]) -> list[SendOutcome]:
+    async def send(self, letters: Sequence[Email]) -> list[SendOutcome]:
         """One outcome per letter, in order. Never raises for what the server or the network does."""
         batch = _Batch(letters)
         lanes = min(self._settings.connections, -(-len(letters) // LETTERS_PER_CONNECTION))
@@ -182,7 +182,7 @@ class EmailChannel:
 
     async def _exchange(
         self, connection: SmtpConnection, payload: bytes, reset: bool, following: _Waiting | None
-    ) -> tuple[Reply | None, list[Reply]]:
+    ) -> tuple[SmtpReply | None, list[SmtpReply]]:
         """Write what ends one letter and begins the next: the verdict on the first, the replies to the second."""
         patience = self._settings.verdict_timeout_seconds if payload else self._settings.command_timeout_seconds
         envelope = _envelope(following) if following else []
@@ -198,15 +198,15 @@ class EmailChannel:
 
     async def _exchange_stepwise(
         self, connection: SmtpConnection, payload: bytes, reset: bool, envelope: list[bytes]
-    ) -> tuple[Reply | None, list[Reply]]:
+    ) -> tuple[SmtpReply | None, list[SmtpReply]]:
         """The same where the server does not offer PIPELINING: each command waits for its reply."""
-        verdict: Reply | None = None
+        verdict: SmtpReply | None = None
         if payload:
             connection.write(payload)
             if not reset:
                 await failpoint("mid_send")
             verdict = next(iter(await connection.replies(1, self._settings.verdict_timeout_seconds)), None)
-        replies: list[Reply] = []
+        replies: list[SmtpReply] = []
         for command in ([RESET] if reset else []) + envelope:
             connection.write(command)
             replies += await connection.replies(1, self._settings.command_timeout_seconds)
@@ -224,7 +224,7 @@ class _Step:
     outcome: SendOutcome | None
 
 
-def _judge_envelope(replies: Sequence[Reply], waiting: _Waiting) -> _Step | None:
+def _judge_envelope(replies: Sequence[SmtpReply], waiting: _Waiting) -> _Step | None:
     """None: the connection ended, or is about to, before the server had an opinion on this letter."""
     if len(replies) == len(WELCOME) and all(map(_is_welcome, replies, WELCOME)):
         return _Step(_content(waiting.letter), None)
@@ -242,15 +242,15 @@ def _judge_envelope(replies: Sequence[Reply], waiting: _Waiting) -> _Step | None
     return _Step(b"", refusal)
 
 
-def _is_welcome(reply: Reply, code: int) -> bool:
+def _is_welcome(reply: SmtpReply, code: int) -> bool:
     return reply.code == code
 
 
-def _content(letter: Letter) -> bytes:
+def _content(letter: Email) -> bytes:
     return (letter.content if letter.is_plain else transparent(letter.content)) + FINAL_DOT
 
 
-def _refusal(stage: str, reply: Reply, waiting: _Waiting) -> SendOutcome:
+def _refusal(stage: str, reply: SmtpReply, waiting: _Waiting) -> SendOutcome:
     reason = f"{stage} {_words(reply, waiting)}"
     if not reply.is_permanent:
         return TryLater(reason)
@@ -260,7 +260,7 @@ def _refusal(stage: str, reply: Reply, waiting: _Waiting) -> SendOutcome:
     return Refused(reason)
 
 
-def _judge_content(verdict: Reply | None, ended: str, waiting: _Waiting) -> SendOutcome:
+def _judge_content(verdict: SmtpReply | None, ended: str, waiting: _Waiting) -> SendOutcome:
     if verdict is None:
         return Unknown(without_addresses(ended, waiting.recipient, waiting.letter.recipient))
     words = _words(verdict, waiting)
@@ -271,7 +271,7 @@ def _judge_content(verdict: Reply | None, ended: str, waiting: _Waiting) -> Send
     return Refused(words) if verdict.is_permanent else TryLater(words)
 
 
-def _words(reply: Reply, waiting: _Waiting) -> str:
+def _words(reply: SmtpReply, waiting: _Waiting) -> str:
     return without_addresses(str(reply), waiting.recipient, waiting.letter.recipient)
 
 

@@ -28,7 +28,7 @@ class HttpSettings(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpResponse:
     """Status and content; the content is empty when it was larger than any answer of a provider."""
 
     status: int
@@ -52,11 +52,11 @@ class ProviderHttp:
         self._headers = dict(headers)
         self._session: aiohttp.ClientSession | None = None
 
-    async def post(self, path: str, body: bytes) -> Answer | TryLater | Unknown:
+    async def post(self, path: str, body: bytes) -> HttpResponse | TryLater | Unknown:
         """The answer; without one TryLater when no byte can have left, else Unknown. Never raises for the network."""
         return await self._request("POST", path, body)
 
-    async def get(self, path: str) -> Answer | TryLater | Unknown:
+    async def get(self, path: str) -> HttpResponse | TryLater | Unknown:
         """The same for a question that changes nothing."""
         return await self._request("GET", path, None)
 
@@ -65,7 +65,7 @@ class ProviderHttp:
         if self._session is not None:
             await self._session.close()
 
-    async def _request(self, method: str, path: str, body: bytes | None) -> Answer | TryLater | Unknown:
+    async def _request(self, method: str, path: str, body: bytes | None) -> HttpResponse | TryLater | Unknown:
         written = SimpleNamespace(any=False)
         seconds = self._settings.connect_timeout_seconds + self._settings.timeout_seconds
         try:
@@ -83,7 +83,7 @@ class ProviderHttp:
                 ),
             ) as response:
                 await failpoint("mid_send")
-                return Answer(response.status, await _bounded(response))
+                return HttpResponse(response.status, await _bounded(response))
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             reason = f"no answer: {type(error).__name__}"
             return Unknown(reason) if written.any else TryLater(reason)

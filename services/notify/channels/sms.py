@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Protocol
 
 from services.notify.channels.outcome import Accepted, Refused, SendOutcome, TryLater, Unknown
-from services.notify.channels.text import SmsProvider, Text
+from services.notify.channels.sms_provider import Sms, SmsProvider
 from services.notify.rules.weights import Health, Weights, moved, order
 from shared.clock import utc_now
 
@@ -25,7 +25,7 @@ RESERVED_SHARE = 0.5
 _asked_first: ContextVar[tuple[str, ...]] = ContextVar("providers_in_order", default=())
 
 
-class Together(Protocol):
+class ProviderState(Protocol):
     """What all processes know of the providers (store/providers.py)."""
 
     async def take(self, provider: str, count: int, *, per_second: float, burst: int, reserve: int) -> bool:
@@ -72,9 +72,9 @@ class SmsPool:
 
     provider = CHANNEL
 
-    def __init__(self, members: Sequence[Member], together: Together) -> None:
+    def __init__(self, members: Sequence[Member], state: ProviderState) -> None:
         self._members = {each.name: each for each in members}
-        self._together = together
+        self._state = state
         self._weights: Mapping[str, int] = self.resting
         self._weights_until = 0.0
 
@@ -89,7 +89,7 @@ class SmsPool:
         _asked_first.set(tuple(names))
         await self._paced(self._members[names[0]], count, is_urgent)
 
-    async def send(self, texts: Sequence[Text]) -> list[SendOutcome]:
+    async def send(self, texts: Sequence[Sms]) -> list[SendOutcome]:
         """One outcome per text, in order. Never raises for what the providers or the network do."""
         names = _asked_first.get() or tuple(order(await self._current(), random.random()))
         outcomes: list[SendOutcome] = [TryLater("not asked yet")] * len(texts)
@@ -114,16 +114,16 @@ class SmsPool:
             return Unknown("no such provider")
         found = await member.provider.lookup(reference)
         if isinstance(found, Accepted) and found.provider_id:
-            await self._together.keep_ids({f"{provider}:{found.provider_id}": reference}, utc_now())
+            await self._state.keep_ids({f"{provider}:{found.provider_id}": reference}, utc_now())
         return found
 
     async def look(self, now: datetime) -> None:
         """Move the weights by what went wrong; one process at a time."""
         if len(self._members) > 1:
-            weights = await self._together.weights(CHANNEL)
-            after = moved(weights, self.resting, await self._together.health(now), now)
+            weights = await self._state.weights(CHANNEL)
+            after = moved(weights, self.resting, await self._state.health(now), now)
             if after is not weights:
-                await self._together.keep_weights(CHANNEL, after)
+                await self._state.keep_weights(CHANNEL, after)
 
     async def close(self) -> None:
         """Close the kept connections of all."""
@@ -132,7 +132,7 @@ class SmsPool:
 
     async def _current(self) -> Mapping[str, int]:
         if len(self._members) > 1 and time.monotonic() >= self._weights_until:
-            kept = (await self._together.weights(CHANNEL)).of
+            kept = (await self._state.weights(CHANNEL)).of
             self._weights = {name: kept.get(name, rest) for name, rest in self.resting.items()}
             self._weights_until = time.monotonic() + WEIGHTS_SECONDS
         return self._weights
@@ -145,25 +145,25 @@ class SmsPool:
         portion = max(1, burst - reserve)
         while count > 0:
             part = min(count, portion)
-            while not await self._together.take(
+            while not await self._state.take(
                 member.name, part, per_second=member.per_second, burst=burst, reserve=reserve
             ):
                 await asyncio.sleep(min(1.0, part / member.per_second))
             count -= part
 
-    async def _note(self, member: Member, texts: Sequence[Text], answers: Sequence[SendOutcome]) -> None:
+    async def _note(self, member: Member, texts: Sequence[Sms], answers: Sequence[SendOutcome]) -> None:
         now = utc_now()
         errors = sum(1 for each in answers if isinstance(each, TryLater | Unknown))
         if errors:
-            await self._together.note(member.name, now, errors=errors)
+            await self._state.note(member.name, now, errors=errors)
         ids = {
             f"{member.name}:{answer.provider_id}": text.reference
             for text, answer in zip(texts, answers, strict=True)
             if isinstance(answer, Accepted) and answer.provider_id
         }
-        await self._together.keep_ids(ids, now)
+        await self._state.keep_ids(ids, now)
 
-    def _signed(self, member: Member, text: Text, answer: SendOutcome) -> SendOutcome:
+    def _signed(self, member: Member, text: Sms, answer: SendOutcome) -> SendOutcome:
         if isinstance(answer, Accepted):
             silent = any(text.number.startswith(prefix) for prefix in member.without_receipts)
             return replace(answer, provider=member.name, no_receipt=silent)

@@ -13,7 +13,7 @@ from typing import cast
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from services.notify.channels.disclosure import without_addresses
-from services.notify.channels.smtp_wire import SERVICE_CLOSING, BrokenReply, Reply, ReplyReader, extensions
+from services.notify.channels.smtp_wire import SERVICE_CLOSING, BrokenReply, ReplyReader, SmtpReply, extensions
 
 
 class EmailSettings(BaseModel):
@@ -72,7 +72,7 @@ class SmtpConnection(asyncio.Protocol):
         self.ended = ""
         self._transport: asyncio.Transport | None = None
         self._reader = ReplyReader()
-        self._replies: deque[Reply] = deque()
+        self._replies: deque[SmtpReply] = deque()
         self._wanted = 0
         self._waiter: asyncio.Future[None] | None = None
 
@@ -113,7 +113,7 @@ class SmtpConnection(asyncio.Protocol):
         if self._transport is not None and not self.ended:
             self._transport.write(data)
 
-    async def replies(self, count: int, seconds: float) -> list[Reply]:
+    async def replies(self, count: int, seconds: float) -> list[SmtpReply]:
         """The next replies in order; fewer when the connection ends first, which `ended` explains."""
         if len(self._replies) < count and not self.ended:
             loop = asyncio.get_running_loop()
@@ -190,7 +190,7 @@ class SmtpConnection(asyncio.Protocol):
         if settings.username is not None and settings.password is not None:
             await self._authenticate(settings, settings.username, settings.password.get_secret_value())
 
-    async def _expect(self, command: bytes | None, settings: EmailSettings, what: str, *secrets: str) -> Reply:
+    async def _expect(self, command: bytes | None, settings: EmailSettings, what: str, *secrets: str) -> SmtpReply:
         """The reply to one command, positive or 334. Raises CannotOpen."""
         if command is not None:
             self.write(command)

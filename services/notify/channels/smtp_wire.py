@@ -19,7 +19,7 @@ class BrokenReply(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class SmtpReply:
     """One reply of the server; `text` joins its lines."""
 
     code: int
@@ -46,9 +46,9 @@ class ReplyReader:
     _buffer: bytes = b""
     _lines: list[bytes] = field(default_factory=list)
 
-    def feed(self, received: bytes) -> list[Reply]:
+    def feed(self, received: bytes) -> list[SmtpReply]:
         """The replies that are complete now, in order. Raises BrokenReply when this is not SMTP."""
-        replies: list[Reply] = []
+        replies: list[SmtpReply] = []
         *lines, self._buffer = (self._buffer + received).split(b"\n")
         for line in lines:
             only, is_last, text = _parsed(line)
@@ -59,7 +59,7 @@ class ReplyReader:
             elif not self._lines:
                 replies.append(only)
             else:
-                replies.append(Reply(only.code, b"\n".join([*self._lines, text]).decode("utf-8", "replace")))
+                replies.append(SmtpReply(only.code, b"\n".join([*self._lines, text]).decode("utf-8", "replace")))
                 self._lines = []
         if len(self._buffer) > LINE_LIMIT:
             raise BrokenReply("the server's answer has no end of line")
@@ -72,16 +72,16 @@ class ReplyReader:
 
 
 @lru_cache(maxsize=256)  # a server says the same few lines again and again
-def _parsed(line: bytes) -> tuple[Reply, bool, bytes]:
+def _parsed(line: bytes) -> tuple[SmtpReply, bool, bytes]:
     """One line: the reply when it is the only line of it, whether it is the last one, and its text."""
     match = _REPLY_LINE.match(line.rstrip(b"\r"))
     if match is None or len(line) > LINE_LIMIT:
         raise BrokenReply("the server's answer is no SMTP reply")
     code, sign, text = match.groups()
-    return Reply(int(code), text.decode("utf-8", "replace")), sign != b"-", text
+    return SmtpReply(int(code), text.decode("utf-8", "replace")), sign != b"-", text
 
 
-def extensions(reply: Reply) -> dict[str, str]:
+def extensions(reply: SmtpReply) -> dict[str, str]:
     """EHLO's keywords in upper case with their parameters; the first line is the greeting."""
     found = {}
     for line in reply.text.split("\n")[1:]:

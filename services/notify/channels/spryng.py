@@ -13,21 +13,21 @@ from urllib.parse import quote
 import orjson
 from pydantic import Field, SecretStr
 
-from services.notify.channels.cm_callbacks import (
+from services.notify.channels.disclosure import without_numbers
+from services.notify.channels.http import HttpResponse, HttpSettings, ProviderHttp
+from services.notify.channels.outcome import Accepted, Refused, SendOutcome, TryLater, Unknown
+from services.notify.channels.sms_callbacks import (
     RECEIPTS_LIMIT,
     TEXT_LIMIT,
-    Receipt,
-    Reply,
-    State,
+    DeliveryReceipt,
+    ReceiptState,
+    SmsReply,
     e164,
     field_of,
     instant,
     json_object,
 )
-from services.notify.channels.disclosure import without_numbers
-from services.notify.channels.http import Answer, HttpSettings, ProviderHttp
-from services.notify.channels.outcome import Accepted, Refused, SendOutcome, TryLater, Unknown
-from services.notify.channels.text import Post, Text, has_password
+from services.notify.channels.sms_provider import Sms, WebhookPost, has_password
 from shared.clock import utc_now
 from shared.errors import PermanentError
 
@@ -35,7 +35,7 @@ PATH = "/v2/messages"
 #: A receipt names Spryng's own id: what stands behind this is looked up in what we noted when it was accepted.
 BY_ID = "spryng:"
 #: `Status` of a webhook in lower case; every other one is interim and settles nothing.
-STATES: Mapping[str, State] = {
+STATES: Mapping[str, ReceiptState] = {
     "delivered": "delivered",
     "failed": "failed",
     "undelivered": "failed",
@@ -56,7 +56,7 @@ class SpryngSettings(HttpSettings):
     sender: str = Field(pattern=r"^([A-Za-z0-9 ]{1,11}|\+?[0-9]{1,16})$", description="A number that can be answered")
     webhook_secret: SecretStr = SecretStr("")
     validity_hours: int = Field(default=48, ge=1, le=72, description="How long a phone that is off is tried")
-    states: Mapping[str, State] = Field(default=STATES, description="Spryng's words in receipts")
+    states: Mapping[str, ReceiptState] = Field(default=STATES, description="Spryng's words in receipts")
 
 
 class SpryngChannel:
@@ -70,14 +70,14 @@ class SpryngChannel:
         self._http = ProviderHttp(settings, headers)
         self._slots = asyncio.Semaphore(settings.connections)
 
-    async def send(self, texts: Sequence[Text]) -> list[SendOutcome]:
+    async def send(self, texts: Sequence[Sms]) -> list[SendOutcome]:
         """One outcome per text, in order. Never raises for what Spryng or the network does."""
         return list(await asyncio.gather(*(self._send(text) for text in texts)))
 
     async def lookup(self, reference: str) -> Accepted | Refused | Unknown:
         """By the request's name, which is our reference."""
         answer = await self._http.get(f"{PATH}?requestName={quote(reference, safe='')}")
-        if not isinstance(answer, Answer) or answer.status != 200:
+        if not isinstance(answer, HttpResponse) or answer.status != 200:
             return Unknown("lookup without an answer")
         found = answer.json.get("data")
         if not isinstance(found, list):
@@ -87,15 +87,15 @@ class SpryngChannel:
         identity = field_of(found[0], "messageId")
         return Accepted("found by lookup", self.provider, identity if isinstance(identity, str) else "")
 
-    def verify(self, post: Post) -> bool:
+    def verify(self, post: WebhookPost) -> bool:
         """By the password in the URL that Spryng was given."""
         return has_password(post, self._settings.webhook_secret.get_secret_value())
 
-    def raw(self, post: Post) -> bytes:
+    def raw(self, post: WebhookPost) -> bytes:
         """The body."""
         return post.body
 
-    def parse_receipt(self, body: bytes) -> list[Receipt]:
+    def parse_receipt(self, body: bytes) -> list[DeliveryReceipt]:
         """The receipts in a webhook, by Spryng's id. Raises PermanentError when there is none in it."""
         post = json_object(body)
         entries = _messages(post)
@@ -104,25 +104,25 @@ class SpryngChannel:
             raise PermanentError("no receipt with an id in it")
         return receipts
 
-    def parse_inbound(self, body: bytes) -> Reply:
+    def parse_inbound(self, body: bytes) -> SmsReply:
         """The reply of a handset. Raises PermanentError when nobody can be found in it."""
         for entry in _messages(json_object(body))[:1]:
             number, text = e164(field_of(entry, "Originator")), field_of(entry, "Body")
             if number is not None:
                 at = instant(field_of(entry, "OccurredAtTime"))
-                return Reply(number, text[:TEXT_LIMIT] if isinstance(text, str) else "", at)
+                return SmsReply(number, text[:TEXT_LIMIT] if isinstance(text, str) else "", at)
         raise PermanentError("no sender's number in it")
 
     async def close(self) -> None:
         """Close the kept connections."""
         await self._http.close()
 
-    async def _send(self, text: Text) -> SendOutcome:
+    async def _send(self, text: Sms) -> SendOutcome:
         async with self._slots:
             answer = await self._http.post(PATH, orjson.dumps(self._message(text)))
-        return judge(answer) if isinstance(answer, Answer) else answer
+        return judge(answer) if isinstance(answer, HttpResponse) else answer
 
-    def _message(self, text: Text) -> dict[str, Any]:
+    def _message(self, text: Sms) -> dict[str, Any]:
         until = utc_now() + timedelta(hours=self._settings.validity_hours)
         return {
             "accountReference": self._settings.account_reference,
@@ -135,7 +135,7 @@ class SpryngChannel:
             "recipients": [{"msisdn": text.number, "variables": {}, "metaData": {}}],
         }
 
-    def _receipt(self, post: Mapping[str, Any], entry: object) -> Receipt | None:
+    def _receipt(self, post: Mapping[str, Any], entry: object) -> DeliveryReceipt | None:
         identity = field_of(entry, "MessageId")
         if not isinstance(identity, str) or not 0 < len(identity) <= 100:
             return None
@@ -144,10 +144,12 @@ class SpryngChannel:
         reason = field_of(entry, "Reason")
         told = f"{word or 'no status'}{f': {reason}' if isinstance(reason, str) and reason else ''}"
         state = self._settings.states.get(word, "interim")
-        return Receipt(BY_ID + identity, state, without_numbers(told), instant(field_of(entry, "OccurredAtTime")))
+        return DeliveryReceipt(
+            BY_ID + identity, state, without_numbers(told), instant(field_of(entry, "OccurredAtTime"))
+        )
 
 
-def judge(answer: Answer) -> SendOutcome:
+def judge(answer: HttpResponse) -> SendOutcome:
     """The outcome from status and answer. Pure."""
     told = f"HTTP {answer.status}"
     if answer.status >= 500:

@@ -12,11 +12,18 @@ from urllib.parse import parse_qs, quote, urlencode
 
 from pydantic import Field, SecretStr
 
-from services.notify.channels.cm_callbacks import CALLBACK_LIMIT_BYTES, TEXT_LIMIT, Receipt, Reply, State, e164
 from services.notify.channels.disclosure import without_numbers
-from services.notify.channels.http import Answer, HttpSettings, ProviderHttp
+from services.notify.channels.http import HttpResponse, HttpSettings, ProviderHttp
 from services.notify.channels.outcome import Accepted, Refused, SendOutcome, TryLater, Unknown
-from services.notify.channels.text import Post, Text
+from services.notify.channels.sms_callbacks import (
+    CALLBACK_LIMIT_BYTES,
+    TEXT_LIMIT,
+    DeliveryReceipt,
+    ReceiptState,
+    SmsReply,
+    e164,
+)
+from services.notify.channels.sms_provider import Sms, WebhookPost
 from shared.errors import PermanentError
 
 BODY_LIMIT = 1_600
@@ -25,7 +32,7 @@ PERMANENT = frozenset({21211, 21217, 21219, 21610, 21612, 21614, 21617, 21635})
 _NOT_OF_THE_MESSAGE = {401, 403, 404, 405, 408, 425, 429}
 _REFUSED_AT_ONCE = {"failed", "undelivered", "canceled"}
 #: `MessageStatus`; every other one is interim and settles nothing.
-STATES: Mapping[str, State] = {
+STATES: Mapping[str, ReceiptState] = {
     "sent": "pending",
     "delivered": "delivered",
     "undelivered": "failed",
@@ -65,7 +72,7 @@ class TwilioChannel:
         self._http = ProviderHttp(settings, headers)
         self._slots = asyncio.Semaphore(settings.connections)
 
-    async def send(self, texts: Sequence[Text]) -> list[SendOutcome]:
+    async def send(self, texts: Sequence[Sms]) -> list[SendOutcome]:
         """One outcome per text, in order. Never raises for what Twilio or the network does."""
         return list(await asyncio.gather(*(self._send(text) for text in texts)))
 
@@ -73,16 +80,16 @@ class TwilioChannel:
         """Twilio lists by number and day, not by a reference: its receipts carry ours instead."""
         return Unknown("cannot be asked by reference")
 
-    def verify(self, post: Post) -> bool:
+    def verify(self, post: WebhookPost) -> bool:
         """By its signature over the address and every parameter, known or not."""
         token = self._settings.auth_token.get_secret_value()
         return hmac.compare_digest(post.headers.get("x-twilio-signature", ""), signature(token, post.url, post.body))
 
-    def raw(self, post: Post) -> bytes:
+    def raw(self, post: WebhookPost) -> bytes:
         """The form, with our reference from the query in front."""
         return f"ref={quote(post.query.get('ref', ''), safe='')}&".encode() + post.body
 
-    def parse_receipt(self, body: bytes) -> list[Receipt]:
+    def parse_receipt(self, body: bytes) -> list[DeliveryReceipt]:
         """The receipt in what was kept. Raises PermanentError when it is none of ours."""
         form = _form(body)
         reference, status, code = form.get("ref", ""), form.get("MessageStatus", ""), form.get("ErrorCode", "")
@@ -91,21 +98,23 @@ class TwilioChannel:
         state = STATES.get(status, "interim")
         if state == "failed" and code in TEMPORARY:
             state = "temporary"
-        return [Receipt(reference, state, without_numbers(f"{status}{f', error {code}' if code else ''}"), None)]
+        return [
+            DeliveryReceipt(reference, state, without_numbers(f"{status}{f', error {code}' if code else ''}"), None)
+        ]
 
-    def parse_inbound(self, body: bytes) -> Reply:
+    def parse_inbound(self, body: bytes) -> SmsReply:
         """The reply of a handset. Raises PermanentError when nobody can be found in it."""
         form = _form(body)
         number = e164(form.get("From"))
         if number is None:
             raise PermanentError("no sender's number in it")
-        return Reply(number, form.get("Body", "")[:TEXT_LIMIT], None)
+        return SmsReply(number, form.get("Body", "")[:TEXT_LIMIT], None)
 
     async def close(self) -> None:
         """Close the kept connections."""
         await self._http.close()
 
-    async def _send(self, text: Text) -> SendOutcome:
+    async def _send(self, text: Sms) -> SendOutcome:
         settings = self._settings
         sender = "MessagingServiceSid" if settings.sender.startswith("MG") else "From"
         form = {
@@ -118,10 +127,10 @@ class TwilioChannel:
             form["StatusCallback"] = f"{settings.callback_url}?ref={text.reference}"
         async with self._slots:
             answer = await self._http.post(self._path, urlencode(form).encode())
-        return judge(answer) if isinstance(answer, Answer) else answer
+        return judge(answer) if isinstance(answer, HttpResponse) else answer
 
 
-def judge(answer: Answer) -> SendOutcome:
+def judge(answer: HttpResponse) -> SendOutcome:
     """The outcome from status and answer. Pure."""
     found = answer.json
     told = f"HTTP {answer.status}"

@@ -1,22 +1,22 @@
-"""Facts as the words that a template may use, in one language. Pure."""
+"""MessageContent as the words that a template may use, in one language. Pure."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from services.notify.messages.countries import country_name, region_name
-from services.notify.messages.facts import (
-    AlertFacts,
-    AnswerFacts,
-    AnyFacts,
-    ClearanceFacts,
-    Facts,
-    IncidentFacts,
-    ManualFacts,
+from services.notify.messages.content import (
+    AlertContent,
+    AnswerContent,
+    AnyContent,
+    ClearanceContent,
+    IncidentContent,
+    ManualContent,
+    MessageContent,
     Place,
-    RegistrationFacts,
-    ReminderFacts,
-    SlotFacts,
+    RegistrationContent,
+    ReminderContent,
+    SlotContent,
 )
+from services.notify.messages.countries import country_name, region_name
 from services.notify.messages.plain import shortened
 from services.notify.messages.wording import (
     MEANINGS,
@@ -35,27 +35,27 @@ from shared.catalogue import Contact
 WORDS_LIMIT = 600  # of the source's own text; the link leads to the rest
 
 
-def context(facts: AnyFacts, language: Language, place_limit: int) -> Mapping[str, Any]:
+def context(facts: AnyContent, language: Language, place_limit: int) -> Mapping[str, Any]:
     """The variables of a template; `place_limit` is how long an area's name or an officer's words may be."""
     return {**_everywhere(facts, language), **_own(facts, language, place_limit)}
 
 
-def _own(facts: AnyFacts, language: Language, place_limit: int) -> Mapping[str, Any]:
+def _own(facts: AnyContent, language: Language, place_limit: int) -> Mapping[str, Any]:
     match facts:
-        case AlertFacts():
+        case AlertContent():
             return _alert(facts, language, place_limit)
-        case ManualFacts():
+        case ManualContent():
             return _manual(facts, language, place_limit)
-        case ReminderFacts():
+        case ReminderContent():
             asked = {"since": moment(facts.asked_at, language), "since_short": short_moment(facts.asked_at)}
             return {"country": country_name(facts.country, language), **asked}
-        case AnswerFacts():
+        case AnswerContent():
             return {
                 "country": country_name(facts.country, language),
                 "needs_help": facts.answer == "help",
                 "answered_at": moment(facts.answered_at, language),
             }
-        case IncidentFacts():
+        case IncidentContent():
             return {
                 "country": country_name(facts.country, language),
                 "alert": facts.alert_id,
@@ -63,9 +63,9 @@ def _own(facts: AnyFacts, language: Language, place_limit: int) -> Mapping[str, 
                 "reasons": [{"what": REASONS[language][reason], "count": count} for reason, count in facts.reasons],
                 "at": moment(facts.at, language),
             }
-        case SlotFacts():
+        case SlotContent():
             return {"cluster": facts.cluster, **_contact(facts.contact)}
-        case RegistrationFacts():
+        case RegistrationContent():
             return {
                 "registration": facts.registration_id,
                 "departure": day(facts.departure_date, language),
@@ -74,11 +74,11 @@ def _own(facts: AnyFacts, language: Language, place_limit: int) -> Mapping[str, 
                 "checked_at": moment(facts.checked_at, language) if facts.checked_at else "",
                 **_contact(facts.contact),
             }
-        case ClearanceFacts():
+        case ClearanceContent():
             return _clearance(facts, language)
 
 
-def _everywhere(facts: Facts, language: Language) -> Mapping[str, Any]:
+def _everywhere(facts: MessageContent, language: Language) -> Mapping[str, Any]:
     return {
         "university": facts.university.text(language),
         "emergency_number": readable_number(facts.emergency_number),
@@ -87,7 +87,7 @@ def _everywhere(facts: Facts, language: Language) -> Mapping[str, Any]:
     }
 
 
-def _alert(facts: AlertFacts, language: Language, place_limit: int) -> Mapping[str, Any]:
+def _alert(facts: AlertContent, language: Language, place_limit: int) -> Mapping[str, Any]:
     in_english = language == "en" and facts.area_code is not None
     area = region_name(facts.area_code) if in_english and facts.area_code else facts.area
     return {
@@ -105,7 +105,7 @@ def _alert(facts: AlertFacts, language: Language, place_limit: int) -> Mapping[s
     }
 
 
-def _clearance(facts: ClearanceFacts, language: Language) -> Mapping[str, Any]:
+def _clearance(facts: ClearanceContent, language: Language) -> Mapping[str, Any]:
     return {
         "rule": facts.rule,
         "registration": facts.registration_id,
@@ -116,7 +116,7 @@ def _clearance(facts: ClearanceFacts, language: Language) -> Mapping[str, Any]:
     }
 
 
-def _manual(facts: ManualFacts, language: Language, words_limit: int) -> Mapping[str, Any]:
+def _manual(facts: ManualContent, language: Language, words_limit: int) -> Mapping[str, Any]:
     words = facts.message_nl if language == "nl" else facts.message_en
     return {
         "country": country_name(facts.country, language),

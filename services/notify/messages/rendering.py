@@ -12,19 +12,19 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 
 from services.notify.messages import markup
-from services.notify.messages.context import context
-from services.notify.messages.facts import (
-    AlertFacts,
-    AnswerFacts,
-    AnyFacts,
-    ClearanceFacts,
-    IncidentFacts,
+from services.notify.messages.content import (
+    AlertContent,
+    AnswerContent,
+    AnyContent,
+    ClearanceContent,
+    IncidentContent,
     Kind,
-    ManualFacts,
-    RegistrationFacts,
-    ReminderFacts,
-    SlotFacts,
+    ManualContent,
+    RegistrationContent,
+    ReminderContent,
+    SlotContent,
 )
+from services.notify.messages.context import context
 from services.notify.messages.gsm import segments
 from services.notify.messages.plain import LINK, NAME, one_line
 from services.notify.messages.skeleton import Headers, LetterSkeleton, letter_skeleton
@@ -41,34 +41,34 @@ SKELETONS_KEPT = 512
 class Form:
     """What a kind of message needs and has."""
 
-    facts: type[AnyFacts]
+    facts: type[AnyContent]
     sms: bool
     important: bool
 
 
 #: Every kind of message. A test compares it with the templates' folder.
 FORMS: Mapping[Kind, Form] = {
-    "alert_country": Form(AlertFacts, sms=True, important=True),
-    "alert_region": Form(AlertFacts, sms=True, important=True),
-    "alert_unresolved": Form(AlertFacts, sms=True, important=True),
-    "manual": Form(ManualFacts, sms=True, important=True),
-    "drill": Form(ManualFacts, sms=True, important=False),
-    "reminder": Form(ReminderFacts, sms=True, important=True),
-    "clearance_suspended_student": Form(ClearanceFacts, sms=False, important=True),
-    "clearance_suspended_coordinator": Form(ClearanceFacts, sms=False, important=False),
-    "clearance_restored": Form(ClearanceFacts, sms=False, important=False),
-    "advice_improved": Form(AlertFacts, sms=False, important=False),
-    "answer_received": Form(AnswerFacts, sms=False, important=True),
-    "incident": Form(IncidentFacts, sms=False, important=True),
-    "check_advice": Form(RegistrationFacts, sms=False, important=False),
-    "stay_contact": Form(RegistrationFacts, sms=False, important=False),
-    "still_correct": Form(RegistrationFacts, sms=False, important=False),
-    "safety_session": Form(RegistrationFacts, sms=False, important=False),
-    "slot_promoted": Form(SlotFacts, sms=False, important=False),
+    "alert_country": Form(AlertContent, sms=True, important=True),
+    "alert_region": Form(AlertContent, sms=True, important=True),
+    "alert_unresolved": Form(AlertContent, sms=True, important=True),
+    "manual": Form(ManualContent, sms=True, important=True),
+    "drill": Form(ManualContent, sms=True, important=False),
+    "reminder": Form(ReminderContent, sms=True, important=True),
+    "clearance_suspended_student": Form(ClearanceContent, sms=False, important=True),
+    "clearance_suspended_coordinator": Form(ClearanceContent, sms=False, important=False),
+    "clearance_restored": Form(ClearanceContent, sms=False, important=False),
+    "advice_improved": Form(AlertContent, sms=False, important=False),
+    "answer_received": Form(AnswerContent, sms=False, important=True),
+    "incident": Form(IncidentContent, sms=False, important=True),
+    "check_advice": Form(RegistrationContent, sms=False, important=False),
+    "stay_contact": Form(RegistrationContent, sms=False, important=False),
+    "still_correct": Form(RegistrationContent, sms=False, important=False),
+    "safety_session": Form(RegistrationContent, sms=False, important=False),
+    "slot_promoted": Form(SlotContent, sms=False, important=False),
 }
 
 
-def read_facts(kind: str, kept: Mapping[str, Any]) -> AnyFacts:
+def read_content(kind: str, kept: Mapping[str, Any]) -> AnyContent:
     """The facts of a notice as they were kept with it. Raises PermanentError for a kind that is not known."""
     forms: Mapping[str, Form] = {str(known): form for known, form in FORMS.items()}
     if kind not in forms:
@@ -103,8 +103,8 @@ class Messages:
             lstrip_blocks=True,
             keep_trailing_newline=True,
         )
-        self._letters: dict[tuple[Kind, Language, AnyFacts], LetterSkeleton] = {}
-        self._texts: dict[tuple[Kind, Language, AnyFacts, int], TextSkeleton] = {}
+        self._letters: dict[tuple[Kind, Language, AnyContent], LetterSkeleton] = {}
+        self._texts: dict[tuple[Kind, Language, AnyContent, int], TextSkeleton] = {}
         for kind, form in FORMS.items():
             for language in LANGUAGES:
                 self._letter(kind, language, SPECIMENS[kind])
@@ -116,25 +116,25 @@ class Messages:
         shared = sorted((self._folder / "parts").glob("*.j2"))
         return {kind: _digest([*sorted(self._folder.glob(f"{kind}.*.j2")), *shared]) for kind in FORMS}
 
-    def letter(self, kind: Kind, language: Language, facts: AnyFacts) -> LetterSkeleton:
+    def letter(self, kind: Kind, language: Language, facts: AnyContent) -> LetterSkeleton:
         """The mail of this kind, in the person's language first; made once for the same facts."""
         key = (kind, language, facts)
         if key not in self._letters:
             _keep(self._letters, key, self._letter(kind, language, facts))
         return self._letters[key]
 
-    def text(self, kind: Kind, language: Language, facts: AnyFacts, link: str) -> str:
+    def text(self, kind: Kind, language: Language, facts: AnyContent, link: str) -> str:
         """The SMS of this kind, in the person's language first. Raises PermanentError for a kind without SMS."""
         return self.text_skeleton(kind, language, facts, len(link)).render(link)
 
-    def text_skeleton(self, kind: Kind, language: Language, facts: AnyFacts, link_length: int) -> TextSkeleton:
+    def text_skeleton(self, kind: Kind, language: Language, facts: AnyContent, link_length: int) -> TextSkeleton:
         """The same without its link, for many recipients."""
         key = (kind, language, facts, link_length)
         if key not in self._texts:
             _keep(self._texts, key, self._text(kind, language, facts, link_length))
         return self._texts[key]
 
-    def preview(self, kind: Kind, language: Language, facts: AnyFacts, *, name: str, link: str) -> Preview:
+    def preview(self, kind: Kind, language: Language, facts: AnyContent, *, name: str, link: str) -> Preview:
         """How a message will read, without its headers; `sms` is None for a kind that is sent by mail alone."""
         letters = self._written(kind, language, facts)
         text = markup.as_text(letters).replace(NAME, name).replace(LINK, link)
@@ -142,13 +142,13 @@ class Messages:
         subject = " / ".join(letter.subject for letter in letters)
         return Preview(subject, text, sms, segments(sms) if sms is not None else 0)
 
-    def _written(self, kind: Kind, language: Language, facts: AnyFacts) -> list[markup.Written]:
+    def _written(self, kind: Kind, language: Language, facts: AnyContent) -> list[markup.Written]:
         return [
             markup.written(each, self._render(f"{kind}.{each}.txt.j2", kind, each, facts))
             for each in (language, other(language))
         ]
 
-    def _letter(self, kind: Kind, language: Language, facts: AnyFacts) -> LetterSkeleton:
+    def _letter(self, kind: Kind, language: Language, facts: AnyContent) -> LetterSkeleton:
         letters = self._written(kind, language, facts)
         headers = Headers(
             sender=self._sender,
@@ -160,7 +160,7 @@ class Messages:
         )
         return letter_skeleton(headers, markup.as_text(letters), markup.as_html(letters))
 
-    def _text(self, kind: Kind, language: Language, facts: AnyFacts, link_length: int) -> TextSkeleton:
+    def _text(self, kind: Kind, language: Language, facts: AnyContent, link_length: int) -> TextSkeleton:
         if not FORMS[kind].sms:
             raise PermanentError(f"{kind} is not sent by SMS")
 
@@ -178,7 +178,7 @@ class Messages:
         template: str,
         kind: Kind,
         language: Language,
-        facts: AnyFacts,
+        facts: AnyContent,
         place_limit: int = 300,
         is_first: bool = False,
     ) -> str:

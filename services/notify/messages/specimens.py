@@ -4,18 +4,18 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from typing import Any
 
-from services.notify.messages.facts import (
-    AlertFacts,
-    AnswerFacts,
-    AnyFacts,
-    ClearanceFacts,
-    IncidentFacts,
+from services.notify.messages.content import (
+    AlertContent,
+    AnswerContent,
+    AnyContent,
+    ClearanceContent,
+    IncidentContent,
     Kind,
-    ManualFacts,
+    ManualContent,
     Place,
-    RegistrationFacts,
-    ReminderFacts,
-    SlotFacts,
+    RegistrationContent,
+    ReminderContent,
+    SlotContent,
 )
 from shared.catalogue import Contact, Name
 from shared.events import Level
@@ -24,7 +24,7 @@ UNIVERSITY = Name(nl="Voorbeelduniversiteit", en="Example University")
 EMERGENCY_NUMBER = "+31715270000"
 EMERGENCY_EMAIL = "emergency@university.example"
 
-COUNTRY = AlertFacts(
+COUNTRY = AlertContent(
     university=UNIVERSITY,
     emergency_number=EMERGENCY_NUMBER,
     emergency_email=EMERGENCY_EMAIL,
@@ -48,7 +48,7 @@ REGION = COUNTRY.model_copy(
         "url": "https://advice.example/japan",
     }
 )
-CLEARANCE = ClearanceFacts(
+CLEARANCE = ClearanceContent(
     university=UNIVERSITY,
     emergency_number=EMERGENCY_NUMBER,
     emergency_email=EMERGENCY_EMAIL,
@@ -68,7 +68,7 @@ _EVERYWHERE: dict[str, Any] = {
     "emergency_email": EMERGENCY_EMAIL,
 }
 NOON = datetime(2026, 10, 12, 10, 0, tzinfo=UTC)
-MANUAL = ManualFacts(
+MANUAL = ManualContent(
     **_EVERYWHERE,
     country="PT",
     area_code="PT-11",
@@ -76,13 +76,13 @@ MANUAL = ManualFacts(
     message_en="This is an invented message.\nThere was an earthquake. Stay outside and away from buildings.",
     raised_at=NOON,
 )
-REMINDER = ReminderFacts(**_EVERYWHERE, country="UA", asked_at=NOON)
-ANSWER = AnswerFacts(**_EVERYWHERE, country="UA", answer="help", answered_at=NOON)
-INCIDENT = IncidentFacts(
+REMINDER = ReminderContent(**_EVERYWHERE, country="UA", asked_at=NOON)
+ANSWER = AnswerContent(**_EVERYWHERE, country="UA", answer="help", answered_at=NOON)
+INCIDENT = IncidentContent(
     **_EVERYWHERE, alert_id="UA-7", country="UA", reasons=(("help", 1), ("no_answer", 12), ("unreachable", 2)), at=NOON
 )
-SLOT = SlotFacts(**_EVERYWHERE, cluster="Surgery", contact=CLEARANCE.contact)
-REGISTRATION = RegistrationFacts(
+SLOT = SlotContent(**_EVERYWHERE, cluster="Surgery", contact=CLEARANCE.contact)
+REGISTRATION = RegistrationContent(
     **_EVERYWHERE,
     registration_id=CLEARANCE.registration_id,
     departure_date=CLEARANCE.departure_date,
@@ -95,7 +95,7 @@ REGISTRATION = RegistrationFacts(
     contact=CLEARANCE.contact,
 )
 
-SPECIMENS: Mapping[Kind, AnyFacts] = {
+SPECIMENS: Mapping[Kind, AnyContent] = {
     "alert_country": COUNTRY,
     "alert_region": REGION,
     "alert_unresolved": REGION,

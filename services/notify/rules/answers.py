@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Answer(StrEnum):
+class ReplyMeaning(StrEnum):
     """What a reply says."""
 
     SAFE = "safe"
@@ -32,10 +32,10 @@ class Reason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ReplyReading:
     """How a reply was read, and why."""
 
-    answer: Answer
+    answer: ReplyMeaning
     reason: Reason
 
 
@@ -67,41 +67,41 @@ _NEGATED_HELP = re.compile(
 _PUNCTUATION = re.compile(r"[\s.,!'\"-]+")
 
 
-def read_answer(text: str) -> Reading:
+def read_reply(text: str) -> ReplyReading:
     """The reply to an alert: what this text says of its sender. Falling through never means safe."""
     plain = _plain(text)
     if not plain:
-        return Reading(Answer.UNCLEAR, Reason.EMPTY)
+        return ReplyReading(ReplyMeaning.UNCLEAR, Reason.EMPTY)
     return _asks_for_help(plain) or _says_safe(plain)
 
 
-def _asks_for_help(plain: str) -> Reading | None:
+def _asks_for_help(plain: str) -> ReplyReading | None:
     """Help, or why a text with a word for help is not one; None without such a word."""
     words = re.findall(r"\w+", plain)
     if not HELP_WORDS & set(words):
         return None
     if _NEGATED_HELP.search(plain):
-        return Reading(Answer.UNCLEAR, Reason.NEGATED)
+        return ReplyReading(ReplyMeaning.UNCLEAR, Reason.NEGATED)
     # "Not safe, help" asks for help: what it negates is the other word.
     if SAFE_WORDS & set(re.findall(r"\w+", _NEGATED_SAFE.sub(" ", plain))):
-        return Reading(Answer.UNCLEAR, Reason.CONTRADICTORY)
+        return ReplyReading(ReplyMeaning.UNCLEAR, Reason.CONTRADICTORY)
     if words[0] not in HELP_WORDS and len(words) > HELP_WORDS_LIMIT:
-        return Reading(Answer.UNCLEAR, Reason.TOO_LONG)
-    return Reading(Answer.HELP, Reason.WORD_FOR_HELP)
+        return ReplyReading(ReplyMeaning.UNCLEAR, Reason.TOO_LONG)
+    return ReplyReading(ReplyMeaning.HELP, Reason.WORD_FOR_HELP)
 
 
-def _says_safe(plain: str) -> Reading:
+def _says_safe(plain: str) -> ReplyReading:
     if len(plain) > SAFE_LENGTH_LIMIT:
-        return Reading(Answer.UNCLEAR, Reason.TOO_LONG)
+        return ReplyReading(ReplyMeaning.UNCLEAR, Reason.TOO_LONG)
     if NEGATIONS & set(plain.split()):
-        return Reading(Answer.UNCLEAR, Reason.NEGATED)
+        return ReplyReading(ReplyMeaning.UNCLEAR, Reason.NEGATED)
     if "?" in plain:
-        return Reading(Answer.UNCLEAR, Reason.QUESTION)
+        return ReplyReading(ReplyMeaning.UNCLEAR, Reason.QUESTION)
     if not (plain.isascii() and plain.replace(" ", "").isalnum()):
-        return Reading(Answer.UNCLEAR, Reason.FOREIGN_SIGNS)
+        return ReplyReading(ReplyMeaning.UNCLEAR, Reason.FOREIGN_SIGNS)
     if plain in SAFE_REPLIES:
-        return Reading(Answer.SAFE, Reason.WORD_FOR_SAFE)
-    return Reading(Answer.UNCLEAR, Reason.OTHER_WORDS)
+        return ReplyReading(ReplyMeaning.SAFE, Reason.WORD_FOR_SAFE)
+    return ReplyReading(ReplyMeaning.UNCLEAR, Reason.OTHER_WORDS)
 
 
 def _plain(text: str) -> str:

@@ -1,4 +1,4 @@
-"""R38: what follows when somebody asks for help, does not answer, or cannot be reached: the ladder, rung by rung. Pure.
+"""R38: what follows when somebody asks for help, does not answer, or cannot be reached: the policy, step by step. Pure.
 
 Source: Leiden, Crisis management; the times: NOTIFY.md, Practice. No answer is never safe, and neither is `delivered`.
 """
@@ -12,8 +12,8 @@ from services.notify.model import AnswerWord, DeliveryState
 from shared.events import Channel
 
 
-class Rung(IntEnum):
-    """A step of the ladder: the number stands in the id of its deliveries. Step 1 is the alert itself."""
+class EscalationStep(IntEnum):
+    """A step of the policy: the number stands in the id of its deliveries. Step 1 is the alert itself."""
 
     SECOND_SMS = 2
     REMINDER = 3
@@ -25,7 +25,7 @@ NEW_ADDRESS = 10
 
 
 class Reason(StrEnum):
-    """Why the next rung begins, or why none does."""
+    """Why the next step begins, or why none does."""
 
     SAFE = "safe"
     HELP = "help"
@@ -33,20 +33,20 @@ class Reason(StrEnum):
     UNREACHABLE = "unreachable"
     FAILED = "failed"
     NO_ANSWER = "no_answer"
-    TAKEN = "taken"
+    TAKEN = "steps_taken"
     NOT_YET = "not_yet"
 
 
 @dataclass(frozen=True, slots=True)
-class Ladder:
-    """How long an answer is waited for before the next rung."""
+class EscalationPolicy:
+    """How long an answer is waited for before the next step."""
 
     reminder: timedelta = timedelta(minutes=30)
     crisis_team: timedelta = timedelta(minutes=60)
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class RecipientState:
     """What is known of one recipient. `states`: the best of each channel; without any, nobody can write to them."""
 
     selected_at: datetime
@@ -56,45 +56,51 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
-class Escalation:
-    """The decision. `rung` is None when nothing follows now."""
+class EscalationDecision:
+    """The decision. `step` is None when nothing follows now."""
 
     reason: Reason
-    rung: Rung | None = None
+    step: EscalationStep | None = None
 
 
-def escalation(standing: Standing, taken: Collection[int], ladder: Ladder, now: datetime) -> Escalation:
-    """R38: the rung that begins now for somebody. The crisis team is the last one; it stays there until closed."""
-    if standing.answer == "safe" and standing.is_verified:
-        return Escalation(Reason.SAFE)
-    due = _due(standing, ladder, now)
-    if due.rung is None or due.rung not in taken:
+def decide_escalation(
+    recipient: RecipientState, steps_taken: Collection[int], policy: EscalationPolicy, now: datetime
+) -> EscalationDecision:
+    """R38: the step that begins now for somebody. The crisis team is the last one; it stays there until closed."""
+    if recipient.answer == "safe" and recipient.is_verified:
+        return EscalationDecision(Reason.SAFE)
+    due = _due(recipient, policy, now)
+    if due.step is None or due.step not in steps_taken:
         return due
-    # The rung that is due was taken: whoever still does not answer is for the crisis team in the end.
-    if Rung.CRISIS_TEAM not in taken and now >= standing.selected_at + ladder.crisis_team:
-        return Escalation(Reason.NO_ANSWER, Rung.CRISIS_TEAM)
-    if due.rung is Rung.SECOND_SMS and Rung.REMINDER not in taken and now >= standing.selected_at + ladder.reminder:
-        return Escalation(Reason.NO_ANSWER, Rung.REMINDER)
-    return Escalation(Reason.TAKEN)
+    # The step that is due was steps_taken: whoever still does not answer is for the crisis team in the end.
+    if EscalationStep.CRISIS_TEAM not in steps_taken and now >= recipient.selected_at + policy.crisis_team:
+        return EscalationDecision(Reason.NO_ANSWER, EscalationStep.CRISIS_TEAM)
+    if (
+        due.step is EscalationStep.SECOND_SMS
+        and EscalationStep.REMINDER not in steps_taken
+        and now >= recipient.selected_at + policy.reminder
+    ):
+        return EscalationDecision(Reason.NO_ANSWER, EscalationStep.REMINDER)
+    return EscalationDecision(Reason.TAKEN)
 
 
-def _due(standing: Standing, ladder: Ladder, now: datetime) -> Escalation:
-    if standing.answer == "help":
-        return Escalation(Reason.HELP, Rung.CRISIS_TEAM)
-    if standing.answer == "wrong_person":
-        return Escalation(Reason.WRONG_PERSON, Rung.CRISIS_TEAM)
-    if all(state is DeliveryState.FAILED for state in standing.states.values()):
-        return Escalation(Reason.UNREACHABLE, Rung.CRISIS_TEAM)
-    if standing.states.get(Channel.SMS) is DeliveryState.FAILED:
-        return Escalation(Reason.FAILED, Rung.SECOND_SMS)
-    if now >= standing.selected_at + ladder.crisis_team:
-        return Escalation(Reason.NO_ANSWER, Rung.CRISIS_TEAM)
-    if now >= standing.selected_at + ladder.reminder:
-        return Escalation(Reason.NO_ANSWER, Rung.REMINDER)
-    return Escalation(Reason.NOT_YET)
+def _due(recipient: RecipientState, policy: EscalationPolicy, now: datetime) -> EscalationDecision:
+    if recipient.answer == "help":
+        return EscalationDecision(Reason.HELP, EscalationStep.CRISIS_TEAM)
+    if recipient.answer == "wrong_person":
+        return EscalationDecision(Reason.WRONG_PERSON, EscalationStep.CRISIS_TEAM)
+    if all(state is DeliveryState.FAILED for state in recipient.states.values()):
+        return EscalationDecision(Reason.UNREACHABLE, EscalationStep.CRISIS_TEAM)
+    if recipient.states.get(Channel.SMS) is DeliveryState.FAILED:
+        return EscalationDecision(Reason.FAILED, EscalationStep.SECOND_SMS)
+    if now >= recipient.selected_at + policy.crisis_team:
+        return EscalationDecision(Reason.NO_ANSWER, EscalationStep.CRISIS_TEAM)
+    if now >= recipient.selected_at + policy.reminder:
+        return EscalationDecision(Reason.NO_ANSWER, EscalationStep.REMINDER)
+    return EscalationDecision(Reason.NOT_YET)
 
 
-class Status(StrEnum):
+class RollCallStatus(StrEnum):
     """Where a recipient stands on the roll-call board."""
 
     SAFE = "safe"
@@ -105,14 +111,14 @@ class Status(StrEnum):
     NO_ANSWER = "no_answer"
 
 
-def status(standing: Standing) -> Status:
+def roll_call_status(recipient: RecipientState) -> RollCallStatus:
     """R38: what the board shows. Only an answer is safe; one that a machine may have given is shown as such."""
-    if standing.answer == "safe":
-        return Status.SAFE if standing.is_verified else Status.UNVERIFIED
-    if standing.answer == "help":
-        return Status.HELP
-    if standing.answer == "wrong_person":
-        return Status.WRONG_PERSON
-    if all(state is DeliveryState.FAILED for state in standing.states.values()):
-        return Status.UNREACHABLE
-    return Status.NO_ANSWER
+    if recipient.answer == "safe":
+        return RollCallStatus.SAFE if recipient.is_verified else RollCallStatus.UNVERIFIED
+    if recipient.answer == "help":
+        return RollCallStatus.HELP
+    if recipient.answer == "wrong_person":
+        return RollCallStatus.WRONG_PERSON
+    if all(state is DeliveryState.FAILED for state in recipient.states.values()):
+        return RollCallStatus.UNREACHABLE
+    return RollCallStatus.NO_ANSWER

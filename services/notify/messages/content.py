@@ -35,7 +35,7 @@ ALERT_KINDS: Mapping[str, AlertKind] = {
 }
 
 
-class Facts(BaseModel):
+class MessageContent(BaseModel):
     """What every message shows."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -45,7 +45,7 @@ class Facts(BaseModel):
     emergency_email: str = Field(description="Answers by mail go here")
 
 
-class AlertFacts(Facts):
+class AlertContent(MessageContent):
     """An alert for one place: the whole country, or one of its areas."""
 
     country: Country
@@ -60,7 +60,7 @@ class AlertFacts(Facts):
     url: str
 
 
-class ManualFacts(Facts):
+class ManualContent(MessageContent):
     """What a safety officer has to say to everybody in a place; a drill says so."""
 
     country: Country
@@ -70,14 +70,14 @@ class ManualFacts(Facts):
     raised_at: datetime
 
 
-class ReminderFacts(Facts):
+class ReminderContent(MessageContent):
     """An alert that somebody has not answered."""
 
     country: Country
     asked_at: datetime = Field(description="When the alert was raised")
 
 
-class AnswerFacts(Facts):
+class AnswerContent(MessageContent):
     """An answer as it was received."""
 
     country: Country
@@ -85,7 +85,7 @@ class AnswerFacts(Facts):
     answered_at: datetime
 
 
-class IncidentFacts(Facts):
+class IncidentContent(MessageContent):
     """R38: people whom a team has to take care of; no names, the board has them."""
 
     alert_id: str
@@ -94,7 +94,7 @@ class IncidentFacts(Facts):
     at: datetime
 
 
-class SlotFacts(Facts):
+class SlotContent(MessageContent):
     """R34: a place from the waiting list."""
 
     cluster: str = Field(max_length=200)
@@ -111,7 +111,7 @@ class Place(BaseModel):
     url: str = ""
 
 
-class ClearanceFacts(Facts):
+class ClearanceContent(MessageContent):
     """A clearance that was taken back before departure (R19, R2), or given back (R21)."""
 
     rule: str
@@ -122,7 +122,7 @@ class ClearanceFacts(Facts):
     contact: Contact = Field(description="Whom the student can turn to")
 
 
-class RegistrationFacts(Facts):
+class RegistrationContent(MessageContent):
     """R22, R24, R25, R39: a reminder about a registration; `places` with their current colours where that matters."""
 
     registration_id: str
@@ -134,19 +134,19 @@ class RegistrationFacts(Facts):
 
 
 #: What a message may be made of.
-AnyFacts = (
-    AlertFacts
-    | ClearanceFacts
-    | ManualFacts
-    | ReminderFacts
-    | AnswerFacts
-    | IncidentFacts
-    | SlotFacts
-    | RegistrationFacts
+AnyContent = (
+    AlertContent
+    | ClearanceContent
+    | ManualContent
+    | ReminderContent
+    | AnswerContent
+    | IncidentContent
+    | SlotContent
+    | RegistrationContent
 )
 
 
-def everywhere(university: University) -> dict[str, Any]:
+def common_content(university: University) -> dict[str, Any]:
     """R28: what every message shows, the emergency number among it."""
     return {
         "university": university.name,
@@ -160,7 +160,7 @@ def places_seen(advice: Iterable[AdviceSeen], urls: Mapping[str, str]) -> tuple[
     return tuple(Place(country=seen.country, level=seen.level, url=urls.get(seen.country, "")) for seen in advice)
 
 
-def alert_facts(advice: CountryAdvice, area: str, level: Level, university: University) -> AlertFacts:
+def alert_content(advice: CountryAdvice, area: str, level: Level, university: University) -> AlertContent:
     """The facts of an alert on this advice, for a recipient's `area` and `level` as RecipientsSelected has them.
 
     R28: the university's emergency number is one of them.
@@ -168,8 +168,8 @@ def alert_facts(advice: CountryAdvice, area: str, level: Level, university: Univ
     known = _area(advice, area)
     since = None if known is None else known.red_since if level is Level.RED else known.orange_since
     is_whole = known is advice.whole
-    return AlertFacts(
-        **everywhere(university),
+    return AlertContent(
+        **common_content(university),
         country=advice.country,
         area="" if is_whole else known.area if known else area,
         area_code=None if is_whole or known is None else known.code,
@@ -184,21 +184,21 @@ def alert_facts(advice: CountryAdvice, area: str, level: Level, university: Univ
     )
 
 
-def clearance_facts(
+def clearance_content(
     event: ClearanceSuspended | ClearanceRestored,
     departure: date,
     programme: Name,
     contact: Contact,
     university: University,
     urls: Mapping[str, str],
-) -> ClearanceFacts:
+) -> ClearanceContent:
     """The facts of the notices of R19 and R21; `urls` has the advice's page per country. R19 names the places that are
     negative or unknown, R21 all of them.
     """
     is_back = isinstance(event, ClearanceRestored)
     named = [seen for seen in event.advice if is_back or seen.level is None or seen.level >= Level.ORANGE]
-    return ClearanceFacts(
-        **everywhere(university),
+    return ClearanceContent(
+        **common_content(university),
         rule=event.rule if isinstance(event, ClearanceSuspended) else "R21",
         registration_id=event.registration_id,
         departure_date=departure,

@@ -9,29 +9,29 @@ from shared.clock import utc_now
 from shared.observability.logs import get_logger
 
 #: The name under which bounces stand among the posts.
-MAIL = "mail"
+BOUNCE_PROVIDER = "mail"
 BATCH = 500
 POLL_SECONDS = 1.0
 
 log = get_logger()
 
 
-async def take_bounces(maildir: Path, callbacks: CallbackStore) -> int:
+async def store_bounces(maildir: Path, callbacks: CallbackStore) -> int:
     """One look into `new/`; how many mails there were. First kept, then moved to `cur/`: a crash reads one again."""
     names = await asyncio.to_thread(_arrived, maildir)
     for name in names:
         content = await asyncio.to_thread(_read, maildir / "new" / name)
         if content is not None:
-            await callbacks.keep(MAIL, "receipt", content, utc_now())
+            await callbacks.keep(BOUNCE_PROVIDER, "receipt", content, utc_now())
             await asyncio.to_thread(_put_aside, maildir, name)
     return len(names)
 
 
-async def keep_reading(maildir: Path, callbacks: CallbackStore) -> None:
+async def run_bounce_reader(maildir: Path, callbacks: CallbackStore) -> None:
     """For ever. A folder that is away is waited for."""
     while True:
         try:
-            taken = await take_bounces(maildir, callbacks)
+            taken = await store_bounces(maildir, callbacks)
         except OSError as error:
             log.warning("bounces_wait", error=type(error).__name__)
             taken = 0

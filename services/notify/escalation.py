@@ -10,16 +10,16 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from services.notify import notices
-from services.notify.messages.facts import AnswerFacts, AnyFacts, IncidentFacts, everywhere
+from services.notify.messages.content import AnswerContent, AnyContent, IncidentContent, common_content
 from services.notify.model import FAILURES, Delivery, DeliveryState, Given, is_verified, standing_answer, step_of
 from services.notify.rules.escalation import (
     NEW_ADDRESS,
-    Escalation,
-    Ladder,
+    EscalationDecision,
+    EscalationPolicy,
+    EscalationStep,
     Reason,
-    Rung,
-    Standing,
-    escalation,
+    RecipientState,
+    decide_escalation,
 )
 from services.notify.rules.routing import route
 from services.notify.store.alerts import Alert, AlertStore, Chosen, Escalated, Roll, Selection
@@ -52,7 +52,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class EscalationDeps:
     """Where the ladder gets its facts and leaves its work."""
 
     mongo: Mongo
@@ -61,12 +61,12 @@ class Desk:
     lanes: LaneStore
     deliveries: DeliveryStore
     whereabouts: WhereaboutsStore
-    notices: notices.Desk
-    ladder: Ladder = field(default_factory=Ladder)
+    notices: notices.NoticeDeps
+    ladder: EscalationPolicy = field(default_factory=EscalationPolicy)
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class PlannedStep:
     """A step for one person: to whom it goes, why, and by which message; without channels nothing is sent to them."""
 
     chosen: Chosen
@@ -75,7 +75,9 @@ class Step:
     reason: str
 
 
-def standing(chosen: Chosen, at: datetime, deliveries: Sequence[Delivery], given: Sequence[Given]) -> Standing:
+def recipient_state(
+    chosen: Chosen, at: datetime, deliveries: Sequence[Delivery], given: Sequence[Given]
+) -> RecipientState:
     """What is known of one recipient: the best of all steps counts for a channel, and no channel is no hope."""
     states: dict[Channel, DeliveryState] = {}
     for channel in chosen.channels:
@@ -83,121 +85,126 @@ def standing(chosen: Chosen, at: datetime, deliveries: Sequence[Delivery], given
         hopeful = [state for state in known if state not in FAILURES]
         best = max(hopeful, key=_RANK.index, default=DeliveryState.CREATED)
         states[channel] = best if hopeful or not known else DeliveryState.FAILED
-    return Standing(at, standing_answer(given), is_verified(given), states)
+    return RecipientState(at, standing_answer(given), is_verified(given), states)
 
 
 def _is_confirmation(delivery: Delivery) -> bool:
     return step_of(delivery.delivery_id) in CONFIRMATIONS.values()
 
 
-async def climb(desk: Desk, now: datetime) -> int:
+async def run_escalations(deps: EscalationDeps, now: datetime) -> int:
     """Look at every open alert once: who is due for the next step gets it. How many steps were taken."""
     taken = 0
-    for alert in await desk.alerts.open_since(now - LADDER_AGE):
+    for alert in await deps.alerts.open_since(now - LADDER_AGE):
         if alert.trigger is not AlertTrigger.DRILL:
-            taken += await _climb(desk, alert, now)
+            taken += await _climb(deps, alert, now)
     return taken
 
 
-async def _climb(desk: Desk, alert: Alert, now: datetime) -> int:
-    urgent = await desk.deliveries.persons_who_answered(alert.alert_id, ("help", "wrong_person"))
-    urgent += await desk.deliveries.persons_with_failures(alert.alert_id)
-    for selection in await desk.alerts.with_unreachable(alert.alert_id):
+async def _climb(deps: EscalationDeps, alert: Alert, now: datetime) -> int:
+    urgent = await deps.deliveries.persons_who_answered(alert.alert_id, ("help", "wrong_person"))
+    urgent += await deps.deliveries.persons_with_failures(alert.alert_id)
+    for selection in await deps.alerts.with_unreachable(alert.alert_id):
         urgent += [str(each.person_id) for each in selection.recipients if not each.channels]
-    due_now: dict[Rung, list[Selection]] = {}
-    for rung, wait in ((Rung.REMINDER, desk.ladder.reminder), (Rung.CRISIS_TEAM, desk.ladder.crisis_team)):
-        due_now[rung] = await desk.alerts.due_for(alert.alert_id, rung.name, now - wait, SELECTIONS_AT_ONCE)
+    due_now: dict[EscalationStep, list[Selection]] = {}
+    for rung, wait in (
+        (EscalationStep.REMINDER, deps.ladder.reminder),
+        (EscalationStep.CRISIS_TEAM, deps.ladder.crisis_team),
+    ):
+        due_now[rung] = await deps.alerts.due_for(alert.alert_id, rung.name, now - wait, SELECTIONS_AT_ONCE)
         urgent += [str(each.person_id) for selection in due_now[rung] for each in selection.recipients]
     persons = sorted(set(urgent))
-    due: dict[Rung, list[Step]] = defaultdict(list)
+    due: dict[EscalationStep, list[PlannedStep]] = defaultdict(list)
     for first in range(0, len(persons), AT_ONCE):
-        for rung, step in await _look(desk, alert, persons[first : first + AT_ONCE], now):
+        for rung, step in await _look(deps, alert, persons[first : first + AT_ONCE], now):
             due[rung].append(step)
     # Before the step is noted: who dies in between writes the same mail again, which is then met.
-    await _tell_teams(desk, alert, due[Rung.CRISIS_TEAM], now)
+    await _tell_teams(deps, alert, due[EscalationStep.CRISIS_TEAM], now)
     for rung, steps in due.items():
         for first in range(0, len(steps), AT_ONCE):
             part = steps[first : first + AT_ONCE]
-            await take(desk, alert, rung, part, "rules", Cause(alert.alert_id, "ladder"), now)
+            await record_steps(deps, alert, rung, part, "rules", Cause(alert.alert_id, "ladder"), now)
     for rung, selections in due_now.items():
         for selection in selections:
-            await desk.alerts.note_rung(selection.selection_id, rung.name)
+            await deps.alerts.note_rung(selection.selection_id, rung.name)
     return sum(len(steps) for steps in due.values())
 
 
-async def _look(desk: Desk, alert: Alert, persons: Collection[str], now: datetime) -> list[tuple[Rung, Step]]:
+async def _look(
+    deps: EscalationDeps, alert: Alert, persons: Collection[str], now: datetime
+) -> list[tuple[EscalationStep, PlannedStep]]:
     """Decide for these persons: the steps that are due."""
-    chosen = await desk.alerts.chosen_of(alert.alert_id, persons)
-    noted = await desk.alerts.escalated(alert.alert_id, persons)
+    chosen = await deps.alerts.chosen_of(alert.alert_id, persons)
+    noted = await deps.alerts.escalated(alert.alert_id, persons)
     taken = {person: {step.step for step in steps} for person, steps in noted.items()}
     shards = {person: selection.shard for person, (selection, _) in chosen.items()}
-    deliveries = await desk.deliveries.of_recipients(alert.alert_id, shards)
-    given = await desk.deliveries.given(alert.alert_id, persons)
+    deliveries = await deps.deliveries.of_recipients(alert.alert_id, shards)
+    given = await deps.deliveries.given(alert.alert_id, persons)
     due = []
     for person, (selection, each) in chosen.items():
-        known = standing(each, selection.at, deliveries.get(person, ()), given.get(person, ()))
-        decision = escalation(known, taken.get(person, ()), desk.ladder, now)
-        if decision.rung is not None:
-            due.append((decision.rung, _step(decision, selection, each)))
+        known = recipient_state(each, selection.at, deliveries.get(person, ()), given.get(person, ()))
+        decision = decide_escalation(known, taken.get(person, ()), deps.ladder, now)
+        if decision.step is not None:
+            due.append((decision.step, _step(decision, selection, each)))
     return due
 
 
-def _step(decision: Escalation, selection: Selection, chosen: Chosen) -> Step:
-    if decision.rung is Rung.SECOND_SMS:
-        return Step(_by(chosen, chosen.kind, (Channel.SMS,)), selection, Channel.SMS.value, decision.reason)
-    if decision.rung is Rung.REMINDER:
-        return Step(_by(chosen, "reminder", chosen.channels), selection, "reminder", decision.reason)
-    return Step(_by(chosen, chosen.kind, ()), selection, "crisis-unit", decision.reason)
+def _step(decision: EscalationDecision, selection: Selection, chosen: Chosen) -> PlannedStep:
+    if decision.step is EscalationStep.SECOND_SMS:
+        return PlannedStep(_by(chosen, chosen.kind, (Channel.SMS,)), selection, Channel.SMS.value, decision.reason)
+    if decision.step is EscalationStep.REMINDER:
+        return PlannedStep(_by(chosen, "reminder", chosen.channels), selection, "reminder", decision.reason)
+    return PlannedStep(_by(chosen, chosen.kind, ()), selection, "crisis-unit", decision.reason)
 
 
 def _by(chosen: Chosen, kind: str, channels: tuple[Channel, ...]) -> Chosen:
     return chosen._replace(kind=kind, channels=channels)
 
 
-async def take(
-    desk: Desk,
+async def record_steps(
+    deps: EscalationDeps,
     alert: Alert,
     number: int,
-    steps: Sequence[Step],
+    steps: Sequence[PlannedStep],
     by: str,
     cause: Cause,
     now: datetime,
     *,
-    facts: AnyFacts | None = None,
+    facts: AnyContent | None = None,
     is_escalation: bool = True,
 ) -> None:
     """One step for some persons: the facts, the note, and the work of sending it, in one transaction."""
     persons = [str(each.chosen.person_id) for each in steps]
 
     async def work(session: Session) -> int:
-        noted = await desk.alerts.escalated(alert.alert_id, persons, session)
+        noted = await deps.alerts.escalated(alert.alert_id, persons, session)
         already = {person for person, known in noted.items() if any(each.step == number for each in known)}
-        already |= await desk.alerts.in_step(alert.alert_id, number, persons, session)
+        already |= await deps.alerts.in_step(alert.alert_id, number, persons, session)
         left = [each for each in steps if each.chosen.person_id not in already]
         if not left:
             return 0
         if is_escalation:
-            await _say(desk, alert, number, left, by, cause, now, session)
+            await _say(deps, alert, number, left, by, cause, now, session)
         by_shard: dict[int, list[Chosen]] = defaultdict(list)
         for each in left:
             if each.chosen.channels:
                 by_shard[each.selection.shard].append(each.chosen)
         for shard, recipients in sorted(by_shard.items()):
             made = _selection(alert, number, shard, recipients, cause, now, facts)
-            await desk.alerts.insert_selection(made, session)
-            await desk.lanes.add(_lanes(made), now, session)
+            await deps.alerts.insert_selection(made, session)
+            await deps.lanes.add(_lanes(made), now, session)
         return len(left)
 
-    count = await _repeated(desk, work)
+    count = await _repeated(deps, work)
     if count:
         log.info("escalated", alert_id=alert.alert_id, kind=str(number), count=count)
 
 
 async def _say(
-    desk: Desk,
+    deps: EscalationDeps,
     alert: Alert,
     number: int,
-    steps: Sequence[Step],
+    steps: Sequence[PlannedStep],
     by: str,
     cause: Cause,
     now: datetime,
@@ -211,9 +218,9 @@ async def _say(
         )
         drafts.append(Draft(event, derived_id("escalated", alert.alert_id, person, str(number))))
         notes.append(Escalated.of(event, now))
-    expected = await desk.outbox.version(alert.alert_id, session)
-    await desk.outbox.append(drafts, expected=expected, cause=cause, now=now, session=session)
-    await desk.alerts.note_escalated(alert.alert_id, notes, session)
+    expected = await deps.outbox.version(alert.alert_id, session)
+    await deps.outbox.append(drafts, expected=expected, cause=cause, now=now, session=session)
+    await deps.alerts.note_escalated(alert.alert_id, notes, session)
 
 
 def _selection(
@@ -223,7 +230,7 @@ def _selection(
     recipients: Sequence[Chosen],
     cause: Cause,
     now: datetime,
-    facts: AnyFacts | None,
+    facts: AnyContent | None,
 ) -> Selection:
     name = derived_id("step", str(number), *(str(each.person_id) for each in recipients))
     return Selection(
@@ -258,11 +265,11 @@ def _lanes(made: Selection) -> list[Lane]:
     return [lane for lane in lanes if lane.indices]
 
 
-async def _tell_teams(desk: Desk, alert: Alert, steps: Sequence[Step], now: datetime) -> None:
+async def _tell_teams(deps: EscalationDeps, alert: Alert, steps: Sequence[PlannedStep], now: datetime) -> None:
     """R38: one mail to each team that takes over, with how many people and why; who they are stands on the board."""
-    university = desk.notices.catalogue.university
+    university = deps.notices.catalogue.university
     registrations = {str(each.chosen.registration_id) for each in steps}
-    where = await desk.whereabouts.load(registrations)
+    where = await deps.whereabouts.load(registrations)
     teams: dict[str, tuple[Contact, Counter[str], list[str]]] = {}
     for each in steps:
         known = where.get(str(each.chosen.registration_id))
@@ -278,70 +285,72 @@ async def _tell_teams(desk: Desk, alert: Alert, steps: Sequence[Step], now: date
             team[1][each.reason] += 1
             team[2].append(str(each.chosen.person_id))
     for contact, reasons, persons in teams.values():
-        facts = IncidentFacts(
-            **everywhere(university),
+        facts = IncidentContent(
+            **common_content(university),
             alert_id=alert.alert_id,
             country=alert.country,
             reasons=tuple(sorted(reasons.items())),
             at=now,
         )
         notice_id = f"n-{derived_id('incident', alert.alert_id, contact.email, *sorted(persons))}"
-        recipient = notices.mailbox(contact, "incident")
+        recipient = notices.office_recipient(contact, "incident")
         cause = Cause(alert.alert_id, "ladder")
-        await notices.make(desk.notices, notice_id, "0", (recipient,), facts, cause, now, priority=EMERGENCY)
+        await notices.create_notice(deps.notices, notice_id, "0", (recipient,), facts, cause, now, priority=EMERGENCY)
 
 
-async def tell_new_addresses(desk: Desk, cause: Cause, now: datetime) -> None:
+async def alert_new_addresses(deps: EscalationDeps, cause: Cause, now: datetime) -> None:
     """Whoever changed an address after it was read for an alert is told once more, at the new one."""
-    for renewed in await desk.whereabouts.renewed(RENEWED_AT_ONCE):
-        for alert in await desk.alerts.open_since(now - LADDER_AGE):
-            await _tell_at_new_address(desk, alert, renewed, cause, now)
-        await desk.whereabouts.note_looked_at(renewed)
+    for renewed in await deps.whereabouts.renewed(RENEWED_AT_ONCE):
+        for alert in await deps.alerts.open_since(now - LADDER_AGE):
+            await _tell_at_new_address(deps, alert, renewed, cause, now)
+        await deps.whereabouts.note_looked_at(renewed)
 
 
-async def _tell_at_new_address(desk: Desk, alert: Alert, renewed: Renewed, cause: Cause, now: datetime) -> None:
+async def _tell_at_new_address(
+    deps: EscalationDeps, alert: Alert, renewed: Renewed, cause: Cause, now: datetime
+) -> None:
     where = renewed.where
-    found = (await desk.alerts.chosen_of(alert.alert_id, [where.person_id])).get(where.person_id)
+    found = (await deps.alerts.chosen_of(alert.alert_id, [where.person_id])).get(where.person_id)
     if found is None or found[1].registration_id != where.registration_id:
         return
     selection, chosen = found
-    given = (await desk.deliveries.given(alert.alert_id, [where.person_id])).get(where.person_id, [])
+    given = (await deps.deliveries.given(alert.alert_id, [where.person_id])).get(where.person_id, [])
     if standing_answer(given) == "safe" and is_verified(given):
         return
     # Addresses are read when somebody takes a lane in hand; before that the new ones are simply used.
     read = [each for each in renewed.channels
-            if await desk.lanes.reached_at(alert.alert_id, selection.selection_id, each)]  # fmt: skip
+            if await deps.lanes.reached_at(alert.alert_id, selection.selection_id, each)]  # fmt: skip
     channels = tuple(channel for channel in read if channel in chosen.channels)
     if channels:
-        step = Step(_by(chosen, chosen.kind, channels), selection, "+".join(channels), "contact_changed")
-        await take(desk, alert, NEW_ADDRESS + where.version, [step], "rules", cause, now)
+        step = PlannedStep(_by(chosen, chosen.kind, channels), selection, "+".join(channels), "contact_changed")
+        await record_steps(deps, alert, NEW_ADDRESS + where.version, [step], "rules", cause, now)
 
 
-async def confirm(desk: Desk, event: PersonAnswered, cause: Cause, now: datetime) -> None:
+async def confirm_answer(deps: EscalationDeps, event: PersonAnswered, cause: Cause, now: datetime) -> None:
     """The mail that says that an answer was received; nobody gets it for what an officer wrote down."""
     if event.via == "officer" or event.answer == "wrong_person":
         return
-    alert = await desk.alerts.get(event.alert_id)
-    found = (await desk.alerts.chosen_of(event.alert_id, [event.person_id])).get(event.person_id)
+    alert = await deps.alerts.get(event.alert_id)
+    found = (await deps.alerts.chosen_of(event.alert_id, [event.person_id])).get(event.person_id)
     if alert is None or found is None or Channel.EMAIL not in found[1].channels:
         return
     selection, chosen = found
-    facts = AnswerFacts(
-        **everywhere(desk.notices.catalogue.university),
+    facts = AnswerContent(
+        **common_content(deps.notices.catalogue.university),
         country=alert.country,
         answer=event.answer,
         answered_at=event.answered_at,
     )
-    step = Step(_by(chosen, "answer_received", (Channel.EMAIL,)), selection, "email", "answered")
+    step = PlannedStep(_by(chosen, "answer_received", (Channel.EMAIL,)), selection, "email", "answered")
     number = CONFIRMATIONS[event.answer]
-    await take(desk, alert, number, [step], "rules", cause, now, facts=facts, is_escalation=False)
+    await record_steps(deps, alert, number, [step], "rules", cause, now, facts=facts, is_escalation=False)
 
 
-async def _repeated(desk: Desk, work: Callable[[Session], Coroutine[Any, Any, T]]) -> T:
+async def _repeated(deps: EscalationDeps, work: Callable[[Session], Coroutine[Any, Any, T]]) -> T:
     """A transaction that somebody else's write may push aside: looked at again, a few times."""
     for _ in range(ATTEMPTS):
         try:
-            return await desk.mongo.transaction(work)
+            return await deps.mongo.transaction(work)
         except DuplicateKeyError:
             continue
     raise TransientError("an alert is being written all the time")

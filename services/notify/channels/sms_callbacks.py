@@ -19,31 +19,31 @@ TEXT_LIMIT = 2_000
 REFERENCE_LIMIT = 64
 
 #: `pending`: taken on, and more will follow. `temporary`: failed for now. `interim` settles nothing.
-State = Literal["delivered", "failed", "temporary", "pending", "interim"]
+ReceiptState = Literal["delivered", "failed", "temporary", "pending", "interim"]
 # What our contract's gateway is known to send; every other code is interim and settles nothing.
-RECEIPT_STATES: Mapping[int, State] = {2: "delivered", 3: "failed"}
+RECEIPT_STATES: Mapping[int, ReceiptState] = {2: "delivered", 3: "failed"}
 
 
 @dataclass(frozen=True, slots=True)
-class Receipt:
+class DeliveryReceipt:
     """What became of an SMS. `at` is the provider's time; None when it gave none that can be read."""
 
     reference: str
-    state: State
+    state: ReceiptState
     reason: str
     at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
-    """An SMS from a handset. `number` is E.164; `at` as in Receipt."""
+class SmsReply:
+    """An SMS from a handset. `number` is E.164; `at` as in DeliveryReceipt."""
 
     number: str
     text: str
     at: datetime | None
 
 
-def parse_receipt(body: bytes, states: Mapping[int, State] = RECEIPT_STATES) -> list[Receipt]:
+def parse_receipt(body: bytes, states: Mapping[int, ReceiptState] = RECEIPT_STATES) -> list[DeliveryReceipt]:
     """The receipts in one post, at least one. Raises PermanentError, with no personal data in its text."""
     messages = field_of(json_object(body), "messages")
     found = field_of(messages, "msg")
@@ -54,7 +54,7 @@ def parse_receipt(body: bytes, states: Mapping[int, State] = RECEIPT_STATES) -> 
     return receipts
 
 
-def parse_inbound(body: bytes) -> Reply:
+def parse_inbound(body: bytes) -> SmsReply:
     """The reply in one post. Raises PermanentError, with no personal data in its text."""
     post = json_object(body)
     sender, message = field_of(post, "from"), field_of(post, "message")
@@ -62,10 +62,10 @@ def parse_inbound(body: bytes) -> Reply:
     if number is None:
         raise PermanentError("no sender's number in it")
     text = field_of(message, "text") if isinstance(message, dict) else message
-    return Reply(number, text[:TEXT_LIMIT] if isinstance(text, str) else "", instant(field_of(post, "timeUtc")))
+    return SmsReply(number, text[:TEXT_LIMIT] if isinstance(text, str) else "", instant(field_of(post, "timeUtc")))
 
 
-def _receipt(entry: object, states: Mapping[int, State]) -> Receipt | None:
+def _receipt(entry: object, states: Mapping[int, ReceiptState]) -> DeliveryReceipt | None:
     reference, status = field_of(entry, "reference"), field_of(entry, "status")
     if not isinstance(reference, str) or not 0 < len(reference) <= REFERENCE_LIMIT:
         return None
@@ -74,8 +74,8 @@ def _receipt(entry: object, states: Mapping[int, State]) -> Receipt | None:
     reason = f"code {'?' if code is None else code}"
     reason += f", error {error}" if isinstance(error, str | int) and error != "" else ""
     reason += f": {words}" if isinstance(words, str) and words else ""
-    state: State = "interim" if code is None else states.get(code, "interim")
-    return Receipt(reference, state, without_numbers(reason), instant(field_of(entry, "received")))
+    state: ReceiptState = "interim" if code is None else states.get(code, "interim")
+    return DeliveryReceipt(reference, state, without_numbers(reason), instant(field_of(entry, "received")))
 
 
 def json_object(body: bytes) -> Mapping[str, Any]:

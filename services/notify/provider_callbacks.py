@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
-from services.notify.channels.cm_callbacks import Receipt, Reply, State
+from services.notify.channels.sms_callbacks import DeliveryReceipt, ReceiptState, SmsReply
 from services.notify.channels.spryng import BY_ID
 from services.notify.commands import record_answer
 from services.notify.model import MOST_ENTRIES, TRANSITIONS, Delivery, DeliveryState, said_state, step_of
-from services.notify.rules.answers import Answer, read_answer
+from services.notify.rules.answers import ReplyMeaning, read_reply
 from services.notify.store.alerts import AlertStore
 from services.notify.store.callbacks import Callback, CallbackStore
 from services.notify.store.deliveries import DeliveryStore, Fact
@@ -44,20 +44,20 @@ UNCLEAR, UNREADABLE, UNKNOWN_REFERENCE, NOT_OURS = "unclear", "unreadable", "unk
 READ = "read"
 
 #: What a receipt becomes: an event, and what its entry says more exactly.
-_EVENTS: Mapping[State, tuple[type[OutcomeEvent], str]] = {
+_EVENTS: Mapping[ReceiptState, tuple[type[OutcomeEvent], str]] = {
     "delivered": (NotificationsDelivered, ""),
     "failed": (NotificationsFailed, ""),
     "temporary": (NotificationsFailed, "temporary"),
     "pending": (NotificationsAccepted, "pending"),
 }
-ParseReceipt = Callable[[bytes], list[Receipt]]
-ParseReply = Callable[[bytes], Reply]
+ParseReceipt = Callable[[bytes], list[DeliveryReceipt]]
+ParseReply = Callable[[bytes], SmsReply]
 
 log = get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class CallbackDeps:
     """Where posts are read and their effects written. The parsers are the providers', by name."""
 
     outbox: Outbox
@@ -70,12 +70,12 @@ class Desk:
     providers: ProviderStore
 
 
-async def keep_working(desk: Desk) -> None:
+async def run_callback_worker(deps: CallbackDeps) -> None:
     """For ever: take what is due; a database that is away is waited for."""
     while True:
         try:
             now = utc_now()
-            worked = await work_receipts(desk, now) + await work_replies(desk, now)
+            worked = await process_receipts(deps, now) + await process_replies(deps, now)
         except (PyMongoError, TransientError, TimeoutError) as error:
             log.warning("callbacks_wait", error=type(error).__name__)
             worked = 0
@@ -83,12 +83,12 @@ async def keep_working(desk: Desk) -> None:
             await asyncio.sleep(POLL_SECONDS)
 
 
-async def work_receipts(desk: Desk, now: datetime) -> int:
+async def process_receipts(deps: CallbackDeps, now: datetime) -> int:
     """One batch of receipts; how many posts there were."""
-    posts = await desk.callbacks.due("receipt", now, BATCH)
-    read = await _read(desk, posts)
+    posts = await deps.callbacks.due("receipt", now, BATCH)
+    read = await _read(deps, posts)
     wanted = {receipt.reference for _, receipts in read for receipt in receipts}
-    known = await desk.deliveries.by_reference(wanted)
+    known = await deps.deliveries.by_reference(wanted)
     settled: list[Callback] = []
     pending: dict[tuple[type[OutcomeEvent], str, int], list[tuple[str, DeliveryOutcome]]] = defaultdict(list)
     took: dict[str, list[timedelta]] = defaultdict(list)
@@ -97,7 +97,7 @@ async def work_receipts(desk: Desk, now: datetime) -> int:
             settled.append(post)
         else:
             # A receipt may overtake our own note of the delivery; a forged one never fits, and ages out.
-            await desk.callbacks.later(post, now, UNKNOWN_REFERENCE)
+            await deps.callbacks.later(post, now, UNKNOWN_REFERENCE)
         for receipt in receipts:
             delivery = known.get(receipt.reference)
             if delivery is None:
@@ -109,26 +109,26 @@ async def work_receipts(desk: Desk, now: datetime) -> int:
             if receipt.state == "delivered" and (since := _accepted_at(delivery)) is not None:
                 took[post.provider].append((receipt.at or post.at) - since)
     for (event, alert_id, shard), entries in pending.items():
-        await _write(desk, event, alert_id, shard, entries, now)
-    await desk.callbacks.done([post.id for post in settled])
+        await _write(deps, event, alert_id, shard, entries, now)
+    await deps.callbacks.done([post.id for post in settled])
     for provider, durations in took.items():
-        await desk.providers.note_deliveries(provider, durations, now)
+        await deps.providers.note_deliveries(provider, durations, now)
     return len(posts)
 
 
-async def _read(desk: Desk, posts: Sequence[Callback]) -> list[tuple[Callback, list[Receipt]]]:
+async def _read(deps: CallbackDeps, posts: Sequence[Callback]) -> list[tuple[Callback, list[DeliveryReceipt]]]:
     """The receipts in each post that settle something, under our references where those are known."""
-    read: list[tuple[Callback, list[Receipt]]] = []
+    read: list[tuple[Callback, list[DeliveryReceipt]]] = []
     for post in posts:
         try:
-            found = desk.receipts[post.provider](post.body) if post.provider in desk.receipts else []
+            found = deps.receipts[post.provider](post.body) if post.provider in deps.receipts else []
             read.append((post, [each for each in found if each.state != "interim"]))
         except PermanentError:
-            await desk.callbacks.done([post.id], UNREADABLE)
+            await deps.callbacks.done([post.id], UNREADABLE)
     theirs = {each.reference for _, found in read for each in found if each.reference.startswith(BY_ID)}
     if not theirs:
         return read
-    ours = await desk.providers.ours(theirs)
+    ours = await deps.providers.ours(theirs)
     return [
         (post, [replace(each, reference=ours.get(each.reference, each.reference)) for each in found])
         for post, found in read
@@ -139,44 +139,44 @@ def _accepted_at(delivery: Delivery) -> datetime | None:
     return next((turn.at for turn in delivery.history if turn.state is DeliveryState.ACCEPTED), None)
 
 
-async def work_replies(desk: Desk, now: datetime) -> int:
+async def process_replies(deps: CallbackDeps, now: datetime) -> int:
     """One batch of SMS replies; how many there were."""
-    posts = await desk.callbacks.due("inbound", now, BATCH)
+    posts = await deps.callbacks.due("inbound", now, BATCH)
     for post in posts:
-        await desk.callbacks.done([post.id], await _work_reply(desk, post, now))
+        await deps.callbacks.done([post.id], await _process_reply(deps, post, now))
     return len(posts)
 
 
-async def _work_reply(desk: Desk, post: Callback, now: datetime) -> str:
+async def _process_reply(deps: CallbackDeps, post: Callback, now: datetime) -> str:
     """Take one reply; the note for a human, empty when all is said."""
     try:
-        reply = desk.replies[post.provider](post.body)
+        reply = deps.replies[post.provider](post.body)
     except (PermanentError, KeyError):
         return UNREADABLE
-    reading = read_answer(reply.text)
-    persons = await desk.whereabouts.persons_with_number(reply.number)
+    reading = read_reply(reply.text)
+    persons = await deps.whereabouts.persons_with_number(reply.number)
     if len(persons) != 1:
         # A number that two people share, or a borrowed phone or local SIM: nobody guesses who it was.
         return UNCLEAR
     person_id = persons.pop()
-    alert_ids = [each for each in await desk.alerts.alerts_of_person(person_id) if not each.startswith("n-")]
-    if reading.answer is Answer.UNCLEAR or (not alert_ids and reading.answer is Answer.HELP):
+    alert_ids = [each for each in await deps.alerts.alerts_of_person(person_id) if not each.startswith("n-")]
+    if reading.answer is ReplyMeaning.UNCLEAR or (not alert_ids and reading.answer is ReplyMeaning.HELP):
         return UNCLEAR
     if not alert_ids:
         return NOT_OURS
     alert_id = alert_ids[-1]
-    found = await desk.alerts.chosen(alert_id, person_id)
+    found = await deps.alerts.chosen(alert_id, person_id)
     if found is None:
         return NOT_OURS
-    answer: Literal["safe", "help"] = "help" if reading.answer is Answer.HELP else "safe"
+    answer: Literal["safe", "help"] = "help" if reading.answer is ReplyMeaning.HELP else "safe"
     await record_answer(
-        desk.outbox, desk.deliveries, alert_id, found[0].shard, person_id, answer, "sms",
+        deps.outbox, deps.deliveries, alert_id, found[0].shard, person_id, answer, "sms",
         event_id=derived_id("reply", post.id), at=reply.at or post.at, now=now,
     )  # fmt: skip
     return ""
 
 
-def _entry(provider: str, delivery: Delivery, receipt: Receipt, detail: str, now: datetime) -> DeliveryOutcome:
+def _entry(provider: str, delivery: Delivery, receipt: DeliveryReceipt, detail: str, now: datetime) -> DeliveryOutcome:
     return DeliveryOutcome(
         delivery_id=delivery.delivery_id,
         person_id=delivery.person_id,
@@ -193,7 +193,7 @@ def _entry(provider: str, delivery: Delivery, receipt: Receipt, detail: str, now
 
 
 async def _write(
-    desk: Desk,
+    deps: CallbackDeps,
     event: type[OutcomeEvent],
     alert_id: str,
     shard: int,
@@ -207,5 +207,5 @@ async def _write(
         part = told[first : first + MOST_ENTRIES]
         fact = event(alert_id=alert_id, shard=shard, entries=tuple(entry for _, entry in part))
         draft = Draft(fact, derived_id("receipts", event.__name__, alert_id, str(shard), *(each for each, _ in part)))
-        await desk.outbox.append_once(draft, cause=Cause(alert_id, "receipts"), now=now)
-        await desk.deliveries.fold([Fact(draft.id, now, fact)])
+        await deps.outbox.append_once(draft, cause=Cause(alert_id, "receipts"), now=now)
+        await deps.deliveries.fold([Fact(draft.id, now, fact)])

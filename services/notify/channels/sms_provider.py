@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from services.notify.channels.cm_callbacks import Receipt, Reply
 from services.notify.channels.outcome import Accepted, Refused, SendOutcome, Unknown
+from services.notify.channels.sms_callbacks import DeliveryReceipt, SmsReply
 
 
-class Text(NamedTuple):
+class Sms(NamedTuple):
     """One SMS to one person. The reference comes back in receipts; a repeat carries the same."""
 
     delivery_id: str
@@ -21,7 +21,7 @@ class Text(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Post:
+class WebhookPost:
     """What a provider posted to a webhook: the address it was posted to (public, with its query), and what came."""
 
     url: str
@@ -35,29 +35,29 @@ class SmsProvider(Protocol):
 
     provider: str
 
-    async def send(self, texts: Sequence[Text], /) -> list[SendOutcome]:
+    async def send(self, texts: Sequence[Sms], /) -> list[SendOutcome]:
         """One outcome per text, in order. Never raises for what the provider or the network does."""
 
     async def lookup(self, reference: str) -> Accepted | Refused | Unknown:
         """What the provider knows of a message: Accepted, Refused (it never got it), or Unknown (cannot be asked)."""
 
-    def verify(self, post: Post) -> bool:
+    def verify(self, post: WebhookPost) -> bool:
         """Whether the post can only come from the provider."""
 
-    def raw(self, post: Post) -> bytes:
+    def raw(self, post: WebhookPost) -> bytes:
         """What is kept of a post."""
 
-    def parse_receipt(self, body: bytes) -> list[Receipt]:
+    def parse_receipt(self, body: bytes) -> list[DeliveryReceipt]:
         """The receipts in what was kept. Raises PermanentError when there is none in it."""
 
-    def parse_inbound(self, body: bytes) -> Reply:
+    def parse_inbound(self, body: bytes) -> SmsReply:
         """The reply in what was kept. Raises PermanentError when nobody can be found in it."""
 
     async def close(self) -> None:
         """Close the kept connections."""
 
 
-def has_password(post: Post, secret: str) -> bool:
+def has_password(post: WebhookPost, secret: str) -> bool:
     """HTTP Basic with the shared secret as password, whatever the user (docs/decisions/0008-webhook-secret.md)."""
     scheme, _, credentials = post.headers.get("authorization", "").partition(" ")
     try:

@@ -13,9 +13,9 @@ from services.notify import (
     handlers,
     notices,
     provider_callbacks,
-    resolving,
     selecting,
-    sending,
+    send_worker,
+    unknown_deliveries,
 )
 from services.notify.api import alerts as alerts_api
 from services.notify.api import answers as answers_api
@@ -31,7 +31,7 @@ from services.notify.channels.smtp import EmailSettings
 from services.notify.channels.spryng import SpryngChannel, SpryngSettings
 from services.notify.channels.twilio import TwilioChannel, TwilioSettings
 from services.notify.messages.rendering import Messages
-from services.notify.model import DeliveryState
+from services.notify.model.deliveries import DeliveryState
 from services.notify.pages.answer import Pages
 from services.notify.rules.escalation import EscalationPolicy
 from services.notify.settings import Settings
@@ -39,8 +39,8 @@ from services.notify.store.advice import AdviceStore
 from services.notify.store.alerts import AlertStore
 from services.notify.store.callbacks import CallbackStore
 from services.notify.store.deliveries import DeliveryStore
-from services.notify.store.lanes import EMERGENCY, NOTICE, LaneStore
 from services.notify.store.providers import ProviderStore
+from services.notify.store.send_queue import EMERGENCY, NOTICE, SendQueue
 from services.notify.store.whereabouts import WhereaboutsStore
 from shared import catalogue, gazetteer
 from shared.bus.outbox import Outbox
@@ -76,7 +76,7 @@ def build(settings: Settings) -> FastAPI:
     whereabouts = WhereaboutsStore(process.database, key)
     advice = AdviceStore(process.database)
     alerts = AlertStore(process.database)
-    lanes = LaneStore(process.database, process.instance)
+    send_queue = SendQueue(process.database, process.instance)
     deliveries = DeliveryStore(process.database, key)
     callbacks = CallbackStore(process.database, key)
     messages = Messages(settings.smtp_sender)
@@ -87,13 +87,13 @@ def build(settings: Settings) -> FastAPI:
     sms = _sms(settings, sms_providers, providers)
 
     selecting_desk = selecting.Desk(
-        process.mongo, outbox, whereabouts, advice, alerts, lanes, deliveries, process.bus.offsets, messages.versions(),
-        settings.drill_list,
+        process.mongo, outbox, whereabouts, advice, alerts, send_queue, deliveries, process.bus.offsets,
+        messages.versions(), settings.drill_list,
     )  # fmt: skip
-    notices_desk = notices.NoticeDeps(process.mongo, alerts, lanes, university, whereabouts, advice)
+    notices_desk = notices.NoticeDeps(process.mongo, alerts, send_queue, university, whereabouts, advice)
     ladder = EscalationPolicy(timedelta(minutes=settings.reminder_minutes), timedelta(minutes=settings.crisis_minutes))
     escalating_desk = escalation.EscalationDeps(
-        process.mongo, outbox, alerts, lanes, deliveries, whereabouts, notices_desk, ladder
+        process.mongo, outbox, alerts, send_queue, deliveries, whereabouts, notices_desk, ladder
     )
     desk = handlers.Desk(
         selecting_desk,
@@ -102,7 +102,7 @@ def build(settings: Settings) -> FastAPI:
         process.keyring,
         gazetteer.resolve,
     )
-    rules = sending.SendingRules(
+    rules = send_worker.SendingRules(
         settings.smtp_sender,
         settings.answer_base_url,
         {Channel.EMAIL: settings.email_window, Channel.SMS: settings.sms_window},
@@ -110,8 +110,8 @@ def build(settings: Settings) -> FastAPI:
         settings.bounce_address or None,
         drill_list=settings.drill_list,
     )
-    writer = sending.Writer(messages, university.university, deliveries, rules)
-    engine = sending.Engine(outbox, lanes, alerts, whereabouts, deliveries, writer)
+    writer = send_worker.Writer(messages, university.university, deliveries, rules)
+    engine = send_worker.Engine(outbox, send_queue, alerts, whereabouts, deliveries, writer)
     receipts_desk = provider_callbacks.CallbackDeps(
         outbox,
         callbacks,
@@ -152,13 +152,13 @@ def build(settings: Settings) -> FastAPI:
     async def resolve() -> None:
         wait = timedelta(seconds=settings.unknown_wait_seconds)
         resend = settings.unknown_policy == "resend"
-        await resolving.resolve_unknown(
+        await unknown_deliveries.resolve_unknown(
             engine, wait=wait, resend=resend, most=MOST_RESOLVED, now=utc_now(), ask=sms.lookup
         )
-        await resolving.give_up_silent(engine, most=MOST_RESOLVED, now=utc_now())
+        await unknown_deliveries.give_up_silent(engine, most=MOST_RESOLVED, now=utc_now())
 
     process.publishes(outbox, AlertEvent.topic)
-    for store in (outbox, whereabouts, alerts, lanes, deliveries, callbacks, providers):
+    for store in (outbox, whereabouts, alerts, send_queue, deliveries, callbacks, providers):
         process.prepares(store.create_indexes)
     process.repeats("sweep", settings.sweep_seconds, look_again)
     process.repeats("ladder", settings.ladder_seconds, climb)
@@ -173,11 +173,11 @@ def build(settings: Settings) -> FastAPI:
         least_urgent, mail = (EMERGENCY, urgent_email) if is_urgent else (NOTICE, email)
         for channel, provider in ((Channel.EMAIL, mail), (Channel.SMS, sms)):
             worker = f"{channel.value}-{number}"
-            process.works(worker, partial(sending.keep_sending, engine, channel, provider, worker, least_urgent))
+            process.works(worker, partial(send_worker.keep_sending, engine, channel, provider, worker, least_urgent))
     process.closes(email.close)
     process.closes(urgent_email.close)
     process.closes(sms.close)
-    process.checks(lambda: _delivery_checks(deliveries, lanes))
+    process.checks(lambda: _delivery_checks(deliveries, send_queue))
     return process.app(
         "Safe Passage: notify",
         DESCRIPTION,
@@ -189,7 +189,7 @@ def build(settings: Settings) -> FastAPI:
                     process.database,
                     outbox,
                     alerts,
-                    lanes,
+                    send_queue,
                     deliveries,
                     callbacks,
                     process.bus,
@@ -279,17 +279,17 @@ def _sms(settings: Settings, providers: Sequence[SmsProvider], together: Provide
     return SmsPool([Member(each, *shares[each.provider], silent) for each in providers], together)
 
 
-async def _delivery_checks(deliveries: DeliveryStore, lanes: LaneStore) -> Sequence[Check]:
+async def _delivery_checks(deliveries: DeliveryStore, send_queue: SendQueue) -> Sequence[Check]:
     """Deliveries by state, and for how long the oldest has been waiting."""
     counts = await deliveries.counts()
     for channel in Channel:
         for state in DeliveryState:
             metrics.deliveries.labels(channel.value, state.value).set(counts.get(channel.value, {}).get(state.value, 0))
-    oldest = await lanes.oldest_unsent()
+    oldest = await send_queue.oldest_unsent()
     age = (utc_now() - oldest).total_seconds() if oldest else 0.0
     metrics.oldest_unsent_seconds.set(age)
     unknown = sum(states.get(DeliveryState.UNKNOWN.value, 0) for states in counts.values())
     facts: dict[str, int | float | str | bool] = {"oldest_unsent_seconds": round(age, 3), "unknown": unknown}
-    aside = await lanes.troubled()
-    detail = f"{aside} lanes are set aside" if aside else "work waits for minutes" if age > 300 else "sending"
+    aside = await send_queue.quarantined()
+    detail = f"{aside} send jobs are in quarantine" if aside else "work waits for minutes" if age > 300 else "sending"
     return [Check("sending", detail == "sending", False, detail, facts)]

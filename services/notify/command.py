@@ -22,12 +22,12 @@ from services.notify.messages.content import Kind
 from services.notify.messages.rendering import FORMS, Messages
 from services.notify.messages.specimens import SPECIMENS
 from services.notify.messages.wording import Language
-from services.notify.model import Whereabouts
+from services.notify.model.whereabouts import Whereabouts
 from services.notify.rules.selection import stay_there
 from services.notify.store.advice import AdviceStore
 from services.notify.store.alerts import AlertStore
 from services.notify.store.deliveries import DeliveryStore
-from services.notify.store.lanes import LaneStore
+from services.notify.store.send_queue import SendQueue
 from services.notify.store.whereabouts import WhereaboutsStore
 from shared.bus.outbox import Outbox
 from shared.clock import amsterdam_date, end_of_day, utc_now
@@ -150,11 +150,11 @@ def drill(
         assert alert is not None
         await selecting.complete(desk, alert, cause=Cause(alert_id, "passage drill"), now=utc_now())
         for _ in range(int(wait_seconds / POLL_SECONDS)):
-            if not await desk.lanes.open_lanes(alert_id):
+            if not await desk.send_queue.unfinished_jobs(alert_id):
                 break
             await asyncio.sleep(POLL_SECONDS)
         selected, _ = await desk.alerts.totals(alert_id)
-        waiting = await desk.lanes.open_lanes(alert_id)
+        waiting = await desk.send_queue.unfinished_jobs(alert_id)
         counts = await desk.deliveries.counts(alert_id)
         took = round((utc_now() - now).total_seconds(), 1)
         return {
@@ -180,7 +180,7 @@ def _selecting(mongo: Mongo, listed: frozenset[str]) -> selecting.Desk:
         WhereaboutsStore(database, key),
         AdviceStore(database),
         AlertStore(database),
-        LaneStore(database, "passage-drill"),
+        SendQueue(database, "passage-drill"),
         DeliveryStore(database, key),
         offsets,
         Messages("drill@university.example").versions(),

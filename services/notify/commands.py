@@ -4,7 +4,8 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from services.notify import selecting
-from services.notify.model import AnswerWord, Delivery, DeliveryState
+from services.notify.model.answers import AnswerWord
+from services.notify.model.deliveries import Delivery, DeliveryState
 from services.notify.store.alerts import Alert, AlertStore
 from services.notify.store.deliveries import DeliveryStore, Fact
 from shared.bus.outbox import Outbox

@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 
 from services.notify import notices
 from services.notify.messages.content import AnswerContent, AnyContent, IncidentContent, common_content
-from services.notify.model import FAILURES, Delivery, DeliveryState, Given, is_verified, standing_answer, step_of
+from services.notify.model.answers import AnswerRecord, is_verified, standing_answer
+from services.notify.model.deliveries import FAILURES, Delivery, DeliveryState, step_of
 from services.notify.rules.escalation import (
     NEW_ADDRESS,
     EscalationDecision,
@@ -24,7 +25,7 @@ from services.notify.rules.escalation import (
 from services.notify.rules.routing import route
 from services.notify.store.alerts import Alert, AlertStore, Chosen, Escalated, Roll, Selection
 from services.notify.store.deliveries import DeliveryStore
-from services.notify.store.lanes import EMERGENCY, Lane, LaneStore
+from services.notify.store.send_queue import EMERGENCY, SendQueue, send_jobs
 from services.notify.store.whereabouts import Renewed, WhereaboutsStore
 from shared.bus.outbox import Outbox
 from shared.catalogue import Contact
@@ -58,7 +59,7 @@ class EscalationDeps:
     mongo: Mongo
     outbox: Outbox
     alerts: AlertStore
-    lanes: LaneStore
+    send_queue: SendQueue
     deliveries: DeliveryStore
     whereabouts: WhereaboutsStore
     notices: notices.NoticeDeps
@@ -76,7 +77,7 @@ class PlannedStep:
 
 
 def recipient_state(
-    chosen: Chosen, at: datetime, deliveries: Sequence[Delivery], given: Sequence[Given]
+    chosen: Chosen, at: datetime, deliveries: Sequence[Delivery], given: Sequence[AnswerRecord]
 ) -> RecipientState:
     """What is known of one recipient: the best of all steps counts for a channel, and no channel is no hope."""
     states: dict[Channel, DeliveryState] = {}
@@ -192,7 +193,7 @@ async def record_steps(
         for shard, recipients in sorted(by_shard.items()):
             made = _selection(alert, number, shard, recipients, cause, now, facts)
             await deps.alerts.insert_selection(made, session)
-            await deps.lanes.add(_lanes(made), now, session)
+            await deps.send_queue.add(send_jobs(made, EMERGENCY), now, session)
         return len(left)
 
     count = await _repeated(deps, work)
@@ -247,24 +248,6 @@ def _selection(
     )
 
 
-def _lanes(made: Selection) -> list[Lane]:
-    lanes = [
-        Lane(
-            id=f"{made.selection_id}:{channel.value}",
-            selection_id=made.selection_id,
-            alert_id=made.alert_id,
-            shard=made.shard,
-            channel=channel,
-            priority=EMERGENCY,
-            indices=made.recipients.over(channel),
-            attempt=1,
-            possible_duplicate=False,
-        )
-        for channel in Channel
-    ]
-    return [lane for lane in lanes if lane.indices]
-
-
 async def _tell_teams(deps: EscalationDeps, alert: Alert, steps: Sequence[PlannedStep], now: datetime) -> None:
     """R38: one mail to each team that takes over, with how many people and why; who they are stands on the board."""
     university = deps.notices.catalogue.university
@@ -317,9 +300,9 @@ async def _tell_at_new_address(
     given = (await deps.deliveries.given(alert.alert_id, [where.person_id])).get(where.person_id, [])
     if standing_answer(given) == "safe" and is_verified(given):
         return
-    # Addresses are read when somebody takes a lane in hand; before that the new ones are simply used.
+    # Addresses are read when a worker claims the send job; before that the new ones are simply used.
     read = [each for each in renewed.channels
-            if await deps.lanes.reached_at(alert.alert_id, selection.selection_id, each)]  # fmt: skip
+            if await deps.send_queue.addresses_as_of(alert.alert_id, selection.selection_id, each)]  # fmt: skip
     channels = tuple(channel for channel in read if channel in chosen.channels)
     if channels:
         step = PlannedStep(_by(chosen, chosen.kind, channels), selection, "+".join(channels), "contact_changed")

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 from services.notify import escalation, notices, selecting
-from services.notify.model import Resolve, Whereabouts, evolve_whereabouts
+from services.notify.model.whereabouts import Resolve, Whereabouts, evolve_whereabouts
 from services.notify.store.alerts import Escalated
 from services.notify.store.deliveries import Fact
 from services.notify.store.whereabouts import Kept, Moment, NewContact

@@ -19,11 +19,12 @@ from services.notify.messages.content import (
     common_content,
     places_seen,
 )
-from services.notify.model import MOST_ENTRIES, Whereabouts
+from services.notify.model.shards import MOST_ENTRIES
+from services.notify.model.whereabouts import Whereabouts
 from services.notify.rules.improvement import before_change, improvement, lowers
 from services.notify.store.advice import AdviceStore
 from services.notify.store.alerts import AlertStore, Chosen, Roll, Selection
-from services.notify.store.lanes import NOTICE, Lane, LaneStore
+from services.notify.store.send_queue import NOTICE, SendQueue, send_job
 from services.notify.store.whereabouts import WhereaboutsStore
 from shared.catalogue import Catalogue, Contact, Name
 from shared.clock import amsterdam_date
@@ -61,7 +62,7 @@ class NoticeDeps:
 
     mongo: Mongo
     alerts: AlertStore
-    lanes: LaneStore
+    send_queue: SendQueue
     catalogue: Catalogue
     whereabouts: WhereaboutsStore
     advice: AdviceStore
@@ -197,23 +198,13 @@ async def create_notice(
         correlation_id=cause.correlation_id,
         traceparent=cause.traceparent,
     )
-    lane = Lane(
-        id=f"{selection.selection_id}:{Channel.EMAIL.value}",
-        selection_id=selection.selection_id,
-        alert_id=alert_id,
-        shard=0,
-        channel=Channel.EMAIL,
-        priority=priority,
-        indices=tuple(range(len(recipients))),
-        attempt=1,
-        possible_duplicate=False,
-    )
+    job = send_job(selection, Channel.EMAIL, priority)
 
     async def work(session: Session) -> None:
         if await deps.alerts.has_selection(selection.selection_id, session):
             return
         await deps.alerts.insert_selection(selection, session)
-        await deps.lanes.add([lane], now, session)
+        await deps.send_queue.add([job], now, session)
 
     try:
         await deps.mongo.transaction(work)

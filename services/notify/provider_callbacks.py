@@ -13,7 +13,8 @@ from typing import Literal
 from services.notify.channels.sms_callbacks import DeliveryReceipt, ReceiptState, SmsReply
 from services.notify.channels.spryng import BY_ID
 from services.notify.commands import record_answer
-from services.notify.model import MOST_ENTRIES, TRANSITIONS, Delivery, DeliveryState, said_state, step_of
+from services.notify.model.deliveries import TRANSITIONS, Delivery, DeliveryState, state_of_entry, step_of
+from services.notify.model.shards import MOST_ENTRIES
 from services.notify.rules.answers import ReplyMeaning, read_reply
 from services.notify.store.alerts import AlertStore
 from services.notify.store.callbacks import Callback, CallbackStore
@@ -103,7 +104,7 @@ async def process_receipts(deps: CallbackDeps, now: datetime) -> int:
             if delivery is None:
                 continue
             event, detail = _EVENTS[receipt.state]
-            if said_state(event, detail) in TRANSITIONS[delivery.state]:
+            if state_of_entry(event, detail) in TRANSITIONS[delivery.state]:
                 entry = _entry(post.provider, delivery, receipt, detail, now)
                 pending[event, delivery.alert_id, delivery.shard].append((post.id, entry))
             if receipt.state == "delivered" and (since := _accepted_at(delivery)) is not None:

@@ -14,15 +14,16 @@ from typing import Any, Literal, NamedTuple, TypeVar
 import orjson
 
 from services.notify.messages.content import ALERT_KINDS
-from services.notify.model import MOST_ENTRIES, Seen, micros, shard_of, shard_range
+from services.notify.model.shards import MOST_ENTRIES, shard_of, shard_range
+from services.notify.model.whereabouts import Seen, micros
 from services.notify.rules.listed import is_listed
 from services.notify.rules.selection import Reason, is_there, selection, untold
 from services.notify.rules.selection import Selection as Chance
 from services.notify.store.advice import AdviceStore
 from services.notify.store.alerts import Alert, AlertStore, Selection
 from services.notify.store.deliveries import DeliveryStore
-from services.notify.store.lanes import EMERGENCY, Lane, LaneStore
 from services.notify.store.rolls import Roll, Variant
+from services.notify.store.send_queue import EMERGENCY, SendJob, SendQueue, send_jobs
 from services.notify.store.whereabouts import WhereaboutsStore
 from shared.advice import NEGATIVE, AreaAdvice, CountryAdvice, HowAffected, Since
 from shared.bus.outbox import Outbox
@@ -44,7 +45,7 @@ from shared.mongo.client import DuplicateKeyError, Mongo, Session
 from shared.observability.logs import get_logger
 from shared.testing.failpoints import failpoint
 
-#: Registrations that a shard holds, about: one selection, one lane for each channel.
+#: Registrations that a shard holds, about: one selection, one send job for each channel.
 SHARD_SIZE, LARGEST_SHARD, MANY_SHARDS = 400, 2_000, 250
 #: Registrations that are selected in one transaction, at most about.
 AT_ONCE = 8_000
@@ -68,7 +69,7 @@ class Desk:
     whereabouts: WhereaboutsStore
     advice: AdviceStore
     alerts: AlertStore
-    lanes: LaneStore
+    send_queue: SendQueue
     deliveries: DeliveryStore
     offsets: Offsets
     templates: dict[str, str]
@@ -538,7 +539,7 @@ class _Made(NamedTuple):
 
     selection: Selection
     drafts: list[Draft]
-    lanes: list[Lane]
+    jobs: list[SendJob]
 
 
 @dataclass(frozen=True, slots=True)
@@ -603,10 +604,10 @@ async def _keep(desk: Desk, ready: _Ready) -> None:
         versions = await desk.outbox.versions([each.drafts[0].data.stream for each in made], session)
         appends = [(each.drafts, versions.get(each.drafts[0].data.stream, 0)) for each in made]
         await desk.outbox.append_all(appends, cause=ready.cause, now=ready.now, session=session)
-        await desk.lanes.add([lane for each in made for lane in each.lanes], ready.now, session)
+        await desk.send_queue.add([job for each in made for job in each.jobs], ready.now, session)
 
     await _repeated(desk, work)
-    desk.lanes.announce()
+    desk.send_queue.announce()
 
 
 async def _channels(desk: Desk, due: Sequence[Due], *, is_drill: bool) -> Mapping[str, tuple[Channel, ...]]:
@@ -632,7 +633,7 @@ def _selected(
     cause: Cause,
     now: datetime,
 ) -> _Made:
-    """What selecting these people makes: the selection, the facts of it, and one lane for each channel."""
+    """What selecting these people makes: the selection, the facts of it, and one send job for each channel."""
     suffix = f":{derived_id('late', *(each.where.person_id for each in due))}" if late else ""
     selection_id = f"{alert.alert_id}:{shard}{suffix}"
     numbers: dict[tuple[int, str, tuple[Channel, ...]], int] = {}
@@ -663,22 +664,8 @@ def _selected(
         correlation_id=cause.correlation_id,
         traceparent=cause.traceparent,
     )
-    lanes = [
-        Lane(
-            id=f"{selection_id}:{channel.value}",
-            selection_id=selection_id,
-            alert_id=alert.alert_id,
-            shard=shard,
-            channel=channel,
-            priority=EMERGENCY,
-            indices=roll.over(channel),
-            attempt=1,
-            possible_duplicate=False,
-        )
-        for channel in Channel
-    ]
-    return _Made(made, recipients_selected(made, [each.where.registration_id for each in due]),
-                 [lane for lane in lanes if lane.indices])  # fmt: skip
+    drafts = recipients_selected(made, [each.where.registration_id for each in due])
+    return _Made(made, drafts, send_jobs(made, EMERGENCY))
 
 
 def _variant(alert: Alert, chance: Chance, language: Literal["nl", "en"], channels: tuple[Channel, ...]) -> Variant:

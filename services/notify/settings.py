@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field, SecretStr
 
-from services.notify.model import MOST_ENTRIES
+from services.notify.model.shards import MOST_ENTRIES
 from shared.settings import CommonSettings, Key
 
 

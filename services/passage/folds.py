@@ -4,7 +4,7 @@ from datetime import datetime
 
 from services.approval.model import evolve as evolve_request
 from services.approval.model import evolve_pool
-from services.notify.model import Whereabouts, evolve_whereabouts
+from services.notify.model.whereabouts import Whereabouts, evolve_whereabouts
 from services.registration.group_trip import evolve_trip
 from services.registration.model import evolve as evolve_registration
 from services.safety.model import evolve as evolve_country

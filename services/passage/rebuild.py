@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pydantic import BaseModel
 
 from services.approval.model import ApprovalRequest, SlotPool
-from services.notify.model import Whereabouts
+from services.notify.model.whereabouts import Whereabouts
 from services.passage.folds import FOLDS
 from services.passage.items import ITEMS
 from services.passage.items.item import Comparable, Item, as_kept, unequal, whole

@@ -4,7 +4,8 @@ from collections import defaultdict
 from collections.abc import Mapping
 from datetime import date, datetime
 
-from services.notify.model import Stay, Whereabouts, person_hash
+from services.notify.model.shards import person_hash
+from services.notify.model.whereabouts import Stay, Whereabouts
 from services.notify.rules.selection import Told, raises_alert, selection, was_told
 from services.registration.read_models import DecisionInputs
 from services.registration.rules.departure import has_departed

@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from services.notify.model import Stay, Whereabouts, evolve_whereabouts, person_hash, shard_of
+from services.notify.model.shards import person_hash, shard_of
+from services.notify.model.whereabouts import Stay, Whereabouts, evolve_whereabouts
 from services.notify.rules.selection import Selection, Told, raises_alert, selection, was_told
 from shared.advice import CountryAdvice, evolve
 from shared.audit.affected import Affected, Untold, Verdict

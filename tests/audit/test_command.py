@@ -24,8 +24,8 @@ from typer.testing import CliRunner
 
 from services.notify.store.alerts import Selection
 from services.notify.store.deliveries import DeliveryStore, Fact
-from services.notify.store.lanes import EMERGENCY, Lane, LaneStore
 from services.notify.store.rolls import Chosen, Roll
+from services.notify.store.send_queue import EMERGENCY, SendJob, SendQueue
 from services.passage import main
 from services.passage.folds import FOLDS
 from services.passage.items import ITEMS
@@ -292,12 +292,12 @@ async def keep_selection(mongo: Mongo, event: RecipientsSelected, at: datetime) 
     name = f"{event.alert_id}:{event.shard}{':late' if event.late else ''}"
     made = Selection(name, event.alert_id, event.shard, event.late, at, recipients)
     await mongo.database("notify")["selections"].insert_one(made.document())
-    lanes = [
-        Lane(f"{name}:{channel.value}", name, event.alert_id, event.shard, channel, EMERGENCY,
+    jobs = [
+        SendJob(f"{name}:{channel.value}", name, event.alert_id, event.shard, channel, EMERGENCY,
              recipients.over(channel), attempt=1, possible_duplicate=False)
         for channel in Channel
     ]  # fmt: skip
-    await LaneStore(mongo.database("notify"), "worker").add(lanes, at)
+    await SendQueue(mongo.database("notify"), "worker").add(jobs, at)
     sent = {"$set": {"done": True, "ends": [len(recipients)]}}
     await mongo.database("notify")["lanes"].update_many({"selectionId": name}, sent)
 

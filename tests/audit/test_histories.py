@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
-from services.notify.model import Whereabouts
+from services.notify.model.whereabouts import Whereabouts
 from services.notify.rules.selection import Reason, Selection, selection
 from shared.advice import CountryAdvice
 from shared.events import Level, RegistrationApproved, RegistrationHeld, RegistrationRouted

@@ -124,7 +124,7 @@ def test_delivery_is_the_same_in_whatever_order_its_facts_were_folded() -> None:
 
 
 def test_step_of_the_ladder_counts_once() -> None:
-    """Said twice, the first one stands."""
+    """StatusUpdate twice, the first one stands."""
     fact = AlertEscalated(alert_id="ES-2", person_id="student-01", step=2, to="sms", reason="no_answer", by="rules")
     kept = Escalated(person_id="student-01", step=2, to="sms", reason="no_answer", by="rules", at=START)
 

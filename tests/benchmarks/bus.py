@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 from aiokafka import AIOKafkaConsumer
 
-from services.notify.model import evolve_whereabouts
+from services.notify.model.whereabouts import evolve_whereabouts
 from services.notify.store.whereabouts import Kept, NewContact, WhereaboutsStore
 from shared.clock import utc_now
 from shared.envelope import Envelope

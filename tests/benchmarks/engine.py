@@ -29,8 +29,8 @@ from services.notify.channels.sms_provider import Sms
 from services.notify.channels.smtp import EmailSettings
 from services.notify.messages.rendering import Messages
 from services.notify.messages.specimens import SPECIMENS
-from services.notify.model import evolve_whereabouts
-from services.notify.store.lanes import NOTICE, UNDONE
+from services.notify.model.whereabouts import evolve_whereabouts
+from services.notify.store.send_queue import NOTICE, UNFINISHED
 from services.notify.store.whereabouts import Kept, NewContact
 from shared.bus import topics
 from shared.bus.settings import BusSettings
@@ -120,7 +120,7 @@ def worker(where: Where, namespace: str, to: Sinks, instance: str = "notify-0") 
 
 async def sent(world: World, *, on_kafka: bool = True) -> bool:
     """Whether every lane is finished, and all of it on Kafka."""
-    if await world.database["lanes"].find_one(UNDONE, {"_id": 1}) is not None:
+    if await world.database["lanes"].find_one(UNFINISHED, {"_id": 1}) is not None:
         return False
     return not on_kafka or await world.database["events"].find_one({"pending": True}, {"_id": 1}) is None
 

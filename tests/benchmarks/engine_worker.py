@@ -11,15 +11,15 @@ from dataclasses import dataclass
 import uvloop
 from pydantic import SecretStr
 
-from services.notify import sending
+from services.notify import send_worker
 from services.notify.channels.cm import CmChannel, CmSettings
 from services.notify.channels.email import EmailChannel
 from services.notify.channels.smtp import EmailSettings
-from services.notify.composing import SendingRules, Writer
+from services.notify.composer import SendingRules, Writer
 from services.notify.messages.rendering import Messages
 from services.notify.store.alerts import AlertStore
 from services.notify.store.deliveries import DeliveryStore
-from services.notify.store.lanes import EMERGENCY, NOTICE, LaneStore
+from services.notify.store.send_queue import EMERGENCY, NOTICE, SendQueue
 from services.notify.store.whereabouts import WhereaboutsStore
 from shared import catalogue
 from shared.bus.outbox import Outbox
@@ -53,8 +53,10 @@ async def run(where: Where) -> None:
     deliveries = DeliveryStore(database, KEY)
     rules = SendingRules(SENDER, "https://travel.university.example/notify", dict.fromkeys(Channel, where.window))
     writer = Writer(Messages(SENDER), catalogue.load(CATALOGUE).university, deliveries, rules)
-    lanes = LaneStore(database, where.instance)
-    engine = sending.Engine(outbox, lanes, AlertStore(database), WhereaboutsStore(database, KEY), deliveries, writer)
+    send_queue = SendQueue(database, where.instance)
+    engine = send_worker.Engine(
+        outbox, send_queue, AlertStore(database), WhereaboutsStore(database, KEY), deliveries, writer
+    )
     sms = CmChannel(
         CmSettings(url=f"http://127.0.0.1:{where.cm_port}", product_token=SecretStr("t"), sender="+31970000000")
     )
@@ -67,7 +69,7 @@ async def run(where: Where) -> None:
                 email = EmailChannel(EmailSettings(host="127.0.0.1", port=where.smtp_port))
             for channel, provider in ((Channel.EMAIL, email), (Channel.SMS, sms)):
                 tasks.create_task(
-                    sending.keep_sending(engine, channel, provider, f"{channel.value}-{number}", least)  # type: ignore[arg-type] # one of two channels
+                    send_worker.keep_sending(engine, channel, provider, f"{channel.value}-{number}", least)  # type: ignore[arg-type] # one of two channels
                 )
         if where.kafka != "-":
             settings = BusSettings(where.kafka, where.namespace, "notify", where.instance)

@@ -20,11 +20,12 @@ import uvloop
 
 from services.notify import selecting
 from services.notify.messages.rendering import Messages
-from services.notify.model import Stay, Whereabouts, person_hash
+from services.notify.model.shards import person_hash
+from services.notify.model.whereabouts import Stay, Whereabouts
 from services.notify.store.advice import AdviceStore
 from services.notify.store.alerts import AlertStore
 from services.notify.store.deliveries import DeliveryStore
-from services.notify.store.lanes import LaneStore
+from services.notify.store.send_queue import SendQueue
 from services.notify.store.whereabouts import WhereaboutsStore, packed
 from shared.bus.outbox import Outbox
 from shared.clock import amsterdam_date, utc_now
@@ -109,8 +110,9 @@ async def _measured(url: str, people: int) -> dict[str, Any]:
             WhereaboutsStore(database, KEY),
             AdviceStore(database),
         )
-        alerts, lanes, deliveries = AlertStore(database), LaneStore(database, "bench"), DeliveryStore(database, KEY)
-        for store in (outbox, whereabouts, alerts, lanes, deliveries):
+        alerts, deliveries = AlertStore(database), DeliveryStore(database, KEY)
+        send_queue = SendQueue(database, "bench")
+        for store in (outbox, whereabouts, alerts, send_queue, deliveries):
             await store.create_indexes()
         batch: list[dict[str, Any]] = []
         for document in _documents(people):
@@ -125,7 +127,15 @@ async def _measured(url: str, people: int) -> dict[str, Any]:
             return {0: people}
 
         desk = selecting.Desk(
-            mongo, outbox, whereabouts, advice, alerts, lanes, deliveries, offsets, Messages("a@b.example").versions()
+            mongo,
+            outbox,
+            whereabouts,
+            advice,
+            alerts,
+            send_queue,
+            deliveries,
+            offsets,
+            Messages("a@b.example").versions(),
         )
         for version, before, after in ((1, None, Level.YELLOW), (2, Level.YELLOW, Level.RED)):
             draft = Draft(change(version, before, after), f"advice-{version}")

@@ -27,7 +27,8 @@ import pymongo
 import structlog
 from fastapi import FastAPI
 
-from services.notify.model import Stay, Whereabouts, person_hash
+from services.notify.model.shards import person_hash
+from services.notify.model.whereabouts import Stay, Whereabouts
 from services.notify.store.alerts import Alert, AlertStore, Chosen, Roll, Selection
 from services.notify.store.callbacks import CallbackStore
 from services.notify.store.deliveries import DeliveryStore, Fact
@@ -235,7 +236,7 @@ class Person:
         """Contact details that are this person's alone."""
         number = int.from_bytes(self.login.encode()[-4:], "big") % 9_000_000 + 1_000_000
         return {
-            "givenName": f"Given {self.login}",
+            "givenName": f"AnswerRecord {self.login}",
             "surname": f"Surname {self.login}",
             "email": f"{self.login}@example.org",
             "mobile": f"+3161{number}",

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from services.notify.model import DeliveryState
+from services.notify.model.deliveries import DeliveryState
 from shared.events import Channel, NotificationsUnknown
 from tests.integration.bus_world import until
 from tests.integration.notify_sending_world import (

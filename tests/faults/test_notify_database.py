@@ -11,7 +11,7 @@ from typing import Any
 import pymongo
 import pytest
 
-from services.notify import sending
+from services.notify import send_worker
 from shared.events import Channel, NotificationsAccepted, NotificationsUnknown
 from tests.faults.cluster import cluster
 from tests.full_stack import COUNTRIES, FullStack
@@ -147,7 +147,7 @@ async def test_primary_that_changes_in_the_middle_of_sending(
     out: Providers, stack: Any, namespace: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Everybody is told; a message came twice only where its first verdict was lost, and then it says so."""
-    monkeypatch.setattr(sending, "LEASE_SECONDS", 2.0)
+    monkeypatch.setattr(send_worker, "LEASE_SECONDS", 2.0)
     out.faults(mail={"delay_seconds": 0.05})
     with cluster(tmp_path, brokers=False) as (_, members):
         async with notify(SimpleNamespace(kafka=stack.kafka, mongo=members.url), namespace) as world:

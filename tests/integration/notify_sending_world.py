@@ -14,13 +14,13 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from services.notify import resolving, sending
+from services.notify import send_worker, unknown_deliveries
 from services.notify.channels.cm import CmChannel, CmSettings
 from services.notify.channels.email import EmailChannel
 from services.notify.channels.smtp import EmailSettings
-from services.notify.model import Delivery, DeliveryState, reference
-from services.notify.sending import Engine, MessageChannel, SendingRules, Writer
-from services.notify.store.lanes import LaneStore
+from services.notify.model.deliveries import Delivery, DeliveryState, reference
+from services.notify.send_worker import Engine, MessageChannel, SendingRules, Writer
+from services.notify.store.send_queue import SendQueue
 from shared.clock import utc_now
 from shared.events import Channel, DeliveryOutcome, Level, OutcomeEvent
 from tests.integration.bus_world import until
@@ -103,7 +103,7 @@ def engine(world: World, instance: str = "notify-0", window: int = WINDOW, **rul
     how = replace(SendingRules(SENDER, ANSWER_BASE, dict.fromkeys(Channel, window)), **rules)
     return Engine(
         world.outbox,
-        LaneStore(world.database, instance),
+        SendQueue(world.database, instance),
         world.alerts,
         world.whereabouts,
         world.deliveries,
@@ -123,7 +123,7 @@ async def working(
 ) -> AsyncIterator[None]:
     """So many workers of each engine and channel are at it while the body runs."""
     tasks = [
-        asyncio.create_task(sending.keep_sending(each, channel, provider, f"{channel.value}-{number}"))
+        asyncio.create_task(send_worker.keep_sending(each, channel, provider, f"{channel.value}-{number}"))
         for each in engines
         for channel, provider in channels.items()
         for number in range(workers)
@@ -155,7 +155,7 @@ async def send_all(
 
 async def resolve(world: World, *, resend: bool = True, wait: float = 0, on: Engine | None = None) -> int:
     """What becomes of the unknown ones, `wait` seconds after they became it."""
-    return await resolving.resolve_unknown(
+    return await unknown_deliveries.resolve_unknown(
         on or engine(world), wait=timedelta(seconds=wait), resend=resend, most=1_000, now=utc_now()
     )
 

@@ -15,13 +15,13 @@ from typing import Any, cast
 
 from services.notify import escalation, handlers, notices, selecting
 from services.notify.messages.rendering import Messages
-from services.notify.model import Delivery
+from services.notify.model.deliveries import Delivery
 from services.notify.rules.selection import Told
 from services.notify.store.advice import AdviceStore
 from services.notify.store.alerts import AlertStore, Selection
 from services.notify.store.callbacks import CallbackStore
 from services.notify.store.deliveries import DeliveryStore
-from services.notify.store.lanes import LaneStore
+from services.notify.store.send_queue import SendQueue
 from services.notify.store.whereabouts import WhereaboutsStore
 from shared import catalogue
 from shared.audit.affected import Affected, Verdict
@@ -111,30 +111,30 @@ class World:
         self.whereabouts = WhereaboutsStore(database, KEY)
         self.known = AdviceStore(database)
         self.alerts = AlertStore(database)
-        self.lanes = LaneStore(database, self.instance)
+        self.send_queue = SendQueue(database, self.instance)
         self.deliveries = DeliveryStore(database, KEY)
         self.callbacks = CallbackStore(database, KEY)
         self.messages = Messages(SENDER)
         self.university = catalogue.load(CATALOGUE)
         self.selecting = self.selecting_desk(self.whereabouts)
         self.notice_desk = notices.NoticeDeps(
-            self.mongo, self.alerts, self.lanes, self.university, self.whereabouts, self.known
+            self.mongo, self.alerts, self.send_queue, self.university, self.whereabouts, self.known
         )
         self.escalating = escalation.EscalationDeps(
-            self.mongo, self.outbox, self.alerts, self.lanes, self.deliveries, self.whereabouts, self.notice_desk
+            self.mongo, self.outbox, self.alerts, self.send_queue, self.deliveries, self.whereabouts, self.notice_desk
         )
         self.desk = handlers.Desk(self.selecting, self.notice_desk, self.escalating, self.keyring, build.nowhere)
 
     def selecting_desk(self, whereabouts: WhereaboutsStore) -> selecting.Desk:
         """The desk of a selection that reads these whereabouts."""
         return selecting.Desk(
-            self.mongo, self.outbox, whereabouts, self.known, self.alerts, self.lanes, self.deliveries, self.offsets,
-            self.messages.versions(),
+            self.mongo, self.outbox, whereabouts, self.known, self.alerts, self.send_queue, self.deliveries,
+            self.offsets, self.messages.versions(),
         )  # fmt: skip
 
     async def prepare(self) -> None:
         """Indexes."""
-        for store in (self.outbox, self.whereabouts, self.alerts, self.lanes, self.deliveries, self.callbacks):
+        for store in (self.outbox, self.whereabouts, self.alerts, self.send_queue, self.deliveries, self.callbacks):
             await store.create_indexes()
 
     async def offsets(self, topic: str) -> dict[int, int]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from services.notify import escalation, sending
+from services.notify import escalation, send_worker
 from services.notify.channels.outcome import Accepted, SendOutcome
 from services.notify.commands import close_alert
 from services.passage.rebuild import ShadowRebuild
@@ -83,7 +83,7 @@ async def turns_red(world: World) -> None:
 async def send(world: World) -> None:
     """All work that there is."""
     made = engine(world)
-    workers = [asyncio.create_task(sending.work(made, channel, Accepting(), "w")) for channel in Channel]
+    workers = [asyncio.create_task(send_worker.work(made, channel, Accepting(), "w")) for channel in Channel]
 
     async def done() -> bool:
         return not await world.database["lanes"].count_documents({"done": False})
@@ -146,7 +146,7 @@ async def test_lane_without_its_selection_is_named(world: World, stack: Any, nam
 async def test_alert_that_is_closed_before_its_work_is_done_is_as_it_should_be(
     world: World, stack: Any, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Said to be cancelled, and the process dies before it notes that nothing is left to do."""
+    """StatusUpdate to be cancelled, and the process dies before it notes that nothing is left to do."""
     await turns_red(world)
     await close_alert(
         world.mongo, world.database, world.outbox, world.alerts, "ES-2", "officer", "over", None,
@@ -158,8 +158,8 @@ async def test_alert_that_is_closed_before_its_work_is_done_is_as_it_should_be(
 
     made = engine(world)
     with monkeypatch.context() as patched:
-        patched.setattr(type(made.lanes), "finish", dies)
-        worker = asyncio.create_task(sending.work(made, Channel.SMS, Accepting(), "w"))
+        patched.setattr(type(made.send_queue), "finish", dies)
+        worker = asyncio.create_task(send_worker.work(made, Channel.SMS, Accepting(), "w"))
         await asyncio.gather(worker, return_exceptions=True)
     assert await world.database["deliveries"].count_documents({})
 

@@ -9,7 +9,7 @@ import pytest
 
 from services.notify import escalation, handlers, selecting
 from services.notify.commands import raise_alert, record_answer, record_call
-from services.notify.model import delivery_id
+from services.notify.model.deliveries import delivery_id
 from services.notify.rules.escalation import EscalationStep, RollCallStatus, roll_call_status
 from services.notify.store.deliveries import Fact
 from shared.audit.reader import Record
@@ -246,7 +246,7 @@ async def test_new_address_after_the_first_claim_adds_a_step_to_it(world: World,
     await world.handle(world.register("p1"), world.register("p2"))
     await world.handle(world.change(Y), world.change(R))
     for channel in Channel:
-        assert await world.lanes.claim(channel, "worker", 60) is not None
+        assert await world.send_queue.claim(channel, "worker", 60) is not None
     world.keyring.contacts["p1"] = contact_of("p1").model_copy(update={"mobile": "+31612345678"})
     failpoints.arm("registration_stored", "raise")
     with pytest.raises(Broken):

@@ -17,7 +17,7 @@ import uvicorn
 from fastapi import FastAPI
 from pydantic import SecretStr
 
-from services.notify import bounce_mailbox, provider_callbacks, sending
+from services.notify import bounce_mailbox, provider_callbacks, send_worker
 from services.notify.api import answers as answers_api
 from services.notify.api import webhooks as webhooks_api
 from services.notify.channels.bounces import parse_bounce
@@ -27,7 +27,7 @@ from services.notify.channels.sms_provider import SmsProvider
 from services.notify.channels.spryng import SpryngChannel, SpryngSettings
 from services.notify.channels.twilio import TwilioChannel, TwilioSettings, signature
 from services.notify.commands import close_alert
-from services.notify.model import DeliveryState, reference
+from services.notify.model.deliveries import DeliveryState, reference
 from services.notify.pages.answer import Pages
 from services.notify.provider_callbacks import NOT_OURS, UNCLEAR, UNKNOWN_REFERENCE, UNREADABLE
 from services.notify.store.callbacks import SEALED
@@ -135,8 +135,8 @@ class Back:
 
 @pytest.fixture
 async def world(stack: Any, namespace: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
-    monkeypatch.setattr(sending, "BACKOFF_SECONDS", (0.0,))
-    monkeypatch.setattr(sending, "IDLE_SECONDS", 0.02)
+    monkeypatch.setattr(send_worker, "BACKOFF_SECONDS", (0.0,))
+    monkeypatch.setattr(send_worker, "IDLE_SECONDS", 0.02)
     async with notify(stack, namespace) as made:
         yield made
 

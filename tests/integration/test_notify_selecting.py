@@ -14,7 +14,8 @@ import pytest
 
 from services.notify import selecting
 from services.notify.commands import close_alert
-from services.notify.model import Seen, person_hash
+from services.notify.model.shards import person_hash
+from services.notify.model.whereabouts import Seen
 from services.notify.rules.selection import Told
 from services.notify.store.alerts import AlertStore, Chosen, Roll, Selection
 from services.notify.store.whereabouts import WhereaboutsStore

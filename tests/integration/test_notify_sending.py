@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from services.notify import resolving, sending
+from services.notify import send_worker, unknown_deliveries
 from services.notify.channels.outcome import Accepted, Refused, SendOutcome, Unknown
 from services.notify.commands import close_alert
-from services.notify.model import Delivery, DeliveryState, reference
-from services.notify.model import outcomes as fold_outcomes
-from services.notify.sending import MessageChannel
+from services.notify.model.deliveries import Delivery, DeliveryState, reference
+from services.notify.model.deliveries import outcomes as fold_outcomes
+from services.notify.send_worker import MessageChannel
 from services.notify.store.deliveries import DeliveryStore, Fact
-from services.notify.store.lanes import EMERGENCY, NOTICE, Lane, LaneStore
+from services.notify.store.send_queue import EMERGENCY, NOTICE, SendJob, SendQueue
 from shared.clock import amsterdam_date, utc_now
 from shared.errors import TransientError
 from shared.events import (
@@ -82,9 +82,9 @@ async def out(inbox: Simulator, gateway: Simulator) -> AsyncIterator[Providers]:
 @pytest.fixture
 async def world(stack: Any, namespace: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
     """A notify whose pauses and leases are short."""
-    monkeypatch.setattr(sending, "BACKOFF_SECONDS", (0.0, 0.05, 0.1))
-    monkeypatch.setattr(sending, "IDLE_SECONDS", 0.02)
-    monkeypatch.setattr(sending, "LEASE_SECONDS", 1.0)
+    monkeypatch.setattr(send_worker, "BACKOFF_SECONDS", (0.0, 0.05, 0.1))
+    monkeypatch.setattr(send_worker, "IDLE_SECONDS", 0.02)
+    monkeypatch.setattr(send_worker, "LEASE_SECONDS", 1.0)
     async with notify(stack, namespace) as made:
         yield made
 
@@ -192,12 +192,12 @@ async def test_sending_allow_list_takes_whole_domains(world: World, out: Provide
 
 async def test_sending_alert_goes_before_a_notice(world: World) -> None:
     """Whatever waits longest: an emergency overtakes service mail."""
-    lanes = LaneStore(world.database, "notify-0")
+    send_queue = SendQueue(world.database, "notify-0")
     for name, priority in (("notice", NOTICE), ("alert", EMERGENCY)):
-        lane = Lane(name, "s", "a", 0, EMAIL, priority, (0,), 1, False)
-        await lanes.add([lane], utc_now() - timedelta(seconds=1))
+        job = SendJob(name, "s", "a", 0, EMAIL, priority, (0,), 1, False)
+        await send_queue.add([job], utc_now() - timedelta(seconds=1))
 
-    claimed = [await lanes.claim(EMAIL, "w", 60) for _ in range(3)]
+    claimed = [await send_queue.claim(EMAIL, "w", 60) for _ in range(3)]
 
     assert [each.id if each else None for each in claimed] == ["alert", "notice", None]
 
@@ -347,7 +347,7 @@ async def test_sending_temporary_refusal_for_ever_is_given_up(
     world: World, out: Providers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After the last attempt it is failed, and says why."""
-    monkeypatch.setattr(sending, "MOST_ATTEMPTS", 3)
+    monkeypatch.setattr(send_worker, "MOST_ATTEMPTS", 3)
     await alerted(world, "p1")
     out.faults(mail={"tempfail_rcpt": ["."]})
 
@@ -361,9 +361,9 @@ async def test_sending_temporary_refusal_for_ever_is_given_up(
 
 async def test_sending_pause_grows_with_the_attempts(monkeypatch: pytest.MonkeyPatch) -> None:
     """At once, then 5, 15 and 60 seconds, then every five minutes, give or take a tenth."""
-    monkeypatch.setattr(sending, "BACKOFF_SECONDS", (0.0, 5.0, 15.0, 60.0, 300.0))
+    monkeypatch.setattr(send_worker, "BACKOFF_SECONDS", (0.0, 5.0, 15.0, 60.0, 300.0))
 
-    pauses = [sending._pause(attempt).total_seconds() for attempt in (1, 2, 3, 4, 5, 40)]
+    pauses = [send_worker._pause(attempt).total_seconds() for attempt in (1, 2, 3, 4, 5, 40)]
 
     assert [round(pause / 10) for pause in pauses[:1]] == [0]
     for pause, wanted in zip(pauses[1:], (5, 15, 60, 300, 300), strict=True):
@@ -571,10 +571,10 @@ class _Slow(MessageChannel):
         return outcomes
 
 
-class _Severed(LaneStore):
+class _Severed(SendQueue):
     """Lanes whose owner cannot renew its lease any more."""
 
-    async def renew(self, lane: Lane, ttl_seconds: float) -> bool:
+    async def renew(self, lane: SendJob, ttl_seconds: float) -> bool:
         raise ConnectionFailure("away")
 
 
@@ -661,8 +661,10 @@ async def test_sharing_owner_with_another_window_goes_on_where_the_former_one_st
 @pytest.mark.fault("a lane that breaks a promise")
 async def test_poison_lane_is_set_aside_and_others_go_on(world: World, out: Providers) -> None:
     """A lane without its selection breaks a promise: it is set aside with the reason, the other lanes are sent."""
-    lanes = LaneStore(world.database, "notify-0")
-    await lanes.add([Lane("broken", "gone", "ES-9", 0, EMAIL, EMERGENCY, (0,), 1, False)], utc_now() - timedelta(1))
+    send_queue = SendQueue(world.database, "notify-0")
+    await send_queue.add(
+        [SendJob("broken", "gone", "ES-9", 0, EMAIL, EMERGENCY, (0,), 1, False)], utc_now() - timedelta(1)
+    )
     await alerted(world, "p1", "p2")
 
     await send_all(world, out.by_channel, but=1)
@@ -676,7 +678,7 @@ async def test_poison_lane_is_set_aside_and_others_go_on(world: World, out: Prov
 
 async def is_aside(world: World) -> bool:
     """Whether a lane was set aside."""
-    return bool(await LaneStore(world.database, "x").troubled())
+    return bool(await SendQueue(world.database, "x").quarantined())
 
 
 @pytest.mark.fault("contact details that do not open")
@@ -716,7 +718,7 @@ async def test_closed_in_the_middle_of_a_lane_stops_after_the_window_in_hand(
     world: World, out: Providers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is being written is finished and noted; the next window is not begun, where it is looked before each."""
-    monkeypatch.setattr("services.notify.sending.LOOK_SECONDS", 0.0)
+    monkeypatch.setattr("services.notify.send_worker.LOOK_SECONDS", 0.0)
     await alerted(world, *PERSONS)
     slow = _Slow(out.email)
     async with working(engine(world), channels={EMAIL: slow}):
@@ -857,7 +859,9 @@ async def test_unknown_that_the_provider_can_be_asked_about_is_not_sent_again(wo
         asked.append((provider, ours))
         return Accepted("found") if ours == reference("ES-2:p1:sms:1") else Refused("not known over there")
 
-    await resolving.resolve_unknown(engine(world), wait=timedelta(0), resend=True, most=100, now=utc_now(), ask=ask)
+    await unknown_deliveries.resolve_unknown(
+        engine(world), wait=timedelta(0), resend=True, most=100, now=utc_now(), ask=ask
+    )
     await send_all(world, out.by_channel)
 
     assert sorted(asked) == sorted(("cm", reference(f"ES-2:{person}:sms:1")) for person in ("p1", "p2"))
@@ -872,9 +876,9 @@ async def test_silent_for_three_days_is_failed_for_now_and_a_late_receipt_counts
     await send_all(world, out.by_channel)
     soon, later = utc_now() + timedelta(hours=71), utc_now() + timedelta(hours=73)
 
-    assert await resolving.give_up_silent(engine(world), most=100, now=soon) == 0
-    assert await resolving.give_up_silent(engine(world), most=100, now=later) == 2
-    assert await resolving.give_up_silent(engine(world), most=100, now=later) == 0
+    assert await unknown_deliveries.give_up_silent(engine(world), most=100, now=soon) == 0
+    assert await unknown_deliveries.give_up_silent(engine(world), most=100, now=later) == 2
+    assert await unknown_deliveries.give_up_silent(engine(world), most=100, now=later) == 0
     await said(world, NotificationsDelivered, "p1", SMS)
 
     assert await states(world, SMS) == {"p1": DeliveryState.DELIVERED, "p2": DeliveryState.TEMPORARY_FAILURE}
@@ -916,11 +920,13 @@ async def has_mail_for(out: Providers, person: str) -> bool:
 
 async def test_urgent_worker_takes_nothing_else(world: World) -> None:
     """Whatever waits, somebody is free for an alert."""
-    lanes = LaneStore(world.database, "notify-0")
-    await lanes.add([Lane("notice", "s", "a", 0, EMAIL, NOTICE, (0,), 1, False)], utc_now() - timedelta(seconds=1))
+    send_queue = SendQueue(world.database, "notify-0")
+    await send_queue.add(
+        [SendJob("notice", "s", "a", 0, EMAIL, NOTICE, (0,), 1, False)], utc_now() - timedelta(seconds=1)
+    )
 
-    assert await lanes.claim(EMAIL, "urgent", 60, EMERGENCY) is None
-    assert (await lanes.claim(EMAIL, "any", 60)) is not None
+    assert await send_queue.claim(EMAIL, "urgent", 60, EMERGENCY) is None
+    assert (await send_queue.claim(EMAIL, "any", 60)) is not None
 
 
 async def test_return_path_names_the_delivery(world: World, out: Providers) -> None:

@@ -2,7 +2,8 @@
 
 from datetime import UTC, date, datetime, timedelta
 
-from services.notify.model import Stay, Whereabouts, evolve_whereabouts, person_hash
+from services.notify.model.shards import person_hash
+from services.notify.model.whereabouts import Stay, Whereabouts, evolve_whereabouts
 from shared.advice import AreaAdvice, CountryAdvice, Since
 from shared.events import (
     ActivityType,

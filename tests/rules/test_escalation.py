@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.notify.model import AnswerWord, DeliveryState, Given, is_verified, standing_answer
+from services.notify.model.answers import AnswerRecord, AnswerWord, is_verified, standing_answer
+from services.notify.model.deliveries import DeliveryState
 from services.notify.rules.escalation import (
     EscalationPolicy,
     EscalationStep,
@@ -119,13 +120,13 @@ def test_status_table(
     assert roll_call_status(RecipientState(THEN, answer, verified, states)) is shown
 
 
-def _said(*answers: str) -> list[Given]:
+def _said(*answers: str) -> list[AnswerRecord]:
     """`help`, `safe`, `officer:safe`, `?safe` (unverified), a minute apart."""
     found = []
     for number, each in enumerate(answers):
         via, _, word = each.rpartition(":")
         found.append(
-            Given.model_validate(
+            AnswerRecord.model_validate(
                 {
                     "event_id": f"e{number}",
                     "answer": word.lstrip("?"),

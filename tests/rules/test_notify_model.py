@@ -9,28 +9,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.notify.escalation import recipient_state
-from services.notify.model import (
+from services.notify.model.answers import AnswerRecord, standing_answer
+from services.notify.model.deliveries import (
     DETAILS,
     FAILURES,
-    FORMER_STAYS,
-    HASH_BITS,
     HISTORY_LIMIT,
-    MOST_ENTRIES,
     OUTCOMES,
     TRANSITIONS,
     Delivery,
     DeliveryState,
-    Given,
-    Whereabouts,
     delivery_id,
-    evolve_whereabouts,
     outcomes,
-    person_hash,
     reference,
-    shard_of,
-    shard_range,
-    standing_answer,
 )
+from services.notify.model.shards import HASH_BITS, MOST_ENTRIES, person_hash, shard_of, shard_range
+from services.notify.model.whereabouts import FORMER_STAYS, Whereabouts, evolve_whereabouts
 from services.notify.settings import Settings
 from services.notify.store.alerts import Chosen
 from shared.envelope import Cause, Draft, compose
@@ -413,10 +406,10 @@ def test_standing_of_a_recipient_knows_every_state_of_a_message(state: DeliveryS
 # ---------------------------------------------------------------- answers
 
 
-def answered(*answers: str) -> list[Given]:
+def answered(*answers: str) -> list[AnswerRecord]:
     """Answers, a minute apart."""
     return [
-        Given.model_validate({"event_id": f"e{number}", "answer": each, "via": "link", "at": NOW})
+        AnswerRecord.model_validate({"event_id": f"e{number}", "answer": each, "via": "link", "at": NOW})
         for number, each in enumerate(answers)
     ]
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.notify.model import Seen, Whereabouts, evolve_whereabouts
+from services.notify.model.whereabouts import Seen, Whereabouts, evolve_whereabouts
 from services.notify.rules.improvement import Reason as Better
 from services.notify.rules.improvement import before_change, improvement, lowers
 from services.notify.rules.selection import Reason, Told, selection, stay_there

@@ -3,7 +3,7 @@
 import orjson
 import pytest
 
-from services.notify.model import MOST_ENTRIES, digest, person_hash
+from services.notify.model.shards import MOST_ENTRIES, digest, person_hash
 from services.notify.selecting import recipients_selected
 from services.notify.store.alerts import Selection
 from services.notify.store.rolls import Chosen, Roll

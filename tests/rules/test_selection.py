@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.notify.model import Stay
+from services.notify.model.whereabouts import Stay
 from services.notify.rules.selection import Reason, Selection, Told, raises_alert, selection, was_told
 from shared.advice import CountryAdvice, HowAffected, Since, evolve
 from shared.clock import amsterdam_date

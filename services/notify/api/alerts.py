@@ -17,13 +17,14 @@ from services.notify.messages.links import answer_link
 from services.notify.messages.rendering import Messages
 from services.notify.messages.sms import SEGMENT_LIMIT
 from services.notify.messages.wording import LANGUAGES
-from services.notify.model import AnswerWord, Delivery, DeliveryState, Given, step_of
+from services.notify.model.answers import AnswerRecord, AnswerWord
+from services.notify.model.deliveries import Delivery, DeliveryState, step_of
 from services.notify.provider_callbacks import UNCLEAR
 from services.notify.rules.escalation import RecipientState, RollCallStatus, roll_call_status
 from services.notify.store.alerts import Alert, AlertStore, Chosen, Escalated, Selection
 from services.notify.store.callbacks import CallbackStore
 from services.notify.store.deliveries import DeliveryStore, created
-from services.notify.store.lanes import LaneStore
+from services.notify.store.send_queue import SendQueue
 from shared.bus.bus import Bus
 from shared.bus.outbox import Outbox
 from shared.catalogue import University
@@ -195,7 +196,7 @@ class Desk:
     database: Database
     outbox: Outbox
     alerts: AlertStore
-    lanes: LaneStore
+    send_queue: SendQueue
     deliveries: DeliveryStore
     callbacks: CallbackStore
     bus: Bus
@@ -358,7 +359,7 @@ async def _summary(desk: Desk, alert: Alert) -> AlertSummary:
         state = "closed"
     elif not alert.is_selected:
         state = "selecting"
-    elif await desk.lanes.open_lanes(alert.alert_id):
+    elif await desk.send_queue.unfinished_jobs(alert.alert_id):
         state = "sending"
     selected, unreachable = await desk.alerts.totals(alert.alert_id)
     return AlertSummary(
@@ -382,7 +383,7 @@ class _Looked:
     selection: Selection
     chosen: Chosen
     deliveries: Sequence[Delivery]
-    given: Sequence[Given]
+    given: Sequence[AnswerRecord]
     escalations: Sequence[Escalated]
 
     @property

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from fastapi import Depends, Query
 from pydantic import AwareDatetime, Field
 
-from services.notify.model import Stay, Whereabouts
+from services.notify.model.whereabouts import Stay, Whereabouts
 from services.notify.rules.selection import Reason, selection, stay_there
 from services.notify.store.advice import AdviceStore
 from services.notify.store.whereabouts import WhereaboutsStore

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
 
-from services.notify.model import AnswerWord, DeliveryState
+from services.notify.model.answers import AnswerWord
+from services.notify.model.deliveries import DeliveryState
 from shared.events import Channel
 
 

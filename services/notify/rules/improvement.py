@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 
-from services.notify.model import Whereabouts
+from services.notify.model.whereabouts import Whereabouts
 from services.notify.rules.selection import Told, is_there
 from shared.advice import NEGATIVE, AreaAdvice, CountryAdvice, PlaceAdvice, at_place
 from shared.events import TravelAdviceChanged

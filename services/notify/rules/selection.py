@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from enum import StrEnum
 
-from services.notify.model import Stay, Whereabouts
+from services.notify.model.whereabouts import Stay, Whereabouts
 from shared.advice import NEGATIVE, CountryAdvice, PlaceAdvice, at_place
 from shared.clock import amsterdam_date
 from shared.events import Level, TravelAdviceChanged

@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import Field
 
-from services.notify.model import digest
+from services.notify.model.shards import digest
 from services.notify.rules.selection import Told
 from services.notify.store.rolls import NO_PERSON
 from services.notify.store.rolls import Chosen as Chosen

@@ -17,19 +17,18 @@ from typing import Any
 
 import orjson
 
-from services.notify.model import (
+from services.notify.model.answers import AnswerRecord, standing_answer
+from services.notify.model.deliveries import (
     FAILURES,
     Delivery,
     DeliveryState,
-    Given,
-    Said,
-    Turn,
+    StatusChange,
+    StatusUpdate,
     delivery_id,
-    digest,
     reference,
-    said_by,
-    standing_answer,
+    status_updates,
 )
+from services.notify.model.shards import digest
 from services.notify.store.rolls import Chosen, Roll
 from shared.errors import TransientError
 from shared.events import Channel, Event, OutcomeEvent, PersonAnswered
@@ -74,13 +73,13 @@ class Fact:
     event_id: str
     at: datetime
     data: Event
-    said: Sequence[Said] | None = None
+    said: Sequence[StatusUpdate] | None = None
 
-    def of_deliveries(self) -> Sequence[Said]:
+    def of_deliveries(self) -> Sequence[StatusUpdate]:
         """What it says of deliveries."""
         if self.said is not None:
             return self.said
-        return said_by(self.data) if isinstance(self.data, OutcomeEvent) else ()
+        return status_updates(self.data) if isinstance(self.data, OutcomeEvent) else ()
 
 
 @dataclass(slots=True)
@@ -105,7 +104,7 @@ class _Page:
     def is_full(self) -> bool:
         return len(self.rows) >= PAGE_SIZE
 
-    def add(self, event_id: str, said: Said) -> None:
+    def add(self, event_id: str, said: StatusUpdate) -> None:
         """A delivery of which this is the first thing that is said."""
         self.rows[said.delivery_id] = _first_row(event_id, said)
         self.references.append(reference(said.delivery_id))
@@ -232,7 +231,7 @@ class DeliveryStore:
         return silent[:limit]
 
     async def plan_resend(self, lane_id: str, deliveries: Collection[Delivery]) -> dict[str, list[Delivery]]:
-        """Lane → deliveries, for what is to be sent again: each round of a delivery stands in one lane for ever.
+        """SendJob → deliveries, for what is to be sent again: each round of a delivery stands in one lane for ever.
 
         Whoever plans the same at the same time, or after a crash, gets the same lanes.
         """
@@ -319,13 +318,13 @@ class DeliveryStore:
         found = self._answers.find(query, {"personId": 1, "answer": 1})
         return {str(document["personId"]): str(document["answer"]) async for document in found}
 
-    async def given(self, alert_id: str, persons: Collection[str]) -> dict[str, list[Given]]:
+    async def given(self, alert_id: str, persons: Collection[str]) -> dict[str, list[AnswerRecord]]:
         """Everything that these persons answered to an alert."""
         found = self._answers.find(
             {"alertId": alert_id, "personId": {"$in": list(persons)}}, {"personId": 1, "given": 1}
         )
         return {
-            str(document["personId"]): [Given.model_validate(each) for each in document["given"]]
+            str(document["personId"]): [AnswerRecord.model_validate(each) for each in document["given"]]
             async for document in found
         }
 
@@ -415,7 +414,7 @@ class DeliveryStore:
         return True
 
     async def _answer(self, fact: Fact, event: PersonAnswered) -> None:
-        given = Given(
+        given = AnswerRecord(
             event_id=fact.event_id,
             answer=event.answer,
             via=event.via,
@@ -426,7 +425,7 @@ class DeliveryStore:
         identity = f"{event.alert_id}:{event.person_id}"
         for _ in range(ATTEMPTS):
             former = await self._answers.find_one({"_id": identity})
-            all_given = [Given.model_validate(each) for each in former["given"]] if former else []
+            all_given = [AnswerRecord.model_validate(each) for each in former["given"]] if former else []
             if any(each.event_id == given.event_id for each in all_given):
                 return
             all_given.append(given)
@@ -464,7 +463,7 @@ def deliveries_of(page: Document) -> dict[str, Delivery]:
 
 
 #: What a fact says of one delivery of a shelf: the fact's id and time, and that.
-_Entry = tuple[str, datetime, Said]
+_Entry = tuple[str, datetime, StatusUpdate]
 
 
 def _evolve(shelf: Shelf, pages: list[_Page], entries: Sequence[_Entry]) -> None:
@@ -531,7 +530,7 @@ def _waiting_since(shelf: Shelf, row: Row) -> float | None:
     return next((at for _, state, at, _, counted in row[_TURNS] if counted and state in _WAITING), None)
 
 
-def _first_row(event_id: str, said: Said) -> Row:
+def _first_row(event_id: str, said: StatusUpdate) -> Row:
     """As `Delivery.after` leaves a delivery that was only selected: everything that can be said of it counts."""
     state, at = said.state.value, said.at.timestamp()
     return [
@@ -553,7 +552,7 @@ def _delivery(shelf: Shelf, row: Row) -> Delivery:
     alert_id, shard, channel = shelf
     identity, person, registration, state, attempts, resends, unknown, turns = row
     history = tuple(
-        Turn(event_id, _STATES[said], datetime.fromtimestamp(at, UTC), reason, counted)
+        StatusChange(event_id, _STATES[said], datetime.fromtimestamp(at, UTC), reason, counted)
         for event_id, said, at, reason, counted in turns
     )
     return Delivery(

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from services.notify.model import HASH_BITS, Seen, Whereabouts
+from services.notify.model.shards import HASH_BITS
+from services.notify.model.whereabouts import Seen, Whereabouts
 from shared.errors import PermanentError
 from shared.events import Channel, Country
 from shared.mongo.client import ASCENDING, BulkWriteError, Database, Document, IndexModel, UpdateOne

@@ -6,8 +6,8 @@ Each document is made of the facts that name it, and has what the service's own 
 from services.passage.items.alerts import ALERTS, ANSWERS, STEPS
 from services.passage.items.deliveries import DELIVERIES
 from services.passage.items.item import Item
-from services.passage.items.lanes import LANES
 from services.passage.items.selections import SELECTIONS
+from services.passage.items.send_jobs import SEND_JOBS
 from services.passage.items.sources import SOURCES
 from services.passage.items.tasks import TASKS
 
@@ -17,7 +17,7 @@ ITEMS: dict[tuple[str, str], Item] = {
     ("safety", "sources"): SOURCES,
     ("notify", "alerts"): ALERTS,
     ("notify", "selections"): SELECTIONS,
-    ("notify", "lanes"): LANES,
+    ("notify", "lanes"): SEND_JOBS,
     ("notify", "deliveries"): DELIVERIES,
     ("notify", "answers"): ANSWERS,
     ("notify", "escalations"): STEPS,

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from services.notify.model import Given, standing_answer
+from services.notify.model.answers import AnswerRecord, standing_answer
 from services.notify.store.alerts import Escalated
 from services.passage.items.item import Comparable, Item
 from shared.audit.evidence import Evidence
@@ -55,9 +55,9 @@ def _of_answer(evidence: Evidence) -> Mapping[str, Event]:
 
 def _answer(former: Document | None, evidence: Evidence, fact: Event) -> Document:
     assert isinstance(fact, PersonAnswered)
-    given = [Given.model_validate(each) for each in (former or {"given": []})["given"]]
+    given = [AnswerRecord.model_validate(each) for each in (former or {"given": []})["given"]]
     given.append(
-        Given(event_id=evidence.id, answer=fact.answer, via=fact.via, at=fact.answered_at, known_at=evidence.at,
+        AnswerRecord(event_id=evidence.id, answer=fact.answer, via=fact.via, at=fact.answered_at, known_at=evidence.at,
               verified=fact.verified)
     )  # fmt: skip
     return {

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping
 
-from services.notify.model import HISTORY_LIMIT, Delivery, DeliveryState, Turn, outcomes
+from services.notify.model.deliveries import HISTORY_LIMIT, Delivery, DeliveryState, StatusChange, outcomes
 from services.notify.store.deliveries import deliveries_of
 from services.passage.items.item import Comparable, Item, as_kept, by_place
 from shared.audit.evidence import Evidence
@@ -45,7 +45,7 @@ def _as_document(each: Delivery) -> Document:
 
 
 def _as_delivery(kept: Document) -> Delivery:
-    history = tuple(Turn(event, DeliveryState(state), at, *rest) for event, state, at, *rest in kept["history"])
+    history = tuple(StatusChange(event, DeliveryState(state), at, *rest) for event, state, at, *rest in kept["history"])
     return Delivery(
         kept["deliveryId"], kept["alertId"], kept["shard"], kept["personId"], kept["registrationId"],
         Channel(kept["channel"]), DeliveryState(kept["state"]), kept["attempts"], history=history,

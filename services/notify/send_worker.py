@@ -17,11 +17,11 @@ import orjson
 from services.notify.channels.email import Email
 from services.notify.channels.outcome import Accepted, Refused, SendOutcome, TryLater, Unknown
 from services.notify.channels.sms_provider import Sms
-from services.notify.composing import Composer, SendingRules, Writer
-from services.notify.model import Delivery, DeliveryState, Said, outcomes, reference, said_state
+from services.notify.composer import Composer, SendingRules, Writer
+from services.notify.model.deliveries import Delivery, DeliveryState, StatusUpdate, outcomes, reference, state_of_entry
 from services.notify.store.alerts import AlertStore, Selection
 from services.notify.store.deliveries import DeliveryStore, Fact
-from services.notify.store.lanes import EMERGENCY, NOTICE, Lane, LaneStore, Verdict, Window, window, windows
+from services.notify.store.send_queue import EMERGENCY, NOTICE, SendChunk, SendJob, SendQueue, Verdict, send_job
 from services.notify.store.whereabouts import Reach, WhereaboutsStore
 from shared.bus.outbox import Outbox
 from shared.clock import utc_now
@@ -83,7 +83,7 @@ class Engine:
     """Where sending gets its work and leaves its facts."""
 
     outbox: Outbox
-    lanes: LaneStore
+    send_queue: SendQueue
     alerts: AlertStore
     whereabouts: WhereaboutsStore
     deliveries: DeliveryStore
@@ -110,7 +110,7 @@ class Engine:
 class _Hand:
     """A lane in hand, with what its messages are made of; `lost` when its lease could not be renewed."""
 
-    lane: Lane
+    lane: SendJob
     selection: Selection
     composer: Composer
     contacts: Mapping[str, Reach]
@@ -142,20 +142,20 @@ async def work(
     turn = engine.turns[channel, least_urgent]
     while True:
         async with turn:  # one look at a time for all who are free, however many they are
-            news = engine.lanes.news
-            while (lane := await engine.lanes.claim(channel, worker, LEASE_SECONDS, least_urgent)) is None:
+            news = engine.send_queue.work_added
+            while (lane := await engine.send_queue.claim(channel, worker, LEASE_SECONDS, least_urgent)) is None:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(news.wait(), IDLE_SECONDS)
-                news = engine.lanes.news
+                news = engine.send_queue.work_added
         try:
             await _send_lane(engine, lane, provider)
         except (PermanentError, ValueError) as error:
             # One lane that breaks a promise must not stop the others: their messages may be urgent.
             log.error("lane_set_aside", lane=lane.id, error=type(error).__name__)
-            await engine.lanes.set_aside(lane, type(error).__name__)
+            await engine.send_queue.quarantine(lane, type(error).__name__)
 
 
-async def _send_lane(engine: Engine, lane: Lane, provider: MessageChannel) -> None:
+async def _send_lane(engine: Engine, lane: SendJob, provider: MessageChannel) -> None:
     selection, alert = await asyncio.gather(
         engine.alerts.selection(lane.selection_id), engine.alerts.get(lane.alert_id)
     )
@@ -163,14 +163,14 @@ async def _send_lane(engine: Engine, lane: Lane, provider: MessageChannel) -> No
         raise PermanentError("a lane without its selection")
     wanted = (selection.recipients.registrations[index] for index in lane.indices)
     # As it was when the first attempt was begun: a repeat is the same message to the same address, byte for byte.
-    contacts = await engine.whereabouts.reach([each for each in wanted if each], lane.reached_at)
+    contacts = await engine.whereabouts.reach([each for each in wanted if each], lane.addresses_as_of)
     composer = Composer(engine.writer, selection, alert, lane.channel)
     hand = _Hand(lane, selection, composer, contacts)
     renewal = asyncio.create_task(_renew(engine, hand))
     try:
         if await _recover(engine, hand, provider) and await _windows(engine, hand, provider, alert is not None):
             await engine.deliveries.fold(hand.facts)
-            await engine.lanes.finish(lane, utc_now())
+            await engine.send_queue.finish(lane, utc_now())
         else:
             await engine.deliveries.fold(hand.facts)
     finally:
@@ -187,7 +187,7 @@ async def _renew(engine: Engine, hand: _Hand) -> None:
         asked = loop.time()
         try:
             async with asyncio.timeout(LEASE_SECONDS / 2):
-                if await engine.lanes.renew(hand.lane, LEASE_SECONDS):
+                if await engine.send_queue.renew(hand.lane, LEASE_SECONDS):
                     safe_until = asked + LEASE_SECONDS * 0.8
                 else:
                     hand.lost = True
@@ -198,20 +198,20 @@ async def _renew(engine: Engine, hand: _Hand) -> None:
 async def _windows(engine: Engine, hand: _Hand, provider: MessageChannel, may_be_closed: bool) -> bool:
     """Window after window; True when nothing is left to do in the lane."""
     lane, loop = hand.lane, asyncio.get_running_loop()
-    position = lane.ends[-1] if lane.ends else 0
+    position = lane.attempted_until[-1] if lane.attempted_until else 0
     folded = loop.time()
     while position < len(lane.indices):
-        if lane.priority > EMERGENCY and await engine.lanes.is_overtaken(lane):
-            await engine.lanes.hand_back(lane)
+        if lane.priority > EMERGENCY and await engine.send_queue.is_overtaken(lane):
+            await engine.send_queue.release(lane)
             return False
-        ahead = window(lane, position, min(position + engine.rules.windows[lane.channel], len(lane.indices)))
+        ahead = lane.chunk(position, min(position + engine.rules.windows[lane.channel], len(lane.indices)))
         await provider.ready(len(ahead.indices), is_urgent=lane.priority == EMERGENCY)
         if may_be_closed and await engine.is_closed(lane.alert_id):
-            await _cancel(engine, hand, window(lane, position, len(lane.indices)), provider)
+            await _cancel(engine, hand, lane.chunk(position, len(lane.indices)), provider)
             return True
         drafts = await _composed(engine, hand, ahead)
         end = position + len(ahead.indices)
-        if hand.lost or not await engine.lanes.begin(lane, end):
+        if hand.lost or not await engine.send_queue.begin_chunk(lane, end):
             return False
         if not await _attempt(engine, hand, ahead, drafts, provider):
             return False
@@ -224,7 +224,7 @@ async def _windows(engine: Engine, hand: _Hand, provider: MessageChannel, may_be
 
 
 async def _attempt(
-    engine: Engine, hand: _Hand, ahead: Window, drafts: Sequence["Email | Sms | Verdict"], provider: MessageChannel
+    engine: Engine, hand: _Hand, ahead: SendChunk, drafts: Sequence["Email | Sms | Verdict"], provider: MessageChannel
 ) -> bool:
     """One window: write the bytes, note what became of them, say so. False when somebody else has the lane."""
     await failpoint("after_claim")
@@ -238,7 +238,7 @@ async def _attempt(
     if _is_one_fact(verdicts):
         # The fact is the note: whatever anybody else thinks of this window, it is true.
         await _tell(engine, hand, ahead, verdicts)
-    elif await engine.lanes.note(ahead, verdicts):
+    elif await engine.send_queue.note(ahead, verdicts):
         await _say(engine, hand, ahead, verdicts)
     else:
         # Somebody took us for dead and called these unknown: what we know now is a later truth.
@@ -251,10 +251,10 @@ async def _attempt(
 
 async def _recover(engine: Engine, hand: _Hand, provider: MessageChannel) -> bool:
     """Windows that a former owner began: what is noted of them is said (again), of the others nothing is known."""
-    begun = windows(hand.lane)
+    begun = hand.lane.begun_chunks()
     if not begun:
         return True
-    noted = await engine.lanes.noted([each.id for each in begun])
+    noted = await engine.send_queue.noted([each.id for each in begun])
     told = await engine.outbox.known([_fact_id(each, kind) for each in begun for kind in EVENTS])
     for each in begun:
         facts = [told[_fact_id(each, kind)] for kind in EVENTS if _fact_id(each, kind) in told]
@@ -264,11 +264,11 @@ async def _recover(engine: Engine, hand: _Hand, provider: MessageChannel) -> boo
                 hand.facts.append(Fact(envelope.id, envelope.time, envelope.data))
             continue
         verdicts = noted.get(each.id)
-        if verdicts is None and await engine.lanes.note(each, None):
+        if verdicts is None and await engine.send_queue.note(each, None):
             log.warning("window_interrupted", lane=hand.lane.id, window=each.position, count=len(each.indices))
         elif verdicts is None:
             # Noted in this very moment, or found interrupted before: then it may have been said or not.
-            verdicts = (await engine.lanes.noted([each.id])).get(each.id)
+            verdicts = (await engine.send_queue.noted([each.id])).get(each.id)
         if verdicts is None:
             now = utc_now()
             verdicts = tuple(Verdict(UNKNOWN, "interrupted", now, provider=provider.provider) for _ in each.indices)
@@ -276,7 +276,7 @@ async def _recover(engine: Engine, hand: _Hand, provider: MessageChannel) -> boo
     return not hand.lost
 
 
-async def _say(engine: Engine, hand: _Hand, part: Window, verdicts: Sequence[Verdict]) -> None:
+async def _say(engine: Engine, hand: _Hand, part: SendChunk, verdicts: Sequence[Verdict]) -> None:
     """Write the facts of a window and what follows from them; all of it may be done twice."""
     lane = hand.lane
     exhausted = lane.attempt >= MOST_ATTEMPTS
@@ -289,11 +289,11 @@ async def _say(engine: Engine, hand: _Hand, part: Window, verdicts: Sequence[Ver
     await _tell(engine, hand, part, [None if each.kind == LATER else each for each in final])
     again = tuple(index for index, each in zip(part.indices, final, strict=True) if each.kind == LATER)
     if again:
-        await engine.lanes.add([_retry(lane, part, again)], utc_now(), pause=_pause(lane.attempt))
+        await engine.send_queue.add([_retry(lane, hand.selection, part, again)], utc_now(), pause=_pause(lane.attempt))
 
 
 async def _tell(
-    engine: Engine, hand: _Hand, part: Window, verdicts: Sequence[Verdict | None], *, late: bool = False
+    engine: Engine, hand: _Hand, part: SendChunk, verdicts: Sequence[Verdict | None], *, late: bool = False
 ) -> None:
     """One fact for each kind of outcome in the window, under an id that a repeat meets."""
     lane = hand.lane
@@ -315,13 +315,13 @@ async def _tell(
             hand.facts.append(Fact(draft.id, now, draft.data, said))
 
 
-async def _cancel(engine: Engine, hand: _Hand, rest: Window, provider: MessageChannel) -> None:
+async def _cancel(engine: Engine, hand: _Hand, rest: SendChunk, provider: MessageChannel) -> None:
     """The alert is closed: who was not written to yet is not written to, and that is said."""
     now, size = utc_now(), engine.rules.windows[hand.lane.channel]
     cancelled = Verdict(FAILED, "the alert was closed", now, "cancelled", provider.provider)
     for start in range(0, len(rest.indices), size):
         indices = rest.indices[start : start + size]
-        part = Window(f"{rest.id}/closed/{start}", rest.position + start, indices)
+        part = SendChunk(f"{rest.id}/closed/{start}", rest.position + start, indices)
         await _tell(engine, hand, part, [cancelled] * len(indices))
 
 
@@ -330,17 +330,17 @@ def _is_one_fact(verdicts: Sequence[Verdict]) -> bool:
     return kind in (ACCEPTED, FAILED) and all(each.kind == kind for each in verdicts)
 
 
-def _fact_id(part: Window, kind: str, suffix: str = "") -> str:
+def _fact_id(part: SendChunk, kind: str, suffix: str = "") -> str:
     return derived_id("outcome", part.id, kind, suffix)
 
 
 def outcome_data(
-    lane: Lane,
+    lane: SendJob,
     selection: Selection,
     composer: Composer,
     event: type[OutcomeEvent],
     told: Sequence[tuple[int, Verdict]],
-) -> tuple[bytes, list[Said]]:
+) -> tuple[bytes, list[StatusUpdate]]:
     """The data of an outcome event, as their model would write them but without one for each message; what they say.
 
     `told`: recipients by their place in the selection, and what became of their messages.
@@ -369,24 +369,22 @@ def outcome_data(
         )
         state = states.get(verdict.detail)
         if state is None:
-            state = states[verdict.detail] = said_state(event, verdict.detail)
-        said.append(Said(identity, person, registration, channel, state, verdict.at, reason, lane.attempt))
+            state = states[verdict.detail] = state_of_entry(event, verdict.detail)
+        said.append(StatusUpdate(identity, person, registration, channel, state, verdict.at, reason, lane.attempt))
     data = {"alertId": lane.alert_id, "shard": lane.shard, "entries": entries}
     return orjson.dumps(data, option=orjson.OPT_UTC_Z), said
 
 
-def _retry(lane: Lane, part: Window, indices: tuple[int, ...]) -> Lane:
-    return Lane(
-        id=f"{part.id}+",
-        selection_id=lane.selection_id,
-        alert_id=lane.alert_id,
-        shard=lane.shard,
-        channel=lane.channel,
-        priority=lane.priority,
+def _retry(job: SendJob, selection: Selection, chunk: SendChunk, indices: tuple[int, ...]) -> SendJob:
+    return send_job(
+        selection,
+        job.channel,
+        job.priority,
+        job_id=f"{chunk.id}+",
         indices=indices,
-        attempt=lane.attempt + 1,
-        possible_duplicate=lane.possible_duplicate,
-        reached_at=lane.reached_at,
+        attempt=job.attempt + 1,
+        possible_duplicate=job.possible_duplicate,
+        addresses_as_of=job.addresses_as_of,
     )
 
 
@@ -395,7 +393,7 @@ def _pause(attempt: int) -> timedelta:
     return timedelta(seconds=seconds * random.uniform(0.9, 1.1))
 
 
-async def _composed(engine: Engine, hand: _Hand, ahead: Window) -> list["Email | Sms | Verdict"]:
+async def _composed(engine: Engine, hand: _Hand, ahead: SendChunk) -> list["Email | Sms | Verdict"]:
     """Render. Whoever cannot be written to is refused alone, and stops nobody else."""
     settled = await _settled(engine, hand, ahead)
     registrations, drafts = hand.selection.recipients.registrations, list[Email | Sms | Verdict]()
@@ -411,7 +409,7 @@ async def _composed(engine: Engine, hand: _Hand, ahead: Window) -> list["Email |
     return drafts
 
 
-async def _settled(engine: Engine, hand: _Hand, ahead: Window) -> set[int]:
+async def _settled(engine: Engine, hand: _Hand, ahead: SendChunk) -> set[int]:
     """Who needs no second attempt any more. A first attempt can not be settled."""
     lane = hand.lane
     if not lane.possible_duplicate:

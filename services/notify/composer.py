@@ -13,7 +13,7 @@ from services.notify.messages.rendering import Messages
 from services.notify.messages.skeleton import DatedSkeleton
 from services.notify.messages.sms import TextSkeleton
 from services.notify.messages.wording import Language
-from services.notify.model import delivery_id, reference
+from services.notify.model.deliveries import delivery_id, reference
 from services.notify.rules.listed import is_listed
 from services.notify.store.alerts import Alert, Selection
 from services.notify.store.deliveries import DeliveryStore

@@ -7,12 +7,12 @@ from typing import Any
 import orjson
 import pytest
 
-from services.notify.composing import Composer, SendingRules
-from services.notify.model import said_by
-from services.notify.sending import EVENTS, outcome_data
+from services.notify.composer import Composer, SendingRules
+from services.notify.model.deliveries import status_updates
+from services.notify.send_worker import EVENTS, outcome_data
 from services.notify.store.alerts import Selection
-from services.notify.store.lanes import EMERGENCY, Lane, Verdict
 from services.notify.store.rolls import Chosen, Roll
+from services.notify.store.send_queue import EMERGENCY, SendJob, Verdict
 from shared.envelope import Cause, Draft, compose
 from shared.events import Channel, DeliveryOutcome, Level, OutcomeEvent
 from tests.rules.notify_world import NOW
@@ -31,7 +31,7 @@ DETAILS = {"accepted": ("", "no_receipt"), "failed": ("invalid", "technical", "t
 def test_outcome_data_is_byte_for_byte_that_of_the_models(kind: str, channel: Channel) -> None:
     """Every field of the contract in its order, a reason cut to its length, a time with and without a fraction."""
     selection = Selection("ES-2:7", "ES-2", 7, False, NOW, Roll.of_chosen(CHOSEN), step=2)
-    lane = Lane("l", "ES-2:7", "ES-2", 7, channel, EMERGENCY, (0, 1, 2), 3, kind == "accepted")
+    lane = SendJob("l", "ES-2:7", "ES-2", 7, channel, EMERGENCY, (0, 1, 2), 3, kind == "accepted")
     writer: Any = SimpleNamespace(rules=SendingRules("alerts@university.example", "https://x.example", {}))
     composer = Composer(writer, selection, None, channel)
     reasons = ('250 2.0.0 Ok \u2028 "queued" as 4B\\7', "", "x" * 400)
@@ -54,12 +54,12 @@ def test_outcome_data_is_byte_for_byte_that_of_the_models(kind: str, channel: Ch
                       Draft(event, "e"))
     ]  # fmt: skip
     assert written[0] == written[1]
-    assert said == said_by(event)
+    assert said == status_updates(event)
     assert EVENTS[kind].model_validate(orjson.loads(data)) == event
     assert isinstance(event, OutcomeEvent)
 
 
-def _entry(selection: Selection, composer: Composer, lane: Lane, index: int, verdict: Verdict) -> DeliveryOutcome:
+def _entry(selection: Selection, composer: Composer, lane: SendJob, index: int, verdict: Verdict) -> DeliveryOutcome:
     chosen = selection.recipients[index]
     identity, ours = composer.names(index)
     assert identity == f"ES-2:{chosen.who}:{lane.channel.value}:2"

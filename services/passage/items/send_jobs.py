@@ -5,7 +5,7 @@ What was begun and is not done may have been said or not: an owner may hold it, 
 
 from collections.abc import AsyncIterator, Mapping
 
-from services.notify.model import delivery_id
+from services.notify.model.deliveries import delivery_id
 from services.notify.store.rolls import NO_PERSON, Roll
 from services.passage.items.item import Comparable, Item, by_place, shard_place, unequal
 from services.passage.items.selections import mails_asked_for
@@ -105,4 +105,4 @@ def _is_under_way(own: Comparable) -> bool:
     return own["told"] is not True
 
 
-LANES = Item(_of_lanes, _told, kept=_kept, differing=_differing, is_ahead=_is_under_way)
+SEND_JOBS = Item(_of_lanes, _told, kept=_kept, differing=_differing, is_ahead=_is_under_way)

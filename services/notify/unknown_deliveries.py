@@ -8,11 +8,11 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from services.notify.channels.outcome import Accepted, Refused, Unknown
-from services.notify.model import Delivery, delivery_id, reference
-from services.notify.sending import Engine
+from services.notify.model.deliveries import Delivery, delivery_id, reference
+from services.notify.send_worker import Engine
 from services.notify.store.alerts import Selection
 from services.notify.store.deliveries import Fact
-from services.notify.store.lanes import EMERGENCY, NOTICE, Lane
+from services.notify.store.send_queue import EMERGENCY, NOTICE, SendJob, send_job
 from shared.envelope import Cause, Draft, parse
 from shared.events import Channel, DeliveryOutcome, NotificationsAccepted, NotificationsFailed, OutcomeEvent
 from shared.ids import derived_id
@@ -122,20 +122,25 @@ async def _resend(
     for lane_id, deliveries in planned.items():
         wanted = {each.delivery_id: each for each in deliveries}
         for selection in selections:
-            lane = _again(f"{lane_id}:{selection.selection_id}", selection, channel, wanted)
+            first = await engine.send_queue.addresses_as_of(selection.alert_id, selection.selection_id, channel)
+            lane = _again(f"{lane_id}:{selection.selection_id}", selection, channel, wanted, first)
             if lane is None:
                 continue
-            first = await engine.lanes.reached_at(selection.alert_id, selection.selection_id, channel)
-            lane = replace(lane, reached_at=first)
-            await engine.lanes.add([lane], now)
+            await engine.send_queue.add([lane], now)
             # Planned together with others and interrupted: the lane may stand there without some of these.
-            missing = set(lane.indices) - await engine.lanes.indices(lane.id)
+            missing = set(lane.indices) - await engine.send_queue.indices(lane.id)
             alone = [replace(lane, id=f"{lane.id}/{index}", indices=(index,)) for index in sorted(missing)]
-            await engine.lanes.add(alone, now)
+            await engine.send_queue.add(alone, now)
         await engine.deliveries.resolved(deliveries, resent=True)
 
 
-def _again(lane_id: str, selection: Selection, channel: Channel, wanted: Mapping[str, Delivery]) -> Lane | None:
+def _again(
+    lane_id: str,
+    selection: Selection,
+    channel: Channel,
+    wanted: Mapping[str, Delivery],
+    addresses_as_of: datetime | None,
+) -> SendJob | None:
     identities = [delivery_id(selection.alert_id, each.who, channel, selection.step) for each in selection.recipients]
     indices = tuple(
         number
@@ -144,14 +149,13 @@ def _again(lane_id: str, selection: Selection, channel: Channel, wanted: Mapping
     )
     if not indices:
         return None
-    return Lane(
-        id=lane_id,
-        selection_id=selection.selection_id,
-        alert_id=selection.alert_id,
-        shard=selection.shard,
-        channel=channel,
-        priority=EMERGENCY if selection.facts is None else NOTICE,
+    return send_job(
+        selection,
+        channel,
+        EMERGENCY if selection.facts is None else NOTICE,
+        job_id=lane_id,
         indices=indices,
         attempt=max(wanted[identities[index]].attempts for index in indices) + 1,
         possible_duplicate=True,
+        addresses_as_of=addresses_as_of,
     )

@@ -1,0 +1,1 @@
+"""What notify knows, folded from events: where people are, what became of each delivery, who answered. Pure."""

@@ -1,5 +1,5 @@
 """`python -m services.passage`."""
 
-from services.passage.line import main
+from services.passage.cli import main
 
 main(prog_name="passage")

@@ -2,12 +2,12 @@
 
 from importlib import import_module
 
-from shared.audit.command import build
-from shared.audit.folds import Fold, Rebuild
+from shared.audit.cli import build
+from shared.audit.projections import Fold, Rebuild
 
 
 def _folds() -> tuple[Fold, ...]:
-    folds: tuple[Fold, ...] = import_module("services.passage.folds").FOLDS
+    folds: tuple[Fold, ...] = import_module("services.passage.projections.streams").FOLDS
     return folds
 
 

@@ -1,8 +1,8 @@
 """`passage feed`: services never import each other, so what the back-test needs of the others is handed in here."""
 
-from services.passage.rehearsal import Rehearsal
+from services.passage.backtest_rules import BacktestRules
 from services.safety.command import feed
 
-feed.info.context_settings = {"obj": Rehearsal}
+feed.info.context_settings = {"obj": BacktestRules}
 
 __all__ = ["feed"]

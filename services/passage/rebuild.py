@@ -11,14 +11,14 @@ from pydantic import BaseModel
 
 from services.approval.model import ApprovalRequest, SlotPool
 from services.notify.model.whereabouts import Whereabouts
-from services.passage.folds import FOLDS
-from services.passage.items import ITEMS
-from services.passage.items.item import Comparable, Item, as_kept, unequal, whole
+from services.passage.projections import ITEMS
+from services.passage.projections.projection import Comparable, Item, as_kept, unequal, whole
+from services.passage.projections.streams import FOLDS
 from services.registration.group_trip import GroupTrip
 from services.registration.model import Registration
 from services.safety.model import CountryState
 from shared.audit.evidence import Evidence
-from shared.audit.folds import Difference, Fold
+from shared.audit.projections import Difference, Fold
 from shared.audit.settings import NotConfigured
 from shared.errors import TransientError
 from shared.events import PersonErased

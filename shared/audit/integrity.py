@@ -7,13 +7,13 @@ from datetime import datetime
 from typing import Any
 
 from shared.audit.chain import ChainVerifier, Fault, Finding
-from shared.audit.console import Progress
-from shared.audit.folds import Difference, Rebuild
+from shared.audit.event_query import Trail, follow
 from shared.audit.manifest import Manifest
+from shared.audit.output import Progress
 from shared.audit.processes import Reading
+from shared.audit.projections import Difference, Rebuild
 from shared.audit.reader import Partition, Reader
 from shared.audit.settings import AuditSettings
-from shared.audit.trail import Trail, follow
 from shared.clock import utc_now
 
 __all__ = ["Bearing", "Finding", "difference_sentence", "document", "findings", "rebuilt", "sentence"]

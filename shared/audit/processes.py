@@ -9,12 +9,12 @@ from datetime import datetime
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from shared.audit.apart import Child, Say
 from shared.audit.manifest import Grown
 from shared.audit.merkle import Tree
 from shared.audit.reader import Partition, Reader, Record, Vector, by_topic
 from shared.audit.settings import AuditSettings
 from shared.audit.verification import Joined, Share
+from shared.audit.worker_process import Child, Say
 
 #: More do not help: the broker has to read as well.
 MOST = 4

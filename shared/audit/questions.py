@@ -13,7 +13,10 @@ from rich.table import Table
 
 from shared.audit import manifest
 from shared.audit.affected import Affected
-from shared.audit.console import (
+from shared.audit.alert_history import Story, because, proof
+from shared.audit.event_query import Filter, Trail, records, rows, type_marks
+from shared.audit.evidence import Evidence, Unreadable, read
+from shared.audit.output import (
     Progress,
     WrongUse,
     fail,
@@ -25,16 +28,13 @@ from shared.audit.console import (
     write,
     write_json,
 )
-from shared.audit.evidence import Evidence, Unreadable, read
-from shared.audit.folds import Fold
+from shared.audit.projections import Fold
 from shared.audit.reader import TOPICS, Reader, Record, Vector
 from shared.audit.replay import Export, as_json, as_row, header
 from shared.audit.settings import AuditSettings
 from shared.audit.stale import StaleApprovals
 from shared.audit.state import StateAt
-from shared.audit.story import Story, because, proof
 from shared.audit.timings import Timings
-from shared.audit.trail import Filter, Trail, records, rows, type_marks
 from shared.clock import utc_now
 from shared.events import EVENTS, AlertRaised, RegistrationSubmitted
 from shared.gazetteer import resolve

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from shared.audit.order import Entry, Line, Record, T, hinted, merged
+from shared.audit.total_order import Entry, Line, Record, T, hinted, merged
 from shared.errors import PermanentError, TopicMissing, TransientError
 
 __all__ = ["TOPICS", "EndMissing", "Partition", "Reader", "Record", "StartMissing", "Vector"]
@@ -92,7 +92,7 @@ class Reader:
                         yield record
 
     async def in_order(self, topics: Iterable[str] = TOPICS, until: Vector | None = None) -> AsyncIterator[Record]:
-        """Every record of the topics in the one order in which a replay shows them (shared/audit/order.py)."""
+        """Every record of the topics in the one order in which a replay shows them (shared/audit/total_order.py)."""
         lines: list[tuple[Line[Record], Source]] = [
             (Line(number, [each.number for each in here]), self._source(here))
             for number, here in by_topic(await self.ends(topics, until)).items()

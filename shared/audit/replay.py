@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import orjson
 
 from shared.audit.evidence import Evidence
-from shared.audit.order import Record
+from shared.audit.total_order import Record
 from shared.errors import PermanentError
 
 COLUMNS = ("time", "type", "stream", "version", "sequence", "place", "what")

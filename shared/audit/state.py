@@ -6,9 +6,9 @@ from datetime import datetime
 from typing import Any
 
 from shared.audit.affected import AMSTERDAM, DAY
+from shared.audit.event_query import Filter
 from shared.audit.evidence import Evidence
-from shared.audit.folds import Fold, Folder, Known
-from shared.audit.trail import Filter
+from shared.audit.projections import Fold, Folder, Known
 from shared.events import (
     AlertClosed,
     AlertEscalated,

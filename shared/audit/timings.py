@@ -6,7 +6,7 @@ from datetime import datetime
 from html import escape
 from typing import Any
 
-from shared.audit.story import Story
+from shared.audit.alert_history import Story
 from shared.events import TravelAdviceChanged
 
 OUTCOMES = ("accepted", "delivered", "answered")

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from shared.audit.evidence import Unreadable, check, read
+from shared.audit.fast_validation import shape_of
 from shared.audit.reader import Record
-from shared.audit.shapes import shape_of
 from shared.envelope import GENESIS
 from shared.events import EVENTS, SelectionCompleted
 

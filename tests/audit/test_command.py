@@ -27,10 +27,10 @@ from services.notify.store.deliveries import DeliveryStore, Fact
 from services.notify.store.rolls import Chosen, Roll
 from services.notify.store.send_queue import EMERGENCY, SendJob, SendQueue
 from services.passage import main
-from services.passage.folds import FOLDS
-from services.passage.items import ITEMS
+from services.passage.projections import ITEMS
+from services.passage.projections.streams import FOLDS
 from shared.audit.evidence import read
-from shared.audit.folds import Folder
+from shared.audit.projections import Folder
 from shared.audit.reader import TOPICS, Record
 from shared.audit.replay import harmless
 from shared.events import AlertClosed, Channel, OutcomeEvent, RecipientsSelected

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.audit.evidence import Unreadable, claims, read
-from shared.audit.order import Record
+from shared.audit.total_order import Record
 from tests.audit.log import changed
 from tests.audit.sample import Sample
 

@@ -14,8 +14,8 @@ import psutil
 import pytest
 
 from shared.audit import reader as page
-from shared.audit.apart import Child, Say
 from shared.audit.reader import TOPICS, EndMissing, Partition, Reader, Record
+from shared.audit.worker_process import Child, Say
 from shared.errors import TransientError
 from tests.audit.sample import publish
 from tests.audit.test_readme import forget
@@ -116,7 +116,7 @@ def test_child_that_dies_is_not_taken_for_one_that_is_done() -> None:
 
 PARENT = """
 import sys, time
-from shared.audit.apart import Child
+from shared.audit.worker_process import Child
 def talk(say):
     while True:
         say("x" * 100_000)

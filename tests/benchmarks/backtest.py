@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pycountry
 
-from services.passage.rehearsal import Rehearsal
+from services.passage.backtest_rules import BacktestRules
 from services.safety.backtest import Dated, Terms, play, synthetic
 from shared.events import Level
 from tests.benchmarks.measure import Measure, Where, seconds
@@ -38,7 +38,7 @@ async def run(where: Where) -> list[Measure]:
     rounds, alerts = [], 0
     for _ in range(ROUNDS):
         began = time.perf_counter()
-        alerts = len(play(history, journeys, Rehearsal(), Terms()).told)
+        alerts = len(play(history, journeys, BacktestRules(), Terms()).told)
         rounds.append(time.perf_counter() - began)
     facts = {"days": DAYS, "changes": len(history), "registrations": len(journeys), "alerts": alerts}
     return [seconds("backtest", "≤ 30 s", rounds, **facts)]

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from services.passage.rehearsal import Rehearsal
+from services.passage.backtest_rules import BacktestRules
 from services.safety.backtest import (
     Dated,
     InputRejected,
@@ -71,7 +71,7 @@ JOURNEYS = [
 
 def played(history: Sequence[str], journeys: Sequence[str], **terms: object) -> Report:
     """A run; `terms` replace some."""
-    return play(read_history(history), read_journeys(journeys), Rehearsal(), Terms(**terms))  # type: ignore[arg-type] # given by name
+    return play(read_history(history), read_journeys(journeys), BacktestRules(), Terms(**terms))  # type: ignore[arg-type] # given by name
 
 
 def test_backtest_tells_who_had_to_be_told_and_says_what_waited() -> None:
@@ -121,7 +121,7 @@ def test_backtest_twice_is_the_same() -> None:
     """Byte for byte, invented journeys included."""
     history = read_history(HISTORY)
     journeys = [synthetic(200, history) for _ in range(2)]
-    reports = [play(history, each, Rehearsal(), Terms()) for each in journeys]
+    reports = [play(history, each, BacktestRules(), Terms()) for each in journeys]
 
     assert journeys[0] == journeys[1]
     assert [day.document() for day in reports[0].days] == [day.document() for day in reports[1].days]
@@ -162,7 +162,7 @@ def quarter() -> tuple[list[Dated], list[Journey], Report]:
         pytest.skip(f"{REAL} is not here: the real history is not part of the project")
     history = read_history(REAL.read_text(encoding="utf-8").splitlines())
     journeys = synthetic(10_000, history)
-    return history, journeys, play(history, journeys, Rehearsal(), Terms())
+    return history, journeys, play(history, journeys, BacktestRules(), Terms())
 
 
 def test_backtest_of_2020_delays_no_rise_beyond_the_hold(quarter: tuple[list[Dated], list[Journey], Report]) -> None:

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from pydantic import Field, field_validator
 
 from shared.audit.evidence import Evidence, Unreadable, check
-from shared.audit.order import Record
-from shared.audit.shapes import Shape, shape_of
+from shared.audit.fast_validation import Shape, shape_of
+from shared.audit.total_order import Record
 from shared.events import EVENTS, Event, SelectionCompleted
 
 SAMPLES = sorted((Path(__file__).parents[1] / "contracts" / "events").glob("*.json"))

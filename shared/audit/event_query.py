@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 from itertools import accumulate, repeat
 from typing import Any, Generic
 
-from shared.audit.apart import Child, Say
 from shared.audit.evidence import Evidence, Unreadable, claims, read
-from shared.audit.order import Entry, Line, Ready, Record, T, merged, sequence_hint, time_hint
 from shared.audit.reader import TOPICS, Partition, Reader, Vector, advance, by_topic
+from shared.audit.total_order import Entry, Line, Ready, Record, T, merged, sequence_hint, time_hint
+from shared.audit.worker_process import Child, Say
 from shared.events import EVENTS
 
 #: Clocks of a cluster differ by less; what is later than this is of a clock that is wrong.

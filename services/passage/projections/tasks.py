@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from services.passage.items.item import Comparable, Item
+from services.passage.projections.projection import Comparable, Item
 from services.registration.store.store import opened_task, task_update
 from shared.audit.evidence import Evidence
 from shared.events import Event, TaskClaimed, TaskClosed, TaskCommented, TaskOpened

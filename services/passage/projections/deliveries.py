@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Mapping
 
 from services.notify.model.deliveries import HISTORY_LIMIT, Delivery, DeliveryState, StatusChange, outcomes
 from services.notify.store.deliveries import deliveries_of
-from services.passage.items.item import Comparable, Item, as_kept, by_place
+from services.passage.projections.projection import Comparable, Item, as_kept, by_place
 from shared.audit.evidence import Evidence
 from shared.events import Channel, Event, OutcomeEvent
 from shared.mongo.client import Collection, Document

@@ -13,7 +13,9 @@ from rich.table import Table
 
 from shared.audit import integrity, manifest, processes
 from shared.audit.affected import Affected, Verdict
-from shared.audit.console import (
+from shared.audit.alert_history import because
+from shared.audit.event_query import SKEW, Trail, follow
+from shared.audit.output import (
     Progress,
     WrongUse,
     finish,
@@ -23,13 +25,11 @@ from shared.audit.console import (
     show,
     write_json,
 )
-from shared.audit.folds import Fold, Rebuild
 from shared.audit.processes import Reading
+from shared.audit.projections import Fold, Rebuild
 from shared.audit.questions import AsJson, explain, export, replay, stale, state_of, timings
 from shared.audit.reader import TOPICS, Reader
 from shared.audit.settings import AuditSettings
-from shared.audit.story import because
-from shared.audit.trail import SKEW, Trail, follow
 from shared.clock import utc_now
 from shared.gazetteer import resolve
 

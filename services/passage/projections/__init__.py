@@ -3,13 +3,13 @@
 Each document is made of the facts that name it, and has what the service's own collection keeps of them.
 """
 
-from services.passage.items.alerts import ALERTS, ANSWERS, STEPS
-from services.passage.items.deliveries import DELIVERIES
-from services.passage.items.item import Item
-from services.passage.items.selections import SELECTIONS
-from services.passage.items.send_jobs import SEND_JOBS
-from services.passage.items.sources import SOURCES
-from services.passage.items.tasks import TASKS
+from services.passage.projections.alerts import ALERTS, ANSWERS, STEPS
+from services.passage.projections.deliveries import DELIVERIES
+from services.passage.projections.projection import Item
+from services.passage.projections.selections import SELECTIONS
+from services.passage.projections.send_jobs import SEND_JOBS
+from services.passage.projections.sources import SOURCES
+from services.passage.projections.tasks import TASKS
 
 #: (service, collection) → how its documents are made
 ITEMS: dict[tuple[str, str], Item] = {

@@ -4,7 +4,7 @@ that all is well. What a source says that does not decide is no event.
 
 from collections.abc import Mapping
 
-from services.passage.items.item import Comparable, Item
+from services.passage.projections.projection import Comparable, Item
 from services.safety.store import SourceState
 from shared.audit.evidence import Evidence
 from shared.events import SourceChecked, SourceEvent, SourceFailed

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.audit.order import Entry, Line, hinted, merged
 from shared.audit.reader import TOPICS, Partition, Record, Source, advance, by_topic
+from shared.audit.total_order import Entry, Line, hinted, merged
 
 #: topic → partition → (sequence, second) of each record, as they stand
 Log = Mapping[str, Sequence[Sequence[tuple[int, int]]]]

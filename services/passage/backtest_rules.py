@@ -15,7 +15,7 @@ from shared.advice import CountryAdvice
 from shared.events import TravelAdviceChanged
 
 
-class Rehearsal:
+class BacktestRules:
     """Remembers who was told of what, and nothing else. Sends nothing: it has nothing to send with."""
 
     def __init__(self) -> None:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from services.notify.notices import REMINDERS
 from services.notify.store.alerts import LOOKED_FOR, Selection
 from services.notify.store.rolls import NO_PERSON, Chosen
-from services.passage.items.item import Item, by_place, shard_place
+from services.passage.projections.projection import Item, by_place, shard_place
 from shared.audit.evidence import Evidence
 from shared.events import Channel, ClearanceSuspended, Recipient, RecipientsSelected, ReminderDue
 from shared.mongo.client import Collection, Document

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Mapping
 
 from services.notify.model.deliveries import delivery_id
 from services.notify.store.rolls import NO_PERSON, Roll
-from services.passage.items.item import Comparable, Item, by_place, shard_place, unequal
-from services.passage.items.selections import mails_asked_for
+from services.passage.projections.projection import Comparable, Item, by_place, shard_place, unequal
+from services.passage.projections.selections import mails_asked_for
 from shared.audit.evidence import Evidence
 from shared.events import Channel, OutcomeEvent, RecipientsSelected
 from shared.mongo.client import Collection, Document

@@ -6,7 +6,7 @@ from itertools import permutations
 from typing import Any
 
 from services.notify.store.alerts import Alert, Escalated
-from services.passage.items import ITEMS
+from services.passage.projections import ITEMS
 from services.registration.store.store import new_task
 from shared.audit.evidence import read
 from shared.audit.reader import Record

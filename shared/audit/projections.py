@@ -1,4 +1,4 @@
-"""The services' own folds, as they are handed in (services/passage/folds.py): shared never imports a service."""
+"""Stream folds of the services. `services/passage` hands them in, because `shared` never imports a service."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass

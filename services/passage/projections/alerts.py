@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from services.notify.model.answers import AnswerRecord, standing_answer
 from services.notify.store.alerts import Escalated
-from services.passage.items.item import Comparable, Item
+from services.passage.projections.projection import Comparable, Item
 from shared.audit.evidence import Evidence
 from shared.events import AlertClosed, AlertEscalated, AlertRaised, Event, PersonAnswered, SelectionCompleted
 from shared.mongo.client import Document

@@ -8,7 +8,7 @@ from services.notify.model.whereabouts import Whereabouts, evolve_whereabouts
 from services.registration.group_trip import evolve_trip
 from services.registration.model import evolve as evolve_registration
 from services.safety.model import evolve as evolve_country
-from shared.audit.folds import Fold
+from shared.audit.projections import Fold
 from shared.events import (
     AdviceEvent,
     ApprovalEvent,

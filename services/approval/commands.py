@@ -102,7 +102,7 @@ async def request_approval(
         findings=found.kept(),
     )
 
-    after, new = desk.store.requests.begin(approval_id, [Draft(event, event_id)], cause=cause, now=now)
+    after, new = desk.store.requests.new_documents(approval_id, [Draft(event, event_id)], cause=cause, now=now)
 
     def answer(slot: dict[str, Any] | None) -> Answer:
         body = {

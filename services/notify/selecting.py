@@ -602,8 +602,8 @@ async def _keep(desk: Desk, ready: _Ready) -> None:
             return
         await desk.alerts.insert_selections([each.selection for each in made], session)
         versions = await desk.outbox.versions([each.drafts[0].data.stream for each in made], session)
-        appends = [(each.drafts, versions.get(each.drafts[0].data.stream, 0)) for each in made]
-        await desk.outbox.append_all(appends, cause=ready.cause, now=ready.now, session=session)
+        drafts = [draft for each in made for draft in each.drafts]
+        await desk.outbox.append(drafts, expected=versions, cause=ready.cause, now=ready.now, session=session)
         await desk.send_queue.add([job for each in made for job in each.jobs], ready.now, session)
 
     await _repeated(desk, work)

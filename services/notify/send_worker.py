@@ -255,7 +255,7 @@ async def _recover(engine: Engine, hand: _Hand, provider: MessageChannel) -> boo
     if not begun:
         return True
     noted = await engine.send_queue.noted([each.id for each in begun])
-    told = await engine.outbox.known([_fact_id(each, kind) for each in begun for kind in EVENTS])
+    told = await engine.outbox.bodies_by_id([_fact_id(each, kind) for each in begun for kind in EVENTS])
     for each in begun:
         facts = [told[_fact_id(each, kind)] for kind in EVENTS if _fact_id(each, kind) in told]
         if facts and each.id not in noted:
@@ -428,7 +428,7 @@ async def said_of(outbox: Outbox, alert_id: str, shard: int, wanted: set[str]) -
     stream = ShardEvent(alert_id=alert_id, shard=shard).stream
     kinds = [event.__name__ for event in OutcomeEvent.__subclasses__()]
     known: dict[str, Delivery] = {}
-    for body in await outbox.of_stream(stream, kinds):
+    for body in await outbox.bodies_of_stream(stream, kinds):
         envelope = parse(body)
         assert isinstance(envelope.data, OutcomeEvent)
         entries = tuple(each for each in envelope.data.entries if each.delivery_id in wanted)

@@ -58,7 +58,7 @@ async def _asked(
 ) -> list[Delivery]:
     """Ask the provider that was written to; what it has is accepted. The others are left."""
     alert_id, shard = where
-    told = await engine.outbox.known([turn.event_id for each in deliveries for turn in each.history[-1:]])
+    told = await engine.outbox.bodies_by_id([turn.event_id for each in deliveries for turn in each.history[-1:]])
     entries, left = [], []
     for each in deliveries:
         fact = parse(told[each.history[-1].event_id]).data if each.history[-1].event_id in told else None

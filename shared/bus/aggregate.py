@@ -59,15 +59,15 @@ class Aggregates(Generic[S]):
         """Append the facts and store the state they lead to, in the caller's transaction."""
         if not drafts:
             return loaded
-        version = await self._outbox.append(drafts, expected=loaded.version, cause=cause, now=now, session=session)
+        await self._outbox.append(drafts, expected=loaded.version, cause=cause, now=now, session=session)
         after = self._after(loaded, drafts, now)
         if loaded.version:
             await self.collection.replace_one({"_id": loaded.id}, _document(after), upsert=True, session=session)
         else:
             await self.collection.insert_one(_document(after), session=session)
-        return Loaded(loaded.id, after.state, version)
+        return after
 
-    def begin(
+    def new_documents(
         self, aggregate_id: str, drafts: Sequence[Draft], *, cause: Cause, now: datetime, begun: S | None = None
     ) -> tuple[Loaded[S], dict[str, list[Document]]]:
         """A new aggregate, and what has to be inserted for it to be: collection → documents, all or none.
@@ -75,7 +75,7 @@ class Aggregates(Generic[S]):
         `begun`: the state after the first of the facts, where the caller has evolved it already.
         """
         after = self._after(Loaded(aggregate_id, None, 0), drafts, now, begun)
-        events = self._outbox.beginning(drafts, cause=cause, now=now)
+        events = self._outbox.new_stream_documents(drafts, cause=cause, now=now)
         return after, {self._outbox.events.name: events, self.collection.name: [_document(after)]}
 
     async def record_all(
@@ -85,8 +85,12 @@ class Aggregates(Generic[S]):
 
         Raises StreamMoved or DuplicateKeyError when one of them moved; then nothing may be committed.
         """
-        await self._outbox.append_all(
-            [(drafts, loaded.version) for loaded, drafts in changes], cause=cause, now=now, session=session
+        await self._outbox.append(
+            [draft for _, drafts in changes for draft in drafts],
+            expected={loaded.id: loaded.version for loaded, _ in changes},
+            cause=cause,
+            now=now,
+            session=session,
         )
         after = [self._after(loaded, drafts, now) for loaded, drafts in changes]
         writes: list[InsertOne[Document] | ReplaceOne[Document]] = [

@@ -1,6 +1,8 @@
-"""The outbox is the system of record: every event of a service, written with the state it changes.
+"""The outbox: every event of a service, stored in the same transaction as the state that it changes.
 
-`events`: {_id, topic, stream, version, position, body, pending}. Never deleted; `pending` goes when it is on Kafka.
+This collection is the system of record; the relay publishes it to Kafka. Documents of `events`:
+{_id, topic, stream, version, position, body, pending}. They are never deleted; `pending` is removed once Kafka has
+the event. Every `cause` and `now` ends up in the event's envelope.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,21 +22,21 @@ from shared.mongo.client import (
     insert,
 )
 
-#: Streams whose end a process remembers.
-HEADS_KEPT = 10_000
+#: `append_once` remembers the head of this many streams, which saves it a read for each event.
+MAX_CACHED_HEADS = 10_000
 
 
 class StreamMoved(TransientError):
-    """Somebody else wrote the stream first: load again and decide again."""
+    """Another writer appended to the stream first: load it again and decide again."""
 
 
 class Outbox:
-    """Appends facts to streams of one service. `source` is the CloudEvents source, e.g. `/approval`."""
+    """Appends events to the streams of one service. `source` is the CloudEvents source, e.g. `/approval`."""
 
     def __init__(self, database: Database, source: str) -> None:
         self.events: Collection = database["events"]
         self.source = source
-        self._heads: dict[str, tuple[int, int]] = {}
+        self._cached_heads: dict[str, tuple[int, int]] = {}
 
     async def create_indexes(self) -> None:
         """Idempotent."""
@@ -49,121 +51,127 @@ class Outbox:
             ]
         )
 
+    async def append(
+        self,
+        drafts: Sequence[Draft],
+        *,
+        expected: int | Mapping[str, int],
+        cause: Cause,
+        now: datetime,
+        session: Session,
+    ) -> None:
+        """Append events to one or many streams in the caller's transaction: two round trips, however many they are.
+
+        `expected` is the version after which to append (0: a new stream); for drafts of several streams, a mapping
+        stream → version, from which new streams may be missing. Drafts keep their order within a stream.
+        Raises StreamMoved when an expected version is not stored, DuplicateKeyError when a later one is stored
+        already, PermanentError for an event over 256 kB. The caller then lets the transaction abort.
+        """
+        by_stream: dict[str, list[Draft]] = {}
+        for draft in drafts:
+            by_stream.setdefault(draft.data.stream, []).append(draft)
+        if isinstance(expected, int):
+            if len(by_stream) > 1:
+                raise ValueError("drafts of several streams need an expected version for each stream")
+            expected = dict.fromkeys(by_stream, expected)
+        versions = {stream: expected.get(stream, 0) for stream in by_stream}
+        head_positions = await self._positions(versions, session)
+        documents = [
+            document
+            for stream, stream_drafts in by_stream.items()
+            for document in self._documents(
+                stream_drafts, versions[stream], _next_position(now, head_positions.get(stream)), cause, now
+            )
+        ]
+        if documents:
+            await insert(self.events, documents, session)
+
+    async def append_once(self, draft: Draft, *, cause: Cause, now: datetime) -> bool:
+        """Append one event to the end of its stream without a transaction. False: it is stored already.
+
+        Idempotent by the event's id, which must be derived from what the event is about: a process that crashed
+        after the write simply appends the same event again.
+        """
+        stream = draft.data.stream
+        head = self._cached_heads.pop(stream, None)
+        while True:
+            version, position = head or await self._head(stream)
+            document = self._document(draft, version + 1, _next_position(now, position), cause, now)
+            try:
+                await self.events.insert_one(document)
+            except DuplicateKeyError:
+                if await self.events.find_one({"_id": draft.id}, {"_id": 1}) is not None:
+                    return False
+                head = None  # another writer appended since the head was cached
+                continue
+            self._cache_head(stream, document["version"], document["position"])
+            return True
+
+    def new_stream_documents(self, drafts: Sequence[Draft], *, cause: Cause, now: datetime) -> list[Document]:
+        """The documents of a new stream's first events. Stores nothing: the caller's group commit inserts them."""
+        return self._documents(drafts, 0, _next_position(now, None), cause, now)
+
     async def version(self, stream: str, session: Session | None = None) -> int:
         """The newest version of a stream; 0 when it has no event."""
         head = await self.events.find_one({"stream": stream}, {"version": 1}, sort=[("version", -1)], session=session)
         return int(head["version"]) if head else 0
 
     async def versions(self, streams: Sequence[str], session: Session | None = None) -> dict[str, int]:
-        """The newest versions of streams; one that has no event is not in the answer."""
+        """Stream → newest version, without the streams that have no event."""
         pipeline: list[Mapping[str, Any]] = [
             {"$match": {"stream": {"$in": list(streams)}}},
             {"$group": {"_id": "$stream", "version": {"$max": "$version"}}},
         ]
-        found = await self.events.aggregate(pipeline, session=session).to_list(None)
-        return {str(each["_id"]): int(each["version"]) for each in found}
+        heads = await self.events.aggregate(pipeline, session=session).to_list(None)
+        return {str(head["_id"]): int(head["version"]) for head in heads}
 
-    async def append(
-        self,
-        drafts: Sequence[Draft],
-        *,
-        expected: int,
-        cause: Cause,
-        now: datetime,
-        session: Session | None = None,
-    ) -> int:
-        """Append to one stream after version `expected` (0: a new stream); returns the new version.
+    async def bodies_by_id(self, event_ids: Sequence[str]) -> dict[str, bytes]:
+        """Event id → body, without the ids that are not stored."""
+        documents = self.events.find({"_id": {"$in": list(event_ids)}}, {"body": 1})
+        return {str(document["_id"]): bytes(document["body"]) async for document in documents}
 
-        Inside a transaction a competing writer shows as a retried transaction or DuplicateKeyError; without a
-        session only one draft may be given, and DuplicateKeyError means that the stream moved.
-        Raises PermanentError for an event over 256 kB, StreamMoved when `expected` is not the head.
-        """
-        if not drafts:
-            return expected
-        if session is None and len(drafts) > 1:
-            raise ValueError("several events are appended in a transaction only")
-        stream = drafts[0].data.stream
-        # Order within a stream must not depend on clocks: an event never stands before its predecessor,
-        # so the relay can read by position and still never reorder a stream.
-        position = int(now.timestamp() * 1_000_000)
-        if expected:
-            head = await self.events.find_one({"stream": stream, "version": expected}, {"position": 1}, session=session)
-            if head is None:
-                raise StreamMoved(f"version {expected} is not there")
-            position = max(position, int(head["position"]) + 1)
-        documents = self._documents(drafts, expected, position, cause, now)
-        if session is None:
-            await self.events.insert_one(documents[0])
-        else:
-            await insert(self.events, documents, session)
-        return expected + len(drafts)
+    async def bodies_of_stream(self, stream: str, types: Sequence[str]) -> list[bytes]:
+        """The bodies of a stream's events of these types, oldest first."""
+        type_attributes = [f'"type":"{event_type}"'.encode() for event_type in types]
+        documents = self.events.find({"stream": stream}, {"body": 1}).sort("version", 1)
+        bodies = [bytes(document["body"]) async for document in documents]
+        # The envelope's `type` stands among the first attributes: no need to parse bodies of 256 kB to see it.
+        return [body for body in bodies if any(attribute in body[:400] for attribute in type_attributes)]
 
-    async def append_all(
-        self, appends: Sequence[tuple[Sequence[Draft], int]], *, cause: Cause, now: datetime, session: Session
-    ) -> None:
-        """Append to many streams at once, in the caller's transaction: (drafts of one stream, expected version) each.
-
-        The same as `append` for each, with two round trips for all. Raises DuplicateKeyError or StreamMoved when one
-        of the streams moved; then nothing of it may be committed.
-        """
-        clock = int(now.timestamp() * 1_000_000)
-        expected_at = {drafts[0].data.stream: expected for drafts, expected in appends}
-        sought = [{"stream": stream, "version": version} for stream, version in expected_at.items() if version]
-        heads: dict[str, int] = {}
-        if sought:
-            async for head in self.events.find({"$or": sought}, {"stream": 1, "position": 1}, session=session):
-                heads[str(head["stream"])] = int(head["position"])
-        if len(heads) < len(sought):
-            raise StreamMoved(f"{len(sought) - len(heads)} expected versions are not there")
-        documents = [
-            document
-            for drafts, expected in appends
-            for document in self._documents(
-                drafts, expected, max(clock, heads.get(drafts[0].data.stream, -1) + 1), cause, now
+    async def _positions(self, versions: Mapping[str, int], session: Session) -> dict[str, int]:
+        """Stream → position of the event with this version. Raises StreamMoved when one is not stored."""
+        heads = [{"stream": stream, "version": version} for stream, version in versions.items() if version]
+        if not heads:
+            return {}
+        stored = self.events.find({"$or": heads}, {"stream": 1, "position": 1}, session=session)
+        positions = {str(event["stream"]): int(event["position"]) async for event in stored}
+        missing = [head for head in heads if head["stream"] not in positions]
+        if missing:
+            raise StreamMoved(
+                f"stream {missing[0]['stream']} has no version {missing[0]['version']}"
+                + (f" ({len(missing)} streams in all)" if len(missing) > 1 else "")
             )
+        return positions
+
+    async def _head(self, stream: str) -> tuple[int, int | None]:
+        """Version and position of a stream's newest event; 0 and None when it has none."""
+        head = await self.events.find_one({"stream": stream}, {"version": 1, "position": 1}, sort=[("version", -1)])
+        return (int(head["version"]), int(head["position"])) if head else (0, None)
+
+    def _cache_head(self, stream: str, version: int, position: int) -> None:
+        """Only a guess: when another process appends meanwhile, the insert finds the version taken."""
+        while len(self._cached_heads) >= MAX_CACHED_HEADS:
+            del self._cached_heads[next(iter(self._cached_heads))]
+        self._cached_heads[stream] = (version, position)
+
+    def _documents(
+        self, drafts: Sequence[Draft], expected: int, position: int, cause: Cause, now: datetime
+    ) -> list[Document]:
+        """Documents of one stream's events, with consecutive versions and positions."""
+        return [
+            self._document(draft, expected + 1 + offset, position + offset, cause, now)
+            for offset, draft in enumerate(drafts)
         ]
-        if documents:
-            await insert(self.events, documents, session)
-
-    def beginning(self, drafts: Sequence[Draft], *, cause: Cause, now: datetime) -> list[Document]:
-        """The first events of a new stream, for the collection `events`, to be inserted with what they lead to."""
-        return self._documents(drafts, 0, int(now.timestamp() * 1_000_000), cause, now)
-
-    async def append_once(self, draft: Draft, *, cause: Cause, now: datetime) -> bool:
-        """Append one fact without a transaction, at the end of its stream. False: the same fact stands there already.
-
-        For facts with a derived id: whoever crashed between writing and noting it may say it again.
-        """
-        stream = draft.data.stream
-        head = self._heads.pop(stream, None)
-        while True:
-            if head is None:
-                found = await self.events.find_one(
-                    {"stream": stream}, {"version": 1, "position": 1}, sort=[("version", -1)]
-                )
-                head = (int(found["version"]), int(found["position"])) if found else (0, 0)
-            position = max(int(now.timestamp() * 1_000_000), head[1] + 1)
-            try:
-                await self.events.insert_one(self._document(draft, head[0] + 1, position, cause, now))
-            except DuplicateKeyError:
-                if await self.events.find_one({"_id": draft.id}, {"_id": 1}) is not None:
-                    return False
-                head = None  # somebody else wrote the stream
-                continue
-            self._remember(stream, head[0] + 1, position)
-            return True
-
-    async def known(self, event_ids: Sequence[str]) -> dict[str, bytes]:
-        """The bodies of those of these facts that were written."""
-        found = self.events.find({"_id": {"$in": list(event_ids)}}, {"body": 1})
-        return {str(document["_id"]): bytes(document["body"]) async for document in found}
-
-    async def of_stream(self, stream: str, types: Sequence[str]) -> list[bytes]:
-        """The bodies of a stream's facts of these types, in order."""
-        marks = [f'"type":"{each}"'.encode() for each in types]
-        found = self.events.find({"stream": stream}, {"body": 1}).sort("version", 1)
-        bodies = [bytes(document["body"]) async for document in found]
-        return [body for body in bodies if any(mark in body[:400] for mark in marks)]
 
     def _document(self, draft: Draft, version: int, position: int, cause: Cause, now: datetime) -> Document:
         return {
@@ -176,17 +184,11 @@ class Outbox:
             "pending": True,
         }
 
-    def _remember(self, stream: str, version: int, position: int) -> None:
-        """A guess at the head, to spare a read; whoever wrote in between shows as a version that is taken."""
-        while len(self._heads) >= HEADS_KEPT:
-            del self._heads[next(iter(self._heads))]
-        self._heads[stream] = (version, position)
 
-    def _documents(
-        self, drafts: Sequence[Draft], expected: int, position: int, cause: Cause, now: datetime
-    ) -> list[Document]:
-        """The events of one stream as they are kept."""
-        return [
-            self._document(draft, expected + 1 + offset, position + offset, cause, now)
-            for offset, draft in enumerate(drafts)
-        ]
+def _next_position(now: datetime, head_position: int | None) -> int:
+    """Microseconds since 1970, but always after the stream's head.
+
+    The relay reads in order of position; a clock that jumps back must not put an event before its predecessor.
+    """
+    clock = int(now.timestamp() * 1_000_000)
+    return clock if head_position is None else max(clock, head_position + 1)

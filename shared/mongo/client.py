@@ -31,6 +31,7 @@ from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
 from shared.errors import TransientError
+from shared.mongo.retry import retry
 
 Document: TypeAlias = dict[str, Any]
 if TYPE_CHECKING:  # generic for the type checker only
@@ -132,6 +133,27 @@ class Mongo:
                             session.delegate.end_session()
         except (TimeoutError, ConnectionFailure) as error:
             raise MongoUnavailable(f"no commit within {self._transaction_seconds} s") from error
+
+    async def transact(
+        self,
+        work: Callable[[Session], Coroutine[Any, Any, T]],
+        *,
+        what: str,
+        retry_on: tuple[type[Exception], ...] = (DuplicateKeyError,),
+        attempts: int = 8,
+        pause_seconds: float = 0.0,
+    ) -> T:
+        """`transaction(work)`, repeated while a competing writer's commit makes it raise one of `retry_on`.
+
+        Raises TransientError, which names `what` (e.g. "stream NL-12"), after `attempts`: see `shared.mongo.retry`.
+        """
+        return await retry(
+            lambda: self.transaction(work),
+            what=what,
+            retry_on=retry_on,
+            attempts=attempts,
+            pause_seconds=pause_seconds,
+        )
 
     async def _committed(self, session: Session, work: Callable[[Session], Coroutine[Any, Any, T]], insist: bool) -> T:
         """The whole again for as long as others push it aside; the commit again while its fate is not known.

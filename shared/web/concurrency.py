@@ -14,11 +14,11 @@ def etag(version: int) -> str:
 
 
 #: `"7"`, also as a proxy that compresses weakens it; `*` for whatever there is.
-_ETAG = r'^(\*|(W/)?"[0-9]{1,18}")$'
+ETAG_PATTERN = r'^(\*|(W/)?"[0-9]{1,18}")$'
 
 
 async def if_match(
-    if_match: Annotated[str | None, Header(alias="If-Match", pattern=_ETAG)] = None,
+    if_match: Annotated[str | None, Header(alias="If-Match", pattern=ETAG_PATTERN)] = None,
 ) -> int | None:
     """The version that the caller saw; None for `*` (any). Raises 428 without the header; nonsense is a 400."""
     if if_match is None:

@@ -17,7 +17,7 @@ from shared.web.problem import Problem
 
 KEPT_SECONDS = 24 * 3_600
 _KEPT = "idempotency"
-_KEY = r"^[\x21-\x7e]{1,128}$"
+KEY_PATTERN = r"^[\x21-\x7e]{1,128}$"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class IdempotentRequest:
 
 async def idempotent_request(
     request: Request,
-    idempotency_key: Annotated[str | None, Header(alias="Idempotency-Key", pattern=_KEY)] = None,
+    idempotency_key: Annotated[str | None, Header(alias="Idempotency-Key", pattern=KEY_PATTERN)] = None,
 ) -> IdempotentRequest | None:
     """The request's idempotency, as a FastAPI dependency; None when no key was sent."""
     if idempotency_key is None:
@@ -53,7 +53,7 @@ async def idempotent_request(
 
 async def streamed_idempotency_key(
     request: Request,
-    idempotency_key: Annotated[str | None, Header(alias="Idempotency-Key", pattern=_KEY)] = None,
+    idempotency_key: Annotated[str | None, Header(alias="Idempotency-Key", pattern=KEY_PATTERN)] = None,
 ) -> str | None:
     """The key alone, for a route that streams its body: with the digest of what came it makes a `IdempotentRequest`."""
     return await _where(request, idempotency_key) if idempotency_key is not None else None

@@ -16,8 +16,9 @@ from shared.mongo.client import Mongo, MongoUnavailable, Session
 from shared.observability.health import Check
 from shared.web import idempotency
 from shared.web.bodies import Body, Day
-from shared.web.concurrency import IfMatch, etag, must_match
-from shared.web.idempotency import Answer, IdempotentRequest, idempotent_request, run_once
+from shared.web.command import ChangeOf, CommandOf
+from shared.web.concurrency import etag, must_match
+from shared.web.idempotency import Answer, run_once
 from shared.web.identity import Caller, TokenRules, Verifier, require
 from shared.web.local_tokens import AUDIENCE, ISSUER, mint
 from shared.web.paging import Page, Paged
@@ -93,9 +94,7 @@ def _things(sample: Sample) -> Routes:
     router = Routes(RouteClass.USER, tags=["things"])
 
     @router.post("/v1/things", operation_id="makeThing", status_code=201)
-    async def make(
-        caller: Caller, body: Thing, repeat: Annotated[IdempotentRequest | None, Depends(idempotent_request)]
-    ) -> JSONResponse:
+    async def make(caller: Caller, body: Thing, command: CommandOf) -> JSONResponse:
         """Makes a thing, once for each key; a thing called `refused` is none."""
         assert sample.mongo is not None
         database = sample.mongo.database("sample")
@@ -110,7 +109,7 @@ def _things(sample: Sample) -> Routes:
                 raise Problem(409, "Not this one.")
             return Answer(201, {"id": identity, "by": caller.person_id}, {"Location": f"/v1/things/{identity}"})
 
-        return (await run_once(sample.mongo, database, repeat, work)).response()
+        return (await run_once(sample.mongo, database, command.idempotency, work)).response()
 
     @router.get("/v1/things", operation_id="listThings")
     async def listed(caller: Caller, paged: Paged, since: Day | None = None) -> Page[int]:
@@ -118,9 +117,9 @@ def _things(sample: Sample) -> Routes:
         return paged.page(list(range(THINGS))[paged.skip : paged.skip + paged.fetch])
 
     @router.put("/v1/things/{thing_id}", operation_id="replaceThing")
-    async def replace(caller: Caller, thing_id: str, body: Thing, seen: IfMatch) -> JSONResponse:
+    async def replace(caller: Caller, thing_id: str, body: Thing, change: ChangeOf) -> JSONResponse:
         """The thing is always at version 7."""
-        must_match(seen, 7)
+        must_match(change.expected_version, 7)
         return JSONResponse({}, headers={"ETag": etag(8)})
 
     @router.patch("/v1/things/{thing_id}", operation_id="patchThing")

@@ -28,9 +28,10 @@ async def _write(one: Side, stream: str, acknowledged: list[tuple[str, int]]) ->
         async def work(session: Session) -> int:
             expected = await one.outbox.version(stream, session)
             fact = RegistrationCancelled(registration_id=stream, person_id="p", cancelled_by="p")
-            return await one.outbox.append(
+            await one.outbox.append(
                 [draft(fact)], expected=expected, cause=Cause("c", "c"), now=utc_now(), session=session
             )
+            return expected + 1
 
         try:
             acknowledged.append((stream, await one.mongo.transaction(work)))

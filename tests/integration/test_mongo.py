@@ -10,6 +10,7 @@ import pytest
 from shared.bus.aggregate import Aggregates
 from shared.bus.outbox import Outbox, StreamMoved
 from shared.envelope import Cause, draft, parse
+from shared.errors import TransientError
 from shared.events import AlertClosed, Event, Part
 from shared.mongo.client import Database, DuplicateKeyError, Mongo, MongoUnavailable, Session
 from shared.mongo.lease import Lease, acquire, release, while_held
@@ -92,26 +93,63 @@ async def test_aggregate_twenty_writers_lose_nothing(mongo: Mongo, database: Dat
     assert {parse(event["body"]).data.stream for event in events} == {"ES-1"}
 
 
-async def test_outbox_position_follows_the_stream_not_the_clock(database: Database) -> None:
+async def append(mongo: Mongo, outbox: Outbox, reason: str, *, expected: int, now: datetime = NOW) -> None:
+    """Append one event in a transaction of its own."""
+
+    async def work(session: Session) -> None:
+        await outbox.append([draft(closed(reason))], expected=expected, cause=CAUSE, now=now, session=session)
+
+    await mongo.transaction(work)
+
+
+async def test_outbox_position_follows_the_stream_not_the_clock(mongo: Mongo, database: Database) -> None:
     """A clock that jumps back by an hour does not put version 2 before version 1."""
     outbox = Outbox(database, "/notify")
 
-    await outbox.append([draft(closed("first"))], expected=0, cause=CAUSE, now=NOW)
-    await outbox.append([draft(closed("second"))], expected=1, cause=CAUSE, now=NOW - timedelta(hours=1))
+    await append(mongo, outbox, "first", expected=0)
+    await append(mongo, outbox, "second", expected=1, now=NOW - timedelta(hours=1))
 
     ordered = [event["version"] async for event in outbox.events.find({"pending": True}).sort("position", 1)]
     assert ordered == [1, 2]
 
 
-async def test_outbox_append_behind_the_head_is_refused(database: Database) -> None:
+async def test_outbox_append_behind_the_head_is_refused(mongo: Mongo, database: Database) -> None:
     """A writer that looked at an old version, or at none that ever was, does not get in."""
     outbox = Outbox(database, "/notify")
-    await outbox.append([draft(closed())], expected=0, cause=CAUSE, now=NOW)
+    await append(mongo, outbox, "first", expected=0)
 
     with pytest.raises(DuplicateKeyError):
-        await outbox.append([draft(closed())], expected=0, cause=CAUSE, now=NOW)
-    with pytest.raises(StreamMoved):
-        await outbox.append([draft(closed())], expected=7, cause=CAUSE, now=NOW)
+        await append(mongo, outbox, "again", expected=0)
+    with pytest.raises(StreamMoved, match="stream ES-1 has no version 7"):
+        await append(mongo, outbox, "later", expected=7)
+
+
+async def test_outbox_append_to_many_streams_at_once_keeps_each_ones_version(mongo: Mongo, database: Database) -> None:
+    """One append, one version for each stream; a stream without an expected version is a new one."""
+    outbox = Outbox(database, "/notify")
+    await append(mongo, outbox, "first", expected=0)
+    drafts = [draft(closed("second")), draft(AlertClosed(alert_id="FR-1", closed_by="p", reason="first"))]
+
+    async def work(session: Session) -> None:
+        await outbox.append(drafts, expected={"ES-1": 1}, cause=CAUSE, now=NOW, session=session)
+
+    await mongo.transaction(work)
+
+    assert await outbox.versions(["ES-1", "FR-1", "PT-1"]) == {"ES-1": 2, "FR-1": 1}
+
+
+async def test_transact_gives_up_after_its_attempts_and_names_what(mongo: Mongo, database: Database) -> None:
+    """Competing writers that win every time: the error says on what and how often."""
+    runs = 0
+
+    async def work(session: Session) -> None:
+        nonlocal runs
+        runs += 1
+        raise StreamMoved("stream ES-1 has no version 7")
+
+    with pytest.raises(TransientError, match=r"stream ES-1: competing writers won 3 attempts"):
+        await mongo.transact(work, what="stream ES-1", retry_on=(StreamMoved,), attempts=3)
+    assert runs == 3
 
 
 async def test_lease_has_one_owner_and_a_growing_epoch(database: Database) -> None:

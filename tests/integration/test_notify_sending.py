@@ -542,7 +542,7 @@ class _BrokenOnce:
 
     def __init__(self, world: World) -> None:
         self._outbox = world.outbox
-        self.known = world.outbox.known
+        self.bodies_by_id = world.outbox.bodies_by_id
         self.broke = False
 
     async def append_once(self, *arguments: Any, **named: Any) -> bool:

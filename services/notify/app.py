@@ -86,7 +86,7 @@ def build(settings: Settings) -> FastAPI:
     email, urgent_email = _email(settings), _email(settings)
     sms = _sms(settings, sms_providers, providers)
 
-    selecting_desk = selecting.Desk(
+    selecting_desk = selecting.SelectionDeps(
         process.mongo, outbox, whereabouts, advice, alerts, send_queue, deliveries, process.bus.offsets,
         messages.versions(), settings.drill_list,
     )  # fmt: skip
@@ -95,7 +95,7 @@ def build(settings: Settings) -> FastAPI:
     escalating_desk = escalation.EscalationDeps(
         process.mongo, outbox, alerts, send_queue, deliveries, whereabouts, notices_desk, ladder
     )
-    desk = handlers.Desk(
+    deps = handlers.HandlerDeps(
         selecting_desk,
         notices_desk,
         escalating_desk,
@@ -124,22 +124,22 @@ def build(settings: Settings) -> FastAPI:
     )
 
     process.bus.project(
-        RegistrationEvent.topic, partial(handlers.keep_whereabouts_when_registrations_changed, desk=desk)
+        RegistrationEvent.topic, partial(handlers.keep_whereabouts_when_registrations_changed, deps=deps)
     )
     process.bus.subscribe(
         TravelAdviceChanged.topic,
         {
-            TravelAdviceChanged: partial(handlers.raise_alert_when_advice_changed, desk=desk),
-            AdviceReleased: partial(handlers.release_alert_when_advice_released, desk=desk),
+            TravelAdviceChanged: partial(handlers.raise_alert_when_advice_changed, deps=deps),
+            AdviceReleased: partial(handlers.release_alert_when_advice_released, deps=deps),
         },
         ordered=False,
     )
     process.bus.subscribe(
         SlotAllocated.topic,
-        {SlotAllocated: partial(handlers.tell_student_when_slot_allocated, desk=desk)},
+        {SlotAllocated: partial(handlers.tell_student_when_slot_allocated, deps=deps)},
         ordered=False,
     )
-    process.bus.project(AlertEvent.topic, partial(handlers.fold_deliveries_when_notified, desk=desk), ordered=False)
+    process.bus.project(AlertEvent.topic, partial(handlers.fold_deliveries_when_notified, deps=deps), ordered=False)
 
     async def look_again() -> None:
         await selecting.sweep(selecting_desk, Cause(new_id(), "sweep"), utc_now())
@@ -182,9 +182,9 @@ def build(settings: Settings) -> FastAPI:
         "Safe Passage: notify",
         DESCRIPTION,
         [
-            whereabouts_api.routes(whereabouts_api.Desk(whereabouts, advice, process.bus)),
+            whereabouts_api.routes(whereabouts_api.WhereaboutsApiDeps(whereabouts, advice, process.bus)),
             alerts_api.routes(
-                alerts_api.Desk(
+                alerts_api.AlertApiDeps(
                     process.mongo,
                     process.database,
                     outbox,

@@ -49,7 +49,7 @@ async def close_alert(
 
 
 async def raise_alert(
-    desk: selecting.Desk,
+    deps: selecting.SelectionDeps,
     database: Database,
     plan: Alert,
     once: IdempotentRequest | None,
@@ -60,11 +60,11 @@ async def raise_alert(
     """A safety officer alerts everybody in a place. 201: it is durable; the pass over the whereabouts follows."""
 
     async def work(session: Session) -> Answer:
-        alert = await selecting.put_by_hand(desk, plan, cause, now, session)
+        alert = await selecting.put_by_hand(deps, plan, cause, now, session)
         body = {"alertId": alert.alert_id, "state": "selecting", "trigger": alert.trigger.value}
         return Answer(201, body, {"Location": f"/v1/alerts/{alert.alert_id}"})
 
-    return await run_once(desk.mongo, database, once, work)
+    return await run_once(deps.mongo, database, once, work)
 
 
 async def record_call(

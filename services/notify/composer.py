@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from services.notify.channels.email import Email
 from services.notify.channels.sms_provider import Sms
+from services.notify.columns.recipient_columns import NO_PERSON
 from services.notify.message_content import message_content
 from services.notify.messages.addresses import mailbox
 from services.notify.messages.content import AnyContent
@@ -17,8 +18,7 @@ from services.notify.model.deliveries import delivery_id, reference
 from services.notify.rules.listed import is_listed
 from services.notify.store.alerts import Alert, Selection
 from services.notify.store.deliveries import DeliveryStore
-from services.notify.store.rolls import NO_PERSON
-from services.notify.store.whereabouts import Reach
+from services.notify.store.whereabouts import ContactAddress
 from shared.catalogue import University
 from shared.errors import PermanentError
 from shared.events import AlertTrigger, Channel
@@ -90,10 +90,10 @@ class Composer:
         """The Message-ID of a mail, by our reference for it."""
         return message_id(ours, self._writer.rules.sender)
 
-    def compose(self, index: int, contact: Reach | None) -> Email | Sms:
+    def compose(self, index: int, contact: ContactAddress | None) -> Email | Sms:
         """The bytes for one recipient. Raises PermanentError or ValueError when there can be none."""
         roll = self._selection.recipients
-        person, which = roll.persons[index], roll.which[index]
+        person, which = roll.persons[index], roll.variant_index[index]
         identity, ours = self.names(index)
         link = ""
         if person is not None:

@@ -23,7 +23,7 @@ from services.notify.rules.escalation import (
     decide_escalation,
 )
 from services.notify.rules.routing import route
-from services.notify.store.alerts import Alert, AlertStore, Chosen, Escalated, Roll, Selection
+from services.notify.store.alerts import Alert, AlertStore, Escalated, Recipient, RecipientColumns, Selection
 from services.notify.store.deliveries import DeliveryStore
 from services.notify.store.send_queue import EMERGENCY, SendQueue, send_jobs
 from services.notify.store.whereabouts import Renewed, WhereaboutsStore
@@ -70,14 +70,14 @@ class EscalationDeps:
 class PlannedStep:
     """A step for one person: to whom it goes, why, and by which message; without channels nothing is sent to them."""
 
-    chosen: Chosen
+    chosen: Recipient
     selection: Selection
     to: str
     reason: str
 
 
 def recipient_state(
-    chosen: Chosen, at: datetime, deliveries: Sequence[Delivery], given: Sequence[AnswerRecord]
+    chosen: Recipient, at: datetime, deliveries: Sequence[Delivery], given: Sequence[AnswerRecord]
 ) -> RecipientState:
     """What is known of one recipient: the best of all steps counts for a channel, and no channel is no hope."""
     states: dict[Channel, DeliveryState] = {}
@@ -150,7 +150,7 @@ async def _look(
     return due
 
 
-def _step(decision: EscalationDecision, selection: Selection, chosen: Chosen) -> PlannedStep:
+def _step(decision: EscalationDecision, selection: Selection, chosen: Recipient) -> PlannedStep:
     if decision.step is EscalationStep.SECOND_SMS:
         return PlannedStep(_by(chosen, chosen.kind, (Channel.SMS,)), selection, Channel.SMS.value, decision.reason)
     if decision.step is EscalationStep.REMINDER:
@@ -158,7 +158,7 @@ def _step(decision: EscalationDecision, selection: Selection, chosen: Chosen) ->
     return PlannedStep(_by(chosen, chosen.kind, ()), selection, "crisis-unit", decision.reason)
 
 
-def _by(chosen: Chosen, kind: str, channels: tuple[Channel, ...]) -> Chosen:
+def _by(chosen: Recipient, kind: str, channels: tuple[Channel, ...]) -> Recipient:
     return chosen._replace(kind=kind, channels=channels)
 
 
@@ -186,7 +186,7 @@ async def record_steps(
             return 0
         if is_escalation:
             await _say(deps, alert, number, left, by, cause, now, session)
-        by_shard: dict[int, list[Chosen]] = defaultdict(list)
+        by_shard: dict[int, list[Recipient]] = defaultdict(list)
         for each in left:
             if each.chosen.channels:
                 by_shard[each.selection.shard].append(each.chosen)
@@ -228,7 +228,7 @@ def _selection(
     alert: Alert,
     number: int,
     shard: int,
-    recipients: Sequence[Chosen],
+    recipients: Sequence[Recipient],
     cause: Cause,
     now: datetime,
     facts: AnyContent | None,
@@ -240,7 +240,7 @@ def _selection(
         shard=shard,
         late=False,
         at=now,
-        recipients=Roll.of_chosen(recipients),
+        recipients=RecipientColumns.from_recipients(recipients),
         facts=facts.model_dump(mode="json") if facts is not None else None,
         correlation_id=cause.correlation_id,
         traceparent=cause.traceparent,

@@ -2,12 +2,12 @@
 
 from services.notify.messages.content import AnyContent, ManualContent, ReminderContent, alert_content, common_content
 from services.notify.messages.rendering import read_content
-from services.notify.store.alerts import Alert, Chosen, Selection
+from services.notify.store.alerts import Alert, Recipient, Selection
 from shared.catalogue import University
 from shared.errors import PermanentError
 
 
-def message_content(selection: Selection, alert: Alert | None, chosen: Chosen, university: University) -> AnyContent:
+def message_content(selection: Selection, alert: Alert | None, chosen: Recipient, university: University) -> AnyContent:
     """The facts of one message, the same at every attempt. Raises PermanentError where there can be none."""
     if selection.facts is not None:
         return read_content(chosen.kind, selection.facts)

@@ -23,7 +23,7 @@ from services.notify.model.shards import MOST_ENTRIES
 from services.notify.model.whereabouts import Whereabouts
 from services.notify.rules.improvement import before_change, improvement, lowers
 from services.notify.store.advice import AdviceStore
-from services.notify.store.alerts import AlertStore, Chosen, Roll, Selection
+from services.notify.store.alerts import AlertStore, Recipient, RecipientColumns, Selection
 from services.notify.store.send_queue import NOTICE, SendQueue, send_job
 from services.notify.store.whereabouts import WhereaboutsStore
 from shared.catalogue import Catalogue, Contact, Name
@@ -134,7 +134,7 @@ async def create_slot_notice(
     facts = SlotContent(**common_content(university), cluster=event.cluster, contact=university.international_office)
     key = f"slot-{event.approval_id}"
     await deps.whereabouts.keep_contact(key, event.person_id, details)
-    student = Chosen(
+    student = Recipient(
         person_id=event.person_id,
         registration_id=key,
         kind="slot_promoted",
@@ -179,7 +179,7 @@ async def create_notice(
     deps: NoticeDeps,
     alert_id: str,
     name: str,
-    recipients: Sequence[Chosen],
+    recipients: Sequence[Recipient],
     facts: AnyContent,
     cause: Cause,
     now: datetime,
@@ -193,7 +193,7 @@ async def create_notice(
         shard=0,
         late=False,
         at=now,
-        recipients=Roll.of_chosen(recipients),
+        recipients=RecipientColumns.from_recipients(recipients),
         facts=facts.model_dump(mode="json"),
         correlation_id=cause.correlation_id,
         traceparent=cause.traceparent,
@@ -212,9 +212,9 @@ async def create_notice(
         return  # another member of the group made it in this moment
 
 
-def office_recipient(contact: Contact, kind: NoticeKind) -> Chosen:
+def office_recipient(contact: Contact, kind: NoticeKind) -> Recipient:
     """A function of the university as the recipient of a notice."""
-    return Chosen(
+    return Recipient(
         person_id=None,
         registration_id=None,
         kind=kind,
@@ -225,8 +225,8 @@ def office_recipient(contact: Contact, kind: NoticeKind) -> Chosen:
     )
 
 
-def _student(person_id: str, registration_id: str, where: Whereabouts | None, kind: NoticeKind) -> Chosen:
-    return Chosen(
+def _student(person_id: str, registration_id: str, where: Whereabouts | None, kind: NoticeKind) -> Recipient:
+    return Recipient(
         person_id=person_id,
         registration_id=registration_id,
         kind=kind,

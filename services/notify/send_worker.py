@@ -22,7 +22,7 @@ from services.notify.model.deliveries import Delivery, DeliveryState, StatusUpda
 from services.notify.store.alerts import AlertStore, Selection
 from services.notify.store.deliveries import DeliveryStore, Fact
 from services.notify.store.send_queue import EMERGENCY, NOTICE, SendChunk, SendJob, SendQueue, Verdict, send_job
-from services.notify.store.whereabouts import Reach, WhereaboutsStore
+from services.notify.store.whereabouts import ContactAddress, WhereaboutsStore
 from shared.bus.outbox import Outbox
 from shared.clock import utc_now
 from shared.envelope import Cause, Draft, parse
@@ -113,7 +113,7 @@ class _Hand:
     lane: SendJob
     selection: Selection
     composer: Composer
-    contacts: Mapping[str, Reach]
+    contacts: Mapping[str, ContactAddress]
     facts: list[Fact] = field(default_factory=list)
     lost: bool = False
 

@@ -6,7 +6,7 @@ from datetime import date, datetime
 
 from services.notify.model.shards import person_hash
 from services.notify.model.whereabouts import Stay, Whereabouts
-from services.notify.rules.selection import Told, raises_alert, selection, was_told
+from services.notify.rules.audience import PastNotification, decide_audience, raises_alert, was_notified
 from services.registration.read_models import DecisionInputs
 from services.registration.rules.departure import has_departed
 from services.registration.rules.places import places
@@ -20,7 +20,7 @@ class BacktestRules:
 
     def __init__(self) -> None:
         self._where: dict[str, Whereabouts] = {}
-        self._told: dict[tuple[str, str], list[Told]] = defaultdict(list)
+        self._told: dict[tuple[str, str], list[PastNotification]] = defaultdict(list)
 
     def raises_alert(self, event: TravelAdviceChanged) -> bool:
         """Notify's rule."""
@@ -28,11 +28,11 @@ class BacktestRules:
 
     def is_due(self, journey: Journey, advice: CountryAdvice, today: date) -> bool:
         """R26, R27: notify's selection, and that nobody is told twice."""
-        found = selection(self._whereabouts(journey), advice, today)
+        found = decide_audience(self._whereabouts(journey), advice, today)
         told = self._told[journey.person_id, advice.country]
-        if not found.is_affected or was_told(found, told, advice.advice_version):
+        if not found.is_affected or was_notified(found, told, advice.advice_version):
             return False
-        told.append(Told(advice.advice_version, found.level))
+        told.append(PastNotification(advice.advice_version, found.level))
         return True
 
     def loses_clearance(self, journey: Journey, advice: Mapping[str, CountryAdvice], now: datetime) -> bool:

@@ -11,9 +11,9 @@ from typer.main import get_command
 GROUPS = {
     "audit": "services.passage.audit:audit",
     "catalogue": "services.approval.command:catalogue",
-    "drill": "services.notify.command:drill",
+    "drill": "services.notify.cli:drill",
     "feed": "services.passage.feed:feed",
-    "notify": "services.notify.command:notify",
+    "notify": "services.notify.cli:notify",
     "parked": "shared.bus.cli:parked",
     "registration": "services.registration.cli:registration",
     "token": "shared.web.cli:token",

@@ -11,7 +11,13 @@ from datetime import date, datetime, timedelta
 
 from services.notify.model.shards import person_hash, shard_of
 from services.notify.model.whereabouts import Stay, Whereabouts, evolve_whereabouts
-from services.notify.rules.selection import Selection, Told, raises_alert, selection, was_told
+from services.notify.rules.audience import (
+    AudienceDecision,
+    PastNotification,
+    decide_audience,
+    raises_alert,
+    was_notified,
+)
 from shared.advice import CountryAdvice, evolve
 from shared.audit.affected import Affected, Untold, Verdict
 from shared.audit.reader import Record
@@ -57,12 +63,12 @@ RETURNS = "ended" in Whereabouts.model_fields
 IMPORTS = "imported" in Stay.model_fields
 
 #: decide(whereabouts, advice, today, words): words are the types of the registration's facts so far
-Decide = Callable[[Whereabouts, CountryAdvice, date, Sequence[str]], Selection]
+Decide = Callable[[Whereabouts, CountryAdvice, date, Sequence[str]], AudienceDecision]
 
 
-def rightly(where: Whereabouts, advice: CountryAdvice, today: date, _: Sequence[str]) -> Selection:
+def rightly(where: Whereabouts, advice: CountryAdvice, today: date, _: Sequence[str]) -> AudienceDecision:
     """The real decision."""
-    return selection(where, advice, today)
+    return decide_audience(where, advice, today)
 
 
 def resolve(country: str, place: str) -> str | None:
@@ -219,8 +225,8 @@ class Notify:
 
     def _due(
         self, advice: CountryAdvice, now: datetime, persons: set[str] | None
-    ) -> list[tuple[Whereabouts, Selection]]:
-        found: dict[str, tuple[Whereabouts, Selection]] = {}
+    ) -> list[tuple[Whereabouts, AudienceDecision]]:
+        found: dict[str, tuple[Whereabouts, AudienceDecision]] = {}
         for registration, where in sorted(self._where.items()):
             if persons is not None and where.person_id not in persons:
                 continue
@@ -231,14 +237,14 @@ class Notify:
         return list(found.values())
 
     def _untold(
-        self, advice: CountryAdvice, due: list[tuple[Whereabouts, Selection]]
-    ) -> list[tuple[Whereabouts, Selection]]:
-        told: dict[str, list[Told]] = defaultdict(list)
+        self, advice: CountryAdvice, due: list[tuple[Whereabouts, AudienceDecision]]
+    ) -> list[tuple[Whereabouts, AudienceDecision]]:
+        told: dict[str, list[PastNotification]] = defaultdict(list)
         for alert in self._alerts.values():
             if alert.advice.country == advice.country and alert.trigger is not AlertTrigger.MANUAL:
                 for person, level in alert.told.items():
-                    told[person].append(Told(alert.advice.advice_version, level))
-        return [each for each in due if not was_told(each[1], told[each[0].person_id], advice.advice_version)]
+                    told[person].append(PastNotification(alert.advice.advice_version, level))
+        return [each for each in due if not was_notified(each[1], told[each[0].person_id], advice.advice_version)]
 
     def _raise(
         self, alert_id: str, advice: CountryAdvice, trigger: AlertTrigger, now: datetime, area: str | None = None
@@ -261,7 +267,7 @@ class Notify:
         fact = SelectionCompleted(alert_id=alert_id, offsets=alert.offsets, selected=len(alert.told), unreachable=0)
         self.log.append(fact, at=now)
 
-    def _tell(self, alert_id: str, alert: Alert, shard: int, due: list[tuple[Whereabouts, Selection]], *,
+    def _tell(self, alert_id: str, alert: Alert, shard: int, due: list[tuple[Whereabouts, AudienceDecision]], *,
               late: bool, now: datetime) -> None:  # fmt: skip
         chosen = []
         for where, chance in due:

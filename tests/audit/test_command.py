@@ -22,9 +22,9 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from click.testing import Result
 from typer.testing import CliRunner
 
+from services.notify.columns.recipient_columns import Recipient, RecipientColumns
 from services.notify.store.alerts import Selection
 from services.notify.store.deliveries import DeliveryStore, Fact
-from services.notify.store.rolls import Chosen, Roll
 from services.notify.store.send_queue import EMERGENCY, SendJob, SendQueue
 from services.passage import main
 from services.passage.projections import ITEMS
@@ -284,8 +284,8 @@ async def keep(mongo: Mongo) -> None:
 
 async def keep_selection(mongo: Mongo, event: RecipientsSelected, at: datetime) -> None:
     """A selection, and the lanes of it, sent to the end."""
-    recipients = Roll.of_chosen(
-        Chosen(each.person_id, each.registration_id, "alert_country", "nl", each.channels, each.registration_version,
+    recipients = RecipientColumns.from_recipients(
+        Recipient(each.person_id, each.registration_id, "alert_country", "nl", each.channels, each.registration_version,
                each.area, each.level, each.reason)
         for each in event.recipients
     )  # fmt: skip
@@ -294,7 +294,7 @@ async def keep_selection(mongo: Mongo, event: RecipientsSelected, at: datetime) 
     await mongo.database("notify")["selections"].insert_one(made.document())
     jobs = [
         SendJob(f"{name}:{channel.value}", name, event.alert_id, event.shard, channel, EMERGENCY,
-             recipients.over(channel), attempt=1, possible_duplicate=False)
+             recipients.indices_for(channel), attempt=1, possible_duplicate=False)
         for channel in Channel
     ]  # fmt: skip
     await SendQueue(mongo.database("notify"), "worker").add(jobs, at)
@@ -378,8 +378,8 @@ def test_diff_names_whoever_fell_out_of_a_selection(kept: Kept) -> None:
     async def tamper(mongo: Mongo) -> None:
         selections = mongo.database("notify")["selections"]
         one = Selection.read(await selections.find_one({"_id": "ES-2:0"})).recipients[0]
-        roll = Roll.of_chosen([one._replace(registration_version=7)])
-        await selections.update_one({"_id": "ES-2:0"}, {"$set": {"roll": roll.packed()}})
+        roll = RecipientColumns.from_recipients([one._replace(registration_version=7)])
+        await selections.update_one({"_id": "ES-2:0"}, {"$set": {"roll": roll.encode()}})
         await mongo.database("notify")["lanes"].update_many({"selectionId": "ES-2:0"}, {"$set": {"indices": [0]}})
 
     found = kept(tamper)
@@ -417,8 +417,8 @@ def test_diff_names_work_that_is_done_and_of_which_nothing_was_said(kept: Kept) 
         notify = mongo.database("notify")
         made = Selection.read(await notify["selections"].find_one({"_id": "IT-2:0"}))
         more = made.recipients[0]._replace(person_id="student-09")
-        roll = Roll.of_chosen([*made.recipients, more])
-        await notify["selections"].update_one({"_id": "IT-2:0"}, {"$set": {"roll": roll.packed()}})
+        roll = RecipientColumns.from_recipients([*made.recipients, more])
+        await notify["selections"].update_one({"_id": "IT-2:0"}, {"$set": {"roll": roll.encode()}})
         await notify["lanes"].update_one({"_id": "IT-2:0:email"}, {"$set": {"indices": [0, 1]}})
 
     found = kept(tamper)

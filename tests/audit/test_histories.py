@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
 from services.notify.model.whereabouts import Whereabouts
-from services.notify.rules.selection import Reason, Selection, selection
+from services.notify.rules.audience import AudienceDecision, Reason, decide_audience
 from shared.advice import CountryAdvice
 from shared.events import Level, RegistrationApproved, RegistrationHeld, RegistrationRouted
 from tests.audit.histories import COUNTRIES, IMPORTS, REGIONS, RETURNS, TOWNS, Decide, History, rightly
@@ -154,30 +154,34 @@ def test_histories_second_place_of_the_same_day_is_told() -> None:
 # ---------------------------------------------------------------- faults
 
 
-def _one_off_at_the_end(where: Whereabouts, advice: CountryAdvice, today: date, _: Sequence[str]) -> Selection:
+def _one_off_at_the_end(where: Whereabouts, advice: CountryAdvice, today: date, _: Sequence[str]) -> AudienceDecision:
     """The day after the last one is forgotten."""
     stays = tuple(stay.model_copy(update={"end_date": stay.end_date - timedelta(days=1)}) for stay in where.stays)
-    return selection(where.model_copy(update={"stays": stays}), advice, today)
+    return decide_audience(where.model_copy(update={"stays": stays}), advice, today)
 
 
-def _region_ignored(where: Whereabouts, advice: CountryAdvice, today: date, _: Sequence[str]) -> Selection:
+def _region_ignored(where: Whereabouts, advice: CountryAdvice, today: date, _: Sequence[str]) -> AudienceDecision:
     """Only the country's own colour counts."""
-    return selection(where, advice.model_copy(update={"regions": ()}), today)
+    return decide_audience(where, advice.model_copy(update={"regions": ()}), today)
 
 
-def _incomplete_skipped(where: Whereabouts, advice: CountryAdvice, today: date, words: Sequence[str]) -> Selection:
+def _incomplete_skipped(
+    where: Whereabouts, advice: CountryAdvice, today: date, words: Sequence[str]
+) -> AudienceDecision:
     """Whoever is not cleared is thought to be at home."""
     decided = [word for word in words if word in {"RegistrationHeld", "RegistrationRouted", "RegistrationApproved"}]
     if not decided or decided[-1] != "RegistrationApproved":
-        return Selection(Reason.NOT_THERE)
-    return selection(where, advice, today)
+        return AudienceDecision(Reason.NOT_THERE)
+    return decide_audience(where, advice, today)
 
 
-def _everybody_in_the_country(where: Whereabouts, advice: CountryAdvice, today: date, _: Sequence[str]) -> Selection:
+def _everybody_in_the_country(
+    where: Whereabouts, advice: CountryAdvice, today: date, _: Sequence[str]
+) -> AudienceDecision:
     """Dates are not looked at: too many are told."""
     long = {"start_date": today, "end_date": today}
     stays = tuple(stay.model_copy(update=long) for stay in where.stays)
-    return selection(where.model_copy(update={"stays": stays}), advice, today)
+    return decide_audience(where.model_copy(update={"stays": stays}), advice, today)
 
 
 FAULTS: dict[str, Decide] = {

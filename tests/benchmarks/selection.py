@@ -126,7 +126,7 @@ async def _measured(url: str, people: int) -> dict[str, Any]:
         async def offsets(topic: str) -> dict[int, int]:
             return {0: people}
 
-        desk = selecting.Desk(
+        desk = selecting.SelectionDeps(
             mongo,
             outbox,
             whereabouts,

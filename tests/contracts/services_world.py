@@ -29,7 +29,7 @@ from fastapi import FastAPI
 
 from services.notify.model.shards import person_hash
 from services.notify.model.whereabouts import Stay, Whereabouts
-from services.notify.store.alerts import Alert, AlertStore, Chosen, Roll, Selection
+from services.notify.store.alerts import Alert, AlertStore, Recipient, RecipientColumns, Selection
 from services.notify.store.callbacks import CallbackStore
 from services.notify.store.deliveries import DeliveryStore, Fact
 from services.notify.store.whereabouts import Kept, NewContact, WhereaboutsStore
@@ -44,7 +44,8 @@ from services.safety.store import Store as SafetyStore
 from shared.advice import AreaAdvice, CountryAdvice
 from shared.bus.outbox import Outbox
 from shared.clock import amsterdam_date, utc_now
-from shared.events import AlertTrigger, Channel, Level, Recipient, RecipientsSelected
+from shared.events import AlertTrigger, Channel, Level, RecipientsSelected
+from shared.events import Recipient as RecipientEntry
 from shared.ids import new_id
 from shared.mongo.client import Mongo, Session
 from shared.privacy.contact import ContactDetails
@@ -549,8 +550,8 @@ class World:
             alert_id=alert_id, country=country, advice_version=version, trigger=AlertTrigger.ADVICE_CHANGED,
             as_of=now, shard_count=1, offsets={}, advice=advice, is_selected=True,
         )  # fmt: skip
-        chosen = Roll.of_chosen(
-            Chosen(
+        chosen = RecipientColumns.from_recipients(
+            Recipient(
                 person_id=person_id, registration_id=registration_id, registration_version=1, kind="advice_red",
                 area=country, level=Level.RED, reason="country", language="en",
                 channels=(Channel.EMAIL, Channel.SMS),
@@ -569,7 +570,7 @@ class World:
         await self.mongo.transaction(work)
         if selected:
             recipients = tuple(
-                Recipient(
+                RecipientEntry(
                     person_id=person_id, registration_id=registration_id, registration_version=1, reason="country",
                     area=country, level=Level.RED, channels=(Channel.EMAIL, Channel.SMS),
                 )

@@ -16,7 +16,7 @@ from typing import Any, cast
 from services.notify import escalation, handlers, notices, selecting
 from services.notify.messages.rendering import Messages
 from services.notify.model.deliveries import Delivery
-from services.notify.rules.selection import Told
+from services.notify.rules.audience import PastNotification
 from services.notify.store.advice import AdviceStore
 from services.notify.store.alerts import AlertStore, Selection
 from services.notify.store.callbacks import CallbackStore
@@ -123,11 +123,11 @@ class World:
         self.escalating = escalation.EscalationDeps(
             self.mongo, self.outbox, self.alerts, self.send_queue, self.deliveries, self.whereabouts, self.notice_desk
         )
-        self.desk = handlers.Desk(self.selecting, self.notice_desk, self.escalating, self.keyring, build.nowhere)
+        self.desk = handlers.HandlerDeps(self.selecting, self.notice_desk, self.escalating, self.keyring, build.nowhere)
 
-    def selecting_desk(self, whereabouts: WhereaboutsStore) -> selecting.Desk:
+    def selecting_desk(self, whereabouts: WhereaboutsStore) -> selecting.SelectionDeps:
         """The desk of a selection that reads these whereabouts."""
-        return selecting.Desk(
+        return selecting.SelectionDeps(
             self.mongo, self.outbox, whereabouts, self.known, self.alerts, self.send_queue, self.deliveries,
             self.offsets, self.messages.versions(),
         )  # fmt: skip
@@ -179,7 +179,7 @@ class World:
 
     # ------------------------------------------------------------ as Kafka hands them out
 
-    async def handle(self, *records: Record, desk: handlers.Desk | None = None) -> None:
+    async def handle(self, *records: Record, desk: handlers.HandlerDeps | None = None) -> None:
         """Hand out records and commit them when their effect is there. A failure commits nothing."""
         desk = desk or self.desk
         for topic in dict.fromkeys(record.topic for record in records):
@@ -326,7 +326,7 @@ class World:
             for alert, person, level in told:
                 name, _, version = alert.rpartition("-")
                 if name == country:
-                    covered[person].append(Told(int(version), level))
+                    covered[person].append(PastNotification(int(version), level))
             for person, registration in persons.items():
                 there = any(
                     each.country == country and each.start_date - timedelta(1) <= today <= each.end_date + timedelta(1)

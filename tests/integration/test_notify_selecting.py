@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from services.notify import selecting
+from services.notify.columns.registration_snapshot import RegistrationSnapshot
 from services.notify.commands import close_alert
 from services.notify.model.shards import person_hash
-from services.notify.model.whereabouts import Seen
-from services.notify.rules.selection import Told
-from services.notify.store.alerts import AlertStore, Chosen, Roll, Selection
+from services.notify.rules.audience import PastNotification
+from services.notify.store.alerts import AlertStore, Recipient, RecipientColumns, Selection
 from services.notify.store.whereabouts import WhereaboutsStore
 from shared.audit.reader import Record
 from shared.clock import amsterdam_date, utc_now
@@ -240,8 +240,8 @@ async def test_selection_reads_what_an_earlier_version_of_the_service_kept(world
 
 async def test_nobody_is_in_two_selections_of_an_alert_whoever_writes_them(world: World) -> None:
     """R27 as a fact of the database; another step, and another alert, are another matter."""
-    chosen = [Chosen("p1", "r1", "alert_country", "nl", tuple(Channel), level=R)]
-    first = Selection("ES-2:0", "ES-2", 0, False, utc_now(), Roll.of_chosen(chosen))
+    chosen = [Recipient("p1", "r1", "alert_country", "nl", tuple(Channel), level=R)]
+    first = Selection("ES-2:0", "ES-2", 0, False, utc_now(), RecipientColumns.from_recipients(chosen))
 
     async def keep(selection: Selection) -> None:
         await world.mongo.transaction(lambda session: world.alerts.insert_selection(selection, session))
@@ -455,14 +455,14 @@ class Stalling(WhereaboutsStore):
         self.has_read = asyncio.Event()
         self.may_go_on = asyncio.Event()
 
-    async def in_range(self, country: str, first: int, after: int) -> list[Seen]:
+    async def in_range(self, country: str, first: int, after: int) -> list[RegistrationSnapshot]:
         found = await super().in_range(country, first, after)
         return await self._stall(found)
 
-    async def of_persons(self, country: str, persons: Collection[str]) -> list[Seen]:
+    async def of_persons(self, country: str, persons: Collection[str]) -> list[RegistrationSnapshot]:
         return await self._stall(await super().of_persons(country, persons))
 
-    async def _stall(self, found: list[Seen]) -> list[Seen]:
+    async def _stall(self, found: list[RegistrationSnapshot]) -> list[RegistrationSnapshot]:
         self.has_read.set()
         await self.may_go_on.wait()
         return found
@@ -507,14 +507,14 @@ class Turns(AlertStore):
         self.stands = asyncio.Event()
         self.may_go_on = asyncio.Event()
 
-    async def take_turn(self, country: str, session: Session) -> None:
+    async def lock_country(self, country: str, session: Session) -> None:
         self.asked += 1
         await self._stand("before its turn")
-        await super().take_turn(country, session)
+        await super().lock_country(country, session)
 
     async def told(
         self, versions: Mapping[str, int], persons: Collection[str], session: Session | None = None
-    ) -> dict[str, list[Told]]:
+    ) -> dict[str, list[PastNotification]]:
         found = await super().told(versions, persons, session)
         if session is not None:
             await self._stand("after a look")

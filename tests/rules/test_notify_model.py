@@ -25,7 +25,7 @@ from services.notify.model.deliveries import (
 from services.notify.model.shards import HASH_BITS, MOST_ENTRIES, person_hash, shard_of, shard_range
 from services.notify.model.whereabouts import FORMER_STAYS, Whereabouts, evolve_whereabouts
 from services.notify.settings import Settings
-from services.notify.store.alerts import Chosen
+from services.notify.store.alerts import Recipient
 from shared.envelope import Cause, Draft, compose
 from shared.events import (
     Channel,
@@ -35,9 +35,9 @@ from shared.events import (
     Level,
     NotificationsFailed,
     OutcomeEvent,
-    Recipient,
     RecipientsSelected,
 )
+from shared.events import Recipient as RecipientEntry
 from tests.rules.notify_world import (
     DAY,
     LONG_AGO,
@@ -370,7 +370,7 @@ def test_events_of_the_most_entries_fit_at_their_longest() -> None:
         for _ in range(MOST_ENTRIES)
     )  # fmt: skip
     recipients = tuple(
-        Recipient(person_id=uuid, registration_id=uuid, registration_version=100, reason="unresolved_place",
+        RecipientEntry(person_id=uuid, registration_id=uuid, registration_version=100, reason="unresolved_place",
                   area="ë" * 300, level=Level.RED, channels=tuple(Channel))
         for _ in range(MOST_ENTRIES)
     )  # fmt: skip
@@ -394,7 +394,7 @@ def test_windows_are_never_larger_than_an_event(window: str) -> None:
 def test_standing_of_a_recipient_knows_every_state_of_a_message(state: DeliveryState) -> None:
     """A failure of any kind is no hope, on the board and on the ladder; every other state is shown as it is."""
     message = Delivery(DELIVERY, "ES-4", 0, STUDENT, "r", Channel.SMS, state)
-    chosen = Chosen(
+    chosen = Recipient(
         person_id=STUDENT, registration_id="r", kind="alert_country", language="en", channels=(Channel.SMS,)
     )
 

@@ -7,11 +7,11 @@ from typing import Any
 import orjson
 import pytest
 
+from services.notify.columns.recipient_columns import Recipient, RecipientColumns
 from services.notify.composer import Composer, SendingRules
 from services.notify.model.deliveries import status_updates
 from services.notify.send_worker import EVENTS, outcome_data
 from services.notify.store.alerts import Selection
-from services.notify.store.rolls import Chosen, Roll
 from services.notify.store.send_queue import EMERGENCY, SendJob, Verdict
 from shared.envelope import Cause, Draft, compose
 from shared.events import Channel, DeliveryOutcome, Level, OutcomeEvent
@@ -19,9 +19,9 @@ from tests.rules.notify_world import NOW
 
 BOTH = tuple(Channel)
 CHOSEN = (
-    Chosen("p1", "r1", "alert_country", "nl", BOTH, 3, "ES", Level.RED, "country"),
-    Chosen("p2", "r2", "alert_region", "en", BOTH, 1, "ES-MD", Level.ORANGE, "region"),
-    Chosen(None, None, "incident", "en", BOTH, mailbox="office@university.example", called="Office"),
+    Recipient("p1", "r1", "alert_country", "nl", BOTH, 3, "ES", Level.RED, "country"),
+    Recipient("p2", "r2", "alert_region", "en", BOTH, 1, "ES-MD", Level.ORANGE, "region"),
+    Recipient(None, None, "incident", "en", BOTH, mailbox="office@university.example", called="Office"),
 )
 DETAILS = {"accepted": ("", "no_receipt"), "failed": ("invalid", "technical", "temporary"), "unknown": ("",)}
 
@@ -30,7 +30,7 @@ DETAILS = {"accepted": ("", "no_receipt"), "failed": ("invalid", "technical", "t
 @pytest.mark.parametrize("kind", EVENTS)
 def test_outcome_data_is_byte_for_byte_that_of_the_models(kind: str, channel: Channel) -> None:
     """Every field of the contract in its order, a reason cut to its length, a time with and without a fraction."""
-    selection = Selection("ES-2:7", "ES-2", 7, False, NOW, Roll.of_chosen(CHOSEN), step=2)
+    selection = Selection("ES-2:7", "ES-2", 7, False, NOW, RecipientColumns.from_recipients(CHOSEN), step=2)
     lane = SendJob("l", "ES-2:7", "ES-2", 7, channel, EMERGENCY, (0, 1, 2), 3, kind == "accepted")
     writer: Any = SimpleNamespace(rules=SendingRules("alerts@university.example", "https://x.example", {}))
     composer = Composer(writer, selection, None, channel)

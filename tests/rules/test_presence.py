@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.notify.model.whereabouts import Seen, Whereabouts, evolve_whereabouts
+from services.notify.columns.registration_snapshot import RegistrationSnapshot
+from services.notify.model.whereabouts import Whereabouts, evolve_whereabouts
+from services.notify.rules.audience import PastNotification, Reason, decide_audience, stay_there
 from services.notify.rules.improvement import Reason as Better
 from services.notify.rules.improvement import before_change, improvement, lowers
-from services.notify.rules.selection import Reason, Told, selection, stay_there
 from services.notify.selecting import decider
 from shared.events import (
     Level,
@@ -101,7 +102,7 @@ PAST, NOW_THERE, SPLIT = days(-30, -10), days(-30, 10), (days(-30, -20, "FR"), d
 )
 def test_presence_table(facts: list[RegistrationEvent], expected: Reason) -> None:
     """Overdue until somebody says *returned*; an early return ends it a day later; another itinerary begins anew."""
-    assert selection(after(*facts), RED, TODAY).reason is expected
+    assert decide_audience(after(*facts), RED, TODAY).reason is expected
 
 
 def imported(*legs: object) -> RegistrationSubmitted:
@@ -126,7 +127,7 @@ def test_import_into_a_bad_place_is_listed_and_what_gets_worse_later_alerts(
     there = after(fact.model_copy(update={"legs": (days(-500, 10),)}))
     began = since(at=advice_at)  # type: ignore[arg-type] # a datetime
 
-    assert selection(there, advice(R, began=began), TODAY).reason is expected
+    assert decide_audience(there, advice(R, began=began), TODAY).reason is expected
 
 
 def test_import_that_goes_on_to_another_bad_place_is_alerted() -> None:
@@ -135,8 +136,8 @@ def test_import_that_goes_on_to_another_bad_place_is_alerted() -> None:
     moved = after(imported(days(-500, -400)), submitted(days(-3, 3), changed=True))
     later = after(imported(days(-1, 10)))
 
-    assert selection(moved, advice(R, began=began), TODAY).reason is Reason.AFFECTED
-    assert selection(later, advice(R, began=began), TODAY).reason is Reason.AFFECTED
+    assert decide_audience(moved, advice(R, began=began), TODAY).reason is Reason.AFFECTED
+    assert decide_audience(later, advice(R, began=began), TODAY).reason is Reason.AFFECTED
 
 
 @pytest.mark.parametrize(
@@ -157,7 +158,7 @@ def test_stay_there_has_no_grace_and_keeps_who_may_be_there(region: str | None, 
 
 
 MD = days(-5, 5, region="ES-MD")
-TOLD = [Told(2, R)]
+TOLD = [PastNotification(2, R)]
 
 
 @pytest.mark.parametrize(
@@ -178,7 +179,7 @@ TOLD = [Told(2, R)]
 def test_improvement_table(
     before: tuple[Level | None, dict[str, Level]],
     now: tuple[Level | None, dict[str, Level]],
-    told: list[Told],
+    told: list[PastNotification],
     legs: tuple[object, ...],
     expected: Better,
 ) -> None:
@@ -227,4 +228,4 @@ def test_deciding_for_many_is_deciding_for_each(seed: int, baseline: bool) -> No
         if random.random() < 0.2:
             where = where.model_copy(update={"cancelled": True})
 
-        assert decide(Seen.of(where, is_reachable=True)) == selection(where, current, TODAY)
+        assert decide(RegistrationSnapshot.of(where, is_reachable=True)) == decide_audience(where, current, TODAY)

@@ -21,7 +21,7 @@ from services.notify.model.answers import AnswerRecord, AnswerWord
 from services.notify.model.deliveries import Delivery, DeliveryState, step_of
 from services.notify.provider_callbacks import UNCLEAR
 from services.notify.rules.escalation import RecipientState, RollCallStatus, roll_call_status
-from services.notify.store.alerts import Alert, AlertStore, Chosen, Escalated, Selection
+from services.notify.store.alerts import Alert, AlertStore, Escalated, Recipient, Selection
 from services.notify.store.callbacks import CallbackStore
 from services.notify.store.deliveries import DeliveryStore, created
 from services.notify.store.send_queue import SendQueue
@@ -189,7 +189,7 @@ class ClosureBody(Body):
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class AlertApiDeps:
     """What the routes need."""
 
     mongo: Mongo
@@ -200,41 +200,41 @@ class Desk:
     deliveries: DeliveryStore
     callbacks: CallbackStore
     bus: Bus
-    selecting: selecting.Desk
+    selecting: selecting.SelectionDeps
     messages: Messages
     university: University
     answer_base_url: str
 
 
-def routes(desk: Desk) -> Routes:
+def routes(deps: AlertApiDeps) -> Routes:
     """The alerts."""
     router = Routes(RouteClass.USER, tags=["alerts"])
 
     @router.get("/v1/alerts", operation_id="listAlerts")
     async def listed(caller: Reader, paged: Paged) -> Page[AlertSummary]:
         """Alerts, newest first."""
-        found = await desk.alerts.page(paged.skip, paged.fetch)
-        return paged.page([await _summary(desk, alert) for alert in found])
+        found = await deps.alerts.page(paged.skip, paged.fetch)
+        return paged.page([await _summary(deps, alert) for alert in found])
 
     @router.post("/v1/alerts/preview", operation_id="previewAlert")
     async def previewed(caller: Officer, body: AlertBody, repeat: OnceOf, response: Response) -> AlertPreview:
         """Whom an alert would reach at this moment, by the same look as the alert itself, and how it will read."""
         now = utc_now()
-        plan = await _plan(desk, body, caller, now)
-        reach = await selecting.preview(desk.selecting, body.country, body.region, is_drill=body.drill, now=now)
+        plan = await _plan(deps, body, caller, now)
+        reach = await selecting.preview(deps.selecting, body.country, body.region, is_drill=body.drill, now=now)
         shown = AlertPreview(
             recipients=reach.recipients,
             unreachable=reach.unreachable,
             uncertain=reach.uncertain,
             by_region=reach.by_region,
-            not_assessable=await _not_assessable(desk),
-            messages=_shown(desk, plan),
+            not_assessable=await _not_assessable(deps),
+            messages=_shown(deps, plan),
         )
 
         async def keep(session: Session) -> Answer:
             return Answer(200, shown.model_dump(mode="json", by_alias=True))
 
-        return AlertPreview.model_validate((await run_once(desk.mongo, desk.database, repeat, keep)).body)
+        return AlertPreview.model_validate((await run_once(deps.mongo, deps.database, repeat, keep)).body)
 
     @router.post("/v1/alerts", operation_id="raiseAlert", status_code=201)
     async def raised(
@@ -242,32 +242,32 @@ def routes(desk: Desk) -> Routes:
     ) -> JSONResponse:
         """Alert everybody in a place. 201: it is durable and will be sent, whatever happens to this process."""
         now = utc_now()
-        plan = await _plan(desk, body, caller, now)
-        answer = await raise_alert(desk.selecting, desk.database, plan, repeat, cause=cause, now=now)
+        plan = await _plan(deps, body, caller, now)
+        answer = await raise_alert(deps.selecting, deps.database, plan, repeat, cause=cause, now=now)
         # The sweep would begin with it within seconds; nobody has to wait for that.
         given = answer.response()
-        given.background = BackgroundTask(_select, desk, answer.body["alertId"], cause)
+        given.background = BackgroundTask(_select, deps, answer.body["alertId"], cause)
         return given
 
     @router.get("/v1/alerts/{alert_id}", operation_id="getAlert")
     async def one(caller: Reader, alert_id: Id) -> AlertInFull:
         """One alert with counts by channel and state, and the answers."""
-        alert = await _known(desk, alert_id)
-        summary = await _summary(desk, alert)
-        answers = list((await desk.deliveries.answers(alert_id)).values())
-        parked = await _not_assessable(desk)
-        counts = await desk.deliveries.counts(alert_id)
+        alert = await _known(deps, alert_id)
+        summary = await _summary(deps, alert)
+        answers = list((await deps.deliveries.answers(alert_id)).values())
+        parked = await _not_assessable(deps)
+        counts = await deps.deliveries.counts(alert_id)
         return AlertInFull(
             **summary.model_dump(),
             deliveries={
                 Channel(channel): {DeliveryState(state): count for state, count in states.items()}
                 for channel, states in counts.items()
             },
-            sent_again=await desk.deliveries.resent(alert_id),
+            sent_again=await deps.deliveries.resent(alert_id),
             answers=Answers(
                 safe=answers.count("safe"), help=answers.count("help"), none=max(0, summary.selected - len(answers))
             ),
-            unclear_replies=await desk.callbacks.count(UNCLEAR),
+            unclear_replies=await deps.callbacks.count(UNCLEAR),
             not_assessable=parked,
         )
 
@@ -281,13 +281,13 @@ def routes(desk: Desk) -> Routes:
         ] = None,
     ) -> Page[RecipientEntry]:
         """Who was selected, why, what became of it and what they answered. Addresses are not shown."""
-        await _known(desk, alert_id)
+        await _known(deps, alert_id)
         if only is None:
-            found = await desk.alerts.page_of_recipients(alert_id, paged.skip, paged.fetch)
-            return paged.page([_recipient(each) for each in await _looked_up(desk, alert_id, found)])
+            found = await deps.alerts.page_of_recipients(alert_id, paged.skip, paged.fetch)
+            return paged.page([_recipient(each) for each in await _looked_up(deps, alert_id, found)])
         entries: list[RecipientEntry] = []
         passed = 0
-        async for each in _everybody(desk, alert_id):
+        async for each in _everybody(deps, alert_id):
             if roll_call_status(each.standing) is not only:
                 continue
             passed += 1
@@ -300,17 +300,17 @@ def routes(desk: Desk) -> Routes:
     @router.get("/v1/alerts/{alert_id}/counts", operation_id="getAlertBoard")
     async def board(caller: Reader, alert_id: Id) -> Board:
         """The roll call in numbers."""
-        await _known(desk, alert_id)
+        await _known(deps, alert_id)
         counts = dict.fromkeys(RollCallStatus, 0)
         to_do = 0
-        async for each in _everybody(desk, alert_id):
+        async for each in _everybody(deps, alert_id):
             where = roll_call_status(each.standing)
             counts[where] += 1
             handed_over = any(step.to == "crisis-unit" for step in each.escalations)
             to_do += where in (RollCallStatus.HELP, RollCallStatus.UNREACHABLE, RollCallStatus.WRONG_PERSON) or (
                 handed_over and where is not RollCallStatus.SAFE
             )
-        return Board(alert_id=alert_id, counts=counts, to_do=to_do, not_assessable=await _not_assessable(desk))
+        return Board(alert_id=alert_id, counts=counts, to_do=to_do, not_assessable=await _not_assessable(deps))
 
     @router.post("/v1/alerts/{alert_id}/calls", operation_id="recordCall", status_code=201)
     async def called(
@@ -322,13 +322,13 @@ def routes(desk: Desk) -> Routes:
         response: Response,
     ) -> JSONResponse:
         """Write down how somebody is whom an officer spoke to: it counts until they ask for help again."""
-        await _known(desk, alert_id)
+        await _known(deps, alert_id)
         answer, fact = await record_call(
-            desk.mongo, desk.database, desk.outbox, desk.alerts, alert_id, body.person_id, body.answer,
+            deps.mongo, deps.database, deps.outbox, deps.alerts, alert_id, body.person_id, body.answer,
             caller.person_id, repeat, cause=cause, now=utc_now(),
         )  # fmt: skip
         if fact is not None:
-            await desk.deliveries.fold([fact])
+            await deps.deliveries.fold([fact])
         log.info("personal_data_read", kind="call", person_id=caller.person_id, alert_id=alert_id, count=1)
         return answer.response()
 
@@ -338,7 +338,7 @@ def routes(desk: Desk) -> Routes:
     ) -> JSONResponse:
         """Nothing new is selected or sent for it; answers and receipts are still taken."""
         answer = await close_alert(
-            desk.mongo, desk.database, desk.outbox, desk.alerts, alert_id, caller.person_id, body.reason, repeat,
+            deps.mongo, deps.database, deps.outbox, deps.alerts, alert_id, caller.person_id, body.reason, repeat,
             cause=cause, now=utc_now(),
         )  # fmt: skip
         return answer.response()
@@ -346,22 +346,22 @@ def routes(desk: Desk) -> Routes:
     return router
 
 
-async def _known(desk: Desk, alert_id: str) -> Alert:
-    alert = await desk.alerts.get(alert_id)
+async def _known(deps: AlertApiDeps, alert_id: str) -> Alert:
+    alert = await deps.alerts.get(alert_id)
     if alert is None:
         raise not_found()
     return alert
 
 
-async def _summary(desk: Desk, alert: Alert) -> AlertSummary:
+async def _summary(deps: AlertApiDeps, alert: Alert) -> AlertSummary:
     state: AlertState = "sent"
     if alert.is_closed:
         state = "closed"
     elif not alert.is_selected:
         state = "selecting"
-    elif await desk.send_queue.unfinished_jobs(alert.alert_id):
+    elif await deps.send_queue.unfinished_jobs(alert.alert_id):
         state = "sending"
-    selected, unreachable = await desk.alerts.totals(alert.alert_id)
+    selected, unreachable = await deps.alerts.totals(alert.alert_id)
     return AlertSummary(
         alert_id=alert.alert_id,
         country=alert.country,
@@ -381,7 +381,7 @@ class _Looked:
     """One recipient with all that is known of them."""
 
     selection: Selection
-    chosen: Chosen
+    chosen: Recipient
     deliveries: Sequence[Delivery]
     given: Sequence[AnswerRecord]
     escalations: Sequence[Escalated]
@@ -391,11 +391,11 @@ class _Looked:
         return escalation.recipient_state(self.chosen, self.selection.at, self.deliveries, self.given)
 
 
-async def _looked_up(desk: Desk, alert_id: str, found: Sequence[tuple[Selection, Chosen]]) -> list[_Looked]:
+async def _looked_up(deps: AlertApiDeps, alert_id: str, found: Sequence[tuple[Selection, Recipient]]) -> list[_Looked]:
     shards = {chosen.person_id: selection.shard for selection, chosen in found if chosen.person_id is not None}
-    steps = await desk.alerts.escalated(alert_id, shards)
-    deliveries = await desk.deliveries.of_recipients(alert_id, shards)
-    given = await desk.deliveries.given(alert_id, shards)
+    steps = await deps.alerts.escalated(alert_id, shards)
+    deliveries = await deps.deliveries.of_recipients(alert_id, shards)
+    given = await deps.deliveries.given(alert_id, shards)
     return [
         _Looked(
             selection,
@@ -408,35 +408,35 @@ async def _looked_up(desk: Desk, alert_id: str, found: Sequence[tuple[Selection,
     ]
 
 
-def _with_created(selection: Selection, chosen: Chosen, known: Sequence[Delivery]) -> list[Delivery]:
+def _with_created(selection: Selection, chosen: Recipient, known: Sequence[Delivery]) -> list[Delivery]:
     """Of whom nothing was said yet is selected all the same."""
     said = {each.delivery_id for each in known}
     new = created(selection.alert_id, selection.shard, chosen, selection.step)
     return [*known, *(each for each in new if each.delivery_id not in said)]
 
 
-async def _everybody(desk: Desk, alert_id: str) -> AsyncIterator[_Looked]:
-    async for selection in desk.alerts.all_recipients(alert_id):
+async def _everybody(deps: AlertApiDeps, alert_id: str) -> AsyncIterator[_Looked]:
+    async for selection in deps.alerts.all_recipients(alert_id):
         for first in range(0, len(selection.recipients), READ_AT_ONCE):
             part = [(selection, chosen) for chosen in selection.recipients[first : first + READ_AT_ONCE]]
-            for looked in await _looked_up(desk, alert_id, part):
+            for looked in await _looked_up(deps, alert_id, part):
                 yield looked
 
 
-async def _plan(desk: Desk, body: AlertBody, caller: Identity, now: datetime) -> Alert:
+async def _plan(deps: AlertApiDeps, body: AlertBody, caller: Identity, now: datetime) -> Alert:
     words = {"nl": body.message_nl, "en": body.message_en}
     return await selecting.planned(
-        desk.selecting, body.country, body.region, words, is_drill=body.drill, raised_by=caller.person_id, now=now
+        deps.selecting, body.country, body.region, words, is_drill=body.drill, raised_by=caller.person_id, now=now
     )
 
 
-def _shown(desk: Desk, plan: Alert) -> tuple[ShownMessage, ...]:
-    facts = manual_content(plan, desk.university)
+def _shown(deps: AlertApiDeps, plan: Alert) -> tuple[ShownMessage, ...]:
+    facts = manual_content(plan, deps.university)
     kind: Literal["manual", "drill"] = "drill" if plan.trigger is AlertTrigger.DRILL else "manual"
-    link = answer_link(desk.answer_base_url, SHOWN_TOKEN)
+    link = answer_link(deps.answer_base_url, SHOWN_TOKEN)
     shown = []
     for language in LANGUAGES:
-        message = desk.messages.preview(kind, language, facts, name="…", link=link)
+        message = deps.messages.preview(kind, language, facts, name="…", link=link)
         if message.segments > SEGMENT_LIMIT:
             raise invalid(FieldError("body", "is too long for an SMS of three parts"))
         shown.append(
@@ -451,14 +451,14 @@ def _shown(desk: Desk, plan: Alert) -> tuple[ShownMessage, ...]:
     return tuple(shown)
 
 
-async def _select(desk: Desk, alert_id: str, cause: Cause) -> None:
-    alert = await desk.alerts.get(alert_id)
+async def _select(deps: AlertApiDeps, alert_id: str, cause: Cause) -> None:
+    alert = await deps.alerts.get(alert_id)
     if alert is not None:
-        await selecting.complete(desk.selecting, alert, cause=cause, now=utc_now())
+        await selecting.complete(deps.selecting, alert, cause=cause, now=utc_now())
 
 
-async def _not_assessable(desk: Desk) -> int:
-    return await desk.bus.parking.count(desk.bus.group(RegistrationEvent.topic))
+async def _not_assessable(deps: AlertApiDeps) -> int:
+    return await deps.bus.parking.count(deps.bus.group(RegistrationEvent.topic))
 
 
 def _recipient(looked: _Looked) -> RecipientEntry:

@@ -11,7 +11,7 @@ from fastapi import Depends, Query
 from pydantic import AwareDatetime, Field
 
 from services.notify.model.whereabouts import Stay, Whereabouts
-from services.notify.rules.selection import Reason, selection, stay_there
+from services.notify.rules.audience import Reason, decide_audience, stay_there
 from services.notify.store.advice import AdviceStore
 from services.notify.store.whereabouts import WhereaboutsStore
 from shared.advice import CountryAdvice
@@ -60,7 +60,7 @@ class WhereaboutsPage(Page[There]):
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class WhereaboutsApiDeps:
     """What the routes need."""
 
     whereabouts: WhereaboutsStore
@@ -68,7 +68,7 @@ class Desk:
     bus: Bus
 
 
-def routes(desk: Desk) -> Routes:
+def routes(deps: WhereaboutsApiDeps) -> Routes:
     """Who is where."""
     router = Routes(RouteClass.USER, tags=["whereabouts"])
 
@@ -95,10 +95,10 @@ def routes(desk: Desk) -> Routes:
         instant = known_at or (end_of_day(at) if at is not None and at < amsterdam_date(now) else None)
         day = at or amsterdam_date(instant or now)
         if instant is None:
-            found = await desk.whereabouts.there(country, day, paged.skip, paged.fetch)
+            found = await deps.whereabouts.there(country, day, paged.skip, paged.fetch)
         else:
-            found = await desk.whereabouts.there_at(country, instant, paged.skip, paged.fetch)
-        advice = await desk.advice.get(country) if day == amsterdam_date(now) and instant is None else None
+            found = await deps.whereabouts.there_at(country, instant, paged.skip, paged.fetch)
+        advice = await deps.advice.get(country) if day == amsterdam_date(now) and instant is None else None
         people = []
         for where, contact in found[: paged.size]:
             stay = stay_there(where, country, region, day)
@@ -110,14 +110,14 @@ def routes(desk: Desk) -> Routes:
         page = paged.page(people)
         shown = {name: getattr(page, name) for name in Page.model_fields}
         shown["has_next_page"] = len(found) > paged.size
-        parked = await desk.bus.parking.count(desk.bus.group(RegistrationEvent.topic))
+        parked = await deps.bus.parking.count(deps.bus.group(RegistrationEvent.topic))
         return WhereaboutsPage(**shown, not_assessable=parked)
 
     return router
 
 
 def _not_alerted(where: Whereabouts, advice: CountryAdvice | None, day: date) -> NotAlerted | None:
-    reason = selection(where, advice, day).reason if advice is not None else None
+    reason = decide_audience(where, advice, day).reason if advice is not None else None
     if reason is Reason.THERE_AT_BASELINE:
         return "there_at_baseline"
     return "there_at_import" if reason is Reason.THERE_AT_IMPORT else None

@@ -9,7 +9,7 @@ from datetime import date
 from enum import StrEnum
 
 from services.notify.model.whereabouts import Whereabouts
-from services.notify.rules.selection import Told, is_there
+from services.notify.rules.audience import PastNotification, is_there
 from shared.advice import NEGATIVE, AreaAdvice, CountryAdvice, PlaceAdvice, at_place
 from shared.events import TravelAdviceChanged
 
@@ -32,7 +32,7 @@ class Improvement:
 
 
 def improvement(
-    where: Whereabouts, before: CountryAdvice, advice: CountryAdvice, told: Collection[Told], today: date
+    where: Whereabouts, before: CountryAdvice, advice: CountryAdvice, told: Collection[PastNotification], today: date
 ) -> Improvement:
     """R21: the worst place of somebody who was told was negative and is less bad now. Unknown is never better."""
     there = [stay for stay in where.stays if stay.country == advice.country and is_there(where, stay, today)]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from services.notify.rules.selection import raises_alert
+from services.notify.rules.audience import raises_alert
 from shared.advice import CountryAdvice, evolve
 from shared.envelope import Envelope
 from shared.events import TravelAdviceChanged

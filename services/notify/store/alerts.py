@@ -3,7 +3,7 @@
 `alerts`: {_id `<country>-<version>`, state}.
 `selections`: {_id `<alert>:<shard>[:<digest>]`, alertId, shard, step, at, who, count, unreachable, tally, roll, rungs,
 …}; nobody is in two of one alert and step (R27: `who` is unique). Step 1 is the alert itself, further ones the
-ladder; `rungs` of it were looked at already. `roll`: the recipients as columns (store/rolls.py).
+ladder; `rungs` of it were looked at already. `roll`: the recipients as columns (columns/recipient_columns.py).
 `turns`: {_id country, turn}: written by every selection, so that no two of a country are made at the same time.
 `escalations`: {_id `<alert>:<person>:<step>`, alertId, personId, step, to, reason, by, at}: the fold of AlertEscalated.
 """
@@ -15,11 +15,11 @@ from typing import Any
 
 from pydantic import Field
 
+from services.notify.columns.recipient_columns import NO_PERSON
+from services.notify.columns.recipient_columns import Recipient as Recipient
+from services.notify.columns.recipient_columns import RecipientColumns as RecipientColumns
 from services.notify.model.shards import digest
-from services.notify.rules.selection import Told
-from services.notify.store.rolls import NO_PERSON
-from services.notify.store.rolls import Chosen as Chosen
-from services.notify.store.rolls import Roll as Roll
+from services.notify.rules.audience import PastNotification
 from shared.advice import CountryAdvice
 from shared.events import AlertEscalated, AlertTrigger, Identifier, Level, Part
 from shared.mongo.client import ASCENDING, Database, Document, IndexModel, Session, insert
@@ -73,7 +73,7 @@ class Selection:
     shard: int
     late: bool
     at: datetime
-    recipients: Roll
+    recipients: RecipientColumns
     facts: dict[str, Any] | None = None
     correlation_id: str = ""
     traceparent: str | None = None
@@ -84,8 +84,8 @@ class Selection:
         """As it is kept."""
         return cls(
             str(document["_id"]), document["alertId"], int(document["shard"]), document["late"], document["at"],
-            Roll.unpacked(document["roll"]), document["facts"], document["correlationId"], document["traceparent"],
-            int(document["step"]),
+            RecipientColumns.decode(document["roll"]), document["facts"], document["correlationId"],
+            document["traceparent"], int(document["step"]),
         )  # fmt: skip
 
     def document(self) -> Document:
@@ -101,8 +101,8 @@ class Selection:
             "who": [digest(person or NO_PERSON) for person in roll.persons],
             "count": len(roll),
             "unreachable": roll.unreachable,
-            "tally": roll.tally,
-            "roll": roll.packed(),
+            "tally": roll.count_by_channel,
+            "roll": roll.encode(),
             "facts": self.facts,
             "correlationId": self.correlation_id,
             "traceparent": self.traceparent,
@@ -193,7 +193,7 @@ class AlertStore:
         document = {"tag": alert_tag(alert.alert_id), "state": state}
         await self._alerts.replace_one({"_id": alert.alert_id}, document, upsert=True, session=session)
 
-    async def take_turn(self, country: str, session: Session) -> None:
+    async def lock_country(self, country: str, session: Session) -> None:
         """From here until the transaction ends nobody else selects for this country; who tries begins again."""
         await self._turns.update_one({"_id": country}, {"$inc": {"turn": 1}}, upsert=True, session=session)
 
@@ -253,18 +253,18 @@ class AlertStore:
 
     async def told(
         self, versions: Mapping[str, int], persons: Collection[str], session: Session | None = None
-    ) -> dict[str, list[Told]]:
+    ) -> dict[str, list[PastNotification]]:
         """Which of these alerts (with their advice version) the persons were selected for, and at which level."""
-        found: dict[str, list[Told]] = {}
+        found: dict[str, list[PastNotification]] = {}
         if not versions:
             return found
         wanted = set(persons)
         query = _holding(persons, {"$in": list(versions)})
         async for document in self._selections.find(query, {"roll": 1, "alertId": 1}, session=session):
-            roll, version = Roll.unpacked(document["roll"]), versions[document["alertId"]]
-            for person, variant in roll.of(wanted):
+            roll, version = RecipientColumns.decode(document["roll"]), versions[document["alertId"]]
+            for person, variant in roll.variants_of(wanted):
                 if variant.level is not None:
-                    found.setdefault(person, []).append(Told(version, variant.level))
+                    found.setdefault(person, []).append(PastNotification(version, variant.level))
         return found
 
     async def alerts_of_person(self, person_id: str) -> list[str]:
@@ -274,11 +274,11 @@ class AlertStore:
         found = self._selections.find(query, {"alertId": 1, "at": 1}).sort("at", 1)
         return [str(document["alertId"]) async for document in found]
 
-    async def chosen(self, alert_id: str, person_id: str) -> tuple[Selection, Chosen] | None:
+    async def chosen(self, alert_id: str, person_id: str) -> tuple[Selection, Recipient] | None:
         """How a person was selected for an alert; None when they were not."""
         return (await self.chosen_of(alert_id, [person_id])).get(person_id)
 
-    async def chosen_behind(self, tag: bytes, who: bytes) -> tuple[Selection, Chosen] | None:
+    async def chosen_behind(self, tag: bytes, who: bytes) -> tuple[Selection, Recipient] | None:
         """Whom an answer link belongs to: by the tag of the alert and the digest of the person."""
         alerts = [str(document["_id"]) async for document in self._alerts.find({"tag": tag}, {"_id": 1})]
         query = {"alertId": {"$in": alerts}, "step": 1, "who": who}
@@ -288,10 +288,10 @@ class AlertStore:
         selection = Selection.read(document)
         return selection, next(each for each in selection.recipients if digest(each.who) == who)
 
-    async def page_of_recipients(self, alert_id: str, skip: int, limit: int) -> list[tuple[Selection, Chosen]]:
+    async def page_of_recipients(self, alert_id: str, skip: int, limit: int) -> list[tuple[Selection, Recipient]]:
         """Recipients of an alert in a fixed order."""
         query = {"alertId": alert_id, "step": 1}
-        found: list[tuple[Selection, Chosen]] = []
+        found: list[tuple[Selection, Recipient]] = []
         order = [("shard", 1), ("_id", 1)]
         for document in await self._selections.find(query, {"count": 1}).sort(order).to_list(None):
             if skip < document["count"] and len(found) < limit:
@@ -335,10 +335,10 @@ class AlertStore:
         """Everybody of the selection was looked at for this rung."""
         await self._selections.update_one({"_id": selection_id}, {"$addToSet": {"rungs": rung}})
 
-    async def chosen_of(self, alert_id: str, persons: Collection[str]) -> dict[str, tuple[Selection, Chosen]]:
+    async def chosen_of(self, alert_id: str, persons: Collection[str]) -> dict[str, tuple[Selection, Recipient]]:
         """How these persons were selected for an alert."""
         wanted = set(persons)
-        found: dict[str, tuple[Selection, Chosen]] = {}
+        found: dict[str, tuple[Selection, Recipient]] = {}
         async for document in self._selections.find(_holding(persons, alert_id), LOOKED_FOR):
             selection = Selection.read(document)
             for index, person in enumerate(selection.recipients.persons):

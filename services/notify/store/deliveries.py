@@ -17,6 +17,7 @@ from typing import Any
 
 import orjson
 
+from services.notify.columns.recipient_columns import Recipient, RecipientColumns
 from services.notify.model.answers import AnswerRecord, standing_answer
 from services.notify.model.deliveries import (
     FAILURES,
@@ -29,7 +30,6 @@ from services.notify.model.deliveries import (
     status_updates,
 )
 from services.notify.model.shards import digest
-from services.notify.store.rolls import Chosen, Roll
 from shared.errors import TransientError
 from shared.events import Channel, Event, OutcomeEvent, PersonAnswered
 from shared.mongo.client import (
@@ -199,7 +199,7 @@ class DeliveryStore:
         pages = self._deliveries.find({"alertId": alert_id}).sort("_id", 1)
         found = {each.delivery_id: each async for page in pages for each in _read(page).deliveries()}
         async for document in self._selections.find({"alertId": alert_id}, {"who": 0}).sort("_id", 1):
-            roll = Roll.unpacked(document["roll"])
+            roll = RecipientColumns.decode(document["roll"])
             for chosen in roll:
                 for each in created(alert_id, int(document["shard"]), chosen, int(document["step"])):
                     found.setdefault(each.delivery_id, each)
@@ -446,7 +446,7 @@ class DeliveryStore:
         raise TransientError("an answer is being written all the time")
 
 
-def created(alert_id: str, shard: int, chosen: Chosen, step: int = 1) -> list[Delivery]:
+def created(alert_id: str, shard: int, chosen: Recipient, step: int = 1) -> list[Delivery]:
     """The deliveries of somebody who was selected, before anything was said of them: one for each channel."""
     return [
         Delivery(

@@ -94,7 +94,7 @@ def send_job(
         shard=selection.shard,
         channel=channel,
         priority=priority,
-        indices=selection.recipients.over(channel) if indices is None else indices,
+        indices=selection.recipients.indices_for(channel) if indices is None else indices,
         attempt=attempt,
         possible_duplicate=possible_duplicate,
         addresses_as_of=addresses_as_of,

@@ -1,7 +1,7 @@
 """Who is where and how to reach them: one document per registration, guarded by its version.
 
 `whereabouts`: {_id registration, version, personId, hash, countries, cancelled, contact (sealed), earlier, phone,
-mail, renewed, seen, state}: `seen` is what a pass reads (model.py `Seen`); `earlier` are the contacts that were
+mail, renewed, seen, state}: `seen` is the packed `RegistrationSnapshot`; `earlier` are the contacts that were
 replaced, each with until when it counted: what was begun with them is repeated with them.
 `itineraries`: {_id `<registration>@<version>`, registrationId, version, at, countries, state}: every state that there
 was, for past times. `erased`: {_id person}: whose contact details are never kept again.
@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from services.notify.columns.registration_snapshot import RegistrationSnapshot
 from services.notify.model.shards import HASH_BITS
-from services.notify.model.whereabouts import Seen, Whereabouts
+from services.notify.model.whereabouts import Whereabouts
 from shared.errors import PermanentError
 from shared.events import Channel, Country
 from shared.mongo.client import ASCENDING, BulkWriteError, Database, Document, IndexModel, UpdateOne
@@ -75,7 +76,7 @@ class NewContact:
     details: ContactDetails | None
 
 
-class Reach(NamedTuple):
+class ContactAddress(NamedTuple):
     """Where a person's messages go; checked when the details were sealed."""
 
     email: str
@@ -188,18 +189,18 @@ class WhereaboutsStore:
             return int(some) * PARTS
         return int(await self._whereabouts.count_documents({"countries": country}))
 
-    async def in_range(self, country: Country, first: int, after: int) -> list[Seen]:
+    async def in_range(self, country: Country, first: int, after: int) -> list[RegistrationSnapshot]:
         """Registrations with a leg in the country, of persons with first <= hash < after, in order of the hash."""
         query = {"countries": country, "hash": {"$gte": first, "$lt": after}, "cancelled": False}
         found = self._whereabouts.find(query, SEEN, sort=[("hash", 1), ("_id", 1)], batch_size=MOST_AT_ONCE)
         return await self._seen(await found.to_list(None))
 
-    async def of_persons(self, country: Country, persons: Collection[str]) -> list[Seen]:
+    async def of_persons(self, country: Country, persons: Collection[str]) -> list[RegistrationSnapshot]:
         """All registrations of these persons with a leg in the country."""
         query = {"personId": {"$in": list(persons)}, "countries": country, "cancelled": False}
         return await self._seen(await self._whereabouts.find(query, SEEN).to_list(None))
 
-    async def _seen(self, documents: Sequence[Document]) -> list[Seen]:
+    async def _seen(self, documents: Sequence[Document]) -> list[RegistrationSnapshot]:
         # What an earlier version of this service kept has no packed part yet.
         old = [str(each["_id"]) for each in documents if each.get("seen") is None]
         if old:
@@ -209,7 +210,7 @@ class WhereaboutsStore:
                     each["seen"] = packed(states[each["_id"]])
         rows = orjson.loads(b"[%b]" % b",".join([each["seen"] for each in documents]))
         # Read from the index, what is missing is None.
-        return [Seen._make((each["_id"], *row, each.get("mail") is not None))
+        return [RegistrationSnapshot._make((each["_id"], *row, each.get("mail") is not None))
                 for each, row in zip(documents, rows, strict=True)]  # fmt: skip
 
     async def in_country(self, country: Country, size: int) -> AsyncIterator[list[Whereabouts]]:
@@ -276,12 +277,12 @@ class WhereaboutsStore:
                 opened[str(document["_id"])] = contact
         return opened
 
-    async def reach(self, registration_ids: Collection[str], at: datetime | None = None) -> dict[str, Reach]:
+    async def reach(self, registration_ids: Collection[str], at: datetime | None = None) -> dict[str, ContactAddress]:
         """As `contacts`, only what a message needs, and not checked again: that costs a hundred times as much.
 
         As it was `at` that time (the database's clock); None: as it is now.
         """
-        found: dict[str, Reach] = {}
+        found: dict[str, ContactAddress] = {}
         wanted = {"_id": {"$in": list(registration_ids)}, "contact": {"$ne": None}}
         contacts = self._whereabouts.find(wanted, {"contact": 1, "earlier": 1}, batch_size=MOST_AT_ONCE)
         for document in await contacts.to_list(None):
@@ -291,7 +292,7 @@ class WhereaboutsStore:
             try:
                 details = self._key.open(bytes(sealed), _context(identity))
                 called = details.get("preferredName") or details["givenName"]
-                found[identity] = Reach(details["email"], details["mobile"], called)
+                found[identity] = ContactAddress(details["email"], details["mobile"], called)
             except (PermanentError, KeyError, TypeError, AttributeError) as error:
                 log.error("contact_unreadable", registration_id=identity, error=type(error).__name__)
         return found
@@ -360,7 +361,7 @@ _WITH_THE_FORMER = {
 
 def packed(where: Whereabouts) -> bytes:
     """What a pass reads of a registration: as JSON, which is read ten times as fast as so many fields."""
-    return orjson.dumps(Seen.of(where, is_reachable=False)[1:-1])
+    return orjson.dumps(RegistrationSnapshot.of(where, is_reachable=False)[1:-1])
 
 
 def _context(registration_id: str) -> str:

@@ -2,12 +2,13 @@
 
 from collections.abc import AsyncIterator, Iterator, Mapping
 
+from services.notify.columns.recipient_columns import NO_PERSON, Recipient
 from services.notify.notices import REMINDERS
 from services.notify.store.alerts import LOOKED_FOR, Selection
-from services.notify.store.rolls import NO_PERSON, Chosen
 from services.passage.projections.projection import Item, by_place, shard_place
 from shared.audit.evidence import Evidence
-from shared.events import Channel, ClearanceSuspended, Recipient, RecipientsSelected, ReminderDue
+from shared.events import Channel, ClearanceSuspended, RecipientsSelected, ReminderDue
+from shared.events import Recipient as RecipientEntry
 from shared.mongo.client import Collection, Document
 
 _STUDENT, _COORDINATOR = "clearance_suspended_student", "clearance_suspended_coordinator"
@@ -36,7 +37,7 @@ def _of_selections(evidence: Evidence) -> Mapping[str, Document]:
     return {f"{shard_place(notice, 0)}#{notice}:{who}": mail for who, mail in mails.items()}
 
 
-def _said(recipient: Recipient) -> Document:
+def _said(recipient: RecipientEntry) -> Document:
     """Without the registration: the fact names the one that was looked at, the roll the one whose address is used."""
     return recipient.model_dump(mode="json", by_alias=True, exclude={"registration_id"})
 
@@ -66,7 +67,7 @@ def _told(selection: Selection) -> Iterator[tuple[str, Document]]:
             yield name, _mail(each.person_id, each.registration_id, each.kind)
 
 
-def _of_alert(selection: Selection, each: Chosen) -> Document:
+def _of_alert(selection: Selection, each: Recipient) -> Document:
     return {
         "personId": each.person_id,
         "registrationVersion": each.registration_version,

@@ -5,8 +5,8 @@ What was begun and is not done may have been said or not: an owner may hold it, 
 
 from collections.abc import AsyncIterator, Mapping
 
+from services.notify.columns.recipient_columns import NO_PERSON, RecipientColumns
 from services.notify.model.deliveries import delivery_id
-from services.notify.store.rolls import NO_PERSON, Roll
 from services.passage.projections.projection import Comparable, Item, by_place, shard_place, unequal
 from services.passage.projections.selections import mails_asked_for
 from shared.audit.evidence import Evidence
@@ -52,7 +52,7 @@ async def _rows(lanes: Collection) -> AsyncIterator[tuple[str, Mapping[str, Docu
     lane = await anext(work, None)
     while lane is not None:
         where = _where(lane)
-        rolls: dict[str, tuple[Roll, int]] = {}
+        rolls: dict[str, tuple[RecipientColumns, int]] = {}
         while selection is not None and _where(selection) <= where:
             if _where(selection) == where:
                 rolls[str(selection["_id"])] = _roll(selection)
@@ -76,11 +76,11 @@ def _where(document: Document) -> tuple[str, int]:
     return document["alertId"], int(document["shard"])
 
 
-def _roll(selection: Document) -> tuple[Roll, int]:
-    return Roll.unpacked(selection["roll"]), int(selection["step"])
+def _roll(selection: Document) -> tuple[RecipientColumns, int]:
+    return RecipientColumns.decode(selection["roll"]), int(selection["step"])
 
 
-def _begun(lane: Document, roll: Roll, step: int) -> list[tuple[str, bool]]:
+def _begun(lane: Document, roll: RecipientColumns, step: int) -> list[tuple[str, bool]]:
     end = lane["ends"][-1] if lane["ends"] else 0
     channel = Channel(lane["channel"])
     return [

@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.notify.model.whereabouts import Stay
-from services.notify.rules.selection import Reason, Selection, Told, raises_alert, selection, was_told
+from services.notify.rules.audience import (
+    AudienceDecision,
+    PastNotification,
+    Reason,
+    decide_audience,
+    raises_alert,
+    was_notified,
+)
 from shared.advice import CountryAdvice, HowAffected, Since, evolve
 from shared.clock import amsterdam_date
 from shared.events import LegKind, Level, TravelAdviceChanged
@@ -46,9 +53,9 @@ LEVELS = st.sampled_from([None, G, Y, O, R])
         (-2, -2, False),
     ],
 )
-def test_selection_stay_counts_with_one_day_of_grace_on_both_sides(start: int, end: int, is_there: bool) -> None:
+def test_audience_stay_counts_with_one_day_of_grace_on_both_sides(start: int, end: int, is_there: bool) -> None:
     """R26: from one day before the first day until one day after the last."""
-    found = selection(whereabouts(stay(start, end)), advice(R), TODAY)
+    found = decide_audience(whereabouts(stay(start, end)), advice(R), TODAY)
 
     assert found.reason is (Reason.AFFECTED if is_there else Reason.NOT_THERE)
     assert found.is_affected is is_there
@@ -63,12 +70,12 @@ def test_selection_stay_counts_with_one_day_of_grace_on_both_sides(start: int, e
         (datetime(2026, 3, 30, 22, 0, tzinfo=UTC), False),
     ],
 )
-def test_selection_days_are_those_of_amsterdam(instant: datetime, is_there: bool) -> None:
+def test_audience_days_are_those_of_amsterdam(instant: datetime, is_there: bool) -> None:
     """R26: a stay from 1 to 29 March counts from 28 February to 30 March in Amsterdam, whatever the clocks do."""
     march = Stay(start_date=date(2026, 3, 1), end_date=date(2026, 3, 29), country="ES", region=None, since=LONG_AGO)
     there = whereabouts(march)
 
-    assert selection(there, advice(R), amsterdam_date(instant)).is_affected is is_there
+    assert decide_audience(there, advice(R), amsterdam_date(instant)).is_affected is is_there
 
 
 @given(
@@ -77,11 +84,11 @@ def test_selection_days_are_those_of_amsterdam(instant: datetime, is_there: bool
     level=LEVELS,
     cancelled=st.booleans(),
 )
-def test_selection_is_affected_exactly_when_there_in_a_negative_place(
+def test_audience_is_affected_exactly_when_there_in_a_negative_place(
     start: int, length: int, level: Level | None, cancelled: bool
 ) -> None:
     """R26, over all dates and colours: day by day, with a day added on both sides."""
-    found = selection(whereabouts(stay(start, start + length), cancelled=cancelled), advice(level), TODAY)
+    found = decide_audience(whereabouts(stay(start, start + length), cancelled=cancelled), advice(level), TODAY)
 
     counted = {TODAY + offset * DAY for offset in range(start - 1, start + length + 2)}
     assert found.is_affected == (not cancelled and TODAY in counted and level in (O, R))
@@ -109,7 +116,7 @@ def test_selection_is_affected_exactly_when_there_in_a_negative_place(
         (None, {"ES-CT": R}, "ES-MD", Reason.PLACE_NOT_NEGATIVE, None, None),
     ],
 )
-def test_selection_place_table(
+def test_audience_place_table(
     country: Level | None,
     regions: dict[str, Level | None],
     region: str | None,
@@ -118,7 +125,7 @@ def test_selection_place_table(
     level: Level | None,
 ) -> None:
     """R15, R16, R26: exact region, whole country, and a place that is not resolved."""
-    found = selection(whereabouts(stay(region=region)), advice(country, regions), TODAY)
+    found = decide_audience(whereabouts(stay(region=region)), advice(country, regions), TODAY)
 
     assert found.reason is reason
     if how is not None:
@@ -126,40 +133,40 @@ def test_selection_place_table(
         assert (found.place.how, found.level) == (how, level)
 
 
-def test_selection_place_as_written_is_resolved_by_the_gazetteer() -> None:
+def test_audience_place_as_written_is_resolved_by_the_gazetteer() -> None:
     """R16: Madrid is in ES-MD, so a red Catalonia is elsewhere; a town nobody knows may be in it."""
     madrid = folded(submitted(days(-5, 5, place="Madrid")))
     somewhere = folded(submitted(days(-5, 5, place="Villa Nueva")))
     catalonia = advice(Y, {"ES-CT": R})
 
-    assert selection(madrid, catalonia, TODAY).reason is Reason.PLACE_NOT_NEGATIVE
-    assert selection(somewhere, catalonia, TODAY).is_affected
+    assert decide_audience(madrid, catalonia, TODAY).reason is Reason.PLACE_NOT_NEGATIVE
+    assert decide_audience(somewhere, catalonia, TODAY).is_affected
 
 
-def test_selection_place_travelled_through_counts() -> None:
+def test_audience_place_travelled_through_counts() -> None:
     """R15: who only passes through a red area is told as well."""
     route = folded(
         submitted(days(-1, 0, region="ES-CT", kind=LegKind.THROUGH), days(0, 30, region="ES-MD"), days(30, 60, "FR"))
     )
 
-    assert selection(route, advice(Y, {"ES-CT": R}), TODAY).is_affected
-    assert selection(route, advice(R, country="FR"), TODAY).reason is Reason.NOT_THERE
+    assert decide_audience(route, advice(Y, {"ES-CT": R}), TODAY).is_affected
+    assert decide_audience(route, advice(R, country="FR"), TODAY).reason is Reason.NOT_THERE
 
 
-def test_selection_worst_place_of_several_decides() -> None:
+def test_audience_worst_place_of_several_decides() -> None:
     """R15: of two stays on the same day the worse one is told of."""
     there = whereabouts(stay(-5, 0, region="ES-MD"), stay(0, 5, region="ES-CT"))
 
-    found = selection(there, advice(Y, {"ES-MD": O, "ES-CT": R}), TODAY)
+    found = decide_audience(there, advice(Y, {"ES-MD": O, "ES-CT": R}), TODAY)
 
     assert found.level is R
     assert found.place is not None
     assert found.place.area.code == "ES-CT"
 
 
-def test_selection_cancelled_registration_is_nowhere() -> None:
+def test_audience_cancelled_registration_is_nowhere() -> None:
     """R26: of all states only a cancelled registration does not count."""
-    assert selection(whereabouts(cancelled=True), advice(R), TODAY).reason is Reason.CANCELLED
+    assert decide_audience(whereabouts(cancelled=True), advice(R), TODAY).reason is Reason.CANCELLED
 
 
 BASELINE = since(version=1, at=NOW, baseline=True)
@@ -175,27 +182,27 @@ BASELINE = since(version=1, at=NOW, baseline=True)
         (stay(2, 10, since=LONG_AGO), Reason.AFFECTED),  # known before, arrives afterwards
     ],
 )
-def test_selection_baseline_tells_only_who_came_after_it(there: Stay, reason: Reason) -> None:
+def test_audience_baseline_tells_only_who_came_after_it(there: Stay, reason: Reason) -> None:
     """DESIGN §3: the first picture of a country raises nothing for who was there; who comes later is told."""
-    found = selection(whereabouts(there), advice(R, began=BASELINE), TODAY + DAY)
+    found = decide_audience(whereabouts(there), advice(R, began=BASELINE), TODAY + DAY)
 
     assert found.reason is reason
 
 
-def test_selection_baseline_worse_since_then_counts_for_everybody() -> None:
+def test_audience_baseline_worse_since_then_counts_for_everybody() -> None:
     """Orange in the first picture and red later: who was there is told of red."""
     orange = evolve(None, change(1, None, O), "e1", NOW - DAY)
     red = evolve(orange, change(2, O, R), "e2", NOW)
 
-    assert selection(whereabouts(), orange, TODAY).reason is Reason.THERE_AT_BASELINE
-    assert selection(whereabouts(), red, TODAY).level is R
+    assert decide_audience(whereabouts(), orange, TODAY).reason is Reason.THERE_AT_BASELINE
+    assert decide_audience(whereabouts(), red, TODAY).level is R
 
 
-def test_selection_newcomer_in_one_place_is_told_of_that_place() -> None:
+def test_audience_newcomer_in_one_place_is_told_of_that_place() -> None:
     """There at the baseline in one region, a newcomer in another: the newcomer's place is told of."""
     there = whereabouts(stay(region="ES-CT"), stay(region="ES-MD", since=NOW + DAY))
 
-    found = selection(there, advice(Y, {"ES-CT": R, "ES-MD": O}, began=BASELINE), TODAY)
+    found = decide_audience(there, advice(Y, {"ES-CT": R, "ES-MD": O}, began=BASELINE), TODAY)
 
     assert found.level is O
 
@@ -203,29 +210,29 @@ def test_selection_newcomer_in_one_place_is_told_of_that_place() -> None:
 # ---------------------------------------------------------------- who was told already
 
 
-def affected(level: Level, began: Since | None, version: int = 5) -> Selection:
+def affected(level: Level, began: Since | None, version: int = 5) -> AudienceDecision:
     """Somebody affected at this level, in a place that has been so bad since `began`."""
-    return selection(whereabouts(), advice(level, began=began, version=version), TODAY)
+    return decide_audience(whereabouts(), advice(level, began=began, version=version), TODAY)
 
 
 @pytest.mark.parametrize(
     ("level", "began", "told", "is_told"),
     [
         (R, 3, [], False),
-        (R, 3, [Told(5, R)], True),
-        (R, 3, [Told(5, O)], True),  # one message for each alert and person, whatever it said
-        (R, 3, [Told(3, R)], True),
-        (R, 3, [Told(4, R)], True),
-        (R, 3, [Told(4, O)], False),  # worse than what was told
-        (O, 3, [Told(4, R)], True),  # better than what was told
-        (R, 3, [Told(2, R)], False),  # in between it was better
-        (O, 3, [Told(2, R), Told(3, O)], True),
-        (R, 3, [Told(2, R), Told(3, O)], False),
+        (R, 3, [PastNotification(5, R)], True),
+        (R, 3, [PastNotification(5, O)], True),  # one message for each alert and person, whatever it said
+        (R, 3, [PastNotification(3, R)], True),
+        (R, 3, [PastNotification(4, R)], True),
+        (R, 3, [PastNotification(4, O)], False),  # worse than what was told
+        (O, 3, [PastNotification(4, R)], True),  # better than what was told
+        (R, 3, [PastNotification(2, R)], False),  # in between it was better
+        (O, 3, [PastNotification(2, R), PastNotification(3, O)], True),
+        (R, 3, [PastNotification(2, R), PastNotification(3, O)], False),
     ],
 )
-def test_was_told_table(level: Level, began: int, told: list[Told], is_told: bool) -> None:
+def test_was_notified_table(level: Level, began: int, told: list[PastNotification], is_told: bool) -> None:
     """R27: by this alert, or of this level or worse while the place has been so bad without a break."""
-    assert was_told(affected(level, since(began)), told, 5) is is_told
+    assert was_notified(affected(level, since(began)), told, 5) is is_told
 
 
 @dataclass
@@ -233,20 +240,20 @@ class History:
     """A country's advice, and who was told what: a person who stays there all the time."""
 
     state: CountryAdvice | None = None
-    told: tuple[Told, ...] = ()
+    told: tuple[PastNotification, ...] = ()
 
     def step(self, version: int, before: Level | None, after: Level | None) -> bool:
         """One more version; whether the person is told of it."""
         self.state = evolve(self.state, change(version, before, after), f"e{version}", NOW + version * DAY)
-        found = selection(whereabouts(stay(-1000, 1000, since=LONG_AGO)), self.state, TODAY)
-        if not found.is_affected or was_told(found, self.told, version):
+        found = decide_audience(whereabouts(stay(-1000, 1000, since=LONG_AGO)), self.state, TODAY)
+        if not found.is_affected or was_notified(found, self.told, version):
             return False
-        self.told = (*self.told, Told(version, found.level))
+        self.told = (*self.told, PastNotification(version, found.level))
         return True
 
 
 @given(st.lists(st.sampled_from([G, Y, O, R]), min_size=1, max_size=25))
-def test_was_told_over_a_history_tells_every_rise_once(levels: list[Level]) -> None:
+def test_was_notified_over_a_history_tells_every_rise_once(levels: list[Level]) -> None:
     """R27: somebody who stays is told at each rise to orange or red, and at nothing else."""
     history = History()
 
@@ -277,16 +284,16 @@ def expected(levels: list[Level]) -> list[bool]:
     ("before", "is_told_again"),
     [(G, True), (None, True), (R, False)],
 )
-def test_was_told_version_that_was_never_seen_counts_as_the_next_one_tells(
+def test_was_notified_version_that_was_never_seen_counts_as_the_next_one_tells(
     before: Level | None, is_told_again: bool
 ) -> None:
     """A version that is parked leaves a gap: the newer one says what the level was before it."""
     first = evolve(None, change(1, None, G), "e1", NOW - 3 * DAY)
     third = evolve(evolve(first, change(2, G, R), "e2", NOW - 2 * DAY), change(4, before, R), "e4", NOW)
 
-    found = selection(whereabouts(), third, TODAY)
+    found = decide_audience(whereabouts(), third, TODAY)
 
-    assert was_told(found, [Told(2, R)], 4) is not is_told_again
+    assert was_notified(found, [PastNotification(2, R)], 4) is not is_told_again
 
 
 # ---------------------------------------------------------------- which change raises an alert
@@ -325,7 +332,7 @@ def test_raises_alert_whenever_somebody_who_stays_is_newly_affected(
 
     for region in (None, "ES-CT", "ES-MD"):
         there = whereabouts(stay(region=region))
-        found = selection(there, second, TODAY)
-        former = selection(there, first, TODAY)
+        found = decide_audience(there, second, TODAY)
+        former = decide_audience(there, first, TODAY)
         if found.is_affected and (former.place is None or former.level < found.level):
             assert raises_alert(event)

@@ -29,7 +29,7 @@ class Reason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
+class AudienceDecision:
     """The decision about one registration. `place` is the worst place that counts; there when affected.
 
     `others` are the further places that count on the same day, the worst first.
@@ -52,55 +52,57 @@ class Selection:
         return self.place.level
 
 
-def selection(where: Whereabouts, advice: CountryAdvice, today: date) -> Selection:
+def decide_audience(where: Whereabouts, advice: CountryAdvice, today: date) -> AudienceDecision:
     """R26: somebody whose stay overlaps today (Europe/Amsterdam) in a place whose advice is negative.
 
     Where the very first picture of a country was negative already, only who came after it is told (DESIGN §3); who
     was taken over from another portal while there is told by the safety officer, until something gets worse.
     """
     if where.cancelled:
-        return Selection(Reason.CANCELLED)
+        return AudienceDecision(Reason.CANCELLED)
     there = [stay for stay in where.stays if stay.country == advice.country and is_there(where, stay, today)]
     if not there:
-        return Selection(Reason.NOT_THERE)
+        return AudienceDecision(Reason.NOT_THERE)
     places = [(stay, at_place(advice, stay.region)) for stay in there]
     negative = [(stay, place) for stay, place in places if place.is_negative]
     if not negative:
-        return Selection(Reason.PLACE_NOT_NEGATIVE)
+        return AudienceDecision(Reason.PLACE_NOT_NEGATIVE)
     came_after = [(stay, place) for stay, place in negative if _came_after_baseline(stay, place)]
     if not came_after:
-        return Selection(Reason.THERE_AT_BASELINE)
+        return AudienceDecision(Reason.THERE_AT_BASELINE)
     counting = [place for stay, place in came_after if not _was_taken_over(stay, place)]
     if not counting:
-        return Selection(Reason.THERE_AT_IMPORT)
+        return AudienceDecision(Reason.THERE_AT_IMPORT)
     worst, *others = sorted(counting, key=_how_bad, reverse=True)
-    return Selection(Reason.AFFECTED, worst, tuple(others))
+    return AudienceDecision(Reason.AFFECTED, worst, tuple(others))
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class PastNotification:
     """That a person was selected: for which version of the country's advice, at which level."""
 
     advice_version: int
     level: Level
 
 
-def untold(found: Selection, told: Collection[Told], advice_version: int) -> Selection | None:
+def not_yet_notified(
+    found: AudienceDecision, told: Collection[PastNotification], advice_version: int
+) -> AudienceDecision | None:
     """R27: the decision with the worst place that the person was not told of; None when told of each.
 
-    Told of a place: by this very alert, or of its level or worse since when it is so bad without a break.
+    PastNotification of a place: by this very alert, or of its level or worse since when it is so bad without a break.
     """
     assert found.place is not None
-    left = [place for place in (found.place, *found.others) if not _is_told_of(place, told, advice_version)]
+    left = [place for place in (found.place, *found.others) if not _was_notified_of(place, told, advice_version)]
     return replace(found, place=left[0], others=tuple(left[1:])) if left else None
 
 
-def was_told(found: Selection, told: Collection[Told], advice_version: int) -> bool:
+def was_notified(found: AudienceDecision, told: Collection[PastNotification], advice_version: int) -> bool:
     """R27: whether nothing is left to tell."""
-    return untold(found, told, advice_version) is None
+    return not_yet_notified(found, told, advice_version) is None
 
 
-def _is_told_of(place: PlaceAdvice, told: Iterable[Told], advice_version: int) -> bool:
+def _was_notified_of(place: PlaceAdvice, told: Iterable[PastNotification], advice_version: int) -> bool:
     first = place.since.advice_version if place.since is not None else advice_version
     return any(
         each.advice_version == advice_version or (each.advice_version >= first and each.level >= _level(place))

@@ -23,7 +23,7 @@ from services.notify.messages.rendering import FORMS, Messages
 from services.notify.messages.specimens import SPECIMENS
 from services.notify.messages.wording import Language
 from services.notify.model.whereabouts import Whereabouts
-from services.notify.rules.selection import stay_there
+from services.notify.rules.audience import stay_there
 from services.notify.store.advice import AdviceStore
 from services.notify.store.alerts import AlertStore
 from services.notify.store.deliveries import DeliveryStore
@@ -142,20 +142,20 @@ def drill(
 
     async def work(mongo: Mongo) -> dict[str, Any]:
         database, now = mongo.database("notify"), utc_now()
-        desk = _selecting(mongo, listed)
-        plan = await selecting.planned(desk, country, region, words, is_drill=True, raised_by=officer, now=now)
-        answer = await raise_alert(desk, database, plan, None, cause=Cause(new_id(), "passage drill"), now=now)
+        deps = _selecting(mongo, listed)
+        plan = await selecting.planned(deps, country, region, words, is_drill=True, raised_by=officer, now=now)
+        answer = await raise_alert(deps, database, plan, None, cause=Cause(new_id(), "passage drill"), now=now)
         alert_id = str(answer.body["alertId"])
-        alert = await desk.alerts.get(alert_id)
+        alert = await deps.alerts.get(alert_id)
         assert alert is not None
-        await selecting.complete(desk, alert, cause=Cause(alert_id, "passage drill"), now=utc_now())
+        await selecting.complete(deps, alert, cause=Cause(alert_id, "passage drill"), now=utc_now())
         for _ in range(int(wait_seconds / POLL_SECONDS)):
-            if not await desk.send_queue.unfinished_jobs(alert_id):
+            if not await deps.send_queue.unfinished_jobs(alert_id):
                 break
             await asyncio.sleep(POLL_SECONDS)
-        selected, _ = await desk.alerts.totals(alert_id)
-        waiting = await desk.send_queue.unfinished_jobs(alert_id)
-        counts = await desk.deliveries.counts(alert_id)
+        selected, _ = await deps.alerts.totals(alert_id)
+        waiting = await deps.send_queue.unfinished_jobs(alert_id)
+        counts = await deps.deliveries.counts(alert_id)
         took = round((utc_now() - now).total_seconds(), 1)
         return {
             "alertId": alert_id, "recipients": selected, "deliveries": counts, "waiting": waiting, "seconds": took,
@@ -168,13 +168,13 @@ def drill(
     raise typer.Exit(0 if result["recipients"] and not result["waiting"] and left else 1)
 
 
-def _selecting(mongo: Mongo, listed: frozenset[str]) -> selecting.Desk:
+def _selecting(mongo: Mongo, listed: frozenset[str]) -> selecting.SelectionDeps:
     database, key = mongo.database("notify"), _key()
 
     async def offsets(topic: str) -> dict[int, int]:
         raise TransientError("a drill stands on no offsets")
 
-    return selecting.Desk(
+    return selecting.SelectionDeps(
         mongo,
         Outbox(database, "/notify"),
         WhereaboutsStore(database, key),

@@ -3,28 +3,29 @@
 import orjson
 import pytest
 
+from services.notify.columns.recipient_columns import Recipient, RecipientColumns
 from services.notify.model.shards import MOST_ENTRIES, digest, person_hash
 from services.notify.selecting import recipients_selected
 from services.notify.store.alerts import Selection
-from services.notify.store.rolls import Chosen, Roll
 from shared.clock import utc_now
 from shared.envelope import Cause, Draft, compose
-from shared.events import Channel, Level, Recipient, RecipientsSelected
+from shared.events import Channel, Level, RecipientsSelected
+from shared.events import Recipient as RecipientEntry
 from shared.privacy.service_key import ServiceKey
 
 BOTH = tuple(Channel)
 CHOSEN = (
-    Chosen("p1", "r1", "alert_country", "nl", BOTH, 3, "ES", Level.RED, "country"),
-    Chosen("p2", "r2", "alert_region", "en", (Channel.EMAIL,), 1, '"d\'Azur" \u2028 België', Level.ORANGE, "region"),
-    Chosen("p3", "r3", "alert_country", "nl", (), 2, "ES", Level.RED, "country"),
-    Chosen("p4", "r4", "manual", "en", BOTH, 1, "ES", Level.GREEN, "unresolved_place"),
+    Recipient("p1", "r1", "alert_country", "nl", BOTH, 3, "ES", Level.RED, "country"),
+    Recipient("p2", "r2", "alert_region", "en", (Channel.EMAIL,), 1, '"d\'Azur" \u2028 België', Level.ORANGE, "region"),
+    Recipient("p3", "r3", "alert_country", "nl", (), 2, "ES", Level.RED, "country"),
+    Recipient("p4", "r4", "manual", "en", BOTH, 1, "ES", Level.GREEN, "unresolved_place"),
 )
-MAILBOX = Chosen(None, None, "incident", "en", (Channel.EMAIL,), mailbox="office@example.org", called="Office")
+MAILBOX = Recipient(None, None, "incident", "en", (Channel.EMAIL,), mailbox="office@example.org", called="Office")
 
 
-def selected(*chosen: Chosen) -> Selection:
+def selected(*chosen: Recipient) -> Selection:
     """A selection of these."""
-    return Selection("ES-2:7", "ES-2", 7, False, utc_now(), Roll.of_chosen(chosen))
+    return Selection("ES-2:7", "ES-2", 7, False, utc_now(), RecipientColumns.from_recipients(chosen))
 
 
 @pytest.mark.parametrize("count", [1, 4, MOST_ENTRIES, MOST_ENTRIES + 1])
@@ -38,7 +39,7 @@ def test_facts_of_a_selection_are_byte_for_byte_those_of_the_models(count: int) 
     for number, draft in enumerate(drafts):
         first = number * MOST_ENTRIES
         recipients = tuple(
-            Recipient(
+            RecipientEntry(
                 person_id=each.person_id or "",
                 registration_id=registration,
                 registration_version=each.registration_version,
@@ -63,13 +64,13 @@ def test_facts_of_a_selection_are_byte_for_byte_those_of_the_models(count: int) 
 
 def test_roll_is_read_back_as_it_was_packed() -> None:
     """Every field of everybody, and what is counted of them."""
-    roll = Roll.of_chosen((*CHOSEN, MAILBOX))
+    roll = RecipientColumns.from_recipients((*CHOSEN, MAILBOX))
 
-    back = Roll.unpacked(roll.packed())
+    back = RecipientColumns.decode(roll.encode())
 
     assert tuple(back) == (*CHOSEN, MAILBOX)
-    assert (back.tally, back.unreachable) == ({"email": 4, "sms": 2}, 1)
-    assert (back.over(Channel.SMS), back[1:3]) == ((0, 3), CHOSEN[1:3])
+    assert (back.count_by_channel, back.unreachable) == ({"email": 4, "sms": 2}, 1)
+    assert (back.indices_for(Channel.SMS), back[1:3]) == ((0, 3), CHOSEN[1:3])
 
 
 def test_digests_stand_in_the_order_of_the_hashes() -> None:

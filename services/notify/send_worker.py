@@ -15,13 +15,13 @@ from typing import Any, Protocol
 import orjson
 
 from services.notify.channels.email import Email
-from services.notify.channels.outcome import Accepted, Refused, SendOutcome, TryLater, Unknown
 from services.notify.channels.sms_provider import Sms
 from services.notify.composer import Composer, SendingRules, Writer
 from services.notify.model.deliveries import Delivery, DeliveryState, StatusUpdate, outcomes, reference, state_of_entry
+from services.notify.model.outcome import Outcome, OutcomeKind
 from services.notify.store.alerts import AlertStore, Selection
 from services.notify.store.deliveries import DeliveryStore, Fact
-from services.notify.store.send_queue import EMERGENCY, NOTICE, SendChunk, SendJob, SendQueue, Verdict, send_job
+from services.notify.store.send_queue import EMERGENCY, NOTICE, SendChunk, SendJob, SendQueue, send_job
 from services.notify.store.whereabouts import ContactAddress, WhereaboutsStore
 from shared.bus.outbox import Outbox
 from shared.clock import utc_now
@@ -54,13 +54,10 @@ LOOK_SECONDS = 0.1
 #: What a lane said is put among the deliveries at its end, or after this time when the provider is slow.
 FOLD_SECONDS = 2.0
 
-ACCEPTED, FAILED, UNKNOWN, LATER = "accepted", "failed", "unknown", "later"
-#: Not tried again after all: a receipt came while the second attempt was on the list. Nothing new is said of it.
-SETTLED = "settled"
-EVENTS: Mapping[str, type[OutcomeEvent]] = {
-    ACCEPTED: NotificationsAccepted,
-    FAILED: NotificationsFailed,
-    UNKNOWN: NotificationsUnknown,
+EVENTS: Mapping[OutcomeKind, type[OutcomeEvent]] = {
+    OutcomeKind.ACCEPTED: NotificationsAccepted,
+    OutcomeKind.REFUSED: NotificationsFailed,
+    OutcomeKind.UNKNOWN: NotificationsUnknown,
 }
 
 log = get_logger()
@@ -74,7 +71,7 @@ class MessageChannel(Protocol):
     async def ready(self, count: int, *, is_urgent: bool) -> None:
         """Wait until so many messages may leave (rate limits). Nothing is attempted before."""
 
-    async def send(self, messages: Any, /) -> list[SendOutcome]:
+    async def send(self, messages: Any, /) -> list[Outcome]:
         """Send a batch; never raises for what the provider does."""
 
 
@@ -224,15 +221,15 @@ async def _windows(engine: Engine, hand: _Hand, provider: MessageChannel, may_be
 
 
 async def _attempt(
-    engine: Engine, hand: _Hand, ahead: SendChunk, drafts: Sequence["Email | Sms | Verdict"], provider: MessageChannel
+    engine: Engine, hand: _Hand, ahead: SendChunk, drafts: Sequence["Email | Sms | Outcome"], provider: MessageChannel
 ) -> bool:
     """One window: write the bytes, note what became of them, say so. False when somebody else has the lane."""
     await failpoint("after_claim")
-    sendable = [each for each in drafts if not isinstance(each, Verdict)]
+    sendable = [each for each in drafts if not isinstance(each, Outcome)]
     answers = iter(await provider.send(sendable) if sendable else [])
     now = utc_now()
     verdicts = [
-        each if isinstance(each, Verdict) else _verdict(next(answers), now, provider.provider) for each in drafts
+        each if isinstance(each, Outcome) else next(answers).recorded(now, provider.provider) for each in drafts
     ]
     await failpoint("before_outcome")
     if _is_one_fact(verdicts):
@@ -242,7 +239,7 @@ async def _attempt(
         await _say(engine, hand, ahead, verdicts)
     else:
         # Somebody took us for dead and called these unknown: what we know now is a later truth.
-        sure = [each if each.kind in (ACCEPTED, FAILED) else None for each in verdicts]
+        sure = [each if each.kind in (OutcomeKind.ACCEPTED, OutcomeKind.REFUSED) else None for each in verdicts]
         await _tell(engine, hand, ahead, sure, late=True)
         return False
     await failpoint("after_outcome")
@@ -271,29 +268,29 @@ async def _recover(engine: Engine, hand: _Hand, provider: MessageChannel) -> boo
             verdicts = (await engine.send_queue.noted([each.id])).get(each.id)
         if verdicts is None:
             now = utc_now()
-            verdicts = tuple(Verdict(UNKNOWN, "interrupted", now, provider=provider.provider) for _ in each.indices)
+            verdicts = tuple(Outcome(OutcomeKind.UNKNOWN, "interrupted", now, provider.provider) for _ in each.indices)
         await _say(engine, hand, each, verdicts)
     return not hand.lost
 
 
-async def _say(engine: Engine, hand: _Hand, part: SendChunk, verdicts: Sequence[Verdict]) -> None:
+async def _say(engine: Engine, hand: _Hand, part: SendChunk, verdicts: Sequence[Outcome]) -> None:
     """Write the facts of a window and what follows from them; all of it may be done twice."""
     lane = hand.lane
     exhausted = lane.attempt >= MOST_ATTEMPTS
     final = [
-        Verdict(FAILED, f"given up: {each.reason}", each.at, "technical", each.provider)
-        if each.kind == LATER and exhausted
+        Outcome(OutcomeKind.REFUSED, f"given up: {each.reason}", each.at, each.provider, "technical")
+        if each.kind is OutcomeKind.TRY_LATER and exhausted
         else each
         for each in verdicts
     ]
-    await _tell(engine, hand, part, [None if each.kind == LATER else each for each in final])
-    again = tuple(index for index, each in zip(part.indices, final, strict=True) if each.kind == LATER)
+    await _tell(engine, hand, part, [None if each.kind is OutcomeKind.TRY_LATER else each for each in final])
+    again = tuple(index for index, each in zip(part.indices, final, strict=True) if each.kind is OutcomeKind.TRY_LATER)
     if again:
         await engine.send_queue.add([_retry(lane, hand.selection, part, again)], utc_now(), pause=_pause(lane.attempt))
 
 
 async def _tell(
-    engine: Engine, hand: _Hand, part: SendChunk, verdicts: Sequence[Verdict | None], *, late: bool = False
+    engine: Engine, hand: _Hand, part: SendChunk, verdicts: Sequence[Outcome | None], *, late: bool = False
 ) -> None:
     """One fact for each kind of outcome in the window, under an id that a repeat meets."""
     lane = hand.lane
@@ -318,19 +315,19 @@ async def _tell(
 async def _cancel(engine: Engine, hand: _Hand, rest: SendChunk, provider: MessageChannel) -> None:
     """The alert is closed: who was not written to yet is not written to, and that is said."""
     now, size = utc_now(), engine.rules.windows[hand.lane.channel]
-    cancelled = Verdict(FAILED, "the alert was closed", now, "cancelled", provider.provider)
+    cancelled = Outcome(OutcomeKind.REFUSED, "the alert was closed", now, provider.provider, "cancelled")
     for start in range(0, len(rest.indices), size):
         indices = rest.indices[start : start + size]
         part = SendChunk(f"{rest.id}/closed/{start}", rest.position + start, indices)
         await _tell(engine, hand, part, [cancelled] * len(indices))
 
 
-def _is_one_fact(verdicts: Sequence[Verdict]) -> bool:
+def _is_one_fact(verdicts: Sequence[Outcome]) -> bool:
     kind = verdicts[0].kind
-    return kind in (ACCEPTED, FAILED) and all(each.kind == kind for each in verdicts)
+    return kind in (OutcomeKind.ACCEPTED, OutcomeKind.REFUSED) and all(each.kind == kind for each in verdicts)
 
 
-def _fact_id(part: SendChunk, kind: str, suffix: str = "") -> str:
+def _fact_id(part: SendChunk, kind: OutcomeKind, suffix: str = "") -> str:
     return derived_id("outcome", part.id, kind, suffix)
 
 
@@ -339,7 +336,7 @@ def outcome_data(
     selection: Selection,
     composer: Composer,
     event: type[OutcomeEvent],
-    told: Sequence[tuple[int, Verdict]],
+    told: Sequence[tuple[int, Outcome]],
 ) -> tuple[bytes, list[StatusUpdate]]:
     """The data of an outcome event, as their model would write them but without one for each message; what they say.
 
@@ -393,19 +390,19 @@ def _pause(attempt: int) -> timedelta:
     return timedelta(seconds=seconds * random.uniform(0.9, 1.1))
 
 
-async def _composed(engine: Engine, hand: _Hand, ahead: SendChunk) -> list["Email | Sms | Verdict"]:
+async def _composed(engine: Engine, hand: _Hand, ahead: SendChunk) -> list["Email | Sms | Outcome"]:
     """Render. Whoever cannot be written to is refused alone, and stops nobody else."""
     settled = await _settled(engine, hand, ahead)
-    registrations, drafts = hand.selection.recipients.registrations, list[Email | Sms | Verdict]()
+    registrations, drafts = hand.selection.recipients.registrations, list[Email | Sms | Outcome]()
     for index in ahead.indices:
         if index in settled:
-            drafts.append(Verdict(SETTLED, SETTLED, utc_now()))
+            drafts.append(Outcome(OutcomeKind.SETTLED, OutcomeKind.SETTLED.value, utc_now()))
             continue
         try:
             drafts.append(hand.composer.compose(index, hand.contacts.get(registrations[index] or "")))
         except (PermanentError, ValueError) as error:
             reason = str(error) if isinstance(error, PermanentError) else type(error).__name__
-            drafts.append(Verdict(FAILED, reason, utc_now(), "invalid"))
+            drafts.append(Outcome(OutcomeKind.REFUSED, reason, utc_now(), "", "invalid"))
     return drafts
 
 
@@ -435,16 +432,3 @@ async def said_of(outbox: Outbox, alert_id: str, shard: int, wanted: set[str]) -
         for after in outcomes(envelope.id, envelope.data.model_copy(update={"entries": entries}), known):
             known[after.delivery_id] = after
     return {identity: each.state for identity, each in known.items()}
-
-
-def _verdict(outcome: SendOutcome, now: Any, provider: str) -> Verdict:
-    who = outcome.provider or provider
-    match outcome:
-        case Accepted():
-            return Verdict(ACCEPTED, outcome.text, now, "no_receipt" if outcome.no_receipt else "", who)
-        case Refused():
-            return Verdict(FAILED, outcome.reason, now, "", who)
-        case TryLater():
-            return Verdict(LATER, outcome.reason, now, "", who)
-        case Unknown():
-            return Verdict(UNKNOWN, outcome.reason, now, "", who)

@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from services.notify.channels.outcome import Accepted, Refused, Unknown
 from services.notify.model.deliveries import Delivery, delivery_id, reference
+from services.notify.model.outcome import Outcome
 from services.notify.send_worker import Engine
 from services.notify.store.alerts import Selection
 from services.notify.store.deliveries import Fact
@@ -26,7 +26,7 @@ SILENT = timedelta(hours=72)
 MOST_OF_A_GROUP = 250
 
 #: Provider and reference → what it knows of that message.
-Ask = Callable[[str, str], Awaitable[Accepted | Refused | Unknown]]
+Ask = Callable[[str, str], Awaitable[Outcome]]
 
 log = get_logger()
 
@@ -64,11 +64,11 @@ async def _asked(
         fact = parse(told[each.history[-1].event_id]).data if each.history[-1].event_id in told else None
         attempts = fact.entries if isinstance(fact, OutcomeEvent) else ()
         attempt = next((one for one in attempts if one.delivery_id == each.delivery_id), None)
-        answer = await ask(attempt.provider, attempt.reference) if attempt is not None else Unknown("")
-        if attempt is None or not isinstance(answer, Accepted):
+        answer = await ask(attempt.provider, attempt.reference) if attempt is not None else Outcome.unknown("")
+        if attempt is None or not answer.is_accepted:
             left.append(each)
             continue
-        entries.append(attempt.model_copy(update={"at": now, "reason": answer.text}))
+        entries.append(attempt.model_copy(update={"at": now, "reason": answer.reason}))
     if entries:
         found = NotificationsAccepted(alert_id=alert_id, shard=shard, entries=tuple(entries))
         draft = Draft(found, derived_id("looked-up", *(f"{each.delivery_id}/{each.attempt}" for each in entries)))

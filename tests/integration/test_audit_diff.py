@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from services.notify import escalation, send_worker
-from services.notify.channels.outcome import Accepted, SendOutcome
 from services.notify.commands import close_alert
+from services.notify.model.outcome import Outcome
 from services.passage.rebuild import ShadowRebuild
 from services.safety.commands import Freshness, note_failure
 from services.safety.informing import note_silence, take_opinions
@@ -56,9 +56,9 @@ class Accepting:
     async def ready(self, count: int, *, is_urgent: bool) -> None:
         """At once."""
 
-    async def send(self, messages: Any, /) -> list[SendOutcome]:
+    async def send(self, messages: Any, /) -> list[Outcome]:
         """Accepted."""
-        return [Accepted("250 taken") for _ in messages]
+        return [Outcome.accepted("250 taken") for _ in messages]
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from services.notify.channels.email import Email, EmailChannel
-from services.notify.channels.outcome import Accepted, Refused
 from services.notify.channels.smtp import EmailSettings
+from services.notify.model.outcome import OutcomeKind
 from tests.integration.notify_world import SENDER
 
 POSTFIX = shutil.which("postfix") or shutil.which("/usr/sbin/postfix")
@@ -103,7 +103,7 @@ async def test_postfix_takes_pipelined_mail_and_refuses_one_recipient_alone(port
                                    for n, who in enumerate(to)])  # fmt: skip
     await channel.close()
 
-    assert isinstance(outcomes[50], Refused)
-    accepted = [each for each in outcomes if isinstance(each, Accepted)]
+    assert outcomes[50].kind is OutcomeKind.REFUSED
+    accepted = [each for each in outcomes if each.is_accepted]
     assert len(accepted) == 99
-    assert all("queued as" in each.text for each in accepted)
+    assert all("queued as" in each.reason for each in accepted)

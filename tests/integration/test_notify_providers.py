@@ -10,11 +10,11 @@ import pytest
 from pydantic import SecretStr
 
 from services.notify.channels.cm import CmChannel, CmSettings
-from services.notify.channels.outcome import Accepted, Refused, SendOutcome, TryLater, Unknown
 from services.notify.channels.sms import Member, SmsPool
 from services.notify.channels.sms_provider import Sms, SmsProvider
 from services.notify.channels.spryng import SpryngChannel, SpryngSettings
 from services.notify.channels.twilio import TwilioChannel, TwilioSettings
+from services.notify.model.outcome import Outcome, OutcomeKind
 from services.notify.store.providers import ProviderStore
 from shared.clock import utc_now
 from shared.mongo.client import Mongo
@@ -30,6 +30,8 @@ from tests.integration.provider_servers import (
     twilio_accepts,
 )
 
+ACCEPTED, REFUSED = OutcomeKind.ACCEPTED, OutcomeKind.REFUSED
+TRY_LATER, UNKNOWN = OutcomeKind.TRY_LATER, OutcomeKind.UNKNOWN
 TEXTS = [Sms(f"ES-2:p{n}:sms:1", f"{n:032x}", f"+316000000{n:02}", "Go home.") for n in range(1, 5)]
 SHORT = {"timeout_seconds": 0.5, "connect_timeout_seconds": 2}
 
@@ -56,7 +58,7 @@ def twilio(url: str) -> TwilioChannel:
     return TwilioChannel(settings)
 
 
-async def asked(provider: SmsProvider, texts: list[Sms] = TEXTS[:1]) -> list[SendOutcome]:
+async def asked(provider: SmsProvider, texts: list[Sms] = TEXTS[:1]) -> list[Outcome]:
     """Send and close."""
     try:
         return await provider.send(texts)
@@ -72,7 +74,7 @@ async def test_spryng_wire_is_one_recipient_under_our_name() -> None:
     async with serving(spryng_accepts) as server:
         outcomes = await asked(spryng(server.url), TEXTS)
 
-    assert outcomes == [Accepted("accepted", "", f"m-{each.reference}") for each in TEXTS]
+    assert outcomes == [Outcome.accepted("accepted", provider_id=f"m-{each.reference}") for each in TEXTS]
     first = next(each for each in server.asked if each.json["name"] == TEXTS[0].reference)
     assert (first.method, first.path, first.headers["X-Api-Key"]) == ("POST", "/v2/messages", "key")
     body = first.json
@@ -89,7 +91,7 @@ async def test_twilio_wire_is_a_form_with_our_reference_in_the_callback() -> Non
     async with serving(twilio_accepts) as server:
         (outcome,) = await asked(twilio(server.url))
 
-    assert isinstance(outcome, Accepted)
+    assert outcome.is_accepted
     (request,) = server.asked
     assert request.path == "/2010-04-01/Accounts/AC00/Messages.json"
     assert request.headers["Authorization"] == "Basic QUMwMDp0b2tlbg=="
@@ -103,23 +105,23 @@ async def test_twilio_wire_is_a_form_with_our_reference_in_the_callback() -> Non
 @pytest.mark.parametrize(
     ("behaviour", "kind"),
     [
-        (says(500), Unknown), (says(503, b"busy"), Unknown), (cuts, Unknown), (slow(says(200), 5), Unknown),
-        (says(202, b"<html>"), Unknown), (says(202, {"data": {}}), Unknown), (says(202, {"data": None}), Unknown),
-        (says(202, [1]), Unknown), (says(200, {"data": {"messageIds": [7]}}), Unknown),
-        (says(401, {"errors": [{"errorCode": "x", "errorMessage": "bad key"}]}), TryLater), (says(429), TryLater),
-        (says(302, b"", Location="http://elsewhere.example"), TryLater),
-        (says(400, {"errors": [{"errorCode": "InvalidMsisdn", "errorMessage": "+31600000001"}]}), Refused),
-        (says(400, b"\xff"), Refused),
+        (says(500), UNKNOWN), (says(503, b"busy"), UNKNOWN), (cuts, UNKNOWN), (slow(says(200), 5), UNKNOWN),
+        (says(202, b"<html>"), UNKNOWN), (says(202, {"data": {}}), UNKNOWN), (says(202, {"data": None}), UNKNOWN),
+        (says(202, [1]), UNKNOWN), (says(200, {"data": {"messageIds": [7]}}), UNKNOWN),
+        (says(401, {"errors": [{"errorCode": "x", "errorMessage": "bad key"}]}), TRY_LATER), (says(429), TRY_LATER),
+        (says(302, b"", Location="http://elsewhere.example"), TRY_LATER),
+        (says(400, {"errors": [{"errorCode": "InvalidMsisdn", "errorMessage": "+31600000001"}]}), REFUSED),
+        (says(400, b"\xff"), REFUSED),
     ],
     ids=["500", "503", "cut", "timeout", "202-html", "202-no-ids", "202-null", "202-list", "200-number", "401", "429",
          "302", "400", "400-bytes"],
 )  # fmt: skip
-async def test_spryng_answers(behaviour: Behaviour, kind: type[SendOutcome]) -> None:
+async def test_spryng_answers(behaviour: Behaviour, kind: OutcomeKind) -> None:
     """What may have been taken is unknown; a number never stands in a reason."""
     async with serving(behaviour) as server:
         (outcome,) = await asked(spryng(server.url))
 
-    assert isinstance(outcome, kind)
+    assert outcome.kind is kind
     assert "00000001" not in str(outcome)
 
 
@@ -127,48 +129,48 @@ async def test_spryng_answers(behaviour: Behaviour, kind: type[SendOutcome]) -> 
 @pytest.mark.parametrize(
     ("behaviour", "kind"),
     [
-        (says(500, {"code": 20500}), Unknown), (cuts, Unknown), (slow(says(201), 5), Unknown),
-        (says(201, b"ok"), Unknown), (says(200, {"status": "queued"}), Unknown),
-        (says(200, {"sid": "SM1", "status": "failed", "error_code": 30006}), Refused),
-        (says(400, {"code": 21211, "message": "The 'To' number +31600000001 is not valid"}), Refused),
-        (says(400, {"code": 21610}), Refused), (says(400, {"code": 99999}), TryLater),
-        (says(401, {"code": 20003}), TryLater), (says(429, {"code": 20429}), TryLater),
-        (says(400, {"code": 21611, "message": "queue full"}), TryLater),
+        (says(500, {"code": 20500}), UNKNOWN), (cuts, UNKNOWN), (slow(says(201), 5), UNKNOWN),
+        (says(201, b"ok"), UNKNOWN), (says(200, {"status": "queued"}), UNKNOWN),
+        (says(200, {"sid": "SM1", "status": "failed", "error_code": 30006}), REFUSED),
+        (says(400, {"code": 21211, "message": "The 'To' number +31600000001 is not valid"}), REFUSED),
+        (says(400, {"code": 21610}), REFUSED), (says(400, {"code": 99999}), TRY_LATER),
+        (says(401, {"code": 20003}), TRY_LATER), (says(429, {"code": 20429}), TRY_LATER),
+        (says(400, {"code": 21611, "message": "queue full"}), TRY_LATER),
     ],
     ids=["500", "cut", "timeout", "201-text", "200-no-sid", "200-failed", "21211", "21610", "new-code", "401", "429",
          "21611"],
 )  # fmt: skip
-async def test_twilio_answers(behaviour: Behaviour, kind: type[SendOutcome]) -> None:
+async def test_twilio_answers(behaviour: Behaviour, kind: OutcomeKind) -> None:
     """A 200 with an error inside is a refusal; a code that nobody knows is tried again, not given up."""
     async with serving(behaviour) as server:
         (outcome,) = await asked(twilio(server.url))
 
-    assert isinstance(outcome, kind)
+    assert outcome.kind is kind
     assert "00000001" not in str(outcome)
 
 
 @pytest.mark.parametrize("make", [cm, spryng, twilio])
 async def test_nobody_listening_is_a_definite_no(make: Any) -> None:
     """No byte left: it may be sent again, by anybody."""
-    assert all(isinstance(each, TryLater) for each in await asked(make("http://127.0.0.1:1"), TEXTS))
+    assert all(each.kind is TRY_LATER for each in await asked(make("http://127.0.0.1:1"), TEXTS))
 
 
 @pytest.mark.parametrize(
     ("behaviour", "kind"),
     [
-        (says(200, {"data": [{"messageId": "m-1"}]}), Accepted),
-        (says(200, {"data": []}), Refused),
-        (says(200, {"data": "x"}), Unknown), (says(500), Unknown), (cuts, Unknown), (says(200, b"x"), Unknown),
+        (says(200, {"data": [{"messageId": "m-1"}]}), ACCEPTED),
+        (says(200, {"data": []}), REFUSED),
+        (says(200, {"data": "x"}), UNKNOWN), (says(500), UNKNOWN), (cuts, UNKNOWN), (says(200, b"x"), UNKNOWN),
     ],
 )  # fmt: skip
-async def test_spryng_lookup(behaviour: Behaviour, kind: type[SendOutcome]) -> None:
+async def test_spryng_lookup(behaviour: Behaviour, kind: OutcomeKind) -> None:
     """By our name: known, not known, or no answer, which says nothing."""
     async with serving(behaviour) as server:
         channel = spryng(server.url)
         found = await channel.lookup(TEXTS[0].reference)
         await channel.close()
 
-    assert isinstance(found, kind)
+    assert found.kind is kind
     assert server.asked[0].query == {"requestName": TEXTS[0].reference}
 
 
@@ -199,7 +201,7 @@ async def test_pool_goes_on_with_the_next_after_a_definite_no(together: Provider
         outcomes = await pool.send(TEXTS)
         await pool.close()
 
-    assert [each.provider for each in outcomes if isinstance(each, Accepted)] == ["twilio"] * len(TEXTS)
+    assert [each.provider for each in outcomes if each.is_accepted] == ["twilio"] * len(TEXTS)
     assert Counter(each.form["To"] for each in second.asked) == Counter(each.number for each in TEXTS)
 
 
@@ -213,7 +215,7 @@ async def test_pool_never_gives_a_doubt_to_another_provider(together: ProviderSt
         outcomes = await pool.send(TEXTS)
         await pool.close()
 
-    assert outcomes == [Unknown(each.reason, "cm") for each in outcomes if isinstance(each, Unknown)]
+    assert outcomes == [Outcome.unknown(each.reason, provider="cm") for each in outcomes if each.kind is UNKNOWN]
     assert len(outcomes) == len(TEXTS)
     assert second.asked == []
     assert (await together.health(utc_now()))["cm"].errors == len(TEXTS)
@@ -240,10 +242,10 @@ async def test_pool_refused_by_all_is_refused_and_tried_again_when_one_says_late
     """Two definite words: the one that passes by decides."""
     gone = says(400, {"errorCode": 303, "details": "bad number"})
     async with serving(gone) as first, serving(says(429)) as second, serving(says(400, {"code": 21211})) as third:
-        for other, kind in ((second, TryLater), (third, Refused)):
+        for other, kind in ((second, TRY_LATER), (third, REFUSED)):
             pool = SmsPool([Member(cm(first.url), 100), Member(twilio(other.url), 0)], together)
             (outcome,) = await pool.send(TEXTS[:1])
-            assert isinstance(outcome, kind)
+            assert outcome.kind is kind
             await pool.close()
 
 
@@ -254,7 +256,7 @@ async def test_pool_marks_numbers_without_receipts(together: ProviderStore) -> N
         outcomes = await pool.send(TEXTS)
         await pool.close()
 
-    assert [each.no_receipt for each in outcomes if isinstance(each, Accepted)] == [True, False, False, False]
+    assert [each.detail == "no_receipt" for each in outcomes if each.is_accepted] == [True, False, False, False]
 
 
 async def test_pool_looks_and_moves_its_shares_for_all_processes(together: ProviderStore) -> None:

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from services.notify import send_worker, unknown_deliveries
-from services.notify.channels.outcome import Accepted, Refused, SendOutcome, Unknown
 from services.notify.commands import close_alert
 from services.notify.model.deliveries import Delivery, DeliveryState, reference
 from services.notify.model.deliveries import outcomes as fold_outcomes
+from services.notify.model.outcome import Outcome
 from services.notify.send_worker import MessageChannel
 from services.notify.store.deliveries import DeliveryStore, Fact
 from services.notify.store.send_queue import EMERGENCY, NOTICE, SendJob, SendQueue
@@ -404,7 +404,7 @@ class Replaceable:
         """As the channel of now."""
         await self.channel.ready(count, is_urgent=is_urgent)
 
-    async def send(self, messages: Any, /) -> list[SendOutcome]:
+    async def send(self, messages: Any, /) -> list[Outcome]:
         """Over the channel of now."""
         return await self.channel.send(messages)
 
@@ -564,7 +564,7 @@ class _Slow(MessageChannel):
     async def ready(self, count: int, *, is_urgent: bool) -> None:
         """At once."""
 
-    async def send(self, messages: Any, /) -> list[SendOutcome]:
+    async def send(self, messages: Any, /) -> list[Outcome]:
         outcomes = await self._provider.send(messages)
         self.has_sent.set()
         await self.may_answer.wait()
@@ -574,7 +574,7 @@ class _Slow(MessageChannel):
 class _Severed(SendQueue):
     """Lanes whose owner cannot renew its lease any more."""
 
-    async def renew(self, lane: SendJob, ttl_seconds: float) -> bool:
+    async def renew(self, job: SendJob, ttl_seconds: float) -> bool:
         raise ConnectionFailure("away")
 
 
@@ -583,7 +583,7 @@ async def test_interrupted_owner_that_was_thought_dead_knows_better_later(world:
     """It lost its lease while the provider was slow; another called the window unknown; its verdict comes late."""
     await alerted(world, "p1", "p2")
     slow, lost = _Slow(out.email), engine(world, "notify-1")
-    object.__setattr__(lost, "lanes", _Severed(world.database, "notify-1"))
+    object.__setattr__(lost, "send_queue", _Severed(world.database, "notify-1"))
     async with working(lost, channels={EMAIL: slow}):
         await slow.has_sent.wait()
         async with working(engine(world, "notify-2"), channels={EMAIL: out.email}):
@@ -855,9 +855,11 @@ async def test_unknown_that_the_provider_can_be_asked_about_is_not_sent_again(wo
     await send_all(world, out.by_channel)
     asked: list[tuple[str, str]] = []
 
-    async def ask(provider: str, ours: str) -> Accepted | Refused | Unknown:
+    async def ask(provider: str, ours: str) -> Outcome:
         asked.append((provider, ours))
-        return Accepted("found") if ours == reference("ES-2:p1:sms:1") else Refused("not known over there")
+        return (
+            Outcome.accepted("found") if ours == reference("ES-2:p1:sms:1") else Outcome.refused("not known over there")
+        )
 
     await unknown_deliveries.resolve_unknown(
         engine(world), wait=timedelta(0), resend=True, most=100, now=utc_now(), ask=ask

@@ -10,9 +10,10 @@ import pytest
 from services.notify.columns.recipient_columns import Recipient, RecipientColumns
 from services.notify.composer import Composer, SendingRules
 from services.notify.model.deliveries import status_updates
+from services.notify.model.outcome import Outcome, OutcomeKind
 from services.notify.send_worker import EVENTS, outcome_data
 from services.notify.store.alerts import Selection
-from services.notify.store.send_queue import EMERGENCY, SendJob, Verdict
+from services.notify.store.send_queue import EMERGENCY, SendJob
 from shared.envelope import Cause, Draft, compose
 from shared.events import Channel, DeliveryOutcome, Level, OutcomeEvent
 from tests.rules.notify_world import NOW
@@ -23,20 +24,24 @@ CHOSEN = (
     Recipient("p2", "r2", "alert_region", "en", BOTH, 1, "ES-MD", Level.ORANGE, "region"),
     Recipient(None, None, "incident", "en", BOTH, mailbox="office@university.example", called="Office"),
 )
-DETAILS = {"accepted": ("", "no_receipt"), "failed": ("invalid", "technical", "temporary"), "unknown": ("",)}
+DETAILS = {
+    OutcomeKind.ACCEPTED: ("", "no_receipt"),
+    OutcomeKind.REFUSED: ("invalid", "technical", "temporary"),
+    OutcomeKind.UNKNOWN: ("",),
+}
 
 
 @pytest.mark.parametrize("channel", BOTH)
 @pytest.mark.parametrize("kind", EVENTS)
-def test_outcome_data_is_byte_for_byte_that_of_the_models(kind: str, channel: Channel) -> None:
+def test_outcome_data_is_byte_for_byte_that_of_the_models(kind: OutcomeKind, channel: Channel) -> None:
     """Every field of the contract in its order, a reason cut to its length, a time with and without a fraction."""
     selection = Selection("ES-2:7", "ES-2", 7, False, NOW, RecipientColumns.from_recipients(CHOSEN), step=2)
-    lane = SendJob("l", "ES-2:7", "ES-2", 7, channel, EMERGENCY, (0, 1, 2), 3, kind == "accepted")
+    lane = SendJob("l", "ES-2:7", "ES-2", 7, channel, EMERGENCY, (0, 1, 2), 3, kind is OutcomeKind.ACCEPTED)
     writer: Any = SimpleNamespace(rules=SendingRules("alerts@university.example", "https://x.example", {}))
     composer = Composer(writer, selection, None, channel)
     reasons = ('250 2.0.0 Ok \u2028 "queued" as 4B\\7', "", "x" * 400)
     told = [
-        (index, Verdict(kind, reason, NOW + timedelta(microseconds=index * 120), detail, "smtp"))
+        (index, Outcome(kind, reason, NOW + timedelta(microseconds=index * 120), "smtp", detail))
         for detail in DETAILS[kind]
         for index, reason in enumerate(reasons)
     ]
@@ -46,7 +51,7 @@ def test_outcome_data_is_byte_for_byte_that_of_the_models(kind: str, channel: Ch
     event = EVENTS[kind](
         alert_id="ES-2",
         shard=7,
-        entries=tuple(_entry(selection, composer, lane, index, verdict) for index, verdict in told),
+        entries=tuple(_entry(selection, composer, lane, index, outcome) for index, outcome in told),
     )
     written = [
         compose(draft, source="/notify", version=1, time=NOW, cause=Cause("c", "d"))
@@ -59,7 +64,7 @@ def test_outcome_data_is_byte_for_byte_that_of_the_models(kind: str, channel: Ch
     assert isinstance(event, OutcomeEvent)
 
 
-def _entry(selection: Selection, composer: Composer, lane: SendJob, index: int, verdict: Verdict) -> DeliveryOutcome:
+def _entry(selection: Selection, composer: Composer, lane: SendJob, index: int, outcome: Outcome) -> DeliveryOutcome:
     chosen = selection.recipients[index]
     identity, ours = composer.names(index)
     assert identity == f"ES-2:{chosen.who}:{lane.channel.value}:2"
@@ -72,8 +77,8 @@ def _entry(selection: Selection, composer: Composer, lane: SendJob, index: int, 
         attempt=3,
         provider="smtp",
         reference=f"<{ours}@university.example>" if lane.channel is Channel.EMAIL else ours,
-        at=verdict.at,
-        reason=verdict.reason[:300],
+        at=outcome.at,
+        reason=outcome.reason[:300],
         possible_duplicate=lane.possible_duplicate,
-        detail=verdict.detail,  # type: ignore[arg-type] # one of DETAILS
+        detail=outcome.detail,  # type: ignore[arg-type] # one of DETAILS
     )

@@ -1,1 +1,1 @@
-"""How people are told: one module per provider, each with `send() -> list[SendOutcome]` that never raises."""
+"""How people are told: one module per provider, each with `send() -> list[Outcome]` that never raises."""

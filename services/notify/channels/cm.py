@@ -13,7 +13,6 @@ from pydantic import Field, SecretStr
 
 from services.notify.channels.disclosure import without_numbers
 from services.notify.channels.http import HttpResponse, HttpSettings, ProviderHttp
-from services.notify.channels.outcome import Accepted, Refused, SendOutcome, TryLater, Unknown
 from services.notify.channels.sms_callbacks import (
     RECEIPT_STATES,
     DeliveryReceipt,
@@ -23,6 +22,7 @@ from services.notify.channels.sms_callbacks import (
     parse_receipt,
 )
 from services.notify.channels.sms_provider import Sms, WebhookPost, has_password
+from services.notify.model.outcome import Outcome
 
 MESSAGES_PER_REQUEST = 100
 PATH = "/v1.0/message"
@@ -75,7 +75,7 @@ class CmChannel:
     async def ready(self, count: int, *, is_urgent: bool) -> None:
         """At once: pacing is the pool's (sms.py)."""
 
-    async def send(self, texts: Sequence[Sms]) -> list[SendOutcome]:
+    async def send(self, texts: Sequence[Sms]) -> list[Outcome]:
         """One outcome per text, in order. Never raises for what CM or the network does."""
         chunks = [texts[start : start + MESSAGES_PER_REQUEST] for start in range(0, len(texts), MESSAGES_PER_REQUEST)]
         answers = await asyncio.gather(*(self._send(chunk) for chunk in chunks))
@@ -89,9 +89,9 @@ class CmChannel:
         """The reply of a handset. Raises PermanentError when nobody can be found in it."""
         return parse_inbound(body)
 
-    async def lookup(self, reference: str) -> Unknown:
+    async def lookup(self, reference: str) -> Outcome:
         """CM cannot be asked; its receipts carry our reference."""
-        return Unknown("cannot be asked")
+        return Outcome.unknown("cannot be asked")
 
     def verify(self, post: WebhookPost) -> bool:
         """By the password in the URL that CM was given."""
@@ -105,7 +105,7 @@ class CmChannel:
         """Close the kept connections."""
         await self._http.close()
 
-    async def _send(self, texts: Sequence[Sms]) -> list[SendOutcome]:
+    async def _send(self, texts: Sequence[Sms]) -> list[Outcome]:
         """One request. When CM refuses it as a whole for what is in it, its halves are tried apart."""
         answer = await self._http.post(
             PATH, orjson.dumps({"messages": {"msg": [self._message(text) for text in texts]}})
@@ -116,7 +116,10 @@ class CmChannel:
         if len(texts) > 1 and all(isinstance(outcome, _BlamesTheRequest) for outcome in outcomes):
             middle = len(texts) // 2
             return [*await self._send(texts[:middle]), *await self._send(texts[middle:])]
-        return [Refused(outcome.reason) if isinstance(outcome, _BlamesTheRequest) else outcome for outcome in outcomes]
+        return [
+            Outcome.refused(outcome.reason) if isinstance(outcome, _BlamesTheRequest) else outcome
+            for outcome in outcomes
+        ]
 
     def _message(self, text: Sms) -> dict[str, Any]:
         return {
@@ -140,53 +143,53 @@ class _BlamesTheRequest:
 
 def judge(
     status: int, body: bytes, texts: Sequence[Sms], codes: Mapping[int, Meaning]
-) -> list["SendOutcome | _BlamesTheRequest"]:
+) -> list["Outcome | _BlamesTheRequest"]:
     """One outcome per text from the HTTP status and the answer. Pure."""
     if status >= 500:
-        return [Unknown(f"HTTP {status}")] * len(texts)
+        return [Outcome.unknown(f"HTTP {status}")] * len(texts)
     answer = _json_object(body)
     told = f"HTTP {status}{_words(answer)}"
     if status == 429 or 300 <= status < 400:
-        return [TryLater(told)] * len(texts)
+        return [Outcome.try_later(told)] * len(texts)
     by_reference = _by_reference(answer.get("messages"), codes)
     if status < 300:
-        return [by_reference.get(text.reference, Unknown(f"{told}: not in the answer")) for text in texts]
+        return [by_reference.get(text.reference, Outcome.unknown(f"{told}: not in the answer")) for text in texts]
     request = _refusal_of_request(status, answer, told, codes)
     return [by_reference.get(text.reference, request) for text in texts]
 
 
 def _refusal_of_request(
     status: int, answer: Mapping[str, Any], told: str, codes: Mapping[int, Meaning]
-) -> "SendOutcome | _BlamesTheRequest":
+) -> "Outcome | _BlamesTheRequest":
     meaning = codes.get(_code(answer.get("errorCode")))
     if meaning == "unknown":
-        return Unknown(told)
+        return Outcome.unknown(told)
     if meaning == "temporary" or status in _NOT_OF_THE_MESSAGE:
-        return TryLater(told)
+        return Outcome.try_later(told)
     return _BlamesTheRequest(told)
 
 
-def _by_reference(messages: object, codes: Mapping[int, Meaning]) -> dict[str, SendOutcome]:
+def _by_reference(messages: object, codes: Mapping[int, Meaning]) -> dict[str, Outcome]:
     """What the answer says of each message; accepted once is accepted."""
-    found: dict[str, SendOutcome] = {}
+    found: dict[str, Outcome] = {}
     for entry in messages if isinstance(messages, list) else []:
         reference = entry.get("reference") if isinstance(entry, dict) else None
-        if isinstance(reference, str) and not isinstance(found.get(reference), Accepted):
+        if isinstance(reference, str) and not (reference in found and found[reference].is_accepted):
             found[reference] = _judge_entry(entry, codes)
     return found
 
 
-def _judge_entry(entry: Mapping[str, Any], codes: Mapping[int, Meaning]) -> SendOutcome:
+def _judge_entry(entry: Mapping[str, Any], codes: Mapping[int, Meaning]) -> Outcome:
     status, code = str(entry.get("status", "")), _code(entry.get("messageErrorCode"))
     if status == "Accepted" and code == 0:
-        return Accepted(f"Accepted, {_code(entry.get('parts'))} part(s)")
+        return Outcome.accepted(f"Accepted, {_code(entry.get('parts'))} part(s)")
     reason = without_numbers(f"{status or 'no status'} {code}: {entry.get('messageDetails') or ''}".rstrip(": "))
     if status == "Accepted" or code <= 0:
-        return Unknown(f"contradictory: {reason}")
+        return Outcome.unknown(f"contradictory: {reason}")
     meaning = codes.get(code, "temporary")
     if meaning == "unknown":
-        return Unknown(reason)
-    return Refused(reason) if meaning == "permanent" else TryLater(reason)
+        return Outcome.unknown(reason)
+    return Outcome.refused(reason) if meaning == "permanent" else Outcome.try_later(reason)
 
 
 def _json_object(body: bytes) -> Mapping[str, Any]:

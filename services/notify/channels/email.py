@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from services.notify.channels.disclosure import without_addresses
-from services.notify.channels.outcome import Accepted, Refused, SendOutcome, TryLater, Unknown
 from services.notify.channels.smtp import CannotOpen, EmailSettings, SmtpConnection, tls_context
 from services.notify.channels.smtp_wire import (
     FINAL_DOT,
@@ -21,6 +20,7 @@ from services.notify.channels.smtp_wire import (
     transparent,
 )
 from services.notify.messages.addresses import mailbox
+from services.notify.model.outcome import Outcome
 from shared.testing.failpoints import failpoint
 
 RESET = b"RSET\r\n"
@@ -60,7 +60,7 @@ class _Batch:
     """The letters of one `send` and what became of them."""
 
     def __init__(self, letters: Sequence[Email]) -> None:
-        self.outcomes: list[SendOutcome | None] = [None] * len(letters)
+        self.outcomes: list[Outcome | None] = [None] * len(letters)
         self.answered = 0
         self.trouble = "no connection"
         self._waiting = deque(
@@ -77,10 +77,10 @@ class _Batch:
             obstacle = _obstacle(waiting, connection)
             if obstacle is None:
                 return waiting
-            self.settle(waiting, Refused(obstacle))
+            self.settle(waiting, Outcome.refused(obstacle))
         return None
 
-    def settle(self, waiting: _Waiting, outcome: SendOutcome) -> None:
+    def settle(self, waiting: _Waiting, outcome: Outcome) -> None:
         """The provider has spoken, or nobody can."""
         self.outcomes[waiting.place] = outcome
         self.answered += 1
@@ -92,11 +92,11 @@ class _Batch:
         if waiting.connections_lost < CONNECTIONS_LOST_PER_LETTER:
             self._waiting.append(waiting)
         else:
-            self.outcomes[waiting.place] = TryLater(self.trouble)
+            self.outcomes[waiting.place] = Outcome.try_later(self.trouble)
 
-    def results(self) -> list[SendOutcome]:
+    def results(self) -> list[Outcome]:
         """In the order of the letters; who is left was never written."""
-        return [outcome or TryLater(self.trouble) for outcome in self.outcomes]
+        return [outcome or Outcome.try_later(self.trouble) for outcome in self.outcomes]
 
 
 class EmailChannel:
@@ -113,7 +113,7 @@ class EmailChannel:
     async def ready(self, count: int, *, is_urgent: bool) -> None:
         """At once: the server nearby queues."""
 
-    async def send(self, letters: Sequence[Email]) -> list[SendOutcome]:
+    async def send(self, letters: Sequence[Email]) -> list[Outcome]:
         """One outcome per letter, in order. Never raises for what the server or the network does."""
         batch = _Batch(letters)
         lanes = min(self._settings.connections, -(-len(letters) // LETTERS_PER_CONNECTION))
@@ -221,14 +221,14 @@ class _Step:
     """What follows from the replies to MAIL, RCPT, DATA: what is written next, or already an outcome."""
 
     payload: bytes
-    outcome: SendOutcome | None
+    outcome: Outcome | None
 
 
 def _judge_envelope(replies: Sequence[SmtpReply], waiting: _Waiting) -> _Step | None:
     """None: the connection ended, or is about to, before the server had an opinion on this letter."""
     if len(replies) == len(WELCOME) and all(map(_is_welcome, replies, WELCOME)):
         return _Step(_content(waiting.letter), None)
-    refusal: SendOutcome | None = None
+    refusal: Outcome | None = None
     for stage, reply in zip(("MAIL", "RCPT", "DATA"), (*replies, None, None, None), strict=False):
         if stage == "DATA" and reply is not None and reply.code == START_INPUT:
             # After a refused RCPT in a group the server may still say 354: it gets the final dot alone.
@@ -250,25 +250,25 @@ def _content(letter: Email) -> bytes:
     return (letter.content if letter.is_plain else transparent(letter.content)) + FINAL_DOT
 
 
-def _refusal(stage: str, reply: SmtpReply, waiting: _Waiting) -> SendOutcome:
+def _refusal(stage: str, reply: SmtpReply, waiting: _Waiting) -> Outcome:
     reason = f"{stage} {_words(reply, waiting)}"
     if not reply.is_permanent:
-        return TryLater(reason)
+        return Outcome.try_later(reason)
     if stage == "MAIL" and reply.code != MESSAGE_TOO_BIG:
         # About the sender, the session or our rights: nothing is said of the recipient, and an operator can mend it.
-        return TryLater(reason)
-    return Refused(reason)
+        return Outcome.try_later(reason)
+    return Outcome.refused(reason)
 
 
-def _judge_content(verdict: SmtpReply | None, ended: str, waiting: _Waiting) -> SendOutcome:
+def _judge_content(verdict: SmtpReply | None, ended: str, waiting: _Waiting) -> Outcome:
     if verdict is None:
-        return Unknown(without_addresses(ended, waiting.recipient, waiting.letter.recipient))
+        return Outcome.unknown(without_addresses(ended, waiting.recipient, waiting.letter.recipient))
     words = _words(verdict, waiting)
     if verdict.is_positive:
-        return Accepted(words)
+        return Outcome.accepted(words)
     if verdict.code < 400:
-        return Unknown(f"no verdict: {words}")
-    return Refused(words) if verdict.is_permanent else TryLater(words)
+        return Outcome.unknown(f"no verdict: {words}")
+    return Outcome.refused(words) if verdict.is_permanent else Outcome.try_later(words)
 
 
 def _words(reply: SmtpReply, waiting: _Waiting) -> str:

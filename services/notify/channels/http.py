@@ -9,7 +9,7 @@ import aiohttp
 import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.notify.channels.outcome import TryLater, Unknown
+from services.notify.model.outcome import Outcome
 from shared.testing.failpoints import failpoint
 
 ANSWER_LIMIT_BYTES = 1_000_000
@@ -52,11 +52,11 @@ class ProviderHttp:
         self._headers = dict(headers)
         self._session: aiohttp.ClientSession | None = None
 
-    async def post(self, path: str, body: bytes) -> HttpResponse | TryLater | Unknown:
-        """The answer; without one TryLater when no byte can have left, else Unknown. Never raises for the network."""
+    async def post(self, path: str, body: bytes) -> HttpResponse | Outcome:
+        """The answer; without one TRY_LATER when no byte can have left, else UNKNOWN. Never raises for the network."""
         return await self._request("POST", path, body)
 
-    async def get(self, path: str) -> HttpResponse | TryLater | Unknown:
+    async def get(self, path: str) -> HttpResponse | Outcome:
         """The same for a question that changes nothing."""
         return await self._request("GET", path, None)
 
@@ -65,7 +65,7 @@ class ProviderHttp:
         if self._session is not None:
             await self._session.close()
 
-    async def _request(self, method: str, path: str, body: bytes | None) -> HttpResponse | TryLater | Unknown:
+    async def _request(self, method: str, path: str, body: bytes | None) -> HttpResponse | Outcome:
         written = SimpleNamespace(any=False)
         seconds = self._settings.connect_timeout_seconds + self._settings.timeout_seconds
         try:
@@ -86,7 +86,7 @@ class ProviderHttp:
                 return HttpResponse(response.status, await _bounded(response))
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             reason = f"no answer: {type(error).__name__}"
-            return Unknown(reason) if written.any else TryLater(reason)
+            return Outcome.unknown(reason) if written.any else Outcome.try_later(reason)
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:

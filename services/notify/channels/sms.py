@@ -8,12 +8,12 @@ import random
 import time
 from collections.abc import Collection, Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from services.notify.channels.outcome import Accepted, Refused, SendOutcome, TryLater, Unknown
 from services.notify.channels.sms_provider import Sms, SmsProvider
+from services.notify.model.outcome import Outcome, OutcomeKind
 from services.notify.rules.weights import Health, Weights, moved, order
 from shared.clock import utc_now
 
@@ -89,10 +89,10 @@ class SmsPool:
         _asked_first.set(tuple(names))
         await self._paced(self._members[names[0]], count, is_urgent)
 
-    async def send(self, texts: Sequence[Sms]) -> list[SendOutcome]:
+    async def send(self, texts: Sequence[Sms]) -> list[Outcome]:
         """One outcome per text, in order. Never raises for what the providers or the network do."""
         names = _asked_first.get() or tuple(order(await self._current(), random.random()))
-        outcomes: list[SendOutcome] = [TryLater("not asked yet")] * len(texts)
+        outcomes: list[Outcome] = [Outcome.try_later("not asked yet")] * len(texts)
         left = list(range(len(texts)))
         for turn, name in enumerate(names):
             member = self._members[name]
@@ -102,18 +102,18 @@ class SmsPool:
             for place, answer in zip(left, answers, strict=True):
                 outcomes[place] = _better(outcomes[place], self._signed(member, texts[place], answer))
             await self._note(member, [texts[place] for place in left], answers)
-            left = [place for place in left if isinstance(outcomes[place], Refused | TryLater)]
+            left = [place for place in left if outcomes[place].is_definite_no]
             if not left:
                 break
         return outcomes
 
-    async def lookup(self, provider: str, reference: str) -> Accepted | Refused | Unknown:
+    async def lookup(self, provider: str, reference: str) -> Outcome:
         """What a provider knows of a message."""
         member = self._members.get(provider)
         if member is None:
-            return Unknown("no such provider")
+            return Outcome.unknown("no such provider")
         found = await member.provider.lookup(reference)
-        if isinstance(found, Accepted) and found.provider_id:
+        if found.is_accepted and found.provider_id:
             await self._state.keep_ids({f"{provider}:{found.provider_id}": reference}, utc_now())
         return found
 
@@ -151,27 +151,27 @@ class SmsPool:
                 await asyncio.sleep(min(1.0, part / member.per_second))
             count -= part
 
-    async def _note(self, member: Member, texts: Sequence[Sms], answers: Sequence[SendOutcome]) -> None:
+    async def _note(self, member: Member, texts: Sequence[Sms], answers: Sequence[Outcome]) -> None:
         now = utc_now()
-        errors = sum(1 for each in answers if isinstance(each, TryLater | Unknown))
+        errors = sum(1 for each in answers if each.kind in (OutcomeKind.TRY_LATER, OutcomeKind.UNKNOWN))
         if errors:
             await self._state.note(member.name, now, errors=errors)
         ids = {
             f"{member.name}:{answer.provider_id}": text.reference
             for text, answer in zip(texts, answers, strict=True)
-            if isinstance(answer, Accepted) and answer.provider_id
+            if answer.is_accepted and answer.provider_id
         }
         await self._state.keep_ids(ids, now)
 
-    def _signed(self, member: Member, text: Sms, answer: SendOutcome) -> SendOutcome:
-        if isinstance(answer, Accepted):
+    def _signed(self, member: Member, text: Sms, answer: Outcome) -> Outcome:
+        if answer.is_accepted:
             silent = any(text.number.startswith(prefix) for prefix in member.without_receipts)
-            return replace(answer, provider=member.name, no_receipt=silent)
-        return replace(answer, provider=member.name)
+            return answer._replace(provider=member.name, detail="no_receipt" if silent else "")
+        return answer._replace(provider=member.name)
 
 
-def _better(former: SendOutcome, later: SendOutcome) -> SendOutcome:
+def _better(former: Outcome, later: Outcome) -> Outcome:
     """Two definite refusals: the one that may pass by, because then it is tried again."""
-    if isinstance(later, Refused) and isinstance(former, TryLater) and former.provider:
+    if later.kind is OutcomeKind.REFUSED and former.kind is OutcomeKind.TRY_LATER and former.provider:
         return former
     return later

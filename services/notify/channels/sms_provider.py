@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from services.notify.channels.outcome import Accepted, Refused, SendOutcome, Unknown
 from services.notify.channels.sms_callbacks import DeliveryReceipt, SmsReply
+from services.notify.model.outcome import Outcome
 
 
 class Sms(NamedTuple):
@@ -35,11 +35,11 @@ class SmsProvider(Protocol):
 
     provider: str
 
-    async def send(self, texts: Sequence[Sms], /) -> list[SendOutcome]:
+    async def send(self, texts: Sequence[Sms], /) -> list[Outcome]:
         """One outcome per text, in order. Never raises for what the provider or the network does."""
 
-    async def lookup(self, reference: str) -> Accepted | Refused | Unknown:
-        """What the provider knows of a message: Accepted, Refused (it never got it), or Unknown (cannot be asked)."""
+    async def lookup(self, reference: str) -> Outcome:
+        """What the provider knows of a message: accepted, refused (it never got it), or unknown (cannot be asked)."""
 
     def verify(self, post: WebhookPost) -> bool:
         """Whether the post can only come from the provider."""

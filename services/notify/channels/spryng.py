@@ -15,7 +15,6 @@ from pydantic import Field, SecretStr
 
 from services.notify.channels.disclosure import without_numbers
 from services.notify.channels.http import HttpResponse, HttpSettings, ProviderHttp
-from services.notify.channels.outcome import Accepted, Refused, SendOutcome, TryLater, Unknown
 from services.notify.channels.sms_callbacks import (
     RECEIPTS_LIMIT,
     TEXT_LIMIT,
@@ -28,6 +27,7 @@ from services.notify.channels.sms_callbacks import (
     json_object,
 )
 from services.notify.channels.sms_provider import Sms, WebhookPost, has_password
+from services.notify.model.outcome import Outcome
 from shared.clock import utc_now
 from shared.errors import PermanentError
 
@@ -70,22 +70,24 @@ class SpryngChannel:
         self._http = ProviderHttp(settings, headers)
         self._slots = asyncio.Semaphore(settings.connections)
 
-    async def send(self, texts: Sequence[Sms]) -> list[SendOutcome]:
+    async def send(self, texts: Sequence[Sms]) -> list[Outcome]:
         """One outcome per text, in order. Never raises for what Spryng or the network does."""
         return list(await asyncio.gather(*(self._send(text) for text in texts)))
 
-    async def lookup(self, reference: str) -> Accepted | Refused | Unknown:
+    async def lookup(self, reference: str) -> Outcome:
         """By the request's name, which is our reference."""
         answer = await self._http.get(f"{PATH}?requestName={quote(reference, safe='')}")
         if not isinstance(answer, HttpResponse) or answer.status != 200:
-            return Unknown("lookup without an answer")
+            return Outcome.unknown("lookup without an answer")
         found = answer.json.get("data")
         if not isinstance(found, list):
-            return Unknown("lookup not understood")
+            return Outcome.unknown("lookup not understood")
         if not found:
-            return Refused("not known over there")
+            return Outcome.refused("not known over there")
         identity = field_of(found[0], "messageId")
-        return Accepted("found by lookup", self.provider, identity if isinstance(identity, str) else "")
+        return Outcome.accepted(
+            "found by lookup", provider=self.provider, provider_id=identity if isinstance(identity, str) else ""
+        )
 
     def verify(self, post: WebhookPost) -> bool:
         """By the password in the URL that Spryng was given."""
@@ -117,7 +119,7 @@ class SpryngChannel:
         """Close the kept connections."""
         await self._http.close()
 
-    async def _send(self, text: Sms) -> SendOutcome:
+    async def _send(self, text: Sms) -> Outcome:
         async with self._slots:
             answer = await self._http.post(PATH, orjson.dumps(self._message(text)))
         return judge(answer) if isinstance(answer, HttpResponse) else answer
@@ -149,24 +151,24 @@ class SpryngChannel:
         )
 
 
-def judge(answer: HttpResponse) -> SendOutcome:
+def judge(answer: HttpResponse) -> Outcome:
     """The outcome from status and answer. Pure."""
     told = f"HTTP {answer.status}"
     if answer.status >= 500:
-        return Unknown(told)
+        return Outcome.unknown(told)
     if answer.status < 300:
         identities = field_of(answer.json.get("data"), "messageIds")
         if isinstance(identities, list) and identities and isinstance(identities[0], str):
-            return Accepted("accepted", "", identities[0][:100])
+            return Outcome.accepted("accepted", provider_id=identities[0][:100])
         # It may have been taken: the lookup by name will tell.
-        return Unknown(f"{told}, no message id in it")
+        return Outcome.unknown(f"{told}, no message id in it")
     errors = answer.json.get("errors")
     first = errors[0] if isinstance(errors, list) and errors else None
     words = f"{field_of(first, 'errorCode') or ''} {field_of(first, 'errorMessage') or ''}".strip()
     told = without_numbers(f"{told}{f', {words}' if words else ''}")
     if answer.status < 400 or answer.status in _OF_THE_ACCOUNT:
-        return TryLater(told)
-    return Refused(told)
+        return Outcome.try_later(told)
+    return Outcome.refused(told)
 
 
 def _messages(post: Mapping[str, Any]) -> list[Any]:

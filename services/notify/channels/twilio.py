@@ -14,7 +14,6 @@ from pydantic import Field, SecretStr
 
 from services.notify.channels.disclosure import without_numbers
 from services.notify.channels.http import HttpResponse, HttpSettings, ProviderHttp
-from services.notify.channels.outcome import Accepted, Refused, SendOutcome, TryLater, Unknown
 from services.notify.channels.sms_callbacks import (
     CALLBACK_LIMIT_BYTES,
     TEXT_LIMIT,
@@ -24,6 +23,7 @@ from services.notify.channels.sms_callbacks import (
     e164,
 )
 from services.notify.channels.sms_provider import Sms, WebhookPost
+from services.notify.model.outcome import Outcome
 from shared.errors import PermanentError
 
 BODY_LIMIT = 1_600
@@ -72,13 +72,13 @@ class TwilioChannel:
         self._http = ProviderHttp(settings, headers)
         self._slots = asyncio.Semaphore(settings.connections)
 
-    async def send(self, texts: Sequence[Sms]) -> list[SendOutcome]:
+    async def send(self, texts: Sequence[Sms]) -> list[Outcome]:
         """One outcome per text, in order. Never raises for what Twilio or the network does."""
         return list(await asyncio.gather(*(self._send(text) for text in texts)))
 
-    async def lookup(self, reference: str) -> Unknown:
+    async def lookup(self, reference: str) -> Outcome:
         """Twilio lists by number and day, not by a reference: its receipts carry ours instead."""
-        return Unknown("cannot be asked by reference")
+        return Outcome.unknown("cannot be asked by reference")
 
     def verify(self, post: WebhookPost) -> bool:
         """By its signature over the address and every parameter, known or not."""
@@ -114,7 +114,7 @@ class TwilioChannel:
         """Close the kept connections."""
         await self._http.close()
 
-    async def _send(self, text: Sms) -> SendOutcome:
+    async def _send(self, text: Sms) -> Outcome:
         settings = self._settings
         sender = "MessagingServiceSid" if settings.sender.startswith("MG") else "From"
         form = {
@@ -130,24 +130,24 @@ class TwilioChannel:
         return judge(answer) if isinstance(answer, HttpResponse) else answer
 
 
-def judge(answer: HttpResponse) -> SendOutcome:
+def judge(answer: HttpResponse) -> Outcome:
     """The outcome from status and answer. Pure."""
     found = answer.json
     told = f"HTTP {answer.status}"
     if answer.status >= 500:
-        return Unknown(told)
+        return Outcome.unknown(told)
     if answer.status < 300:
         identity, status = found.get("sid"), found.get("status")
         if not isinstance(identity, str):
-            return Unknown(f"{told}, no sid in it")
+            return Outcome.unknown(f"{told}, no sid in it")
         if status in _REFUSED_AT_ONCE:
-            return Refused(f"{status}, error {_code(found.get('error_code'))}")
-        return Accepted(str(status)[:40], "", identity[:100])
+            return Outcome.refused(f"{status}, error {_code(found.get('error_code'))}")
+        return Outcome.accepted(str(status)[:40], provider_id=identity[:100])
     code = _code(found.get("code"))
     told = without_numbers(f"{told}, error {code}: {found.get('message') or ''}".rstrip(": "))
     if answer.status < 400 or answer.status in _NOT_OF_THE_MESSAGE:
-        return TryLater(told)
-    return Refused(told) if code in PERMANENT else TryLater(told)
+        return Outcome.try_later(told)
+    return Outcome.refused(told) if code in PERMANENT else Outcome.try_later(told)
 
 
 def signature(token: str, url: str, body: bytes) -> str:

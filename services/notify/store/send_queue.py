@@ -11,8 +11,8 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import NamedTuple
 
+from services.notify.model.outcome import Outcome, OutcomeKind
 from services.notify.store.alerts import Selection
 from shared.events import Channel
 from shared.mongo.client import ASCENDING, Database, Document, DuplicateKeyError, IndexModel, Session, UpdateOne
@@ -54,16 +54,6 @@ class SendJob:
         """The chunks that any owner has begun."""
         starts = (0, *self.attempted_until)
         return [self.chunk(start, end) for start, end in zip(starts, self.attempted_until, strict=False)]
-
-
-class Verdict(NamedTuple):
-    """What became of one message of a chunk: accepted, failed, unknown or later. `detail`, as DeliveryOutcome's."""
-
-    kind: str
-    reason: str
-    at: datetime
-    detail: str = ""
-    provider: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,22 +231,22 @@ class SendQueue:
         owned = {"_id": job.id, "epoch": job.epoch, "done": False}
         return bool((await self._jobs.update_one(owned, {"$push": {"ends": end}})).matched_count)
 
-    async def note(self, chunk: SendChunk, verdicts: Sequence[Verdict] | None) -> bool:
+    async def note(self, chunk: SendChunk, outcomes: Sequence[Outcome] | None) -> bool:
         """Store the outcomes of a chunk; None: it was interrupted. False when something was stored before."""
-        stored = None if verdicts is None else [verdict._asdict() for verdict in verdicts]
+        stored = None if outcomes is None else [_encode(outcome) for outcome in outcomes]
         try:
             await self._chunks.insert_one({"_id": chunk.id, "owner": self._owner, "verdicts": stored})
         except DuplicateKeyError:
             return False
         return True
 
-    async def noted(self, chunk_ids: Sequence[str]) -> dict[str, tuple[Verdict, ...] | None]:
+    async def noted(self, chunk_ids: Sequence[str]) -> dict[str, tuple[Outcome, ...] | None]:
         """The stored outcomes of these chunks. Most chunks have none: their event says it all."""
         documents = self._chunks.find({"_id": {"$in": list(chunk_ids)}})
         return {
             str(document["_id"]): None
             if document["verdicts"] is None
-            else tuple(Verdict(**verdict) for verdict in document["verdicts"])
+            else tuple(_decode(outcome) for outcome in document["verdicts"])
             async for document in documents
         }
 
@@ -275,6 +265,20 @@ class SendQueue:
     async def unfinished_jobs(self, alert_id: str) -> int:
         """The number of unfinished jobs of an alert."""
         return int(await self._jobs.count_documents({"alertId": alert_id, "done": False}))
+
+
+def _encode(outcome: Outcome) -> Document:
+    return {
+        "kind": outcome.kind.value,
+        "reason": outcome.reason,
+        "at": outcome.at,
+        "detail": outcome.detail,
+        "provider": outcome.provider,
+    }
+
+
+def _decode(stored: Document) -> Outcome:
+    return Outcome(OutcomeKind(stored["kind"]), stored["reason"], stored["at"], stored["provider"], stored["detail"])
 
 
 def _send_job(document: Document) -> SendJob:

@@ -620,13 +620,14 @@ async def test_c15_every_answer_says_its_version(world: World, route: Operation)
 @pytest.mark.parametrize("service", SERVICES)
 def test_c16_version_has_its_entry_in_the_changelog(service: str) -> None:
     """C16 (ADR core/changelog): each version once, dated, the newest first, and something said about it."""
-    text = Path("shared/web/CHANGELOG.md").read_text(encoding="utf-8")
-    entries = re.findall(r"^## (\d+\.\d+\.\d+) - (\d{4}-\d\d-\d\d)\n((?:- .+\n?)+)", text, re.MULTILINE)
+    changelog = Path("CHANGELOG.md").read_text(encoding="utf-8")
+    text = changelog.partition("\n## HTTP API\n")[2].partition("\n## ")[0]
+    entries = re.findall(r"^### (\d+\.\d+\.\d+) - (\d{4}-\d\d-\d\d)\n((?:- .+\n?)+)", text, re.MULTILINE)
     versions = [tuple(int(part) for part in version.split(".")) for version, _, _ in entries]
 
     assert versions == sorted(set(versions), reverse=True)
     assert entries[0][0] == documents()[service]["info"]["version"]
-    assert len(entries) == text.count("\n## ")
+    assert len(entries) == text.count("\n### ")
 
 
 # ---------------------------------------------------------------- C17 to C21: headers

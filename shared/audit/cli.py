@@ -14,7 +14,7 @@ from rich.table import Table
 from shared.audit import integrity, manifest, processes
 from shared.audit.affected import Affected, Verdict
 from shared.audit.alert_history import because
-from shared.audit.event_query import SKEW, Trail, follow
+from shared.audit.event_query import SKEW, ReadingReport, follow
 from shared.audit.output import (
     Progress,
     WrongUse,
@@ -125,7 +125,7 @@ def affected(
     as_json: AsJson = False,
 ) -> None:
     """Who must and may have been selected, recomputed from events, against who was; and whom no alert covers."""
-    recomputed, trail = run_async(_affected)
+    recomputed, report = run_async(_affected)
     run(lambda: _known(alert, recomputed))
     verdicts = [recomputed.verdict(each) for each in ([alert] if alert else recomputed.alerts)]
     latest = recomputed.latest
@@ -139,9 +139,9 @@ def affected(
     for each in untold:
         say(f"{each.because.person_id} was told by no alert of {each.country}, since {each.since:%Y-%m-%d %H:%M} UTC: "
             f"{because(each.because)}")  # fmt: skip
-    if trail.trouble:
-        say(f"Not complete: {trail.trouble}.")
-    finish(bool(untold or trail.trouble) or not all(verdict.holds for verdict in verdicts))
+    if report.trouble:
+        say(f"Not complete: {report.trouble}.")
+    finish(bool(untold or report.trouble) or not all(verdict.holds for verdict in verdicts))
 
 
 def _known(alert: str | None, recomputed: Affected) -> None:
@@ -149,13 +149,13 @@ def _known(alert: str | None, recomputed: Affected) -> None:
         raise WrongUse(f"No alert {alert} was ever raised. Known: {', '.join(recomputed.alerts) or 'none'}")
 
 
-async def _affected() -> tuple[Affected, Trail]:
-    recomputed, trail, settings = Affected(resolve), Trail(), AuditSettings.of()
+async def _affected() -> tuple[Affected, ReadingReport]:
+    recomputed, report, settings = Affected(resolve), ReadingReport(), AuditSettings.of()
     with Progress("reading") as progress:
         async with Reader(settings.bootstrap_servers, settings.namespace, settings.client()) as reader:
-            async for evidence in follow(reader, trail, utc_now(), topics=TOPICS[1:], progress=progress):
+            async for evidence in follow(reader, report, utc_now(), topics=TOPICS[1:], progress=progress):
                 recomputed.take(evidence)
-    return recomputed, trail
+    return recomputed, report
 
 
 def _load(file: Path | None, public_key: Path | None) -> manifest.Manifest | None:
@@ -219,10 +219,10 @@ def _show_verdicts(verdicts: list[Verdict]) -> None:
 
 def _diff(open_rebuild: OpenRebuild, as_json: bool) -> None:
     settings = run(AuditSettings.of)
-    counts, differences, trail = run_async(lambda: integrity.rebuilt(settings, open_rebuild))
+    counts, differences, report = run_async(lambda: integrity.rebuilt(settings, open_rebuild))
     if as_json:
         write_json(
-            {"compared": counts, "differences": [asdict(each) for each in differences], "trouble": trail.trouble}
+            {"compared": counts, "differences": [asdict(each) for each in differences], "trouble": report.trouble}
         )
     else:
         table = Table("collection", "documents", title="Rebuilt from Kafka, against the live databases")
@@ -231,6 +231,6 @@ def _diff(open_rebuild: OpenRebuild, as_json: bool) -> None:
         lines = [integrity.difference_sentence(each) for each in differences]
         lines.append(f"{len(differences)} difference(s)." if differences else "What is kept is what the events say.")
         show(table, *lines)
-    if trail.trouble:
-        say(f"Not complete: {trail.trouble}.")
-    finish(bool(differences or trail.trouble))
+    if report.trouble:
+        say(f"Not complete: {report.trouble}.")
+    finish(bool(differences or report.trouble))

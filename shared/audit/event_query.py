@@ -1,4 +1,4 @@
-"""The events of a question, in order: filtered, and never silently short of one that could not be read."""
+"""Selects the events that answer an auditor's question, in total order. A record that cannot be read is reported."""
 
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping
@@ -10,21 +10,21 @@ from typing import Any, Generic
 
 from shared.audit.evidence import Evidence, Unreadable, claims, read
 from shared.audit.reader import TOPICS, Partition, Reader, Vector, advance, by_topic
-from shared.audit.total_order import Entry, Line, Ready, Record, T, merged, sequence_hint, time_hint
-from shared.audit.worker_process import Child, Say
+from shared.audit.total_order import Entry, MergedTopic, Ready, Record, T, merged, sequence_hint, time_hint
+from shared.audit.worker_process import Child, Send
 from shared.events import EVENTS
 
-#: Clocks of a cluster differ by less; what is later than this is of a clock that is wrong.
+#: An event may be this much later than the auditor's clock; beyond that, a clock is wrong.
 SKEW = timedelta(minutes=5)
-#: Whether a record with these bytes is looked at.
+#: Whether a record with these bytes may match; False: the record is skipped unread.
 Wanted = Callable[[bytes], bool]
-#: Every event of version 1 in our relay's layout has these bytes; any other record is looked at closely.
+#: Every version 1 event in our relay's layout has these bytes; a record without them is parsed in full.
 _START, _VERSION = b'{"specversion":"1.0","id":"', b':1","streamversion":'
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """What an event must be to be shown; what is None asks for nothing."""
+    """Conditions that an event must meet to be shown; None sets no condition."""
 
     since: datetime | None = None
     until: datetime | None = None
@@ -36,13 +36,13 @@ class Filter:
     correlation: str | None = None
 
     def marks(self) -> list[bytes]:
-        """Bytes that every such event holds."""
+        """Bytes that every matching event contains."""
         found = [] if self.type is None else [b'"type":"%b"' % self.type.encode()]
         texts = (self.person, self.alert, self.registration, self.correlation)
         return found + [text.encode() for text in texts if text is not None]
 
     def allows(self, evidence: Evidence, alerts: set[str]) -> bool:
-        """Whether the event is shown. `alerts`: those of the country so far; this adds to them."""
+        """Whether the event matches. `alerts`: ids of the country's alerts so far; a new alert is added."""
         if (self.since is not None and evidence.at < self.since) or (
             self.until is not None and evidence.at > self.until
         ):
@@ -74,8 +74,8 @@ _ALERT = re.compile(rb'"alertId":"([^"]+)"')
 
 
 @dataclass(slots=True)
-class Trail:
-    """What was read, and what could not be."""
+class ReadingReport:
+    """Counts the events read and shown, and the records that could not be read."""
 
     events: int = 0
     shown: int = 0
@@ -84,13 +84,13 @@ class Trail:
     alerts: set[str] = field(default_factory=set)
 
     def note(self, place: str, problem: str) -> None:
-        """Something is not as it should be: an answer without it is not complete."""
+        """Count a record that cannot be read or must not be there: the answer is incomplete without it."""
         self.problems += 1
         self.first_problem = self.first_problem or f"{place}: {problem}"
 
     @property
     def trouble(self) -> str:
-        """One sentence about everything that could not be read; empty where all was."""
+        """One sentence about the records that could not be read; empty without any."""
         if not self.problems:
             return ""
         records = "1 record is" if self.problems == 1 else f"{self.problems} records are"
@@ -99,7 +99,7 @@ class Trail:
 
 async def _chunks(
     reader: Reader,
-    trail: Trail,
+    report: ReadingReport,
     now: datetime,
     form: "_Form[T]",
     wanted: Wanted | None,
@@ -108,32 +108,32 @@ async def _chunks(
     until: Vector | None,
     progress: Callable[[int], None],
 ) -> AsyncGenerator[list[T], None]:
-    """What is shown, in order. Each topic is read, put in order and looked at by a process of its own; laid together
-    here. Records that are not wanted are left out unread.
+    """Yield the matching records in total order. One process for each topic reads, orders and checks it; this one
+    merges the topics. Records that `wanted` excludes are skipped unread.
     """
     latest = (now + SKEW).strftime("%Y-%m-%dT%H:%M:%S").encode()
-    found: list[_Lane[T]] = []
+    workers: list[_TopicWorker[T]] = []
     try:
         for number, ends in by_topic(await reader.ends(topics, until)).items():
-            child = Child(_look, reader, number, ends, wanted, latest, form)
-            found.append(_Lane(number, next(iter(ends)).topic, child, form))
-        lanes = list(found)
-        while lanes:
-            for lane in lanes:
-                while not lane.ready and lane.is_open:
-                    lane.hear(trail)
-                    progress(trail.events)
-            lanes = [lane for lane in lanes if lane.ready]
-            if lanes:
-                yield merged(lanes)
+            child = Child(_read_topic, reader, number, ends, wanted, latest, form)
+            workers.append(_TopicWorker(number, next(iter(ends)).topic, child, form))
+        active = list(workers)
+        while active:
+            for worker in active:
+                while not worker.ready and worker.is_open:
+                    worker.receive(report)
+                    progress(report.events)
+            active = [worker for worker in active if worker.ready]
+            if active:
+                yield merged(active)
     finally:
-        for lane in found:
-            lane.child.end()
+        for worker in workers:
+            worker.child.end()
 
 
 async def records(
     reader: Reader,
-    trail: Trail,
+    report: ReadingReport,
     now: datetime,
     *,
     topics: Iterable[str] = TOPICS,
@@ -142,11 +142,11 @@ async def records(
     any_of: Iterable[bytes] = (),
     progress: Callable[[int], None] = lambda events: None,
 ) -> AsyncGenerator[Record, None]:
-    """The records of the topics in order, each an event. Those without all `marks`, and without one of `any_of`, are
-    left out unread; what can not be read, is of a version that is not known, or of the future, is noted in the trail.
+    """The topics' records in total order, each a valid event. A record without all `marks`, or without any of `any_of`,
+    is skipped unread. Records that cannot be read, have an unknown version or a time in the future go to the report.
     """
     wanted = _wanted(list(marks), list(any_of))
-    chunks = _chunks(reader, trail, now, _RECORDS, wanted, topics=topics, until=until, progress=progress)
+    chunks = _chunks(reader, report, now, _RECORDS, wanted, topics=topics, until=until, progress=progress)
     async with aclosing(chunks):
         async for chunk in chunks:
             for record in chunk:
@@ -155,55 +155,55 @@ async def records(
 
 def rows(
     reader: Reader,
-    trail: Trail,
+    report: ReadingReport,
     now: datetime,
     show: Callable[[Record], bytes],
     *,
     until: Vector | None = None,
     progress: Callable[[int], None] = lambda events: None,
 ) -> AsyncGenerator[list[bytes], None]:
-    """All of `records`, as text, some at a time: written where each topic is read, so that only text comes here."""
-    return _chunks(reader, trail, now, _rows(show), None, until=until, progress=progress)
+    """As `records`, formatted as text in chunks. The topic's process formats, so only text crosses the pipe."""
+    return _chunks(reader, report, now, _rows(show), None, until=until, progress=progress)
 
 
 async def follow(
     reader: Reader,
-    trail: Trail,
+    report: ReadingReport,
     now: datetime,
     *,
     topics: Iterable[str] = TOPICS,
     any_of: Iterable[bytes] = (),
     progress: Callable[[int], None] = lambda events: None,
 ) -> AsyncIterator[Evidence]:
-    """The events in `records`."""
-    async with aclosing(records(reader, trail, now, topics=topics, any_of=any_of, progress=progress)) as found:
-        async for record in found:
+    """As `records`, each read as Evidence."""
+    async with aclosing(records(reader, report, now, topics=topics, any_of=any_of, progress=progress)) as matching:
+        async for record in matching:
             yield read(record)
 
 
 @dataclass(frozen=True, slots=True)
 class _Form(Generic[T]):
-    """How records come from one process to another. Few large objects: many small ones cost more than reading them."""
+    """How records cross the pipe between processes: as a few large objects, since pickling many small ones is slow."""
 
     pack: Callable[[list[Record]], Any]
     unpack: Callable[[str, Any], list[T]]
 
 
-def _packed(found: list[Record]) -> Any:
-    return ([each.partition for each in found], [each.offset for each in found], [each.key for each in found],
-            [each.value for each in found])  # fmt: skip
+def _to_columns(batch: list[Record]) -> Any:
+    return ([record.partition for record in batch], [record.offset for record in batch],
+            [record.key for record in batch], [record.value for record in batch])  # fmt: skip
 
 
-def _unpacked(topic: str, columns: Any) -> list[Record]:
-    return [Record(topic, *each) for each in zip(*columns, strict=True)]
+def _from_columns(topic: str, columns: Any) -> list[Record]:
+    return [Record(topic, *row) for row in zip(*columns, strict=True)]
 
 
-_RECORDS = _Form(_packed, _unpacked)
+_RECORDS = _Form(_to_columns, _from_columns)
 
 
 def _rows(show: Callable[[Record], bytes]) -> _Form[bytes]:
-    def pack(found: list[Record]) -> Any:
-        rows = list(map(show, found))
+    def pack(batch: list[Record]) -> Any:
+        rows = list(map(show, batch))
         return list(map(len, rows)), b"".join(rows)
 
     def unpack(_: str, packed: Any) -> list[bytes]:
@@ -213,12 +213,12 @@ def _rows(show: Callable[[Record], bytes]) -> _Form[bytes]:
     return _Form(pack, unpack)
 
 
-#: What the process of a topic says: records read, whether more may come, problems (place, what), times, the rest.
-_Piece = tuple[int, bool, list[tuple[str, str]], list[bytes], Any]
+#: Message of a topic's process: records read, whether more may follow, problems (place, problem), times, packed rows.
+_Message = tuple[int, bool, list[tuple[str, str]], list[bytes], Any]
 
 
-class _Lane(Generic[T]):
-    """A topic that another process looks at."""
+class _TopicWorker(Generic[T]):
+    """A topic that a child process reads."""
 
     def __init__(self, number: int, topic: str, child: Child, form: _Form[T]) -> None:
         self.ready: list[Ready[T]] = []
@@ -226,41 +226,41 @@ class _Lane(Generic[T]):
         self.child = child
         self._number, self._topic, self._form = number, topic, form
 
-    def hear(self, trail: Trail) -> None:
-        """Its next piece."""
-        piece: _Piece = self.child.hear()
-        count, self.is_open, problems, times, packed = piece
-        trail.events += count
+    def receive(self, report: ReadingReport) -> None:
+        """Wait for the next message of the process."""
+        message: _Message = self.child.receive()
+        count, self.is_open, problems, times, packed = message
+        report.events += count
         for place, problem in problems:
-            trail.note(place, problem)
+            report.note(place, problem)
         shown = self._form.unpack(self._topic, packed)
         self.ready += zip(times, repeat(self._number), shown, strict=False)
 
 
-#: (its sequence where it has one, the record, why it can not be read)
-_Seen = tuple[int | None, Record, str]
+#: (sequence or None, record, reason why it cannot be read or "")
+_ReadRecord = tuple[int | None, Record, str]
 
 
-def _look(say: Say, reader: Reader, number: int, ends: Mapping[Partition, int], wanted: Wanted | None, latest: bytes,
-          form: _Form[Any]) -> None:  # fmt: skip
-    """Read one topic to its end, telling what is in it piece by piece."""
-    line: Line[_Seen] = Line(number, [each.number for each in ends])
-    source, judge = reader.source(ends), _Judge(latest)
+def _read_topic(send: Send, reader: Reader, number: int, ends: Mapping[Partition, int], wanted: Wanted | None,
+                latest: bytes, form: _Form[Any]) -> None:  # fmt: skip
+    """Read one topic to its end and send its events to the parent, batch by batch. Runs in a child process."""
+    topic: MergedTopic[_ReadRecord] = MergedTopic(number, [partition.number for partition in ends])
+    source, checks = reader.source(ends), _RecordChecks(latest)
 
-    def entries(found: Iterable[Record]) -> Iterator[Entry[_Seen]]:
-        return _seen(found, wanted)
+    def entries(batch: Iterable[Record]) -> Iterator[Entry[_ReadRecord]]:
+        return _read_all(batch, wanted)
 
-    while line.is_open:
-        count = advance(line, source, source.take(), entries)
-        times, found = judge.kept(line.ready)
-        line.ready.clear()
-        problems, judge.problems = judge.problems, []
-        say((count, line.is_open, problems, times, form.pack(found)))
+    while topic.is_open:
+        count = advance(topic, source, source.take(), entries)
+        times, valid = checks.valid(topic.ready)
+        topic.ready.clear()
+        problems, checks.problems = checks.problems, []
+        send((count, topic.is_open, problems, times, form.pack(valid)))
     source.close()
 
 
-def _seen(found: Iterable[Record], wanted: Wanted | None) -> Iterator[Entry[_Seen]]:
-    for record in found:
+def _read_all(batch: Iterable[Record], wanted: Wanted | None) -> Iterator[Entry[_ReadRecord]]:
+    for record in batch:
         value = record.value or b""
         if wanted is not None and not wanted(value):
             yield sequence_hint(value), b"", None
@@ -273,17 +273,17 @@ def _seen(found: Iterable[Record], wanted: Wanted | None) -> Iterator[Entry[_See
             yield sequence or 0, time, (sequence, record, "")
 
 
-class _Judge:
-    """Looks at the records of one topic in order: which of them are events that count."""
+class _RecordChecks:
+    """Checks the records of one topic in order: drops duplicates, reports what cannot be read or comes too early."""
 
     def __init__(self, latest: bytes) -> None:
         self.problems: list[tuple[str, str]] = []
         self._latest = latest
         self._last: tuple[int, bytes | None] = (0, b"")
 
-    def kept(self, ready: Iterable[Ready[_Seen]]) -> tuple[list[bytes], list[Record]]:
-        """Those that are events, and not the same once more, each with its time."""
-        times, found = [], []
+    def valid(self, ready: Iterable[Ready[_ReadRecord]]) -> tuple[list[bytes], list[Record]]:
+        """The times and the records of valid events, without identical duplicates."""
+        times, records_ = [], []
         (last, value), latest = self._last, self._latest
         for time, _, (sequence, record, problem) in ready:
             if problem:
@@ -292,22 +292,22 @@ class _Judge:
             if time > latest and read(record).order > latest:
                 self._note(record, f"its time {read(record).order.decode()}Z is in the future, a clock is wrong")
             if sequence is not None:
-                if sequence <= last:  # a relay that crashed says the same again
+                if sequence <= last:  # a relay publishes the same bytes again after a crash
                     if sequence == last and value != record.value:
                         self._note(record, "another event has the same sequence")
                     continue
                 last, value = sequence, record.value
             times.append(time)
-            found.append(record)
+            records_.append(record)
         self._last = last, value
-        return times, found
+        return times, records_
 
     def _note(self, record: Record, problem: str) -> None:
         self.problems.append((f"{record.topic}/{record.partition}@{record.offset}", problem))
 
 
 def _wanted(all_of: list[bytes], some_of: list[bytes]) -> Wanted | None:
-    """Whether a record's bytes hold the marks; every record is looked at closely that is not in our relay's layout."""
+    """Test a record's bytes for the marks. A record that is not in our relay's layout always passes."""
     if not all_of and not some_of:
         return None
 
@@ -317,7 +317,7 @@ def _wanted(all_of: list[bytes], some_of: list[bytes]) -> Wanted | None:
         for mark in all_of:
             if mark not in value:
                 return False
-        # Plain loops: this looks at every event of the log.
+        # Plain loops are fastest, and this runs for every event of the log.
         for mark in some_of:
             if mark in value:
                 return True
@@ -327,6 +327,6 @@ def _wanted(all_of: list[bytes], some_of: list[bytes]) -> Wanted | None:
 
 
 def type_marks(*types: str) -> list[bytes]:
-    """Marks of the events of these classes."""
+    """The byte marks of events of these types."""
     assert set(types) <= set(EVENTS)
     return [b'"type":"%b"' % name.encode() for name in types]

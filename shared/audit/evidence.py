@@ -1,6 +1,6 @@
-"""One record as evidence: what stands in it, read from its very bytes; nothing is believed that was not checked.
+"""Reads one Kafka record as evidence: its attributes and data, each checked against the bytes before it is used.
 
-Our producers write one layout, so the attributes are found by two patterns; anything else is read the slow way.
+Our relay writes one layout, so two patterns find the attributes; other layouts are parsed in full, which is slower.
 """
 
 import re
@@ -27,20 +27,20 @@ _HEAD = re.compile(
 _TAIL = re.compile(rb',"sequence":([1-9]\d{0,17}),"prevhash":"([0-9a-f]{64})"\}')
 _DATASCHEMA = re.compile(r"urn:safe-passage:([A-Za-z0-9]+):(\d+)")
 _VALIDATORS = {name.encode(): event.__pydantic_validator__ for name, event in EVENTS.items()}
-#: The versions of each event that this page can read. A `.v2` class brings its number and its upcaster.
+#: The event version that this module reads. A `.v2` class will bring its number and its upcaster.
 VERSION = b"1"
 
 
 class Unreadable(PermanentError):
-    """The value is no event that this version of the audit can read; the text says why and quotes nothing."""
+    """The value is not an event that this version of the audit can read. The text says why and quotes no content."""
 
 
 class UnknownVersion(Unreadable):
-    """An event of a type or version that this audit does not know: what it says is not in any answer."""
+    """An event of a type or version that this audit does not know: no answer takes it into account."""
 
 
 class Evidence:
-    """One event: where it stands, its attributes, and its data when asked for."""
+    """One event: its place in Kafka, its attributes, and its data, which is validated at the first access."""
 
     __slots__ = ("__dict__", "data_bytes", "head", "prevhash", "record", "sequence")
 
@@ -70,7 +70,7 @@ class Evidence:
 
     @property
     def order(self) -> bytes:
-        """Its time as bytes that sort as the instants do."""
+        """Its time, as bytes that sort like instants."""
         return self.head[3]
 
     @property
@@ -85,32 +85,32 @@ class Evidence:
 
     @property
     def streamversion(self) -> int:
-        """Its number in its stream."""
+        """Its version in its stream."""
         return int(self.head[7])
 
     @property
     def correlationid(self) -> str:
-        """The request or reading at the beginning of all this."""
+        """The request or feed reading that started the chain of causes."""
         return self.head[8].decode()
 
     @property
     def causationid(self) -> str:
-        """What it directly follows from."""
+        """The event or request that caused it directly."""
         return self.head[9].decode()
 
     @cached_property
     def data(self) -> Event:
-        """The fact. Raises Unreadable when it does not fit its schema."""
+        """The validated event. Raises Unreadable when the data do not fit the schema."""
         return check(self)
 
     @property
     def place(self) -> str:
-        """Where it stands: topic/partition@offset."""
+        """Its place in Kafka: topic/partition@offset."""
         return f"{self.record.topic}/{self.record.partition}@{self.record.offset}"
 
 
 def read(record: Record) -> Evidence:
-    """The event in a record, its attributes checked, its data not yet. Raises Unreadable and UnknownVersion."""
+    """Check a record's attributes, not yet its data. Raises Unreadable and UnknownVersion."""
     value = record.value
     if value is None:
         raise Unreadable("null value")
@@ -129,7 +129,7 @@ def read(record: Record) -> Evidence:
 
 
 def claims(record: Record) -> tuple[int | None, bytes]:
-    """The sequence and the time of the event in a record, checked as `read` does, without the rest of it."""
+    """Only the sequence and the time of the event in a record, checked as `read` checks them."""
     value = record.value
     head = _HEAD.match(value) if value is not None else None
     if value is not None and head is not None:
@@ -145,11 +145,11 @@ def claims(record: Record) -> tuple[int | None, bytes]:
 
 
 def _known(kind: bytes, time: bytes, schema: bytes, version: bytes) -> None:
-    """Refuse what names two events, no day, or an event or version that is not known here."""
+    """Raise Unreadable for contradictory types or an impossible date, UnknownVersion for an unknown type or version."""
     if schema != kind:
         raise Unreadable("its type and its schema name different events")
     if not _is_day(time[:10]):
-        raise Unreadable("its time is no time")
+        raise Unreadable("its time does not exist")
     if kind not in _VALIDATORS or version != VERSION:
         raise UnknownVersion(f"{kind.decode()} version {version.decode()} is not known here")
 
@@ -164,10 +164,11 @@ def _is_day(text: bytes) -> bool:
 
 
 def check(evidence: Evidence) -> Event:
-    """The data against the schema of its event. Raises Unreadable: which field, never what stands in it."""
+    """Validate the data against the event's schema. Raises Unreadable, which names the field and never its content."""
     try:
         data = orjson.loads(evidence.data_bytes)
-        # Our producers write what orjson writes: a duplicate key is the one thing that loads() hides.
+        # Our producers write with orjson, so dumping again gives the same length. `loads()` alone would hide a
+        # duplicate key.
         if len(orjson.dumps(data)) != len(evidence.data_bytes):
             raise Unreadable("not canonical JSON (duplicate keys or foreign formatting)")
         fact: Event = _VALIDATORS[evidence.head[1]].validate_python(data)
@@ -184,11 +185,11 @@ def check(evidence: Evidence) -> Event:
 
 def _fields(error: ValidationError) -> str:
     problems = error.errors(include_input=False, include_context=False)[:5]
-    return "; ".join(".".join(map(str, each["loc"])) + ": " + each["type"] for each in problems)
+    return "; ".join(".".join(map(str, problem["loc"])) + ": " + problem["type"] for problem in problems)
 
 
 def _read_otherwise(record: Record, value: bytes) -> Evidence:
-    """An event in another layout than our relay's: valid CloudEvents are, all others are refused by `parse`."""
+    """Read an event whose layout is not our relay's. `parse` accepts any valid CloudEvent and refuses the rest."""
     try:
         envelope = parse(value)
     except UnknownEventType as error:

@@ -1,9 +1,8 @@
-"""What the services write, recognised: for each event a pattern made of its own schema, so that what matches is valid.
+"""Compiles each event schema to a regular expression; an event that matches is valid and needs no JSON parse.
 
-Most events of a log are exactly as our producers write them. Such a one needs no parsing: it has every field once, in
-order, without a space, each of the form that its schema asks. Whatever does not match is not wrong, only to be looked
-at by `evidence.check`. A schema that says more than this page understands has no pattern (`None`), and is always
-looked at.
+Our producers write every field once, in schema order, without spaces, so most events match. An event that does not
+match is not invalid: `evidence.check` parses and validates it. A schema with features that this module does not know
+gets no pattern (`None`), and all its events are parsed. Decision 0021.
 """
 
 import inspect
@@ -17,52 +16,52 @@ import orjson
 
 from shared.events import Event
 
-#: Days that every month has, and those that only some have; the 29th of February is looked at.
+#: Days that exist in every month, then the 29th to 31st where they exist. 29 February never matches: it is parsed.
 _DAY = (
     r"[12]\d{3}-(?:(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])"
     r"|(?:0[13-9]|1[0-2])-(?:29|30)|(?:0[13578]|1[02])-31)"
 )
 _INSTANT = _DAY + r"T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{1,6})?Z"
-#: What stands in JSON as it is; anything else is looked at.
+#: Characters that JSON never escapes. Text with any other character is parsed.
 _PLAIN = r"[ !#-\[\]-~]"
-#: Patterns of fields that mean the same here as in the schema's own engine: plain classes, letters, counts.
+#: Field patterns that Python's `re` and pydantic's engine read alike: plain classes, letters and counts.
 _SIMPLE = re.compile(r"\^(?:[A-Za-z0-9:-]|\[(?:[A-Za-z0-9._:@]|-(?!-))+\]|[*+]|\{\d+(?:,\d+)?\})+\$")
-#: What every schema may say beside what it is.
-_BESIDE = {"type", "metadata", "ref"}
+#: Keys that any core schema may have and that do not restrict the value.
+_NEUTRAL_KEYS = {"type", "metadata", "ref"}
 
 
 class Inexpressible(Exception):
-    """The schema says more than a pattern here can."""
+    """The schema has a constraint that a pattern of this module cannot express."""
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
-    """The pattern of one event's data. `stream` and `names`: how its stream's name is made of which of its fields."""
+class EventPattern:
+    """The pattern of one event's data. `stream` is a template for the stream name, `names` the fields that fill it."""
 
     pattern: re.Pattern[bytes]
     stream: bytes
     names: tuple[str, ...]
 
     def fits(self, data: bytes, stream: bytes) -> bool:
-        """Whether the data are certainly valid, canonical, and of this stream; if not they have to be looked at."""
+        """True: the data are valid, canonical JSON and belong to this stream. False: they must be parsed to know."""
         match = self.pattern.fullmatch(data)
         return match is not None and self.stream % match.group(*self.names) == stream
 
 
 @cache
-def shape_of(event: type[Event]) -> Shape | None:
-    """The shape of an event's data; None where its schema can not be said as a pattern. Made when first asked for."""
-    asked = _Asked()
-    stream = inspect.getattr_static(event, "stream").fget(asked)
+def event_pattern(event: type[Event]) -> EventPattern | None:
+    """The pattern of an event's data, compiled at the first call; None when the schema cannot be expressed."""
+    recorder = _FieldRecorder()
+    stream = inspect.getattr_static(event, "stream").fget(recorder)
     try:
-        pattern = _pattern(event.__pydantic_core_schema__, frozenset(asked.names))
+        pattern = _pattern(event.__pydantic_core_schema__, frozenset(recorder.names))
     except Inexpressible:
         return None
-    return Shape(re.compile(pattern.encode()), stream.encode(), tuple(asked.names))
+    return EventPattern(re.compile(pattern.encode()), stream.encode(), tuple(recorder.names))
 
 
-class _Asked:
-    """Stands where an event would: says which fields its stream is made of."""
+class _FieldRecorder:
+    """Takes an event's place while its `stream` property runs, and records which fields the property reads."""
 
     def __init__(self) -> None:
         self.names: list[str] = []
@@ -76,16 +75,16 @@ def _pattern(schema: Mapping[str, Any], named: frozenset[str] = frozenset()) -> 
     kind = schema["type"]
     if kind not in _KINDS:
         raise Inexpressible(kind)
-    write, known = _KINDS[kind]
-    if more := schema.keys() - known - _BESIDE:
-        raise Inexpressible(f"{kind} with {sorted(more)}")
+    write, supported = _KINDS[kind]
+    if unknown := schema.keys() - supported - _NEUTRAL_KEYS:
+        raise Inexpressible(f"{kind} with {sorted(unknown)}")
     return write(schema, named)
 
 
 def _model(schema: Mapping[str, Any], named: frozenset[str]) -> str:
-    # With one of these the schema does more than to look at its fields.
+    # A model with one of these does more than validate its fields.
     if schema.get("custom_init") or schema.get("root_model") or schema["config"].keys() - _CONFIG:
-        raise Inexpressible("a model of its own kind")
+        raise Inexpressible("a model with its own behaviour")
     return _pattern(schema["schema"], named)
 
 
@@ -114,7 +113,7 @@ def _text(schema: Mapping[str, Any], _: frozenset[str]) -> str:
     if "pattern" not in schema:
         return f'"{_PLAIN}{bounds}"'
     if not isinstance(schema["pattern"], str) or _SIMPLE.fullmatch(schema["pattern"]) is None:
-        raise Inexpressible("a pattern with more in it")
+        raise Inexpressible("a pattern that is not simple")
     is_bounded = schema.keys() & {"min_length", "max_length"}
     ahead = f'(?=[^"]{bounds}")' if is_bounded else ""
     return f'"{ahead}{schema["pattern"][1:-1]}"'
@@ -124,28 +123,28 @@ def _number(schema: Mapping[str, Any], _: frozenset[str]) -> str:
     least, most = schema.get("ge", 0), schema.get("le")
     if most is not None:
         if not 0 <= least <= most <= 9:
-            raise Inexpressible("a number between others")
+            raise Inexpressible("a range of numbers beyond one digit")
         return f"[{least}-{most}]"
     if least not in (0, 1):
-        raise Inexpressible("a number from some other one on")
+        raise Inexpressible("a lowest number other than 0 or 1")
     return r"[1-9]\d{0,8}" if least else r"(?:0|[1-9]\d{0,8})"
 
 
 def _choice(schema: Mapping[str, Any], _: frozenset[str]) -> str:
-    members = [getattr(each, "value", each) for each in schema.get("members", schema.get("expected"))]
-    if not all(isinstance(each, str | int) and not isinstance(each, bool) for each in members):
-        raise Inexpressible("a choice of other things")
+    members = [getattr(member, "value", member) for member in schema.get("members", schema.get("expected"))]
+    if not all(isinstance(member, str | int) and not isinstance(member, bool) for member in members):
+        raise Inexpressible("a choice of values that are neither text nor numbers")
     return f"(?:{'|'.join(map(_literally, members))})"
 
 
 def _several(schema: Mapping[str, Any], _: frozenset[str]) -> str:
     if len(schema["items_schema"]) != 1 or schema.get("variadic_item_index") != 0:
-        raise Inexpressible("a tuple of several kinds")
-    one, least, most = _pattern(schema["items_schema"][0]), schema.get("min_length", 0), schema.get("max_length")
+        raise Inexpressible("a tuple of several types")
+    item, least, most = _pattern(schema["items_schema"][0]), schema.get("min_length", 0), schema.get("max_length")
     if most is not None and most < max(1, least):
-        raise Inexpressible("a tuple of nothing")
-    some = f"{one}(?:,{one}){{{max(0, least - 1)},{'' if most is None else most - 1}}}"
-    return rf"\[{some}\]" if least else rf"\[(?:{some})?\]"
+        raise Inexpressible("a tuple without items")
+    items = f"{item}(?:,{item}){{{max(0, least - 1)},{'' if most is None else most - 1}}}"
+    return rf"\[{items}\]" if least else rf"\[(?:{items})?\]"
 
 
 def _literally(value: str | int) -> str:
@@ -153,7 +152,7 @@ def _literally(value: str | int) -> str:
 
 
 _CONFIG = {"extra_fields_behavior", "hide_input_in_errors", "title", "validate_by_alias", "validate_by_name"}
-#: The kinds of schema → how its pattern is written, and what it may say.
+#: Core schema type → (function that writes its pattern, keys that the function understands).
 _KINDS: Mapping[str, tuple[Callable[[Mapping[str, Any], frozenset[str]], str], set[str]]] = {
     "model": (_model, {"cls", "config", "custom_init", "root_model", "schema"}),
     "model-fields": (_fields, {"computed_fields", "fields", "model_name"}),

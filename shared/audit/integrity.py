@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from shared.audit.chain import ChainVerifier, Fault, Finding
-from shared.audit.event_query import Trail, follow
+from shared.audit.event_query import ReadingReport, follow
 from shared.audit.manifest import Manifest
 from shared.audit.output import Progress
 from shared.audit.processes import Reading
@@ -86,18 +86,18 @@ class Bearing:
 
 async def rebuilt(
     settings: AuditSettings, open_rebuild: Callable[[], Awaitable[Rebuild]]
-) -> tuple[dict[str, int], list[Bearing], Trail]:
+) -> tuple[dict[str, int], list[Bearing], ReadingReport]:
     """Fold everything into a shadow database, compare, and find the events of what differs."""
-    trail = Trail()
+    report = ReadingReport()
     rebuild = await open_rebuild()
     try:
         with Progress("rebuilding") as progress:
             async with Reader(settings.bootstrap_servers, settings.namespace, settings.client()) as reader:
-                async for evidence in follow(reader, trail, utc_now(), progress=progress):
+                async for evidence in follow(reader, report, utc_now(), progress=progress):
                     await rebuild.fold(evidence)
             await rebuild.flush()
         differing = [Bearing(each) async for each in rebuild.differences()]
-        return rebuild.counts, await _with_events(settings, differing), trail
+        return rebuild.counts, await _with_events(settings, differing), report
     finally:
         await rebuild.close()
 
@@ -112,7 +112,7 @@ async def _with_events(settings: AuditSettings, differing: list[Bearing]) -> lis
     # mail `n-<event>:<person>` also bears the id of the event that asked for it.
     names = {name: [part.removeprefix("n-").encode() for part in name.split(":")] for name in events}
     async with Reader(settings.bootstrap_servers, settings.namespace, settings.client()) as reader:
-        async for evidence in follow(reader, Trail(), utc_now(), any_of=[parts[0] for parts in names.values()]):
+        async for evidence in follow(reader, ReadingReport(), utc_now(), any_of=[parts[0] for parts in names.values()]):
             for name, parts in names.items():
                 if evidence.subject == name or all(part in (evidence.record.value or b"") for part in parts):
                     events[name] = [*events[name][-9:], f"{evidence.place} {evidence.type} {evidence.id}"]

@@ -1,4 +1,4 @@
-"""How the audit speaks: answers on standard output, everything else on standard error, an exit code, one sentence."""
+"""Output of the audit commands: answers on standard output, messages and progress on standard error, exit codes."""
 
 import asyncio
 import os
@@ -25,11 +25,11 @@ T = TypeVar("T")
 
 
 class WrongUse(PermanentError):
-    """What was asked for does not exist, or contradicts itself."""
+    """The command's arguments name something that does not exist, or contradict each other. Exit code 2."""
 
 
 def run(work: Callable[[], T]) -> T:
-    """Do it to the end, or say in one sentence why not: a partial result is never called complete."""
+    """Run a command to its end, or print one sentence with the reason and exit: a partial result never looks whole."""
     try:
         return work()
     except (WrongUse, NotConfigured, BadManifest, NoParquet) as error:
@@ -37,19 +37,19 @@ def run(work: Callable[[], T]) -> T:
     except (PermanentError, TransientError, TimeoutError) as error:
         fail(f"Not complete: {error or 'Kafka stopped answering'}.", 1)
     except KeyboardInterrupt:
-        fail("Interrupted, not complete: nothing is said about what was not read.", 1)
+        fail("Interrupted, not complete: the unread events were not checked.", 1)
     except BrokenPipeError:
-        # Python would complain again when it flushes at the end.
+        # Otherwise Python reports the broken pipe again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        fail("Not complete: whoever read the output went away.", 1)
+        fail("Not complete: the program that read the output has ended.", 1)
 
 
 def run_async(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """The same for what waits."""
+    """As `run`, for a coroutine."""
     former = signal.getsignal(signal.SIGINT)
     is_ours = former is signal.default_int_handler and threading.current_thread() is threading.main_thread()
     if is_ours:
-        # asyncio's own would only be heard where something is awaited: not while we read, or write to who does not.
+        # asyncio's own handler only takes effect at an await: not while records are read or a full pipe is written to.
         signal.signal(signal.SIGINT, _interrupted)
     try:
         return run(lambda: asyncio.run(work()))
@@ -63,28 +63,28 @@ def _interrupted(*_: object) -> NoReturn:
 
 
 def fail(sentence: str, code: int) -> NoReturn:
-    """Say why, and end."""
+    """Print the reason on standard error and exit with `code`."""
     sys.stderr.write(sentence.replace("..", ".") + "\n")
     raise typer.Exit(code)
 
 
 def say(sentence: str) -> None:
-    """A message that is no part of the answer."""
+    """Print a message on standard error; it is not part of the answer."""
     sys.stderr.write(sentence + "\n")
 
 
 def write(content: bytes) -> None:
-    """A part of the answer. Raises BrokenPipeError."""
+    """Write a part of the answer to standard output. Raises BrokenPipeError."""
     sys.stdout.buffer.write(content)
 
 
 def write_json(document: object) -> None:
-    """One JSON document, or one line of them."""
+    """Write one JSON document, or one JSON line, to standard output."""
     write(orjson.dumps(document, default=str, option=orjson.OPT_UTC_Z) + b"\n")
 
 
 def finish(wrong: bool) -> NoReturn:
-    """Exit 1 where something is wrong, 0 where not; what is still buffered goes out first."""
+    """Flush standard output, then exit with 1 when something is wrong, else 0."""
     try:
         sys.stdout.flush()
     except BrokenPipeError:
@@ -97,28 +97,28 @@ def _raise_broken_pipe() -> None:
 
 
 def show(*parts: Table | str) -> None:
-    """Tables and lines for people."""
+    """Print tables and lines for people."""
     console = Console(width=None if sys.stdout.isatty() else 160)
     for part in parts:
         console.print(part, highlight=False, markup=False, soft_wrap=isinstance(part, str))
 
 
 class Progress:
-    """How far a reading is: a line that changes on a terminal, a line every ten seconds elsewhere. No thread."""
+    """Progress of a reading: one changing line on a terminal, elsewhere a line every ten seconds. Uses no thread."""
 
-    def __init__(self, what: str) -> None:
-        self._what = what
+    def __init__(self, activity: str) -> None:
+        self._activity = activity
         self._is_terminal = sys.stderr.isatty()
-        self._began = self._told = time.monotonic()
+        self._began = self._printed = time.monotonic()
 
-    def __call__(self, done: int, of: int | None = None) -> None:
-        """So many events were read."""
+    def __call__(self, done: int, total: int | None = None) -> None:
+        """Report that `done` events were read, of `total` where it is known."""
         now = time.monotonic()
-        if now - self._told < (0.2 if self._is_terminal else 10):
+        if now - self._printed < (0.2 if self._is_terminal else 10):
             return
-        self._told = now
-        share = f" of {of}" if of is not None else ""
-        line = f"{self._what}: {done}{share} events, {now - self._began:.0f} s"
+        self._printed = now
+        share = f" of {total}" if total is not None else ""
+        line = f"{self._activity}: {done}{share} events, {now - self._began:.0f} s"
         sys.stderr.write(f"\r\x1b[K{line}" if self._is_terminal else f"{line}\n")
         sys.stderr.flush()
 
@@ -131,7 +131,7 @@ class Progress:
 
 
 def instant(text: str, *, end: bool) -> datetime:
-    """An instant, or a whole day in Amsterdam of which the beginning or the end is meant. Raises WrongUse."""
+    """Parse an instant, or a date: then the beginning or the end of that day in Amsterdam. Raises WrongUse."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:

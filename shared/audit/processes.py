@@ -14,7 +14,7 @@ from shared.audit.merkle import Tree
 from shared.audit.reader import Partition, Reader, Record, Vector, by_topic
 from shared.audit.settings import AuditSettings
 from shared.audit.verification import Joined, Share
-from shared.audit.worker_process import Child, Say
+from shared.audit.worker_process import Child, Send
 
 #: More do not help: the broker has to read as well.
 MOST = 4
@@ -101,7 +101,7 @@ def _collect(
         for pipe in wait([pipe for pipe, number in pipes.items() if number in near], timeout=1.0):
             assert isinstance(pipe, Connection)
             number = pipes[pipe]
-            kind, content = children[number].hear()
+            kind, content = children[number].receive()
             if kind == "blocks":
                 topic, blocks, upto = content
                 joined[topic].put(number, blocks, upto)
@@ -156,7 +156,7 @@ def _spread(ends: Mapping[Partition, int], processes: int) -> list[dict[Partitio
 
 
 def _work(
-    say: Say,
+    say: Send,
     settings: AuditSettings,
     ends: dict[Partition, int],
     latest: datetime,
@@ -167,7 +167,7 @@ def _work(
 
 
 class _Worker:
-    def __init__(self, say: Say, settings: AuditSettings, ends: dict[Partition, int], latest: datetime, trees: bool,
+    def __init__(self, say: Send, settings: AuditSettings, ends: dict[Partition, int], latest: datetime, trees: bool,
                  earlier: Vector) -> None:  # fmt: skip
         self._say, self._settings, self._ends = say, settings, ends
         self._shares = {topic: Share(topic, latest) for topic, _ in ends}

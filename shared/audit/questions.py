@@ -14,7 +14,7 @@ from rich.table import Table
 from shared.audit import manifest
 from shared.audit.affected import Affected
 from shared.audit.alert_history import Story, because, proof
-from shared.audit.event_query import Filter, Trail, records, rows, type_marks
+from shared.audit.event_query import Filter, ReadingReport, records, rows, type_marks
 from shared.audit.evidence import Evidence, Unreadable, read
 from shared.audit.output import (
     Progress,
@@ -77,31 +77,33 @@ def replay(
 ) -> None:
     """Show the events again, in one order: within a topic as chained, across topics by time. It sends nothing."""
 
-    async def work() -> Trail:
+    async def work() -> ReadingReport:
         asked = _filter(since, until, kind, country, person, alert, correlation)
         vector = _vector(manifest_file, public_key, offsets)
-        trail, what = Trail(), "replaying"
+        report, what = ReadingReport(), "replaying"
         if not as_json_lines:
             write(header())
-            async with _events(trail, marks=asked.marks(), until=vector, progress=what) as events:
-                await _written(trail, (as_row(each) async for each in events if asked.allows(each, trail.alerts)))
+            async with _events(report, marks=asked.marks(), until=vector, progress=what) as events:
+                await _written(report, (as_row(each) async for each in events if asked.allows(each, report.alerts)))
         # As JSON the data are shown whatever they are: `verify` judges them.
         elif asked == Filter():
             async with (
                 _reading(what) as (reader, told),
-                aclosing(rows(reader, trail, utc_now(), as_json, until=vector, progress=told)) as chunks,
+                aclosing(rows(reader, report, utc_now(), as_json, until=vector, progress=told)) as chunks,
             ):
                 async for chunk in chunks:
-                    trail.shown += len(chunk)
+                    report.shown += len(chunk)
                     write(b"".join(chunk))
         else:
-            async with _records(trail, marks=asked.marks(), until=vector, progress=what) as found:
-                await _written(trail, (as_json(each) async for each in found if asked.allows(read(each), trail.alerts)))
-        return trail
+            async with _records(report, marks=asked.marks(), until=vector, progress=what) as found:
+                await _written(
+                    report, (as_json(each) async for each in found if asked.allows(read(each), report.alerts))
+                )
+        return report
 
-    trail = run_async(work)
-    say(f"{trail.shown} of {trail.events} events.")
-    _finish(trail)
+    report = run_async(work)
+    say(f"{report.shown} of {report.events} events.")
+    _finish(report)
 
 
 def export(
@@ -117,25 +119,25 @@ def export(
 ) -> None:
     """Write events to a file, one row each. A file that is there is whole."""
 
-    async def work() -> Trail:
-        asked, trail = _filter(since, until, kind, country, person, alert, correlation), Trail()
+    async def work() -> ReadingReport:
+        asked, report = _filter(since, until, kind, country, person, alert, correlation), ReadingReport()
         with Export(file) as rows:
-            async with _events(trail, marks=asked.marks(), progress="exporting") as events:
+            async with _events(report, marks=asked.marks(), progress="exporting") as events:
                 async for evidence in events:
-                    if asked.allows(evidence, trail.alerts):
-                        trail.shown += 1
+                    if asked.allows(evidence, report.alerts):
+                        report.shown += 1
                         rows.add(evidence)
-            if not trail.trouble:
+            if not report.trouble:
                 rows.done()
-        return trail
+        return report
 
-    trail = run_async(work)
-    if not trail.trouble:
+    report = run_async(work)
+    if not report.trouble:
         if as_json_document:
-            write_json({"file": str(file), "events": trail.shown})
+            write_json({"file": str(file), "events": report.shown})
         else:
-            show(f"{file}: {trail.shown} events")
-    _finish(trail)
+            show(f"{file}: {report.shown} events")
+    _finish(report)
 
 
 def state_of(
@@ -149,27 +151,27 @@ def state_of(
 ) -> None:
     """`passage audit state`, with the folds that it was handed."""
 
-    async def work() -> tuple[StateAt, Trail]:
+    async def work() -> tuple[StateAt, ReadingReport]:
         asked = Filter(country=country, person=person, alert=alert, registration=registration)
         if sum(each is not None for each in (country, person, alert, registration)) > 1:
             raise WrongUse("One of --registration, --person, --country, --alert")
-        state, trail = StateAt(folds, asked, instant(at, end=True) if at else utc_now()), Trail()
+        state, report = StateAt(folds, asked, instant(at, end=True) if at else utc_now()), ReadingReport()
         marks = _marks_of_state(asked)
-        async with _events(trail, any_of=marks, progress="reading") as events:
+        async with _events(report, any_of=marks, progress="reading") as events:
             async for evidence in events:
                 state.take(evidence)
-        return state, trail
+        return state, report
 
-    state, trail = run_async(work)
+    state, report = run_async(work)
     subject = registration or person or country or alert
-    if subject is not None and state.is_empty and not trail.trouble:
+    if subject is not None and state.is_empty and not report.trouble:
         fail(f"Nothing was known of {subject} at {state.at:%Y-%m-%d %H:%M:%S} UTC.", 2)
     document = state.document()
     if as_json_document:
         write_json(document)
     else:
         _show_state(document)
-    _finish(trail)
+    _finish(report)
 
 
 def explain(
@@ -197,18 +199,18 @@ def timings(
     if svg is not None and alert is None:
         fail("A picture is of one alert: which?", 2)
 
-    async def work() -> tuple[list[Timings], Trail]:
-        trail = Trail()
-        countries = await _countries(trail, alert)
+    async def work() -> tuple[list[Timings], ReadingReport]:
+        report = ReadingReport()
+        countries = await _countries(report, alert)
         stories = [Story(name, country, resolve) for name, country in countries.items()]
         marks = [*type_marks(*FRAME, "SourceChecked"), *(name.encode() for name in countries)]
-        async with _events(trail, topics=TOPICS[2:], any_of=marks, progress="reading") as events:
+        async with _events(report, topics=TOPICS[2:], any_of=marks, progress="reading") as events:
             async for evidence in events:
                 for story in stories:
                     story.take(evidence)
-        return [Timings.of(story) for story in stories], trail
+        return [Timings.of(story) for story in stories], report
 
-    found, trail = run_async(work)
+    found, report = run_async(work)
     if svg is not None:
         try:
             svg.write_text(found[0].svg(), encoding="utf-8")
@@ -221,21 +223,21 @@ def timings(
         write_json(documents)
     else:
         _show_timings(documents)
-    _finish(trail)
+    _finish(report)
 
 
 def stale(as_json_document: AsJson = False) -> None:
     """Registrations that were approved on an advice that was not the newest, or not fresh, at that moment."""
 
-    async def work() -> tuple[list[dict[str, Any]], Trail]:
-        approvals, trail, found = StaleApprovals(), Trail(), []
+    async def work() -> tuple[list[dict[str, Any]], ReadingReport]:
+        approvals, report, found = StaleApprovals(), ReadingReport(), []
         marks = type_marks("TravelAdviceChanged", "SourceChecked", "RegistrationApproved")
-        async with _events(trail, topics=TOPICS[1:3], any_of=marks, progress="reading") as events:
+        async with _events(report, topics=TOPICS[1:3], any_of=marks, progress="reading") as events:
             async for evidence in events:
                 found += [asdict(each) for each in approvals.take(evidence)]
-        return found, trail
+        return found, report
 
-    found, trail = run_async(work)
+    found, report = run_async(work)
     if as_json_document:
         write_json(found)
     else:
@@ -244,13 +246,13 @@ def stale(as_json_document: AsJson = False) -> None:
             table.add_row(each["registration_id"], _time(each["decided_at"]), each["decided_by"], each["country"],
                           str(each["advice_version"]), each["reason"])  # fmt: skip
         show(table if found else "No registration was approved on a stale advice.")
-    _finish(trail, wrong=bool(found))
+    _finish(report, wrong=bool(found))
 
 
 # ---------------------------------------------------------------- reading
 
 
-async def _written(trail: Trail, rows: AsyncIterator[bytes]) -> None:
+async def _written(report: ReadingReport, rows: AsyncIterator[bytes]) -> None:
     """Write the rows as they come, some thousand bytes at a time."""
     pieces, size = [], 0
     async for row in rows:
@@ -258,10 +260,10 @@ async def _written(trail: Trail, rows: AsyncIterator[bytes]) -> None:
         size += len(row)
         if size > 64_000:
             write(b"".join(pieces))
-            trail.shown += len(pieces)
+            report.shown += len(pieces)
             pieces, size = [], 0
     write(b"".join(pieces))
-    trail.shown += len(pieces)
+    report.shown += len(pieces)
 
 
 @asynccontextmanager
@@ -274,7 +276,7 @@ async def _reading(what: str) -> AsyncIterator[tuple[Reader, Progress]]:
 
 @asynccontextmanager
 async def _records(
-    trail: Trail,
+    report: ReadingReport,
     *,
     progress: str,
     topics: Iterable[str] = TOPICS,
@@ -286,27 +288,27 @@ async def _records(
     async with (
         _reading(progress) as (reader, told),
         aclosing(
-            records(reader, trail, utc_now(), topics=topics, until=until, marks=marks, any_of=any_of, progress=told)
+            records(reader, report, utc_now(), topics=topics, until=until, marks=marks, any_of=any_of, progress=told)
         ) as found,
     ):
         yield found
 
 
 @asynccontextmanager
-async def _events(trail: Trail, **asked: Any) -> AsyncIterator[AsyncIterator[Evidence]]:
+async def _events(report: ReadingReport, **asked: Any) -> AsyncIterator[AsyncIterator[Evidence]]:
     """The events of a question, their data checked: `_records`, read."""
-    async with _records(trail, **asked) as found:
-        yield _readable(found, trail)
+    async with _records(report, **asked) as found:
+        yield _readable(found, report)
 
 
-async def _readable(found: AsyncIterator[Record], trail: Trail) -> AsyncIterator[Evidence]:
+async def _readable(found: AsyncIterator[Record], report: ReadingReport) -> AsyncIterator[Evidence]:
     """The events whose data fit their schema; the others are noted."""
     async for record in found:
         evidence = read(record)
         try:
             evidence.data  # noqa: B018  asked for, so that it is checked
         except Unreadable as error:
-            trail.note(evidence.place, str(error))
+            report.note(evidence.place, str(error))
             continue
         yield evidence
 
@@ -359,15 +361,15 @@ def _marks_of_state(asked: Filter) -> list[bytes]:
     return [subject.encode()] if subject is not None else []
 
 
-async def _countries(trail: Trail, alert: str | None) -> dict[str, str]:
+async def _countries(report: ReadingReport, alert: str | None) -> dict[str, str]:
     """The country of the alert, or of every one."""
     found: dict[str, str] = {}
     marks = [*type_marks("AlertRaised"), *([alert.encode()] if alert else [])]
-    async with _events(trail, topics=TOPICS[3:], marks=marks, progress="looking for the alert") as events:
+    async with _events(report, topics=TOPICS[3:], marks=marks, progress="looking for the alert") as events:
         async for evidence in events:
             if isinstance(evidence.data, AlertRaised) and alert in (None, evidence.data.alert_id):
                 found[evidence.data.alert_id] = evidence.data.country
-    if alert is not None and not found and not trail.trouble:
+    if alert is not None and not found and not report.trouble:
         raise WrongUse(f"No alert {alert} was ever raised")
     return found
 
@@ -376,23 +378,23 @@ async def _countries(trail: Trail, alert: str | None) -> dict[str, str]:
 
 
 def _explain_alert(alert: str, person: str | None, as_json_document: bool) -> None:
-    async def work() -> tuple[Story | None, Trail]:
-        trail = Trail()
-        countries = await _countries(trail, alert)
+    async def work() -> tuple[Story | None, ReadingReport]:
+        report = ReadingReport()
+        countries = await _countries(report, alert)
         if not countries:
-            return None, trail
+            return None, report
         story = Story(alert, countries[alert], resolve)
         marks = [*type_marks(*FRAME, "RegistrationCancelled", "StayEnded", "ReturnRecorded", "PersonErased"),
                  b'"%b"' % countries[alert].encode(), alert.encode(), *type_marks("RegistrationChanged"),
                  b'"alertId":"%b-' % countries[alert].encode()]  # fmt: skip
-        async with _events(trail, topics=TOPICS[1:], any_of=marks, progress="reading") as events:
+        async with _events(report, topics=TOPICS[1:], any_of=marks, progress="reading") as events:
             async for evidence in events:
                 story.take(evidence)
-        return story, trail
+        return story, report
 
-    story, trail = run_async(work)
+    story, report = run_async(work)
     if story is None:
-        _finish(trail)
+        _finish(report)
         return
     if person is not None:
         why = story.affected.why(alert, person)
@@ -400,32 +402,32 @@ def _explain_alert(alert: str, person: str | None, as_json_document: bool) -> No
             write_json({"alertId": alert, "personId": person, "why": why})
         else:
             show(f"{alert}, {person}: {why}")
-        _finish(trail, wrong="MISSED" in why or "should not" in why)
+        _finish(report, wrong="MISSED" in why or "should not" in why)
     if as_json_document:
         write_json(story.document())
     else:
         _show_story(story)
-    _finish(trail, wrong=not story.verdict.holds)
+    _finish(report, wrong=not story.verdict.holds)
 
 
 def _explain_person(registration: str | None, person: str | None, as_json_document: bool) -> None:
     subject = registration or person or ""
 
-    async def work() -> tuple[list[Evidence], Affected, str | None, Trail]:
-        trail, affected, found = Trail(), Affected(resolve), []
+    async def work() -> tuple[list[Evidence], Affected, str | None, ReadingReport]:
+        report, affected, found = ReadingReport(), Affected(resolve), []
         who = person
         marks = [subject.encode(), *type_marks(*FRAME)]
-        async with _events(trail, any_of=marks, progress="reading") as events:
+        async with _events(report, any_of=marks, progress="reading") as events:
             async for evidence in events:
                 affected.take(evidence)
                 if subject.encode() in evidence.data_bytes:
                     found.append(evidence)
                     if who is None and isinstance(evidence.data, RegistrationSubmitted):
                         who = evidence.data.person_id
-        return found, affected, who, trail
+        return found, affected, who, report
 
-    found, affected, who, trail = run_async(work)
-    if not found and not trail.trouble:
+    found, affected, who, report = run_async(work)
+    if not found and not report.trouble:
         fail(f"Nothing is known of {subject}: no such {'registration' if registration else 'person'}.", 2)
     alerts = {}
     for alert in affected.alerts:
@@ -439,7 +441,7 @@ def _explain_person(registration: str | None, person: str | None, as_json_docume
         write_rows = b"".join([header(), *(as_row(each) for each in found)])
         write(write_rows)
         show("", *(f"{alert}: {why}" for alert, why in alerts.items()))
-    _finish(trail, wrong=any("MISSED" in why for why in alerts.values()))
+    _finish(report, wrong=any("MISSED" in why for why in alerts.values()))
 
 
 def _line(evidence: Evidence) -> dict[str, Any]:
@@ -539,7 +541,7 @@ def _clock(at: datetime) -> str:
     return f"{at:%H:%M:%S}"
 
 
-def _finish(trail: Trail, *, wrong: bool = False) -> None:
-    if trail.trouble:
-        say(f"Not complete: {trail.trouble}.")
-    finish(wrong or bool(trail.trouble))
+def _finish(report: ReadingReport, *, wrong: bool = False) -> None:
+    if report.trouble:
+        say(f"Not complete: {report.trouble}.")
+    finish(wrong or bool(report.trouble))

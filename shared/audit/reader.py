@@ -1,38 +1,34 @@
-"""Reads whole topics, bounded by where they ended when the reading began; no consumer group, no commits.
+"""Reads whole topics up to their ends at the start of the reading. Joins no consumer group and commits no offsets.
 
-By librdkafka, not by the services' own client: it fetches beside Python, each topic as far ahead as it needs to be,
-and an auditor who reads with other code than the services trusts less of theirs (decision 0020).
+Uses librdkafka instead of the services' client: it fetches in its own thread, each topic independently, and an auditor
+who reads with other code depends less on the code that is audited (decision 0020).
 """
 
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
 from typing import Any, NamedTuple
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from shared.audit.total_order import Entry, Line, Record, T, hinted, merged
+from shared.audit.total_order import Entry, MergedTopic, Record, T, hinted, merged
 from shared.errors import PermanentError, TopicMissing, TransientError
 
 __all__ = ["TOPICS", "EndMissing", "Partition", "Reader", "Record", "StartMissing", "Vector"]
 
 TOPICS = ("travel.approval.v1", "travel.registration.v1", "travel.advice.v1", "travel.notification.v1")
 
-#: Seconds after which a broker that says nothing is given up.
-PATIENCE = 60.0
-CONNECTING = 20.0
-#: Records taken up at once; and how many of a partition may wait for the others before it is held.
-AT_ONCE, MOST_AHEAD = 4_000, 10_000
 IDLE_SECONDS = 0.002
-#: What is on its way for one topic takes about this much memory, and what one answer for each partition holds.
+#: The first option bounds the memory of one topic's fetch queue, the third that of one response for each partition.
 _OPTIONS = {
     "queued.max.messages.kbytes": 2_048,
     "queued.min.messages": 1_000_000,
     "fetch.message.max.bytes": 128 * 1024,
     "fetch.queue.backoff.ms": 2,
-    "group.id": "passage-audit",  # must be named; it is never joined, and nothing is ever committed for it
+    "group.id": "passage-audit",  # required by librdkafka; never joined, and nothing is committed for it
     "enable.auto.commit": False,
     "enable.auto.offset.store": False,
     "enable.partition.eof": True,
@@ -41,7 +37,7 @@ _OPTIONS = {
     "log_level": 0,
 }
 
-#: topic → partition → offset after the last record that counts
+#: topic → partition → offset after the last record to read
 Vector = Mapping[str, Mapping[int, int]]
 
 
@@ -55,21 +51,42 @@ class Partition(NamedTuple):
         return f"{self.topic}/{self.number}"
 
 
+@dataclass(frozen=True, slots=True)
+class ReadLimits:
+    """Limits of a reading. It fails after `silence_seconds` without a record, or `connect_seconds` without an answer.
+
+    `poll_records` are taken from librdkafka in one call. A partition is paused while more than `max_waiting_records`
+    of its records wait for other partitions.
+    """
+
+    connect_seconds: float = 20.0
+    silence_seconds: float = 60.0
+    poll_records: int = 4_000
+    max_waiting_records: int = 10_000
+
+
 class StartMissing(PermanentError):
-    """Retention has eaten the start of a partition: the chain can not be followed from its beginning."""
+    """Retention deleted the start of a partition, so the chain cannot be verified from its beginning."""
 
 
 class EndMissing(PermanentError):
-    """A partition ends before the offset that was asked for: its tail was cut off."""
+    """A partition ends before the requested offset: its tail was cut off."""
 
 
 class Reader:
-    """Reads topics of one installation. Use as `async with Reader(...) as reader`. `client`: options of librdkafka."""
+    """Reads the topics of one installation. Use as `async with Reader(...) as reader`. `client`: librdkafka options."""
 
-    def __init__(self, bootstrap_servers: str, namespace: str = "", client: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        bootstrap_servers: str,
+        namespace: str = "",
+        client: Mapping[str, Any] | None = None,
+        limits: ReadLimits = ReadLimits(),
+    ) -> None:
         self._namespace = namespace
+        self._limits = limits
         options = {"bootstrap.servers": bootstrap_servers, **_OPTIONS, **(client or {})}
-        self._options: dict[str, Any] = {**options, "error_cb": self._hear}
+        self._options: dict[str, Any] = {**options, "error_cb": self._on_error}
         self._is_refused = False
         self._sources: list[Source] = []
 
@@ -83,37 +100,37 @@ class Reader:
             source.close()
 
     async def records(self, topics: Iterable[str] = TOPICS, until: Vector | None = None) -> AsyncIterator[Record]:
-        """Every record, topic by topic, in order within each partition; round about between partitions."""
-        for here in by_topic(await self.ends(topics, until)).values():
-            source = self._source(here)
+        """Every record, topic by topic, in order within each partition; partitions interleave in any order."""
+        for partitions in by_topic(await self.ends(topics, until)).values():
+            source = self._source(partitions)
             while source.left:
-                for batch in (await _taken(source)).values():
+                for batch in (await _take(source)).values():
                     for record in batch:
                         yield record
 
     async def in_order(self, topics: Iterable[str] = TOPICS, until: Vector | None = None) -> AsyncIterator[Record]:
-        """Every record of the topics in the one order in which a replay shows them (shared/audit/total_order.py)."""
-        lines: list[tuple[Line[Record], Source]] = [
-            (Line(number, [each.number for each in here]), self._source(here))
-            for number, here in by_topic(await self.ends(topics, until)).items()
+        """Every record of the topics in total order, the order of a replay (shared/audit/total_order.py)."""
+        topics_left: list[tuple[MergedTopic[Record], Source]] = [
+            (MergedTopic(number, [partition.number for partition in partitions]), self._source(partitions))
+            for number, partitions in by_topic(await self.ends(topics, until)).items()
         ]
-        while lines:
-            for line, source in lines:
-                while not line.ready and line.is_open:
-                    advance(line, source, await _taken(source), hinted)
-            lines = [(line, source) for line, source in lines if line.ready]
-            for record in merged([line for line, _ in lines]):
+        while topics_left:
+            for topic, source in topics_left:
+                while not topic.ready and topic.is_open:
+                    advance(topic, source, await _take(source), hinted)
+            topics_left = [(topic, source) for topic, source in topics_left if topic.ready]
+            for record in merged([topic for topic, _ in topics_left]):
                 yield record
 
     async def ends(self, topics: Iterable[str] = TOPICS, until: Vector | None = None) -> dict[Partition, int]:
-        """Partition → offset after its last record, as of now or as `until` says; each must still begin at 0.
+        """Partition → offset after its last record now, or the offset in `until`. Each partition must begin at 0.
 
-        Raises StartMissing, EndMissing, TopicMissing: a partial reading is never called complete.
+        Raises StartMissing, EndMissing and TopicMissing, so a partial reading never looks complete.
         """
         ends = {}
         for partition in await self._partitions(topics):
             place = TopicPartition(self._namespace + partition.topic, partition.number)
-            begin, end = await self._asked(partial(self._consumer.get_watermark_offsets, place))
+            begin, end = await self._ask(partial(self._consumer.get_watermark_offsets, place))
             if begin > 0:
                 raise StartMissing(f"{partition} begins at offset {begin}, not at 0: the start is gone")
             ends[partition] = end
@@ -128,17 +145,17 @@ class Reader:
 
     async def _listed(self) -> dict[str, Collection[int]]:
         """Physical topic → its partitions."""
-        listed = await self._asked(self._consumer.list_topics)
+        listed = await self._ask(self._consumer.list_topics)
         return {name: topic.partitions for name, topic in listed.topics.items() if topic.error is None}
 
-    async def _asked(self, ask: Callable[..., Any]) -> Any:
-        """What Kafka answers, asked in short turns: whoever interrupts us is not kept waiting."""
-        deadline = time.monotonic() + CONNECTING
+    async def _ask(self, request: Callable[..., Any]) -> Any:
+        """Send a request until Kafka answers. Each try lasts 0.5 s, so that Ctrl-C takes effect soon."""
+        deadline = time.monotonic() + self._limits.connect_seconds
         while True:
             try:
-                return ask(timeout=0.5)
+                return request(timeout=0.5)
             except KafkaException as error:
-                self._consumer.poll(0)  # so that `_hear` does
+                self._consumer.poll(0)  # runs `_on_error`
                 if self._is_refused:
                     user = self._options.get("sasl.username")
                     raise PermanentError(f"Kafka does not take the credentials of {user}") from None
@@ -148,11 +165,11 @@ class Reader:
                 await asyncio.sleep(0)
 
     def source(self, ends: Mapping[Partition, int]) -> "Source":
-        """A consumer of its own for these partitions of one topic, from their beginnings. Whoever asks closes it."""
-        return Source(self._options, self._namespace, ends)
+        """A separate consumer of these partitions of one topic, from their beginnings. The caller must close it."""
+        return Source(self._options, self._namespace, ends, self._limits)
 
-    def _hear(self, error: KafkaError) -> None:
-        """What librdkafka would go on to try again, and what no second try makes better."""
+    def _on_error(self, error: KafkaError) -> None:
+        """Remember refused credentials: librdkafka would retry them, but no retry can succeed."""
         self._is_refused |= error.code() == KafkaError._AUTHENTICATION
 
     def _source(self, ends: Mapping[Partition, int]) -> "Source":
@@ -162,130 +179,134 @@ class Reader:
 
 
 class Source:
-    """Partitions of one topic on their way from their beginnings to their ends. `left`: not at the end yet."""
+    """Reads partitions of one topic from their beginnings to their ends. `left`: partitions not yet at their end."""
 
-    def __init__(self, options: dict[str, Any], namespace: str, ends: Mapping[Partition, int]) -> None:
+    def __init__(
+        self, options: dict[str, Any], namespace: str, ends: Mapping[Partition, int], limits: ReadLimits
+    ) -> None:
+        self.limits = limits
         self.left = {partition for partition, end in ends.items() if end > 0}
-        (self._topic,) = {each.topic for each in ends}
+        (self._topic,) = {partition.topic for partition in ends}
         self._physical = namespace + self._topic
-        self._ends = {each.number: end for each, end in ends.items()}
-        self._held: set[int] = set()
-        self._heard = time.monotonic()
+        self._ends = {partition.number: end for partition, end in ends.items()}
+        self._paused: set[int] = set()
+        self._last_answer_at = time.monotonic()
         self._consumer = Consumer(options)
-        self._consumer.assign([TopicPartition(self._physical, each.number, 0) for each in self.left])
+        self._consumer.assign([TopicPartition(self._physical, partition.number, 0) for partition in self.left])
 
     def poll(self) -> dict[Partition, list[Record]]:
-        """What has arrived; a partition that ended is among it, with records or none, and not `left` any more.
+        """The records that have arrived. A partition that just ended is a key as well, even without records.
 
-        Raises TransientError when nothing has come for so long that nothing will.
+        Raises TransientError after `limits.silence_seconds` without a record.
         """
-        found = self._sorted(self._consumer.consume(AT_ONCE, timeout=0))
+        batches = self._by_partition(self._consumer.consume(self.limits.poll_records, timeout=0))
         now = time.monotonic()
-        if found:
-            self._heard = now
-        elif now - self._heard > PATIENCE:
+        if batches:
+            self._last_answer_at = now
+        elif now - self._last_answer_at > self.limits.silence_seconds:
             raise TransientError("Kafka stopped answering")
-        return found
+        return batches
 
     def take(self) -> dict[Partition, list[Record]]:
-        """`poll`, waiting until there is something while anything is left."""
-        self.rest()
-        while not (found := self.poll()) and self.left:
+        """`poll` until records arrive or no partition is left."""
+        self.restart_silence()
+        while not (batches := self.poll()) and self.left:
             time.sleep(IDLE_SECONDS)
-        return found
+        return batches
 
-    def rest(self) -> None:
-        """Nobody asked meanwhile: the patience begins anew."""
-        self._heard = time.monotonic()
+    def restart_silence(self) -> None:
+        """Count the silence from now: nobody polled in the meantime."""
+        self._last_answer_at = time.monotonic()
 
-    def _sorted(self, messages: list[Message]) -> dict[Partition, list[Record]]:
-        found: dict[Partition, list[Record]] = {}
+    def _by_partition(self, messages: list[Message]) -> dict[Partition, list[Record]]:
+        batches: dict[Partition, list[Record]] = {}
         before = set(self.left)
         if any(map(Message.error, messages)):
-            for each in messages:
-                if (error := each.error()) is not None:
-                    self._trouble(error, each, found)
-            messages = [each for each in messages if each.error() is None]
+            for message in messages:
+                if (error := message.error()) is not None:
+                    self._handle_error(error, message, batches)
+            messages = [message for message in messages if message.error() is None]
         topic = self._topic
-        # Records come in runs of one partition.
+        # librdkafka delivers runs of records of one partition.
         for number, run in groupby(messages, key=Message.partition):
             partition, end = Partition(topic, number or 0), self._ends[number or 0]
-            batch = [Record(topic, partition.number, each.offset() or 0, each.key(), each.value()) for each in run]
+            batch = [Record(topic, partition.number, item.offset() or 0, item.key(), item.value()) for item in run]
             if batch[-1].offset + 1 >= end:
-                batch = [each for each in batch if each.offset < end]
+                batch = [record for record in batch if record.offset < end]
                 self._end(partition)
-            found.setdefault(partition, []).extend(batch)
-        return {each: batch for each, batch in found.items() if batch or each in before - self.left}
+            batches.setdefault(partition, []).extend(batch)
+        ended = before - self.left
+        return {partition: batch for partition, batch in batches.items() if batch or partition in ended}
 
-    def _trouble(self, error: KafkaError, message: Message, found: dict[Partition, list[Record]]) -> None:
+    def _handle_error(self, error: KafkaError, message: Message, batches: dict[Partition, list[Record]]) -> None:
         number, offset = message.partition(), message.offset()
         if message.topic() != self._physical or number not in self._ends:
-            return  # of the whole connection: it is tried again until the patience ends
+            return  # a connection error: librdkafka retries, and `poll` gives up after `silence_seconds`
         partition = Partition(self._topic, number)
         if error.code() == KafkaError._PARTITION_EOF:
-            # Where the last offsets hold no records (compaction, transactions) this alone says so.
+            # Without this, a partition whose last offsets hold no records (compaction, transactions) would never end.
             if offset is not None and offset >= self._ends[number]:
                 self._end(partition)
-                found.setdefault(partition, [])
+                batches.setdefault(partition, [])
         elif error.code() in _GONE:
-            raise PermanentError(f"{partition} can not be read any more ({error.name()})")
+            raise PermanentError(f"{partition} cannot be read any more ({error.name()})")
 
     def _end(self, partition: Partition) -> None:
         if partition in self.left:
             self.left.discard(partition)
             self._consumer.incremental_unassign(self._places({partition.number}))
 
-    def hold(self, numbers: set[int]) -> None:
-        """Fetch no more of these partitions for now, and of the others again."""
-        if numbers == self._held:
+    def pause_only(self, numbers: set[int]) -> None:
+        """Pause exactly these partitions and resume all others."""
+        if numbers == self._paused:
             return
-        left = {each.number for each in self.left}
-        if more := (numbers - self._held) & left:
-            self._consumer.pause(self._places(more))
-        if again := (self._held - numbers) & left:
-            self._consumer.resume(self._places(again))
-        self._held = numbers
+        left = {partition.number for partition in self.left}
+        if to_pause := (numbers - self._paused) & left:
+            self._consumer.pause(self._places(to_pause))
+        if to_resume := (self._paused - numbers) & left:
+            self._consumer.resume(self._places(to_resume))
+        self._paused = numbers
 
     def _places(self, numbers: Iterable[int]) -> list[TopicPartition]:
         return [TopicPartition(self._physical, number) for number in numbers]
 
     def close(self) -> None:
-        """No more of it."""
+        """Close the consumer."""
         self._consumer.close()
 
 
-async def _taken(source: Source) -> dict[Partition, list[Record]]:
-    """`Source.take`, and others may work meanwhile."""
-    source.rest()
+async def _take(source: Source) -> dict[Partition, list[Record]]:
+    """`Source.take` that lets other coroutines run while it waits."""
+    source.restart_silence()
     await asyncio.sleep(0)
-    while not (found := source.poll()) and source.left:
+    while not (batches := source.poll()) and source.left:
         await asyncio.sleep(IDLE_SECONDS)
-    return found
+    return batches
 
 
-def advance(line: Line[T], source: Source, found: Mapping[Partition, list[Record]],
+def advance(topic: MergedTopic[T], source: Source, batches: Mapping[Partition, list[Record]],
             entries: Callable[[Iterable[Record]], Iterable[Entry[T]]]) -> int:  # fmt: skip
-    """Put into the line what was found; how many records that were."""
-    for partition, batch in found.items():
-        line.put(partition.number, entries(batch))
+    """Add the batches to the merged topic and pause partitions that are far ahead. Returns the number of records."""
+    for partition, batch in batches.items():
+        topic.put(partition.number, entries(batch))
         if partition not in source.left:
-            line.end(partition.number)
-    line.settle()
-    source.hold(line.ahead(MOST_AHEAD))
-    return sum(len(batch) for batch in found.values())
+            topic.end(partition.number)
+    topic.settle()
+    source.pause_only(topic.ahead(source.limits.max_waiting_records))
+    return sum(len(batch) for batch in batches.values())
 
 
 def by_topic(ends: Mapping[Partition, int]) -> dict[int, dict[Partition, int]]:
-    """The topic's place in the order → its partitions that hold anything.
+    """Number of the topic in TOPICS → its partitions that hold records, with their ends.
 
-    A consumer for each topic: none waits for another one's records, and none runs far ahead of the others.
+    Each topic gets its own consumer: none waits for the records of another, and none runs far ahead.
     """
-    found: dict[int, dict[Partition, int]] = {}
-    order = [*TOPICS, *sorted({each.topic for each in ends} - set(TOPICS))]
+    partitions: dict[int, dict[Partition, int]] = {}
+    order = [*TOPICS, *sorted({partition.topic for partition in ends} - set(TOPICS))]
     for partition, end in ends.items():
         if end > 0:
-            found.setdefault(order.index(partition.topic), {})[partition] = end
-    return dict(sorted(found.items()))
+            partitions.setdefault(order.index(partition.topic), {})[partition] = end
+    return dict(sorted(partitions.items()))
 
 
 _GONE = {

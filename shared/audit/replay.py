@@ -1,6 +1,6 @@
-"""Replay: the events as they stand, in one order, two runs byte for byte the same. It sends nothing.
+"""Replay: prints or exports the events in total order; two runs give identical bytes. It sends nothing.
 
-Source of the order: `Reader.in_order`. One JSON line for each event: where it stands, then the event's own bytes.
+The order comes from `total_order.py`. A JSON line holds the event's place in Kafka, then the event's own bytes.
 """
 
 import csv
@@ -16,7 +16,7 @@ from shared.audit.total_order import Record
 from shared.errors import PermanentError
 
 COLUMNS = ("time", "type", "stream", "version", "sequence", "place", "what")
-#: What a table shows of an event besides its attributes, where it has it. Never sealed fields.
+#: Data fields that the table shows beside the attributes, when an event has them. Never sealed fields.
 TELLING = ("personId", "registrationId", "alertId", "country", "adviceVersion", "status", "rule", "reason", "trigger",
            "outcome", "answer", "decidedBy", "recordedBy", "cancelledBy", "closedBy", "step", "to", "kind",
            "queue", "late")  # fmt: skip
@@ -32,7 +32,7 @@ class NoParquet(PermanentError):
 
 
 def as_json(record: Record) -> bytes:
-    """One line; the event's bytes are those of the record."""
+    """One JSON line; the event's bytes are those of the record, unchanged."""
     return b'{"topic":"%b","partition":%d,"offset":%d,"event":%b}\n' % (
         record.topic.encode(), record.partition, record.offset, record.value or b"null",
     )  # fmt: skip
@@ -81,12 +81,12 @@ def exported(evidence: Evidence) -> dict[str, Any]:
 
 
 def harmless(value: object) -> object:
-    """A cell that no spreadsheet takes for a formula."""
+    """Prefix a cell that a spreadsheet would take for a formula."""
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
 class CsvFile:
-    """Rows as they come."""
+    """A CSV file, written row by row."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -95,13 +95,13 @@ class CsvFile:
         self._writer.writeheader()
 
     def add(self, row: dict[str, Any]) -> None:
-        """One more event."""
+        """Add one event."""
         self._writer.writerow({name: harmless(value) for name, value in row.items()})
         if self._text.tell() > 256_000:
             self._flush()
 
     def close(self) -> None:
-        """Everything stands in the file."""
+        """Write the remaining rows."""
         self._flush()
 
     def _flush(self) -> None:
@@ -111,7 +111,7 @@ class CsvFile:
 
 
 class ParquetFile:
-    """Row groups of some thousands."""
+    """A Parquet file with row groups of 5,000 rows."""
 
     def __init__(self, file: BinaryIO) -> None:
         try:
@@ -128,13 +128,13 @@ class ParquetFile:
         self._rows: list[dict[str, Any]] = []
 
     def add(self, row: dict[str, Any]) -> None:
-        """One more event."""
+        """Add one event."""
         self._rows.append(row)
         if len(self._rows) >= 5_000:
             self._flush()
 
     def close(self) -> None:
-        """Everything stands in the file."""
+        """Write the remaining rows."""
         self._flush()
         self._writer.close()
 
@@ -149,7 +149,7 @@ KINDS: dict[str, Kind] = {".csv": CsvFile, ".parquet": ParquetFile}
 
 
 class Export:
-    """A file that has its name only when it is whole. `with Export(path) as export: export.add(…); export.done()`."""
+    """A file that gets its final name when it is whole: `with Export(path) as export`, `add` each event, `done`."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -171,11 +171,11 @@ class Export:
         return self
 
     def add(self, evidence: Evidence) -> None:
-        """One more event."""
+        """Add one event."""
         self._rows.add(exported(evidence))
 
     def done(self) -> None:
-        """It is whole."""
+        """Finish the file; without this call it is deleted."""
         self._rows.close()
         self._is_done = True
 

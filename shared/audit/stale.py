@@ -1,4 +1,4 @@
-"""Approvals that rest on an advice that was not the newest, or not fresh, when they were decided (R10, R14)."""
+"""Finds approvals decided on travel advice that was not the newest, or not fresh, at that moment (R10, R14)."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,8 +9,8 @@ from shared.events import RegistrationApproved, SourceChecked, TravelAdviceChang
 
 
 @dataclass(frozen=True, slots=True)
-class Stale:
-    """One approval and what was wrong with its advice."""
+class StaleApproval:
+    """One approval, the advice version it names, and the reason why that version was stale."""
 
     registration_id: str
     decided_at: datetime
@@ -22,14 +22,14 @@ class Stale:
 
 
 class StaleApprovals:
-    """Fed with every event in order. Its memory is the countries and the sources."""
+    """Takes every event in total order. Memory grows with the number of countries and sources only."""
 
     def __init__(self) -> None:
         self._newest: dict[str, tuple[int, str]] = {}
         self._fresh_until: dict[str, datetime] = {}
 
-    def take(self, evidence: Evidence) -> Iterator[Stale]:
-        """What is wrong with an approval; nothing for other events."""
+    def take(self, evidence: Evidence) -> Iterator[StaleApproval]:
+        """Yield one finding for each stale advice that an approval names; nothing for other events."""
         match evidence.data:
             case TravelAdviceChanged() as data:
                 self._newest[data.country] = (data.advice_version, data.source)
@@ -39,7 +39,7 @@ class StaleApprovals:
                 for seen in data.advice:
                     reason = self._reason(seen.country, seen.advice_version, evidence.at)
                     if reason:
-                        yield Stale(data.registration_id, evidence.at, data.decided_by, seen.country,
+                        yield StaleApproval(data.registration_id, evidence.at, data.decided_by, seen.country,
                                     seen.advice_version, reason, evidence.id)  # fmt: skip
             case _:
                 return

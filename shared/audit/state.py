@@ -1,4 +1,4 @@
-"""What was known at an instant about one registration, person, country or alert, with the event behind each value."""
+"""Rebuilds the state of a registration, person, country or alert at an instant, with the event behind each value."""
 
 from collections import Counter
 from dataclasses import asdict, dataclass, field
@@ -27,7 +27,7 @@ from shared.events import (
 
 @dataclass(slots=True)
 class AlertState:
-    """One alert as it stood."""
+    """One alert at the instant."""
 
     alert_id: str
     country: str = ""
@@ -37,7 +37,7 @@ class AlertState:
     selection_completed_at: datetime | None = None
     closed_at: datetime | None = None
     selected: int = 0
-    #: channel → outcome → deliveries whose last word this is
+    #: channel → outcome → number of deliveries with this last outcome
     deliveries: dict[str, dict[str, int]] = field(default_factory=dict)
     answers: dict[str, int] = field(default_factory=dict)
     escalated: int = 0
@@ -45,7 +45,7 @@ class AlertState:
     _answered: dict[str, str] = field(default_factory=dict)
 
     def take(self, evidence: Evidence) -> None:
-        """One more fact about it."""
+        """Apply the next event of this alert."""
         match evidence.data:
             case AlertRaised() as raised:
                 self.country, self.trigger = raised.country, raised.trigger.value
@@ -69,24 +69,24 @@ class AlertState:
                 return
 
     def document(self) -> dict[str, Any]:
-        """JSON-able, counted."""
+        """A JSON document with the deliveries and answers counted."""
         for channel, outcome in self._last.values():
-            per = self.deliveries.setdefault(channel, {})
-            per[outcome] = per.get(outcome, 0) + 1
+            outcomes = self.deliveries.setdefault(channel, {})
+            outcomes[outcome] = outcomes.get(outcome, 0) + 1
         self.answers = dict(sorted(Counter(self._answered.values()).items()))
-        found = {name: value for name, value in asdict(self).items() if not name.startswith("_")}
+        document = {name: value for name, value in asdict(self).items() if not name.startswith("_")}
         self.deliveries = {}
-        return found
+        return document
 
 
 def outcome_of(event_type: str) -> str:
-    """`accepted` of NotificationsAccepted."""
+    """The outcome of an event type: `accepted` for NotificationsAccepted."""
     return event_type.removeprefix("Notifications").lower()
 
 
 @dataclass(slots=True)
-class There:
-    """Somebody who was in a country on the day, by their registration."""
+class PersonInCountry:
+    """A person with a leg in the country, and the registration that says so."""
 
     person_id: str
     registration_id: str
@@ -95,7 +95,7 @@ class There:
 
 
 class StateAt:
-    """Fed with events in order up to the instant; then asked."""
+    """Takes all events in total order, ignores those after the instant, and then answers the question."""
 
     def __init__(self, folds: tuple[Fold, ...], asked: Filter, at: datetime) -> None:
         self.asked, self.at = asked, at
@@ -104,10 +104,10 @@ class StateAt:
         self.types: Counter[str] = Counter()
         self.told: list[dict[str, Any]] = []
         self.erased_at: datetime | None = None
-        self._there: dict[str, There] = {}
+        self._there: dict[str, PersonInCountry] = {}
 
     def take(self, evidence: Evidence) -> None:
-        """One more event; what is later than the instant was not known."""
+        """Apply the next event, unless it is later than the instant."""
         if evidence.at > self.at:
             return
         self.types[evidence.type] += 1
@@ -138,7 +138,9 @@ class StateAt:
         elif isinstance(data, RegistrationSubmitted):
             legs = tuple(leg for leg in data.legs if leg.country == country)
             if legs:
-                self._there[data.registration_id] = There(data.person_id, data.registration_id, legs, evidence.id)
+                self._there[data.registration_id] = PersonInCountry(
+                    data.person_id, data.registration_id, legs, evidence.id
+                )
             else:
                 self._there.pop(data.registration_id, None)
         elif isinstance(data, RegistrationCancelled):
@@ -153,33 +155,33 @@ class StateAt:
         for name in ("recipients", "entries"):
             for entry in getattr(data, name, ()):
                 if person == entry.person_id or (person is None and entry.registration_id == self.asked.registration):
-                    self.told.append(_word(evidence, entry))
+                    self.told.append(_told_line(evidence, entry))
         if isinstance(data, PersonAnswered):
             self.told.append({"at": evidence.at, "alertId": data.alert_id, "what": f"answered {data.answer}",
                               "via": data.via, "event": evidence.id})  # fmt: skip
 
     @property
-    def there(self) -> list[There]:
-        """Who was in the country on the instant's day, a day of grace on both sides."""
+    def there(self) -> list[PersonInCountry]:
+        """People who were in the country on the instant's day (R26: with a day of grace on both sides)."""
         day = self.at.astimezone(AMSTERDAM).date()
         return [
-            each
-            for _, each in sorted(self._there.items())
-            if any(leg.start_date - DAY <= day <= leg.end_date + DAY for leg in each.legs)
+            person
+            for _, person in sorted(self._there.items())
+            if any(leg.start_date - DAY <= day <= leg.end_date + DAY for leg in person.legs)
         ]
 
     @property
     def known(self) -> list[Known]:
-        """What the folds made of it, by service, kind and id."""
+        """The states that the services' folds produced, by service, kind and id."""
         return [known for _, known in sorted(self._folder.known.items())]
 
     @property
     def is_empty(self) -> bool:
-        """Nothing was known of it."""
+        """Whether nothing was known at the instant."""
         return not self.known and not self.alerts and not self.told and not self._there
 
     def document(self) -> dict[str, Any]:
-        """JSON-able."""
+        """The answer as a JSON document."""
         return {
             "at": self.at,
             "events": sum(self.types.values()),
@@ -187,22 +189,22 @@ class StateAt:
             "known": [
                 {
                     "service": known.fold.service, "kind": known.fold.kind, "id": known.id, "version": known.version,
-                    "state": known.state, "because": {name: asdict(each) for name, each in known.because.items()},
+                    "state": known.state, "because": {name: asdict(cause) for name, cause in known.because.items()},
                 }
                 for known in self.known
             ],
             "alerts": [alert.document() for _, alert in sorted(self.alerts.items())],
             "told": self.told,
             "there": [
-                {"personId": each.person_id, "registrationId": each.registration_id, "event": each.event_id,
-                 "legs": [leg.model_dump(mode="json", by_alias=True) for leg in each.legs]}
-                for each in self.there
+                {"personId": person.person_id, "registrationId": person.registration_id, "event": person.event_id,
+                 "legs": [leg.model_dump(mode="json", by_alias=True) for leg in person.legs]}
+                for person in self.there
             ],
             "erasedAt": self.erased_at,
         }  # fmt: skip
 
 
-def _word(evidence: Evidence, entry: Any) -> dict[str, Any]:
+def _told_line(evidence: Evidence, entry: Any) -> dict[str, Any]:
     alert_id = getattr(evidence.data, "alert_id", "")
     if evidence.type == "RecipientsSelected":
         return {"at": evidence.at, "alertId": alert_id, "what": "selected", "because": entry.reason,

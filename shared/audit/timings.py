@@ -1,4 +1,4 @@
-"""How long an alert took: change, read, decided, selected, accepted, delivered, answered; percentiles, a picture."""
+"""Measures how long an alert took, from the change of advice to the answers, with percentiles and an SVG chart."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ _COLOURS = {"accepted": "#1f4e8c", "delivered": "#2e7d32", "answered": "#b26a00"
 
 @dataclass(slots=True)
 class Timings:
-    """Instants of one alert. The clock of people starts at `decided`: before that the ministry's clock counts."""
+    """Instants of one alert. Durations count from `decided`: everything before that is the ministry's time."""
 
     alert_id: str
     changed: datetime | None
@@ -25,36 +25,36 @@ class Timings:
     raised: datetime | None
     selected: datetime | None
     people: int
-    #: who came after the pass: they are told, and do not count for its speed
+    #: recipients added after the selection run; they are notified, but do not count for its speed
     late: int
-    #: outcome → when each person's first message, or first answer, came so far; sorted
+    #: outcome → instant of each person's first such message, or first answer; sorted
     reached: dict[str, list[datetime]]
 
     @classmethod
     def of(cls, story: Story) -> "Timings":
-        """Of what was read."""
+        """Compute the timings of one alert from its history."""
         change = story.change
         data = change.data if change is not None else None
-        told = [each for each in story.told.values() if not each.late]
+        on_time = [person for person in story.told.values() if not person.late]
         reached = {
-            outcome: sorted(at for each in told if (at := each.first(outcome)) is not None)
+            outcome: sorted(at for person in on_time if (at := person.first(outcome)) is not None)
             for outcome in ("accepted", "delivered")
         }
-        reached["answered"] = sorted(min(at for at, _, _ in each.answers) for each in told if each.answers)
+        reached["answered"] = sorted(min(at for at, _, _ in person.answers) for person in on_time if person.answers)
         return cls(
             story.alert,
             data.effective_at if isinstance(data, TravelAdviceChanged) else None,
             story.read_at,
             change.at if change is not None else None,
             story.raised_at,
-            max((each.selected_at for each in told), default=story.completed_at),
-            len(told),
-            len(story.told) - len(told),
+            max((person.selected_at for person in on_time), default=story.completed_at),
+            len(on_time),
+            len(story.told) - len(on_time),
             reached,
         )
 
     def seconds(self, at: datetime | None) -> float | None:
-        """Since the decision."""
+        """Seconds from the decision to `at`; None when one of them is unknown."""
         return None if at is None or self.decided is None else (at - self.decided).total_seconds()
 
     @property
@@ -122,7 +122,7 @@ def _step_line(
     values: Sequence[float], people: int, longest: float, left: int, top: int, width: int, height: int, colour: str
 ) -> str:
     path = [f"M{left} {top + height}"]
-    # So many points as there are pixels: a million people make no larger picture.
+    # At most one point for each pixel, so that a million people make no larger picture.
     step = max(1, len(values) // width)
     for number in [*range(0, len(values), step), len(values) - 1] if values else []:
         x = left + width * values[number] / longest
@@ -132,5 +132,5 @@ def _step_line(
 
 
 def percentile(times: Sequence[datetime], share: int) -> datetime:
-    """The instant by which `share` percent had it (nearest rank). Not empty."""
+    """The instant by which `share` percent were reached (nearest rank). `times` is sorted and not empty."""
     return times[max(0, -(-len(times) * share // 100) - 1)]

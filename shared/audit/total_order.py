@@ -1,8 +1,7 @@
-"""The one order in which events are shown, whatever the sizes in which Kafka hands the records out. Pure.
+"""Merges the partitions of all topics into one total order. Pure: the order does not depend on fetch sizes.
 
-Within a topic: by the sequence that its service gave each event. Across topics: of the events that come next in each
-topic the one with the earliest time, and at the same instant that of the topic that comes first. A repeated event
-stands behind the first one.
+Within a topic, events are ordered by the sequence that the relay assigned. Across topics, the event with the earliest
+time comes next; at equal times, the topic that is listed first wins. A duplicate follows its first copy.
 """
 
 from bisect import bisect_right
@@ -12,17 +11,17 @@ from operator import itemgetter
 from typing import Any, Generic, Protocol, TypeVar
 
 T = TypeVar("T")
-#: What stands in a line: (the sequence that its record claims, its time, what is shown of it or None)
+#: One element of a merged topic: (sequence claimed by the record, its time, the content to show or None)
 Entry = tuple[int, bytes, T | None]
 _PLACE = itemgetter(0, 1)
 _SEQUENCE, _TIME, _TIME_ENDS = b',"sequence":', b'","time":"', b'Z"'
-#: An event's time stands among its first bytes.
+#: The CloudEvents `time` attribute lies within this many bytes of the start.
 _HEAD = 600
 
 
 @dataclass(slots=True)
 class Record:
-    """One Kafka record as it stands: nothing is parsed. `topic` is the logical name, without namespace."""
+    """One Kafka record, unparsed. `topic` is the logical name, without the namespace."""
 
     topic: str
     partition: int
@@ -31,55 +30,55 @@ class Record:
     value: bytes | None
 
 
-#: (time, the topic's number, what is shown)
+#: (time, number of the topic, content to show)
 Ready = tuple[bytes, int, T]
-#: (the highest sequence so far, the partition, time, what is shown)
+#: (highest sequence so far, partition, time, content to show)
 _Waiting = tuple[int, int, bytes, T]
 _E = TypeVar("_E", bound=tuple[Any, ...])
 
 
 class Course(Protocol[T]):
-    """A topic on its way, in order."""
+    """A topic that is being read, in order."""
 
-    #: In order; nothing that is still to come stands before any of them.
+    #: In order; no record that is still to be read sorts before any of them.
     ready: list[Ready[T]]
 
     @property
     def is_open(self) -> bool:
-        """More may come."""
+        """Whether more records may follow."""
 
 
 @dataclass(slots=True)
 class _Part(Generic[T]):
-    """A partition on its way to its end. `reached`: the highest sequence that it showed so far."""
+    """A partition that is being read. `reached`: the highest sequence read so far."""
 
     number: int
     reached: int = -1
-    #: In order; records of other partitions may still stand before them.
+    #: In order; unread records of other partitions may still sort before them.
     waiting: list[_Waiting[T]] = field(default_factory=list)
 
 
-class Line(Generic[T]):
-    """The partitions of one topic as one line: by sequence, then by partition, then as they stand.
+class MergedTopic(Generic[T]):
+    """Merges the partitions of one topic: by sequence, then partition, then offset.
 
-    A record whose sequence, or time, is lower than one before it stands right behind that one. So the line, and the
-    merge of several, is a plain sort of what lies below the lowest end of what was read, however it was fetched.
+    A record whose sequence or time is lower than its predecessor's is placed right after that predecessor. The result
+    is therefore a plain sort of all records below the lowest position read so far, whatever the fetch sizes.
     """
 
     def __init__(self, number: int, partitions: Iterable[int]) -> None:
         self.ready: list[Ready[T]] = []
         self._number = number
-        self._parts: dict[int, _Part[T]] = {each: _Part(each) for each in partitions}
+        self._parts: dict[int, _Part[T]] = {partition: _Part(partition) for partition in partitions}
         self._ended: list[_Waiting[T]] = []
         self._latest = b""
 
     @property
     def is_open(self) -> bool:
-        """More may come."""
+        """Whether more records may follow."""
         return bool(self._parts)
 
     def put(self, partition: int, entries: Iterable[Entry[T]]) -> None:
-        """The next records of a partition."""
+        """Add the next records of a partition."""
         part = self._parts[partition]
         reached, waiting = part.reached, part.waiting
         for sequence, time, shown in entries:
@@ -90,50 +89,50 @@ class Line(Generic[T]):
         part.reached = reached
 
     def end(self, partition: int) -> None:
-        """It is read to its end."""
+        """Mark a partition as read to its end."""
         self._ended += self._parts.pop(partition).waiting
         self._ended.sort(key=_PLACE)
 
     def settle(self) -> None:
-        """Make ready what waits and has nothing before it that is still to come."""
+        """Move waiting records to `ready` when no unread record can sort before them."""
         if self._parts:
             bound = min((part.reached, part.number) for part in self._parts.values())
-            some = (self._ended, *(part.waiting for part in self._parts.values()))
-            known = [entry for each in some for entry in _taken(each, bound)]
+            queues = (self._ended, *(part.waiting for part in self._parts.values()))
+            settled = [entry for queue in queues for entry in _pop_until(queue, bound)]
         else:
-            known, self._ended = self._ended, []
-        known.sort(key=_PLACE)
+            settled, self._ended = self._ended, []
+        settled.sort(key=_PLACE)
         latest, number, ready = self._latest, self._number, self.ready
-        for _, _, time, shown in known:
+        for _, _, time, shown in settled:
             if time > latest:
                 latest = time
             ready.append((latest, number, shown))
         self._latest = latest
 
     def ahead(self, most: int) -> set[int]:
-        """The partitions of which more than so many records wait for others. Never the one that is furthest behind."""
+        """Partitions with more than `most` records waiting for the others. Never the partition furthest behind."""
         return {part.number for part in self._parts.values() if len(part.waiting) > most}
 
 
-def merged(lines: Sequence[Course[T]]) -> list[T]:
-    """What of these lines nothing can stand before any more. Each line has some ready, or is at its end."""
-    # Whatever is still to come in a topic stands behind the last that is known of it.
-    bound = min((line.ready[-1][:2] for line in lines if line.is_open), default=None)
-    chunk = [entry for line in lines for entry in _taken(line.ready, bound)]
-    if len(lines) > 1:
+def merged(topics: Sequence[Course[T]]) -> list[T]:
+    """Take the records that no unread record can precede. Each topic must have ready records or be at its end."""
+    # Unread records of a topic sort after the last one that is ready.
+    bound = min((topic.ready[-1][:2] for topic in topics if topic.is_open), default=None)
+    chunk = [entry for topic in topics for entry in _pop_until(topic.ready, bound)]
+    if len(topics) > 1:
         chunk.sort(key=_PLACE)
     return [shown for _, _, shown in chunk]
 
 
 def hinted(records: Iterable[Record]) -> Iterator[Entry[Record]]:
-    """Records, by what they claim."""
+    """Pair each record with the sequence and time that it claims."""
     for record in records:
         value = record.value or b""
         yield sequence_hint(value), time_hint(value), record
 
 
-def _taken(entries: list[_E], bound: tuple[Any, int] | None) -> list[_E]:
-    """The first of these, up to there or all; they stand in the list no more."""
+def _pop_until(entries: list[_E], bound: tuple[Any, int] | None) -> list[_E]:
+    """Remove and return the entries up to `bound`, or all of them when there is no bound."""
     upto = len(entries) if bound is None else bisect_right(entries, bound, key=_PLACE)
     taken = entries[:upto]
     del entries[:upto]
@@ -141,7 +140,7 @@ def _taken(entries: list[_E], bound: tuple[Any, int] | None) -> list[_E]:
 
 
 def sequence_hint(value: bytes) -> int:
-    """The sequence that a record claims, read without parsing; 0 where there is none: such a record comes first."""
+    """The sequence that a record claims, found without parsing; 0 without one, so such a record sorts first."""
     at = value.rfind(_SEQUENCE)
     if at < 0:
         return 0
@@ -151,7 +150,7 @@ def sequence_hint(value: bytes) -> int:
 
 
 def time_hint(value: bytes) -> bytes:
-    """The time that a record claims, so that bytes sort as instants do; empty where there is none: it comes first."""
+    """The time that a record claims, as bytes that sort like instants; empty without one, so it sorts first."""
     at = value.find(_TIME, 0, _HEAD)
     if at < 0:
         return b""

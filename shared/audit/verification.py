@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from shared.audit.evidence import Unreadable, check, read
-from shared.audit.fast_validation import shape_of
+from shared.audit.fast_validation import event_pattern
 from shared.audit.reader import Record
 from shared.envelope import GENESIS
 from shared.events import EVENTS, SelectionCompleted
@@ -106,7 +106,7 @@ class Share:
         evidence = read(record)
         sequence, prevhash, head = evidence.sequence, evidence.prevhash, evidence.head
         event = _EVENTS[head[1]]
-        shape = shape_of(event)
+        shape = event_pattern(event)
         fact = None if shape is not None and shape.fits(evidence.data_bytes, head[4]) else check(evidence)
         if sequence is None or prevhash is None:
             raise Unreadable("it is in no chain")

@@ -1,4 +1,4 @@
-"""Work in a process of its own: what it has to say comes through a pipe, and its failure is ours."""
+"""Runs a function in a forked process. Its messages arrive through a pipe; an error there is raised in the parent."""
 
 import fcntl
 import gc
@@ -10,36 +10,36 @@ from typing import Any
 
 from shared.errors import PermanentError, TransientError
 
-#: Says one thing to whoever started the process; waits while nobody listens.
-Say = Callable[[Any], None]
+#: Sends one message to the parent process; blocks while the pipe is full.
+Send = Callable[[Any], None]
 
 
 class Child:
-    """A process that does `work(say, *arguments)`. Whoever starts it ends it."""
+    """A process that runs `work(send, *arguments)`. The parent must call `end()`."""
 
     def __init__(self, work: Callable[..., None], *arguments: Any) -> None:
         context = multiprocessing.get_context("fork")
         self.pipe, theirs = context.Pipe(duplex=False)
         if hasattr(fcntl, "F_SETPIPE_SZ"):
-            # As much as an unprivileged process may have: else every piece goes through in 64 kB.
+            # 1 MiB is the most that an unprivileged process may have; the default is 64 KiB.
             fcntl.fcntl(theirs.fileno(), fcntl.F_SETPIPE_SZ, 1 << 20)
-        # Forked: what the work holds (patterns, folds) need not be written down and read again.
+        # Forked, so that compiled patterns and projections need not be pickled.
         self._process = context.Process(target=_run, args=(self.pipe, theirs, work, arguments), daemon=True)
         self._process.start()
         theirs.close()
 
-    def hear(self) -> Any:
-        """The next thing it says; waits for it. Raises what stopped it."""
+    def receive(self) -> Any:
+        """Wait for the next message. Raises the error that ended the process, or TransientError when it died."""
         try:
-            said = self.pipe.recv()
+            message = self.pipe.recv()
         except EOFError:
-            raise TransientError("a reading process died") from None
-        if isinstance(said, Exception):
-            raise said
-        return said
+            raise TransientError("a reading process died; run the command again") from None
+        if isinstance(message, Exception):
+            raise message
+        return message
 
     def end(self) -> None:
-        """It is not needed any more."""
+        """Kill the process and close the pipe."""
         self._process.kill()
         self._process.join()
         self.pipe.close()
@@ -47,11 +47,11 @@ class Child:
 
 def _run(ours: Connection, theirs: Connection, work: Callable[..., None], arguments: tuple[Any, ...]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # What was there before is shared with whoever started us, as long as nobody writes to it, as collecting would; and
-    # there is nothing to collect: records refer to nothing that refers to them.
+    # Memory pages of the parent stay shared until they are written to, which a garbage collection would do. There is
+    # nothing to collect either: records form no reference cycles.
     gc.disable()
     gc.freeze()
-    # Else it would keep its own pipe open, and wait for ever when whoever listens was killed.
+    # With its own reading end open, this process would not notice that the parent was killed, and block for ever.
     ours.close()
     try:
         work(theirs.send, *arguments)

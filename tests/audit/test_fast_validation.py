@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import Field, field_validator
 
 from shared.audit.evidence import Evidence, Unreadable, check
-from shared.audit.fast_validation import Shape, shape_of
+from shared.audit.fast_validation import EventPattern, event_pattern
 from shared.audit.total_order import Record
 from shared.events import EVENTS, Event, SelectionCompleted
 
@@ -21,8 +21,8 @@ WITHOUT = {"AlertEscalated", "AlertRaised", "SelectionCompleted", "SourceChecked
 WITH = sorted(EVENTS.keys() - WITHOUT)
 
 
-def _shape(kind: str) -> Shape:
-    shape = shape_of(EVENTS[kind])
+def _shape(kind: str) -> EventPattern:
+    shape = event_pattern(EVENTS[kind])
     assert shape is not None
     return shape
 
@@ -44,12 +44,12 @@ NEWEST = [sample for sample in map(_newest, SAMPLES) if sample[0] in WITH]
 
 def test_shapes_are_there_for_all_but_a_few() -> None:
     """Who adds a field that no pattern can say sees here that its event is read the slow way from now on."""
-    assert {name for name, event in EVENTS.items() if shape_of(event) is None} == WITHOUT
+    assert {name for name, event in EVENTS.items() if event_pattern(event) is None} == WITHOUT
 
 
 def test_selection_completed_is_always_looked_at() -> None:
     """What it says of other topics' offsets is needed (`Share._claims`)."""
-    assert shape_of(SelectionCompleted) is None
+    assert event_pattern(SelectionCompleted) is None
 
 
 @pytest.mark.parametrize("sample", NEWEST)
@@ -144,7 +144,7 @@ class _Known(Event):
 
 def test_shape_says_all_bounds() -> None:
     """Lengths, ranges, numbers of items, days of the month."""
-    shape = shape_of(_Known)
+    shape = event_pattern(_Known)
     assert shape is not None
 
     def fits(**changed: object) -> bool:
@@ -199,4 +199,4 @@ class _Ratio(_Known):
 @pytest.mark.parametrize("event", [_Checked, _Odd, _Without, _Above, _Ratio])
 def test_shape_of_more_than_it_understands_is_none(event: type[Event]) -> None:
     """Nothing is recognised that the schema might refuse."""
-    assert shape_of(event) is None
+    assert event_pattern(event) is None

@@ -6,16 +6,15 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import psutil
 import pytest
 
-from shared.audit import reader as page
-from shared.audit.reader import TOPICS, EndMissing, Partition, Reader, Record
-from shared.audit.worker_process import Child, Say
+from shared.audit.reader import TOPICS, EndMissing, Partition, Reader, ReadLimits, Record, Source
+from shared.audit.worker_process import Child, Send
 from shared.errors import TransientError
 from tests.audit.sample import publish
 from tests.audit.test_readme import forget
@@ -46,57 +45,66 @@ def lopsided(stack: Any) -> Iterator[tuple[str, str]]:
     forget(stack.kafka, namespace)
 
 
-async def test_reader_holds_what_runs_ahead_and_loses_nothing(
-    lopsided: tuple[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Partitions that come last are paused and go on: each record once, in order, and few of them wait."""
-    monkeypatch.setattr(page, "MOST_AHEAD", 20)
-    monkeypatch.setattr(page, "AT_ONCE", 50)
-    held: list[set[int]] = []
-    hold = page.Source.hold
+class RecordingSource(Source):
+    """A source that records which partitions were paused."""
 
-    def noted(self: page.Source, numbers: set[int]) -> None:
-        held.append(set(numbers))
-        hold(self, numbers)
+    paused_sets: ClassVar[list[set[int]]] = []
 
-    monkeypatch.setattr(page.Source, "hold", noted)
-    async with Reader(*lopsided) as reader:
-        found = [record.value async for record in reader.in_order([TOPICS[1]])]
-
-    assert found == [record.value for record in LOPSIDED]
-    assert {1, 2} in held
-    assert set() in held[held.index({1, 2}) :]
+    def pause_only(self, numbers: set[int]) -> None:
+        """Record the call, then pause."""
+        self.paused_sets.append(set(numbers))
+        super().pause_only(numbers)
 
 
-async def test_reader_reads_up_to_where_it_is_told(lopsided: tuple[str, str]) -> None:
-    """A vector of offsets: not a record more; what is not there is missed."""
+class RecordingReader(Reader):
+    """A reader whose sources record their pauses."""
+
+    def source(self, ends: Mapping[Partition, int]) -> Source:
+        """A recording source."""
+        return RecordingSource(self._options, self._namespace, ends, self._limits)
+
+
+async def test_reader_pauses_partitions_that_run_ahead_and_loses_nothing(lopsided: tuple[str, str]) -> None:
+    """Partitions that come last are paused and resumed: each record arrives once, in order, and few of them wait."""
+    RecordingSource.paused_sets.clear()
+    limits = ReadLimits(max_waiting_records=20, poll_records=50)
+    async with RecordingReader(*lopsided, limits=limits) as reader:
+        values = [record.value async for record in reader.in_order([TOPICS[1]])]
+
+    paused_sets = RecordingSource.paused_sets
+    assert values == [record.value for record in LOPSIDED]
+    assert {1, 2} in paused_sets
+    assert set() in paused_sets[paused_sets.index({1, 2}) :]
+
+
+async def test_reader_stops_at_the_requested_offsets(lopsided: tuple[str, str]) -> None:
+    """An offset vector bounds the reading exactly; an offset beyond the end of a partition raises EndMissing."""
     until = {TOPICS[1]: {0: 3, 1: 0, 2: 7}}
     async with Reader(*lopsided) as reader:
         ends = await reader.ends([TOPICS[1]], until)
-        found = [record async for record in reader.records([TOPICS[1]], until)]
+        records = [record async for record in reader.records([TOPICS[1]], until)]
         with pytest.raises(EndMissing, match="its tail is gone"):
             await reader.ends([TOPICS[1]], {TOPICS[1]: {2: 501}})
 
     assert {Partition(TOPICS[1], 0): 3, Partition(TOPICS[1], 2): 7}.items() <= ends.items()
-    assert sorted((each.partition, each.offset) for each in found) == [
+    assert sorted((record.partition, record.offset) for record in records) == [
         *((0, offset) for offset in range(3)), *((2, offset) for offset in range(7)),
     ]  # fmt: skip
 
 
-async def test_reader_says_that_nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No broker there: one sentence, not a wait for ever."""
-    monkeypatch.setattr(page, "CONNECTING", 0.5)
-    async with Reader("127.0.0.1:9") as reader:
+async def test_reader_without_a_broker_fails_with_one_sentence() -> None:
+    """No broker listens: the reading fails after `connect_seconds` instead of waiting for ever."""
+    async with Reader("127.0.0.1:9", limits=ReadLimits(connect_seconds=0.5)) as reader:
         with pytest.raises(TransientError, match="Kafka does not answer at 127"):
             await reader.ends()
 
 
-def _dies(say: Say) -> None:
-    say("begun")
+def _dies(send: Send) -> None:
+    send("begun")
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _fails(_: Say) -> None:
+def _fails(_: Send) -> None:
     raise EndMissing("its tail is gone")
 
 
@@ -104,11 +112,11 @@ def test_child_that_dies_is_not_taken_for_one_that_is_done() -> None:
     """Killed between two things it said; and one that says why it can not go on."""
     dying, failing = Child(_dies), Child(_fails)
     try:
-        assert dying.hear() == "begun"
+        assert dying.receive() == "begun"
         with pytest.raises(TransientError, match="a reading process died"):
-            dying.hear()
+            dying.receive()
         with pytest.raises(EndMissing, match="its tail is gone"):
-            failing.hear()
+            failing.receive()
     finally:
         dying.end()
         failing.end()
@@ -122,7 +130,7 @@ def talk(say):
         say("x" * 100_000)
 children = [Child(talk) for _ in range(3)]
 for child in children:
-    child.hear()
+    child.receive()
 print(*(child._process.pid for child in children), flush=True)
 time.sleep(600)
 """

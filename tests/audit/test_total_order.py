@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.audit.reader import TOPICS, Partition, Record, Source, advance, by_topic
-from shared.audit.total_order import Entry, Line, hinted, merged
+from shared.audit.reader import TOPICS, Partition, ReadLimits, Record, Source, advance, by_topic
+from shared.audit.total_order import Entry, MergedTopic, hinted, merged
 
 #: topic → partition → (sequence, second) of each record, as they stand
 Log = Mapping[str, Sequence[Sequence[tuple[int, int]]]]
@@ -24,6 +24,7 @@ class Pile(Source):
     """The records of some partitions, `at_once` at a time; now of one, now of all of them."""
 
     def __init__(self, log: Log, ends: Mapping[Partition, int], at_once: int) -> None:
+        self.limits = ReadLimits()
         self.left, self._log, self._ends, self._at_once = set(ends), log, ends, at_once
         self._read, self._turn = dict.fromkeys(ends, 0), 0
 
@@ -42,7 +43,7 @@ class Pile(Source):
         entries = self._log[partition.topic][partition.number]
         return [Record(partition.topic, partition.number, at, None, value(*entries[at])) for at in range(first, upto)]
 
-    def hold(self, numbers: set[int]) -> None:
+    def pause_only(self, numbers: set[int]) -> None:
         """Nothing waits here."""
 
 
@@ -75,15 +76,17 @@ def shown(log: Log, at_once: int, odd: bool) -> list[tuple[str, int, int]]:
             yield sequence, time, record if sequence % 2 or not odd else None
 
     ends = {Partition(topic, number): len(each) for topic, parts in log.items() for number, each in enumerate(parts)}
-    lines: list[tuple[Line[Record], Pile]] = [(Line(number, [each.number for each in here]), Pile(log, here, at_once))
-             for number, here in by_topic(ends).items()]  # fmt: skip
+    topics: list[tuple[MergedTopic[Record], Pile]] = [
+        (MergedTopic(number, [partition.number for partition in partitions]), Pile(log, partitions, at_once))
+        for number, partitions in by_topic(ends).items()
+    ]
     order = []
-    while lines:
-        for line, pile in lines:
-            while not line.ready and line.is_open:
-                advance(line, pile, pile.take(), entries)
-        lines = [(line, pile) for line, pile in lines if line.ready]
-        order += [(each.topic, each.partition, each.offset) for each in merged([line for line, _ in lines])]
+    while topics:
+        for topic, pile in topics:
+            while not topic.ready and topic.is_open:
+                advance(topic, pile, pile.take(), entries)
+        topics = [(topic, pile) for topic, pile in topics if topic.ready]
+        order += [(record.topic, record.partition, record.offset) for record in merged([topic for topic, _ in topics])]
     return order
 
 

@@ -1,11 +1,11 @@
-"""The causal story of an alert: the reading, the change, the rules, each person and why, each message, the proof."""
+"""Collects one alert's history: the feed reading, the change, each person and why, each message, the proof."""
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
-from shared.audit.affected import Affected, Because, Resolve, Verdict
+from shared.audit.affected import Affected, AffectedReason, Resolve, SelectionCheck
 from shared.audit.evidence import Evidence
 from shared.audit.state import outcome_of
 from shared.events import (
@@ -30,7 +30,7 @@ COLOURS = {None: "unknown", 0: "green", 1: "yellow", 2: "orange", 3: "red"}
 
 @dataclass(slots=True)
 class Told:
-    """One person in an alert: selected when and why, and what became of each message."""
+    """One person in an alert: the time and reason of the selection, and the outcomes of each message."""
 
     person_id: str
     registration_id: str
@@ -45,9 +45,9 @@ class Told:
     escalations: list[tuple[datetime, int, str, str]] = field(default_factory=list)
 
     def first(self, outcome: str) -> datetime | None:
-        """When the first message came so far."""
-        return min((each.outcomes[outcome] for each in self.messages.values() if outcome in each.outcomes),
-                   default=None)  # fmt: skip
+        """The instant of the first message with this outcome; None when no message has it."""
+        instants = (message.outcomes[outcome] for message in self.messages.values() if outcome in message.outcomes)
+        return min(instants, default=None)
 
 
 @dataclass(slots=True)
@@ -63,7 +63,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One step of the story, in words, with the event that says it."""
+    """One step of the history as a sentence, with the event that proves it."""
 
     at: datetime
     text: str
@@ -71,8 +71,8 @@ class Fact:
     place: str
 
 
-class Story:
-    """Fed with every event in order; keeps what bears on one alert. Then asked."""
+class AlertHistory:
+    """Takes all events in total order, keeps those about one alert, then answers questions about it."""
 
     def __init__(self, alert: str, country: str, resolve: Resolve) -> None:
         self.alert, self.country = alert, country
@@ -88,7 +88,7 @@ class Story:
         self._checks: list[tuple[int, datetime]] = []
 
     def take(self, evidence: Evidence) -> None:
-        """One more event."""
+        """Take the next event."""
         self.affected.take(evidence)
         data = evidence.data
         match data:
@@ -124,16 +124,16 @@ class Story:
                 self.completed, self.completed_at = data, at
                 self._say(
                     evidence,
-                    f"selection completed: {data.selected} in the pass, {data.unreachable} unreachable",
+                    f"selection completed: {data.selected} selected in the run, {data.unreachable} unreachable",
                 )
             case AlertClosed():
                 self._say(evidence, f"closed by {data.closed_by}")
             case RecipientsSelected():
-                for each in data.recipients:
+                for recipient in data.recipients:
                     self.told.setdefault(
-                        each.person_id,
-                        Told(each.person_id, each.registration_id, at, data.late, int(each.level), each.area,
-                             each.reason),
+                        recipient.person_id,
+                        Told(recipient.person_id, recipient.registration_id, at, data.late, int(recipient.level),
+                             recipient.area, recipient.reason),
                     )  # fmt: skip
             case OutcomeEvent():
                 for entry in data.entries:
@@ -154,34 +154,34 @@ class Story:
     def _say(self, evidence: Evidence, text: str) -> None:
         self._facts.append(Fact(evidence.at, text, evidence.id, evidence.place))
 
-    # ------------------------------------------------------------ asked
+    # ------------------------------------------------------------ answers
 
     @property
     def change(self) -> Evidence | None:
-        """The change of advice that the alert stands on."""
+        """The change of advice that caused the alert."""
         return self.changes.get(self.raised.advice_version) if self.raised else None
 
     @property
     def read_at(self) -> datetime | None:
-        """When the reading of the feed began that found the version."""
+        """When the feed reading that found this advice version began."""
         version = self.raised.advice_version if self.raised else 0
         return next((at for seen, at in self._checks if seen >= version), None)
 
     @property
-    def verdict(self) -> Verdict:
+    def verdict(self) -> SelectionCheck:
         """The proof of completeness, recomputed independently."""
         return self.affected.verdict(self.alert)
 
     def facts(self) -> list[Fact]:
-        """The story until people are told, in order of time."""
-        found = list(self._facts)
+        """The steps up to the notification of people, in order of time."""
+        facts = list(self._facts)
         change = self.change
         if change is not None:
             data = change.data
             assert isinstance(data, TravelAdviceChanged)
-            found.append(Fact(change.at, _change(data), change.id, change.place))
+            facts.append(Fact(change.at, _change(data), change.id, change.place))
         if self.read_at is not None and change is not None:
-            found.append(
+            facts.append(
                 Fact(
                     min(self.read_at, change.at),
                     f"the feed was read, and held version {self.raised.advice_version}" if self.raised else "",
@@ -189,10 +189,10 @@ class Story:
                     "",
                 )
             )
-        return sorted(found, key=lambda fact: fact.at)
+        return sorted(facts, key=lambda fact: fact.at)
 
     def document(self) -> dict[str, Any]:
-        """JSON-able."""
+        """The history as a JSON document."""
         verdict = self.verdict
         return {
             "alertId": self.alert,
@@ -209,7 +209,7 @@ class Story:
                     "area": told.area,
                     "reason": told.reason,
                     "because": because(verdict.because.get(told.person_id)),
-                    "messages": {name: asdict(each) for name, each in sorted(told.messages.items())},
+                    "messages": {name: asdict(message) for name, message in sorted(told.messages.items())},
                     "answers": told.answers,
                     "escalations": told.escalations,
                 }
@@ -219,11 +219,11 @@ class Story:
         }
 
 
-def proof(verdict: Verdict) -> dict[str, Any]:
-    """The comparison: each set with the reason for each person."""
+def proof(verdict: SelectionCheck) -> dict[str, Any]:
+    """The comparison as a JSON document: each set with the reason for each person."""
 
-    def people(found: Iterable[str]) -> list[dict[str, Any]]:
-        return [{"personId": person, "because": because(verdict.because.get(person))} for person in sorted(found)]
+    def people(persons: Iterable[str]) -> list[dict[str, Any]]:
+        return [{"personId": person, "because": because(verdict.because.get(person))} for person in sorted(persons)]
 
     return {
         "holds": verdict.holds,
@@ -236,10 +236,10 @@ def proof(verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def because(reason: Because | None) -> str:
-    """Why somebody is affected, in words."""
+def because(reason: AffectedReason | None) -> str:
+    """A sentence: why a person is affected."""
     if reason is None:
-        return "nothing in the events says that they were there"
+        return "no event says that the person was there"
     leg = reason.leg
     where = f"{leg.country}{f', {reason.region}' if reason.region else ''}{f', {leg.place}' if leg.place else ''}"
     how = {
@@ -256,10 +256,10 @@ def because(reason: Because | None) -> str:
 
 
 def _change(data: TravelAdviceChanged) -> str:
-    areas = ", ".join(f"{each.area} {_levels(each)}" for each in data.changes[:5]) or "the text alone"
+    areas = ", ".join(f"{change.area} {_levels(change)}" for change in data.changes[:5]) or "the text alone"
     more = f" and {len(data.changes) - 5} more" if len(data.changes) > 5 else ""
     held = f"; its alerts wait until {data.alerts_held_until:%Y-%m-%d %H:%M} UTC" if data.alerts_held_until else ""
-    first = "the first picture" if data.baseline else "changed"
+    first = "first reading" if data.baseline else "changed"
     return (
         f"advice {data.country} version {data.advice_version} {first}: {areas}{more}; decided by {data.decided_by}, "
         f"source {data.source} {data.source_version}, in force there since {data.effective_at:%Y-%m-%d %H:%M} UTC{held}"

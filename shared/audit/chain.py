@@ -1,6 +1,6 @@
-"""Verifies what a service published: chain, gaps, duplicates, order of each stream, schema of each event.
+"""Exact verification of one service's records: hash chain, gaps, duplicates, stream order and event schemas.
 
-Pure over records: names every event that is wrong and what is wrong with it.
+Pure over records. Names each faulty event and its fault.
 """
 
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from shared.events import EVENTS
 
 
 class Fault(StrEnum):
-    """What can be wrong."""
+    """The kinds of fault that `verify` reports."""
 
     UNREADABLE = "unreadable"
     UNKNOWN_VERSION = "unknown_version"
@@ -33,7 +33,7 @@ class Fault(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is wrong. `partition` and `offset` are -1 where no record stands for it."""
+    """One fault. `partition` and `offset` are -1 when no record represents it, as for a missing sequence."""
 
     fault: Fault
     topic: str
@@ -46,7 +46,7 @@ class Finding:
 
 @dataclass(slots=True)
 class _Link:
-    """An event that waits for its predecessor: reading by partition is only nearly in sequence."""
+    """An event that waits for its predecessor, since records of several partitions arrive only nearly in sequence."""
 
     record: Record
     event_id: str
@@ -56,10 +56,10 @@ class _Link:
 
 @dataclass(slots=True)
 class ChainVerifier:
-    """Fed with one service's records in the order of `Reader.in_order`; ask `findings()` at the end.
+    """Takes one service's records in the order of `Reader.in_order`; call `findings()` at the end.
 
-    Memory: 16 bytes for each event (to know an identical duplicate from an insertion), one number for each stream.
-    Nothing may have happened after `latest`, where that is given.
+    Memory: 16 bytes for each event, to tell an identical duplicate from an insertion, and one number for each stream.
+    An event later than `latest`, where given, is a fault.
     """
 
     topic: str
@@ -77,11 +77,11 @@ class ChainVerifier:
     _partition_sequence: dict[int, int] = field(default_factory=dict)
 
     def feed(self, record: Record) -> None:
-        """Take the next record."""
+        """Check the next record."""
         self.events += 1
         try:
             evidence = read(record)
-            evidence.data  # noqa: B018  asked for, so that it is checked
+            evidence.data  # noqa: B018  accessed so that it is validated
         except UnknownVersion as error:
             self.unknown_types += 1
             self._note(Fault.UNKNOWN_VERSION, record, None, None, str(error))
@@ -91,7 +91,7 @@ class ChainVerifier:
             return
         assert record.value is not None
         if evidence.sequence is None or evidence.prevhash is None:
-            self._note(Fault.INSERTED, record, None, evidence.id, "it is in no chain")
+            self._note(Fault.INSERTED, record, None, evidence.id, "it is not chained")
             return
         if EVENTS[evidence.type].topic != self.topic:
             self._note(Fault.FOREIGN, record, evidence.sequence, evidence.id, f"{evidence.type} does not belong here")
@@ -119,7 +119,7 @@ class ChainVerifier:
         self._advance()
 
     def _order(self, record: Record, evidence: Evidence, sequence: int) -> None:
-        """Within a partition sequences rise; within a stream versions count one by one."""
+        """Check that sequences rise within a partition and that versions count one by one within a stream."""
         before = self._partition_sequence.get(record.partition, 0)
         if sequence < before:
             self._note(Fault.REORDERED, record, sequence, evidence.id, f"it stands after sequence {before}")
@@ -161,7 +161,7 @@ class ChainVerifier:
         self.head_sequence, self.head, self._head_at = sequence, link.hash, link.record
 
     def findings(self) -> Iterator[Finding]:
-        """Everything that is wrong. Call once, when all records were fed."""
+        """All faults. Call once, after the last record."""
         for sequence in sorted(self._waiting):
             link = self._waiting[sequence]
             if sequence > self.head_sequence + 1:
@@ -181,7 +181,7 @@ class ChainVerifier:
     def _remember(self, sequence: int, value_hash: str) -> None:
         needed = sequence * 16
         if sequence > self.events + 10_000_000:
-            return  # A claimed sequence must not decide how much memory we take.
+            return  # a forged sequence must not decide how much memory is allocated
         if len(self._seen) < needed:
             self._seen.extend(bytes(needed - len(self._seen)))
         self._seen[needed - 16 : needed] = bytes.fromhex(value_hash)[:16]

@@ -12,7 +12,7 @@ import typer
 from rich.table import Table
 
 from shared.audit import integrity, manifest, processes
-from shared.audit.affected import Affected, Verdict
+from shared.audit.affected import Affected, SelectionCheck
 from shared.audit.alert_history import because
 from shared.audit.event_query import SKEW, ReadingReport, follow
 from shared.audit.output import (
@@ -130,7 +130,7 @@ def affected(
     verdicts = [recomputed.verdict(each) for each in ([alert] if alert else recomputed.alerts)]
     latest = recomputed.latest
     untold = [] if alert or latest is None else [
-        each for each in recomputed.untold(latest) if (latest - each.since).total_seconds() > grace
+        each for each in recomputed.not_notified(latest) if (latest - each.since).total_seconds() > grace
     ]  # fmt: skip
     if as_json:
         write_json([_verdict_document(verdict) for verdict in verdicts])
@@ -190,7 +190,7 @@ def _show_verification(reading: Reading, findings: list[integrity.Finding], sign
     show(table, *lines)
 
 
-def _verdict_document(verdict: Verdict) -> dict[str, Any]:
+def _verdict_document(verdict: SelectionCheck) -> dict[str, Any]:
     return {
         "alertId": verdict.alert_id,
         "trigger": verdict.trigger,
@@ -203,7 +203,7 @@ def _verdict_document(verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def _show_verdicts(verdicts: list[Verdict]) -> None:
+def _show_verdicts(verdicts: list[SelectionCheck]) -> None:
     table = Table("alert", "trigger", "must", "may", "selected", "missed", "unexpected", title="Completeness")
     for verdict in verdicts:
         counts = (verdict.must, verdict.may, verdict.selected, verdict.missed, verdict.unexpected)

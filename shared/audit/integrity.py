@@ -1,4 +1,4 @@
-"""What is wrong with the streams, named: where the quick reading saw trouble, the exact one says which event it is."""
+"""Names the faults in the streams: where the fast verification saw trouble, the exact one finds the event."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -16,19 +16,19 @@ from shared.audit.reader import Partition, Reader
 from shared.audit.settings import AuditSettings
 from shared.clock import utc_now
 
-__all__ = ["Bearing", "Finding", "difference_sentence", "document", "findings", "rebuilt", "sentence"]
+__all__ = ["ExplainedDifference", "Finding", "difference_sentence", "document", "findings", "rebuilt", "sentence"]
 
-#: So many differences are told with their events; more are counted all the same.
-TOLD = 200
+#: For this many differences the events are looked up; further differences are listed without.
+MAX_EXPLAINED = 200
 
 
 def findings(settings: AuditSettings, reading: Reading, latest: datetime, progress: Progress) -> list[Finding]:
-    """Everything that is wrong: the topics with trouble are read again, exactly; then what each says of the others."""
-    found: list[Finding] = []
+    """All faults. Topics with trouble are read again exactly; then the offsets that events claim are checked."""
+    faults: list[Finding] = []
     for topic, verified in reading.topics.items():
         if verified.trouble:
             exact = asyncio.run(_exactly(settings, topic, latest, progress))
-            found += exact.findings()
+            faults += exact.findings()
             verified.head, verified.head_sequence = exact.head, exact.head_sequence
             verified.events, verified.duplicates = exact.events, exact.duplicates
     for verified in reading.topics.values():
@@ -37,8 +37,8 @@ def findings(settings: AuditSettings, reading: Reading, latest: datetime, progre
                 end = reading.ends.get(Partition(topic, number))
                 if end is None or end < offset:
                     detail = f"it ends at offset {end or 0}; a reader has been at {offset} already: its tail is gone"
-                    found.append(Finding(Fault.TRUNCATED, topic, number, end or 0, None, None, detail))
-    return found
+                    faults.append(Finding(Fault.TRUNCATED, topic, number, end or 0, None, None, detail))
+    return faults
 
 
 async def _exactly(settings: AuditSettings, topic: str, latest: datetime, progress: Progress) -> ChainVerifier:
@@ -52,33 +52,33 @@ async def _exactly(settings: AuditSettings, topic: str, latest: datetime, progre
 
 
 def sentence(finding: Finding) -> str:
-    """One line for people."""
+    """A finding as one line of text."""
     where = f"{finding.topic}/{finding.partition} offset {finding.offset}" if finding.offset >= 0 else finding.topic
     sequence = f", sequence {finding.sequence}" if finding.sequence is not None else ""
     return f"{finding.fault}: {where}{sequence}: {finding.detail}"
 
 
-def document(reading: Reading, found: list[Finding], signed: Manifest | None) -> dict[str, Any]:
-    """JSON-able."""
+def document(reading: Reading, faults: list[Finding], signed: Manifest | None) -> dict[str, Any]:
+    """The result of `verify` as a JSON document."""
     return {
-        "ok": not found,
+        "ok": not faults,
         "topics": {
             topic: {
-                "events": each.events,
-                "duplicates": each.duplicates,
-                "headSequence": each.head_sequence,
-                "head": each.head,
+                "events": verified.events,
+                "duplicates": verified.duplicates,
+                "headSequence": verified.head_sequence,
+                "head": verified.head,
             }
-            for topic, each in reading.topics.items()
+            for topic, verified in reading.topics.items()
         },
         "manifest": {"at": signed.at, "root": signed.root} if signed else None,
-        "findings": [asdict(finding) for finding in found],
+        "findings": [asdict(finding) for finding in faults],
     }
 
 
 @dataclass(frozen=True, slots=True)
-class Bearing:
-    """A difference with the events that bear on it."""
+class ExplainedDifference:
+    """A difference with the events of the document that differs."""
 
     difference: Difference
     events: tuple[str, ...] = field(default=())
@@ -86,8 +86,8 @@ class Bearing:
 
 async def rebuilt(
     settings: AuditSettings, open_rebuild: Callable[[], Awaitable[Rebuild]]
-) -> tuple[dict[str, int], list[Bearing], ReadingReport]:
-    """Fold everything into a shadow database, compare, and find the events of what differs."""
+) -> tuple[dict[str, int], list[ExplainedDifference], ReadingReport]:
+    """Fold all events into a shadow database, compare it with the live ones, and find the events of each difference."""
     report = ReadingReport()
     rebuild = await open_rebuild()
     try:
@@ -96,32 +96,32 @@ async def rebuilt(
                 async for evidence in follow(reader, report, utc_now(), progress=progress):
                     await rebuild.fold(evidence)
             await rebuild.flush()
-        differing = [Bearing(each) async for each in rebuild.differences()]
+        differing = [ExplainedDifference(difference) async for difference in rebuild.differences()]
         return rebuild.counts, await _with_events(settings, differing), report
     finally:
         await rebuild.close()
 
 
-async def _with_events(settings: AuditSettings, differing: list[Bearing]) -> list[Bearing]:
-    """The events of the streams that differ: only those that name one of them are looked at."""
-    told = differing[:TOLD]
-    if not told:
+async def _with_events(settings: AuditSettings, differing: list[ExplainedDifference]) -> list[ExplainedDifference]:
+    """Look up the events of the differing documents. Only events that contain one of their ids are read."""
+    explained = differing[:MAX_EXPLAINED]
+    if not explained:
         return differing
-    events: dict[str, list[str]] = {each.difference.id: [] for each in told}
-    # What is no stream of its own is named by several ids, `<alert>:<person>`: its events hold each of them. Service
-    # mail `n-<event>:<person>` also bears the id of the event that asked for it.
+    events: dict[str, list[str]] = {item.difference.id: [] for item in explained}
+    # A document that is not a stream has a composite id such as `<alert>:<person>`; its events contain each part. The
+    # id of service mail, `n-<event>:<person>`, contains the id of the event that requested it.
     names = {name: [part.removeprefix("n-").encode() for part in name.split(":")] for name in events}
     async with Reader(settings.bootstrap_servers, settings.namespace, settings.client()) as reader:
         async for evidence in follow(reader, ReadingReport(), utc_now(), any_of=[parts[0] for parts in names.values()]):
             for name, parts in names.items():
                 if evidence.subject == name or all(part in (evidence.record.value or b"") for part in parts):
                     events[name] = [*events[name][-9:], f"{evidence.place} {evidence.type} {evidence.id}"]
-    return [replace(each, events=tuple(events.get(each.difference.id, ()))) for each in differing]
+    return [replace(item, events=tuple(events.get(item.difference.id, ()))) for item in differing]
 
 
-def difference_sentence(bearing: Bearing) -> str:
-    """Some lines for people."""
-    each = bearing.difference
-    fields = f": {', '.join(each.fields)}" if each.fields else ""
-    lines = [f"{each.service}.{each.collection} {each.id} {each.what}{fields}"]
-    return "\n".join([*lines, *(f"    {event}" for event in bearing.events)])
+def difference_sentence(explained: ExplainedDifference) -> str:
+    """A difference and its events as lines of text."""
+    difference = explained.difference
+    fields = f": {', '.join(difference.fields)}" if difference.fields else ""
+    lines = [f"{difference.service}.{difference.collection} {difference.id} {difference.what}{fields}"]
+    return "\n".join([*lines, *(f"    {event}" for event in explained.events)])

@@ -1,6 +1,7 @@
-"""The manifest: where every partition ended, what stood in it until there, signed outside of the team that runs it.
+"""The manifest: the end and Merkle root of every partition, signed by a party outside the operating team.
 
-A chain shows a changed event, not a chain that an insider rewrote whole: this does, because the root is kept elsewhere.
+A hash chain reveals a changed event, but not a chain that an insider rewrote as a whole. The manifest does, because its
+root is kept elsewhere.
 """
 
 import hashlib
@@ -34,7 +35,7 @@ Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class BadManifest(PermanentError):
-    """The file is no manifest, was changed, or was signed by another key."""
+    """The file is not a manifest, was changed, or was signed with another key."""
 
 
 class _Part(BaseModel):
@@ -59,7 +60,7 @@ class ChainHead(_Part):
 
 
 class Manifest(_Part):
-    """What is signed."""
+    """The signed content."""
 
     version: Literal[1] = 1
     at: datetime = Field(description="When the reading began, UTC")
@@ -75,9 +76,9 @@ class Manifest(_Part):
 
     @property
     def vector(self) -> Vector:
-        """Up to where everything was seen."""
+        """The offsets up to which the manifest covers the partitions."""
         return {
-            topic: {number: each.offset for number, each in parts.items()} for topic, parts in self.partitions.items()
+            topic: {number: part.offset for number, part in parts.items()} for topic, parts in self.partitions.items()
         }
 
 
@@ -88,7 +89,7 @@ class _File(_Part):
 
 @dataclass(frozen=True, slots=True)
 class Grown:
-    """One partition as it was read: the tree at each offset that was asked for."""
+    """The Merkle tree of one partition at one offset."""
 
     offset: int
     root: str
@@ -96,7 +97,7 @@ class Grown:
 
     @classmethod
     def of(cls, tree: Tree) -> "Grown":
-        """The tree as it is now."""
+        """A snapshot of a growing tree."""
         return cls(tree.size, tree.root().hex(), tuple(peak.hex() for _, _, peak in tree.peaks))
 
 
@@ -108,7 +109,7 @@ def make(
     namespace: str,
     previous: Manifest | None,
 ) -> Manifest:
-    """The manifest of what was read."""
+    """Build the manifest of a reading."""
     parts: dict[str, dict[int, PartitionRoot]] = {}
     for (topic, number), grown in sorted(trees.items()):
         parts.setdefault(topic, {})[number] = PartitionRoot(
@@ -128,13 +129,13 @@ def _root(parts: Mapping[str, Mapping[int, PartitionRoot]]) -> str:
     tree = Tree()
     for topic in sorted(parts):
         for number in sorted(parts[topic]):
-            each = parts[topic][number]
-            tree.append(f"{topic}/{number} {each.offset} {each.root}".encode())
+            part = parts[topic][number]
+            tree.append(f"{topic}/{number} {part.offset} {part.root}".encode())
     return tree.root().hex()
 
 
 def compare(manifest: Manifest, trees: Mapping[Partition, Grown]) -> list[Finding]:
-    """What is not as it was when the manifest was signed. `trees` are those at the manifest's offsets, or shorter."""
+    """Differences from the signed manifest. `trees` are those at the manifest's offsets, or at the ends if shorter."""
     findings = []
     for topic, parts in sorted(manifest.partitions.items()):
         for number, signed in sorted(parts.items()):
@@ -161,34 +162,34 @@ def _first_difference(signed: PartitionRoot, found: Grown) -> tuple[int, int]:
 
 
 def write(path: Path, manifest: Manifest, key: Ed25519PrivateKey) -> None:
-    """Sign and keep. An existing file is never overwritten: raises BadManifest."""
+    """Sign the manifest and write it. Raises BadManifest; an existing file is never overwritten."""
     signature = key.sign(manifest.signed()).hex()
     document = {"manifest": manifest.model_dump(mode="json", by_alias=True), "signature": signature}
     try:
         with path.open("xb") as file:
             file.write(orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS) + b"\n")
     except OSError as error:
-        raise BadManifest(f"{path} can not be written: {error.strerror}") from None
+        raise BadManifest(f"{path} cannot be written: {error.strerror}") from None
 
 
 def load(path: Path, key: Ed25519PublicKey) -> Manifest:
-    """Read a manifest and believe it only when the signature is the key's. Raises BadManifest."""
+    """Read a manifest and check its signature with the public key. Raises BadManifest."""
     try:
         file = _File.model_validate(orjson.loads(path.read_bytes()))
         key.verify(bytes.fromhex(file.signature), file.manifest.signed())
     except OSError as error:
-        raise BadManifest(f"{path} can not be read: {error.strerror}") from None
+        raise BadManifest(f"{path} cannot be read: {error.strerror}") from None
     except (ValidationError, orjson.JSONDecodeError):
-        raise BadManifest(f"{path} is no manifest") from None
+        raise BadManifest(f"{path} is not a manifest") from None
     except InvalidSignature:
         raise BadManifest(f"{path} was changed, or signed with another key") from None
     if file.manifest.root != _root(file.manifest.partitions):
-        raise BadManifest(f"{path} does not agree with itself")
+        raise BadManifest(f"{path} is inconsistent: its root does not match its partitions")
     return file.manifest
 
 
 def new_keys(private: Path, public: Path) -> None:
-    """A new key: the private half for who signs, the public half for everybody who checks."""
+    """Create a key pair: the private file for the signer (mode 0600), the public file for those who check."""
     key = Ed25519PrivateKey.generate()
     try:
         descriptor = os.open(private, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
@@ -197,7 +198,7 @@ def new_keys(private: Path, public: Path) -> None:
         with public.open("xb") as file:
             file.write(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
     except OSError as error:
-        raise BadManifest(f"{error.filename} can not be written: {error.strerror}") from None
+        raise BadManifest(f"{error.filename} cannot be written: {error.strerror}") from None
 
 
 def private_key(path: Path) -> Ed25519PrivateKey:
@@ -220,6 +221,6 @@ def _key(path: Path, read: Callable[[bytes], object]) -> object:
     try:
         return read(path.read_bytes())
     except OSError as error:
-        raise BadManifest(f"{path} can not be read: {error.strerror}") from None
+        raise BadManifest(f"{path} cannot be read: {error.strerror}") from None
     except (ValueError, TypeError, UnsupportedAlgorithm):
         raise BadManifest(f"{path} holds no such key (PEM, no passphrase)") from None

@@ -1,4 +1,4 @@
-"""The Merkle tree of RFC 9162, section 2.1.1, grown one entry at a time.
+"""The Merkle tree of RFC 9162, section 2.1.1, built one entry at a time.
 
 Source: RFC 9162, Certificate Transparency Version 2.0, https://www.rfc-editor.org/rfc/rfc9162#section-2.1.1
 """
@@ -9,24 +9,24 @@ EMPTY = hashlib.sha256().digest()
 
 
 def leaf_hash(entry: bytes) -> bytes:
-    """MTH of one entry: SHA-256(0x00 || entry)."""
+    """Merkle Tree Hash of one entry: SHA-256(0x00 || entry)."""
     return hashlib.sha256(b"\x00" + entry).digest()
 
 
 def node_hash(left: bytes, right: bytes) -> bytes:
-    """Of two subtrees: SHA-256(0x01 || left || right)."""
+    """Hash of a node over two subtrees: SHA-256(0x01 || left || right)."""
     return hashlib.sha256(b"\x01" + left + right).digest()
 
 
 class Tree:
-    """Keeps one hash for each complete subtree, the largest first: so many as the size has ones in binary."""
+    """Keeps the hash of each complete subtree, largest first: one for each 1 bit of the size."""
 
     def __init__(self) -> None:
         self.size = 0
         self._peaks: list[bytes] = []
 
     def append(self, entry: bytes) -> None:
-        """One more entry at the end."""
+        """Append an entry."""
         node = leaf_hash(entry)
         size = self.size
         while size & 1:
@@ -38,12 +38,12 @@ class Tree:
     @property
     def peaks(self) -> list[tuple[int, int, bytes]]:
         """(first entry, entry after the last, hash) of each complete subtree."""
-        found, first = [], 0
+        peaks, first = [], 0
         widths = [1 << bit for bit in reversed(range(self.size.bit_length())) if self.size >> bit & 1]
         for width, peak in zip(widths, self._peaks, strict=True):
-            found.append((first, first + width, peak))
+            peaks.append((first, first + width, peak))
             first += width
-        return found
+        return peaks
 
     def root(self) -> bytes:
         """The Merkle Tree Hash of all entries."""

@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from shared.audit.affected import AMSTERDAM
+from shared.audit.independent_rules import AMSTERDAM
 from shared.audit.manifest import BadManifest
 from shared.audit.replay import NoParquet
 from shared.audit.settings import NotConfigured

@@ -1,4 +1,4 @@
-"""Several processes read the partitions side by side: each checks its share, this one joins what they found."""
+"""Reads and verifies the partitions in parallel processes; the parent joins their results."""
 
 import asyncio
 import hashlib
@@ -13,19 +13,19 @@ from shared.audit.manifest import Grown
 from shared.audit.merkle import Tree
 from shared.audit.reader import Partition, Reader, Record, Vector, by_topic
 from shared.audit.settings import AuditSettings
-from shared.audit.verification import Joined, Share
+from shared.audit.verification import ChainJoiner, Share
 from shared.audit.worker_process import Child, Send
 
-#: More do not help: the broker has to read as well.
-MOST = 4
+#: More processes do not help, because the broker needs the processor as well.
+MAX_PROCESSES = 4
 _EVERYTHING = 1 << 60
-#: Events that one process may be ahead of another.
+#: A process may be ahead of the slowest one by this many events.
 MOST_AHEAD = 20_000
 
 
 @dataclass(slots=True)
 class Verified:
-    """What the processes found of one topic. `trouble` is empty where all of it is as it should be."""
+    """The joined result for one topic. `trouble` is empty when no process found a fault."""
 
     topic: str
     events: int = 0
@@ -38,7 +38,7 @@ class Verified:
 
 @dataclass(slots=True)
 class Reading:
-    """Everything that was read: topics, and the trees where they were asked for."""
+    """The result of a whole reading: the topics, and the Merkle trees when they were requested."""
 
     topics: dict[str, Verified]
     ends: dict[Partition, int]
@@ -55,15 +55,15 @@ def verify(
     earlier: Vector | None = None,
     progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> Reading:
-    """Read the topics to their ends, in as many processes as there are cores.
+    """Read the topics to their ends, with one process for each core.
 
-    `trees`: grow a Merkle tree over each partition; `earlier`: keep it as it was at those offsets too.
-    Raises what the Reader raises: a partial reading is never called complete.
+    `trees`: build a Merkle tree over each partition; `earlier`: also keep the trees at those offsets.
+    Raises the errors of Reader, so a partial reading never looks complete.
     """
     ends = asyncio.run(_ends(settings, topics))
-    shares = _spread(ends, max(1, min(os.cpu_count() or 1, MOST, len(ends))))
+    shares = _spread(ends, max(1, min(os.cpu_count() or 1, MAX_PROCESSES, len(ends))))
     reading = Reading({topic: Verified(topic) for topic in topics}, ends)
-    joined = {topic: Joined(topic, len(shares)) for topic in topics}
+    joined = {topic: ChainJoiner(topic, len(shares)) for topic in topics}
     for number, share in enumerate(shares):
         for topic in set(topics) - {topic for topic, _ in share}:
             joined[topic].put(number, [], _EVERYTHING)
@@ -77,9 +77,9 @@ def verify(
             child.end()
     for topic, chain in joined.items():
         chain.finish()
-        found = reading.topics[topic]
-        found.trouble = found.trouble or chain.trouble
-        found.head, found.head_sequence = chain.head, chain.head_sequence
+        verified = reading.topics[topic]
+        verified.trouble = verified.trouble or chain.trouble
+        verified.head, verified.head_sequence = chain.head, chain.head_sequence
     return reading
 
 
@@ -87,17 +87,17 @@ def _collect(
     children: Sequence[Child],
     sizes: Sequence[int],
     reading: Reading,
-    joined: Mapping[str, Joined],
+    joined: Mapping[str, ChainJoiner],
     progress: Callable[[int, int], None],
 ) -> None:
-    """Hear what they find. Whoever is far ahead of the others is not listened to, and so waits for them: else what it
-    found would lie here until theirs comes, and a long log be seen in the memory.
+    """Receive the results of the processes. A process that is far ahead is not read from, so its pipe fills and it
+    waits: otherwise its blocks would pile up here and the memory would grow with the length of the log.
     """
     done = dict.fromkeys(range(len(children)), 0)
     total = sum(reading.ends.values())
     pipes = {child.pipe: number for number, child in enumerate(children)}
     while pipes:
-        near = heard({number: done[number] for number in pipes.values()}, sizes)
+        near = not_far_ahead({number: done[number] for number in pipes.values()}, sizes)
         for pipe in wait([pipe for pipe, number in pipes.items() if number in near], timeout=1.0):
             assert isinstance(pipe, Connection)
             number = pipes[pipe]
@@ -109,31 +109,31 @@ def _collect(
                 done[number] = content
                 progress(sum(done.values()), total)
             else:
-                _take(reading, content)
+                _add_result(reading, content)
                 del pipes[pipe]
 
 
-def heard(done: Mapping[int, int], sizes: Sequence[int]) -> set[int]:
-    """Who of these processes is not far ahead of the last one: by how much of its own share of the log it has done.
+def not_far_ahead(done: Mapping[int, int], sizes: Sequence[int]) -> set[int]:
+    """Processes that are not far ahead of the slowest one, measured by the part of their own share they have read.
 
-    `done`: events that each has read, of those that still read; `sizes`: of every process, how many it has to read.
+    `done`: events read by each process that still reads; `sizes`: events that each process has to read in all.
     """
     shares = {number: count / max(1, sizes[number]) for number, count in done.items()}
     last, total = min(shares.values()), sum(sizes)
     return {number for number, share in shares.items() if (share - last) * total <= MOST_AHEAD}
 
 
-def _take(reading: Reading, content: tuple[list[Share], dict[Partition, Grown], dict[Partition, Grown]]) -> None:
+def _add_result(reading: Reading, content: tuple[list[Share], dict[Partition, Grown], dict[Partition, Grown]]) -> None:
     shares, trees, earlier = content
     reading.trees |= trees
     reading.earlier |= earlier
     for share in shares:
-        found = reading.topics[share.topic]
-        found.events += share.events
-        found.duplicates += share.duplicates
-        found.trouble = found.trouble or share.trouble
+        verified = reading.topics[share.topic]
+        verified.events += share.events
+        verified.duplicates += share.duplicates
+        verified.trouble = verified.trouble or share.trouble
         for topic, offsets in share.claimed.items():
-            known = found.claimed.setdefault(topic, {})
+            known = verified.claimed.setdefault(topic, {})
             for partition, offset in offsets.items():
                 known[partition] = max(known.get(partition, 0), offset)
 
@@ -144,32 +144,32 @@ async def _ends(settings: AuditSettings, topics: tuple[str, ...]) -> dict[Partit
 
 
 def _spread(ends: Mapping[Partition, int], processes: int) -> list[dict[Partition, int]]:
-    """Whole partitions to processes, so that each has about as much to read of each topic, and then of all."""
+    """Assign whole partitions to processes, balancing the events of each topic first, then the total."""
     shares: list[dict[Partition, int]] = [{} for _ in range(processes)]
-    for partition, end in sorted(ends.items(), key=lambda each: (-each[1], each[0])):
+    for partition, end in sorted(ends.items(), key=lambda entry: (-entry[1], entry[0])):
 
         def load(share: dict[Partition, int], topic: str = partition.topic) -> tuple[int, int]:
-            return sum(end for each, end in share.items() if each.topic == topic), sum(share.values())
+            return sum(end for assigned, end in share.items() if assigned.topic == topic), sum(share.values())
 
         min(shares, key=load)[partition] = end
     return [share for share in shares if share]
 
 
 def _work(
-    say: Send,
+    send: Send,
     settings: AuditSettings,
     ends: dict[Partition, int],
     latest: datetime,
     trees: bool,
     earlier: Vector,
 ) -> None:
-    _Worker(say, settings, ends, latest, trees, earlier).run()
+    _Worker(send, settings, ends, latest, trees, earlier).run()
 
 
 class _Worker:
-    def __init__(self, say: Send, settings: AuditSettings, ends: dict[Partition, int], latest: datetime, trees: bool,
+    def __init__(self, send: Send, settings: AuditSettings, ends: dict[Partition, int], latest: datetime, trees: bool,
                  earlier: Vector) -> None:  # fmt: skip
-        self._say, self._settings, self._ends = say, settings, ends
+        self._send, self._settings, self._ends = send, settings, ends
         self._shares = {topic: Share(topic, latest) for topic, _ in ends}
         self._trees = {place: Tree() for place in ends} if trees else {}
         self._marks = {Partition(topic, number): offset
@@ -177,10 +177,10 @@ class _Worker:
         self._earlier: dict[Partition, Grown] = {}
 
     def run(self) -> None:
-        """Read to the end, telling every so often what is finished."""
-        settings, told, events = self._settings, 0, 0
+        """Read to the end, and send the finished blocks to the parent after every 5,000 events."""
+        settings, reported, events = self._settings, 0, 0
         reader = Reader(settings.bootstrap_servers, settings.namespace, settings.client())
-        # One topic after the other, in all processes the same: else what one has done waits for another one's part.
+        # All processes read the topics in the same order: otherwise finished blocks wait for another process's part.
         for ends in by_topic(self._ends).values():
             source, share = reader.source(ends), self._shares[next(iter(ends)).topic]
             while source.left:
@@ -189,13 +189,13 @@ class _Worker:
                     if self._trees:
                         self._grow(partition, batch)
                     events += len(batch)
-                if events - told >= 5_000:
-                    told = events
-                    self._tell(share, source.left)
-                    self._say(("read", events))
+                if events - reported >= 5_000:
+                    reported = events
+                    self._send_blocks(share, source.left)
+                    self._send(("read", events))
             source.close()
             share.end()
-            self._tell(share, ())
+            self._send_blocks(share, ())
         self._finish()
 
     def _grow(self, place: Partition, batch: list[Record]) -> None:
@@ -205,16 +205,16 @@ class _Worker:
             if tree.size == mark:
                 self._earlier[place] = Grown.of(tree)
 
-    def _tell(self, share: Share, left: Collection[Partition]) -> None:
-        blocks, upto = share.ready(each.number for each in left)
+    def _send_blocks(self, share: Share, left: Collection[Partition]) -> None:
+        blocks, upto = share.ready(partition.number for partition in left)
         if blocks or not left:
-            self._say(("blocks", (share.topic, blocks, upto if left else _EVERYTHING)))
+            self._send(("blocks", (share.topic, blocks, upto if left else _EVERYTHING)))
 
     def _finish(self) -> None:
         grown = {place: Grown.of(tree) for place, tree in self._trees.items()}
         for place, mark in self._marks.items():
-            # Asked for at offset 0, or for more than there is: what there is.
+            # Requested at offset 0, or beyond the end: then the tree as it is.
             if place in grown and place not in self._earlier:
                 self._earlier[place] = Grown.of(Tree()) if mark == 0 else grown[place]
         shares: list[Any] = list(self._shares.values())
-        self._say(("done", (shares, grown, self._earlier)))
+        self._send(("done", (shares, grown, self._earlier)))

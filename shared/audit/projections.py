@@ -10,13 +10,13 @@ from pydantic import BaseModel
 from shared.audit.evidence import Evidence
 from shared.events import Event
 
-#: evolve(state before, fact, when it happened, its version) -> state after; None where there is none yet
+#: evolve(state before, event, its time, its version) -> state after; None while the event starts no state
 Evolve = Callable[[Any, Event, datetime, int], BaseModel | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Fold:
-    """One kind of thing that a service knows: which facts make it, and how."""
+    """How a service builds one kind of state: the events that it folds, and the function that folds them."""
 
     service: str
     kind: str
@@ -25,13 +25,13 @@ class Fold:
     evolve: Evolve
 
     def takes(self, evidence: Evidence) -> bool:
-        """Whether the event is one of its facts."""
+        """Whether this fold uses the event."""
         return evidence.record.topic == self.topic and isinstance(evidence.data, self.accepts)
 
 
 @dataclass(slots=True)
-class Because:
-    """The event that made a value."""
+class ValueOrigin:
+    """The event that set a value."""
 
     id: str
     type: str
@@ -39,32 +39,32 @@ class Because:
     place: str
 
     @classmethod
-    def of(cls, evidence: Evidence) -> "Because":
-        """This event."""
+    def of(cls, evidence: Evidence) -> "ValueOrigin":
+        """The origin for a value that this event set."""
         return cls(evidence.id, evidence.type, evidence.at, evidence.place)
 
 
 @dataclass(slots=True)
-class Known:
-    """One thing as it was known, and for each value the event that made it."""
+class FoldedState:
+    """The state of one stream, and for each value the event that set it."""
 
     fold: Fold
     id: str
     version: int
     state: dict[str, Any]
-    because: dict[str, Because]
+    because: dict[str, ValueOrigin]
     model: BaseModel
 
 
 class Folder:
-    """Folds the events it is fed with: everything that the question is about."""
+    """Folds events into states, by all folds of the services."""
 
     def __init__(self, folds: tuple[Fold, ...]) -> None:
         self._folds = folds
-        self.known: dict[tuple[str, str, str], Known] = {}
+        self.known: dict[tuple[str, str, str], FoldedState] = {}
 
     def take(self, evidence: Evidence) -> None:
-        """One more event, in the order of its stream."""
+        """Fold the next event. Events of one stream must come in order."""
         for fold in self._folds:
             if fold.takes(evidence):
                 self._evolve(fold, evidence)
@@ -73,7 +73,7 @@ class Folder:
         key = (fold.service, fold.kind, evidence.subject)
         before = self.known.get(key)
         if before is None and evidence.streamversion > 1 and fold.kind != "advice":
-            return  # the stream begins with facts that the fold does not take, or outside of what was read
+            return  # the stream begins with events that the fold does not use, or before the range that was read
         after = fold.evolve(before.model if before else None, evidence.data, evidence.at, evidence.streamversion)
         if after is None:
             return
@@ -82,13 +82,13 @@ class Folder:
         former: Mapping[str, Any] = before.state if before else {}
         for name, value in state.items():
             if name not in former or former[name] != value:
-                because[name] = Because.of(evidence)
-        self.known[key] = Known(fold, evidence.subject, evidence.streamversion, state, because, after)
+                because[name] = ValueOrigin.of(evidence)
+        self.known[key] = FoldedState(fold, evidence.subject, evidence.streamversion, state, because, after)
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One document that is not what the events say. `fields` differ; empty: one side lacks the whole document."""
+    """A live document that differs from the rebuilt one. `fields` is empty when one side lacks the document."""
 
     service: str
     collection: str
@@ -98,20 +98,20 @@ class Difference:
 
 
 class Rebuild(Protocol):
-    """What `diff` needs of the databases. services/passage/rebuild.py has it: MongoDB may be reached only there."""
+    """Database access for `diff`. Implemented in services/passage/rebuild.py, the only audit code that uses MongoDB."""
 
     async def fold(self, evidence: Evidence) -> None:
         """Fold one event into the shadow database."""
 
     async def flush(self) -> None:
-        """Everything folded so far stands there."""
+        """Write everything folded so far to the shadow database."""
 
     def differences(self) -> AsyncIterator[Difference]:
-        """The shadow against the live database, document by document in order."""
+        """Compare the shadow with the live databases, document by document in order of id."""
 
     @property
     def counts(self) -> dict[str, int]:
-        """`service.collection` → documents compared."""
+        """`service.collection` → number of documents compared."""
 
     async def close(self) -> None:
         """Drop the shadow database."""

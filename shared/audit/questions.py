@@ -13,7 +13,7 @@ from rich.table import Table
 
 from shared.audit import manifest
 from shared.audit.affected import Affected
-from shared.audit.alert_history import Story, because, proof
+from shared.audit.alert_history import AlertHistory, because, proof
 from shared.audit.event_query import Filter, ReadingReport, records, rows, type_marks
 from shared.audit.evidence import Evidence, Unreadable, read
 from shared.audit.output import (
@@ -202,7 +202,7 @@ def timings(
     async def work() -> tuple[list[Timings], ReadingReport]:
         report = ReadingReport()
         countries = await _countries(report, alert)
-        stories = [Story(name, country, resolve) for name, country in countries.items()]
+        stories = [AlertHistory(name, country, resolve) for name, country in countries.items()]
         marks = [*type_marks(*FRAME, "SourceChecked"), *(name.encode() for name in countries)]
         async with _events(report, topics=TOPICS[2:], any_of=marks, progress="reading") as events:
             async for evidence in events:
@@ -378,12 +378,12 @@ async def _countries(report: ReadingReport, alert: str | None) -> dict[str, str]
 
 
 def _explain_alert(alert: str, person: str | None, as_json_document: bool) -> None:
-    async def work() -> tuple[Story | None, ReadingReport]:
+    async def work() -> tuple[AlertHistory | None, ReadingReport]:
         report = ReadingReport()
         countries = await _countries(report, alert)
         if not countries:
             return None, report
-        story = Story(alert, countries[alert], resolve)
+        story = AlertHistory(alert, countries[alert], resolve)
         marks = [*type_marks(*FRAME, "RegistrationCancelled", "StayEnded", "ReturnRecorded", "PersonErased"),
                  b'"%b"' % countries[alert].encode(), alert.encode(), *type_marks("RegistrationChanged"),
                  b'"alertId":"%b-' % countries[alert].encode()]  # fmt: skip
@@ -453,7 +453,7 @@ def _line(evidence: Evidence) -> dict[str, Any]:
 # ---------------------------------------------------------------- for people
 
 
-def _show_story(story: Story) -> None:
+def _show_story(story: AlertHistory) -> None:
     lines = [f"{_time(fact.at)}  {fact.text}" + (f"  [{fact.place}]" if fact.place else "") for fact in story.facts()]
     verdict = story.verdict
     table = Table("person", "selected", "why", "accepted", "delivered", "failed", "unknown", "answered", "escalated",

@@ -5,10 +5,10 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
-from shared.audit.affected import AMSTERDAM, DAY
 from shared.audit.event_query import Filter
 from shared.audit.evidence import Evidence
-from shared.audit.projections import Fold, Folder, Known
+from shared.audit.independent_rules import AMSTERDAM, DAY
+from shared.audit.projections import Fold, FoldedState, Folder
 from shared.events import (
     AlertClosed,
     AlertEscalated,
@@ -171,7 +171,7 @@ class StateAt:
         ]
 
     @property
-    def known(self) -> list[Known]:
+    def known(self) -> list[FoldedState]:
         """The states that the services' folds produced, by service, kind and id."""
         return [known for _, known in sorted(self._folder.known.items())]
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from html import escape
 from typing import Any
 
-from shared.audit.alert_history import Story
+from shared.audit.alert_history import AlertHistory
 from shared.events import TravelAdviceChanged
 
 OUTCOMES = ("accepted", "delivered", "answered")
@@ -31,7 +31,7 @@ class Timings:
     reached: dict[str, list[datetime]]
 
     @classmethod
-    def of(cls, story: Story) -> "Timings":
+    def of(cls, story: AlertHistory) -> "Timings":
         """Compute the timings of one alert from its history."""
         change = story.change
         data = change.data if change is not None else None

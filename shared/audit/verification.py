@@ -1,6 +1,6 @@
-"""Verifies quickly what `chain.py` verifies exactly: many processes read, each event is checked, the links are joined.
+"""Fast verification of the hash chains: several processes check their partitions, and this module joins their links.
 
-Where anything is not as it should be this only says so; `ChainVerifier` then reads that topic again and names it.
+A fault is only detected here, not located: `ChainVerifier` (chain.py) then reads that topic again and names the event.
 """
 
 import hashlib
@@ -16,22 +16,22 @@ from shared.audit.reader import Record
 from shared.envelope import GENESIS
 from shared.events import EVENTS, SelectionCompleted
 
-#: Sequences in a block; a block is joined when every process is this many blocks beyond it, so that what a relay
-#: published twice after a crash (one batch, or two) still meets its first copy.
+#: Sequences in a block. A block is joined when every process is BEHIND blocks beyond it, so that a batch or two that a
+#: relay published again after a crash are still compared with their first copies.
 BLOCK = 1_024
 BEHIND = 4
 _HASH = 32
 _WORD, _MOST = (1 << 64) - 1, (1 << 32) - 2
 _EVENTS = {name.encode(): event for name, event in EVENTS.items()}
 
-#: (number of the block, hashes of its events, hashes they say of their predecessors, which are there)
+#: (number of the block, hashes of its events, the predecessor hashes that the events claim, flags: event present)
 Block = tuple[int, bytes, bytes, bytes]
 
 
 class Versions:
-    """The last version of each stream, by the 64 bits of its name's hash: 12 bytes and some room for each.
+    """Last version of each stream, keyed by the 64-bit hash of the stream's name: 12 bytes for each slot.
 
-    Open addressing. A dict takes ten times as much, and then a log ten times as long is seen in the memory.
+    An open-addressing table: a dict takes ten times the memory, which would make a long log visible in it.
     """
 
     def __init__(self) -> None:
@@ -40,8 +40,8 @@ class Versions:
         self._streams, self._last = array("Q", [0]) * self._size, array("I", [0]) * self._size
 
     def follows(self, stream: int, version: int) -> bool:
-        """Whether this version is the next one of the stream; then it is the last."""
-        stream = stream & _WORD or 1  # 0: nothing stands here
+        """Whether this version directly follows the stream's last one; if so, record it as the last."""
+        stream = stream & _WORD or 1  # 0 marks an empty slot
         streams, mask = self._streams, self._size - 1
         at = stream & mask
         while (found := streams[at]) != stream:
@@ -73,9 +73,9 @@ class Versions:
 
 @dataclass(slots=True)
 class Share:
-    """What one process has seen of one topic: whole partitions of it. Nothing may have happened after `latest`.
+    """The part of one topic that one process reads: whole partitions. An event later than `latest` is a fault.
 
-    Memory: the open blocks, and 12 bytes and some room for each stream.
+    Memory: the open blocks, and 12 bytes for each slot of the version table.
     """
 
     topic: str
@@ -93,7 +93,7 @@ class Share:
         self._latest = self.latest.strftime("%Y-%m-%dT%H:%M:%S").encode()
 
     def feed(self, batch: Iterable[Record]) -> None:
-        """Take the next records of a partition; after the first trouble only count."""
+        """Check the next records of a partition. After the first fault, only count."""
         for record in batch:
             self.events += 1
             if not self.trouble:
@@ -109,7 +109,7 @@ class Share:
         shape = event_pattern(event)
         fact = None if shape is not None and shape.fits(evidence.data_bytes, head[4]) else check(evidence)
         if sequence is None or prevhash is None:
-            raise Unreadable("it is in no chain")
+            raise Unreadable("it is not chained")
         if head[3] > self._latest:
             raise Unreadable("its time is in the future")
         if record.key != head[4] or event.topic != self.topic:
@@ -138,18 +138,18 @@ class Share:
             self._claims(fact)
 
     def _claims(self, fact: SelectionCompleted) -> None:
-        """Another service has read so far: those records must be there."""
+        """Remember how far another service had read: records up to there must exist."""
         for topic, offsets in fact.offsets.items():
             known = self.claimed.setdefault(topic, {})
             for partition, offset in offsets.items():
                 known[int(partition)] = max(known.get(int(partition), 0), offset)
 
     def end(self) -> None:
-        """Nothing more comes: what was only known to judge it is forgotten."""
+        """The topic was read to its end: free the version table."""
         self._versions = Versions()
 
     def ready(self, partitions: Iterable[int]) -> tuple[list[Block], int]:
-        """Blocks that nothing of these partitions can come to any more, and the first block that may still grow."""
+        """Blocks to which these partitions can add nothing more, and the number of the first block that may grow."""
         reached = min((self._sequences.get(partition, 0) for partition in partitions), default=None)
         upto = max(0, reached // BLOCK - BEHIND) if reached is not None else (max(self._open, default=-1) + 1)
         done = sorted(block for block in self._open if block < upto)
@@ -160,8 +160,8 @@ class Share:
         return blocks, upto
 
 
-class Joined:
-    """The blocks of all processes of one topic, linked in order. Its memory is the blocks that still wait."""
+class ChainJoiner:
+    """Joins the blocks of all processes of one topic and checks the links. Memory: the blocks that still wait."""
 
     def __init__(self, topic: str, processes: int) -> None:
         self.topic = topic
@@ -174,14 +174,14 @@ class Joined:
         self._is_last = False
 
     def put(self, process: int, blocks: Iterable[Block], upto: int) -> None:
-        """What a process has finished."""
+        """Add the finished blocks of a process."""
         for block in blocks:
             self._parts.setdefault(block[0], []).append(block)
         self._upto[process] = upto
         self._join(min(min(self._upto), max(self._parts, default=-1) + 1))
 
     def finish(self) -> None:
-        """Every process has read to the end."""
+        """Join the remaining blocks: every process has read to the end."""
         self._join(max([*self._parts, self._next - 1]) + 1)
 
     def _join(self, upto: int) -> None:
@@ -193,7 +193,7 @@ class Joined:
         if not parts:
             self.trouble = f"sequences from {self._next * BLOCK + 1} on are missing"
             return
-        # No two processes have the same event, so adding is laying side by side; a sum of 2 shows where they do.
+        # Two processes never hold the same event, so adding concatenates; a sum of 2 reveals a violation.
         hashes = sum(int.from_bytes(part[1], "big") for part in parts)
         claims = sum(int.from_bytes(part[2], "big") for part in parts)
         there = sum(int.from_bytes(part[3], "big") for part in parts)

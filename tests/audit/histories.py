@@ -19,7 +19,7 @@ from services.notify.rules.audience import (
     was_notified,
 )
 from shared.advice import CountryAdvice, evolve
-from shared.audit.affected import Affected, Untold, Verdict
+from shared.audit.affected import Affected, NotNotified, SelectionCheck
 from shared.audit.reader import Record
 from shared.clock import amsterdam_date
 from shared.envelope import parse
@@ -436,13 +436,13 @@ class History:
 
     # ------------------------------------------------------------ the auditor
 
-    def audit(self) -> tuple[list[Verdict], list[Untold]]:
+    def audit(self) -> tuple[list[SelectionCheck], list[NotNotified]]:
         """What the audit says, from the records alone."""
         affected = Affected(resolve)
         for log in (self.registrations, self.advice, self.notify.log):
             for record in log.records:
                 affected.feed(record)
-        return [affected.verdict(alert) for alert in affected.alerts], affected.untold(self.now)
+        return [affected.verdict(alert) for alert in affected.alerts], affected.not_notified(self.now)
 
     def _handle(self, topic: str, records: Sequence[Record]) -> None:
         if topic == self.registrations.topic:

@@ -4,7 +4,7 @@ from datetime import date, datetime, timedelta
 
 import pytest
 
-from shared.audit.affected import Affected, Verdict
+from shared.audit.affected import Affected, SelectionCheck
 from shared.events import (
     AlertRaised,
     AreaChange,
@@ -78,7 +78,7 @@ class World:
 
     def alert(
         self, *selected: str, level: int = 3, trigger: str = "advice_changed", area: str | None = None
-    ) -> Verdict:
+    ) -> SelectionCheck:
         """Notify raised the alert for the newest version and selected these people."""
         alert_id = f"ES-{self._version}" if area is None and trigger not in ("manual", "drill") else "m-1"
         ends = {"travel.registration.v1": self.registrations.ends}
@@ -111,7 +111,7 @@ class World:
         """Any other fact of the registration stream."""
         self.registrations.append(fact, at=self._later())
 
-    def verdict(self, alert_id: str) -> Verdict:
+    def verdict(self, alert_id: str) -> SelectionCheck:
         """Recompute."""
         affected = Affected(lambda country, place: "ES-AN" if place == "Sevilla" else None)
         for record in (*self.notifications.records, *self.registrations.records, *self.advice.records):
@@ -369,6 +369,6 @@ def test_affected_untold_person_is_named_with_since_when(world: World) -> None:
     for record in (*world.registrations.records, *world.advice.records):
         affected.feed(record)
 
-    untold = affected.untold(START + timedelta(hours=1))
+    untold = affected.not_notified(START + timedelta(hours=1))
 
     assert [(each.because.person_id, each.country, each.advice_version) for each in untold] == [("there", "ES", 2)]

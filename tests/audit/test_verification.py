@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from shared.audit.chain import ChainVerifier, Fault
 from shared.audit.evidence import UnknownVersion, Unreadable, check, read
-from shared.audit.processes import heard
+from shared.audit.processes import not_far_ahead
 from shared.audit.reader import Record
-from shared.audit.verification import BLOCK, Joined, Share
+from shared.audit.verification import BLOCK, ChainJoiner, Share
 from shared.envelope import parse
 from shared.events import AlertClosed
 from tests.audit.log import Log, changed
@@ -38,7 +38,7 @@ MANY = made(3 * BLOCK)
 def quickly(records: Sequence[Record], processes: int = 2) -> str:
     """What the quick reading finds: nothing, or what is wrong."""
     shares = [Share(TOPIC, LATEST) for _ in range(processes)]
-    joined = Joined(TOPIC, processes)
+    joined = ChainJoiner(TOPIC, processes)
     for start in range(0, len(records), 50):
         for record in records[start : start + 50]:
             shares[record.partition % processes].feed([record])
@@ -149,4 +149,4 @@ def test_garbage_is_unreadable_and_quoted_nowhere(value: bytes | None) -> None:
 )
 def test_heard_are_those_who_are_not_far_ahead(done: dict[int, int], sizes: tuple[int, ...], near: set[int]) -> None:
     """The last one always is, so the reading always goes on; what others have found waits with them, not with us."""
-    assert heard(done, sizes) == near
+    assert not_far_ahead(done, sizes) == near

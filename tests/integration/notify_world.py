@@ -24,7 +24,7 @@ from services.notify.store.deliveries import DeliveryStore
 from services.notify.store.send_queue import SendQueue
 from services.notify.store.whereabouts import WhereaboutsStore
 from shared import catalogue
-from shared.audit.affected import Affected, Verdict
+from shared.audit.affected import Affected, SelectionCheck
 from shared.audit.reader import Record
 from shared.bus.outbox import Outbox
 from shared.clock import amsterdam_date, utc_now
@@ -237,7 +237,7 @@ class World:
         events = [event for event in await self.said(RecipientsSelected) if isinstance(event, RecipientsSelected)]
         return {each.person_id for event in events if event.late for each in event.recipients}
 
-    async def verdicts(self) -> list[Verdict]:
+    async def verdicts(self) -> list[SelectionCheck]:
         """must ⊆ selected ⊆ must ∪ may, recomputed by the audit from the three topics."""
         affected = Affected(build.nowhere)
         for record in (*self.registrations.records, *self.advice.records, *await self.notifications()):

@@ -16,7 +16,7 @@ OFFICE = "international-office"
 
 
 @dataclass(frozen=True, slots=True)
-class Reach:
+class Permissions:
     """What one caller reaches. `scopes` are the approver scopes, `programmes` what they stand for (R5)."""
 
     person_id: str
@@ -29,18 +29,18 @@ class Reach:
         """The student's own: to answer and to withdraw."""
         return self.is_student and state.person_id == self.person_id
 
-    def sees(self, state: ApprovalRequest) -> bool:
+    def may_read(self, state: ApprovalRequest) -> bool:
         """May read it and its history. The International Office: what a rule gives to it (R34, R35)."""
-        return self.reads_words(state) or (
+        return self.may_read_texts(state) or (
             self.is_office and any(finding.queue == OFFICE for finding in state.findings)
         )
 
-    def reads_words(self, state: ApprovalRequest) -> bool:
+    def may_read_texts(self, state: ApprovalRequest) -> bool:
         """May read what the student and the approver wrote to each other."""
         return self.owns(state) or state.programme_id in self.programmes
 
     def requests(self) -> dict[str, Any]:
-        """The same as `sees`, as a query; nothing reached is a query that finds nothing."""
+        """The same as `may_read`, as a query; nothing reached is a query that finds nothing."""
         reached: list[dict[str, Any]] = []
         if self.is_student:
             reached.append({"personId": self.person_id})
@@ -53,9 +53,9 @@ class Reach:
         return reached[0] if len(reached) == 1 else {"$or": reached}
 
 
-def reach(caller: Identity, programmes: frozenset[str]) -> Reach:
+def reach(caller: Identity, programmes: frozenset[str]) -> Permissions:
     """What a verified caller reaches; `programmes` from the catalogue for the caller's approver scopes."""
-    return Reach(
+    return Permissions(
         caller.person_id,
         caller.has("student"),
         caller.scopes("approver"),

@@ -2,11 +2,11 @@
 
 from fastapi import FastAPI
 
-from services.approval import places
+from services.approval import slots
 from services.approval.api import catalogue, requests
-from services.approval.desk import Desk
+from services.approval.deps import CommandDeps
 from services.approval.settings import Settings
-from services.approval.store import Store
+from services.approval.store.requests import Store
 from shared.clock import utc_now
 from shared.events import ApprovalEvent
 from shared.live_catalogue import LiveCatalogue
@@ -23,10 +23,10 @@ def build(settings: Settings) -> FastAPI:
     store = Store(process.database)
     live = LiveCatalogue(settings.catalogue_dir, settings.catalogue_seconds)
     commits = GroupCommit(process.mongo, process.database)
-    desk = Desk(process.mongo, process.database, store, process.keyring, live, commits)
+    deps = CommandDeps(process.mongo, process.database, store, process.keyring, live, commits)
 
     async def fill_places() -> None:
-        await places.fill(desk, utc_now())
+        await places.fill(deps, utc_now())
 
     process.publishes(store.outbox, ApprovalEvent.topic)
     process.prepares(store.create_indexes)
@@ -34,7 +34,7 @@ def build(settings: Settings) -> FastAPI:
     process.closes(live.stop)
     process.checks(live.health)
     process.repeats("places", settings.places_seconds, fill_places)
-    return process.app("Safe Passage: approval", DESCRIPTION, [requests.routes(desk), catalogue.routes(desk)])
+    return process.app("Safe Passage: approval", DESCRIPTION, [requests.routes(deps), catalogue.routes(deps)])
 
 
 def from_environment() -> FastAPI:

@@ -5,21 +5,21 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Literal
 
-from services.approval import places
-from services.approval.access import Reach
-from services.approval.configured import setting
-from services.approval.desk import (
-    Desk,
+from services.approval import slots
+from services.approval.access import Permissions
+from services.approval.rule_settings import rule_settings
+from services.approval.deps import (
+    CommandDeps,
     blocked,
     contact,
-    receipt,
-    sealed_if_said,
+    status_answer,
+    seal_optional,
     state_of,
     visible,
-    whom_to_ask,
+    contact_for,
 )
 from services.approval.model import ApprovalRequest
-from services.approval.places import NextInLine
+from services.approval.slots import NextInLine
 from services.approval.rules import activity, before_start, decidable, findings, grantable, withdrawable
 from services.approval.texts import text
 from shared.bus.aggregate import Loaded
@@ -48,7 +48,7 @@ Decision = Literal["grant", "return", "refuse"]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Application:
     """What a student asks approval for. Dates Europe/Amsterdam."""
 
     faculty_id: str
@@ -65,75 +65,75 @@ class Asked:
 
 
 async def request_approval(
-    desk: Desk, person_id: str, asked: Asked, once: IdempotentRequest | None, *, cause: Cause, now: datetime
+    deps: CommandDeps, person_id: str, application: Application, once: IdempotentRequest | None, *, cause: Cause, now: datetime
 ) -> Answer:
     """A student asks the programme. Raises Problem: a wrong field, or a rule in the way."""
-    catalogue = desk.catalogue
-    programme = _programme(catalogue, asked)
-    offered = activity.activity(asked.activity_type, catalogue.faculties[asked.faculty_id].activity_types)
+    catalogue = deps.catalogue
+    programme = _programme(catalogue, application)
+    offered = activity.activity(application.activity_type, catalogue.faculties[application.faculty_id].activity_types)
     if offered.type is None:
-        raise blocked("R3", offered.reason, contact(programme.coordinator), language=asked.language)
-    if not before_start.before_start(asked.start_date, now).is_in_time:
+        raise blocked("R3", offered.reason, contact(programme.coordinator), language=application.language)
+    if not before_start.before_start(application.start_date, now).is_in_time:
         raise blocked(
-            "R4", before_start.Reason.ALREADY_STARTED, contact(programme.coordinator), language=asked.language,
+            "R4", before_start.Reason.ALREADY_STARTED, contact(programme.coordinator), language=application.language,
             errors=(FieldError("body.startDate", "has come already"),),
         )  # fmt: skip
-    found = _found(catalogue, programme, asked, offered.type)
+    found = _found(catalogue, programme, application, offered.type)
     placed = catalogue.pools()[found.pool_id] if found.pool_id is not None else None
-    if placed is not None and asked.contact is None:
+    if placed is not None and application.contact is None:
         raise invalid(FieldError("body.contact", "is required: whoever gets a place later is told by mail"))
     approval_id, event_id = new_id(), new_id()
     event = ApprovalRequested(
         approval_id=approval_id,
         person_id=person_id,
-        faculty_id=asked.faculty_id,
-        programme_id=asked.programme_id,
+        faculty_id=application.faculty_id,
+        programme_id=application.programme_id,
         activity_type=offered.type,
-        country=asked.country,
-        start_date=asked.start_date,
-        end_date=asked.end_date,
-        description=await sealed_if_said(desk, person_id, event_id, "/description", asked.description),
+        country=application.country,
+        start_date=application.start_date,
+        end_date=application.end_date,
+        description=await seal_optional(deps, person_id, event_id, "/description", application.description),
         catalogue_version=catalogue.version,
-        details=asked.details if asked.details.model_fields_set else None,
-        contact=await sealed_if_said(desk, person_id, event_id, "/contact", asked.contact),
-        language=asked.language,
-        institute_reason=await sealed_if_said(desk, person_id, event_id, "/instituteReason", asked.institute_reason),
+        details=application.details if application.details.model_fields_set else None,
+        contact=await seal_optional(deps, person_id, event_id, "/contact", application.contact),
+        language=application.language,
+        institute_reason=await seal_optional(deps, person_id, event_id, "/instituteReason", application.institute_reason),
         slot_pool_id=found.pool_id,
         findings=found.kept(),
     )
 
-    after, new = desk.store.requests.new_documents(approval_id, [Draft(event, event_id)], cause=cause, now=now)
+    after, new = deps.store.requests.new_documents(approval_id, [Draft(event, event_id)], cause=cause, now=now)
 
     def answer(slot: dict[str, Any] | None) -> Answer:
         body = {
             "approvalId": approval_id,
             "status": state_of(after).status,
             "contact": contact(programme.coordinator),
-            "findings": shown_findings(catalogue, state_of(after)),
+            "findings": show_findings(catalogue, state_of(after)),
             "slot": slot,
         }
         headers = {"Location": f"/v1/approval-requests/{approval_id}", "ETag": etag(after.version)}
         return Answer(201, body, headers)
 
     if placed is None:
-        return await insert_once(desk.commits, desk.database, once, answer(None), new)
+        return await insert_once(deps.commits, deps.database, once, answer(None), new)
 
     async def work(session: Session) -> Answer:
-        await insert_all(desk.database, new, session)
+        await insert_all(deps.database, new, session)
         taken = await places.take(
-            desk, placed, approval_id, person_id, asked.language, cause=cause, now=now, session=session
+            deps, placed, approval_id, person_id, application.language, cause=cause, now=now, session=session
         )
         return answer({"slotPoolId": placed.pool.id, "hasPlace": taken.position is None, "position": taken.position})
 
     async def act(_: NextInLine | None) -> Answer:
-        return await run_once(desk.mongo, desk.database, once, work)
+        return await run_once(deps.mongo, deps.database, once, work)
 
-    return await places.in_turn(desk, found.pool_id, None, act)
+    return await places.with_next_in_line(deps, found.pool_id, None, act)
 
 
 async def decide(
-    desk: Desk,
-    reach: Reach,
+    deps: CommandDeps,
+    reach: Permissions,
     approval_id: str,
     decision: Decision,
     words: str | None,
@@ -146,34 +146,34 @@ async def decide(
     """An approver grants, returns with a question, or refuses with a reason. Raises Problem: a rule, or the state."""
     if decision != "grant" and words is None:
         raise invalid(FieldError("body.reason", "is required to return or refuse"))
-    catalogue = desk.catalogue
-    first = state_of(await visible(desk, reach, approval_id))
+    catalogue = deps.catalogue
+    first = state_of(await visible(deps, reach, approval_id))
     event_id = new_id()
-    event = await _decision(desk, catalogue, first, reach.person_id, decision, words, event_id)
+    event = await _decision(deps, catalogue, first, reach.person_id, decision, words, event_id)
 
     async def act(following: NextInLine | None) -> Answer:
         async def work(session: Session) -> Answer:
-            loaded = await visible(desk, reach, approval_id, session)
+            loaded = await visible(deps, reach, approval_id, session)
             must_match(seen, loaded.version)
             state = state_of(loaded)
             _may_decide(catalogue, reach, state, now)
             if decision == "grant":
-                await _may_grant(desk, catalogue, state, session)
-            after = await _record(desk, loaded, [Draft(event, event_id)], cause, now, session)
+                await _may_grant(deps, catalogue, state, session)
+            after = await _record(deps, loaded, [Draft(event, event_id)], cause, now, session)
             if decision == "refuse" and state.slot_pool_id is not None:
-                await places.give_back(
-                    desk, state.slot_pool_id, approval_id, "refused", following, cause=cause, now=now, session=session
+                await places.release_slot(
+                    deps, state.slot_pool_id, approval_id, "refused", following, cause=cause, now=now, session=session
                 )
-            return receipt(after)
+            return status_answer(after)
 
-        return await run_once(desk.mongo, desk.database, once, work)
+        return await run_once(deps.mongo, deps.database, once, work)
 
-    return await places.in_turn(desk, first.slot_pool_id if decision == "refuse" else None, approval_id, act)
+    return await places.with_next_in_line(deps, first.slot_pool_id if decision == "refuse" else None, approval_id, act)
 
 
 async def withdraw(
-    desk: Desk,
-    reach: Reach,
+    deps: CommandDeps,
+    reach: Permissions,
     approval_id: str,
     seen: int | None,
     once: IdempotentRequest | None,
@@ -182,33 +182,33 @@ async def withdraw(
     now: datetime,
 ) -> Answer:
     """The student takes the request, or the approval, back. Raises Problem when it is not theirs or not open."""
-    first = state_of(await visible(desk, reach, approval_id))
+    first = state_of(await visible(deps, reach, approval_id))
 
     async def act(following: NextInLine | None) -> Answer:
         async def work(session: Session) -> Answer:
-            loaded = await visible(desk, reach, approval_id, session)
+            loaded = await visible(deps, reach, approval_id, session)
             state = state_of(loaded)
             if not reach.owns(state):
                 raise Problem(403, "Only the student can withdraw it.", reason="not_the_student")
             must_match(seen, loaded.version)
             found = withdrawable.withdrawable(state.status)
             if not found.is_permitted:
-                who = whom_to_ask(desk.catalogue, state, "coordinator")
+                who = contact_for(deps.catalogue, state, "coordinator")
                 raise Problem(409, text(found.reason, state.language), reason=found.reason, contact=who)
             event = ApprovalWithdrawn(approval_id=approval_id, person_id=state.person_id, withdrawn_by=reach.person_id)
-            after = await _record(desk, loaded, [Draft(event, new_id())], cause, now, session)
+            after = await _record(deps, loaded, [Draft(event, new_id())], cause, now, session)
             if state.slot_pool_id is not None:
-                await places.give_back(
-                    desk, state.slot_pool_id, approval_id, "withdrawn", following, cause=cause, now=now, session=session
+                await places.release_slot(
+                    deps, state.slot_pool_id, approval_id, "withdrawn", following, cause=cause, now=now, session=session
                 )
-            return receipt(after)
+            return status_answer(after)
 
-        return await run_once(desk.mongo, desk.database, once, work)
+        return await run_once(deps.mongo, deps.database, once, work)
 
-    return await places.in_turn(desk, first.slot_pool_id, approval_id, act)
+    return await places.with_next_in_line(deps, first.slot_pool_id, approval_id, act)
 
 
-def shown_findings(catalogue: Catalogue, state: ApprovalRequest) -> list[dict[str, object]]:
+def show_findings(catalogue: Catalogue, state: ApprovalRequest) -> list[dict[str, object]]:
     """What the rules found, in the student's language, each with whom to turn to."""
     return [
         {
@@ -217,44 +217,44 @@ def shown_findings(catalogue: Catalogue, state: ApprovalRequest) -> list[dict[st
             "reason": each.reason,
             "reasonText": text(each.reason, state.language),
             "step": each.step,
-            "contact": whom_to_ask(catalogue, state, each.queue),
+            "contact": contact_for(catalogue, state, each.queue),
         }
         for each in state.findings
     ]
 
 
-def _programme(catalogue: Catalogue, asked: Asked) -> Programme:
+def _programme(catalogue: Catalogue, application: Application) -> Programme:
     """The programme that is asked. Raises Problem with everything that is wrong, together."""
     errors = []
-    programme = catalogue.programme(asked.faculty_id, asked.programme_id)
+    programme = catalogue.programme(application.faculty_id, application.programme_id)
     if programme is None:
-        known = asked.faculty_id in catalogue.faculties
+        known = application.faculty_id in catalogue.faculties
         errors.append(FieldError("body.programmeId" if known else "body.facultyId", "is not in the catalogue"))
-    if asked.end_date < asked.start_date:
+    if application.end_date < application.start_date:
         errors.append(FieldError("body.endDate", "lies before the start"))
     if programme is None or errors:
         raise invalid(*errors)
     return programme
 
 
-def _found(catalogue: Catalogue, programme: Programme, asked: Asked, kind: ActivityType) -> findings.Findings:
+def _found(catalogue: Catalogue, programme: Programme, application: Application, kind: ActivityType) -> findings.Findings:
     """What the rules say. Raises Problem for what makes it impossible, or for what they cannot judge."""
-    where = setting(catalogue, asked.faculty_id, programme, asked.details.research_at)
-    if asked.details.research_at is not None and (where.research is None or kind not in where.research.activity_types):
+    where = rule_settings(catalogue, application.faculty_id, programme, application.details.research_at)
+    if application.details.research_at is not None and (where.research is None or kind not in where.research.activity_types):
         raise invalid(FieldError("body.details.researchAt", "has no such research projects"))
-    wish = findings.Wish(
-        asked.programme_id, kind, asked.country, asked.start_date, asked.details, asked.institute_reason is not None
+    wish = findings.RuleInput(
+        application.programme_id, kind, application.country, application.start_date, application.details, application.institute_reason is not None
     )
     found = findings.findings(wish, where)
     if found.blocked is not None:
         who = contact(programme.coordinator)
-        raise blocked(found.blocked.rule, found.blocked.reason, who, language=asked.language)
-    errors = [FieldError(f"body.{each.field}", text(each.reason, asked.language)) for each in found.incomplete]
-    errors += [FieldError(f"body.{each}", "is not asked for this activity") for each in found.unasked]
+        raise blocked(found.blocked.rule, found.blocked.reason, who, language=application.language)
+    errors = [FieldError(f"body.{each.field}", text(each.reason, application.language)) for each in found.incomplete]
+    errors += [FieldError(f"body.{each}", "is not asked for this activity") for each in found.unexpected_fields]
     if found.incomplete:
         first = found.incomplete[0]
         raise Problem(
-            400, text(first.reason, asked.language), type_="invalid-request", rule=first.rule, reason=first.reason,
+            400, text(first.reason, application.language), type_="invalid-request", rule=first.rule, reason=first.reason,
             contact=contact(programme.coordinator), errors=errors,
         )  # fmt: skip
     if errors:
@@ -262,7 +262,7 @@ def _found(catalogue: Catalogue, programme: Programme, asked: Asked, kind: Activ
     return found
 
 
-def _may_decide(catalogue: Catalogue, reach: Reach, state: ApprovalRequest, now: datetime) -> None:
+def _may_decide(catalogue: Catalogue, reach: Permissions, state: ApprovalRequest, now: datetime) -> None:
     """R4, R5, and where it stands. Raises Problem."""
     programme_scopes = catalogue.approver_scopes(state.faculty_id, state.programme_id)
     found = decidable.decidable(state, reach.person_id, reach.scopes, programme_scopes, now)
@@ -273,27 +273,27 @@ def _may_decide(catalogue: Catalogue, reach: Reach, state: ApprovalRequest, now:
             type_="blocked-by-rule" if found.rule else "conflict",
             rule=found.rule,
             reason=found.reason,
-            contact=whom_to_ask(catalogue, state, "coordinator"),
+            contact=contact_for(catalogue, state, "coordinator"),
         )
 
 
-async def _may_grant(desk: Desk, catalogue: Catalogue, state: ApprovalRequest, session: Session) -> None:
+async def _may_grant(deps: CommandDeps, catalogue: Catalogue, state: ApprovalRequest, session: Session) -> None:
     """Every step and place that a grant needs. Raises Problem naming all that lack; the first gives its rule."""
-    pool = (await desk.store.pools.load(state.slot_pool_id, session)).state if state.slot_pool_id else None
+    pool = (await deps.store.pools.load(state.slot_pool_id, session)).state if state.slot_pool_id else None
     found = grantable.grantable(state, pool)
     if found.is_permitted:
         return
-    first = found.lacks[0]
+    first = found.missing[0]
     errors = tuple(
         FieldError(f"steps.{each.step}" if each.step else "slot", f"{each.rule}: {text(each.reason, 'en')}")
-        for each in found.lacks
+        for each in found.missing
     )
-    who = whom_to_ask(catalogue, state, first.queue)
+    who = contact_for(catalogue, state, first.queue)
     raise blocked(first.rule, first.reason, who, errors=errors)
 
 
 async def _decision(
-    desk: Desk,
+    deps: CommandDeps,
     catalogue: Catalogue,
     state: ApprovalRequest,
     decided_by: str,
@@ -316,7 +316,7 @@ async def _decision(
             catalogue_version=catalogue.version,
         )
     path = "/question" if decision == "return" else "/reason"
-    said = await sealed(desk.keyring, state.person_id, event_id, path, words)
+    said = await sealed(deps.keyring, state.person_id, event_id, path, words)
     if decision == "return":
         return ApprovalReturned(
             approval_id=state.approval_id, person_id=state.person_id, decided_by=decided_by, question=said,
@@ -329,11 +329,11 @@ async def _decision(
 
 
 async def _record(
-    desk: Desk,
+    deps: CommandDeps,
     loaded: Loaded[ApprovalRequest],
     drafts: Sequence[Draft],
     cause: Cause,
     now: datetime,
     session: Session,
 ) -> Loaded[ApprovalRequest]:
-    return await desk.store.requests.record(loaded, drafts, cause=cause, now=now, session=session)
+    return await deps.store.requests.record(loaded, drafts, cause=cause, now=now, session=session)

@@ -152,7 +152,7 @@ def evolve(state: ApprovalRequest | None, event: Event, at: datetime, version: i
     return state.model_copy(update={**change, "changed_at": at})
 
 
-class Place(Part):
+class PoolEntry(Part):
     """A request in a pool."""
 
     approval_id: Identifier
@@ -164,8 +164,8 @@ class SlotPool(Part):
     """Who has a place, and who waits in which order (R34)."""
 
     slot_pool_id: Identifier
-    allocated: tuple[Place, ...] = ()
-    waiting: tuple[Place, ...] = ()
+    allocated: tuple[PoolEntry, ...] = ()
+    waiting: tuple[PoolEntry, ...] = ()
 
     def position(self, approval_id: str) -> int | None:
         """Place in the waiting list, from 1; None when it does not wait."""
@@ -184,7 +184,7 @@ def evolve_pool(state: SlotPool | None, event: Event, at: datetime, version: int
     pool = state or SlotPool(slot_pool_id=event.slot_pool_id)
     allocated = tuple(each for each in pool.allocated if each.approval_id != event.approval_id)
     waiting = tuple(each for each in pool.waiting if each.approval_id != event.approval_id)
-    place = Place(approval_id=event.approval_id, person_id=event.person_id, since=at)
+    place = PoolEntry(approval_id=event.approval_id, person_id=event.person_id, since=at)
     match event:
         case SlotAllocated():
             allocated = (*allocated, place)

@@ -2,8 +2,8 @@
 
 from datetime import datetime
 
-from services.approval.access import OFFICE, Reach
-from services.approval.desk import Desk, receipt, sealed_if_said, state_of, visible, whom_to_ask
+from services.approval.access import OFFICE, Permissions
+from services.approval.deps import CommandDeps, status_answer, seal_optional, state_of, visible, contact_for
 from services.approval.rules import answerable, recorder
 from services.approval.texts import text
 from shared.envelope import Cause, Draft
@@ -17,8 +17,8 @@ from shared.web.sealing import sealed
 
 
 async def record_step(
-    desk: Desk,
-    reach: Reach,
+    deps: CommandDeps,
+    reach: Permissions,
     approval_id: str,
     step: StepKind,
     positive: bool,
@@ -30,8 +30,8 @@ async def record_step(
     now: datetime,
 ) -> Answer:
     """Somebody in the right role records what a rule demands. Raises Problem: the role, R4, R5, or the state."""
-    catalogue = desk.catalogue
-    first = state_of(await visible(desk, reach, approval_id))
+    catalogue = deps.catalogue
+    first = state_of(await visible(deps, reach, approval_id))
     event_id = new_id()
     event = ApprovalStepRecorded(
         approval_id=approval_id,
@@ -39,12 +39,12 @@ async def record_step(
         step=step,
         positive=positive,
         recorded_by=reach.person_id,
-        remark=await sealed_if_said(desk, first.person_id, event_id, "/remark", remark),
+        remark=await seal_optional(deps, first.person_id, event_id, "/remark", remark),
         catalogue_version=catalogue.version,
     )
 
     async def work(session: Session) -> Answer:
-        loaded = await visible(desk, reach, approval_id, session)
+        loaded = await visible(deps, reach, approval_id, session)
         must_match(seen, loaded.version)
         state = state_of(loaded)
         scopes = catalogue.approver_scopes(state.faculty_id, state.programme_id)
@@ -57,17 +57,17 @@ async def record_step(
                 type_="blocked-by-rule" if found.rule else "conflict",
                 rule=found.rule,
                 reason=found.reason,
-                contact=whom_to_ask(catalogue, state, OFFICE if found.queue == OFFICE else "coordinator"),
+                contact=contact_for(catalogue, state, OFFICE if found.queue == OFFICE else "coordinator"),
             )
         drafts = [Draft(event, event_id)]
-        return receipt(await desk.store.requests.record(loaded, drafts, cause=cause, now=now, session=session))
+        return status_answer(await deps.store.requests.record(loaded, drafts, cause=cause, now=now, session=session))
 
-    return await run_once(desk.mongo, desk.database, once, work)
+    return await run_once(deps.mongo, deps.database, once, work)
 
 
 async def answer_question(
-    desk: Desk,
-    reach: Reach,
+    deps: CommandDeps,
+    reach: Permissions,
     approval_id: str,
     words: str,
     seen: int | None,
@@ -77,17 +77,17 @@ async def answer_question(
     now: datetime,
 ) -> Answer:
     """The student answers; the request is the approver's again. Raises Problem when nothing was asked, or R4."""
-    first = state_of(await visible(desk, reach, approval_id))
+    first = state_of(await visible(deps, reach, approval_id))
     event_id = new_id()
     event = ApprovalAnswered(
         approval_id=approval_id,
         person_id=first.person_id,
         answered_by=reach.person_id,
-        answer=await sealed(desk.keyring, first.person_id, event_id, "/answer", words),
+        answer=await sealed(deps.keyring, first.person_id, event_id, "/answer", words),
     )
 
     async def work(session: Session) -> Answer:
-        loaded = await visible(desk, reach, approval_id, session)
+        loaded = await visible(deps, reach, approval_id, session)
         state = state_of(loaded)
         if not reach.owns(state):
             raise Problem(403, "Only the student can answer.", reason="not_the_student")
@@ -100,9 +100,9 @@ async def answer_question(
                 type_="blocked-by-rule" if found.rule else "conflict",
                 rule=found.rule,
                 reason=found.reason,
-                contact=whom_to_ask(desk.catalogue, state, "coordinator"),
+                contact=contact_for(deps.catalogue, state, "coordinator"),
             )
         drafts = [Draft(event, event_id)]
-        return receipt(await desk.store.requests.record(loaded, drafts, cause=cause, now=now, session=session))
+        return status_answer(await deps.store.requests.record(loaded, drafts, cause=cause, now=now, session=session))
 
-    return await run_once(desk.mongo, desk.database, once, work)
+    return await run_once(deps.mongo, deps.database, once, work)

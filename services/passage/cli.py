@@ -10,7 +10,7 @@ from typer.main import get_command
 #: Name → where its Typer app, or its function, is.
 GROUPS = {
     "audit": "services.passage.audit:audit",
-    "catalogue": "services.approval.command:catalogue",
+    "catalogue": "services.approval.cli:catalogue",
     "drill": "services.notify.cli:drill",
     "feed": "services.passage.feed:feed",
     "notify": "services.notify.cli:notify",

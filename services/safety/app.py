@@ -7,13 +7,13 @@ from functools import partial
 from fastapi import FastAPI
 
 from services.safety import api, api_decisions, api_sources, holds, overrides
-from services.safety.cap_messages import Messages
-from services.safety.commands import Freshness, keep_time
-from services.safety.opinions import Opinions
+from services.safety.store.cap_messages import CapMessageStore
+from services.safety.commands.readings import ReadingPolicy, apply_clock
+from services.safety.store.secondary_advice import SecondaryAdviceStore
 from services.safety.settings import Settings
 from services.safety.sources import fetch
-from services.safety.store import SourceState, Store
-from services.safety.watch import fetcher_of, inform, inform_once, listen_once, source_of, watch
+from services.safety.store.advice import SourceState, Store
+from services.safety.polling import make_fetcher, poll_with_backoff, poll_secondary_once, poll_cap_once, make_source, watch
 from shared.bus.outbox import Outbox
 from shared.clock import utc_now
 from shared.events import AdviceEvent
@@ -34,31 +34,31 @@ def build(settings: Settings) -> FastAPI:
     store = Store(process.database, Outbox(process.database, "/safety"))
     http = fetch.client(settings.user_agent_contact, settings.feed_timeout_seconds)
     stale_after = timedelta(seconds=settings.stale_after_seconds)
-    freshness = Freshness(timedelta(seconds=settings.fall_confirmation_seconds), stale_after, settings.caution)
+    policy = ReadingPolicy(timedelta(seconds=settings.fall_confirmation_seconds), stale_after, settings.limits)
     frozen_after = timedelta(seconds=settings.frozen_after_seconds)
-    source = source_of(settings.deciding_source, settings, http)
-    informing = [source_of(name, settings, http) for name in settings.informing]
-    opinions, messages = Opinions(process.database), Messages(process.database)
+    source = make_source(settings.deciding_source, settings, http)
+    secondary = [make_source(name, settings, http) for name in settings.secondary]
+    secondary_advice, messages = SecondaryAdviceStore(process.database), CapMessageStore(process.database)
 
     process.publishes(store.outbox, AdviceEvent.topic)
     process.prepares(store.create_indexes)
-    process.prepares(opinions.create_indexes)
+    process.prepares(secondary_advice.create_indexes)
     process.prepares(messages.create_indexes)
     reading = partial(
-        watch, process.mongo, store, source, freshness, utc_now, interval_seconds=settings.feed_interval_seconds
+        watch, process.mongo, store, source, policy, utc_now, interval_seconds=settings.feed_interval_seconds
     )
     process.leads(f"source {source.name}", reading)
     interval = settings.informing_interval_seconds
     stands = timedelta(seconds=max(3_600.0, 3 * interval))
     listening = {
-        **{each.name: partial(inform_once, store, opinions, each, stands, utc_now) for each in informing},
+        **{each.name: partial(poll_secondary_once, store, secondary_advice, each, stands, utc_now) for each in secondary},
         **{
-            name: partial(listen_once, store, messages, name, fetcher_of(url, settings, http), stands, utc_now)
+            name: partial(poll_cap_once, store, messages, name, make_fetcher(url, settings, http), stands, utc_now)
             for name, url in settings.cap.items()
         },
     }
     for name, read in listening.items():
-        process.leads(f"source {name}", partial(inform, name, read, interval_seconds=interval))
+        process.leads(f"source {name}", partial(poll_with_backoff, name, read, interval_seconds=interval))
     names = (source.name, *listening)
     process.repeats("clock", CLOCK_SECONDS, partial(_keep_time, process.mongo, store))
     process.checks(lambda: _source_checks(store, names, frozen_after))
@@ -72,7 +72,7 @@ def build(settings: Settings) -> FastAPI:
         DESCRIPTION,
         [
             api.routes(api.Desk(store, names, frozen_after)),
-            api_sources.routes(store, opinions, messages),
+            api_sources.routes(store, secondary_advice, messages),
             api_decisions.routes(decisions),
         ],
     )
@@ -84,7 +84,7 @@ def from_environment() -> FastAPI:
 
 
 async def _keep_time(mongo: Mongo, store: Store) -> None:
-    await keep_time(mongo, store, utc_now())
+    await apply_clock(mongo, store, utc_now())
 
 
 async def _source_checks(store: Store, names: tuple[str, ...], frozen_after: timedelta) -> Sequence[Check]:

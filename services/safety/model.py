@@ -14,15 +14,15 @@ from shared.events import (
     OverrideEnded,
     OverrideSet,
     Part,
-    Picture,
+    AdviceLevels,
     TravelAdviceChanged,
 )
 
 #: Who decided, when it was no person.
 RULES, SILENCE, EXPIRED = "rules", "silence", "expired"
 #: Holds that keep the worse level until a person has looked, and those that keep alerts for a while.
-FALLS = frozenset({HoldReason.MASS_FALL, HoldReason.IMPLAUSIBLE_FALL})
-ALERTS = frozenset({HoldReason.MASS_RISE, HoldReason.PARSER_READS_WORSE})
+IMPROVEMENT_HOLDS = frozenset({HoldReason.MASS_FALL, HoldReason.IMPLAUSIBLE_FALL})
+ALERT_HOLDS = frozenset({HoldReason.MASS_RISE, HoldReason.PARSER_READS_WORSE})
 
 
 class Hold(Part):
@@ -72,9 +72,9 @@ class CountryState(Part):
 
     country: str
     advice_version: int
-    said: Picture
-    adopted: Picture
-    counting: Picture
+    said: AdviceLevels
+    adopted: AdviceLevels
+    counting: AdviceLevels
     source: str
     source_version: str
     parser_version: int
@@ -146,12 +146,12 @@ def evolve(state: CountryState | None, event: Event, at: datetime, version: int)
 
 def _changed(state: CountryState | None, event: TravelAdviceChanged, at: datetime) -> CountryState:
     regions = tuple(AreaLevel(area=each.area, code=each.code, level=each.after) for each in event.regions)
-    counting = Picture(level=event.effective.after, regions=regions)
+    counting = AdviceLevels(level=event.effective.after, regions=regions)
     adopted = event.adopted or counting
     return CountryState(
         country=event.country,
         advice_version=event.advice_version,
-        said=event.said or Picture(level=event.ministry.after, regions=adopted.regions),
+        said=event.said or AdviceLevels(level=event.ministry.after, regions=adopted.regions),
         adopted=adopted,
         counting=counting,
         source=event.source,
@@ -182,17 +182,17 @@ def _released(state: CountryState, event: AdviceReleased, at: datetime) -> Count
         elif event.decided_by != RULES:
             change["kept_at"] = at
     elif not event.accepted and event.decided_by != RULES:
-        change["rejected"] = Rejected(source_version=state.source_version, levels=digest(state.said))
+        change["rejected"] = Rejected(source_version=state.source_version, levels=levels_digest(state.said))
     return state.model_copy(update=change)
 
 
-def digest(picture: Picture) -> str:
+def levels_digest(picture: AdviceLevels) -> str:
     """What a picture says of levels, and nothing else, for comparing two readings."""
     regions = sorted(f"{region.area}={region.level}" for region in picture.regions)
     return hashlib.sha256("|".join([str(picture.level), *regions]).encode()).hexdigest()[:16]
 
 
-class PendingFall(Part):
+class PendingImprovement(Part):
     """A reading that lowers something and waits to be read a second time."""
 
     country: str

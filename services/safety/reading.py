@@ -10,7 +10,7 @@ from shared.events import Country, Level, Part, RegionCode
 AREA_LENGTH = 300
 TEXT_LENGTH = 20_000
 URL_LENGTH = 500
-MOST_REGIONS = 60
+MAX_REGIONS = 60
 
 
 class RegionReading(Part):
@@ -30,7 +30,7 @@ class CountryReading(Part):
     level: Level | None = Field(
         description="The whole country, or its rest beside the regions; null not said or unread"
     )
-    regions: tuple[RegionReading, ...] = Field(default=(), max_length=MOST_REGIONS)
+    regions: tuple[RegionReading, ...] = Field(default=(), max_length=MAX_REGIONS)
     regional_max: Level | None = Field(default=None, description="Worst level of a region; it never raises `level`")
     effective_at: datetime = Field(description="Since when, by the source; UTC")
     source_modified_at: datetime = Field(description="When the source last wrote it; UTC; orders readings")

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from services.safety.rules.flood import Caution
+from services.safety.rules.bulk_change_guard import GuardLimits
 from services.safety.sources.registry import SOURCES
 from shared.settings import CommonSettings
 
@@ -77,7 +77,7 @@ class FeedSettings(BaseSettings):
         return self
 
     @property
-    def informing(self) -> tuple[str, ...]:
+    def secondary(self) -> tuple[str, ...]:
         """The sources that inform, each once; the one that decides is not among them."""
         return tuple(dict.fromkeys(name for name in _names(self.informing_sources) if name != self.deciding_source))
 
@@ -129,13 +129,13 @@ class Settings(CommonSettings, FeedSettings):
     )
 
     @property
-    def caution(self) -> Caution:
+    def limits(self) -> GuardLimits:
         """The thresholds of the rules."""
-        return Caution(
+        return GuardLimits(
             alert_hold=timedelta(seconds=self.mass_rise_seconds),
             parser_hold=timedelta(seconds=self.parser_hold_seconds),
-            most_falls=self.mass_fall_countries,
-            rise_share=self.mass_rise_share,
+            max_improvements=self.mass_fall_countries,
+            deterioration_share=self.mass_rise_share,
             unknown_share=self.unknown_share,
             grace=timedelta(seconds=self.vanished_grace_seconds),
         )

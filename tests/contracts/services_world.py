@@ -33,14 +33,14 @@ from services.notify.store.alerts import Alert, AlertStore, Recipient, Recipient
 from services.notify.store.callbacks import CallbackStore
 from services.notify.store.deliveries import DeliveryStore, Fact
 from services.notify.store.whereabouts import Kept, NewContact, WhereaboutsStore
-from services.safety.cap_messages import Messages
-from services.safety.commands import Freshness, take_reading
-from services.safety.opinion import Opinion
-from services.safety.opinions import Opinions
+from services.safety.store.cap_messages import CapMessageStore
+from services.safety.commands.readings import ReadingPolicy, adopt_batch
+from services.safety.secondary_advice import SecondaryAdvice
+from services.safety.store.secondary_advice import SecondaryAdviceStore
 from services.safety.reading import Batch, CountryReading
-from services.safety.rules.flood import Caution
+from services.safety.rules.bulk_change_guard import GuardLimits
 from services.safety.sources.cap import CapMessage
-from services.safety.store import Store as SafetyStore
+from services.safety.store.advice import Store as SafetyStore
 from shared.advice import AreaAdvice, CountryAdvice
 from shared.bus.outbox import Outbox
 from shared.clock import amsterdam_date, utc_now
@@ -447,7 +447,7 @@ class World:
     async def give_advice(self, countries: Sequence[str], versions: int = 1) -> None:
         """Travel advice as a reading of the ministry makes it, ever worse and better in turn."""
         store = SafetyStore(self.mongo.database("safety"), Outbox(self.mongo.database("safety"), "/safety"))
-        freshness = Freshness(timedelta(0), timedelta(hours=1))
+        policy = ReadingPolicy(timedelta(0), timedelta(hours=1))
         for version in range(versions):
             now = utc_now()
             level = Level.ORANGE if version % 2 == 0 else Level.RED
@@ -460,13 +460,13 @@ class World:
             )  # fmt: skip
             for _ in range(2):  # a fall is believed the second time
                 batch = Batch(source="netherlands", parser_version=1, countries=readings)
-                await take_reading(self.mongo, store, batch, freshness, began=now, now=utc_now())
+                await adopt_batch(self.mongo, store, batch, policy, began=now, now=utc_now())
 
     async def hold_falls(self, count: int = 1) -> list[str]:
         """Countries that fall too far to be believed, few enough to be no mass; the ids of their holds."""
         countries, now = [next(self._countries) for _ in range(count)], utc_now()
         store = SafetyStore(self.mongo.database("safety"), Outbox(self.mongo.database("safety"), "/safety"))
-        freshness = Freshness(timedelta(0), timedelta(hours=1), Caution(most_falls=count))
+        policy = ReadingPolicy(timedelta(0), timedelta(hours=1), GuardLimits(max_improvements=count))
         for level in (Level.RED, Level.GREEN):
             readings = tuple(
                 CountryReading(
@@ -476,7 +476,7 @@ class World:
                 for country in countries
             )  # fmt: skip
             batch = Batch(source="netherlands", parser_version=1, countries=readings)
-            await take_reading(self.mongo, store, batch, freshness, began=now, now=utc_now())
+            await adopt_batch(self.mongo, store, batch, policy, began=now, now=utc_now())
         states = [(await store.countries.load(country)).state for country in countries]
         return [state.holds[0].hold_id for state in states if state is not None]
 
@@ -496,15 +496,15 @@ class World:
     async def give_opinions(self, countries: Sequence[str]) -> None:
         """What a government that does not decide says: green, where the ministry says orange or red."""
         now = utc_now()
-        opinions = [
-            Opinion(
+        secondary_advice = [
+            SecondaryAdvice(
                 source="canada", country=country, level=Level.GREEN,
                 is_without_warning=False, regions=(), regional_max=None, says_so_since=now, effective_at=now,
                 source_modified_at=now, text_en="Text", url="https://advice.example/",
             )
             for country in countries
         ]  # fmt: skip
-        await Opinions(self.mongo.database("safety")).put(opinions)
+        await SecondaryAdviceStore(self.mongo.database("safety")).put(secondary_advice)
 
     async def give_messages(self, count: int) -> None:
         """Warnings of another system."""
@@ -516,7 +516,7 @@ class World:
             )
             for number in range(count)
         ]  # fmt: skip
-        await Messages(self.mongo.database("safety")).put("cap-1", messages)
+        await CapMessageStore(self.mongo.database("safety")).put("cap-1", messages)
 
     async def be_in(self, country: str, person: Person, region: str | None = None) -> str:
         """Put a person into a country today; returns the registration's id."""

@@ -15,7 +15,7 @@ import pytest
 
 from deploy.local.ports import Ports
 from services.approval.model import SlotPool, evolve_pool
-from services.approval.store import Store
+from services.approval.store.requests import Store
 from shared.envelope import parse
 from shared.events import SlotAllocated, SlotEvent, SlotWaitlisted
 from shared.mongo.client import Mongo

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from services.safety import holds
+from services.safety.commands import holds
 from services.safety.reading import Batch
 from shared.events import AdviceHeld, HoldReason, TravelAdviceChanged
 from shared.mongo.client import Mongo
@@ -73,7 +73,7 @@ async def test_readings_killed_halfway_write_each_change_once(stack: Any, namesp
     assert sorted(risen) == names(RISING)
     falls = [each for each in held if each.reason is HoldReason.MASS_FALL]
     assert sorted(each.country for each in falls) == names(COUNTRIES)[RISING : RISING + FALLING]
-    items = [each for each in await holds.open_items(world.store) if each.reason == "mass_fall"]
+    items = [each for each in await holds.open_holds(world.store) if each.reason == "mass_fall"]
     assert sum(len(each.countries) for each in items) == FALLING
     assert {state.effective for state in (await world.store.all_countries()).values()} == {1, 3}
     await world.check()

@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from services.safety import holds, overrides
-from services.safety.commands import Freshness, keep_time, take_reading
+from services.safety.commands import holds, overrides
+from services.safety.commands.readings import ReadingPolicy, apply_clock, adopt_batch
 from services.safety.model import CountryState, evolve
 from services.safety.reading import Batch, CountryReading
-from services.safety.rules.flood import Caution
-from services.safety.store import Store
+from services.safety.rules.bulk_change_guard import GuardLimits
+from services.safety.store.advice import Store
 from shared.bus.outbox import Outbox
 from shared.envelope import Cause, Envelope, parse
 from shared.events import AdviceHeld, AdviceReleased, Event, TravelAdviceChanged
@@ -27,7 +27,7 @@ class SafetyWorld:
 
     mongo: Mongo
     two_persons: bool = False
-    caution: Caution = field(default_factory=Caution)
+    limits: GuardLimits = field(default_factory=GuardLimits)
     now: datetime = NOW
 
     def __post_init__(self) -> None:
@@ -37,12 +37,12 @@ class SafetyWorld:
     async def read(self, readings: Iterable[CountryReading], parser_version: int = 1) -> list[str]:
         """Take a batch."""
         batch = Batch(source="netherlands", parser_version=parser_version, countries=tuple(readings))
-        freshness = Freshness(timedelta(minutes=30), timedelta(hours=1), self.caution)
-        return await take_reading(self.mongo, self.store, batch, freshness, began=self.now, now=self.now)
+        policy = ReadingPolicy(timedelta(minutes=30), timedelta(hours=1), self.limits)
+        return await adopt_batch(self.mongo, self.store, batch, policy, began=self.now, now=self.now)
 
     async def tick(self) -> int:
         """Time has come."""
-        return await keep_time(self.mongo, self.store, self.now)
+        return await apply_clock(self.mongo, self.store, self.now)
 
     async def decide(
         self, hold_id: str, decision: holds.Decision, *countries: str, by: str = "officer-1", reason: str = "Looked."

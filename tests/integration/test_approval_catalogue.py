@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from services.approval import places
+from services.approval import slots
 from services.approval.app import build
-from services.approval.desk import Desk
-from services.approval.store import Store
+from services.approval.deps import CommandDeps
+from services.approval.store.requests import Store
 from shared.catalogue import BrokenCatalogue
 from shared.clock import utc_now
 from shared.live_catalogue import LiveCatalogue
@@ -103,7 +103,7 @@ async def test_places_that_the_catalogue_adds_go_to_who_waits_in_order(
         ids = [(await approval_service.asks(each, **rotation, contact=each.contact))["approvalId"] for each in students]
         live = LiveCatalogue(catalogue, 3_600)
         commits = GroupCommit(approval_service.mongo, approval_service.database)
-        desk = Desk(
+        deps = CommandDeps(
             approval_service.mongo,
             approval_service.database,
             Store(approval_service.database),
@@ -113,15 +113,15 @@ async def test_places_that_the_catalogue_adds_go_to_who_waits_in_order(
         )
         line = "id: example-surgery-2051, starts_on: 2051-01-01, ends_on: 2051-12-31, slots: "
 
-        nothing = await places.fill(desk, utc_now())
+        nothing = await places.fill(deps, utc_now())
         edit(catalogue / "lumc.yaml", f"{line}1", f"{line}3")
         await live.refresh()
-        first, again = await places.fill(desk, utc_now()), await places.fill(desk, utc_now())
+        first, again = await places.fill(deps, utc_now()), await places.fill(deps, utc_now())
         edit(catalogue / "lumc.yaml", f"{line}3", f"{line}0")
         await live.refresh()
-        fewer = await places.fill(desk, utc_now())
+        fewer = await places.fill(deps, utc_now())
 
-        pool = (await desk.store.pools.load("example-surgery-2051")).state
+        pool = (await deps.store.pools.load("example-surgery-2051")).state
         assert (nothing, first, again, fewer) == (0, 2, 0, 0)
         assert pool is not None
         assert [each.approval_id for each in pool.allocated] == ids[:3]

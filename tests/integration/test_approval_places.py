@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from services.approval import places
-from services.approval.desk import Desk
-from services.approval.places import NextInLine
-from services.approval.store import Store
+from services.approval import slots
+from services.approval.deps import CommandDeps
+from services.approval.slots import NextInLine
+from services.approval.store.requests import Store
 from shared.bus.outbox import StreamMoved
 from shared.clock import utc_now
 from shared.envelope import Cause, parse
@@ -113,13 +113,13 @@ async def test_places_promotion_prepared_for_another_begins_again(stack: Any, na
         store = Store(approval_service.database)
         live = LiveCatalogue(catalogue, 3_600)
         commits = GroupCommit(approval_service.mongo, approval_service.database)
-        desk = Desk(approval_service.mongo, approval_service.database, store, approval_service.keyring, live, commits)
+        deps = CommandDeps(approval_service.mongo, approval_service.database, store, approval_service.keyring, live, commits)
         before = await store.pools.load(POOL)
         stale = NextInLine(ids[-1], new_id(), "sealed:v1:a:b:c", "en")
 
         async def work(session: Session) -> None:
-            await places.give_back(
-                desk, POOL, ids[0], "withdrawn", stale, cause=Cause("c", "c"), now=utc_now(), session=session
+            await places.release_slot(
+                deps, POOL, ids[0], "withdrawn", stale, cause=Cause("c", "c"), now=utc_now(), session=session
             )
 
         with pytest.raises(StreamMoved):

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from services.approval.access import Reach
+from services.approval.access import Permissions
 from services.approval.model import ApprovalRequest, Status
-from services.approval.store import COUNTED_UP_TO, Store, in_states, is_open, order
+from services.approval.store.requests import MAX_COUNTED, Store, in_states, is_open, order
 from shared.clock import amsterdam_date, utc_now
 from shared.events import ActivityDetails, ActivityType, Finding, FindingEffect
 from shared.web.local_tokens import create_keys
@@ -100,7 +100,7 @@ async def test_queue_begins_with_what_is_overdue_and_says_so(full: ApprovalServi
     overdue = [number for number in OPEN if number % 60 <= 10]
     returned = [number for number in OPEN if STATUSES[number % len(STATUSES)] is Status.RETURNED]
     assert found["counts"] == {
-        "open": len(OPEN), "overdue": len(overdue), "returned": len(returned), "countedUpTo": COUNTED_UP_TO,
+        "open": len(OPEN), "overdue": len(overdue), "returned": len(returned), "countedUpTo": MAX_COUNTED,
     }  # fmt: skip
 
 
@@ -161,11 +161,11 @@ async def test_office_has_a_queue_of_its_own(full: ApprovalService) -> None:
 
 # ---------------------------------------------------------------- what MongoDB does for it
 
-APPROVER = Reach("p", False, frozenset(), frozenset({"lumc-medicine", "lumc-pharmacy"}))
-OFFICER = Reach("p", False, frozenset(), frozenset(), is_office=True)
-STUDENT = Reach("p-3", True, frozenset(), frozenset())
-BOTH = Reach("p-3", True, frozenset(), frozenset({"lumc-medicine"}))
-PLANS: list[tuple[str, Reach, dict[str, Any], str]] = [
+APPROVER = Permissions("p", False, frozenset(), frozenset({"lumc-medicine", "lumc-pharmacy"}))
+OFFICER = Permissions("p", False, frozenset(), frozenset(), is_office=True)
+STUDENT = Permissions("p-3", True, frozenset(), frozenset())
+BOTH = Permissions("p-3", True, frozenset(), frozenset({"lumc-medicine"}))
+PLANS: list[tuple[str, Permissions, dict[str, Any], str]] = [
     ("queue", APPROVER, is_open(), "startDate"),
     ("one state", APPROVER, in_states([Status.RETURNED]), "startDate"),
     ("all", APPROVER, {}, "startDate"),
@@ -181,7 +181,7 @@ PLANS: list[tuple[str, Reach, dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("reach", "states", "sort"), [each[1:] for each in PLANS], ids=[each[0] for each in PLANS])
 async def test_page_is_read_from_an_index_in_its_order(
-    full: ApprovalService, reach: Reach, states: dict[str, Any], sort: str
+    full: ApprovalService, reach: Permissions, states: dict[str, Any], sort: str
 ) -> None:
     """`explain`: no collection scan, nothing sorted in memory, hardly more keys than the page has entries."""
     query = {"$and": [reach.requests(), *([states] if states else [])]}
@@ -216,7 +216,7 @@ async def test_counting_reads_keys_alone_and_not_more_than_it_counts(full: Appro
     )
 
     assert "COLLSCAN" not in _stages(plan["queryPlanner"]["winningPlan"])
-    assert await Store(full.database).count(APPROVER.requests()) == COUNTED_UP_TO
+    assert await Store(full.database).count(APPROVER.requests()) == MAX_COUNTED
 
 
 def _stages(plan: dict[str, Any]) -> set[str]:

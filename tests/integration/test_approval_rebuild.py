@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from services.approval.model import ApprovalRequest, SlotPool, evolve, evolve_pool
-from services.approval.store import SOURCE
+from services.approval.store.requests import SOURCE
 from shared.bus import topics
 from shared.bus.outbox import Outbox
 from shared.events import ApprovalRequested, SlotAllocated
@@ -57,8 +57,8 @@ async def _live(approval_service: ApprovalService) -> None:
         "activityType": "clinical_clerkship", "country": "SR", "startDate": "2050-06-01", "endDate": "2050-07-01",
         "details": {"rotation": "regular", "cluster": "surinam-surgery"}, "language": "nl",
     }  # fmt: skip
-    asked = [await approval_service.asks(each, **rotation, contact=each.contact) for each in students[:5]]
-    ids = [each["approvalId"] for each in asked]
+    application = [await approval_service.asks(each, **rotation, contact=each.contact) for each in students[:5]]
+    ids = [each["approvalId"] for each in application]
     await asyncio.gather(
         approval_service.does(students[0], ids[0], "withdrawal"),
         approval_service.records(MEDICINE, ids[1], "criteria_confirmed", remark="All of them."),

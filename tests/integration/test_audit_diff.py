@@ -11,9 +11,9 @@ from services.notify import escalation, send_worker
 from services.notify.commands import close_alert
 from services.notify.model.outcome import Outcome
 from services.passage.rebuild import ShadowRebuild
-from services.safety.commands import Freshness, note_failure
-from services.safety.informing import note_silence, take_opinions
-from services.safety.opinions import Opinions
+from services.safety.commands.readings import ReadingPolicy, record_failure
+from services.safety.commands.secondary_sources import record_secondary_failure, record_secondary_batch
+from services.safety.store.secondary_advice import SecondaryAdviceStore
 from services.safety.reading import Batch
 from shared.audit.evidence import read
 from shared.audit.reader import Record
@@ -184,22 +184,22 @@ async def test_sources_as_they_fail_heal_and_cease_to_decide(stack: Any, namespa
     """Told and untold failures and readings; one that was silent before it decides; one that decides no more."""
     world = SafetyWorld(Mongo(stack.mongo, namespace=namespace))
     await world.store.create_indexes()
-    opinions = Opinions(world.database)
-    await opinions.create_indexes()
-    freshness = Freshness(timedelta(minutes=30), timedelta(hours=1))
+    secondary_advice = SecondaryAdviceStore(world.database)
+    await secondary_advice.create_indexes()
+    policy = ReadingPolicy(timedelta(minutes=30), timedelta(hours=1))
 
     async def fails(name: str) -> None:
-        await note_failure(world.mongo, world.store, name, "status 500", freshness, now=world.now)
+        await record_failure(world.mongo, world.store, name, "status 500", policy, now=world.now)
 
     async def read_() -> None:
         await world.read([])
 
     async def is_silent() -> None:
-        await note_silence(world.store, "germany", "status 500", now=world.now)
+        await record_secondary_failure(world.store, "germany", "status 500", now=world.now)
 
     async def informs() -> None:
         batch = Batch(source="netherlands", parser_version=1, countries=())
-        await take_opinions(world.store, opinions, batch, timedelta(hours=1), began=world.now, now=world.now)
+        await record_secondary_batch(world.store, secondary_advice, batch, timedelta(hours=1), began=world.now, now=world.now)
 
     happenings = (
         lambda: fails("netherlands"), lambda: fails("netherlands"), read_, read_, lambda: fails("netherlands"),

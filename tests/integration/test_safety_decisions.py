@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from services.safety import holds
-from services.safety.overrides import open_overrides
+from services.safety.commands import holds
+from services.safety.commands.overrides import open_overrides
 from shared.errors import TransientError
 from shared.events import (
     AdviceHeld,
@@ -46,14 +46,14 @@ async def mass_fall(world: SafetyWorld, count: int = 20) -> str:
     """So many countries turn green in one batch; the id of the hold."""
     world.now = LATER
     await world.read([reading(country, 0 if n < count else 1, at=LATER) for n, country in enumerate(names(60))])
-    [item] = await holds.open_items(world.store)
+    [item] = await holds.open_holds(world.store)
     return item.hold_id
 
 
 async def test_mass_fall_is_looked_through_and_released_in_part_then_whole(world: SafetyWorld) -> None:
     """One item with every country and what would change; ten go, then the rest; who and why stand on each stream."""
     hold_id = await mass_fall(world)
-    [item] = await holds.open_items(world.store)
+    [item] = await holds.open_holds(world.store)
 
     part = await world.decide(hold_id, "release", *names(10))
     rest = await world.decide(hold_id, "reject", reason="The page still says yellow.")
@@ -66,7 +66,7 @@ async def test_mass_fall_is_looked_through_and_released_in_part_then_whole(world
     words = {each.country: (each.accepted, each.decided_by, each.reason) for each in await world.of(AdviceReleased)}
     assert words["AA"] == (True, "officer-1", "Looked.")
     assert words["AT"] == (False, "officer-1", "The page still says yellow.")
-    assert await holds.open_items(world.store) == []
+    assert await holds.open_holds(world.store) == []
     with pytest.raises(Problem) as gone:
         await world.decide(hold_id, "release")
     assert gone.value.status == 404
@@ -78,7 +78,7 @@ async def test_mass_release_wants_two_persons_where_that_is_configured(world: Sa
     hold_id = await mass_fall(world)
 
     first = await world.decide(hold_id, "release", *names(5), by="officer-1", reason="I called them.")
-    [item] = await holds.open_items(world.store)
+    [item] = await holds.open_holds(world.store)
     with pytest.raises(Problem) as twice:
         await world.decide(hold_id, "release", by="officer-1")
     with pytest.raises(Problem) as others:
@@ -103,7 +103,7 @@ async def test_single_fall_may_be_decided_before_its_second_reading(world: Safet
     """It is shown beside the holds; released, it counts at once; rejected, no reading of the same word confirms it."""
     world.now = LATER
     await world.read([reading("AA", 0, at=LATER), reading("AB", 0, at=LATER)])
-    items = {each.countries[0].country: each for each in await holds.open_items(world.store)}
+    items = {each.countries[0].country: each for each in await holds.open_holds(world.store)}
 
     await world.decide(items["AA"].hold_id, "release")
     await world.decide(items["AB"].hold_id, "reject")
@@ -114,14 +114,14 @@ async def test_single_fall_may_be_decided_before_its_second_reading(world: Safet
     assert {each.reason for each in items.values()} == {holds.WAITING}
     assert ((await world.state("AA")).effective, (await world.state("AB")).effective) == (0, 1)
     assert (await world.state("AA")).decided_by == "officer-1"
-    assert await world.store.pending_falls() == {}
+    assert await world.store.pending_improvements() == {}
 
 
 async def test_flood_is_asked_and_goes_by_itself(world: SafetyWorld) -> None:
     """Red at once; the officer sees one item with its time; nobody decides; after three minutes silence does, once."""
     world.now = LATER
     await world.read([reading(country, 3, at=LATER) for country in names(20)])
-    [item] = await holds.open_items(world.store)
+    [item] = await holds.open_holds(world.store)
     early = await world.tick()
     world.now = LATER + timedelta(minutes=3)
     both = await asyncio.gather(world.tick(), world.tick(), return_exceptions=True)
@@ -141,7 +141,7 @@ async def test_flood_rejected_is_taken_back_with_a_correcting_change(world: Safe
     world.now = LATER
     flood = [reading(country, 3, at=LATER) for country in names(20)]
     await world.read(flood)
-    [item] = await holds.open_items(world.store)
+    [item] = await holds.open_holds(world.store)
 
     await world.decide(item.hold_id, "reject", reason="Their press office says that it is a fault.")
     await world.read(flood)
@@ -194,7 +194,7 @@ async def test_new_parser_is_listed_in_its_source(world: SafetyWorld) -> None:
     await world.read([reading("AA", 3), *(reading(country, 1) for country in names(60)[1:])], parser_version=2)
 
     source = await world.store.source("netherlands")
-    [item] = await holds.open_items(world.store)
+    [item] = await holds.open_holds(world.store)
     assert source.read_differently == ("AA: yellow is read as red",)
     assert (item.reason, [each.country for each in item.countries]) == ("parser_reads_worse", ["AA"])
     assert len(await world.news()) == 1
@@ -296,5 +296,5 @@ async def test_state_at_any_moment_is_the_fold_of_the_events_until_then(world: S
 
 
 async def _release(world: SafetyWorld) -> None:
-    [item] = await holds.open_items(world.store)
+    [item] = await holds.open_holds(world.store)
     await world.decide(item.hold_id, "release")

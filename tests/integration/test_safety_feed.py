@@ -20,11 +20,11 @@ import pytest
 from aiohttp import web
 
 from services.safety import app as safety
-from services.safety.commands import Freshness
+from services.safety.commands.readings import ReadingPolicy
 from services.safety.settings import Settings
 from services.safety.sources import fetch, netherlands
-from services.safety.store import SourceState, Store
-from services.safety.watch import Source, read_once
+from services.safety.store.advice import SourceState, Store
+from services.safety.polling import Source, poll_once
 from shared.audit.chain import ChainVerifier
 from shared.audit.reader import Reader
 from shared.bus import topics
@@ -169,7 +169,7 @@ class World:
         """
         await self.published()
         async with Reader(self.kafka, self.namespace) as reader:
-            values = {record.value or b"" async for record in reader.in_order([TOPIC])}
+            values = {record.value or b"" async for record in reader.sorted_regions([TOPIC])}
         return sorted((parse(value) for value in values), key=lambda each: each.sequence or 0)
 
     async def changes(self) -> list[TravelAdviceChanged]:
@@ -329,7 +329,7 @@ async def test_feed_change_is_one_event_with_the_full_state(world: World) -> Non
     assert {"ES", "JP"} <= {each["country"] for each in negative["items"]}
     verifier = ChainVerifier(TOPIC)
     async with Reader(world.kafka, world.namespace) as reader:
-        async for record in reader.in_order([TOPIC]):
+        async for record in reader.sorted_regions([TOPIC]):
             verifier.feed(record)
     assert (list(verifier.findings()), verifier.duplicates) == ([], 0)
 
@@ -527,7 +527,7 @@ async def test_feed_fall_taken_back_was_never_believed(world: World) -> None:
         await world.has("ES", 3, version=4)
 
     assert all(change.effective.after == 3 for change in await world.news())
-    assert await world.store.pending_falls() == {}
+    assert await world.store.pending_improvements() == {}
 
 
 async def test_feed_unreadable_country_keeps_its_level_and_is_vouched_for_no_more(world: World) -> None:
@@ -622,14 +622,14 @@ async def test_feed_read_twice_at_the_same_moment_writes_each_change_once(world:
     """Even past the lease: two readings of one answer, adopted at the same time, are one event per country."""
     http = fetch.client("mailto:safe-passage@university.example", 10)
     source = Source("netherlands", partial(feed_at(world, http).read, netherlands.fetch), READ)
-    freshness = Freshness(timedelta(minutes=30), timedelta(seconds=NEVER))
+    policy = ReadingPolicy(timedelta(minutes=30), timedelta(seconds=NEVER))
     await world.store.create_indexes()
 
     async def both_adopt() -> None:
         done = [False, False]
         while not all(done):
             results = await asyncio.gather(
-                *(read_once(world.mongo, world.store, source, freshness, utc_now) for _ in done), return_exceptions=True
+                *(poll_once(world.mongo, world.store, source, policy, utc_now) for _ in done), return_exceptions=True
             )
             assert all(each is True or isinstance(each, TransientError | PyMongoError) for each in results), results
             done = [before or result is True for before, result in zip(done, results, strict=True)]

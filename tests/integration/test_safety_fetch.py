@@ -296,7 +296,7 @@ async def test_fetch_leaves_a_server_alone_that_asks_for_it(http: httpx.AsyncCli
         for reason in ("status 429", "it asked to be left alone for a while"):
             with pytest.raises(FetchFailed, match=reason):
                 await source.read(one)
-        clock.now += fetch.LONGEST_RETRY_AFTER + 1
+        clock.now += fetch.MAX_RETRY_AFTER_SECONDS + 1
         with pytest.raises(FetchFailed, match="status 429"):
             await source.read(one)
 

@@ -13,7 +13,7 @@ from typing import Any
 import pycountry
 from aiohttp import web
 
-from services.safety.opinions import Opinions
+from services.safety.store.secondary_advice import SecondaryAdviceStore
 from shared.clock import utc_now
 from shared.events import TravelAdviceChanged
 from tests.integration.bus_world import until
@@ -80,11 +80,11 @@ async def test_source_that_informs_is_shown_and_changes_nothing(world: World) ->
     canada = Government({"ES": 3, "FR": 1})
     async with both(world, canada) as service:
         await world.read_again(1)
-        opinions = Opinions(world.mongo.database("safety"))
+        secondary_advice = SecondaryAdviceStore(world.mongo.database("safety"))
         await until(lambda: canada.asked >= 2, seconds=180)
 
         async def known() -> bool:
-            return len(await opinions.of_source("canada")) == len(DESTINATIONS)
+            return len(await secondary_advice.of_source("canada")) == len(DESTINATIONS)
 
         await until(known, seconds=180)
         spain, france = await said(service, "ES"), await said(service, "FR")
@@ -93,7 +93,7 @@ async def test_source_that_informs_is_shown_and_changes_nothing(world: World) ->
         canada.published = "2026-06-24T16:13:34-04:00"
 
         async def fell() -> bool:
-            return (await opinions.of_source("canada"))["ES"].level == 1
+            return (await secondary_advice.of_source("canada"))["ES"].level == 1
 
         await until(fell, seconds=180)
         after = await said(service, "ES")

@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from services.safety.model import CountryState, PendingFall, evolve
+from services.safety.model import CountryState, PendingImprovement, evolve
 from services.safety.reading import Batch, CountryReading, RegionReading
 from services.safety.rules.adoption import Adoption, adopt
-from services.safety.rules.counting import source_version
-from services.safety.rules.flood import Caution, Judgement, Seen, judge
-from services.safety.rules.release import Words, decided, timely
+from services.safety.rules.effective_level import source_version
+from services.safety.rules.bulk_change_guard import GuardLimits, Judgement, LastReading, judge
+from services.safety.rules.release import HoldDecision, decided, due_by_clock
 from shared.events import AdviceHeld, AdviceReleased, Event, TravelAdviceChanged
 
 NOW = datetime(2026, 3, 1, 9, tzinfo=UTC)
@@ -38,18 +38,18 @@ def names(count: int) -> list[str]:
 class World:
     """Countries under a series of batches, as the service would keep them."""
 
-    caution: Caution = field(default_factory=Caution)
+    limits: GuardLimits = field(default_factory=GuardLimits)
     confirmation: timedelta = HALF_AN_HOUR
     states: dict[str, CountryState] = field(default_factory=dict)
-    falls: dict[str, PendingFall] = field(default_factory=dict)
-    seen: dict[str, Seen] = field(default_factory=dict)
+    falls: dict[str, PendingImprovement] = field(default_factory=dict)
+    seen: dict[str, LastReading] = field(default_factory=dict)
     written: list[Event] = field(default_factory=list)
 
     def read(self, readings: Iterable[CountryReading], now: datetime = NOW, parser_version: int = 1) -> Judgement:
         """Take a batch; what it leads to is in `written`, which begins anew."""
         batch = Batch(source="netherlands", parser_version=parser_version, countries=tuple(readings))
         self.written = []
-        judgement = judge(batch, self.states, self.seen, self.caution, now)
+        judgement = judge(batch, self.states, self.seen, self.limits, now)
         if judgement.is_refused:
             return judgement
         for each in batch.countries:
@@ -61,7 +61,7 @@ class World:
             self.write(each.country, adoption.events, now)
             if adoption.pending is not None:
                 self.falls[each.country] = adoption.pending
-            self.seen[each.country] = Seen(
+            self.seen[each.country] = LastReading(
                 source_version=source_version(each), parser_version=parser_version, read_at=now
             )
         return judgement
@@ -80,13 +80,13 @@ class World:
         for country, state in sorted(self.states.items()):
             hold = state.hold(hold_id)
             if hold is not None and only(country):
-                self.write(country, decided(state, hold, Words(accepted, "officer-1", "Looked at."), now), now)
+                self.write(country, decided(state, hold, HoldDecision(accepted, "officer-1", "Looked at."), now), now)
 
     def tick(self, now: datetime) -> None:
         """Time has come for whatever begins or ends by itself."""
         self.written = []
         for country, state in sorted(self.states.items()):
-            self.write(country, timely(state, now), now)
+            self.write(country, due_by_clock(state, now), now)
 
     def levels(self) -> dict[str, int | None]:
         """What counts for each country as a whole."""

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.safety.model import CountryState, PendingFall, evolve
+from services.safety.model import CountryState, PendingImprovement, evolve
 from services.safety.reading import CountryReading, RegionReading
 from services.safety.rules.adoption import Adoption, Reason, adopt
 from shared.events import HoldReason, Level
@@ -39,7 +39,7 @@ class Safety:
 
     def __init__(self) -> None:
         self.state: CountryState | None = None
-        self.pending: PendingFall | None = None
+        self.pending: PendingImprovement | None = None
         self.events = 0
 
     def read(self, what: CountryReading, now: datetime = NOW) -> Adoption:
@@ -96,7 +96,7 @@ def test_adoption_fall_waits_for_a_second_reading(safety: Safety) -> None:
     assert first.event is not None  # the ministry's own word changed: shown, not yet counted
     assert (first.event.ministry.after, first.event.effective.after) == (2, 3)
     assert early.event is None
-    assert early.reason is Reason.FALL_UNCONFIRMED
+    assert early.reason is Reason.IMPROVEMENT_UNCONFIRMED
     assert late.event is not None
     assert late.event.effective.after == 2
 
@@ -123,7 +123,7 @@ def test_adoption_fall_of_two_levels_waits_for_a_person(safety: Safety, before: 
     assert [(each.reason, each.releases_at) for each in first.held] == [(HoldReason.IMPLAUSIBLE_FALL, None)]
     assert first.pending is None
     assert late.events == ()
-    assert late.reason is Reason.FALL_HELD
+    assert late.reason is Reason.IMPROVEMENT_HELD
     assert safety.state is not None
     assert safety.state.effective == before
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.approval.model import ApprovalRequest, Place, RecordedStep, SlotPool, Status, evolve_pool
+from services.approval.model import ApprovalRequest, PoolEntry, RecordedStep, SlotPool, Status, evolve_pool
 from services.approval.rules import (
     activity,
     answerable,
@@ -26,7 +26,7 @@ from services.approval.rules import (
     theme,
     withdrawable,
 )
-from services.approval.rules.findings import ClerkshipRules, ResearchProjects, Setting, Wish
+from services.approval.rules.findings import ClerkshipRules, ResearchProjects, RuleSettings, RuleInput
 from services.approval.rules.ruling import Effect
 from services.approval.rules.slots import Period
 from services.approval.texts import REASONS, text
@@ -146,11 +146,11 @@ def test_regular_rotation_is_for_medicine_students(programme: str, effect: Effec
 
 def test_rotation_that_does_not_say_which_is_asked() -> None:
     """R33: silence is not an elective."""
-    found = rotation.unsaid(None)
+    found = rotation.rotation_missing(None)
 
     assert found is not None
     assert found.effect is Effect.INCOMPLETE
-    assert rotation.unsaid(Rotation.ELECTIVE) is None
+    assert rotation.rotation_missing(Rotation.ELECTIVE) is None
 
 
 @pytest.mark.parametrize(("country", "rule", "effect"), [("SR", "R35", Effect.DEMANDED), ("NP", "R36", Effect.SHOWN)])
@@ -198,9 +198,9 @@ def test_cluster_has_a_pool_or_a_person(named: str | None, start: date, effect: 
     assert (ruling.queue == "international-office") is (effect is not Effect.INCOMPLETE)
 
 
-def place(number: int) -> Place:
+def place(number: int) -> PoolEntry:
     """The place of a student."""
-    return Place(approval_id=f"a-{number}", person_id=f"p-{number}", since=NOW)
+    return PoolEntry(approval_id=f"a-{number}", person_id=f"p-{number}", since=NOW)
 
 
 def pool(allocated: int, waiting: int) -> SlotPool:
@@ -218,7 +218,7 @@ def pool(allocated: int, waiting: int) -> SlotPool:
         (3, 4, 3, "waitlisted", 5),
         (2, 1, 3, "waitlisted", 2),  # whoever waits comes first
         (0, 0, 0, "waitlisted", 1),
-        (3, slots.LONGEST_LIST, 3, "waiting_list_full", None),
+        (3, slots.MAX_WAITING, 3, "waiting_list_full", None),
     ],
 )
 def test_allocation_table(allocated: int, waiting: int, count: int, reason: str, position: int | None) -> None:
@@ -294,7 +294,7 @@ def test_pool_without_a_beginning_is_refused() -> None:
 
 # ---------------------------------------------------------------- all rules on one request
 
-LUMC = Setting(
+LUMC = RuleSettings(
     ResearchProjects(
         frozenset({"medicine"}),
         frozenset({ActivityType.RESEARCH_OR_FIELDWORK, ActivityType.INTERNSHIP}),
@@ -304,18 +304,18 @@ LUMC = Setting(
     ClerkshipRules(frozenset({"medicine"}), {"SR": CLUSTERS}, frozenset({"SR"})),
     ("bachelor", 3),
 )
-BARE = Setting(None, None, None)
+BARE = RuleSettings(None, None, None)
 
 
-def wish(kind: str, country: str = "SE", programme: str = "medicine", reason: bool = False, **details: Any) -> Wish:
+def wish(kind: str, country: str = "SE", programme: str = "medicine", reason: bool = False, **details: Any) -> RuleInput:
     """What a student asks for in the spring of 2026."""
     said = ActivityDetails(**details)
-    return Wish(programme, ActivityType(kind), country, date(2026, 4, 1), said, reason)
+    return RuleInput(programme, ActivityType(kind), country, date(2026, 4, 1), said, reason)
 
 
 RESEARCH = "research_or_fieldwork"
 CLERKSHIP = "clinical_clerkship"
-REQUESTS: list[tuple[Wish, Setting, set[tuple[str, str]], tuple[str, ...]]] = [
+REQUESTS: list[tuple[RuleInput, RuleSettings, set[tuple[str, str]], tuple[str, ...]]] = [
     (wish(RESEARCH, theme="oncology", institute="listed"), LUMC, set(), ()),
     (wish(RESEARCH, institute="listed"), LUMC, {("R31", "demanded")}, ()),
     (wish(RESEARCH, reason=True, institute="own_choice"), LUMC, {("R30", "demanded"), ("R31", "demanded")}, ()),
@@ -347,14 +347,14 @@ REQUESTS: list[tuple[Wish, Setting, set[tuple[str, str]], tuple[str, ...]]] = [
 
 @pytest.mark.parametrize(("asked", "setting", "expected", "unasked"), REQUESTS)
 def test_findings_table(
-    asked: Wish, setting: Setting, expected: set[tuple[str, str]], unasked: tuple[str, ...]
+    application: RuleInput, rule_settings: RuleSettings, expected: set[tuple[str, str]], unexpected_fields: tuple[str, ...]
 ) -> None:
     """R29-R37: each kind of activity asks its own rules, and nothing that is said is ignored."""
-    found = findings.findings(asked, setting)
+    found = findings.findings(application, rule_settings)
 
     told = {(each.rule, each.effect.value) for each in found.rulings if each.effect is not Effect.SATISFIED}
     assert told == expected
-    assert found.unasked == unasked
+    assert found.unexpected_fields == unexpected_fields
     assert {(each.rule, each.effect.value) for each in found.kept()} == {
         each for each in expected if each[1] not in ("blocked", "incomplete")
     }
@@ -362,10 +362,10 @@ def test_findings_table(
 
 @pytest.mark.parametrize(("asked", "setting", "expected", "unasked"), REQUESTS)
 def test_findings_name_a_pool_only_where_a_place_is_to_be_had(
-    asked: Wish, setting: Setting, expected: set[tuple[str, str]], unasked: tuple[str, ...]
+    application: RuleInput, rule_settings: RuleSettings, expected: set[tuple[str, str]], unexpected_fields: tuple[str, ...]
 ) -> None:
     """R34: the pool of the cluster and the period."""
-    assert (findings.findings(asked, setting).pool_id == "spring") is (("R34", "shown") in expected)
+    assert (findings.findings(application, rule_settings).pool_id == "spring") is (("R34", "shown") in expected)
 
 
 # ---------------------------------------------------------------- steps and grants
@@ -459,13 +459,13 @@ WAITING = SlotPool(slot_pool_id="pool", waiting=(place(0),))
     ],
 )
 def test_grantable_table(
-    steps: tuple[RecordedStep, ...], slot_pool_id: str | None, held: SlotPool | None, lacks: list[tuple[str, str]]
+    steps: tuple[RecordedStep, ...], slot_pool_id: str | None, held: SlotPool | None, missing: list[tuple[str, str]]
 ) -> None:
     """R30, R31, R33-R35, R37: everything that lacks is named; only nothing lacking permits."""
     found = grantable.grantable(request(steps=steps, slot_pool_id=slot_pool_id), held)
 
-    assert [(each.reason.value, each.rule) for each in found.lacks] == lacks
-    assert found.is_permitted is (not lacks)
+    assert [(each.reason.value, each.rule) for each in found.missing] == missing
+    assert found.is_permitted is (not missing)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from services.safety.backtest import (
     read_journeys,
     synthetic,
 )
-from services.safety.rules.flood import Caution
+from services.safety.rules.bulk_change_guard import GuardLimits
 
 ROOT = Path(__file__).resolve().parents[2]
 REAL = ROOT.parent / "shared" / "data" / "feeds" / "history" / "nl-2020.jsonl"
@@ -111,7 +111,7 @@ def test_backtest_delay_is_from_the_sources_time_to_ours() -> None:
 
 def test_backtest_without_the_hold_delays_nothing() -> None:
     """MASS_RISE_SECONDS=0."""
-    report = played(HISTORY, JOURNEYS, caution=Caution(alert_hold=timedelta(0)))
+    report = played(HISTORY, JOURNEYS, limits=GuardLimits(alert_hold=timedelta(0)))
 
     assert report.delayed == []
     assert len(report.told) == len(played(HISTORY, JOURNEYS).told)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.safety.reading import BatchRejected
-from services.safety.sources.cap import CapMessage, in_force, parse
+from services.safety.sources.cap import CapMessage, messages_in_force, parse
 from tests.rules.feeds import FEEDS, NOW, damaged, real
 
 SENT = "2026-11-01T09:00:00-00:00"
@@ -53,8 +53,8 @@ def test_cap_real_message_is_read() -> None:
         "Law Enforcement Warning", "Severe", ("Carroll County, MD",)
     )  # fmt: skip
     assert message.sent == datetime(2019, 3, 29, 16, 13, 10, tzinfo=UTC)
-    assert in_force([message], message.sent) == [message]
-    assert in_force([message], NOW) == []
+    assert messages_in_force([message], message.sent) == [message]
+    assert messages_in_force([message], NOW) == []
 
 
 def test_cap_english_of_several_languages() -> None:
@@ -79,9 +79,9 @@ def test_cap_update_and_cancel_end_what_they_refer_to_in_any_order() -> None:
     cancel = alert("3", "Cancel", sent="2026-11-01T11:00:00+00:00", references="civil,2,2026-11-01T11:00:00+01:00")
 
     for order in itertools.permutations([first, update, cancel, first]):
-        assert in_force(messages(*order), NOW) == []
+        assert messages_in_force(messages(*order), NOW) == []
     for order in itertools.permutations([first, update]):
-        assert [each.identifier for each in in_force(messages(*order), NOW)] == ["2"]
+        assert [each.identifier for each in messages_in_force(messages(*order), NOW)] == ["2"]
 
 
 @pytest.mark.parametrize(
@@ -97,16 +97,16 @@ def test_cap_update_and_cancel_end_what_they_refer_to_in_any_order() -> None:
 )
 def test_cap_nothing_else_ends_a_message(other: str) -> None:
     """Another sender, an older message, half a reference, an exercise."""
-    assert "1" in {each.identifier for each in in_force(messages(alert("1"), other), NOW)}
+    assert "1" in {each.identifier for each in messages_in_force(messages(alert("1"), other), NOW)}
 
 
 def test_cap_message_is_over_when_it_expires() -> None:
     """Or two days after it was sent, when it says no end."""
-    assert in_force(messages(alert(expires="2026-11-01T11:59:00Z")), NOW) == []
+    assert messages_in_force(messages(alert(expires="2026-11-01T11:59:00Z")), NOW) == []
     endless = messages(alert(expires=""))
 
-    assert in_force(endless, NOW) == endless
-    assert in_force(endless, NOW + timedelta(days=2)) == []
+    assert messages_in_force(endless, NOW) == endless
+    assert messages_in_force(endless, NOW + timedelta(days=2)) == []
 
 
 @pytest.mark.parametrize(

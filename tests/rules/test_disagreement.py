@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from services.safety.opinion import Opinion, follow
+from services.safety.secondary_advice import SecondaryAdvice, updated_by
 from services.safety.reading import CountryReading, RegionReading
 from services.safety.rules.disagreement import disagreement
 from shared.events import Level
@@ -24,38 +24,38 @@ def reading(
     )  # fmt: skip
 
 
-def opinion(level: int | None, parts: int | None = None, *, quiet: bool = False) -> Opinion:
+def advice(level: int | None, parts: int | None = None, *, quiet: bool = False) -> SecondaryAdvice:
     """The same, kept."""
-    return follow(None, reading(level, parts=parts, quiet=quiet), now=NOW)
+    return updated_by(None, reading(level, parts=parts, quiet=quiet), now=NOW)
 
 
 @pytest.mark.parametrize(
     ("level", "worst", "theirs", "reason", "matters"),
     [
-        (1, 1, opinion(1), "agrees", False),
-        (0, 0, opinion(1), "worse", False),
-        (1, 1, opinion(0), "milder", False),
-        (2, 2, opinion(3), "worse", False),
-        (3, 3, opinion(2), "milder", False),
-        (1, 1, opinion(2), "negative_there", True),
-        (2, 2, opinion(1), "negative_here", True),
-        (1, 1, opinion(1, 3), "negative_there", True),
-        (1, 3, opinion(1), "negative_here", True),
-        (1, 3, opinion(1, 2), "milder", False),
-        (1, 1, opinion(None, quiet=True), "agrees", False),
-        (3, 3, opinion(None, quiet=True), "negative_here", True),
-        (1, 2, opinion(None, quiet=True), "negative_here", True),
-        (None, None, opinion(None, quiet=True), "unknown", False),
-        (None, None, opinion(2), "unknown", False),
-        (1, 1, opinion(None), "unknown", False),
-        (None, 3, opinion(1), "negative_here", True),
-        (None, 3, opinion(3), "unknown", False),
-        (0, 0, opinion(None, 3), "negative_there", True),
-        (None, 3, opinion(None, 3), "agrees", False),
+        (1, 1, advice(1), "agrees", False),
+        (0, 0, advice(1), "worse", False),
+        (1, 1, advice(0), "milder", False),
+        (2, 2, advice(3), "worse", False),
+        (3, 3, advice(2), "milder", False),
+        (1, 1, advice(2), "negative_there", True),
+        (2, 2, advice(1), "negative_here", True),
+        (1, 1, advice(1, 3), "negative_there", True),
+        (1, 3, advice(1), "negative_here", True),
+        (1, 3, advice(1, 2), "milder", False),
+        (1, 1, advice(None, quiet=True), "agrees", False),
+        (3, 3, advice(None, quiet=True), "negative_here", True),
+        (1, 2, advice(None, quiet=True), "negative_here", True),
+        (None, None, advice(None, quiet=True), "unknown", False),
+        (None, None, advice(2), "unknown", False),
+        (1, 1, advice(None), "unknown", False),
+        (None, 3, advice(1), "negative_here", True),
+        (None, 3, advice(3), "unknown", False),
+        (0, 0, advice(None, 3), "negative_there", True),
+        (None, 3, advice(None, 3), "agrees", False),
     ],
 )
 def test_disagreement_matters_where_one_side_is_negative(
-    level: int | None, worst: int | None, theirs: Opinion, reason: str, matters: bool
+    level: int | None, worst: int | None, theirs: SecondaryAdvice, reason: str, matters: bool
 ) -> None:
     """R12, R13: countries with countries, the worst places where those agree; unknown is no agreement."""
     found = disagreement(None if level is None else Level(level), None if worst is None else Level(worst), theirs)
@@ -65,12 +65,12 @@ def test_disagreement_matters_where_one_side_is_negative(
 
 def test_opinion_is_as_old_as_its_levels() -> None:
     """A new text with the same levels keeps its "since"; other levels begin anew."""
-    first = follow(None, reading(1), now=NOW)
+    first = updated_by(None, reading(1), now=NOW)
     later = NOW + timedelta(days=3)
 
-    same = follow(first, reading(1, days_old=0), now=later)
-    other = follow(first, reading(2, days_old=0), now=later)
-    parts = follow(first, reading(1, parts=3, days_old=0), now=later)
+    same = updated_by(first, reading(1, days_old=0), now=later)
+    other = updated_by(first, reading(2, days_old=0), now=later)
+    parts = updated_by(first, reading(1, parts=3, days_old=0), now=later)
 
     assert (same.says_so_since, same.source_modified_at) == (NOW, NOW)
     assert (other.says_so_since, parts.says_so_since) == (later, later)
@@ -78,14 +78,14 @@ def test_opinion_is_as_old_as_its_levels() -> None:
 
 def test_opinion_older_text_replaces_nothing() -> None:
     """Bangladesh: two entries that win in turn."""
-    first = follow(None, reading(1), now=NOW)
+    first = updated_by(None, reading(1), now=NOW)
 
-    assert follow(first, reading(2, days_old=190), now=NOW + timedelta(days=1)) is first
+    assert updated_by(first, reading(2, days_old=190), now=NOW + timedelta(days=1)) is first
 
 
 def test_opinion_that_cannot_be_read_replaces_nothing() -> None:
     """Unknown is no news; "no warning" is."""
-    first = follow(None, reading(3), now=NOW)
+    first = updated_by(None, reading(3), now=NOW)
 
-    assert follow(first, reading(None, days_old=0), now=NOW) is first
-    assert follow(first, reading(None, days_old=0, quiet=True), now=NOW).is_without_warning
+    assert updated_by(first, reading(None, days_old=0), now=NOW) is first
+    assert updated_by(first, reading(None, days_old=0, quiet=True), now=NOW).is_without_warning

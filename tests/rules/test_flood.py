@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.safety.rules.flood import Caution, Reason
+from services.safety.rules.bulk_change_guard import GuardLimits, Reason
 from services.safety.rules.release import withdrawn
 from shared.events import HoldReason, Level
 from tests.rules.safety_world import HALF_AN_HOUR, NOW, World, names, reading
@@ -130,7 +130,7 @@ def test_flood_a_quarter_itself_is_no_flood(world: World) -> None:
     assert {each.alerts_held_until for each in world.changes} == {None}
     assert world.held == []
 
-    off = World(Caution(alert_hold=timedelta(0)))
+    off = World(GuardLimits(alert_hold=timedelta(0)))
     off.read([reading(country, 1) for country in names(100)])
     off.read([reading(country, 3, at=LATER) for country in names(100)], LATER)
     assert {each.alerts_held_until for each in off.changes} == {None}
@@ -270,7 +270,7 @@ def test_new_parser_does_not_hide_what_the_source_writes_at_the_same_time(world:
 
 def test_vanished_country_is_asked_about_after_its_grace(world: World) -> None:
     """Seven days, then once; kept: asked again after as long; withdrawn: its level stays, and nobody asks."""
-    state, week, grace = world.states["AA"], timedelta(days=7), Caution().grace
+    state, week, grace = world.states["AA"], timedelta(days=7), GuardLimits().grace
 
     assert withdrawn(state, world.seen["AA"], grace, NOW + week) is None
     hold = withdrawn(state, world.seen["AA"], grace, NOW + week + HALF_AN_HOUR)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.safety.reading import AREA_LENGTH, MOST_REGIONS, TEXT_LENGTH, BatchRejected, CountryReading
+from services.safety.reading import AREA_LENGTH, MAX_REGIONS, TEXT_LENGTH, BatchRejected, CountryReading
 from services.safety.sources.netherlands import FLOOR, parse
 from shared.events import Level
 
@@ -341,7 +341,7 @@ def test_netherlands_bounds_lose_no_level() -> None:
 
     reading = only(record("ESP", many + long + "<li>Voor de rest van Spanje geldt kleurcode geel.</li>"))
 
-    assert len(reading.regions) == MOST_REGIONS
+    assert len(reading.regions) == MAX_REGIONS
     assert reading.regions[0].level == Level.RED
     assert reading.regions[-1].area == "andere gebieden"
     assert reading.regions[-1].level == Level.ORANGE

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.safety.model import Override
-from services.safety.rules.override import MOST, Reason, overlaid, permission
+from services.safety.rules.override import MOST, Reason, apply_overrides, permission
 from services.safety.rules.release import after, effect
-from shared.events import AreaLevel, Level, OverrideEnded, OverrideSet, Picture
+from shared.events import AreaLevel, Level, OverrideEnded, OverrideSet, AdviceLevels
 from tests.rules.safety_world import NOW, World, reading
 
 TODAY = date(2026, 3, 1)
@@ -27,9 +27,9 @@ def override(
     )  # fmt: skip
 
 
-def picture(level: int | None, **regions: int | None) -> Picture:
+def picture(level: int | None, **regions: int | None) -> AdviceLevels:
     """Spain with regions by the last part of their codes."""
-    return Picture(
+    return AdviceLevels(
         level=level,
         regions=tuple(
             AreaLevel(area=f"Region {name}", code=f"ES-{name}", level=each) for name, each in regions.items()
@@ -37,7 +37,7 @@ def picture(level: int | None, **regions: int | None) -> Picture:
     )
 
 
-def levels(found: Picture) -> dict[str, int | None]:
+def levels(found: AdviceLevels) -> dict[str, int | None]:
     """Area to level."""
     return {"ES": found.level} | {each.code or each.area: each.level for each in found.regions}
 
@@ -64,9 +64,9 @@ def levels(found: Picture) -> dict[str, int | None]:
         (picture(1), [override("ES", 3), override("ES-CT", 0, loosens=True)], {"ES": 3, "ES-CT": 3}),
     ],
 )
-def test_override_table(adopted: Picture, overrides: list[Override], expected: dict[str, int | None]) -> None:
+def test_override_table(adopted: AdviceLevels, overrides: list[Override], expected: dict[str, int | None]) -> None:
     """What counts under which overrides."""
-    assert levels(overlaid("ES", adopted, tuple(overrides), TODAY)) == expected
+    assert levels(apply_overrides("ES", adopted, tuple(overrides), TODAY)) == expected
 
 
 @pytest.mark.parametrize(("day", "counts"), [(-1, 1), (0, 3), (5, 3), (6, 1)])
@@ -74,7 +74,7 @@ def test_override_counts_from_its_first_day_to_its_last(day: int, counts: int) -
     """Both days belong to it, in Amsterdam."""
     one = override("ES", 3, until=TODAY + timedelta(days=5))
 
-    assert overlaid("ES", picture(1), (one,), TODAY + timedelta(days=day)).level == counts
+    assert apply_overrides("ES", picture(1), (one,), TODAY + timedelta(days=day)).level == counts
 
 
 @given(
@@ -87,7 +87,7 @@ def test_override_never_loosens_red_and_never_makes_unknown_safe(
     adopted = picture(country, CT=region)
     overrides = tuple(override(area, level, loosens=loosens) for area, level, loosens in given_)
 
-    found = levels(overlaid("ES", adopted, overrides, TODAY))
+    found = levels(apply_overrides("ES", adopted, overrides, TODAY))
 
     for area, before in (("ES", country), ("ES-CT", region), ("ES-MD", country)):
         counts = found.get(area, found["ES"])

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field
 
-from services.approval.commands import Asked, Decision
+from services.approval.commands import Application, Decision
 from shared.events import ActivityDetails, ActivityType, Identifier, InstituteKind, Rotation, StepKind
 from shared.fields import CountryCode, FreeText
 from shared.privacy.contact import ContactDetails
@@ -52,10 +52,10 @@ class RequestBody(Body):
     contact: ContactBody | None = Field(default=None, description="Required where places are few (R34)")
     language: Literal["nl", "en"] = "en"
 
-    def asked(self) -> Asked:
+    def application(self) -> Application:
         """The same in the service's own words."""
         said = self.details.model_dump(exclude_none=True) if self.details else {}
-        return Asked(
+        return Application(
             self.faculty_id,
             self.programme_id,
             self.activity_type,

@@ -8,12 +8,12 @@ from services.approval.access import READERS, reach
 from services.approval.api.shapes import (
     ClusterEntry,
     Named,
-    PlaceEntry,
+    SlotEntry,
     ProgrammeEntry,
     RotationSlots,
     SchoolEntry,
 )
-from services.approval.desk import Desk, contact
+from services.approval.deps import CommandDeps, contact
 from services.approval.model import SlotPool
 from shared.catalogue import Faculty, Placed
 from shared.events import Identifier
@@ -27,7 +27,7 @@ Anybody = Annotated[
 Reader = Annotated[Identity, Depends(require(*READERS))]
 
 
-def routes(desk: Desk) -> Routes:
+def routes(deps: CommandDeps) -> Routes:
     """The routes of the catalogue."""
     router = Routes(RouteClass.USER, tags=["catalogue"])
 
@@ -38,9 +38,9 @@ def routes(desk: Desk) -> Routes:
         faculty_id: Annotated[Identifier | None, Query(alias="facultyId")] = None,
     ) -> Page[ProgrammeEntry]:
         """Programmes with their coordinators, and what a request for them can name: themes, networks, clusters."""
-        catalogue = desk.catalogue
+        catalogue = deps.catalogue
         entries = [
-            _programme(desk, faculty, programme_id)
+            _programme(deps, faculty, programme_id)
             for faculty in catalogue.faculties.values()
             if faculty_id in (None, faculty.id)
             for programme_id in faculty.programmes
@@ -57,17 +57,17 @@ def routes(desk: Desk) -> Routes:
         """The places of every cluster and period; whose they are is for the International Office."""
         found = [
             placed
-            for placed in desk.catalogue.pools().values()
+            for placed in deps.catalogue.pools().values()
             if faculty_id in (None, placed.faculty_id) and cluster_id in (None, placed.cluster.id)
         ][paged.skip : paged.skip + paged.fetch]
-        kept = await desk.store.pools_of([placed.pool.id for placed in found])
+        kept = await deps.store.pools_of([placed.pool.id for placed in found])
         shows_places = reach(caller, frozenset()).is_office
         return paged.page([_slots(placed, kept.get(placed.pool.id), shows_places) for placed in found])
 
     return router
 
 
-def _programme(desk: Desk, faculty: Faculty, programme_id: str) -> ProgrammeEntry:
+def _programme(deps: CommandDeps, faculty: Faculty, programme_id: str) -> ProgrammeEntry:
     programme = faculty.programmes[programme_id]
     research, clerkships = faculty.research, faculty.clerkships
     return ProgrammeEntry(
@@ -77,7 +77,7 @@ def _programme(desk: Desk, faculty: Faculty, programme_id: str) -> ProgrammeEntr
         name=programme.name.model_dump(),
         activity_types=faculty.activity_types,
         coordinator=contact(programme.coordinator),
-        international_office=contact(desk.catalogue.international_office(faculty.id)),
+        international_office=contact(deps.catalogue.international_office(faculty.id)),
         themes=tuple(Named(id=each.id, name=each.name) for each in (research.themes if research else ())),
         partner_networks=tuple(
             Named(id=each.id, name=each.name) for each in (research.partner_networks if research else ())
@@ -98,9 +98,9 @@ def _programme(desk: Desk, faculty: Faculty, programme_id: str) -> ProgrammeEntr
 
 def _slots(placed: Placed, kept: SlotPool | None, shows_places: bool) -> RotationSlots:
     pool = kept or SlotPool(slot_pool_id=placed.pool.id)
-    places = [PlaceEntry(approval_id=each.approval_id, since=each.since, position=None) for each in pool.allocated]
+    places = [SlotEntry(approval_id=each.approval_id, since=each.since, position=None) for each in pool.allocated]
     places += [
-        PlaceEntry(approval_id=each.approval_id, since=each.since, position=number)
+        SlotEntry(approval_id=each.approval_id, since=each.since, position=number)
         for number, each in enumerate(pool.waiting, start=1)
     ]
     return RotationSlots(

@@ -9,10 +9,10 @@ from fastapi import Depends, Path, Query, Response
 from fastapi.responses import JSONResponse
 
 from services.approval import commands, steps, store
-from services.approval.access import DECIDERS, READERS, RECORDERS, Reach, reach
+from services.approval.access import DECIDERS, READERS, RECORDERS, Permissions, reach
 from services.approval.api import shapes, views
 from services.approval.api.bodies import AnswerBody, DecisionBody, RequestBody, StepBody
-from services.approval.desk import Desk, state_of, visible
+from services.approval.deps import CommandDeps, state_of, visible
 from services.approval.model import Status
 from shared.clock import amsterdam_date, utc_now
 from shared.events import ActivityType, Identifier
@@ -34,12 +34,12 @@ Id = Annotated[Identifier, Path()]
 Sort = Literal["startDate", "-startDate", "requestedAt", "-requestedAt"]
 
 
-def routes(desk: Desk) -> Routes:
+def routes(deps: CommandDeps) -> Routes:
     """The routes of requests."""
     router = Routes(RouteClass.USER, tags=["approval"])
 
-    def of(caller: Identity) -> Reach:
-        return reach(caller, desk.catalogue.programmes_of(caller.scopes("approver")))
+    def of(caller: Identity) -> Permissions:
+        return reach(caller, deps.catalogue.programmes_of(caller.scopes("approver")))
 
     @router.post(
         "/v1/approval-requests", operation_id="requestApproval", status_code=201, response_model=shapes.Requested
@@ -47,7 +47,7 @@ def routes(desk: Desk) -> Routes:
     async def request(caller: Student, body: RequestBody, repeat: OnceOf, cause: CauseOf) -> JSONResponse:
         """A student asks the programme for approval; the answer says what the rules ask before a yes."""
         answer = await commands.request_approval(
-            desk, caller.person_id, body.asked(), repeat, cause=cause, now=utc_now()
+            deps, caller.person_id, body.application(), repeat, cause=cause, now=utc_now()
         )
         return answer.response()
 
@@ -77,32 +77,32 @@ def routes(desk: Desk) -> Routes:
         if overdue:
             wanted += [store.is_open(), *_days(None, amsterdam_date(now))]
         found, counts = await asyncio.gather(
-            desk.store.page({"$and": wanted}, paged.skip, paged.fetch, sort), _counts(desk, whose, amsterdam_date(now))
+            deps.store.page({"$and": wanted}, paged.skip, paged.fetch, sort), _counts(deps, whose, amsterdam_date(now))
         )
         states = [state_of(each) for each in found]
-        pools = await desk.store.pools_of(sorted({each.slot_pool_id for each in states if each.slot_pool_id}))
-        page = paged.page([views.summary(desk, each, pools, now) for each in states])
+        pools = await deps.store.pools_of(sorted({each.slot_pool_id for each in states if each.slot_pool_id}))
+        page = paged.page([views.summary(deps, each, pools, now) for each in states])
         return shapes.Queue(**dict(page), counts=counts)
 
     @router.get("/v1/approval-requests/{approval_id}", operation_id="getApprovalRequest")
     async def one(caller: Reader, approval_id: Id, response: Response) -> shapes.ApprovalInFull:
         """One request: its words, every step with who has it and since when, and its history."""
-        loaded = await visible(desk, of(caller), approval_id)
+        loaded = await visible(deps, of(caller), approval_id)
         response.headers["ETag"] = etag(loaded.version)
-        return await views.in_full(desk, state_of(loaded), of(caller), utc_now())
+        return await views.in_full(deps, state_of(loaded), of(caller), utc_now())
 
     @router.post(
         "/v1/approval-requests/{approval_id}/steps",
         operation_id="recordApprovalStep",
         status_code=201,
-        response_model=shapes.Receipt,
+        response_model=shapes.RequestStatus,
     )
     async def record(
         caller: Recorder, approval_id: Id, body: StepBody, seen: IfMatch, repeat: OnceOf, cause: CauseOf
     ) -> JSONResponse:
         """Whoever has a step that a rule demands records what came of it; a later answer replaces an earlier one."""
         answer = await steps.record_step(
-            desk, of(caller), approval_id, body.step, body.positive, body.remark, seen, repeat,
+            deps, of(caller), approval_id, body.step, body.positive, body.remark, seen, repeat,
             cause=cause, now=utc_now(),
         )  # fmt: skip
         return answer.response()
@@ -111,14 +111,14 @@ def routes(desk: Desk) -> Routes:
         "/v1/approval-requests/{approval_id}/answers",
         operation_id="answerApprovalQuestion",
         status_code=201,
-        response_model=shapes.Receipt,
+        response_model=shapes.RequestStatus,
     )
     async def answer_question(
         caller: Student, approval_id: Id, body: AnswerBody, seen: IfMatch, repeat: OnceOf, cause: CauseOf
     ) -> JSONResponse:
         """The student answers the approver's question, who then has the request again."""
         answer = await steps.answer_question(
-            desk, of(caller), approval_id, body.answer, seen, repeat, cause=cause, now=utc_now()
+            deps, of(caller), approval_id, body.answer, seen, repeat, cause=cause, now=utc_now()
         )
         return answer.response()
 
@@ -126,14 +126,14 @@ def routes(desk: Desk) -> Routes:
         "/v1/approval-requests/{approval_id}/decisions",
         operation_id="decideApprovalRequest",
         status_code=201,
-        response_model=shapes.Receipt,
+        response_model=shapes.RequestStatus,
     )
     async def decide(
         caller: Decider, approval_id: Id, body: DecisionBody, seen: IfMatch, repeat: OnceOf, cause: CauseOf
     ) -> JSONResponse:
         """An approver of the student's own programme decides, on the version that was seen."""
         answer = await commands.decide(
-            desk, of(caller), approval_id, body.decision, body.reason, seen, repeat, cause=cause, now=utc_now()
+            deps, of(caller), approval_id, body.decision, body.reason, seen, repeat, cause=cause, now=utc_now()
         )
         return answer.response()
 
@@ -141,24 +141,24 @@ def routes(desk: Desk) -> Routes:
         "/v1/approval-requests/{approval_id}/withdrawal",
         operation_id="withdrawApprovalRequest",
         status_code=201,
-        response_model=shapes.Receipt,
+        response_model=shapes.RequestStatus,
     )
     async def withdraw(caller: Student, approval_id: Id, seen: IfMatch, repeat: OnceOf, cause: CauseOf) -> JSONResponse:
         """The student takes the request, or the approval, back; a place goes to the first in line."""
-        answer = await commands.withdraw(desk, of(caller), approval_id, seen, repeat, cause=cause, now=utc_now())
+        answer = await commands.withdraw(deps, of(caller), approval_id, seen, repeat, cause=cause, now=utc_now())
         return answer.response()
 
     return router
 
 
-async def _counts(desk: Desk, whose: Sequence[dict[str, Any]], today: date) -> shapes.Counts:
+async def _counts(deps: CommandDeps, whose: Sequence[dict[str, Any]], today: date) -> shapes.Counts:
     returned = store.in_states([Status.RETURNED])
     open_, overdue, waiting = await asyncio.gather(
-        desk.store.count({"$and": [*whose, store.is_open()]}),
-        desk.store.count({"$and": [*whose, store.is_open(), *_days(None, today)]}),
-        desk.store.count({"$and": [*whose, returned]}),
+        deps.store.count({"$and": [*whose, store.is_open()]}),
+        deps.store.count({"$and": [*whose, store.is_open(), *_days(None, today)]}),
+        deps.store.count({"$and": [*whose, returned]}),
     )
-    return shapes.Counts(open=open_, overdue=overdue, returned=waiting, counted_up_to=store.COUNTED_UP_TO)
+    return shapes.Counts(open=open_, overdue=overdue, returned=waiting, counted_up_to=store.MAX_COUNTED)
 
 
 def _days(first: date | None, last: date | None) -> list[dict[str, Any]]:

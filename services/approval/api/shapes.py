@@ -116,14 +116,14 @@ class ApprovalInFull(ApprovalSummary):
     history: tuple[HistoryEntry, ...]
 
 
-class Receipt(Part):
+class RequestStatus(Part):
     """The answer to a command on a request."""
 
     approval_id: str
     status: Status
 
 
-class Requested(Receipt):
+class Requested(RequestStatus):
     """The answer to a request: whom to turn to, what the rules found, and the place if there is one to have."""
 
     contact: WhomToAsk
@@ -170,7 +170,7 @@ class ProgrammeEntry(Part):
     schools: tuple[SchoolEntry, ...]
 
 
-class PlaceEntry(Part):
+class SlotEntry(Part):
     """A request on the board of places."""
 
     approval_id: str
@@ -192,4 +192,4 @@ class RotationSlots(Part):
     slots: int
     allocated: int
     waiting: int
-    places: tuple[PlaceEntry, ...] | None = Field(description="Whose they are: for the International Office alone")
+    places: tuple[SlotEntry, ...] | None = Field(description="Whose they are: for the International Office alone")

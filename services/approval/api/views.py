@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from services.approval.access import Reach
+from services.approval.access import Permissions
 from services.approval.api.shapes import (
     ApprovalInFull,
     ApprovalSummary,
@@ -14,49 +14,49 @@ from services.approval.api.shapes import (
     ShownFinding,
     Slot,
 )
-from services.approval.commands import shown_findings
-from services.approval.desk import Desk, whom_to_ask
+from services.approval.commands import show_findings
+from services.approval.deps import CommandDeps, contact_for
 from services.approval.model import ApprovalRequest, SlotPool, Status
 from services.approval.rules import before_start
-from services.approval.rules.slots import Reason as PlaceReason
+from services.approval.rules.slots import Reason as SlotReason
 from services.approval.texts import text
 from shared.bus.history import history
 
 Pools = Mapping[str, SlotPool]
 
 
-def summary(desk: Desk, state: ApprovalRequest, pools: Pools, now: datetime) -> ApprovalSummary:
+def summary(deps: CommandDeps, state: ApprovalRequest, pools: Pools, now: datetime) -> ApprovalSummary:
     """A request in a list."""
-    return ApprovalSummary(**_summary(desk, state, pools, now))
+    return ApprovalSummary(**_summary(deps, state, pools, now))
 
 
-async def in_full(desk: Desk, state: ApprovalRequest, reach: Reach, now: datetime) -> ApprovalInFull:
+async def in_full(deps: CommandDeps, state: ApprovalRequest, reach: Permissions, now: datetime) -> ApprovalInFull:
     """A request with everything that this reader may read."""
-    pools = await desk.store.pools_of([state.slot_pool_id] if state.slot_pool_id else [])
-    reads = reach.reads_words(state)
+    pools = await deps.store.pools_of([state.slot_pool_id] if state.slot_pool_id else [])
+    reads = reach.may_read_texts(state)
     return ApprovalInFull(
-        **_summary(desk, state, pools, now),
+        **_summary(deps, state, pools, now),
         person_id=state.person_id,
         details=state.details,
-        description=await _opened(desk, state.description, "/description", reads),
-        institute_reason=await _opened(desk, state.institute_reason, "/instituteReason", reads),
+        description=await _opened(deps, state.description, "/description", reads),
+        institute_reason=await _opened(deps, state.institute_reason, "/instituteReason", reads),
         explanation=await _opened(
-            desk, state.explanation, "/reason" if state.status is Status.REFUSED else "/question", reads
+            deps, state.explanation, "/reason" if state.status is Status.REFUSED else "/question", reads
         ),
-        answer=await _opened(desk, state.answer, "/answer", reads),
+        answer=await _opened(deps, state.answer, "/answer", reads),
         decided_by=state.decided_by,
         catalogue_version=state.catalogue_version,
-        contact=whom_to_ask(desk.catalogue, state, "coordinator"),
-        progress=tuple(await _progress(desk, state, pools, now)),
-        history=await _history(desk, state),
+        contact=contact_for(deps.catalogue, state, "coordinator"),
+        progress=tuple(await _progress(deps, state, pools, now)),
+        history=await _history(deps, state),
     )
 
 
-def _summary(desk: Desk, state: ApprovalRequest, pools: Pools, now: datetime) -> dict[str, Any]:
+def _summary(deps: CommandDeps, state: ApprovalRequest, pools: Pools, now: datetime) -> dict[str, Any]:
     timing = before_start.before_start(state.start_date, now)
     blocked = None
     if state.is_open and not timing.is_in_time:
-        who = whom_to_ask(desk.catalogue, state, "coordinator")
+        who = contact_for(deps.catalogue, state, "coordinator")
         blocked = Block(rule="R4", reason=timing.reason, contact=who)
     slot = _slot(state, pools)
     return {
@@ -74,7 +74,7 @@ def _summary(desk: Desk, state: ApprovalRequest, pools: Pools, now: datetime) ->
         "blocked": blocked,
         "group_id": state.details.group_id if state.details else None,
         "waits_for": _waits_for(state, slot),
-        "findings": tuple(ShownFinding.model_validate(each) for each in shown_findings(desk.catalogue, state)),
+        "findings": tuple(ShownFinding.model_validate(each) for each in show_findings(deps.catalogue, state)),
         "slot": slot,
     }
 
@@ -102,12 +102,12 @@ def _waits_for(state: ApprovalRequest, slot: Slot | None) -> str | None:
     return "place" if slot is not None and not slot.has_place else "decision"
 
 
-async def _progress(desk: Desk, state: ApprovalRequest, pools: Pools, now: datetime) -> list[ProgressLine]:
+async def _progress(deps: CommandDeps, state: ApprovalRequest, pools: Pools, now: datetime) -> list[ProgressLine]:
     """Every step with who has it and since when: first what rules demand, then the place, the answer, the decision."""
 
     def line(what: str, rule: str | None, reason: str | None, queue: Any, since: datetime, **more: Any) -> ProgressLine:
         words = text(reason, state.language) if reason else None
-        who = whom_to_ask(desk.catalogue, state, queue)
+        who = contact_for(deps.catalogue, state, queue)
         parts = {"state": "waiting", "by": None, "remark": None, **more}
         return ProgressLine(
             what=what, rule=rule, reason=reason, reason_text=words, queue=queue, contact=who, since=since, **parts
@@ -119,7 +119,7 @@ async def _progress(desk: Desk, state: ApprovalRequest, pools: Pools, now: datet
         if recorded is None:
             lines.append(line(what, demand.rule, demand.reason, demand.queue, state.requested_at))
             continue
-        remark = await desk.keyring.open(recorded.remark, "/remark") if recorded.remark else None
+        remark = await deps.keyring.open(recorded.remark, "/remark") if recorded.remark else None
         lines.append(
             line(
                 what, demand.rule, demand.reason, demand.queue, recorded.at,
@@ -130,7 +130,7 @@ async def _progress(desk: Desk, state: ApprovalRequest, pools: Pools, now: datet
     for place in (*pool.allocated, *pool.waiting) if pool else ():
         if place.approval_id == state.approval_id:
             has_place = pool is not None and pool.has_place(state.approval_id)
-            reason = PlaceReason.ALLOCATED if has_place else PlaceReason.WAITLISTED
+            reason = SlotReason.ALLOCATED if has_place else SlotReason.WAITLISTED
             how = "done" if has_place else "waiting"
             lines.append(line("place", "R34", reason, "international-office", place.since, state=how))
     since = state.waiting_since or state.requested_at
@@ -145,11 +145,11 @@ async def _progress(desk: Desk, state: ApprovalRequest, pools: Pools, now: datet
     return lines
 
 
-async def _history(desk: Desk, state: ApprovalRequest) -> tuple[HistoryEntry, ...]:
+async def _history(deps: CommandDeps, state: ApprovalRequest) -> tuple[HistoryEntry, ...]:
     """Who did what when: the request's own events, and those of its place."""
-    events = await history(desk.store.outbox, state.approval_id)
+    events = await history(deps.store.outbox, state.approval_id)
     if state.slot_pool_id is not None:
-        events += await desk.store.place_history(state.slot_pool_id, state.approval_id)
+        events += await deps.store.slot_history(state.slot_pool_id, state.approval_id)
     entries = []
     for each in sorted(events, key=lambda each: each.time):
         fact = each.data
@@ -166,5 +166,5 @@ async def _history(desk: Desk, state: ApprovalRequest) -> tuple[HistoryEntry, ..
     return tuple(entries)
 
 
-async def _opened(desk: Desk, words: str | None, path: str, may_read: bool) -> str | None:
-    return await desk.keyring.open(words, path) if words is not None and may_read else None
+async def _opened(deps: CommandDeps, words: str | None, path: str, may_read: bool) -> str | None:
+    return await deps.keyring.open(words, path) if words is not None and may_read else None

@@ -23,10 +23,10 @@ class Activity:
     type: ActivityType | None = None
 
 
-def activity(asked: str, offered: Collection[ActivityType]) -> Activity:
+def activity(application: str, offered: Collection[ActivityType]) -> Activity:
     """R3: one of the eight activities, and one that the faculty offers."""
     try:
-        known = ActivityType(asked)
+        known = ActivityType(application)
     except ValueError:
         return Activity(Reason.NOT_AN_ACTIVITY)
     if known in offered:

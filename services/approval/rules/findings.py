@@ -33,7 +33,7 @@ class ClerkshipRules:
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
+class RuleSettings:
     """What the catalogue says where the request is made. `research` is that of the faculty whose project it is."""
 
     research: ResearchProjects | None
@@ -42,7 +42,7 @@ class Setting:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class RuleInput:
     """What a student asks for, as far as the rules look at it. Dates Europe/Amsterdam."""
 
     programme_id: str
@@ -59,7 +59,7 @@ class Findings:
 
     rulings: tuple[Ruling, ...]
     pool_id: str | None = None
-    unasked: tuple[str, ...] = ()
+    unexpected_fields: tuple[str, ...] = ()
 
     @property
     def blocked(self) -> Ruling | None:
@@ -89,60 +89,60 @@ _KEPT = {
     Effect.SHOWN: FindingEffect.SHOWN,
 }
 #: Details that only some kinds of activity are asked, by their names on the wire.
-_ASKED_SOMEWHERE = ("theme", "institute", "partnerNetwork", "rotation", "cluster", "credits")
+_ACTIVITY_FIELDS = ("theme", "institute", "partnerNetwork", "rotation", "cluster", "credits")
 
 
-def findings(wish: Wish, setting: Setting) -> Findings:
+def findings(request: RuleInput, settings: RuleSettings) -> Findings:
     """All rules that its kind of activity asks, in the order of their numbers."""
     rulings: list[Ruling] = []
-    asked: set[str] = set()
+    asked_fields: set[str] = set()
     pool_id = None
-    if setting.research is not None and wish.kind in setting.research.activity_types:
-        asked |= {"theme", "institute", "partnerNetwork"}
-        rulings += _research(wish, setting.research)
+    if settings.research is not None and request.kind in settings.research.activity_types:
+        asked_fields |= {"theme", "institute", "partnerNetwork"}
+        rulings += _research(request, settings.research)
     rulings.append(
-        europe.europe(wish.kind, wish.country, wish.details.study_level, wish.details.year_of_study, setting.in_europe)
+        europe.europe(request.kind, request.country, request.details.study_level, request.details.year_of_study, settings.in_europe)
     )
-    if wish.kind is ActivityType.CLINICAL_CLERKSHIP:
-        asked.add("rotation")
-        if setting.clerkships is not None and wish.country in setting.clerkships.clusters:
-            asked.add("cluster")
-        more, pool_id = _clerkship(wish, setting.clerkships)
+    if request.kind is ActivityType.CLINICAL_CLERKSHIP:
+        asked_fields.add("rotation")
+        if settings.clerkships is not None and request.country in settings.clerkships.clusters:
+            asked_fields.add("cluster")
+        more, pool_id = _clerkship(request, settings.clerkships)
         rulings += more
-    if wish.kind is ActivityType.SUMMER_OR_WINTER_SCHOOL:
-        asked.add("credits")
-        rulings += [school.school(wish.details.credits), school.fees()]
-    return Findings(tuple(rulings), pool_id, _unasked(wish, asked))
+    if request.kind is ActivityType.SUMMER_OR_WINTER_SCHOOL:
+        asked_fields.add("credits")
+        rulings += [school.school(request.details.credits), school.fees()]
+    return Findings(tuple(rulings), pool_id, _unexpected_fields(request, asked_fields))
 
 
-def _research(wish: Wish, projects: ResearchProjects) -> Sequence[Ruling]:
+def _research(request: RuleInput, projects: ResearchProjects) -> Sequence[Ruling]:
     """R29 first: the other rules are those of the faculty's own programmes."""
-    whose = research.research(wish.programme_id, projects.programmes)
+    whose = research.research(request.programme_id, projects.programmes)
     if whose.effect is Effect.ROUTED:
         return [whose]
     chosen = institute.institute(
-        wish.details.institute, wish.details.partner_network, projects.networks, wish.has_institute_reason
+        request.details.institute, request.details.partner_network, projects.networks, request.has_institute_reason
     )
-    return [whose, chosen, theme.theme(wish.details.theme, projects.themes)]
+    return [whose, chosen, theme.theme(request.details.theme, projects.themes)]
 
 
-def _clerkship(wish: Wish, rules: ClerkshipRules | None) -> tuple[Sequence[Ruling], str | None]:
-    unsaid = rotation.unsaid(wish.details.rotation)
-    if unsaid is not None:
-        return [unsaid], None
+def _clerkship(request: RuleInput, rules: ClerkshipRules | None) -> tuple[Sequence[Ruling], str | None]:
+    rotation_missing = rotation.rotation_missing(request.details.rotation)
+    if rotation_missing is not None:
+        return [rotation_missing], None
     known = rules or ClerkshipRules(frozenset(), {}, frozenset())
-    if wish.details.rotation is Rotation.ELECTIVE:
-        return [rotation.elective(wish.country, known.office_first_in)], None
-    rulings = [rotation.regular(wish.programme_id, known.programmes)]
-    if wish.country not in known.clusters:
+    if request.details.rotation is Rotation.ELECTIVE:
+        return [rotation.elective(request.country, known.office_first_in)], None
+    rulings = [rotation.regular(request.programme_id, known.programmes)]
+    if request.country not in known.clusters:
         return rulings, None
-    ruling, period = slots.cluster(wish.details.cluster, wish.start_date, known.clusters[wish.country])
+    ruling, period = slots.cluster(request.details.cluster, request.start_date, known.clusters[request.country])
     return [*rulings, ruling], period.pool_id if period else None
 
 
-def _unasked(wish: Wish, asked: Collection[str]) -> tuple[str, ...]:
-    said = wish.details.model_dump(by_alias=True, exclude_none=True)
-    mistakes = [f"details.{name}" for name in _ASKED_SOMEWHERE if name in said and name not in asked]
-    if wish.has_institute_reason and "institute" not in asked:
+def _unexpected_fields(request: RuleInput, asked_fields: Collection[str]) -> tuple[str, ...]:
+    said = request.details.model_dump(by_alias=True, exclude_none=True)
+    mistakes = [f"details.{name}" for name in _ACTIVITY_FIELDS if name in said and name not in asked_fields]
+    if request.has_institute_reason and "institute" not in asked_fields:
         mistakes.append("instituteReason")
     return tuple(mistakes)

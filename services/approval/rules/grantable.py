@@ -18,7 +18,7 @@ class Reason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Lack:
+class MissingItem:
     """One thing that is not there; `step` when it is one."""
 
     reason: Reason
@@ -32,7 +32,7 @@ class Grantable:
     """The decision, with everything that is in the way."""
 
     reason: Reason
-    lacks: tuple[Lack, ...] = ()
+    missing: tuple[MissingItem, ...] = ()
 
     @property
     def is_permitted(self) -> bool:
@@ -42,17 +42,17 @@ class Grantable:
 
 def grantable(request: ApprovalRequest, pool: SlotPool | None) -> Grantable:
     """Every demanded step is recorded with a yes, and a rotation from a pool has its place."""
-    lacks = []
+    missing = []
     for demand in request.demands:
         recorded = request.recorded(demand.step)
         if recorded is None:
-            lacks.append(Lack(Reason.STEP_MISSING, demand.rule, demand.queue, demand.step))
+            missing.append(MissingItem(Reason.STEP_MISSING, demand.rule, demand.queue, demand.step))
         elif not recorded.positive:
-            lacks.append(Lack(Reason.STEP_ANSWERED_NO, demand.rule, demand.queue, demand.step))
+            missing.append(MissingItem(Reason.STEP_ANSWERED_NO, demand.rule, demand.queue, demand.step))
     if request.slot_pool_id is not None and (pool is None or not pool.has_place(request.approval_id)):
         waits = pool is not None and pool.position(request.approval_id) is not None
         reason = Reason.ON_WAITING_LIST if waits else Reason.NO_PLACE
-        lacks.append(Lack(reason, "R34", "international-office"))
-    if lacks:
-        return Grantable(lacks[0].reason, tuple(lacks))
+        missing.append(MissingItem(reason, "R34", "international-office"))
+    if missing:
+        return Grantable(missing[0].reason, tuple(missing))
     return Grantable(Reason.GRANTABLE)

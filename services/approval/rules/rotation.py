@@ -42,7 +42,7 @@ def elective(country: str, countries: Collection[str]) -> Ruling:
     return Ruling(Effect.SHOWN, "R36", Reason.FREE_CHOICE, "student")
 
 
-def unsaid(rotation: Rotation | None) -> Ruling | None:
+def rotation_missing(rotation: Rotation | None) -> Ruling | None:
     """R33: a clerkship that does not say which kind it is cannot be judged; None when it says so."""
     if rotation is None:
         return Ruling(Effect.INCOMPLETE, "R33", Reason.ROTATION_NOT_SAID, field="details.rotation")

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 
-from services.approval.model import Place, SlotPool
+from services.approval.model import PoolEntry, SlotPool
 from services.approval.rules.ruling import Effect, Ruling
 from shared.events import StepKind
 
 #: Longer waiting lists help nobody.
-LONGEST_LIST = 500
+MAX_WAITING = 500
 
 
 class Reason(StrEnum):
@@ -55,7 +55,7 @@ class Promotion:
     """The decision about a free place."""
 
     reason: Reason
-    place: Place | None = None
+    place: PoolEntry | None = None
 
 
 def cluster(
@@ -84,7 +84,7 @@ def allocation(pool: SlotPool, slots: int, person_id: str) -> Allocation:
         return Allocation(Reason.ALREADY_IN_POOL)
     if len(pool.allocated) < slots and not pool.waiting:
         return Allocation(Reason.ALLOCATED)
-    if len(pool.waiting) < LONGEST_LIST:
+    if len(pool.waiting) < MAX_WAITING:
         return Allocation(Reason.WAITLISTED, len(pool.waiting) + 1)
     return Allocation(Reason.LIST_IS_FULL)
 

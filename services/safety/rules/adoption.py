@@ -11,21 +11,21 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from services.safety.model import ALERTS, FALLS, RULES, CountryState, Hold, PendingFall, Rejected, digest
+from services.safety.model import ALERT_HOLDS, IMPROVEMENT_HOLDS, RULES, CountryState, Hold, PendingImprovement, Rejected, levels_digest
 from services.safety.reading import CountryReading
-from services.safety.rules.counting import (
-    Because,
-    alarms,
+from services.safety.rules.effective_level import (
+    ChangeContext,
+    raises_alert,
     counted,
-    deepest_fall,
+    largest_improvement,
     differences,
-    in_order,
+    sorted_regions,
     is_worse,
-    picture_of,
+    levels_of,
     source_version,
-    word_of,
+    statement_of,
 )
-from services.safety.rules.override import overlaid
+from services.safety.rules.override import apply_overrides
 from shared.clock import amsterdam_date
 from shared.events import (
     AdviceHeld,
@@ -34,12 +34,12 @@ from shared.events import (
     Event,
     HoldReason,
     Level,
-    Picture,
+    AdviceLevels,
     TravelAdviceChanged,
 )
 
 #: A fall of so many levels at once is not believed without a person.
-IMPLAUSIBLE = 2
+IMPLAUSIBLE_LEVELS = 2
 #: What stands where an advice is missing (FEEDS §3).
 _PLACEHOLDER = re.compile(r"summary not available|content not available", re.IGNORECASE)
 
@@ -51,8 +51,8 @@ class Reason(StrEnum):
     CHANGED = "changed"
     UNCHANGED = "unchanged"
     OLDER_THAN_KNOWN = "older_than_known"
-    FALL_UNCONFIRMED = "fall_unconfirmed"
-    FALL_HELD = "fall_held"
+    IMPROVEMENT_UNCONFIRMED = "fall_unconfirmed"
+    IMPROVEMENT_HELD = "fall_held"
     REJECTED_BEFORE = "rejected_before"
 
 
@@ -65,7 +65,7 @@ class AlertHold:
 
 
 @dataclass(frozen=True, slots=True)
-class Circumstances:
+class BatchContext:
     """What the batch as a whole says about each of its readings (rules/flood.py).
 
     `reread`: countries whose text a new parser reads while the source wrote nothing new.
@@ -83,7 +83,7 @@ class Adoption:
 
     reason: Reason
     events: tuple[Event, ...] = ()
-    pending: PendingFall | None = None
+    pending: PendingImprovement | None = None
 
     @property
     def event(self) -> TravelAdviceChanged | None:
@@ -97,43 +97,43 @@ class Adoption:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class MergedLevels:
     """A picture as far as it may count now, and whether better levels in it wait."""
 
-    picture: Picture
+    picture: AdviceLevels
     falls: bool
 
 
-ALONE = Circumstances()
+SINGLE_READING = BatchContext()
 
 
 def adopt(
     state: CountryState | None,
     reading: CountryReading,
-    pending: PendingFall | None,
+    pending: PendingImprovement | None,
     *,
     parser_version: int,
     confirmation: timedelta,
     now: datetime,
-    batch: Circumstances = ALONE,
+    batch: BatchContext = SINGLE_READING,
 ) -> Adoption:
     """R12, R13, R14: decide what a reading of one country changes.
 
     `pending` is the fall that an earlier reading left waiting; it is confirmed when a reading at least
     `confirmation` later says the same.
     """
-    said, word = picture_of(reading), word_of(reading, parser_version)
+    said, word = levels_of(reading), statement_of(reading, parser_version)
     if state is None:
-        event = counted(reading.country, None, word, said, said, (), Because(baseline=True), now)
+        event = counted(reading.country, None, word, said, said, (), ChangeContext(baseline=True), now)
         return Adoption(Reason.FIRST_PICTURE, (event,))
     if word.source_version < state.source_version:
         return Adoption(Reason.OLDER_THAN_KNOWN, pending=pending)
 
-    levels = digest(said)
+    levels = levels_digest(said)
     closed = tuple(_closed(hold, state) for hold in state.holds if _is_moot(hold, levels))
     fall = _fall(state, reading, said, levels, pending, batch, confirmation, now)
     adopted = fall.adopted
-    counting = overlaid(state.country, adopted, state.overrides, amsterdam_date(now))
+    counting = apply_overrides(state.country, adopted, state.overrides, amsterdam_date(now))
     rise = _rise(state, reading, adopted, counting, levels, batch, now)
     held = tuple(each for each in (fall.hold, rise) if each is not None)
     same = (state.said, state.adopted, state.counting, state.text_nl) == (said, adopted, counting, reading.text_nl)
@@ -143,12 +143,12 @@ def adopt(
 
     moot = {each.hold_id for each in closed}
     waits = [hold for hold in state.holds if hold.hold_id not in moot]
-    because = _because(state, counting, reading, rise, [*held, *waits], batch, now)
-    event = counted(state.country, state, word, said, adopted, state.overrides, because, now)
+    context = _because(state, counting, reading, rise, [*held, *waits], batch, now)
+    event = counted(state.country, state, word, said, adopted, state.overrides, context, now)
     return Adoption(Reason.CHANGED, (*closed, *held, event), fall.waiting)
 
 
-def taken(adopted: Picture, said: Picture, *, confirmed: bool) -> Taken:
+def taken(adopted: AdviceLevels, said: AdviceLevels, *, confirmed: bool) -> MergedLevels:
     """What counts of a source's word: all that is worse, what is better only when confirmed, unknown never."""
     falls = False
 
@@ -179,29 +179,29 @@ def taken(adopted: Picture, said: Picture, *, confirmed: bool) -> Taken:
         # A region that left the list has the country's level: when that is better, it is a fall like any other.
         if counts(region.level, country) != country:
             regions.append(region)
-    return Taken(Picture(level=country, regions=in_order(regions)), falls)
+    return MergedLevels(AdviceLevels(level=country, regions=sorted_regions(regions)), falls)
 
 
-def would_fall(state: CountryState, reading: CountryReading) -> bool:
+def would_improve(state: CountryState, reading: CountryReading) -> bool:
     """Whether a reading makes something better than what counts, and nobody has rejected it."""
     if source_version(reading) < state.source_version:
         return False
-    said = picture_of(reading)
-    return not _is_rejected(state, reading, digest(said)) and taken(state.adopted, said, confirmed=False).falls
+    said = levels_of(reading)
+    return not _is_rejected(state, reading, levels_digest(said)) and taken(state.adopted, said, confirmed=False).falls
 
 
-def would_alarm(state: CountryState, reading: CountryReading, now: datetime) -> bool:
+def would_raise_alert(state: CountryState, reading: CountryReading, now: datetime) -> bool:
     """Whether a reading makes something negative and worse, and nobody has rejected it."""
     if source_version(reading) < state.source_version:
         return False
-    said = picture_of(reading)
-    if _is_rejected(state, reading, digest(said)):
+    said = levels_of(reading)
+    if _is_rejected(state, reading, levels_digest(said)):
         return False
     adopted = taken(state.adopted, said, confirmed=False).picture
     if adopted == state.adopted:
         return False
-    counting = overlaid(state.country, adopted, state.overrides, amsterdam_date(now))
-    return alarms(differences(state.country, state.counting, counting))
+    counting = apply_overrides(state.country, adopted, state.overrides, amsterdam_date(now))
+    return raises_alert(differences(state.country, state.counting, counting))
 
 
 def is_placeholder(reading: CountryReading) -> bool:
@@ -211,19 +211,19 @@ def is_placeholder(reading: CountryReading) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Fall:
-    adopted: Picture
+    adopted: AdviceLevels
     reason: Reason | None = None
     hold: AdviceHeld | None = None
-    waiting: PendingFall | None = None
+    waiting: PendingImprovement | None = None
 
 
 def _fall(
     state: CountryState,
     reading: CountryReading,
-    said: Picture,
+    said: AdviceLevels,
     levels: str,
-    pending: PendingFall | None,
-    batch: Circumstances,
+    pending: PendingImprovement | None,
+    batch: BatchContext,
     confirmation: timedelta,
     now: datetime,
 ) -> _Fall:
@@ -234,31 +234,31 @@ def _fall(
     if not found.falls:
         return _Fall(found.picture)
     believed = taken(state.adopted, said, confirmed=True).picture
-    if any(hold.reason in FALLS and hold.levels == levels for hold in state.holds):
-        return _Fall(found.picture, Reason.FALL_HELD)
+    if any(hold.reason in IMPROVEMENT_HOLDS and hold.levels == levels for hold in state.holds):
+        return _Fall(found.picture, Reason.IMPROVEMENT_HELD)
     changes = differences(state.country, found.picture, believed)
     if batch.mass_fall is not None:
         hold = _held(batch.mass_fall, HoldReason.MASS_FALL, state, reading, found.picture, believed, levels, None)
-        return _Fall(found.picture, Reason.FALL_HELD, hold)
-    if deepest_fall(changes) >= IMPLAUSIBLE or is_placeholder(reading):
-        hold_id = hold_of(HoldReason.IMPLAUSIBLE_FALL, state.country, str(state.advice_version), levels)
+        return _Fall(found.picture, Reason.IMPROVEMENT_HELD, hold)
+    if largest_improvement(changes) >= IMPLAUSIBLE_LEVELS or is_placeholder(reading):
+        hold_id = derive_hold_id(HoldReason.IMPLAUSIBLE_FALL, state.country, str(state.advice_version), levels)
         hold = _held(hold_id, HoldReason.IMPLAUSIBLE_FALL, state, reading, found.picture, believed, levels, None)
-        return _Fall(found.picture, Reason.FALL_HELD, hold)
+        return _Fall(found.picture, Reason.IMPROVEMENT_HELD, hold)
     same = pending is not None and pending.levels == levels
     first = pending.first_read_at if pending is not None and same else now
     if same and now - first >= confirmation:
         return _Fall(believed)
-    waiting = PendingFall(country=state.country, levels=levels, first_read_at=first)
-    return _Fall(found.picture, Reason.FALL_UNCONFIRMED, waiting=waiting)
+    waiting = PendingImprovement(country=state.country, levels=levels, first_read_at=first)
+    return _Fall(found.picture, Reason.IMPROVEMENT_UNCONFIRMED, waiting=waiting)
 
 
 def _rise(
     state: CountryState,
     reading: CountryReading,
-    adopted: Picture,
-    counting: Picture,
+    adopted: AdviceLevels,
+    counting: AdviceLevels,
     levels: str,
-    batch: Circumstances,
+    batch: BatchContext,
     now: datetime,
 ) -> AdviceHeld | None:
     """Worse counts at once. Only its alerts may wait: in a flood, and when nothing changed but the parser."""
@@ -266,9 +266,9 @@ def _rise(
         worse = any(is_worse(change) for change in differences(state.country, state.adopted, adopted))
         if not worse or not batch.parser_hold:
             return None
-        hold_id = hold_of(HoldReason.PARSER_READS_WORSE, state.country, str(state.advice_version), levels)
+        hold_id = derive_hold_id(HoldReason.PARSER_READS_WORSE, state.country, str(state.advice_version), levels)
         reason, hold = HoldReason.PARSER_READS_WORSE, AlertHold(hold_id, now + batch.parser_hold)
-    elif batch.mass_rise is not None and alarms(differences(state.country, state.counting, counting)):
+    elif batch.mass_rise is not None and raises_alert(differences(state.country, state.counting, counting)):
         reason, hold = HoldReason.MASS_RISE, batch.mass_rise
     else:
         return None
@@ -277,19 +277,19 @@ def _rise(
 
 def _because(
     state: CountryState,
-    counting: Picture,
+    counting: AdviceLevels,
     reading: CountryReading,
     rise: AdviceHeld | None,
     holds: list[Hold | AdviceHeld],
-    batch: Circumstances,
+    batch: BatchContext,
     now: datetime,
-) -> Because:
+) -> ChangeContext:
     """A change names what waits. While alerts of the country are held its newer versions say so too, the earliest
     time counts, and a rise that nothing holds lets all of them go."""
-    alarming = alarms(differences(state.country, state.counting, counting))
+    alarming = raises_alert(differences(state.country, state.counting, counting))
     first = None if alarming and rise is None else earliest(holds, now)
-    other = next((hold.hold_id for hold in holds if hold.reason not in ALERTS), None)
-    return Because(
+    other = next((hold.hold_id for hold in holds if hold.reason not in ALERT_HOLDS), None)
+    return ChangeContext(
         baseline=reading.country in batch.reread and not alarming,
         hold_id=first.hold_id if first is not None else other,
         alerts_held_until=first.until if first is not None else None,
@@ -301,7 +301,7 @@ def earliest(holds: Sequence[Hold | AdviceHeld], now: datetime) -> AlertHold | N
     waiting = [
         AlertHold(hold.hold_id, hold.releases_at)
         for hold in holds
-        if hold.reason in ALERTS and hold.releases_at is not None and hold.releases_at > now
+        if hold.reason in ALERT_HOLDS and hold.releases_at is not None and hold.releases_at > now
     ]
     return min(waiting, key=lambda hold: (hold.until, hold.hold_id), default=None)
 
@@ -311,8 +311,8 @@ def _held(
     reason: HoldReason,
     state: CountryState,
     reading: CountryReading,
-    before: Picture,
-    after: Picture,
+    before: AdviceLevels,
+    after: AdviceLevels,
     levels: str,
     until: datetime | None,
 ) -> AdviceHeld:
@@ -332,7 +332,7 @@ def _is_moot(hold: Hold, levels: str) -> bool:
     """The source says something else than what was held, or speaks of the country again."""
     if hold.reason is HoldReason.WITHDRAWN:
         return True
-    return hold.reason in FALLS and hold.levels != levels
+    return hold.reason in IMPROVEMENT_HOLDS and hold.levels != levels
 
 
 def _closed(hold: Hold, state: CountryState) -> AdviceReleased:
@@ -349,6 +349,6 @@ def _is_rejected(state: CountryState, reading: CountryReading, levels: str) -> b
     return state.rejected == Rejected(source_version=source_version(reading), levels=levels)
 
 
-def hold_of(reason: HoldReason, *parts: str) -> str:
+def derive_hold_id(reason: HoldReason, *parts: str) -> str:
     """The id of a hold: the same for whoever comes to it."""
     return "h-" + hashlib.sha256("\x1f".join([reason.value, *parts]).encode()).hexdigest()[:20]

@@ -7,7 +7,7 @@ countries were raised by three governments within five days).
 from dataclasses import dataclass
 from enum import StrEnum
 
-from services.safety.opinion import Opinion
+from services.safety.secondary_advice import SecondaryAdvice
 from shared.events import Level
 
 
@@ -35,24 +35,24 @@ class Disagreement:
         return self.reason in (Reason.NEGATIVE_THERE, Reason.NEGATIVE_HERE)
 
 
-def disagreement(level: Level | None, worst: Level | None, opinion: Opinion) -> Disagreement:
+def disagreement(level: Level | None, worst: Level | None, advice: SecondaryAdvice) -> Disagreement:
     """R12, R13: compare what counts (`level` of the country, `worst` anywhere in it) with what a source says.
 
     Levels of the whole country are compared with each other, and the worst places where those agree. Never changes
     anything.
     """
-    theirs = max((each for each in (opinion.level, opinion.regional_max) if each is not None), default=None)
-    if opinion.is_without_warning:
+    theirs = max((each for each in (advice.level, advice.regional_max) if each is not None), default=None)
+    if advice.is_without_warning:
         if worst is None:
             return Disagreement(Reason.UNKNOWN)
         return Disagreement(Reason.NEGATIVE_HERE if worst >= Level.ORANGE else Reason.AGREES)
-    if level is not None and opinion.level is not None and level != opinion.level:
-        return Disagreement(_compared(level, opinion.level))
-    if worst is not None and theirs is not None and (level is None) == (opinion.level is None) and worst != theirs:
+    if level is not None and advice.level is not None and level != advice.level:
+        return Disagreement(_compared(level, advice.level))
+    if worst is not None and theirs is not None and (level is None) == (advice.level is None) and worst != theirs:
         return Disagreement(_compared(worst, theirs))
     if worst is None or theirs is None:
         return Disagreement(Reason.UNKNOWN)
-    if (level is None) != (opinion.level is None):
+    if (level is None) != (advice.level is None):
         # One side has a level for the whole, the other for parts only: only the negative line can be compared.
         crossed = (worst >= Level.ORANGE) != (theirs >= Level.ORANGE)
         return Disagreement(_compared(worst, theirs) if crossed else Reason.UNKNOWN)

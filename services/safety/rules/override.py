@@ -8,7 +8,7 @@ from datetime import date
 from enum import StrEnum
 
 from services.safety.model import CountryState, Override
-from shared.events import AreaLevel, Level, Picture
+from shared.events import AreaLevel, Level, AdviceLevels
 
 #: So many may be open for one country: nobody looks through more.
 MOST = 50
@@ -55,7 +55,7 @@ def permission(
     return Permission(Reason.MAY_BE_SET, wants)
 
 
-def overlaid(country: str, adopted: Picture, overrides: tuple[Override, ...], today: date) -> Picture:
+def apply_overrides(country: str, adopted: AdviceLevels, overrides: tuple[Override, ...], today: date) -> AdviceLevels:
     """R17: what counts when the overrides that are valid today lie over what counts of the source.
 
     One for the whole country raises its regions too, and never lowers a region that the source names.
@@ -74,11 +74,11 @@ def overlaid(country: str, adopted: Picture, overrides: tuple[Override, ...], to
     for code in sorted({each.area for each in valid} - {country} - listed):
         own = [each for each in valid if each.area == code]
         regions.append(AreaLevel(area=code, code=code, level=_under(adopted.level, [*whole, *own])))
-    return Picture(level=level, regions=tuple(sorted(regions, key=lambda each: (each.area, each.code or ""))))
+    return AdviceLevels(level=level, regions=tuple(sorted(regions, key=lambda each: (each.area, each.code or ""))))
 
 
-def deciding(
-    country: str, adopted: Picture, counting: Picture, overrides: tuple[Override, ...], today: date
+def override_in_effect(
+    country: str, adopted: AdviceLevels, counting: AdviceLevels, overrides: tuple[Override, ...], today: date
 ) -> str | None:
     """The override to name beside the level: of the country where one counts there, otherwise of a region."""
     valid = [each for each in overrides if each.is_valid(today)]
@@ -93,7 +93,7 @@ def deciding(
     return None
 
 
-def level_at(country: str, picture: Picture, area: str) -> Level | None:
+def level_at(country: str, picture: AdviceLevels, area: str) -> Level | None:
     """The level of the country or of a region by its code; a region that is not listed has the country's."""
     named = [region.level for region in picture.regions if area != country and region.code == area]
     known = [level for level in named if level is not None]

@@ -7,21 +7,21 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from services.safety.model import (
-    ALERTS,
+    ALERT_HOLDS,
     EXPIRED,
-    FALLS,
+    IMPROVEMENT_HOLDS,
     RULES,
     SILENCE,
     CountryState,
     Hold,
-    PendingFall,
-    digest,
+    PendingImprovement,
+    levels_digest,
     evolve,
 )
 from services.safety.rules.adoption import earliest, taken
-from services.safety.rules.counting import Because, alarms, counted, differences, in_order, last_word
-from services.safety.rules.flood import Seen
-from services.safety.rules.override import overlaid
+from services.safety.rules.effective_level import ChangeContext, raises_alert, counted, differences, sorted_regions, last_statement
+from services.safety.rules.bulk_change_guard import LastReading
+from services.safety.rules.override import apply_overrides
 from shared.clock import amsterdam_date
 from shared.events import (
     AdviceHeld,
@@ -32,7 +32,7 @@ from shared.events import (
     HoldReason,
     Level,
     OverrideEnded,
-    Picture,
+    AdviceLevels,
 )
 
 _CODE = re.compile(r"[A-Z]{2}-[A-Z0-9]{1,3}")
@@ -48,7 +48,7 @@ class Reason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
+class HoldDecision:
     """Who decides what, and why. `second` is the second person where two were asked."""
 
     accepted: bool
@@ -57,7 +57,7 @@ class Words:
     second: str | None = None
 
 
-def standing(reason: HoldReason | None, words: Words, first: str | None, *, two_persons: bool) -> Reason:
+def standing(reason: HoldReason | None, words: HoldDecision, first: str | None, *, two_persons: bool) -> Reason:
     """R12: whether a decision may be carried out. Two persons release a mass fall, where that is configured.
 
     `first` is who asked for the release before; `reason` None is a single fall that waits for its second reading.
@@ -71,7 +71,7 @@ def standing(reason: HoldReason | None, words: Words, first: str | None, *, two_
     return Reason.SAME_PERSON_TWICE if first == words.by else Reason.RELEASED
 
 
-def decided(state: CountryState, hold: Hold, words: Words, now: datetime) -> tuple[Event, ...]:
+def decided(state: CountryState, hold: Hold, words: HoldDecision, now: datetime) -> tuple[Event, ...]:
     """R12, R13, R14: the events of a decision about one country of a hold: the word, and the change that it makes."""
     released = AdviceReleased(
         country=state.country,
@@ -82,19 +82,19 @@ def decided(state: CountryState, hold: Hold, words: Words, now: datetime) -> tup
         reason=words.reason,
     )
     said, adopted = state.said, state.adopted
-    if hold.reason in FALLS and words.accepted:
+    if hold.reason in IMPROVEMENT_HOLDS and words.accepted:
         adopted = taken(state.adopted, state.said, confirmed=True).picture
-    elif hold.reason in ALERTS and not words.accepted:
+    elif hold.reason in ALERT_HOLDS and not words.accepted:
         adopted = _as_before(state.adopted, state.country, hold.changes)
     elif hold.reason is HoldReason.WITHDRAWN and words.accepted:
         # What counted goes on counting, and is stale: a country without advice is never safer than before (R14).
-        said = Picture(level=None, regions=())
+        said = AdviceLevels(level=None, regions=())
     return (released, *_change(state, said, adopted, words.by, hold.hold_id, now))
 
 
-def waiting_fall(state: CountryState, pending: PendingFall) -> Hold | None:
+def hold_of_pending(state: CountryState, pending: PendingImprovement) -> Hold | None:
     """A fall that waits for its second reading, as something that a person may decide before; None when it is over."""
-    if pending.levels != digest(state.said) or not taken(state.adopted, state.said, confirmed=False).falls:
+    if pending.levels != levels_digest(state.said) or not taken(state.adopted, state.said, confirmed=False).falls:
         return None
     believed = taken(state.adopted, state.said, confirmed=True).picture
     return Hold(
@@ -120,11 +120,11 @@ def silent(state: CountryState, now: datetime) -> tuple[Event, ...]:
             reason="Nobody decided in time, and silence means go.",
         )
         for hold in state.holds
-        if hold.reason in ALERTS and hold.releases_at is not None and hold.releases_at <= now
+        if hold.reason in ALERT_HOLDS and hold.releases_at is not None and hold.releases_at <= now
     )
 
 
-def timely(state: CountryState, now: datetime) -> tuple[Event, ...]:
+def due_by_clock(state: CountryState, now: datetime) -> tuple[Event, ...]:
     """R17: what the clock alone brings: silence, overrides that are over, and levels that begin or end today."""
     today = amsterdam_date(now)
     ended = [
@@ -150,7 +150,7 @@ def after(state: CountryState, events: Sequence[Event], now: datetime) -> Countr
     return state
 
 
-def withdrawn(state: CountryState, seen: Seen | None, grace: timedelta, now: datetime) -> AdviceHeld | None:
+def withdrawn(state: CountryState, seen: LastReading | None, grace: timedelta, now: datetime) -> AdviceHeld | None:
     """R14: a country that the source has not named for longer than the grace is put before a person, once."""
     since = max((at for at in (seen.read_at if seen else None, state.kept_at) if at is not None), default=None)
     asked = any(hold.reason is HoldReason.WITHDRAWN for hold in state.holds)
@@ -164,27 +164,27 @@ def withdrawn(state: CountryState, seen: Seen | None, grace: timedelta, now: dat
         source=state.source,
         source_version=state.source_version,
         releases_at=None,
-        levels=digest(state.said),
+        levels=levels_digest(state.said),
     )
 
 
 def _change(
-    state: CountryState, said: Picture, adopted: Picture, by: str | None, hold_id: str | None, now: datetime
+    state: CountryState, said: AdviceLevels, adopted: AdviceLevels, by: str | None, hold_id: str | None, now: datetime
 ) -> tuple[Event, ...]:
     """The full state after a decision; nothing where nothing differs. `by` None: whoever set the override."""
-    counting = overlaid(state.country, adopted, state.overrides, amsterdam_date(now))
+    counting = apply_overrides(state.country, adopted, state.overrides, amsterdam_date(now))
     if (state.said, state.adopted, state.counting) == (said, adopted, counting):
         return ()
     # A level that rises by it leaves at once; whatever else waits for its alerts goes on to wait.
-    rises = alarms(differences(state.country, state.counting, counting))
+    rises = raises_alert(differences(state.country, state.counting, counting))
     others = [hold for hold in state.holds if hold.hold_id != hold_id]
     first = None if rises else earliest(others, now)
-    because = Because(
+    context = ChangeContext(
         decided_by=by or _author(state, now),
         hold_id=first.hold_id if first is not None else hold_id,
         alerts_held_until=first.until if first is not None else None,
     )
-    return (counted(state.country, state, last_word(state), said, adopted, state.overrides, because, now),)
+    return (counted(state.country, state, last_statement(state), said, adopted, state.overrides, context, now),)
 
 
 def _author(state: CountryState, now: datetime) -> str:
@@ -194,7 +194,7 @@ def _author(state: CountryState, now: datetime) -> str:
     return max(begun, key=lambda each: each.valid_from).decided_by if begun else RULES
 
 
-def _as_before(adopted: Picture, country: str, changes: tuple[AreaChange, ...]) -> Picture:
+def _as_before(adopted: AdviceLevels, country: str, changes: tuple[AreaChange, ...]) -> AdviceLevels:
     """The picture without what was held: only areas that still stand as the hold brought them go back."""
     back = {change.area: change for change in changes}
 
@@ -209,4 +209,4 @@ def _as_before(adopted: Picture, country: str, changes: tuple[AreaChange, ...]) 
         if area not in listed | {country} and change.after == adopted.level:
             code = area if _CODE.fullmatch(area) else None
             regions.append(AreaLevel(area=area, code=code, level=change.before))
-    return Picture(level=level(country, adopted.level), regions=in_order(regions))
+    return AdviceLevels(level=level(country, adopted.level), regions=sorted_regions(regions))

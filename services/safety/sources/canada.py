@@ -11,15 +11,15 @@ from typing import Any
 
 from services.safety.reading import Batch, BatchRejected, CountryReading, RegionReading
 from services.safety.sources.documents import (
-    instant,
+    parse_instant,
     json_document,
     name_of,
-    not_to_come,
-    one_of,
+    not_in_future,
+    newest_of,
     regional_max,
-    remarks,
+    unread_entries,
     severity,
-    words_of,
+    text_field,
 )
 from services.safety.sources.feed import Feed
 from services.safety.sources.fetch import Fetcher
@@ -89,22 +89,22 @@ def _reading(
     code: str, country: str, part: str | None, record: Mapping[str, Any], now: datetime
 ) -> CountryReading | None:
     published = record.get("date-published")
-    modified = instant(published.get("asp")) if isinstance(published, dict) else None
+    modified = parse_instant(published.get("asp")) if isinstance(published, dict) else None
     if modified is None:
         return None
     english = record.get("eng")
     words = english if isinstance(english, dict) else {}
-    text = words_of(words, "advisory-text", length=2_000)
+    text = text_field(words, "advisory-text", length=2_000)
     level, unread = _level(record.get("advisory-state"), text)
     has_regions = record.get("has-regional-advisory") in (1, True) or "regional advisories" in text.lower()
     if has_regions:
         unread.append("regional advisories, which the index does not list")
-    modified, to_come = not_to_come(modified, now)
+    modified, to_come = not_in_future(modified, now)
     unread += [to_come] if to_come else []
     regions: tuple[RegionReading, ...] = ()
     if part is not None:
-        regions = (RegionReading(area=words_of(words, "name", length=200) or part, code=part, level=level),)
-    slug = words_of(words, "url-slug", length=200)
+        regions = (RegionReading(area=text_field(words, "name", length=200) or part, code=part, level=level),)
+    slug = text_field(words, "url-slug", length=200)
     return CountryReading(
         source=SOURCE,
         source_id=code,
@@ -115,9 +115,9 @@ def _reading(
         effective_at=modified,
         source_modified_at=modified,
         text_nl="",
-        text_en=f"{words_of(words, 'name', length=200) or name_of(country)}: {text or 'no text'}.",
+        text_en=f"{text_field(words, 'name', length=200) or name_of(country)}: {text or 'no text'}.",
         url=f"https://travel.gc.ca/destinations/{slug}" if re.fullmatch(r"[a-z0-9-]{1,100}", slug) else "",
-        unread=remarks(code, unread),
+        unread=unread_entries(code, unread),
     )
 
 
@@ -137,9 +137,9 @@ def _joined(readings: Sequence[CountryReading]) -> CountryReading:
     whole = [reading for reading in readings if not reading.regions]
     parts = [reading for reading in readings if reading.regions]
     if not parts:
-        return one_of(whole)
-    by_code = {part.source_id: one_of(each for each in parts if each.source_id == part.source_id) for part in parts}
-    base = one_of(whole) if whole else max(by_code.values(), key=severity)
+        return newest_of(whole)
+    by_code = {part.source_id: newest_of(each for each in parts if each.source_id == part.source_id) for part in parts}
+    base = newest_of(whole) if whole else max(by_code.values(), key=severity)
     regions = tuple(region for _, part in sorted(by_code.items()) for region in part.regions)
     return base.model_copy(
         update={

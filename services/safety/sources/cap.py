@@ -14,14 +14,14 @@ from defusedxml.ElementTree import fromstring
 from pydantic import Field
 
 from services.safety.reading import BatchRejected
-from services.safety.sources.documents import instant, plain
+from services.safety.sources.documents import parse_instant, one_line
 from services.safety.sources.fetch import Fetcher
 from shared.events import Part
 
 NAMESPACE = "{urn:oasis:names:tc:emergency:cap:1.2}"
-MOST_MESSAGES = 200
-MOST_AREAS = 50
-MOST_REFERENCES = 50
+MAX_MESSAGES = 200
+MAX_AREAS = 50
+MAX_REFERENCES = 50
 LINE_LENGTH = 300
 TEXT_LENGTH = 2_000
 #: A message that says no end is over after this.
@@ -35,14 +35,14 @@ class CapMessage(Part):
     identifier: str = Field(min_length=1, max_length=LINE_LENGTH)
     sent: datetime
     kind: Literal["Alert", "Update", "Cancel"]
-    references: tuple[str, ...] = Field(default=(), max_length=MOST_REFERENCES)
+    references: tuple[str, ...] = Field(default=(), max_length=MAX_REFERENCES)
     event: str = ""
     headline: str = ""
     description: str = ""
     urgency: str = ""
     severity: str = ""
     certainty: str = ""
-    areas: tuple[str, ...] = Field(default=(), max_length=MOST_AREAS)
+    areas: tuple[str, ...] = Field(default=(), max_length=MAX_AREAS)
     expires: datetime
 
     @property
@@ -65,8 +65,8 @@ def parse(page: bytes) -> tuple[list[CapMessage], list[str]]:
     found: list[CapMessage] = []
     left_out: list[str] = []
     for number, alert in enumerate(root.iter(f"{NAMESPACE}alert"), start=1):
-        if number > MOST_MESSAGES:
-            left_out.append(f"more than {MOST_MESSAGES} messages")
+        if number > MAX_MESSAGES:
+            left_out.append(f"more than {MAX_MESSAGES} messages")
             break
         message = _message(alert)
         if isinstance(message, CapMessage):
@@ -78,7 +78,7 @@ def parse(page: bytes) -> tuple[list[CapMessage], list[str]]:
     return found, left_out
 
 
-def in_force(messages: Iterable[CapMessage], now: datetime) -> list[CapMessage]:
+def messages_in_force(messages: Iterable[CapMessage], now: datetime) -> list[CapMessage]:
     """What still holds at `now`, the newest first, in whatever order the messages came.
 
     Only its own sender takes a message back; a message cannot take back what was sent after it.
@@ -103,7 +103,7 @@ def _message(alert: Element) -> CapMessage | str:
         return f"its status is {status[:20] or 'missing'}, not Actual"
     if kind not in ("Alert", "Update", "Cancel"):
         return f"its type is {kind[:20] or 'missing'}"
-    sender, identifier, sent = _line(alert, "sender"), _line(alert, "identifier"), instant(_line(alert, "sent"))
+    sender, identifier, sent = _line(alert, "sender"), _line(alert, "identifier"), parse_instant(_line(alert, "sent"))
     if not sender or not identifier or sent is None:
         return "no sender, identifier or time"
     references = tuple(found for each in _line(alert, "references", 20_000).split() if (found := _reference(each)))
@@ -119,21 +119,21 @@ def _message(alert: Element) -> CapMessage | str:
         identifier=identifier,
         sent=sent,
         kind=kind,  # type: ignore[arg-type] # one of the three
-        references=references[:MOST_REFERENCES],
+        references=references[:MAX_REFERENCES],
         event=_line(info, "event"),
         headline=_line(info, "headline"),
         description=_line(info, "description", TEXT_LENGTH),
         urgency=_line(info, "urgency"),
         severity=_line(info, "severity"),
         certainty=_line(info, "certainty"),
-        areas=tuple(_line(area, "areaDesc") for area in info.findall(f"{NAMESPACE}area"))[:MOST_AREAS],
-        expires=instant(_line(info, "expires")) or sent + WITHOUT_END,
+        areas=tuple(_line(area, "areaDesc") for area in info.findall(f"{NAMESPACE}area"))[:MAX_AREAS],
+        expires=parse_instant(_line(info, "expires")) or sent + WITHOUT_END,
     )
 
 
 def _reference(text: str) -> str | None:
     parts = text.split(",")
-    sent = instant(parts[2]) if len(parts) == 3 else None
+    sent = parse_instant(parts[2]) if len(parts) == 3 else None
     return _key(parts[0], parts[1], sent) if sent is not None else None
 
 
@@ -142,7 +142,7 @@ def _key(sender: str, identifier: str, sent: datetime) -> str:
 
 
 def _line(element: Element, name: str, length: int = LINE_LENGTH) -> str:
-    return plain((element.findtext(f"{NAMESPACE}{name}") or "")[:length])
+    return one_line((element.findtext(f"{NAMESPACE}{name}") or "")[:length])
 
 
 async def fetch(source: Fetcher) -> list[bytes]:

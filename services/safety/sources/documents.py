@@ -10,7 +10,7 @@ import orjson
 import pycountry
 from selectolax.lexbor import LexborHTMLParser
 
-from services.safety.reading import MOST_REGIONS, TEXT_LENGTH, BatchRejected, CountryReading, RegionReading
+from services.safety.reading import MAX_REGIONS, TEXT_LENGTH, BatchRejected, CountryReading, RegionReading
 from shared.events import Level
 
 #: So far a clock of the source may be ahead of ours; what is dated later is taken as written when it was read.
@@ -43,7 +43,7 @@ def json_document(page: bytes, number: int) -> Any:
         raise BatchRejected(f"page {number} is not JSON") from None
 
 
-def instant(value: object) -> datetime | None:
+def parse_instant(value: object) -> datetime | None:
     """RFC 3339 in UTC; None for anything else, and for the dates that stand for none (year 1, 1970)."""
     if not isinstance(value, str) or len(value) > 40:
         return None
@@ -55,7 +55,7 @@ def instant(value: object) -> datetime | None:
     return found if found.year >= FIRST_YEAR else None
 
 
-def epoch(value: object) -> datetime | None:
+def parse_epoch(value: object) -> datetime | None:
     """A number of seconds or milliseconds since 1970, told apart by its size, in UTC."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
@@ -66,7 +66,7 @@ def epoch(value: object) -> datetime | None:
     return found if found.year >= FIRST_YEAR else None
 
 
-def not_to_come(modified: datetime, now: datetime) -> tuple[datetime, str | None]:
+def not_in_future(modified: datetime, now: datetime) -> tuple[datetime, str | None]:
     """A date as it counts at `now`, and the remark when it lay in the future: it would make all later advice older."""
     remark = f"dated {modified.date()}, which is still to come" if modified > now + CLOCKS_DIFFER else None
     return min(modified, now), remark
@@ -90,18 +90,18 @@ def text_blocks(html: str, *, keeps: Callable[[str], bool] = lambda text: True) 
         if not keeps(node.text()):
             node.decompose()
     text = tree.body.text() if tree.body is not None else ""
-    return tuple(bare for block in text.split(_BREAK) if (bare := plain(block)))
+    return tuple(bare for block in text.split(_BREAK) if (bare := one_line(block)))
 
 
-def plain(text: str) -> str:
+def one_line(text: str) -> str:
     """One line, without the invisible characters that could hide a word."""
     return " ".join(text.translate(_INVISIBLE).split())
 
 
-def words_of(record: Mapping[str, Any], name: str, *, length: int = TEXT_LENGTH) -> str:
+def text_field(record: Mapping[str, Any], name: str, *, length: int = TEXT_LENGTH) -> str:
     """A field that ought to be text, on one line; empty when it is not."""
     value = record.get(name)
-    return plain(value[:length]) if isinstance(value, str) else ""
+    return one_line(value[:length]) if isinstance(value, str) else ""
 
 
 def severity(reading: CountryReading) -> int:
@@ -112,7 +112,7 @@ def severity(reading: CountryReading) -> int:
     return 2 * Level.YELLOW + 1
 
 
-def one_of(readings: Iterable[CountryReading]) -> CountryReading:
+def newest_of(readings: Iterable[CountryReading]) -> CountryReading:
     """Several readings of one record: the newest counts; of two as new, the worse, whatever their order."""
     found = list(readings)
     if len(found) == 1:
@@ -120,13 +120,13 @@ def one_of(readings: Iterable[CountryReading]) -> CountryReading:
     return max(found, key=lambda each: (each.source_modified_at, severity(each), each.model_dump_json()))
 
 
-def bounded(regions: Sequence[RegionReading], *, others: str) -> tuple[RegionReading, ...]:
+def limit_regions(regions: Sequence[RegionReading], *, others: str) -> tuple[RegionReading, ...]:
     """As many areas as a reading may hold: of too many, the mildest become one area, which is anywhere."""
-    if len(regions) <= MOST_REGIONS:
+    if len(regions) <= MAX_REGIONS:
         return tuple(regions)
     ordered = sorted(regions, key=lambda region: -(region.level or 0))
-    left = ordered[MOST_REGIONS - 1]
-    return (*ordered[: MOST_REGIONS - 1], RegionReading(area=others, code=None, level=left.level))
+    left = ordered[MAX_REGIONS - 1]
+    return (*ordered[: MAX_REGIONS - 1], RegionReading(area=others, code=None, level=left.level))
 
 
 def regional_max(regions: Iterable[RegionReading]) -> Level | None:
@@ -143,6 +143,6 @@ def name_of(country: str) -> str:
     return str(getattr(found, "common_name", found.name)) if found else country
 
 
-def remarks(source_id: str, sentences: Iterable[str]) -> tuple[str, ...]:
+def unread_entries(source_id: str, sentences: Iterable[str]) -> tuple[str, ...]:
     """What could not be read, each with the record that it stands in."""
     return tuple(f"{source_id}: {sentence}"[:UNREAD_LENGTH] for sentence in sentences)

@@ -17,14 +17,14 @@ from shared.errors import TransientError
 PAGE_BYTES = 30_000_000
 #: All pages of one reading together.
 WHOLE_BYTES = 120_000_000
-MOST_REDIRECTS = 3
+MAX_REDIRECTS = 3
 #: What was asked for is asked again after this, whatever the list says: a page may move and its date stay.
 ASK_AGAIN_SECONDS = 24 * 3_600.0
 #: So much of the single pages may be missing; each is one country that this reading does not know.
 MISSING_SHARE = 0.1
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 #: A server that says how long to leave it alone is believed up to here: nobody keeps us blind for an hour.
-LONGEST_RETRY_AFTER = 900.0
+MAX_RETRY_AFTER_SECONDS = 900.0
 
 
 class FetchFailed(TransientError):
@@ -141,7 +141,7 @@ class Fetcher:
         elif kept is not None and kept.last_modified:
             headers["If-Modified-Since"] = kept.last_modified
         target = httpx.URL(url, params=parameters) if parameters else httpx.URL(url)
-        for _ in range(MOST_REDIRECTS + 1):
+        for _ in range(MAX_REDIRECTS + 1):
             async with self._http.stream("GET", target, headers=headers) as response:
                 if response.status_code in _REDIRECTS:
                     target = target.join(response.headers.get("Location", ""))
@@ -163,7 +163,7 @@ class Fetcher:
                     self._clock(),
                 )
                 return body
-        raise FetchFailed(f"more than {MOST_REDIRECTS} redirects")
+        raise FetchFailed(f"more than {MAX_REDIRECTS} redirects")
 
     async def _wait_for_turn(self) -> None:
         """The polite rate: so many requests a second, one after the other."""
@@ -219,7 +219,7 @@ def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
 def _retry_after(response: httpx.Response) -> float:
     """The seconds that a server asks for; its other form, a date, is not read."""
     text = response.headers.get("Retry-After", "")
-    return min(float(text), LONGEST_RETRY_AFTER) if text.isascii() and text.isdigit() else 0.0
+    return min(float(text), MAX_RETRY_AFTER_SECONDS) if text.isascii() and text.isdigit() else 0.0
 
 
 def _named(error: BaseException) -> str:

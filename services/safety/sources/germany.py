@@ -15,16 +15,16 @@ from typing import Any
 from services.safety.reading import AREA_LENGTH, TEXT_LENGTH, Batch, BatchRejected, CountryReading, RegionReading
 from services.safety.sources.documents import (
     HTML_LIMIT,
-    bounded,
-    epoch,
+    limit_regions,
+    parse_epoch,
     json_document,
     name_of,
-    not_to_come,
-    one_of,
+    not_in_future,
+    newest_of,
     regional_max,
-    remarks,
+    unread_entries,
     text_blocks,
-    words_of,
+    text_field,
 )
 from services.safety.sources.feed import Feed
 from services.safety.sources.fetch import Fetcher, FetchFailed
@@ -36,7 +36,7 @@ SOURCE = "germany"
 PARSER_VERSION = 1
 #: 200 advisories exist.
 FLOOR = 180
-MOST_PAGES = 400
+MAX_PAGES = 400
 
 # What may stand between "wird" and its verb; "nicht mehr abgeraten" is no warning.
 _ADVERBS = (
@@ -111,7 +111,7 @@ def parse(pages: Sequence[bytes], now: datetime, *, floor: int = FLOOR) -> Batch
             skipped.append(f"{identity}: {'no date' if country else 'not a country that we know'}")
     if len(entries) - len(skipped) < floor:
         raise BatchRejected(f"{len(skipped)} of {len(entries)} advisories cannot be used")
-    countries = tuple(one_of(each) for _, each in sorted(found.items()))
+    countries = tuple(newest_of(each) for _, each in sorted(found.items()))
     return Batch(source=SOURCE, parser_version=PARSER_VERSION, countries=countries, skipped=tuple(skipped))
 
 
@@ -133,7 +133,7 @@ def _entries(pages: Sequence[bytes]) -> dict[str, list[Mapping[str, Any]]]:
 
 def _code(entry: Mapping[str, Any], name: str) -> str:
     """A code, by the name that the answers use or the one that the description uses."""
-    return words_of(entry, name, length=10) or words_of(entry, name[0].upper() + name[1:], length=10)
+    return text_field(entry, name, length=10) or text_field(entry, name[0].upper() + name[1:], length=10)
 
 
 def _country(versions: Sequence[Mapping[str, Any]]) -> str | None:
@@ -148,7 +148,7 @@ def _country(versions: Sequence[Mapping[str, Any]]) -> str | None:
 
 def _record(versions: Sequence[Mapping[str, Any]]) -> _Record | None:
     """One record of the index's entry and the page's; None without a date."""
-    dated = [(at, entry) for entry in versions if (at := epoch(entry.get("lastModified"))) is not None]
+    dated = [(at, entry) for entry in versions if (at := parse_epoch(entry.get("lastModified"))) is not None]
     if not dated:
         return None
     # Of two as new, the one that warns.
@@ -170,7 +170,7 @@ def _reading(identity: str, country: str, record: _Record, now: datetime) -> Cou
         unread.append("its page is older than the index says")
     warnings, strange = _warnings(record.content) if record.content is not None and is_current else ([], [])
     unread += [f"not read: {sentence[:200]}" for sentence in strange]
-    level, regions = _levels(country, words_of(record.flags, "countryName", length=200), record.flags, warnings)
+    level, regions = _levels(country, text_field(record.flags, "countryName", length=200), record.flags, warnings)
     unread += [
         f"{flag}, which is not read"
         for flag in ("situationWarning", "situationPartWarning")
@@ -181,7 +181,7 @@ def _reading(identity: str, country: str, record: _Record, now: datetime) -> Cou
         for flag in ("warning", "partialWarning")
         if not isinstance(record.flags.get(flag), bool)
     ]
-    modified, to_come = not_to_come(record.modified, now)
+    modified, to_come = not_in_future(record.modified, now)
     unread += [to_come] if to_come else []
     is_without_warning = is_current and level is None and not regions and not unread
     return CountryReading(
@@ -191,12 +191,12 @@ def _reading(identity: str, country: str, record: _Record, now: datetime) -> Cou
         level=level,
         regions=regions,
         regional_max=regional_max(regions),
-        effective_at=min(epoch(record.flags.get("effective")) or modified, now),
+        effective_at=min(parse_epoch(record.flags.get("effective")) or modified, now),
         source_modified_at=modified,
         text_nl="",
         text_en=_described(country, level, regions, is_without_warning=is_without_warning)[:TEXT_LENGTH],
         url=f"https://www.auswaertiges-amt.de/opendata/travelwarning/{identity}",
-        unread=remarks(identity, unread),
+        unread=unread_entries(identity, unread),
         is_without_warning=is_without_warning,
     )
 
@@ -217,7 +217,7 @@ def _levels(
     levels = [each.level for each in own] + ([Level.RED] if flags.get("warning") is True else [])
     if flags.get("partialWarning") is True and not any(region.level == Level.RED for region in regions):
         regions.append(RegionReading(area=f"parts of {name_of(country)}", code=None, level=Level.RED))
-    return max(levels, default=None), bounded(regions, others="other areas")
+    return max(levels, default=None), limit_regions(regions, others="other areas")
 
 
 def _warnings(content: str) -> tuple[list[_Warning], list[str]]:
@@ -285,7 +285,7 @@ async def fetch(source: Fetcher) -> list[bytes]:
     except BatchRejected as rejected:
         raise FetchFailed(f"the index: {rejected}") from None
     versions = [(f"/travelwarning/{each}", str(found[0].get("lastModified"))[:40]) for each, found in entries.items()]
-    pages = await source.details(versions[:MOST_PAGES])
+    pages = await source.details(versions[:MAX_PAGES])
     # A page that is out of order is a page that is missing: it costs its own country, not the reading.
     return [index, *(page for page in pages if page.strip() != b"{}")]
 

@@ -21,14 +21,14 @@ from services.safety.reading import (
 )
 from services.safety.sources.documents import (
     COLOUR_NAMES,
-    bounded,
-    instant,
+    limit_regions,
+    parse_instant,
     json_document,
     name_of,
-    not_to_come,
-    one_of,
+    not_in_future,
+    newest_of,
     regional_max,
-    remarks,
+    unread_entries,
 )
 from services.safety.sources.dutch import Colours, Part, blocks, read_colours
 from services.safety.sources.feed import Feed
@@ -47,7 +47,7 @@ NAME_LENGTH = 200
 REMEMBERED_LENGTH = 20_000
 #: The list is capped at so many rows a page.
 PAGE_ROWS = 200
-MOST_PAGES = 5
+MAX_PAGES = 5
 
 #: Islands that have an advice of their own and make one country.
 ISLANDS = {"BQ-BO": "Bonaire", "BQ-SA": "Saba", "BQ-SE": "Sint Eustatius"}
@@ -75,7 +75,7 @@ def parse(pages: Sequence[bytes], now: datetime, *, floor: int = FLOOR) -> Batch
         found = [reading for record in versions if country and (reading := _reading(identity, country, record, now))]
         if found:
             # The same advisory may stand on two pages.
-            reading = one_of(found)
+            reading = newest_of(found)
             readings[reading.country].append(reading)
         else:
             skipped.append(f"{identity}: {'no date' if country else 'not a country that we know'}")
@@ -101,7 +101,7 @@ def _records(pages: Sequence[bytes]) -> dict[str, list[Mapping[str, Any]]]:
 
 def _reading(identity: str, country: str, record: Mapping[str, Any], now: datetime) -> CountryReading | None:
     """What one record says; None when it has no date, because then nothing says whether it is old or new."""
-    modified = instant(record.get("lastmodified"))
+    modified = parse_instant(record.get("lastmodified"))
     if modified is None:
         return None
     introduction = record.get("introduction")
@@ -111,7 +111,7 @@ def _reading(identity: str, country: str, record: Mapping[str, Any], now: dateti
     unread = list(colours.unread)
     if colours.level is None:
         unread.append("no sentence about the whole country")
-    modified, to_come = not_to_come(modified, now)
+    modified, to_come = not_in_future(modified, now)
     unread += [to_come] if to_come else []
     url = record.get("canonical")
     return CountryReading(
@@ -121,12 +121,12 @@ def _reading(identity: str, country: str, record: Mapping[str, Any], now: dateti
         level=colours.level,
         regions=regions,
         regional_max=regional_max(regions),
-        effective_at=min(instant(record.get("issued")) or modified, now),
+        effective_at=min(parse_instant(record.get("issued")) or modified, now),
         source_modified_at=modified,
         text_nl="\n".join(texts)[:TEXT_LENGTH],
         text_en=_english(country, colours.level, regions),
         url=url[:URL_LENGTH] if isinstance(url, str) and url.startswith("https://") else "",
-        unread=remarks(identity, unread),
+        unread=unread_entries(identity, unread),
     )
 
 
@@ -172,7 +172,7 @@ def _regions(country: str, parts: Sequence[Part]) -> tuple[RegionReading, ...]:
             known = found.get(region.area)
             if known is None or (known.level is not None and part.level > known.level):
                 found[region.area] = region
-    return bounded(list(found.values()), others="andere gebieden")
+    return limit_regions(list(found.values()), others="andere gebieden")
 
 
 def _joined(islands: Sequence[CountryReading]) -> CountryReading:
@@ -223,7 +223,7 @@ def _english(country: str, level: Level | None, regions: Sequence[RegionReading]
 async def fetch(source: Fetcher) -> list[bytes]:
     """Every page of the list. Raises FetchFailed."""
     pages: list[bytes] = []
-    while len(pages) < MOST_PAGES:
+    while len(pages) < MAX_PAGES:
         page = await source.get(
             "/infotypes/traveladvice",
             {"output": "json", "rows": str(PAGE_ROWS), "offset": str(len(pages) * PAGE_ROWS)},
@@ -232,7 +232,7 @@ async def fetch(source: Fetcher) -> list[bytes]:
         # A page that is not full is the last one; what a full page is, only its records can tell.
         if page.count(b'"isocode"') < PAGE_ROWS:
             return pages
-    raise FetchFailed(f"more than {MOST_PAGES} full pages")
+    raise FetchFailed(f"more than {MAX_PAGES} full pages")
 
 
 FEED = Feed(

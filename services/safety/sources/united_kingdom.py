@@ -14,16 +14,16 @@ from typing import Any
 
 from services.safety.reading import AREA_LENGTH, TEXT_LENGTH, Batch, BatchRejected, CountryReading, RegionReading
 from services.safety.sources.documents import (
-    bounded,
-    instant,
+    limit_regions,
+    parse_instant,
     json_document,
     name_of,
-    not_to_come,
-    one_of,
+    not_in_future,
+    newest_of,
     regional_max,
-    remarks,
+    unread_entries,
     text_blocks,
-    words_of,
+    text_field,
 )
 from services.safety.sources.feed import Feed
 from services.safety.sources.fetch import Fetcher, FetchFailed
@@ -35,7 +35,7 @@ SOURCE = "united_kingdom"
 PARSER_VERSION = 1
 #: 226 pages exist.
 FLOOR = 200
-MOST_PAGES = 400
+MAX_PAGES = 400
 
 _WHOLE = {
     "avoid_all_travel_to_whole_country": Level.RED,
@@ -101,7 +101,7 @@ def parse(pages: Sequence[bytes], now: datetime, *, floor: int = FLOOR) -> Batch
             skipped.append(f"{slug}: {'no date' if countries else 'not a country that we know'}")
     if len(slugs) - len(skipped) < floor:
         raise BatchRejected(f"{len(skipped)} of {len(slugs)} countries cannot be used")
-    countries_read = tuple(one_of(each) for _, each in sorted(readings.items()))
+    countries_read = tuple(newest_of(each) for _, each in sorted(readings.items()))
     return Batch(source=SOURCE, parser_version=PARSER_VERSION, countries=countries_read, skipped=tuple(skipped))
 
 
@@ -145,7 +145,7 @@ def _slug(entry: Mapping[str, Any]) -> str | None:
 def _country_field(entry: Mapping[str, Any], name: str) -> str:
     details = entry.get("details")
     country = details.get("country") if isinstance(details, dict) else None
-    return words_of(country, name, length=200) if isinstance(country, dict) else ""
+    return text_field(country, name, length=200) if isinstance(country, dict) else ""
 
 
 def _countries(slug: str, entries: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
@@ -165,12 +165,12 @@ def _readings(
     now: datetime,
 ) -> Iterator[CountryReading]:
     """What the pages of one country say; without a page, that the index has it and nothing is known."""
-    listed = instant(index[slug].get("public_updated_at")) if slug in index else None
-    dated = [(page, at) for page in found.get(slug, ()) if (at := instant(page.get("public_updated_at"))) is not None]
+    listed = parse_instant(index[slug].get("public_updated_at")) if slug in index else None
+    dated = [(page, at) for page in found.get(slug, ()) if (at := parse_instant(page.get("public_updated_at"))) is not None]
     for page, at in dated:
         yield _reading(slug, country, page, at, listed, now)
     if not dated and listed is not None:
-        at, _ = not_to_come(listed, now)
+        at, _ = not_in_future(listed, now)
         yield CountryReading(
             source=SOURCE,
             source_id=slug,
@@ -181,7 +181,7 @@ def _readings(
             text_nl="",
             text_en="",
             url=_url(slug),
-            unread=remarks(slug, ["its page is missing"]),
+            unread=unread_entries(slug, ["its page is missing"]),
         )
 
 
@@ -195,10 +195,10 @@ def _reading(
     unread += more
     if listed is not None and listed > at:
         unread.append("its page is older than the index says")
-    at, to_come = not_to_come(at, now)
+    at, to_come = not_in_future(at, now)
     unread += [to_come] if to_come else []
     is_without_warning = not statuses and not unread and level is None and isinstance(details.get("alert_status"), list)
-    change = words_of(details, "change_description", length=2_000)
+    change = text_field(details, "change_description", length=2_000)
     text = _described(country, level, regions, is_without_warning=is_without_warning)
     return CountryReading(
         source=SOURCE,
@@ -212,7 +212,7 @@ def _reading(
         text_nl="",
         text_en=f"{text} {change}".strip()[:TEXT_LENGTH],
         url=_url(slug),
-        unread=remarks(slug, unread),
+        unread=unread_entries(slug, unread),
         is_without_warning=is_without_warning,
     )
 
@@ -263,7 +263,7 @@ def _levels(
         RegionReading(area=f"parts of {name_of(country)}", code=None, level=part)
         for part in sorted(parts - named, reverse=True)
     ]
-    return level, bounded(places, others="other areas"), unread
+    return level, limit_regions(places, others="other areas"), unread
 
 
 def _warnings(body: str) -> Iterator[_Warning]:
@@ -347,7 +347,7 @@ async def fetch(source: Fetcher) -> list[bytes]:
     except BatchRejected as rejected:
         raise FetchFailed(f"the index: {rejected}") from None
     versions = [(f"/{slug}", str(child.get("public_updated_at"))[:40]) for slug, child in sorted(children.items())]
-    return [index, *await source.details(versions[:MOST_PAGES])]
+    return [index, *await source.details(versions[:MAX_PAGES])]
 
 
 FEED = Feed(

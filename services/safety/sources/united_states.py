@@ -17,14 +17,14 @@ from defusedxml.ElementTree import fromstring
 
 from services.safety.reading import TEXT_LENGTH, URL_LENGTH, Batch, BatchRejected, CountryReading
 from services.safety.sources.documents import (
-    instant,
+    parse_instant,
     json_document,
-    not_to_come,
-    one_of,
-    plain,
-    remarks,
+    not_in_future,
+    newest_of,
+    one_line,
+    unread_entries,
     text_blocks,
-    words_of,
+    text_field,
 )
 from services.safety.sources.feed import Feed
 from services.safety.sources.fetch import Fetcher
@@ -61,7 +61,7 @@ def parse(pages: Sequence[bytes], now: datetime, *, floor: int = FLOOR) -> Batch
     hollow: dict[str, list[CountryReading]] = defaultdict(list)
     skipped = []
     for entry in entries:
-        title = words_of(entry, "title", length=_TITLE_LENGTH)
+        title = text_field(entry, "title", length=_TITLE_LENGTH)
         country, reason = _country(entry, title)
         reading = _reading(country, title, entry, now) if country else None
         if reading is None:
@@ -74,8 +74,8 @@ def parse(pages: Sequence[bytes], now: datetime, *, floor: int = FLOOR) -> Batch
         raise BatchRejected(f"{len(skipped)} of {len(entries)} advisories cannot be used")
     for country, readings in hollow.items():
         if country not in found:
-            found[country].append(_emptied(one_of(readings)))
-    countries = tuple(one_of(readings) for _, readings in sorted(found.items()))
+            found[country].append(_emptied(newest_of(readings)))
+    countries = tuple(newest_of(readings) for _, readings in sorted(found.items()))
     return Batch(source=SOURCE, parser_version=PARSER_VERSION, countries=countries, skipped=tuple(sorted(skipped)))
 
 
@@ -95,7 +95,7 @@ def _of_json(record: Mapping[str, Any]) -> dict[str, Any]:
         "title": record.get("Title"),
         "link": record.get("Link"),
         "tags": [each for each in tags if isinstance(each, str)] if isinstance(tags, list) else [],
-        "at": instant(record.get("Updated")) or instant(record.get("Published")),
+        "at": parse_instant(record.get("Updated")) or parse_instant(record.get("Published")),
         "summary": record.get("Summary") or record.get("summary") or "",
     }
 
@@ -125,7 +125,7 @@ def _day(text: str | None) -> datetime | None:
     match = _DATE.match((text or "").strip()[:60])
     if match is None or match["month"] not in _MONTHS:
         return None
-    return instant(f"{match['year']}-{_MONTHS.index(match['month']) + 1:02}-{int(match['day']):02}")
+    return parse_instant(f"{match['year']}-{_MONTHS.index(match['month']) + 1:02}-{int(match['day']):02}")
 
 
 def _country(entry: Mapping[str, Any], title: str) -> tuple[str | None, str]:
@@ -135,9 +135,9 @@ def _country(entry: Mapping[str, Any], title: str) -> tuple[str | None, str]:
         return None, "no level in the title"
     if _GROUP.search(title):
         return None, "a group of countries, each of which has an entry of its own"
-    link = _ISO3.search(words_of(entry, "link", length=URL_LENGTH))
+    link = _ISO3.search(text_field(entry, "link", length=URL_LENGTH))
     linked = by_alpha3(link[1].upper()) if link else None
-    named = by_name(plain(match["name"]))
+    named = by_name(one_line(match["name"]))
     tagged = {found for tag in entry["tags"] if (found := by_fips(tag.strip())) is not None}
     if linked and named and linked != named:
         return None, "page and name are of two countries"
@@ -149,7 +149,7 @@ def _country(entry: Mapping[str, Any], title: str) -> tuple[str | None, str]:
 
 
 def _is_placeholder(entry: Mapping[str, Any]) -> bool:
-    return any(_PLACEHOLDER.search(words_of(entry, field)) for field in ("title", "summary"))
+    return any(_PLACEHOLDER.search(text_field(entry, field)) for field in ("title", "summary"))
 
 
 def _reading(country: str, title: str, entry: Mapping[str, Any], now: datetime) -> CountryReading | None:
@@ -158,10 +158,10 @@ def _reading(country: str, title: str, entry: Mapping[str, Any], now: datetime) 
     if match is None or modified is None:
         return None
     level, unread = _level(int(match["level"]), match["words"])
-    modified, to_come = not_to_come(modified, now)
+    modified, to_come = not_in_future(modified, now)
     unread += [to_come] if to_come else []
-    link = words_of(entry, "link", length=URL_LENGTH)
-    summary = words_of(entry, "summary")
+    link = text_field(entry, "link", length=URL_LENGTH)
+    summary = text_field(entry, "summary")
     first = next(iter(text_blocks(summary)), "") if summary else ""
     return CountryReading(
         source=SOURCE,
@@ -173,7 +173,7 @@ def _reading(country: str, title: str, entry: Mapping[str, Any], now: datetime) 
         text_nl="",
         text_en=f"{title}. {first}".strip()[:TEXT_LENGTH],
         url=link if link.startswith("https://") else "",
-        unread=remarks(title[:80], unread),
+        unread=unread_entries(title[:80], unread),
     )
 
 
@@ -189,7 +189,7 @@ def _level(number: int, words: str) -> tuple[Level | None, list[str]]:
 
 def _emptied(reading: CountryReading) -> CountryReading:
     """A placeholder without a real entry beside it: the country is there, and nothing is said."""
-    unread = (*reading.unread, *remarks(reading.country, ["a placeholder: its summary is not available"]))
+    unread = (*reading.unread, *unread_entries(reading.country, ["a placeholder: its summary is not available"]))
     return reading.model_copy(update={"level": None, "unread": unread})
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from fastapi import Path, Query, Response
 
 from services.safety.model import CountryState, Override
-from services.safety.store import SourceState, Store
+from services.safety.store.advice import SourceState, Store
 from shared.clock import amsterdam_date, utc_now
 from shared.events import (
     AdviceHeld,

@@ -5,14 +5,14 @@ from datetime import datetime
 
 from services.safety.model import RULES, CountryState, Override
 from services.safety.reading import CountryReading
-from services.safety.rules.override import deciding, overlaid
+from services.safety.rules.override import override_in_effect, apply_overrides
 from shared.advice import NEGATIVE
 from shared.clock import amsterdam_date
-from shared.events import AreaChange, AreaLevel, LevelChange, Picture, RegionAdvice, TravelAdviceChanged
+from shared.events import AreaChange, AreaLevel, LevelChange, AdviceLevels, RegionAdvice, TravelAdviceChanged
 
 
 @dataclass(frozen=True, slots=True)
-class Word:
+class SourceStatement:
     """What a source said, and when: everything of an event but its levels."""
 
     source: str
@@ -25,7 +25,7 @@ class Word:
 
 
 @dataclass(frozen=True, slots=True)
-class Because:
+class ChangeContext:
     """Who decided, and what holds back the alerts."""
 
     decided_by: str = RULES
@@ -34,20 +34,20 @@ class Because:
     alerts_held_until: datetime | None = None
 
 
-def picture_of(reading: CountryReading) -> Picture:
+def levels_of(reading: CountryReading) -> AdviceLevels:
     """The levels that a reading says, its regions in the order of their names."""
     regions = [AreaLevel(area=each.area, code=each.code, level=each.level) for each in reading.regions]
-    return Picture(level=reading.level, regions=in_order(regions))
+    return AdviceLevels(level=reading.level, regions=sorted_regions(regions))
 
 
-def in_order(regions: list[AreaLevel]) -> tuple[AreaLevel, ...]:
+def sorted_regions(regions: list[AreaLevel]) -> tuple[AreaLevel, ...]:
     """One order for one set of regions, so that equal pictures are equal."""
     return tuple(sorted(regions, key=lambda region: (region.area, region.code or "")))
 
 
-def word_of(reading: CountryReading, parser_version: int) -> Word:
+def statement_of(reading: CountryReading, parser_version: int) -> SourceStatement:
     """The word of a reading."""
-    return Word(
+    return SourceStatement(
         source=reading.source,
         source_version=source_version(reading),
         parser_version=parser_version,
@@ -63,9 +63,9 @@ def source_version(reading: CountryReading) -> str:
     return reading.source_modified_at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def last_word(state: CountryState) -> Word:
+def last_statement(state: CountryState) -> SourceStatement:
     """What the source said last."""
-    return Word(
+    return SourceStatement(
         source=state.source,
         source_version=state.source_version,
         parser_version=state.parser_version,
@@ -79,17 +79,17 @@ def last_word(state: CountryState) -> Word:
 def counted(
     country: str,
     state: CountryState | None,
-    word: Word,
-    said: Picture,
-    adopted: Picture,
+    word: SourceStatement,
+    said: AdviceLevels,
+    adopted: AdviceLevels,
     overrides: tuple[Override, ...],
-    because: Because,
+    context: ChangeContext,
     now: datetime,
 ) -> TravelAdviceChanged:
     """R12, R13, R17: the event that makes `adopted`, under the overrides valid today, what counts."""
     today = amsterdam_date(now)
-    counting = overlaid(country, adopted, overrides, today)
-    plain = Picture(level=said.level, regions=adopted.regions)
+    counting = apply_overrides(country, adopted, overrides, today)
+    reported = AdviceLevels(level=said.level, regions=adopted.regions)
     before = state.effective if state else None
     former = {region.area: region.level for region in state.regions} if state else {}
     listed = tuple(
@@ -99,7 +99,7 @@ def counted(
     return TravelAdviceChanged(
         country=country,
         advice_version=(state.advice_version if state else 0) + 1,
-        baseline=because.baseline,
+        baseline=context.baseline,
         ministry=LevelChange(before=state.ministry if state else None, after=said.level),
         effective=LevelChange(before=before, after=counting.level),
         regions=listed,
@@ -111,16 +111,16 @@ def counted(
         text_nl=word.text_nl,
         text_en=word.text_en,
         url=word.url,
-        decided_by=because.decided_by,
-        override_id=deciding(country, adopted, counting, overrides, today),
-        hold_id=because.hold_id,
-        alerts_held_until=because.alerts_held_until,
-        said=None if said == plain else said,
+        decided_by=context.decided_by,
+        override_id=override_in_effect(country, adopted, counting, overrides, today),
+        hold_id=context.hold_id,
+        alerts_held_until=context.alerts_held_until,
+        said=None if said == reported else said,
         adopted=None if adopted == counting else adopted,
     )
 
 
-def differences(country: str, before: Picture | None, after: Picture) -> tuple[AreaChange, ...]:
+def differences(country: str, before: AdviceLevels | None, after: AdviceLevels) -> tuple[AreaChange, ...]:
     """What differs from one picture to the next; a region that comes or goes had or has the country's level."""
     was = before.level if before else None
     former = {region.area: region for region in before.regions} if before else {}
@@ -151,12 +151,12 @@ def is_worse(change: AreaChange) -> bool:
     return change.after >= NEGATIVE if change.before is None else change.after > change.before
 
 
-def alarms(changes: tuple[AreaChange, ...]) -> bool:
+def raises_alert(changes: tuple[AreaChange, ...]) -> bool:
     """Whether an alert follows: somewhere it is negative and worse than it was."""
     return any(is_worse(change) and change.after is not None and change.after >= NEGATIVE for change in changes)
 
 
-def deepest_fall(changes: tuple[AreaChange, ...]) -> int:
+def largest_improvement(changes: tuple[AreaChange, ...]) -> int:
     """By how many levels the area that gains most gains; 0 where nothing falls."""
     falls = [
         int(change.before) - int(change.after)

@@ -4,21 +4,21 @@ from datetime import datetime
 
 from pydantic import Field
 
-from services.safety.reading import MOST_REGIONS, CountryReading, RegionReading
+from services.safety.reading import MAX_REGIONS, CountryReading, RegionReading
 from shared.events import Country, Level, Part
 
 #: Characters of a source's own words; whoever wants more follows the link.
 WORDS_LENGTH = 1_000
 
 
-class Opinion(Part):
+class SecondaryAdvice(Part):
     """The word of one source about one country, as it stands."""
 
     source: str
     country: Country
     level: Level | None
     is_without_warning: bool
-    regions: tuple[RegionReading, ...] = Field(max_length=MOST_REGIONS)
+    regions: tuple[RegionReading, ...] = Field(max_length=MAX_REGIONS)
     regional_max: Level | None
     says_so_since: datetime = Field(description="When we first read these levels there")
     effective_at: datetime = Field(description="Since when, by the source")
@@ -32,9 +32,9 @@ class Opinion(Part):
         return self.level is not None or self.is_without_warning or self.regional_max is not None
 
 
-def follow(before: Opinion | None, reading: CountryReading, *, now: datetime) -> Opinion:
+def updated_by(before: SecondaryAdvice | None, reading: CountryReading, *, now: datetime) -> SecondaryAdvice:
     """The opinion after a reading: an older text never replaces a newer, an unreadable one never what was said."""
-    after = Opinion(
+    after = SecondaryAdvice(
         source=reading.source,
         country=reading.country,
         level=reading.level,
@@ -56,6 +56,6 @@ def follow(before: Opinion | None, reading: CountryReading, *, now: datetime) ->
     return after
 
 
-def _levels(opinion: Opinion) -> tuple[object, ...]:
-    regions = sorted((each.code or each.area, -1 if each.level is None else each.level) for each in opinion.regions)
-    return (opinion.level, opinion.is_without_warning, regions)
+def _levels(advice: SecondaryAdvice) -> tuple[object, ...]:
+    regions = sorted((each.code or each.area, -1 if each.level is None else each.level) for each in advice.regions)
+    return (advice.level, advice.is_without_warning, regions)

@@ -1,16 +1,16 @@
 """What the catalogue says to the rules about one request: plain values, so that the rules know no files."""
 
-from services.approval.rules.findings import ClerkshipRules, ResearchProjects, Setting
+from services.approval.rules.findings import ClerkshipRules, ResearchProjects, RuleSettings
 from services.approval.rules.slots import Period
 from shared.catalogue import Catalogue, Clerkships, Programme, Research
 
 
-def setting(catalogue: Catalogue, faculty_id: str, programme: Programme, research_at: str | None) -> Setting:
+def rule_settings(catalogue: Catalogue, faculty_id: str, programme: Programme, research_at: str | None) -> RuleSettings:
     """The setting of a request. `research_at` names another faculty whose research project it is (R29)."""
     own = catalogue.faculties[faculty_id]
     host = catalogue.faculties.get(research_at) if research_at is not None else own
     advice = programme.recommended_in_europe
-    return Setting(
+    return RuleSettings(
         _research(host.research) if host is not None and host.research is not None else None,
         _clerkships(own.clerkships) if own.clerkships is not None else None,
         (advice.study_level, advice.year_of_study) if advice is not None else None,

@@ -6,14 +6,14 @@ from datetime import datetime, timedelta
 
 from pydantic import ValidationError
 
-from services.safety.model import CountryState, PendingFall
+from services.safety.model import CountryState, PendingImprovement
 from services.safety.reading import Batch, CountryReading
-from services.safety.rules.adoption import Adoption, Circumstances, adopt
-from services.safety.rules.counting import source_version
-from services.safety.rules.flood import Caution, Seen, judge, read_differently
-from services.safety.rules.flood import Reason as Flood
-from services.safety.rules.release import timely, withdrawn
-from services.safety.store import SourceState, Store
+from services.safety.rules.adoption import Adoption, BatchContext, adopt
+from services.safety.rules.effective_level import source_version
+from services.safety.rules.bulk_change_guard import GuardLimits, LastReading, judge, read_differently
+from services.safety.rules.bulk_change_guard import Reason as Flood
+from services.safety.rules.release import due_by_clock, withdrawn
+from services.safety.store.advice import SourceState, Store
 from shared.envelope import Cause, draft
 from shared.errors import PermanentError
 from shared.events import Event, SourceChecked, SourceFailed
@@ -23,7 +23,7 @@ from shared.observability.logs import get_logger
 from shared.testing.failpoints import failpoint
 
 #: As many of the sentences that nobody could read are kept for `GET /v1/sources`.
-MOST_SENTENCES = 50
+MAX_UNREAD_SENTENCES = 50
 
 log = get_logger()
 
@@ -33,12 +33,12 @@ Decide = Callable[[CountryState], tuple[Event, ...]]
 
 
 @dataclass(frozen=True, slots=True)
-class Freshness:
+class ReadingPolicy:
     """How long a fall waits, how long a reading stands (R14), and how careful we are with many at once."""
 
     confirmation: timedelta
     stale_after: timedelta
-    caution: Caution = field(default_factory=Caution)
+    limits: GuardLimits = field(default_factory=GuardLimits)
 
     @property
     def announce_every(self) -> timedelta:
@@ -46,25 +46,25 @@ class Freshness:
         return self.stale_after / 3
 
 
-async def take_reading(
-    mongo: Mongo, store: Store, batch: Batch, freshness: Freshness, *, began: datetime, now: datetime
+async def adopt_batch(
+    mongo: Mongo, store: Store, batch: Batch, policy: ReadingPolicy, *, began: datetime, now: datetime
 ) -> list[str]:
     """Adopt a whole reading of a source; returns the countries about which something was written.
 
     The batch is judged whole, then each country is one transaction (events, state, waiting fall): killed halfway, the
     next reading does the rest. A country that cannot be recorded keeps its state, ages, and stops no other.
     """
-    states, falls, before = await store.all_countries(), await store.pending_falls(), await store.source(batch.source)
-    judgement = judge(batch, states, before.seen, freshness.caution, now)
+    states, falls, before = await store.all_countries(), await store.pending_improvements(), await store.source(batch.source)
+    judgement = judge(batch, states, before.seen, policy.limits, now)
     if judgement.is_refused:
         log.warning("batch_refused", source=batch.source, reason=judgement.detail)
-        await note_failure(mongo, store, batch.source, judgement.detail, freshness, now=now)
+        await record_failure(mongo, store, batch.source, judgement.detail, policy, now=now)
         return []
     if judgement.reason is not Flood.ORDINARY:
         log.warning("flood", source=batch.source, kind=judgement.reason.value, falls=judgement.falls,
                     rises=judgement.rises)  # fmt: skip
     differently = read_differently(batch, states, judgement)
-    taking = Taking(mongo, store, batch, freshness, judgement.circumstances, Cause(new_id(), f"reading-{batch.source}"))
+    taking = Taking(mongo, store, batch, policy, judgement.circumstances, Cause(new_id(), f"reading-{batch.source}"))
     written, refused = [], {}
     for reading in batch.countries:
         fall = falls.get(reading.country)
@@ -74,7 +74,7 @@ async def take_reading(
                 await _record(taking, reading, now)
                 written.append(reading.country)
             elif adoption.pending != fall:
-                await store.put_fall(reading.country, adoption.pending)
+                await store.put_pending_improvement(reading.country, adoption.pending)
         except (PermanentError, ValidationError) as error:
             refused[reading.country] = type(error).__name__
             log.error("country_not_recorded", country=reading.country, error=type(error).__name__)
@@ -91,12 +91,12 @@ class Taking:
     mongo: Mongo
     store: Store
     batch: Batch
-    freshness: Freshness
-    circumstances: Circumstances
+    policy: ReadingPolicy
+    circumstances: BatchContext
     cause: Cause
 
     def adopt(
-        self, state: CountryState | None, reading: CountryReading, fall: PendingFall | None, now: datetime
+        self, state: CountryState | None, reading: CountryReading, fall: PendingImprovement | None, now: datetime
     ) -> Adoption:
         """The rule, under the circumstances of the batch."""
         return adopt(
@@ -104,7 +104,7 @@ class Taking:
             reading,
             fall,
             parser_version=self.batch.parser_version,
-            confirmation=self.freshness.confirmation,
+            confirmation=self.policy.confirmation,
             now=now,
             batch=self.circumstances,
         )
@@ -127,13 +127,13 @@ async def _record(taking: Taking, reading: CountryReading, now: datetime) -> Non
     async def work(session: Session) -> None:
         # Decided again on the state inside the transaction: another instance may have read the same change.
         loaded = await store.countries.load(reading.country, session)
-        fall = await store.pending_fall(reading.country, session)
+        fall = await store.pending_improvement(reading.country, session)
         adoption = taking.adopt(loaded.state, reading, fall, now)
         if adoption.events:
             drafts = [draft(event) for event in adoption.events]
             await store.countries.record(loaded, drafts, cause=taking.cause, now=now, session=session)
         if adoption.pending != fall:
-            await store.put_fall(reading.country, adoption.pending, session)
+            await store.put_pending_improvement(reading.country, adoption.pending, session)
         await failpoint("country_recorded")
 
     await taking.mongo.transaction(work)
@@ -144,7 +144,7 @@ async def _ask_about_the_absent(
 ) -> list[str]:
     """R14: the countries of this source that it has not named for longer than the grace."""
     named = {reading.country for reading in taking.batch.countries}
-    grace, asked = taking.freshness.caution.grace, []
+    grace, asked = taking.policy.limits.grace, []
     for country, state in states.items():
         if country in named or state.source != taking.batch.source:
             continue
@@ -183,12 +183,12 @@ async def written_in(
     return events
 
 
-async def keep_time(mongo: Mongo, store: Store, now: datetime) -> int:
+async def apply_clock(mongo: Mongo, store: Store, now: datetime) -> int:
     """R17, and silence means go: whatever begins or ends by itself; for how many countries something was written."""
     cause, count = Cause(new_id(), "clock"), 0
     for country, state in (await store.open_countries()).items():
-        if timely(state, now):
-            events = await write(mongo, store, country, lambda current: timely(current, now), cause, now)
+        if due_by_clock(state, now):
+            events = await write(mongo, store, country, lambda current: due_by_clock(current, now), cause, now)
             count += bool(events)
             log.info("time_has_come", country=country, count=len(events))
     return count
@@ -196,10 +196,10 @@ async def keep_time(mongo: Mongo, store: Store, now: datetime) -> int:
 
 async def _note_checked(taking: Taking, before: SourceState, checked: Checked) -> None:
     """Keep that the source was read, and tell it when there is news or the last word grows old."""
-    batch, freshness, now = taking.batch, taking.freshness, checked.now
+    batch, policy, now = taking.batch, taking.policy, checked.now
     states = await taking.store.all_countries()
     left_out = _left_out(states, batch, checked.refused)
-    due = before.announced_at is None or now - before.announced_at >= freshness.announce_every
+    due = before.announced_at is None or now - before.announced_at >= policy.announce_every
     tell = checked.news or due or before.failed_at is not None or before.left_out != left_out
     sentences = (
         *(f"{country}: cannot be recorded ({error})" for country, error in checked.refused.items()),
@@ -207,7 +207,7 @@ async def _note_checked(taking: Taking, before: SourceState, checked: Checked) -
         *(sentence for reading in batch.countries for sentence in reading.unread),
     )
     seen = {
-        reading.country: Seen(source_version=source_version(reading), parser_version=batch.parser_version, read_at=now)
+        reading.country: LastReading(source_version=source_version(reading), parser_version=batch.parser_version, read_at=now)
         for reading in batch.countries
         if reading.country not in checked.refused
     }
@@ -217,10 +217,10 @@ async def _note_checked(taking: Taking, before: SourceState, checked: Checked) -
     after = SourceState(
         source=batch.source,
         checked_at=checked.began,
-        fresh_until=checked.began + freshness.stale_after,
+        fresh_until=checked.began + policy.stale_after,
         countries=len(batch.countries),
         left_out=left_out,
-        unread=tuple(sentence[:300] for sentence in sentences)[:MOST_SENTENCES],
+        unread=tuple(sentence[:300] for sentence in sentences)[:MAX_UNREAD_SENTENCES],
         announced_at=now if tell else before.announced_at,
         moved_at=now if moved else before.moved_at,
         parser_version=batch.parser_version,
@@ -252,13 +252,13 @@ def _left_out(states: Mapping[str, CountryState], batch: Batch, refused: Mapping
     )
 
 
-async def note_failure(
-    mongo: Mongo, store: Store, source: str, reason: str, freshness: Freshness, *, now: datetime
+async def record_failure(
+    mongo: Mongo, store: Store, source: str, reason: str, policy: ReadingPolicy, *, now: datetime
 ) -> None:
     """Keep that a source could not be read; the advice stays and ages. Told at once, then now and then."""
     state = await store.source(source)
     told = state.failure_announced_at
-    tell = state.failed_at is None or told is None or now - told >= freshness.announce_every
+    tell = state.failed_at is None or told is None or now - told >= policy.announce_every
     after = state.model_copy(
         update={
             # What was not told while it did not decide yet is no failure of a source that does.

@@ -8,9 +8,9 @@ from fastapi import Depends, Path, Query
 from fastapi.responses import JSONResponse
 from pydantic import Field, model_validator
 
-from services.safety import holds, overrides
-from services.safety.holds import Item
-from services.safety.overrides import OpenOverride
+from services.safety.commands import holds, overrides
+from services.safety.commands.holds import OpenHold
+from services.safety.commands.overrides import OpenOverride
 from shared.clock import utc_now
 from shared.events import Identifier, Level, Part
 from shared.fields import CountryCode, FreeText, ShortText, is_region_of
@@ -98,9 +98,9 @@ def routes(desk: Desk) -> Routes:
     router = Routes(RouteClass.USER, tags=["decisions"])
 
     @router.get("/v1/holds", operation_id="listHolds")
-    async def listed(caller: Reader, paged: Paged) -> Page[Item]:
+    async def listed(caller: Reader, paged: Paged) -> Page[OpenHold]:
         """What waits for a person and why, newest first; falls that wait for a second reading are here too."""
-        found = await holds.open_items(desk.holds.store)
+        found = await holds.open_holds(desk.holds.store)
         return paged.page(found[paged.skip : paged.skip + paged.fetch])
 
     @router.post(

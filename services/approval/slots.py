@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, TypeVar
 
-from services.approval.desk import Desk, blocked, contact
+from services.approval.deps import CommandDeps, blocked, contact
 from services.approval.model import SlotPool, evolve_pool
 from services.approval.rules import slots
 from shared.bus.aggregate import Loaded
@@ -25,7 +25,7 @@ from shared.testing.failpoints import failpoint
 
 T = TypeVar("T")
 #: Each time somebody else has moved the pool in between.
-ATTEMPTS = 50
+MAX_ATTEMPTS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +38,8 @@ class NextInLine:
     language: Literal["nl", "en"]
 
 
-async def in_turn(
-    desk: Desk, pool_id: str | None, leaving: str | None, act: Callable[[NextInLine | None], Awaitable[T]]
+async def with_next_in_line(
+    deps: CommandDeps, pool_id: str | None, leaving: str | None, act: Callable[[NextInLine | None], Awaitable[T]]
 ) -> T:
     """Run `act` with whoever is first in line once `leaving` is gone; again when somebody else moved the pool.
 
@@ -47,10 +47,10 @@ async def in_turn(
     """
     if pool_id is None:
         return await act(None)
-    async with desk.turns.setdefault(pool_id, asyncio.Lock()):
-        for _ in range(ATTEMPTS):
+    async with deps.pool_locks.setdefault(pool_id, asyncio.Lock()):
+        for _ in range(MAX_ATTEMPTS):
             try:
-                result = await act(await _next_in_line(desk, pool_id, leaving))
+                result = await act(await _next_in_line(deps, pool_id, leaving))
                 await failpoint("place_committed")
                 return result
             except StreamMoved:
@@ -59,7 +59,7 @@ async def in_turn(
 
 
 async def take(
-    desk: Desk,
+    deps: CommandDeps,
     placed: Placed,
     approval_id: str,
     person_id: str,
@@ -70,10 +70,10 @@ async def take(
     session: Session,
 ) -> slots.Allocation:
     """A place or a turn for a new request. Raises Problem: R34, when it gets neither."""
-    loaded = await desk.store.pools.load(placed.pool.id, session)
+    loaded = await deps.store.pools.load(placed.pool.id, session)
     found = slots.allocation(_pool(loaded), placed.pool.slots, person_id)
     if not found.is_taken:
-        office = contact(desk.catalogue.international_office(placed.faculty_id))
+        office = contact(deps.catalogue.international_office(placed.faculty_id))
         raise blocked("R34", found.reason, office, language=language)
     event: SlotAllocated | SlotWaitlisted
     if found.position is None:
@@ -85,13 +85,13 @@ async def take(
         event = SlotWaitlisted(
             slot_pool_id=placed.pool.id, approval_id=approval_id, person_id=person_id, position=found.position
         )
-    await _record(desk, loaded, [Draft(event, new_id())], cause, now, session)
+    await _record(deps, loaded, [Draft(event, new_id())], cause, now, session)
     await failpoint("place_taken")
     return found
 
 
-async def give_back(
-    desk: Desk,
+async def release_slot(
+    deps: CommandDeps,
     pool_id: str,
     approval_id: str,
     reason: Literal["withdrawn", "refused"],
@@ -102,7 +102,7 @@ async def give_back(
     session: Session,
 ) -> None:
     """The request's place, or its turn, goes to the first in line, in the same transaction."""
-    loaded = await desk.store.pools.load(pool_id, session)
+    loaded = await deps.store.pools.load(pool_id, session)
     pool = _pool(loaded)
     place = next((each for each in (*pool.allocated, *pool.waiting) if each.approval_id == approval_id), None)
     if place is None:
@@ -110,38 +110,38 @@ async def give_back(
     released = SlotReleased(slot_pool_id=pool_id, approval_id=approval_id, person_id=place.person_id, reason=reason)
     drafts = [Draft(released, new_id())]
     left = evolve_pool(pool, released, now, loaded.version + 1)
-    drafts += _promoted(desk, pool_id, left, following)
-    await _record(desk, loaded, drafts, cause, now, session)
+    drafts += _promotion(deps, pool_id, left, following)
+    await _record(deps, loaded, drafts, cause, now, session)
 
 
-async def fill(desk: Desk, now: datetime) -> int:
+async def fill(deps: CommandDeps, now: datetime) -> int:
     """Places that the catalogue has added since go to the first in line. Returns how many did."""
     cause, promoted = Cause(new_id(), "places"), 0
-    for pool_id in desk.catalogue.pools():
-        while await in_turn(desk, pool_id, None, _filling(desk, pool_id, cause, now)):
+    for pool_id in deps.catalogue.pools():
+        while await with_next_in_line(deps, pool_id, None, _promote_first(deps, pool_id, cause, now)):
             promoted += 1
     return promoted
 
 
-def _filling(desk: Desk, pool_id: str, cause: Cause, now: datetime) -> Callable[[NextInLine | None], Awaitable[bool]]:
+def _promote_first(deps: CommandDeps, pool_id: str, cause: Cause, now: datetime) -> Callable[[NextInLine | None], Awaitable[bool]]:
     async def one(following: NextInLine | None) -> bool:
         if following is None:
             return False
 
         async def work(session: Session) -> bool:
-            loaded = await desk.store.pools.load(pool_id, session)
-            drafts = _promoted(desk, pool_id, _pool(loaded), following)
-            await _record(desk, loaded, drafts, cause, now, session)
+            loaded = await deps.store.pools.load(pool_id, session)
+            drafts = _promotion(deps, pool_id, _pool(loaded), following)
+            await _record(deps, loaded, drafts, cause, now, session)
             return bool(drafts)
 
-        return await desk.mongo.transaction(work)
+        return await deps.mongo.transaction(work)
 
     return one
 
 
-def _promoted(desk: Desk, pool_id: str, pool: SlotPool, following: NextInLine | None) -> list[Draft]:
+def _promotion(deps: CommandDeps, pool_id: str, pool: SlotPool, following: NextInLine | None) -> list[Draft]:
     """The event of a promotion, if there is one. Raises StreamMoved when another one is first by now."""
-    placed = desk.catalogue.pools().get(pool_id)
+    placed = deps.catalogue.pools().get(pool_id)
     first = slots.promotion(pool, placed.pool.slots if placed else 0).place
     if first is None:
         return []
@@ -154,29 +154,29 @@ def _promoted(desk: Desk, pool_id: str, pool: SlotPool, following: NextInLine | 
     return [Draft(event, following.event_id)]
 
 
-async def _next_in_line(desk: Desk, pool_id: str, leaving: str | None) -> NextInLine | None:
+async def _next_in_line(deps: CommandDeps, pool_id: str, leaving: str | None) -> NextInLine | None:
     """Who waits first, with the address sealed anew for the event that would tell them."""
-    pool = _pool(await desk.store.pools.load(pool_id))
+    pool = _pool(await deps.store.pools.load(pool_id))
     first = next((each for each in pool.waiting if each.approval_id != leaving), None)
     if first is None:
         return None
     event_id, address = new_id(), None
-    request = (await desk.store.requests.load(first.approval_id)).state
+    request = (await deps.store.requests.load(first.approval_id)).state
     if request is not None and request.contact is not None:
-        details = await desk.keyring.open(request.contact, "/contact")
+        details = await deps.keyring.open(request.contact, "/contact")
         if details is not None:
             try:
-                address = await desk.keyring.seal(first.person_id, event_id, "/contact", details)
+                address = await deps.keyring.seal(first.person_id, event_id, "/contact", details)
             except PermanentError:
                 address = None  # erased in this very moment: nobody is left to tell
     return NextInLine(first.approval_id, event_id, address, request.language if request else "en")
 
 
 async def _record(
-    desk: Desk, loaded: Loaded[SlotPool], drafts: Sequence[Draft], cause: Cause, now: datetime, session: Session
+    deps: CommandDeps, loaded: Loaded[SlotPool], drafts: Sequence[Draft], cause: Cause, now: datetime, session: Session
 ) -> None:
     try:
-        await desk.store.pools.record(loaded, drafts, cause=cause, now=now, session=session)
+        await deps.store.pools.record(loaded, drafts, cause=cause, now=now, session=session)
     except DuplicateKeyError:
         raise StreamMoved(f"somebody else moved {loaded.id}") from None
 

@@ -17,12 +17,12 @@ from typing import Any, Literal, Protocol
 import pycountry
 from pydantic import Field, ValidationError
 
-from services.safety.model import ALERTS, CountryState, PendingFall, evolve
+from services.safety.model import ALERT_HOLDS, CountryState, PendingImprovement, evolve
 from services.safety.reading import AREA_LENGTH, Batch, CountryReading, RegionReading
 from services.safety.rules.adoption import adopt
-from services.safety.rules.counting import is_worse, picture_of, source_version
-from services.safety.rules.flood import Caution, Seen, judge
-from services.safety.rules.release import Words, decided, timely
+from services.safety.rules.effective_level import is_worse, levels_of, source_version
+from services.safety.rules.bulk_change_guard import GuardLimits, LastReading, judge
+from services.safety.rules.release import HoldDecision, decided, due_by_clock
 from shared.advice import CountryAdvice
 from shared.advice import evolve as evolve_advice
 from shared.clock import AMSTERDAM, amsterdam_date
@@ -43,7 +43,7 @@ from shared.events import (
 
 SOURCE = "history"
 #: At most so many are drawn or read: what a university has, ten times.
-MOST_JOURNEYS = 1_000_000
+MAX_JOURNEYS = 1_000_000
 
 
 class InputRejected(PermanentError):
@@ -89,7 +89,7 @@ class People(Protocol):
 class Terms:
     """How the past is played. An officer agrees to held falls after `officer`; None: never looks."""
 
-    caution: Caution = field(default_factory=Caution)
+    limits: GuardLimits = field(default_factory=GuardLimits)
     confirmation: timedelta = timedelta(minutes=30)
     interval: timedelta = timedelta(minutes=5)
     officer: timedelta | None = timedelta(hours=4)
@@ -269,8 +269,8 @@ class _Play:
         self._began = history[0].ts - timedelta(days=1)
         self._said = _first_picture(history, self._began)
         self._states: dict[str, CountryState] = {}
-        self._falls: dict[str, PendingFall] = {}
-        self._seen: dict[str, Seen] = {}
+        self._falls: dict[str, PendingImprovement] = {}
+        self._seen: dict[str, LastReading] = {}
         self._advice: dict[str, CountryAdvice] = {}
         self._journeys: dict[str, list[Journey]] = defaultdict(list)
         for journey in journeys:
@@ -318,7 +318,7 @@ class _Play:
             self._said[change.country].take(change)
             self._next += 1
         batch = Batch(source=SOURCE, parser_version=1, countries=tuple(self._readings()))
-        judgement = judge(batch, self._states, self._seen, self._terms.caution, now)
+        judgement = judge(batch, self._states, self._seen, self._terms.limits, now)
         if judgement.is_refused:
             return
         for reading in batch.countries:
@@ -327,7 +327,7 @@ class _Play:
                 self._states.get(reading.country), reading, fall, parser_version=1,
                 confirmation=self._terms.confirmation, now=now, batch=judgement.circumstances,
             )  # fmt: skip
-            self._seen[reading.country] = Seen(source_version=source_version(reading), parser_version=1, read_at=now)
+            self._seen[reading.country] = LastReading(source_version=source_version(reading), parser_version=1, read_at=now)
             if adoption.pending is not None:
                 self._falls[reading.country] = adoption.pending
                 self._plan(self._poll_after(adoption.pending.first_read_at + self._terms.confirmation), "read")
@@ -336,7 +336,7 @@ class _Play:
 
     def _note_delayed_rise(self, reading: CountryReading) -> None:
         """What must never be: the source says worse than what counts."""
-        counting, said = self._states[reading.country].counting, picture_of(reading)
+        counting, said = self._states[reading.country].counting, levels_of(reading)
         levels = {region.area: region.level for region in counting.regions}
         pairs = [(counting.level, said.level)]
         pairs += [(levels.get(region.area, counting.level), region.level) for region in said.regions]
@@ -347,14 +347,14 @@ class _Play:
     def _tick(self, now: datetime, _: Any) -> None:
         for country, state in list(self._states.items()):
             if state.holds:
-                self._happen(country, timely(state, now), now, now)
+                self._happen(country, due_by_clock(state, now), now, now)
 
     def _officer(self, now: datetime, where: tuple[str, str]) -> None:
         country, hold_id = where
         state = self._states[country]
         hold = state.hold(hold_id)
         if hold is not None:
-            words = Words(accepted=True, by="officer", reason="Looked at the ministry's page.")
+            words = HoldDecision(accepted=True, by="officer", reason="Looked at the ministry's page.")
             self._happen(country, decided(state, hold, words, now), now, now)
 
     def _morning(self, now: datetime, _: Any) -> None:
@@ -378,7 +378,7 @@ class _Play:
                 case AdviceHeld():
                     if day is not None:
                         day.held += 1
-                    if event.reason in ALERTS and event.releases_at is not None:
+                    if event.reason in ALERT_HOLDS and event.releases_at is not None:
                         self._plan(event.releases_at, "tick")
                     elif self._terms.officer is not None:
                         self._plan(now + self._terms.officer, "officer", (country, event.hold_id))

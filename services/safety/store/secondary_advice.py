@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 
-from services.safety.opinion import Opinion
+from services.safety.secondary_advice import SecondaryAdvice
 from shared.mongo.client import ASCENDING, Collection, Database
 
 #: A source speaks of fewer countries than this; it bounds what is read at once.
 MOST = 2_000
 
 
-class Opinions:
+class SecondaryAdviceStore:
     """The collection."""
 
     def __init__(self, database: Database) -> None:
@@ -19,26 +19,26 @@ class Opinions:
         """Idempotent."""
         await self._collection.create_index([("country", ASCENDING)])
 
-    async def of_source(self, source: str) -> dict[str, Opinion]:
+    async def of_source(self, source: str) -> dict[str, SecondaryAdvice]:
         """What a source says, by country."""
         return {each.country: each for each in await self._find({"source": source})}
 
-    async def of_country(self, country: str) -> list[Opinion]:
+    async def of_country(self, country: str) -> list[SecondaryAdvice]:
         """What the sources say of a country, by source."""
         return await self._find({"country": country})
 
-    async def all(self) -> list[Opinion]:
+    async def all(self) -> list[SecondaryAdvice]:
         """Everything, by country and source."""
         return await self._find({})
 
-    async def put(self, opinions: Sequence[Opinion]) -> None:
+    async def put(self, secondary_advice: Sequence[SecondaryAdvice]) -> None:
         """Keep these. Each stands for itself: killed halfway, the next reading does the rest."""
-        for opinion in opinions:
-            identity = {"source": opinion.source, "country": opinion.country}
-            document = {"_id": f"{opinion.source}:{opinion.country}", **identity}
-            body = opinion.model_dump(mode="json", by_alias=True)
+        for advice in secondary_advice:
+            identity = {"source": advice.source, "country": advice.country}
+            document = {"_id": f"{advice.source}:{advice.country}", **identity}
+            body = advice.model_dump(mode="json", by_alias=True)
             await self._collection.replace_one({"_id": document["_id"]}, {**document, "opinion": body}, upsert=True)
 
-    async def _find(self, query: dict[str, str]) -> list[Opinion]:
+    async def _find(self, query: dict[str, str]) -> list[SecondaryAdvice]:
         found = self._collection.find(query).sort([("country", ASCENDING), ("source", ASCENDING)]).limit(MOST)
-        return [Opinion.model_validate(document["opinion"]) async for document in found]
+        return [SecondaryAdvice.model_validate(document["opinion"]) async for document in found]

@@ -17,15 +17,15 @@ from pydantic import ValidationError
 
 from services.safety import backtest
 from services.safety.reading import Batch, BatchRejected, CountryReading
-from services.safety.rules.flood import Caution
+from services.safety.rules.bulk_change_guard import GuardLimits
 from services.safety.settings import FeedSettings
 from services.safety.sources.fetch import FetchFailed, client
 from services.safety.sources.registry import SOURCES
-from services.safety.watch import Source, batch_of, source_of
+from services.safety.polling import Source, read_batch, make_source
 from shared.clock import utc_now
 
 #: As many unread sentences of a source are shown to a person.
-MOST_TOLD = 20
+MAX_UNREAD_SHOWN = 20
 
 feed = typer.Typer(no_args_is_help=True, help="The advice feeds: what the parsers make of them.")
 
@@ -76,7 +76,7 @@ def run_backtest(
         _fail(f"Rejected: {error}.", 1)
         raise
     terms = backtest.Terms(
-        caution=Caution(alert_hold=timedelta(seconds=mass_rise_seconds)),
+        limits=GuardLimits(alert_hold=timedelta(seconds=mass_rise_seconds)),
         officer=timedelta(hours=officer_hours) if officer_hours else None,
     )
     report = backtest.play(changes, journeys, context.obj(), terms)
@@ -113,8 +113,8 @@ def _journeys(given: str, changes: list[backtest.Dated]) -> list[backtest.Journe
     kind, _, number = given.partition(":")
     if kind != "synthetic":
         return backtest.read_journeys(_text(Path(given)))
-    if not number.isdigit() or int(number) > backtest.MOST_JOURNEYS:
-        _fail(f"{given}: synthetic:N, with N at most {backtest.MOST_JOURNEYS}.", 2)
+    if not number.isdigit() or int(number) > backtest.MAX_JOURNEYS:
+        _fail(f"{given}: synthetic:N, with N at most {backtest.MAX_JOURNEYS}.", 2)
     return backtest.synthetic(int(number), changes)
 
 
@@ -156,7 +156,7 @@ def check(
         wrong = sorted({".".join(map(str, each["loc"])).upper() or "SOURCE_URLS" for each in error.errors()})
         _fail(f"Missing or wrong: {', '.join(wrong)}.", 2)
         raise
-    found = asyncio.run(_checked(names or [settings.deciding_source, *settings.informing], settings, as_json=as_json))
+    found = asyncio.run(_checked(names or [settings.deciding_source, *settings.secondary], settings, as_json=as_json))
     if not all(found):
         raise typer.Exit(1)
 
@@ -167,7 +167,7 @@ async def _checked(names: list[str], settings: FeedSettings, *, as_json: bool) -
     async with client(settings.user_agent_contact, settings.feed_timeout_seconds) as http:
         for name in names:
             sys.stderr.write(f"asking {name} …\n")
-            report = await _report(name, source_of(name, settings, http), decides=name == settings.deciding_source)
+            report = await _report(name, make_source(name, settings, http), decides=name == settings.deciding_source)
             sys.stdout.write((json.dumps(report, ensure_ascii=False) if as_json else _told(report)) + "\n")
             sys.stdout.flush()
             found.append(bool(report["ok"]))
@@ -178,7 +178,7 @@ async def _report(name: str, source: Source, *, decides: bool) -> dict[str, Any]
     began = time.monotonic()
     report: dict[str, Any] = {"source": name, "publisher": SOURCES[name].publisher, "decides": decides}
     try:
-        batch = await batch_of(source, utc_now)
+        batch = await read_batch(source, utc_now)
     except (FetchFailed, BatchRejected) as error:
         return {**report, "ok": False, "reason": str(error)}
     newest = max((reading.source_modified_at for reading in batch.countries), default=None)
@@ -205,9 +205,9 @@ def _told(report: dict[str, Any]) -> str:
         f"{report['withoutLevel']} without a level ({report['withoutWarning']} of them: no warning), "
         f"newest text {report['newestAgeHours']} h old",
         *(f"    left out: {each}" for each in report["leftOut"]),
-        *(f"    unread: {each}" for each in report["unread"][:MOST_TOLD]),
+        *(f"    unread: {each}" for each in report["unread"][:MAX_UNREAD_SHOWN]),
     ]
-    more = len(report["unread"]) - MOST_TOLD
+    more = len(report["unread"]) - MAX_UNREAD_SHOWN
     return "\n".join([*lines, *([f"    … and {more} more (--json shows all)"] if more > 0 else [])])
 
 

@@ -12,7 +12,7 @@ from shared.mongo.client import ASCENDING, Database, Document, IndexModel
 
 SOURCE = "/approval"
 #: Nobody needs to know more exactly how long a queue is, and counting must not depend on it.
-COUNTED_UP_TO = 1_000
+MAX_COUNTED = 1_000
 #: Sorting → field and direction.
 SORTS: dict[str, tuple[str, int]] = {
     "startDate": ("startDate", 1),
@@ -59,8 +59,8 @@ class Store:
         ]
 
     async def count(self, query: Document) -> int:
-        """How many there are, up to `COUNTED_UP_TO`."""
-        return int(await self.requests.collection.count_documents(query, limit=COUNTED_UP_TO))
+        """How many there are, up to `MAX_COUNTED`."""
+        return int(await self.requests.collection.count_documents(query, limit=MAX_COUNTED))
 
     async def pools_of(self, pool_ids: Sequence[str]) -> Mapping[str, SlotPool]:
         """Those of the pools in which anything has happened yet."""
@@ -69,7 +69,7 @@ class Store:
         found = self.pools.collection.find({"_id": {"$in": list(pool_ids)}})
         return {str(document["_id"]): self.pools.read(document) async for document in found}
 
-    async def place_history(self, pool_id: str, approval_id: str) -> list[Envelope[Event]]:
+    async def slot_history(self, pool_id: str, approval_id: str) -> list[Envelope[Event]]:
         """What happened to the place of one request, oldest first; only its own facts of the pool are parsed."""
         found = self.outbox.events.find({"stream": pool_id}, {"body": 1}).sort("version", ASCENDING)
         name = f'"approvalId":"{approval_id}"'.encode()

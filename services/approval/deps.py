@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakValueDictionary
 
-from services.approval.access import Reach
+from services.approval.access import Permissions
 from services.approval.model import ApprovalRequest
-from services.approval.store import Store
+from services.approval.store.requests import Store
 from services.approval.texts import text
 from shared.bus.aggregate import Loaded
 from shared.catalogue import Catalogue, Contact
@@ -22,7 +22,7 @@ from shared.web.sealing import sealed
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class CommandDeps:
     """Clients and stores of the service."""
 
     mongo: Mongo
@@ -32,7 +32,7 @@ class Desk:
     live: LiveCatalogue
     commits: GroupCommit
     #: One at a time for each pool of places within this process: others wait instead of colliding.
-    turns: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
+    pool_locks: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
 
     @property
     def catalogue(self) -> Catalogue:
@@ -45,7 +45,7 @@ def contact(who: Contact) -> dict[str, str]:
     return {"function": who.function, "email": who.email, "phone": who.phone}
 
 
-def whom_to_ask(catalogue: Catalogue, state: ApprovalRequest, queue: str) -> dict[str, str] | None:
+def contact_for(catalogue: Catalogue, state: ApprovalRequest, queue: str) -> dict[str, str] | None:
     """The contact behind a queue; None for the student's own, and when the catalogue no longer has the programme."""
     if queue == "international-office":
         return contact(catalogue.international_office(state.faculty_id))
@@ -54,11 +54,11 @@ def whom_to_ask(catalogue: Catalogue, state: ApprovalRequest, queue: str) -> dic
 
 
 async def visible(
-    desk: Desk, reach: Reach, approval_id: str, session: Session | None = None
+    deps: CommandDeps, reach: Permissions, approval_id: str, session: Session | None = None
 ) -> Loaded[ApprovalRequest]:
     """The request as this caller may see it. Raises Problem 404 otherwise."""
-    loaded = await desk.store.requests.load(approval_id, session)
-    if loaded.state is None or not reach.sees(loaded.state):
+    loaded = await deps.store.requests.load(approval_id, session)
+    if loaded.state is None or not reach.may_read(loaded.state):
         raise not_found()
     return loaded
 
@@ -69,14 +69,14 @@ def state_of(loaded: Loaded[ApprovalRequest]) -> ApprovalRequest:
     return loaded.state
 
 
-def receipt(after: Loaded[ApprovalRequest]) -> Answer:
+def status_answer(after: Loaded[ApprovalRequest]) -> Answer:
     """The answer to a command on a request."""
     return Answer(201, {"approvalId": after.id, "status": state_of(after).status}, {"ETag": etag(after.version)})
 
 
-async def sealed_if_said(desk: Desk, person_id: str, event_id: str, path: str, value: Any) -> str | None:
+async def seal_optional(deps: CommandDeps, person_id: str, event_id: str, path: str, value: Any) -> str | None:
     """The same for what may be left out."""
-    return None if value is None else await sealed(desk.keyring, person_id, event_id, path, value)
+    return None if value is None else await sealed(deps.keyring, person_id, event_id, path, value)
 
 
 def blocked(

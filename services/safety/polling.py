@@ -8,22 +8,22 @@ from functools import partial
 
 import httpx
 
-from services.safety.cap_messages import Messages
-from services.safety.commands import Freshness, note_failure, take_reading
-from services.safety.informing import note_silence, take_messages, take_opinions
-from services.safety.opinions import Opinions
+from services.safety.store.cap_messages import CapMessageStore
+from services.safety.commands.readings import ReadingPolicy, record_failure, adopt_batch
+from services.safety.commands.secondary_sources import record_secondary_failure, record_cap_messages, record_secondary_batch
+from services.safety.store.secondary_advice import SecondaryAdviceStore
 from services.safety.reading import Batch, BatchRejected
 from services.safety.settings import FeedSettings
 from services.safety.sources import cap
 from services.safety.sources.fetch import Fetcher, FetchFailed
 from services.safety.sources.registry import SOURCES
-from services.safety.store import Store
+from services.safety.store.advice import Store
 from shared.errors import TransientError
 from shared.mongo.client import Mongo, PyMongoError
 from shared.observability.logs import get_logger
 
 #: A source that informs and fails is asked ever later, up to so many intervals. The one that decides never is.
-MOST_PATIENCE = 4
+MAX_BACKOFF_FACTOR = 4
 
 log = get_logger()
 
@@ -37,7 +37,7 @@ class Source:
     parse: Callable[[list[bytes], datetime], Batch]
 
 
-def fetcher_of(
+def make_fetcher(
     url: str, settings: FeedSettings, http: httpx.AsyncClient, *, per_second: float = 1.0, whole_seconds: float = 60.0
 ) -> Fetcher:
     """What asks an address, with the patience of the settings."""
@@ -45,33 +45,33 @@ def fetcher_of(
     return Fetcher(http, url, per_second=per_second, whole_seconds=whole_seconds, page_seconds=page_seconds)
 
 
-def source_of(name: str, settings: FeedSettings, http: httpx.AsyncClient) -> Source:
+def make_source(name: str, settings: FeedSettings, http: httpx.AsyncClient) -> Source:
     """A source as the settings have it: it asks its own address and no other."""
     feed = SOURCES[name]
-    fetcher = fetcher_of(
+    fetcher = make_fetcher(
         settings.url_of(name), settings, http, per_second=feed.per_second, whole_seconds=feed.whole_seconds
     )
     return Source(name, partial(fetcher.read, feed.fetch), partial(feed.parse, floor=feed.floor))
 
 
-async def batch_of(source: Source, clock: Callable[[], datetime]) -> Batch:
+async def read_batch(source: Source, clock: Callable[[], datetime]) -> Batch:
     """What a source says now. Raises FetchFailed, BatchRejected."""
     pages = await source.fetch()
     return await asyncio.to_thread(source.parse, pages, clock())
 
 
-async def read_once(
-    mongo: Mongo, store: Store, source: Source, freshness: Freshness, clock: Callable[[], datetime]
+async def poll_once(
+    mongo: Mongo, store: Store, source: Source, policy: ReadingPolicy, clock: Callable[[], datetime]
 ) -> bool:
     """One reading of one source; True when it was adopted. Whatever the feed does, the state is kept."""
     began = clock()
     try:
-        batch = await batch_of(source, clock)
+        batch = await read_batch(source, clock)
     except (FetchFailed, BatchRejected) as error:
-        await note_failure(mongo, store, source.name, str(error), freshness, now=clock())
+        await record_failure(mongo, store, source.name, str(error), policy, now=clock())
         log.warning("source_failed", source=source.name, reason=str(error)[:300])
         return False
-    changed = await take_reading(mongo, store, batch, freshness, began=began, now=clock())
+    changed = await adopt_batch(mongo, store, batch, policy, began=began, now=clock())
     log.info("source_read", source=source.name, countries=len(batch.countries), changed=len(changed))
     return True
 
@@ -80,7 +80,7 @@ async def watch(
     mongo: Mongo,
     store: Store,
     source: Source,
-    freshness: Freshness,
+    policy: ReadingPolicy,
     clock: Callable[[], datetime],
     *,
     interval_seconds: float,
@@ -88,31 +88,31 @@ async def watch(
     """Read for ever. A database that is away is waited for; the next reading finds what this one missed."""
     while True:
         try:
-            await read_once(mongo, store, source, freshness, clock)
+            await poll_once(mongo, store, source, policy, clock)
         except (TransientError, PyMongoError) as error:
             log.warning("reading_not_kept", source=source.name, reason=type(error).__name__)
         await asyncio.sleep(interval_seconds)
 
 
-async def inform_once(
-    store: Store, opinions: Opinions, source: Source, stale_after: timedelta, clock: Callable[[], datetime]
+async def poll_secondary_once(
+    store: Store, secondary_advice: SecondaryAdviceStore, source: Source, stale_after: timedelta, clock: Callable[[], datetime]
 ) -> bool:
     """One reading of a source that does not decide; True when it was kept. It changes no advice, whatever it says."""
     began = clock()
     try:
-        batch = await batch_of(source, clock)
-        changed = await take_opinions(store, opinions, batch, stale_after, began=began, now=clock())
+        batch = await read_batch(source, clock)
+        changed = await record_secondary_batch(store, secondary_advice, batch, stale_after, began=began, now=clock())
     except (FetchFailed, BatchRejected) as error:
-        await note_silence(store, source.name, str(error), now=clock())
+        await record_secondary_failure(store, source.name, str(error), now=clock())
         log.warning("source_failed", source=source.name, reason=str(error)[:300])
         return False
     log.info("source_read", source=source.name, countries=len(batch.countries), changed=len(changed))
     return True
 
 
-async def listen_once(
+async def poll_cap_once(
     store: Store,
-    messages: Messages,
+    messages: CapMessageStore,
     name: str,
     fetcher: Fetcher,
     stale_after: timedelta,
@@ -122,16 +122,16 @@ async def listen_once(
     began = clock()
     try:
         [page] = await fetcher.read(cap.fetch)
-        found = await take_messages(store, messages, name, page, stale_after, began=began, now=clock())
+        found = await record_cap_messages(store, messages, name, page, stale_after, began=began, now=clock())
     except (FetchFailed, BatchRejected) as error:
-        await note_silence(store, name, str(error), now=clock())
+        await record_secondary_failure(store, name, str(error), now=clock())
         log.warning("source_failed", source=name, reason=str(error)[:300])
         return False
     log.info("source_read", source=name, count=found)
     return True
 
 
-async def inform(source: str, read: Callable[[], Awaitable[bool]], *, interval_seconds: float) -> None:
+async def poll_with_backoff(source: str, read: Callable[[], Awaitable[bool]], *, interval_seconds: float) -> None:
     """Read a source that does not decide, for ever, and ever later while it fails."""
     failures = 0
     while True:
@@ -139,4 +139,4 @@ async def inform(source: str, read: Callable[[], Awaitable[bool]], *, interval_s
             failures = 0 if await read() else failures + 1
         except (TransientError, PyMongoError) as error:
             log.warning("reading_not_kept", source=source, reason=type(error).__name__)
-        await asyncio.sleep(interval_seconds * min(2 ** max(0, failures - 1), MOST_PATIENCE))
+        await asyncio.sleep(interval_seconds * min(2 ** max(0, failures - 1), MAX_BACKOFF_FACTOR))

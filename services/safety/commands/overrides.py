@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Literal
 
-from services.safety.commands import written_in
+from services.safety.commands.readings import written_in
 from services.safety.model import CountryState, Override
 from services.safety.rules.override import Permission, Reason, permission
 from services.safety.rules.release import after, effect
-from services.safety.store import Store
+from services.safety.store.advice import Store
 from shared.clock import amsterdam_date
 from shared.envelope import Cause
 from shared.events import Event, Level, OverrideEnded, OverrideSet, Part

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from services.safety.commands import Decide, written_in
+from services.safety.commands.readings import Decide, written_in
 from services.safety.model import CountryState, Hold
 from services.safety.rules import release
-from services.safety.rules.release import Words, decided, standing, waiting_fall
-from services.safety.store import FirstWord, Store
+from services.safety.rules.release import HoldDecision, decided, standing, hold_of_pending
+from services.safety.store.advice import FirstApproval, Store
 from shared.envelope import Cause
 from shared.events import AreaChange, Part
 from shared.mongo.client import Database, Mongo, Session
@@ -40,7 +40,7 @@ class HeldCountry(Part):
     url: str
 
 
-class Item(Part):
+class OpenHold(Part):
     """One question to a person. `releasesAt`: goes by itself then; null: waits for a person."""
 
     hold_id: str
@@ -49,7 +49,7 @@ class Item(Part):
     held_at: datetime
     releases_at: datetime | None
     countries: tuple[HeldCountry, ...]
-    first_word: FirstWord | None = None
+    first_word: FirstApproval | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,18 +62,18 @@ class Asked:
     countries: tuple[str, ...]
 
 
-async def open_items(store: Store) -> list[Item]:
+async def open_holds(store: Store) -> list[OpenHold]:
     """Everything that waits, the newest first."""
     found: dict[str, list[tuple[CountryState, Hold]]] = {}
     for state in (await store.open_countries()).values():
         for hold in state.holds:
             found.setdefault(hold.hold_id, []).append((state, hold))
-    items = [_item(held, held[0][1].reason.value, await store.first_word(hold_id)) for hold_id, held in found.items()]
-    for country, fall in (await store.pending_falls()).items():
+    items = [_open_hold(held, held[0][1].reason.value, await store.first_word(hold_id)) for hold_id, held in found.items()]
+    for country, fall in (await store.pending_improvements()).items():
         waiting_in = (await store.countries.load(country)).state
-        waiting = waiting_fall(waiting_in, fall) if waiting_in is not None else None
+        waiting = hold_of_pending(waiting_in, fall) if waiting_in is not None else None
         if waiting_in is not None and waiting is not None:
-            items.append(_item([(waiting_in, waiting)], WAITING, None))
+            items.append(_open_hold([(waiting_in, waiting)], WAITING, None))
     return sorted(items, key=lambda item: (item.held_at, item.hold_id), reverse=True)
 
 
@@ -90,29 +90,29 @@ async def decide(
         if not held:
             raise not_found()
         first = await desk.store.first_word(asked.hold_id, session)
-        words = Words(accepted=asked.decision == "release", by=person_id, reason=asked.reason)
+        words = HoldDecision(accepted=asked.decision == "release", by=person_id, reason=asked.reason)
         countries = _chosen(asked, held, first if words.accepted else None)
         reason = None if asked.hold_id.startswith("fall-") else next(iter(held.values()))[1].reason
         match standing(reason, words, first.by if first else None, two_persons=desk.two_persons):
             case release.Reason.NEEDS_A_SECOND_PERSON:
-                word = FirstWord(hold_id=asked.hold_id, by=person_id, reason=asked.reason, countries=countries, at=now)
-                await desk.store.put_first_word(word, session)
+                word = FirstApproval(hold_id=asked.hold_id, by=person_id, reason=asked.reason, countries=countries, at=now)
+                await desk.store.put_first_approval(word, session)
                 return Answer(202, _body(asked, "waits_for_second_person", countries, len(held)))
             case release.Reason.SAME_PERSON_TWICE:
                 raise Problem(409, "A second person has to want it too.", rule="R12", reason="same_person_twice")
         if words.accepted and first is not None:
-            words = Words(accepted=True, by=first.by, reason=first.reason, second=person_id)
+            words = HoldDecision(accepted=True, by=first.by, reason=first.reason, second=person_id)
         for country in countries:
             await written_in(desk.store, country, _deciding(held[country][1], words, now), cause, now, session)
-            await desk.store.put_fall(country, None, session)
-        await desk.store.forget_first_word(asked.hold_id, session)
+            await desk.store.put_pending_improvement(country, None, session)
+        await desk.store.delete_first_approval(asked.hold_id, session)
         state = "released" if words.accepted else "rejected"
         return Answer(201, _body(asked, state, countries, len(held) - len(countries)))
 
     return await run_once(desk.mongo, desk.database, once, work)
 
 
-def _deciding(hold: Hold, words: Words, now: datetime) -> Decide:
+def _deciding(hold: Hold, words: HoldDecision, now: datetime) -> Decide:
     return lambda state: decided(state, hold, words, now)
 
 
@@ -120,8 +120,8 @@ async def _held(store: Store, hold_id: str, session: Session) -> dict[str, tuple
     """The countries for which it is open."""
     if hold_id.startswith("fall-"):
         country = hold_id.split("-")[1]
-        loaded, fall = await store.countries.load(country, session), await store.pending_fall(country, session)
-        waiting = waiting_fall(loaded.state, fall) if loaded.state is not None and fall is not None else None
+        loaded, fall = await store.countries.load(country, session), await store.pending_improvement(country, session)
+        waiting = hold_of_pending(loaded.state, fall) if loaded.state is not None and fall is not None else None
         if loaded.state is None or waiting is None or waiting.hold_id != hold_id:
             return {}
         return {country: (loaded.state, waiting)}
@@ -133,7 +133,7 @@ async def _held(store: Store, hold_id: str, session: Session) -> dict[str, tuple
     return found
 
 
-def _chosen(asked: Asked, held: Mapping[str, tuple[CountryState, Hold]], first: FirstWord | None) -> tuple[str, ...]:
+def _chosen(asked: Asked, held: Mapping[str, tuple[CountryState, Hold]], first: FirstApproval | None) -> tuple[str, ...]:
     """The countries that are meant, in their order; the second person means what the first did."""
     unknown = sorted(set(asked.countries) - set(held))
     if unknown:
@@ -146,9 +146,9 @@ def _chosen(asked: Asked, held: Mapping[str, tuple[CountryState, Hold]], first: 
     return wanted
 
 
-def _item(held: Sequence[tuple[CountryState, Hold]], reason: str, first: FirstWord | None) -> Item:
+def _open_hold(held: Sequence[tuple[CountryState, Hold]], reason: str, first: FirstApproval | None) -> OpenHold:
     hold = held[0][1]
-    return Item(
+    return OpenHold(
         hold_id=hold.hold_id,
         reason=reason,
         source=hold.source,

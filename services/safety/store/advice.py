@@ -4,8 +4,8 @@ from datetime import datetime, timedelta
 
 from pydantic import Field
 
-from services.safety.model import CountryState, PendingFall, evolve
-from services.safety.rules.flood import Seen
+from services.safety.model import CountryState, PendingImprovement, evolve
+from services.safety.rules.bulk_change_guard import LastReading
 from shared.bus.aggregate import Aggregates
 from shared.bus.outbox import Outbox
 from shared.envelope import Envelope, parse
@@ -29,14 +29,14 @@ class SourceState(Part):
     moved_at: datetime | None = None
     parser_version: int | None = None
     read_differently: tuple[str, ...] = ()
-    seen: dict[str, Seen] = Field(default_factory=dict)
+    seen: dict[str, LastReading] = Field(default_factory=dict)
 
     def is_frozen(self, now: datetime, after: timedelta) -> bool:
         """It answers, and nothing in it has moved for too long: perhaps it moved elsewhere (FEEDS §6, dfa.ie)."""
         return self.moved_at is not None and now - self.moved_at > after
 
 
-class FirstWord(Part):
+class FirstApproval(Part):
     """Who asked first for a release that two persons have to want, for which countries, and why."""
 
     hold_id: str
@@ -105,33 +105,33 @@ class Store:
             state = evolve(state, envelope.data, envelope.time, envelope.streamversion)
         return state
 
-    async def first_word(self, hold_id: str, session: Session | None = None) -> FirstWord | None:
+    async def first_word(self, hold_id: str, session: Session | None = None) -> FirstApproval | None:
         """Who asked first for the release of a hold."""
         document = await self._first_words.find_one({"_id": hold_id}, session=session)
-        return FirstWord.model_validate(document["word"]) if document else None
+        return FirstApproval.model_validate(document["word"]) if document else None
 
-    async def put_first_word(self, word: FirstWord, session: Session) -> None:
+    async def put_first_approval(self, word: FirstApproval, session: Session) -> None:
         """Keep who asked first."""
         document = {"_id": word.hold_id, "word": word.model_dump(mode="json", by_alias=True)}
         await self._first_words.replace_one({"_id": word.hold_id}, document, upsert=True, session=session)
 
-    async def forget_first_word(self, hold_id: str, session: Session) -> None:
+    async def delete_first_approval(self, hold_id: str, session: Session) -> None:
         """The hold is decided."""
         await self._first_words.delete_one({"_id": hold_id}, session=session)
 
-    async def pending_falls(self) -> dict[str, PendingFall]:
+    async def pending_improvements(self) -> dict[str, PendingImprovement]:
         """Every fall that waits for its second reading."""
         return {
-            str(document["_id"]): PendingFall.model_validate(document["fall"])
+            str(document["_id"]): PendingImprovement.model_validate(document["fall"])
             async for document in self._falls.find({})
         }
 
-    async def pending_fall(self, country: str, session: Session | None = None) -> PendingFall | None:
+    async def pending_improvement(self, country: str, session: Session | None = None) -> PendingImprovement | None:
         """The fall that waits for a country."""
         document = await self._falls.find_one({"_id": country}, session=session)
-        return PendingFall.model_validate(document["fall"]) if document else None
+        return PendingImprovement.model_validate(document["fall"]) if document else None
 
-    async def put_fall(self, country: str, fall: PendingFall | None, session: Session | None = None) -> None:
+    async def put_pending_improvement(self, country: str, fall: PendingImprovement | None, session: Session | None = None) -> None:
         """Keep or forget the fall that waits for a country."""
         if fall is None:
             await self._falls.delete_one({"_id": country}, session=session)

@@ -12,7 +12,7 @@ MOST = 1_000
 KEPT_FOR = timedelta(days=30)
 
 
-class Messages:
+class CapMessageStore:
     """The collection."""
 
     def __init__(self, database: Database) -> None:

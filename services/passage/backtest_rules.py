@@ -10,7 +10,7 @@ from services.notify.rules.audience import PastNotification, decide_audience, ra
 from services.registration.read_models import DecisionInputs
 from services.registration.rules.departure import has_departed
 from services.registration.rules.places import places
-from services.safety.backtest import Journey
+from services.safety.backtest.inputs import Journey
 from shared.advice import CountryAdvice
 from shared.events import TravelAdviceChanged
 

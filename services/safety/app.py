@@ -1,19 +1,30 @@
-"""The safety service, wired."""
+"""The safety service, wired: it polls the sources, keeps the advice, and serves it with the officer's decisions."""
 
 from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
 
+import httpx
 from fastapi import FastAPI
 
-from services.safety import api, api_decisions, api_sources, holds, overrides
-from services.safety.store.cap_messages import CapMessageStore
-from services.safety.commands.readings import ReadingPolicy, apply_clock
-from services.safety.store.secondary_advice import SecondaryAdviceStore
+from services.safety.api import advice, decisions, history, secondary_sources, sources
+from services.safety.commands.country import apply_clock
+from services.safety.commands.deps import DecisionDeps, ReadingDeps, ReadingPolicy
+from services.safety.polling import (
+    SecondaryDeps,
+    make_fetcher,
+    make_source,
+    poll_cap_once,
+    poll_forever,
+    poll_secondary_forever,
+    poll_secondary_once,
+)
 from services.safety.settings import Settings
 from services.safety.sources import fetch
-from services.safety.store.advice import SourceState, Store
-from services.safety.polling import make_fetcher, poll_with_backoff, poll_secondary_once, poll_cap_once, make_source, watch
+from services.safety.store.advice import Store
+from services.safety.store.cap_messages import CapMessageStore
+from services.safety.store.secondary_advice import SecondaryAdviceStore
+from services.safety.store.source_state import SourceState
 from shared.bus.outbox import Outbox
 from shared.clock import utc_now
 from shared.events import AdviceEvent
@@ -23,57 +34,60 @@ from shared.observability.health import Check
 from shared.process import Process, freeze_gc_after_startup
 from shared.settings import from_environment as read_environment
 
-#: Silence means go, overrides begin and end: looked for this often.
+#: How often alert holds and overrides that begin or end by the clock are looked for.
 CLOCK_SECONDS = 1.0
+#: A reading of a secondary source is fresh for three intervals, and at least this long.
+MIN_SECONDARY_FRESH_SECONDS = 3_600.0
 DESCRIPTION = "What the travel advice is, since when, and how sure we are (R12-R17)."
 
 
 def build(settings: Settings) -> FastAPI:
-    """The service with these settings; nothing runs until the app starts."""
+    """The service with these settings. Nothing runs until the app starts."""
     process = Process("safety", settings)
     store = Store(process.database, Outbox(process.database, "/safety"))
+    advice_store, message_store = SecondaryAdviceStore(process.database), CapMessageStore(process.database)
     http = fetch.client(settings.user_agent_contact, settings.feed_timeout_seconds)
-    stale_after = timedelta(seconds=settings.stale_after_seconds)
-    policy = ReadingPolicy(timedelta(seconds=settings.fall_confirmation_seconds), stale_after, settings.limits)
+    policy = ReadingPolicy(
+        confirmation=timedelta(seconds=settings.fall_confirmation_seconds),
+        stale_after=timedelta(seconds=settings.stale_after_seconds),
+        limits=settings.limits,
+    )
+    secondary_deps = SecondaryDeps(
+        store=store,
+        advice_store=advice_store,
+        message_store=message_store,
+        stale_after=timedelta(
+            seconds=max(MIN_SECONDARY_FRESH_SECONDS, 3 * settings.informing_interval_seconds)
+        ),
+        clock=utc_now,
+    )
+    decision_deps = DecisionDeps(
+        mongo=process.mongo,
+        database=process.database,
+        store=store,
+        two_persons=settings.mass_release_two_persons,
+    )
+    names = (settings.deciding_source, *settings.secondary, *settings.cap)
     frozen_after = timedelta(seconds=settings.frozen_after_seconds)
-    source = make_source(settings.deciding_source, settings, http)
-    secondary = [make_source(name, settings, http) for name in settings.secondary]
-    secondary_advice, messages = SecondaryAdviceStore(process.database), CapMessageStore(process.database)
 
     process.publishes(store.outbox, AdviceEvent.topic)
     process.prepares(store.create_indexes)
-    process.prepares(secondary_advice.create_indexes)
-    process.prepares(messages.create_indexes)
-    reading = partial(
-        watch, process.mongo, store, source, policy, utc_now, interval_seconds=settings.feed_interval_seconds
-    )
-    process.leads(f"source {source.name}", reading)
-    interval = settings.informing_interval_seconds
-    stands = timedelta(seconds=max(3_600.0, 3 * interval))
-    listening = {
-        **{each.name: partial(poll_secondary_once, store, secondary_advice, each, stands, utc_now) for each in secondary},
-        **{
-            name: partial(poll_cap_once, store, messages, name, make_fetcher(url, settings, http), stands, utc_now)
-            for name, url in settings.cap.items()
-        },
-    }
-    for name, read in listening.items():
-        process.leads(f"source {name}", partial(poll_with_backoff, name, read, interval_seconds=interval))
-    names = (source.name, *listening)
-    process.repeats("clock", CLOCK_SECONDS, partial(_keep_time, process.mongo, store))
+    process.prepares(advice_store.create_indexes)
+    process.prepares(message_store.create_indexes)
+    _poll_deciding_source(process, ReadingDeps(process.mongo, store, policy), settings, http)
+    _poll_secondary_sources(process, secondary_deps, settings, http)
+    process.repeats("clock", CLOCK_SECONDS, partial(_apply_clock, process.mongo, store))
     process.checks(lambda: _source_checks(store, names, frozen_after))
     process.closes(http.aclose)
-    decisions = api_decisions.Desk(
-        holds.Desk(process.mongo, process.database, store, settings.mass_release_two_persons),
-        overrides.Desk(process.mongo, process.database, store),
-    )
     return process.app(
         "Safe Passage: safety",
         DESCRIPTION,
         [
-            api.routes(api.Desk(store, names, frozen_after)),
-            api_sources.routes(store, secondary_advice, messages),
-            api_decisions.routes(decisions),
+            advice.routes(store, names),
+            history.routes(store),
+            sources.routes(store, names, frozen_after),
+            secondary_sources.routes(store, advice_store, message_store),
+            decisions.routes(decision_deps),
         ],
     )
 
@@ -83,23 +97,45 @@ def from_environment() -> FastAPI:
     return freeze_gc_after_startup(build(read_environment(Settings)))
 
 
-async def _keep_time(mongo: Mongo, store: Store) -> None:
+def _poll_deciding_source(process: Process, deps: ReadingDeps, settings: Settings, http: httpx.AsyncClient) -> None:
+    source = make_source(settings.deciding_source, settings, http)
+    run = partial(poll_forever, deps, source, utc_now, interval_seconds=settings.feed_interval_seconds)
+    process.leads(f"source {source.name}", run)
+
+
+def _poll_secondary_sources(process: Process, deps: SecondaryDeps, settings: Settings, http: httpx.AsyncClient) -> None:
+    polls = {
+        **{
+            name: partial(poll_secondary_once, deps, make_source(name, settings, http)) for name in settings.secondary
+        },
+        **{
+            name: partial(poll_cap_once, deps, name, make_fetcher(url, settings, http))
+            for name, url in settings.cap.items()
+        },
+    }
+    for name, poll in polls.items():
+        run = partial(poll_secondary_forever, name, poll, interval_seconds=settings.informing_interval_seconds)
+        process.leads(f"source {name}", run)
+
+
+async def _apply_clock(mongo: Mongo, store: Store) -> None:
     await apply_clock(mongo, store, utc_now())
 
 
 async def _source_checks(store: Store, names: tuple[str, ...], frozen_after: timedelta) -> Sequence[Check]:
-    return [_check(await store.source(name), frozen_after) for name in names]
+    return [_source_check(await store.source_state(name), frozen_after) for name in names]
 
 
-def _check(state: SourceState, frozen_after: timedelta) -> Check:
-    """A stale feed is degraded, not unready: what is known still stands, and ages."""
+def _source_check(state: SourceState, frozen_after: timedelta) -> Check:
+    """A stale feed makes the service degraded, not unready: the known advice is still served, and ages."""
     now = utc_now()
     age = (now - state.checked_at).total_seconds() if state.checked_at else -1.0
     metrics.feed_age_seconds.labels(state.source).set(age)
-    fresh = state.fresh_until is not None and state.fresh_until >= now
-    frozen = state.is_frozen(now, frozen_after)
-    detail = state.failure or ("read" if fresh else "not read whole for too long")
-    if frozen and fresh and state.failure is None:
+    is_fresh = state.fresh_until is not None and state.fresh_until >= now
+    is_frozen = state.is_frozen(now, frozen_after)
+    detail = state.failure or ("read" if is_fresh else "not read whole for too long")
+    if is_frozen and is_fresh and state.failure is None:
         detail = "nothing in it has moved for too long"
     facts: dict[str, int | float | str | bool] = {"age_seconds": round(age, 1), "countries": state.countries}
-    return Check(f"source {state.source}", fresh and not frozen and state.failure is None, False, detail, facts)
+    is_well = is_fresh and not is_frozen and state.failure is None
+    return Check(f"source {state.source}", is_well, False, detail, facts)

@@ -1,4 +1,4 @@
-"""The advice for one country as safety keeps it: the fold of its stream (changes, holds, decisions, overrides)."""
+"""State of the advice for one country, folded from the events of its stream: changes, holds, decisions, overrides."""
 
 import hashlib
 from datetime import date, datetime
@@ -14,19 +14,23 @@ from shared.events import (
     OverrideEnded,
     OverrideSet,
     Part,
-    AdviceLevels,
+    Picture,
     TravelAdviceChanged,
 )
 
-#: Who decided, when it was no person.
+#: The levels of one country: its own, and those of its regions. The event schema calls this class `Picture`.
+AdviceLevels = Picture
+
+#: `decidedBy` where no person decided: a rule, the end of a hold without a decision, the last day of an override.
 RULES, SILENCE, EXPIRED = "rules", "silence", "expired"
-#: Holds that keep the worse level until a person has looked, and those that keep alerts for a while.
+#: Holds that keep a better level from counting until a person decides.
 IMPROVEMENT_HOLDS = frozenset({HoldReason.MASS_FALL, HoldReason.IMPLAUSIBLE_FALL})
+#: Holds that only delay alerts: the worse level counts already.
 ALERT_HOLDS = frozenset({HoldReason.MASS_RISE, HoldReason.PARSER_READS_WORSE})
 
 
 class Hold(Part):
-    """Something that waits for a person, or for silence."""
+    """A question about one country that waits for a person. Without a decision it ends at `releases_at`, if that is set."""
 
     hold_id: str
     reason: HoldReason
@@ -39,7 +43,7 @@ class Hold(Part):
 
 
 class Override(Part):
-    """R17: a level of the university's own, for an area and for a time."""
+    """R17: a level that the university sets for a country or a region, from a day to a day (Europe/Amsterdam)."""
 
     override_id: str
     area: str
@@ -53,21 +57,22 @@ class Override(Part):
     set_at: datetime
 
     def is_valid(self, today: date) -> bool:
-        """Whether it counts today; both days count."""
+        """Whether the override counts today; its first and last day are included."""
         return self.valid_from <= today and (self.valid_until is None or today <= self.valid_until)
 
 
 class Rejected(Part):
-    """What a person did not believe: these levels in this version of the source."""
+    """Levels that a person rejected, in this version of the source. The same levels are not asked about again."""
 
     source_version: str
     levels: str
 
 
 class CountryState(Part):
-    """What counts for a country, what it comes from, and what waits.
+    """Advice for one country: its levels, their source, and what is open about them.
 
-    `said` is the source's newest word, `adopted` what counts of it, `counting` what counts after overrides.
+    `said`: the levels in the source's newest statement. `adopted`: the levels accepted from it. `counting`: the
+    effective levels, which are `adopted` under the overrides of the day.
     """
 
     country: str
@@ -92,32 +97,32 @@ class CountryState(Part):
 
     @property
     def ministry(self) -> Level | None:
-        """The whole country, as the source says."""
+        """The country's own level, as the source says it."""
         return self.said.level
 
     @property
     def effective(self) -> Level | None:
-        """The whole country, as it counts."""
+        """The country's own effective level."""
         return self.counting.level
 
     @property
     def regions(self) -> tuple[AreaLevel, ...]:
-        """The regions as they count."""
+        """The regions with their effective levels."""
         return self.counting.regions
 
     @property
     def worst(self) -> Level | None:
-        """The worst level anywhere in the country that is known."""
+        """The worst known effective level anywhere in the country."""
         known = [level for level in (self.effective, *(region.level for region in self.regions)) if level is not None]
         return max(known) if known else None
 
     def hold(self, hold_id: str) -> Hold | None:
-        """An open hold by its id."""
+        """The open hold with this id."""
         return next((hold for hold in self.holds if hold.hold_id == hold_id), None)
 
 
 def evolve(state: CountryState | None, event: Event, at: datetime, version: int) -> CountryState:
-    """The state after an event of the country's stream, which begins with the first picture."""
+    """Apply one event. The first event of a country's stream is its first TravelAdviceChanged, the baseline."""
     if isinstance(event, TravelAdviceChanged):
         return _changed(state, event, at)
     assert state is not None
@@ -138,14 +143,14 @@ def evolve(state: CountryState | None, event: Event, at: datetime, version: int)
             )  # fmt: skip
             return state.model_copy(update={"overrides": (*state.overrides, override)})
         case OverrideEnded():
-            left = tuple(each for each in state.overrides if each.override_id != event.override_id)
-            return state.model_copy(update={"overrides": left})
+            overrides = tuple(override for override in state.overrides if override.override_id != event.override_id)
+            return state.model_copy(update={"overrides": overrides})
         case _:
             return state
 
 
 def _changed(state: CountryState | None, event: TravelAdviceChanged, at: datetime) -> CountryState:
-    regions = tuple(AreaLevel(area=each.area, code=each.code, level=each.after) for each in event.regions)
+    regions = tuple(AreaLevel(area=region.area, code=region.code, level=region.after) for region in event.regions)
     counting = AdviceLevels(level=event.effective.after, regions=regions)
     adopted = event.adopted or counting
     return CountryState(
@@ -172,10 +177,10 @@ def _changed(state: CountryState | None, event: TravelAdviceChanged, at: datetim
 
 
 def _released(state: CountryState, event: AdviceReleased, at: datetime) -> CountryState:
-    """A person's no is remembered, so that the same word of the source is not asked about again."""
+    """Close the hold. A person's rejection is stored, so that the same statement of the source is not asked about again."""
     hold = state.hold(event.hold_id)
-    left = tuple(each for each in state.holds if each.hold_id != event.hold_id)
-    change: dict[str, object] = {"holds": left}
+    holds = tuple(open_hold for open_hold in state.holds if open_hold.hold_id != event.hold_id)
+    change: dict[str, object] = {"holds": holds}
     if hold is not None and hold.reason is HoldReason.WITHDRAWN:
         if event.accepted:
             change["withdrawn"] = True
@@ -186,14 +191,14 @@ def _released(state: CountryState, event: AdviceReleased, at: datetime) -> Count
     return state.model_copy(update=change)
 
 
-def levels_digest(picture: AdviceLevels) -> str:
-    """What a picture says of levels, and nothing else, for comparing two readings."""
-    regions = sorted(f"{region.area}={region.level}" for region in picture.regions)
-    return hashlib.sha256("|".join([str(picture.level), *regions]).encode()).hexdigest()[:16]
+def levels_digest(levels: AdviceLevels) -> str:
+    """Hash of the levels and area names alone, to compare two readings."""
+    regions = sorted(f"{region.area}={region.level}" for region in levels.regions)
+    return hashlib.sha256("|".join([str(levels.level), *regions]).encode()).hexdigest()[:16]
 
 
 class PendingImprovement(Part):
-    """A reading that lowers something and waits to be read a second time."""
+    """A better level that waits for a second reading which says the same."""
 
     country: str
     levels: str

@@ -1,4 +1,8 @@
-"""Watches the sources: reads each one again and again, under a lease so that only one instance asks."""
+"""Polls the sources: fetch, parse, record, at a fixed interval, each under a lease so that only one instance asks.
+
+A source that fails keeps its state, and its failure is recorded. If MongoDB fails, the next reading finds what this one
+missed. The deciding source is always asked at its interval; a failing secondary source is asked less often.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -8,135 +12,143 @@ from functools import partial
 
 import httpx
 
-from services.safety.store.cap_messages import CapMessageStore
-from services.safety.commands.readings import ReadingPolicy, record_failure, adopt_batch
-from services.safety.commands.secondary_sources import record_secondary_failure, record_cap_messages, record_secondary_batch
-from services.safety.store.secondary_advice import SecondaryAdviceStore
+from services.safety.commands.deps import ReadingDeps
+from services.safety.commands.readings import adopt_batch
+from services.safety.commands.secondary_sources import (
+    record_cap_document,
+    record_secondary_batch,
+    record_secondary_failure,
+)
+from services.safety.commands.source_states import record_failure
 from services.safety.reading import Batch, BatchRejected
 from services.safety.settings import FeedSettings
 from services.safety.sources import cap
 from services.safety.sources.fetch import Fetcher, FetchFailed
 from services.safety.sources.registry import SOURCES
 from services.safety.store.advice import Store
+from services.safety.store.cap_messages import CapMessageStore
+from services.safety.store.secondary_advice import SecondaryAdviceStore
 from shared.errors import TransientError
-from shared.mongo.client import Mongo, PyMongoError
+from shared.mongo.client import PyMongoError
 from shared.observability.logs import get_logger
 
-#: A source that informs and fails is asked ever later, up to so many intervals. The one that decides never is.
+#: A secondary source that fails is asked ever later, up to this many intervals.
 MAX_BACKOFF_FACTOR = 4
+MAX_REASON_CHARS = 300
+
+Clock = Callable[[], datetime]
 
 log = get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """One feed: how to get its bytes, and how to read them."""
+class PolledSource:
+    """A source that can be asked: how its pages are fetched, and how they are parsed."""
 
     name: str
     fetch: Callable[[], Awaitable[list[bytes]]]
     parse: Callable[[list[bytes], datetime], Batch]
 
 
+@dataclass(frozen=True, slots=True)
+class SecondaryDeps:
+    """Dependencies of polling sources that do not decide. A reading is fresh for `stale_after`."""
+
+    store: Store
+    advice_store: SecondaryAdviceStore
+    message_store: CapMessageStore
+    stale_after: timedelta
+    clock: Clock
+
+
 def make_fetcher(
     url: str, settings: FeedSettings, http: httpx.AsyncClient, *, per_second: float = 1.0, whole_seconds: float = 60.0
 ) -> Fetcher:
-    """What asks an address, with the patience of the settings."""
+    """A fetcher for one address, with the timeouts of the settings."""
     page_seconds = max(30.0, 2 * settings.feed_timeout_seconds)
     return Fetcher(http, url, per_second=per_second, whole_seconds=whole_seconds, page_seconds=page_seconds)
 
 
-def make_source(name: str, settings: FeedSettings, http: httpx.AsyncClient) -> Source:
-    """A source as the settings have it: it asks its own address and no other."""
+def make_source(name: str, settings: FeedSettings, http: httpx.AsyncClient) -> PolledSource:
+    """A source of the registry at the address in the settings. Its fetcher asks no other address."""
     feed = SOURCES[name]
     fetcher = make_fetcher(
         settings.url_of(name), settings, http, per_second=feed.per_second, whole_seconds=feed.whole_seconds
     )
-    return Source(name, partial(fetcher.read, feed.fetch), partial(feed.parse, floor=feed.floor))
+    return PolledSource(name, partial(fetcher.read, feed.fetch), partial(feed.parse, floor=feed.floor))
 
 
-async def read_batch(source: Source, clock: Callable[[], datetime]) -> Batch:
-    """What a source says now. Raises FetchFailed, BatchRejected."""
+async def read_batch(source: PolledSource, clock: Clock) -> Batch:
+    """Fetch and parse a source. Raises FetchFailed, BatchRejected."""
     pages = await source.fetch()
     return await asyncio.to_thread(source.parse, pages, clock())
 
 
-async def poll_once(
-    mongo: Mongo, store: Store, source: Source, policy: ReadingPolicy, clock: Callable[[], datetime]
-) -> bool:
-    """One reading of one source; True when it was adopted. Whatever the feed does, the state is kept."""
+async def poll_once(deps: ReadingDeps, source: PolledSource, clock: Clock) -> bool:
+    """Read the deciding source once and adopt it. False: it failed, the failure is recorded, the advice stays."""
     began = clock()
     try:
         batch = await read_batch(source, clock)
     except (FetchFailed, BatchRejected) as error:
-        await record_failure(mongo, store, source.name, str(error), policy, now=clock())
-        log.warning("source_failed", source=source.name, reason=str(error)[:300])
+        await record_failure(deps, source.name, str(error), now=clock())
+        log.warning("source_failed", source=source.name, reason=str(error)[:MAX_REASON_CHARS])
         return False
-    changed = await adopt_batch(mongo, store, batch, policy, began=began, now=clock())
+    changed = await adopt_batch(deps, batch, began=began, now=clock())
     log.info("source_read", source=source.name, countries=len(batch.countries), changed=len(changed))
     return True
 
 
-async def watch(
-    mongo: Mongo,
-    store: Store,
-    source: Source,
-    policy: ReadingPolicy,
-    clock: Callable[[], datetime],
-    *,
-    interval_seconds: float,
-) -> None:
-    """Read for ever. A database that is away is waited for; the next reading finds what this one missed."""
+async def poll_forever(deps: ReadingDeps, source: PolledSource, clock: Clock, *, interval_seconds: float) -> None:
+    """Read the deciding source until cancelled. If MongoDB fails, the next reading records what this one missed."""
     while True:
         try:
-            await poll_once(mongo, store, source, policy, clock)
+            await poll_once(deps, source, clock)
         except (TransientError, PyMongoError) as error:
             log.warning("reading_not_kept", source=source.name, reason=type(error).__name__)
         await asyncio.sleep(interval_seconds)
 
 
-async def poll_secondary_once(
-    store: Store, secondary_advice: SecondaryAdviceStore, source: Source, stale_after: timedelta, clock: Callable[[], datetime]
-) -> bool:
-    """One reading of a source that does not decide; True when it was kept. It changes no advice, whatever it says."""
-    began = clock()
+async def poll_secondary_once(deps: SecondaryDeps, source: PolledSource) -> bool:
+    """Read a secondary source once. False: it failed, and the failure is recorded. It changes no advice."""
+    began = deps.clock()
     try:
-        batch = await read_batch(source, clock)
-        changed = await record_secondary_batch(store, secondary_advice, batch, stale_after, began=began, now=clock())
+        batch = await read_batch(source, deps.clock)
+        changed = await record_secondary_batch(
+            deps.store, deps.advice_store, batch, deps.stale_after, began=began, now=deps.clock()
+        )
     except (FetchFailed, BatchRejected) as error:
-        await record_secondary_failure(store, source.name, str(error), now=clock())
-        log.warning("source_failed", source=source.name, reason=str(error)[:300])
+        await _secondary_failed(deps, source.name, error)
         return False
     log.info("source_read", source=source.name, countries=len(batch.countries), changed=len(changed))
     return True
 
 
-async def poll_cap_once(
-    store: Store,
-    messages: CapMessageStore,
-    name: str,
-    fetcher: Fetcher,
-    stale_after: timedelta,
-    clock: Callable[[], datetime],
-) -> bool:
-    """One reading of a document of CAP messages; True when it was kept. It changes no advice, whatever it says."""
-    began = clock()
+async def poll_cap_once(deps: SecondaryDeps, name: str, fetcher: Fetcher) -> bool:
+    """Read a document of CAP messages once. False: it failed, and the failure is recorded. It changes no advice."""
+    began = deps.clock()
     try:
         [page] = await fetcher.read(cap.fetch)
-        found = await record_cap_messages(store, messages, name, page, stale_after, began=began, now=clock())
+        count = await record_cap_document(
+            deps.store, deps.message_store, name, page, deps.stale_after, began=began, now=deps.clock()
+        )
     except (FetchFailed, BatchRejected) as error:
-        await record_secondary_failure(store, name, str(error), now=clock())
-        log.warning("source_failed", source=name, reason=str(error)[:300])
+        await _secondary_failed(deps, name, error)
         return False
-    log.info("source_read", source=name, count=found)
+    log.info("source_read", source=name, count=count)
     return True
 
 
-async def poll_with_backoff(source: str, read: Callable[[], Awaitable[bool]], *, interval_seconds: float) -> None:
-    """Read a source that does not decide, for ever, and ever later while it fails."""
+async def poll_secondary_forever(source: str, poll: Callable[[], Awaitable[bool]], *, interval_seconds: float) -> None:
+    """Call `poll` until cancelled. After each failure the wait doubles, up to MAX_BACKOFF_FACTOR intervals."""
     failures = 0
     while True:
         try:
-            failures = 0 if await read() else failures + 1
+            failures = 0 if await poll() else failures + 1
         except (TransientError, PyMongoError) as error:
             log.warning("reading_not_kept", source=source, reason=type(error).__name__)
         await asyncio.sleep(interval_seconds * min(2 ** max(0, failures - 1), MAX_BACKOFF_FACTOR))
+
+
+async def _secondary_failed(deps: SecondaryDeps, source: str, error: Exception) -> None:
+    await record_secondary_failure(deps.store, source, str(error), now=deps.clock())
+    log.warning("source_failed", source=source, reason=str(error)[:MAX_REASON_CHARS])

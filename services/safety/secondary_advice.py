@@ -1,4 +1,4 @@
-"""What a source that does not decide says of a country, and since when. Pure."""
+"""What one secondary source (a government whose levels do not count) says about a country, and since when. Pure."""
 
 from datetime import datetime
 
@@ -7,12 +7,12 @@ from pydantic import Field
 from services.safety.reading import MAX_REGIONS, CountryReading, RegionReading
 from shared.events import Country, Level, Part
 
-#: Characters of a source's own words; whoever wants more follows the link.
-WORDS_LENGTH = 1_000
+#: Characters of the source's own text that are stored; `url` leads to the rest.
+MAX_TEXT_CHARS = 1_000
 
 
 class SecondaryAdvice(Part):
-    """The word of one source about one country, as it stands."""
+    """The newest known advice of one secondary source about one country."""
 
     source: str
     country: Country
@@ -23,17 +23,17 @@ class SecondaryAdvice(Part):
     says_so_since: datetime = Field(description="When we first read these levels there")
     effective_at: datetime = Field(description="Since when, by the source")
     source_modified_at: datetime
-    text_en: str = Field(max_length=WORDS_LENGTH)
+    text_en: str = Field(max_length=MAX_TEXT_CHARS)
     url: str
 
     @property
     def is_known(self) -> bool:
-        """Whether it says anything of how safe the country is."""
+        """Whether it says how safe the country, or a part of it, is."""
         return self.level is not None or self.is_without_warning or self.regional_max is not None
 
 
-def updated_by(before: SecondaryAdvice | None, reading: CountryReading, *, now: datetime) -> SecondaryAdvice:
-    """The opinion after a reading: an older text never replaces a newer, an unreadable one never what was said."""
+def advice_after(before: SecondaryAdvice | None, reading: CountryReading, *, now: datetime) -> SecondaryAdvice:
+    """The advice after a reading. An older text never replaces a newer one, an unreadable one never a known one."""
     after = SecondaryAdvice(
         source=reading.source,
         country=reading.country,
@@ -44,7 +44,7 @@ def updated_by(before: SecondaryAdvice | None, reading: CountryReading, *, now: 
         says_so_since=now,
         effective_at=reading.effective_at,
         source_modified_at=reading.source_modified_at,
-        text_en=reading.text_en[:WORDS_LENGTH],
+        text_en=reading.text_en[:MAX_TEXT_CHARS],
         url=reading.url,
     )
     if before is None:
@@ -57,5 +57,7 @@ def updated_by(before: SecondaryAdvice | None, reading: CountryReading, *, now: 
 
 
 def _levels(advice: SecondaryAdvice) -> tuple[object, ...]:
-    regions = sorted((each.code or each.area, -1 if each.level is None else each.level) for each in advice.regions)
+    regions = sorted(
+        (region.code or region.area, -1 if region.level is None else region.level) for region in advice.regions
+    )
     return (advice.level, advice.is_without_warning, regions)

@@ -1,4 +1,4 @@
-"""What the safety service is told by its environment."""
+"""Environment variables of the safety service; `passage feed check` reads the part in FeedSettings."""
 
 from datetime import timedelta
 from typing import Annotated
@@ -11,7 +11,7 @@ from services.safety.sources.registry import SOURCES
 from shared.settings import CommonSettings
 
 
-def _known(value: str) -> str:
+def _known_sources(value: str) -> str:
     for name in _names(value):
         if name not in SOURCES:
             raise ValueError(f"{name[:40]} is not one of {', '.join(SOURCES)}")
@@ -19,58 +19,62 @@ def _known(value: str) -> str:
 
 
 def _names(value: str) -> tuple[str, ...]:
-    return tuple(each.strip() for each in value.split(",") if each.strip())
+    return tuple(name.strip() for name in value.split(",") if name.strip())
 
 
 Address = Annotated[str, StringConstraints(pattern=r"^https?://\S+$", max_length=500)]
 
 
 class FeedSettings(BaseSettings):
-    """Which sources are read, where, and how; all that `passage feed check` needs to know."""
+    """Which sources are read, at which address, and how often."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
     feed_url: str = Field(
         default="https://opendata.nederlandwereldwijd.nl/v2/sources/nederlandwereldwijd",
         pattern=r"^https?://\S+$",
-        description="Base of the ministry's open data",
+        description="Base address of the ministry's open data",
     )
-    feed_interval_seconds: float = Field(default=300, ge=1, description="From one reading to the next")
-    feed_timeout_seconds: float = Field(default=30, gt=0, description="For one page")
+    feed_interval_seconds: float = Field(
+        default=300, ge=1, description="Seconds from one reading of the deciding source to the next"
+    )
+    feed_timeout_seconds: float = Field(default=30, gt=0, description="Seconds for one page")
     feed_stale_after_seconds: float | None = Field(
-        default=None, gt=0, description="A reading stands so long (R14); default three intervals, at least a minute"
+        default=None,
+        gt=0,
+        description="Seconds that a reading stays fresh (R14); default three intervals, and at least a minute",
     )
     user_agent_contact: str = Field(
         min_length=3,
         max_length=200,
         pattern=r"^[\x21-\x7e]+$",
-        description="Where a source can reach us",
+        description="Address at which a source can reach us; sent in the User-Agent header",
     )
 
-    deciding_source: Annotated[str, AfterValidator(_known)] = Field(
-        default="netherlands", min_length=1, description="The source whose levels count; the others only inform"
+    deciding_source: Annotated[str, AfterValidator(_known_sources)] = Field(
+        default="netherlands", min_length=1, description="The source whose levels count; the others are only shown"
     )
-    informing_sources: Annotated[str, AfterValidator(_known)] = Field(
+    informing_sources: Annotated[str, AfterValidator(_known_sources)] = Field(
         default="",
-        description="Sources that are read and shown beside it, comma-separated: united_kingdom, united_states, "
+        description="Secondary sources that are read and shown, comma-separated: united_kingdom, united_states, "
         "germany, canada; none when empty",
     )
     source_urls: dict[str, Address] = Field(
-        default={}, description="JSON: addresses of sources that are not at their usual one, by name"
+        default={}, description="JSON: other addresses of sources than the usual ones, by source name"
     )
     informing_interval_seconds: float = Field(
-        default=900, ge=1, description="From one reading of an informing source to the next"
+        default=900, ge=1, description="Seconds from one reading of a secondary source to the next"
     )
 
     cap_urls: str = Field(
         default="",
         pattern=r"^(https?://[^\s,]+(, *https?://[^\s,]+){0,9})?$",
         max_length=4_000,
-        description="Documents of CAP 1.2 messages, comma-separated, as information; none when empty",
+        description="Addresses of documents with CAP 1.2 messages, comma-separated, for information; none when empty",
     )
 
     @model_validator(mode="after")
-    def _sources_are_known(self) -> "FeedSettings":
+    def _check_source_names(self) -> "FeedSettings":
         unknown = set(self.source_urls) - set(SOURCES)
         if unknown or "," in self.deciding_source:
             raise ValueError(f"SOURCE_URLS and DECIDING_SOURCE name sources of {', '.join(SOURCES)}")
@@ -78,59 +82,68 @@ class FeedSettings(BaseSettings):
 
     @property
     def secondary(self) -> tuple[str, ...]:
-        """The sources that inform, each once; the one that decides is not among them."""
+        """The secondary sources, each once, without the deciding one."""
         return tuple(dict.fromkeys(name for name in _names(self.informing_sources) if name != self.deciding_source))
 
     @property
     def cap(self) -> dict[str, str]:
-        """The documents of CAP messages by the name that `GET /v1/sources` shows: cap-1, cap-2."""
+        """Addresses of CAP documents by the names that `GET /v1/sources` shows: cap-1, cap-2."""
         return {f"cap-{number}": url for number, url in enumerate(_names(self.cap_urls), start=1)}
 
     def url_of(self, source: str) -> str:
-        """Where a source is asked."""
+        """The address at which a source is read."""
         usual = self.feed_url if source == "netherlands" else SOURCES[source].url
         return self.source_urls.get(source, usual)
 
     @property
     def stale_after_seconds(self) -> float:
-        """How long a reading stands."""
+        """How long a reading stays fresh."""
         return self.feed_stale_after_seconds or max(60.0, 3 * self.feed_interval_seconds)
 
 
 class Settings(CommonSettings, FeedSettings):
-    """Every variable of the service; the common ones in shared/settings.py."""
+    """Every variable of the service; the common ones are in shared/settings.py."""
 
     fall_confirmation_seconds: float = Field(
-        default=1_800, ge=0, description="A level that falls is believed when a reading so much later says the same"
+        default=1_800,
+        ge=0,
+        description="Seconds after which a second reading that says the same better level confirms it",
     )
     mass_fall_countries: int = Field(
-        default=10, ge=1, description="More countries than this that fall in one batch are held for a person"
+        default=10, ge=1, description="If more countries than this improve in one batch, a person decides about them"
     )
     mass_rise_share: float = Field(
-        default=0.25, gt=0, le=1, description="Above this share of all countries a batch that rises is a flood"
+        default=0.25,
+        gt=0,
+        le=1,
+        description="If more than this share of all countries turns worse and negative in one batch, alerts wait",
     )
     mass_rise_seconds: float = Field(
-        default=180, ge=0, description="Alerts of a flood wait so long for a person, then they leave; 0 turns it off"
+        default=180,
+        ge=0,
+        description="Seconds that such alerts wait for a person before they leave; 0: they never wait",
     )
     parser_hold_seconds: float = Field(
         default=1_800,
         ge=0,
-        description="The same for what only a new parser reads worse",
+        description="Seconds that alerts wait if only a new parser reads a text as worse; 0: they never wait",
     )
-    mass_release_two_persons: bool = Field(default=False, description="Two persons release a mass fall")
+    mass_release_two_persons: bool = Field(
+        default=False, description="Two persons must agree to release a hold of many improving countries"
+    )
     unknown_share: float = Field(
-        default=0.05, gt=0, le=1, description="A batch in which more of all countries turn unknown is refused"
+        default=0.05, gt=0, le=1, description="If more than this share of all countries turns unknown, refuse the batch"
     )
     vanished_grace_seconds: float = Field(
-        default=604_800, ge=0, description="A country that is missing for longer is put before a person"
+        default=604_800, ge=0, description="Seconds after which a person is asked about a country that is missing"
     )
     frozen_after_seconds: float = Field(
-        default=604_800, gt=0, description="A source in which nothing moved for so long is an alarm"
+        default=604_800, gt=0, description="Seconds without any change in a source after which it raises an alarm"
     )
 
     @property
     def limits(self) -> GuardLimits:
-        """The thresholds of the rules."""
+        """The limits of the bulk change guard."""
         return GuardLimits(
             alert_hold=timedelta(seconds=self.mass_rise_seconds),
             parser_hold=timedelta(seconds=self.parser_hold_seconds),

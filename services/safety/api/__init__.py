@@ -1,0 +1,1 @@
+"""HTTP of safety: travel advice and its history, sources, holds, overrides."""

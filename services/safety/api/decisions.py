@@ -1,6 +1,5 @@
-"""What a safety officer decides: holds, released or rejected; overrides. Each is an event with who and why."""
+"""The safety officer's decisions over HTTP: holds, released or rejected, and overrides. Each is an event."""
 
-from dataclasses import dataclass
 from datetime import date
 from typing import Annotated, Literal
 
@@ -8,33 +7,29 @@ from fastapi import Depends, Path, Query
 from fastapi.responses import JSONResponse
 from pydantic import Field, model_validator
 
+from services.safety.api.colours import LEVELS, Colour
 from services.safety.commands import holds, overrides
+from services.safety.commands.deps import DecisionDeps
 from services.safety.commands.holds import OpenHold
 from services.safety.commands.overrides import OpenOverride
 from shared.clock import utc_now
-from shared.events import Identifier, Level, Part
+from shared.events import Identifier, Part
 from shared.fields import CountryCode, FreeText, ShortText, is_region_of
 from shared.web.bodies import Body
-from shared.web.cause import CauseOf
-from shared.web.idempotency import IdempotentRequest, idempotent_request
+from shared.web.command import CommandOf
 from shared.web.identity import Identity, require
 from shared.web.paging import Page, Paged
 from shared.web.routes import RouteClass, Routes
 
 Officer = Annotated[Identity, Depends(require("safety-officer"))]
 Reader = Annotated[Identity, Depends(require("safety-officer", "international-office", "auditor"))]
-OnceOf = Annotated[IdempotentRequest | None, Depends(idempotent_request)]
 Id = Annotated[Identifier, Path()]
 #: A country, or one of its regions.
 Area = Annotated[str, Field(pattern=r"^[A-Z]{2}(-[A-Z0-9]{1,3})?$", description="ISO 3166-1 alpha-2 or ISO 3166-2")]
-Colour = Literal["green", "yellow", "orange", "red"]
-LEVELS: dict[Colour, Level] = {
-    "green": Level.GREEN, "yellow": Level.YELLOW, "orange": Level.ORANGE, "red": Level.RED
-}  # fmt: skip
 
 
 class DecisionBody(Body):
-    """What is decided about a hold, and why. `countries` left out: about all of them."""
+    """A decision about a hold, and its reason. Without `countries` it is about all countries of the hold."""
 
     decision: Literal["release", "reject"]
     reason: FreeText = Field(max_length=500)
@@ -42,19 +37,19 @@ class DecisionBody(Body):
 
 
 class OverrideBody(Body):
-    """An override. `effect` left out: stricter, unless the level is better than what counts there now."""
+    """An override. Without `effect` it is stricter, unless its level is better than the adopted level there."""
 
     country: CountryCode
-    area: Area | None = Field(default=None, description="The whole country when left out")
+    area: Area | None = Field(default=None, description="A region of the country; by default the whole country")
     level: Colour
     effect: Literal["stricter", "looser"] | None = None
     valid_from: date
     valid_until: date | None = None
-    document: ShortText = Field(description="Where the decision is written down")
+    document: ShortText = Field(description="Document in which the decision is recorded")
     reason: FreeText = Field(max_length=500)
 
     @model_validator(mode="after")
-    def _belongs_together(self) -> "OverrideBody":
+    def _check_area_and_days(self) -> "OverrideBody":
         if self.area is not None and self.area != self.country and not is_region_of(self.area, self.country):
             raise ValueError("area is not one of the country (ISO 3166-2)")
         if self.valid_until is not None and self.valid_until < self.valid_from:
@@ -63,13 +58,13 @@ class OverrideBody(Body):
 
 
 class ClosureBody(Body):
-    """Why an override ends before its time."""
+    """Why an override ends before its last day."""
 
     reason: FreeText = Field(max_length=500)
 
 
 class Decided(Part):
-    """What became of a decision. `left`: so many countries of the hold are undecided still."""
+    """The result of a decision. `left`: how many countries of the hold are still undecided."""
 
     hold_id: str
     state: Literal["released", "rejected", "waits_for_second_person"]
@@ -85,50 +80,45 @@ class Ended(Part):
     state: Literal["ended"]
 
 
-@dataclass(frozen=True, slots=True)
-class Desk:
-    """What the routes need."""
-
-    holds: holds.Desk
-    overrides: overrides.Desk
-
-
-def routes(desk: Desk) -> Routes:
-    """Holds and overrides."""
+def routes(deps: DecisionDeps) -> Routes:
+    """The routes of holds and overrides."""
     router = Routes(RouteClass.USER, tags=["decisions"])
 
     @router.get("/v1/holds", operation_id="listHolds")
-    async def listed(caller: Reader, paged: Paged) -> Page[OpenHold]:
-        """What waits for a person and why, newest first; falls that wait for a second reading are here too."""
-        found = await holds.open_holds(desk.holds.store)
-        return paged.page(found[paged.skip : paged.skip + paged.fetch])
+    async def list_holds(caller: Reader, paged: Paged) -> Page[OpenHold]:
+        """Every open hold and why, newest first, with the improvements that wait for a second reading."""
+        open_holds = await holds.open_holds(deps.store)
+        return paged.page(open_holds[paged.skip : paged.skip + paged.fetch])
 
     @router.post(
         "/v1/holds/{hold_id}/decisions",
         operation_id="decideHold",
         status_code=201,
         response_model=Decided,
-        responses={202: {"model": Decided, "description": "A second person has to want it too"}},
+        responses={202: {"model": Decided, "description": "A second person must agree"}},
     )
-    async def decide(caller: Officer, hold_id: Id, body: DecisionBody, repeat: OnceOf, cause: CauseOf) -> JSONResponse:
-        """Release what is held, or reject it; whole, or for some of its countries."""
-        asked = holds.Asked(hold_id, body.decision, body.reason, body.countries)
-        answer = await holds.decide(desk.holds, caller.person_id, asked, repeat, cause=cause, now=utc_now())
+    async def decide_hold(caller: Officer, hold_id: Id, body: DecisionBody, command: CommandOf) -> JSONResponse:
+        """Release or reject a hold, for all of its countries or for some."""
+        decision = holds.RequestedDecision(hold_id, body.decision, body.reason, body.countries)
+        answer = await holds.decide(deps, command.by(caller.person_id), decision)
         return answer.response()
 
     @router.get("/v1/overrides", operation_id="listOverrides")
-    async def open_ones(
+    async def list_overrides(
         caller: Reader, paged: Paged, country: Annotated[CountryCode | None, Query()] = None
     ) -> Page[OpenOverride]:
-        """The overrides that count now or will, newest first; those that ended stand in the country's history."""
-        found = await overrides.open_overrides(desk.overrides.store, utc_now())
-        wanted = [each for each in found if country in (None, each.country)]
-        return paged.page(wanted[paged.skip : paged.skip + paged.fetch])
+        """The overrides that are valid now or later, newest first. The history of a country has those that ended."""
+        open_overrides = [
+            override
+            for override in await overrides.open_overrides(deps.store, utc_now())
+            if country in (None, override.country)
+        ]
+        return paged.page(open_overrides[paged.skip : paged.skip + paged.fetch])
 
     @router.post("/v1/overrides", operation_id="setOverride", status_code=201, response_model=OpenOverride)
-    async def set_one(caller: Officer, body: OverrideBody, repeat: OnceOf, cause: CauseOf) -> JSONResponse:
-        """R17: a level of the university's own. It begins and ends by itself; red is never loosened (409)."""
-        asked = overrides.Asked(
+    async def set_override(caller: Officer, body: OverrideBody, command: CommandOf) -> JSONResponse:
+        """R17: set a level for a country or region. It begins and ends by itself. Red is never loosened (409)."""
+        override = overrides.RequestedOverride(
             country=body.country,
             area=body.area or body.country,
             level=LEVELS[body.level],
@@ -138,19 +128,17 @@ def routes(desk: Desk) -> Routes:
             document=body.document,
             reason=body.reason,
         )
-        answer = await overrides.set_override(
-            desk.overrides, caller.person_id, asked, repeat, cause=cause, now=utc_now()
-        )
+        answer = await overrides.set_override(deps, command.by(caller.person_id), override)
         return answer.response()
 
     @router.post(
         "/v1/overrides/{override_id}/closure", operation_id="endOverride", status_code=201, response_model=Ended
     )
-    async def end(caller: Officer, override_id: Id, body: ClosureBody, repeat: OnceOf, cause: CauseOf) -> JSONResponse:
-        """The override ends today; the level of the ministry counts again in the same moment."""
-        answer = await overrides.end_override(
-            desk.overrides, caller.person_id, override_id, body.reason, repeat, cause=cause, now=utc_now()
-        )
+    async def end_override(
+        caller: Officer, override_id: Id, body: ClosureBody, command: CommandOf
+    ) -> JSONResponse:
+        """End an override now. The ministry's level counts again at once."""
+        answer = await overrides.end_override(deps, command.by(caller.person_id), override_id, body.reason)
         return answer.response()
 
     return router

@@ -1,17 +1,17 @@
-"""What other governments say beside the level that counts: for the safety officer, who decides what it means."""
+"""What other governments and warning systems say, over HTTP, beside the effective level. Nothing here changes advice."""
 
 from datetime import datetime
 from typing import Annotated
 
 from fastapi import Depends, Path
 
-from services.safety.store.cap_messages import CapMessageStore
 from services.safety.model import CountryState
-from services.safety.secondary_advice import SecondaryAdvice
-from services.safety.store.secondary_advice import SecondaryAdviceStore
 from services.safety.rules.disagreement import Disagreement, Reason, disagreement
+from services.safety.secondary_advice import SecondaryAdvice
 from services.safety.sources.cap import CapMessage, messages_in_force
 from services.safety.store.advice import Store
+from services.safety.store.cap_messages import CapMessageStore
+from services.safety.store.secondary_advice import SecondaryAdviceStore
 from shared.clock import utc_now
 from shared.events import Level, Part, RegionCode
 from shared.fields import CountryCode
@@ -31,9 +31,9 @@ class RegionLevel(Part):
 
 
 class CountrySource(Part):
-    """What one source says of one country, since when, and how that stands to the level that counts.
+    """What one source says about one country, since when, and how it compares with the effective level (`counts`).
 
-    Levels are 0 to 3; null: the source gives none. `isWithoutWarning`: it has no green, and warns against nothing.
+    Levels are 0 to 3; null: the source gives none. `isWithoutWarning`: the source has no green, and warns of nothing.
     """
 
     source: str
@@ -51,53 +51,59 @@ class CountrySource(Part):
     url: str
 
 
-def routes(store: Store, secondary_advice: SecondaryAdviceStore, messages: CapMessageStore) -> Routes:
-    """The routes about what informs. None of them changes anything."""
+def routes(store: Store, advice_store: SecondaryAdviceStore, message_store: CapMessageStore) -> Routes:
+    """The routes of secondary sources and CAP messages."""
     router = Routes(RouteClass.USER, tags=["sources"])
 
     @router.get("/v1/travel-advice/{country}/sources", operation_id="listCountrySources")
-    async def of_country(caller: Reader, country: Annotated[CountryCode, Path()], paged: Paged) -> Page[CountrySource]:
-        """What the informing sources say of a country; empty when none was read or none speaks of it."""
+    async def list_country_sources(
+        caller: Reader, country: Annotated[CountryCode, Path()], paged: Paged
+    ) -> Page[CountrySource]:
+        """What the secondary sources say about a country; empty if none was read or none names it."""
         state = (await store.countries.load(country)).state
-        found = [await _country_source(store, state, each) for each in await secondary_advice.of_country(country)]
-        return paged.page(found[paged.skip : paged.skip + paged.fetch])
+        sources = [await _country_source(store, state, advice) for advice in await advice_store.of_country(country)]
+        return paged.page(sources[paged.skip : paged.skip + paged.fetch])
 
     @router.get("/v1/disagreements", operation_id="listDisagreements")
-    async def disagreements(caller: Reader, paged: Paged) -> Page[CountrySource]:
-        """Every country where a source and the level that counts lie on two sides of negative advice (R13)."""
+    async def list_disagreements(caller: Reader, paged: Paged) -> Page[CountrySource]:
+        """Every country where only one of a secondary source and the effective level is orange or red (R13)."""
         states = await store.all_countries()
-        differing = [each for each in await secondary_advice.all() if _standing(states.get(each.country), each).matters]
-        shown = differing[paged.skip : paged.skip + paged.fetch]
-        return paged.page([await _country_source(store, states.get(each.country), each) for each in shown])
+        differing = [
+            advice for advice in await advice_store.all() if _compared(states.get(advice.country), advice).matters
+        ]
+        page = differing[paged.skip : paged.skip + paged.fetch]
+        return paged.page([await _country_source(store, states.get(advice.country), advice) for advice in page])
 
     @router.get("/v1/cap-messages", operation_id="listCapMessages")
-    async def cap_messages(caller: Reader, paged: Paged) -> Page[CapMessage]:
-        """The warnings of other systems (CAP 1.2) that hold now, the newest first; empty unless CAP_URLS names some."""
-        found = messages_in_force(await messages.newest(), utc_now())
-        return paged.page(found[paged.skip : paged.skip + paged.fetch])
+    async def list_cap_messages(caller: Reader, paged: Paged) -> Page[CapMessage]:
+        """The warnings of other systems (CAP 1.2) in force now, newest first; empty unless CAP_URLS names documents."""
+        messages = messages_in_force(await message_store.newest(), utc_now())
+        return paged.page(messages[paged.skip : paged.skip + paged.fetch])
 
     return router
 
 
-def _standing(state: CountryState | None, advice: SecondaryAdvice) -> Disagreement:
+def _compared(state: CountryState | None, advice: SecondaryAdvice) -> Disagreement:
     return disagreement(state.effective if state else None, state.worst if state else None, advice)
 
 
 async def _country_source(store: Store, state: CountryState | None, advice: SecondaryAdvice) -> CountrySource:
-    source = await store.source(advice.source)
+    source = await store.source_state(advice.source)
     fresh_until = source.fresh_until
     return CountrySource(
         source=advice.source,
         country=advice.country,
         level=advice.level,
         is_without_warning=advice.is_without_warning,
-        regions=tuple(RegionLevel(area=each.area, code=each.code, level=each.level) for each in advice.regions),
+        regions=tuple(
+            RegionLevel(area=region.area, code=region.code, level=region.level) for region in advice.regions
+        ),
         regional_max=advice.regional_max,
         says_so_since=advice.says_so_since,
         effective_at=advice.effective_at,
         is_fresh=fresh_until is not None and fresh_until >= utc_now() and advice.country not in source.left_out,
         counts=state.effective if state else None,
-        standing=_standing(state, advice).reason,
+        standing=_compared(state, advice).reason,
         text_en=advice.text_en,
         url=advice.url,
     )

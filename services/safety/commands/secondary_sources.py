@@ -1,46 +1,55 @@
-"""What becomes of a reading of a source that does not decide: who says what since when. No event, no level."""
+"""Records readings of secondary sources and CAP documents. They change no advice and append no event."""
 
 from datetime import datetime, timedelta
 
-from services.safety.store.cap_messages import KEPT_FOR, CapMessageStore
-from services.safety.secondary_advice import updated_by
-from services.safety.store.secondary_advice import SecondaryAdviceStore
+from services.safety.commands.source_states import MAX_SENTENCE_CHARS, MAX_UNREAD_SENTENCES
 from services.safety.reading import Batch, BatchRejected, CountryReading
+from services.safety.secondary_advice import advice_after
 from services.safety.sources.cap import parse as parse_cap
-from services.safety.store.advice import SourceState, Store
+from services.safety.store.advice import Store
+from services.safety.store.cap_messages import RETENTION, CapMessageStore
+from services.safety.store.secondary_advice import SecondaryAdviceStore
+from services.safety.store.source_state import SourceState
 
-#: As many of the sentences that nobody could read are kept for `GET /v1/sources`.
-MAX_UNREAD_SENTENCES = 50
-#: A list that lost more than a tenth of its countries at once is a page that got lost (FEEDS §10) ...
-KEPT_SHARE = 0.9
-#: ... unless it stays so: the last whole list is no measure after this.
-FORGOTTEN_AFTER = timedelta(days=7)
+#: A list with less than nine tenths of its former countries is a page that got lost (docs/feeds.md) ...
+MIN_SHARE_OF_FORMER_COUNTRIES = 0.9
+#: ... unless it stays so short: a former list that is older than this is no measure.
+FORMER_LIST_EXPIRES = timedelta(days=7)
 
 
 async def record_secondary_batch(
-    store: Store, secondary_advice: SecondaryAdviceStore, batch: Batch, stale_after: timedelta, *, began: datetime, now: datetime
+    store: Store,
+    advice_store: SecondaryAdviceStore,
+    batch: Batch,
+    stale_after: timedelta,
+    *,
+    began: datetime,
+    now: datetime,
 ) -> list[str]:
-    """Keep a whole reading; returns the countries of which it says something new. Raises BatchRejected: too short."""
-    before = await store.source(batch.source)
-    if before.checked_at is not None and now - before.checked_at < FORGOTTEN_AFTER:
-        expected = int(KEPT_SHARE * before.countries)
+    """Store a whole reading. Returns the countries with new advice. Raises BatchRejected if too many are missing."""
+    before = await store.source_state(batch.source)
+    if before.checked_at is not None and now - before.checked_at < FORMER_LIST_EXPIRES:
+        expected = int(MIN_SHARE_OF_FORMER_COUNTRIES * before.countries)
         if len(batch.countries) < expected:
             raise BatchRejected(f"{len(batch.countries)} countries where at least {expected} are expected")
-    known = await secondary_advice.of_source(batch.source)
-    after = {each.country: updated_by(known.get(each.country), each, now=now) for each in batch.countries}
-    changed = [advice for country, advice in after.items() if known.get(country) != advice]
-    await secondary_advice.put(changed)
-    said = {reading.country for reading in batch.countries if not _is_silent(reading)}
-    left_out = {country for country, advice in known.items() if advice.is_known and country not in said}
+    advices_before = await advice_store.of_source(batch.source)
+    advices_after = {
+        reading.country: advice_after(advices_before.get(reading.country), reading, now=now)
+        for reading in batch.countries
+    }
+    changed = [advice for country, advice in advices_after.items() if advices_before.get(country) != advice]
+    await advice_store.put(changed)
+    readable = {reading.country for reading in batch.countries if not _says_nothing(reading)}
+    left_out = {country for country, advice in advices_before.items() if advice.is_known and country not in readable}
     sentences = (*batch.skipped, *(sentence for reading in batch.countries for sentence in reading.unread))
-    await store.put_source(
+    await store.put_source_state(
         SourceState(
             source=batch.source,
             checked_at=began,
             fresh_until=began + stale_after,
             countries=len(batch.countries),
             left_out=tuple(sorted(left_out)),
-            unread=tuple(sentence[:300] for sentence in sentences)[:MAX_UNREAD_SENTENCES],
+            unread=_shortened(sentences),
             moved_at=now if changed else before.moved_at,
             parser_version=batch.parser_version,
         )
@@ -48,9 +57,9 @@ async def record_secondary_batch(
     return [advice.country for advice in changed]
 
 
-async def record_cap_messages(
+async def record_cap_document(
     store: Store,
-    messages: CapMessageStore,
+    message_store: CapMessageStore,
     source: str,
     page: bytes,
     stale_after: timedelta,
@@ -58,24 +67,29 @@ async def record_cap_messages(
     began: datetime,
     now: datetime,
 ) -> int:
-    """Keep the CAP messages of a document; returns how many it holds. Raises BatchRejected."""
-    found, left_out = parse_cap(page)
-    await messages.put(source, [message for message in found if message.sent > now - KEPT_FOR])
-    await messages.forget(now)
-    sentences = tuple(sentence[:300] for sentence in left_out)[:MAX_UNREAD_SENTENCES]
-    await store.put_source(
-        SourceState(source=source, checked_at=began, fresh_until=began + stale_after, unread=sentences)
+    """Store the CAP messages of a document. Returns how many it holds. Raises BatchRejected."""
+    messages, left_out = parse_cap(page)
+    await message_store.put(source, [message for message in messages if message.sent > now - RETENTION])
+    await message_store.delete_expired(now)
+    await store.put_source_state(
+        SourceState(
+            source=source, checked_at=began, fresh_until=began + stale_after, unread=_shortened(tuple(left_out))
+        )
     )
-    return len(found)
-
-
-def _is_silent(reading: CountryReading) -> bool:
-    """Absent and unreadable are the same: the reading does not vouch for what was said before."""
-    return reading.level is None and reading.regional_max is None and not reading.is_without_warning
+    return len(messages)
 
 
 async def record_secondary_failure(store: Store, source: str, reason: str, *, now: datetime) -> None:
-    """Keep that a source could not be read; what it said stays, and ages."""
-    state = await store.source(source)
-    failed = {"failed_at": state.failed_at or now, "failure": reason[:300]}
-    await store.put_source(state.model_copy(update=failed))
+    """Store that a secondary source could not be read. Its advice stays, and ages."""
+    state = await store.source_state(source)
+    failure = {"failed_at": state.failed_at or now, "failure": reason[:MAX_SENTENCE_CHARS]}
+    await store.put_source_state(state.model_copy(update=failure))
+
+
+def _says_nothing(reading: CountryReading) -> bool:
+    """An unreadable country counts as missing: the reading does not confirm its former advice."""
+    return reading.level is None and reading.regional_max is None and not reading.is_without_warning
+
+
+def _shortened(sentences: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(sentence[:MAX_SENTENCE_CHARS] for sentence in sentences)[:MAX_UNREAD_SENTENCES]

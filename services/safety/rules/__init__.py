@@ -1,1 +1,1 @@
-"""What the safety service decides; pure."""
+"""What the safety service decides: pure functions, without I/O and without a clock."""

@@ -1,5 +1,7 @@
-"""R12, R13, R14: what a batch says as a whole. Too much unknown is refused, many falls are one question to a person,
-a flood of rises counts at once and lets its alerts wait a moment. Sources: FEEDS §9, §10; the issue on safety.
+"""R12, R13, R14: judges a batch as a whole, before any of its countries is adopted.
+
+If too many countries turn unknown, the batch is refused. If too many improve, one hold asks a person about all of them.
+If too many turn orange or red, their levels count at once and their alerts wait a moment. See docs/feeds.md.
 """
 
 from collections.abc import Mapping
@@ -9,12 +11,13 @@ from enum import StrEnum
 
 from services.safety.model import CountryState
 from services.safety.reading import Batch, CountryReading
-from services.safety.rules.adoption import SINGLE_READING, AlertHold, BatchContext, derive_hold_id, would_raise_alert, would_improve
+from services.safety.rules.adoption import SINGLE_READING, BatchContext, would_improve, would_raise_alert
 from services.safety.rules.effective_level import levels_of, source_version
+from services.safety.rules.holding import AlertHold, derive_hold_id
 from shared.events import HoldReason, Part
 
-#: A world of fewer countries than this has no shares.
-SMALLEST_WORLD = 40
+#: Shares are of at least this many countries, so that a few changes in a small data set are no bulk change.
+MIN_COUNTRIES_FOR_SHARES = 40
 
 
 class Reason(StrEnum):
@@ -28,9 +31,9 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class GuardLimits:
-    """How careful we are. Zero turns a hold of alerts off.
+    """From which size a change is a bulk change, and how long alerts wait for a person. Zero turns a wait off.
 
-    `max_improvements`: more countries than that in one batch are a mass; the shares are of all countries that are known.
+    The shares are of all known countries. `grace`: a country missing from its source for longer is put before a person.
     """
 
     alert_hold: timedelta = timedelta(minutes=3)
@@ -42,7 +45,7 @@ class GuardLimits:
 
 
 class LastReading(Part):
-    """What a country's newest reading was: the source's version, by which parser, and when."""
+    """A country's newest reading: the source's version, which parser read it, and when."""
 
     source_version: str
     parser_version: int
@@ -51,77 +54,88 @@ class LastReading(Part):
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """The decision: whether the batch is used at all, and what its readings are judged under."""
+    """Decision on a batch: whether it is used, and the context in which its readings are adopted."""
 
     reason: Reason
-    circumstances: BatchContext = SINGLE_READING
+    batch: BatchContext = SINGLE_READING
     detail: str = ""
-    falls: int = 0
-    rises: int = 0
+    improvements: int = 0
+    deteriorations: int = 0
 
     @property
     def is_refused(self) -> bool:
-        """Nothing of it is used."""
+        """Whether the batch is refused whole."""
         return self.reason is Reason.UNREADABLE
 
 
 def judge(
-    batch: Batch, states: Mapping[str, CountryState], seen: Mapping[str, LastReading], limits: GuardLimits, now: datetime
+    batch: Batch,
+    states: Mapping[str, CountryState],
+    last_readings: Mapping[str, LastReading],
+    limits: GuardLimits,
+    now: datetime,
 ) -> Judgement:
     """R12, R13, R14: look at the whole batch before any of its countries."""
     known = [(reading, states[reading.country]) for reading in batch.countries if reading.country in states]
-    world = max(len(states), SMALLEST_WORLD)
-    turned = sum(reading.level is None and state.said.level is not None for reading, state in known)
-    if turned > limits.unknown_share * world:
-        return Judgement(Reason.UNREADABLE, detail=f"{turned} of {len(states)} countries turned unknown at once")
+    countries = max(len(states), MIN_COUNTRIES_FOR_SHARES)
+    turned_unknown = sum(reading.level is None and state.said.level is not None for reading, state in known)
+    if turned_unknown > limits.unknown_share * countries:
+        detail = f"{turned_unknown} of {len(states)} countries turned unknown at once"
+        return Judgement(Reason.UNREADABLE, detail=detail)
 
     reread = frozenset(
-        reading.country for reading, _ in known if _is_reread(reading, batch.parser_version, seen.get(reading.country))
+        reading.country
+        for reading, _ in known
+        if _is_reread(reading, batch.parser_version, last_readings.get(reading.country))
     )
-    falling = [(reading, state) for reading, state in known if would_improve(state, reading)]
-    rising = [r.country for r, state in known if r.country not in reread and would_raise_alert(state, r, now)]
-    fall = _mass_fall(batch, falling) if len(falling) > limits.max_improvements else None
-    rise = None
-    if limits.alert_hold and len(rising) > limits.deterioration_share * world:
+    improving = [(reading, state) for reading, state in known if would_improve(state, reading)]
+    deteriorating = [
+        reading.country
+        for reading, state in known
+        if reading.country not in reread and would_raise_alert(state, reading, now)
+    ]
+    improvement_hold_id = _improvement_hold_id(batch, improving) if len(improving) > limits.max_improvements else None
+    alert_hold = None
+    if limits.alert_hold and len(deteriorating) > limits.deterioration_share * countries:
         versions = [f"{reading.country}:{state.advice_version}" for reading, state in known]
-        rise = AlertHold(derive_hold_id(HoldReason.MASS_RISE, batch.source, *versions), now + limits.alert_hold)
-    circumstances = BatchContext(fall, rise, reread, limits.parser_hold)
-    reason = Reason.MASS_RISE if rise else Reason.MASS_FALL if fall else Reason.ORDINARY
-    return Judgement(reason, circumstances, falls=len(falling), rises=len(rising))
+        hold_id = derive_hold_id(HoldReason.MASS_RISE, batch.source, *versions)
+        alert_hold = AlertHold(hold_id, now + limits.alert_hold)
+    context = BatchContext(improvement_hold_id, alert_hold, reread, limits.parser_hold)
+    reason = Reason.MASS_RISE if alert_hold else Reason.MASS_FALL if improvement_hold_id else Reason.ORDINARY
+    return Judgement(reason, context, improvements=len(improving), deteriorations=len(deteriorating))
 
 
 def read_differently(batch: Batch, states: Mapping[str, CountryState], judgement: Judgement) -> tuple[str, ...]:
-    """What a new parser makes of texts that are as they were, one line per country."""
+    """What a new parser reads differently in unchanged texts, one line for each country."""
     lines = []
     for reading in batch.countries:
         state = states.get(reading.country)
-        if state is None or reading.country not in judgement.circumstances.reread:
+        if state is None or reading.country not in judgement.batch.reread:
             continue
         said = levels_of(reading)
         if said.level != state.said.level:
-            lines.append(f"{reading.country}: {_words(state.said.level)} is read as {_words(said.level)}")
+            before, after = _colour(state.said.level), _colour(said.level)
+            lines.append(f"{reading.country}: {before} is read as {after}")
         elif said != state.said:
             lines.append(f"{reading.country}: its regions are read otherwise")
     return tuple(lines)
 
 
-def _is_reread(reading: CountryReading, parser_version: int, before: LastReading | None) -> bool:
+def _is_reread(reading: CountryReading, parser_version: int, last: LastReading | None) -> bool:
     return (
-        before is not None
-        and before.parser_version != parser_version
-        and before.source_version == source_version(reading)
+        last is not None and last.parser_version != parser_version and last.source_version == source_version(reading)
     )
 
 
-def _mass_fall(batch: Batch, falling: list[tuple[CountryReading, CountryState]]) -> str:
-    """One item: what is held already and undecided is joined, whoever else falls."""
-    for _, state in falling:
+def _improvement_hold_id(batch: Batch, improving: list[tuple[CountryReading, CountryState]]) -> str:
+    """The one hold for all of them. If an earlier one is still open, the new countries join it."""
+    for _, state in improving:
         for hold in state.holds:
             if hold.reason is HoldReason.MASS_FALL:
                 return hold.hold_id
-    versions = [f"{reading.country}:{state.advice_version}" for reading, state in falling]
+    versions = [f"{reading.country}:{state.advice_version}" for reading, state in improving]
     return derive_hold_id(HoldReason.MASS_FALL, batch.source, *versions)
 
 
-def _words(level: int | None) -> str:
+def _colour(level: int | None) -> str:
     return "unknown" if level is None else ("green", "yellow", "orange", "red")[level]

@@ -1,7 +1,7 @@
-"""R12, R13: the ministry's level counts; what other governments say is shown beside it and changes nothing.
+"""R12, R13: compares the effective level with what another government says. It shows; it changes nothing.
 
-Source: Leiden goes by the Dutch ministry (RULES R12, R13); showing the others: proposal (issue 7, FEEDS §9: seven
-countries were raised by three governments within five days).
+Sources: Leiden University goes by the Dutch ministry (R12, R13). Showing the others is a proposal: within five days
+three governments raised seven Gulf countries. See docs/feeds.md.
 """
 
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from shared.events import Level
 
 
 class Reason(StrEnum):
-    """How a source's word stands to the level that counts."""
+    """How another source's advice compares with the effective level."""
 
     AGREES = "agrees"
     WORSE = "worse"
     MILDER = "milder"
-    #: On two sides of negative advice: they say orange or red, we do not, or the other way round.
+    #: Only one of the two is orange or red: the other source's, or ours.
     NEGATIVE_THERE = "negative_there"
     NEGATIVE_HERE = "negative_here"
     UNKNOWN = "unknown"
@@ -25,38 +25,35 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Disagreement:
-    """The decision; `matters` is for the safety officer: it crosses the line of negative advice."""
+    """The result of the comparison."""
 
     reason: Reason
 
     @property
     def matters(self) -> bool:
-        """Whether students may go by one of the two and not by the other."""
+        """Whether the safety officer should see it: by one of the two a student may go, by the other not."""
         return self.reason in (Reason.NEGATIVE_THERE, Reason.NEGATIVE_HERE)
 
 
-def disagreement(level: Level | None, worst: Level | None, advice: SecondaryAdvice) -> Disagreement:
-    """R12, R13: compare what counts (`level` of the country, `worst` anywhere in it) with what a source says.
+def disagreement(level: Level | None, worst: Level | None, theirs: SecondaryAdvice) -> Disagreement:
+    """R12, R13: compare our effective `level` of the country, and our `worst` anywhere in it, with theirs.
 
-    Levels of the whole country are compared with each other, and the worst places where those agree. Never changes
-    anything.
+    The levels of the whole country are compared first. If those agree, the worst areas are compared.
     """
-    theirs = max((each for each in (advice.level, advice.regional_max) if each is not None), default=None)
-    if advice.is_without_warning:
+    their_worst = max((known for known in (theirs.level, theirs.regional_max) if known is not None), default=None)
+    if theirs.is_without_warning:
         if worst is None:
             return Disagreement(Reason.UNKNOWN)
         return Disagreement(Reason.NEGATIVE_HERE if worst >= Level.ORANGE else Reason.AGREES)
-    if level is not None and advice.level is not None and level != advice.level:
-        return Disagreement(_compared(level, advice.level))
-    if worst is not None and theirs is not None and (level is None) == (advice.level is None) and worst != theirs:
-        return Disagreement(_compared(worst, theirs))
-    if worst is None or theirs is None:
+    if level is not None and theirs.level is not None and level != theirs.level:
+        return Disagreement(_compared(level, theirs.level))
+    if worst is None or their_worst is None:
         return Disagreement(Reason.UNKNOWN)
-    if (level is None) != (advice.level is None):
-        # One side has a level for the whole, the other for parts only: only the negative line can be compared.
-        crossed = (worst >= Level.ORANGE) != (theirs >= Level.ORANGE)
-        return Disagreement(_compared(worst, theirs) if crossed else Reason.UNKNOWN)
-    return Disagreement(Reason.AGREES)
+    if (level is None) == (theirs.level is None):
+        return Disagreement(_compared(worst, their_worst))
+    # One side has a level for the whole country, the other for parts only: only the line to orange can be compared.
+    is_crossed = (worst >= Level.ORANGE) != (their_worst >= Level.ORANGE)
+    return Disagreement(_compared(worst, their_worst) if is_crossed else Reason.UNKNOWN)
 
 
 def _compared(ours: Level, theirs: Level) -> Reason:

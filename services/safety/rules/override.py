@@ -1,17 +1,18 @@
-"""R17: overrides of the university, stricter or looser. Sources: Leiden, Health and safety; announcements 2020, 2022.
+"""R17: the university's overrides of the ministry's level, stricter or looser.
 
-A stricter one only ever raises, a looser one only ever lowers, and red and unknown are never lowered.
+A stricter override only raises, a looser one only lowers, and red and unknown are never lowered.
+Sources: Leiden University, Health and safety; its announcements of 2020 and 2022.
 """
 
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 
-from services.safety.model import CountryState, Override
-from shared.events import AreaLevel, Level, AdviceLevels
+from services.safety.model import AdviceLevels, CountryState, Override
+from shared.events import AreaLevel, Level
 
-#: So many may be open for one country: nobody looks through more.
-MOST = 50
+#: Open overrides for one country: a person can still oversee this number.
+MAX_OVERRIDES = 50
 
 
 class Reason(StrEnum):
@@ -26,90 +27,100 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Permission:
-    """Whether it may be set, and whether it loosens."""
+    """Decision on a requested override: whether it may be set, and whether it loosens."""
 
     reason: Reason
     loosens: bool
 
     @property
     def is_given(self) -> bool:
-        """It may be set."""
+        """Whether the override may be set."""
         return self.reason is Reason.MAY_BE_SET
 
 
 def permission(
     state: CountryState, area: str, level: Level, valid_until: date | None, *, loosens: bool | None, today: date
 ) -> Permission:
-    """R17: may an override be set? `loosens` None: it does when its level is better than what counts there now."""
-    now = level_at(state.country, state.adopted, area)
-    lower = now is not None and level < now
-    wants = lower if loosens is None else loosens
+    """R17: whether an override may be set. With `loosens` None it loosens if its level is better than the adopted one."""
+    adopted = level_at(state.country, state.adopted, area)
+    is_better = adopted is not None and level < adopted
+    wants_looser = is_better if loosens is None else loosens
     if valid_until is not None and valid_until < today:
-        return Permission(Reason.IS_OVER, wants)
-    if len(state.overrides) >= MOST:
-        return Permission(Reason.TOO_MANY, wants)
-    if wants and now is Level.RED:
-        return Permission(Reason.RED_IS_NEVER_LOOSENED, wants)
-    if now is None and (wants or level < Level.ORANGE):
-        return Permission(Reason.UNKNOWN_IS_NEVER_LOOSENED, wants)
-    return Permission(Reason.MAY_BE_SET, wants)
+        return Permission(Reason.IS_OVER, wants_looser)
+    if len(state.overrides) >= MAX_OVERRIDES:
+        return Permission(Reason.TOO_MANY, wants_looser)
+    if wants_looser and adopted is Level.RED:
+        return Permission(Reason.RED_IS_NEVER_LOOSENED, wants_looser)
+    if adopted is None and (wants_looser or level < Level.ORANGE):
+        return Permission(Reason.UNKNOWN_IS_NEVER_LOOSENED, wants_looser)
+    return Permission(Reason.MAY_BE_SET, wants_looser)
 
 
-def apply_overrides(country: str, adopted: AdviceLevels, overrides: tuple[Override, ...], today: date) -> AdviceLevels:
-    """R17: what counts when the overrides that are valid today lie over what counts of the source.
+def apply_overrides(
+    country: str, adopted: AdviceLevels, overrides: tuple[Override, ...], today: date
+) -> AdviceLevels:
+    """R17: the effective levels: the adopted levels under the overrides that are valid today.
 
-    One for the whole country raises its regions too, and never lowers a region that the source names.
+    A stricter override for the whole country also raises its regions. A looser one never lowers a region that the
+    source lists.
     """
-    valid = [each for each in overrides if each.is_valid(today)]
+    valid = [override for override in overrides if override.is_valid(today)]
     if not valid:
         return adopted
-    whole = [each for each in valid if each.area == country]
-    strict_whole = [each for each in whole if not each.loosens]
-    level = _under(adopted.level, whole)
+    of_country = [override for override in valid if override.area == country]
+    stricter_of_country = [override for override in of_country if not override.loosens]
+    level = _overridden_level(adopted.level, of_country)
     regions = []
     for region in adopted.regions:
-        own = [each for each in valid if each.area == region.code and region.code is not None]
-        regions.append(region.model_copy(update={"level": _under(region.level, [*strict_whole, *own])}))
-    listed = {region.code for region in adopted.regions}
-    for code in sorted({each.area for each in valid} - {country} - listed):
-        own = [each for each in valid if each.area == code]
-        regions.append(AreaLevel(area=code, code=code, level=_under(adopted.level, [*whole, *own])))
-    return AdviceLevels(level=level, regions=tuple(sorted(regions, key=lambda each: (each.area, each.code or ""))))
+        of_region = [override for override in valid if override.area == region.code and region.code is not None]
+        region_level = _overridden_level(region.level, [*stricter_of_country, *of_region])
+        regions.append(region.model_copy(update={"level": region_level}))
+    listed_codes = {region.code for region in adopted.regions}
+    for code in sorted({override.area for override in valid} - {country} - listed_codes):
+        of_region = [override for override in valid if override.area == code]
+        region_level = _overridden_level(adopted.level, [*of_country, *of_region])
+        regions.append(AreaLevel(area=code, code=code, level=region_level))
+    return AdviceLevels(
+        level=level, regions=tuple(sorted(regions, key=lambda region: (region.area, region.code or "")))
+    )
 
 
 def override_in_effect(
-    country: str, adopted: AdviceLevels, counting: AdviceLevels, overrides: tuple[Override, ...], today: date
+    country: str, adopted: AdviceLevels, effective: AdviceLevels, overrides: tuple[Override, ...], today: date
 ) -> str | None:
-    """The override to name beside the level: of the country where one counts there, otherwise of a region."""
-    valid = [each for each in overrides if each.is_valid(today)]
-    if adopted == counting:
+    """The id of the override that sets the country's level; where none does, of one that sets a region's level."""
+    valid = [override for override in overrides if override.is_valid(today)]
+    if adopted == effective:
         return None
-    for area in (country, *sorted({each.area for each in valid} - {country})):
-        own = [each for each in valid if each.area == area]
-        level = level_at(country, counting, area)
-        found = [each for each in own if each.level == level and level != level_at(country, adopted, area)]
-        if found:
-            return min(found, key=lambda each: each.loosens).override_id
+    for area in (country, *sorted({override.area for override in valid} - {country})):
+        level = level_at(country, effective, area)
+        deciding = [
+            override
+            for override in valid
+            if override.area == area and override.level == level and level != level_at(country, adopted, area)
+        ]
+        if deciding:
+            return min(deciding, key=lambda override: override.loosens).override_id
     return None
 
 
-def level_at(country: str, picture: AdviceLevels, area: str) -> Level | None:
-    """The level of the country or of a region by its code; a region that is not listed has the country's."""
-    named = [region.level for region in picture.regions if area != country and region.code == area]
-    known = [level for level in named if level is not None]
-    if named:
-        return max(known) if len(known) == len(named) else None
-    return picture.level
+def level_at(country: str, levels: AdviceLevels, area: str) -> Level | None:
+    """The level of the country, or of a region by its code. A region that is not listed has the country's level."""
+    listed = [region.level for region in levels.regions if area != country and region.code == area]
+    known = [level for level in listed if level is not None]
+    if listed:
+        return max(known) if len(known) == len(listed) else None
+    return levels.level
 
 
-def _under(level: Level | None, overrides: list[Override]) -> Level | None:
-    """One area under the overrides that are about it: the looser first, then the strictest has the last word."""
+def _overridden_level(level: Level | None, overrides: list[Override]) -> Level | None:
+    """The level of one area under its overrides: the looser ones lower it, then the strictest one raises it."""
     if level is not None and level is not Level.RED:
-        level = min([level, *(each.level for each in overrides if each.loosens)])
-    strictest = max((each.level for each in overrides if not each.loosens), default=None)
+        level = min([level, *(override.level for override in overrides if override.loosens)])
+    strictest = max((override.level for override in overrides if not override.loosens), default=None)
     if strictest is None:
         return level
     if level is None:
-        # Unknown is never safe: only what is negative says more than it.
+        # Unknown is never safe (R14): a stricter override replaces it only with orange or red.
         return strictest if strictest >= Level.ORANGE else None
     return max(level, strictest)

@@ -1,4 +1,7 @@
-"""R12, R13, R14: what a decision about a hold changes. A person, or silence where silence means go, decides."""
+"""R12, R13, R14, R17: what follows from a decision about a hold, and from the clock alone.
+
+A person decides; a hold of alerts that nobody decided in time is released by the clock.
+"""
 
 import re
 from collections.abc import Sequence
@@ -12,15 +15,24 @@ from services.safety.model import (
     IMPROVEMENT_HOLDS,
     RULES,
     SILENCE,
+    AdviceLevels,
     CountryState,
     Hold,
     PendingImprovement,
-    levels_digest,
     evolve,
+    levels_digest,
 )
-from services.safety.rules.adoption import earliest, taken
-from services.safety.rules.effective_level import ChangeContext, raises_alert, counted, differences, sorted_regions, last_statement
 from services.safety.rules.bulk_change_guard import LastReading
+from services.safety.rules.effective_level import (
+    ChangeContext,
+    advice_changed,
+    last_statement,
+    level_changes,
+    raises_alert,
+    sorted_regions,
+)
+from services.safety.rules.holding import earliest_alert_hold
+from services.safety.rules.merging import merge_levels
 from services.safety.rules.override import apply_overrides
 from shared.clock import amsterdam_date
 from shared.events import (
@@ -32,14 +44,13 @@ from shared.events import (
     HoldReason,
     Level,
     OverrideEnded,
-    AdviceLevels,
 )
 
-_CODE = re.compile(r"[A-Z]{2}-[A-Z0-9]{1,3}")
+_REGION_CODE = re.compile(r"[A-Z]{2}-[A-Z0-9]{1,3}")
 
 
 class Reason(StrEnum):
-    """What becomes of a decision."""
+    """Whether a decision is carried out."""
 
     RELEASED = "released"
     REJECTED = "rejected"
@@ -49,58 +60,61 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class HoldDecision:
-    """Who decides what, and why. `second` is the second person where two were asked."""
+    """Who decides, release or rejection, and why. `second_person`: where two persons must agree."""
 
     accepted: bool
-    by: str
+    decided_by: str
     reason: str
-    second: str | None = None
+    second_person: str | None = None
 
 
-def standing(reason: HoldReason | None, words: HoldDecision, first: str | None, *, two_persons: bool) -> Reason:
-    """R12: whether a decision may be carried out. Two persons release a mass fall, where that is configured.
+def decision_outcome(
+    reason: HoldReason | None, decision: HoldDecision, first_person: str | None, *, two_persons: bool
+) -> Reason:
+    """R12: whether a decision is carried out. With `two_persons`, two different persons release a bulk improvement.
 
-    `first` is who asked for the release before; `reason` None is a single fall that waits for its second reading.
+    `first_person` asked for the release earlier. `reason` None: an improvement that waits for its second reading.
     """
-    if not words.accepted:
+    if not decision.accepted:
         return Reason.REJECTED
     if not two_persons or reason is not HoldReason.MASS_FALL:
         return Reason.RELEASED
-    if first is None:
+    if first_person is None:
         return Reason.NEEDS_A_SECOND_PERSON
-    return Reason.SAME_PERSON_TWICE if first == words.by else Reason.RELEASED
+    return Reason.SAME_PERSON_TWICE if first_person == decision.decided_by else Reason.RELEASED
 
 
-def decided(state: CountryState, hold: Hold, words: HoldDecision, now: datetime) -> tuple[Event, ...]:
-    """R12, R13, R14: the events of a decision about one country of a hold: the word, and the change that it makes."""
+def decide_hold(state: CountryState, hold: Hold, decision: HoldDecision, now: datetime) -> tuple[Event, ...]:
+    """R12, R13, R14: the events of a decision about one country of a hold: the release, and the change that follows."""
     released = AdviceReleased(
         country=state.country,
         hold_id=hold.hold_id,
-        accepted=words.accepted,
-        decided_by=words.by,
-        second=words.second,
-        reason=words.reason,
+        accepted=decision.accepted,
+        decided_by=decision.decided_by,
+        second=decision.second_person,
+        reason=decision.reason,
     )
     said, adopted = state.said, state.adopted
-    if hold.reason in IMPROVEMENT_HOLDS and words.accepted:
-        adopted = taken(state.adopted, state.said, confirmed=True).picture
-    elif hold.reason in ALERT_HOLDS and not words.accepted:
-        adopted = _as_before(state.adopted, state.country, hold.changes)
-    elif hold.reason is HoldReason.WITHDRAWN and words.accepted:
-        # What counted goes on counting, and is stale: a country without advice is never safer than before (R14).
+    if hold.reason in IMPROVEMENT_HOLDS and decision.accepted:
+        adopted = merge_levels(state.adopted, state.said, confirmed=True).levels
+    elif hold.reason in ALERT_HOLDS and not decision.accepted:
+        adopted = _undo_changes(state.adopted, state.country, hold.changes)
+    elif hold.reason is HoldReason.WITHDRAWN and decision.accepted:
+        # The adopted levels stay, and are stale: without advice a country is never safer than before (R14).
         said = AdviceLevels(level=None, regions=())
-    return (released, *_change(state, said, adopted, words.by, hold.hold_id, now))
+    return (released, *_change_to(state, said, adopted, decision.decided_by, hold.hold_id, now))
 
 
 def hold_of_pending(state: CountryState, pending: PendingImprovement) -> Hold | None:
-    """A fall that waits for its second reading, as something that a person may decide before; None when it is over."""
-    if pending.levels != levels_digest(state.said) or not taken(state.adopted, state.said, confirmed=False).falls:
+    """A pending improvement as a hold, so that a person can decide before the second reading. None: it is settled."""
+    is_waiting = merge_levels(state.adopted, state.said, confirmed=False).improvement_waits
+    if pending.levels != levels_digest(state.said) or not is_waiting:
         return None
-    believed = taken(state.adopted, state.said, confirmed=True).picture
+    confirmed = merge_levels(state.adopted, state.said, confirmed=True).levels
     return Hold(
         hold_id=f"fall-{state.country}-{state.advice_version}",
         reason=HoldReason.IMPLAUSIBLE_FALL,
-        changes=differences(state.country, state.adopted, believed),
+        changes=level_changes(state.country, state.adopted, confirmed),
         source=state.source,
         source_version=state.source_version,
         levels=pending.levels,
@@ -109,8 +123,22 @@ def hold_of_pending(state: CountryState, pending: PendingImprovement) -> Hold | 
     )
 
 
-def silent(state: CountryState, now: datetime) -> tuple[Event, ...]:
-    """Silence means go: the holds of alerts whose time is over are released by nobody."""
+def events_due(state: CountryState, now: datetime) -> tuple[Event, ...]:
+    """R17: what the clock alone brings: alert holds and overrides end, and overrides begin to count."""
+    today = amsterdam_date(now)
+    ended_overrides = [
+        OverrideEnded(
+            country=state.country, override_id=override.override_id, ended_by=EXPIRED, reason="Its last day is over."
+        )
+        for override in state.overrides
+        if override.valid_until is not None and override.valid_until < today
+    ]
+    events = (*_release_expired_holds(state, now), *ended_overrides)
+    return (*events, *apply_overrides_of_today(state_after(state, events, now), now))
+
+
+def _release_expired_holds(state: CountryState, now: datetime) -> tuple[Event, ...]:
+    """Release the alert holds whose time is over: without a decision the alerts leave."""
     return tuple(
         AdviceReleased(
             country=state.country,
@@ -124,37 +152,25 @@ def silent(state: CountryState, now: datetime) -> tuple[Event, ...]:
     )
 
 
-def due_by_clock(state: CountryState, now: datetime) -> tuple[Event, ...]:
-    """R17: what the clock alone brings: silence, overrides that are over, and levels that begin or end today."""
-    today = amsterdam_date(now)
-    ended = [
-        OverrideEnded(
-            country=state.country, override_id=each.override_id, ended_by=EXPIRED, reason="Its last day is over."
-        )
-        for each in state.overrides
-        if each.valid_until is not None and each.valid_until < today
-    ]
-    first = (*silent(state, now), *ended)
-    return (*first, *effect(after(state, first, now), now))
+def apply_overrides_of_today(state: CountryState, now: datetime) -> tuple[Event, ...]:
+    """R17: the change that today's overrides bring; no event if they change nothing."""
+    return _change_to(state, state.said, state.adopted, None, None, now)
 
 
-def effect(state: CountryState, now: datetime) -> tuple[Event, ...]:
-    """R17: the change that the overrides of today bring, if they bring one."""
-    return _change(state, state.said, state.adopted, None, None, now)
-
-
-def after(state: CountryState, events: Sequence[Event], now: datetime) -> CountryState:
-    """The state after events that follow it."""
+def state_after(state: CountryState, events: Sequence[Event], now: datetime) -> CountryState:
+    """The state after these events."""
     for event in events:
         state = evolve(state, event, now, 0)
     return state
 
 
-def withdrawn(state: CountryState, seen: LastReading | None, grace: timedelta, now: datetime) -> AdviceHeld | None:
-    """R14: a country that the source has not named for longer than the grace is put before a person, once."""
-    since = max((at for at in (seen.read_at if seen else None, state.kept_at) if at is not None), default=None)
-    asked = any(hold.reason is HoldReason.WITHDRAWN for hold in state.holds)
-    if since is None or now - since <= grace or state.withdrawn or asked:
+def hold_missing_country(
+    state: CountryState, last: LastReading | None, grace: timedelta, now: datetime
+) -> AdviceHeld | None:
+    """R14: put a country before a person, once, if its source has not named it for longer than the grace."""
+    since = max((at for at in (last.read_at if last else None, state.kept_at) if at is not None), default=None)
+    is_held = any(hold.reason is HoldReason.WITHDRAWN for hold in state.holds)
+    if since is None or now - since <= grace or state.withdrawn or is_held:
         return None
     return AdviceHeld(
         country=state.country,
@@ -168,45 +184,54 @@ def withdrawn(state: CountryState, seen: LastReading | None, grace: timedelta, n
     )
 
 
-def _change(
-    state: CountryState, said: AdviceLevels, adopted: AdviceLevels, by: str | None, hold_id: str | None, now: datetime
+def _change_to(
+    state: CountryState,
+    said: AdviceLevels,
+    adopted: AdviceLevels,
+    decided_by: str | None,
+    hold_id: str | None,
+    now: datetime,
 ) -> tuple[Event, ...]:
-    """The full state after a decision; nothing where nothing differs. `by` None: whoever set the override."""
-    counting = apply_overrides(state.country, adopted, state.overrides, amsterdam_date(now))
-    if (state.said, state.adopted, state.counting) == (said, adopted, counting):
+    """The change to these levels; none if nothing differs. `decided_by` None: the person who set the override."""
+    effective = apply_overrides(state.country, adopted, state.overrides, amsterdam_date(now))
+    if (state.said, state.adopted, state.counting) == (said, adopted, effective):
         return ()
-    # A level that rises by it leaves at once; whatever else waits for its alerts goes on to wait.
-    rises = raises_alert(differences(state.country, state.counting, counting))
-    others = [hold for hold in state.holds if hold.hold_id != hold_id]
-    first = None if rises else earliest(others, now)
+    # A level that turns worse by a decision alerts at once. Otherwise the alerts of other holds go on waiting.
+    is_alert = raises_alert(level_changes(state.country, state.counting, effective))
+    other_holds = [hold for hold in state.holds if hold.hold_id != hold_id]
+    first = None if is_alert else earliest_alert_hold(other_holds, now)
     context = ChangeContext(
-        decided_by=by or _author(state, now),
+        decided_by=decided_by or _override_author(state, now),
         hold_id=first.hold_id if first is not None else hold_id,
         alerts_held_until=first.until if first is not None else None,
     )
-    return (counted(state.country, state, last_statement(state), said, adopted, state.overrides, context, now),)
+    statement = last_statement(state)
+    return (advice_changed(state.country, state, statement, said, adopted, state.overrides, context, now),)
 
 
-def _author(state: CountryState, now: datetime) -> str:
-    """Who is behind a level that an override brings; nobody when one only ended."""
+def _override_author(state: CountryState, now: datetime) -> str:
+    """Who set the newest override that is valid today; the rules if there is none, because one only ended."""
     today = amsterdam_date(now)
-    begun = [each for each in state.overrides if each.is_valid(today)]
-    return max(begun, key=lambda each: each.valid_from).decided_by if begun else RULES
+    valid = [override for override in state.overrides if override.is_valid(today)]
+    return max(valid, key=lambda override: override.valid_from).decided_by if valid else RULES
 
 
-def _as_before(adopted: AdviceLevels, country: str, changes: tuple[AreaChange, ...]) -> AdviceLevels:
-    """The picture without what was held: only areas that still stand as the hold brought them go back."""
-    back = {change.area: change for change in changes}
+def _undo_changes(adopted: AdviceLevels, country: str, changes: tuple[AreaChange, ...]) -> AdviceLevels:
+    """The levels before the held changes. Only areas that still have the level of the hold go back."""
+    change_of = {change.area: change for change in changes}
 
-    def level(area: str, now: Level | None) -> Level | None:
-        change = back.get(area)
-        return change.before if change is not None and change.after == now else now
+    def undone(area: str, level: Level | None) -> Level | None:
+        change = change_of.get(area)
+        return change.before if change is not None and change.after == level else level
 
-    listed = {each.code or each.area for each in adopted.regions}
-    regions = [each.model_copy(update={"level": level(each.code or each.area, each.level)}) for each in adopted.regions]
-    for area, change in back.items():
-        # It had left the list for the level of its country: with that gone it stands for itself again.
+    listed = {region.code or region.area for region in adopted.regions}
+    regions = [
+        region.model_copy(update={"level": undone(region.code or region.area, region.level)})
+        for region in adopted.regions
+    ]
+    for area, change in change_of.items():
+        # The region had left the list and taken the country's level. Now it is listed again with its own.
         if area not in listed | {country} and change.after == adopted.level:
-            code = area if _CODE.fullmatch(area) else None
+            code = area if _REGION_CODE.fullmatch(area) else None
             regions.append(AreaLevel(area=area, code=code, level=change.before))
-    return AdviceLevels(level=level(country, adopted.level), regions=sorted_regions(regions))
+    return AdviceLevels(level=undone(country, adopted.level), regions=sorted_regions(regions))

@@ -1,4 +1,4 @@
-"""Keeps CAP messages for the safety officer: what their senders said, for a while. They change no advice."""
+"""Store of CAP messages, for the safety officer. They change no advice, and are deleted after 30 days."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -6,24 +6,24 @@ from datetime import datetime, timedelta
 from services.safety.sources.cap import CapMessage
 from shared.mongo.client import ASCENDING, Collection, Database
 
-#: So many of the newest are looked at; a system that says more than this at once says nothing.
-MOST = 1_000
-#: A message is kept so long after it was sent: an update may still refer to it.
-KEPT_FOR = timedelta(days=30)
+#: The newest messages that are looked at for the list of messages in force.
+MAX_MESSAGES = 1_000
+#: A message is kept this long after it was sent, because an update may still refer to it.
+RETENTION = timedelta(days=30)
 
 
 class CapMessageStore:
-    """The collection."""
+    """The collection `cap_messages`."""
 
     def __init__(self, database: Database) -> None:
         self._collection: Collection = database["cap_messages"]
 
     async def create_indexes(self) -> None:
-        """Idempotent."""
+        """Create the indexes. Idempotent."""
         await self._collection.create_index([("sent", ASCENDING)])
 
     async def put(self, source: str, messages: Sequence[CapMessage]) -> None:
-        """Keep these; one that is known is the same one."""
+        """Store messages by their key, so that a message that is read again is stored once."""
         for message in messages:
             body = message.model_dump(mode="json", by_alias=True)
             document = {"_id": message.key, "source": source, "sent": message.sent, "message": body}
@@ -31,9 +31,9 @@ class CapMessageStore:
 
     async def newest(self) -> list[CapMessage]:
         """The newest messages of all sources."""
-        found = self._collection.find({}).sort([("sent", -1)]).limit(MOST)
-        return [CapMessage.model_validate(document["message"]) async for document in found]
+        documents = self._collection.find({}).sort([("sent", -1)]).limit(MAX_MESSAGES)
+        return [CapMessage.model_validate(document["message"]) async for document in documents]
 
-    async def forget(self, now: datetime) -> None:
-        """What was sent too long ago."""
-        await self._collection.delete_many({"sent": {"$lt": now - KEPT_FOR}})
+    async def delete_expired(self, now: datetime) -> None:
+        """Delete the messages that were sent too long ago."""
+        await self._collection.delete_many({"sent": {"$lt": now - RETENTION}})

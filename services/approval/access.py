@@ -1,6 +1,6 @@
-"""Who sees, records and decides what: the one place for object-level checks, for single requests and for lists alike.
+"""Who may read, record and decide what: the one place for checks on single requests and on lists.
 
-What somebody may not see does not exist for them (404): a 403 would confirm that the id is somebody's.
+For a request that the caller may not read the answer is 404, because a 403 would confirm that the id is used.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ OFFICE = "international-office"
 
 @dataclass(frozen=True, slots=True)
 class Permissions:
-    """What one caller reaches. `scopes` are the approver scopes, `programmes` what they stand for (R5)."""
+    """What one caller may do. `scopes`: their approver scopes; `programmes`: the programmes those stand for (R5)."""
 
     person_id: str
     is_student: bool
@@ -26,35 +26,35 @@ class Permissions:
     is_office: bool = False
 
     def owns(self, state: ApprovalRequest) -> bool:
-        """The student's own: to answer and to withdraw."""
+        """Whether the request is the student's own, which they may answer and withdraw."""
         return self.is_student and state.person_id == self.person_id
 
     def may_read(self, state: ApprovalRequest) -> bool:
-        """May read it and its history. The International Office: what a rule gives to it (R34, R35)."""
+        """Whether they may read it and its history. The International Office: if a rule gives it a part (R34, R35)."""
         return self.may_read_texts(state) or (
             self.is_office and any(finding.queue == OFFICE for finding in state.findings)
         )
 
     def may_read_texts(self, state: ApprovalRequest) -> bool:
-        """May read what the student and the approver wrote to each other."""
+        """Whether they may read what the student and the approver wrote to each other."""
         return self.owns(state) or state.programme_id in self.programmes
 
-    def requests(self) -> dict[str, Any]:
-        """The same as `may_read`, as a query; nothing reached is a query that finds nothing."""
-        reached: list[dict[str, Any]] = []
+    def query(self) -> dict[str, Any]:
+        """`may_read` as a MongoDB query. With no permission at all it finds nothing."""
+        readable: list[dict[str, Any]] = []
         if self.is_student:
-            reached.append({"personId": self.person_id})
+            readable.append({"personId": self.person_id})
         if self.programmes:
-            reached.append({"programmeId": {"$in": sorted(self.programmes)}})
+            readable.append({"programmeId": {"$in": sorted(self.programmes)}})
         if self.is_office:
-            reached.append({"findings.queue": OFFICE})
-        if not reached:
+            readable.append({"findings.queue": OFFICE})
+        if not readable:
             return {"_id": {"$in": []}}
-        return reached[0] if len(reached) == 1 else {"$or": reached}
+        return readable[0] if len(readable) == 1 else {"$or": readable}
 
 
-def reach(caller: Identity, programmes: frozenset[str]) -> Permissions:
-    """What a verified caller reaches; `programmes` from the catalogue for the caller's approver scopes."""
+def permissions_of(caller: Identity, programmes: frozenset[str]) -> Permissions:
+    """The permissions of a verified caller. `programmes`: from the catalogue, for the caller's approver scopes."""
     return Permissions(
         caller.person_id,
         caller.has("student"),

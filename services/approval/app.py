@@ -2,10 +2,10 @@
 
 from fastapi import FastAPI
 
-from services.approval import slots
 from services.approval.api import catalogue, requests
 from services.approval.deps import CommandDeps
 from services.approval.settings import Settings
+from services.approval.slots import fill_free_slots
 from services.approval.store.requests import Store
 from shared.clock import utc_now
 from shared.events import ApprovalEvent
@@ -18,22 +18,26 @@ DESCRIPTION = "Nobody goes abroad for their studies without their programme's ap
 
 
 def build(settings: Settings) -> FastAPI:
-    """The service with these settings; nothing runs until the app starts. Raises BrokenCatalogue."""
+    """The service with these settings. Nothing runs until the app starts. Raises BrokenCatalogue."""
     process = Process("approval", settings)
-    store = Store(process.database)
-    live = LiveCatalogue(settings.catalogue_dir, settings.catalogue_seconds)
-    commits = GroupCommit(process.mongo, process.database)
-    deps = CommandDeps(process.mongo, process.database, store, process.keyring, live, commits)
+    deps = CommandDeps(
+        mongo=process.mongo,
+        database=process.database,
+        store=Store(process.database),
+        keyring=process.keyring,
+        live=LiveCatalogue(settings.catalogue_dir, settings.catalogue_seconds),
+        commits=GroupCommit(process.mongo, process.database),
+    )
 
-    async def fill_places() -> None:
-        await places.fill(deps, utc_now())
+    async def fill() -> None:
+        await fill_free_slots(deps, utc_now())
 
-    process.publishes(store.outbox, ApprovalEvent.topic)
-    process.prepares(store.create_indexes)
-    process.prepares(live.start)
-    process.closes(live.stop)
-    process.checks(live.health)
-    process.repeats("places", settings.places_seconds, fill_places)
+    process.publishes(deps.store.outbox, ApprovalEvent.topic)
+    process.prepares(deps.store.create_indexes)
+    process.prepares(deps.live.start)
+    process.closes(deps.live.stop)
+    process.checks(deps.live.health)
+    process.repeats("places", settings.places_seconds, fill)
     return process.app("Safe Passage: approval", DESCRIPTION, [requests.routes(deps), catalogue.routes(deps)])
 
 

@@ -1,30 +1,28 @@
-"""What a student or an approver may ask for: request, decide, withdraw. One function each; a block says why."""
+"""Commands on a request: a student asks for approval or withdraws, an approver decides. A block names its rule."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from typing import Any, Literal
 
 from services.approval import slots
 from services.approval.access import Permissions
-from services.approval.rule_settings import rule_settings
-from services.approval.deps import (
-    CommandDeps,
-    blocked,
-    contact,
-    status_answer,
-    seal_optional,
-    state_of,
-    visible,
-    contact_for,
-)
+from services.approval.deps import CommandDeps, load_readable, seal_optional, state_of
 from services.approval.model import ApprovalRequest
-from services.approval.slots import NextInLine
+from services.approval.presentation import (
+    blocked,
+    contact_body,
+    contact_for,
+    refused,
+    show_findings,
+    status_answer,
+)
+from services.approval.rule_settings import rule_settings
 from services.approval.rules import activity, before_start, decidable, findings, grantable, withdrawable
+from services.approval.slots import NextInLine
 from services.approval.texts import text
-from shared.bus.aggregate import Loaded
 from shared.catalogue import Catalogue, Programme
-from shared.envelope import Cause, Draft
+from shared.command import Command
+from shared.envelope import Draft
 from shared.events import (
     ActivityDetails,
     ActivityType,
@@ -40,7 +38,7 @@ from shared.mongo.client import Session
 from shared.mongo.group_commit import insert_all
 from shared.privacy.contact import ContactDetails
 from shared.web.concurrency import etag, must_match
-from shared.web.idempotency import Answer, IdempotentRequest, insert_once, run_once
+from shared.web.idempotency import Answer, insert_once, run_once
 from shared.web.problem import FieldError, Problem, invalid
 from shared.web.sealing import sealed
 
@@ -64,51 +62,23 @@ class Application:
     language: Literal["nl", "en"] = "en"
 
 
-async def request_approval(
-    deps: CommandDeps, person_id: str, application: Application, once: IdempotentRequest | None, *, cause: Cause, now: datetime
-) -> Answer:
-    """A student asks the programme. Raises Problem: a wrong field, or a rule in the way."""
-    catalogue = deps.catalogue
+async def request_approval(deps: CommandDeps, command: Command[str], application: Application) -> Answer:
+    """A student asks for approval. `command.caller` is the student. Raises Problem: a wrong field, or a rule."""
+    catalogue, cause, now = deps.catalogue, command.cause, command.now
     programme = _programme(catalogue, application)
-    offered = activity.activity(application.activity_type, catalogue.faculties[application.faculty_id].activity_types)
-    if offered.type is None:
-        raise blocked("R3", offered.reason, contact(programme.coordinator), language=application.language)
-    if not before_start.before_start(application.start_date, now).is_in_time:
-        raise blocked(
-            "R4", before_start.Reason.ALREADY_STARTED, contact(programme.coordinator), language=application.language,
-            errors=(FieldError("body.startDate", "has come already"),),
-        )  # fmt: skip
-    found = _found(catalogue, programme, application, offered.type)
+    found = _findings(catalogue, programme, application, _activity_type(catalogue, programme, application, command))
     placed = catalogue.pools()[found.pool_id] if found.pool_id is not None else None
     if placed is not None and application.contact is None:
-        raise invalid(FieldError("body.contact", "is required: whoever gets a place later is told by mail"))
+        raise invalid(FieldError("body.contact", "is required: a student who gets a slot later is notified by mail"))
     approval_id, event_id = new_id(), new_id()
-    event = ApprovalRequested(
-        approval_id=approval_id,
-        person_id=person_id,
-        faculty_id=application.faculty_id,
-        programme_id=application.programme_id,
-        activity_type=offered.type,
-        country=application.country,
-        start_date=application.start_date,
-        end_date=application.end_date,
-        description=await seal_optional(deps, person_id, event_id, "/description", application.description),
-        catalogue_version=catalogue.version,
-        details=application.details if application.details.model_fields_set else None,
-        contact=await seal_optional(deps, person_id, event_id, "/contact", application.contact),
-        language=application.language,
-        institute_reason=await seal_optional(deps, person_id, event_id, "/instituteReason", application.institute_reason),
-        slot_pool_id=found.pool_id,
-        findings=found.kept(),
-    )
-
-    after, new = deps.store.requests.new_documents(approval_id, [Draft(event, event_id)], cause=cause, now=now)
+    event = await _requested(deps, command.caller, application, found, catalogue.version, approval_id, event_id)
+    after, documents = deps.store.requests.new_documents(approval_id, [Draft(event, event_id)], cause=cause, now=now)
 
     def answer(slot: dict[str, Any] | None) -> Answer:
         body = {
             "approvalId": approval_id,
             "status": state_of(after).status,
-            "contact": contact(programme.coordinator),
+            "contact": contact_body(programme.coordinator),
             "findings": show_findings(catalogue, state_of(after)),
             "slot": slot,
         }
@@ -116,120 +86,93 @@ async def request_approval(
         return Answer(201, body, headers)
 
     if placed is None:
-        return await insert_once(deps.commits, deps.database, once, answer(None), new)
+        return await insert_once(deps.commits, deps.database, command.idempotency, answer(None), documents)
 
     async def work(session: Session) -> Answer:
-        await insert_all(deps.database, new, session)
-        taken = await places.take(
-            deps, placed, approval_id, person_id, application.language, cause=cause, now=now, session=session
+        await insert_all(deps.database, documents, session)
+        allocation = await slots.allocate(deps, command, placed, approval_id, application.language, session)
+        return answer(
+            {
+                "slotPoolId": placed.pool.id,
+                "hasPlace": allocation.position is None,
+                "position": allocation.position,
+            }
         )
-        return answer({"slotPoolId": placed.pool.id, "hasPlace": taken.position is None, "position": taken.position})
 
     async def act(_: NextInLine | None) -> Answer:
-        return await run_once(deps.mongo, deps.database, once, work)
+        return await run_once(deps.mongo, deps.database, command.idempotency, work)
 
-    return await places.with_next_in_line(deps, found.pool_id, None, act)
+    return await slots.with_next_in_line(deps, found.pool_id, None, act)
 
 
 async def decide(
-    deps: CommandDeps,
-    reach: Permissions,
-    approval_id: str,
-    decision: Decision,
-    words: str | None,
-    seen: int | None,
-    once: IdempotentRequest | None,
-    *,
-    cause: Cause,
-    now: datetime,
+    deps: CommandDeps, command: Command[Permissions], approval_id: str, decision: Decision, reason: str | None
 ) -> Answer:
     """An approver grants, returns with a question, or refuses with a reason. Raises Problem: a rule, or the state."""
-    if decision != "grant" and words is None:
+    if decision != "grant" and reason is None:
         raise invalid(FieldError("body.reason", "is required to return or refuse"))
-    catalogue = deps.catalogue
-    first = state_of(await visible(deps, reach, approval_id))
+    catalogue, caller, cause, now = deps.catalogue, command.caller, command.cause, command.now
+    request = state_of(await load_readable(deps, caller, approval_id))
     event_id = new_id()
-    event = await _decision(deps, catalogue, first, reach.person_id, decision, words, event_id)
+    event = await _decision_event(deps, catalogue, request, caller.person_id, decision, reason, event_id)
 
-    async def act(following: NextInLine | None) -> Answer:
+    async def act(next_in_line: NextInLine | None) -> Answer:
         async def work(session: Session) -> Answer:
-            loaded = await visible(deps, reach, approval_id, session)
-            must_match(seen, loaded.version)
+            loaded = await load_readable(deps, caller, approval_id, session)
+            must_match(command.expected_version, loaded.version)
             state = state_of(loaded)
-            _may_decide(catalogue, reach, state, now)
+            _check_decidable(catalogue, command, state)
             if decision == "grant":
-                await _may_grant(deps, catalogue, state, session)
-            after = await _record(deps, loaded, [Draft(event, event_id)], cause, now, session)
+                await _check_grantable(deps, catalogue, state, session)
+            drafts = [Draft(event, event_id)]
+            after = await deps.store.requests.record(loaded, drafts, cause=cause, now=now, session=session)
             if decision == "refuse" and state.slot_pool_id is not None:
-                await places.release_slot(
-                    deps, state.slot_pool_id, approval_id, "refused", following, cause=cause, now=now, session=session
-                )
+                await slots.release(deps, cause, now, state.slot_pool_id, approval_id, "refused", next_in_line, session)
             return status_answer(after)
 
-        return await run_once(deps.mongo, deps.database, once, work)
+        return await run_once(deps.mongo, deps.database, command.idempotency, work)
 
-    return await places.with_next_in_line(deps, first.slot_pool_id if decision == "refuse" else None, approval_id, act)
+    return await slots.with_next_in_line(deps, request.slot_pool_id if decision == "refuse" else None, approval_id, act)
 
 
-async def withdraw(
-    deps: CommandDeps,
-    reach: Permissions,
-    approval_id: str,
-    seen: int | None,
-    once: IdempotentRequest | None,
-    *,
-    cause: Cause,
-    now: datetime,
-) -> Answer:
-    """The student takes the request, or the approval, back. Raises Problem when it is not theirs or not open."""
-    first = state_of(await visible(deps, reach, approval_id))
+async def withdraw(deps: CommandDeps, command: Command[Permissions], approval_id: str) -> Answer:
+    """The student withdraws the request, or the approval. Raises Problem: not theirs, or not in such a state."""
+    caller, cause, now = command.caller, command.cause, command.now
+    request = state_of(await load_readable(deps, caller, approval_id))
 
-    async def act(following: NextInLine | None) -> Answer:
+    async def act(next_in_line: NextInLine | None) -> Answer:
         async def work(session: Session) -> Answer:
-            loaded = await visible(deps, reach, approval_id, session)
+            loaded = await load_readable(deps, caller, approval_id, session)
             state = state_of(loaded)
-            if not reach.owns(state):
+            if not caller.owns(state):
                 raise Problem(403, "Only the student can withdraw it.", reason="not_the_student")
-            must_match(seen, loaded.version)
-            found = withdrawable.withdrawable(state.status)
-            if not found.is_permitted:
-                who = contact_for(deps.catalogue, state, "coordinator")
-                raise Problem(409, text(found.reason, state.language), reason=found.reason, contact=who)
-            event = ApprovalWithdrawn(approval_id=approval_id, person_id=state.person_id, withdrawn_by=reach.person_id)
-            after = await _record(deps, loaded, [Draft(event, new_id())], cause, now, session)
+            must_match(command.expected_version, loaded.version)
+            decision = withdrawable.withdrawable(state.status)
+            if not decision.is_permitted:
+                contact = contact_for(deps.catalogue, state, "coordinator")
+                raise refused(None, decision.reason, contact, language=state.language)
+            event = ApprovalWithdrawn(approval_id=approval_id, person_id=state.person_id, withdrawn_by=caller.person_id)
+            drafts = [Draft(event, new_id())]
+            after = await deps.store.requests.record(loaded, drafts, cause=cause, now=now, session=session)
             if state.slot_pool_id is not None:
-                await places.release_slot(
-                    deps, state.slot_pool_id, approval_id, "withdrawn", following, cause=cause, now=now, session=session
+                await slots.release(
+                    deps, cause, now, state.slot_pool_id, approval_id, "withdrawn", next_in_line, session
                 )
             return status_answer(after)
 
-        return await run_once(deps.mongo, deps.database, once, work)
+        return await run_once(deps.mongo, deps.database, command.idempotency, work)
 
-    return await places.with_next_in_line(deps, first.slot_pool_id, approval_id, act)
-
-
-def show_findings(catalogue: Catalogue, state: ApprovalRequest) -> list[dict[str, object]]:
-    """What the rules found, in the student's language, each with whom to turn to."""
-    return [
-        {
-            "rule": each.rule,
-            "effect": each.effect,
-            "reason": each.reason,
-            "reasonText": text(each.reason, state.language),
-            "step": each.step,
-            "contact": contact_for(catalogue, state, each.queue),
-        }
-        for each in state.findings
-    ]
+    return await slots.with_next_in_line(deps, request.slot_pool_id, approval_id, act)
 
 
 def _programme(catalogue: Catalogue, application: Application) -> Programme:
-    """The programme that is asked. Raises Problem with everything that is wrong, together."""
+    """The programme of an application. Raises Problem with everything that is wrong, together."""
     errors = []
     programme = catalogue.programme(application.faculty_id, application.programme_id)
     if programme is None:
-        known = application.faculty_id in catalogue.faculties
-        errors.append(FieldError("body.programmeId" if known else "body.facultyId", "is not in the catalogue"))
+        is_known_faculty = application.faculty_id in catalogue.faculties
+        field = "body.programmeId" if is_known_faculty else "body.facultyId"
+        errors.append(FieldError(field, "is not in the catalogue"))
     if application.end_date < application.start_date:
         errors.append(FieldError("body.endDate", "lies before the start"))
     if programme is None or errors:
@@ -237,68 +180,122 @@ def _programme(catalogue: Catalogue, application: Application) -> Programme:
     return programme
 
 
-def _found(catalogue: Catalogue, programme: Programme, application: Application, kind: ActivityType) -> findings.Findings:
-    """What the rules say. Raises Problem for what makes it impossible, or for what they cannot judge."""
-    where = rule_settings(catalogue, application.faculty_id, programme, application.details.research_at)
-    if application.details.research_at is not None and (where.research is None or kind not in where.research.activity_types):
+def _activity_type(
+    catalogue: Catalogue, programme: Programme, application: Application, command: Command[str]
+) -> ActivityType:
+    """The activity, if the faculty offers it (R3) and it has not started (R4). Raises Problem."""
+    coordinator = contact_body(programme.coordinator)
+    offered = activity.activity(application.activity_type, catalogue.faculties[application.faculty_id].activity_types)
+    if offered.type is None:
+        raise blocked("R3", offered.reason, coordinator, language=application.language)
+    if not before_start.before_start(application.start_date, command.now).is_in_time:
+        raise blocked(
+            "R4", before_start.Reason.ALREADY_STARTED, coordinator, language=application.language,
+            errors=(FieldError("body.startDate", "has come already"),),
+        )  # fmt: skip
+    return offered.type
+
+
+def _findings(
+    catalogue: Catalogue, programme: Programme, application: Application, kind: ActivityType
+) -> findings.Findings:
+    """What the rules find. Raises Problem if a rule makes it impossible, or needs another or a missing detail."""
+    settings = rule_settings(catalogue, application.faculty_id, programme, application.details.research_at)
+    if application.details.research_at is not None and (
+        settings.research is None or kind not in settings.research.activity_types
+    ):
         raise invalid(FieldError("body.details.researchAt", "has no such research projects"))
-    wish = findings.RuleInput(
-        application.programme_id, kind, application.country, application.start_date, application.details, application.institute_reason is not None
+    rule_input = findings.RuleInput(
+        programme_id=application.programme_id,
+        kind=kind,
+        country=application.country,
+        start_date=application.start_date,
+        details=application.details,
+        has_institute_reason=application.institute_reason is not None,
     )
-    found = findings.findings(wish, where)
+    found = findings.findings(rule_input, settings)
+    coordinator = contact_body(programme.coordinator)
+    language = application.language
     if found.blocked is not None:
-        who = contact(programme.coordinator)
-        raise blocked(found.blocked.rule, found.blocked.reason, who, language=application.language)
-    errors = [FieldError(f"body.{each.field}", text(each.reason, application.language)) for each in found.incomplete]
-    errors += [FieldError(f"body.{each}", "is not asked for this activity") for each in found.unexpected_fields]
+        raise blocked(found.blocked.rule, found.blocked.reason, coordinator, language=language)
+    errors = [FieldError(f"body.{ruling.field}", text(ruling.reason, language)) for ruling in found.incomplete]
+    errors += [FieldError(f"body.{field}", "is not asked for this activity") for field in found.unexpected_fields]
     if found.incomplete:
         first = found.incomplete[0]
         raise Problem(
-            400, text(first.reason, application.language), type_="invalid-request", rule=first.rule, reason=first.reason,
-            contact=contact(programme.coordinator), errors=errors,
+            400, text(first.reason, language), type_="invalid-request", rule=first.rule, reason=first.reason,
+            contact=coordinator, errors=errors,
         )  # fmt: skip
     if errors:
         raise invalid(*errors)
     return found
 
 
-def _may_decide(catalogue: Catalogue, reach: Permissions, state: ApprovalRequest, now: datetime) -> None:
-    """R4, R5, and where it stands. Raises Problem."""
-    programme_scopes = catalogue.approver_scopes(state.faculty_id, state.programme_id)
-    found = decidable.decidable(state, reach.person_id, reach.scopes, programme_scopes, now)
-    if not found.is_permitted:
-        raise Problem(
-            403 if found.rule == "R5" else 409,
-            text(found.reason, "en"),
-            type_="blocked-by-rule" if found.rule else "conflict",
-            rule=found.rule,
-            reason=found.reason,
-            contact=contact_for(catalogue, state, "coordinator"),
-        )
+async def _requested(
+    deps: CommandDeps,
+    person_id: str,
+    application: Application,
+    found: findings.Findings,
+    catalogue_version: str,
+    approval_id: str,
+    event_id: str,
+) -> ApprovalRequested:
+    """The event of a request; what the student writes is sealed under the student's key."""
 
+    async def seal(path: str, value: Any) -> str | None:
+        return await seal_optional(deps, person_id, event_id, path, value)
 
-async def _may_grant(deps: CommandDeps, catalogue: Catalogue, state: ApprovalRequest, session: Session) -> None:
-    """Every step and place that a grant needs. Raises Problem naming all that lack; the first gives its rule."""
-    pool = (await deps.store.pools.load(state.slot_pool_id, session)).state if state.slot_pool_id else None
-    found = grantable.grantable(state, pool)
-    if found.is_permitted:
-        return
-    first = found.missing[0]
-    errors = tuple(
-        FieldError(f"steps.{each.step}" if each.step else "slot", f"{each.rule}: {text(each.reason, 'en')}")
-        for each in found.missing
+    return ApprovalRequested(
+        approval_id=approval_id,
+        person_id=person_id,
+        faculty_id=application.faculty_id,
+        programme_id=application.programme_id,
+        activity_type=ActivityType(application.activity_type),
+        country=application.country,
+        start_date=application.start_date,
+        end_date=application.end_date,
+        description=await seal("/description", application.description),
+        catalogue_version=catalogue_version,
+        details=application.details if application.details.model_fields_set else None,
+        contact=await seal("/contact", application.contact),
+        language=application.language,
+        institute_reason=await seal("/instituteReason", application.institute_reason),
+        slot_pool_id=found.pool_id,
+        findings=found.as_event_findings(),
     )
-    who = contact_for(catalogue, state, first.queue)
-    raise blocked(first.rule, first.reason, who, errors=errors)
 
 
-async def _decision(
+def _check_decidable(catalogue: Catalogue, command: Command[Permissions], state: ApprovalRequest) -> None:
+    """R4, R5 and the state of the request. Raises Problem."""
+    caller = command.caller
+    programme_scopes = catalogue.approver_scopes(state.faculty_id, state.programme_id)
+    decision = decidable.decidable(state, caller.person_id, caller.scopes, programme_scopes, command.now)
+    if not decision.is_permitted:
+        contact = contact_for(catalogue, state, "coordinator")
+        raise refused(decision.rule, decision.reason, contact, status=403 if decision.rule == "R5" else 409)
+
+
+async def _check_grantable(deps: CommandDeps, catalogue: Catalogue, state: ApprovalRequest, session: Session) -> None:
+    """Every step and slot that a grant needs. Raises Problem with all that is missing; the first one gives its rule."""
+    pool = (await deps.store.pools.load(state.slot_pool_id, session)).state if state.slot_pool_id else None
+    decision = grantable.grantable(state, pool)
+    if decision.is_permitted:
+        return
+    first = decision.missing[0]
+    errors = tuple(
+        FieldError(f"steps.{item.step}" if item.step else "slot", f"{item.rule}: {text(item.reason, 'en')}")
+        for item in decision.missing
+    )
+    raise blocked(first.rule, first.reason, contact_for(catalogue, state, first.queue), errors=errors)
+
+
+async def _decision_event(
     deps: CommandDeps,
     catalogue: Catalogue,
     state: ApprovalRequest,
     decided_by: str,
     decision: Decision,
-    words: str | None,
+    reason: str | None,
     event_id: str,
 ) -> ApprovalEvent:
     """The event of a decision; what the approver writes is sealed under the student's key."""
@@ -316,24 +313,13 @@ async def _decision(
             catalogue_version=catalogue.version,
         )
     path = "/question" if decision == "return" else "/reason"
-    said = await sealed(deps.keyring, state.person_id, event_id, path, words)
+    sealed_reason = await sealed(deps.keyring, state.person_id, event_id, path, reason)
     if decision == "return":
         return ApprovalReturned(
-            approval_id=state.approval_id, person_id=state.person_id, decided_by=decided_by, question=said,
-            catalogue_version=catalogue.version,
+            approval_id=state.approval_id, person_id=state.person_id, decided_by=decided_by,
+            question=sealed_reason, catalogue_version=catalogue.version,
         )  # fmt: skip
     return ApprovalRefused(
-        approval_id=state.approval_id, person_id=state.person_id, decided_by=decided_by, reason=said,
-        catalogue_version=catalogue.version,
+        approval_id=state.approval_id, person_id=state.person_id, decided_by=decided_by,
+        reason=sealed_reason, catalogue_version=catalogue.version,
     )  # fmt: skip
-
-
-async def _record(
-    deps: CommandDeps,
-    loaded: Loaded[ApprovalRequest],
-    drafts: Sequence[Draft],
-    cause: Cause,
-    now: datetime,
-    session: Session,
-) -> Loaded[ApprovalRequest]:
-    return await deps.store.requests.record(loaded, drafts, cause=cause, now=now, session=session)

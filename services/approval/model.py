@@ -1,4 +1,4 @@
-"""One request for approval, and one pool of places: the folds of their events."""
+"""State of a request for approval and of a slot pool, each folded from the events of its stream."""
 
 from datetime import date, datetime
 from enum import StrEnum
@@ -33,7 +33,7 @@ from shared.events import (
 
 
 class Status(StrEnum):
-    """Where a request stands."""
+    """The status of a request."""
 
     REQUESTED = "requested"
     RETURNED = "returned"
@@ -42,12 +42,12 @@ class Status(StrEnum):
     WITHDRAWN = "withdrawn"
 
 
-#: Still to be decided: in an approver's queue. A returned request waits for the student's answer and stays there.
+#: Not decided yet, and in an approver's queue. A returned request waits for the student's answer and stays there.
 OPEN = frozenset({Status.REQUESTED, Status.RETURNED})
 
 
 class RecordedStep(Part):
-    """The newest answer to what a rule demands."""
+    """The newest recorded result of a step that a rule demands."""
 
     step: StepKind
     positive: bool
@@ -57,7 +57,7 @@ class RecordedStep(Part):
 
 
 class ApprovalRequest(Part):
-    """A request as it now stands. Instants are UTC, dates Europe/Amsterdam."""
+    """The state of a request. Instants are UTC, dates Europe/Amsterdam."""
 
     approval_id: Identifier
     person_id: Identifier
@@ -73,34 +73,36 @@ class ApprovalRequest(Part):
     requested_at: datetime
     changed_at: datetime
     decided_by: Identifier | None = None
-    explanation: Sealed | None = Field(default=None, description="The approver's question or reason, newest")
+    explanation: Sealed | None = Field(default=None, description="The approver's newest question or reason")
     details: ActivityDetails | None = None
     institute_reason: Sealed | None = None
     contact: Sealed | None = None
     language: Literal["nl", "en"] = "en"
     slot_pool_id: Identifier | None = None
     findings: tuple[Finding, ...] = ()
-    steps: tuple[RecordedStep, ...] = Field(default=(), description="One for each kind that was recorded")
-    answer: Sealed | None = Field(default=None, description="What the student answered to the newest question")
-    waiting_since: datetime | None = Field(default=None, description="When whoever has it now got it")
+    steps: tuple[RecordedStep, ...] = Field(default=(), description="The newest result of each kind of step")
+    answer: Sealed | None = Field(default=None, description="The student's answer to the newest question")
+    waiting_since: datetime | None = Field(
+        default=None, description="Since when the request waits for the approver or the student"
+    )
 
     @property
     def is_open(self) -> bool:
-        """Nobody has decided yet."""
+        """Whether nobody has decided yet."""
         return self.status in OPEN
 
     @property
     def demands(self) -> tuple[Finding, ...]:
-        """What has to be recorded before a grant, whether it is or not."""
-        return tuple(each for each in self.findings if each.effect is FindingEffect.DEMANDED)
+        """The findings that demand a step before a grant, recorded or not."""
+        return tuple(finding for finding in self.findings if finding.effect is FindingEffect.DEMANDED)
 
     def recorded(self, step: StepKind | None) -> RecordedStep | None:
-        """The newest answer of a kind."""
-        return next((each for each in self.steps if each.step is step), None)
+        """The newest result of a kind of step."""
+        return next((recorded for recorded in self.steps if recorded.step is step), None)
 
 
 def evolve(state: ApprovalRequest | None, event: Event, at: datetime, version: int) -> ApprovalRequest:
-    """The request after a fact. Raises PermanentError when the stream does not begin with the request."""
+    """Apply one event. Raises PermanentError if the stream does not begin with ApprovalRequested."""
     if isinstance(event, ApprovalRequested):
         return ApprovalRequest(
             approval_id=event.approval_id,
@@ -132,7 +134,7 @@ def evolve(state: ApprovalRequest | None, event: Event, at: datetime, version: i
             step = RecordedStep(
                 step=event.step, positive=event.positive, recorded_by=event.recorded_by, at=at, remark=event.remark
             )
-            others = tuple(each for each in state.steps if each.step is not event.step)
+            others = tuple(recorded for recorded in state.steps if recorded.step is not event.step)
             change = {"steps": (*others, step)}
         case ApprovalAnswered():
             change = {"status": Status.REQUESTED, "answer": event.answer, "waiting_since": at}
@@ -153,7 +155,7 @@ def evolve(state: ApprovalRequest | None, event: Event, at: datetime, version: i
 
 
 class PoolEntry(Part):
-    """A request in a pool."""
+    """A request that has a slot of a pool, or waits for one."""
 
     approval_id: Identifier
     person_id: Identifier
@@ -161,35 +163,35 @@ class PoolEntry(Part):
 
 
 class SlotPool(Part):
-    """Who has a place, and who waits in which order (R34)."""
+    """Which requests have a slot, and which wait, in their order (R34)."""
 
     slot_pool_id: Identifier
     allocated: tuple[PoolEntry, ...] = ()
     waiting: tuple[PoolEntry, ...] = ()
 
     def position(self, approval_id: str) -> int | None:
-        """Place in the waiting list, from 1; None when it does not wait."""
-        names = [each.approval_id for each in self.waiting]
-        return names.index(approval_id) + 1 if approval_id in names else None
+        """Position on the waiting list, from 1; None for a request that does not wait."""
+        waiting_ids = [entry.approval_id for entry in self.waiting]
+        return waiting_ids.index(approval_id) + 1 if approval_id in waiting_ids else None
 
-    def has_place(self, approval_id: str) -> bool:
-        """Whether the request holds a place."""
-        return any(each.approval_id == approval_id for each in self.allocated)
+    def has_slot(self, approval_id: str) -> bool:
+        """Whether the request has a slot."""
+        return any(entry.approval_id == approval_id for entry in self.allocated)
 
 
 def evolve_pool(state: SlotPool | None, event: Event, at: datetime, version: int) -> SlotPool:
-    """The pool after a fact. Raises PermanentError when somebody gives back what nobody had."""
+    """Apply one event. Raises PermanentError if the stream begins with a release, or holds another kind of event."""
     if not isinstance(event, SlotEvent):
         raise PermanentError(f"{type(event).__name__} at version {version} of a pool")
     pool = state or SlotPool(slot_pool_id=event.slot_pool_id)
-    allocated = tuple(each for each in pool.allocated if each.approval_id != event.approval_id)
-    waiting = tuple(each for each in pool.waiting if each.approval_id != event.approval_id)
-    place = PoolEntry(approval_id=event.approval_id, person_id=event.person_id, since=at)
+    allocated = tuple(entry for entry in pool.allocated if entry.approval_id != event.approval_id)
+    waiting = tuple(entry for entry in pool.waiting if entry.approval_id != event.approval_id)
+    entry = PoolEntry(approval_id=event.approval_id, person_id=event.person_id, since=at)
     match event:
         case SlotAllocated():
-            allocated = (*allocated, place)
+            allocated = (*allocated, entry)
         case SlotWaitlisted():
-            waiting = (*waiting, place)
+            waiting = (*waiting, entry)
         case SlotReleased() if state is None:
-            raise PermanentError(f"SlotReleased at version {version} before any place was taken")
+            raise PermanentError(f"SlotReleased at version {version} before any slot was taken")
     return pool.model_copy(update={"allocated": allocated, "waiting": waiting})

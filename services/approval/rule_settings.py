@@ -1,4 +1,4 @@
-"""What the catalogue says to the rules about one request: plain values, so that the rules know no files."""
+"""Turns the catalogue into the plain values that the rules take, so that the rules know no files."""
 
 from services.approval.rules.findings import ClerkshipRules, ResearchProjects, RuleSettings
 from services.approval.rules.slots import Period
@@ -6,7 +6,7 @@ from shared.catalogue import Catalogue, Clerkships, Programme, Research
 
 
 def rule_settings(catalogue: Catalogue, faculty_id: str, programme: Programme, research_at: str | None) -> RuleSettings:
-    """The setting of a request. `research_at` names another faculty whose research project it is (R29)."""
+    """The settings for one request. `research_at` names another faculty whose research project it is (R29)."""
     own = catalogue.faculties[faculty_id]
     host = catalogue.faculties.get(research_at) if research_at is not None else own
     advice = programme.recommended_in_europe
@@ -29,6 +29,6 @@ def _research(research: Research) -> ResearchProjects:
 def _clerkships(clerkships: Clerkships) -> ClerkshipRules:
     clusters: dict[str, dict[str, tuple[Period, ...]]] = {}
     for cluster in clerkships.clusters:
-        periods = tuple(Period(each.id, each.starts_on, each.ends_on) for each in cluster.pools)
+        periods = tuple(Period(pool.id, pool.starts_on, pool.ends_on) for pool in cluster.pools)
         clusters.setdefault(cluster.country, {})[cluster.id] = periods
     return ClerkshipRules(frozenset(clerkships.programmes), clusters, frozenset(clerkships.office_first_in))

@@ -1,4 +1,4 @@
-"""What the approval service is told by its environment."""
+"""Environment variables of the approval service."""
 
 from pathlib import Path
 
@@ -8,12 +8,12 @@ from shared.settings import CommonSettings
 
 
 class Settings(CommonSettings):
-    """Every variable of the service; the common ones in shared/settings.py."""
+    """Every variable of the service; the common ones are in shared/settings.py."""
 
-    catalogue_dir: Path = Field(description="Folder of university.yaml and one YAML file per faculty")
+    catalogue_dir: Path = Field(description="Folder with university.yaml and one YAML file for each faculty")
     catalogue_seconds: float = Field(
-        default=10, gt=0, description="Between two looks at the catalogue's files, seconds"
+        default=10, gt=0, description="Seconds between two checks for changes in the catalogue's files"
     )
     places_seconds: float = Field(
-        default=30, gt=0, description="Between two looks for places that the catalogue has added (R34), seconds"
+        default=30, gt=0, description="Seconds between two checks for slots that the catalogue has added (R34)"
     )

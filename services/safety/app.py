@@ -56,9 +56,7 @@ def build(settings: Settings) -> FastAPI:
         store=store,
         advice_store=advice_store,
         message_store=message_store,
-        stale_after=timedelta(
-            seconds=max(MIN_SECONDARY_FRESH_SECONDS, 3 * settings.informing_interval_seconds)
-        ),
+        stale_after=timedelta(seconds=max(MIN_SECONDARY_FRESH_SECONDS, 3 * settings.informing_interval_seconds)),
         clock=utc_now,
     )
     decision_deps = DecisionDeps(
@@ -105,9 +103,7 @@ def _poll_deciding_source(process: Process, deps: ReadingDeps, settings: Setting
 
 def _poll_secondary_sources(process: Process, deps: SecondaryDeps, settings: Settings, http: httpx.AsyncClient) -> None:
     polls = {
-        **{
-            name: partial(poll_secondary_once, deps, make_source(name, settings, http)) for name in settings.secondary
-        },
+        **{name: partial(poll_secondary_once, deps, make_source(name, settings, http)) for name in settings.secondary},
         **{
             name: partial(poll_cap_once, deps, name, make_fetcher(url, settings, http))
             for name, url in settings.cap.items()

@@ -50,7 +50,9 @@ def parse(
     floor: Annotated[
         int, typer.Option(min=1, help="Reject an answer with fewer records. The service uses the source's own floor.")
     ] = 1,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON per country, and nothing else.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one line of JSON per country, and nothing else.")
+    ] = False,
 ) -> None:
     """Parse the pages of one answer as the service does, and print one line per country, by its code."""
     if source not in SOURCES:
@@ -107,7 +109,9 @@ def run_backtest(
 @feed.command("check")
 def check(
     names: Annotated[list[str] | None, typer.Argument(metavar="[SOURCE]…", help="Only these sources")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON per source, and nothing else.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one line of JSON per source, and nothing else.")
+    ] = False,
 ) -> None:
     """Read every configured source once: is it reachable, how old is it, how many countries, what was not readable.
 

@@ -30,7 +30,7 @@ ALERT_HOLDS = frozenset({HoldReason.MASS_RISE, HoldReason.PARSER_READS_WORSE})
 
 
 class Hold(Part):
-    """A question about one country that waits for a person. Without a decision it ends at `releases_at`, if that is set."""
+    """A question about one country that waits for a person. If `releases_at` is set, it ends then without a decision."""
 
     hold_id: str
     reason: HoldReason
@@ -177,7 +177,7 @@ def _changed(state: CountryState | None, event: TravelAdviceChanged, at: datetim
 
 
 def _released(state: CountryState, event: AdviceReleased, at: datetime) -> CountryState:
-    """Close the hold. A person's rejection is stored, so that the same statement of the source is not asked about again."""
+    """Close the hold. A person's rejection is stored: the same statement is not asked about again."""
     hold = state.hold(event.hold_id)
     holds = tuple(open_hold for open_hold in state.holds if open_hold.hold_id != event.hold_id)
     change: dict[str, object] = {"holds": holds}

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pycountry
 
 from services.passage.backtest_rules import BacktestRules
-from services.safety.backtest import Dated, Terms, play, synthetic
+from services.safety.backtest.inputs import DatedChange, synthetic_journeys
+from services.safety.backtest.replay import Terms, replay
 from shared.events import Level
 from tests.benchmarks.measure import Measure, Where, seconds
 
@@ -15,7 +16,7 @@ DAYS, ROUNDS = 90, 3
 BEGAN = datetime(2020, 1, 2, tzinfo=UTC)
 
 
-def quarter() -> list[Dated]:
+def quarter() -> list[DatedChange]:
     """Two months with a few changes a day, then one in which nearly the whole world turns, a hundred in one day."""
     chance = random.Random(2020)
     level = {country.alpha_2: Level.GREEN for country in pycountry.countries}
@@ -26,7 +27,7 @@ def quarter() -> list[Dated]:
             after = Level(min(level[country] + 1, Level.RED) if day > 60 or chance.random() < 0.7 else Level.GREEN)
             change = {"ts": BEGAN + timedelta(days=day), "kind": "level", "country_iso2": country,
                       "level_before": level[country], "level_after": after}  # fmt: skip
-            found.append(Dated.model_validate(change))
+            found.append(DatedChange.model_validate(change))
             level[country] = after
     return found
 
@@ -34,11 +35,11 @@ def quarter() -> list[Dated]:
 async def run(where: Where) -> list[Measure]:
     """Goal of the issue: at most 30 s."""
     history = quarter()
-    journeys = synthetic(where.size(10_000), history)
+    journeys = synthetic_journeys(where.size(10_000), history)
     rounds, alerts = [], 0
     for _ in range(ROUNDS):
         began = time.perf_counter()
-        alerts = len(play(history, journeys, BacktestRules(), Terms()).told)
+        alerts = len(replay(history, journeys, BacktestRules(), Terms()).notified)
         rounds.append(time.perf_counter() - began)
     facts = {"days": DAYS, "changes": len(history), "registrations": len(journeys), "alerts": alerts}
     return [seconds("backtest", "≤ 30 s", rounds, **facts)]

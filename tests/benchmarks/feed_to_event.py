@@ -4,11 +4,11 @@ import time
 from datetime import timedelta
 from functools import partial
 
-from services.safety.commands.readings import ReadingPolicy
+from services.safety.commands.deps import ReadingDeps, ReadingPolicy
+from services.safety.polling import PolledSource, poll_once
 from services.safety.sources import fetch
 from services.safety.sources.registry import SOURCES
 from services.safety.store.advice import Store
-from services.safety.polling import Source, poll_once
 from shared.bus.outbox import Outbox
 from shared.clock import utc_now
 from shared.ids import new_id
@@ -25,23 +25,23 @@ async def run(where: Where) -> list[Measure]:
     mongo = Mongo(where.mongo, namespace=f"bench-{new_id()[-8:]}-")
     store = Store(mongo.database("safety"), Outbox(mongo.database("safety"), "/safety"))
     await store.create_indexes()
-    policy = ReadingPolicy(timedelta(minutes=30), timedelta(hours=1))
+    deps = ReadingDeps(mongo, store, ReadingPolicy(timedelta(minutes=30), timedelta(hours=1)))
     rounds = []
     with running("advice_feed", where.folder / "feed") as feed:
         base = f"http://127.0.0.1:{feed.port}/v2/sources/nederlandwereldwijd"
         async with fetch.client("mailto:bench@university.example", 30) as http:
             feed_of = SOURCES["netherlands"]
             fetcher = fetch.Fetcher(http, base, per_second=feed_of.per_second, whole_seconds=180)
-            source = Source(
+            source = PolledSource(
                 "netherlands", partial(fetcher.read, feed_of.fetch), partial(feed_of.parse, floor=feed_of.floor)
             )
             began = time.perf_counter()
-            await poll_once(mongo, store, source, policy, utc_now)
+            await poll_once(deps, source, utc_now)
             first = time.perf_counter() - began
             for country in COUNTRIES[: max(2, where.size(ROUNDS))]:
                 feed.http.post("/control/change", json={"country": country, "level": "rood", "regions": []})
                 began = time.perf_counter()
-                await poll_once(mongo, store, source, policy, utc_now)
+                await poll_once(deps, source, utc_now)
                 state = (await store.countries.load(country)).state
                 rounds.append(time.perf_counter() - began)
                 assert state is not None

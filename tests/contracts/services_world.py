@@ -33,14 +33,15 @@ from services.notify.store.alerts import Alert, AlertStore, Recipient, Recipient
 from services.notify.store.callbacks import CallbackStore
 from services.notify.store.deliveries import DeliveryStore, Fact
 from services.notify.store.whereabouts import Kept, NewContact, WhereaboutsStore
-from services.safety.store.cap_messages import CapMessageStore
-from services.safety.commands.readings import ReadingPolicy, adopt_batch
-from services.safety.secondary_advice import SecondaryAdvice
-from services.safety.store.secondary_advice import SecondaryAdviceStore
+from services.safety.commands.deps import ReadingDeps, ReadingPolicy
+from services.safety.commands.readings import adopt_batch
 from services.safety.reading import Batch, CountryReading
 from services.safety.rules.bulk_change_guard import GuardLimits
+from services.safety.secondary_advice import SecondaryAdvice
 from services.safety.sources.cap import CapMessage
 from services.safety.store.advice import Store as SafetyStore
+from services.safety.store.cap_messages import CapMessageStore
+from services.safety.store.secondary_advice import SecondaryAdviceStore
 from shared.advice import AreaAdvice, CountryAdvice
 from shared.bus.outbox import Outbox
 from shared.clock import amsterdam_date, utc_now
@@ -447,7 +448,7 @@ class World:
     async def give_advice(self, countries: Sequence[str], versions: int = 1) -> None:
         """Travel advice as a reading of the ministry makes it, ever worse and better in turn."""
         store = SafetyStore(self.mongo.database("safety"), Outbox(self.mongo.database("safety"), "/safety"))
-        policy = ReadingPolicy(timedelta(0), timedelta(hours=1))
+        deps = ReadingDeps(self.mongo, store, ReadingPolicy(timedelta(0), timedelta(hours=1)))
         for version in range(versions):
             now = utc_now()
             level = Level.ORANGE if version % 2 == 0 else Level.RED
@@ -460,13 +461,15 @@ class World:
             )  # fmt: skip
             for _ in range(2):  # a fall is believed the second time
                 batch = Batch(source="netherlands", parser_version=1, countries=readings)
-                await adopt_batch(self.mongo, store, batch, policy, began=now, now=utc_now())
+                await adopt_batch(deps, batch, began=now, now=utc_now())
 
     async def hold_falls(self, count: int = 1) -> list[str]:
         """Countries that fall too far to be believed, few enough to be no mass; the ids of their holds."""
         countries, now = [next(self._countries) for _ in range(count)], utc_now()
         store = SafetyStore(self.mongo.database("safety"), Outbox(self.mongo.database("safety"), "/safety"))
-        policy = ReadingPolicy(timedelta(0), timedelta(hours=1), GuardLimits(max_improvements=count))
+        deps = ReadingDeps(
+            self.mongo, store, ReadingPolicy(timedelta(0), timedelta(hours=1), GuardLimits(max_improvements=count))
+        )
         for level in (Level.RED, Level.GREEN):
             readings = tuple(
                 CountryReading(
@@ -476,7 +479,7 @@ class World:
                 for country in countries
             )  # fmt: skip
             batch = Batch(source="netherlands", parser_version=1, countries=readings)
-            await adopt_batch(self.mongo, store, batch, policy, began=now, now=utc_now())
+            await adopt_batch(deps, batch, began=now, now=utc_now())
         states = [(await store.countries.load(country)).state for country in countries]
         return [state.holds[0].hold_id for state in states if state is not None]
 

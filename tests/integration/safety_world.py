@@ -6,12 +6,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from services.safety.commands import holds, overrides
-from services.safety.commands.readings import ReadingPolicy, apply_clock, adopt_batch
+from services.safety.commands.country import apply_clock
+from services.safety.commands.deps import DecisionDeps, ReadingDeps, ReadingPolicy
+from services.safety.commands.readings import adopt_batch
 from services.safety.model import CountryState, evolve
 from services.safety.reading import Batch, CountryReading
 from services.safety.rules.bulk_change_guard import GuardLimits
 from services.safety.store.advice import Store
 from shared.bus.outbox import Outbox
+from shared.command import Command
 from shared.envelope import Cause, Envelope, parse
 from shared.events import AdviceHeld, AdviceReleased, Event, TravelAdviceChanged
 from shared.ids import new_id
@@ -34,11 +37,21 @@ class SafetyWorld:
         self.database = self.mongo.database("safety")
         self.store = Store(self.database, Outbox(self.database, "/safety"))
 
+    @property
+    def decision_deps(self) -> DecisionDeps:
+        """What the commands on holds and overrides need."""
+        return DecisionDeps(self.mongo, self.database, self.store, self.two_persons)
+
+    def command(self, person_id: str) -> Command[str]:
+        """A person's command, now, without an Idempotency-Key."""
+        return Command(person_id, None, None, Cause("c", new_id()), self.now)
+
     async def read(self, readings: Iterable[CountryReading], parser_version: int = 1) -> list[str]:
         """Take a batch."""
         batch = Batch(source="netherlands", parser_version=parser_version, countries=tuple(readings))
         policy = ReadingPolicy(timedelta(minutes=30), timedelta(hours=1), self.limits)
-        return await adopt_batch(self.mongo, self.store, batch, policy, began=self.now, now=self.now)
+        deps = ReadingDeps(self.mongo, self.store, policy)
+        return await adopt_batch(deps, batch, began=self.now, now=self.now)
 
     async def tick(self) -> int:
         """Time has come."""
@@ -48,25 +61,21 @@ class SafetyWorld:
         self, hold_id: str, decision: holds.Decision, *countries: str, by: str = "officer-1", reason: str = "Looked."
     ) -> Answer:
         """A person decides."""
-        desk = holds.Desk(self.mongo, self.database, self.store, self.two_persons)
-        asked = holds.Asked(hold_id, decision, reason, countries)
-        return await holds.decide(desk, by, asked, None, cause=Cause("c", "c"), now=self.now)
+        request = holds.RequestedDecision(hold_id, decision, reason, countries)
+        return await holds.decide(self.decision_deps, self.command(by), request)
 
     async def override(self, country: str, level: int, **more: Any) -> Answer:
         """A safety officer sets an override."""
-        asked = overrides.Asked(**{
+        request = overrides.RequestedOverride(**{
             "country": country, "area": country, "level": level, "loosens": None, "valid_from": self.now.date(),
             "valid_until": None, "document": "Decision 1", "reason": "Unrest.", **more,
         })  # fmt: skip
-        desk = overrides.Desk(self.mongo, self.database, self.store)
-        return await overrides.set_override(desk, "officer-1", asked, None, cause=Cause("c", new_id()), now=self.now)
+        return await overrides.set_override(self.decision_deps, self.command("officer-1"), request)
 
     async def end(self, override_id: str) -> Answer:
         """A safety officer ends an override."""
-        desk = overrides.Desk(self.mongo, self.database, self.store)
-        return await overrides.end_override(
-            desk, "officer-1", override_id, "It is over.", None, cause=Cause("c", new_id()), now=self.now
-        )
+        command = self.command("officer-1")
+        return await overrides.end_override(self.decision_deps, command, override_id, "It is over.")
 
     async def state(self, country: str) -> CountryState:
         """What is kept of a country."""

@@ -113,13 +113,13 @@ async def test_places_that_the_catalogue_adds_go_to_who_waits_in_order(
         )
         line = "id: example-surgery-2051, starts_on: 2051-01-01, ends_on: 2051-12-31, slots: "
 
-        nothing = await places.fill(deps, utc_now())
+        nothing = await slots.fill_free_slots(deps, utc_now())
         edit(catalogue / "lumc.yaml", f"{line}1", f"{line}3")
         await live.refresh()
-        first, again = await places.fill(deps, utc_now()), await places.fill(deps, utc_now())
+        first, again = await slots.fill_free_slots(deps, utc_now()), await slots.fill_free_slots(deps, utc_now())
         edit(catalogue / "lumc.yaml", f"{line}3", f"{line}0")
         await live.refresh()
-        fewer = await places.fill(deps, utc_now())
+        fewer = await slots.fill_free_slots(deps, utc_now())
 
         pool = (await deps.store.pools.load("example-surgery-2051")).state
         assert (nothing, first, again, fewer) == (0, 2, 0, 0)

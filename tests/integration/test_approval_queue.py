@@ -10,7 +10,8 @@ import pytest_asyncio
 
 from services.approval.access import Permissions
 from services.approval.model import ApprovalRequest, Status
-from services.approval.store.requests import MAX_COUNTED, Store, in_states, is_open, order
+from services.approval.store.queries import has_status, is_open, order
+from services.approval.store.requests import MAX_COUNTED, Store
 from shared.clock import amsterdam_date, utc_now
 from shared.events import ActivityDetails, ActivityType, Finding, FindingEffect
 from shared.web.local_tokens import create_keys
@@ -167,7 +168,7 @@ STUDENT = Permissions("p-3", True, frozenset(), frozenset())
 BOTH = Permissions("p-3", True, frozenset(), frozenset({"lumc-medicine"}))
 PLANS: list[tuple[str, Permissions, dict[str, Any], str]] = [
     ("queue", APPROVER, is_open(), "startDate"),
-    ("one state", APPROVER, in_states([Status.RETURNED]), "startDate"),
+    ("one state", APPROVER, has_status([Status.RETURNED]), "startDate"),
     ("all", APPROVER, {}, "startDate"),
     ("newest", APPROVER, {}, "-requestedAt"),
     ("office", OFFICER, is_open(), "startDate"),
@@ -179,12 +180,14 @@ PLANS: list[tuple[str, Permissions, dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("reach", "states", "sort"), [each[1:] for each in PLANS], ids=[each[0] for each in PLANS])
+@pytest.mark.parametrize(
+    ("permissions", "states", "sort"), [each[1:] for each in PLANS], ids=[each[0] for each in PLANS]
+)
 async def test_page_is_read_from_an_index_in_its_order(
-    full: ApprovalService, reach: Permissions, states: dict[str, Any], sort: str
+    full: ApprovalService, permissions: Permissions, states: dict[str, Any], sort: str
 ) -> None:
     """`explain`: no collection scan, nothing sorted in memory, hardly more keys than the page has entries."""
-    query = {"$and": [reach.requests(), *([states] if states else [])]}
+    query = {"$and": [permissions.query(), *([states] if states else [])]}
     limit = 51
 
     plan = await full.database.command(
@@ -210,13 +213,13 @@ async def test_counting_reads_keys_alone_and_not_more_than_it_counts(full: Appro
     """A queue of a hundred thousand is counted as fast as one of a thousand."""
     plan = await full.database.command(
         {
-            "explain": {"count": "requests", "query": {"$and": [APPROVER.requests(), is_open()]}, "limit": 100},
+            "explain": {"count": "requests", "query": {"$and": [APPROVER.query(), is_open()]}, "limit": 100},
             "verbosity": "executionStats",
         }
     )
 
     assert "COLLSCAN" not in _stages(plan["queryPlanner"]["winningPlan"])
-    assert await Store(full.database).count(APPROVER.requests()) == MAX_COUNTED
+    assert await Store(full.database).count(APPROVER.query()) == MAX_COUNTED
 
 
 def _stages(plan: dict[str, Any]) -> set[str]:

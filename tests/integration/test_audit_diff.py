@@ -11,10 +11,11 @@ from services.notify import escalation, send_worker
 from services.notify.commands import close_alert
 from services.notify.model.outcome import Outcome
 from services.passage.rebuild import ShadowRebuild
-from services.safety.commands.readings import ReadingPolicy, record_failure
-from services.safety.commands.secondary_sources import record_secondary_failure, record_secondary_batch
-from services.safety.store.secondary_advice import SecondaryAdviceStore
+from services.safety.commands.deps import ReadingDeps, ReadingPolicy
+from services.safety.commands.secondary_sources import record_secondary_batch, record_secondary_failure
+from services.safety.commands.source_states import record_failure
 from services.safety.reading import Batch
+from services.safety.store.secondary_advice import SecondaryAdviceStore
 from shared.audit.evidence import read
 from shared.audit.reader import Record
 from shared.clock import amsterdam_date, utc_now
@@ -186,10 +187,10 @@ async def test_sources_as_they_fail_heal_and_cease_to_decide(stack: Any, namespa
     await world.store.create_indexes()
     secondary_advice = SecondaryAdviceStore(world.database)
     await secondary_advice.create_indexes()
-    policy = ReadingPolicy(timedelta(minutes=30), timedelta(hours=1))
+    deps = ReadingDeps(world.mongo, world.store, ReadingPolicy(timedelta(minutes=30), timedelta(hours=1)))
 
     async def fails(name: str) -> None:
-        await record_failure(world.mongo, world.store, name, "status 500", policy, now=world.now)
+        await record_failure(deps, name, "status 500", now=world.now)
 
     async def read_() -> None:
         await world.read([])
@@ -199,7 +200,9 @@ async def test_sources_as_they_fail_heal_and_cease_to_decide(stack: Any, namespa
 
     async def informs() -> None:
         batch = Batch(source="netherlands", parser_version=1, countries=())
-        await record_secondary_batch(world.store, secondary_advice, batch, timedelta(hours=1), began=world.now, now=world.now)
+        await record_secondary_batch(
+            world.store, secondary_advice, batch, timedelta(hours=1), began=world.now, now=world.now
+        )
 
     happenings = (
         lambda: fails("netherlands"), lambda: fails("netherlands"), read_, read_, lambda: fails("netherlands"),

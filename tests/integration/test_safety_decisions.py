@@ -111,7 +111,7 @@ async def test_single_fall_may_be_decided_before_its_second_reading(world: Safet
     for _ in range(2):
         await world.read([reading("AA", 0, at=LATER), reading("AB", 0, at=LATER)])
 
-    assert {each.reason for each in items.values()} == {holds.WAITING}
+    assert {each.reason for each in items.values()} == {holds.UNCONFIRMED}
     assert ((await world.state("AA")).effective, (await world.state("AB")).effective) == (0, 1)
     assert (await world.state("AA")).decided_by == "officer-1"
     assert await world.store.pending_improvements() == {}
@@ -159,11 +159,11 @@ async def test_flood_rejected_is_taken_back_with_a_correcting_change(world: Safe
 
 async def test_batch_that_turns_unknown_is_a_failure_of_the_source(world: SafetyWorld) -> None:
     """Above a twentieth: nothing of it counts, the source says why, freshness is not renewed."""
-    before = await world.store.source("netherlands")
+    before = await world.store.source_state("netherlands")
     world.now = LATER
     await world.read([*(reading(country, None, at=LATER) for country in names(10)), reading("BA", 3, at=LATER)])
 
-    source = await world.store.source("netherlands")
+    source = await world.store.source_state("netherlands")
     assert await world.news() == []
     assert source.failure == "10 of 60 countries turned unknown at once"
     assert source.fresh_until == before.fresh_until
@@ -193,7 +193,7 @@ async def test_new_parser_is_listed_in_its_source(world: SafetyWorld) -> None:
     await world.read([reading("AA", 3), *(reading(country, 1) for country in names(60)[1:])], parser_version=2)
     await world.read([reading("AA", 3), *(reading(country, 1) for country in names(60)[1:])], parser_version=2)
 
-    source = await world.store.source("netherlands")
+    source = await world.store.source_state("netherlands")
     [item] = await holds.open_holds(world.store)
     assert source.read_differently == ("AA: yellow is read as red",)
     assert (item.reason, [each.country for each in item.countries]) == ("parser_reads_worse", ["AA"])
@@ -205,9 +205,9 @@ async def test_source_in_which_nothing_moves_is_frozen(world: SafetyWorld) -> No
     for day in (3, 8):
         world.now = NOW + timedelta(days=day)
         await world.read([reading(country, 1) for country in names(60)])
-    frozen = await world.store.source("netherlands")
+    frozen = await world.store.source_state("netherlands")
     await world.read([reading(country, 1, at=world.now if country == "AA" else NOW) for country in names(60)])
-    awake = await world.store.source("netherlands")
+    awake = await world.store.source_state("netherlands")
 
     assert frozen.is_frozen(world.now, timedelta(days=7))
     assert not awake.is_frozen(world.now, timedelta(days=7))

@@ -20,11 +20,12 @@ import pytest
 from aiohttp import web
 
 from services.safety import app as safety
-from services.safety.commands.readings import ReadingPolicy
+from services.safety.commands.deps import ReadingDeps, ReadingPolicy
+from services.safety.polling import PolledSource, poll_once
 from services.safety.settings import Settings
 from services.safety.sources import fetch, netherlands
-from services.safety.store.advice import SourceState, Store
-from services.safety.polling import Source, poll_once
+from services.safety.store.advice import Store
+from services.safety.store.source_state import SourceState
 from shared.audit.chain import ChainVerifier
 from shared.audit.reader import Reader
 from shared.bus import topics
@@ -169,7 +170,7 @@ class World:
         """
         await self.published()
         async with Reader(self.kafka, self.namespace) as reader:
-            values = {record.value or b"" async for record in reader.sorted_regions([TOPIC])}
+            values = {record.value or b"" async for record in reader.in_order([TOPIC])}
         return sorted((parse(value) for value in values), key=lambda each: each.sequence or 0)
 
     async def changes(self) -> list[TravelAdviceChanged]:
@@ -182,7 +183,7 @@ class World:
 
     async def source(self) -> SourceState:
         """How the feed is doing."""
-        return await self.store.source("netherlands")
+        return await self.store.source_state("netherlands")
 
     async def read_again(self, times: int = 2) -> None:
         """Until the feed was read whole so many times more; the first may have begun before the call."""
@@ -329,7 +330,7 @@ async def test_feed_change_is_one_event_with_the_full_state(world: World) -> Non
     assert {"ES", "JP"} <= {each["country"] for each in negative["items"]}
     verifier = ChainVerifier(TOPIC)
     async with Reader(world.kafka, world.namespace) as reader:
-        async for record in reader.sorted_regions([TOPIC]):
+        async for record in reader.in_order([TOPIC]):
             verifier.feed(record)
     assert (list(verifier.findings()), verifier.duplicates) == ([], 0)
 
@@ -621,16 +622,15 @@ async def test_feed_two_services_write_each_change_once(world: World) -> None:
 async def test_feed_read_twice_at_the_same_moment_writes_each_change_once(world: World) -> None:
     """Even past the lease: two readings of one answer, adopted at the same time, are one event per country."""
     http = fetch.client("mailto:safe-passage@university.example", 10)
-    source = Source("netherlands", partial(feed_at(world, http).read, netherlands.fetch), READ)
+    source = PolledSource("netherlands", partial(feed_at(world, http).read, netherlands.fetch), READ)
     policy = ReadingPolicy(timedelta(minutes=30), timedelta(seconds=NEVER))
+    deps = ReadingDeps(world.mongo, world.store, policy)
     await world.store.create_indexes()
 
     async def both_adopt() -> None:
         done = [False, False]
         while not all(done):
-            results = await asyncio.gather(
-                *(poll_once(world.mongo, world.store, source, policy, utc_now) for _ in done), return_exceptions=True
-            )
+            results = await asyncio.gather(*(poll_once(deps, source, utc_now) for _ in done), return_exceptions=True)
             assert all(each is True or isinstance(each, TransientError | PyMongoError) for each in results), results
             done = [before or result is True for before, result in zip(done, results, strict=True)]
 

@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 from services.safety.model import CountryState, PendingImprovement, evolve
 from services.safety.reading import Batch, CountryReading, RegionReading
 from services.safety.rules.adoption import Adoption, adopt
-from services.safety.rules.effective_level import source_version
 from services.safety.rules.bulk_change_guard import GuardLimits, Judgement, LastReading, judge
-from services.safety.rules.release import HoldDecision, decided, due_by_clock
+from services.safety.rules.effective_level import source_version
+from services.safety.rules.release import HoldDecision, decide_hold, events_due
 from shared.events import AdviceHeld, AdviceReleased, Event, TravelAdviceChanged
 
 NOW = datetime(2026, 3, 1, 9, tzinfo=UTC)
@@ -41,7 +41,7 @@ class World:
     limits: GuardLimits = field(default_factory=GuardLimits)
     confirmation: timedelta = HALF_AN_HOUR
     states: dict[str, CountryState] = field(default_factory=dict)
-    falls: dict[str, PendingImprovement] = field(default_factory=dict)
+    pending: dict[str, PendingImprovement] = field(default_factory=dict)
     seen: dict[str, LastReading] = field(default_factory=dict)
     written: list[Event] = field(default_factory=list)
 
@@ -54,13 +54,13 @@ class World:
             return judgement
         for each in batch.countries:
             adoption: Adoption = adopt(
-                self.states.get(each.country), each, self.falls.pop(each.country, None),
+                self.states.get(each.country), each, self.pending.pop(each.country, None),
                 parser_version=parser_version, confirmation=self.confirmation, now=now,
-                batch=judgement.circumstances,
+                batch=judgement.batch,
             )  # fmt: skip
             self.write(each.country, adoption.events, now)
             if adoption.pending is not None:
-                self.falls[each.country] = adoption.pending
+                self.pending[each.country] = adoption.pending
             self.seen[each.country] = LastReading(
                 source_version=source_version(each), parser_version=parser_version, read_at=now
             )
@@ -80,13 +80,15 @@ class World:
         for country, state in sorted(self.states.items()):
             hold = state.hold(hold_id)
             if hold is not None and only(country):
-                self.write(country, decided(state, hold, HoldDecision(accepted, "officer-1", "Looked at."), now), now)
+                self.write(
+                    country, decide_hold(state, hold, HoldDecision(accepted, "officer-1", "Looked at."), now), now
+                )
 
     def tick(self, now: datetime) -> None:
         """Time has come for whatever begins or ends by itself."""
         self.written = []
         for country, state in sorted(self.states.items()):
-            self.write(country, due_by_clock(state, now), now)
+            self.write(country, events_due(state, now), now)
 
     def levels(self) -> dict[str, int | None]:
         """What counts for each country as a whole."""

@@ -64,7 +64,7 @@ def test_adoption_first_picture_is_a_baseline() -> None:
     """The first reading of a country says what is, not that something changed for anybody."""
     adoption = Safety().read(reading(3))
 
-    assert adoption.reason is Reason.FIRST_PICTURE
+    assert adoption.reason is Reason.FIRST_READING
     assert adoption.event is not None
     assert adoption.event.baseline
 

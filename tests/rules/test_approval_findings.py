@@ -26,7 +26,7 @@ from services.approval.rules import (
     theme,
     withdrawable,
 )
-from services.approval.rules.findings import ClerkshipRules, ResearchProjects, RuleSettings, RuleInput
+from services.approval.rules.findings import ClerkshipRules, ResearchProjects, RuleInput, RuleSettings
 from services.approval.rules.ruling import Effect
 from services.approval.rules.slots import Period
 from services.approval.texts import REASONS, text
@@ -245,7 +245,7 @@ def test_promotion_is_the_first_in_line_where_a_place_is_free(
     """R34: fewer slots than before promote nobody, and take nobody's place."""
     found = slots.promotion(pool(allocated, waiting), count)
 
-    assert (found.place.approval_id if found.place else None) == promoted
+    assert (found.entry.approval_id if found.entry else None) == promoted
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 9)), max_size=60), st.integers(0, 4))
@@ -273,7 +273,7 @@ def test_pool_is_never_over_full_and_keeps_its_order(acts: list[tuple[bool, int]
         for each in facts:
             version += 1
             state = evolve_pool(state, each, NOW, version)
-        first = slots.promotion(state, count).place
+        first = slots.promotion(state, count).entry
         if first is not None:
             version += 1
             promoted = SlotAllocated(**{**NAME, "approval_id": first.approval_id, "person_id": first.person_id},
@@ -307,7 +307,9 @@ LUMC = RuleSettings(
 BARE = RuleSettings(None, None, None)
 
 
-def wish(kind: str, country: str = "SE", programme: str = "medicine", reason: bool = False, **details: Any) -> RuleInput:
+def wish(
+    kind: str, country: str = "SE", programme: str = "medicine", reason: bool = False, **details: Any
+) -> RuleInput:
     """What a student asks for in the spring of 2026."""
     said = ActivityDetails(**details)
     return RuleInput(programme, ActivityType(kind), country, date(2026, 4, 1), said, reason)
@@ -345,27 +347,33 @@ REQUESTS: list[tuple[RuleInput, RuleSettings, set[tuple[str, str]], tuple[str, .
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("asked", "setting", "expected", "unasked"), REQUESTS)
+@pytest.mark.parametrize(("application", "settings", "expected", "unexpected"), REQUESTS)
 def test_findings_table(
-    application: RuleInput, rule_settings: RuleSettings, expected: set[tuple[str, str]], unexpected_fields: tuple[str, ...]
+    application: RuleInput,
+    settings: RuleSettings,
+    expected: set[tuple[str, str]],
+    unexpected: tuple[str, ...],
 ) -> None:
     """R29-R37: each kind of activity asks its own rules, and nothing that is said is ignored."""
-    found = findings.findings(application, rule_settings)
+    found = findings.findings(application, settings)
 
     told = {(each.rule, each.effect.value) for each in found.rulings if each.effect is not Effect.SATISFIED}
     assert told == expected
-    assert found.unexpected_fields == unexpected_fields
-    assert {(each.rule, each.effect.value) for each in found.kept()} == {
+    assert found.unexpected_fields == unexpected
+    assert {(each.rule, each.effect.value) for each in found.as_event_findings()} == {
         each for each in expected if each[1] not in ("blocked", "incomplete")
     }
 
 
-@pytest.mark.parametrize(("asked", "setting", "expected", "unasked"), REQUESTS)
+@pytest.mark.parametrize(("application", "settings", "expected", "unexpected"), REQUESTS)
 def test_findings_name_a_pool_only_where_a_place_is_to_be_had(
-    application: RuleInput, rule_settings: RuleSettings, expected: set[tuple[str, str]], unexpected_fields: tuple[str, ...]
+    application: RuleInput,
+    settings: RuleSettings,
+    expected: set[tuple[str, str]],
+    unexpected: tuple[str, ...],
 ) -> None:
     """R34: the pool of the cluster and the period."""
-    assert (findings.findings(application, rule_settings).pool_id == "spring") is (("R34", "shown") in expected)
+    assert (findings.findings(application, settings).pool_id == "spring") is (("R34", "shown") in expected)
 
 
 # ---------------------------------------------------------------- steps and grants
@@ -445,7 +453,7 @@ WAITING = SlotPool(slot_pool_id="pool", waiting=(place(0),))
 
 
 @pytest.mark.parametrize(
-    ("steps", "slot_pool_id", "held", "lacks"),
+    ("steps", "slot_pool_id", "held", "missing"),
     [
         ((YES, CALLED), None, None, []),
         ((YES, CALLED), "pool", WITH_PLACE, []),
@@ -461,7 +469,7 @@ WAITING = SlotPool(slot_pool_id="pool", waiting=(place(0),))
 def test_grantable_table(
     steps: tuple[RecordedStep, ...], slot_pool_id: str | None, held: SlotPool | None, missing: list[tuple[str, str]]
 ) -> None:
-    """R30, R31, R33-R35, R37: everything that lacks is named; only nothing lacking permits."""
+    """R30, R31, R33-R35, R37: everything that is missing is named; only a complete request is grantable."""
     found = grantable.grantable(request(steps=steps, slot_pool_id=slot_pool_id), held)
 
     assert [(each.reason.value, each.rule) for each in found.missing] == missing

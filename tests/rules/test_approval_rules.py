@@ -58,9 +58,9 @@ def test_activity_of_the_eight_is_offered(kind: ActivityType) -> None:
 
 
 @pytest.mark.parametrize("asked", ["", "holiday", "Internship", "internship ", "moot-court", "null"])
-def test_activity_outside_the_eight_is_none(application: str) -> None:
+def test_activity_outside_the_eight_is_none(asked: str) -> None:
     """R3: a ninth type does not exist, however close its name is."""
-    found = activity(application, list(ActivityType))
+    found = activity(asked, list(ActivityType))
 
     assert (found.reason, found.type) == (activities.Reason.NOT_AN_ACTIVITY, None)
 

@@ -9,18 +9,17 @@ from xml.etree import ElementTree
 import pytest
 
 from services.passage.backtest_rules import BacktestRules
-from services.safety.backtest import (
-    Dated,
+from services.safety.backtest.chart import chart
+from services.safety.backtest.inputs import (
+    DatedChange,
     InputRejected,
     Journey,
-    Report,
-    Terms,
-    picture,
-    play,
     read_history,
     read_journeys,
-    synthetic,
+    synthetic_journeys,
 )
+from services.safety.backtest.replay import Terms, replay
+from services.safety.backtest.report import Report
 from services.safety.rules.bulk_change_guard import GuardLimits
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -71,17 +70,17 @@ JOURNEYS = [
 
 def played(history: Sequence[str], journeys: Sequence[str], **terms: object) -> Report:
     """A run; `terms` replace some."""
-    return play(read_history(history), read_journeys(journeys), BacktestRules(), Terms(**terms))  # type: ignore[arg-type] # given by name
+    return replay(read_history(history), read_journeys(journeys), BacktestRules(), Terms(**terms))  # type: ignore[arg-type] # given by name
 
 
 def test_backtest_tells_who_had_to_be_told_and_says_what_waited() -> None:
     """Person by person: who is told of what; the flood's alerts wait three minutes, and nothing else does."""
     report = played(HISTORY, JOURNEYS)
-    told = {(person, country) for person, country, _ in report.told}
+    told = {(person, country) for person, country, _ in report.notified}
     totals = report.totals()
 
     assert told == {("p-1", "ES"), ("p-2", "ES"), ("p-3", "IT"), ("p-4", "IT")}
-    assert [each[0] for each in report.told].count("p-1") == 2  # orange, then red
+    assert [each[0] for each in report.notified].count("p-1") == 2  # orange, then red
     assert totals["alertsTwice"] == totals["risesDelayed"] == 0
     assert {each.seconds for each in report.delayed} == {180.0}
     assert len(report.delayed) == len(FLOOD) - 2
@@ -114,18 +113,18 @@ def test_backtest_without_the_hold_delays_nothing() -> None:
     report = played(HISTORY, JOURNEYS, limits=GuardLimits(alert_hold=timedelta(0)))
 
     assert report.delayed == []
-    assert len(report.told) == len(played(HISTORY, JOURNEYS).told)
+    assert len(report.notified) == len(played(HISTORY, JOURNEYS).notified)
 
 
 def test_backtest_twice_is_the_same() -> None:
     """Byte for byte, invented journeys included."""
     history = read_history(HISTORY)
-    journeys = [synthetic(200, history) for _ in range(2)]
-    reports = [play(history, each, BacktestRules(), Terms()) for each in journeys]
+    journeys = [synthetic_journeys(200, history) for _ in range(2)]
+    reports = [replay(history, each, BacktestRules(), Terms()) for each in journeys]
 
     assert journeys[0] == journeys[1]
     assert [day.document() for day in reports[0].days] == [day.document() for day in reports[1].days]
-    assert reports[0].told == reports[1].told
+    assert reports[0].notified == reports[1].notified
 
 
 @pytest.mark.parametrize(
@@ -149,23 +148,25 @@ def test_backtest_picture_is_an_svg_of_every_day() -> None:
     """Well-formed, and each day adds up to all countries."""
     report = played(HISTORY, [])
 
-    drawn = ElementTree.fromstring(picture(report))  # our own
+    drawn = ElementTree.fromstring(chart(report))  # our own
 
     assert drawn.tag.endswith("svg")
     assert len({sum(day.levels.values()) for day in report.days}) == 1
 
 
 @pytest.fixture(scope="module")
-def quarter() -> tuple[list[Dated], list[Journey], Report]:
+def quarter() -> tuple[list[DatedChange], list[Journey], Report]:
     """January to March 2020, as the ministry wrote it, with ten thousand invented journeys."""
     if not REAL.exists():
         pytest.skip(f"{REAL} is not here: the real history is not part of the project")
     history = read_history(REAL.read_text(encoding="utf-8").splitlines())
-    journeys = synthetic(10_000, history)
-    return history, journeys, play(history, journeys, BacktestRules(), Terms())
+    journeys = synthetic_journeys(10_000, history)
+    return history, journeys, replay(history, journeys, BacktestRules(), Terms())
 
 
-def test_backtest_of_2020_delays_no_rise_beyond_the_hold(quarter: tuple[list[Dated], list[Journey], Report]) -> None:
+def test_backtest_of_2020_delays_no_rise_beyond_the_hold(
+    quarter: tuple[list[DatedChange], list[Journey], Report],
+) -> None:
     """Every rise counts at the next reading; alerts wait on 17 March alone, for three minutes, and one each."""
     report = quarter[2]
     totals = report.totals()
@@ -174,10 +175,10 @@ def test_backtest_of_2020_delays_no_rise_beyond_the_hold(quarter: tuple[list[Dat
     assert totals["delayMax"] <= 300
     assert {each.seconds for each in report.delayed} == {180.0}
     assert [day.date.isoformat() for day in report.days if day.held > 20] == ["2020-03-17"]
-    assert totals["alerts"] == len(set(report.told)) > 5_000
+    assert totals["alerts"] == len(set(report.notified)) > 5_000
 
 
-def test_backtest_of_2020_keeps_the_quiet_weeks_quiet(quarter: tuple[list[Dated], list[Journey], Report]) -> None:
+def test_backtest_of_2020_keeps_the_quiet_weeks_quiet(quarter: tuple[list[DatedChange], list[Journey], Report]) -> None:
     """A day on which the ministry wrote nothing brings no change, no hold, and nobody a pass."""
     history, _, report = quarter
     busy = {each.ts.date() for each in history}
@@ -187,11 +188,13 @@ def test_backtest_of_2020_keeps_the_quiet_weeks_quiet(quarter: tuple[list[Dated]
             assert (day.changes, day.held, day.released, day.alerts) == (0, 0, 0, 0)
 
 
-def test_backtest_of_2020_is_the_picture_in_the_readme(quarter: tuple[list[Dated], list[Journey], Report]) -> None:
+def test_backtest_of_2020_is_the_picture_in_the_readme(
+    quarter: tuple[list[DatedChange], list[Journey], Report],
+) -> None:
     """`passage feed backtest … --picture services/safety/backtest-2020.svg` draws it anew."""
     drawn = (ROOT / "services" / "safety" / "backtest-2020.svg").read_text(encoding="utf-8")
 
-    assert picture(quarter[2]) == drawn
+    assert chart(quarter[2]) == drawn
 
 
 def test_backtest_file_and_stamp_are_utc() -> None:

@@ -4,9 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from services.safety.secondary_advice import SecondaryAdvice, updated_by
 from services.safety.reading import CountryReading, RegionReading
 from services.safety.rules.disagreement import disagreement
+from services.safety.secondary_advice import SecondaryAdvice, advice_after
 from shared.events import Level
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -26,7 +26,7 @@ def reading(
 
 def advice(level: int | None, parts: int | None = None, *, quiet: bool = False) -> SecondaryAdvice:
     """The same, kept."""
-    return updated_by(None, reading(level, parts=parts, quiet=quiet), now=NOW)
+    return advice_after(None, reading(level, parts=parts, quiet=quiet), now=NOW)
 
 
 @pytest.mark.parametrize(
@@ -65,12 +65,12 @@ def test_disagreement_matters_where_one_side_is_negative(
 
 def test_opinion_is_as_old_as_its_levels() -> None:
     """A new text with the same levels keeps its "since"; other levels begin anew."""
-    first = updated_by(None, reading(1), now=NOW)
+    first = advice_after(None, reading(1), now=NOW)
     later = NOW + timedelta(days=3)
 
-    same = updated_by(first, reading(1, days_old=0), now=later)
-    other = updated_by(first, reading(2, days_old=0), now=later)
-    parts = updated_by(first, reading(1, parts=3, days_old=0), now=later)
+    same = advice_after(first, reading(1, days_old=0), now=later)
+    other = advice_after(first, reading(2, days_old=0), now=later)
+    parts = advice_after(first, reading(1, parts=3, days_old=0), now=later)
 
     assert (same.says_so_since, same.source_modified_at) == (NOW, NOW)
     assert (other.says_so_since, parts.says_so_since) == (later, later)
@@ -78,14 +78,14 @@ def test_opinion_is_as_old_as_its_levels() -> None:
 
 def test_opinion_older_text_replaces_nothing() -> None:
     """Bangladesh: two entries that win in turn."""
-    first = updated_by(None, reading(1), now=NOW)
+    first = advice_after(None, reading(1), now=NOW)
 
-    assert updated_by(first, reading(2, days_old=190), now=NOW + timedelta(days=1)) is first
+    assert advice_after(first, reading(2, days_old=190), now=NOW + timedelta(days=1)) is first
 
 
 def test_opinion_that_cannot_be_read_replaces_nothing() -> None:
     """Unknown is no news; "no warning" is."""
-    first = updated_by(None, reading(3), now=NOW)
+    first = advice_after(None, reading(3), now=NOW)
 
-    assert updated_by(first, reading(None, days_old=0), now=NOW) is first
-    assert updated_by(first, reading(None, days_old=0, quiet=True), now=NOW).is_without_warning
+    assert advice_after(first, reading(None, days_old=0), now=NOW) is first
+    assert advice_after(first, reading(None, days_old=0, quiet=True), now=NOW).is_without_warning

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.safety.model import Override
-from services.safety.rules.override import MOST, Reason, apply_overrides, permission
-from services.safety.rules.release import after, effect
-from shared.events import AreaLevel, Level, OverrideEnded, OverrideSet, AdviceLevels
+from services.safety.model import AdviceLevels, Override
+from services.safety.rules.override import MAX_OVERRIDES, Reason, apply_overrides, permission
+from services.safety.rules.release import apply_overrides_of_today, state_after
+from shared.events import AreaLevel, Level, OverrideEnded, OverrideSet
 from tests.rules.safety_world import NOW, World, reading
 
 TODAY = date(2026, 3, 1)
@@ -118,7 +118,7 @@ def test_override_permission(world: World) -> None:
     assert asked(3, until=TODAY - timedelta(days=1)) == (Reason.IS_OVER, False)
     world.read([reading("ES", 3, at=NOW + timedelta(hours=1))], NOW + timedelta(hours=1))
     assert asked(1) == (Reason.RED_IS_NEVER_LOOSENED, True)
-    many = world.states["ES"].model_copy(update={"overrides": (override("ES", 3),) * MOST})
+    many = world.states["ES"].model_copy(update={"overrides": (override("ES", 3),) * MAX_OVERRIDES})
     assert permission(many, "ES", Level.RED, None, loosens=None, today=TODAY).reason is Reason.TOO_MANY
 
 
@@ -134,7 +134,7 @@ def test_override_full_state_follows_each_effect_and_the_end_undoes_it(world: Wo
     """Set for tomorrow: nothing yet; the day comes: one change; its last day is over: ended, and one change back."""
     tomorrow = TODAY + timedelta(days=1)
     event = set_event(3, since=tomorrow, until=tomorrow)
-    world.write("ES", [event, *effect(after(world.states["ES"], (event,), NOW), NOW)], NOW)
+    world.write("ES", [event, *apply_overrides_of_today(state_after(world.states["ES"], (event,), NOW), NOW)], NOW)
     assert world.levels()["ES"] == 2
 
     midnight = datetime(2026, 3, 1, 23, 0, tzinfo=UTC)  # in Amsterdam
@@ -159,7 +159,7 @@ def test_override_full_state_follows_each_effect_and_the_end_undoes_it(world: Wo
 def test_override_does_not_hide_a_rise_of_the_ministry(world: World) -> None:
     """Loosened at orange: red counts in the moment when it is read."""
     event = set_event(1, since=TODAY, loosens=True)
-    world.write("ES", [event, *effect(after(world.states["ES"], (event,), NOW), NOW)], NOW)
+    world.write("ES", [event, *apply_overrides_of_today(state_after(world.states["ES"], (event,), NOW), NOW)], NOW)
     assert world.levels()["ES"] == 1
 
     world.read([reading("ES", 3, at=NOW + timedelta(hours=1))], NOW + timedelta(hours=1))
@@ -170,7 +170,7 @@ def test_override_does_not_hide_a_rise_of_the_ministry(world: World) -> None:
 def test_override_survives_readings(world: World) -> None:
     """The ministry writes anew: the override still lies over it, and the fold knows what lies under it."""
     event = set_event(3, since=TODAY)
-    world.write("ES", [event, *effect(after(world.states["ES"], (event,), NOW), NOW)], NOW)
+    world.write("ES", [event, *apply_overrides_of_today(state_after(world.states["ES"], (event,), NOW), NOW)], NOW)
 
     world.read([reading("ES", 2, at=NOW + timedelta(hours=1), text="Nieuw.", North=3, South=2)], NOW)
 

@@ -1,1 +1,1 @@
-"""HTTP of approval: requests with their steps and decisions, queues by first day, programmes, places."""
+"""HTTP of approval: requests with their steps and decisions, lists by first day, programmes, slots."""

@@ -1,4 +1,4 @@
-"""What callers may send."""
+"""Request bodies of approval."""
 
 from datetime import date
 from typing import Literal
@@ -13,32 +13,36 @@ from shared.web.bodies import Body
 
 
 class DetailsBody(Body):
-    """What the rules of some activities ask; what no rule asks of this one is refused."""
+    """Details that the rules of some activities ask for. A detail that no rule of this activity asks for is refused."""
 
     theme: Identifier | None = Field(
-        default=None, description="R30: of the faculty; left out: outside the themes (R31)"
+        default=None, description="R30: a theme of the faculty; without it the project is outside the themes (R31)"
     )
     institute: InstituteKind | None = Field(default=None, description="R30")
     partner_network: Identifier | None = Field(default=None, description="R30: for a partner institute")
     research_at: Identifier | None = Field(
-        default=None, description="R29: the faculty whose project it is, when not one's own"
+        default=None, description="R29: the faculty whose research project it is, if another than the student's own"
     )
     rotation: Rotation | None = Field(default=None, description="R33-R36: of a clinical clerkship")
-    cluster: Identifier | None = Field(default=None, description="R34: of a regular rotation where there are clusters")
-    credits: bool | None = Field(default=None, description="R37: of a summer or winter school")
+    cluster: Identifier | None = Field(
+        default=None, description="R34: for a regular rotation in a country with clusters"
+    )
+    credits: bool | None = Field(
+        default=None, description="R37: whether the student wants credits for a summer or winter school"
+    )
     study_level: Literal["bachelor", "master"] | None = Field(default=None, description="R32")
     year_of_study: int | None = Field(default=None, ge=1, le=8, description="R32")
-    group_id: Identifier | None = Field(default=None, description="The trip that several students make together")
+    group_id: Identifier | None = Field(default=None, description="Id of a trip that several students make together")
 
 
 class ContactBody(ContactDetails):
-    """How to reach the student about the request; a field that is not known is refused."""
+    """How to reach the student about the request. An unknown field is refused."""
 
     model_config = ConfigDict(extra="forbid")
 
 
 class RequestBody(Body):
-    """What a student asks for."""
+    """A student's request for approval."""
 
     faculty_id: Identifier
     programme_id: Identifier
@@ -48,13 +52,13 @@ class RequestBody(Body):
     end_date: date = Field(description="Last day, Europe/Amsterdam")
     description: FreeText | None = None
     details: DetailsBody | None = None
-    institute_reason: FreeText | None = Field(default=None, description="R30: why an institute of one's own choice")
-    contact: ContactBody | None = Field(default=None, description="Required where places are few (R34)")
+    institute_reason: FreeText | None = Field(default=None, description="R30: why the student chooses this institute")
+    contact: ContactBody | None = Field(default=None, description="Required where slots are few (R34)")
     language: Literal["nl", "en"] = "en"
 
     def application(self) -> Application:
-        """The same in the service's own words."""
-        said = self.details.model_dump(exclude_none=True) if self.details else {}
+        """The application in this body."""
+        details = self.details.model_dump(exclude_none=True) if self.details else {}
         return Application(
             self.faculty_id,
             self.programme_id,
@@ -63,7 +67,7 @@ class RequestBody(Body):
             self.start_date,
             self.end_date,
             self.description,
-            ActivityDetails(**said),
+            ActivityDetails(**details),
             self.institute_reason,
             ContactDetails(**self.contact.model_dump()) if self.contact else None,
             self.language,
@@ -71,7 +75,7 @@ class RequestBody(Body):
 
 
 class StepBody(Body):
-    """A step that a rule demands: what was done, whether the answer was yes, and what was said."""
+    """The result of a step that a rule demands: positive or not, and a remark."""
 
     step: StepKind
     positive: bool
@@ -79,13 +83,13 @@ class StepBody(Body):
 
 
 class AnswerBody(Body):
-    """What the student answers to the approver's question."""
+    """The student's answer to the approver's question."""
 
     answer: FreeText
 
 
 class DecisionBody(Body):
-    """What an approver decides; `reason` is the question or the reason, for the student."""
+    """An approver's decision. `reason`: the question of a return or the reason of a refusal, for the student."""
 
     decision: Decision
     reason: FreeText | None = None

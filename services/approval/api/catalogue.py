@@ -1,27 +1,28 @@
-"""The catalogue over HTTP: programmes with what a request can name, and the board of places (R34)."""
+"""The catalogue over HTTP: programmes with what a request can name, and the slots of every pool (R34)."""
 
 from typing import Annotated
 
 from fastapi import Depends, Query
 
-from services.approval.access import READERS, reach
+from services.approval.access import READERS, permissions_of
 from services.approval.api.shapes import (
     ClusterEntry,
     Named,
-    SlotEntry,
     ProgrammeEntry,
     RotationSlots,
     SchoolEntry,
+    SlotEntry,
 )
-from services.approval.deps import CommandDeps, contact
+from services.approval.deps import CommandDeps
 from services.approval.model import SlotPool
+from services.approval.presentation import contact_body
 from shared.catalogue import Faculty, Placed
 from shared.events import Identifier
 from shared.web.identity import Identity, require
 from shared.web.paging import Page, Paged
 from shared.web.routes import RouteClass, Routes
 
-Anybody = Annotated[
+AnyRole = Annotated[
     Identity, Depends(require("student", "approver", "faculty-contact", "international-office", "safety-officer"))
 ]
 Reader = Annotated[Identity, Depends(require(*READERS))]
@@ -32,8 +33,8 @@ def routes(deps: CommandDeps) -> Routes:
     router = Routes(RouteClass.USER, tags=["catalogue"])
 
     @router.get("/v1/programmes", operation_id="listProgrammes")
-    async def programmes(
-        caller: Anybody,
+    async def list_programmes(
+        caller: AnyRole,
         paged: Paged,
         faculty_id: Annotated[Identifier | None, Query(alias="facultyId")] = None,
     ) -> Page[ProgrammeEntry]:
@@ -48,21 +49,21 @@ def routes(deps: CommandDeps) -> Routes:
         return paged.page(entries[paged.skip : paged.skip + paged.fetch])
 
     @router.get("/v1/rotation-slots", operation_id="listRotationSlots")
-    async def board(
+    async def list_slots(
         caller: Reader,
         paged: Paged,
         faculty_id: Annotated[Identifier | None, Query(alias="facultyId")] = None,
         cluster_id: Annotated[Identifier | None, Query(alias="clusterId")] = None,
     ) -> Page[RotationSlots]:
-        """The places of every cluster and period; whose they are is for the International Office."""
-        found = [
+        """The slots of every cluster and period. Only the International Office sees whose they are."""
+        pools_of_page = [
             placed
             for placed in deps.catalogue.pools().values()
             if faculty_id in (None, placed.faculty_id) and cluster_id in (None, placed.cluster.id)
         ][paged.skip : paged.skip + paged.fetch]
-        kept = await deps.store.pools_of([placed.pool.id for placed in found])
-        shows_places = reach(caller, frozenset()).is_office
-        return paged.page([_slots(placed, kept.get(placed.pool.id), shows_places) for placed in found])
+        states = await deps.store.pools_of([placed.pool.id for placed in pools_of_page])
+        shows_entries = permissions_of(caller, frozenset()).is_office
+        return paged.page([_slots(placed, states.get(placed.pool.id), shows_entries) for placed in pools_of_page])
 
     return router
 
@@ -76,32 +77,34 @@ def _programme(deps: CommandDeps, faculty: Faculty, programme_id: str) -> Progra
         programme_id=programme_id,
         name=programme.name.model_dump(),
         activity_types=faculty.activity_types,
-        coordinator=contact(programme.coordinator),
-        international_office=contact(deps.catalogue.international_office(faculty.id)),
-        themes=tuple(Named(id=each.id, name=each.name) for each in (research.themes if research else ())),
+        coordinator=contact_body(programme.coordinator),
+        international_office=contact_body(deps.catalogue.international_office(faculty.id)),
+        themes=tuple(Named(id=theme.id, name=theme.name) for theme in (research.themes if research else ())),
         partner_networks=tuple(
-            Named(id=each.id, name=each.name) for each in (research.partner_networks if research else ())
+            Named(id=network.id, name=network.name) for network in (research.partner_networks if research else ())
         ),
         clusters=tuple(
             ClusterEntry(
-                id=each.id, name=each.name, country=each.country, hospitals=each.hospitals,
-                has_places=bool(each.pools),
+                id=cluster.id, name=cluster.name, country=cluster.country, hospitals=cluster.hospitals,
+                has_places=bool(cluster.pools),
             )
-            for each in (clerkships.clusters if clerkships else ())
+            for cluster in (clerkships.clusters if clerkships else ())
         ),
         schools=tuple(
-            SchoolEntry(id=each.id, name=each.name, season=each.season, year=each.year, country=each.country)
-            for each in faculty.schools
+            SchoolEntry(
+                id=school.id, name=school.name, season=school.season, year=school.year, country=school.country
+            )
+            for school in faculty.schools
         ),
     )  # fmt: skip
 
 
-def _slots(placed: Placed, kept: SlotPool | None, shows_places: bool) -> RotationSlots:
-    pool = kept or SlotPool(slot_pool_id=placed.pool.id)
-    places = [SlotEntry(approval_id=each.approval_id, since=each.since, position=None) for each in pool.allocated]
-    places += [
-        SlotEntry(approval_id=each.approval_id, since=each.since, position=number)
-        for number, each in enumerate(pool.waiting, start=1)
+def _slots(placed: Placed, state: SlotPool | None, shows_entries: bool) -> RotationSlots:
+    pool = state or SlotPool(slot_pool_id=placed.pool.id)
+    entries = [SlotEntry(approval_id=entry.approval_id, since=entry.since, position=None) for entry in pool.allocated]
+    entries += [
+        SlotEntry(approval_id=entry.approval_id, since=entry.since, position=number)
+        for number, entry in enumerate(pool.waiting, start=1)
     ]
     return RotationSlots(
         slot_pool_id=placed.pool.id,
@@ -115,5 +118,5 @@ def _slots(placed: Placed, kept: SlotPool | None, shows_places: bool) -> Rotatio
         slots=placed.pool.slots,
         allocated=len(pool.allocated),
         waiting=len(pool.waiting),
-        places=tuple(places) if shows_places else None,
+        places=tuple(entries) if shows_entries else None,
     )

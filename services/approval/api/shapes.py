@@ -1,4 +1,4 @@
-"""What answers look like."""
+"""Response bodies of approval."""
 
 from datetime import date, datetime
 from typing import Literal
@@ -13,7 +13,7 @@ WhomToAsk = dict[str, str] | None
 
 
 class Block(Part):
-    """What stands in the way of a decision, and whom to turn to."""
+    """The rule that blocks a decision, and the contact to turn to."""
 
     rule: str
     reason: str
@@ -21,7 +21,7 @@ class Block(Part):
 
 
 class ShownFinding(Part):
-    """What a rule found: a step that is demanded, somebody who looks, a warning, something to know."""
+    """What a rule found: a demanded step, a person who has to look, a warning, or information."""
 
     rule: str
     effect: FindingEffect
@@ -32,15 +32,15 @@ class ShownFinding(Part):
 
 
 class Slot(Part):
-    """Where a request stands among the places of its pool (R34)."""
+    """Whether a request has a slot of its pool, or its position on the waiting list (R34)."""
 
     slot_pool_id: str
     has_place: bool
-    position: int | None = Field(description="In the waiting list, from 1; null with a place, or with neither")
+    position: int | None = Field(description="On the waiting list, from 1; null with a slot, or with neither")
 
 
 class ProgressLine(Part):
-    """One thing on the way to a decision: who has it, since when, and what came of it."""
+    """One step on the way to a decision: who has it, since when, and its result."""
 
     what: str = Field(description="A step's name, `place`, `answer` or `decision`")
     rule: str | None
@@ -48,14 +48,14 @@ class ProgressLine(Part):
     reason: str | None
     reason_text: str | None = Field(description="In the student's language")
     queue: Literal["coordinator", "international-office", "student"]
-    contact: WhomToAsk = Field(description="null where it is the student's own turn")
+    contact: WhomToAsk = Field(description="null where the student has to act")
     since: datetime
-    by: str | None = Field(description="personId of who did it")
-    remark: str | None = Field(description="What they said; null also when the person was erased")
+    by: str | None = Field(description="personId of the person who did it")
+    remark: str | None = Field(description="Their remark; null also if the person was erased")
 
 
 class HistoryEntry(Part):
-    """One thing that happened to a request, or to its place."""
+    """One event of a request, or of its slot."""
 
     what: str
     at: datetime
@@ -78,39 +78,41 @@ class ApprovalSummary(Part):
     requested_at: datetime
     changed_at: datetime
     days_left: int = Field(description="Until the first day, Europe/Amsterdam")
-    blocked: Block | None = Field(description="R4 when the first day has come and nobody decided")
-    group_id: str | None = Field(description="The trip that it belongs to")
-    waits_for: str | None = Field(description="The first thing that a decision waits for; null when it is decided")
+    blocked: Block | None = Field(description="R4: the first day has come and nobody decided")
+    group_id: str | None = Field(description="Id of the trip that it belongs to")
+    waits_for: str | None = Field(description="The first step that the decision waits for; null if it is decided")
     findings: tuple[ShownFinding, ...]
     slot: Slot | None
 
 
 class Counts(Part):
-    """How many requests there are of each kind in the caller's reach, each counted up to `counted_up_to`."""
+    """How many of the requests that the caller may read are open, overdue, returned; each up to `countedUpTo`."""
 
     open: int
-    overdue: int = Field(description="Open, and the first day has come (R4)")
-    returned: int = Field(description="Open, and the student has the turn")
+    overdue: int = Field(description="Open, although the first day has come (R4)")
+    returned: int = Field(description="Open, and waiting for the student's answer")
     counted_up_to: int
 
 
 class Queue(Page[ApprovalSummary]):
-    """A page of requests, with counts over the caller's reach and the programme that was asked for."""
+    """A page of requests, with counts over all that the caller may read of the programme that was asked for."""
 
     counts: Counts
 
 
 class ApprovalInFull(ApprovalSummary):
-    """A request with its words, who has it, and its history."""
+    """A request with its texts, its steps and its history."""
 
     person_id: str
     details: ActivityDetails | None
-    description: str | None = Field(description="null also when the person was erased, and for who may not read it")
+    description: str | None = Field(
+        description="null also if the person was erased, and for a caller who may not read it"
+    )
     institute_reason: str | None
     explanation: str | None = Field(description="The approver's newest question or reason")
     answer: str | None = Field(description="The student's answer to it")
     decided_by: str | None
-    catalogue_version: str = Field(description="Under which it was accepted")
+    catalogue_version: str = Field(description="The catalogue version of the request")
     contact: WhomToAsk
     progress: tuple[ProgressLine, ...]
     history: tuple[HistoryEntry, ...]
@@ -124,7 +126,7 @@ class RequestStatus(Part):
 
 
 class Requested(RequestStatus):
-    """The answer to a request: whom to turn to, what the rules found, and the place if there is one to have."""
+    """The answer to a request: the contact, what the rules found, and the slot where there is one."""
 
     contact: WhomToAsk
     findings: tuple[ShownFinding, ...]
@@ -132,7 +134,7 @@ class Requested(RequestStatus):
 
 
 class Named(Part):
-    """Something of the catalogue that a request names by its id."""
+    """An entry of the catalogue that a request names by its id."""
 
     id: str
     name: str
@@ -143,11 +145,11 @@ class ClusterEntry(Named):
 
     country: str
     hospitals: tuple[str, ...]
-    has_places: bool = Field(description="False: the International Office decides, no places are configured")
+    has_places: bool = Field(description="False: no slots are configured, and the International Office decides")
 
 
 class SchoolEntry(Named):
-    """A summer or winter school that the faculty names, of one year (R37)."""
+    """A summer or winter school of one year that the faculty names (R37)."""
 
     season: Literal["summer", "winter"]
     year: int
@@ -155,7 +157,7 @@ class SchoolEntry(Named):
 
 
 class ProgrammeEntry(Part):
-    """A programme with whom to turn to, and what a request for it can name."""
+    """A programme with its contacts, and what a request for it can name."""
 
     faculty_id: str
     faculty: dict[str, str]
@@ -171,15 +173,15 @@ class ProgrammeEntry(Part):
 
 
 class SlotEntry(Part):
-    """A request on the board of places."""
+    """A request that has a slot, or waits for one."""
 
     approval_id: str
     since: datetime
-    position: int | None = Field(description="In the waiting list, from 1; null with a place")
+    position: int | None = Field(description="On the waiting list, from 1; null with a slot")
 
 
 class RotationSlots(Part):
-    """A pool of places (R34)."""
+    """A pool of slots: one cluster in one period (R34)."""
 
     slot_pool_id: str
     faculty_id: str
@@ -192,4 +194,4 @@ class RotationSlots(Part):
     slots: int
     allocated: int
     waiting: int
-    places: tuple[SlotEntry, ...] | None = Field(description="Whose they are: for the International Office alone")
+    places: tuple[SlotEntry, ...] | None = Field(description="Whose the slots are; only for the International Office")

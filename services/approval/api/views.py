@@ -1,4 +1,4 @@
-"""From what is kept to what is shown: summaries, who has a request and since when, its history."""
+"""Builds answers from stored state: summaries, a request in full, its steps, its history."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -14,9 +14,9 @@ from services.approval.api.shapes import (
     ShownFinding,
     Slot,
 )
-from services.approval.commands import show_findings
-from services.approval.deps import CommandDeps, contact_for
+from services.approval.deps import CommandDeps
 from services.approval.model import ApprovalRequest, SlotPool, Status
+from services.approval.presentation import contact_for, show_findings
 from services.approval.rules import before_start
 from services.approval.rules.slots import Reason as SlotReason
 from services.approval.texts import text
@@ -30,20 +30,20 @@ def summary(deps: CommandDeps, state: ApprovalRequest, pools: Pools, now: dateti
     return ApprovalSummary(**_summary(deps, state, pools, now))
 
 
-async def in_full(deps: CommandDeps, state: ApprovalRequest, reach: Permissions, now: datetime) -> ApprovalInFull:
-    """A request with everything that this reader may read."""
+async def in_full(deps: CommandDeps, state: ApprovalRequest, permissions: Permissions, now: datetime) -> ApprovalInFull:
+    """A request with all that this reader may read."""
     pools = await deps.store.pools_of([state.slot_pool_id] if state.slot_pool_id else [])
-    reads = reach.may_read_texts(state)
+    may_read = permissions.may_read_texts(state)
     return ApprovalInFull(
         **_summary(deps, state, pools, now),
         person_id=state.person_id,
         details=state.details,
-        description=await _opened(deps, state.description, "/description", reads),
-        institute_reason=await _opened(deps, state.institute_reason, "/instituteReason", reads),
+        description=await _opened(deps, state.description, "/description", may_read),
+        institute_reason=await _opened(deps, state.institute_reason, "/instituteReason", may_read),
         explanation=await _opened(
-            deps, state.explanation, "/reason" if state.status is Status.REFUSED else "/question", reads
+            deps, state.explanation, "/reason" if state.status is Status.REFUSED else "/question", may_read
         ),
-        answer=await _opened(deps, state.answer, "/answer", reads),
+        answer=await _opened(deps, state.answer, "/answer", may_read),
         decided_by=state.decided_by,
         catalogue_version=state.catalogue_version,
         contact=contact_for(deps.catalogue, state, "coordinator"),
@@ -56,8 +56,8 @@ def _summary(deps: CommandDeps, state: ApprovalRequest, pools: Pools, now: datet
     timing = before_start.before_start(state.start_date, now)
     blocked = None
     if state.is_open and not timing.is_in_time:
-        who = contact_for(deps.catalogue, state, "coordinator")
-        blocked = Block(rule="R4", reason=timing.reason, contact=who)
+        contact = contact_for(deps.catalogue, state, "coordinator")
+        blocked = Block(rule="R4", reason=timing.reason, contact=contact)
     slot = _slot(state, pools)
     return {
         "approval_id": state.approval_id,
@@ -74,7 +74,7 @@ def _summary(deps: CommandDeps, state: ApprovalRequest, pools: Pools, now: datet
         "blocked": blocked,
         "group_id": state.details.group_id if state.details else None,
         "waits_for": _waits_for(state, slot),
-        "findings": tuple(ShownFinding.model_validate(each) for each in show_findings(deps.catalogue, state)),
+        "findings": tuple(ShownFinding.model_validate(finding) for finding in show_findings(deps.catalogue, state)),
         "slot": slot,
     }
 
@@ -85,7 +85,7 @@ def _slot(state: ApprovalRequest, pools: Pools) -> Slot | None:
     pool = pools.get(state.slot_pool_id, SlotPool(slot_pool_id=state.slot_pool_id))
     return Slot(
         slot_pool_id=state.slot_pool_id,
-        has_place=pool.has_place(state.approval_id),
+        has_place=pool.has_slot(state.approval_id),
         position=pool.position(state.approval_id),
     )
 
@@ -103,15 +103,14 @@ def _waits_for(state: ApprovalRequest, slot: Slot | None) -> str | None:
 
 
 async def _progress(deps: CommandDeps, state: ApprovalRequest, pools: Pools, now: datetime) -> list[ProgressLine]:
-    """Every step with who has it and since when: first what rules demand, then the place, the answer, the decision."""
+    """Every step with who has it and since when: demanded steps, then the slot, the answer, the decision."""
 
     def line(what: str, rule: str | None, reason: str | None, queue: Any, since: datetime, **more: Any) -> ProgressLine:
-        words = text(reason, state.language) if reason else None
-        who = contact_for(deps.catalogue, state, queue)
-        parts = {"state": "waiting", "by": None, "remark": None, **more}
         return ProgressLine(
-            what=what, rule=rule, reason=reason, reason_text=words, queue=queue, contact=who, since=since, **parts
-        )
+            what=what, rule=rule, reason=reason, reason_text=text(reason, state.language) if reason else None,
+            queue=queue, contact=contact_for(deps.catalogue, state, queue), since=since,
+            **{"state": "waiting", "by": None, "remark": None, **more},
+        )  # fmt: skip
 
     lines = []
     for demand in state.demands:
@@ -120,19 +119,20 @@ async def _progress(deps: CommandDeps, state: ApprovalRequest, pools: Pools, now
             lines.append(line(what, demand.rule, demand.reason, demand.queue, state.requested_at))
             continue
         remark = await deps.keyring.open(recorded.remark, "/remark") if recorded.remark else None
+        result = "done" if recorded.positive else "no"
         lines.append(
             line(
                 what, demand.rule, demand.reason, demand.queue, recorded.at,
-                state="done" if recorded.positive else "no", by=recorded.recorded_by, remark=remark,
+                state=result, by=recorded.recorded_by, remark=remark,
             )
         )  # fmt: skip
     pool = pools.get(state.slot_pool_id) if state.slot_pool_id else None
-    for place in (*pool.allocated, *pool.waiting) if pool else ():
-        if place.approval_id == state.approval_id:
-            has_place = pool is not None and pool.has_place(state.approval_id)
-            reason = SlotReason.ALLOCATED if has_place else SlotReason.WAITLISTED
-            how = "done" if has_place else "waiting"
-            lines.append(line("place", "R34", reason, "international-office", place.since, state=how))
+    for entry in (*pool.allocated, *pool.waiting) if pool else ():
+        if entry.approval_id == state.approval_id:
+            has_slot = pool is not None and pool.has_slot(state.approval_id)
+            reason = SlotReason.ALLOCATED if has_slot else SlotReason.WAITLISTED
+            result = "done" if has_slot else "waiting"
+            lines.append(line("place", "R34", reason, "international-office", entry.since, state=result))
     since = state.waiting_since or state.requested_at
     if state.status is Status.RETURNED:
         lines.append(line("answer", None, None, "student", since))
@@ -145,26 +145,29 @@ async def _progress(deps: CommandDeps, state: ApprovalRequest, pools: Pools, now
     return lines
 
 
+#: The fields of events that hold the person who acted.
+_ACTOR_FIELDS = ("decided_by", "withdrawn_by", "recorded_by", "answered_by")
+
+
 async def _history(deps: CommandDeps, state: ApprovalRequest) -> tuple[HistoryEntry, ...]:
-    """Who did what when: the request's own events, and those of its place."""
-    events = await history(deps.store.outbox, state.approval_id)
+    """Who did what and when: the events of the request and of its slot, by time."""
+    envelopes = await history(deps.store.outbox, state.approval_id)
     if state.slot_pool_id is not None:
-        events += await deps.store.slot_history(state.slot_pool_id, state.approval_id)
+        envelopes += await deps.store.slot_history(state.slot_pool_id, state.approval_id)
     entries = []
-    for each in sorted(events, key=lambda each: each.time):
-        fact = each.data
-        who = ("decided_by", "withdrawn_by", "recorded_by", "answered_by")
+    for envelope in sorted(envelopes, key=lambda envelope: envelope.time):
+        event = envelope.data
         entries.append(
             HistoryEntry(
-                what=each.type,
-                at=each.time,
-                by=next((getattr(fact, name) for name in who if hasattr(fact, name)), None),
-                step=getattr(fact, "step", None),
-                positive=getattr(fact, "positive", None),
+                what=envelope.type,
+                at=envelope.time,
+                by=next((getattr(event, name) for name in _ACTOR_FIELDS if hasattr(event, name)), None),
+                step=getattr(event, "step", None),
+                positive=getattr(event, "positive", None),
             )
         )
     return tuple(entries)
 
 
-async def _opened(deps: CommandDeps, words: str | None, path: str, may_read: bool) -> str | None:
-    return await deps.keyring.open(words, path) if words is not None and may_read else None
+async def _opened(deps: CommandDeps, sealed_text: str | None, path: str, may_read: bool) -> str | None:
+    return await deps.keyring.open(sealed_text, path) if sealed_text is not None and may_read else None

@@ -1,6 +1,7 @@
-"""R29-R37 together: what the rules make of a request, by its kind of activity and what its faculty has configured.
+"""R29-R37: runs the rules of a kind of activity on a request, in the order of their numbers.
 
-Each kind asks its own rules; a detail that none of them asks is a mistake, so that nothing a student says is ignored.
+Which rules apply depends on the activity and on what the faculty configures. A detail that no rule asks for is reported
+as unexpected, so that nothing a student says is ignored.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -15,7 +16,7 @@ from shared.events import ActivityDetails, ActivityType, Finding, FindingEffect,
 
 @dataclass(frozen=True, slots=True)
 class ResearchProjects:
-    """What a faculty configures about research projects."""
+    """A faculty's configuration of research projects."""
 
     programmes: frozenset[str]
     activity_types: frozenset[ActivityType]
@@ -25,7 +26,7 @@ class ResearchProjects:
 
 @dataclass(frozen=True, slots=True)
 class ClerkshipRules:
-    """What a faculty configures about clerkships. `clusters` by country, then by cluster."""
+    """A faculty's configuration of clerkships. `clusters`: periods by country, then by cluster."""
 
     programmes: frozenset[str]
     clusters: Mapping[str, Mapping[str, tuple[Period, ...]]]
@@ -34,7 +35,7 @@ class ClerkshipRules:
 
 @dataclass(frozen=True, slots=True)
 class RuleSettings:
-    """What the catalogue says where the request is made. `research` is that of the faculty whose project it is."""
+    """The catalogue's settings for one request. `research`: of the faculty whose project it is (R29)."""
 
     research: ResearchProjects | None
     clerkships: ClerkshipRules | None
@@ -43,7 +44,7 @@ class RuleSettings:
 
 @dataclass(frozen=True, slots=True)
 class RuleInput:
-    """What a student asks for, as far as the rules look at it. Dates Europe/Amsterdam."""
+    """The part of a request that the rules look at. Dates Europe/Amsterdam."""
 
     programme_id: str
     kind: ActivityType
@@ -55,7 +56,7 @@ class RuleInput:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """Every ruling on a request, and the pool whose place it needs (R34)."""
+    """Every ruling on a request, the pool that it needs a slot of (R34), and the details that no rule asks for."""
 
     rulings: tuple[Ruling, ...]
     pool_id: str | None = None
@@ -63,37 +64,41 @@ class Findings:
 
     @property
     def blocked(self) -> Ruling | None:
-        """The first rule that makes it impossible."""
-        return next((each for each in self.rulings if each.effect is Effect.BLOCKED), None)
+        """The first ruling that makes the request impossible."""
+        return next((ruling for ruling in self.rulings if ruling.effect is Effect.BLOCKED), None)
 
     @property
     def incomplete(self) -> tuple[Ruling, ...]:
-        """What the student has to say or mend before anything can be judged."""
-        return tuple(each for each in self.rulings if each.effect is Effect.INCOMPLETE)
+        """The rulings for which the student must say more, or something else."""
+        return tuple(ruling for ruling in self.rulings if ruling.effect is Effect.INCOMPLETE)
 
-    def kept(self) -> tuple[Finding, ...]:
-        """What goes with the request: demands, routes, warnings, and what is shown."""
+    def as_event_findings(self) -> tuple[Finding, ...]:
+        """The findings stored with the request: demands, routes, warnings, and what is only shown."""
         return tuple(
             Finding(
-                rule=each.rule, effect=_KEPT[each.effect], reason=each.reason, queue=each.queue, step=each.step
+                rule=ruling.rule,
+                effect=_FINDING_EFFECTS[ruling.effect],
+                reason=ruling.reason,
+                queue=ruling.queue,
+                step=ruling.step,
             )
-            for each in self.rulings
-            if each.effect in _KEPT
-        )  # fmt: skip
+            for ruling in self.rulings
+            if ruling.effect in _FINDING_EFFECTS
+        )
 
 
-_KEPT = {
+_FINDING_EFFECTS = {
     Effect.DEMANDED: FindingEffect.DEMANDED,
     Effect.ROUTED: FindingEffect.ROUTED,
     Effect.WARNED: FindingEffect.WARNED,
     Effect.SHOWN: FindingEffect.SHOWN,
 }
-#: Details that only some kinds of activity are asked, by their names on the wire.
+#: Details that only some kinds of activity ask for, by their wire names.
 _ACTIVITY_FIELDS = ("theme", "institute", "partnerNetwork", "rotation", "cluster", "credits")
 
 
 def findings(request: RuleInput, settings: RuleSettings) -> Findings:
-    """All rules that its kind of activity asks, in the order of their numbers."""
+    """R29-R37: run every rule of this kind of activity."""
     rulings: list[Ruling] = []
     asked_fields: set[str] = set()
     pool_id = None
@@ -101,7 +106,13 @@ def findings(request: RuleInput, settings: RuleSettings) -> Findings:
         asked_fields |= {"theme", "institute", "partnerNetwork"}
         rulings += _research(request, settings.research)
     rulings.append(
-        europe.europe(request.kind, request.country, request.details.study_level, request.details.year_of_study, settings.in_europe)
+        europe.europe(
+            request.kind,
+            request.country,
+            request.details.study_level,
+            request.details.year_of_study,
+            settings.in_europe,
+        )
     )
     if request.kind is ActivityType.CLINICAL_CLERKSHIP:
         asked_fields.add("rotation")
@@ -116,33 +127,33 @@ def findings(request: RuleInput, settings: RuleSettings) -> Findings:
 
 
 def _research(request: RuleInput, projects: ResearchProjects) -> Sequence[Ruling]:
-    """R29 first: the other rules are those of the faculty's own programmes."""
-    whose = research.research(request.programme_id, projects.programmes)
-    if whose.effect is Effect.ROUTED:
-        return [whose]
-    chosen = institute.institute(
+    """R29 first: the other rules hold only for the programmes that have these projects."""
+    programme_ruling = research.research(request.programme_id, projects.programmes)
+    if programme_ruling.effect is Effect.ROUTED:
+        return [programme_ruling]
+    institute_ruling = institute.institute(
         request.details.institute, request.details.partner_network, projects.networks, request.has_institute_reason
     )
-    return [whose, chosen, theme.theme(request.details.theme, projects.themes)]
+    return [programme_ruling, institute_ruling, theme.theme(request.details.theme, projects.themes)]
 
 
 def _clerkship(request: RuleInput, rules: ClerkshipRules | None) -> tuple[Sequence[Ruling], str | None]:
-    rotation_missing = rotation.rotation_missing(request.details.rotation)
-    if rotation_missing is not None:
-        return [rotation_missing], None
-    known = rules or ClerkshipRules(frozenset(), {}, frozenset())
+    missing = rotation.rotation_missing(request.details.rotation)
+    if missing is not None:
+        return [missing], None
+    configured = rules or ClerkshipRules(frozenset(), {}, frozenset())
     if request.details.rotation is Rotation.ELECTIVE:
-        return [rotation.elective(request.country, known.office_first_in)], None
-    rulings = [rotation.regular(request.programme_id, known.programmes)]
-    if request.country not in known.clusters:
+        return [rotation.elective(request.country, configured.office_first_in)], None
+    rulings = [rotation.regular(request.programme_id, configured.programmes)]
+    if request.country not in configured.clusters:
         return rulings, None
-    ruling, period = slots.cluster(request.details.cluster, request.start_date, known.clusters[request.country])
+    ruling, period = slots.cluster(request.details.cluster, request.start_date, configured.clusters[request.country])
     return [*rulings, ruling], period.pool_id if period else None
 
 
 def _unexpected_fields(request: RuleInput, asked_fields: Collection[str]) -> tuple[str, ...]:
-    said = request.details.model_dump(by_alias=True, exclude_none=True)
-    mistakes = [f"details.{name}" for name in _ACTIVITY_FIELDS if name in said and name not in asked_fields]
+    details = request.details.model_dump(by_alias=True, exclude_none=True)
+    fields = [f"details.{name}" for name in _ACTIVITY_FIELDS if name in details and name not in asked_fields]
     if request.has_institute_reason and "institute" not in asked_fields:
-        mistakes.append("instituteReason")
-    return tuple(mistakes)
+        fields.append("instituteReason")
+    return tuple(fields)

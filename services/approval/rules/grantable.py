@@ -1,4 +1,4 @@
-"""R30, R31, R33, R34, R35, R37 together: is everything there that a grant needs?"""
+"""R30, R31, R33, R34, R35, R37: whether every step and slot that a grant needs is there."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -19,7 +19,7 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class MissingItem:
-    """One thing that is not there; `step` when it is one."""
+    """One thing that is missing: a step, or without `step` a slot."""
 
     reason: Reason
     rule: str
@@ -29,19 +29,19 @@ class MissingItem:
 
 @dataclass(frozen=True, slots=True)
 class Grantable:
-    """The decision, with everything that is in the way."""
+    """Decision, with everything that is missing."""
 
     reason: Reason
     missing: tuple[MissingItem, ...] = ()
 
     @property
     def is_permitted(self) -> bool:
-        """Nothing is in the way of a grant."""
+        """Whether the request can be granted."""
         return self.reason is Reason.GRANTABLE
 
 
 def grantable(request: ApprovalRequest, pool: SlotPool | None) -> Grantable:
-    """Every demanded step is recorded with a yes, and a rotation from a pool has its place."""
+    """R30, R31, R33, R34, R35, R37: every demanded step is positive, and a slot is there if one is needed."""
     missing = []
     for demand in request.demands:
         recorded = request.recorded(demand.step)
@@ -49,9 +49,9 @@ def grantable(request: ApprovalRequest, pool: SlotPool | None) -> Grantable:
             missing.append(MissingItem(Reason.STEP_MISSING, demand.rule, demand.queue, demand.step))
         elif not recorded.positive:
             missing.append(MissingItem(Reason.STEP_ANSWERED_NO, demand.rule, demand.queue, demand.step))
-    if request.slot_pool_id is not None and (pool is None or not pool.has_place(request.approval_id)):
-        waits = pool is not None and pool.position(request.approval_id) is not None
-        reason = Reason.ON_WAITING_LIST if waits else Reason.NO_PLACE
+    if request.slot_pool_id is not None and (pool is None or not pool.has_slot(request.approval_id)):
+        is_waiting = pool is not None and pool.position(request.approval_id) is not None
+        reason = Reason.ON_WAITING_LIST if is_waiting else Reason.NO_PLACE
         missing.append(MissingItem(reason, "R34", "international-office"))
     if missing:
         return Grantable(missing[0].reason, tuple(missing))

@@ -1,4 +1,4 @@
-"""R34: the few places of a regular rotation. Source: Leiden University, "Internships, ...", tab LUMC, "a few slots"."""
+"""R34: the few slots of a regular rotation. Source: Leiden University, "Internships, ...", tab LUMC, "a few slots"."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ from services.approval.model import PoolEntry, SlotPool
 from services.approval.rules.ruling import Effect, Ruling
 from shared.events import StepKind
 
-#: Longer waiting lists help nobody.
+#: Nobody further down the waiting list would ever get a slot.
 MAX_WAITING = 500
 
 
 class Reason(StrEnum):
-    """What became of the wish for a place."""
+    """What becomes of a request for a slot."""
 
     PLACE_FROM_POOL = "place_from_pool"
     NO_SLOTS_CONFIGURED = "no_slots_configured"
@@ -30,7 +30,7 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """A pool of the catalogue: its days, Europe/Amsterdam, both of them in it."""
+    """A pool of the catalogue, with its first and its last day (Europe/Amsterdam, both included)."""
 
     pool_id: str
     starts_on: date
@@ -39,34 +39,34 @@ class Period:
 
 @dataclass(frozen=True, slots=True)
 class Allocation:
-    """The decision about one request; `position` in the waiting list, from 1, when it waits."""
+    """Decision on one request. `position`: on the waiting list, from 1, if it waits."""
 
     reason: Reason
     position: int | None = None
 
     @property
     def is_taken(self) -> bool:
-        """It has a place or waits for one."""
+        """Whether it has a slot or waits for one."""
         return self.reason in (Reason.ALLOCATED, Reason.WAITLISTED)
 
 
 @dataclass(frozen=True, slots=True)
 class Promotion:
-    """The decision about a free place."""
+    """Decision on a free slot: the entry that gets it."""
 
     reason: Reason
-    place: PoolEntry | None = None
+    entry: PoolEntry | None = None
 
 
 def cluster(
     named: str | None, start_date: date, clusters: Mapping[str, tuple[Period, ...]]
 ) -> tuple[Ruling, Period | None]:
-    """R34: one of the clusters; the pool is the one whose period holds the first day. None configured: a person."""
+    """R34: the cluster, and its pool, whose period contains the first day. Without a pool the office decides."""
     if named is None:
         return Ruling(Effect.INCOMPLETE, "R34", Reason.CLUSTER_NOT_SAID, field="details.cluster"), None
     if named not in clusters:
         return Ruling(Effect.INCOMPLETE, "R34", Reason.NOT_A_CLUSTER, field="details.cluster"), None
-    period = next((each for each in clusters[named] if each.starts_on <= start_date <= each.ends_on), None)
+    period = next((period for period in clusters[named] if period.starts_on <= start_date <= period.ends_on), None)
     if period is not None:
         return Ruling(Effect.SHOWN, "R34", Reason.PLACE_FROM_POOL, "international-office"), period
     return (
@@ -79,8 +79,8 @@ def cluster(
 
 
 def allocation(pool: SlotPool, slots: int, person_id: str) -> Allocation:
-    """R34: a place while there is one and nobody waits, else the end of the list; one place for each student."""
-    if any(each.person_id == person_id for each in (*pool.allocated, *pool.waiting)):
+    """R34: a slot if one is free and nobody waits, else the end of the waiting list. One entry for each student."""
+    if any(entry.person_id == person_id for entry in (*pool.allocated, *pool.waiting)):
         return Allocation(Reason.ALREADY_IN_POOL)
     if len(pool.allocated) < slots and not pool.waiting:
         return Allocation(Reason.ALLOCATED)
@@ -90,7 +90,7 @@ def allocation(pool: SlotPool, slots: int, person_id: str) -> Allocation:
 
 
 def promotion(pool: SlotPool, slots: int) -> Promotion:
-    """R34: a free place goes to the first in line. Fewer slots than before take nobody's place away."""
+    """R34: a free slot goes to the first on the waiting list. If the slots become fewer, nobody loses theirs."""
     if pool.waiting and len(pool.allocated) < slots:
         return Promotion(Reason.PROMOTED, pool.waiting[0])
     return Promotion(Reason.NOBODY_TO_PROMOTE)

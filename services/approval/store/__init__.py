@@ -1,0 +1,1 @@
+"""MongoDB of approval: requests, slot pools, and the queries on them."""

@@ -5,7 +5,7 @@ that all is well. What a source says that does not decide is no event.
 from collections.abc import Mapping
 
 from services.passage.projections.projection import Comparable, Item
-from services.safety.store.advice import SourceState
+from services.safety.store.source_state import SourceState
 from shared.audit.evidence import Evidence
 from shared.events import SourceChecked, SourceEvent, SourceFailed
 from shared.mongo.client import Document

@@ -134,9 +134,7 @@ def routes(deps: DecisionDeps) -> Routes:
     @router.post(
         "/v1/overrides/{override_id}/closure", operation_id="endOverride", status_code=201, response_model=Ended
     )
-    async def end_override(
-        caller: Officer, override_id: Id, body: ClosureBody, command: CommandOf
-    ) -> JSONResponse:
+    async def end_override(caller: Officer, override_id: Id, body: ClosureBody, command: CommandOf) -> JSONResponse:
         """End an override now. The ministry's level counts again at once."""
         answer = await overrides.end_override(deps, command.by(caller.person_id), override_id, body.reason)
         return answer.response()

@@ -1,4 +1,4 @@
-"""What other governments and warning systems say, over HTTP, beside the effective level. Nothing here changes advice."""
+"""What other governments and warning systems say, over HTTP. Nothing here changes the advice."""
 
 from datetime import datetime
 from typing import Annotated
@@ -95,9 +95,7 @@ async def _country_source(store: Store, state: CountryState | None, advice: Seco
         country=advice.country,
         level=advice.level,
         is_without_warning=advice.is_without_warning,
-        regions=tuple(
-            RegionLevel(area=region.area, code=region.code, level=region.level) for region in advice.regions
-        ),
+        regions=tuple(RegionLevel(area=region.area, code=region.code, level=region.level) for region in advice.regions),
         regional_max=advice.regional_max,
         says_so_since=advice.says_so_since,
         effective_at=advice.effective_at,

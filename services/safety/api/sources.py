@@ -40,7 +40,7 @@ def routes(store: Store, source_names: tuple[str, ...], frozen_after: timedelta)
 
     @router.get("/v1/sources", operation_id="listSources")
     async def list_sources(caller: Caller, paged: Paged) -> Page[Source]:
-        """Every source: when it was last read whole, since when it fails, and which sentences the parser left unread."""
+        """Every source: when it was last read whole, since when it fails, which sentences are unread."""
         now = utc_now()
         sources = [_source(await store.source_state(name), now, frozen_after) for name in source_names]
         return paged.page(sources[paged.skip : paged.skip + paged.fetch])

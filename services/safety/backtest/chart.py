@@ -31,7 +31,9 @@ def chart(report: Report) -> str:
         if day.date.day in (1, 15) or number == 0:
             parts.append(f'<text x="{_LEFT + number * step:.1f}" y="{bottom + 14}">{day.date:%d-%m}</text>')
     for countries in (0, total // 2, total):
-        parts.append(f'<text x="{_LEFT - 6}" y="{bottom - countries * scale + 4:.1f}" text-anchor="end">{countries}</text>')
+        parts.append(
+            f'<text x="{_LEFT - 6}" y="{bottom - countries * scale + 4:.1f}" text-anchor="end">{countries}</text>'
+        )
     for number, (name, colour) in enumerate(_COLOURS.items()):
         x = _LEFT + number * 90
         parts.append(

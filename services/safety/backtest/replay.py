@@ -94,7 +94,7 @@ class _Replay:
             self._plan(self._poll_after(change_time), self._read_source)
         for day in self._days:
             self._plan(datetime.combine(day, time(0, 1), AMSTERDAM), self._notify_arrivals)
-            self._plan(datetime.combine(day, time(23, 59), AMSTERDAM), lambda _, day=day: self._count_levels(day))
+            self._plan(datetime.combine(day, time(23, 59), AMSTERDAM), self._count_levels)
         end = datetime.combine(self.report.days[-1].date, time(23, 59, 30), AMSTERDAM)
         while self._agenda and self._agenda[0][0] <= end:
             now, _, act = heapq.heappop(self._agenda)
@@ -160,9 +160,10 @@ class _Replay:
             if advice.is_negative_somewhere:
                 self._notify(country, now, late=True)
 
-    def _count_levels(self, day: date) -> None:
+    def _count_levels(self, now: datetime) -> None:
+        """Each evening: count the countries by their worst level."""
         counts = Counter(_COLOURS[state.worst] for state in self._states.values())
-        self._days[day].levels = {colour: counts[colour] for colour in _COLOURS.values()}
+        self._days[amsterdam_date(now)].levels = {colour: counts[colour] for colour in _COLOURS.values()}
 
     def _apply(self, country: str, events: Sequence[Event], now: datetime, since: datetime) -> None:
         """Fold the events of a country, and do what the other services would do about them."""

@@ -47,9 +47,7 @@ async def apply_clock(mongo: Mongo, store: Store, now: datetime) -> int:
     cause, count = Cause(new_id(), "clock"), 0
     for country, state in (await store.open_countries()).items():
         if events_due(state, now):
-            events = await decide_country(
-                mongo, store, country, lambda current: events_due(current, now), cause, now
-            )
+            events = await decide_country(mongo, store, country, lambda current: events_due(current, now), cause, now)
             count += bool(events)
             log.info("time_has_come", country=country, count=len(events))
     return count

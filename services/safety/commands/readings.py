@@ -110,9 +110,7 @@ async def _record_country(run: _BatchRun, reading: CountryReading) -> None:
     await run.deps.mongo.transaction(work)
 
 
-async def _hold_missing_countries(
-    run: _BatchRun, states: Mapping[str, CountryState], before: SourceState
-) -> list[str]:
+async def _hold_missing_countries(run: _BatchRun, states: Mapping[str, CountryState], before: SourceState) -> list[str]:
     """R14: ask a person about each country that its source has not named for longer than the grace."""
     named = {reading.country for reading in run.batch.countries}
     grace, held_countries = run.deps.policy.limits.grace, []

@@ -77,9 +77,7 @@ async def record_checked(
     await _append_and_store(deps, event, after, cause, now)
 
 
-def countries_left_out(
-    states: Mapping[str, CountryState], batch: Batch, refused: Mapping[str, str]
-) -> tuple[str, ...]:
+def countries_left_out(states: Mapping[str, CountryState], batch: Batch, refused: Mapping[str, str]) -> tuple[str, ...]:
     """R14: the countries that this reading does not confirm, so that their advice is stale.
 
     A country is left out if it is missing, could not be recorded, or has no readable level although one was known.
@@ -98,9 +96,7 @@ async def record_failure(deps: ReadingDeps, source: str, reason: str, *, now: da
     """Store that a source could not be read, and append `SourceFailed` if one is due. The advice stays and ages."""
     state = await deps.store.source_state(source)
     announced_at = state.failure_announced_at
-    announce = (
-        state.failed_at is None or announced_at is None or now - announced_at >= deps.policy.announce_every
-    )
+    announce = state.failed_at is None or announced_at is None or now - announced_at >= deps.policy.announce_every
     after = state.model_copy(
         update={
             # A failure from the time when the source did not decide was never announced: it begins now.

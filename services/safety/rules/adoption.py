@@ -196,10 +196,9 @@ def _decide_improvement(
     hold_reason = None
     if batch.improvement_hold_id is not None:
         hold_id, hold_reason = batch.improvement_hold_id, HoldReason.MASS_FALL
-    elif (
-        largest_improvement(level_changes(state.country, unconfirmed.levels, confirmed)) >= IMPLAUSIBLE_LEVELS
-        or is_placeholder(reading)
-    ):
+    elif largest_improvement(
+        level_changes(state.country, unconfirmed.levels, confirmed)
+    ) >= IMPLAUSIBLE_LEVELS or is_placeholder(reading):
         hold_reason = HoldReason.IMPLAUSIBLE_FALL
         hold_id = derive_hold_id(hold_reason, state.country, str(state.advice_version), digest)
     if hold_reason is not None:

@@ -122,9 +122,7 @@ def read_differently(batch: Batch, states: Mapping[str, CountryState], judgement
 
 
 def _is_reread(reading: CountryReading, parser_version: int, last: LastReading | None) -> bool:
-    return (
-        last is not None and last.parser_version != parser_version and last.source_version == source_version(reading)
-    )
+    return last is not None and last.parser_version != parser_version and last.source_version == source_version(reading)
 
 
 def _improvement_hold_id(batch: Batch, improving: list[tuple[CountryReading, CountryState]]) -> str:

@@ -41,7 +41,7 @@ class Permission:
 def permission(
     state: CountryState, area: str, level: Level, valid_until: date | None, *, loosens: bool | None, today: date
 ) -> Permission:
-    """R17: whether an override may be set. With `loosens` None it loosens if its level is better than the adopted one."""
+    """R17: whether an override may be set. `loosens` None: it loosens if its level is better than the adopted one."""
     adopted = level_at(state.country, state.adopted, area)
     is_better = adopted is not None and level < adopted
     wants_looser = is_better if loosens is None else loosens
@@ -56,9 +56,7 @@ def permission(
     return Permission(Reason.MAY_BE_SET, wants_looser)
 
 
-def apply_overrides(
-    country: str, adopted: AdviceLevels, overrides: tuple[Override, ...], today: date
-) -> AdviceLevels:
+def apply_overrides(country: str, adopted: AdviceLevels, overrides: tuple[Override, ...], today: date) -> AdviceLevels:
     """R17: the effective levels: the adopted levels under the overrides that are valid today.
 
     A stricter override for the whole country also raises its regions. A looser one never lowers a region that the

@@ -11,15 +11,15 @@ from typing import Any
 
 from services.safety.reading import Batch, BatchRejected, CountryReading, RegionReading
 from services.safety.sources.documents import (
-    parse_instant,
     json_document,
     name_of,
-    not_in_future,
     newest_of,
+    not_in_future,
+    parse_instant,
     regional_max,
-    unread_entries,
     severity,
     text_field,
+    unread_entries,
 )
 from services.safety.sources.feed import Feed
 from services.safety.sources.fetch import Fetcher

@@ -14,7 +14,7 @@ from defusedxml.ElementTree import fromstring
 from pydantic import Field
 
 from services.safety.reading import BatchRejected
-from services.safety.sources.documents import parse_instant, one_line
+from services.safety.sources.documents import one_line, parse_instant
 from services.safety.sources.fetch import Fetcher
 from shared.events import Part
 

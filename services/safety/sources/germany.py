@@ -15,16 +15,16 @@ from typing import Any
 from services.safety.reading import AREA_LENGTH, TEXT_LENGTH, Batch, BatchRejected, CountryReading, RegionReading
 from services.safety.sources.documents import (
     HTML_LIMIT,
-    limit_regions,
-    parse_epoch,
     json_document,
+    limit_regions,
     name_of,
-    not_in_future,
     newest_of,
+    not_in_future,
+    parse_epoch,
     regional_max,
-    unread_entries,
     text_blocks,
     text_field,
+    unread_entries,
 )
 from services.safety.sources.feed import Feed
 from services.safety.sources.fetch import Fetcher, FetchFailed

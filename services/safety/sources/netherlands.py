@@ -21,12 +21,12 @@ from services.safety.reading import (
 )
 from services.safety.sources.documents import (
     COLOUR_NAMES,
-    limit_regions,
-    parse_instant,
     json_document,
+    limit_regions,
     name_of,
-    not_in_future,
     newest_of,
+    not_in_future,
+    parse_instant,
     regional_max,
     unread_entries,
 )

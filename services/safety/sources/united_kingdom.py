@@ -14,16 +14,16 @@ from typing import Any
 
 from services.safety.reading import AREA_LENGTH, TEXT_LENGTH, Batch, BatchRejected, CountryReading, RegionReading
 from services.safety.sources.documents import (
-    limit_regions,
-    parse_instant,
     json_document,
+    limit_regions,
     name_of,
-    not_in_future,
     newest_of,
+    not_in_future,
+    parse_instant,
     regional_max,
-    unread_entries,
     text_blocks,
     text_field,
+    unread_entries,
 )
 from services.safety.sources.feed import Feed
 from services.safety.sources.fetch import Fetcher, FetchFailed
@@ -166,7 +166,9 @@ def _readings(
 ) -> Iterator[CountryReading]:
     """What the pages of one country say; without a page, that the index has it and nothing is known."""
     listed = parse_instant(index[slug].get("public_updated_at")) if slug in index else None
-    dated = [(page, at) for page in found.get(slug, ()) if (at := parse_instant(page.get("public_updated_at"))) is not None]
+    dated = [
+        (page, at) for page in found.get(slug, ()) if (at := parse_instant(page.get("public_updated_at"))) is not None
+    ]
     for page, at in dated:
         yield _reading(slug, country, page, at, listed, now)
     if not dated and listed is not None:

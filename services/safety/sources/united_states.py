@@ -17,14 +17,14 @@ from defusedxml.ElementTree import fromstring
 
 from services.safety.reading import TEXT_LENGTH, URL_LENGTH, Batch, BatchRejected, CountryReading
 from services.safety.sources.documents import (
-    parse_instant,
     json_document,
-    not_in_future,
     newest_of,
+    not_in_future,
     one_line,
-    unread_entries,
+    parse_instant,
     text_blocks,
     text_field,
+    unread_entries,
 )
 from services.safety.sources.feed import Feed
 from services.safety.sources.fetch import Fetcher

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.safety.rules.bulk_change_guard import GuardLimits, Reason
-from services.safety.rules.release import withdrawn
+from services.safety.rules.release import hold_missing_country
 from shared.events import HoldReason, Level
 from tests.rules.safety_world import HALF_AN_HOUR, NOW, World, names, reading
 
@@ -248,7 +248,7 @@ def test_new_parser_rebaselines_without_alerts_and_asks_about_worse(world: World
     judgement = world.read(told, LATER, parser_version=2)
     changes = {each.country: each for each in world.changes}
 
-    assert judgement.circumstances.reread == set(names(100))
+    assert judgement.batch.reread == set(names(100))
     assert changes.keys() == {"AA", "AB", "AC"}
     assert (changes["AA"].effective.after, changes["AA"].alerts_held_until) == (3, LATER + HALF_AN_HOUR)
     assert [(each.country, each.reason) for each in world.held] == [("AA", HoldReason.PARSER_READS_WORSE)]
@@ -272,30 +272,30 @@ def test_vanished_country_is_asked_about_after_its_grace(world: World) -> None:
     """Seven days, then once; kept: asked again after as long; withdrawn: its level stays, and nobody asks."""
     state, week, grace = world.states["AA"], timedelta(days=7), GuardLimits().grace
 
-    assert withdrawn(state, world.seen["AA"], grace, NOW + week) is None
-    hold = withdrawn(state, world.seen["AA"], grace, NOW + week + HALF_AN_HOUR)
+    assert hold_missing_country(state, world.seen["AA"], grace, NOW + week) is None
+    hold = hold_missing_country(state, world.seen["AA"], grace, NOW + week + HALF_AN_HOUR)
     assert hold is not None
     assert (hold.reason, hold.releases_at) == (HoldReason.WITHDRAWN, None)
     world.write("AA", [hold], NOW + week + HALF_AN_HOUR)
-    assert withdrawn(world.states["AA"], world.seen["AA"], grace, NOW + 3 * week) is None
+    assert hold_missing_country(world.states["AA"], world.seen["AA"], grace, NOW + 3 * week) is None
     held = world.states["AA"]
 
     world.decide(hold.hold_id, accepted=False, now=NOW + 2 * week)
-    assert withdrawn(world.states["AA"], world.seen["AA"], grace, NOW + 3 * week) is None
-    assert withdrawn(world.states["AA"], world.seen["AA"], grace, NOW + 4 * week) is not None
+    assert hold_missing_country(world.states["AA"], world.seen["AA"], grace, NOW + 3 * week) is None
+    assert hold_missing_country(world.states["AA"], world.seen["AA"], grace, NOW + 4 * week) is not None
 
     world.states["AA"] = held
     world.decide(hold.hold_id, accepted=True, now=NOW + 2 * week)
     [change] = world.changes
     assert (change.ministry.after, change.effective.after) == (None, 1)
-    assert withdrawn(world.states["AA"], world.seen["AA"], grace, NOW + 9 * week) is None
+    assert hold_missing_country(world.states["AA"], world.seen["AA"], grace, NOW + 9 * week) is None
     world.read([reading("AA", 1, at=NOW + 3 * week)], NOW + 3 * week)
     assert not world.states["AA"].withdrawn
 
 
 def test_vanished_country_that_returns_answers_for_itself(world: World) -> None:
     """Named again: the question is closed."""
-    hold = withdrawn(world.states["AA"], world.seen["AA"], timedelta(0), LATER)
+    hold = hold_missing_country(world.states["AA"], world.seen["AA"], timedelta(0), LATER)
     assert hold is not None
     world.write("AA", [hold], LATER)
 

@@ -97,7 +97,7 @@ async def test_places_two_processes_never_give_one_place_twice(stack: Any, names
             assert details["email"] == whose[each.approval_id].contact["email"]
         for number in range(1, STUDENTS, 2):
             seen = await two.look(ids[number], students[number])
-            assert seen["slot"]["hasPlace"] is pool.has_place(ids[number])
+            assert seen["slot"]["hasPlace"] is pool.has_slot(ids[number])
 
 
 async def test_places_promotion_prepared_for_another_begins_again(stack: Any, namespace: str, tmp_path: Path) -> None:
@@ -113,14 +113,14 @@ async def test_places_promotion_prepared_for_another_begins_again(stack: Any, na
         store = Store(approval_service.database)
         live = LiveCatalogue(catalogue, 3_600)
         commits = GroupCommit(approval_service.mongo, approval_service.database)
-        deps = CommandDeps(approval_service.mongo, approval_service.database, store, approval_service.keyring, live, commits)
+        deps = CommandDeps(
+            approval_service.mongo, approval_service.database, store, approval_service.keyring, live, commits
+        )
         before = await store.pools.load(POOL)
         stale = NextInLine(ids[-1], new_id(), "sealed:v1:a:b:c", "en")
 
         async def work(session: Session) -> None:
-            await places.release_slot(
-                deps, POOL, ids[0], "withdrawn", stale, cause=Cause("c", "c"), now=utc_now(), session=session
-            )
+            await slots.release(deps, Cause("c", "c"), utc_now(), POOL, ids[0], "withdrawn", stale, session)
 
         with pytest.raises(StreamMoved):
             await approval_service.mongo.transaction(work)

@@ -30,7 +30,7 @@ ALERT_HOLDS = frozenset({HoldReason.MASS_RISE, HoldReason.PARSER_READS_WORSE})
 
 
 class Hold(Part):
-    """A question about one country that waits for a person. If `releases_at` is set, it ends then without a decision."""
+    """A question about one country that waits for a person. With `releases_at` it ends then without a decision."""
 
     hold_id: str
     reason: HoldReason

@@ -1,0 +1,93 @@
+"""Documents and code refer to each other, and every reference resolves."""
+
+import re
+import subprocess
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+#: Files of ours that people read; data and generated files are not among them.
+SUFFIXES = {".py", ".md", ".toml", ".yaml", ".yml", ".j2", ".example", ".template", ""}
+LINK = re.compile(r"!?\[[^\]]*\]\((?P<target>[^)\s]+)\)")
+#: `docs/notifications.md`, perhaps followed by `, Promises`: file, comma, title of a section.
+REFERENCE = re.compile(r"(?<![\w/.])(?P<file>docs/[\w./-]+\.md)(?:, (?P<rest>[\"“']?[A-Z].{0,120}))?")
+THIS = Path(__file__).name
+
+
+@cache
+def files() -> tuple[Path, ...]:
+    """The text files of the repository, tests' data left out."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    paths = (ROOT / name for name in listed.splitlines() if not name.startswith("tests/data/"))
+    return tuple(path for path in paths if path.suffix in SUFFIXES and path.is_file())
+
+
+def documents() -> list[Path]:
+    """Every Markdown file."""
+    return [path for path in files() if path.suffix == ".md"]
+
+
+@cache
+def headings(path: Path) -> tuple[str, ...]:
+    """The titles of a document's sections, without those in code blocks."""
+    text = re.sub(r"^```.*?^```", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    return tuple(re.findall(r"^#{1,6} +(.+?) *$", text, re.MULTILINE))
+
+
+def anchor(title: str) -> str:
+    """The anchor that GitHub makes of a title."""
+    return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
+
+
+def names_section(rest: str, titles: tuple[str, ...]) -> bool:
+    """Whether a text begins with the title of a section, or with the part of it before a colon (`R16`)."""
+    plain = rest.lstrip("\"“'")
+    wanted = set(titles) | {title.partition(":")[0] for title in titles}
+    return any(re.match(re.escape(title) + r"(?!\w)", plain) for title in wanted)
+
+
+def test_documents_every_link_resolves() -> None:
+    """A link leads to a file of the repository, and its anchor to a section of that file."""
+    broken = []
+    for document in documents():
+        text = re.sub(r"^```.*?^```", "", document.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+        for link in LINK.finditer(re.sub(r"`[^`\n]*`", "", text)):
+            target, _, section = link["target"].partition("#")
+            if re.match(r"[a-z]+:", target):
+                continue
+            path = (document.parent / target).resolve() if target else document
+            if ROOT not in path.parents or not path.exists():
+                broken.append(f"{document.relative_to(ROOT)}: {link['target']}")
+            elif section and section not in {anchor(title) for title in headings(path)}:
+                broken.append(f"{document.relative_to(ROOT)}: {link['target']}: no such section")
+
+    assert broken == []
+
+
+def test_documents_every_reference_resolves() -> None:
+    """`docs/notifications.md, Promises` in code, documents or configuration names a file and a section that exist."""
+    broken = []
+    for path in files():
+        if path.name == THIS:
+            continue
+        text = re.sub(r"\s*\n[ \t]*(?:#:?|\"\"\"|\*|//)?[ \t]*", " ", path.read_text(encoding="utf-8"))
+        for reference in REFERENCE.finditer(text):
+            document = ROOT / reference["file"]
+            if not document.exists():
+                broken.append(f"{path.relative_to(ROOT)}: {reference['file']}")
+            elif reference["rest"] and not names_section(reference["rest"], headings(document)):
+                broken.append(
+                    f"{path.relative_to(ROOT)}: {reference['file']}, {reference['rest'][:40]}: no such section"
+                )
+
+    assert broken == []
+
+
+def test_documents_decisions_stand_in_their_index() -> None:
+    """Each decision record has its line in docs/decisions/README.md."""
+    folder = ROOT / "docs" / "decisions"
+    index = (folder / "README.md").read_text(encoding="utf-8")
+
+    assert [path.name for path in sorted(folder.glob("0*.md")) if f"({path.name})" not in index] == []

@@ -91,3 +91,13 @@ def test_documents_decisions_stand_in_their_index() -> None:
     index = (folder / "README.md").read_text(encoding="utf-8")
 
     assert [path.name for path in sorted(folder.glob("0*.md")) if f"({path.name})" not in index] == []
+
+
+def test_operations_name_every_metric() -> None:
+    """An operator who is paged finds the metric in docs/operations.md."""
+    operations = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    metrics = (ROOT / "shared" / "observability" / "metrics.py").read_text(encoding="utf-8")
+    names = re.findall(r"(?:Counter|Gauge|Histogram)\(\s*\"(\w+)\"", metrics)
+
+    assert names
+    assert [name for name in names if f"`{name}" not in operations] == []

@@ -70,3 +70,13 @@ def test_every_module_of_rules_is_in_its_readme(module: Path) -> None:
     """No decision hides."""
     readme = (module.parents[1] / "README.md").read_text(encoding="utf-8")
     assert f"`rules/{module.name}`" in readme
+
+
+def test_rules_page_names_the_services_that_decide() -> None:
+    """docs/rules.md has a section for each rule, and its table names the services in whose READMEs the rule stands."""
+    page = (ROOT / "docs" / "rules.md").read_text(encoding="utf-8")
+    table = re.findall(r"^\| \[(R\d+)\]\(#\S+\) \| .* \| (.*) \|$", page, re.MULTILINE)
+
+    named = {rule: set(re.findall(r"\[(\w+)\]\(", services)) for rule, services in table}
+    assert named == {rule: {row.service for row in rows() if rule in row.rules} for rule in DECIDED}
+    assert set(re.findall(r"^### (R\d+): ", page, re.MULTILINE)) == DECIDED

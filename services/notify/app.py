@@ -23,13 +23,8 @@ from services.notify.api import replies as replies_api
 from services.notify.api import webhooks as webhooks_api
 from services.notify.api import whereabouts as whereabouts_api
 from services.notify.channels.bounces import parse_bounce
-from services.notify.channels.cm import CmChannel, CmSettings
-from services.notify.channels.email import EmailChannel
-from services.notify.channels.sms import Member, SmsPool
-from services.notify.channels.sms_provider import SmsProvider
-from services.notify.channels.smtp import EmailSettings
-from services.notify.channels.spryng import SpryngChannel, SpryngSettings
-from services.notify.channels.twilio import TwilioChannel, TwilioSettings
+from services.notify.channels.registry import open_email, open_sms_providers
+from services.notify.channels.sms import SmsPool
 from services.notify.messages.rendering import Messages
 from services.notify.model.deliveries import DeliveryState
 from services.notify.pages.answer import Pages
@@ -81,10 +76,11 @@ def build(settings: Settings) -> FastAPI:
     callbacks = CallbackStore(process.database, key)
     messages = Messages(settings.smtp_sender)
     providers = ProviderStore(process.database)
-    sms_providers = _sms_providers(settings)
+    sms_members = open_sms_providers(settings)
+    sms_providers = {member.name: member.provider for member in sms_members}
     # A pool of connections of their own for alerts: a slow server full of reminders keeps none of them waiting.
-    email, urgent_email = _email(settings), _email(settings)
-    sms = _sms(settings, sms_providers, providers)
+    email, urgent_email = open_email(settings), open_email(settings)
+    sms = SmsPool(sms_members, providers)
 
     selecting_desk = selecting.SelectionDeps(
         process.mongo, outbox, whereabouts, advice, alerts, send_queue, deliveries, process.bus.offsets,
@@ -118,8 +114,11 @@ def build(settings: Settings) -> FastAPI:
         deliveries,
         alerts,
         whereabouts,
-        {**{each.provider: each.parse_receipt for each in sms_providers}, bounce_mailbox.BOUNCE_PROVIDER: parse_bounce},
-        {each.provider: each.parse_inbound for each in sms_providers},
+        {
+            **{name: provider.parse_receipt for name, provider in sms_providers.items()},
+            bounce_mailbox.BOUNCE_PROVIDER: parse_bounce,
+        },
+        {name: provider.parse_inbound for name, provider in sms_providers.items()},
         providers,
     )
 
@@ -213,14 +212,10 @@ def build(settings: Settings) -> FastAPI:
                     alerts,
                     deliveries,
                     whereabouts,
-                    {each.provider: each.parse_inbound for each in sms_providers},
+                    {name: provider.parse_inbound for name, provider in sms_providers.items()},
                 )
             ),
-            webhooks_api.routes(
-                webhooks_api.WebhookDeps(
-                    callbacks, {each.provider: each for each in sms_providers}, settings.answer_base_url
-                )
-            ),
+            webhooks_api.routes(webhooks_api.WebhookDeps(callbacks, sms_providers, settings.answer_base_url)),
         ],
     )
 
@@ -228,55 +223,6 @@ def build(settings: Settings) -> FastAPI:
 def from_environment() -> FastAPI:
     """The service as its environment describes it, for uvicorn's `--factory`."""
     return freeze_gc_after_startup(build(read_environment(Settings)))
-
-
-def _email(settings: Settings) -> EmailChannel:
-    return EmailChannel(
-        EmailSettings(
-            host=settings.smtp_host,
-            port=settings.smtp_port,
-            connections=settings.smtp_connections,
-            starttls=settings.smtp_starttls,
-            username=settings.smtp_username,
-            password=settings.smtp_password,
-        )
-    )
-
-
-def _sms_providers(settings: Settings) -> list[SmsProvider]:
-    """Every SMS provider there is a contract with: one explicit list."""
-    secret, sender = settings.webhook_secret, settings.sms_sender
-    cm = CmSettings(url=settings.sms_url, product_token=settings.sms_token, sender=sender, webhook_secret=secret)
-    found: list[SmsProvider] = [CmChannel(cm)]
-    if settings.spryng_api_key is not None and settings.spryng_api_key.get_secret_value():
-        spryng = SpryngSettings(
-            url=settings.spryng_url,
-            api_key=settings.spryng_api_key,
-            account_reference=settings.spryng_account,
-            sender=sender,
-            webhook_secret=secret,
-        )
-        found.append(SpryngChannel(spryng))
-    if settings.twilio_account and settings.twilio_token is not None:
-        twilio = TwilioSettings(
-            url=settings.twilio_url,
-            account_sid=settings.twilio_account,
-            auth_token=settings.twilio_token,
-            sender=settings.twilio_sender or sender,
-            callback_url=f"{settings.answer_base_url.rstrip('/')}/v1/webhooks/twilio/receipts",
-        )
-        found.append(TwilioChannel(twilio))
-    return found
-
-
-def _sms(settings: Settings, providers: Sequence[SmsProvider], together: ProviderStore) -> SmsPool:
-    shares = {
-        "cm": (settings.sms_weight, settings.sms_per_second),
-        "spryng": (settings.spryng_weight, settings.spryng_per_second),
-        "twilio": (settings.twilio_weight, settings.twilio_per_second),
-    }
-    silent = [each.strip() for each in settings.sms_without_receipts.split(",") if each.strip()]
-    return SmsPool([Member(each, *shares[each.provider], silent) for each in providers], together)
 
 
 async def _delivery_checks(deliveries: DeliveryStore, send_queue: SendQueue) -> Sequence[Check]:

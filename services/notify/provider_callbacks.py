@@ -11,7 +11,6 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from services.notify.channels.sms_callbacks import DeliveryReceipt, ReceiptState, SmsReply
-from services.notify.channels.spryng import BY_ID
 from services.notify.commands import record_answer
 from services.notify.model.deliveries import TRANSITIONS, Delivery, DeliveryState, state_of_entry, step_of
 from services.notify.model.shards import MOST_ENTRIES
@@ -126,7 +125,9 @@ async def _read(deps: CallbackDeps, posts: Sequence[Callback]) -> list[tuple[Cal
             read.append((post, [each for each in found if each.state != "interim"]))
         except PermanentError:
             await deps.callbacks.done([post.id], UNREADABLE)
-    theirs = {each.reference for _, found in read for each in found if each.reference.startswith(BY_ID)}
+    theirs = {
+        each.reference for post, found in read for each in found if each.reference.startswith(f"{post.provider}:")
+    }
     if not theirs:
         return read
     ours = await deps.providers.ours(theirs)

@@ -72,6 +72,11 @@ class Settings(CommonSettings):
     )
 
     @property
+    def numbers_without_receipts(self) -> tuple[str, ...]:
+        """Prefixes of telephone numbers from which no delivery receipt will come."""
+        return tuple(prefix.strip() for prefix in self.sms_without_receipts.split(",") if prefix.strip())
+
+    @property
     def drill_list(self) -> frozenset[str]:
         """Whom a drill may reach; empty: nobody."""
         return frozenset(each.strip().lower() for each in self.drill_allow_list.split(",") if each.strip())

@@ -23,7 +23,7 @@ import orjson
 from fastapi import FastAPI, Request
 from pydantic import SecretStr
 
-from services.notify.channels.cm import CmChannel, CmSettings
+from services.notify.channels.cm import CmProvider, CmSettings
 from services.notify.channels.email import Email, EmailChannel
 from services.notify.channels.sms_provider import Sms
 from services.notify.channels.smtp import EmailSettings
@@ -203,7 +203,7 @@ def _letter() -> bytes:
 async def own_bare(to: Sinks, count: int) -> float:
     """The same by our own clients."""
     mail = EmailChannel(EmailSettings(host="127.0.0.1", port=to.smtp, connections=CONNECTIONS))
-    sms = CmChannel(CmSettings(url=f"http://127.0.0.1:{to.cm}", product_token=SecretStr("t"), sender="+31970000000"))
+    sms = CmProvider(CmSettings(url=f"http://127.0.0.1:{to.cm}", product_token=SecretStr("t"), sender="+31970000000"))
     content = _letter()
     letters = [Email(f"{n}", SENDER, f"p{n}@students.example.org", content, is_plain=True) for n in range(count)]
     texts = [Sms(f"{n}", f"{n:032x}", f"+3161{n:07}", SMS) for n in range(count)]

@@ -12,7 +12,7 @@ import uvloop
 from pydantic import SecretStr
 
 from services.notify import send_worker
-from services.notify.channels.cm import CmChannel, CmSettings
+from services.notify.channels.cm import CmProvider, CmSettings
 from services.notify.channels.email import EmailChannel
 from services.notify.channels.smtp import EmailSettings
 from services.notify.composer import SendingRules, Writer
@@ -57,7 +57,7 @@ async def run(where: Where) -> None:
     engine = send_worker.Engine(
         outbox, send_queue, AlertStore(database), WhereaboutsStore(database, KEY), deliveries, writer
     )
-    sms = CmChannel(
+    sms = CmProvider(
         CmSettings(url=f"http://127.0.0.1:{where.cm_port}", product_token=SecretStr("t"), sender="+31970000000")
     )
     gc.collect()

@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from services.notify import send_worker, unknown_deliveries
-from services.notify.channels.cm import CmChannel, CmSettings
+from services.notify.channels.cm import CmProvider, CmSettings
 from services.notify.channels.email import EmailChannel
 from services.notify.channels.smtp import EmailSettings
 from services.notify.model.deliveries import Delivery, DeliveryState, reference
@@ -39,7 +39,7 @@ class Providers:
     inbox: Simulator
     sms: Simulator
     email: EmailChannel
-    texts: CmChannel
+    texts: CmProvider
     sms_before: int
 
     def mails(self) -> list[EmailMessage]:
@@ -89,7 +89,7 @@ async def providers(inbox: Simulator, sms: Simulator) -> AsyncIterator[Providers
     for file in (inbox.state / "maildir").glob("*/*"):
         file.unlink()
     mail = email_channel(inbox.port)
-    texts = CmChannel(
+    texts = CmProvider(
         CmSettings(url=f"http://127.0.0.1:{sms.port}", product_token=SecretStr("local-product-token"), sender=SMS_FROM)
     )
     before = len(sms.get("/messages", limit=100_000))

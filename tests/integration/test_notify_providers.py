@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from services.notify.channels.cm import CmChannel, CmSettings
-from services.notify.channels.sms import Member, SmsPool
-from services.notify.channels.sms_provider import Sms, SmsProvider
-from services.notify.channels.spryng import SpryngChannel, SpryngSettings
-from services.notify.channels.twilio import TwilioChannel, TwilioSettings
+from services.notify.channels.cm import CmProvider, CmSettings
+from services.notify.channels.sms import SmsPool
+from services.notify.channels.sms_provider import PoolMember, Sms, SmsProvider
+from services.notify.channels.spryng import SpryngProvider, SpryngSettings
+from services.notify.channels.twilio import TwilioProvider, TwilioSettings
 from services.notify.model.outcome import Outcome, OutcomeKind
 from services.notify.store.providers import ProviderStore
 from shared.clock import utc_now
@@ -36,26 +36,26 @@ TEXTS = [Sms(f"ES-2:p{n}:sms:1", f"{n:032x}", f"+316000000{n:02}", "Go home.") f
 SHORT = {"timeout_seconds": 0.5, "connect_timeout_seconds": 2}
 
 
-def cm(url: str) -> CmChannel:
+def cm(url: str) -> CmProvider:
     """CM at this address."""
-    return CmChannel(CmSettings(url=url, product_token=SecretStr("token"), sender="+31970000000", **SHORT))
+    return CmProvider(CmSettings(url=url, product_token=SecretStr("token"), sender="+31970000000", **SHORT))
 
 
-def spryng(url: str) -> SpryngChannel:
+def spryng(url: str) -> SpryngProvider:
     """Spryng at this address."""
     settings = SpryngSettings(
         url=url, api_key=SecretStr("key"), account_reference="SPNL0000000", sender="UniAlert", **SHORT
     )
-    return SpryngChannel(settings)
+    return SpryngProvider(settings)
 
 
-def twilio(url: str) -> TwilioChannel:
+def twilio(url: str) -> TwilioProvider:
     """Twilio at this address."""
     settings = TwilioSettings(
         url=url, account_sid="AC00", auth_token=SecretStr("token"), sender="+31970000000",
         callback_url="https://notify.example/v1/webhooks/twilio/receipts", **SHORT,
     )  # fmt: skip
-    return TwilioChannel(settings)
+    return TwilioProvider(settings)
 
 
 async def asked(provider: SmsProvider, texts: list[Sms] = TEXTS[:1]) -> list[Outcome]:
@@ -196,7 +196,7 @@ def numbers(server: Server) -> Counter[str]:
 async def test_pool_goes_on_with_the_next_after_a_definite_no(together: ProviderStore, refusal: Behaviour) -> None:
     """Each is accepted once, by the other one, which is named."""
     async with serving(refusal) as first, serving(twilio_accepts) as second:
-        pool = SmsPool([Member(cm(first.url), 100), Member(twilio(second.url), 0)], together)
+        pool = SmsPool([PoolMember(cm(first.url), 100), PoolMember(twilio(second.url), 0)], together)
         await pool.ready(len(TEXTS), is_urgent=True)
         outcomes = await pool.send(TEXTS)
         await pool.close()
@@ -210,7 +210,7 @@ async def test_pool_goes_on_with_the_next_after_a_definite_no(together: Provider
 async def test_pool_never_gives_a_doubt_to_another_provider(together: ProviderStore, doubt: Behaviour) -> None:
     """It may have been accepted: unknown, and the other provider is not asked."""
     async with serving(doubt) as first, serving(twilio_accepts) as second:
-        pool = SmsPool([Member(cm(first.url), 100), Member(twilio(second.url), 0)], together)
+        pool = SmsPool([PoolMember(cm(first.url), 100), PoolMember(twilio(second.url), 0)], together)
         await pool.ready(len(TEXTS), is_urgent=True)
         outcomes = await pool.send(TEXTS)
         await pool.close()
@@ -230,7 +230,7 @@ async def test_pool_only_some_refused_only_those_go_on(together: ProviderStore) 
         return type(answer)(text=body.replace('"messageErrorCode": 0', '"messageErrorCode": 303', 1))
 
     async with serving(partly) as first, serving(twilio_accepts) as second:
-        pool = SmsPool([Member(cm(first.url), 100), Member(twilio(second.url), 0)], together)
+        pool = SmsPool([PoolMember(cm(first.url), 100), PoolMember(twilio(second.url), 0)], together)
         outcomes = await pool.send(TEXTS)
         await pool.close()
 
@@ -243,7 +243,7 @@ async def test_pool_refused_by_all_is_refused_and_tried_again_when_one_says_late
     gone = says(400, {"errorCode": 303, "details": "bad number"})
     async with serving(gone) as first, serving(says(429)) as second, serving(says(400, {"code": 21211})) as third:
         for other, kind in ((second, TRY_LATER), (third, REFUSED)):
-            pool = SmsPool([Member(cm(first.url), 100), Member(twilio(other.url), 0)], together)
+            pool = SmsPool([PoolMember(cm(first.url), 100), PoolMember(twilio(other.url), 0)], together)
             (outcome,) = await pool.send(TEXTS[:1])
             assert outcome.kind is kind
             await pool.close()
@@ -252,7 +252,7 @@ async def test_pool_refused_by_all_is_refused_and_tried_again_when_one_says_late
 async def test_pool_marks_numbers_without_receipts(together: ProviderStore) -> None:
     """Where no receipt will ever come, nobody waits for one."""
     async with serving(cm_accepts) as server:
-        pool = SmsPool([Member(cm(server.url), 51, without_receipts=[TEXTS[0].number[:12]])], together)
+        pool = SmsPool([PoolMember(cm(server.url), 51, without_receipts=[TEXTS[0].number[:12]])], together)
         outcomes = await pool.send(TEXTS)
         await pool.close()
 
@@ -263,7 +263,7 @@ async def test_pool_looks_and_moves_its_shares_for_all_processes(together: Provi
     """Errors of one process are seen by another, which asks the other provider first."""
     now = utc_now()
     await together.note("cm", now, errors=51)
-    pool = SmsPool([Member(cm("http://cm.example"), 51), Member(twilio("http://twilio.example"), 49)], together)
+    pool = SmsPool([PoolMember(cm("http://cm.example"), 51), PoolMember(twilio("http://twilio.example"), 49)], together)
 
     await pool.look(now)
 

@@ -21,11 +21,11 @@ from services.notify import bounce_mailbox, provider_callbacks, send_worker
 from services.notify.api import answers as answers_api
 from services.notify.api import webhooks as webhooks_api
 from services.notify.channels.bounces import parse_bounce
-from services.notify.channels.cm import CmChannel, CmSettings
+from services.notify.channels.cm import CmProvider, CmSettings
 from services.notify.channels.sms_callbacks import CALLBACK_LIMIT_BYTES
 from services.notify.channels.sms_provider import SmsProvider
-from services.notify.channels.spryng import SpryngChannel, SpryngSettings
-from services.notify.channels.twilio import TwilioChannel, TwilioSettings, signature
+from services.notify.channels.spryng import SpryngProvider, SpryngSettings
+from services.notify.channels.twilio import TwilioProvider, TwilioSettings, signature
 from services.notify.commands import close_alert
 from services.notify.model.deliveries import DeliveryState, reference
 from services.notify.pages.answer import Pages
@@ -67,11 +67,11 @@ ACCEPTED, DELIVERED, FAILED, CREATED = (
     DeliveryState(each) for each in ("accepted", "delivered", "failed", "created")
 )  # fmt: skip
 BASE = "http://notify.example"
-CM = CmChannel(CmSettings(url="http://cm.example", product_token=SecretStr("t"), sender="+31970000000",
+CM = CmProvider(CmSettings(url="http://cm.example", product_token=SecretStr("t"), sender="+31970000000",
                           webhook_secret=SecretStr(SECRET)))  # fmt: skip
-SPRYNG = SpryngChannel(SpryngSettings(api_key=SecretStr("k"), account_reference="SPNL0000000", sender="UniAlert",
+SPRYNG = SpryngProvider(SpryngSettings(api_key=SecretStr("k"), account_reference="SPNL0000000", sender="UniAlert",
                                       webhook_secret=SecretStr(SECRET)))  # fmt: skip
-TWILIO = TwilioChannel(TwilioSettings(account_sid="AC00000000", auth_token=SecretStr("token"), sender="+31970000000"))
+TWILIO = TwilioProvider(TwilioSettings(account_sid="AC00000000", auth_token=SecretStr("token"), sender="+31970000000"))
 PROVIDERS: tuple[SmsProvider, ...] = (CM, SPRYNG, TWILIO)
 RECEIPTS, INBOUND = "/v1/webhooks/cm/receipts", "/v1/webhooks/cm/inbound"
 LATER = timedelta(hours=1)

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from fastapi import Path, Request, Response
 
+from services.notify.channels.registry import SMS_PROVIDERS
 from services.notify.channels.sms_callbacks import CALLBACK_LIMIT_BYTES
 from services.notify.channels.sms_provider import SmsProvider, WebhookPost
 from services.notify.store.callbacks import CallbackStore
@@ -13,7 +14,8 @@ from shared.clock import utc_now
 from shared.web.problem import Problem, not_found
 from shared.web.routes import RouteClass, Routes
 
-Provider = Annotated[Literal["cm", "spryng", "twilio"], Path()]
+#: Documented as an enumeration; a provider that is not configured answers 404.
+ProviderName = Annotated[str, Path(json_schema_extra={"enum": list(SMS_PROVIDERS)})]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,23 +32,24 @@ def routes(deps: WebhookDeps) -> Routes:
     router = Routes(RouteClass.WEBHOOK, tags=["webhooks"])
 
     @router.post("/v1/webhooks/{provider}/receipts", operation_id="takeReceipts")
-    async def receipts(provider: Provider, request: Request) -> dict[str, str]:
+    async def receipts(provider: ProviderName, request: Request) -> dict[str, str]:
         """What became of messages. 200: it is kept and will have its effect once."""
         await _keep(deps, provider, "receipt", request)
         return {"status": "kept"}
 
     @router.post("/v1/webhooks/{provider}/inbound", operation_id="takeReply", response_model=None)
-    async def inbound(provider: Provider, request: Request) -> dict[str, str] | Response:
+    async def inbound(provider: ProviderName, request: Request) -> dict[str, str] | Response:
         """An SMS that somebody sent back. 200: it is kept and will have its effect once."""
-        await _keep(deps, provider, "inbound", request)
-        if provider == "twilio":
-            return Response("<Response></Response>", media_type="application/xml")  # or it would answer by SMS
+        acknowledgement = (await _keep(deps, provider, "inbound", request)).reply_acknowledgement
+        if acknowledgement is not None:
+            content, media_type = acknowledgement
+            return Response(content, media_type=media_type)
         return {"status": "kept"}
 
     return router
 
 
-async def _keep(deps: WebhookDeps, provider: str, kind: Literal["receipt", "inbound"], request: Request) -> None:
+async def _keep(deps: WebhookDeps, provider: str, kind: Literal["receipt", "inbound"], request: Request) -> SmsProvider:
     known = deps.providers.get(provider)
     if known is None:
         raise not_found()
@@ -58,6 +61,7 @@ async def _keep(deps: WebhookDeps, provider: str, kind: Literal["receipt", "inbo
             401, "The webhook's secret is needed.", headers={"WWW-Authenticate": 'Basic realm="safe-passage"'}
         )
     await deps.callbacks.keep(provider, kind, known.raw(post), utc_now())
+    return known
 
 
 async def _body(request: Request) -> bytes:

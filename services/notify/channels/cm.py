@@ -21,8 +21,9 @@ from services.notify.channels.sms_callbacks import (
     parse_inbound,
     parse_receipt,
 )
-from services.notify.channels.sms_provider import Sms, WebhookPost, has_password
+from services.notify.channels.sms_provider import PoolMember, Sms, WebhookPost, has_password
 from services.notify.model.outcome import Outcome
+from services.notify.settings import Settings
 
 MESSAGES_PER_REQUEST = 100
 PATH = "/v1.0/message"
@@ -62,10 +63,11 @@ class CmSettings(HttpSettings):
     receipt_states: Mapping[int, ReceiptState] = Field(default=RECEIPT_STATES, description="CM's codes in receipts")
 
 
-class CmChannel:
+class CmProvider:
     """Sends SMS; safe to call from several tasks at once."""
 
     provider = "cm"
+    reply_acknowledgement: tuple[str, str] | None = None
 
     def __init__(self, settings: CmSettings) -> None:
         self._settings = settings
@@ -213,3 +215,16 @@ def _code(value: object) -> int:
     if isinstance(value, int):
         return value
     return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 9 else -1
+
+
+def from_settings(settings: Settings) -> PoolMember:
+    """CM, which every installation has."""
+    provider = CmProvider(
+        CmSettings(
+            url=settings.sms_url,
+            product_token=settings.sms_token,
+            sender=settings.sms_sender,
+            webhook_secret=settings.webhook_secret,
+        )
+    )
+    return PoolMember(provider, settings.sms_weight, settings.sms_per_second, settings.numbers_without_receipts)

@@ -6,13 +6,12 @@ What may have been accepted is never given to another provider (NOTIFY §B, fail
 import asyncio
 import random
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from services.notify.channels.sms_provider import Sms, SmsProvider
+from services.notify.channels.sms_provider import PoolMember, Sms
 from services.notify.model.outcome import Outcome, OutcomeKind
 from services.notify.rules.weights import Health, Weights, moved, order
 from shared.clock import utc_now
@@ -47,32 +46,12 @@ class ProviderState(Protocol):
         """A provider's ids for our references."""
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
-    """One provider of the pool. `per_second`: messages that it takes, of all processes together; 0: no limit."""
-
-    provider: SmsProvider
-    weight: int
-    per_second: float = 0.0
-    without_receipts: Collection[str] = ()
-
-    @property
-    def name(self) -> str:
-        """The provider's name."""
-        return self.provider.provider
-
-    @property
-    def burst(self) -> int:
-        """So many at once after a pause: what it takes in two seconds."""
-        return max(1, int(self.per_second * 2))
-
-
 class SmsPool:
     """The channel SMS as the engine sees it; safe to call from several tasks at once."""
 
     provider = CHANNEL
 
-    def __init__(self, members: Sequence[Member], state: ProviderState) -> None:
+    def __init__(self, members: Sequence[PoolMember], state: ProviderState) -> None:
         self._members = {each.name: each for each in members}
         self._state = state
         self._weights: Mapping[str, int] = self.resting
@@ -137,7 +116,7 @@ class SmsPool:
             self._weights_until = time.monotonic() + WEIGHTS_SECONDS
         return self._weights
 
-    async def _paced(self, member: Member, count: int, is_urgent: bool) -> None:
+    async def _paced(self, member: PoolMember, count: int, is_urgent: bool) -> None:
         if member.per_second <= 0:
             return
         burst = member.burst
@@ -151,7 +130,7 @@ class SmsPool:
                 await asyncio.sleep(min(1.0, part / member.per_second))
             count -= part
 
-    async def _note(self, member: Member, texts: Sequence[Sms], answers: Sequence[Outcome]) -> None:
+    async def _note(self, member: PoolMember, texts: Sequence[Sms], answers: Sequence[Outcome]) -> None:
         now = utc_now()
         errors = sum(1 for each in answers if each.kind in (OutcomeKind.TRY_LATER, OutcomeKind.UNKNOWN))
         if errors:
@@ -163,7 +142,7 @@ class SmsPool:
         }
         await self._state.keep_ids(ids, now)
 
-    def _signed(self, member: Member, text: Sms, answer: Outcome) -> Outcome:
+    def _signed(self, member: PoolMember, text: Sms, answer: Outcome) -> Outcome:
         if answer.is_accepted:
             silent = any(text.number.startswith(prefix) for prefix in member.without_receipts)
             return answer._replace(provider=member.name, detail="no_receipt" if silent else "")

@@ -78,6 +78,11 @@ def _receipt(entry: object, states: Mapping[int, ReceiptState]) -> DeliveryRecei
     return DeliveryReceipt(reference, state, without_numbers(reason), instant(field_of(entry, "received")))
 
 
+def provider_reference(provider: str, provider_id: str) -> str:
+    """The reference of a receipt that names only the provider's own id; the callback worker looks ours up."""
+    return f"{provider}:{provider_id}"
+
+
 def json_object(body: bytes) -> Mapping[str, Any]:
     """The post as a JSON object. Raises PermanentError for anything else."""
     if len(body) > CALLBACK_LIMIT_BYTES:

@@ -3,7 +3,7 @@
 import base64
 import binascii
 import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -31,9 +31,13 @@ class WebhookPost:
 
 
 class SmsProvider(Protocol):
-    """One provider: one module with its wire."""
+    """What the pool and the webhooks need of a provider. Each provider is one module with its wire format."""
 
     provider: str
+
+    @property
+    def reply_acknowledgement(self) -> tuple[str, str] | None:
+        """Body and media type that acknowledge an inbound SMS, where the provider expects its own format."""
 
     async def send(self, texts: Sequence[Sms], /) -> list[Outcome]:
         """One outcome per text, in order. Never raises for what the provider or the network does."""
@@ -55,6 +59,31 @@ class SmsProvider(Protocol):
 
     async def close(self) -> None:
         """Close the kept connections."""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolMember:
+    """One provider of the SMS pool, and how much of the work it gets.
+
+    `weight`: its share of the messages, 0 to 100, against the other members' weights. `per_second`: how many messages
+    it accepts from all our processes together; 0 means no limit. `without_receipts`: prefixes of numbers for which it
+    delivers no receipts.
+    """
+
+    provider: SmsProvider
+    weight: int
+    per_second: float = 0.0
+    without_receipts: Collection[str] = ()
+
+    @property
+    def name(self) -> str:
+        """The provider's name."""
+        return self.provider.provider
+
+    @property
+    def burst(self) -> int:
+        """How many messages may leave at once after a pause: what the provider accepts in two seconds."""
+        return max(1, int(self.per_second * 2))
 
 
 def has_password(post: WebhookPost, secret: str) -> bool:

@@ -25,15 +25,15 @@ from services.notify.channels.sms_callbacks import (
     field_of,
     instant,
     json_object,
+    provider_reference,
 )
-from services.notify.channels.sms_provider import Sms, WebhookPost, has_password
+from services.notify.channels.sms_provider import PoolMember, Sms, WebhookPost, has_password
 from services.notify.model.outcome import Outcome
+from services.notify.settings import Settings
 from shared.clock import utc_now
 from shared.errors import PermanentError
 
 PATH = "/v2/messages"
-#: A receipt names Spryng's own id: what stands behind this is looked up in what we noted when it was accepted.
-BY_ID = "spryng:"
 #: `Status` of a webhook in lower case; every other one is interim and settles nothing.
 STATES: Mapping[str, ReceiptState] = {
     "delivered": "delivered",
@@ -59,10 +59,11 @@ class SpryngSettings(HttpSettings):
     states: Mapping[str, ReceiptState] = Field(default=STATES, description="Spryng's words in receipts")
 
 
-class SpryngChannel:
+class SpryngProvider:
     """Sends SMS; safe to call from several tasks at once."""
 
     provider = "spryng"
+    reply_acknowledgement: tuple[str, str] | None = None
 
     def __init__(self, settings: SpryngSettings) -> None:
         self._settings = settings
@@ -147,7 +148,10 @@ class SpryngChannel:
         told = f"{word or 'no status'}{f': {reason}' if isinstance(reason, str) and reason else ''}"
         state = self._settings.states.get(word, "interim")
         return DeliveryReceipt(
-            BY_ID + identity, state, without_numbers(told), instant(field_of(entry, "OccurredAtTime"))
+            provider_reference("spryng", identity),
+            state,
+            without_numbers(told),
+            instant(field_of(entry, "OccurredAtTime")),
         )
 
 
@@ -174,3 +178,19 @@ def judge(answer: HttpResponse) -> Outcome:
 def _messages(post: Mapping[str, Any]) -> list[Any]:
     found = post.get("Messages")
     return found if isinstance(found, list) else []
+
+
+def from_settings(settings: Settings) -> PoolMember | None:
+    """Spryng, when SPRYNG_API_KEY is set."""
+    if settings.spryng_api_key is None or not settings.spryng_api_key.get_secret_value():
+        return None
+    provider = SpryngProvider(
+        SpryngSettings(
+            url=settings.spryng_url,
+            api_key=settings.spryng_api_key,
+            account_reference=settings.spryng_account,
+            sender=settings.sms_sender,
+            webhook_secret=settings.webhook_secret,
+        )
+    )
+    return PoolMember(provider, settings.spryng_weight, settings.spryng_per_second, settings.numbers_without_receipts)

@@ -22,8 +22,9 @@ from services.notify.channels.sms_callbacks import (
     SmsReply,
     e164,
 )
-from services.notify.channels.sms_provider import Sms, WebhookPost
+from services.notify.channels.sms_provider import PoolMember, Sms, WebhookPost
 from services.notify.model.outcome import Outcome
+from services.notify.settings import Settings
 from shared.errors import PermanentError
 
 BODY_LIMIT = 1_600
@@ -56,10 +57,12 @@ class TwilioSettings(HttpSettings):
     validity_seconds: int = Field(default=36_000, ge=1, le=36_000)
 
 
-class TwilioChannel:
+class TwilioProvider:
     """Sends SMS; safe to call from several tasks at once."""
 
     provider = "twilio"
+    #: TwiML without a verb; without it Twilio would send our answer to the person as an SMS.
+    reply_acknowledgement: tuple[str, str] | None = ("<Response></Response>", "application/xml")
 
     def __init__(self, settings: TwilioSettings) -> None:
         self._settings = settings
@@ -170,3 +173,19 @@ def _form(body: bytes) -> dict[str, str]:
 
 def _code(value: object) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) else 0
+
+
+def from_settings(settings: Settings) -> PoolMember | None:
+    """Twilio, when TWILIO_ACCOUNT and TWILIO_TOKEN are set."""
+    if not settings.twilio_account or settings.twilio_token is None:
+        return None
+    provider = TwilioProvider(
+        TwilioSettings(
+            url=settings.twilio_url,
+            account_sid=settings.twilio_account,
+            auth_token=settings.twilio_token,
+            sender=settings.twilio_sender or settings.sms_sender,
+            callback_url=f"{settings.answer_base_url.rstrip('/')}/v1/webhooks/twilio/receipts",
+        )
+    )
+    return PoolMember(provider, settings.twilio_weight, settings.twilio_per_second, settings.numbers_without_receipts)

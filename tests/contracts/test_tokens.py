@@ -1,4 +1,4 @@
-"""STANDARDS §7 C29-C31 and §8 1-3: every kind of bad token against every route that asks for one."""
+"""Conventions C29-C31 (docs/standards.md): every kind of bad token against every route that asks for a token."""
 
 import asyncio
 import base64
@@ -34,6 +34,7 @@ from tests.contracts.services_world import (
     operations,
 )
 from tests.contracts.web_world import Persons
+from tests.failures import Failures
 
 Headers = Sequence[tuple[str, str | bytes]]
 HEADER = {"kid": KID, "typ": "at+jwt"}
@@ -45,32 +46,32 @@ def bearer(token: str) -> Headers:
 
 
 def unsigned(claims: Mapping[str, Any], **header: Any) -> str:
-    """`alg: none`, in the spelling that is given."""
+    """A token without a signature: `alg: none`, or the spelling of it in `header`."""
     parts = ({"alg": "none", **HEADER, **header}, claims)
-    return ".".join(base64.urlsafe_b64encode(json.dumps(each).encode()).decode().rstrip("=") for each in parts) + "."
+    return ".".join(base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts) + "."
 
 
 def hmac(world: World, claims: Mapping[str, Any], key: bytes) -> str:
-    """HS256 with something that everybody knows as the secret. PyJWT refuses to make it, so it is made by hand."""
+    """A token signed by HS256 with a public text as its secret. PyJWT refuses to make it, so it is made by hand."""
     head, body, _ = unsigned(claims, alg="HS256").split(".")
     signature = jwt.algorithms.HMACAlgorithm(jwt.algorithms.HMACAlgorithm.SHA256).sign(f"{head}.{body}".encode(), key)
     return f"{head}.{body}.{base64.urlsafe_b64encode(signature).decode().rstrip('=')}"
 
 
 def public_pem(world: World) -> bytes:
-    """The login's public key, as it is published."""
+    """The published public key of the identity provider."""
     private = serialization.load_pem_private_key((world.keys / KEY).read_bytes(), None)
     return private.public_key().public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )
 
 
-STRANGE_EC, STRANGE_RSA = ec.generate_private_key(ec.SECP256R1()), rsa.generate_private_key(65537, 2048)
+FOREIGN_EC, FOREIGN_RSA = ec.generate_private_key(ec.SECP256R1()), rsa.generate_private_key(65537, 2048)
 
 
-def by_stranger(claims: Mapping[str, Any], **header: Any) -> str:
-    """Signed with a key of somebody else's."""
-    return jwt.encode(dict(claims), STRANGE_EC, algorithm="ES256", headers={**HEADER, **header})
+def by_foreign_key(claims: Mapping[str, Any], **header: Any) -> str:
+    """A token signed with a key that is not the identity provider's."""
+    return jwt.encode(dict(claims), FOREIGN_EC, algorithm="ES256", headers={**HEADER, **header})
 
 
 def tampered(token: str) -> str:
@@ -83,8 +84,8 @@ def tampered(token: str) -> str:
 
 NOW = int(time.time())
 
-#: Kind of bad token → what is sent in the place of the person's good one.
-BAD: dict[str, Callable[[World, Person], Headers]] = {
+#: Kind of bad token → the headers sent instead of the person's good token.
+BAD_TOKENS: dict[str, Callable[[World, Person], Headers]] = {
     "none": lambda world, who: [],
     "empty": lambda world, who: [("Authorization", "")],
     "empty bearer": lambda world, who: bearer(""),
@@ -109,15 +110,15 @@ BAD: dict[str, Callable[[World, Person], Headers]] = {
     "wrong audience": lambda world, who: bearer(world.forge(world.claims(who, aud="another-service"))),
     "audience with more": lambda world, who: bearer(world.forge(world.claims(who, aud=f"{AUDIENCE}-2"))),
     "no audience": lambda world, who: bearer(world.forge(world.claims(who, aud=None))),
-    "wrong key": lambda world, who: bearer(by_stranger(world.claims(who))),
+    "wrong key": lambda world, who: bearer(by_foreign_key(world.claims(who))),
     "wrong key of another kind": lambda world, who: bearer(
-        jwt.encode(world.claims(who), STRANGE_RSA, algorithm="RS256", headers=HEADER)
+        jwt.encode(world.claims(who), FOREIGN_RSA, algorithm="RS256", headers=HEADER)
     ),
     "own key in the header": lambda world, who: bearer(
-        by_stranger(world.claims(who), jwk=json.loads(jwt.algorithms.ECAlgorithm.to_jwk(STRANGE_EC.public_key())))
+        by_foreign_key(world.claims(who), jwk=json.loads(jwt.algorithms.ECAlgorithm.to_jwk(FOREIGN_EC.public_key())))
     ),
     "own key set in the header": lambda world, who: bearer(
-        by_stranger(world.claims(who), jku="http://127.0.0.1:9/jwks.json", x5u="http://127.0.0.1:9/x.pem")
+        by_foreign_key(world.claims(who), jku="http://127.0.0.1:9/jwks.json", x5u="http://127.0.0.1:9/x.pem")
     ),
     "tampered": lambda world, who: bearer(tampered(world.token(who))),
     "alg none": lambda world, who: bearer(unsigned(world.claims(who))),
@@ -148,17 +149,17 @@ BAD: dict[str, Callable[[World, Person], Headers]] = {
 
 
 def by_hand(world: World, who: Person, **claims: Any) -> str:
-    """Claims that PyJWT would refuse to encode, well signed."""
+    """A validly signed token with claims that PyJWT would refuse to encode."""
     return signed(world, json.dumps({**world.claims(who), **claims}).encode())
 
 
 def signed(world: World, payload: bytes) -> str:
-    """Any bytes as claims, with a good signature."""
+    """A validly signed token whose claims are any bytes."""
     return jwt.PyJWS().encode(payload, (world.keys / KEY).read_bytes(), algorithm="ES256", headers=HEADER)
 
 
-async def refused(world: World, call: Call, headers: Headers) -> httpx.Response:
-    """What a route answers to these headers in the place of a good token."""
+async def send_with(world: World, call: Call, headers: Headers) -> httpx.Response:
+    """Send a call with these headers instead of the good token."""
     rest: Headers = [(name, value) for name, value in call.headers.items() if name != "Authorization"]
     more: dict[str, Any] = {"json": call.json} if call.json is not None else {"content": call.content}
     sent = [(name.encode(), value.encode() if isinstance(value, str) else value) for name, value in [*rest, *headers]]
@@ -169,115 +170,122 @@ async def refused(world: World, call: Call, headers: Headers) -> httpx.Response:
 ROUTES = pytest.mark.parametrize("route", bound_by("C29"), ids=str)
 
 
-@pytest.mark.parametrize("kind", BAD)
 @ROUTES
-async def test_c29_c30_bad_token_is_401_with_a_challenge(world: World, route: Operation, kind: str) -> None:
-    """C29, C30 (RFC 6750): nothing but a good token gets past, and the answer says `Bearer` and no more."""
-    call = await world.call(route)
-    assert call.person is not None
+async def test_c29_c30_bad_token_is_401_and_changes_nothing(world: World, route: Operation) -> None:
+    """C29, C30 (RFC 6750): a bad token gets 401 with a `Bearer` challenge that tells no more, and records no event."""
+    call = await world.call(route) if route.method == "GET" else await world.fresh(route)
+    person = call.person
+    assert person is not None
+    events = await world.facts(route.service)
 
-    response = await refused(world, call, BAD[kind](world, call.person))
-
-    assert response.status_code == 401, response.text
-    assert response.headers["content-type"] == MEDIA_TYPE
-    challenge = response.headers["www-authenticate"]
-    assert challenge.startswith('Bearer realm="safe-passage"')
-    assert ('error="invalid_token"' in challenge) is (kind not in ("none", "another header", "user header"))
-    assert set(response.json()) == {"type", "title", "status", "detail", "reason"}
-    assert call.person.login not in response.text
-
-
-async def test_c29_bad_tokens_change_nothing(world: World) -> None:
-    """C29: after all of them on every route that changes something, no fact has been recorded."""
-    before = {service: await world.facts(service) for service in world.clients}
-    for route in bound_by("C29"):
-        if route.method != "GET":
-            call = await world.fresh(route)
-            before[route.service] = await world.facts(route.service)
-            assert call.person is not None
-            for make in BAD.values():
-                await refused(world, call, make(world, call.person))
-
-            assert await world.facts(route.service) == before[route.service]
+    with Failures() as failures:
+        for kind, make_headers in BAD_TOKENS.items():
+            with failures.case(kind):
+                response = await send_with(world, call, make_headers(world, person))
+                assert response.status_code == 401, response.text
+                assert response.headers["content-type"] == MEDIA_TYPE
+                challenge = response.headers["www-authenticate"]
+                assert challenge.startswith('Bearer realm="safe-passage"')
+                is_without_token = kind in ("none", "another header", "user header")
+                assert ('error="invalid_token"' in challenge) is not is_without_token
+                assert set(response.json()) == {"type", "title", "status", "detail", "reason"}
+                assert person.login not in response.text
+        with failures.case("events afterwards"):
+            assert await world.facts(route.service) == events
 
 
 @ROUTES
 async def test_c29_token_is_asked_for_before_anything_else(world: World, route: Operation) -> None:
-    """C29: who has none learns nothing about fields, media types, versions or ids."""
+    """C29: a caller without a token learns nothing about fields, media types, versions or ids."""
     call = await world.call(route)
     json_type = {"Content-Type": "application/json"}
-    for headers, content in (
-        (json_type, b"{"), (json_type, b"[]"), ({"Content-Type": "text/plain"}, b"x"), ({"Accept": "text/html"}, b""),
-        ({"If-Match": "nonsense"}, b""), ({"Idempotency-Key": "a b"}, b""),
-    ):  # fmt: skip
-        response = await world.send(call.by(None), content=content, headers=headers)
-        assert response.status_code == 401
-    if route.parameters("query"):
-        wrong = dict.fromkeys(route.parameters("query"), "!")
-        assert (await world.send(call.by(None), params=wrong)).status_code == 401
+    with Failures() as failures:
+        for headers, content in (
+            (json_type, b"{"), (json_type, b"[]"), ({"Content-Type": "text/plain"}, b"x"),
+            ({"Accept": "text/html"}, b""), ({"If-Match": "nonsense"}, b""), ({"Idempotency-Key": "a b"}, b""),
+        ):  # fmt: skip
+            with failures.case(headers, content):
+                response = await world.send(call.by(None), content=content, headers=headers)
+                assert response.status_code == 401
+        if route.parameters("query"):
+            with failures.case("query"):
+                wrong = dict.fromkeys(route.parameters("query"), "!")
+                assert (await world.send(call.by(None), params=wrong)).status_code == 401
 
 
 @ROUTES
 async def test_c29_good_token_in_any_good_form_passes(world: World, route: Operation) -> None:
-    """C29: the other side of the matrix: several audiences, other spellings, a clock that is a little off."""
+    """C29: good tokens pass: several audiences, other spellings, a clock that is ten seconds off."""
     call = await world.call(route)
     who = call.person
     assert who is not None
-    for headers in (
-        bearer(mint(world.keys, who.login, list(who.roles))),
-        [("authorization", f"bearer {world.token(who)}")],
-        bearer(world.forge(world.claims(who, aud=["another-service", AUDIENCE]))),
-        bearer(world.forge(world.claims(who), typ="application/at+jwt")),
-        bearer(world.forge(world.claims(who, exp=int(time.time()) - 10))),
-        bearer(world.forge(world.claims(who, nbf=int(time.time()) + 10))),
-    ):
-        response = await refused(world, call, headers)
-        assert response.status_code not in (401, 403), response.text
+    good: dict[str, Headers] = {
+        "minted": bearer(mint(world.keys, who.login, list(who.roles))),
+        "lower case": [("authorization", f"bearer {world.token(who)}")],
+        "two audiences": bearer(world.forge(world.claims(who, aud=["another-service", AUDIENCE]))),
+        "long type": bearer(world.forge(world.claims(who), typ="application/at+jwt")),
+        "just expired": bearer(world.forge(world.claims(who, exp=int(time.time()) - 10))),
+        "just not valid yet": bearer(world.forge(world.claims(who, nbf=int(time.time()) + 10))),
+    }
+    with Failures() as failures:
+        for kind, headers in good.items():
+            with failures.case(kind):
+                response = await send_with(world, call, headers)
+                assert response.status_code not in (401, 403), response.text
 
 
 @ROUTES
 async def test_c30_other_roles_are_403_and_say_what_would_help(world: World, route: Operation) -> None:
-    """C30 (RFC 6750): a good token of somebody else; a route without roles is open to everybody who has one."""
+    """C30 (RFC 6750): a good token without the role gets 403; a route without roles takes every good token."""
     call = await world.call(route)
-    before = await world.facts(route.service)
-    for who in (NOBODY, *EVERYBODY):
-        if any(role.partition(":")[0] in route.roles for role in who.roles):
-            continue
-        response = await world.send(call.by(who))
-        if not route.roles:
-            assert response.status_code not in (401, 403)
-            continue
-        assert response.status_code == 403, (who, response.text)
-        assert response.headers["content-type"] == MEDIA_TYPE
-        challenge = response.headers["www-authenticate"]
-        assert challenge.startswith("Bearer ")
-        assert 'error="insufficient_scope"' in challenge
-        scope = re.search(r'scope="([^"]*)"', challenge)
-        assert scope is not None
-        assert set(scope[1].split()) == route.roles
-        assert response.json()["reason"] == "role"
-    if route.roles:
-        assert await world.facts(route.service) == before
+    events = await world.facts(route.service)
+    with Failures() as failures:
+        for person in (NOBODY, *EVERYBODY):
+            if any(role.partition(":")[0] in route.roles for role in person.roles):
+                continue
+            with failures.case(person.login):
+                response = await world.send(call.by(person))
+                if not route.roles:
+                    assert response.status_code not in (401, 403)
+                    continue
+                assert response.status_code == 403, response.text
+                assert response.headers["content-type"] == MEDIA_TYPE
+                challenge = response.headers["www-authenticate"]
+                assert challenge.startswith("Bearer ")
+                assert 'error="insufficient_scope"' in challenge
+                scope = re.search(r'scope="([^"]*)"', challenge)
+                assert scope is not None
+                assert set(scope[1].split()) == route.roles
+                assert response.json()["reason"] == "role"
+        if route.roles:
+            with failures.case("events afterwards"):
+                assert await world.facts(route.service) == events
 
 
-@pytest.mark.parametrize("route", [each for each in operations() if each.route_class is RouteClass.WEBHOOK], ids=str)
+WEBHOOKS = [route for route in operations() if route.route_class is RouteClass.WEBHOOK]
+
+
+@pytest.mark.parametrize("route", WEBHOOKS, ids=str)
 async def test_webhook_takes_its_own_secret_alone(world: World, route: Operation) -> None:
-    """What stands in the place of C29 and C30 for providers: Basic with the secret; nothing is kept otherwise."""
+    """Providers authenticate by Basic with the webhook secret, instead of C29 and C30; other requests store nothing."""
     call = await world.call(route)
-    kept = world.mongo.database(route.service)["callbacks"]
-    before = await kept.count_documents({})
-    for value in (
+    callbacks = world.mongo.database(route.service)["callbacks"]
+    before = await callbacks.count_documents({})
+    credentials = (
         None, "", "Basic", "Basic !", "Basic " + base64.b64encode(b"cm").decode(),
         "Basic " + base64.b64encode(b"cm:wrong").decode(), "Basic " + base64.b64encode(b"cm:").decode(),
         "Basic " + base64.b64encode(b"cm:\xff").decode(), f"Bearer {world.token(SAFETY_OFFICER)}",
-    ):  # fmt: skip
-        headers: Headers = [("Authorization", value)] if value is not None else []
-        response = await refused(world, call, headers)
-        assert response.status_code == 401, value
-        assert response.headers["www-authenticate"] == 'Basic realm="safe-passage"'
-        assert response.headers["content-type"] == MEDIA_TYPE
-
-    assert await kept.count_documents({}) == before
+    )  # fmt: skip
+    with Failures() as failures:
+        for value in credentials:
+            with failures.case(value):
+                headers: Headers = [("Authorization", value)] if value is not None else []
+                response = await send_with(world, call, headers)
+                assert response.status_code == 401
+                assert response.headers["www-authenticate"] == 'Basic realm="safe-passage"'
+                assert response.headers["content-type"] == MEDIA_TYPE
+        with failures.case("callbacks afterwards"):
+            assert await callbacks.count_documents({}) == before
 
 
 # ---------------------------------------------------------------- C31: roles
@@ -285,30 +293,32 @@ async def test_webhook_takes_its_own_secret_alone(world: World, route: Operation
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def entitled(world: World) -> AsyncIterator[World]:
-    """The services told that the roles stand in another claim."""
-    async with instances(world.mongo_url, world.namespace, world.keys, roles_claim="entitlements") as found:
-        yield found
+    """Instances of the services configured to read roles from the claim `entitlements`."""
+    async with instances(world.mongo_url, world.namespace, world.keys, roles_claim="entitlements") as services:
+        yield services
 
 
-WITH_ROLES = pytest.mark.parametrize("route", [each for each in bound_by("C31") if each.roles], ids=str)
+WITH_ROLES = pytest.mark.parametrize("route", [route for route in bound_by("C31") if route.roles], ids=str)
 
 
 @WITH_ROLES
 async def test_c31_roles_come_from_the_configured_claim(world: World, entitled: World, route: Operation) -> None:
-    """C31: from that claim and no other; one role may stand there without a list."""
+    """C31: only the configured claim gives roles; one role may be a text instead of a list."""
     call = await world.call(route)
     who = call.person
     assert who is not None
     roles = list(who.roles)
-    for claims, is_let_in in (
-        ({"roles": roles}, False),
-        ({"entitlements": roles}, True),
-        ({"entitlements": roles[0]}, True),
-        ({"entitlements": ["urn:example:unknown", *roles]}, True),
-    ):
-        token = world.forge({**world.claims(who, roles=None), **claims})
-        response = await refused(entitled, call, bearer(token))
-        assert (response.status_code != 403) is is_let_in, (claims, response.text)
+    with Failures() as failures:
+        for claims, is_allowed in (
+            ({"roles": roles}, False),
+            ({"entitlements": roles}, True),
+            ({"entitlements": roles[0]}, True),
+            ({"entitlements": ["urn:example:unknown", *roles]}, True),
+        ):
+            with failures.case(claims):
+                token = world.forge({**world.claims(who, roles=None), **claims})
+                response = await send_with(entitled, call, bearer(token))
+                assert (response.status_code != 403) is is_allowed, response.text
 
 
 NO_ROLES: list[Any] = [
@@ -321,55 +331,54 @@ NO_ROLES: list[Any] = [
 
 @WITH_ROLES
 async def test_c31_claims_that_name_no_role_give_none(world: World, route: Operation) -> None:
-    """C31: what is not exactly a role of ours gives nothing, whatever shape it has."""
+    """C31: a claim that is not exactly a known role gives no role, whatever its shape."""
     call = await world.call(route)
-    for roles in NO_ROLES:
-        person = Person(f"odd-{uuid.uuid4().hex[:8]}", ())
-        token = by_hand(world, person, roles=roles)
-
-        response = await refused(world, call, bearer(token))
-
-        assert response.status_code == 403, (roles, response.text)
-
-
-# ---------------------------------------------------------------- the login's keys
+    with Failures() as failures:
+        for roles in NO_ROLES:
+            with failures.case(roles):
+                person = Person(f"odd-{uuid.uuid4().hex[:8]}", ())
+                response = await send_with(world, call, bearer(by_hand(world, person, roles=roles)))
+                assert response.status_code == 403, response.text
 
 
-class Login:
-    """A login that publishes its keys over HTTP, and counts who asks; `answer` is what it says now."""
+# ---------------------------------------------------------------- the keys of the identity provider
+
+
+class IdentityProvider:
+    """Publishes its keys over HTTP and counts the requests; `answer` is the whole HTTP response."""
 
     def __init__(self) -> None:
-        self.asked = 0
+        self.requests = 0
         self.answer: bytes = b""
         self.url = ""
 
-    def says(self, status: str, body: bytes, more: str = "") -> None:
-        """From now on."""
+    def set_answer(self, status: str, body: bytes, more: str = "") -> None:
+        """The answer to every request from now on."""
         head = f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n{more}\r\n"
         self.answer = head.encode() + body
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One request."""
+        """Answer one request."""
         await reader.readuntil(b"\r\n\r\n")
-        self.asked += 1
+        self.requests += 1
         writer.write(self.answer)
         await writer.drain()
         writer.close()
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def login() -> AsyncIterator[Login]:
-    """A login on a free port."""
-    found = Login()
-    server = await asyncio.start_server(found.serve, "127.0.0.1", 0)
-    found.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/jwks.json"
+async def provider() -> AsyncIterator[IdentityProvider]:
+    """An identity provider on a free port."""
+    provider = IdentityProvider()
+    server = await asyncio.start_server(provider.serve, "127.0.0.1", 0)
+    provider.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/jwks.json"
     async with server:
-        yield found
+        yield provider
 
 
 def key_set(*kids: str) -> bytes:
-    """A key set with a stranger's key under these ids."""
-    public = json.loads(jwt.algorithms.ECAlgorithm.to_jwk(STRANGE_EC.public_key()))
+    """A key set with the foreign key under these ids."""
+    public = json.loads(jwt.algorithms.ECAlgorithm.to_jwk(FOREIGN_EC.public_key()))
     return json.dumps({"keys": [{**public, "kid": kid, "alg": "ES256", "use": "sig"} for kid in kids]}).encode()
 
 
@@ -383,60 +392,60 @@ class Clock:
         return self.now
 
 
-def verifier(login: Login, clock: Clock) -> Verifier:
-    """A verifier that reads the login's keys."""
-    return Verifier(TokenRules(ISSUER, AUDIENCE, login.url), Persons(), clock=clock)
+def verifier_of(provider: IdentityProvider, clock: Clock) -> Verifier:
+    """A verifier that reads the identity provider's keys."""
+    return Verifier(TokenRules(ISSUER, AUDIENCE, provider.url), Persons(), clock=clock)
 
 
-async def asks(found: Verifier, world: World, kid: str) -> int:
-    """The status that a token signed under this key id is answered with."""
-    return await says(found, by_stranger(world.claims(NOBODY), kid=kid))
+async def status_for_kid(verifier: Verifier, world: World, kid: str) -> int:
+    """The HTTP status for a token signed under this key id."""
+    return await status_for(verifier, by_foreign_key(world.claims(NOBODY), kid=kid))
 
 
-async def says(found: Verifier, token: str) -> int:
-    """The status that a token is answered with."""
+async def status_for(verifier: Verifier, token: str) -> int:
+    """The HTTP status for a token."""
     scope = {"type": "http", "headers": [(b"authorization", f"Bearer {token}".encode())]}
     try:
-        await found.identify(Request(scope))
+        await verifier.identify(Request(scope))
     except Problem as problem:
         return problem.status
     return 200
 
 
-async def test_c29_keys_are_read_once_and_again_for_a_new_one(world: World, login: Login) -> None:
-    """A key that comes is found, one that goes is forgotten in time, and invented ids do not make us ask."""
+async def test_c29_keys_are_read_once_and_again_for_a_new_one(world: World, provider: IdentityProvider) -> None:
+    """A new key is found, a removed one is forgotten in time, and invented key ids cause no requests."""
     clock = Clock()
-    found = verifier(login, clock)
-    login.says("200 OK", key_set("old"))
+    verifier = verifier_of(provider, clock)
+    provider.set_answer("200 OK", key_set("old"))
 
-    assert [await asks(found, world, "old") for _ in range(5)] == [200] * 5
-    assert login.asked == 1
+    assert [await status_for_kid(verifier, world, "old") for _ in range(5)] == [200] * 5
+    assert provider.requests == 1
 
-    login.says("200 OK", key_set("new"))
-    assert [await asks(found, world, f"invented-{number}") for number in range(20)] == [401] * 20
-    assert login.asked == 1
+    provider.set_answer("200 OK", key_set("new"))
+    assert [await status_for_kid(verifier, world, f"invented-{number}") for number in range(20)] == [401] * 20
+    assert provider.requests == 1
     clock.now += REFETCH_SECONDS + 1
-    assert await asks(found, world, "new") == 200
-    assert login.asked == 2
-    assert [await asks(found, world, f"invented-{number}") for number in range(20)] == [401] * 20
-    assert (await asks(found, world, "old"), login.asked) == (401, 2)
+    assert await status_for_kid(verifier, world, "new") == 200
+    assert provider.requests == 2
+    assert [await status_for_kid(verifier, world, f"invented-{number}") for number in range(20)] == [401] * 20
+    assert (await status_for_kid(verifier, world, "old"), provider.requests) == (401, 2)
 
     clock.now += CACHE_SECONDS + 1
-    assert (await asks(found, world, "new"), login.asked) == (200, 3)
+    assert (await status_for_kid(verifier, world, "new"), provider.requests) == (200, 3)
 
 
-async def test_c29_token_that_was_good_expires_all_the_same(world: World, login: Login) -> None:
-    """A signature is not looked at again for each request; the expiry, and every letter of the token, are."""
-    login.says("200 OK", key_set("old"))
-    found = verifier(login, Clock())
+async def test_c29_token_that_was_good_expires_all_the_same(world: World, provider: IdentityProvider) -> None:
+    """A verified signature is cached; the expiry and the whole text of the token are checked every time."""
+    provider.set_answer("200 OK", key_set("old"))
+    verifier = verifier_of(provider, Clock())
     claims = {**world.claims(NOBODY), "exp": int(time.time()) - LEEWAY_SECONDS + 2}
-    token = by_stranger(claims, kid="old")
+    token = by_foreign_key(claims, kid="old")
 
-    assert await says(found, token) == 200
-    assert await says(found, token) == 200
-    assert await says(found, token[:-6] + "AAAAAA") == 401
+    assert await status_for(verifier, token) == 200
+    assert await status_for(verifier, token) == 200
+    assert await status_for(verifier, token[:-6] + "AAAAAA") == 401
     deadline = time.monotonic() + 30
-    while await says(found, token) == 200:
+    while await status_for(verifier, token) == 200:
         assert time.monotonic() < deadline
         await asyncio.sleep(0.1)
 
@@ -453,33 +462,35 @@ NO_KEY_SETS = {
 
 
 @pytest.mark.parametrize("kind", NO_KEY_SETS)
-async def test_c29_login_that_cannot_be_read_is_503_and_known_keys_stay(world: World, login: Login, kind: str) -> None:
-    """Nobody gets in, nobody is told that their token is bad, and what was read before goes on being good."""
+async def test_c29_provider_that_cannot_be_read_is_503_and_known_keys_stay(
+    world: World, provider: IdentityProvider, kind: str
+) -> None:
+    """503, never 401, while no keys can be read; keys that were read before stay valid."""
     clock = Clock()
-    fresh, before = verifier(login, clock), verifier(login, clock)
-    login.says("200 OK", key_set("old"))
-    assert await asks(before, world, "old") == 200
+    fresh, before = verifier_of(provider, clock), verifier_of(provider, clock)
+    provider.set_answer("200 OK", key_set("old"))
+    assert await status_for_kid(before, world, "old") == 200
 
-    login.says(*NO_KEY_SETS[kind])
+    provider.set_answer(*NO_KEY_SETS[kind])
     clock.now += CACHE_SECONDS + 1
 
-    assert await asks(fresh, world, "old") == 503
-    assert await asks(before, world, "old") == 200
-    login.says("200 OK", key_set("old"))
-    assert await asks(fresh, world, "old") == 200
+    assert await status_for_kid(fresh, world, "old") == 503
+    assert await status_for_kid(before, world, "old") == 200
+    provider.set_answer("200 OK", key_set("old"))
+    assert await status_for_kid(fresh, world, "old") == 200
 
 
-async def test_c29_shared_secret_in_the_key_set_signs_nothing(world: World, login: Login) -> None:
-    """A set that holds a symmetric key beside a good one: only pinned algorithms are taken from it."""
+async def test_c29_shared_secret_in_the_key_set_signs_nothing(world: World, provider: IdentityProvider) -> None:
+    """A symmetric key beside a good one in the key set is ignored: the algorithms are pinned."""
     secret = base64.urlsafe_b64encode(b"k" * 32).decode().rstrip("=")
     keys = json.loads(key_set("old"))["keys"] + [{"kty": "oct", "kid": "secret", "alg": "HS256", "k": secret}]
-    login.says("200 OK", json.dumps({"keys": keys}).encode())
-    found = verifier(login, Clock())
+    provider.set_answer("200 OK", json.dumps({"keys": keys}).encode())
+    verifier = verifier_of(provider, Clock())
     token = jwt.encode(world.claims(NOBODY), b"k" * 32, algorithm="HS256", headers={**HEADER, "kid": "secret"})
     scope = {"type": "http", "headers": [(b"authorization", f"Bearer {token}".encode())]}
 
     with pytest.raises(Problem) as refused:
-        await found.identify(Request(scope))
+        await verifier.identify(Request(scope))
 
     assert refused.value.status == 401
-    assert await asks(found, world, "old") == 200
+    assert await status_for_kid(verifier, world, "old") == 200

@@ -76,7 +76,7 @@ class Process:
     def publishes(self, outbox: Outbox, topic: str) -> None:
         """The service's facts go to Kafka from this process, too."""
         self._relay = Relay(self.bus_settings, self.mongo, self.database, outbox, [topic])
-        self._preparations.append(self._relay.refuse_at_start)
+        self._preparations.append(self._relay.refuse_start_when_log_is_ahead)
         self._works["relay"] = self._relay.run
 
     def prepares(self, work: Work) -> None:
@@ -147,9 +147,9 @@ class Process:
     async def _worker_health(self) -> list[Check]:
         found = await self.bus.health() if self.bus.subscriptions else []
         for topic, subscription in self.bus.subscriptions.items():
-            metrics.bus_lag_events.labels(topic).set(subscription.progress.lag)
+            metrics.bus_lag_events.labels(topic).set(subscription.status.lag)
             metrics.bus_lag_seconds.labels(topic).set(subscription.lag_seconds(utc_now()))
-            metrics.bus_restarts.labels(topic).set(subscription.progress.restarts)
+            metrics.bus_restarts.labels(topic).set(subscription.status.restarts)
             metrics.parked.labels(topic).set(await self.bus.parking.count(subscription.group))
         if self._relay is not None:
             metrics.outbox_age_seconds.set(await self._relay.oldest_pending_seconds(utc_now()))

@@ -1,4 +1,8 @@
-"""The one way in: every subscription of a service on one FastStream broker, supervised and started anew when stuck."""
+"""The bus runs every subscription of a service on one FastStream broker, and starts a new broker when one gets stuck.
+
+FastStream fetches batches and commits offsets; a subscription handles the records. Without Kafka the bus waits, says so
+in `/readyz`, and tries again.
+"""
 
 import asyncio
 import contextlib
@@ -16,21 +20,26 @@ from faststream.kafka.message import KafkaAckableMessage
 from faststream.security import SASLScram512
 
 from shared.bus import topics
+from shared.bus.handler_subscription import Handler, HandlerSubscription
 from shared.bus.inbox import Inbox
 from shared.bus.parking import Parking
+from shared.bus.projection_subscription import ProjectionSubscription, Projector
 from shared.bus.settings import BusSettings
-from shared.bus.subscription import Handler, Projector, Subscription
+from shared.bus.subscription import Subscription
 from shared.errors import PermanentError, TransientError
 from shared.events import Event
 from shared.mongo.client import Database, Mongo, PyMongoError
 from shared.observability.health import Check
 from shared.observability.logs import get_logger
 
+#: A subscription with waiting records that handles none for this long is stuck.
 STUCK_SECONDS = 120.0
 WATCH_SECONDS = 1.0
+#: Pause before the next broker; it doubles with each broker that lived for less than `STABLE_SECONDS`.
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, STABLE_SECONDS = 0.5, 5.0, 30.0
 
-#: What may end a broker's life without ending ours.
-_TROUBLES = (
+#: Errors after which the bus starts a new broker.
+_BROKER_ERRORS = (
     PermanentError,
     TransientError,
     KafkaError,
@@ -44,27 +53,29 @@ log = get_logger()
 
 
 class Bus:
-    """What a service reads from Kafka. Subscribe first, then `run()`; without Kafka it waits and says so."""
+    """What a service reads from Kafka: `subscribe` or `project` each topic first, then `run`."""
 
     def __init__(self, settings: BusSettings, mongo: Mongo, database: Database) -> None:
         self._settings = settings
         self.parking = Parking(settings, database)
         self.inbox = Inbox(mongo, database)
         self._subscriptions: dict[str, Subscription] = {}
-        self._trouble = "starting"
+        self._failure = "starting"
         self._admin: AIOKafkaAdminClient | None = None
 
     def group(self, topic: str) -> str:
-        """The consumer group of this service for a topic: the inbox's name for it."""
+        """The consumer group of this service for a topic; the inbox keeps its positions under that name."""
         return self._settings.group(topic)
 
     def subscribe(self, topic: str, handlers: Mapping[type[Event], Handler], *, ordered: bool = True) -> None:
-        """One event at a time. `ordered`: what follows a parked event of its stream is parked behind it."""
-        self._add(Subscription(topic, self._settings, self.parking, self.inbox, ordered=ordered, handlers=handlers))
+        """Handle one event at a time. `ordered`: events behind a parked one of their stream are parked too."""
+        self._add(
+            HandlerSubscription(topic, self._settings, self.parking, self.inbox, ordered=ordered, handlers=handlers)
+        )
 
     def project(self, topic: str, apply: Projector, *, ordered: bool = True) -> None:
-        """Batches of events in order; `apply` is guarded by version and may see an event again."""
-        self._add(Subscription(topic, self._settings, self.parking, self.inbox, ordered=ordered, apply=apply))
+        """Handle batches of events in order. `apply` is idempotent: it may see an event again."""
+        self._add(ProjectionSubscription(topic, self._settings, self.parking, ordered=ordered, apply=apply))
 
     def _add(self, subscription: Subscription) -> None:
         if subscription.topic in self._subscriptions:
@@ -72,35 +83,44 @@ class Bus:
         self._subscriptions[subscription.topic] = subscription
 
     async def run(self) -> None:
-        """For ever: check the topics, start, watch; whatever ends it is logged and it begins again."""
+        """Read until cancelled; after a failure, pause and start a new broker."""
         if not self._subscriptions:
             return
-        pause = 0.5
+        pause, attempt = FIRST_PAUSE_SECONDS, 0
         while True:
             began = time.monotonic()
             try:
-                await self._generation()
-            except _TROUBLES as error:
-                self._trouble = str(error) or type(error).__name__
-                log.warning("bus_stopped", service=self._settings.service, error=type(error).__name__,
-                            reason=str(error) if isinstance(error, PermanentError) else "")  # fmt: skip
+                await self._run_broker()
+            except _BROKER_ERRORS as error:
+                attempt += 1
+                self._failure = str(error) or type(error).__name__
+                log.warning(
+                    "bus_stopped",
+                    service=self._settings.service,
+                    error=type(error).__name__,
+                    reason=str(error) if isinstance(error, PermanentError | TransientError) else "",
+                    attempt=attempt,
+                    next_step="none: a new broker is started by itself",
+                )
             for subscription in self._subscriptions.values():
-                subscription.progress.trouble = subscription.progress.trouble or self._trouble
-            pause = 0.5 if time.monotonic() - began > 30 else min(pause * 2, 5.0)
+                subscription.status.failure = subscription.status.failure or self._failure
+            was_stable = time.monotonic() - began > STABLE_SECONDS
+            pause = FIRST_PAUSE_SECONDS if was_stable else min(pause * 2, LONGEST_PAUSE_SECONDS)
+            attempt = 0 if was_stable else attempt
             await asyncio.sleep(pause)
 
     async def health(self) -> list[Check]:
         """One check for the connection, one for each subscription."""
-        checks = [Check("kafka", not self._trouble, False, self._trouble or "connected")]
+        checks = [Check("kafka", not self._failure, False, self._failure or "connected")]
         return checks + [await subscription.check() for subscription in self._subscriptions.values()]
 
     @property
     def subscriptions(self) -> Mapping[str, Subscription]:
-        """By topic, for metrics."""
+        """Topic → subscription, for metrics."""
         return self._subscriptions
 
     async def offsets(self, topic: str) -> dict[int, int]:
-        """Partition → next offset that this service will read; what is below has had its effect.
+        """Partition → next offset that this service will read; every record below it has had its effect.
 
         Raises TransientError when Kafka does not answer.
         """
@@ -112,8 +132,8 @@ class Bus:
                     self._admin = admin
                 committed = await self._admin.list_consumer_group_offsets(self._settings.group(topic))
         except (KafkaError, TimeoutError, OSError) as error:
-            await self._forget_admin()
-            raise TransientError(f"offsets not known: {type(error).__name__}") from error
+            await self._close_admin()
+            raise TransientError(f"{topic}: Kafka does not say the offsets ({type(error).__name__})") from error
         physical = self._settings.physical(topic)
         return {
             partition.partition: metadata.offset
@@ -121,24 +141,24 @@ class Bus:
             if partition.topic == physical and metadata.offset >= 0
         }
 
-    async def _generation(self) -> None:
-        """One broker from start to end."""
+    async def _run_broker(self) -> None:
+        """Check the topics, start one broker, and watch it until it fails or gets stuck."""
         declared = await asyncio.to_thread(topics.load, self._settings.topics_file)
         needed = [name for topic in self._subscriptions for name in (topic, f"{topic}.{self._settings.service}.dlq")]
         differences = await topics.check(self._settings, declared, needed)
         if differences:
             raise topics.WrongTopics("; ".join(str(difference) for difference in differences))
         broker = self._broker()
-        sources = {topic: self._attach(broker, each) for topic, each in self._subscriptions.items()}
+        subscribers = {topic: self._attach(broker, subscription) for topic, subscription in self._subscriptions.items()}
         try:
             async with asyncio.timeout(30):
                 await broker.start()
-            self._trouble = ""
+            self._failure = ""
             for subscription in self._subscriptions.values():
                 subscription.stopping = False
-                subscription.progress.trouble = ""
-                subscription.progress.moved_at = time.monotonic()
-            await self._watch(sources)
+                subscription.status.failure = ""
+                subscription.status.progressed_at = time.monotonic()
+            await self._watch(subscribers)
         finally:
             for subscription in self._subscriptions.values():
                 subscription.stopping = True
@@ -146,24 +166,24 @@ class Bus:
                 async with asyncio.timeout(20):
                     await broker.stop()
             await self.parking.close()
-            await self._forget_admin()
+            await self._close_admin()
 
-    async def _watch(self, sources: Mapping[str, Any]) -> None:
-        """Look at every consumer each second; return when one of them is dead or stuck."""
+    async def _watch(self, subscribers: Mapping[str, Any]) -> None:
+        """Look at every consumer each second. Raises TransientError when one is dead or stuck, or Kafka is away."""
         while True:
             await asyncio.sleep(WATCH_SECONDS)
-            if not await _answers(self._settings.bootstrap_servers):
-                # aiokafka asks a broker that is away without a pause: that costs a whole core and a full disk.
+            if not await _accepts_connections(self._settings.bootstrap_servers):
+                # aiokafka retries a broker that is away without a pause, which fills a core and a disk.
                 raise TransientError("Kafka does not answer")
-            for topic, source in sources.items():
+            for topic, subscriber in subscribers.items():
                 subscription = self._subscriptions[topic]
-                await _measure(subscription, source)
-                reason = _stuck(subscription, source)
+                await _measure_lag(subscription, subscriber)
+                reason = _reason_to_restart(subscription, subscriber)
                 if reason:
-                    subscription.progress.restarts += 1
-                    raise TransientError(f"{topic}: {reason}, started anew")
+                    subscription.status.restarts += 1
+                    raise TransientError(f"{topic}: {reason}, starting a new broker")
                 with contextlib.suppress(TransientError, KafkaError, PyMongoError, TimeoutError):
-                    await subscription.drain()
+                    await subscription.retry_requeued()
 
     def _broker(self) -> KafkaBroker:
         security = None
@@ -183,27 +203,30 @@ class Bus:
             graceful_timeout=15,
             connections_max_idle_ms=60_000,
             security=security,
-            logger=_QUIET,
+            logger=_FASTSTREAM_LOG,
         )
 
     def _attach(self, broker: KafkaBroker, subscription: Subscription) -> Any:
-        """Register one subscription: no parsing, no replies, nack on error, from the earliest record."""
+        """Make FastStream's subscriber: no parsing, no replies, seek back on an error, from the earliest record.
 
-        async def bare(raw: Any) -> KafkaAckableMessage:
-            return KafkaAckableMessage(raw_message=raw, body=b"", consumer=source.consumer)
+        FastStream's default policy commits before the handler runs and would lose records.
+        """
 
-        async def whole(message: Any) -> Any:
+        async def unparsed(records: Any) -> KafkaAckableMessage:
+            return KafkaAckableMessage(raw_message=records, body=b"", consumer=subscriber.consumer)
+
+        async def undecoded(message: Any) -> Any:
             return message
 
-        source: Any = broker.subscriber(
+        subscriber: Any = broker.subscriber(
             self._settings.physical(subscription.topic),
             group_id=subscription.group,
             group_instance_id=f"{self._settings.namespace}{self._settings.instance}.{subscription.topic}",
             batch=True,
             max_records=500,
             batch_timeout_ms=10,
-            parser=bare,
-            decoder=whole,
+            parser=unparsed,
+            decoder=undecoded,
             no_reply=True,
             ack_policy=AckPolicy.NACK_ON_ERROR,
             auto_offset_reset="earliest",
@@ -214,14 +237,14 @@ class Bus:
         async def consume(message: Any) -> None:
             records = message.raw_message
 
-            def at(number: int) -> None:
-                message.raw_message = records[number:]  # a nack rewinds to here
+            def set_position(number: int) -> None:
+                message.raw_message = records[number:]  # a nack seeks back to the first of these
 
-            await subscription.take(records, at)
+            await subscription.handle_batch(records, set_position)
 
-        return _registered(source, consume)
+        return _registered(subscriber, consume)
 
-    async def _forget_admin(self) -> None:
+    async def _close_admin(self) -> None:
         admin, self._admin = self._admin, None
         if admin is not None:
             with contextlib.suppress(TimeoutError, KafkaError):
@@ -229,14 +252,14 @@ class Bus:
                     await admin.close()
 
 
-def _registered(source: Any, consume: Callable[[Any], Any]) -> Any:
-    """FastStream learns the handler; the subscriber itself is what is watched."""
-    source(consume)
-    return source
+def _registered(subscriber: Any, consume: Callable[[Any], Any]) -> Any:
+    """Give FastStream the handler. Returns the subscriber, not the decorated handler."""
+    subscriber(consume)
+    return subscriber
 
 
-async def _answers(bootstrap_servers: str) -> bool:
-    """Whether some broker accepts a connection."""
+async def _accepts_connections(bootstrap_servers: str) -> bool:
+    """Whether any of the brokers accepts a TCP connection within 3 s."""
     for server in bootstrap_servers.split(","):
         host, _, port = server.strip().rpartition(":")
         try:
@@ -249,9 +272,9 @@ async def _answers(bootstrap_servers: str) -> bool:
     return False
 
 
-async def _measure(subscription: Subscription, source: Any) -> None:
-    """Lag over the assigned partitions; no assignment (a rebalance, a late start) is no lag."""
-    consumer = source.consumer
+async def _measure_lag(subscription: Subscription, subscriber: Any) -> None:
+    """Records that wait in the assigned partitions; 0 without an assignment (a rebalance, a late start)."""
+    consumer = subscriber.consumer
     if consumer is None:
         return
     lag, assigned = 0, set()
@@ -259,23 +282,23 @@ async def _measure(subscription: Subscription, source: Any) -> None:
         assigned.add(partition.partition)
         with contextlib.suppress(TimeoutError, KafkaError):
             async with asyncio.timeout(1):
-                high = consumer.highwater(partition)
-                lag += max(0, high - await consumer.position(partition)) if high is not None else 0
+                end = consumer.highwater(partition)
+                lag += max(0, end - await consumer.position(partition)) if end is not None else 0
     if lag == 0:
-        subscription.progress.moved_at = time.monotonic()
-    subscription.progress.lag = lag
-    subscription.progress.assigned = frozenset(assigned)
+        subscription.status.progressed_at = time.monotonic()
+    subscription.status.lag = lag
+    subscription.status.assigned = frozenset(assigned)
 
 
-def _stuck(subscription: Subscription, source: Any) -> str:
-    """Why a subscription has to be started anew; empty while it is well."""
-    tasks = getattr(source, "tasks", [])
+def _reason_to_restart(subscription: Subscription, subscriber: Any) -> str:
+    """Why this subscription needs a new broker; empty while it is well."""
+    tasks = getattr(subscriber, "tasks", [])
     if tasks and all(task.done() for task in tasks):
         return "its consumer has died"
-    silent = time.monotonic() - subscription.progress.moved_at
-    if subscription.progress.lag > 0 and subscription.progress.failures == 0 and silent > STUCK_SECONDS:
-        return f"no progress for {silent:.0f} s"
+    idle_seconds = time.monotonic() - subscription.status.progressed_at
+    if subscription.status.lag > 0 and subscription.status.failures == 0 and idle_seconds > STUCK_SECONDS:
+        return f"no progress for {idle_seconds:.0f} s with {subscription.status.lag} records waiting"
     return ""
 
 
-_QUIET = logging.getLogger("faststream")
+_FASTSTREAM_LOG = logging.getLogger("faststream")

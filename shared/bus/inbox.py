@@ -1,4 +1,7 @@
-"""The inbox makes an effect happen once: one document per (group, stream), moved with the effect itself.
+"""The inbox makes the effect of an event happen once: its position moves in the same transaction as the effect.
+
+One document for each (consumer group, stream): the version and id of the newest event that had its effect. An event
+that is delivered again finds the position moved and has no second effect.
 
 docs/decisions/0003-inbox.md
 """
@@ -13,42 +16,44 @@ from shared.mongo.client import Collection, Database, DuplicateKeyError, Mongo, 
 
 
 class VersionGap(TransientError):
-    """An event came before its predecessor: waited for, then parked and alarmed."""
+    """An event came before its predecessor in the stream: the subscription waits for that, then parks the event."""
 
 
 class ForkedStream(PermanentError):
-    """Two different events claim one version of one stream."""
+    """Two different events have the same version of a stream."""
 
 
 class Inbox:
-    """What one service has already taken from each stream."""
+    """The positions of one service in the streams that it reads."""
 
     def __init__(self, mongo: Mongo, database: Database) -> None:
         self._mongo = mongo
-        self._seen: Collection = database["inbox"]
+        self._positions: Collection = database["inbox"]
 
     async def apply(
         self, group: str, envelope: Envelope[Event], work: Callable[[Session], Coroutine[Any, Any, None]]
     ) -> bool:
-        """Run `work(session)` and note the event, in one transaction. False: it was taken before.
+        """Run `work(session)` and move the position, in one transaction. False: the event had its effect before.
 
-        Raises VersionGap when the stream's former event is not here yet, ForkedStream for a second event
-        under a known version.
+        Raises VersionGap when the event before it in the stream had no effect yet, ForkedStream when another event
+        had its effect under the same version.
         """
-        stream = f"{group}|{envelope.subject}"
+        position_id = f"{group}|{envelope.subject}"
 
-        async def once(session: Session) -> bool:
-            seen = await self._seen.find_one({"_id": stream}, session=session)
-            version = int(seen["version"]) if seen else 0
+        async def apply_once(session: Session) -> bool:
+            position = await self._positions.find_one({"_id": position_id}, session=session)
+            version = int(position["version"]) if position else 0
             if envelope.streamversion <= version:
-                if seen and envelope.streamversion == version and seen["event"] != envelope.id:
-                    raise ForkedStream(f"version {version} of a stream is taken by another event")
+                if position and envelope.streamversion == version and position["event"] != envelope.id:
+                    raise ForkedStream(f"version {version} of stream {envelope.subject} is taken by another event")
                 return False
             if envelope.streamversion > version + 1:
-                raise VersionGap(f"version {envelope.streamversion} follows version {version}")
-            await self._seen.replace_one(
-                {"_id": stream},
-                {"_id": stream, "version": envelope.streamversion, "event": envelope.id},
+                raise VersionGap(
+                    f"version {envelope.streamversion} of stream {envelope.subject} came, version {version + 1} did not"
+                )
+            await self._positions.replace_one(
+                {"_id": position_id},
+                {"_id": position_id, "version": envelope.streamversion, "event": envelope.id},
                 upsert=True,
                 session=session,
             )
@@ -56,15 +61,15 @@ class Inbox:
             return True
 
         try:
-            return await self._mongo.transaction(once)
+            return await self._mongo.transaction(apply_once)
         except DuplicateKeyError:
-            # Somebody else made the stream's document in the same moment: look again, outside that transaction.
-            return await self._mongo.transaction(once)
+            # Another instance inserted the stream's first position at the same moment: read it in a new transaction.
+            return await self._mongo.transaction(apply_once)
 
     async def skip(self, group: str, streams: Mapping[str, tuple[int, str]]) -> None:
-        """Note events that this service has no handler for: stream → (newest version, event id). They are no gap."""
+        """Move positions past events that have no handler: stream → (newest version, its event id)."""
         if streams:
-            await self._seen.bulk_write(
+            await self._positions.bulk_write(
                 [
                     UpdateOne({"_id": f"{group}|{stream}"}, _raised_to(version, event_id), upsert=True)
                     for stream, (version, event_id) in streams.items()

@@ -1,7 +1,8 @@
-"""Poison is set aside: raw bytes and reason to the dead letters, the key remembered in MongoDB.
+"""Parking: a record that cannot be processed goes to the dead-letter topic, so that the records behind it go on.
 
-`parked`: {_id "<group>|<topic>|<partition>|<offset>", group, topic, partition, offset, key, reason, state, at}.
-What follows a parked event of its key is parked behind it, in order, until an operator requeues it.
+The collection `parked` remembers the reason and the key: {_id "<group>|<topic>|<partition>|<offset>", group, topic,
+partition, offset, key, kind, reason, state, at}. Later records of the same key are parked as well, in order, until an
+operator requeues them (`passage parked requeue`); the subscription then reads them from their own topic again.
 """
 
 import asyncio
@@ -18,16 +19,17 @@ from shared.bus.settings import BusSettings
 from shared.errors import TransientError
 from shared.mongo.client import ASCENDING, Collection, Database, Document, IndexModel
 
-SECONDS = 20.0
-#: Dead letters carry what their topic could not: a record at the topic's own limit, and our headers.
-LARGEST_LETTER_BYTES = 2 * 1024 * 1024
+#: Kafka must answer within this time.
+ANSWER_SECONDS = 20.0
+#: A dead-letter topic takes larger records than others: one at the topic's own limit, and our headers.
+MAX_DEAD_LETTER_BYTES = 2 * 1024 * 1024
 
 PARKED, REQUEUED = "parked", "requeued"
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a record stands: logical topic, partition, offset."""
+    """Where a record stands in Kafka: logical topic, partition, offset."""
 
     topic: str
     partition: int
@@ -56,15 +58,18 @@ class Parking:
     async def keys(self, group: str, keys: AnyOf[bytes | None]) -> set[bytes]:
         """Which of these keys have a parked record."""
         wanted = [key for key in keys if key]
-        found = await self._parked.distinct("key", {"group": group, "key": {"$in": wanted}})
-        return {bytes(key) for key in found}
+        held = await self._parked.distinct("key", {"group": group, "key": {"$in": wanted}})
+        return {bytes(key) for key in held}
 
     async def count(self, group: str) -> int:
         """How many records are parked."""
         return int(await self._parked.count_documents({"group": group}))
 
-    async def park(self, topic: str, record: ConsumerRecord, group: str, kind: str, reason: str, now: datetime) -> None:
-        """Dead letters first, then our note of it; both may be repeated. Raises TransientError when neither is sure."""
+    async def park(self, topic: str, record: ConsumerRecord, group: str, kind: str, reason: str, now: datetime) -> str:
+        """Copy a record to the dead-letter topic, then store why. Returns the parked record's id.
+
+        Idempotent. Raises TransientError when Kafka does not answer: then the record is not parked, and comes again.
+        """
         headers = [
             ("x-original-topic", topic.encode()),
             ("x-original-partition", str(record.partition).encode()),
@@ -73,15 +78,15 @@ class Parking:
             ("x-reason", reason[:500].encode()),
         ]
         try:
-            await self._bury(topic, record.value, record.key, headers)
+            await self._send_dead_letter(topic, record.value, record.key, headers)
         except MessageSizeTooLargeError:
-            # What is too large even for the dead letters must not block its neighbours: the record itself stays
-            # where it is for ever, and the letter says where that is.
+            # Too large even for the dead-letter topic. The dead letter says where the record stands: retention in
+            # its own topic is for ever.
             await self.close()
-            await self._bury(topic, None, record.key, [*headers, ("x-value", b"left out: too large")])
-        place = f"{group}|{topic}|{record.partition}|{record.offset}"
+            await self._send_dead_letter(topic, None, record.key, [*headers, ("x-value", b"left out: too large")])
+        parked_id = _id(group, Place(topic, record.partition, record.offset))
         await self._parked.update_one(
-            {"_id": place},
+            {"_id": parked_id},
             {
                 "$set": {"reason": reason[:500], "kind": kind, "state": PARKED, "at": now},
                 "$setOnInsert": {
@@ -94,46 +99,49 @@ class Parking:
             },
             upsert=True,
         )
+        return parked_id
 
-    async def _bury(self, topic: str, value: bytes | None, key: bytes | None, headers: list[tuple[str, bytes]]) -> None:
-        producer = await self._started()
+    async def _send_dead_letter(
+        self, topic: str, value: bytes | None, key: bytes | None, headers: list[tuple[str, bytes]]
+    ) -> None:
+        producer = await self._started_producer()
         try:
-            async with asyncio.timeout(SECONDS):
+            async with asyncio.timeout(ANSWER_SECONDS):
                 await producer.send_and_wait(self._settings.dead_letters(topic), value, key=key, headers=headers)
         except MessageSizeTooLargeError:
             raise
         except (KafkaError, TimeoutError) as error:
             await self.close()
-            raise TransientError(f"dead letters not written: {type(error).__name__}") from error
+            raise TransientError(f"no answer from the dead-letter topic of {topic}: {type(error).__name__}") from error
 
     async def requeued(self, group: str, partitions: AnyOf[int]) -> AsyncIterator[Place]:
-        """Records to be tried again, oldest first, of the partitions that this instance reads."""
-        found = self._parked.find({"group": group, "state": REQUEUED, "partition": {"$in": list(partitions)}})
-        async for document in found.sort([("partition", ASCENDING), ("offset", ASCENDING)]):
+        """Records that an operator has requeued, oldest first, of the partitions that this instance reads."""
+        requeued = self._parked.find({"group": group, "state": REQUEUED, "partition": {"$in": list(partitions)}})
+        async for document in requeued.sort([("partition", ASCENDING), ("offset", ASCENDING)]):
             yield Place(str(document["topic"]), int(document["partition"]), int(document["offset"]))
 
     async def is_first_of_key(self, group: str, place: Place) -> bool:
-        """Whether nothing earlier of the same key is still parked."""
+        """Whether no earlier record of the same key is still parked."""
         own = await self._parked.find_one({"_id": _id(group, place)}, {"key": 1})
         if own is None:
             return False
         earlier = {"group": group, "key": own["key"], "partition": place.partition, "offset": {"$lt": place.offset}}
         return not own["key"] or await self._parked.find_one(earlier, {"_id": 1}) is None
 
-    async def done(self, group: str, place: Place) -> None:
-        """A parked record was handled after all."""
+    async def remove(self, group: str, place: Place) -> None:
+        """The record was handled: it is no longer parked."""
         await self._parked.delete_one({"_id": _id(group, place)})
 
-    async def back(self, group: str, place: Place, reason: str) -> None:
-        """A requeued record failed again: parked as before, with what is wrong now."""
+    async def park_again(self, group: str, place: Place, reason: str) -> None:
+        """A requeued record was refused again, for this reason."""
         await self._parked.update_one({"_id": _id(group, place)}, {"$set": {"state": PARKED, "reason": reason[:500]}})
 
     async def fetch(self, place: Place) -> ConsumerRecord | None:
-        """The original record from its own topic: retention there is for ever."""
+        """The original record, read from its own topic; None when it is gone."""
         partition = TopicPartition(self._settings.physical(place.topic), place.partition)
         consumer = AIOKafkaConsumer(**self._settings.client(), group_id=None, auto_offset_reset="earliest")
         try:
-            async with asyncio.timeout(SECONDS):
+            async with asyncio.timeout(ANSWER_SECONDS):
                 await consumer.start()
                 consumer.assign([partition])
                 consumer.seek(partition, place.offset)
@@ -145,20 +153,20 @@ class Parking:
                 await consumer.stop()
 
     async def close(self) -> None:
-        """Give up the producer; the next use takes a new one."""
+        """Stop the producer; the next use starts a new one."""
         producer, self._producer = self._producer, None
         if producer is not None:
             with contextlib.suppress(TimeoutError, KafkaError):
                 async with asyncio.timeout(10):
                     await producer.stop()
 
-    async def _started(self) -> AIOKafkaProducer:
+    async def _started_producer(self) -> AIOKafkaProducer:
         if self._producer is None:
             producer = AIOKafkaProducer(
-                **self._settings.client(), acks="all", enable_idempotence=True, max_request_size=LARGEST_LETTER_BYTES
+                **self._settings.client(), acks="all", enable_idempotence=True, max_request_size=MAX_DEAD_LETTER_BYTES
             )
             try:
-                async with asyncio.timeout(SECONDS):
+                async with asyncio.timeout(ANSWER_SECONDS):
                     await producer.start()
             except (KafkaError, TimeoutError) as error:
                 with contextlib.suppress(TimeoutError, KafkaError):
@@ -179,6 +187,6 @@ async def listed(database: Database) -> list[Document]:
 
 
 async def requeue(database: Database, selector: Document) -> int:
-    """Mark parked records to be tried again; the service itself does it, in order. Returns how many."""
+    """Have the service try parked records again, in order, within a second. Returns how many."""
     result = await database["parked"].update_many({**selector, "state": PARKED}, {"$set": {"state": REQUEUED}})
     return int(result.modified_count)

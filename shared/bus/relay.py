@@ -1,320 +1,221 @@
-"""The relay: takes pending events, gives each its place in the service's chain, and publishes exactly those bytes.
+"""The relay publishes a service's outbox to Kafka and chains the events: each names the hash of the one before it.
 
-One at a time per service, by lease. A batch record under `_id = n` is the assignment: two relays cannot both
-write it, and after a crash the same record gives the same bytes again. docs/decisions/0001-facts-first.md
+Every instance of a service runs a relay; the one that holds the lease publishes, the others wait for the lease.
+After a failure or a crash the next holder sends the batches that were not marked as published once more, with the same
+bytes: Kafka may hold an event twice, but never two different events under one sequence.
+Why an outbox: docs/decisions/0001-facts-first.md.
 """
 
 import asyncio
 import contextlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Coroutine, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
+from shared.bus.log_end import highest_published_sequence
 from shared.bus.outbox import Outbox
+from shared.bus.relay_batches import Batch, Head, LogAhead, RelayBatches
 from shared.bus.settings import BusSettings
-from shared.clock import utc_now
-from shared.envelope import GENESIS, UnknownEventType, chain, digest, parse
-from shared.errors import PermanentError, TopicMissing, TransientError
-from shared.kafka import partitions
-from shared.mongo.client import Collection, Database, Document, DuplicateKeyError, Mongo, PyMongoError
+from shared.errors import PermanentError, TransientError
+from shared.mongo.client import Database, Mongo, PyMongoError
 from shared.mongo.lease import Lease, while_held
 from shared.observability.health import Check
 from shared.observability.logs import get_logger
 from shared.testing.failpoints import failpoint
 
-BATCH = 1_000
-PUBLISH_SECONDS = 30.0
-POLL_SECONDS = 1.0
-#: After a batch smaller than this the next one may gather for a moment: a batch costs five round trips.
-SMALL_BATCH, GATHER_SECONDS = 100, 0.03
 LEASE_SECONDS = 6.0
-#: So long is Kafka asked, at the start, whether it knows more than the database does.
+#: Kafka must acknowledge every event of a batch within this time.
+ACKNOWLEDGE_SECONDS = 30.0
+#: A batch costs five round trips. After one with fewer events than this, wait a moment for more events to come.
+SMALL_BATCH_EVENTS, GATHER_SECONDS = 100, 0.03
+#: New events wake the relay through a change stream; should it fail, the relay looks this often.
+POLL_SECONDS = 1.0
+#: Pause before the next attempt after a failure; it doubles with each attempt that published nothing.
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.2, 5.0
+#: Pause after LogAhead: only an operator can help.
+LOG_AHEAD_PAUSE_SECONDS = 30.0
+#: A starting service waits this long for Kafka to show the end of its log.
 START_SECONDS = 10.0
+PRODUCER_START_SECONDS, PRODUCER_STOP_SECONDS = 30.0, 10.0
 
 log = get_logger()
 
 
-class LogAhead(PermanentError):
-    """Kafka holds more than this database ever assigned: a restored database beside a living log."""
-
-
 class PublishFailed(TransientError):
-    """Some event of a batch was not acknowledged: the same bytes go out again."""
+    """Kafka did not acknowledge every event of a batch: the same bytes are sent again."""
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
-    """The end of the chain as assigned: the newest batch record."""
-
-    batch: int
-    sequence: int
-    hash: str
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Events with their final bytes, in order."""
-
-    head: Head
-    ids: list[Any]
-    messages: list[tuple[str, bytes, bytes]]  # physical topic, key, value
-
-
-@dataclass(frozen=True, slots=True)
-class _UnderWay:
-    """A batch that is being sent or marked."""
+class _Step:
+    """A batch that a task of its own sends, or marks as published."""
 
     batch: Batch
-    work: asyncio.Task[None]
+    task: asyncio.Task[None]
 
 
 @dataclass(slots=True)
-class _Progress:
+class _Status:
+    """What `/readyz` shows. `failure` is empty while all is well; `failures` counts them since the last success."""
+
     leading: bool = False
     published: int = 0
-    trouble: str = ""
-    since: datetime = field(default_factory=utc_now)
+    failure: str = ""
+    failures: int = 0
 
 
 class Relay:
-    """Publishes one service's outbox. `run()` never returns; `health()` says how it is.
-
-    `topics` are those that the service writes: an empty database beside their log is noticed, too.
-    """
+    """Publishes one service's outbox. `topics` are those that it writes: an empty outbox does not know them."""
 
     def __init__(
         self, settings: BusSettings, mongo: Mongo, database: Database, outbox: Outbox, topics: Sequence[str] = ()
     ) -> None:
         self._settings = settings
-        self._mongo = mongo
         self._database = database
         self._events = outbox.events
-        self._batches: Collection = database["relay_batches"]
-        self._progress = _Progress()
-        self._woken = asyncio.Event()
+        self._batches = RelayBatches(settings, mongo, database, outbox)
         self._topics = frozenset(topics)
+        self._status = _Status()
+        self._woken = asyncio.Event()
 
     async def run(self) -> None:
-        """For ever: hold the lease and publish; on any trouble take a new producer and start from the head."""
-        pause = 0.2
+        """Publish until cancelled. After a failure: pause, get the lease again, resume from the head of the chain."""
+        pause = FIRST_PAUSE_SECONDS
         while True:
-            published = self._progress.published
+            published_before = self._status.published
             try:
                 await while_held(
                     self._database, "relay", self._settings.instance, self._lead, ttl_seconds=LEASE_SECONDS
                 )
             except LogAhead as error:
-                self._trouble(str(error))
-                await asyncio.sleep(30)  # only a person can help; keep saying so, do not spin
+                self._note_failure(error, str(error), next_step="restore the newest backup")
+                await asyncio.sleep(LOG_AHEAD_PAUSE_SECONDS)
             except (KafkaError, TransientError, PyMongoError, TimeoutError, OSError) as error:
-                self._trouble(f"{type(error).__name__}: publishing stopped, trying again")
-                log.warning("relay_stopped", service=self._settings.service, reason=type(error).__name__)
+                self._note_failure(error, f"{type(error).__name__}: publishing stopped, trying again")
             finally:
-                self._progress.leading = False
-            pause = 0.2 if self._progress.published > published else min(pause * 2, 5.0)
+                self._status.leading = False
+            has_published = self._status.published > published_before
+            pause = FIRST_PAUSE_SECONDS if has_published else min(pause * 2, LONGEST_PAUSE_SECONDS)
             await asyncio.sleep(pause)
 
     def health(self) -> list[Check]:
-        """One check; `facts.leading` is true in the one instance that publishes."""
-        progress = self._progress
-        facts = {"leading": progress.leading, "published": progress.published}
-        return [Check("relay", not progress.trouble, False, progress.trouble or "publishing", dict(facts))]
+        """One check. Its fact `leading` is true in the instance that publishes."""
+        status = self._status
+        facts = {"leading": status.leading, "published": status.published}
+        return [Check("relay", not status.failure, False, status.failure or "publishing", dict(facts))]
 
     async def oldest_pending_seconds(self, now: datetime) -> float:
         """Age of the oldest event that is not on Kafka yet; 0 when there is none."""
         oldest = await self._events.find_one({"pending": True}, {"position": 1}, sort=[("position", 1)])
         return max(0.0, now.timestamp() - int(oldest["position"]) / 1e6) if oldest else 0.0
 
+    async def refuse_start_when_log_is_ahead(self) -> None:
+        """Raises LogAhead: a service on a database that is older than its log would send old messages again.
+
+        When Kafka does not answer within 10 s the service starts all the same.
+        """
+        with contextlib.suppress(KafkaError, TransientError, TimeoutError, OSError):
+            async with asyncio.timeout(START_SECONDS):
+                await self._refuse_when_log_is_ahead()
+
+    async def _refuse_when_log_is_ahead(self) -> None:
+        """Raises LogAhead, and KafkaError, TransientError, TimeoutError or OSError when Kafka does not answer."""
+        topics = self._topics | set(await self._events.distinct("topic"))
+        # Kafka first: whatever another instance publishes after this read, it assigned in the database before.
+        published = await highest_published_sequence(self._settings, topics) if topics else 0
+        assigned = (await self._batches.head()).sequence
+        if published > assigned:
+            raise LogAhead(
+                f"Kafka holds sequence {published} of {self._settings.service}, its database only {assigned}: the "
+                "database was restored from an older backup, was emptied, or belongs to another installation. Restore "
+                "the newest backup, or give this installation a new NAMESPACE; nothing is published until then."
+            )
+
     async def _lead(self, lease: Lease) -> None:
-        """While the lease lasts: publish what a former relay assigned, then everything pending."""
-        await self.refuse_when_log_is_ahead()
+        """Publish for as long as the lease is held: first what a former holder assigned, then every pending event."""
+        await self._refuse_when_log_is_ahead()
         producer = self._producer()
-        waker = asyncio.create_task(self._wake())
+        watcher = asyncio.create_task(self._watch_outbox())
         try:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(PRODUCER_START_SECONDS):
                 await producer.start()
-            self._progress.leading, self._progress.trouble = True, ""
-            head = await self._finish_assigned(producer, lease)
-            await self._publish_pending(producer, lease, head)
+            self._status.leading, self._status.failure = True, ""
+            await self._resume(producer)
+            await self._publish_pending(producer, lease, await self._batches.head())
         finally:
-            waker.cancel()
+            watcher.cancel()
             await _stop(producer)
 
-    async def _publish_pending(self, producer: AIOKafkaProducer, lease: Lease, head: Head) -> None:
-        """Batch after batch: while one is being marked, the next is on its way, and the one after it is prepared.
+    async def _resume(self, producer: AIOKafkaProducer) -> None:
+        """Send the batches that were assigned but not marked, byte for byte: Kafka may have some of them already."""
+        async for batch in self._batches.unmarked():
+            await self._send(producer, batch)
+            await self._mark_published(batch)
+            log.info(
+                "relay_resumed", service=self._settings.service, batch=batch.head.batch, count=len(batch.event_ids)
+            )
 
-        A batch leaves only when the one before it is acknowledged as a whole. After a crash those that are not
-        marked, two at most, go out again with the same bytes.
+    async def _publish_pending(self, producer: AIOKafkaProducer, lease: Lease, head: Head) -> None:
+        """Publish batch after batch in three overlapping steps: while one is marked, one is sent, one is assigned.
+
+        A batch is sent only when every event of the one before it was acknowledged. After a crash at most two batches
+        are sent but not marked; the next holder of the lease sends them again.
         """
-        sending: _UnderWay | None = None
-        marking: _UnderWay | None = None
+        sending: _Step | None = None
+        marking: _Step | None = None
         try:
             while True:
                 self._woken.clear()
-                batch = await self._assign(head, lease, [*_ids(sending), *_ids(marking)])
+                in_flight = [*_event_ids(sending), *_event_ids(marking)]
+                assigned = await self._batches.assign(head, lease.epoch, in_flight=in_flight)
                 if sending is not None:
-                    await sending.work
+                    await sending.task
                 if marking is not None:
-                    await marking.work
-                sent, sending, marking = sending, None, None
-                if sent is not None:
-                    marking = _UnderWay(sent.batch, asyncio.create_task(self._mark(sent.batch)))
-                if batch is not None:
-                    head = batch.head
-                    sending = _UnderWay(batch, asyncio.create_task(self._send(producer, batch)))
-                    if len(batch.ids) < SMALL_BATCH:
+                    await marking.task
+                marking = _start(sending.batch, self._mark_published(sending.batch)) if sending is not None else None
+                sending = _start(assigned, self._send(producer, assigned)) if assigned is not None else None
+                if assigned is not None:
+                    head = assigned.head
+                    if len(assigned.event_ids) < SMALL_BATCH_EVENTS:
                         await asyncio.sleep(GATHER_SECONDS)
                 elif marking is None:
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(self._woken.wait(), POLL_SECONDS)
         finally:
-            for each in (sending, marking):
-                if each is not None:
-                    each.work.cancel()
-                    with contextlib.suppress(asyncio.CancelledError, KafkaError, TransientError, PyMongoError):
-                        await each.work
-
-    async def _assign(self, head: Head, lease: Lease, in_flight: Sequence[Any]) -> Batch | None:
-        """Give the oldest pending events their places; None when nothing is pending."""
-        others = {"_id": {"$nin": list(in_flight)}} if in_flight else {}
-        # A snapshot, so that no version of a stream is seen without the ones before it.
-        async with self._mongo.snapshot() as session:
-            found = self._events.find({"pending": True, **others}, session=session, hint="pending", batch_size=BATCH)
-            documents = await found.sort([("position", 1), ("_id", 1)]).limit(BATCH).to_list(None)
-        if not documents:
-            return None
-        batch = self._chained(documents, head)
-        try:
-            await self._batches.insert_one(
-                {
-                    "_id": batch.head.batch,
-                    "epoch": lease.epoch,
-                    "ids": batch.ids,
-                    "first_sequence": head.sequence + 1,
-                    "prevhash": head.hash,
-                    "last_sequence": batch.head.sequence,
-                    "last_hash": batch.head.hash,
-                    "done": False,
-                }
-            )
-        except DuplicateKeyError:
-            raise TransientError("another relay has the head") from None
-        await failpoint("relay_assigned")
-        return batch
-
-    def _chained(self, documents: Sequence[Document], head: Head) -> Batch:
-        """The final bytes; they depend on the bodies and the head alone."""
-        sequence, previous = head.sequence, head.hash
-        ids, messages = [], []
-        for document in documents:
-            sequence += 1
-            value = chain(bytes(document["body"]), sequence, previous)
-            previous = digest(value)
-            ids.append(document["_id"])
-            messages.append((self._settings.physical(document["topic"]), str(document["stream"]).encode(), value))
-        return Batch(Head(head.batch + 1, sequence, previous), ids, messages)
+            tasks = [step.task for step in (sending, marking) if step is not None]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _send(self, producer: AIOKafkaProducer, batch: Batch) -> None:
-        """Publish a whole batch and see every acknowledgement."""
-        sent = [await producer.send(topic, value, key=key) for topic, key, value in batch.messages]
-        _, late = await asyncio.wait(sent, timeout=PUBLISH_SECONDS)
-        failed = [future for future in sent if future.done() and future.exception() is not None]
-        if late or failed:
+        """Publish a whole batch and wait for every acknowledgement. Raises PublishFailed."""
+        futures = [await producer.send(topic, value, key=key) for topic, key, value in batch.messages]
+        _, late = await asyncio.wait(futures, timeout=ACKNOWLEDGE_SECONDS)
+        refused = [future for future in futures if future.done() and future.exception() is not None]
+        if late or refused:
             for future in late:
                 future.cancel()
-            raise PublishFailed(f"{len(late)} not acknowledged in time, {len(failed)} refused")
+            raise PublishFailed(
+                f"batch {batch.head.batch}: of {len(futures)} events {len(late)} were not acknowledged within "
+                f"{ACKNOWLEDGE_SECONDS:.0f} s and {len(refused)} were refused"
+            )
         await failpoint("after_send")
 
-    async def _mark(self, batch: Batch) -> None:
-        """Note that a batch is on Kafka; may be repeated."""
-        await failpoint("before_mark")
-        await self._events.update_many({"_id": {"$in": batch.ids}}, {"$unset": {"pending": ""}})
-        await self._batches.update_one({"_id": batch.head.batch}, {"$set": {"done": True}, "$unset": {"ids": ""}})
-        await self._batches.delete_many({"_id": {"$lt": batch.head.batch}, "done": True})
-        self._progress.published += len(batch.ids)
+    async def _mark_published(self, batch: Batch) -> None:
+        await self._batches.mark_published(batch)
+        self._status.published += len(batch.event_ids)
+        self._status.failures = 0
 
-    async def _finish_assigned(self, producer: AIOKafkaProducer, lease: Lease) -> Head:
-        """Publish again, byte for byte, what was assigned and never marked; returns the head of the chain."""
-        head = Head(0, 0, GENESIS)
-        async for record in self._batches.find({}).sort("_id", 1):
-            before = Head(int(record["_id"]) - 1, int(record["first_sequence"]) - 1, str(record["prevhash"]))
-            head = Head(int(record["_id"]), int(record["last_sequence"]), str(record["last_hash"]))
-            if record["done"]:
-                continue
-            found = {document["_id"]: document async for document in self._events.find({"_id": {"$in": record["ids"]}})}
-            batch = self._chained([found[event_id] for event_id in record["ids"]], before)
-            if batch.head != head:
-                raise LogAhead(f"batch {head.batch} no longer gives the bytes that were assigned: the database changed")
-            await self._send(producer, batch)
-            await self._mark(batch)
-            log.info("relay_resumed", service=self._settings.service, batch=head.batch, count=len(batch.ids))
-        return head
-
-    async def refuse_when_log_is_ahead(self) -> None:
-        """A restored, or an empty, database beside a living log must not write a second chain, nor act on it.
-
-        Raises LogAhead; KafkaError, TransientError, TimeoutError and OSError when Kafka does not say.
-        """
-        # In this order: what another instance publishes meanwhile was assigned in the database before.
-        published = await self._highest_published()
-        newest = await self._batches.find_one({}, sort=[("_id", -1)])
-        own = int(newest["last_sequence"]) if newest else 0
-        if published > own:
-            raise LogAhead(
-                f"Kafka holds sequence {published} of this service, the database only {own}: it was restored from an "
-                "older backup, was emptied, or belongs to another installation. Restore the newest backup, or give "
-                "this installation a new NAMESPACE; nothing is published until then."
-            )
-
-    async def refuse_at_start(self) -> None:
-        """Raises LogAhead: whoever acts on a database older than the log sends again what was sent.
-
-        A Kafka that is away keeps nobody from starting.
-        """
-        with contextlib.suppress(KafkaError, TransientError, TimeoutError, OSError):
-            async with asyncio.timeout(START_SECONDS):
-                await self.refuse_when_log_is_ahead()
-
-    async def _highest_published(self) -> int:
-        """The highest sequence at the end of any partition of this service's topics."""
-        written = self._topics | set(await self._events.distinct("topic"))
-        topics = [self._settings.physical(topic) for topic in sorted(written)]
-        if not topics:
-            return 0
-        try:
-            every = await partitions(self._settings.client(), topics)
-        except TopicMissing:
-            return 0  # nothing was ever published; the producer says what is missing
-        consumer = AIOKafkaConsumer(**self._settings.client(), group_id=None, auto_offset_reset="earliest")
-        highest = 0
-        try:
-            async with asyncio.timeout(30):
-                await consumer.start()
-                ends = {each: end for each, end in (await consumer.end_offsets(every)).items() if end > 0}
-                consumer.assign(list(ends))
-                for partition, end in ends.items():
-                    consumer.seek(partition, end - 1)
-                while ends:
-                    for partition, records in (await consumer.getmany(*ends, timeout_ms=500)).items():
-                        for record in records:
-                            highest = max(highest, _sequence(record.value))
-                        ends.pop(partition, None)
-        finally:
-            async with asyncio.timeout(10):
-                await consumer.stop()
-        return highest
-
-    async def _wake(self) -> None:
-        """A change stream wakes the relay at once; when it fails the timer does, a little later."""
+    async def _watch_outbox(self) -> None:
+        """Wake the relay when an event is inserted. While the change stream fails, the relay polls."""
+        # Without the bodies, which would all be read a second time.
+        inserts: list[Mapping[str, Any]] = [{"$match": {"operationType": "insert"}}, {"$project": {"_id": 1}}]
         while True:
             try:
-                # Only that there is something: the bodies would all come a second time.
-                news: list[Mapping[str, Any]] = [{"$match": {"operationType": "insert"}}, {"$project": {"_id": 1}}]
-                async with self._events.watch(news) as changes:
+                async with self._events.watch(inserts) as changes:
                     async for _ in changes:
                         self._woken.set()
             except PyMongoError:
@@ -330,24 +231,30 @@ class Relay:
             request_timeout_ms=20_000,
         )
 
-    def _trouble(self, text: str) -> None:
-        self._progress.trouble = text
-        self._progress.since = utc_now()
+    def _note_failure(self, error: Exception, text: str, *, next_step: str = "none: tried again by itself") -> None:
+        """For `/readyz` and the log. Only our own errors are quoted: those of libraries may quote data."""
+        self._status.failure = text
+        self._status.failures += 1
+        log.warning(
+            "relay_stopped",
+            service=self._settings.service,
+            error=type(error).__name__,
+            reason=str(error) if isinstance(error, PermanentError | TransientError) else "",
+            attempt=self._status.failures,
+            next_step=next_step,
+        )
+
+
+def _start(batch: Batch, work: Coroutine[Any, Any, None]) -> _Step:
+    return _Step(batch, asyncio.create_task(work))
+
+
+def _event_ids(step: _Step | None) -> list[Any]:
+    return step.batch.event_ids if step is not None else []
 
 
 async def _stop(producer: AIOKafkaProducer) -> None:
-    """Stopping with sends under way may hang when the broker is away; what is late is harmless: same bytes."""
+    """With sends under way and a broker that is away, stopping may hang. What leaves late is harmless: same bytes."""
     with contextlib.suppress(TimeoutError, KafkaError):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PRODUCER_STOP_SECONDS):
             await producer.stop()
-
-
-def _ids(under_way: _UnderWay | None) -> list[Any]:
-    return under_way.batch.ids if under_way is not None else []
-
-
-def _sequence(value: bytes | None) -> int:
-    try:
-        return parse(value).sequence or 0
-    except (PermanentError, UnknownEventType):
-        return 0

@@ -1,4 +1,4 @@
-"""How a service reaches Kafka, and under which name."""
+"""How a service reaches Kafka, and the names that it uses there."""
 
 import ssl
 from dataclasses import dataclass
@@ -7,7 +7,10 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class BusSettings:
-    """`namespace` prefixes topics and groups; `instance` is the static member id and the lease owner."""
+    """`namespace` prefixes topics and groups; `instance` is the static member id and the owner of leases.
+
+    `version_gap_seconds`: an event whose predecessor in the stream is missing waits this long before it is parked.
+    """
 
     bootstrap_servers: str
     namespace: str
@@ -17,6 +20,7 @@ class BusSettings:
     username: str | None = None
     password: str | None = None
     ssl_context: ssl.SSLContext | None = None
+    version_gap_seconds: float = 60.0
 
     def physical(self, topic: str) -> str:
         """The topic's name in Kafka."""
@@ -27,7 +31,7 @@ class BusSettings:
         return f"{self.namespace}{self.service}.{topic}"
 
     def dead_letters(self, topic: str) -> str:
-        """The physical name of the topic's dead letters of this service."""
+        """The dead-letter topic of this service for a topic, as named in Kafka."""
         return f"{self.namespace}{topic}.{self.service}.dlq"
 
     def client(self) -> dict[str, Any]:
@@ -35,7 +39,7 @@ class BusSettings:
         arguments: dict[str, Any] = {
             "bootstrap_servers": self.bootstrap_servers,
             "client_id": f"{self.service}-{self.instance}",
-            # Quiet connections die in address translation after 350 s.
+            # Address translation (NAT) drops connections that were idle for 350 s.
             "connections_max_idle_ms": 60_000,
         }
         if self.ssl_context is not None:

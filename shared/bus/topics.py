@@ -13,7 +13,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from shared.bus.parking import LARGEST_LETTER_BYTES
+from shared.bus.parking import MAX_DEAD_LETTER_BYTES
 from shared.bus.settings import BusSettings
 from shared.errors import PermanentError, TransientError
 
@@ -139,7 +139,7 @@ def _new(settings: BusSettings, topic: DeclaredTopic, replication: Replication) 
             "cleanup.policy": "delete",
             "min.insync.replicas": str(replication.min_insync),
             "message.timestamp.type": "LogAppendTime",
-            "max.message.bytes": str(LARGEST_LETTER_BYTES if topic.name.endswith(".dlq") else 1_048_588),
+            "max.message.bytes": str(MAX_DEAD_LETTER_BYTES if topic.name.endswith(".dlq") else 1_048_588),
         },
     )
 

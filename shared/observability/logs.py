@@ -12,7 +12,8 @@ ALLOWED = frozenset(
     {
         "alert_id", "attempt", "batch", "channel", "changed", "code", "correlation_id", "count", "countries", "country",
         "decision", "delivery_id", "duration_ms", "epoch", "error", "event", "event_id", "event_type", "group",
-        "kind", "lane", "level", "level_name", "logger", "method", "offset", "outcome", "partition", "person_id",
+        "kind", "lane", "level", "level_name", "logger", "method", "next_step", "offset", "outcome", "parked_id",
+        "partition", "person_id",
         "priority", "provider", "queue", "reason", "registration_id", "request_id", "role", "route", "rule",
         "selected", "sequence", "service", "shard", "source", "state", "status", "stream", "streamversion", "time",
         "topic", "trace_id", "unknown", "unreachable", "version", "window",

@@ -12,7 +12,8 @@ from shared.audit.chain import ChainVerifier
 from shared.audit.reader import Reader
 from shared.bus import parking, topics
 from shared.bus.inbox import Inbox
-from shared.bus.relay import LogAhead, Relay
+from shared.bus.relay import Relay
+from shared.bus.relay_batches import LogAhead
 from shared.bus.settings import BusSettings
 from shared.envelope import Envelope
 from shared.errors import PermanentError, TransientError
@@ -113,13 +114,13 @@ async def test_service_does_not_start_beside_a_log_that_is_ahead(
         settings = replace(where.settings, **other)
         return Relay(settings, where.mongo, where.database, where.outbox, [TOPIC])
 
-    await starting().refuse_at_start()
+    await starting().refuse_start_when_log_is_ahead()
     await registration.database["relay_batches"].drop()
     await registration.database["events"].drop()
     with pytest.raises(LogAhead, match="emptied"):
-        await starting().refuse_at_start()
-    await starting(bootstrap_servers="127.0.0.1:9").refuse_at_start()
-    await starting(namespace=f"{namespace}other-").refuse_at_start()
+        await starting().refuse_start_when_log_is_ahead()
+    await starting(bootstrap_servers="127.0.0.1:9").refuse_start_when_log_is_ahead()
+    await starting(namespace=f"{namespace}other-").refuse_start_when_log_is_ahead()
 
 
 class Effects:
@@ -170,7 +171,7 @@ async def test_subscriber_effect_happens_once_under_redelivery(
     again = Effects(notify)
     async with running(again.bus):
         await until(lambda: again.attempts >= 20)
-        await until(lambda: again.bus.subscriptions[TOPIC].progress.handled >= 20)
+        await until(lambda: again.bus.subscriptions[TOPIC].status.handled >= 20)
 
     assert await effects.count(20)
     assert await effects.versions("r-3") == [1, 2, 3, 4]
@@ -279,7 +280,7 @@ async def test_subscriber_event_without_handler_leaves_no_gap(notify: Side, stac
     async with running(bus):
         await until(lambda: seen == [3])
 
-    assert bus.subscriptions[TOPIC].progress.skipped == 1
+    assert bus.subscriptions[TOPIC].status.skipped == 1
 
 
 async def test_projection_gets_batches_in_order_and_parks_the_refused(
@@ -359,7 +360,7 @@ async def test_bus_without_kafka_stays_up() -> None:
     bus.project(TOPIC, _never)
 
     async with running(bus):
-        await until(lambda: "Kafka does not answer" in bus._trouble, seconds=40)
+        await until(lambda: "Kafka does not answer" in bus._failure, seconds=40)
 
     one.mongo.close()
 

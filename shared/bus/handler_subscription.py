@@ -1,0 +1,97 @@
+"""A subscription that handles one event at a time: each type of event has its handler.
+
+A handler's effect happens once, because it moves the inbox in the same transaction.
+"""
+
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+from aiokafka import ConsumerRecord
+
+from shared.bus.inbox import Inbox, VersionGap
+from shared.bus.parking import Parking
+from shared.bus.settings import BusSettings
+from shared.bus.subscription import SetPosition, Subscription
+from shared.envelope import Envelope
+from shared.errors import PermanentError
+from shared.events import Event
+from shared.testing.failpoints import failpoint
+
+Handler = Callable[[Envelope[Any]], Awaitable[None]]
+
+
+class HandlerSubscription(Subscription):
+    """Reads a topic for `handlers`. Events without a handler are passed over."""
+
+    def __init__(
+        self,
+        topic: str,
+        settings: BusSettings,
+        parking: Parking,
+        inbox: Inbox,
+        *,
+        ordered: bool,
+        handlers: Mapping[type[Event], Handler],
+    ) -> None:
+        super().__init__(topic, settings, parking, ordered=ordered)
+        self._inbox = inbox
+        self._handlers = handlers
+        self._gap_limit_seconds = settings.version_gap_seconds
+        #: Event id → when its gap was first seen, `time.monotonic()`.
+        self._gap_began: dict[str, float] = {}
+        #: Stream → version and id of its newest event without a handler, not stored in the inbox yet.
+        self._skipped: dict[str, tuple[int, str]] = {}
+
+    async def _handle(self, records: Sequence[ConsumerRecord], held_keys: set[bytes], begin: SetPosition) -> None:
+        self._skipped.clear()  # left by a batch that failed: its records come again
+        for number, record in enumerate(records):
+            begin(number)
+            if number:
+                await failpoint("mid_batch")
+            envelope = await self._read(record, held_keys)
+            if envelope is not None and not await self._handle_event(envelope, record):
+                held_keys.add(record.key or b"")
+            self.status.handled += 1
+            self.status.progressed_at = time.monotonic()
+        await self._store_skipped()
+
+    async def _handle_event(self, envelope: Envelope[Event], record: ConsumerRecord) -> bool:
+        """Run the event's handler. False: the event was parked."""
+        handler = self._handlers.get(type(envelope.data))
+        if handler is None:
+            self._skip(envelope.subject, envelope.streamversion, envelope.id)
+            return True
+        if envelope.subject in self._skipped:
+            await self._store_skipped()
+        self.status.attempts += 1
+        try:
+            await handler(envelope)
+        except PermanentError as error:
+            await self._park(record, type(error).__name__, str(error))
+            return False
+        except VersionGap as error:
+            began = self._gap_began.setdefault(envelope.id, time.monotonic())
+            if time.monotonic() - began < self._gap_limit_seconds:
+                raise  # the missing event may still come
+            await self._park(record, "VersionGap", str(error))
+            return False
+        self._gap_began.pop(envelope.id, None)
+        self.status.newest = envelope.time
+        return True
+
+    async def _handle_requeued(self, envelope: Envelope[Event]) -> None:
+        handler = self._handlers.get(type(envelope.data))
+        if handler is None:
+            await self._inbox.skip(self.group, {envelope.subject: (envelope.streamversion, envelope.id)})
+        else:
+            await handler(envelope)
+
+    def _skip(self, stream: str, version: int, event_id: str) -> None:
+        if version > self._skipped.get(stream, (0, ""))[0]:
+            self._skipped[stream] = (version, event_id)
+
+    async def _store_skipped(self) -> None:
+        """Move the inbox past the skipped events, so that the next event of their stream is no version gap."""
+        skipped, self._skipped = self._skipped, {}
+        await self._inbox.skip(self.group, skipped)

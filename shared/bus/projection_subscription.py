@@ -1,0 +1,59 @@
+"""A subscription that hands events to a projection in batches.
+
+A projection writes idempotently, guarded by the version of each stream, and so needs no inbox.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+
+from aiokafka import ConsumerRecord
+
+from shared.bus.parking import Parking
+from shared.bus.settings import BusSettings
+from shared.bus.subscription import SetPosition, Subscription
+from shared.envelope import Envelope
+from shared.errors import PermanentError
+from shared.events import Event
+
+Projector = Callable[[Sequence[Envelope[Event]]], Awaitable[None]]
+
+
+class ProjectionSubscription(Subscription):
+    """Reads a topic for `apply`, which gets the events of a batch in order."""
+
+    def __init__(self, topic: str, settings: BusSettings, parking: Parking, *, ordered: bool, apply: Projector) -> None:
+        super().__init__(topic, settings, parking, ordered=ordered)
+        self._apply = apply
+
+    async def _handle(self, records: Sequence[ConsumerRecord], held_keys: set[bytes], begin: SetPosition) -> None:
+        """All readable events at once. When `apply` refuses them for good, one by one, to find the one at fault."""
+        readable: list[tuple[Envelope[Event], ConsumerRecord]] = []
+        for record in records:
+            envelope = await self._read(record, held_keys)
+            if envelope is not None:
+                readable.append((envelope, record))
+        if readable:
+            self.status.attempts += 1
+            try:
+                await self._apply([envelope for envelope, _ in readable])
+            except PermanentError:
+                await self._apply_one_by_one(readable)
+            self.status.newest = readable[-1][0].time
+        self.status.handled += len(records)
+
+    async def _apply_one_by_one(self, readable: Sequence[tuple[Envelope[Event], ConsumerRecord]]) -> None:
+        held_keys: set[bytes] = set()
+        for envelope, record in readable:
+            if self._ordered and record.key in held_keys:
+                await self._park(record, "Follows", "follows a parked event of its stream")
+                continue
+            try:
+                await self._apply([envelope])
+            except PermanentError as error:
+                held_keys.add(record.key or b"")
+                await self._park(record, type(error).__name__, str(error))
+
+    async def _handle_requeued(self, envelope: Envelope[Event]) -> None:
+        await self._apply([envelope])
+
+    def _skip(self, stream: str, version: int, event_id: str) -> None:
+        """Nothing to store: a projection has no position that a skipped event would leave behind."""

@@ -1,9 +1,11 @@
 """The notify service, wired."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from fastapi import FastAPI
 
@@ -13,7 +15,6 @@ from services.notify import (
     handlers,
     notices,
     provider_callbacks,
-    selecting,
     send_worker,
     unknown_deliveries,
 )
@@ -22,6 +23,8 @@ from services.notify.api import answers as answers_api
 from services.notify.api import replies as replies_api
 from services.notify.api import webhooks as webhooks_api
 from services.notify.api import whereabouts as whereabouts_api
+from services.notify.audience.advice_path import sweep
+from services.notify.audience.deps import SelectionDeps
 from services.notify.channels.bounces import parse_bounce
 from services.notify.channels.registry import open_email, open_sms_providers
 from services.notify.channels.sms import SmsPool
@@ -38,16 +41,16 @@ from services.notify.store.providers import ProviderStore
 from services.notify.store.send_queue import EMERGENCY, NOTICE, SendQueue
 from services.notify.store.whereabouts import WhereaboutsStore
 from shared import catalogue, gazetteer
+from shared.bus.bus import Bus
+from shared.bus.handler_subscription import Handler
 from shared.bus.outbox import Outbox
 from shared.clock import utc_now
 from shared.envelope import Cause
 from shared.events import (
-    AdviceReleased,
     AlertEvent,
     Channel,
+    Event,
     RegistrationEvent,
-    SlotAllocated,
-    TravelAdviceChanged,
 )
 from shared.ids import new_id
 from shared.observability import metrics
@@ -60,6 +63,7 @@ DESCRIPTION = "Everyone affected is told, and what became of it is known (R19, R
 MOST_RESOLVED = 1_000
 RESOLVE_SECONDS = 1.0
 PROVIDERS_SECONDS = 10.0
+T = TypeVar("T")
 
 
 def build(settings: Settings) -> FastAPI:
@@ -82,10 +86,17 @@ def build(settings: Settings) -> FastAPI:
     email, urgent_email = open_email(settings), open_email(settings)
     sms = SmsPool(sms_members, providers)
 
-    selecting_desk = selecting.SelectionDeps(
-        process.mongo, outbox, whereabouts, advice, alerts, send_queue, deliveries, process.bus.offsets,
-        messages.versions(), settings.drill_list,
-    )  # fmt: skip
+    selecting_desk = SelectionDeps(
+        mongo=process.mongo,
+        outbox=outbox,
+        whereabouts=whereabouts,
+        advice=advice,
+        alerts=alerts,
+        send_queue=send_queue,
+        offsets=process.bus.offsets,
+        templates=messages.versions(),
+        drill_list=settings.drill_list,
+    )
     notices_desk = notices.NoticeDeps(process.mongo, alerts, send_queue, university, whereabouts, advice)
     ladder = EscalationPolicy(timedelta(minutes=settings.reminder_minutes), timedelta(minutes=settings.crisis_minutes))
     escalating_desk = escalation.EscalationDeps(
@@ -95,6 +106,7 @@ def build(settings: Settings) -> FastAPI:
         selecting_desk,
         notices_desk,
         escalating_desk,
+        deliveries,
         process.keyring,
         gazetteer.resolve,
     )
@@ -122,26 +134,10 @@ def build(settings: Settings) -> FastAPI:
         providers,
     )
 
-    process.bus.project(
-        RegistrationEvent.topic, partial(handlers.keep_whereabouts_when_registrations_changed, deps=deps)
-    )
-    process.bus.subscribe(
-        TravelAdviceChanged.topic,
-        {
-            TravelAdviceChanged: partial(handlers.raise_alert_when_advice_changed, deps=deps),
-            AdviceReleased: partial(handlers.release_alert_when_advice_released, deps=deps),
-        },
-        ordered=False,
-    )
-    process.bus.subscribe(
-        SlotAllocated.topic,
-        {SlotAllocated: partial(handlers.tell_student_when_slot_allocated, deps=deps)},
-        ordered=False,
-    )
-    process.bus.project(AlertEvent.topic, partial(handlers.fold_deliveries_when_notified, deps=deps), ordered=False)
+    _subscribe(process.bus, deps)
 
     async def look_again() -> None:
-        await selecting.sweep(selecting_desk, Cause(new_id(), "sweep"), utc_now())
+        await sweep(selecting_desk, cause=Cause(new_id(), "sweep"), now=utc_now())
 
     async def climb() -> None:
         now = utc_now()
@@ -218,6 +214,21 @@ def build(settings: Settings) -> FastAPI:
             webhooks_api.routes(webhooks_api.WebhookDeps(callbacks, sms_providers, settings.answer_base_url)),
         ],
     )
+
+
+def _subscribe(bus: Bus, deps: handlers.HandlerDeps) -> None:
+    """What `handlers` registers: one subscription for each topic."""
+
+    def with_deps(handle: Callable[[T, handlers.HandlerDeps], Awaitable[None]]) -> Callable[[T], Awaitable[None]]:
+        return lambda event_or_batch: handle(event_or_batch, deps)
+
+    for topic, project in handlers.PROJECTIONS.items():
+        bus.project(topic, with_deps(project), ordered=topic == RegistrationEvent.topic)
+    by_topic: dict[str, dict[type[Event], Handler]] = defaultdict(dict)
+    for event, handle in handlers.SUBSCRIPTIONS.items():
+        by_topic[event.topic][event] = with_deps(handle)
+    for topic, subscribed in by_topic.items():
+        bus.subscribe(topic, subscribed, ordered=False)
 
 
 def from_environment() -> FastAPI:

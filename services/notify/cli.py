@@ -16,7 +16,9 @@ from typing import Annotated, Any, TypeVar, get_args
 import typer
 from pydantic import TypeAdapter, ValidationError
 
-from services.notify import selecting
+from services.notify.audience.deps import SelectionDeps
+from services.notify.audience.manual_alerts import plan_manual_alert
+from services.notify.audience.selection_run import run_selection
 from services.notify.commands import raise_alert
 from services.notify.messages.content import Kind
 from services.notify.messages.rendering import FORMS, Messages
@@ -143,19 +145,19 @@ def drill(
     async def work(mongo: Mongo) -> dict[str, Any]:
         database, now = mongo.database("notify"), utc_now()
         deps = _selecting(mongo, listed)
-        plan = await selecting.planned(deps, country, region, words, is_drill=True, raised_by=officer, now=now)
+        plan = await plan_manual_alert(deps, country, region, words, is_drill=True, raised_by=officer, now=now)
         answer = await raise_alert(deps, database, plan, None, cause=Cause(new_id(), "passage drill"), now=now)
         alert_id = str(answer.body["alertId"])
         alert = await deps.alerts.get(alert_id)
         assert alert is not None
-        await selecting.complete(deps, alert, cause=Cause(alert_id, "passage drill"), now=utc_now())
+        await run_selection(deps, alert, cause=Cause(alert_id, "passage drill"), now=utc_now())
         for _ in range(int(wait_seconds / POLL_SECONDS)):
             if not await deps.send_queue.unfinished_jobs(alert_id):
                 break
             await asyncio.sleep(POLL_SECONDS)
         selected, _ = await deps.alerts.totals(alert_id)
         waiting = await deps.send_queue.unfinished_jobs(alert_id)
-        counts = await deps.deliveries.counts(alert_id)
+        counts = await DeliveryStore(database, _key()).counts(alert_id)
         took = round((utc_now() - now).total_seconds(), 1)
         return {
             "alertId": alert_id, "recipients": selected, "deliveries": counts, "waiting": waiting, "seconds": took,
@@ -168,20 +170,19 @@ def drill(
     raise typer.Exit(0 if result["recipients"] and not result["waiting"] and left else 1)
 
 
-def _selecting(mongo: Mongo, listed: frozenset[str]) -> selecting.SelectionDeps:
+def _selecting(mongo: Mongo, listed: frozenset[str]) -> SelectionDeps:
     database, key = mongo.database("notify"), _key()
 
     async def offsets(topic: str) -> dict[int, int]:
         raise TransientError("a drill stands on no offsets")
 
-    return selecting.SelectionDeps(
+    return SelectionDeps(
         mongo,
         Outbox(database, "/notify"),
         WhereaboutsStore(database, key),
         AdviceStore(database),
         AlertStore(database),
         SendQueue(database, "passage-drill"),
-        DeliveryStore(database, key),
         offsets,
         Messages("drill@university.example").versions(),
         listed,

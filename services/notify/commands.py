@@ -3,7 +3,8 @@
 from datetime import datetime, timedelta
 from typing import Literal
 
-from services.notify import selecting
+from services.notify.audience.deps import SelectionDeps
+from services.notify.audience.manual_alerts import open_manual_alert
 from services.notify.model.answers import AnswerWord
 from services.notify.model.deliveries import Delivery, DeliveryState
 from services.notify.store.alerts import Alert, AlertStore
@@ -49,7 +50,7 @@ async def close_alert(
 
 
 async def raise_alert(
-    deps: selecting.SelectionDeps,
+    deps: SelectionDeps,
     database: Database,
     plan: Alert,
     once: IdempotentRequest | None,
@@ -60,7 +61,7 @@ async def raise_alert(
     """A safety officer alerts everybody in a place. 201: it is durable; the pass over the whereabouts follows."""
 
     async def work(session: Session) -> Answer:
-        alert = await selecting.put_by_hand(deps, plan, cause, now, session)
+        alert = await open_manual_alert(deps, plan, cause=cause, now=now, session=session)
         body = {"alertId": alert.alert_id, "state": "selecting", "trigger": alert.trigger.value}
         return Answer(201, body, {"Location": f"/v1/alerts/{alert.alert_id}"})
 

@@ -1,172 +1,143 @@
-"""What notify does when a fact arrives: registrations, advice, and its own. Run twice, the second changes nothing."""
+"""What notify does when an event arrives: registrations, advice, slots, and its own events.
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import cast
+The bus calls these functions, at least once for each event. Every one of them is idempotent. When one raises a
+temporary error, the bus delivers the event again; after any other error the event goes to the dead-letter topic.
+"""
 
-from services.notify import escalation, notices, selecting
-from services.notify.model.whereabouts import Resolve, Whereabouts, evolve_whereabouts
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from services.notify import escalation, notices
+from services.notify.audience.advice_path import alert_arrivals, alert_country
+from services.notify.audience.deps import SelectionDeps
+from services.notify.model.whereabouts import Resolve
 from services.notify.store.alerts import Escalated
-from services.notify.store.deliveries import Fact
-from services.notify.store.whereabouts import Kept, Moment, NewContact
+from services.notify.store.deliveries import DeliveryStore, Fact
+from services.notify.whereabouts_projection import open_contact, project_whereabouts
 from shared.clock import utc_now
 from shared.envelope import Cause, Envelope
 from shared.events import (
     AdviceReleased,
     AlertEscalated,
-    Channel,
+    AlertEvent,
     ClearanceRestored,
     ClearanceSuspended,
     Event,
     PersonAnswered,
     PersonErased,
-    RegistrationCancelled,
     RegistrationEvent,
-    RegistrationSubmitted,
     ReminderDue,
-    ReturnRecorded,
     SlotAllocated,
-    StayContactUpdated,
-    StayEnded,
     TravelAdviceChanged,
 )
-from shared.privacy.contact import ContactDetails
 from shared.privacy.keyring import Keyring
 from shared.testing.failpoints import failpoint
-
-#: After these somebody may be in a negative place who was not there before.
-MOVES = (RegistrationSubmitted, StayEnded, ReturnRecorded)
-#: What these say of where somebody is can be asked for at a past time.
-PLACES = (RegistrationSubmitted, RegistrationCancelled, StayEnded, ReturnRecorded)
 
 
 @dataclass(frozen=True, slots=True)
 class HandlerDeps:
-    """What the handlers need."""
+    """What the handlers need. `resolve`: country and place as written → region, where it is certain (R16)."""
 
-    selecting: selecting.SelectionDeps
+    selection: SelectionDeps
     notices: notices.NoticeDeps
-    escalating: escalation.EscalationDeps
+    escalation: escalation.EscalationDeps
+    deliveries: DeliveryStore
     keyring: Keyring
     resolve: Resolve
 
 
-async def keep_whereabouts_when_registrations_changed(batch: Sequence[Envelope[Event]], deps: HandlerDeps) -> None:
-    """Keep who is where, and only then tell those who are in a negative place (R26) or are to be told (R19 to R25)."""
-    facts = [cast("Envelope[RegistrationEvent]", each) for each in batch if isinstance(each.data, RegistrationEvent)]
-    if facts:
-        moved = await _keep(deps, facts)
+async def project_whereabouts_when_registrations_changed(batch: Sequence[Envelope[Event]], deps: HandlerDeps) -> None:
+    """Store where everyone is; only then look at the advice there (R26), at new addresses, and at service mail."""
+    events = [
+        cast("Envelope[RegistrationEvent]", event) for event in batch if isinstance(event.data, RegistrationEvent)
+    ]
+    if events:
+        arrivals = await project_whereabouts(deps.selection.whereabouts, events, deps.keyring, deps.resolve)
         await failpoint("registration_stored")
-        cause = Cause(facts[-1].correlationid, facts[-1].id, facts[-1].traceparent)
-        if moved:
-            countries = {stay.country for where in moved for stay in where.stays}
-            persons = {where.person_id for where in moved}
-            await selecting.select_late(deps.selecting, countries, persons, cause=cause, now=utc_now())
-        await escalation.alert_new_addresses(deps.escalating, cause, utc_now())
-        await _tell(deps, facts)
-    for each in batch:
-        if isinstance(each.data, PersonErased):
-            await deps.selecting.whereabouts.erase(each.data.person_id)
+        cause = Cause(events[-1].correlationid, events[-1].id, events[-1].traceparent)
+        if arrivals:
+            countries = {stay.country for where in arrivals for stay in where.stays}
+            persons = {where.person_id for where in arrivals}
+            await alert_arrivals(deps.selection, countries, persons, cause=cause, now=utc_now())
+        await escalation.alert_new_addresses(deps.escalation, cause, utc_now())
+        await _create_notices(deps, events)
+    for event in batch:
+        if isinstance(event.data, PersonErased):
+            await deps.selection.whereabouts.erase(event.data.person_id)
 
 
 async def raise_alert_when_advice_changed(envelope: Envelope[TravelAdviceChanged], deps: HandlerDeps) -> None:
-    """Keep the advice, and only then look who is there (DESIGN §4, "Two streams meet")."""
+    """Store the advice; only then look who is there (docs/architecture.md, Two streams meet)."""
     now = utc_now()
-    await deps.selecting.advice.put(envelope, now)
+    await deps.selection.advice.put(envelope, now)
     await failpoint("advice_stored")
-    await selecting.select_everybody(deps.selecting, envelope.data.country, cause=envelope.cause(), now=now)
+    await alert_country(deps.selection, envelope.data.country, cause=envelope.cause(), now=now)
     await notices.create_improvement_notices(deps.notices, envelope, now)
 
 
 async def release_alert_when_advice_released(envelope: Envelope[AdviceReleased], deps: HandlerDeps) -> None:
-    """What a hold kept back leaves at once, or is dropped; who is there is looked at either way."""
+    """An accepted hold counts from now on, a rejected one never; either way look who is there."""
     event, now = envelope.data, utc_now()
-    await deps.selecting.advice.decide(event.country, event.hold_id, event.accepted)
+    await deps.selection.advice.decide(event.country, event.hold_id, event.accepted)
     await failpoint("hold_decided")
-    await selecting.select_everybody(deps.selecting, event.country, cause=envelope.cause(), now=now)
+    await alert_country(deps.selection, event.country, cause=envelope.cause(), now=now)
 
 
-async def tell_student_when_slot_allocated(envelope: Envelope[SlotAllocated], deps: HandlerDeps) -> None:
-    """R34: who moves up from the waiting list hears of it."""
+async def notify_student_when_slot_allocated(envelope: Envelope[SlotAllocated], deps: HandlerDeps) -> None:
+    """R34: mail to a student who moves up from the waiting list."""
     if envelope.data.promoted:
-        details = await _opened(deps, envelope.data.contact)
+        details = await open_contact(deps.keyring, envelope.data.contact)
         await notices.create_slot_notice(deps.notices, envelope, details, utc_now())
 
 
-async def fold_deliveries_when_notified(batch: Sequence[Envelope[Event]], deps: HandlerDeps) -> None:
-    """What notify itself said: whatever a crash kept it from noting is noted here, and answers are confirmed."""
-    await deps.selecting.deliveries.fold([Fact(each.id, each.time, each.data) for each in batch])
-    for each in batch:
-        match each.data:
-            case AlertEscalated() as event:
-                await deps.selecting.alerts.note_escalated(event.alert_id, [Escalated.of(event, each.time)])
-            case PersonAnswered() as answer:
-                await escalation.confirm_answer(deps.escalating, answer, each.cause(), utc_now())
+async def fold_own_events_when_published(batch: Sequence[Envelope[Event]], deps: HandlerDeps) -> None:
+    """Fold notify's own events again, so that a crash after the event loses nothing; confirm answers by mail."""
+    await deps.deliveries.fold([Fact(event.id, event.time, event.data) for event in batch])
+    for event in batch:
+        match event.data:
+            case AlertEscalated() as escalated:
+                record = Escalated.of(escalated, event.time)
+                await deps.selection.alerts.note_escalated(escalated.alert_id, [record])
+            case PersonAnswered() as answered:
+                await escalation.confirm_answer(deps.escalation, answered, event.cause(), utc_now())
 
 
-async def _keep(deps: HandlerDeps, facts: Sequence[Envelope[RegistrationEvent]]) -> list[Whereabouts]:
-    """Fold a batch into the whereabouts; the registrations that were handed in or changed in it."""
-    store = deps.selecting.whereabouts
-    ids = {each.subject for each in facts}
-    states: dict[str, Whereabouts | None] = dict(await store.load(ids))
-    addresses = await store.addresses(ids)
-    changed: dict[str, Kept] = {}
-    moved: dict[str, Whereabouts] = {}
-    for each in facts:
-        former = states.get(each.subject)
-        after = evolve_whereabouts(former, each.data, each.streamversion, each.time, deps.resolve)
-        if isinstance(each.data, MOVES) and after is not None and after.version >= each.streamversion:
-            # Also when it was kept before: the process may have died before it looked who is to be told.
-            moved[each.subject] = after
-        if after is None or after is former:
-            continue
-        kept = changed.get(each.subject) or Kept(after)
-        kept = replace(kept, where=after)
-        if isinstance(each.data, PLACES):
-            kept = replace(kept, former=(*kept.former, Moment(after, each.time)))
-        if isinstance(each.data, RegistrationSubmitted | StayContactUpdated):
-            details = await _opened(deps, each.data.contact)
-            kept = replace(kept, contact=NewContact(details))
-            if details is not None:
-                now_reached, before = store.fingerprints(details), addresses.get(each.subject, {})
-                other = [channel for channel in Channel if before.get(channel) not in (None, now_reached[channel])]
-                replaces = kept.replaces or any(before.values())
-                kept = replace(kept, renewed=tuple(sorted({*kept.renewed, *other})), replaces=replaces)
-                addresses[each.subject] = dict(now_reached)
-        states[each.subject] = after
-        changed[each.subject] = kept
-    await store.put(list(changed.values()))
-    return list(moved.values())
-
-
-async def _opened(deps: HandlerDeps, sealed: str | None) -> ContactDetails | None:
-    """Contact details of a fact; None when there are none, or the person was erased."""
-    opened = await deps.keyring.open(sealed, "/contact") if sealed is not None else None
-    return ContactDetails.model_validate(opened) if opened is not None else None
-
-
-async def _tell(deps: HandlerDeps, facts: Sequence[Envelope[RegistrationEvent]]) -> None:
-    """The service mail that these facts ask for."""
-    asking = [each for each in facts if isinstance(each.data, ClearanceSuspended | ClearanceRestored | ReminderDue)]
+async def _create_notices(deps: HandlerDeps, events: Sequence[Envelope[RegistrationEvent]]) -> None:
+    """The service mail that these events ask for (R19, R21, R22, R24, R25, R39)."""
+    asking = [event for event in events if isinstance(event.data, ClearanceSuspended | ClearanceRestored | ReminderDue)]
     if not asking:
         return
-    where = await deps.selecting.whereabouts.load({each.subject for each in asking})
+    whereabouts = await deps.selection.whereabouts.load({event.subject for event in asking})
     countries = {
         seen.country
-        for each in asking
-        if isinstance(each.data, ClearanceSuspended | ClearanceRestored | ReminderDue)
-        for seen in each.data.advice
+        for event in asking
+        if isinstance(event.data, ClearanceSuspended | ClearanceRestored | ReminderDue)
+        for seen in event.data.advice
     }
-    urls = await deps.selecting.advice.urls(sorted(countries))
-    for each in asking:
-        known = where.get(each.subject)
-        match each.data:
+    urls = await deps.selection.advice.urls(sorted(countries))
+    for event in asking:
+        where = whereabouts.get(event.subject)
+        match event.data:
             case ClearanceSuspended():
-                suspended = cast("Envelope[ClearanceSuspended]", each)
-                await notices.create_suspension_notices(deps.notices, suspended, known, urls, utc_now())
+                suspended = cast("Envelope[ClearanceSuspended]", event)
+                await notices.create_suspension_notices(deps.notices, suspended, where, urls, utc_now())
             case ClearanceRestored():
-                restored = cast("Envelope[ClearanceRestored]", each)
-                await notices.create_restoration_notice(deps.notices, restored, known, urls, utc_now())
+                restored = cast("Envelope[ClearanceRestored]", event)
+                await notices.create_restoration_notice(deps.notices, restored, where, urls, utc_now())
             case ReminderDue():
-                reminder = cast("Envelope[ReminderDue]", each)
-                await notices.create_reminder_notice(deps.notices, reminder, known, urls, utc_now())
+                reminder = cast("Envelope[ReminderDue]", event)
+                await notices.create_reminder_notice(deps.notices, reminder, where, urls, utc_now())
+
+
+#: Handlers of single events: event → handler.
+SUBSCRIPTIONS: Mapping[type[Event], Callable[[Envelope[Any], HandlerDeps], Awaitable[None]]] = {
+    TravelAdviceChanged: raise_alert_when_advice_changed,
+    AdviceReleased: release_alert_when_advice_released,
+    SlotAllocated: notify_student_when_slot_allocated,
+}
+#: Handlers of batches: topic → handler. A registration waits behind a parked one of its stream; own events do not.
+PROJECTIONS: Mapping[str, Callable[[Sequence[Envelope[Event]], HandlerDeps], Awaitable[None]]] = {
+    RegistrationEvent.topic: project_whereabouts_when_registrations_changed,
+    AlertEvent.topic: fold_own_events_when_published,
+}

@@ -15,7 +15,7 @@ def message_content(selection: Selection, alert: Alert | None, chosen: Recipient
         raise PermanentError("a notice without its facts")
     if chosen.kind == "reminder":
         return ReminderContent(**common_content(university), country=alert.country, asked_at=alert.as_of)
-    if alert.is_by_hand:
+    if alert.is_manual:
         return manual_content(alert, university)
     if chosen.level is None:
         raise PermanentError("an alert without a level")

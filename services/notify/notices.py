@@ -155,7 +155,7 @@ async def create_improvement_notices(deps: NoticeDeps, envelope: Envelope[Travel
         return
     before, today, alert_id = before_change(event, advice), amsterdam_date(now), f"n-{envelope.id}"
     async for batch in deps.whereabouts.in_country(event.country, READ_AT_ONCE):
-        told = await deps.alerts.told(versions, {each.person_id for each in batch})
+        told = await deps.alerts.past_notifications(versions, {each.person_id for each in batch})
         groups: dict[tuple[str, Level], dict[str, Whereabouts]] = defaultdict(dict)
         for each in batch:
             place = improvement(each, before, advice, told.get(each.person_id, ()), today).place

@@ -95,7 +95,7 @@ class Alert:
 
 
 class Notify:
-    """What notify keeps and does (services/notify/selecting.py), one step after the other."""
+    """What notify keeps and does (services/notify/audience), one step after the other."""
 
     def __init__(self, log: Log, decide: Decide) -> None:
         self.log = log

@@ -18,7 +18,9 @@ from typing import Any
 
 import uvloop
 
-from services.notify import selecting
+from services.notify.audience.advice_path import alert_country
+from services.notify.audience.deps import SelectionDeps
+from services.notify.columns.registration_snapshot import encode_snapshot
 from services.notify.messages.rendering import Messages
 from services.notify.model.shards import person_hash
 from services.notify.model.whereabouts import Stay, Whereabouts
@@ -26,7 +28,7 @@ from services.notify.store.advice import AdviceStore
 from services.notify.store.alerts import AlertStore
 from services.notify.store.deliveries import DeliveryStore
 from services.notify.store.send_queue import SendQueue
-from services.notify.store.whereabouts import WhereaboutsStore, packed
+from services.notify.store.whereabouts import WhereaboutsStore
 from shared.bus.outbox import Outbox
 from shared.clock import amsterdam_date, utc_now
 from shared.envelope import GENESIS, Cause, Draft, chain, compose, parse
@@ -97,7 +99,7 @@ def _documents(people: int) -> Iterator[dict[str, Any]]:
         yield {
             "_id": where.registration_id, "version": 1, "personId": person, "hash": where.hash, "countries": ["ES"],
             "cancelled": False, "contact": b"sealed", "mail": "0" * 32,
-            "seen": packed(where), "state": where.model_dump(mode="json", by_alias=True),
+            "seen": encode_snapshot(where), "state": where.model_dump(mode="json", by_alias=True),
         }  # fmt: skip
 
 
@@ -126,16 +128,15 @@ async def _measured(url: str, people: int) -> dict[str, Any]:
         async def offsets(topic: str) -> dict[int, int]:
             return {0: people}
 
-        desk = selecting.SelectionDeps(
-            mongo,
-            outbox,
-            whereabouts,
-            advice,
-            alerts,
-            send_queue,
-            deliveries,
-            offsets,
-            Messages("a@b.example").versions(),
+        deps = SelectionDeps(
+            mongo=mongo,
+            outbox=outbox,
+            whereabouts=whereabouts,
+            advice=advice,
+            alerts=alerts,
+            send_queue=send_queue,
+            offsets=offsets,
+            templates=Messages("a@b.example").versions(),
         )
         for version, before, after in ((1, None, Level.YELLOW), (2, Level.YELLOW, Level.RED)):
             draft = Draft(change(version, before, after), f"advice-{version}")
@@ -148,7 +149,7 @@ async def _measured(url: str, people: int) -> dict[str, Any]:
         began, busy, served = time.perf_counter(), time.process_time(), await _server_seconds(database)
         if profile:
             profile.enable()
-        await selecting.select_everybody(desk, "ES", cause=Cause("bench", "bench"), now=utc_now())
+        await alert_country(deps, "ES", cause=Cause("bench", "bench"), now=utc_now())
         took, busy = time.perf_counter() - began, time.process_time() - busy
         served = await _server_seconds(database) - served
         if profile:

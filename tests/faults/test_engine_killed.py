@@ -50,9 +50,9 @@ async def out(inbox: Simulator, gateway: Simulator) -> AsyncIterator[Providers]:
 
 
 @pytest.fixture
-async def world(stack: Any, namespace: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
-    monkeypatch.setattr("services.notify.selecting.SHARD_SIZE", 20)
+async def world(stack: Any, namespace: str) -> AsyncIterator[World]:
     async with notify(stack, namespace) as made:
+        made.select_with(shard_size=20)
         yield made
 
 

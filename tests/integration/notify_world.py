@@ -8,12 +8,14 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
-from services.notify import escalation, handlers, notices, selecting
+from services.notify import escalation, handlers, notices
+from services.notify.audience import advice_path
+from services.notify.audience.deps import SelectionDeps
 from services.notify.messages.rendering import Messages
 from services.notify.model.deliveries import Delivery
 from services.notify.rules.audience import PastNotification
@@ -93,7 +95,7 @@ class OpenKeyring(Keyring):
 
 @dataclass
 class World:
-    """One notify: its stores, its desks, and the topics it reads."""
+    """One notify: its stores, what its handlers need, and the topics it reads."""
 
     mongo: Mongo
     instance: str = "notify-0"
@@ -116,21 +118,35 @@ class World:
         self.callbacks = CallbackStore(database, KEY)
         self.messages = Messages(SENDER)
         self.university = catalogue.load(CATALOGUE)
-        self.selecting = self.selecting_desk(self.whereabouts)
-        self.notice_desk = notices.NoticeDeps(
+        self.selection = SelectionDeps(
+            mongo=self.mongo,
+            outbox=self.outbox,
+            whereabouts=self.whereabouts,
+            advice=self.known,
+            alerts=self.alerts,
+            send_queue=self.send_queue,
+            offsets=self.offsets,
+            templates=self.messages.versions(),
+        )
+        self.notice_deps = notices.NoticeDeps(
             self.mongo, self.alerts, self.send_queue, self.university, self.whereabouts, self.known
         )
-        self.escalating = escalation.EscalationDeps(
-            self.mongo, self.outbox, self.alerts, self.send_queue, self.deliveries, self.whereabouts, self.notice_desk
+        self.escalation = escalation.EscalationDeps(
+            self.mongo, self.outbox, self.alerts, self.send_queue, self.deliveries, self.whereabouts, self.notice_deps
         )
-        self.desk = handlers.HandlerDeps(self.selecting, self.notice_desk, self.escalating, self.keyring, build.nowhere)
+        self.deps = handlers.HandlerDeps(
+            selection=self.selection,
+            notices=self.notice_deps,
+            escalation=self.escalation,
+            deliveries=self.deliveries,
+            keyring=self.keyring,
+            resolve=build.nowhere,
+        )
 
-    def selecting_desk(self, whereabouts: WhereaboutsStore) -> selecting.SelectionDeps:
-        """The desk of a selection that reads these whereabouts."""
-        return selecting.SelectionDeps(
-            self.mongo, self.outbox, whereabouts, self.known, self.alerts, self.send_queue, self.deliveries,
-            self.offsets, self.messages.versions(),
-        )  # fmt: skip
+    def select_with(self, **changes: Any) -> None:
+        """Change parts of what selecting needs, e.g. `shard_size=3`, for the handlers and for the sweep."""
+        self.selection = replace(self.selection, **changes)
+        self.deps = replace(self.deps, selection=self.selection)
 
     async def prepare(self) -> None:
         """Indexes."""
@@ -179,22 +195,22 @@ class World:
 
     # ------------------------------------------------------------ as Kafka hands them out
 
-    async def handle(self, *records: Record, desk: handlers.HandlerDeps | None = None) -> None:
+    async def handle(self, *records: Record, deps: handlers.HandlerDeps | None = None) -> None:
         """Hand out records and commit them when their effect is there. A failure commits nothing."""
-        desk = desk or self.desk
+        deps = deps or self.deps
         for topic in dict.fromkeys(record.topic for record in records):
             batch = [record for record in records if record.topic == topic]
             envelopes: list[Envelope[Event]] = [parse(record.value) for record in batch]
             if topic == REGISTRATIONS:
-                await handlers.keep_whereabouts_when_registrations_changed(envelopes, desk)
+                await handlers.project_whereabouts_when_registrations_changed(envelopes, deps)
             elif topic == ADVICE:
                 for envelope in envelopes:
                     if isinstance(envelope.data, AdviceReleased):
                         released = cast("Envelope[AdviceReleased]", envelope)
-                        await handlers.release_alert_when_advice_released(released, desk)
+                        await handlers.release_alert_when_advice_released(released, deps)
                     else:
                         advice = cast("Envelope[TravelAdviceChanged]", envelope)
-                        await handlers.raise_alert_when_advice_changed(advice, desk)
+                        await handlers.raise_alert_when_advice_changed(advice, deps)
             for record in batch:
                 self.committed[topic][record.partition] = max(
                     self.committed[topic][record.partition], record.offset + 1
@@ -202,7 +218,7 @@ class World:
 
     async def sweep(self, now: datetime | None = None) -> None:
         """What the sweep does every few seconds."""
-        await selecting.sweep(self.selecting, CAUSE, now or utc_now())
+        await advice_path.sweep(self.selection, cause=CAUSE, now=now or utc_now())
 
     # ------------------------------------------------------------ what came of it
 
@@ -284,7 +300,7 @@ class World:
         wanted = {(alert, person, channel) for alert, person in told for channel in Channel}
         assert set(work) == wanted
         assert {(each.alert_id, each.person_id, each.channel) for each in await self.all_deliveries()} == wanted
-        assert not await self.alerts.unselected()
+        assert not await self.alerts.with_open_run()
         raised = [event for event in await self.said(AlertRaised) if isinstance(event, AlertRaised)]
         assert len({each.alert_id for each in raised}) == len(raised)
 

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from services.notify import escalation, handlers, selecting
+from services.notify import escalation, handlers
+from services.notify.audience.manual_alerts import plan_manual_alert
+from services.notify.audience.preview import preview_audience
 from services.notify.commands import raise_alert, record_answer, record_call
 from services.notify.model.deliveries import delivery_id
 from services.notify.rules.escalation import EscalationStep, RollCallStatus, roll_call_status
@@ -323,7 +325,7 @@ async def test_promotion_from_the_waiting_list_becomes_mail_to_the_address_in_th
 
     for record in (*log.records, *log.records):
         envelope: Any = parse(record.value)
-        await handlers.tell_student_when_slot_allocated(envelope, world.desk)
+        await handlers.notify_student_when_slot_allocated(envelope, world.deps)
 
     assert await world.notices() == [("p1", "slot_promoted")]
     assert (await world.whereabouts.contacts(["slot-a-p1"]))["slot-a-p1"].email == contact_of("p1").email
@@ -350,9 +352,8 @@ async def by_hand(world: World, country: str = "ES", region: str | None = None, 
     """An officer raises an alert; the pass is made."""
     now = utc_now()
     words = {"nl": "Blijf binnen.", "en": "Stay inside."}
-    desk = world.selecting
-    plan = await selecting.planned(desk, country, region, words, is_drill=drill, raised_by="o-1", now=now)
-    answer = await raise_alert(desk, world.database, plan, None, cause=CAUSE, now=now)
+    plan = await plan_manual_alert(world.selection, country, region, words, is_drill=drill, raised_by="o-1", now=now)
+    answer = await raise_alert(world.selection, world.database, plan, None, cause=CAUSE, now=now)
     await world.sweep(now)
     return str(answer.body["alertId"])
 
@@ -366,7 +367,7 @@ async def test_alert_by_hand_reaches_whoever_is_or_may_be_in_the_place(world: Wo
         world.register("p4", leg(3, 9, region="ES-MD")),
     )
     now = utc_now()
-    reach = await selecting.preview(world.selecting, "ES", "ES-MD", is_drill=False, now=now)
+    reach = await preview_audience(world.selection, "ES", "ES-MD", is_drill=False, now=now)
 
     alert_id = await by_hand(world, region="ES-MD")
 
@@ -396,8 +397,7 @@ async def test_drill_reaches_its_list_alone(world: World) -> None:
     """Whoever is not on the list is not even selected; without a list nobody is."""
     await world.handle(world.register("p1"), world.register("p2"))
     nobody = await by_hand(world, drill=True)
-    world.selecting = world.selecting_desk(world.whereabouts)
-    object.__setattr__(world.selecting, "drill_list", frozenset({contact_of("p1").email}))
+    world.select_with(drill_list=frozenset({contact_of("p1").email}))
 
     drill = await by_hand(world, drill=True)
 
@@ -512,7 +512,7 @@ async def test_answer_is_confirmed_by_mail_once(world: World) -> None:
 
     for _ in range(2):
         envelopes = [parse(record.value) for record in await world.notifications()]
-        await handlers.fold_deliveries_when_notified(envelopes, world.desk)
+        await handlers.fold_own_events_when_published(envelopes, world.deps)
 
     assert await world.steps("ES-2") == [
         (5, "p1", "answer_received", (Channel.EMAIL,)),

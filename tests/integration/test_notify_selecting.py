@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from services.notify import selecting
+from services.notify.audience.advice_path import sweep
 from services.notify.columns.registration_snapshot import RegistrationSnapshot
 from services.notify.commands import close_alert
 from services.notify.model.shards import person_hash
@@ -395,20 +395,18 @@ async def test_versions_closed_alert_selects_nobody_more(world: World) -> None:
 # ---------------------------------------------------------------- a pass that is interrupted
 
 
-async def in_shards(world: World, monkeypatch: pytest.MonkeyPatch, persons: int = 12) -> list[Record]:
+async def in_shards(world: World, persons: int = 12) -> list[Record]:
     """Many people in a country, so few to a shard that a pass has several."""
-    monkeypatch.setattr(selecting, "SHARD_SIZE", 3)
+    world.select_with(shard_size=3)
     records = [world.register(f"p{number}") for number in range(persons)]
     await world.handle(*records, world.change(Y))
     return records
 
 
 @pytest.mark.parametrize("who", ["redelivery", "sweep", "registration"])
-async def test_pass_interrupted_is_taken_up_by_another(
-    world: World, failpoints: Failpoints, monkeypatch: pytest.MonkeyPatch, who: str
-) -> None:
+async def test_pass_interrupted_is_taken_up_by_another(world: World, failpoints: Failpoints, who: str) -> None:
     """Stopped after the second shard: whoever comes next ends it, and nobody is selected twice."""
-    await in_shards(world, monkeypatch)
+    await in_shards(world)
     red = world.change(R)
     failpoints.arm("mid_selection", "raise 2")
     await stopped(world.handle(red))
@@ -426,11 +424,9 @@ async def test_pass_interrupted_is_taken_up_by_another(
     await world.check()
 
 
-async def test_pass_that_was_thought_dead_goes_on_beside_its_successor(
-    world: World, failpoints: Failpoints, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_pass_that_was_thought_dead_goes_on_beside_its_successor(world: World, failpoints: Failpoints) -> None:
     """It stands still in the middle, another ends the pass and takes late arrivals, then it wakes up."""
-    await in_shards(world, monkeypatch)
+    await in_shards(world)
     failpoints.arm("mid_selection", "pause")
     first = asyncio.create_task(world.handle(world.change(R)))
     await until(lambda: failpoints.is_reached("mid_selection"))
@@ -477,13 +473,13 @@ async def test_pass_that_read_an_empty_shard_and_one_that_did_not_select_nobody_
     red = world.change(R)
     await stopped(world.handle(red))
     early, slow = Stalling(world.database), Stalling(world.database)
-    first = asyncio.create_task(selecting.sweep(world.selecting_desk(early), CAUSE, utc_now()))
+    first = asyncio.create_task(sweep(replace(world.selection, whereabouts=early), cause=CAUSE, now=utc_now()))
     await early.has_read.wait()
     registration = world.register("p1")
     failpoints.arm("registration_stored", "pause")
     late = asyncio.create_task(world.handle(registration))
     await until(lambda: failpoints.is_reached("registration_stored"))
-    second = asyncio.create_task(selecting.sweep(world.selecting_desk(slow), CAUSE, utc_now()))
+    second = asyncio.create_task(sweep(replace(world.selection, whereabouts=slow), cause=CAUSE, now=utc_now()))
     await slow.has_read.wait()
 
     early.may_go_on.set()
@@ -512,10 +508,10 @@ class Turns(AlertStore):
         await self._stand("before its turn")
         await super().lock_country(country, session)
 
-    async def told(
+    async def past_notifications(
         self, versions: Mapping[str, int], persons: Collection[str], session: Session | None = None
     ) -> dict[str, list[PastNotification]]:
-        found = await super().told(versions, persons, session)
+        found = await super().past_notifications(versions, persons, session)
         if session is not None:
             await self._stand("after a look")
         return found
@@ -537,8 +533,8 @@ async def test_versions_late_arrival_under_a_superseded_advice_is_told_of_the_ne
     slow: Stalling | Turns = alerts if stands == "before its turn" else whereabouts
     if slow is alerts:
         whereabouts.may_go_on.set()
-    desk = replace(world.selecting_desk(whereabouts), alerts=alerts)
-    late = asyncio.create_task(world.handle(world.register("p1"), desk=replace(world.desk, selecting=desk)))
+    selection = replace(world.selection, whereabouts=whereabouts, alerts=alerts)
+    late = asyncio.create_task(world.handle(world.register("p1"), deps=replace(world.deps, selection=selection)))
     await (alerts.stands if slow is alerts else whereabouts.has_read).wait()
 
     await world.handle(world.change(newer))
@@ -555,12 +551,12 @@ async def test_versions_selected_at_the_same_moment_tell_once(world: World) -> N
     """Late under one version, and the next version's own look: both have seen that nobody told the person yet."""
     await world.handle(world.register("p0"), world.change(Y), world.change(R))
     first, second = Turns(world.database, "after a look"), Turns(world.database)
-    slow = replace(world.desk, selecting=replace(world.selecting, alerts=first))
-    late = asyncio.create_task(world.handle(world.register("p1"), desk=slow))
+    slow = replace(world.deps, selection=replace(world.selection, alerts=first))
+    late = asyncio.create_task(world.handle(world.register("p1"), deps=slow))
     await first.stands.wait()
 
-    quick = replace(world.desk, selecting=replace(world.selecting, alerts=second))
-    newer = asyncio.create_task(world.handle(world.change(R), desk=quick))
+    quick = replace(world.deps, selection=replace(world.selection, alerts=second))
+    newer = asyncio.create_task(world.handle(world.change(R), deps=quick))
     await until(lambda: newer.done() or second.asked > 2)
     first.may_go_on.set()
     await asyncio.gather(late, newer)
@@ -569,7 +565,7 @@ async def test_versions_selected_at_the_same_moment_tell_once(world: World) -> N
     await world.check()
 
 
-async def test_pass_needs_the_offsets_and_waits_for_them(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_pass_needs_the_offsets_and_waits_for_them(world: World) -> None:
     """Kafka does not say where the topics stand: the event is taken again later; the sweep does not wait for Kafka."""
     await world.handle(world.register("p1"), world.change(Y))
     red = world.change(R)
@@ -577,7 +573,7 @@ async def test_pass_needs_the_offsets_and_waits_for_them(world: World, monkeypat
     async def unknown(topic: str) -> dict[int, int]:
         raise TransientError("offsets not known")
 
-    object.__setattr__(world.selecting, "offsets", unknown)
+    world.select_with(offsets=unknown)
     with pytest.raises(TransientError):
         await world.handle(red)
     assert await world.told() == []
@@ -620,13 +616,11 @@ def story(world: World, random: Random) -> tuple[list[Record], dict[str, list[Re
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("seed", [26, 27])
-async def test_stress_concurrent_streams_keep_the_promise(
-    world: World, monkeypatch: pytest.MonkeyPatch, seed: int
-) -> None:
+async def test_stress_concurrent_streams_keep_the_promise(world: World, seed: int) -> None:
     """Two partitions of registrations, four countries and the sweep at once, batches handed out twice here and there:
     must ⊆ selected ⊆ must ∪ may, nobody twice in an alert, and in the end nobody who is there is left out.
     """
-    monkeypatch.setattr(selecting, "SHARD_SIZE", 50)
+    world.select_with(shard_size=50)
     random = Random(seed)
     registrations, changes = story(world, random)
     left = {"readers": 2 + len(COUNTRIES)}

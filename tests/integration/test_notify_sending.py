@@ -624,11 +624,9 @@ async def has_struck_or_all_done(world: World, failpoints: Failpoints, name: str
     return failpoints.has_struck(name) or await all_done(world)
 
 
-async def test_sharing_instances_and_workers_send_each_message_once(
-    world: World, out: Providers, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_sharing_instances_and_workers_send_each_message_once(world: World, out: Providers) -> None:
     """Two instances with two workers for each channel, many lanes: nobody gets anything twice."""
-    monkeypatch.setattr("services.notify.selecting.SHARD_SIZE", 5)
+    world.select_with(shard_size=5)
     persons = tuple(f"p{number}" for number in range(1, 81))
     await alerted(world, *persons)
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from services.notify import selecting
 from services.notify.store.advice import SETTLE
 from shared.audit.affected import Affected
 from shared.audit.reader import Record
@@ -127,13 +126,11 @@ def moving(world: World, offsets: dict[str, int]) -> set[str]:
 
 @pytest.mark.timeout(3_600)
 @pytest.mark.parametrize(("size", "seed"), [(1_200, 1), pytest.param(200_000, 2, marks=pytest.mark.long, id="200000")])
-async def test_stress_must_be_told_and_only_who_may(
-    world: World, monkeypatch: pytest.MonkeyPatch, size: int, seed: int
-) -> None:
+async def test_stress_must_be_told_and_only_who_may(world: World, size: int, seed: int) -> None:
     """Everything at once, batches handed out twice here and there, two sweeps beside it: for every alert
     must ⊆ selected ⊆ must ∪ may; nobody twice in one; and in the end nobody is in a bad place untold.
     """
-    monkeypatch.setattr(selecting, "SHARD_SIZE", max(50, size // 500))
+    world.select_with(shard_size=max(50, size // 500))
     random = Random(seed)
     registrations(world, random, size)
     advice = changes(world, random, 24)

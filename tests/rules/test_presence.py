@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from services.notify.audience.affected import memoised_decisions
 from services.notify.columns.registration_snapshot import RegistrationSnapshot
 from services.notify.model.whereabouts import Whereabouts, evolve_whereabouts
 from services.notify.rules.audience import PastNotification, Reason, decide_audience, stay_there
 from services.notify.rules.improvement import Reason as Better
 from services.notify.rules.improvement import before_change, improvement, lowers
-from services.notify.selecting import decider
 from shared.events import (
     Level,
     RegistrationEvent,
@@ -211,7 +211,7 @@ def test_deciding_for_many_is_deciding_for_each(seed: int, baseline: bool) -> No
     random = Random(seed)
     began = since(at=LONG_AGO + random.randint(-3, 3) * DAY, baseline=baseline)
     current = advice(random.choice([Y, O, R]), {"ES-MD": random.choice([Y, O, R])}, began=began)
-    decide = decider(current, TODAY)
+    decide = memoised_decisions(current, TODAY)
     for _ in range(40):
         legs = []
         for _ in range(random.randint(1, 2)):

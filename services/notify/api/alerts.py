@@ -10,7 +10,11 @@ from fastapi.responses import JSONResponse
 from pydantic import Field, model_validator
 from starlette.background import BackgroundTask
 
-from services.notify import escalation, selecting
+from services.notify import escalation
+from services.notify.audience.deps import SelectionDeps
+from services.notify.audience.manual_alerts import plan_manual_alert
+from services.notify.audience.preview import preview_audience
+from services.notify.audience.selection_run import run_selection
 from services.notify.commands import close_alert, raise_alert, record_call
 from services.notify.message_content import manual_content
 from services.notify.messages.links import answer_link
@@ -200,7 +204,7 @@ class AlertApiDeps:
     deliveries: DeliveryStore
     callbacks: CallbackStore
     bus: Bus
-    selecting: selecting.SelectionDeps
+    selection: SelectionDeps
     messages: Messages
     university: University
     answer_base_url: str
@@ -221,7 +225,7 @@ def routes(deps: AlertApiDeps) -> Routes:
         """Whom an alert would reach at this moment, by the same look as the alert itself, and how it will read."""
         now = utc_now()
         plan = await _plan(deps, body, caller, now)
-        reach = await selecting.preview(deps.selecting, body.country, body.region, is_drill=body.drill, now=now)
+        reach = await preview_audience(deps.selection, body.country, body.region, is_drill=body.drill, now=now)
         shown = AlertPreview(
             recipients=reach.recipients,
             unreachable=reach.unreachable,
@@ -243,7 +247,7 @@ def routes(deps: AlertApiDeps) -> Routes:
         """Alert everybody in a place. 201: it is durable and will be sent, whatever happens to this process."""
         now = utc_now()
         plan = await _plan(deps, body, caller, now)
-        answer = await raise_alert(deps.selecting, deps.database, plan, repeat, cause=cause, now=now)
+        answer = await raise_alert(deps.selection, deps.database, plan, repeat, cause=cause, now=now)
         # The sweep would begin with it within seconds; nobody has to wait for that.
         given = answer.response()
         given.background = BackgroundTask(_select, deps, answer.body["alertId"], cause)
@@ -425,8 +429,8 @@ async def _everybody(deps: AlertApiDeps, alert_id: str) -> AsyncIterator[_Looked
 
 async def _plan(deps: AlertApiDeps, body: AlertBody, caller: Identity, now: datetime) -> Alert:
     words = {"nl": body.message_nl, "en": body.message_en}
-    return await selecting.planned(
-        deps.selecting, body.country, body.region, words, is_drill=body.drill, raised_by=caller.person_id, now=now
+    return await plan_manual_alert(
+        deps.selection, body.country, body.region, words, is_drill=body.drill, raised_by=caller.person_id, now=now
     )
 
 
@@ -454,7 +458,7 @@ def _shown(deps: AlertApiDeps, plan: Alert) -> tuple[ShownMessage, ...]:
 async def _select(deps: AlertApiDeps, alert_id: str, cause: Cause) -> None:
     alert = await deps.alerts.get(alert_id)
     if alert is not None:
-        await selecting.complete(deps.selecting, alert, cause=cause, now=utc_now())
+        await run_selection(deps.selection, alert, cause=cause, now=utc_now())
 
 
 async def _not_assessable(deps: AlertApiDeps) -> int:

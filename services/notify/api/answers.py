@@ -105,7 +105,7 @@ async def _asked(deps: AnswerDeps, token: str) -> _Asked | None:
         selection.shard,
         chosen.person_id,
         alert.country,
-        None if alert.is_by_hand else chosen.level,
+        None if alert.is_manual else chosen.level,
         "help" if given == "help" else "safe" if given == "safe" else None,
     )
 

@@ -1,6 +1,6 @@
-"""A registration as a selection run reads it: packed into one JSON array, so that a million are read in seconds."""
+"""A registration as a selection run reads it, packed into one JSON array: ten times as fast to read as its fields."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Literal, NamedTuple
 
@@ -12,8 +12,11 @@ EPOCH = datetime.fromtimestamp(0, UTC)
 
 
 class RegistrationSnapshot(NamedTuple):
-    """A registration as a pass looks at it. `places`, all that decides but `since`, is the same JSON for all who are
-    in the same places on the same days. `changed_at` and `since` (one for each stay): microseconds since 1970.
+    """What decides whether a registration's person is affected, and what the recipient columns need.
+
+    `itinerary`: JSON of everything that decides except `since`. It is the same text for all who are in the same
+    places on the same days, so it serves as the key of their common decision. `changed_at` and `since` (when each
+    stay was added) are microseconds since 1970.
     """
 
     registration_id: str
@@ -22,26 +25,29 @@ class RegistrationSnapshot(NamedTuple):
     hash: int
     language: Literal["nl", "en"]
     changed_at: int
-    places: str
+    itinerary: str
     since: Sequence[int]
     is_reachable: bool
 
     @classmethod
     def of(cls, where: Whereabouts, *, is_reachable: bool) -> "RegistrationSnapshot":
-        """What a pass sees of these whereabouts."""
+        """The snapshot of these whereabouts."""
         stays = [
-            (each.start_date, each.end_date, each.country, each.region, micros(each.since) if each.imported else None)
-            for each in where.stays
-        ]
+            (
+                stay.start_date, stay.end_date, stay.country, stay.region,
+                microseconds(stay.since) if stay.imported else None,
+            )
+            for stay in where.stays
+        ]  # fmt: skip
+        itinerary = orjson.dumps((where.cancelled, where.ended, where.returned_on, stays)).decode()
         return cls(
             where.registration_id, where.version, where.person_id, where.hash, where.language,
-            micros(where.changed_at), orjson.dumps((where.cancelled, where.ended, where.returned_on, stays)).decode(),
-            [micros(each.since) for each in where.stays], is_reachable,
+            microseconds(where.changed_at), itinerary, [microseconds(stay.since) for stay in where.stays], is_reachable,
         )  # fmt: skip
 
     def whereabouts(self) -> Whereabouts:
-        """Back to what the rules read; who studies what, and former stays, are not in it."""
-        cancelled, ended, returned_on, stays = orjson.loads(self.places)
+        """What the rules read. Faculty, programme and former stays are not part of a snapshot."""
+        cancelled, ended, returned_on, stays = orjson.loads(self.itinerary)
         return Whereabouts(
             registration_id=self.registration_id,
             version=self.version,
@@ -68,6 +74,22 @@ class RegistrationSnapshot(NamedTuple):
         )
 
 
-def micros(at: datetime) -> int:
-    """Microseconds since 1970: exact, which milliseconds of the database and floats are not."""
+def encode_snapshot(where: Whereabouts) -> bytes:
+    """The snapshot as it is stored: without the registration's id and whether its person is reachable."""
+    return orjson.dumps(RegistrationSnapshot.of(where, is_reachable=False)[1:-1])
+
+
+def decode_snapshots(
+    registration_ids: Sequence[str], packed: Sequence[bytes], reachable: Iterable[bool]
+) -> list[RegistrationSnapshot]:
+    """The snapshots that `encode_snapshot` packed, parsed in one go, with their ids and whether each is reachable."""
+    rows = orjson.loads(b"[%b]" % b",".join(packed))
+    return [
+        RegistrationSnapshot._make((registration_id, *row, is_reachable))
+        for registration_id, row, is_reachable in zip(registration_ids, rows, reachable, strict=True)
+    ]
+
+
+def microseconds(at: datetime) -> int:
+    """Microseconds since 1970: exact, unlike the milliseconds of the database and unlike floats."""
     return (at - EPOCH) // timedelta(microseconds=1)

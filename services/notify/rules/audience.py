@@ -1,10 +1,10 @@
-"""R26, R27: who is to be told of an advice. Sources: the mission; Leiden, "contact you in case of emergencies".
+"""R26, R27: who is told of an advice. Sources: the mission; Leiden, "contact you in case of emergencies".
 
-Pending, routed, incomplete and suspended registrations count like any other: only a cancelled one does not.
+Pending, routed, incomplete and suspended registrations count like any other. Only a cancelled one does not count.
 """
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from enum import StrEnum
 
@@ -18,7 +18,7 @@ GRACE = timedelta(days=1)
 
 
 class Reason(StrEnum):
-    """Why somebody is to be told or not."""
+    """Why a registration's person is told, or is not."""
 
     AFFECTED = "affected"
     CANCELLED = "cancelled"
@@ -30,90 +30,105 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AudienceDecision:
-    """The decision about one registration. `place` is the worst place that counts; there when affected.
+    """The decision about one registration. When it is affected, `place` is the worst place that counts.
 
-    `others` are the further places that count on the same day, the worst first.
+    `others`: the further places that count on the same day, the worst first. `message_key`: names all of the decision
+    that a message depends on; persons with the same key and language get the same text.
     """
 
     reason: Reason
     place: PlaceAdvice | None = None
     others: tuple[PlaceAdvice, ...] = ()
+    message_key: str = field(init=False, compare=False, default="")
+
+    def __post_init__(self) -> None:
+        # Computed once for each decision, because a selection run looks it up for each person.
+        if self.place is not None:
+            area = self.place.area
+            key = f"{self.place.how.value} {_level_or_below(self.place)} {area.code or area.area}"
+            object.__setattr__(self, "message_key", key)
 
     @property
     def is_affected(self) -> bool:
-        """To be told, unless that was done already."""
+        """To be told, unless an alert has told the person already (R27)."""
         return self.reason is Reason.AFFECTED
 
     @property
     def level(self) -> Level:
-        """The level to be told of. Only where affected."""
+        """The level of the worst place. Only an affected registration has one."""
         assert self.place is not None
         assert self.place.level is not None
         return self.place.level
 
 
 def decide_audience(where: Whereabouts, advice: CountryAdvice, today: date) -> AudienceDecision:
-    """R26: somebody whose stay overlaps today (Europe/Amsterdam) in a place whose advice is negative.
+    """R26: affected when a stay overlaps today (Europe/Amsterdam) in a place whose advice is negative.
 
-    Where the very first picture of a country was negative already, only who came after it is told (DESIGN §3); who
-    was taken over from another portal while there is told by the safety officer, until something gets worse.
+    Two groups are not told. First, whoever was in a place that the baseline, the first advice known of a country,
+    already showed as negative. Second, whoever was there when another portal's registrations were imported: a safety
+    officer tells these persons. Both are told once the place gets worse.
     """
     if where.cancelled:
         return AudienceDecision(Reason.CANCELLED)
-    there = [stay for stay in where.stays if stay.country == advice.country and is_there(where, stay, today)]
-    if not there:
+    stays = [stay for stay in where.stays if stay.country == advice.country and is_there(where, stay, today)]
+    if not stays:
         return AudienceDecision(Reason.NOT_THERE)
-    places = [(stay, at_place(advice, stay.region)) for stay in there]
+    places = [(stay, at_place(advice, stay.region)) for stay in stays]
     negative = [(stay, place) for stay, place in places if place.is_negative]
     if not negative:
         return AudienceDecision(Reason.PLACE_NOT_NEGATIVE)
-    came_after = [(stay, place) for stay, place in negative if _came_after_baseline(stay, place)]
-    if not came_after:
+    after_baseline = [(stay, place) for stay, place in negative if _came_after_baseline(stay, place)]
+    if not after_baseline:
         return AudienceDecision(Reason.THERE_AT_BASELINE)
-    counting = [place for stay, place in came_after if not _was_taken_over(stay, place)]
+    counting = [place for stay, place in after_baseline if not _was_there_at_import(stay, place)]
     if not counting:
         return AudienceDecision(Reason.THERE_AT_IMPORT)
-    worst, *others = sorted(counting, key=_how_bad, reverse=True)
+    worst, *others = sorted(counting, key=_severity, reverse=True)
     return AudienceDecision(Reason.AFFECTED, worst, tuple(others))
 
 
 @dataclass(frozen=True, slots=True)
 class PastNotification:
-    """That a person was selected: for which version of the country's advice, at which level."""
+    """A person was selected for an alert: for which version of the country's advice, and at which level."""
 
     advice_version: int
     level: Level
 
 
 def not_yet_notified(
-    found: AudienceDecision, told: Collection[PastNotification], advice_version: int
+    decision: AudienceDecision, past: Collection[PastNotification], advice_version: int
 ) -> AudienceDecision | None:
-    """R27: the decision with the worst place that the person was not told of; None when told of each.
+    """R27: the decision with the worst place that no alert has told the person of; None when they were told of all.
 
-    PastNotification of a place: by this very alert, or of its level or worse since when it is so bad without a break.
+    An alert told of a place when it is the alert of this advice version, or when it told of the same or a worse level
+    and the place has been this bad without a break since then.
     """
-    assert found.place is not None
-    left = [place for place in (found.place, *found.others) if not _was_notified_of(place, told, advice_version)]
-    return replace(found, place=left[0], others=tuple(left[1:])) if left else None
+    assert decision.place is not None
+    places = [
+        place for place in (decision.place, *decision.others) if not _was_notified_of(place, past, advice_version)
+    ]
+    return replace(decision, place=places[0], others=tuple(places[1:])) if places else None
 
 
-def was_notified(found: AudienceDecision, told: Collection[PastNotification], advice_version: int) -> bool:
-    """R27: whether nothing is left to tell."""
-    return not_yet_notified(found, told, advice_version) is None
+def was_notified(decision: AudienceDecision, past: Collection[PastNotification], advice_version: int) -> bool:
+    """R27: whether the person was told of every place of the decision."""
+    return not_yet_notified(decision, past, advice_version) is None
 
 
-def _was_notified_of(place: PlaceAdvice, told: Iterable[PastNotification], advice_version: int) -> bool:
-    first = place.since.advice_version if place.since is not None else advice_version
+def _was_notified_of(place: PlaceAdvice, past: Iterable[PastNotification], advice_version: int) -> bool:
+    first_version = place.since.advice_version if place.since is not None else advice_version
+    level = _level_or_below(place)
     return any(
-        each.advice_version == advice_version or (each.advice_version >= first and each.level >= _level(place))
-        for each in told
+        notification.advice_version == advice_version
+        or (notification.advice_version >= first_version and notification.level >= level)
+        for notification in past
     )
 
 
 def raises_alert(event: TravelAdviceChanged) -> bool:
-    """Whether a pass over everybody follows: somewhere the advice is negative and worse than it was.
+    """Whether a selection run over the whole country follows: somewhere the advice is negative and got worse.
 
-    The first picture of a country raises nothing; who comes after it is told one by one.
+    The baseline of a country raises no alert. Whoever comes after it is told as a late arrival.
     """
     return not event.baseline and any(
         change.after is not None
@@ -124,8 +139,9 @@ def raises_alert(event: TravelAdviceChanged) -> bool:
 
 
 def is_there(where: Whereabouts, stay: Stay, today: date, grace: timedelta = GRACE) -> bool:
-    """R26: on the days of the leg and one more on both sides; on its last leg also overdue, until somebody says
-    that the person is back. Who came back early is gone a day after that.
+    """R26: on the days of the leg, and `grace` before and after it.
+
+    On the last leg also while overdue, until a return is recorded. Who came back early is there until `grace` later.
     """
     if stay.start_date - grace > today:
         return False
@@ -134,35 +150,37 @@ def is_there(where: Whereabouts, stay: Stay, today: date, grace: timedelta = GRA
     return today <= stay.end_date + grace or (where.is_overdue and stay.end_date == where.last_day)
 
 
+def stay_there(where: Whereabouts, country: str, region: str | None, day: date) -> Stay | None:
+    """The leg on which the person is, or may be (R16), in the place on that day, without grace. None: not there."""
+    if where.cancelled:
+        return None
+    no_grace = timedelta(0)
+    stays = [stay for stay in where.stays if stay.country == country and is_there(where, stay, day, no_grace)]
+    possible = [stay for stay in stays if region is None or stay.region in (region, None)]
+    return next((stay for stay in possible if stay.region == region), possible[0]) if possible else None
+
+
 def _came_after_baseline(stay: Stay, place: PlaceAdvice) -> bool:
+    """The place was not this bad at the baseline; or the leg was registered, or its grace day began, after it."""
     since = place.since
     if since is None or not since.baseline:
         return True
     return stay.since > since.at or stay.start_date - GRACE > amsterdam_date(since.at)
 
 
-def stay_there(where: Whereabouts, country: str, region: str | None, day: date) -> Stay | None:
-    """The leg on which somebody is, or may be (R16), in a place on a day, grace not included; None: they are not."""
-    if where.cancelled:
-        return None
-    nobody = timedelta(0)
-    stays = [stay for stay in where.stays if stay.country == country and is_there(where, stay, day, nobody)]
-    possible = [stay for stay in stays if region is None or stay.region in (region, None)]
-    return next((stay for stay in possible if stay.region == region), possible[0]) if possible else None
-
-
-def _was_taken_over(stay: Stay, place: PlaceAdvice) -> bool:
-    """The place was so bad already when the registration was imported, and the person was there by then."""
+def _was_there_at_import(stay: Stay, place: PlaceAdvice) -> bool:
+    """The place was this bad when the registration was imported, and the person was there by then."""
     since = place.since
     if not stay.imported or since is None:
         return False
     return since.at <= stay.since and stay.start_date - GRACE <= amsterdam_date(stay.since)
 
 
-def _how_bad(place: PlaceAdvice) -> tuple[int, int]:
-    """The level; of two alike the one that has become so bad more lately."""
-    return _level(place), place.since.advice_version if place.since is not None else 0
+def _severity(place: PlaceAdvice) -> tuple[int, int]:
+    """The level; of two places with the same level, the one that became this bad later is the worse one."""
+    return _level_or_below(place), place.since.advice_version if place.since is not None else 0
 
 
-def _level(place: PlaceAdvice) -> int:
+def _level_or_below(place: PlaceAdvice) -> int:
+    """The level as a number; unknown is below every level."""
     return -1 if place.level is None else int(place.level)

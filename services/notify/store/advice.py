@@ -4,6 +4,7 @@
 are held is as if it had not come yet: it waits in `held` until its time, or until a person has decided (`decided`).
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -132,7 +133,7 @@ class AdviceStore:
         found = self._advice.find({"_id": {"$in": countries}, "state": {"$ne": None}}, {"state.url": 1})
         return {str(document["_id"]): str(document["state"]["url"]) async for document in found}
 
-    async def negative(self, countries: set[str] | None = None) -> list[str]:
+    async def negative(self, countries: Collection[str] | None = None) -> list[str]:
         """Countries whose advice is negative at least in a part."""
         query: dict[str, object] = {"negative": True}
         if countries is not None:

@@ -54,7 +54,7 @@ class Alert(Part):
     noted_level: Level | None = Field(default=None, description="By hand: the worst level of the country at that time")
 
     @property
-    def is_by_hand(self) -> bool:
+    def is_manual(self) -> bool:
         """An officer raised it, in earnest or as a drill: it says nothing of the travel advice."""
         return self.trigger in (AlertTrigger.MANUAL, AlertTrigger.DRILL)
 
@@ -174,7 +174,7 @@ class AlertStore:
         found = self._alerts.find(query, {"state.adviceVersion": 1}, session=session)
         return {str(document["_id"]): int(document["state"]["adviceVersion"]) async for document in found}
 
-    async def unselected(self, country: str | None = None) -> list[Alert]:
+    async def with_open_run(self, country: str | None = None) -> list[Alert]:
         """Alerts whose pass was begun and is not over, the oldest version first; of one country where given."""
         query: Document = {"state.isSelected": False, "state.isClosed": False}
         if country is not None:
@@ -197,7 +197,7 @@ class AlertStore:
         """From here until the transaction ends nobody else selects for this country; who tries begins again."""
         await self._turns.update_one({"_id": country}, {"$inc": {"turn": 1}}, upsert=True, session=session)
 
-    async def is_being_selected(self, alert_id: str, session: Session) -> bool:
+    async def hold_open_run(self, alert_id: str, session: Session) -> bool:
         """Whether the pass goes on; from here until the transaction ends nobody else can end it."""
         # A write, not a read: two transactions that only read what the other writes would both commit.
         held = await self._alerts.update_one(
@@ -217,9 +217,9 @@ class AlertStore:
 
     async def has_selection(self, selection_id: str, session: Session) -> bool:
         """Whether a selection was made already."""
-        return bool(await self.made([selection_id], session))
+        return bool(await self.existing_selections([selection_id], session))
 
-    async def made(self, selection_ids: Sequence[str], session: Session) -> set[str]:
+    async def existing_selections(self, selection_ids: Sequence[str], session: Session) -> set[str]:
         """Which of these selections were made already."""
         found = self._selections.find({"_id": {"$in": list(selection_ids)}}, {"_id": 1}, session=session)
         return {str(document["_id"]) for document in await found.to_list(None)}
@@ -251,7 +251,7 @@ class AlertStore:
             return int(document["all"]), int(document["mute"])
         return 0, 0
 
-    async def told(
+    async def past_notifications(
         self, versions: Mapping[str, int], persons: Collection[str], session: Session | None = None
     ) -> dict[str, list[PastNotification]]:
         """Which of these alerts (with their advice version) the persons were selected for, and at which level."""
@@ -302,7 +302,7 @@ class AlertStore:
             skip = max(0, skip - document["count"])
         return found
 
-    async def count_by_hand(self, country: str, session: Session) -> int:
+    async def count_manual(self, country: str, session: Session) -> int:
         """How many alerts of a country officers have raised."""
         query = {"state.country": country, "state.trigger": {"$nin": ON_ADVICE}}
         return int(await self._alerts.count_documents(query, session=session))

@@ -1,0 +1,1 @@
+"""Who is alerted: from travel advice, or an officer's words, to stored recipients and their send jobs."""

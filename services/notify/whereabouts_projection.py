@@ -1,0 +1,78 @@
+"""Folds registration events into the whereabouts: where each person is and when, and how to reach them.
+
+Idempotent: each document is guarded by the version of its registration, so an event that comes again changes nothing.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from services.notify.model.whereabouts import Resolve, Whereabouts, evolve_whereabouts
+from services.notify.store.whereabouts import Kept, Moment, NewContact, WhereaboutsStore
+from shared.envelope import Envelope
+from shared.events import (
+    Channel,
+    RegistrationCancelled,
+    RegistrationEvent,
+    RegistrationSubmitted,
+    ReturnRecorded,
+    StayContactUpdated,
+    StayEnded,
+)
+from shared.privacy.contact import ContactDetails
+from shared.privacy.keyring import Keyring
+
+#: After these a person may be in a negative place who was not there before.
+ARRIVALS = (RegistrationSubmitted, StayEnded, ReturnRecorded)
+#: These change where a person is. The state before each of them stays available for questions about the past.
+ITINERARY_CHANGES = (RegistrationSubmitted, RegistrationCancelled, StayEnded, ReturnRecorded)
+
+
+async def project_whereabouts(
+    store: WhereaboutsStore, events: Sequence[Envelope[RegistrationEvent]], keyring: Keyring, resolve: Resolve
+) -> list[Whereabouts]:
+    """Store the whereabouts after a batch of events. Returns those whose person may have arrived in a negative place.
+
+    They are returned again when the event comes again: a crash may have come before anyone looked at their advice.
+    """
+    registrations = {event.subject for event in events}
+    states: dict[str, Whereabouts | None] = dict(await store.load(registrations))
+    addresses = await store.addresses(registrations)
+    updates: dict[str, Kept] = {}
+    arrivals: dict[str, Whereabouts] = {}
+    for event in events:
+        before = states.get(event.subject)
+        after = evolve_whereabouts(before, event.data, event.streamversion, event.time, resolve)
+        if isinstance(event.data, ARRIVALS) and after is not None and after.version >= event.streamversion:
+            arrivals[event.subject] = after
+        if after is None or after is before:
+            continue
+        update = replace(updates.get(event.subject) or Kept(after), where=after)
+        if isinstance(event.data, ITINERARY_CHANGES):
+            update = replace(update, former=(*update.former, Moment(after, event.time)))
+        if isinstance(event.data, RegistrationSubmitted | StayContactUpdated):
+            details = await open_contact(keyring, event.data.contact)
+            update = replace(update, contact=NewContact(details))
+            if details is not None:
+                former, current = addresses.get(event.subject, {}), store.fingerprints(details)
+                update = _with_changed_addresses(update, former, current)
+                addresses[event.subject] = dict(current)
+        states[event.subject] = after
+        updates[event.subject] = update
+    await store.put(list(updates.values()))
+    return list(arrivals.values())
+
+
+async def open_contact(keyring: Keyring, sealed: str | None) -> ContactDetails | None:
+    """The contact details in an event. None when the event has none, or when the person was erased."""
+    opened = await keyring.open(sealed, "/contact") if sealed is not None else None
+    return ContactDetails.model_validate(opened) if opened is not None else None
+
+
+def _with_changed_addresses(update: Kept, former: Mapping[Channel, str | None], current: Mapping[Channel, str]) -> Kept:
+    """The update with the channels over which the person is reached at another address than before."""
+    changed = [channel for channel in Channel if former.get(channel) not in (None, current[channel])]
+    return replace(
+        update,
+        renewed=tuple(sorted({*update.renewed, *changed})),
+        replaces=update.replaces or any(former.values()),
+    )

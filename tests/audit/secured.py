@@ -23,7 +23,7 @@ from cryptography.x509.oid import NameOID
 from deploy.local import jars
 from deploy.local.ports import HOST, Ports, is_open
 from deploy.local.processes import Processes, Program
-from deploy.local.stack import ALONE, cluster_name, java
+from deploy.local.stack import ALONE, QUICK_JVM, cluster_name, java
 from tests.integration.simulators import until
 
 CACHE = Path(__file__).resolve().parents[2] / ".local"
@@ -85,6 +85,7 @@ def secured_broker(root: Path, users: dict[str, str]) -> Iterator[Secured]:
         "-Xms128m",
         "-Xmx512m",
         "-XX:+UseSerialGC",
+        *QUICK_JVM,
         "-cp",
         f"{jars.ready(CACHE, lambda said: None)}/*",
     ]

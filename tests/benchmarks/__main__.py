@@ -41,7 +41,7 @@ def main() -> int:
     console = Console(stderr=True)
     measures: list[Measure] = []
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        stack = LocalStack(Path(folder), ROOT / ".local", Ports.free())
+        stack = LocalStack(Path(folder), ROOT / ".local", Ports.free(), jvm_options=())
         stack.start()
         try:
             for name in asked.names or BENCHMARKS:

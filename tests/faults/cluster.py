@@ -10,7 +10,7 @@ from pymongo.errors import PyMongoError
 from deploy.local import jars
 from deploy.local.ports import HOST, Ports, is_open
 from deploy.local.processes import Processes, Program
-from deploy.local.stack import cluster_name, java, mongod
+from deploy.local.stack import QUICK_JVM, cluster_name, java, mongod
 from tests.integration.simulators import until
 
 CACHE = Path(__file__).resolve().parents[2] / ".local"
@@ -69,7 +69,7 @@ class Brokers:
             )  # fmt: skip
             name = f"format-{node}"
             arguments = ["kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(folder / "server.properties")]
-            self.processes.start(Program(name, [str(java()), "-cp", f"{found}/*", *arguments], folder))
+            self.processes.start(Program(name, [str(java()), *QUICK_JVM, "-cp", f"{found}/*", *arguments], folder))
         until(lambda: all(self.processes.ended(f"format-{node}") for node in MEMBERS), "formatted", PATIENCE_SECONDS)
         for node in MEMBERS:
             self.start_one(node)
@@ -79,7 +79,7 @@ class Brokers:
         """Start one of them, again perhaps."""
         folder, found = self._root / f"broker-{node}", jars.folder(CACHE)
         command = [
-            str(java()), "-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", "-cp", f"{found}/*", "kafka.Kafka",
+            str(java()), "-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", *QUICK_JVM, "-cp", f"{found}/*", "kafka.Kafka",
             str(folder / "server.properties"),
         ]  # fmt: skip
         self.processes.start(Program(f"broker-{node}", command, folder))

@@ -47,7 +47,8 @@ class Simulator:
 
         ports = until(listening, f"{program} listening")
         self.port = ports["port"]
-        self.http = httpx.Client(base_url=f"http://127.0.0.1:{ports.get('control_port', self.port)}", timeout=30)
+        address = f"http://127.0.0.1:{ports.get('control_port', self.port)}"
+        self.http = httpx.Client(base_url=address, timeout=30, verify=False)
 
     def log(self) -> str:
         """Everything it wrote to standard error."""

@@ -28,10 +28,12 @@ from services.notify.audience.deps import SelectionDeps
 from services.notify.channels.bounces import parse_bounce
 from services.notify.channels.registry import open_email, open_sms_providers
 from services.notify.channels.sms import SmsPool
+from services.notify.composer import ComposerDeps, SendingRules
 from services.notify.messages.rendering import Messages
 from services.notify.model.deliveries import DeliveryState
 from services.notify.pages.answer import Pages
 from services.notify.rules.escalation import EscalationPolicy
+from services.notify.send_deps import SendDeps
 from services.notify.settings import Settings
 from services.notify.store.advice import AdviceStore
 from services.notify.store.alerts import AlertStore
@@ -110,16 +112,16 @@ def build(settings: Settings) -> FastAPI:
         process.keyring,
         gazetteer.resolve,
     )
-    rules = send_worker.SendingRules(
-        settings.smtp_sender,
-        settings.answer_base_url,
-        {Channel.EMAIL: settings.email_window, Channel.SMS: settings.sms_window},
-        settings.allow_list,
-        settings.bounce_address or None,
+    rules = SendingRules(
+        sender=settings.smtp_sender,
+        answer_base_url=settings.answer_base_url,
+        chunk_sizes={Channel.EMAIL: settings.email_window, Channel.SMS: settings.sms_window},
+        allow_list=settings.allow_list,
+        bounce_address=settings.bounce_address or None,
         drill_list=settings.drill_list,
     )
-    writer = send_worker.Writer(messages, university.university, deliveries, rules)
-    engine = send_worker.Engine(outbox, send_queue, alerts, whereabouts, deliveries, writer)
+    composing = ComposerDeps(messages, university.university, deliveries.answers, rules)
+    send_deps = SendDeps(outbox, send_queue, alerts, whereabouts, deliveries, composing)
     receipts_desk = provider_callbacks.CallbackDeps(
         outbox,
         callbacks,
@@ -148,9 +150,9 @@ def build(settings: Settings) -> FastAPI:
         wait = timedelta(seconds=settings.unknown_wait_seconds)
         resend = settings.unknown_policy == "resend"
         await unknown_deliveries.resolve_unknown(
-            engine, wait=wait, resend=resend, most=MOST_RESOLVED, now=utc_now(), ask=sms.lookup
+            send_deps, wait=wait, resend=resend, limit=MOST_RESOLVED, now=utc_now(), lookup=sms.lookup
         )
-        await unknown_deliveries.give_up_silent(engine, most=MOST_RESOLVED, now=utc_now())
+        await unknown_deliveries.give_up_silent(send_deps, limit=MOST_RESOLVED, now=utc_now())
 
     process.publishes(outbox, AlertEvent.topic)
     for store in (outbox, whereabouts, alerts, send_queue, deliveries, callbacks, providers):
@@ -168,7 +170,9 @@ def build(settings: Settings) -> FastAPI:
         least_urgent, mail = (EMERGENCY, urgent_email) if is_urgent else (NOTICE, email)
         for channel, provider in ((Channel.EMAIL, mail), (Channel.SMS, sms)):
             worker = f"{channel.value}-{number}"
-            process.works(worker, partial(send_worker.keep_sending, engine, channel, provider, worker, least_urgent))
+            process.works(
+                worker, partial(send_worker.run_send_worker, send_deps, channel, provider, worker, least_urgent)
+            )
     process.closes(email.close)
     process.closes(urgent_email.close)
     process.closes(sms.close)

@@ -8,7 +8,7 @@ from services.notify.audience.manual_alerts import open_manual_alert
 from services.notify.model.answers import AnswerWord
 from services.notify.model.deliveries import Delivery, DeliveryState
 from services.notify.store.alerts import Alert, AlertStore
-from services.notify.store.deliveries import DeliveryStore, Fact
+from services.notify.store.deliveries import DeliveryStore, StoredEvent
 from shared.bus.outbox import Outbox
 from shared.envelope import Cause, Draft
 from shared.events import AlertClosed, PersonAnswered
@@ -81,9 +81,9 @@ async def record_call(
     *,
     cause: Cause,
     now: datetime,
-) -> tuple[Answer, Fact | None]:
+) -> tuple[Answer, StoredEvent | None]:
     """An officer spoke to somebody and writes down how they are. The fact is to be folded; None for a repeat."""
-    facts: list[Fact] = []
+    facts: list[StoredEvent] = []
 
     async def work(session: Session) -> Answer:
         found = await alerts.chosen(alert_id, person_id)
@@ -101,7 +101,7 @@ async def record_call(
         draft = Draft(event, new_id())
         expected = await outbox.version(event.stream, session)
         await outbox.append([draft], expected=expected, cause=cause, now=now, session=session)
-        facts[:] = [Fact(draft.id, now, event)]
+        facts[:] = [StoredEvent(draft.id, now, event)]
         return Answer(201, {"alertId": alert_id, "personId": person_id, "answer": answer})
 
     answer_given = await run_once(mongo, database, once, work)
@@ -138,4 +138,4 @@ async def record_answer(
         alert_id=alert_id, shard=shard, person_id=person_id, answer=answer, via=via, answered_at=at, verified=verified
     )
     await outbox.append_once(Draft(event, event_id), cause=Cause(alert_id, event_id), now=now)
-    await deliveries.fold([Fact(event_id, now, event)])
+    await deliveries.fold([StoredEvent(event_id, now, event)])

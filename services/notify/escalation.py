@@ -103,7 +103,7 @@ async def run_escalations(deps: EscalationDeps, now: datetime) -> int:
 
 
 async def _climb(deps: EscalationDeps, alert: Alert, now: datetime) -> int:
-    urgent = await deps.deliveries.persons_who_answered(alert.alert_id, ("help", "wrong_person"))
+    urgent = await deps.deliveries.answers.persons_who_answered(alert.alert_id, ("help", "wrong_person"))
     urgent += await deps.deliveries.persons_with_failures(alert.alert_id)
     for selection in await deps.alerts.with_unreachable(alert.alert_id):
         urgent += [str(each.person_id) for each in selection.recipients if not each.channels]
@@ -140,7 +140,7 @@ async def _look(
     taken = {person: {step.step for step in steps} for person, steps in noted.items()}
     shards = {person: selection.shard for person, (selection, _) in chosen.items()}
     deliveries = await deps.deliveries.of_recipients(alert.alert_id, shards)
-    given = await deps.deliveries.given(alert.alert_id, persons)
+    given = await deps.deliveries.answers.records(alert.alert_id, persons)
     due = []
     for person, (selection, each) in chosen.items():
         known = recipient_state(each, selection.at, deliveries.get(person, ()), given.get(person, ()))
@@ -297,7 +297,7 @@ async def _tell_at_new_address(
     if found is None or found[1].registration_id != where.registration_id:
         return
     selection, chosen = found
-    given = (await deps.deliveries.given(alert.alert_id, [where.person_id])).get(where.person_id, [])
+    given = (await deps.deliveries.answers.records(alert.alert_id, [where.person_id])).get(where.person_id, [])
     if standing_answer(given) == "safe" and is_verified(given):
         return
     # Addresses are read when a worker claims the send job; before that the new ones are simply used.

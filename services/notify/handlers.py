@@ -13,7 +13,7 @@ from services.notify.audience.advice_path import alert_arrivals, alert_country
 from services.notify.audience.deps import SelectionDeps
 from services.notify.model.whereabouts import Resolve
 from services.notify.store.alerts import Escalated
-from services.notify.store.deliveries import DeliveryStore, Fact
+from services.notify.store.deliveries import DeliveryStore, StoredEvent
 from services.notify.whereabouts_projection import open_contact, project_whereabouts
 from shared.clock import utc_now
 from shared.envelope import Cause, Envelope
@@ -93,7 +93,7 @@ async def notify_student_when_slot_allocated(envelope: Envelope[SlotAllocated], 
 
 async def fold_own_events_when_published(batch: Sequence[Envelope[Event]], deps: HandlerDeps) -> None:
     """Fold notify's own events again, so that a crash after the event loses nothing; confirm answers by mail."""
-    await deps.deliveries.fold([Fact(event.id, event.time, event.data) for event in batch])
+    await deps.deliveries.fold([StoredEvent(event.id, event.time, event.data) for event in batch])
     for event in batch:
         match event.data:
             case AlertEscalated() as escalated:

@@ -17,7 +17,7 @@ from services.notify.model.shards import MOST_ENTRIES
 from services.notify.rules.answers import ReplyMeaning, read_reply
 from services.notify.store.alerts import AlertStore
 from services.notify.store.callbacks import Callback, CallbackStore
-from services.notify.store.deliveries import DeliveryStore, Fact
+from services.notify.store.deliveries import DeliveryStore, StoredEvent
 from services.notify.store.providers import ProviderStore
 from services.notify.store.whereabouts import WhereaboutsStore
 from shared.bus.outbox import Outbox
@@ -210,4 +210,4 @@ async def _write(
         fact = event(alert_id=alert_id, shard=shard, entries=tuple(entry for _, entry in part))
         draft = Draft(fact, derived_id("receipts", event.__name__, alert_id, str(shard), *(each for each, _ in part)))
         await deps.outbox.append_once(draft, cause=Cause(alert_id, "receipts"), now=now)
-        await deps.deliveries.fold([Fact(draft.id, now, fact)])
+        await deps.deliveries.fold([StoredEvent(draft.id, now, fact)])

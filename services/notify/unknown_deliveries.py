@@ -1,161 +1,164 @@
-"""What becomes of the unknown: asked for at the provider where that is possible, else sent again (flagged) or held.
+"""Settles unknown deliveries: asks the provider where that is possible, then sends again (flagged) or holds.
 
-And of what was accepted and never heard of again. A receipt may settle either at any time.
+Also gives up SMS that were accepted and never reported on. A receipt may settle either at any time. `app.py` runs both
+every second; each step may be repeated after a crash. See docs/notifications.md, Promises.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from services.notify.model.deliveries import Delivery, delivery_id, reference
+from services.notify.model.deliveries import Delivery, delivery_id, reference, step_of
 from services.notify.model.outcome import Outcome
-from services.notify.send_worker import Engine
+from services.notify.send_deps import SendDeps
 from services.notify.store.alerts import Selection
-from services.notify.store.deliveries import Fact
+from services.notify.store.deliveries import StoredEvent
 from services.notify.store.send_queue import EMERGENCY, NOTICE, SendJob, send_job
 from shared.envelope import Cause, Draft, parse
 from shared.events import Channel, DeliveryOutcome, NotificationsAccepted, NotificationsFailed, OutcomeEvent
 from shared.ids import derived_id
 from shared.observability.logs import get_logger
 
-MOST_RESENDS = 3
-#: A provider tries for so long; then a phone was off, or nobody will ever tell us. Source: NOTIFY §A.
-SILENT = timedelta(hours=72)
+MAX_RESENDS = 3
+#: How long a provider tries. After it the phone stayed off, or no receipt will come. docs/notifications.md, Receipts.
+NO_RECEIPT_AFTER = timedelta(hours=72)
+#: Deliveries of one shard and channel that are settled at once: they must fit into one event.
+MAX_GROUP_SIZE = 250
 
-#: So many entries an event may have; the others come next time.
-MOST_OF_A_GROUP = 250
-
-#: Provider and reference → what it knows of that message.
-Ask = Callable[[str, str], Awaitable[Outcome]]
+#: (provider, reference) → what the provider knows of that message.
+Lookup = Callable[[str, str], Awaitable[Outcome]]
 
 log = get_logger()
 
 
 async def resolve_unknown(
-    engine: Engine, *, wait: timedelta, resend: bool, most: int, now: datetime, ask: Ask | None = None
+    deps: SendDeps, *, wait: timedelta, resend: bool, limit: int, now: datetime, lookup: Lookup | None = None
 ) -> int:
-    """Deliveries that stayed unknown, after a receipt had its time: asked for (`ask`, where there is a provider that
-    can be asked), then sent again (flagged) or held. How many there were.
-    """
-    stale = await engine.deliveries.unresolved(now - wait, most)
-    for (alert_id, shard, channel), group in _grouped(stale).items():
+    """Settle deliveries that have been unknown for longer than `wait`, which a receipt had to come; how many."""
+    unknown = await deps.deliveries.unresolved(now - wait, limit)
+    for (alert_id, shard, channel), group in _grouped(unknown).items():
         deliveries = group
-        if ask is not None and channel is Channel.SMS:
-            deliveries = await _asked(engine, ask, (alert_id, shard), group, now)
-        may = resend and not await engine.alerts.is_closed(alert_id)
-        again = [each for each in deliveries if may and each.resends < MOST_RESENDS]
-        await engine.deliveries.resolved([each for each in deliveries if each not in again], resent=False)
-        if again:
-            selections = await engine.alerts.selections(alert_id, (shard, shard))
-            await _resend(engine, selections, channel, again, now)
-    if stale:
-        log.info("unknown_resolved", count=len(stale), decision="resend" if resend else "hold")
-    return len(stale)
+        if lookup is not None and channel is Channel.SMS:
+            deliveries = await _look_up(deps, lookup, alert_id, shard, group, now)
+        may_resend = resend and not await deps.alerts.is_closed(alert_id)
+        resent = [delivery for delivery in deliveries if may_resend and delivery.resends < MAX_RESENDS]
+        held = [delivery for delivery in deliveries if delivery not in resent]
+        await deps.deliveries.mark_resolved(held, resent=False)
+        if resent:
+            selections = await deps.alerts.selections(alert_id, (shard, shard))
+            await _resend(deps, selections, channel, resent, now)
+    if unknown:
+        log.info("unknown_resolved", count=len(unknown), decision="resend" if resend else "hold")
+    return len(unknown)
 
 
-async def _asked(
-    engine: Engine, ask: Ask, where: tuple[str, int], deliveries: Sequence[Delivery], now: datetime
-) -> list[Delivery]:
-    """Ask the provider that was written to; what it has is accepted. The others are left."""
-    alert_id, shard = where
-    told = await engine.outbox.bodies_by_id([turn.event_id for each in deliveries for turn in each.history[-1:]])
-    entries, left = [], []
-    for each in deliveries:
-        fact = parse(told[each.history[-1].event_id]).data if each.history[-1].event_id in told else None
-        attempts = fact.entries if isinstance(fact, OutcomeEvent) else ()
-        attempt = next((one for one in attempts if one.delivery_id == each.delivery_id), None)
-        answer = await ask(attempt.provider, attempt.reference) if attempt is not None else Outcome.unknown("")
-        if attempt is None or not answer.is_accepted:
-            left.append(each)
-            continue
-        entries.append(attempt.model_copy(update={"at": now, "reason": answer.reason}))
-    if entries:
-        found = NotificationsAccepted(alert_id=alert_id, shard=shard, entries=tuple(entries))
-        draft = Draft(found, derived_id("looked-up", *(f"{each.delivery_id}/{each.attempt}" for each in entries)))
-        await engine.outbox.append_once(draft, cause=Cause(alert_id, "lookup"), now=now)
-        await engine.deliveries.fold([Fact(draft.id, now, found)])
-    return left
-
-
-async def give_up_silent(engine: Engine, *, most: int, now: datetime) -> int:
-    """SMS that were accepted three days ago and never heard of: failed for now; a late receipt still counts."""
-    silent = await engine.deliveries.silent(Channel.SMS, now - SILENT, most)
+async def give_up_silent(deps: SendDeps, *, limit: int, now: datetime) -> int:
+    """Fail SMS without a receipt for 72 hours, for now: a late receipt still counts. How many there were."""
+    silent = await deps.deliveries.without_receipt(Channel.SMS, now - NO_RECEIPT_AFTER, limit)
     for (alert_id, shard, channel), deliveries in _grouped(silent).items():
         entries = tuple(
             DeliveryOutcome(
-                delivery_id=each.delivery_id,
-                person_id=each.person_id,
-                registration_id=each.registration_id,
+                delivery_id=delivery.delivery_id,
+                person_id=delivery.person_id,
+                registration_id=delivery.registration_id,
                 channel=channel,
-                step=int(each.delivery_id.rpartition(":")[2]),
-                attempt=max(1, each.attempts),
+                step=step_of(delivery.delivery_id),
+                attempt=max(1, delivery.attempts),
                 provider="",
-                reference=reference(each.delivery_id),
+                reference=reference(delivery.delivery_id),
                 at=now,
                 reason="no receipt within 72 hours",
                 detail="temporary",
             )
-            for each in deliveries
+            for delivery in deliveries
         )
-        fact = NotificationsFailed(alert_id=alert_id, shard=shard, entries=entries)
-        draft = Draft(fact, derived_id("silent", *(each.delivery_id for each in deliveries)))
-        await engine.outbox.append_once(draft, cause=Cause(alert_id, "silent"), now=now)
-        await engine.deliveries.fold([Fact(draft.id, now, fact)])
+        event = NotificationsFailed(alert_id=alert_id, shard=shard, entries=entries)
+        draft = Draft(event, derived_id("silent", *(delivery.delivery_id for delivery in deliveries)))
+        await deps.outbox.append_once(draft, cause=Cause(alert_id, "silent"), now=now)
+        await deps.deliveries.fold([StoredEvent(draft.id, now, event)])
     return len(silent)
 
 
+async def _look_up(
+    deps: SendDeps, lookup: Lookup, alert_id: str, shard: int, deliveries: Sequence[Delivery], now: datetime
+) -> list[Delivery]:
+    """Ask the provider of each delivery. A message that it has is accepted; returns those that stay unknown."""
+    last_events = [change.event_id for delivery in deliveries for change in delivery.history[-1:]]
+    bodies = await deps.outbox.bodies_by_id(last_events)
+    accepted, unknown = [], []
+    for delivery in deliveries:
+        attempt = _last_attempt(delivery, bodies)
+        outcome = await lookup(attempt.provider, attempt.reference) if attempt is not None else None
+        if attempt is None or outcome is None or not outcome.is_accepted:
+            unknown.append(delivery)
+            continue
+        accepted.append(attempt.model_copy(update={"at": now, "reason": outcome.reason}))
+    if accepted:
+        event = NotificationsAccepted(alert_id=alert_id, shard=shard, entries=tuple(accepted))
+        attempts = (f"{entry.delivery_id}/{entry.attempt}" for entry in accepted)
+        draft = Draft(event, derived_id("looked-up", *attempts))
+        await deps.outbox.append_once(draft, cause=Cause(alert_id, "lookup"), now=now)
+        await deps.deliveries.fold([StoredEvent(draft.id, now, event)])
+    return unknown
+
+
+def _last_attempt(delivery: Delivery, bodies: Mapping[str, bytes]) -> DeliveryOutcome | None:
+    """The entry of the event that made the delivery unknown: it names provider and reference."""
+    body = bodies.get(delivery.history[-1].event_id)
+    event = parse(body).data if body is not None else None
+    entries = event.entries if isinstance(event, OutcomeEvent) else ()
+    return next((entry for entry in entries if entry.delivery_id == delivery.delivery_id), None)
+
+
 def _grouped(deliveries: Sequence[Delivery]) -> dict[tuple[str, int, Channel], list[Delivery]]:
+    """Alert, shard and channel → deliveries, at most MAX_GROUP_SIZE each; the rest are left to the next run."""
     groups: dict[tuple[str, int, Channel], list[Delivery]] = {}
-    for each in deliveries:
-        group = groups.setdefault((each.alert_id, each.shard, each.channel), [])
-        if len(group) < MOST_OF_A_GROUP:
-            group.append(each)
+    for delivery in deliveries:
+        group = groups.setdefault((delivery.alert_id, delivery.shard, delivery.channel), [])
+        if len(group) < MAX_GROUP_SIZE:
+            group.append(delivery)
     return groups
 
 
 async def _resend(
-    engine: Engine, selections: Sequence[Selection], channel: Channel, again: Sequence[Delivery], now: datetime
+    deps: SendDeps, selections: Sequence[Selection], channel: Channel, deliveries: Sequence[Delivery], now: datetime
 ) -> None:
-    """First the work, then the mark: whoever stops in between finds the same lanes again."""
-    rounds = [f"{each.delivery_id}/{each.resends}" for each in again]
-    planned = await engine.deliveries.plan_resend(f"{again[0].alert_id}:again:{derived_id(*rounds)}", again)
-    for lane_id, deliveries in planned.items():
-        wanted = {each.delivery_id: each for each in deliveries}
+    """Queue the jobs, then mark the deliveries as resolved. A repeat after a crash finds the same jobs."""
+    rounds = [f"{delivery.delivery_id}/{delivery.resends}" for delivery in deliveries]
+    job_id = f"{deliveries[0].alert_id}:again:{derived_id(*rounds)}"
+    planned = await deps.deliveries.plan_resend(job_id, deliveries)
+    for planned_id, of_job in planned.items():
+        wanted = {delivery.delivery_id: delivery for delivery in of_job}
         for selection in selections:
-            first = await engine.send_queue.addresses_as_of(selection.alert_id, selection.selection_id, channel)
-            lane = _again(f"{lane_id}:{selection.selection_id}", selection, channel, wanted, first)
-            if lane is None:
+            job = await _resend_job(deps, f"{planned_id}:{selection.selection_id}", selection, channel, wanted)
+            if job is None:
                 continue
-            await engine.send_queue.add([lane], now)
-            # Planned together with others and interrupted: the lane may stand there without some of these.
-            missing = set(lane.indices) - await engine.send_queue.indices(lane.id)
-            alone = [replace(lane, id=f"{lane.id}/{index}", indices=(index,)) for index in sorted(missing)]
-            await engine.send_queue.add(alone, now)
-        await engine.deliveries.resolved(deliveries, resent=True)
+            await deps.send_queue.add([job], now)
+            # An interrupted run may have queued this job without some of these recipients: they get jobs of their own.
+            missing = set(job.indices) - await deps.send_queue.indices(job.id)
+            single = [replace(job, id=f"{job.id}/{index}", indices=(index,)) for index in sorted(missing)]
+            await deps.send_queue.add(single, now)
+        await deps.deliveries.mark_resolved(of_job, resent=True)
 
 
-def _again(
-    lane_id: str,
-    selection: Selection,
-    channel: Channel,
-    wanted: Mapping[str, Delivery],
-    addresses_as_of: datetime | None,
+async def _resend_job(
+    deps: SendDeps, job_id: str, selection: Selection, channel: Channel, wanted: Mapping[str, Delivery]
 ) -> SendJob | None:
-    identities = [delivery_id(selection.alert_id, each.who, channel, selection.step) for each in selection.recipients]
-    indices = tuple(
-        number
-        for number, (identity, chosen) in enumerate(zip(identities, selection.recipients, strict=True))
-        if identity in wanted and channel in chosen.channels
-    )
-    if not indices:
+    """The job that repeats these deliveries; None when the selection holds none of them."""
+    attempts: dict[int, int] = {}
+    for index, recipient in enumerate(selection.recipients):
+        delivery = wanted.get(delivery_id(selection.alert_id, recipient.who, channel, selection.step))
+        if delivery is not None and channel in recipient.channels:
+            attempts[index] = delivery.attempts
+    if not attempts:
         return None
     return send_job(
         selection,
         channel,
         EMERGENCY if selection.facts is None else NOTICE,
-        job_id=lane_id,
-        indices=indices,
-        attempt=max(wanted[identities[index]].attempts for index in indices) + 1,
+        job_id=job_id,
+        indices=tuple(attempts),
+        attempt=max(attempts.values()) + 1,
         possible_duplicate=True,
-        addresses_as_of=addresses_as_of,
+        addresses_as_of=await deps.send_queue.addresses_as_of(selection.alert_id, selection.selection_id, channel),
     )

@@ -24,7 +24,7 @@ from typer.testing import CliRunner
 
 from services.notify.columns.recipient_columns import Recipient, RecipientColumns
 from services.notify.store.alerts import Selection
-from services.notify.store.deliveries import DeliveryStore, Fact
+from services.notify.store.deliveries import DeliveryStore, StoredEvent
 from services.notify.store.send_queue import EMERGENCY, SendJob, SendQueue
 from services.passage import main
 from services.passage.projections import ITEMS
@@ -273,7 +273,7 @@ async def keep(mongo: Mongo) -> None:
     deliveries = DeliveryStore(mongo.database("notify"), ServiceKey(b"k" * 32))
     for evidence in evidences:
         if isinstance(evidence.data, OutcomeEvent):
-            await deliveries.fold([Fact(evidence.id, evidence.at, evidence.data)])
+            await deliveries.fold([StoredEvent(evidence.id, evidence.at, evidence.data)])
         if isinstance(evidence.data, RecipientsSelected):
             await keep_selection(mongo, evidence.data, evidence.at)
     answers = {"alertId": "ES-2", "personId": "student-01", "answer": "safe"}

@@ -15,8 +15,9 @@ from services.notify import send_worker
 from services.notify.channels.cm import CmProvider, CmSettings
 from services.notify.channels.email import EmailChannel
 from services.notify.channels.smtp import EmailSettings
-from services.notify.composer import SendingRules, Writer
+from services.notify.composer import ComposerDeps, SendingRules
 from services.notify.messages.rendering import Messages
+from services.notify.send_deps import SendDeps
 from services.notify.store.alerts import AlertStore
 from services.notify.store.deliveries import DeliveryStore
 from services.notify.store.send_queue import EMERGENCY, NOTICE, SendQueue
@@ -52,11 +53,9 @@ async def run(where: Where) -> None:
     outbox = Outbox(database, "/notify")
     deliveries = DeliveryStore(database, KEY)
     rules = SendingRules(SENDER, "https://travel.university.example/notify", dict.fromkeys(Channel, where.window))
-    writer = Writer(Messages(SENDER), catalogue.load(CATALOGUE).university, deliveries, rules)
+    composing = ComposerDeps(Messages(SENDER), catalogue.load(CATALOGUE).university, deliveries.answers, rules)
     send_queue = SendQueue(database, where.instance)
-    engine = send_worker.Engine(
-        outbox, send_queue, AlertStore(database), WhereaboutsStore(database, KEY), deliveries, writer
-    )
+    deps = SendDeps(outbox, send_queue, AlertStore(database), WhereaboutsStore(database, KEY), deliveries, composing)
     sms = CmProvider(
         CmSettings(url=f"http://127.0.0.1:{where.cm_port}", product_token=SecretStr("t"), sender="+31970000000")
     )
@@ -69,7 +68,7 @@ async def run(where: Where) -> None:
                 email = EmailChannel(EmailSettings(host="127.0.0.1", port=where.smtp_port))
             for channel, provider in ((Channel.EMAIL, email), (Channel.SMS, sms)):
                 tasks.create_task(
-                    send_worker.keep_sending(engine, channel, provider, f"{channel.value}-{number}", least)  # type: ignore[arg-type] # one of two channels
+                    send_worker.run_send_worker(deps, channel, provider, f"{channel.value}-{number}", least)  # type: ignore[arg-type] # one of two channels
                 )
         if where.kafka != "-":
             settings = BusSettings(where.kafka, where.namespace, "notify", where.instance)

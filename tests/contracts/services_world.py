@@ -31,7 +31,7 @@ from services.notify.model.shards import person_hash
 from services.notify.model.whereabouts import Stay, Whereabouts
 from services.notify.store.alerts import Alert, AlertStore, Recipient, RecipientColumns, Selection
 from services.notify.store.callbacks import CallbackStore
-from services.notify.store.deliveries import DeliveryStore, Fact
+from services.notify.store.deliveries import DeliveryStore, StoredEvent
 from services.notify.store.whereabouts import Kept, NewContact, WhereaboutsStore
 from services.safety.commands.deps import ReadingDeps, ReadingPolicy
 from services.safety.commands.readings import adopt_batch
@@ -580,12 +580,12 @@ class World:
                 for person_id, registration_id in selected
             )  # fmt: skip
             fact = RecipientsSelected(alert_id=alert_id, shard=0, late=False, recipients=recipients)
-            await self._deliveries.fold([Fact(new_id(), now, fact)])
+            await self._deliveries.fold([StoredEvent(new_id(), now, fact)])
         return alert_id
 
     async def answer_token(self, alert_id: str, person: Person) -> str:
         """The end of the link in the person's message."""
-        return self._deliveries.token(alert_id, await self.person_id(person))
+        return self._deliveries.answers.link_token(alert_id, await self.person_id(person))
 
     async def unclear_reply(self) -> str:
         """An SMS that a human has to read; returns its id."""

@@ -11,7 +11,7 @@ from typing import Any
 import pymongo
 import pytest
 
-from services.notify import send_worker
+from services.notify.send_deps import SendTiming
 from shared.events import Channel, NotificationsAccepted, NotificationsUnknown
 from tests.faults.cluster import cluster
 from tests.full_stack import COUNTRIES, FullStack
@@ -20,17 +20,17 @@ from tests.integration.notify_sending_world import (
     Providers,
     alerted,
     all_done,
-    engine,
     outcomes,
     providers,
     resolve,
+    send_deps,
     working,
 )
 from tests.integration.notify_world import notify
 from tests.integration.simulators import Simulator, running
 
 STUDENTS = 4
-#: Longer than a lane's lease, an idle connection's patience, and the time that a transaction may take.
+#: Longer than a send job's lease, an idle connection's patience, and the time that a transaction may take.
 HANGS_SECONDS = 12.0
 PERSONS = tuple(f"p{number}" for number in range(1, 41))
 
@@ -144,15 +144,15 @@ async def out(inbox: Simulator, gateway: Simulator) -> AsyncIterator[Providers]:
 @pytest.mark.long
 @pytest.mark.fault("MongoDB's primary changes while alerts are being sent")
 async def test_primary_that_changes_in_the_middle_of_sending(
-    out: Providers, stack: Any, namespace: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    out: Providers, stack: Any, namespace: str, tmp_path: Path
 ) -> None:
     """Everybody is told; a message came twice only where its first verdict was lost, and then it says so."""
-    monkeypatch.setattr(send_worker, "LEASE_SECONDS", 2.0)
     out.faults(mail={"delay_seconds": 0.05})
     with cluster(tmp_path, brokers=False) as (_, members):
         async with notify(SimpleNamespace(kafka=stack.kafka, mongo=members.url), namespace) as world:
+            world.send_timing = SendTiming(lease_seconds=2.0)
             await alerted(world, *PERSONS)
-            async with working(engine(world), engine(world, "notify-1"), channels=out.by_channel, workers=2):
+            async with working(send_deps(world), send_deps(world, "notify-1"), channels=out.by_channel, workers=2):
                 await until(lambda: sum(out.mailed().values()) > len(PERSONS) // 4, 60)
                 primary = members.primary()
                 assert primary is not None
@@ -160,7 +160,7 @@ async def test_primary_that_changes_in_the_middle_of_sending(
                 await until(lambda: all_done(world), 120)
             unknown = {each.person_id for each in await outcomes(world, NotificationsUnknown, Channel.EMAIL)}
             while await resolve(world):
-                async with working(engine(world), channels=out.by_channel):
+                async with working(send_deps(world), channels=out.by_channel):
                     await until(lambda: all_done(world), 60)
             mailed = out.mailed()
             accepted = {each.person_id for each in await outcomes(world, NotificationsAccepted, Channel.EMAIL)}

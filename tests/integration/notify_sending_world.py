@@ -1,4 +1,4 @@
-"""Notify's engine between a real MongoDB and the simulated providers: lanes worked, messages counted."""
+"""Notify's send workers between a real MongoDB and the simulated providers: jobs sent, messages counted."""
 
 import asyncio
 import contextlib
@@ -18,8 +18,9 @@ from services.notify import send_worker, unknown_deliveries
 from services.notify.channels.cm import CmProvider, CmSettings
 from services.notify.channels.email import EmailChannel
 from services.notify.channels.smtp import EmailSettings
+from services.notify.composer import ComposerDeps, SendingRules
 from services.notify.model.deliveries import Delivery, DeliveryState, reference
-from services.notify.send_worker import Engine, MessageChannel, SendingRules, Writer
+from services.notify.send_deps import MessageChannel, SendDeps
 from services.notify.store.send_queue import SendQueue
 from shared.clock import utc_now
 from shared.events import Channel, DeliveryOutcome, Level, OutcomeEvent
@@ -28,7 +29,7 @@ from tests.integration.notify_world import SENDER, World, contact_of
 from tests.integration.simulators import Simulator
 
 ANSWER_BASE = "http://notify.example/notify"
-WINDOW = 4
+CHUNK_SIZE = 4
 SMS_FROM = "+31970000000"
 
 
@@ -44,10 +45,8 @@ class Providers:
 
     def mails(self) -> list[EmailMessage]:
         """Everything in the inbox."""
-        found: list[EmailMessage] = []
-        for file in sorted((self.inbox.state / "maildir" / "new").iterdir()):
-            found.append(email.message_from_bytes(file.read_bytes(), policy=default))
-        return found
+        files = sorted((self.inbox.state / "maildir" / "new").iterdir())
+        return [email.message_from_bytes(file.read_bytes(), policy=default) for file in files]
 
     def mailed(self) -> Counter[str]:
         """Address → mails."""
@@ -69,7 +68,7 @@ class Providers:
 
     @property
     def by_channel(self) -> dict[Channel, MessageChannel]:
-        """As the engine wants them."""
+        """By channel, as send workers take them."""
         return {Channel.EMAIL: self.email, Channel.SMS: self.texts}
 
 
@@ -98,16 +97,17 @@ async def providers(inbox: Simulator, sms: Simulator) -> AsyncIterator[Providers
     await texts.close()
 
 
-def engine(world: World, instance: str = "notify-0", window: int = WINDOW, **rules: Any) -> Engine:
-    """An engine of one instance of notify."""
-    how = replace(SendingRules(SENDER, ANSWER_BASE, dict.fromkeys(Channel, window)), **rules)
-    return Engine(
+def send_deps(world: World, instance: str = "notify-0", chunk_size: int = CHUNK_SIZE, **changed_rules: Any) -> SendDeps:
+    """What the send workers of one instance of notify share."""
+    rules = replace(SendingRules(SENDER, ANSWER_BASE, dict.fromkeys(Channel, chunk_size)), **changed_rules)
+    return SendDeps(
         world.outbox,
         SendQueue(world.database, instance),
         world.alerts,
         world.whereabouts,
         world.deliveries,
-        Writer(world.messages, world.university.university, world.deliveries, how),
+        ComposerDeps(world.messages, world.university.university, world.deliveries.answers, rules),
+        world.send_timing,
     )
 
 
@@ -119,12 +119,12 @@ async def alerted(world: World, *persons: str) -> None:
 
 @asynccontextmanager
 async def working(
-    *engines: Engine, channels: Mapping[Channel, MessageChannel], workers: int = 1
+    *instances: SendDeps, channels: Mapping[Channel, MessageChannel], workers: int = 1
 ) -> AsyncIterator[None]:
-    """So many workers of each engine and channel are at it while the body runs."""
+    """So many send workers for each instance and channel run while the body runs."""
     tasks = [
-        asyncio.create_task(send_worker.keep_sending(each, channel, provider, f"{channel.value}-{number}"))
-        for each in engines
+        asyncio.create_task(send_worker.run_send_worker(deps, channel, provider, f"{channel.value}-{number}"))
+        for deps in instances
         for channel, provider in channels.items()
         for number in range(workers)
     ]
@@ -141,22 +141,22 @@ async def working(
 
 
 async def all_done(world: World, *, but: int = 0) -> bool:
-    """Whether no lane but so many waits any more."""
+    """Whether all send jobs `but` so many are finished."""
     return int(await world.database["lanes"].count_documents({"done": False})) == but
 
 
 async def send_all(
-    world: World, channels: Mapping[Channel, MessageChannel], *engines: Engine, workers: int = 1, but: int = 0
+    world: World, channels: Mapping[Channel, MessageChannel], *instances: SendDeps, workers: int = 1, but: int = 0
 ) -> None:
-    """Work until every lane is finished; `but` lanes may be left."""
-    async with working(*(engines or (engine(world),)), channels=channels, workers=workers):
+    """Send until every send job is finished; `but` so many may be left."""
+    async with working(*(instances or (send_deps(world),)), channels=channels, workers=workers):
         await until(lambda: all_done(world, but=but), 60)
 
 
-async def resolve(world: World, *, resend: bool = True, wait: float = 0, on: Engine | None = None) -> int:
-    """What becomes of the unknown ones, `wait` seconds after they became it."""
+async def resolve(world: World, *, resend: bool = True, wait: float = 0, on: SendDeps | None = None) -> int:
+    """Settle the deliveries that have been unknown for `wait` seconds; how many."""
     return await unknown_deliveries.resolve_unknown(
-        on or engine(world), wait=timedelta(seconds=wait), resend=resend, most=1_000, now=utc_now()
+        on or send_deps(world), wait=timedelta(seconds=wait), resend=resend, limit=1_000, now=utc_now()
     )
 
 
@@ -172,7 +172,7 @@ async def delivery(world: World, person: str, channel: Channel, alert: str = "ES
 
 
 async def outcomes(world: World, kind: type[OutcomeEvent], channel: Channel) -> list[DeliveryOutcome]:
-    """The entries of notify's facts of a kind over a channel, in order."""
+    """The entries of notify's events of a kind over a channel, in order."""
     return [
         entry
         for event in await world.said(kind)

@@ -19,6 +19,7 @@ from services.notify.audience.deps import SelectionDeps
 from services.notify.messages.rendering import Messages
 from services.notify.model.deliveries import Delivery
 from services.notify.rules.audience import PastNotification
+from services.notify.send_deps import SendTiming
 from services.notify.store.advice import AdviceStore
 from services.notify.store.alerts import AlertStore, Selection
 from services.notify.store.callbacks import CallbackStore
@@ -116,6 +117,7 @@ class World:
         self.send_queue = SendQueue(database, self.instance)
         self.deliveries = DeliveryStore(database, KEY)
         self.callbacks = CallbackStore(database, KEY)
+        self.send_timing = SendTiming()
         self.messages = Messages(SENDER)
         self.university = catalogue.load(CATALOGUE)
         self.selection = SelectionDeps(

@@ -23,7 +23,7 @@ from shared.envelope import GENESIS, chain
 from shared.events import AdviceSeen, Channel, ClearanceSuspended, Level
 from shared.mongo.client import Document, Mongo
 from tests.integration.bus_world import until
-from tests.integration.notify_sending_world import engine
+from tests.integration.notify_sending_world import send_deps
 from tests.integration.notify_world import CAUSE, World, leg, notify
 from tests.integration.safety_world import SafetyWorld
 
@@ -83,8 +83,8 @@ async def turns_red(world: World) -> None:
 
 async def send(world: World) -> None:
     """All work that there is."""
-    made = engine(world)
-    workers = [asyncio.create_task(send_worker.work(made, channel, Accepting(), "w")) for channel in Channel]
+    made = send_deps(world)
+    workers = [asyncio.create_task(send_worker.claim_and_send(made, channel, Accepting(), "w")) for channel in Channel]
 
     async def done() -> bool:
         return not await world.database["lanes"].count_documents({"done": False})
@@ -157,10 +157,10 @@ async def test_alert_that_is_closed_before_its_work_is_done_is_as_it_should_be(
     async def dies(*_: object) -> None:
         raise asyncio.CancelledError
 
-    made = engine(world)
+    made = send_deps(world)
     with monkeypatch.context() as patched:
         patched.setattr(type(made.send_queue), "finish", dies)
-        worker = asyncio.create_task(send_worker.work(made, Channel.SMS, Accepting(), "w"))
+        worker = asyncio.create_task(send_worker.claim_and_send(made, Channel.SMS, Accepting(), "w"))
         await asyncio.gather(worker, return_exceptions=True)
     assert await world.database["deliveries"].count_documents({})
 

@@ -13,7 +13,7 @@ from services.notify.audience.preview import preview_audience
 from services.notify.commands import raise_alert, record_answer, record_call
 from services.notify.model.deliveries import delivery_id
 from services.notify.rules.escalation import EscalationStep, RollCallStatus, roll_call_status
-from services.notify.store.deliveries import Fact
+from services.notify.store.deliveries import StoredEvent
 from shared.audit.reader import Record
 from shared.clock import utc_now
 from shared.envelope import parse
@@ -421,7 +421,7 @@ async def failed(world: World, person: str, *channels: Channel, alert_id: str = 
         for channel in channels
     )  # fmt: skip
     fact = NotificationsFailed(alert_id=alert_id, shard=found[0].shard, entries=entries)
-    await world.deliveries.fold([Fact(new_id(), utc_now(), fact)])
+    await world.deliveries.fold([StoredEvent(new_id(), utc_now(), fact)])
 
 
 async def answers(world: World, person: str, answer: Any, *, verified: bool = True) -> None:
@@ -491,13 +491,13 @@ async def test_officer_writes_down_a_call_and_help_that_comes_later_wins(world: 
     )  # fmt: skip
     assert fact is not None
     await world.deliveries.fold([fact])
-    spoken = await world.deliveries.answers("ES-2")
+    spoken = await world.deliveries.answers.standing_by_person("ES-2")
     await answers(world, "p1", "help")
 
-    assert (spoken, await world.deliveries.answers("ES-2")) == ({"p1": "safe"}, {"p1": "help"})
+    assert (spoken, await world.deliveries.answers.standing_by_person("ES-2")) == ({"p1": "safe"}, {"p1": "help"})
     events = [each for each in await world.said(PersonAnswered) if isinstance(each, PersonAnswered)]
     assert [(each.via, each.recorded_by) for each in events] == [("link", None), ("officer", "o-1"), ("link", None)]
-    given = (await world.deliveries.given("ES-2", ["p1"]))["p1"]
+    given = (await world.deliveries.answers.records("ES-2", ["p1"]))["p1"]
     found = await world.alerts.chosen("ES-2", "p1")
     assert found is not None
     assert roll_call_status(escalation.recipient_state(found[1], found[0].at, [], given)) is RollCallStatus.HELP

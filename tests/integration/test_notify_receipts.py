@@ -17,7 +17,7 @@ import uvicorn
 from fastapi import FastAPI
 from pydantic import SecretStr
 
-from services.notify import bounce_mailbox, provider_callbacks, send_worker
+from services.notify import bounce_mailbox, provider_callbacks
 from services.notify.api import answers as answers_api
 from services.notify.api import webhooks as webhooks_api
 from services.notify.channels.bounces import parse_bounce
@@ -30,8 +30,9 @@ from services.notify.commands import close_alert
 from services.notify.model.deliveries import DeliveryState, reference
 from services.notify.pages.answer import Pages
 from services.notify.provider_callbacks import NOT_OURS, UNCLEAR, UNKNOWN_REFERENCE, UNREADABLE
+from services.notify.send_deps import SendTiming
 from services.notify.store.callbacks import SEALED
-from services.notify.store.deliveries import Fact
+from services.notify.store.deliveries import StoredEvent
 from services.notify.store.providers import ProviderStore
 from shared.clock import utc_now
 from shared.events import (
@@ -51,11 +52,11 @@ from tests.integration.notify_sending_world import (
     alerted,
     all_done,
     delivery,
-    engine,
     number,
     outcomes,
     providers,
     resolve,
+    send_deps,
     working,
 )
 from tests.integration.notify_world import CAUSE, World, contact_of, leg, notify
@@ -125,7 +126,7 @@ class Back:
 
     def link(self, person: str, alert: str = "ES-2") -> str:
         """The path of the person's answer page."""
-        return f"/v1/answers/{self.world.deliveries.token(alert, person)}"
+        return f"/v1/answers/{self.world.deliveries.answers.link_token(alert, person)}"
 
     async def said(self) -> list[tuple[str, str, str]]:
         """(person, answer, via), in order."""
@@ -134,10 +135,9 @@ class Back:
 
 
 @pytest.fixture
-async def world(stack: Any, namespace: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
-    monkeypatch.setattr(send_worker, "BACKOFF_SECONDS", (0.0,))
-    monkeypatch.setattr(send_worker, "IDLE_SECONDS", 0.02)
+async def world(stack: Any, namespace: str) -> AsyncIterator[World]:
     async with notify(stack, namespace) as made:
+        made.send_timing = SendTiming(idle_seconds=0.02, backoff_seconds=(0.0,))
         yield made
 
 
@@ -184,7 +184,7 @@ async def accepted(world: World, *persons: str) -> None:
         for person in persons
     )  # fmt: skip
     fact = NotificationsAccepted(alert_id="ES-2", shard=0, entries=entries)
-    await world.deliveries.fold([Fact("accepted-" + "-".join(persons), utc_now(), fact)])
+    await world.deliveries.fold([StoredEvent("accepted-" + "-".join(persons), utc_now(), fact)])
 
 
 async def state(world: World, person: str) -> DeliveryState:
@@ -268,7 +268,7 @@ async def test_receipt_late_settles_what_was_unknown(world: World, back: Back) -
     await alerted(world, "p1")
     entry = (await alerted_entry(world, "p1"),)
     fact = NotificationsUnknown(alert_id="ES-2", shard=0, entries=entry)
-    await world.deliveries.fold([Fact("unknown", utc_now(), fact)])
+    await world.deliveries.fold([StoredEvent("unknown", utc_now(), fact)])
     assert await state(world, "p1") is DeliveryState.UNKNOWN
 
     await back.receipt(ours("p1"))
@@ -488,7 +488,7 @@ async def test_bounce_changes_the_state_of_the_mail_it_names(world: World, back:
     entry = DeliveryOutcome(delivery_id="ES-2:p1:email:1", person_id="p1", registration_id="r-p1", channel=EMAIL,
                             step=1, provider="smtp", reference=ours_by_mail, at=utc_now())  # fmt: skip
     fact = NotificationsAccepted(alert_id="ES-2", shard=0, entries=(entry,))
-    await world.deliveries.fold([Fact("accepted", utc_now(), fact)])
+    await world.deliveries.fold([StoredEvent("accepted", utc_now(), fact)])
     (tmp_path / "new").mkdir()
     (tmp_path / "new" / "1.mx").write_text(DSN.format(reference=ours_by_mail, action="failed", status="5.1.1"))
 
@@ -603,7 +603,7 @@ async def test_reply_is_the_answer_of_its_person(world: World, back: Back, text:
     await back.work()
 
     assert await back.said() == [("p1", answer, "sms")]
-    assert await world.deliveries.answers("ES-2") == {"p1": answer}
+    assert await world.deliveries.answers.standing_by_person("ES-2") == {"p1": answer}
     (fact,) = await world.said(PersonAnswered)
     assert isinstance(fact, PersonAnswered)
     assert fact.answered_at == datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -646,7 +646,7 @@ async def test_reply_help_wins_over_safe_in_any_order(world: World, back: Back) 
             await back.reply(number(person), text, at=f"2026-03-02T09:0{minute}:00")
             await back.work()
 
-    assert await world.deliveries.answers("ES-2") == {"p1": "help", "p2": "help"}
+    assert await world.deliveries.answers.standing_by_person("ES-2") == {"p1": "help", "p2": "help"}
 
 
 @pytest.mark.fault("a reply from a number that two students share")
@@ -698,8 +698,8 @@ async def test_reply_answers_the_newest_alert_of_its_person_even_when_closed(wor
     await back.reply(number("p1"), "VEILIG")
     await back.work()
 
-    assert await world.deliveries.answers("ES-4") == {"p1": "safe"}
-    assert await world.deliveries.answers("ES-2") == {}
+    assert await world.deliveries.answers.standing_by_person("ES-4") == {"p1": "safe"}
+    assert await world.deliveries.answers.standing_by_person("ES-2") == {}
 
 
 # ---------------------------------------------------------------- the answer page
@@ -732,7 +732,7 @@ async def test_link_posted_records_the_answer_once(world: World, back: Back, ans
 
     assert (first.status_code, second.status_code) == (303, 303)
     assert await back.said() == [("p1", answer, "link")]
-    assert await world.deliveries.answers("ES-2") == {"p1": answer}
+    assert await world.deliveries.answers.standing_by_person("ES-2") == {"p1": answer}
     before = (await back.http.get(back.link("p2"))).text
     after = (await back.http.get(back.link("p1"))).text
     assert before != after.replace(back.link("p1"), back.link("p2"))
@@ -745,7 +745,7 @@ async def test_link_help_wins_over_safe_whenever_it_was_said(world: World, back:
     for answer in ("safe", "help", "safe", "safe"):
         await back.http.post(back.link("p1"), data={"answer": answer})
 
-    assert await world.deliveries.answers("ES-2") == {"p1": "help"}
+    assert await world.deliveries.answers.standing_by_person("ES-2") == {"p1": "help"}
     assert await back.said() == [("p1", "safe", "link"), ("p1", "help", "link"), ("p1", "safe", "link")]
 
 
@@ -782,7 +782,7 @@ async def test_link_of_a_closed_alert_is_still_heard(world: World, back: Back) -
     answer = await back.http.post(back.link("p1"), data={"answer": "help"})
 
     assert answer.status_code == 303
-    assert await world.deliveries.answers("ES-2") == {"p1": "help"}
+    assert await world.deliveries.answers.standing_by_person("ES-2") == {"p1": "help"}
 
 
 async def test_link_and_sms_are_one_standing_answer(world: World, back: Back) -> None:
@@ -793,7 +793,7 @@ async def test_link_and_sms_are_one_standing_answer(world: World, back: Back) ->
     await back.reply(number("p1"), "HELP")
     await back.work()
 
-    assert await world.deliveries.answers("ES-2") == {"p1": "help"}
+    assert await world.deliveries.answers.standing_by_person("ES-2") == {"p1": "help"}
 
 
 # ---------------------------------------------------------------- all the way round
@@ -828,7 +828,7 @@ async def test_gateway_posts_receipts_and_replies_and_all_of_them_count_once(
             gateway.put("/config", {"receipts_url": base + RECEIPTS, "inbound_url": base + INBOUND,
                                     "receipt_delay_seconds": 0})  # fmt: skip
             out.faults(sms={"duplicate_receipts": True})
-            async with working(engine(world), channels={SMS: out.texts}):
+            async with working(send_deps(world), channels={SMS: out.texts}):
                 await until(lambda: sms_done(world))
             await asyncio.to_thread(
                 gateway.http.post, "/control/reply", json={"number": number("p1"), "text": "VEILIG"}

@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -11,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from services.notify import send_worker, unknown_deliveries
+from services.notify import unknown_deliveries
 from services.notify.commands import close_alert
-from services.notify.model.deliveries import Delivery, DeliveryState, reference
-from services.notify.model.deliveries import outcomes as fold_outcomes
+from services.notify.model.deliveries import Delivery, DeliveryState, apply_outcome_event, reference
 from services.notify.model.outcome import Outcome
-from services.notify.send_worker import MessageChannel
-from services.notify.store.deliveries import DeliveryStore, Fact
+from services.notify.record_outcomes import retry_pause
+from services.notify.send_deps import MessageChannel, SendTiming
+from services.notify.store.deliveries import DeliveryStore, StoredEvent
 from services.notify.store.send_queue import EMERGENCY, NOTICE, SendJob, SendQueue
 from shared.clock import amsterdam_date, utc_now
 from shared.errors import TransientError
@@ -43,16 +44,16 @@ from tests.integration.notify_sending_world import (
     all_done,
     delivery,
     email_channel,
-    engine,
     number,
     outcomes,
     providers,
     resolve,
     send_all,
+    send_deps,
     states,
     working,
 )
-from tests.integration.notify_world import CAUSE, Failpoints, World, contact_of, leg, notify
+from tests.integration.notify_world import CAUSE, KEY, Failpoints, World, contact_of, leg, notify
 from tests.integration.simulators import Simulator, running
 
 EMAIL, SMS = Channel.EMAIL, Channel.SMS
@@ -80,12 +81,10 @@ async def out(inbox: Simulator, gateway: Simulator) -> AsyncIterator[Providers]:
 
 
 @pytest.fixture
-async def world(stack: Any, namespace: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
+async def world(stack: Any, namespace: str) -> AsyncIterator[World]:
     """A notify whose pauses and leases are short."""
-    monkeypatch.setattr(send_worker, "BACKOFF_SECONDS", (0.0, 0.05, 0.1))
-    monkeypatch.setattr(send_worker, "IDLE_SECONDS", 0.02)
-    monkeypatch.setattr(send_worker, "LEASE_SECONDS", 1.0)
     async with notify(stack, namespace) as made:
+        made.send_timing = SendTiming(lease_seconds=1.0, idle_seconds=0.02, backoff_seconds=(0.0, 0.05, 0.1))
         yield made
 
 
@@ -126,7 +125,10 @@ async def test_sending_messages_show_the_emergency_number_and_a_link_of_ones_own
 
     await send_all(world, out.by_channel)
 
-    links = {person: f"{ANSWER_BASE}/v1/answers/{world.deliveries.token('ES-2', person)}" for person in ("p1", "p2")}
+    links = {
+        person: f"{ANSWER_BASE}/v1/answers/{world.deliveries.answers.link_token('ES-2', person)}"
+        for person in ("p1", "p2")
+    }
     for person, link in links.items():
         mail = next(each for each in out.mails() if each["Delivered-To"] == address(person))
         sms = next(each for each in out.sms_sent() if each["to"].endswith(number(person)[3:]))
@@ -174,7 +176,7 @@ async def test_sending_allow_list_reaches_nobody_else(world: World, out: Provide
     """A test copy: one address, one number; everybody else fails with the reason and without a byte."""
     await alerted(world, "p1", "p2")
 
-    await send_all(world, out.by_channel, engine(world, allow_list=frozenset({address("p1"), number("p1")})))
+    await send_all(world, out.by_channel, send_deps(world, allow_list=frozenset({address("p1"), number("p1")})))
 
     assert (out.mailed(), out.texted()) == once(("p1",))
     failed = [*await outcomes(world, NotificationsFailed, EMAIL), *await outcomes(world, NotificationsFailed, SMS)]
@@ -185,7 +187,7 @@ async def test_sending_allow_list_takes_whole_domains(world: World, out: Provide
     """`@domain` allows its addresses, and no number."""
     await alerted(world, "p1", "p2")
 
-    await send_all(world, out.by_channel, engine(world, allow_list=frozenset({"@students.example.org"})))
+    await send_all(world, out.by_channel, send_deps(world, allow_list=frozenset({"@students.example.org"})))
 
     assert (out.mailed(), out.texted()) == (once(("p1", "p2"))[0], Counter())
 
@@ -281,7 +283,7 @@ async def test_sending_temporary_refusal_is_tried_again_alone_and_later(world: W
     """451 for one recipient: the neighbours are not touched, the attempts count up, and it arrives once."""
     await alerted(world, *PERSONS)
     out.faults(mail={"tempfail_rcpt": [address("p3")]})
-    async with working(engine(world), channels=out.by_channel):
+    async with working(send_deps(world), channels=out.by_channel):
         await until(lambda: has_lane_of_attempt(world, 4))
         assert out.mailed()[address("p3")] == 0
         out.faults()
@@ -308,7 +310,7 @@ async def test_sending_repeat_goes_where_the_first_attempt_went(world: World, ou
     step more at the new one; the same for the SMS that was sent already."""
     await alerted(world, "p1", "p2")
     out.faults(mail={"tempfail_rcpt": [address("p1")]})
-    async with working(engine(world), channels=out.by_channel):
+    async with working(send_deps(world), channels=out.by_channel):
         await until(lambda: has_lane_of_attempt(world, 3))
         await until(lambda: out.texted() == once(("p1", "p2"))[1])
         await moved(world, "p1")
@@ -343,11 +345,9 @@ async def has_lane_of_attempt(world: World, attempt: int) -> bool:
 
 
 @pytest.mark.fault("SMTP 451 for ever")
-async def test_sending_temporary_refusal_for_ever_is_given_up(
-    world: World, out: Providers, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_sending_temporary_refusal_for_ever_is_given_up(world: World, out: Providers) -> None:
     """After the last attempt it is failed, and says why."""
-    monkeypatch.setattr(send_worker, "MOST_ATTEMPTS", 3)
+    world.send_timing = replace(world.send_timing, max_attempts=3)
     await alerted(world, "p1")
     out.faults(mail={"tempfail_rcpt": ["."]})
 
@@ -359,11 +359,11 @@ async def test_sending_temporary_refusal_for_ever_is_given_up(
     assert (await delivery(world, "p1", EMAIL)).state is TECHNICAL
 
 
-async def test_sending_pause_grows_with_the_attempts(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_sending_pause_grows_with_the_attempts() -> None:
     """At once, then 5, 15 and 60 seconds, then every five minutes, give or take a tenth."""
-    monkeypatch.setattr(send_worker, "BACKOFF_SECONDS", (0.0, 5.0, 15.0, 60.0, 300.0))
+    backoff = SendTiming().backoff_seconds
 
-    pauses = [send_worker._pause(attempt).total_seconds() for attempt in (1, 2, 3, 4, 5, 40)]
+    pauses = [retry_pause(attempt, backoff).total_seconds() for attempt in (1, 2, 3, 4, 5, 40)]
 
     assert [round(pause / 10) for pause in pauses[:1]] == [0]
     for pause, wanted in zip(pauses[1:], (5, 15, 60, 300, 300), strict=True):
@@ -417,7 +417,7 @@ async def test_sending_server_that_is_away_is_waited_for(world: World, out: Prov
     mail = Replaceable(nobody)
 
     # The same worker all along: one that is stopped in the middle of an attempt does not know what became of it.
-    async with working(engine(world), channels={EMAIL: mail, SMS: out.texts}):
+    async with working(send_deps(world), channels={EMAIL: mail, SMS: out.texts}):
         await until(lambda: has_lane_of_attempt(world, 3))
         await until(lambda: out.texted() == once()[1])
         assert out.mailed() == Counter()
@@ -502,7 +502,7 @@ async def test_interrupted_before_writing_is_unknown_too_and_arrives_when_it_is_
     """The attempt was noted, no byte left: nobody can know that, so it counts as unknown."""
     await alerted(world, "p1", "p2")
     failpoints.arm("after_claim", "raise")
-    async with working(engine(world), channels={EMAIL: out.email}):
+    async with working(send_deps(world), channels={EMAIL: out.email}):
         await until(lambda: is_unknown(world, 2))
 
     assert out.mailed() == Counter()
@@ -525,7 +525,7 @@ async def test_interrupted_after_the_note_says_what_it_knew(world: World, out: P
     """
     await alerted(world, "p1", "p2", "p3")
     out.faults(mail={"refuse_rcpt": [address("p3")]})
-    first = engine(world)
+    first = send_deps(world)
     broken = _BrokenOnce(world)
     object.__setattr__(first, "outbox", broken)
 
@@ -582,11 +582,11 @@ class _Severed(SendQueue):
 async def test_interrupted_owner_that_was_thought_dead_knows_better_later(world: World, out: Providers) -> None:
     """It lost its lease while the provider was slow; another called the window unknown; its verdict comes late."""
     await alerted(world, "p1", "p2")
-    slow, lost = _Slow(out.email), engine(world, "notify-1")
+    slow, lost = _Slow(out.email), send_deps(world, "notify-1")
     object.__setattr__(lost, "send_queue", _Severed(world.database, "notify-1"))
     async with working(lost, channels={EMAIL: slow}):
         await slow.has_sent.wait()
-        async with working(engine(world, "notify-2"), channels={EMAIL: out.email}):
+        async with working(send_deps(world, "notify-2"), channels={EMAIL: out.email}):
             await until(lambda: is_unknown(world, 2))
             slow.may_answer.set()
             await until(lambda: is_unknown(world, 0))
@@ -604,7 +604,7 @@ async def test_interrupted_at_every_failpoint_again_and_again_nobody_is_left_out
     """Stopped here and there on the way: no settled delivery is attempted again, and in the end everybody has it."""
     persons = tuple(f"p{number}" for number in range(1, 31))
     await alerted(world, *persons)
-    async with working(engine(world), engine(world, "notify-1"), channels=out.by_channel):
+    async with working(send_deps(world), send_deps(world, "notify-1"), channels=out.by_channel):
         for name in ("after_claim", "before_outcome", "after_outcome", "before_outcome", "after_claim"):
             failpoints.arm(name, "raise 2")
             await until(partial(has_struck_or_all_done, world, failpoints, name))
@@ -630,7 +630,7 @@ async def test_sharing_instances_and_workers_send_each_message_once(world: World
     persons = tuple(f"p{number}" for number in range(1, 81))
     await alerted(world, *persons)
 
-    await send_all(world, out.by_channel, engine(world, "notify-0"), engine(world, "notify-1"), workers=2)
+    await send_all(world, out.by_channel, send_deps(world, "notify-0"), send_deps(world, "notify-1"), workers=2)
 
     assert (out.mailed(), out.texted()) == once(persons)
     assert not await world.said(NotificationsUnknown)
@@ -646,9 +646,9 @@ async def test_sharing_owner_with_another_window_goes_on_where_the_former_one_st
     await alerted(world, *persons)
     for window, name in ((3, "after_outcome"), (7, "before_outcome"), (2, "after_outcome")):
         failpoints.arm(name, "raise 2")
-        async with working(engine(world, f"notify-{window}", window), channels={EMAIL: out.email}):
+        async with working(send_deps(world, f"notify-{window}", window), channels={EMAIL: out.email}):
             await until(partial(failpoints.has_struck, name))
-    await send_all(world, out.by_channel, engine(world, "notify-9", 5))
+    await send_all(world, out.by_channel, send_deps(world, "notify-9", 5))
 
     assert (out.mailed(), out.texted()) == once(persons)
 
@@ -712,14 +712,12 @@ async def test_closed_alert_sends_nothing_more(world: World, out: Providers) -> 
 
 
 @pytest.mark.fault("the alert closed in the middle of sending")
-async def test_closed_in_the_middle_of_a_lane_stops_after_the_window_in_hand(
-    world: World, out: Providers, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_closed_in_the_middle_of_a_lane_stops_after_the_window_in_hand(world: World, out: Providers) -> None:
     """What is being written is finished and noted; the next window is not begun, where it is looked before each."""
-    monkeypatch.setattr("services.notify.send_worker.LOOK_SECONDS", 0.0)
+    world.send_timing = replace(world.send_timing, closed_alert_cache_seconds=0.0)
     await alerted(world, *PERSONS)
     slow = _Slow(out.email)
-    async with working(engine(world), channels={EMAIL: slow}):
+    async with working(send_deps(world), channels={EMAIL: slow}):
         await slow.has_sent.wait()
         await close(world)
         slow.may_answer.set()
@@ -740,7 +738,7 @@ async def test_closed_while_a_window_was_open_still_shows_what_is_not_known(
     """Interrupted with bytes written, then closed: unknown is shown, and not sent again."""
     await alerted(world, "p1", "p2")
     failpoints.arm("before_outcome", "raise")
-    async with working(engine(world), channels={EMAIL: out.email}):
+    async with working(send_deps(world), channels={EMAIL: out.email}):
         await until(lambda: failpoints.has_struck("before_outcome"))
         await close(world)
         await until(lambda: is_lane_done(world))
@@ -762,7 +760,7 @@ async def said(world: World, event: type[Any], person: str, channel: Channel = E
         channel=channel, step=1, provider="smtp", reference="ref", at=utc_now(),
     )  # fmt: skip
     fact = event(alert_id="ES-2", shard=0, entries=(entry,))
-    await world.deliveries.fold([Fact(f"receipt-{person}", utc_now(), fact)])
+    await world.deliveries.fold([StoredEvent(f"receipt-{person}", utc_now(), fact)])
 
 
 @pytest.mark.fault("a receipt while the second attempt is queued")
@@ -796,10 +794,10 @@ async def test_unknown_that_is_settled_in_the_moment_of_the_decision_stays_settl
     await alerted(world, "p1")
     out.faults(mail={"drop_before_verdict": 1})
     await send_all(world, out.by_channel)
-    behind = _Behind(world.database, world.deliveries._key)
+    behind = _Behind(world.database, KEY)
     behind.stale = (await delivery(world, "p1", EMAIL),)
     await said(world, NotificationsDelivered, "p1")
-    late = engine(world)
+    late = send_deps(world)
     object.__setattr__(late, "deliveries", behind)
 
     await resolve(world, on=late)
@@ -853,14 +851,14 @@ async def test_unknown_that_the_provider_can_be_asked_about_is_not_sent_again(wo
     await send_all(world, out.by_channel)
     asked: list[tuple[str, str]] = []
 
-    async def ask(provider: str, ours: str) -> Outcome:
+    async def lookup(provider: str, ours: str) -> Outcome:
         asked.append((provider, ours))
         return (
             Outcome.accepted("found") if ours == reference("ES-2:p1:sms:1") else Outcome.refused("not known over there")
         )
 
     await unknown_deliveries.resolve_unknown(
-        engine(world), wait=timedelta(0), resend=True, most=100, now=utc_now(), ask=ask
+        send_deps(world), wait=timedelta(0), resend=True, limit=100, now=utc_now(), lookup=lookup
     )
     await send_all(world, out.by_channel)
 
@@ -876,9 +874,9 @@ async def test_silent_for_three_days_is_failed_for_now_and_a_late_receipt_counts
     await send_all(world, out.by_channel)
     soon, later = utc_now() + timedelta(hours=71), utc_now() + timedelta(hours=73)
 
-    assert await unknown_deliveries.give_up_silent(engine(world), most=100, now=soon) == 0
-    assert await unknown_deliveries.give_up_silent(engine(world), most=100, now=later) == 2
-    assert await unknown_deliveries.give_up_silent(engine(world), most=100, now=later) == 0
+    assert await unknown_deliveries.give_up_silent(send_deps(world), limit=100, now=soon) == 0
+    assert await unknown_deliveries.give_up_silent(send_deps(world), limit=100, now=later) == 2
+    assert await unknown_deliveries.give_up_silent(send_deps(world), limit=100, now=later) == 0
     await said(world, NotificationsDelivered, "p1", SMS)
 
     assert await states(world, SMS) == {"p1": DeliveryState.DELIVERED, "p2": DeliveryState.TEMPORARY_FAILURE}
@@ -895,7 +893,7 @@ async def test_urgent_alert_overtakes_a_lane_in_the_middle(world: World, out: Pr
     await alerted(world, *reminded)
     await world.database["lanes"].update_many({}, {"$set": {"priority": NOTICE}})
     out.faults(mail={"delay_seconds": 0.1})
-    async with working(engine(world), channels={EMAIL: out.email}):
+    async with working(send_deps(world), channels={EMAIL: out.email}):
         await until(lambda: has_mailed(out, 1))
         await world.handle(world.register("p50", leg(country="FR")))
         await world.handle(world.change(Level.YELLOW, country="FR"), world.change(Level.RED, country="FR"))
@@ -933,7 +931,7 @@ async def test_return_path_names_the_delivery(world: World, out: Providers) -> N
     """A bounce comes back to an address that says whose mail it was; From stays what it is."""
     await alerted(world, "p1")
 
-    await send_all(world, {EMAIL: out.email}, engine(world, bounces="bounces@university.example"), but=1)
+    await send_all(world, {EMAIL: out.email}, send_deps(world, bounce_address="bounces@university.example"), but=1)
 
     (mail,) = out.mails()
     assert mail["Return-Path"] == f"<bounces+{reference('ES-2:p1:email:1')}@university.example>"
@@ -941,9 +939,9 @@ async def test_return_path_names_the_delivery(world: World, out: Providers) -> N
 
 
 @pytest.mark.fault("deliveries of one shard beyond what one document holds, folded by two at once and again")
-async def test_deliveries_beyond_a_page_are_each_there_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Late arrivals fill one shard for months; every fact again changes nothing."""
-    monkeypatch.setattr("services.notify.store.deliveries.PAGE_SIZE", 7)
+async def test_deliveries_beyond_a_page_are_each_there_once(world: World) -> None:
+    """Late arrivals fill one shard for months; every event again changes nothing."""
+    world.deliveries = DeliveryStore(world.database, KEY, page_size=7)
     persons = tuple(f"p{each}" for each in range(1, 31))
     await alerted(world, *persons)
     entries = [
@@ -952,7 +950,9 @@ async def test_deliveries_beyond_a_page_are_each_there_once(world: World, monkey
         for each in persons
     ]  # fmt: skip
     facts = [
-        Fact(f"e{at}", utc_now(), NotificationsAccepted(alert_id="ES-2", shard=0, entries=tuple(entries[at : at + 5])))
+        StoredEvent(
+            f"e{at}", utc_now(), NotificationsAccepted(alert_id="ES-2", shard=0, entries=tuple(entries[at : at + 5]))
+        )
         for at in range(0, 30, 5)
     ]
 
@@ -964,7 +964,7 @@ async def test_deliveries_beyond_a_page_are_each_there_once(world: World, monkey
     assert await world.deliveries.counts("ES-2") == {"email": {"accepted": 30}, "sms": {"created": 30}}
     assert all(len(each.history) == 1 for each in once_folded if each.channel is EMAIL)
     assert len(await world.deliveries.of_recipients("ES-2", {"p30": 0, "p1": 0})) == 2
-    key = world.deliveries.read_token(world.deliveries.token("ES-2", "p30"))
+    key = world.deliveries.answers.read_link_token(world.deliveries.answers.link_token("ES-2", "p30"))
     assert key is not None
     found = await world.alerts.chosen_behind(*key)
     assert found is not None
@@ -972,11 +972,9 @@ async def test_deliveries_beyond_a_page_are_each_there_once(world: World, monkey
 
 
 @pytest.mark.parametrize("page_size", [5, 1_000])
-async def test_deliveries_are_the_fold_of_all_that_was_said(
-    world: World, monkeypatch: pytest.MonkeyPatch, page_size: int
-) -> None:
-    """Two hundred facts in any order, one by one or many at once: what is kept is what the pure fold says."""
-    monkeypatch.setattr("services.notify.store.deliveries.PAGE_SIZE", page_size)
+async def test_deliveries_are_the_fold_of_all_that_was_said(world: World, page_size: int) -> None:
+    """Two hundred events in any order, one by one or many at once: what is stored is what the pure fold gives."""
+    world.deliveries = DeliveryStore(world.database, KEY, page_size=page_size)
     chance = random.Random(page_size)
     kinds = (NotificationsAccepted, NotificationsDelivered, NotificationsFailed, NotificationsUnknown)
     facts, known = [], dict[str, Delivery]()
@@ -989,9 +987,11 @@ async def test_deliveries_are_the_fold_of_all_that_was_said(
             for who in {chance.randrange(12), chance.randrange(12, 150), chance.randrange(12, 150)}
             for channel in chance.sample(tuple(Channel), chance.randint(1, 2))
         ]  # fmt: skip
-        fact = Fact(f"e{number_}", utc_now(), chance.choice(kinds)(alert_id="XX-9", shard=4, entries=tuple(entries)))
+        fact = StoredEvent(
+            f"e{number_}", utc_now(), chance.choice(kinds)(alert_id="XX-9", shard=4, entries=tuple(entries))
+        )
         facts.append(fact)
-        known |= {each.delivery_id: each for each in fold_outcomes(fact.event_id, fact.data, known)}  # type: ignore[arg-type] # an outcome event
+        known |= {each.delivery_id: each for each in apply_outcome_event(fact.event_id, fact.data, known)}  # type: ignore[arg-type] # an outcome event
     while facts:
         size = chance.choice((1, 1, 2, 30))
         some, facts = facts[:size], facts[size:]

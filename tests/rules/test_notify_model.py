@@ -18,8 +18,8 @@ from services.notify.model.deliveries import (
     TRANSITIONS,
     Delivery,
     DeliveryState,
+    apply_outcome_event,
     delivery_id,
-    outcomes,
     reference,
 )
 from services.notify.model.shards import HASH_BITS, MOST_ENTRIES, person_hash, shard_of, shard_range
@@ -234,7 +234,7 @@ def told(*states: DeliveryState) -> Delivery:
     known: dict[str, Delivery] = {}
     for number, state in enumerate(states):
         at = NOW + timedelta(minutes=number)
-        for changed in outcomes(f"e{number}", outcome(state, at), known):
+        for changed in apply_outcome_event(f"e{number}", outcome(state, at), known):
             known[changed.delivery_id] = changed
     return known[DELIVERY]
 
@@ -318,18 +318,18 @@ def test_delivery_same_events_again_change_nothing(said: list[DeliveryState], da
     """At least once: every event may come again, in any order, after all."""
     known: dict[str, Delivery] = {}
     for number, state in enumerate(said):
-        for changed in outcomes(f"e{number}", outcome(state), known):
+        for changed in apply_outcome_event(f"e{number}", outcome(state), known):
             known[changed.delivery_id] = changed
 
     for number in data.draw(st.permutations(range(len(said)))):
-        assert outcomes(f"e{number}", outcome(said[number]), known) == []
+        assert apply_outcome_event(f"e{number}", outcome(said[number]), known) == []
 
 
 def test_delivery_attempts_are_the_most_that_was_heard_of() -> None:
     """An old outcome that comes late does not set the count back."""
-    first = outcomes("e1", outcome(U, attempt=2), {})[0]
+    first = apply_outcome_event("e1", outcome(U, attempt=2), {})[0]
 
-    later = outcomes("e2", outcome(A, attempt=1), {DELIVERY: first})[0]
+    later = apply_outcome_event("e2", outcome(A, attempt=1), {DELIVERY: first})[0]
 
     assert (later.attempts, later.state) == (2, A)
 
@@ -345,9 +345,9 @@ def test_outcomes_of_one_event_are_told_apart() -> None:
     """Each entry changes its own delivery; those that stay as they are are left out."""
     other = delivery_id("ES-4", "student-0002", Channel.SMS)
     both = outcome(A).model_copy(update={"entries": (*outcome(A).entries, *outcome(A, delivery=other).entries)})
-    known = {DELIVERY: outcomes("e1", both, {})[0]}
+    known = {DELIVERY: apply_outcome_event("e1", both, {})[0]}
 
-    changed = outcomes("e1", both, known)
+    changed = apply_outcome_event("e1", both, known)
 
     assert [each.delivery_id for each in changed] == [other]
 

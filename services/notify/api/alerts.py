@@ -258,7 +258,7 @@ def routes(deps: AlertApiDeps) -> Routes:
         """One alert with counts by channel and state, and the answers."""
         alert = await _known(deps, alert_id)
         summary = await _summary(deps, alert)
-        answers = list((await deps.deliveries.answers(alert_id)).values())
+        answers = list((await deps.deliveries.answers.standing_by_person(alert_id)).values())
         parked = await _not_assessable(deps)
         counts = await deps.deliveries.counts(alert_id)
         return AlertInFull(
@@ -399,7 +399,7 @@ async def _looked_up(deps: AlertApiDeps, alert_id: str, found: Sequence[tuple[Se
     shards = {chosen.person_id: selection.shard for selection, chosen in found if chosen.person_id is not None}
     steps = await deps.alerts.escalated(alert_id, shards)
     deliveries = await deps.deliveries.of_recipients(alert_id, shards)
-    given = await deps.deliveries.given(alert_id, shards)
+    given = await deps.deliveries.answers.records(alert_id, shards)
     return [
         _Looked(
             selection,

@@ -78,7 +78,7 @@ def routes(deps: AnswerDeps) -> Routes:
         # Only *safe* is doubted: whoever asks for help gets it, machine or not.
         within = timedelta(seconds=deps.scanner_seconds)
         verified = said == "help" or not is_perhaps_a_machine(deliveries, now, within)
-        given = (await deps.deliveries.given(asked.alert_id, [asked.person_id])).get(asked.person_id, [])
+        given = (await deps.deliveries.answers.records(asked.alert_id, [asked.person_id])).get(asked.person_id, [])
         last = given[-1] if given else None
         if last is None or last.answer != said or (verified and not last.verified):
             await record_answer(
@@ -91,7 +91,7 @@ def routes(deps: AnswerDeps) -> Routes:
 
 
 async def _asked(deps: AnswerDeps, token: str) -> _Asked | None:
-    key = deps.deliveries.read_token(token)
+    key = deps.deliveries.answers.read_link_token(token)
     found = await deps.alerts.chosen_behind(*key) if key is not None else None
     if found is None:
         return None
@@ -99,7 +99,7 @@ async def _asked(deps: AnswerDeps, token: str) -> _Asked | None:
     alert = await deps.alerts.get(selection.alert_id)
     if alert is None or chosen.level is None or chosen.person_id is None:
         return None
-    given = await deps.deliveries.answer(selection.alert_id, chosen.person_id)
+    given = await deps.deliveries.answers.standing(selection.alert_id, chosen.person_id)
     return _Asked(
         selection.alert_id,
         selection.shard,

@@ -1,4 +1,4 @@
-"""The state of one message to one person over one channel, and which status may follow which."""
+"""Deliveries: the state of one message to one person over one channel, and which state may follow which. Pure."""
 
 import hashlib
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from shared.events import (
 
 
 class DeliveryState(StrEnum):
-    """What is known of one message to one person over one channel."""
+    """What is known of one message to one person over one channel, from the least that can be known to the most."""
 
     CREATED = "created"
     CANCELLED = "cancelled"
@@ -34,26 +34,45 @@ class DeliveryState(StrEnum):
     DELIVERED = "delivered"
 
 
-#: Definitely not delivered, as far as anybody knows: the next step of the ladder need not wait.
-FAILURES = frozenset(
-    {
-        DeliveryState.TECHNICAL_FAILURE,
-        DeliveryState.INVALID,
-        DeliveryState.TEMPORARY_FAILURE,
-        DeliveryState.FAILED,
-    }
-)
+_S = DeliveryState
 
-#: How much each state knows: what is said later in this list is not taken back by what stands before it.
-_KNOWING = tuple(DeliveryState)
+#: Not delivered, as far as is known: the next escalation step need not wait.
+FAILURES = frozenset({_S.TECHNICAL_FAILURE, _S.INVALID, _S.TEMPORARY_FAILURE, _S.FAILED})
 
-#: From → to. What is not here is kept in the history and changes nothing: receipts come late, twice and in any order.
-#: Only upwards, so that the end does not depend on the order; unknown may become unknown again (sent again).
+#: From → to. An update without a transition is kept in the history and changes nothing else.
+#: Receipts come late, twice and in any order, so a state gives way only to one that knows more: then the final state
+#: does not depend on the order. The exception: an unknown delivery that was sent again may become unknown again.
 TRANSITIONS: Mapping[DeliveryState, frozenset[DeliveryState]] = {
-    state: frozenset(_KNOWING[number + 1 :]) | ({state} & {DeliveryState.UNKNOWN})
-    for number, state in enumerate(_KNOWING)
-}
+    _S.CREATED: frozenset(
+        {_S.CANCELLED, _S.UNKNOWN, _S.ACCEPTED, _S.PENDING, _S.SENT_NO_RECEIPT, _S.TECHNICAL_FAILURE, _S.INVALID,
+         _S.TEMPORARY_FAILURE, _S.FAILED, _S.DELIVERED}
+    ),
+    _S.CANCELLED: frozenset(
+        {_S.UNKNOWN, _S.ACCEPTED, _S.PENDING, _S.SENT_NO_RECEIPT, _S.TECHNICAL_FAILURE, _S.INVALID,
+         _S.TEMPORARY_FAILURE, _S.FAILED, _S.DELIVERED}
+    ),
+    _S.UNKNOWN: frozenset(
+        {_S.UNKNOWN, _S.ACCEPTED, _S.PENDING, _S.SENT_NO_RECEIPT, _S.TECHNICAL_FAILURE, _S.INVALID,
+         _S.TEMPORARY_FAILURE, _S.FAILED, _S.DELIVERED}
+    ),
+    _S.ACCEPTED: frozenset(
+        {_S.PENDING, _S.SENT_NO_RECEIPT, _S.TECHNICAL_FAILURE, _S.INVALID, _S.TEMPORARY_FAILURE, _S.FAILED,
+         _S.DELIVERED}
+    ),
+    _S.PENDING: frozenset(
+        {_S.SENT_NO_RECEIPT, _S.TECHNICAL_FAILURE, _S.INVALID, _S.TEMPORARY_FAILURE, _S.FAILED, _S.DELIVERED}
+    ),
+    _S.SENT_NO_RECEIPT: frozenset(
+        {_S.TECHNICAL_FAILURE, _S.INVALID, _S.TEMPORARY_FAILURE, _S.FAILED, _S.DELIVERED}
+    ),
+    _S.TECHNICAL_FAILURE: frozenset({_S.INVALID, _S.TEMPORARY_FAILURE, _S.FAILED, _S.DELIVERED}),
+    _S.INVALID: frozenset({_S.TEMPORARY_FAILURE, _S.FAILED, _S.DELIVERED}),
+    _S.TEMPORARY_FAILURE: frozenset({_S.FAILED, _S.DELIVERED}),
+    _S.FAILED: frozenset({_S.DELIVERED}),
+    _S.DELIVERED: frozenset(),
+}  # fmt: skip
 
+#: The state that an event of each kind reports.
 OUTCOMES: Mapping[type[Event], DeliveryState] = {
     NotificationsAccepted: DeliveryState.ACCEPTED,
     NotificationsDelivered: DeliveryState.DELIVERED,
@@ -61,7 +80,7 @@ OUTCOMES: Mapping[type[Event], DeliveryState] = {
     NotificationsUnknown: DeliveryState.UNKNOWN,
 }
 
-#: What an event of each kind may say more exactly in an entry's `detail`; anything else is as if nothing were said.
+#: The finer state that `detail` of an entry may report, by event; any other detail leaves the event's own state.
 DETAILS: Mapping[type[Event], Mapping[str, DeliveryState]] = {
     NotificationsAccepted: {
         "pending": DeliveryState.PENDING,
@@ -82,22 +101,35 @@ def delivery_id(alert_id: str, who: str, channel: Channel, step: int = 1) -> str
 
 
 def step_of(delivery: str) -> int:
-    """The step of a delivery's id."""
+    """The step in a delivery's id."""
     return int(delivery.rpartition(":")[2])
 
 
 def reference(delivery: str) -> str:
-    """What a provider gets as our reference: 32 hex digits, the same at every attempt, and nothing to learn from."""
+    """Our reference for a provider: 32 hex digits, the same at every attempt, from which nobody can be identified."""
     return hashlib.sha256(delivery.encode()).hexdigest()[:32]
 
 
-#: Of what was said of a delivery so much is kept: a provider may say the same for ever.
+#: Status changes kept of one delivery: a provider may repeat itself without end.
 HISTORY_LIMIT = 32
+
+
+class StatusUpdate(NamedTuple):
+    """What one event reports of one delivery."""
+
+    delivery_id: str
+    person_id: str | None
+    registration_id: str | None
+    channel: Channel
+    state: DeliveryState
+    at: datetime
+    reason: str
+    attempt: int
 
 
 @dataclass(frozen=True, slots=True)
 class StatusChange:
-    """One thing that was said of a delivery; `counted` is false where the table has no such transition."""
+    """One entry of a delivery's history; `counted` is false where TRANSITIONS has no such transition."""
 
     event_id: str
     state: DeliveryState
@@ -108,10 +140,9 @@ class StatusChange:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One message to one person over one channel: the fold of what was said of it.
+    """One message to one person over one channel, folded from outcome events.
 
-    `resends`: how often it was sent again after unknown. `unknown_since` is None when it is not, or no longer, to be
-    resolved.
+    `resends`: how often it was sent again after it was unknown. `unknown_since`: only while it is still to be resolved.
     """
 
     delivery_id: str
@@ -126,65 +157,52 @@ class Delivery:
     unknown_since: datetime | None = None
     history: tuple[StatusChange, ...] = ()
 
-    def after(self, event_id: str, state: DeliveryState, at: datetime, reason: str, attempt: int) -> "Delivery":
-        """The delivery after something was said of it; the same event twice changes nothing."""
-        if any(turn.event_id == event_id for turn in self.history):
+    def apply(self, event_id: str, update: StatusUpdate) -> "Delivery":
+        """The delivery after an update; the delivery itself when this event is in its history already."""
+        if any(change.event_id == event_id for change in self.history):
             return self
+        state = update.state
         counted = state in TRANSITIONS[self.state]
-        turn = StatusChange(event_id, state, at, reason, counted)
-        history = (*self.history, turn)
+        history = (*self.history, StatusChange(event_id, state, update.at, update.reason, counted))
         if len(history) > HISTORY_LIMIT:
-            # What did not count goes first: what counted says how it came to be as it is.
-            idle = next((number for number, each in enumerate(history) if not each.counted), 0)
-            history = history[:idle] + history[idle + 1 :]
+            # The oldest change that did not count is dropped first: those that counted explain the state.
+            dropped = next((index for index, change in enumerate(history) if not change.counted), 0)
+            history = history[:dropped] + history[dropped + 1 :]
         unknown_since = self.unknown_since
         if counted:
-            unknown_since = at if state is DeliveryState.UNKNOWN else None
+            unknown_since = update.at if state is DeliveryState.UNKNOWN else None
         return Delivery(
             self.delivery_id, self.alert_id, self.shard, self.person_id, self.registration_id, self.channel,
-            state if counted else self.state, max(self.attempts, attempt), self.resends, unknown_since, history,
+            state if counted else self.state, max(self.attempts, update.attempt), self.resends, unknown_since, history,
         )  # fmt: skip
 
 
-class StatusUpdate(NamedTuple):
-    """What one fact says of one delivery."""
-
-    delivery_id: str
-    person_id: str | None
-    registration_id: str | None
-    channel: Channel
-    state: DeliveryState
-    at: datetime
-    reason: str
-    attempt: int
-
-
 def state_of_entry(event: type[Event], detail: str) -> DeliveryState:
-    """The state that an entry of an outcome event speaks of."""
+    """The state that an entry of an outcome event reports."""
     return DETAILS.get(event, {}).get(detail, OUTCOMES[event])
 
 
 def status_updates(event: OutcomeEvent) -> list[StatusUpdate]:
-    """What an outcome event says, delivery by delivery."""
+    """What an outcome event reports, delivery by delivery."""
     kind = type(event)
     return [
         StatusUpdate(
-            each.delivery_id, each.person_id, each.registration_id, each.channel, state_of_entry(kind, each.detail),
-            each.at, each.reason, each.attempt,
+            entry.delivery_id, entry.person_id, entry.registration_id, entry.channel,
+            state_of_entry(kind, entry.detail), entry.at, entry.reason, entry.attempt,
         )
-        for each in event.entries
+        for entry in event.entries
     ]  # fmt: skip
 
 
-def outcomes(event_id: str, event: OutcomeEvent, known: Mapping[str, Delivery]) -> list[Delivery]:
-    """The deliveries after an outcome event; those it does not change are not in the answer."""
+def apply_outcome_event(event_id: str, event: OutcomeEvent, deliveries: Mapping[str, Delivery]) -> list[Delivery]:
+    """The deliveries that the event changes, after it. One that is not in `deliveries` was created until now."""
     changed = []
-    for each in status_updates(event):
-        former = known.get(each.delivery_id) or Delivery(
-            each.delivery_id, event.alert_id, event.shard, each.person_id, each.registration_id, each.channel,
+    for update in status_updates(event):
+        before = deliveries.get(update.delivery_id) or Delivery(
+            update.delivery_id, event.alert_id, event.shard, update.person_id, update.registration_id, update.channel,
             DeliveryState.CREATED,
         )  # fmt: skip
-        after = former.after(event_id, each.state, each.at, each.reason, each.attempt)
-        if after is not former:
+        after = before.apply(event_id, update)
+        if after is not before:
             changed.append(after)
     return changed

@@ -231,7 +231,7 @@ class SendQueue:
         owned = {"_id": job.id, "epoch": job.epoch, "done": False}
         return bool((await self._jobs.update_one(owned, {"$push": {"ends": end}})).matched_count)
 
-    async def note(self, chunk: SendChunk, outcomes: Sequence[Outcome] | None) -> bool:
+    async def store_outcomes(self, chunk: SendChunk, outcomes: Sequence[Outcome] | None) -> bool:
         """Store the outcomes of a chunk; None: it was interrupted. False when something was stored before."""
         stored = None if outcomes is None else [_encode(outcome) for outcome in outcomes]
         try:
@@ -240,7 +240,7 @@ class SendQueue:
             return False
         return True
 
-    async def noted(self, chunk_ids: Sequence[str]) -> dict[str, tuple[Outcome, ...] | None]:
+    async def stored_outcomes(self, chunk_ids: Sequence[str]) -> dict[str, tuple[Outcome, ...] | None]:
         """The stored outcomes of these chunks. Most chunks have none: their event says it all."""
         documents = self._chunks.find({"_id": {"$in": list(chunk_ids)}})
         return {

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping
 
-from services.notify.model.deliveries import HISTORY_LIMIT, Delivery, DeliveryState, StatusChange, outcomes
+from services.notify.model.deliveries import HISTORY_LIMIT, Delivery, DeliveryState, StatusChange, apply_outcome_event
 from services.notify.store.deliveries import deliveries_of
 from services.passage.projections.projection import Comparable, Item, as_kept, by_place
 from shared.audit.evidence import Evidence
@@ -25,7 +25,7 @@ def _delivery(former: Document | None, evidence: Evidence, fact: Event) -> Docum
     assert isinstance(fact, OutcomeEvent)
     (entry,) = fact.entries
     known = {} if former is None else {entry.delivery_id: _as_delivery(former)}
-    after = next(iter(outcomes(evidence.id, fact, known)), known.get(entry.delivery_id))
+    after = next(iter(apply_outcome_event(evidence.id, fact, known)), known.get(entry.delivery_id))
     assert after is not None
     return _as_document(after)
 

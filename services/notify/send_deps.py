@@ -1,0 +1,98 @@
+"""What send workers share: stores, timing, the interface of a channel, and the send job that a worker has claimed."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from services.notify.composer import Composer, ComposerDeps, SendingRules
+from services.notify.model.outcome import Outcome
+from services.notify.store.alerts import AlertStore, Selection
+from services.notify.store.deliveries import DeliveryStore, StoredEvent
+from services.notify.store.send_queue import SendJob, SendQueue
+from services.notify.store.whereabouts import ContactAddress, WhereaboutsStore
+from shared.bus.outbox import Outbox
+from shared.envelope import Cause
+from shared.events import Channel
+
+
+class MessageChannel(Protocol):
+    """One provider, or several behind one name: messages in, one outcome each, in order."""
+
+    provider: str
+
+    async def ready(self, count: int, *, is_urgent: bool) -> None:
+        """Wait until so many messages may be sent (rate limits). Nothing is attempted before this returns."""
+
+    async def send(self, messages: Any, /) -> list[Outcome]:
+        """Send a batch; never raises for what the provider does."""
+
+
+@dataclass(frozen=True, slots=True)
+class SendTiming:
+    """Times in seconds, and the number of attempts."""
+
+    #: A worker that crashed is replaced after this time, at most.
+    lease_seconds: float = 8.0
+    #: A free worker looks for work this often, when nobody in its process announces any.
+    idle_seconds: float = 0.25
+    #: Pause after each attempt that ended in "try later"; the last one is repeated. See docs/notifications.md, Retries.
+    backoff_seconds: tuple[float, ...] = (0.0, 5.0, 15.0, 60.0, 300.0)
+    max_attempts: int = 48
+    #: A worker may begin a chunk for this long after the alert was closed.
+    closed_alert_cache_seconds: float = 0.1
+    #: Outcome events are folded when the job ends, or after this time when the provider is slow.
+    fold_seconds: float = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class SendDeps:
+    """The stores that sending reads and writes; shared by all send workers of a process."""
+
+    outbox: Outbox
+    send_queue: SendQueue
+    alerts: AlertStore
+    whereabouts: WhereaboutsStore
+    deliveries: DeliveryStore
+    composing: ComposerDeps
+    timing: SendTiming = field(default_factory=SendTiming)
+    #: One worker of a kind looks for work at a time, however many are free.
+    claim_locks: dict[tuple[Channel, int], asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
+    #: Alert → when it was read (the loop's clock), and whether it was closed.
+    closed_alerts: dict[str, tuple[float, bool]] = field(default_factory=dict)
+
+    @property
+    def rules(self) -> SendingRules:
+        """Senders, chunk sizes and allow-lists."""
+        return self.composing.rules
+
+    async def is_closed(self, alert_id: str) -> bool:
+        """Whether the alert is closed, as of `closed_alert_cache_seconds` ago."""
+        now, max_age = asyncio.get_running_loop().time(), self.timing.closed_alert_cache_seconds
+        read_at, is_closed = self.closed_alerts.get(alert_id, (-max_age, False))
+        if now - read_at >= max_age:
+            is_closed = await self.alerts.is_closed(alert_id)
+            self.closed_alerts[alert_id] = now, is_closed
+        return is_closed
+
+
+@dataclass(slots=True)
+class ClaimedJob:
+    """A send job whose lease this worker holds, with the data its messages need. `lease_lost`: stop sending.
+
+    `unfolded`: outcome events that were appended and not folded yet.
+    """
+
+    job: SendJob
+    selection: Selection
+    composer: Composer
+    addresses: Mapping[str, ContactAddress]
+    unfolded: list[StoredEvent] = field(default_factory=list)
+    lease_lost: bool = False
+
+    @property
+    def cause(self) -> Cause:
+        """What the outcome events name as their cause."""
+        selection = self.selection
+        return Cause(selection.correlation_id or selection.selection_id, self.job.id, selection.traceparent)

@@ -1,4 +1,4 @@
-"""YAML that a person edits: every field with its line, no key twice, and a mark for what nobody has told us yet."""
+"""Reads YAML that people edit: the line of every field, duplicate keys, and fields marked `to be configured`."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -6,14 +6,14 @@ from typing import Any
 
 import yaml
 
-#: What stands in the place of a value that somebody still has to find out.
+#: Written in the place of a value that still has to be found out.
 TO_BE_CONFIGURED = "to be configured"
-#: Where a value stands: the keys and indices that lead to it.
-Place = tuple[str | int, ...]
+#: The keys and indices that lead to a value.
+FieldPath = tuple[str | int, ...]
 
 
 class Unconfigured:
-    """The value of a marked field, until it is left out or something else takes its place."""
+    """The value of a marked field, until it is replaced or left out."""
 
 
 UNCONFIGURED = Unconfigured()
@@ -29,24 +29,24 @@ class NotYaml(Exception):
 
 
 @dataclass(slots=True)
-class Marked:
-    """A file as read. `lines` by place; `twice` and `gaps` are places, in the order of the file."""
+class MarkedFile:
+    """A file as read. `lines`: path → line; `duplicates` (with lines) and `gaps` in the order of the file."""
 
     value: Any = None
-    lines: dict[Place, int] = field(default_factory=dict)
-    twice: list[tuple[Place, int]] = field(default_factory=list)
-    gaps: list[Place] = field(default_factory=list)
+    lines: dict[FieldPath, int] = field(default_factory=dict)
+    duplicates: list[tuple[FieldPath, int]] = field(default_factory=list)
+    gaps: list[FieldPath] = field(default_factory=list)
 
-    def line(self, place: Place) -> int:
-        """The line of a field, or of the nearest thing around it that is there."""
-        while place and place not in self.lines:
-            place = place[:-1]
-        return self.lines.get(place, 0)
+    def line(self, path: FieldPath) -> int:
+        """The line of a field, or of the nearest parent that stands in the file; 0 when there is none."""
+        while path and path not in self.lines:
+            path = path[:-1]
+        return self.lines.get(path, 0)
 
 
-def read(content: bytes) -> Marked:
-    """The file's value with everything known about its places. Raises NotYaml."""
-    marked = Marked()
+def read(content: bytes) -> MarkedFile:
+    """The value of a file with its lines, duplicates and gaps. Raises NotYaml."""
+    marked = MarkedFile()
     try:
         root = yaml.compose(content.decode("utf-8"), Loader=yaml.SafeLoader)
         marked.value = _value(root, (), marked) if root is not None else None
@@ -61,45 +61,45 @@ def read(content: bytes) -> Marked:
     return marked
 
 
-def configured(value: Any) -> Any:
-    """The same without what is to be configured: defaults take its place, or its absence is a mistake."""
+def without_unconfigured(value: Any) -> Any:
+    """The value without its marked fields: the model then uses a default, or reports the field as missing."""
     if isinstance(value, dict):
-        return {key: configured(each) for key, each in value.items() if each is not UNCONFIGURED}
+        return {key: without_unconfigured(child) for key, child in value.items() if child is not UNCONFIGURED}
     if isinstance(value, list):
-        return [configured(each) for each in value if each is not UNCONFIGURED]
+        return [without_unconfigured(child) for child in value if child is not UNCONFIGURED]
     return value
 
 
-def dotted(place: Place) -> str:
+def dotted(path: FieldPath) -> str:
     """`programmes.medicine.coordinator`."""
-    return ".".join(map(str, place)) or "-"
+    return ".".join(map(str, path)) or "-"
 
 
-def parents(place: Place) -> Iterator[Place]:
-    """The place itself and everything around it."""
-    for length in range(len(place), -1, -1):
-        yield place[:length]
+def parents(path: FieldPath) -> Iterator[FieldPath]:
+    """The path itself and each path above it."""
+    for length in range(len(path), -1, -1):
+        yield path[:length]
 
 
-def _value(node: yaml.Node, place: Place, marked: Marked) -> Any:
-    """The plain value of a node; notes the line of every field, and a key that stands twice."""
-    marked.lines[place] = node.start_mark.line + 1
+def _value(node: yaml.Node, path: FieldPath, marked: MarkedFile) -> Any:
+    """The plain value of a node. Adds lines, duplicates and gaps to `marked`."""
+    marked.lines[path] = node.start_mark.line + 1
     if isinstance(node, yaml.SequenceNode):
-        return [_value(child, (*place, n), marked) for n, child in enumerate(node.value)]
+        return [_value(child, (*path, n), marked) for n, child in enumerate(node.value)]
     if not isinstance(node, yaml.MappingNode):
         if node.value == TO_BE_CONFIGURED:
-            marked.gaps.append(place)
+            marked.gaps.append(path)
             return UNCONFIGURED
         return node.value if node.tag in _TEXT_TAGS else yaml.safe_load(yaml.serialize(node))
     values: dict[str, Any] = {}
     for key_node, child in node.value:
         key = str(key_node.value)
         if key in values:
-            marked.twice.append(((*place, key), key_node.start_mark.line + 1))
-        values[key] = _value(child, (*place, key), marked)
-        marked.lines[(*place, key)] = key_node.start_mark.line + 1
+            marked.duplicates.append(((*path, key), key_node.start_mark.line + 1))
+        values[key] = _value(child, (*path, key), marked)
+        marked.lines[(*path, key)] = key_node.start_mark.line + 1
     return values
 
 
-#: Kept as written: an unquoted `+31...`, a version or a date is text here.
+#: Read as the text that was written: an unquoted `+31...`, a version or a date is text in the catalogue.
 _TEXT_TAGS = {f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "timestamp")}

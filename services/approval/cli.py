@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from shared.catalogue import Reading, read
+from shared.catalogue_files import CatalogueReport, examine
 
 catalogue = typer.Typer(no_args_is_help=True, help="The university's catalogue: faculties, programmes, slots.")
 
@@ -33,34 +33,34 @@ def check(
         sys.stderr.write(f"{folder} is not a folder.\n")
         raise typer.Exit(2)
     try:
-        reading = read(folder)
+        report = examine(folder)
     except OSError as error:
         sys.stderr.write(f"{folder}: {error.strerror or 'cannot be read'}.\n")
         raise typer.Exit(2) from None
-    needed = [gap for gap in reading.gaps if gap.is_needed]
-    sys.stdout.write(_document(reading) if as_json else _lines(reading))
+    needed = [gap for gap in report.gaps if gap.is_needed]
+    sys.stdout.write(_document(report) if as_json else _lines(report))
     sys.stderr.write(
-        f"{len(reading.mistakes)} mistakes; {len(reading.gaps)} things to be configured, {len(needed)} of them before "
+        f"{len(report.mistakes)} mistakes; {len(report.gaps)} things to be configured, {len(needed)} of them before "
         "a service can start\n"
     )
-    raise typer.Exit(1 if reading.mistakes or needed else 0)
+    raise typer.Exit(1 if report.mistakes or needed else 0)
 
 
-def _document(reading: Reading) -> str:
+def _document(report: CatalogueReport) -> str:
     document = {
-        "version": reading.catalogue.version if reading.catalogue else None,
-        "mistakes": [asdict(each) for each in reading.mistakes],
+        "version": report.catalogue.version if report.catalogue else None,
+        "mistakes": [asdict(each) for each in report.mistakes],
         "toBeConfigured": [
             {"file": each.file, "line": each.line, "field": each.field, "needed": each.is_needed}
-            for each in reading.gaps
+            for each in report.gaps
         ],
     }
     return json.dumps(document, ensure_ascii=False) + "\n"
 
 
-def _lines(reading: Reading) -> str:
-    lines = [f"wrong: {each}" for each in reading.mistakes]
-    lines += [f"to be configured{' before a service starts' * each.is_needed}: {each}" for each in reading.gaps]
-    if reading.catalogue is not None:
-        lines.append(f"version {reading.catalogue.version}: {len(reading.catalogue.faculties)} faculties")
+def _lines(report: CatalogueReport) -> str:
+    lines = [f"wrong: {each}" for each in report.mistakes]
+    lines += [f"to be configured{' before a service starts' * each.is_needed}: {each}" for each in report.gaps]
+    if report.catalogue is not None:
+        lines.append(f"version {report.catalogue.version}: {len(report.catalogue.faculties)} faculties")
     return "".join(f"{line}\n" for line in lines)

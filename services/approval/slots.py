@@ -16,7 +16,7 @@ from services.approval.presentation import blocked, contact_body
 from services.approval.rules import slots as slot_rules
 from shared.bus.aggregate import Loaded
 from shared.bus.outbox import StreamMoved
-from shared.catalogue import Placed
+from shared.catalogue import ClusterPool
 from shared.command import Command
 from shared.envelope import Cause, Draft
 from shared.errors import PermanentError
@@ -66,7 +66,7 @@ async def with_next_in_line(
 async def allocate(
     deps: CommandDeps,
     command: Command[str],
-    placed: Placed,
+    placed: ClusterPool,
     approval_id: str,
     language: Literal["nl", "en"],
     session: Session,

@@ -42,7 +42,7 @@ from services.notify.store.deliveries import DeliveryStore
 from services.notify.store.providers import ProviderStore
 from services.notify.store.send_queue import EMERGENCY, NOTICE, SendQueue
 from services.notify.store.whereabouts import WhereaboutsStore
-from shared import catalogue, gazetteer
+from shared import catalogue_files, gazetteer
 from shared.bus.bus import Bus
 from shared.bus.handler_subscription import Handler
 from shared.bus.outbox import Outbox
@@ -71,7 +71,7 @@ T = TypeVar("T")
 def build(settings: Settings) -> FastAPI:
     """The service with these settings; nothing runs until the app starts."""
     process = Process("notify", settings)
-    university = catalogue.load(settings.catalogue_dir)
+    university = catalogue_files.load(settings.catalogue_dir)
     key = ServiceKey(settings.service_key)
     outbox = Outbox(process.database, "/notify")
     whereabouts = WhereaboutsStore(process.database, key)

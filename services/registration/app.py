@@ -21,7 +21,7 @@ from services.registration.evaluation import EvaluationDeps, sweep
 from services.registration.settings import Settings
 from services.registration.store.persons import PersonsStore
 from services.registration.store.store import Store
-from shared import catalogue, gazetteer
+from shared import catalogue_files, gazetteer
 from shared.clock import utc_now
 from shared.envelope import Envelope
 from shared.events import (
@@ -51,7 +51,7 @@ def build(settings: Settings) -> FastAPI:
     """The service with these settings; nothing runs until the app starts."""
     process = Process("registration", settings)
     store = Store(process.database)
-    known = catalogue.load(settings.catalogue_dir)
+    known = catalogue_files.load(settings.catalogue_dir)
     evaluation = EvaluationDeps(process.mongo, store, gazetteer.resolve, known)
     persons = PersonsStore(process.database)
     documents = DocumentStorage(process.database, process.keyring, settings.scanner)

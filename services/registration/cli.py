@@ -24,7 +24,7 @@ from services.registration.portal_import import Line, Outcome, Unreadable
 from services.registration.settings import Settings
 from services.registration.store.persons import PersonsStore
 from services.registration.store.store import Store
-from shared import catalogue, gazetteer
+from shared import catalogue_files, gazetteer
 from shared.audit.reader import Reader
 from shared.clock import amsterdam_date, utc_now
 from shared.errors import PermanentError, TransientError
@@ -179,7 +179,7 @@ async def _desk(settings: Settings) -> AsyncIterator[CommandDeps]:
         database = mongo.database("registration")
         store, keyring = Store(database), Keyring(mongo, settings.key_encryption_key)
         await keyring.check()
-        known = catalogue.load(settings.catalogue_dir)
+        known = catalogue_files.load(settings.catalogue_dir)
         evaluation = EvaluationDeps(mongo, store, gazetteer.resolve, known)
         documents = DocumentStorage(database, keyring, settings.scanner)
         yield CommandDeps(mongo, database, store, PersonsStore(database), keyring, known, evaluation, documents,

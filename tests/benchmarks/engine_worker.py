@@ -22,7 +22,7 @@ from services.notify.store.alerts import AlertStore
 from services.notify.store.deliveries import DeliveryStore
 from services.notify.store.send_queue import EMERGENCY, NOTICE, SendQueue
 from services.notify.store.whereabouts import WhereaboutsStore
-from shared import catalogue
+from shared import catalogue_files
 from shared.bus.outbox import Outbox
 from shared.bus.relay import Relay
 from shared.bus.settings import BusSettings
@@ -53,7 +53,7 @@ async def run(where: Where) -> None:
     outbox = Outbox(database, "/notify")
     deliveries = DeliveryStore(database, KEY)
     rules = SendingRules(SENDER, "https://travel.university.example/notify", dict.fromkeys(Channel, where.window))
-    composing = ComposerDeps(Messages(SENDER), catalogue.load(CATALOGUE).university, deliveries.answers, rules)
+    composing = ComposerDeps(Messages(SENDER), catalogue_files.load(CATALOGUE).university, deliveries.answers, rules)
     send_queue = SendQueue(database, where.instance)
     deps = SendDeps(outbox, send_queue, AlertStore(database), WhereaboutsStore(database, KEY), deliveries, composing)
     sms = CmProvider(

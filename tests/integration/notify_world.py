@@ -26,7 +26,7 @@ from services.notify.store.callbacks import CallbackStore
 from services.notify.store.deliveries import DeliveryStore
 from services.notify.store.send_queue import SendQueue
 from services.notify.store.whereabouts import WhereaboutsStore
-from shared import catalogue
+from shared import catalogue_files
 from shared.audit.affected import Affected, SelectionCheck
 from shared.audit.reader import Record
 from shared.bus.outbox import Outbox
@@ -119,7 +119,7 @@ class World:
         self.callbacks = CallbackStore(database, KEY)
         self.send_timing = SendTiming()
         self.messages = Messages(SENDER)
-        self.university = catalogue.load(CATALOGUE)
+        self.university = catalogue_files.load(CATALOGUE)
         self.selection = SelectionDeps(
             mongo=self.mongo,
             outbox=self.outbox,

@@ -15,7 +15,7 @@ from services.registration.evaluation import EvaluationDeps
 from services.registration.model import Registration
 from services.registration.store.persons import PersonsStore
 from services.registration.store.store import Store
-from shared import catalogue, gazetteer
+from shared import catalogue_files, gazetteer
 from shared.bus.aggregate import Loaded
 from shared.clock import utc_now
 from shared.envelope import Cause, Draft, Envelope, draft, parse
@@ -141,7 +141,7 @@ async def parts(mongo_url: str, namespace: str) -> AsyncIterator[Parts]:
         mongo.close()
 
 
-known = cache(partial(catalogue.load, CATALOGUE))
+known = cache(partial(catalogue_files.load, CATALOGUE))
 
 
 def permissions_with(person_id: str, *roles: str) -> Permissions:

@@ -12,7 +12,7 @@ from services.approval import slots
 from services.approval.app import build
 from services.approval.deps import CommandDeps
 from services.approval.store.requests import Store
-from shared.catalogue import BrokenCatalogue
+from shared.catalogue_files import BrokenCatalogue
 from shared.clock import utc_now
 from shared.live_catalogue import LiveCatalogue
 from shared.mongo.group_commit import GroupCommit

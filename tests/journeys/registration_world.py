@@ -21,7 +21,7 @@ from fastapi import FastAPI
 from services.registration import handlers
 from services.registration.evaluation import EvaluationDeps
 from services.registration.store.store import Store
-from shared import catalogue, gazetteer
+from shared import catalogue_files, gazetteer
 from shared.bus.inbox import Inbox
 from shared.clock import amsterdam_date, utc_now
 from shared.envelope import Envelope
@@ -277,7 +277,7 @@ async def portal(mongo: str, folder: Path, **settings: Any) -> AsyncIterator[Por
     file = folder / "catalogue" / "example-sciences.yaml"
     content = yaml.safe_load(file.read_text(encoding="utf-8"))
     file.write_text(yaml.safe_dump({**content, "required_documents": REQUIRED}), encoding="utf-8")
-    known = catalogue.load(folder / "catalogue")
+    known = catalogue_files.load(folder / "catalogue")
     try:
         async with AsyncExitStack() as stack:
             world = World(mongo, namespace, keys, {})

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.catalogue import BrokenCatalogue, Reading, load, read
+from shared.catalogue_files import BrokenCatalogue, CatalogueReport, examine, load
 from tests.approval_service import leiden
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
@@ -50,7 +50,7 @@ def change(folder: Path, before: str, after: str, file: str = "arts.yaml") -> No
 
 
 def test_catalogue_of_the_local_stack_loads_with_its_version() -> None:
-    """Four synthetic faculties, and the same version at every reading."""
+    """Four synthetic faculties, and the same version at every report."""
     catalogue = load(LOCAL)
 
     assert sorted(catalogue.faculties) == [
@@ -223,7 +223,7 @@ def test_catalogue_without_programmes_says_so_or_marks_it(folder: Path) -> None:
     (folder / "arts.yaml").write_text(f"{whole}programmes: to be configured\n", encoding="utf-8")
 
     assert load(folder).faculties["example-arts"].programmes == {}
-    assert gaps(read(folder)) == [("arts.yaml", 5, "programmes", False)]
+    assert gaps(examine(folder)) == [("arts.yaml", 5, "programmes", False)]
 
 
 def test_catalogue_pool_of_two_faculties_is_a_mistake(folder: Path) -> None:
@@ -238,9 +238,9 @@ def test_catalogue_pool_of_two_faculties_is_a_mistake(folder: Path) -> None:
 # ---------------------------------------------------------------- what is still to be configured
 
 
-def gaps(reading: Reading) -> list[tuple[str, int, str, bool]]:
+def gaps(report: CatalogueReport) -> list[tuple[str, int, str, bool]]:
     """What is marked, and whether nothing starts without it."""
-    return [(gap.file, gap.line, gap.field, gap.is_needed) for gap in reading.gaps]
+    return [(gap.file, gap.line, gap.field, gap.is_needed) for gap in report.gaps]
 
 
 def test_catalogue_marked_contact_is_the_next_office(folder: Path) -> None:
@@ -255,7 +255,7 @@ def test_catalogue_marked_contact_is_the_next_office(folder: Path) -> None:
     faculty = load(folder).faculties["example-arts"]
     assert faculty.contact_person.function == "Office"
     assert faculty.programmes["example-art"].coordinator.function == "Office"
-    assert gaps(read(folder)) == [
+    assert gaps(examine(folder)) == [
         ("arts.yaml", 4, "contact_person", False), ("arts.yaml", 8, "programmes.example-art.coordinator", False),
     ]  # fmt: skip
 
@@ -283,7 +283,7 @@ def test_catalogue_without_what_everybody_needs_is_listed_and_not_loaded(folder:
     (folder / "university.yaml").write_text(text, encoding="utf-8")
 
     assert mistakes(folder) == [("university.yaml", line, field)]
-    assert (read(folder).mistakes, gaps(read(folder))) == ((), [("university.yaml", line, field, True)])
+    assert (examine(folder).mistakes, gaps(examine(folder))) == ((), [("university.yaml", line, field, True)])
 
 
 def test_catalogue_whose_cluster_has_no_name_yet_waits_for_it(folder: Path) -> None:
@@ -291,18 +291,18 @@ def test_catalogue_whose_cluster_has_no_name_yet_waits_for_it(folder: Path) -> N
     (folder / "arts.yaml").write_text(CENTRE.replace("name: Cutting", "name: to be configured"), encoding="utf-8")
 
     assert mistakes(folder) == [("arts.yaml", 19, "clerkships.clusters.0.name")]
-    assert gaps(read(folder)) == [("arts.yaml", 19, "clerkships.clusters.0.name", True)]
+    assert gaps(examine(folder)) == [("arts.yaml", 19, "clerkships.clusters.0.name", True)]
 
 
 def test_catalogue_of_the_university_has_its_seven_faculties() -> None:
     """deploy/catalogue: nothing wrong, nothing invented; what a service needs and nobody has told us is listed."""
-    reading = read(DEPLOY / "catalogue")
+    report = examine(DEPLOY / "catalogue")
 
-    assert reading.mistakes == ()
-    assert [gap.field for gap in reading.gaps if gap.is_needed] == [
+    assert report.mistakes == ()
+    assert [gap.field for gap in report.gaps if gap.is_needed] == [
         "emergency_number", "emergency_email", "international_office", "safety_officers",
     ]  # fmt: skip
-    marked = {(gap.file, gap.field) for gap in reading.gaps}
+    marked = {(gap.file, gap.field) for gap in report.gaps}
     others = ("archaeology", "governance-and-global-affairs", "humanities", "law", "science")
     for faculty in (*others, "social-and-behavioural-sciences"):
         names = ("contact_person", "approver_roles", "board_of_examiners", "programmes")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.catalogue import BrokenCatalogue
+from shared.catalogue_files import BrokenCatalogue
 from shared.live_catalogue import LiveCatalogue
 from tests.approval_service import change, leiden
 

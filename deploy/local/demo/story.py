@@ -33,7 +33,7 @@ from deploy.local.ports import HOST
 from deploy.local.services import SERVICES, LocalServices
 from deploy.local.wait_idle import is_idle
 from shared.catalogue import Catalogue
-from shared.catalogue import load as load_catalogue
+from shared.catalogue_files import load as load_catalogue
 from shared.kafka import partitions
 
 CATALOGUE = Path(__file__).resolve().parents[1] / "catalogue"

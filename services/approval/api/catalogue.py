@@ -16,7 +16,7 @@ from services.approval.api.shapes import (
 from services.approval.deps import CommandDeps
 from services.approval.model import SlotPool
 from services.approval.presentation import contact_body
-from shared.catalogue import Faculty, Placed
+from shared.catalogue import ClusterPool, Faculty
 from shared.events import Identifier
 from shared.web.identity import Identity, require
 from shared.web.paging import Page, Paged
@@ -99,7 +99,7 @@ def _programme(deps: CommandDeps, faculty: Faculty, programme_id: str) -> Progra
     )  # fmt: skip
 
 
-def _slots(placed: Placed, state: SlotPool | None, shows_entries: bool) -> RotationSlots:
+def _slots(placed: ClusterPool, state: SlotPool | None, shows_entries: bool) -> RotationSlots:
     pool = state or SlotPool(slot_pool_id=placed.pool.id)
     entries = [SlotEntry(approval_id=entry.approval_id, since=entry.since, position=None) for entry in pool.allocated]
     entries += [

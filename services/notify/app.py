@@ -129,10 +129,10 @@ def build(settings: Settings) -> FastAPI:
         alerts,
         whereabouts,
         {
-            **{name: provider.parse_receipt for name, provider in sms_providers.items()},
+            **{name: provider.parse_receipts for name, provider in sms_providers.items()},
             bounce_mailbox.BOUNCE_PROVIDER: parse_bounce,
         },
-        {name: provider.parse_inbound for name, provider in sms_providers.items()},
+        {name: provider.parse_reply for name, provider in sms_providers.items()},
         providers,
     )
 
@@ -160,7 +160,7 @@ def build(settings: Settings) -> FastAPI:
     process.repeats("sweep", settings.sweep_seconds, look_again)
     process.repeats("ladder", settings.ladder_seconds, climb)
     process.repeats("unknown", RESOLVE_SECONDS, resolve)
-    process.repeats("providers", PROVIDERS_SECONDS, lambda: sms.look(utc_now()))
+    process.repeats("providers", PROVIDERS_SECONDS, lambda: sms.adjust_weights(utc_now()))
     process.leads("callbacks", partial(provider_callbacks.run_callback_worker, receipts_desk))
     if settings.bounce_maildir:
         process.leads("bounces", partial(bounce_mailbox.run_bounce_reader, Path(settings.bounce_maildir), callbacks))
@@ -212,7 +212,7 @@ def build(settings: Settings) -> FastAPI:
                     alerts,
                     deliveries,
                     whereabouts,
-                    {name: provider.parse_inbound for name, provider in sms_providers.items()},
+                    {name: provider.parse_reply for name, provider in sms_providers.items()},
                 )
             ),
             webhooks_api.routes(webhooks_api.WebhookDeps(callbacks, sms_providers, settings.answer_base_url)),

@@ -112,7 +112,7 @@ async def process_receipts(deps: CallbackDeps, now: datetime) -> int:
         await _write(deps, event, alert_id, shard, entries, now)
     await deps.callbacks.done([post.id for post in settled])
     for provider, durations in took.items():
-        await deps.providers.note_deliveries(provider, durations, now)
+        await deps.providers.record_delivery_times(provider, durations, now)
     return len(posts)
 
 
@@ -130,7 +130,7 @@ async def _read(deps: CallbackDeps, posts: Sequence[Callback]) -> list[tuple[Cal
     }
     if not theirs:
         return read
-    ours = await deps.providers.ours(theirs)
+    ours = await deps.providers.our_references(theirs)
     return [
         (post, [replace(each, reference=ours.get(each.reference, each.reference)) for each in found])
         for post, found in read

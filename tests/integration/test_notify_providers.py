@@ -262,13 +262,13 @@ async def test_pool_marks_numbers_without_receipts(together: ProviderStore) -> N
 async def test_pool_looks_and_moves_its_shares_for_all_processes(together: ProviderStore) -> None:
     """Errors of one process are seen by another, which asks the other provider first."""
     now = utc_now()
-    await together.note("cm", now, errors=51)
+    await together.count("cm", now, errors=51)
     pool = SmsPool([PoolMember(cm("http://cm.example"), 51), PoolMember(twilio("http://twilio.example"), 49)], together)
 
-    await pool.look(now)
+    await pool.adjust_weights(now)
 
     assert (await together.weights("sms")).of == {"cm": 41, "twilio": 59}
-    await pool.look(now + timedelta(seconds=30))
+    await pool.adjust_weights(now + timedelta(seconds=30))
     assert (await together.weights("sms")).of == {"cm": 41, "twilio": 59}
 
 
@@ -278,7 +278,7 @@ async def test_bucket_holds_for_all_processes_together(stack: Any, together: Pro
     stores = [ProviderStore(mongo.database("notify")) for _ in range(10)]
 
     granted = await asyncio.gather(
-        *(store.take("cm", 1, per_second=0.001, burst=5, reserve=0) for store in stores for _ in range(3))
+        *(store.take_tokens("cm", 1, per_second=0.001, burst=5, reserve=0) for store in stores for _ in range(3))
     )
 
     assert sum(granted) == 5
@@ -289,8 +289,8 @@ async def test_bucket_keeps_a_reserve_for_what_is_urgent(together: ProviderStore
     """Reminders leave half of it; an alert may take the rest."""
     bucket = {"per_second": 0.001, "burst": 10}
 
-    reminders = [await together.take("cm", 1, reserve=5, **bucket) for _ in range(10)]
-    alert = [await together.take("cm", 1, reserve=0, **bucket) for _ in range(10)]
+    reminders = [await together.take_tokens("cm", 1, reserve=5, **bucket) for _ in range(10)]
+    alert = [await together.take_tokens("cm", 1, reserve=0, **bucket) for _ in range(10)]
 
     assert (sum(reminders), sum(alert)) == (5, 5)
 
@@ -299,5 +299,5 @@ async def test_bucket_fills_with_time(together: ProviderStore) -> None:
     """As fast as the provider's limit, never fuller than its burst."""
     fast = {"per_second": 1_000_000.0, "burst": 3, "reserve": 0}
 
-    assert [await together.take("cm", 3, **fast) for _ in range(3)] == [True] * 3  # type: ignore[arg-type]
-    assert not await together.take("cm", 4, **fast)  # type: ignore[arg-type]
+    assert [await together.take_tokens("cm", 3, **fast) for _ in range(3)] == [True] * 3  # type: ignore[arg-type]
+    assert not await together.take_tokens("cm", 4, **fast)  # type: ignore[arg-type]

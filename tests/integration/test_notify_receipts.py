@@ -148,8 +148,8 @@ async def back(world: World, tmp_path: Path) -> AsyncIterator[Back]:
     await providers.create_indexes()
     desk = provider_callbacks.CallbackDeps(
         world.outbox, world.callbacks, world.deliveries, world.alerts, world.whereabouts,
-        {bounce_mailbox.BOUNCE_PROVIDER: parse_bounce, **{each.provider: each.parse_receipt for each in PROVIDERS}},
-        {each.provider: each.parse_inbound for each in PROVIDERS},
+        {bounce_mailbox.BOUNCE_PROVIDER: parse_bounce, **{each.provider: each.parse_receipts for each in PROVIDERS}},
+        {each.provider: each.parse_reply for each in PROVIDERS},
         providers,
     )  # fmt: skip
     routes = [
@@ -398,7 +398,7 @@ async def test_receipt_of_spryng_is_found_by_the_id_that_was_noted(world: World,
     await back.work()
     assert (await state(world, "p1"), await back.notes()) == (ACCEPTED, [UNKNOWN_REFERENCE])
 
-    await back.desk.providers.keep_ids({"spryng:m-1": ours("p1")}, utc_now())
+    await back.desk.providers.store_ids({"spryng:m-1": ours("p1")}, utc_now())
     await back.work(utc_now() + LATER)
 
     assert await state(world, "p1") is DELIVERED

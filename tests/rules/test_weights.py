@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from services.notify.rules.weights import Health, Weights, moved, order
+from services.notify.rules.weights import Health, Weights, adjusted_weights, provider_order
 from tests.rules.notify_world import NOW
 
 RESTING = {"cm": 51, "spryng": 49}
@@ -30,16 +30,16 @@ def test_weights_move_away_from_what_goes_wrong(health: dict[str, Health], after
     """By ten; when all are slow, or all fail, there is nowhere to go."""
     before = Weights(RESTING, NOW - 2 * MINUTE)
 
-    assert moved(before, RESTING, health, NOW).of == after
+    assert adjusted_weights(before, RESTING, health, NOW).of == after
 
 
 def test_weights_move_once_a_minute_and_stay_within_their_bounds() -> None:
     """However bad it is; and nobody gets less than nothing."""
     weights = Weights(RESTING, NOW)
-    assert moved(weights, RESTING, {"cm": BAD}, NOW + 0.5 * MINUTE) is weights
+    assert adjusted_weights(weights, RESTING, {"cm": BAD}, NOW + 0.5 * MINUTE) is weights
 
     for minute in range(1, 12):
-        weights = moved(weights, RESTING, {"cm": BAD}, NOW + minute * MINUTE)
+        weights = adjusted_weights(weights, RESTING, {"cm": BAD}, NOW + minute * MINUTE)
 
     assert weights.of == {"cm": 0, "spryng": 100}
 
@@ -47,10 +47,10 @@ def test_weights_move_once_a_minute_and_stay_within_their_bounds() -> None:
 def test_weights_drift_back_after_a_quiet_quarter_of_an_hour() -> None:
     """By ten, never past where they rest."""
     weights = Weights({"cm": 11, "spryng": 89}, NOW)
-    assert moved(weights, RESTING, {}, NOW + 14 * MINUTE) is weights
+    assert adjusted_weights(weights, RESTING, {}, NOW + 14 * MINUTE) is weights
 
     for quarter in range(1, 7):
-        weights = moved(weights, RESTING, {}, NOW + quarter * 15 * MINUTE)
+        weights = adjusted_weights(weights, RESTING, {}, NOW + quarter * 15 * MINUTE)
 
     assert weights.of == RESTING
 
@@ -58,10 +58,10 @@ def test_weights_drift_back_after_a_quiet_quarter_of_an_hour() -> None:
 @pytest.mark.parametrize(("chance", "first"), [(0.0, "cm"), (0.5, "cm"), (0.52, "spryng"), (0.99, "spryng")])
 def test_order_begins_by_weight_and_leaves_nobody_out(chance: float, first: str) -> None:
     """Whoever is not asked first is asked when the first says no."""
-    assert order(RESTING, chance)[0] == first
-    assert set(order(RESTING, chance)) == set(RESTING)
+    assert provider_order(RESTING, chance)[0] == first
+    assert set(provider_order(RESTING, chance)) == set(RESTING)
 
 
 def test_order_with_no_weight_left_still_asks_somebody() -> None:
     """Every share at zero is no reason to send nothing."""
-    assert set(order({"cm": 0, "spryng": 0}, 0.3)) == {"cm", "spryng"}
+    assert set(provider_order({"cm": 0, "spryng": 0}, 0.3)) == {"cm", "spryng"}

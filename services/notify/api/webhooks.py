@@ -56,11 +56,11 @@ async def _keep(deps: WebhookDeps, provider: str, kind: Literal["receipt", "inbo
     url = f"{deps.base_url.rstrip('/')}/v1/webhooks/{provider}/{'receipts' if kind == 'receipt' else 'inbound'}"
     query = request.url.query
     post = WebhookPost(f"{url}?{query}" if query else url, request.query_params, request.headers, await _body(request))
-    if not known.verify(post):
+    if not known.is_authentic(post):
         raise Problem(
             401, "The webhook's secret is needed.", headers={"WWW-Authenticate": 'Basic realm="safe-passage"'}
         )
-    await deps.callbacks.keep(provider, kind, known.raw(post), utc_now())
+    await deps.callbacks.keep(provider, kind, known.stored_body(post), utc_now())
     return known
 
 

@@ -1,1 +1,1 @@
-"""How people are told: one module per provider, each with `send() -> list[Outcome]` that never raises."""
+"""Sends email and SMS: one module for each provider. Its `send` returns one outcome per message and never raises."""

@@ -1,7 +1,8 @@
-"""Mail that comes back: which delivery it is about, and what it says. Pure.
+"""Reads a mail in the bounce mailbox: which delivery it concerns, and what it reports. Pure.
 
-Source: RFC 3464 (delivery status notifications), RFC 3834 (automatic answers). The envelope's sender of each mail
-names its delivery (VERP, `local+<reference>@domain`); without it the Message-ID in what is returned does.
+The envelope sender of each mail names its delivery (VERP, `local+<reference>@domain`). Where the bounce lost that
+address, the Message-ID of the returned mail names it.
+Source: RFC 3464 (delivery status notifications), RFC 3834 (automatic answers).
 """
 
 import email.policy
@@ -17,16 +18,17 @@ MAIL_LIMIT_BYTES = 1_000_000
 _SEARCHED_BYTES = 200_000
 _VERP = re.compile(r"\+([0-9a-f]{32})@")
 _MESSAGE_ID = re.compile(rb"^(?:x-)?(?:original-)?message-id:\s*<([0-9a-f]{32})@", re.IGNORECASE | re.MULTILINE)
-_TO_US = ("X-Original-To", "Delivered-To", "Envelope-To", "To")
+#: Headers that may hold the address the bounce was sent to.
+_RECIPIENT_HEADERS = ("X-Original-To", "Delivered-To", "Envelope-To", "To")
 _STATUS = re.compile(r"\b([245])\.\d{1,3}\.\d{1,3}\b")
 _ACTIONS = {"failed", "delayed", "delivered", "relayed", "expanded"}
 
 
 def parse_bounce(body: bytes) -> list[DeliveryReceipt]:
-    """What one mail to the bounce mailbox says of a delivery of ours: one receipt.
+    """The one receipt in a mail to the bounce mailbox.
 
-    An automatic answer or a human one is `interim`: it settles nothing, and is never *safe*. Raises PermanentError,
-    with no personal data in its text, when it names no delivery.
+    An out-of-office mail or a person's answer is `interim`: it changes nothing and never counts as *safe*. Raises
+    PermanentError, with no personal data in its text, when the mail names no delivery.
     """
     message = BytesParser(policy=email.policy.compat32).parsebytes(body[:MAIL_LIMIT_BYTES])
     reference = _reference(message, body)
@@ -42,30 +44,30 @@ def parse_bounce(body: bytes) -> list[DeliveryReceipt]:
 
 
 def _reference(message: Message, body: bytes) -> str | None:
-    for header in _TO_US:
+    for header in _RECIPIENT_HEADERS:
         for value in message.get_all(header, []):
-            found = _VERP.search(str(value))
-            if found is not None:
-                return found.group(1)
-    returned = _MESSAGE_ID.search(body[:_SEARCHED_BYTES])
-    return returned.group(1).decode() if returned else None
+            address = _VERP.search(str(value))
+            if address is not None:
+                return address.group(1)
+    message_id = _MESSAGE_ID.search(body[:_SEARCHED_BYTES])
+    return message_id.group(1).decode() if message_id else None
 
 
 def _reports(message: Message) -> list[Message]:
-    """The fields of each recipient in a delivery status notification."""
-    found: list[Message] = []
+    """The field blocks of the recipients in a delivery status notification."""
+    reports: list[Message] = []
     for part in message.walk():
         if part.get_content_type() == "message/delivery-status":
             blocks = part.get_payload()
             if isinstance(blocks, list):
-                found += [each for each in blocks if isinstance(each, Message)]
-    return [each for each in found if str(each.get("Action", "")).strip().lower() in _ACTIONS]
+                reports += [block for block in blocks if isinstance(block, Message)]
+    return [report for report in reports if str(report.get("Action", "")).strip().lower() in _ACTIONS]
 
 
 def _state(action: str, status: str) -> ReceiptState:
     if action == "delivered":
         return "delivered"
     if action == "failed":
-        found = _STATUS.search(status)
-        return "temporary" if found and found.group(1) == "4" else "failed"
+        code = _STATUS.search(status)
+        return "temporary" if code and code.group(1) == "4" else "failed"
     return "pending" if action == "delayed" else "interim"

@@ -1,6 +1,7 @@
-"""SMS over CM.com's Business Messaging API: up to 100 messages per request, one outcome each.
+"""SMS over CM.com's Business Messaging API: up to 100 messages per request, one outcome for each.
 
-Source: developers.cm.com/messaging/docs (request, response, error codes). CM gives no id: ours is the reference.
+CM returns no id of its own; its receipts carry our reference.
+Source: developers.cm.com/messaging/docs (request, response, error codes, status reports, incoming messages).
 """
 
 import asyncio
@@ -14,23 +15,30 @@ from pydantic import Field, SecretStr
 from services.notify.channels.disclosure import without_numbers
 from services.notify.channels.http import HttpResponse, HttpSettings, ProviderHttp
 from services.notify.channels.sms_callbacks import (
-    RECEIPT_STATES,
+    RECEIPTS_LIMIT,
+    REFERENCE_LIMIT,
+    TEXT_LIMIT,
     DeliveryReceipt,
     ReceiptState,
     SmsReply,
-    parse_inbound,
-    parse_receipt,
+    e164,
+    field_of,
+    instant,
+    json_object,
 )
 from services.notify.channels.sms_provider import PoolMember, Sms, WebhookPost, has_password
 from services.notify.model.outcome import Outcome
 from services.notify.settings import Settings
+from shared.errors import PermanentError
 
 MESSAGES_PER_REQUEST = 100
 PATH = "/v1.0/message"
+NO_CODE = -1
 
 Meaning = Literal["permanent", "temporary", "unknown"]
-# Source: developers.cm.com/messaging/docs, error codes. Of the account or our request: temporary, an operator mends
-# it. Of the message or its number: permanent. CM's own trouble: nobody knows what became of the message.
+# Source: developers.cm.com/messaging/docs, error codes. An error of the account or of our request is temporary: an
+# operator can mend it. An error of the message or its number is permanent. After an internal error of CM the message
+# may or may not have been accepted.
 ERROR_CODES: Mapping[int, Meaning] = {
     101: "temporary",  # authentication
     102: "temporary",  # balance
@@ -46,7 +54,11 @@ ERROR_CODES: Mapping[int, Meaning] = {
     500: "unknown",
     999: "unknown",
 }
-_NOT_OF_THE_MESSAGE = {401, 403, 407, 408, 425, 429}  # HTTP: who we are, or when we ask
+#: HTTP statuses that concern our account or the moment, not the messages.
+_RETRIED_STATUSES = {401, 403, 407, 408, 425, 429}
+# CM does not publish its numeric receipt codes. These two are what our contract's gateway is known to send; every
+# other code is interim.
+RECEIPT_STATES: Mapping[int, ReceiptState] = {2: "delivered", 3: "failed"}
 
 
 class CmSettings(HttpSettings):
@@ -55,16 +67,18 @@ class CmSettings(HttpSettings):
     product_token: SecretStr
     sender: str = Field(pattern=r"^([A-Za-z0-9 ]{1,11}|\+?[0-9]{1,16})$", description="A number that can be answered")
     webhook_secret: SecretStr = Field(
-        default=SecretStr(""), description="Password in the webhook URLs; CM signs nothing"
+        default=SecretStr(""), description="Password in the webhook URLs; CM does not sign its requests"
     )
-    validity: str = Field(default="48h", description="How long CM tries a phone that is off")
-    maximum_parts: int = Field(default=8, ge=1, le=8, description="More parts than this are cut off by CM")
-    error_codes: Mapping[int, Meaning] = Field(default=ERROR_CODES, description="CM's codes for a refusal")
-    receipt_states: Mapping[int, ReceiptState] = Field(default=RECEIPT_STATES, description="CM's codes in receipts")
+    validity: str = Field(default="48h", description="How long CM keeps trying a phone that is off")
+    maximum_parts: int = Field(default=8, ge=1, le=8, description="CM cuts off the parts after this many")
+    error_codes: Mapping[int, Meaning] = Field(default=ERROR_CODES, description="What CM's error codes mean")
+    receipt_states: Mapping[int, ReceiptState] = Field(
+        default=RECEIPT_STATES, description="What CM's receipt codes mean"
+    )
 
 
 class CmProvider:
-    """Sends SMS; safe to call from several tasks at once."""
+    """Sends SMS. Several tasks may use it at once."""
 
     provider = "cm"
     reply_acknowledgement: tuple[str, str] | None = None
@@ -75,7 +89,7 @@ class CmProvider:
         self._http = ProviderHttp(settings, {"X-CM-PRODUCTTOKEN": token, "Content-Type": "application/json"})
 
     async def ready(self, count: int, *, is_urgent: bool) -> None:
-        """At once: pacing is the pool's (sms.py)."""
+        """Returns at once: the pool (sms.py) does the pacing."""
 
     async def send(self, texts: Sequence[Sms]) -> list[Outcome]:
         """One outcome per text, in order. Never raises for what CM or the network does."""
@@ -83,45 +97,68 @@ class CmProvider:
         answers = await asyncio.gather(*(self._send(chunk) for chunk in chunks))
         return [outcome for outcomes in answers for outcome in outcomes]
 
-    def parse_receipt(self, body: bytes) -> list[DeliveryReceipt]:
-        """The receipts in a status report. Raises PermanentError when there is none in it."""
-        return parse_receipt(body, self._settings.receipt_states)
+    def parse_receipts(self, body: bytes) -> list[DeliveryReceipt]:
+        """The receipts in a status report. Raises PermanentError when it holds none."""
+        entries = field_of(field_of(json_object(body), "messages"), "msg")
+        if not isinstance(entries, list):
+            entries = [entries]
+        receipts = [receipt for entry in entries[:RECEIPTS_LIMIT] if (receipt := self._receipt(entry)) is not None]
+        if not receipts:
+            raise PermanentError("no receipt with a reference in it")
+        return receipts
 
-    def parse_inbound(self, body: bytes) -> SmsReply:
-        """The reply of a handset. Raises PermanentError when nobody can be found in it."""
-        return parse_inbound(body)
+    def parse_reply(self, body: bytes) -> SmsReply:
+        """The SMS that a person sent back. Raises PermanentError when it names no sender."""
+        post = json_object(body)
+        sender, message = field_of(post, "from"), field_of(post, "message")
+        number = e164(field_of(sender, "number") if isinstance(sender, dict) else sender)
+        if number is None:
+            raise PermanentError("no sender's number in it")
+        text = field_of(message, "text") if isinstance(message, dict) else message
+        return SmsReply(number, text[:TEXT_LIMIT] if isinstance(text, str) else "", instant(field_of(post, "timeUtc")))
 
     async def lookup(self, reference: str) -> Outcome:
-        """CM cannot be asked; its receipts carry our reference."""
+        """Always unknown: CM offers no query by reference."""
         return Outcome.unknown("cannot be asked")
 
-    def verify(self, post: WebhookPost) -> bool:
-        """By the password in the URL that CM was given."""
+    def is_authentic(self, post: WebhookPost) -> bool:
+        """Checks the password of the webhook URL that CM was given."""
         return has_password(post, self._settings.webhook_secret.get_secret_value())
 
-    def raw(self, post: WebhookPost) -> bytes:
-        """The body."""
+    def stored_body(self, post: WebhookPost) -> bytes:
+        """The whole body."""
         return post.body
 
     async def close(self) -> None:
-        """Close the kept connections."""
+        """Close the connections."""
         await self._http.close()
 
     async def _send(self, texts: Sequence[Sms]) -> list[Outcome]:
-        """One request. When CM refuses it as a whole for what is in it, its halves are tried apart."""
+        """Send one request. If CM refuses the whole request without naming a message, send each half on its own."""
         answer = await self._http.post(
             PATH, orjson.dumps({"messages": {"msg": [self._message(text) for text in texts]}})
         )
         if not isinstance(answer, HttpResponse):
             return [answer] * len(texts)
         outcomes = judge(answer.status, answer.body, texts, self._settings.error_codes)
-        if len(texts) > 1 and all(isinstance(outcome, _BlamesTheRequest) for outcome in outcomes):
+        if len(texts) > 1 and all(isinstance(outcome, _RequestRefused) for outcome in outcomes):
             middle = len(texts) // 2
             return [*await self._send(texts[:middle]), *await self._send(texts[middle:])]
         return [
-            Outcome.refused(outcome.reason) if isinstance(outcome, _BlamesTheRequest) else outcome
-            for outcome in outcomes
+            Outcome.refused(outcome.reason) if isinstance(outcome, _RequestRefused) else outcome for outcome in outcomes
         ]
+
+    def _receipt(self, entry: object) -> DeliveryReceipt | None:
+        reference, status = field_of(entry, "reference"), field_of(entry, "status")
+        if not isinstance(reference, str) or not 0 < len(reference) <= REFERENCE_LIMIT:
+            return None
+        code = _code(field_of(status, "code"))
+        error, words = field_of(status, "errorCode"), field_of(status, "errorDescription")
+        reason = f"code {'?' if code == NO_CODE else code}"
+        reason += f", error {error}" if isinstance(error, str | int) and error != "" else ""
+        reason += f": {words}" if isinstance(words, str) and words else ""
+        state: ReceiptState = "interim" if code == NO_CODE else self._settings.receipt_states.get(code, "interim")
+        return DeliveryReceipt(reference, state, without_numbers(reason), instant(field_of(entry, "received")))
 
     def _message(self, text: Sms) -> dict[str, Any]:
         return {
@@ -137,48 +174,48 @@ class CmProvider:
 
 
 @dataclass(frozen=True, slots=True)
-class _BlamesTheRequest:
-    """Refused as a whole, without a word on which message is at fault."""
+class _RequestRefused:
+    """CM refused the request as a whole and did not say which message was at fault."""
 
     reason: str
 
 
 def judge(
     status: int, body: bytes, texts: Sequence[Sms], codes: Mapping[int, Meaning]
-) -> list["Outcome | _BlamesTheRequest"]:
-    """One outcome per text from the HTTP status and the answer. Pure."""
+) -> list["Outcome | _RequestRefused"]:
+    """One outcome per text, from the HTTP status and the body. Pure."""
     if status >= 500:
         return [Outcome.unknown(f"HTTP {status}")] * len(texts)
     answer = _json_object(body)
-    told = f"HTTP {status}{_words(answer)}"
+    reason = f"HTTP {status}{_error_text(answer)}"
     if status == 429 or 300 <= status < 400:
-        return [Outcome.try_later(told)] * len(texts)
-    by_reference = _by_reference(answer.get("messages"), codes)
+        return [Outcome.try_later(reason)] * len(texts)
+    by_reference = _outcomes_by_reference(answer.get("messages"), codes)
     if status < 300:
-        return [by_reference.get(text.reference, Outcome.unknown(f"{told}: not in the answer")) for text in texts]
-    request = _refusal_of_request(status, answer, told, codes)
-    return [by_reference.get(text.reference, request) for text in texts]
+        return [by_reference.get(text.reference, Outcome.unknown(f"{reason}: not in the answer")) for text in texts]
+    refusal = _refusal_of_request(status, answer, reason, codes)
+    return [by_reference.get(text.reference, refusal) for text in texts]
 
 
 def _refusal_of_request(
-    status: int, answer: Mapping[str, Any], told: str, codes: Mapping[int, Meaning]
-) -> "Outcome | _BlamesTheRequest":
+    status: int, answer: Mapping[str, Any], reason: str, codes: Mapping[int, Meaning]
+) -> "Outcome | _RequestRefused":
     meaning = codes.get(_code(answer.get("errorCode")))
     if meaning == "unknown":
-        return Outcome.unknown(told)
-    if meaning == "temporary" or status in _NOT_OF_THE_MESSAGE:
-        return Outcome.try_later(told)
-    return _BlamesTheRequest(told)
+        return Outcome.unknown(reason)
+    if meaning == "temporary" or status in _RETRIED_STATUSES:
+        return Outcome.try_later(reason)
+    return _RequestRefused(reason)
 
 
-def _by_reference(messages: object, codes: Mapping[int, Meaning]) -> dict[str, Outcome]:
-    """What the answer says of each message; accepted once is accepted."""
-    found: dict[str, Outcome] = {}
+def _outcomes_by_reference(messages: object, codes: Mapping[int, Meaning]) -> dict[str, Outcome]:
+    """Reference → outcome, from the entries of the answer. An accepted entry wins over others of the same message."""
+    outcomes: dict[str, Outcome] = {}
     for entry in messages if isinstance(messages, list) else []:
         reference = entry.get("reference") if isinstance(entry, dict) else None
-        if isinstance(reference, str) and not (reference in found and found[reference].is_accepted):
-            found[reference] = _judge_entry(entry, codes)
-    return found
+        if isinstance(reference, str) and not (reference in outcomes and outcomes[reference].is_accepted):
+            outcomes[reference] = _judge_entry(entry, codes)
+    return outcomes
 
 
 def _judge_entry(entry: Mapping[str, Any], codes: Mapping[int, Meaning]) -> Outcome:
@@ -202,23 +239,23 @@ def _json_object(body: bytes) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _words(answer: Mapping[str, Any]) -> str:
+def _error_text(answer: Mapping[str, Any]) -> str:
     if not answer:
         return ", no JSON"
     return without_numbers(f", code {_code(answer.get('errorCode'))}: {answer.get('details') or ''}".rstrip(": "))
 
 
 def _code(value: object) -> int:
-    """A number as CM writes it, or as a string; -1 when it is neither."""
+    """A code as CM writes it, a number or a string of digits; NO_CODE for anything else."""
     if isinstance(value, bool):
-        return -1
+        return NO_CODE
     if isinstance(value, int):
         return value
-    return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 9 else -1
+    return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 9 else NO_CODE
 
 
 def from_settings(settings: Settings) -> PoolMember:
-    """CM, which every installation has."""
+    """CM. Every installation has a contract with it."""
     provider = CmProvider(
         CmSettings(
             url=settings.sms_url,

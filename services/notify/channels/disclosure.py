@@ -1,4 +1,4 @@
-"""Provider texts on their way into events and logs: addresses, numbers and control characters taken out. Pure."""
+"""Removes addresses, telephone numbers and control characters from provider texts, before events and logs. Pure."""
 
 import re
 
@@ -10,14 +10,15 @@ _SHORTEST_LOCAL_PART = 3
 
 
 def without_addresses(text: str, *known: str) -> str:
-    """A provider's words, at most 200 printable ASCII characters, without mail addresses and the `known` ones.
+    """A provider's text without mail addresses: at most 200 printable ASCII characters.
 
-    Of a known address its part before the @ goes too: servers quote either.
+    The `known` addresses are removed even where the pattern would miss them, and so is their part before the @: servers
+    quote either.
     """
     for address in known:
         local_part = address.partition("@")[0]
         if local_part.casefold() not in text.casefold():
-            continue  # this runs for every message; and where its part is not, the address is not
+            continue  # saves time, as this runs for every message: without the local part the address cannot occur
         for secret in (address, local_part):
             if len(secret) >= _SHORTEST_LOCAL_PART:
                 text = re.sub(re.escape(secret), "[address]", text, flags=re.IGNORECASE)
@@ -29,5 +30,5 @@ def without_addresses(text: str, *known: str) -> str:
 
 
 def without_numbers(text: str) -> str:
-    """The same without anything that looks like a telephone number, for what an SMS provider says."""
+    """The text of an SMS provider: `without_addresses`, and without anything that looks like a telephone number."""
     return _NUMBER.sub("[number]", without_addresses(text))

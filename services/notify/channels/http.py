@@ -1,4 +1,4 @@
-"""HTTP to a provider: one request, and whether its bytes may have left when there is no answer."""
+"""HTTP to a provider. When no response arrives, it tells whether the request may have left this machine."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,31 +12,31 @@ from pydantic import BaseModel, ConfigDict, Field
 from services.notify.model.outcome import Outcome
 from shared.testing.failpoints import failpoint
 
-ANSWER_LIMIT_BYTES = 1_000_000
+RESPONSE_LIMIT_BYTES = 1_000_000
 KEEPALIVE_SECONDS = 15
 
 
 class HttpSettings(BaseModel):
-    """How a provider's API is reached."""
+    """How to reach a provider's API."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     url: str = Field(pattern=r"^https?://\S+$", description="Base of the API")
-    timeout_seconds: float = Field(default=10, gt=0, description="From the first byte to the end of the answer")
+    timeout_seconds: float = Field(default=10, gt=0, description="From the first byte to the end of the response")
     connect_timeout_seconds: float = Field(default=5, gt=0)
-    connections: int = Field(default=10, ge=1, le=100, description="Kept connections of this process")
+    connections: int = Field(default=10, ge=1, le=100, description="Open connections that this process keeps")
 
 
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
-    """Status and content; the content is empty when it was larger than any answer of a provider."""
+    """Status and body. The body is empty when it was larger than RESPONSE_LIMIT_BYTES."""
 
     status: int
     body: bytes
 
     @property
     def json(self) -> Mapping[str, Any]:
-        """The content as a JSON object; empty when it is none."""
+        """The body as a JSON object; empty when it is not one."""
         try:
             value = orjson.loads(self.body)
         except ValueError:
@@ -45,7 +45,7 @@ class HttpResponse:
 
 
 class ProviderHttp:
-    """Kept connections to one provider."""
+    """A pool of connections to one provider."""
 
     def __init__(self, settings: HttpSettings, headers: Mapping[str, str]) -> None:
         self._settings = settings
@@ -53,15 +53,18 @@ class ProviderHttp:
         self._session: aiohttp.ClientSession | None = None
 
     async def post(self, path: str, body: bytes) -> HttpResponse | Outcome:
-        """The answer; without one TRY_LATER when no byte can have left, else UNKNOWN. Never raises for the network."""
+        """The provider's response. Never raises for what the network does.
+
+        Without a response: TRY_LATER when no byte can have left this machine, else UNKNOWN.
+        """
         return await self._request("POST", path, body)
 
     async def get(self, path: str) -> HttpResponse | Outcome:
-        """The same for a question that changes nothing."""
+        """Ask without changing anything; the results are those of `post`."""
         return await self._request("GET", path, None)
 
     async def close(self) -> None:
-        """Close the kept connections."""
+        """Close the connections."""
         if self._session is not None:
             await self._session.close()
 
@@ -103,14 +106,14 @@ async def _bounded(response: aiohttp.ClientResponse) -> bytes:
     content = bytearray()
     async for piece in response.content.iter_chunked(65_536):
         content += piece
-        if len(content) > ANSWER_LIMIT_BYTES:
+        if len(content) > RESPONSE_LIMIT_BYTES:
             response.close()
             return b""
     return bytes(content)
 
 
 def _note_first_byte() -> aiohttp.TraceConfig:
-    """Marks a request whose bytes may have left: before that mark every failure is a definite no."""
+    """Mark a request once its bytes may have left. A failure before that mark is a definite no."""
     trace = aiohttp.TraceConfig()
 
     async def mark(

@@ -1,6 +1,6 @@
-"""What CM.com posts to us: receipts, and SMS that people send back. Tolerant of shape, bounded in size. Pure.
+"""Receipts and replies as every SMS provider's module returns them, and helpers that read untrusted JSON. Pure.
 
-Source: developers.cm.com/messaging/docs (status reports, incoming); the numeric codes are not published.
+The helpers accept any shape and bound the size; PermanentError texts hold no personal data.
 """
 
 from collections.abc import Mapping
@@ -10,23 +10,26 @@ from typing import Any, Literal
 
 import orjson
 
-from services.notify.channels.disclosure import without_numbers
 from shared.errors import PermanentError
 
+#: Largest accepted webhook request.
 CALLBACK_LIMIT_BYTES = 100_000
+#: Receipts read from one request; the rest are ignored.
 RECEIPTS_LIMIT = 1_000
+#: Characters kept of a reply.
 TEXT_LIMIT = 2_000
 REFERENCE_LIMIT = 64
 
-#: `pending`: taken on, and more will follow. `temporary`: failed for now. `interim` settles nothing.
+#: `pending`: accepted, a final state follows. `temporary`: failed for now. `interim`: changes nothing.
 ReceiptState = Literal["delivered", "failed", "temporary", "pending", "interim"]
-# What our contract's gateway is known to send; every other code is interim and settles nothing.
-RECEIPT_STATES: Mapping[int, ReceiptState] = {2: "delivered", 3: "failed"}
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryReceipt:
-    """What became of an SMS. `at` is the provider's time; None when it gave none that can be read."""
+    """What a provider or mail server reports about one message.
+
+    `reference` is ours, or `provider_reference(...)`. `at`: the provider's time; None when it gave no readable one.
+    """
 
     reference: str
     state: ReceiptState
@@ -36,46 +39,11 @@ class DeliveryReceipt:
 
 @dataclass(frozen=True, slots=True)
 class SmsReply:
-    """An SMS from a handset. `number` is E.164; `at` as in DeliveryReceipt."""
+    """An SMS that a person sent back. `number` is E.164; `at` as in DeliveryReceipt."""
 
     number: str
     text: str
     at: datetime | None
-
-
-def parse_receipt(body: bytes, states: Mapping[int, ReceiptState] = RECEIPT_STATES) -> list[DeliveryReceipt]:
-    """The receipts in one post, at least one. Raises PermanentError, with no personal data in its text."""
-    messages = field_of(json_object(body), "messages")
-    found = field_of(messages, "msg")
-    entries = found if isinstance(found, list) else [found]
-    receipts = [receipt for entry in entries[:RECEIPTS_LIMIT] if (receipt := _receipt(entry, states)) is not None]
-    if not receipts:
-        raise PermanentError("no receipt with a reference in it")
-    return receipts
-
-
-def parse_inbound(body: bytes) -> SmsReply:
-    """The reply in one post. Raises PermanentError, with no personal data in its text."""
-    post = json_object(body)
-    sender, message = field_of(post, "from"), field_of(post, "message")
-    number = e164(field_of(sender, "number") if isinstance(sender, dict) else sender)
-    if number is None:
-        raise PermanentError("no sender's number in it")
-    text = field_of(message, "text") if isinstance(message, dict) else message
-    return SmsReply(number, text[:TEXT_LIMIT] if isinstance(text, str) else "", instant(field_of(post, "timeUtc")))
-
-
-def _receipt(entry: object, states: Mapping[int, ReceiptState]) -> DeliveryReceipt | None:
-    reference, status = field_of(entry, "reference"), field_of(entry, "status")
-    if not isinstance(reference, str) or not 0 < len(reference) <= REFERENCE_LIMIT:
-        return None
-    code = _number(field_of(status, "code"))
-    error, words = field_of(status, "errorCode"), field_of(status, "errorDescription")
-    reason = f"code {'?' if code is None else code}"
-    reason += f", error {error}" if isinstance(error, str | int) and error != "" else ""
-    reason += f": {words}" if isinstance(words, str) and words else ""
-    state: ReceiptState = "interim" if code is None else states.get(code, "interim")
-    return DeliveryReceipt(reference, state, without_numbers(reason), instant(field_of(entry, "received")))
 
 
 def provider_reference(provider: str, provider_id: str) -> str:
@@ -84,7 +52,7 @@ def provider_reference(provider: str, provider_id: str) -> str:
 
 
 def json_object(body: bytes) -> Mapping[str, Any]:
-    """The post as a JSON object. Raises PermanentError for anything else."""
+    """The body as a JSON object. Raises PermanentError for anything else."""
     if len(body) > CALLBACK_LIMIT_BYTES:
         raise PermanentError(f"larger than {CALLBACK_LIMIT_BYTES} bytes")
     try:
@@ -97,20 +65,12 @@ def json_object(body: bytes) -> Mapping[str, Any]:
 
 
 def field_of(value: object, name: str) -> Any:
-    """A field of an object, or None where there is neither."""
+    """A field of an object; None when the field or the object is missing."""
     return value.get(name) if isinstance(value, dict) else None
 
 
-def _number(value: object) -> int | None:
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, int):
-        return value
-    return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 9 else None
-
-
 def e164(value: object) -> str | None:
-    """`0031…`, `+31…` or `31…` as `+31…`."""
+    """`0031…`, `+31…` or `31…` as `+31…`; None for anything that is no telephone number."""
     if not isinstance(value, str):
         return None
     digits = value.strip().removeprefix("+").removeprefix("00")
@@ -118,11 +78,11 @@ def e164(value: object) -> str | None:
 
 
 def instant(value: object) -> datetime | None:
-    """RFC 3339, or without a zone, which is then UTC."""
+    """An RFC 3339 time; UTC when it names no zone. None when it cannot be read."""
     if not isinstance(value, str) or len(value) > 40:
         return None
     try:
-        instant = datetime.fromisoformat(value)
-        return (instant if instant.tzinfo else instant.replace(tzinfo=UTC)).astimezone(UTC)
+        parsed = datetime.fromisoformat(value)
+        return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
         return None

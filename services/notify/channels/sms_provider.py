@@ -1,4 +1,4 @@
-"""One SMS, and what every SMS provider has to be able to do with it."""
+"""One SMS, and what a module for an SMS provider has to offer: sending, lookup, and reading what the provider posts."""
 
 import base64
 import binascii
@@ -12,7 +12,7 @@ from services.notify.model.outcome import Outcome
 
 
 class Sms(NamedTuple):
-    """One SMS to one person. The reference comes back in receipts; a repeat carries the same."""
+    """One SMS to one person. `reference` comes back in receipts; a repeat of the message carries the same."""
 
     delivery_id: str
     reference: str
@@ -22,7 +22,7 @@ class Sms(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class WebhookPost:
-    """What a provider posted to a webhook: the address it was posted to (public, with its query), and what came."""
+    """One request of a provider to a webhook. `url`: the public address that it called, with the query."""
 
     url: str
     query: Mapping[str, str]
@@ -43,22 +43,22 @@ class SmsProvider(Protocol):
         """One outcome per text, in order. Never raises for what the provider or the network does."""
 
     async def lookup(self, reference: str) -> Outcome:
-        """What the provider knows of a message: accepted, refused (it never got it), or unknown (cannot be asked)."""
+        """Ask the provider for a message: accepted, refused (it never got it), or unknown (it cannot be asked)."""
 
-    def verify(self, post: WebhookPost) -> bool:
-        """Whether the post can only come from the provider."""
+    def is_authentic(self, post: WebhookPost) -> bool:
+        """Whether only the provider can have sent this request."""
 
-    def raw(self, post: WebhookPost) -> bytes:
-        """What is kept of a post."""
+    def stored_body(self, post: WebhookPost) -> bytes:
+        """The part of the request that is stored, sealed, until the callback worker reads it."""
 
-    def parse_receipt(self, body: bytes) -> list[DeliveryReceipt]:
-        """The receipts in what was kept. Raises PermanentError when there is none in it."""
+    def parse_receipts(self, body: bytes) -> list[DeliveryReceipt]:
+        """The receipts in a stored body. Raises PermanentError when it holds none."""
 
-    def parse_inbound(self, body: bytes) -> SmsReply:
-        """The reply in what was kept. Raises PermanentError when nobody can be found in it."""
+    def parse_reply(self, body: bytes) -> SmsReply:
+        """The SMS reply in a stored body. Raises PermanentError when it names no sender."""
 
     async def close(self) -> None:
-        """Close the kept connections."""
+        """Close the connections."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,10 @@ class PoolMember:
 
 
 def has_password(post: WebhookPost, secret: str) -> bool:
-    """HTTP Basic with the shared secret as password, whatever the user (docs/decisions/0008-webhook-secret.md)."""
+    """Whether HTTP Basic carries the shared secret as password; the user name does not matter.
+
+    See docs/decisions/0008-webhook-secret.md.
+    """
     scheme, _, credentials = post.headers.get("authorization", "").partition(" ")
     try:
         password = base64.b64decode(credentials, validate=True).partition(b":")[2]

@@ -1,7 +1,8 @@
-"""SMS over Spryng's API v2: one recipient per request, because it echoes no reference of ours.
+"""SMS over Spryng's API v2: one recipient per request, because the response does not repeat our reference.
 
-Source: Spryng v2 API documentation (messages, webhooks), as in axilium/spryng-v2-api `docs/api`. How Spryng proves
-that a webhook is its own is not published: the secret stands in the URL that it is given.
+Spryng's receipts name its own message id, which is stored when the message is accepted. Spryng does not publish how to
+authenticate its webhooks: the secret is part of the URL that it is given.
+Source: Spryng v2 API documentation (messages, webhooks), as in axilium/spryng-v2-api `docs/api`.
 """
 
 import asyncio
@@ -34,7 +35,7 @@ from shared.clock import utc_now
 from shared.errors import PermanentError
 
 PATH = "/v2/messages"
-#: `Status` of a webhook in lower case; every other one is interim and settles nothing.
+#: A receipt's `Status` in lower case. Any other status is interim.
 STATES: Mapping[str, ReceiptState] = {
     "delivered": "delivered",
     "failed": "failed",
@@ -44,23 +45,24 @@ STATES: Mapping[str, ReceiptState] = {
     "pending": "pending",
     "sent": "pending",
 }
-_OF_THE_ACCOUNT = {401, 402, 403, 404, 405, 408, 425, 429}
+#: HTTP statuses that concern our account or the moment, not the message.
+_RETRIED_STATUSES = {401, 402, 403, 404, 405, 408, 425, 429}
 
 
 class SpryngSettings(HttpSettings):
-    """How SMS are handed over to Spryng. Quiet hours and business hours have to be off in the account."""
+    """How SMS are handed over to Spryng. Quiet hours and business hours must be switched off in the account."""
 
     url: str = Field(default="https://api.spryng.nl", pattern=r"^https?://\S+$", description="Base of the API")
     api_key: SecretStr
     account_reference: str = Field(min_length=1, description="SPNL0000000")
     sender: str = Field(pattern=r"^([A-Za-z0-9 ]{1,11}|\+?[0-9]{1,16})$", description="A number that can be answered")
     webhook_secret: SecretStr = SecretStr("")
-    validity_hours: int = Field(default=48, ge=1, le=72, description="How long a phone that is off is tried")
-    states: Mapping[str, ReceiptState] = Field(default=STATES, description="Spryng's words in receipts")
+    validity_hours: int = Field(default=48, ge=1, le=72, description="How long Spryng keeps trying a phone that is off")
+    states: Mapping[str, ReceiptState] = Field(default=STATES, description="What Spryng's receipt statuses mean")
 
 
 class SpryngProvider:
-    """Sends SMS; safe to call from several tasks at once."""
+    """Sends SMS. Several tasks may use it at once."""
 
     provider = "spryng"
     reply_acknowledgement: tuple[str, str] | None = None
@@ -76,7 +78,7 @@ class SpryngProvider:
         return list(await asyncio.gather(*(self._send(text) for text in texts)))
 
     async def lookup(self, reference: str) -> Outcome:
-        """By the request's name, which is our reference."""
+        """Ask by the request's name, which is our reference."""
         answer = await self._http.get(f"{PATH}?requestName={quote(reference, safe='')}")
         if not isinstance(answer, HttpResponse) or answer.status != 200:
             return Outcome.unknown("lookup without an answer")
@@ -90,25 +92,27 @@ class SpryngProvider:
             "found by lookup", provider=self.provider, provider_id=identity if isinstance(identity, str) else ""
         )
 
-    def verify(self, post: WebhookPost) -> bool:
-        """By the password in the URL that Spryng was given."""
+    def is_authentic(self, post: WebhookPost) -> bool:
+        """Checks the password of the webhook URL that Spryng was given."""
         return has_password(post, self._settings.webhook_secret.get_secret_value())
 
-    def raw(self, post: WebhookPost) -> bytes:
-        """The body."""
+    def stored_body(self, post: WebhookPost) -> bytes:
+        """The whole body."""
         return post.body
 
-    def parse_receipt(self, body: bytes) -> list[DeliveryReceipt]:
-        """The receipts in a webhook, by Spryng's id. Raises PermanentError when there is none in it."""
+    def parse_receipts(self, body: bytes) -> list[DeliveryReceipt]:
+        """The receipts in a webhook request, by Spryng's message id. Raises PermanentError when it holds none."""
         post = json_object(body)
         entries = _messages(post)
-        receipts = [each for entry in entries[:RECEIPTS_LIMIT] if (each := self._receipt(post, entry)) is not None]
+        receipts = [
+            receipt for entry in entries[:RECEIPTS_LIMIT] if (receipt := self._receipt(post, entry)) is not None
+        ]
         if not receipts:
             raise PermanentError("no receipt with an id in it")
         return receipts
 
-    def parse_inbound(self, body: bytes) -> SmsReply:
-        """The reply of a handset. Raises PermanentError when nobody can be found in it."""
+    def parse_reply(self, body: bytes) -> SmsReply:
+        """The SMS that a person sent back. Raises PermanentError when it names no sender."""
         for entry in _messages(json_object(body))[:1]:
             number, text = e164(field_of(entry, "Originator")), field_of(entry, "Body")
             if number is not None:
@@ -117,7 +121,7 @@ class SpryngProvider:
         raise PermanentError("no sender's number in it")
 
     async def close(self) -> None:
-        """Close the kept connections."""
+        """Close the connections."""
         await self._http.close()
 
     async def _send(self, text: Sms) -> Outcome:
@@ -144,35 +148,35 @@ class SpryngProvider:
             return None
         status = field_of(entry, "Status") or post.get("Status")
         word = status.lower() if isinstance(status, str) else ""
-        reason = field_of(entry, "Reason")
-        told = f"{word or 'no status'}{f': {reason}' if isinstance(reason, str) and reason else ''}"
+        cause = field_of(entry, "Reason")
+        reason = f"{word or 'no status'}{f': {cause}' if isinstance(cause, str) and cause else ''}"
         state = self._settings.states.get(word, "interim")
         return DeliveryReceipt(
             provider_reference("spryng", identity),
             state,
-            without_numbers(told),
+            without_numbers(reason),
             instant(field_of(entry, "OccurredAtTime")),
         )
 
 
 def judge(answer: HttpResponse) -> Outcome:
-    """The outcome from status and answer. Pure."""
-    told = f"HTTP {answer.status}"
+    """The outcome, from status and body. Pure."""
+    reason = f"HTTP {answer.status}"
     if answer.status >= 500:
-        return Outcome.unknown(told)
+        return Outcome.unknown(reason)
     if answer.status < 300:
         identities = field_of(answer.json.get("data"), "messageIds")
         if isinstance(identities, list) and identities and isinstance(identities[0], str):
             return Outcome.accepted("accepted", provider_id=identities[0][:100])
-        # It may have been taken: the lookup by name will tell.
-        return Outcome.unknown(f"{told}, no message id in it")
+        # Spryng may have accepted it: the lookup by name will tell.
+        return Outcome.unknown(f"{reason}, no message id in it")
     errors = answer.json.get("errors")
     first = errors[0] if isinstance(errors, list) and errors else None
     words = f"{field_of(first, 'errorCode') or ''} {field_of(first, 'errorMessage') or ''}".strip()
-    told = without_numbers(f"{told}{f', {words}' if words else ''}")
-    if answer.status < 400 or answer.status in _OF_THE_ACCOUNT:
-        return Outcome.try_later(told)
-    return Outcome.refused(told)
+    reason = without_numbers(f"{reason}{f', {words}' if words else ''}")
+    if answer.status < 400 or answer.status in _RETRIED_STATUSES:
+        return Outcome.try_later(reason)
+    return Outcome.refused(reason)
 
 
 def _messages(post: Mapping[str, Any]) -> list[Any]:
@@ -181,7 +185,7 @@ def _messages(post: Mapping[str, Any]) -> list[Any]:
 
 
 def from_settings(settings: Settings) -> PoolMember | None:
-    """Spryng, when SPRYNG_API_KEY is set."""
+    """Spryng, when SPRYNG_API_KEY is set; else None."""
     if settings.spryng_api_key is None or not settings.spryng_api_key.get_secret_value():
         return None
     provider = SpryngProvider(

@@ -1,4 +1,4 @@
-"""SMS over Twilio's Messages API: one message per request; our reference travels in the StatusCallback's query.
+"""SMS over Twilio's Messages API: one message per request. Our reference travels in the query of StatusCallback.
 
 Source: Twilio docs, Messages resource, error dictionary, and "Validating requests are coming from Twilio".
 """
@@ -28,11 +28,12 @@ from services.notify.settings import Settings
 from shared.errors import PermanentError
 
 BODY_LIMIT = 1_600
-#: Of the number or the message, for good: bad number, cannot be routed, opted out, not a mobile, body too long.
+#: Error codes of the number or the message, permanent: bad number, no route, opted out, no mobile, body too long.
 PERMANENT = frozenset({21211, 21217, 21219, 21610, 21612, 21614, 21617, 21635})
-_NOT_OF_THE_MESSAGE = {401, 403, 404, 405, 408, 425, 429}
+#: HTTP statuses that concern our account or the moment, not the message.
+_RETRIED_STATUSES = {401, 403, 404, 405, 408, 425, 429}
 _REFUSED_AT_ONCE = {"failed", "undelivered", "canceled"}
-#: `MessageStatus`; every other one is interim and settles nothing.
+#: A receipt's `MessageStatus`. Any other status is interim.
 STATES: Mapping[str, ReceiptState] = {
     "sent": "pending",
     "delivered": "delivered",
@@ -40,7 +41,7 @@ STATES: Mapping[str, ReceiptState] = {
     "failed": "failed",
     "canceled": "failed",
 }
-#: Error codes in receipts that may pass by: handset off or out of reach, carrier's trouble.
+#: Error codes in receipts that may pass: handset off or out of reach, a fault of the carrier.
 TEMPORARY = frozenset({"30003", "30008", "30017", "30022"})
 
 
@@ -49,7 +50,7 @@ class TwilioSettings(HttpSettings):
 
     url: str = Field(default="https://api.twilio.com", pattern=r"^https?://\S+$", description="Base of the API")
     account_sid: str = Field(pattern=r"^AC[0-9a-zA-Z]{1,40}$")
-    auth_token: SecretStr = Field(description="Also what Twilio signs its posts with")
+    auth_token: SecretStr = Field(description="Twilio also signs its requests with it")
     sender: str = Field(min_length=1, max_length=40, description="A number, or the SID of a messaging service (MG…)")
     callback_url: str = Field(
         default="", description="Public address of our receipts; empty: no receipts are asked for"
@@ -58,7 +59,7 @@ class TwilioSettings(HttpSettings):
 
 
 class TwilioProvider:
-    """Sends SMS; safe to call from several tasks at once."""
+    """Sends SMS. Several tasks may use it at once."""
 
     provider = "twilio"
     #: TwiML without a verb; without it Twilio would send our answer to the person as an SMS.
@@ -80,20 +81,20 @@ class TwilioProvider:
         return list(await asyncio.gather(*(self._send(text) for text in texts)))
 
     async def lookup(self, reference: str) -> Outcome:
-        """Twilio lists by number and day, not by a reference: its receipts carry ours instead."""
+        """Always unknown: Twilio lists messages by number and day, not by reference. Its receipts carry ours."""
         return Outcome.unknown("cannot be asked by reference")
 
-    def verify(self, post: WebhookPost) -> bool:
-        """By its signature over the address and every parameter, known or not."""
+    def is_authentic(self, post: WebhookPost) -> bool:
+        """Checks Twilio's signature over the URL and every parameter."""
         token = self._settings.auth_token.get_secret_value()
         return hmac.compare_digest(post.headers.get("x-twilio-signature", ""), signature(token, post.url, post.body))
 
-    def raw(self, post: WebhookPost) -> bytes:
+    def stored_body(self, post: WebhookPost) -> bytes:
         """The form, with our reference from the query in front."""
         return f"ref={quote(post.query.get('ref', ''), safe='')}&".encode() + post.body
 
-    def parse_receipt(self, body: bytes) -> list[DeliveryReceipt]:
-        """The receipt in what was kept. Raises PermanentError when it is none of ours."""
+    def parse_receipts(self, body: bytes) -> list[DeliveryReceipt]:
+        """The receipt in a stored body. Raises PermanentError when it names no reference."""
         form = _form(body)
         reference, status, code = form.get("ref", ""), form.get("MessageStatus", ""), form.get("ErrorCode", "")
         if not 0 < len(reference) <= 64 or not status:
@@ -105,8 +106,8 @@ class TwilioProvider:
             DeliveryReceipt(reference, state, without_numbers(f"{status}{f', error {code}' if code else ''}"), None)
         ]
 
-    def parse_inbound(self, body: bytes) -> SmsReply:
-        """The reply of a handset. Raises PermanentError when nobody can be found in it."""
+    def parse_reply(self, body: bytes) -> SmsReply:
+        """The SMS that a person sent back. Raises PermanentError when it names no sender."""
         form = _form(body)
         number = e164(form.get("From"))
         if number is None:
@@ -114,7 +115,7 @@ class TwilioProvider:
         return SmsReply(number, form.get("Body", "")[:TEXT_LIMIT], None)
 
     async def close(self) -> None:
-        """Close the kept connections."""
+        """Close the connections."""
         await self._http.close()
 
     async def _send(self, text: Sms) -> Outcome:
@@ -134,30 +135,30 @@ class TwilioProvider:
 
 
 def judge(answer: HttpResponse) -> Outcome:
-    """The outcome from status and answer. Pure."""
+    """The outcome, from status and body. Pure."""
     found = answer.json
-    told = f"HTTP {answer.status}"
+    reason = f"HTTP {answer.status}"
     if answer.status >= 500:
-        return Outcome.unknown(told)
+        return Outcome.unknown(reason)
     if answer.status < 300:
         identity, status = found.get("sid"), found.get("status")
         if not isinstance(identity, str):
-            return Outcome.unknown(f"{told}, no sid in it")
+            return Outcome.unknown(f"{reason}, no sid in it")
         if status in _REFUSED_AT_ONCE:
             return Outcome.refused(f"{status}, error {_code(found.get('error_code'))}")
         return Outcome.accepted(str(status)[:40], provider_id=identity[:100])
     code = _code(found.get("code"))
-    told = without_numbers(f"{told}, error {code}: {found.get('message') or ''}".rstrip(": "))
-    if answer.status < 400 or answer.status in _NOT_OF_THE_MESSAGE:
-        return Outcome.try_later(told)
-    return Outcome.refused(told) if code in PERMANENT else Outcome.try_later(told)
+    reason = without_numbers(f"{reason}, error {code}: {found.get('message') or ''}".rstrip(": "))
+    if answer.status < 400 or answer.status in _RETRIED_STATUSES:
+        return Outcome.try_later(reason)
+    return Outcome.refused(reason) if code in PERMANENT else Outcome.try_later(reason)
 
 
 def signature(token: str, url: str, body: bytes) -> str:
-    """What Twilio puts into X-Twilio-Signature for a form posted to this address."""
+    """The X-Twilio-Signature of a form that Twilio posts to this URL."""
     form = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True)
-    told = url + "".join(f"{name}{value}" for name in sorted(form) for value in sorted(set(form[name])))
-    return base64.b64encode(hmac.digest(token.encode(), told.encode(), hashlib.sha1)).decode()
+    signed_text = url + "".join(f"{name}{value}" for name in sorted(form) for value in sorted(set(form[name])))
+    return base64.b64encode(hmac.digest(token.encode(), signed_text.encode(), hashlib.sha1)).decode()
 
 
 def _form(body: bytes) -> dict[str, str]:
@@ -167,7 +168,7 @@ def _form(body: bytes) -> dict[str, str]:
         fields = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=100)
     except ValueError:
         raise PermanentError("not a form") from None
-    # The first one of each: our own `ref` stands in front, and no later one replaces it.
+    # Only the first value of each field counts: our own `ref` comes first, so no later one can replace it.
     return {name: values[0] for name, values in fields.items()}
 
 
@@ -176,7 +177,7 @@ def _code(value: object) -> int:
 
 
 def from_settings(settings: Settings) -> PoolMember | None:
-    """Twilio, when TWILIO_ACCOUNT and TWILIO_TOKEN are set."""
+    """Twilio, when TWILIO_ACCOUNT and TWILIO_TOKEN are set; else None."""
     if not settings.twilio_account or settings.twilio_token is None:
         return None
     provider = TwilioProvider(

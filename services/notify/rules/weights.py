@@ -1,21 +1,26 @@
-"""How the work is shared among providers that can do the same: by weight, moved by what goes wrong. Pure.
+"""How messages are shared among interchangeable providers: by weight, moved away from errors and slow deliveries. Pure.
 
-Source: NOTIFY §B (alphagov/notifications-api `provider_details_dao.py`, `scheduled_tasks.py`).
+Source: GOV.UK Notify, the SMS resource balancing of notifications-api (`provider_details_dao.py`,
+`scheduled_tasks.py`).
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-STEP, MOST, LEAST = 10, 100, 0
-ERRORS_TOO_MANY = 50
+#: Weights are 0 to 100 and move in steps of 10.
+WEIGHT_STEP, HIGHEST_WEIGHT, LOWEST_WEIGHT = 10, 100, 0
+#: More errors than this within a minute move weight away.
+ERRORS_PER_MINUTE_LIMIT = 50
+#: A provider is slow when 15 of 100 deliveries took more than five minutes, counted over at least 20 deliveries.
 SLOW_SHARE, FEWEST_JUDGED = 0.15, 20
-PAUSE, QUIET = timedelta(minutes=1), timedelta(minutes=15)
+#: Weights move at most once a minute, and return towards their configured values after 15 quiet minutes.
+PAUSE_BETWEEN_MOVES, QUIET_BEFORE_RETURN = timedelta(minutes=1), timedelta(minutes=15)
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """What a provider did: errors of the last minute; deliveries of the last 15 minutes, and how many were slow."""
+    """How a provider did: its errors of the last minute; its deliveries of the last 15 minutes, and the slow ones."""
 
     errors: int = 0
     judged: int = 0
@@ -23,56 +28,64 @@ class Health:
 
     @property
     def is_slow(self) -> bool:
-        """15 of 100 took longer than five minutes."""
+        """15 of 100 deliveries took longer than five minutes."""
         return self.judged >= FEWEST_JUDGED and self.slow >= SLOW_SHARE * self.judged
 
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """Provider → weight, 0 to 100, and when they were moved."""
+    """Provider → weight, 0 to 100, and when the weights last moved."""
 
     of: Mapping[str, int]
     moved_at: datetime
 
 
-def moved(weights: Weights, resting: Mapping[str, int], health: Mapping[str, Health], now: datetime) -> Weights:
-    """The weights after a look: away from errors and slowness, at most once a minute; back when it is quiet.
+def adjusted_weights(
+    weights: Weights, resting: Mapping[str, int], health: Mapping[str, Health], now: datetime
+) -> Weights:
+    """The weights for the next minute; the same object when nothing changes. `resting`: the configured weights.
 
-    When all are slow, or all have errors, nothing is moved: there is nowhere to go.
+    If every provider is slow or has errors, nothing moves: there is no better provider to move to.
     """
-    if now - weights.moved_at < PAUSE:
+    if now - weights.moved_at < PAUSE_BETWEEN_MOVES:
         return weights
-    ailing = {each for each in resting if health.get(each, Health()).errors > ERRORS_TOO_MANY}
-    if not ailing or len(ailing) == len(resting):
-        ailing = {each for each in resting if health.get(each, Health()).is_slow}
-    of = {each: weights.of.get(each, rest) for each, rest in resting.items()}
-    if ailing and len(ailing) < len(resting):
-        after = {each: _within(weight + (-STEP if each in ailing else STEP)) for each, weight in of.items()}
-    elif now - weights.moved_at >= QUIET and not ailing:
-        after = {each: _towards(weight, resting[each]) for each, weight in of.items()}
+    impaired = {name for name in resting if health.get(name, Health()).errors > ERRORS_PER_MINUTE_LIMIT}
+    if not impaired or len(impaired) == len(resting):
+        impaired = {name for name in resting if health.get(name, Health()).is_slow}
+    before = {name: weights.of.get(name, rest) for name, rest in resting.items()}
+    if impaired and len(impaired) < len(resting):
+        after = {
+            name: _clamped(weight + (-WEIGHT_STEP if name in impaired else WEIGHT_STEP))
+            for name, weight in before.items()
+        }
+    elif now - weights.moved_at >= QUIET_BEFORE_RETURN and not impaired:
+        after = {name: _step_towards(weight, resting[name]) for name, weight in before.items()}
     else:
         return weights
-    return weights if after == of else Weights(after, now)
+    return weights if after == before else Weights(after, now)
 
 
-def order(weights: Mapping[str, int], chance: float) -> Sequence[str]:
-    """Whom to ask first, and whom then; `chance` is a random number, 0 <= chance < 1."""
+def provider_order(weights: Mapping[str, int], chance: float) -> Sequence[str]:
+    """The providers in the order in which to try them: the first drawn by weight, the others by falling weight.
+
+    `chance` is a random number, 0 <= chance < 1.
+    """
     names = sorted(weights)
     total = sum(weights.values())
     if total <= 0:
         return names
-    mark, first = chance * total, names[-1]
+    remaining, first = chance * total, names[-1]
     for name in names:
-        mark -= weights[name]
-        if mark < 0:
+        remaining -= weights[name]
+        if remaining < 0:
             first = name
             break
-    return [first, *sorted((each for each in names if each != first), key=lambda each: -weights[each])]
+    return [first, *sorted((name for name in names if name != first), key=lambda name: -weights[name])]
 
 
-def _within(weight: int) -> int:
-    return max(LEAST, min(MOST, weight))
+def _clamped(weight: int) -> int:
+    return max(LOWEST_WEIGHT, min(HIGHEST_WEIGHT, weight))
 
 
-def _towards(weight: int, rest: int) -> int:
-    return min(weight + STEP, rest) if weight < rest else max(weight - STEP, rest)
+def _step_towards(weight: int, rest: int) -> int:
+    return min(weight + WEIGHT_STEP, rest) if weight < rest else max(weight - WEIGHT_STEP, rest)

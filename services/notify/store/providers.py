@@ -1,4 +1,4 @@
-"""What all processes have to know of a provider together: how fast it may be asked, how it is, and its own ids.
+"""State of the SMS providers that all notify processes share: rate limits, counters, weights, and provider ids.
 
 `buckets`: {_id provider, tokens, at} · `provider_minutes`: {_id `<provider>:<minute>`, at, errors, judged, slow}
 `provider_weights`: {_id channel, of, movedAt} · `provider_ids`: {_id `<provider>:<id>`, ref, at}.
@@ -14,12 +14,14 @@ from shared.mongo.client import ASCENDING, Database, DuplicateKeyError, IndexMod
 
 KEPT_SECONDS = 14 * 24 * 3_600
 MINUTES_KEPT_SECONDS = 3_600
+#: `moved_at` of weights that never moved.
 NEVER = datetime.fromtimestamp(0, UTC)
+#: A delivery that took longer counts as slow.
 SLOW = timedelta(minutes=5)
 
 
 class ProviderStore:
-    """Judged by the database's clock where processes share something."""
+    """`ProviderState` in MongoDB. Rate limits use the database's clock, which all processes share."""
 
     def __init__(self, database: Database) -> None:
         self._buckets = database["buckets"]
@@ -28,19 +30,20 @@ class ProviderStore:
         self._ids = database["provider_ids"]
 
     async def create_indexes(self) -> None:
-        """Idempotent."""
-        kept = [("at", ASCENDING)]
-        await self._minutes.create_indexes([IndexModel(kept, name="kept", expireAfterSeconds=MINUTES_KEPT_SECONDS)])
-        await self._ids.create_indexes([IndexModel(kept, name="kept", expireAfterSeconds=KEPT_SECONDS)])
+        """Create the indexes; idempotent."""
+        by_age = [("at", ASCENDING)]
+        await self._minutes.create_indexes([IndexModel(by_age, name="kept", expireAfterSeconds=MINUTES_KEPT_SECONDS)])
+        await self._ids.create_indexes([IndexModel(by_age, name="kept", expireAfterSeconds=KEPT_SECONDS)])
 
-    async def take(self, provider: str, count: int, *, per_second: float, burst: int, reserve: int) -> bool:
-        """Take so many tokens of a bucket that fills with time; False when, after it, less than `reserve` is left.
+    async def take_tokens(self, provider: str, count: int, *, per_second: float, burst: int, reserve: int) -> bool:
+        """Take `count` tokens from the provider's bucket; False when fewer than `reserve` would be left.
 
-        One bucket for all processes: they hold the provider's limit together.
+        The bucket fills at `per_second` up to `burst`. All processes take from the same bucket, so together they
+        stay within the provider's limit.
         """
         clock = {"$toLong": "$$NOW"}
-        passed = {"$subtract": [clock, {"$ifNull": ["$at", clock]}]}
-        filled = {"$add": [{"$ifNull": ["$tokens", burst]}, {"$multiply": [per_second / 1000, passed]}]}
+        elapsed = {"$subtract": [clock, {"$ifNull": ["$at", clock]}]}
+        filled = {"$add": [{"$ifNull": ["$tokens", burst]}, {"$multiply": [per_second / 1000, elapsed]}]}
         update: list[Mapping[str, Any]] = [
             {"$set": {"tokens": {"$min": [burst, filled]}, "at": clock}},
             {"$set": {"granted": {"$cond": [{"$gte": ["$tokens", count + reserve]}, count, 0]}}},
@@ -53,57 +56,64 @@ class ProviderStore:
                 )
                 return bool(after["granted"])
             except DuplicateKeyError:
-                continue  # the very first two at the same moment
+                continue  # two processes created the bucket at the same moment
 
-    async def note(self, provider: str, now: datetime, *, errors: int = 0, judged: int = 0, slow: int = 0) -> None:
-        """Count what a provider did in this minute. Not at any price: a verdict must not get lost over it."""
+    async def count(self, provider: str, now: datetime, *, errors: int = 0, judged: int = 0, slow: int = 0) -> None:
+        """Add to the provider's counters of this minute. A database error is ignored: the outcomes matter more."""
         minute = now.replace(second=0, microsecond=0)
-        counted = {"errors": errors, "judged": judged, "slow": slow}
-        known = {"provider": provider, "at": minute}
+        increments = {"errors": errors, "judged": judged, "slow": slow}
+        on_insert = {"provider": provider, "at": minute}
         with contextlib.suppress(PyMongoError):
             await self._minutes.update_one(
-                {"_id": f"{provider}:{minute.isoformat()}"}, {"$inc": counted, "$setOnInsert": known}, upsert=True
+                {"_id": f"{provider}:{minute.isoformat()}"},
+                {"$inc": increments, "$setOnInsert": on_insert},
+                upsert=True,
             )
 
-    async def note_deliveries(self, provider: str, took: Collection[timedelta], now: datetime) -> None:
-        """How long deliveries took from acceptance to the handset, as receipts say."""
-        if took:
-            await self.note(provider, now, judged=len(took), slow=sum(1 for each in took if each > SLOW))
+    async def record_delivery_times(self, provider: str, durations: Collection[timedelta], now: datetime) -> None:
+        """Count how long deliveries took from acceptance to the handset, as receipts report it."""
+        if durations:
+            slow = sum(1 for duration in durations if duration > SLOW)
+            await self.count(provider, now, judged=len(durations), slow=slow)
 
     async def health(self, now: datetime) -> dict[str, Health]:
-        """Provider → how it is: errors of this minute and the one before, deliveries of fifteen."""
-        found: dict[str, list[int]] = {}
-        async for each in self._minutes.find({"at": {"$gte": now - timedelta(minutes=16)}}):
-            sums = found.setdefault(str(each["provider"]), [0, 0, 0])
-            if each["at"] >= now - timedelta(minutes=2):
-                sums[0] += int(each["errors"])
-            sums[1] += int(each["judged"])
-            sums[2] += int(each["slow"])
-        return {provider: Health(*sums) for provider, sums in found.items()}
+        """Provider → its errors of this minute and the one before, and its deliveries of the last 15 minutes."""
+        totals: dict[str, list[int]] = {}
+        async for minute in self._minutes.find({"at": {"$gte": now - timedelta(minutes=16)}}):
+            sums = totals.setdefault(str(minute["provider"]), [0, 0, 0])
+            if minute["at"] >= now - timedelta(minutes=2):
+                sums[0] += int(minute["errors"])
+            sums[1] += int(minute["judged"])
+            sums[2] += int(minute["slow"])
+        return {provider: Health(*sums) for provider, sums in totals.items()}
 
     async def weights(self, channel: str) -> Weights:
-        """The weights of a channel's providers; none were moved at first."""
-        found = await self._weights.find_one({"_id": channel})
-        return Weights(found["of"], found["movedAt"]) if found else Weights({}, NEVER)
+        """The weights of a channel's providers; none were adjusted_weights at first."""
+        document = await self._weights.find_one({"_id": channel})
+        return Weights(document["of"], document["movedAt"]) if document else Weights({}, NEVER)
 
-    async def keep_weights(self, channel: str, weights: Weights) -> None:
-        """Whoever looks keeps what it found."""
-        kept = {"of": dict(weights.of), "movedAt": weights.moved_at}
-        await self._weights.update_one({"_id": channel}, {"$set": kept}, upsert=True)
+    async def store_weights(self, channel: str, weights: Weights) -> None:
+        """Replace the weights. The caller holds the lease of the weight adjustment."""
+        fields = {"of": dict(weights.of), "movedAt": weights.moved_at}
+        await self._weights.update_one({"_id": channel}, {"$set": fields}, upsert=True)
 
-    async def keep_ids(self, references: Mapping[str, str], now: datetime) -> None:
-        """`<provider>:<its id>` → our reference, for receipts that name nothing else. Not at any price, as above."""
+    async def store_ids(self, references: Mapping[str, str], now: datetime) -> None:
+        """Store `<provider>:<its id>` → our reference, for receipts that name nothing else.
+
+        A database error is ignored, as in `count`.
+        """
         if not references:
             return
         with contextlib.suppress(PyMongoError):
             writes = [
-                UpdateOne({"_id": theirs}, {"$set": {"ref": ours, "at": now}}, upsert=True)
-                for theirs, ours in references.items()
+                UpdateOne({"_id": provider_id}, {"$set": {"ref": reference, "at": now}}, upsert=True)
+                for provider_id, reference in references.items()
             ]
             await self._ids.bulk_write(writes, ordered=False)
 
-    async def ours(self, theirs: Collection[str]) -> dict[str, str]:
-        """Our references of those of a provider's ids that are known."""
-        if not theirs:
+    async def our_references(self, provider_ids: Collection[str]) -> dict[str, str]:
+        """`<provider>:<its id>` → our reference, for the ids that are stored."""
+        if not provider_ids:
             return {}
-        return {str(each["_id"]): str(each["ref"]) async for each in self._ids.find({"_id": {"$in": list(theirs)}})}
+        documents = self._ids.find({"_id": {"$in": list(provider_ids)}})
+        return {str(document["_id"]): str(document["ref"]) async for document in documents}

@@ -155,7 +155,7 @@ def drill(
             if not await deps.send_queue.unfinished_jobs(alert_id):
                 break
             await asyncio.sleep(POLL_SECONDS)
-        selected, _ = await deps.alerts.totals(alert_id)
+        selected, _ = await deps.alerts.selections.totals(alert_id)
         waiting = await deps.send_queue.unfinished_jobs(alert_id)
         counts = await DeliveryStore(database, _key()).counts(alert_id)
         took = round((utc_now() - now).total_seconds(), 1)

@@ -86,7 +86,7 @@ async def record_call(
     facts: list[StoredEvent] = []
 
     async def work(session: Session) -> Answer:
-        found = await alerts.chosen(alert_id, person_id)
+        found = await alerts.selections.recipient(alert_id, person_id)
         if found is None:
             raise not_found()
         event = PersonAnswered(

@@ -19,8 +19,9 @@ from services.notify.messages.sms import TextSkeleton
 from services.notify.messages.wording import Language
 from services.notify.model.deliveries import delivery_id, reference
 from services.notify.rules.listed import is_listed
-from services.notify.store.alerts import Alert, Selection
+from services.notify.store.alerts import Alert
 from services.notify.store.answers import AnswerStore
+from services.notify.store.selections import Selection
 from services.notify.store.whereabouts import ContactAddress
 from shared.catalogue import University
 from shared.errors import PermanentError

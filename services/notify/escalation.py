@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from services.notify import notices
+from services.notify.columns.recipient_columns import Recipient, RecipientColumns
 from services.notify.messages.content import AnswerContent, AnyContent, IncidentContent, common_content
 from services.notify.model.answers import AnswerRecord, is_verified, standing_answer
 from services.notify.model.deliveries import FAILURES, Delivery, DeliveryState, step_of
@@ -23,8 +24,10 @@ from services.notify.rules.escalation import (
     decide_escalation,
 )
 from services.notify.rules.routing import route
-from services.notify.store.alerts import Alert, AlertStore, Escalated, Recipient, RecipientColumns, Selection
+from services.notify.store.alerts import Alert, AlertStore
 from services.notify.store.deliveries import DeliveryStore
+from services.notify.store.escalations import EscalationRecord
+from services.notify.store.selections import Selection
 from services.notify.store.send_queue import EMERGENCY, SendQueue, send_jobs
 from services.notify.store.whereabouts import Renewed, WhereaboutsStore
 from shared.bus.outbox import Outbox
@@ -105,14 +108,16 @@ async def run_escalations(deps: EscalationDeps, now: datetime) -> int:
 async def _climb(deps: EscalationDeps, alert: Alert, now: datetime) -> int:
     urgent = await deps.deliveries.answers.persons_who_answered(alert.alert_id, ("help", "wrong_person"))
     urgent += await deps.deliveries.persons_with_failures(alert.alert_id)
-    for selection in await deps.alerts.with_unreachable(alert.alert_id):
+    for selection in await deps.alerts.selections.with_unreachable(alert.alert_id):
         urgent += [str(each.person_id) for each in selection.recipients if not each.channels]
     due_now: dict[EscalationStep, list[Selection]] = {}
     for rung, wait in (
         (EscalationStep.REMINDER, deps.ladder.reminder),
         (EscalationStep.CRISIS_TEAM, deps.ladder.crisis_team),
     ):
-        due_now[rung] = await deps.alerts.due_for(alert.alert_id, rung.name, now - wait, SELECTIONS_AT_ONCE)
+        due_now[rung] = await deps.alerts.selections.not_checked(
+            alert.alert_id, rung.name, now - wait, SELECTIONS_AT_ONCE
+        )
         urgent += [str(each.person_id) for selection in due_now[rung] for each in selection.recipients]
     persons = sorted(set(urgent))
     due: dict[EscalationStep, list[PlannedStep]] = defaultdict(list)
@@ -127,7 +132,7 @@ async def _climb(deps: EscalationDeps, alert: Alert, now: datetime) -> int:
             await record_steps(deps, alert, rung, part, "rules", Cause(alert.alert_id, "ladder"), now)
     for rung, selections in due_now.items():
         for selection in selections:
-            await deps.alerts.note_rung(selection.selection_id, rung.name)
+            await deps.alerts.selections.note_checked(selection.selection_id, rung.name)
     return sum(len(steps) for steps in due.values())
 
 
@@ -135,8 +140,8 @@ async def _look(
     deps: EscalationDeps, alert: Alert, persons: Collection[str], now: datetime
 ) -> list[tuple[EscalationStep, PlannedStep]]:
     """Decide for these persons: the steps that are due."""
-    chosen = await deps.alerts.chosen_of(alert.alert_id, persons)
-    noted = await deps.alerts.escalated(alert.alert_id, persons)
+    chosen = await deps.alerts.selections.recipients_by_person(alert.alert_id, persons)
+    noted = await deps.alerts.escalations.by_person(alert.alert_id, persons)
     taken = {person: {step.step for step in steps} for person, steps in noted.items()}
     shards = {person: selection.shard for person, (selection, _) in chosen.items()}
     deliveries = await deps.deliveries.of_recipients(alert.alert_id, shards)
@@ -178,9 +183,9 @@ async def record_steps(
     persons = [str(each.chosen.person_id) for each in steps]
 
     async def work(session: Session) -> int:
-        noted = await deps.alerts.escalated(alert.alert_id, persons, session)
+        noted = await deps.alerts.escalations.by_person(alert.alert_id, persons, session)
         already = {person for person, known in noted.items() if any(each.step == number for each in known)}
-        already |= await deps.alerts.in_step(alert.alert_id, number, persons, session)
+        already |= await deps.alerts.selections.persons_in_step(alert.alert_id, number, persons, session)
         left = [each for each in steps if each.chosen.person_id not in already]
         if not left:
             return 0
@@ -192,7 +197,7 @@ async def record_steps(
                 by_shard[each.selection.shard].append(each.chosen)
         for shard, recipients in sorted(by_shard.items()):
             made = _selection(alert, number, shard, recipients, cause, now, facts)
-            await deps.alerts.insert_selection(made, session)
+            await deps.alerts.selections.insert([made], session)
             await deps.send_queue.add(send_jobs(made, EMERGENCY), now, session)
         return len(left)
 
@@ -218,10 +223,10 @@ async def _say(
             alert_id=alert.alert_id, person_id=person, step=number, to=each.to, reason=each.reason, by=by
         )
         drafts.append(Draft(event, derived_id("escalated", alert.alert_id, person, str(number))))
-        notes.append(Escalated.of(event, now))
+        notes.append(EscalationRecord.of(event, now))
     expected = await deps.outbox.version(alert.alert_id, session)
     await deps.outbox.append(drafts, expected=expected, cause=cause, now=now, session=session)
-    await deps.alerts.note_escalated(alert.alert_id, notes, session)
+    await deps.alerts.escalations.add(alert.alert_id, notes, session)
 
 
 def _selection(
@@ -293,7 +298,7 @@ async def _tell_at_new_address(
     deps: EscalationDeps, alert: Alert, renewed: Renewed, cause: Cause, now: datetime
 ) -> None:
     where = renewed.where
-    found = (await deps.alerts.chosen_of(alert.alert_id, [where.person_id])).get(where.person_id)
+    found = (await deps.alerts.selections.recipients_by_person(alert.alert_id, [where.person_id])).get(where.person_id)
     if found is None or found[1].registration_id != where.registration_id:
         return
     selection, chosen = found
@@ -314,7 +319,7 @@ async def confirm_answer(deps: EscalationDeps, event: PersonAnswered, cause: Cau
     if event.via == "officer" or event.answer == "wrong_person":
         return
     alert = await deps.alerts.get(event.alert_id)
-    found = (await deps.alerts.chosen_of(event.alert_id, [event.person_id])).get(event.person_id)
+    found = (await deps.alerts.selections.recipients_by_person(event.alert_id, [event.person_id])).get(event.person_id)
     if alert is None or found is None or Channel.EMAIL not in found[1].channels:
         return
     selection, chosen = found

@@ -12,8 +12,8 @@ from services.notify import escalation, notices
 from services.notify.audience.advice_path import alert_arrivals, alert_country
 from services.notify.audience.deps import SelectionDeps
 from services.notify.model.whereabouts import Resolve
-from services.notify.store.alerts import Escalated
 from services.notify.store.deliveries import DeliveryStore, StoredEvent
+from services.notify.store.escalations import EscalationRecord
 from services.notify.whereabouts_projection import open_contact, project_whereabouts
 from shared.clock import utc_now
 from shared.envelope import Cause, Envelope
@@ -97,8 +97,8 @@ async def fold_own_events_when_published(batch: Sequence[Envelope[Event]], deps:
     for event in batch:
         match event.data:
             case AlertEscalated() as escalated:
-                record = Escalated.of(escalated, event.time)
-                await deps.selection.alerts.note_escalated(escalated.alert_id, [record])
+                record = EscalationRecord.of(escalated, event.time)
+                await deps.selection.alerts.escalations.add(escalated.alert_id, [record])
             case PersonAnswered() as answered:
                 await escalation.confirm_answer(deps.escalation, answered, event.cause(), utc_now())
 

@@ -1,8 +1,10 @@
 """What a message says to one recipient: by its kind, from the alert, or from what was kept with a notice."""
 
+from services.notify.columns.recipient_columns import Recipient
 from services.notify.messages.content import AnyContent, ManualContent, ReminderContent, alert_content, common_content
 from services.notify.messages.rendering import read_content
-from services.notify.store.alerts import Alert, Recipient, Selection
+from services.notify.store.alerts import Alert
+from services.notify.store.selections import Selection
 from shared.catalogue import University
 from shared.errors import PermanentError
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from services.notify.columns.recipient_columns import Recipient, RecipientColumns
 from services.notify.messages.content import (
     AnyContent,
     NoticeKind,
@@ -23,7 +24,8 @@ from services.notify.model.shards import MOST_ENTRIES
 from services.notify.model.whereabouts import Whereabouts
 from services.notify.rules.improvement import before_change, improvement, lowers
 from services.notify.store.advice import AdviceStore
-from services.notify.store.alerts import AlertStore, Recipient, RecipientColumns, Selection
+from services.notify.store.alerts import AlertStore
+from services.notify.store.selections import Selection
 from services.notify.store.send_queue import NOTICE, SendQueue, send_job
 from services.notify.store.whereabouts import WhereaboutsStore
 from shared.catalogue import Catalogue, Contact, Name
@@ -155,14 +157,14 @@ async def create_improvement_notices(deps: NoticeDeps, envelope: Envelope[Travel
         return
     before, today, alert_id = before_change(event, advice), amsterdam_date(now), f"n-{envelope.id}"
     async for batch in deps.whereabouts.in_country(event.country, READ_AT_ONCE):
-        told = await deps.alerts.past_notifications(versions, {each.person_id for each in batch})
+        told = await deps.alerts.selections.past_notifications(versions, {each.person_id for each in batch})
         groups: dict[tuple[str, Level], dict[str, Whereabouts]] = defaultdict(dict)
         for each in batch:
             place = improvement(each, before, advice, told.get(each.person_id, ()), today).place
             if place is not None and place.level is not None:
                 groups[place.area.code or place.area.area, place.level][each.person_id] = each
         for (area, level), persons in groups.items():
-            already = await deps.alerts.in_step(alert_id, 1, list(persons))
+            already = await deps.alerts.selections.persons_in_step(alert_id, 1, list(persons))
             facts = alert_content(advice, area, level, deps.catalogue.university)
             left = [
                 _student(where.person_id, where.registration_id, where, "advice_improved")
@@ -201,9 +203,9 @@ async def create_notice(
     job = send_job(selection, Channel.EMAIL, priority)
 
     async def work(session: Session) -> None:
-        if await deps.alerts.has_selection(selection.selection_id, session):
+        if await deps.alerts.selections.existing([selection.selection_id], session):
             return
-        await deps.alerts.insert_selection(selection, session)
+        await deps.alerts.selections.insert([selection], session)
         await deps.send_queue.add([job], now, session)
 
     try:

@@ -161,13 +161,13 @@ async def _process_reply(deps: CallbackDeps, post: Callback, now: datetime) -> s
         # A number that two people share, or a borrowed phone or local SIM: nobody guesses who it was.
         return UNCLEAR
     person_id = persons.pop()
-    alert_ids = [each for each in await deps.alerts.alerts_of_person(person_id) if not each.startswith("n-")]
+    alert_ids = [each for each in await deps.alerts.of_person(person_id) if not each.startswith("n-")]
     if reading.answer is ReplyMeaning.UNCLEAR or (not alert_ids and reading.answer is ReplyMeaning.HELP):
         return UNCLEAR
     if not alert_ids:
         return NOT_OURS
     alert_id = alert_ids[-1]
-    found = await deps.alerts.chosen(alert_id, person_id)
+    found = await deps.alerts.selections.recipient(alert_id, person_id)
     if found is None:
         return NOT_OURS
     answer: Literal["safe", "help"] = "help" if reading.answer is ReplyMeaning.HELP else "safe"

@@ -79,7 +79,7 @@ async def _claim(deps: SendDeps, channel: Channel, worker: str, least_urgent: in
 
 async def _send(deps: SendDeps, job: SendJob, provider: MessageChannel) -> None:
     """Send what is left of a claimed job. Raises PermanentError when its data are invalid."""
-    selection, alert = await asyncio.gather(deps.alerts.selection(job.selection_id), deps.alerts.get(job.alert_id))
+    selection, alert = await asyncio.gather(deps.alerts.selections.get(job.selection_id), deps.alerts.get(job.alert_id))
     if selection is None:
         raise PermanentError(f"send job {job.id}: selection {job.selection_id} does not exist")
     registrations = (selection.recipients.registrations[index] for index in job.indices)

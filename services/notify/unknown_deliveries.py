@@ -11,8 +11,8 @@ from datetime import datetime, timedelta
 from services.notify.model.deliveries import Delivery, delivery_id, reference, step_of
 from services.notify.model.outcome import Outcome
 from services.notify.send_deps import SendDeps
-from services.notify.store.alerts import Selection
 from services.notify.store.deliveries import StoredEvent
+from services.notify.store.selections import Selection
 from services.notify.store.send_queue import EMERGENCY, NOTICE, SendJob, send_job
 from shared.envelope import Cause, Draft, parse
 from shared.events import Channel, DeliveryOutcome, NotificationsAccepted, NotificationsFailed, OutcomeEvent
@@ -45,7 +45,7 @@ async def resolve_unknown(
         held = [delivery for delivery in deliveries if delivery not in resent]
         await deps.deliveries.mark_resolved(held, resent=False)
         if resent:
-            selections = await deps.alerts.selections(alert_id, (shard, shard))
+            selections = await deps.alerts.selections.of_alert(alert_id, (shard, shard))
             await _resend(deps, selections, channel, resent, now)
     if unknown:
         log.info("unknown_resolved", count=len(unknown), decision="resend" if resend else "hold")

@@ -23,8 +23,8 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from services.notify.columns.recipient_columns import Recipient, RecipientColumns
-from services.notify.store.alerts import Selection
 from services.notify.store.deliveries import DeliveryStore, StoredEvent
+from services.notify.store.selections import Selection
 from services.notify.store.send_queue import EMERGENCY, SendJob, SendQueue
 from services.passage import main
 from services.passage.projections import ITEMS

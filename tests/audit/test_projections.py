@@ -5,7 +5,8 @@ from datetime import timedelta
 from itertools import permutations
 from typing import Any
 
-from services.notify.store.alerts import Alert, Escalated
+from services.notify.store.alerts import Alert
+from services.notify.store.escalations import EscalationRecord
 from services.passage.projections import ITEMS
 from services.registration.store.store import new_task
 from shared.audit.evidence import read
@@ -126,7 +127,7 @@ def test_delivery_is_the_same_in_whatever_order_its_facts_were_folded() -> None:
 def test_step_of_the_ladder_counts_once() -> None:
     """StatusUpdate twice, the first one stands."""
     fact = AlertEscalated(alert_id="ES-2", person_id="student-01", step=2, to="sms", reason="no_answer", by="rules")
-    kept = Escalated(person_id="student-01", step=2, to="sms", reason="no_answer", by="rules", at=START)
+    kept = EscalationRecord(person_id="student-01", step=2, to="sms", reason="no_answer", by="rules", at=START)
 
     found = rebuilt(("notify", "escalations"), fact, fact)
 

@@ -155,7 +155,7 @@ async def _measured(url: str, people: int) -> dict[str, Any]:
         if profile:
             profile.disable()
             profile.print_stats(os.environ["PROFILE"])
-        selected, _ = await alerts.totals("ES-2")
+        selected, _ = await alerts.selections.totals("ES-2")
         assert selected == people, selected
         most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         return {"seconds": took, "busy": busy, "served": served, "rss": most}

@@ -27,11 +27,13 @@ import pymongo
 import structlog
 from fastapi import FastAPI
 
+from services.notify.columns.recipient_columns import Recipient, RecipientColumns
 from services.notify.model.shards import person_hash
 from services.notify.model.whereabouts import Stay, Whereabouts
-from services.notify.store.alerts import Alert, AlertStore, Recipient, RecipientColumns, Selection
+from services.notify.store.alerts import Alert, AlertStore
 from services.notify.store.callbacks import CallbackStore
 from services.notify.store.deliveries import DeliveryStore, StoredEvent
+from services.notify.store.selections import Selection
 from services.notify.store.whereabouts import Kept, NewContact, WhereaboutsStore
 from services.safety.commands.deps import ReadingDeps, ReadingPolicy
 from services.safety.commands.readings import adopt_batch
@@ -568,7 +570,7 @@ class World:
                 selection = Selection(
                     selection_id=f"{alert_id}:0", alert_id=alert_id, shard=0, late=False, at=now, recipients=chosen
                 )
-                await self._alerts.insert_selection(selection, session)
+                await self._alerts.selections.insert([selection], session)
 
         await self.mongo.transaction(work)
         if selected:

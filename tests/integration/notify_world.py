@@ -21,9 +21,10 @@ from services.notify.model.deliveries import Delivery
 from services.notify.rules.audience import PastNotification
 from services.notify.send_deps import SendTiming
 from services.notify.store.advice import AdviceStore
-from services.notify.store.alerts import AlertStore, Selection
+from services.notify.store.alerts import AlertStore
 from services.notify.store.callbacks import CallbackStore
 from services.notify.store.deliveries import DeliveryStore
+from services.notify.store.selections import Selection
 from services.notify.store.send_queue import SendQueue
 from services.notify.store.whereabouts import WhereaboutsStore
 from shared import catalogue_files
@@ -266,7 +267,7 @@ class World:
         """How often each (alert, person, channel) stands in a lane: what the engine would send at the first step."""
         found: Counter[tuple[str, str, Channel]] = Counter()
         async for lane in self.database["lanes"].find({"alertId": {"$not": {"$regex": "^n-"}}}):
-            selection = await self.alerts.selection(lane["selectionId"])
+            selection = await self.alerts.selections.get(lane["selectionId"])
             assert selection is not None
             if selection.step > 1:
                 continue

@@ -411,7 +411,7 @@ async def test_drill_reaches_its_list_alone(world: World) -> None:
 
 async def failed(world: World, person: str, *channels: Channel, alert_id: str = "ES-2") -> None:
     """Providers refuse for good."""
-    found = await world.alerts.chosen(alert_id, person)
+    found = await world.alerts.selections.recipient(alert_id, person)
     assert found is not None
     entries = tuple(
         DeliveryOutcome(
@@ -498,7 +498,7 @@ async def test_officer_writes_down_a_call_and_help_that_comes_later_wins(world: 
     events = [each for each in await world.said(PersonAnswered) if isinstance(each, PersonAnswered)]
     assert [(each.via, each.recorded_by) for each in events] == [("link", None), ("officer", "o-1"), ("link", None)]
     given = (await world.deliveries.answers.records("ES-2", ["p1"]))["p1"]
-    found = await world.alerts.chosen("ES-2", "p1")
+    found = await world.alerts.selections.recipient("ES-2", "p1")
     assert found is not None
     assert roll_call_status(escalation.recipient_state(found[1], found[0].at, [], given)) is RollCallStatus.HELP
 

@@ -13,11 +13,13 @@ from typing import Any
 import pytest
 
 from services.notify.audience.advice_path import sweep
+from services.notify.columns.recipient_columns import Recipient, RecipientColumns
 from services.notify.columns.registration_snapshot import RegistrationSnapshot
 from services.notify.commands import close_alert
 from services.notify.model.shards import person_hash
 from services.notify.rules.audience import PastNotification
-from services.notify.store.alerts import AlertStore, Recipient, RecipientColumns, Selection
+from services.notify.store.alerts import AlertStore
+from services.notify.store.selections import Selection, SelectionStore
 from services.notify.store.whereabouts import WhereaboutsStore
 from shared.audit.reader import Record
 from shared.clock import amsterdam_date, utc_now
@@ -235,7 +237,7 @@ async def test_selection_reads_what_an_earlier_version_of_the_service_kept(world
     await world.handle(world.change(R))
 
     assert await world.told() == [("ES-2", "p1", R), ("ES-2", "p2", R)]
-    assert await world.alerts.totals("ES-2") == (2, 1)
+    assert await world.alerts.selections.totals("ES-2") == (2, 1)
 
 
 async def test_nobody_is_in_two_selections_of_an_alert_whoever_writes_them(world: World) -> None:
@@ -244,7 +246,7 @@ async def test_nobody_is_in_two_selections_of_an_alert_whoever_writes_them(world
     first = Selection("ES-2:0", "ES-2", 0, False, utc_now(), RecipientColumns.from_recipients(chosen))
 
     async def keep(selection: Selection) -> None:
-        await world.mongo.transaction(lambda session: world.alerts.insert_selection(selection, session))
+        await world.mongo.transaction(lambda session: world.alerts.selections.insert([selection], session))
 
     await keep(first)
     await keep(replace(first, selection_id="ES-2:0:step", step=3))
@@ -493,11 +495,12 @@ async def test_pass_that_read_an_empty_shard_and_one_that_did_not_select_nobody_
     await world.check()
 
 
-class Turns(AlertStore):
-    """Alerts whose selector stands still in its transaction: before its turn, or after its look who was told."""
+class Halting(AlertStore):
+    """Alerts whose selector halts in its transaction: before the lock, or after it read whom others told."""
 
     def __init__(self, database: Any, where: str = "") -> None:
         super().__init__(database)
+        self.selections = HaltingSelections(database, self)
         self._where = where
         self.asked = 0
         self.stands = asyncio.Event()
@@ -505,32 +508,41 @@ class Turns(AlertStore):
 
     async def lock_country(self, country: str, session: Session) -> None:
         self.asked += 1
-        await self._stand("before its turn")
+        await self.halt("before the lock")
         await super().lock_country(country, session)
 
-    async def past_notifications(
-        self, versions: Mapping[str, int], persons: Collection[str], session: Session | None = None
-    ) -> dict[str, list[PastNotification]]:
-        found = await super().past_notifications(versions, persons, session)
-        if session is not None:
-            await self._stand("after a look")
-        return found
-
-    async def _stand(self, where: str) -> None:
+    async def halt(self, where: str) -> None:
+        """Wait here if this is the place."""
         if where == self._where:
             self.stands.set()
             await self.may_go_on.wait()
 
 
-@pytest.mark.parametrize("stands", ["when it has read the advice", "before its turn"])
+class HaltingSelections(SelectionStore):
+    """The selections of such alerts."""
+
+    def __init__(self, database: Any, alerts: Halting) -> None:
+        super().__init__(database)
+        self._halting = alerts
+
+    async def past_notifications(
+        self, versions: Mapping[str, int], persons: Collection[str], session: Session | None = None
+    ) -> dict[str, list[PastNotification]]:
+        notifications = await super().past_notifications(versions, persons, session)
+        if session is not None:
+            await self._halting.halt("after the read")
+        return notifications
+
+
+@pytest.mark.parametrize("stands", ["when it has read the advice", "before the lock"])
 @pytest.mark.parametrize("newer", [R, O, G])
 async def test_versions_late_arrival_under_a_superseded_advice_is_told_of_the_newer_one(
     world: World, newer: Level, stands: str
 ) -> None:
     """It read the red advice and stood still; meanwhile the next version was kept and has told whom it concerns."""
     await world.handle(world.register("p0"), world.change(Y), world.change(R))
-    whereabouts, alerts = Stalling(world.database), Turns(world.database, "before its turn")
-    slow: Stalling | Turns = alerts if stands == "before its turn" else whereabouts
+    whereabouts, alerts = Stalling(world.database), Halting(world.database, "before the lock")
+    slow: Stalling | Halting = alerts if stands == "before the lock" else whereabouts
     if slow is alerts:
         whereabouts.may_go_on.set()
     selection = replace(world.selection, whereabouts=whereabouts, alerts=alerts)
@@ -550,7 +562,7 @@ async def test_versions_late_arrival_under_a_superseded_advice_is_told_of_the_ne
 async def test_versions_selected_at_the_same_moment_tell_once(world: World) -> None:
     """Late under one version, and the next version's own look: both have seen that nobody told the person yet."""
     await world.handle(world.register("p0"), world.change(Y), world.change(R))
-    first, second = Turns(world.database, "after a look"), Turns(world.database)
+    first, second = Halting(world.database, "after the read"), Halting(world.database)
     slow = replace(world.deps, selection=replace(world.selection, alerts=first))
     late = asyncio.create_task(world.handle(world.register("p1"), deps=slow))
     await first.stands.wait()

@@ -966,7 +966,7 @@ async def test_deliveries_beyond_a_page_are_each_there_once(world: World) -> Non
     assert len(await world.deliveries.of_recipients("ES-2", {"p30": 0, "p1": 0})) == 2
     key = world.deliveries.answers.read_link_token(world.deliveries.answers.link_token("ES-2", "p30"))
     assert key is not None
-    found = await world.alerts.chosen_behind(*key)
+    found = await world.alerts.recipient_of_link(*key)
     assert found is not None
     assert found[1].person_id == "p30"
 

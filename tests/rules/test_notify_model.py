@@ -8,6 +8,7 @@ from annotated_types import Le
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.notify.columns.recipient_columns import Recipient
 from services.notify.escalation import recipient_state
 from services.notify.model.answers import AnswerRecord, standing_answer
 from services.notify.model.deliveries import (
@@ -25,7 +26,6 @@ from services.notify.model.deliveries import (
 from services.notify.model.shards import HASH_BITS, MOST_ENTRIES, person_hash, shard_of, shard_range
 from services.notify.model.whereabouts import FORMER_STAYS, Whereabouts, evolve_whereabouts
 from services.notify.settings import Settings
-from services.notify.store.alerts import Recipient
 from shared.envelope import Cause, Draft, compose
 from shared.events import (
     Channel,

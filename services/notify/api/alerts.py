@@ -15,6 +15,7 @@ from services.notify.audience.deps import SelectionDeps
 from services.notify.audience.manual_alerts import plan_manual_alert
 from services.notify.audience.preview import preview_audience
 from services.notify.audience.selection_run import run_selection
+from services.notify.columns.recipient_columns import Recipient
 from services.notify.commands import close_alert, raise_alert, record_call
 from services.notify.message_content import manual_content
 from services.notify.messages.links import answer_link
@@ -25,9 +26,11 @@ from services.notify.model.answers import AnswerRecord, AnswerWord
 from services.notify.model.deliveries import Delivery, DeliveryState, step_of
 from services.notify.provider_callbacks import UNCLEAR
 from services.notify.rules.escalation import RecipientState, RollCallStatus, roll_call_status
-from services.notify.store.alerts import Alert, AlertStore, Escalated, Recipient, Selection
+from services.notify.store.alerts import Alert, AlertStore
 from services.notify.store.callbacks import CallbackStore
 from services.notify.store.deliveries import DeliveryStore, created
+from services.notify.store.escalations import EscalationRecord
+from services.notify.store.selections import Selection
 from services.notify.store.send_queue import SendQueue
 from shared.bus.bus import Bus
 from shared.bus.outbox import Outbox
@@ -287,7 +290,7 @@ def routes(deps: AlertApiDeps) -> Routes:
         """Who was selected, why, what became of it and what they answered. Addresses are not shown."""
         await _known(deps, alert_id)
         if only is None:
-            found = await deps.alerts.page_of_recipients(alert_id, paged.skip, paged.fetch)
+            found = await deps.alerts.selections.page_of_recipients(alert_id, paged.skip, paged.fetch)
             return paged.page([_recipient(each) for each in await _looked_up(deps, alert_id, found)])
         entries: list[RecipientEntry] = []
         passed = 0
@@ -365,7 +368,7 @@ async def _summary(deps: AlertApiDeps, alert: Alert) -> AlertSummary:
         state = "selecting"
     elif await deps.send_queue.unfinished_jobs(alert.alert_id):
         state = "sending"
-    selected, unreachable = await deps.alerts.totals(alert.alert_id)
+    selected, unreachable = await deps.alerts.selections.totals(alert.alert_id)
     return AlertSummary(
         alert_id=alert.alert_id,
         country=alert.country,
@@ -388,7 +391,7 @@ class _Looked:
     chosen: Recipient
     deliveries: Sequence[Delivery]
     given: Sequence[AnswerRecord]
-    escalations: Sequence[Escalated]
+    escalations: Sequence[EscalationRecord]
 
     @property
     def standing(self) -> RecipientState:
@@ -397,7 +400,7 @@ class _Looked:
 
 async def _looked_up(deps: AlertApiDeps, alert_id: str, found: Sequence[tuple[Selection, Recipient]]) -> list[_Looked]:
     shards = {chosen.person_id: selection.shard for selection, chosen in found if chosen.person_id is not None}
-    steps = await deps.alerts.escalated(alert_id, shards)
+    steps = await deps.alerts.escalations.by_person(alert_id, shards)
     deliveries = await deps.deliveries.of_recipients(alert_id, shards)
     given = await deps.deliveries.answers.records(alert_id, shards)
     return [
@@ -420,7 +423,7 @@ def _with_created(selection: Selection, chosen: Recipient, known: Sequence[Deliv
 
 
 async def _everybody(deps: AlertApiDeps, alert_id: str) -> AsyncIterator[_Looked]:
-    async for selection in deps.alerts.all_recipients(alert_id):
+    async for selection in deps.alerts.selections.stream(alert_id):
         for first in range(0, len(selection.recipients), READ_AT_ONCE):
             part = [(selection, chosen) for chosen in selection.recipients[first : first + READ_AT_ONCE]]
             for looked in await _looked_up(deps, alert_id, part):

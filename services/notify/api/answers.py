@@ -92,7 +92,7 @@ def routes(deps: AnswerDeps) -> Routes:
 
 async def _asked(deps: AnswerDeps, token: str) -> _Asked | None:
     key = deps.deliveries.answers.read_link_token(token)
-    found = await deps.alerts.chosen_behind(*key) if key is not None else None
+    found = await deps.alerts.recipient_of_link(*key) if key is not None else None
     if found is None:
         return None
     selection, chosen = found

@@ -89,7 +89,7 @@ def routes(deps: ReplyDeps) -> Routes:
             except (PermanentError, KeyError):  # unreadable, or of a provider that we no longer have
                 continue
             persons = sorted(await deps.whereabouts.persons_with_number(reply.number))
-            alerts = [each for person in persons for each in await deps.alerts.alerts_of_person(person)]
+            alerts = [each for person in persons for each in await deps.alerts.of_person(person)]
             shown.append(
                 UnclearReply(
                     reply_id=post.id,
@@ -122,7 +122,7 @@ def routes(deps: ReplyDeps) -> Routes:
 
             answer = await run_once(deps.mongo, deps.database, repeat, nothing)
         else:
-            if await deps.alerts.chosen(body.alert_id, body.person_id) is None:
+            if await deps.alerts.selections.recipient(body.alert_id, body.person_id) is None:
                 raise Problem(409, "This person is no recipient of that alert.", reason="not_a_recipient")
             answer, fact = await record_call(
                 deps.mongo, deps.database, deps.outbox, deps.alerts, body.alert_id, body.person_id, body.answer,

@@ -94,7 +94,7 @@ async def not_yet_notified(
         if version >= first_version and alert_id != except_alert
     }
     persons = {person.registration.person_id for person in affected} if alerts else ()
-    notifications = await deps.alerts.past_notifications(alerts, persons, session)
+    notifications = await deps.alerts.selections.past_notifications(alerts, persons, session)
     if not notifications:
         return affected
     to_notify = []

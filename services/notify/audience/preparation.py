@@ -19,7 +19,8 @@ from services.notify.messages.content import ALERT_KINDS
 from services.notify.model.shards import shard_of
 from services.notify.rules.audience import AudienceDecision
 from services.notify.rules.listed import is_listed
-from services.notify.store.alerts import Alert, Selection
+from services.notify.store.alerts import Alert
+from services.notify.store.selections import Selection
 from services.notify.store.send_queue import EMERGENCY, SendJob, send_jobs
 from shared.envelope import Cause, Draft
 from shared.events import AlertTrigger, Channel, Level

@@ -47,7 +47,7 @@ async def _without_notified_persons(
 
 async def _without_stored(deps: SelectionDeps, shards: list[PreparedShard], session: Session) -> list[PreparedShard]:
     """The shards that no other run of the alert has stored."""
-    stored = await deps.alerts.existing_selections([shard.selection.selection_id for shard in shards], session)
+    stored = await deps.alerts.selections.existing([shard.selection.selection_id for shard in shards], session)
     return [shard for shard in shards if shard.selection.selection_id not in stored]
 
 
@@ -56,7 +56,7 @@ async def _insert(
 ) -> None:
     if not shards:
         return
-    await deps.alerts.insert_selections([shard.selection for shard in shards], session)
+    await deps.alerts.selections.insert([shard.selection for shard in shards], session)
     versions = await deps.outbox.versions([shard.events[0].data.stream for shard in shards], session)
     events = [event for shard in shards for event in shard.events]
     await deps.outbox.append(events, expected=versions, cause=prepared.cause, now=prepared.now, session=session)

@@ -44,7 +44,7 @@ async def run_selection(deps: SelectionDeps, alert: Alert, *, cause: Cause, now:
     if alert.is_selected or alert.is_closed:
         return alert
     decide = memoised_decisions(alert.advice, amsterdam_date(alert.as_of))
-    stored = await deps.alerts.selected_shards(alert.alert_id)
+    stored = await deps.alerts.selections.shards_of_run(alert.alert_id)
     shards = [shard for shard in range(alert.shard_count) if shard not in stored]
     recording: asyncio.Task[None] | None = None
     try:
@@ -111,7 +111,7 @@ async def _cancel(task: "asyncio.Task[Any] | None") -> None:
 
 async def _complete(deps: SelectionDeps, alert: Alert, *, cause: Cause, now: datetime) -> Alert:
     """Store `SelectionCompleted` with the counts, once."""
-    selected, unreachable = await deps.alerts.totals(alert.alert_id)
+    selected, unreachable = await deps.alerts.selections.totals(alert.alert_id)
 
     async def store(session: Session) -> Alert:
         current = await deps.alerts.get(alert.alert_id, session)

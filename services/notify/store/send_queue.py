@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from services.notify.model.outcome import Outcome, OutcomeKind
-from services.notify.store.alerts import Selection
+from services.notify.store.selections import Selection
 from shared.events import Channel
 from shared.mongo.client import ASCENDING, Database, Document, DuplicateKeyError, IndexModel, Session, UpdateOne
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from services.notify.model.answers import AnswerRecord, standing_answer
-from services.notify.store.alerts import Escalated
+from services.notify.store.escalations import EscalationRecord
 from services.passage.projections.projection import Comparable, Item
 from shared.audit.evidence import Evidence
 from shared.events import AlertClosed, AlertEscalated, AlertRaised, Event, PersonAnswered, SelectionCompleted
@@ -45,7 +45,7 @@ def _of_step(evidence: Evidence) -> Mapping[str, Event]:
 
 def _step(former: Document | None, evidence: Evidence, fact: Event) -> Document:
     assert isinstance(fact, AlertEscalated)
-    return former or Escalated.of(fact, evidence.at).document(fact.alert_id)
+    return former or EscalationRecord.of(fact, evidence.at).document(fact.alert_id)
 
 
 def _of_answer(evidence: Evidence) -> Mapping[str, Event]:

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 
 from services.notify.columns.recipient_columns import NO_PERSON, Recipient
 from services.notify.notices import REMINDERS
-from services.notify.store.alerts import LOOKED_FOR, Selection
+from services.notify.store.selections import PROJECTION, Selection
 from services.passage.projections.projection import Item, by_place, shard_place
 from shared.audit.evidence import Evidence
 from shared.events import Channel, ClearanceSuspended, RecipientsSelected, ReminderDue
@@ -52,7 +52,7 @@ def _selected(_: Document | None, __: Evidence, said: Document) -> Document:
 
 async def _rows(collection: Collection) -> AsyncIterator[tuple[str, Mapping[str, Document]]]:
     """Of every selection that is no step of the ladder, in order of their places."""
-    found = collection.find({"step": 1}, LOOKED_FOR).sort([("alertId", 1), ("shard", 1)])
+    found = collection.find({"step": 1}, PROJECTION).sort([("alertId", 1), ("shard", 1)])
     async for document in found:
         selection = Selection.read(document)
         yield shard_place(selection.alert_id, selection.shard), dict(_told(selection))

@@ -1,4 +1,4 @@
-"""What a message says to one recipient: by its kind, from the alert, or from what was kept with a notice."""
+"""The content of a message to one recipient: from its alert, or from the facts stored with a notice."""
 
 from services.notify.columns.recipient_columns import Recipient
 from services.notify.messages.content import AnyContent, ManualContent, ReminderContent, alert_content, common_content
@@ -9,23 +9,25 @@ from shared.catalogue import University
 from shared.errors import PermanentError
 
 
-def message_content(selection: Selection, alert: Alert | None, chosen: Recipient, university: University) -> AnyContent:
-    """The facts of one message, the same at every attempt. Raises PermanentError where there can be none."""
+def message_content(
+    selection: Selection, alert: Alert | None, recipient: Recipient, university: University
+) -> AnyContent:
+    """The content of one message, the same at every attempt. Raises PermanentError when the data give none."""
     if selection.facts is not None:
-        return read_content(chosen.kind, selection.facts)
+        return read_content(recipient.kind, selection.facts)
     if alert is None:
-        raise PermanentError("a notice without its facts")
-    if chosen.kind == "reminder":
+        raise PermanentError(f"selection {selection.selection_id} has neither an alert nor facts")
+    if recipient.kind == "reminder":
         return ReminderContent(**common_content(university), country=alert.country, asked_at=alert.as_of)
     if alert.is_manual:
         return manual_content(alert, university)
-    if chosen.level is None:
-        raise PermanentError("an alert without a level")
-    return alert_content(alert.advice, chosen.area, chosen.level, university)
+    if recipient.level is None:
+        raise PermanentError(f"selection {selection.selection_id} has a recipient without an advice level")
+    return alert_content(alert.advice, recipient.area, recipient.level, university)
 
 
 def manual_content(alert: Alert, university: University) -> ManualContent:
-    """What an officer says to everybody in a place."""
+    """The content of an alert that an officer raised: the officer's words."""
     return ManualContent(
         **common_content(university),
         country=alert.country,

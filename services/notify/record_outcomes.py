@@ -1,4 +1,4 @@
-"""Stores what became of a chunk: the outcome events, and a send job for the messages that are to be tried later.
+"""Records the outcomes of a chunk: appends the outcome events, and queues a send job for what is tried later.
 
 Idempotent: the ids of events and jobs are derived from the chunk, so a repeat after a crash finds what it stored.
 """
@@ -27,7 +27,7 @@ from shared.events import (
 )
 from shared.ids import derived_id
 
-#: Which event reports an outcome. What is tried later or was settled before is no outcome yet, or none any more.
+#: Outcome → event. TRY_LATER is no final outcome and SETTLED was no attempt: no event reports them.
 EVENTS: Mapping[OutcomeKind, type[OutcomeEvent]] = {
     OutcomeKind.ACCEPTED: NotificationsAccepted,
     OutcomeKind.REFUSED: NotificationsFailed,

@@ -78,13 +78,15 @@ async def _claim(deps: SendDeps, channel: Channel, worker: str, least_urgent: in
 
 
 async def _send(deps: SendDeps, job: SendJob, provider: MessageChannel) -> None:
-    """Send what is left of a claimed job. Raises PermanentError when its data are invalid."""
+    """Send the rest of a claimed job. Raises PermanentError when its data are invalid."""
     selection, alert = await asyncio.gather(deps.alerts.selections.get(job.selection_id), deps.alerts.get(job.alert_id))
     if selection is None:
         raise PermanentError(f"send job {job.id}: selection {job.selection_id} does not exist")
     registrations = (selection.recipients.registrations[index] for index in job.indices)
     # The addresses at the time of the first attempt: a repeat is the same message to the same address, byte for byte.
-    addresses = await deps.whereabouts.reach([each for each in registrations if each], job.addresses_as_of)
+    addresses = await deps.whereabouts.reach(
+        [registration for registration in registrations if registration], job.addresses_as_of
+    )
     claimed = ClaimedJob(job, selection, Composer(deps.composing, selection, alert, job.channel), addresses)
     renewal = asyncio.create_task(_renew_lease(deps, claimed))
     try:
@@ -167,8 +169,8 @@ async def _attempt(
     elif await deps.send_queue.store_outcomes(chunk, outcomes):
         await record_chunk(deps, claimed, chunk, outcomes)
     else:
-        # Another worker claimed the job and stored this chunk as interrupted. What is certain now is reported late;
-        # what would be tried later is not, because that worker has reported it as unknown.
+        # Another worker claimed the job and reported this chunk as unknown. Certain outcomes are reported late.
+        # The others are not reported, nor tried later: for them, that worker's unknown stands.
         certain = [outcome for outcome in outcomes if outcome.kind in (OutcomeKind.ACCEPTED, OutcomeKind.REFUSED)]
         indices = tuple(
             index

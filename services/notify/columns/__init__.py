@@ -1,1 +1,1 @@
-"""Packed forms: what is stored or published as columns for speed, each with its encode and decode."""
+"""Packed forms, for speed: documents and events as columns. Each has its encode and decode here, and nowhere else."""

@@ -1,1 +1,1 @@
-"""What notify knows, folded from events: where people are, what became of each delivery, who answered. Pure."""
+"""The state of notify, folded from events: whereabouts, deliveries and their outcomes, answers. Pure."""

@@ -1,4 +1,4 @@
-"""The answers of one person to one alert, and which of them counts."""
+"""The answers of one person to one alert, and which of them counts. Pure."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -12,7 +12,7 @@ AnswerWord = Literal["safe", "help", "wrong_person"]
 
 
 class AnswerRecord(Part):
-    """One answer as it was given. `known_at`: when we learned of it, which orders answers from different senders."""
+    """One answer as it was given. `known_at`: when notify stored it, which orders answers from different senders."""
 
     event_id: str
     answer: AnswerWord
@@ -22,29 +22,29 @@ class AnswerRecord(Part):
     verified: bool = Field(default=True, description="False: by a link within seconds of the message, as scanners do")
 
     @property
-    def learned(self) -> tuple[datetime, str]:
-        """In which order answers count; the same whatever order they were folded in."""
+    def order(self) -> tuple[datetime, str]:
+        """The order in which answers count. It does not depend on the order in which they were folded."""
         return (self.known_at or self.at, self.event_id)
 
 
-def standing_answer(given: Sequence[AnswerRecord]) -> AnswerWord | None:
-    """What counts of all that was answered: whoever asked for help needs it until a human has spoken to them.
+def standing_answer(records: Sequence[AnswerRecord]) -> AnswerWord | None:
+    """The answer that counts. A call for help stands until an officer has spoken to the person.
 
-    What an officer wrote down of a call wins over what came before it; help that is asked for later wins again.
+    The answer that an officer recorded of a call replaces all answers before it; a later call for help replaces that.
     """
-    ordered = sorted(given, key=lambda each: each.learned)
-    calls = [number for number, each in enumerate(ordered) if each.via == "officer"]
-    spoken = ordered[calls[-1]].answer if calls else None
-    after = {each.answer for each in ordered[calls[-1] + 1 if calls else 0 :]}
-    if "help" in after:
+    ordered = sorted(records, key=lambda record: record.order)
+    calls = [index for index, record in enumerate(ordered) if record.via == "officer"]
+    heard_in_call = ordered[calls[-1]].answer if calls else None
+    after_call = {record.answer for record in ordered[calls[-1] + 1 if calls else 0 :]}
+    if "help" in after_call:
         return "help"
-    if spoken is not None:
-        return spoken
-    if "wrong_person" in after:
+    if heard_in_call is not None:
+        return heard_in_call
+    if "wrong_person" in after_call:
         return "wrong_person"
-    return "safe" if after else None
+    return "safe" if after_call else None
 
 
-def is_verified(given: Sequence[AnswerRecord]) -> bool:
-    """Whether somebody, and not perhaps a machine that opens links, gave an answer."""
-    return any(each.verified for each in given)
+def is_verified(records: Sequence[AnswerRecord]) -> bool:
+    """Whether a person gave one of the answers. An unverified one may come from a mail scanner that opens links."""
+    return any(record.verified for record in records)

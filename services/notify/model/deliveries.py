@@ -19,7 +19,7 @@ from shared.events import (
 
 
 class DeliveryState(StrEnum):
-    """What is known of one message to one person over one channel, from the least that can be known to the most."""
+    """The state of one message to one person over one channel, from the least knowledge to the most."""
 
     CREATED = "created"
     CANCELLED = "cancelled"

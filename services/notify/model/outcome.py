@@ -9,7 +9,7 @@ NOT_RECORDED = datetime.min.replace(tzinfo=UTC)
 
 
 class OutcomeKind(StrEnum):
-    """What became of an attempt. Only after TRY_LATER may the same message be sent again without asking anybody.
+    """How an attempt ended. Only after TRY_LATER may the same message be sent again without further checks.
 
     The values are stored and are part of event ids: they stay as they are.
     """
@@ -27,7 +27,7 @@ class OutcomeKind(StrEnum):
 
 
 class Outcome(NamedTuple):
-    """What became of one message. Channels make it, without `at`; the send worker adds `at` when it records it.
+    """How an attempt at one message ended. A channel returns it without `at`; the send worker adds `at`.
 
     `reason`: the provider's words, without addresses or numbers. `provider`: which one it was, where a channel has
     several. `detail`: as in DeliveryOutcome. `provider_id`: the provider's own id of the message, for its receipts.

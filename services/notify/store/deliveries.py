@@ -1,8 +1,8 @@
 """Deliveries, folded from notify's own events: right after each is appended, and again from notify's topic.
 
 A delivery gets its row with the first update. Until then it is implied by its selection, in the state `created`.
-`deliveries`: pages of rows, see delivery_pages.py. `resends`: {_id `<delivery>/<round>`, lane}: the send job in which
-a delivery is sent again.
+`deliveries`: pages of rows, see delivery_pages.py.
+`resends`: {_id `<delivery>/<round>`, lane}: the id of the send job in which a delivery is sent again.
 """
 
 from collections import Counter, defaultdict
@@ -72,7 +72,7 @@ class StoredEvent:
 
 
 class DeliveryStore:
-    """What became of each delivery. Folding an event twice, or events in another order, ends in the same state."""
+    """State and history of each delivery. Folding an event twice, or events in another order, gives the same state."""
 
     def __init__(self, database: Database, key: ServiceKey, *, page_size: int = PAGE_SIZE) -> None:
         self._deliveries = database["deliveries"]
@@ -175,7 +175,11 @@ class DeliveryStore:
         async for document in documents:
             page = DeliveryPage.read(document)
             on_page = [decode(page.key, row) for row in page.rows.values() if row[UNKNOWN_SINCE] is not None]
-            unknown += [each for each in on_page if each.unknown_since is not None and each.unknown_since <= before]
+            unknown += [
+                delivery
+                for delivery in on_page
+                if delivery.unknown_since is not None and delivery.unknown_since <= before
+            ]
             if len(unknown) >= limit:
                 break
         return sorted(unknown, key=lambda delivery: delivery.unknown_since or before)[:limit]
@@ -196,9 +200,9 @@ class DeliveryStore:
         return waiting[:limit]
 
     async def plan_resend(self, job_id: str, deliveries: Collection[Delivery]) -> dict[str, list[Delivery]]:
-        """Send job → deliveries, for what is to be sent again. Each round of a delivery belongs to one job for ever.
+        """Send job → deliveries that it sends again. Each round of a delivery belongs to one job for ever.
 
-        Whoever plans the same round at the same time, or after a crash, gets the job that was planned first.
+        A second plan for the same round, by another process or after a crash, gets the job that was planned first.
         """
         rounds = {f"{delivery.delivery_id}/{delivery.resends}": delivery for delivery in deliveries}
         if not rounds:

@@ -178,7 +178,7 @@ async def _load_further_pages(
     alert_id, shard, channel = pages[0].key
     of_key = {"alertId": alert_id, "shard": shard, "channel": channel.value}
     loaded = {0}
-    # The last page is read first: whoever adds to it, or begins the next one, after that collides with our write.
+    # The last page is read first: a writer that adds to it, or begins the next one, after that collides with us.
     last = await collection.find_one(of_key, sort=[("page", -1)])
     if last is not None and last["page"] not in loaded:
         loaded.add(last["page"])

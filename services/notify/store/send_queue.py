@@ -1,9 +1,9 @@
 """Job queue of sending. A send job has one owner at a time, by lease and epoch; a chunk of it is one attempt.
 
-`lanes` (the stored name of send jobs): {_id, selectionId, alertId, shard, channel, priority, indices, ends, attempt,
+Collection `lanes` holds the send jobs: {_id, selectionId, alertId, shard, channel, priority, indices, ends, attempt,
 owner, until, epoch, …}. `ends` is `SendJob.attempted_until`: it records how far sending has begun. Only the current
 epoch may extend it, which fences off former owners.
-`windows` (the stored name of chunks): {_id `<send job>#<position>`, owner, verdicts}: only chunks whose outcomes do
+Collection `windows` holds chunks: {_id `<send job>#<position>`, owner, verdicts}: only chunks whose outcomes do
 not fit into one event (docs/decisions/0016-the-fact-is-the-note.md); `verdicts` null: the chunk was interrupted.
 """
 
@@ -76,7 +76,7 @@ def send_job(
     possible_duplicate: bool = False,
     addresses_as_of: datetime | None = None,
 ) -> SendJob:
-    """A send job of a selection: every job is made here. Without `indices`: everybody who is told over the channel."""
+    """A send job of a selection: every job is made here. Without `indices`: all recipients with that channel."""
     return SendJob(
         id=job_id or f"{selection.selection_id}:{channel.value}",
         selection_id=selection.selection_id,
@@ -92,7 +92,7 @@ def send_job(
 
 
 def send_jobs(selection: Selection, priority: int) -> list[SendJob]:
-    """The jobs of a new selection: one for each channel over which somebody is told."""
+    """The jobs of a new selection: one for each channel that any recipient has."""
     jobs = [send_job(selection, channel, priority) for channel in Channel]
     return [job for job in jobs if job.indices]
 

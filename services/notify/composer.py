@@ -21,8 +21,8 @@ from services.notify.model.deliveries import delivery_id, reference
 from services.notify.rules.listed import is_listed
 from services.notify.store.alerts import Alert
 from services.notify.store.answers import AnswerStore
+from services.notify.store.contacts import ContactAddress
 from services.notify.store.selections import Selection
-from services.notify.store.whereabouts import ContactAddress
 from shared.catalogue import University
 from shared.errors import PermanentError
 from shared.events import AlertTrigger, Channel

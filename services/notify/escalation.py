@@ -25,11 +25,12 @@ from services.notify.rules.escalation import (
 )
 from services.notify.rules.routing import route
 from services.notify.store.alerts import Alert, AlertStore
+from services.notify.store.contacts import ChangedAddress
 from services.notify.store.deliveries import DeliveryStore
 from services.notify.store.escalations import EscalationRecord
 from services.notify.store.selections import Selection
 from services.notify.store.send_queue import EMERGENCY, SendQueue, send_jobs
-from services.notify.store.whereabouts import Renewed, WhereaboutsStore
+from services.notify.store.whereabouts import WhereaboutsStore
 from shared.bus.outbox import Outbox
 from shared.catalogue import Contact
 from shared.envelope import Cause, Draft
@@ -288,14 +289,14 @@ async def _tell_teams(deps: EscalationDeps, alert: Alert, steps: Sequence[Planne
 
 async def alert_new_addresses(deps: EscalationDeps, cause: Cause, now: datetime) -> None:
     """Whoever changed an address after it was read for an alert is told once more, at the new one."""
-    for renewed in await deps.whereabouts.renewed(RENEWED_AT_ONCE):
+    for renewed in await deps.whereabouts.contacts.changed_addresses(RENEWED_AT_ONCE):
         for alert in await deps.alerts.open_since(now - LADDER_AGE):
             await _tell_at_new_address(deps, alert, renewed, cause, now)
-        await deps.whereabouts.note_looked_at(renewed)
+        await deps.whereabouts.contacts.note_handled(renewed)
 
 
 async def _tell_at_new_address(
-    deps: EscalationDeps, alert: Alert, renewed: Renewed, cause: Cause, now: datetime
+    deps: EscalationDeps, alert: Alert, renewed: ChangedAddress, cause: Cause, now: datetime
 ) -> None:
     where = renewed.where
     found = (await deps.alerts.selections.recipients_by_person(alert.alert_id, [where.person_id])).get(where.person_id)

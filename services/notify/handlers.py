@@ -64,7 +64,7 @@ async def project_whereabouts_when_registrations_changed(batch: Sequence[Envelop
         await _create_notices(deps, events)
     for event in batch:
         if isinstance(event.data, PersonErased):
-            await deps.selection.whereabouts.erase(event.data.person_id)
+            await deps.selection.whereabouts.contacts.erase(event.data.person_id)
 
 
 async def raise_alert_when_advice_changed(envelope: Envelope[TravelAdviceChanged], deps: HandlerDeps) -> None:

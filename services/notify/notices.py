@@ -135,7 +135,7 @@ async def create_slot_notice(
     university = deps.catalogue.university
     facts = SlotContent(**common_content(university), cluster=event.cluster, contact=university.international_office)
     key = f"slot-{event.approval_id}"
-    await deps.whereabouts.keep_contact(key, event.person_id, details)
+    await deps.whereabouts.contacts.put_without_registration(key, event.person_id, details)
     student = Recipient(
         person_id=event.person_id,
         registration_id=key,

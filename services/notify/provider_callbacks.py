@@ -156,7 +156,7 @@ async def _process_reply(deps: CallbackDeps, post: Callback, now: datetime) -> s
     except (PermanentError, KeyError):
         return UNREADABLE
     reading = read_reply(reply.text)
-    persons = await deps.whereabouts.persons_with_number(reply.number)
+    persons = await deps.whereabouts.contacts.persons_with_number(reply.number)
     if len(persons) != 1:
         # A number that two people share, or a borrowed phone or local SIM: nobody guesses who it was.
         return UNCLEAR

@@ -9,10 +9,11 @@ from typing import Any, Protocol
 from services.notify.composer import Composer, ComposerDeps, SendingRules
 from services.notify.model.outcome import Outcome
 from services.notify.store.alerts import AlertStore
+from services.notify.store.contacts import ContactAddress
 from services.notify.store.deliveries import DeliveryStore, StoredEvent
 from services.notify.store.selections import Selection
 from services.notify.store.send_queue import SendJob, SendQueue
-from services.notify.store.whereabouts import ContactAddress, WhereaboutsStore
+from services.notify.store.whereabouts import WhereaboutsStore
 from shared.bus.outbox import Outbox
 from shared.envelope import Cause
 from shared.events import Channel

@@ -84,7 +84,7 @@ async def _send(deps: SendDeps, job: SendJob, provider: MessageChannel) -> None:
         raise PermanentError(f"send job {job.id}: selection {job.selection_id} does not exist")
     registrations = (selection.recipients.registrations[index] for index in job.indices)
     # The addresses at the time of the first attempt: a repeat is the same message to the same address, byte for byte.
-    addresses = await deps.whereabouts.reach(
+    addresses = await deps.whereabouts.contacts.addresses(
         [registration for registration in registrations if registration], job.addresses_as_of
     )
     claimed = ClaimedJob(job, selection, Composer(deps.composing, selection, alert, job.channel), addresses)

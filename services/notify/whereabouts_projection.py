@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from services.notify.model.whereabouts import Resolve, Whereabouts, evolve_whereabouts
-from services.notify.store.whereabouts import Kept, Moment, NewContact, WhereaboutsStore
+from services.notify.store.whereabouts import NewContact, PastState, WhereaboutsStore, WhereaboutsUpdate
 from shared.envelope import Envelope
 from shared.events import (
     Channel,
@@ -36,8 +36,8 @@ async def project_whereabouts(
     """
     registrations = {event.subject for event in events}
     states: dict[str, Whereabouts | None] = dict(await store.load(registrations))
-    addresses = await store.addresses(registrations)
-    updates: dict[str, Kept] = {}
+    addresses = await store.contacts.fingerprints_of(registrations)
+    updates: dict[str, WhereaboutsUpdate] = {}
     arrivals: dict[str, Whereabouts] = {}
     for event in events:
         before = states.get(event.subject)
@@ -46,14 +46,14 @@ async def project_whereabouts(
             arrivals[event.subject] = after
         if after is None or after is before:
             continue
-        update = replace(updates.get(event.subject) or Kept(after), where=after)
+        update = replace(updates.get(event.subject) or WhereaboutsUpdate(after), where=after)
         if isinstance(event.data, ITINERARY_CHANGES):
-            update = replace(update, former=(*update.former, Moment(after, event.time)))
+            update = replace(update, states=(*update.states, PastState(after, event.time)))
         if isinstance(event.data, RegistrationSubmitted | StayContactUpdated):
             details = await open_contact(keyring, event.data.contact)
             update = replace(update, contact=NewContact(details))
             if details is not None:
-                former, current = addresses.get(event.subject, {}), store.fingerprints(details)
+                former, current = addresses.get(event.subject, {}), store.contacts.fingerprints(details)
                 update = _with_changed_addresses(update, former, current)
                 addresses[event.subject] = dict(current)
         states[event.subject] = after
@@ -68,11 +68,13 @@ async def open_contact(keyring: Keyring, sealed: str | None) -> ContactDetails |
     return ContactDetails.model_validate(opened) if opened is not None else None
 
 
-def _with_changed_addresses(update: Kept, former: Mapping[Channel, str | None], current: Mapping[Channel, str]) -> Kept:
+def _with_changed_addresses(
+    update: WhereaboutsUpdate, former: Mapping[Channel, str | None], current: Mapping[Channel, str]
+) -> WhereaboutsUpdate:
     """The update with the channels over which the person is reached at another address than before."""
     changed = [channel for channel in Channel if former.get(channel) not in (None, current[channel])]
     return replace(
         update,
-        renewed=tuple(sorted({*update.renewed, *changed})),
-        replaces=update.replaces or any(former.values()),
+        changed_channels=tuple(sorted({*update.changed_channels, *changed})),
+        replaces_contact=update.replaces_contact or any(former.values()),
     )

@@ -9,7 +9,7 @@ import orjson
 from aiokafka import AIOKafkaConsumer
 
 from services.notify.model.whereabouts import evolve_whereabouts
-from services.notify.store.whereabouts import Kept, NewContact, WhereaboutsStore
+from services.notify.store.whereabouts import NewContact, WhereaboutsStore, WhereaboutsUpdate
 from shared.clock import utc_now
 from shared.envelope import Envelope
 from shared.events import Event, RegistrationCancelled, RegistrationEvent, RegistrationSubmitted
@@ -124,7 +124,7 @@ async def keep_whereabouts(store: WhereaboutsStore, batch: Sequence[Envelope[Eve
         assert isinstance(each.data, RegistrationEvent)
         after = evolve_whereabouts(known.get(each.subject), each.data, each.streamversion, each.time, lambda *_: None)
         if after is not None:
-            kept.append(Kept(after, NewContact(DETAILS)))
+            kept.append(WhereaboutsUpdate(after, NewContact(DETAILS)))
     await store.put(kept)
 
 

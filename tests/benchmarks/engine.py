@@ -31,7 +31,7 @@ from services.notify.messages.rendering import Messages
 from services.notify.messages.specimens import SPECIMENS
 from services.notify.model.whereabouts import evolve_whereabouts
 from services.notify.store.send_queue import NOTICE, UNFINISHED
-from services.notify.store.whereabouts import Kept, NewContact
+from services.notify.store.whereabouts import NewContact, WhereaboutsUpdate
 from shared.bus import topics
 from shared.bus.settings import BusSettings
 from shared.clock import utc_now
@@ -92,7 +92,7 @@ async def fill(world: World, count: int, country: str = "ES", first: int = 0) ->
             fact = build.submitted(leg(country=country), person=person, contact=f"sealed:v1:{person}:event:AAAA")
             where = evolve_whereabouts(None, fact, 1, utc_now(), build.nowhere)
             assert where is not None
-            kept.append(Kept(where, NewContact(contact_of(person))))
+            kept.append(WhereaboutsUpdate(where, NewContact(contact_of(person))))
         await world.whereabouts.put(kept)
 
 

@@ -34,7 +34,7 @@ from services.notify.store.alerts import Alert, AlertStore
 from services.notify.store.callbacks import CallbackStore
 from services.notify.store.deliveries import DeliveryStore, StoredEvent
 from services.notify.store.selections import Selection
-from services.notify.store.whereabouts import Kept, NewContact, WhereaboutsStore
+from services.notify.store.whereabouts import NewContact, WhereaboutsStore, WhereaboutsUpdate
 from services.safety.commands.deps import ReadingDeps, ReadingPolicy
 from services.safety.commands.readings import adopt_batch
 from services.safety.reading import Batch, CountryReading
@@ -537,7 +537,7 @@ class World:
             stays=(stay,), changed_at=utc_now(),
         )  # fmt: skip
         details = ContactDetails.model_validate(person.contact)
-        await self._whereabouts.put([Kept(where, NewContact(details))])
+        await self._whereabouts.put([WhereaboutsUpdate(where, NewContact(details))])
         return registration_id
 
     async def raise_alert(self, *persons: Person, country: str = "ES") -> str:

@@ -239,8 +239,8 @@ async def test_new_address_before_the_first_claim_is_simply_used(world: World) -
     await world.handle(world.fact(_moved("p1")))
 
     assert await world.steps("ES-2") == []
-    assert (await world.whereabouts.contacts(["r-p1"]))["r-p1"].email == contact_of("p100").email
-    assert await world.whereabouts.persons_with_number(contact_of("p1").mobile) == set()
+    assert (await world.whereabouts.contacts.of_registrations(["r-p1"]))["r-p1"].email == contact_of("p100").email
+    assert await world.whereabouts.contacts.persons_with_number(contact_of("p1").mobile) == set()
 
 
 async def test_new_address_after_the_first_claim_adds_a_step_to_it(world: World, failpoints: Failpoints) -> None:
@@ -276,8 +276,8 @@ async def test_erased_person_leaves_no_address_behind_and_none_comes_back(world:
     await world.handle(gone)
     await world.handle(world.register("p1", leg(-1, 9), changed=True))
 
-    assert set(await world.whereabouts.contacts(["r-p1", "r-p2"])) == {"r-p2"}
-    assert await world.whereabouts.persons_with_number(contact_of("p1").mobile) == set()
+    assert set(await world.whereabouts.contacts.of_registrations(["r-p1", "r-p2"])) == {"r-p2"}
+    assert await world.whereabouts.contacts.persons_with_number(contact_of("p1").mobile) == set()
     kept = await world.database["whereabouts"].find_one({"_id": "r-p1"})
     assert kept["contact"] is None
     assert not {"phone", "mail", "earlier"} & set(kept)
@@ -328,7 +328,9 @@ async def test_promotion_from_the_waiting_list_becomes_mail_to_the_address_in_th
         await handlers.notify_student_when_slot_allocated(envelope, world.deps)
 
     assert await world.notices() == [("p1", "slot_promoted")]
-    assert (await world.whereabouts.contacts(["slot-a-p1"]))["slot-a-p1"].email == contact_of("p1").email
+    assert (await world.whereabouts.contacts.of_registrations(["slot-a-p1"]))["slot-a-p1"].email == contact_of(
+        "p1"
+    ).email
 
 
 async def test_improvement_is_told_to_who_was_told_and_is_there(world: World) -> None:

@@ -231,7 +231,7 @@ async def test_meeting_at_the_same_moment_tells_once(world: World, failpoints: F
 async def test_selection_reads_what_an_earlier_version_of_the_service_kept(world: World) -> None:
     """Without the packed field that a pass reads: nobody is left out, and who cannot be reached is known."""
     await world.handle(world.register("p1"), world.register("p2"), world.change(Y))
-    await world.whereabouts.erase("p2")
+    await world.whereabouts.contacts.erase("p2")
     await world.database["whereabouts"].update_many({}, {"$unset": {"seen": ""}})
 
     await world.handle(world.change(R))

@@ -88,7 +88,7 @@ def routes(deps: ReplyDeps) -> Routes:
                 reply = deps.parsers[post.provider](post.body)
             except (PermanentError, KeyError):  # unreadable, or of a provider that we no longer have
                 continue
-            persons = sorted(await deps.whereabouts.persons_with_number(reply.number))
+            persons = sorted(await deps.whereabouts.contacts.persons_with_number(reply.number))
             alerts = [each for person in persons for each in await deps.alerts.of_person(person)]
             shown.append(
                 UnclearReply(

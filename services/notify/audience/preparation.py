@@ -106,7 +106,7 @@ async def usable_channels(
         return {person.newest.registration_id: ALL_CHANNELS for person in affected if person.newest.is_reachable}
     channels = {}
     registrations = [person.newest.registration_id for person in affected]
-    for registration, contact in (await deps.whereabouts.contacts(registrations)).items():
+    for registration, contact in (await deps.whereabouts.contacts.of_registrations(registrations)).items():
         addresses = {Channel.EMAIL: contact.email, Channel.SMS: contact.mobile}
         listed = tuple(channel for channel in Channel if is_listed(addresses[channel], deps.drill_list))
         if listed:

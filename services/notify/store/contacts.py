@@ -1,0 +1,193 @@
+"""How to reach each person: contact details, sealed under notify's own key and bound to the registration.
+
+They are fields of the documents in `whereabouts`: `contact` (sealed), `phone` and `mail` (fingerprints of the
+addresses, to find and compare them without opening), `earlier` (replaced contacts, each with `until`, when it was
+replaced) and `renewed` (channels whose address changed; not yet handled). `earlier` exists because a message that was
+begun to an address is repeated to the same address. `erased`: {_id person}: never store contact details of these.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from services.notify.model.whereabouts import Whereabouts
+from shared.errors import PermanentError
+from shared.events import Channel
+from shared.mongo.client import Database, Document
+from shared.observability.logs import get_logger
+from shared.privacy.contact import ContactDetails
+from shared.privacy.service_key import ServiceKey
+
+#: So many replaced contacts are kept: a message is repeated for some hours only.
+EARLIER_CONTACTS_MAX = 8
+CONTACTS_BATCH = 100_000
+
+log = get_logger()
+
+
+class ContactAddress(NamedTuple):
+    """Where a person's messages go, and the name that they use. Validated when the details were sealed."""
+
+    email: str
+    mobile: str
+    called: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedAddress:
+    """A registration with a new address; escalation has not handled it yet."""
+
+    where: Whereabouts
+    channels: tuple[Channel, ...]
+
+
+class ContactStore:
+    """Contact details by registration."""
+
+    def __init__(self, database: Database, key: ServiceKey) -> None:
+        self._whereabouts = database["whereabouts"]
+        self._erased = database["erased"]
+        self._key = key
+
+    # ------------------------------------------------------------ read
+
+    async def of_registrations(self, registration_ids: Collection[str]) -> Mapping[str, ContactDetails]:
+        """The contact details of these registrations. Erased persons are not in the answer.
+
+        Nor are details that do not open: they are logged, and stop nobody else's message.
+        """
+        opened = {}
+        async for document in self._whereabouts.find({"_id": {"$in": list(registration_ids)}}, {"contact": 1}):
+            try:
+                contact = self.open(document)
+            except (PermanentError, ValueError) as error:
+                log.error("contact_unreadable", registration_id=str(document["_id"]), error=type(error).__name__)
+                continue
+            if contact is not None:
+                opened[str(document["_id"])] = contact
+        return opened
+
+    async def addresses(
+        self, registration_ids: Collection[str], at: datetime | None = None
+    ) -> dict[str, ContactAddress]:
+        """What a message needs of `of_registrations`. Not validated: that would take a hundred times as long.
+
+        `at`: the addresses as they were at that time by the database's clock; None: as they are now.
+        """
+        addresses: dict[str, ContactAddress] = {}
+        query = {"_id": {"$in": list(registration_ids)}, "contact": {"$ne": None}}
+        documents = self._whereabouts.find(query, {"contact": 1, "earlier": 1}, batch_size=CONTACTS_BATCH)
+        for document in await documents.to_list(None):
+            registration_id, sealed = str(document["_id"]), document["contact"]
+            if at is not None:
+                earlier = document.get("earlier", ())
+                sealed = next((contact["contact"] for contact in earlier if contact["until"] >= at), sealed)
+            try:
+                details = self._key.open(bytes(sealed), _context(registration_id))
+                called = details.get("preferredName") or details["givenName"]
+                addresses[registration_id] = ContactAddress(details["email"], details["mobile"], called)
+            except (PermanentError, KeyError, TypeError, AttributeError) as error:
+                log.error("contact_unreadable", registration_id=registration_id, error=type(error).__name__)
+        return addresses
+
+    async def persons_with_number(self, number: str) -> set[str]:
+        """The persons with this mobile number (E.164): none, one, or several."""
+        documents = self._whereabouts.find({"phone": self._key.fingerprint(number)}, {"personId": 1})
+        return {str(document["personId"]) async for document in documents}
+
+    async def fingerprints_of(self, registration_ids: Collection[str]) -> dict[str, dict[Channel, str | None]]:
+        """The stored fingerprints: registration → channel → fingerprint of the address."""
+        documents = self._whereabouts.find({"_id": {"$in": list(registration_ids)}}, {"phone": 1, "mail": 1})
+        return {
+            str(document["_id"]): {Channel.EMAIL: document.get("mail"), Channel.SMS: document.get("phone")}
+            async for document in documents
+        }
+
+    def fingerprints(self, details: ContactDetails) -> dict[Channel, str]:
+        """The fingerprints of these details, to compare with the stored ones."""
+        return {
+            Channel.EMAIL: self._key.fingerprint(details.email),
+            Channel.SMS: self._key.fingerprint(details.mobile),
+        }
+
+    # ------------------------------------------------------------ changed addresses
+
+    async def changed_addresses(self, limit: int) -> list[ChangedAddress]:
+        """Registrations whose new address escalation has not handled."""
+        documents = self._whereabouts.find({"renewed.version": {"$gt": 0}}, {"state": 1, "renewed": 1}).limit(limit)
+        return [
+            ChangedAddress(
+                Whereabouts.model_validate(document["state"]),
+                tuple(Channel(channel) for channel in document["renewed"]["channels"]),
+            )
+            async for document in documents
+        ]
+
+    async def note_handled(self, changed: ChangedAddress) -> None:
+        """The new address was handled. One that came after it stays to be handled."""
+        where = changed.where
+        await self._whereabouts.update_one(
+            {"_id": where.registration_id, "renewed.version": {"$lte": where.version}}, {"$unset": {"renewed": ""}}
+        )
+
+    # ------------------------------------------------------------ write
+
+    async def put_without_registration(self, key: str, person_id: str, details: ContactDetails) -> None:
+        """The details of a person without a registration, under a key of their own: for one service mail."""
+        document = {
+            "version": 1, "personId": person_id, "countries": [], "cancelled": True, "contact": self.seal(key, details),
+        }  # fmt: skip
+        await self._whereabouts.update_one({"_id": key}, {"$setOnInsert": document}, upsert=True)
+        await self.remove_erased({person_id})
+
+    async def erase(self, person_id: str) -> None:
+        """Remove the contact details of a person, and never store them again."""
+        await self._erased.update_one({"_id": person_id}, {"$set": {}}, upsert=True)
+        await self.remove_erased({person_id})
+
+    async def remove_erased(self, persons: Collection[str]) -> None:
+        """Remove the details of those who are erased. Runs after every write of contact details.
+
+        A person erased at this very moment is found either here or by `erase`.
+        """
+        documents = self._erased.find({"_id": {"$in": list(persons)}})
+        erased = [str(document["_id"]) async for document in documents]
+        if erased:
+            update = {"$set": {"contact": None}, "$unset": {"phone": "", "mail": "", "renewed": "", "earlier": ""}}
+            await self._whereabouts.update_many({"personId": {"$in": erased}}, update)
+
+    def seal(self, registration_id: str, details: ContactDetails) -> bytes:
+        """The details as they are stored."""
+        return self._key.seal(details.model_dump(mode="json", by_alias=True), _context(registration_id))
+
+    def open(self, document: Document) -> ContactDetails | None:
+        """The details in a stored document; None when there are none."""
+        sealed = document.get("contact")
+        if sealed is None:
+            return None
+        return ContactDetails.model_validate(self._key.open(bytes(sealed), _context(str(document["_id"]))))
+
+
+#: Aggregation expression: `earlier` after the contact of the document was replaced.
+EARLIER_WITH_REPLACED: dict[str, Any] = {
+    "$slice": [
+        {
+            "$concatArrays": [
+                {"$ifNull": ["$earlier", []]},
+                {
+                    "$cond": [
+                        {"$eq": [{"$type": "$contact"}, "binData"]},
+                        [{"contact": "$contact", "until": "$$NOW"}],
+                        [],
+                    ]
+                },
+            ]
+        },
+        -EARLIER_CONTACTS_MAX,
+    ]
+}
+
+
+def _context(registration_id: str) -> str:
+    return f"whereabouts/{registration_id}/contact"

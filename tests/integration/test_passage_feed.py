@@ -220,7 +220,19 @@ def test_feed_check_without_a_contact_is_wrong_use() -> None:
     assert (result.returncode, result.stdout, result.stderr) == (2, "", "Missing or wrong: USER_AGENT_CONTACT.\n")
 
 
-@pytest.mark.skipif(not FEED_SAMPLES.exists(), reason=f"the samples of real feeds are not at {FEED_SAMPLES}")
+def test_feed_parse_reads_our_sample() -> None:
+    """Both pages of the sample: one line for each country, and the records without a date or a country on stderr."""
+    sample = ROOT / "tests" / "data" / "feeds" / "netherlands" / "list"
+    expected = json.loads((sample / "expected.json").read_text(encoding="utf-8"))["countries"]
+    result = passage("netherlands", *(str(path) for path in sorted(sample.glob("*-offset-*.json"))), "--json")
+
+    assert {line["country"]: line["level"] for line in lines(result)} == {
+        country: reading["level"] for country, reading in expected.items()
+    }
+    assert "left out: FJI: no date" in result.stderr
+
+
+@pytest.mark.skipif(not FEED_SAMPLES.exists(), reason=f"the real samples are an extra, and not at {FEED_SAMPLES}")
 def test_feed_parse_real_list_is_twelve_lines() -> None:
     """The real sample, as it came."""
     found = lines(passage("netherlands", str(FEED_SAMPLES / "traveladvice-list-12.json"), "--json"))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from services.safety.reading import BatchRejected
 from services.safety.sources.cap import CapMessage, messages_in_force, parse
-from tests.rules.feeds import FEEDS, NOW, damaged, real
+from tests.rules.feeds import FEEDS, NOW, SAMPLES, damaged, real
 
 SENT = "2026-11-01T09:00:00-00:00"
 
@@ -42,6 +42,18 @@ def alert(
 def messages(*documents: str) -> list[CapMessage]:
     """What the documents hold."""
     return [message for document in documents for message in parse(document.encode())[0]]
+
+
+def test_cap_sample_is_read() -> None:
+    """Our message in two languages: the English one, with its area, until it expires after three hours."""
+    [message] = parse((SAMPLES / "cap" / "alert.xml").read_bytes())[0]
+
+    assert (message.event, message.headline, message.severity, message.areas) == (
+        "Flood Warning", "The Example River rises", "Severe", ("Example County",)
+    )  # fmt: skip
+    assert message.sent == datetime(2026, 3, 29, 16, 13, 10, tzinfo=UTC)
+    assert messages_in_force([message], message.sent + timedelta(hours=2)) == [message]
+    assert messages_in_force([message], message.sent + timedelta(hours=3)) == []
 
 
 @real

@@ -1,9 +1,8 @@
-"""The ministry's list as a whole: real samples where they are, and the ways in which a list is wrong."""
+"""The ministry's list as a whole: its codes and names, the real samples where they are, and lists that are wrong."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pycountry
@@ -11,13 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from deploy.local.ministry_world import Place, places
 from services.safety.reading import AREA_LENGTH, MAX_REGIONS, TEXT_LENGTH, BatchRejected, CountryReading
 from services.safety.sources.netherlands import FLOOR, parse
 from shared.events import Level
+from tests.rules.feeds import FEEDS, NOW, SAMPLES, pages_of, real
 
-NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
-FEEDS = Path(__file__).resolve().parents[3] / "shared" / "data" / "feeds"
-real = pytest.mark.skipif(not FEEDS.exists(), reason=f"the samples of real feeds are not at {FEEDS}")
 unhurried = settings(deadline=None)
 COLOURS = {"groen": Level.GREEN, "geel": Level.YELLOW, "oranje": Level.ORANGE, "rood": Level.RED}
 
@@ -64,7 +62,7 @@ def sample(name: str) -> dict[str, CountryReading]:
 
 @real
 def test_netherlands_real_list_is_read_as_a_person_does() -> None:
-    """The golden cases of FEEDS §1: carve-outs first, a short name, exceptions, and no sentence about the country."""
+    """The golden cases: parts before the rest, a short name, exceptions, and no sentence about the country."""
     read = sample("traveladvice-list-12.json")
 
     assert {code: (reading.level, reading.regional_max) for code, reading in read.items()} == {
@@ -100,30 +98,41 @@ def test_netherlands_real_regions_are_read_as_a_person_does() -> None:
         assert reading.unread == (), code
 
 
-@real
-def test_netherlands_every_real_code_is_a_country() -> None:
-    """All 226 codes of the feed: alpha-3, Kosovo's own, and three islands that make BQ."""
+def real_places() -> list[Place]:
+    """The 226 places of the real feed, under its own names."""
     locations = json.loads((FEEDS / "identity" / "nl-locations-226.json").read_text(encoding="utf-8"))
-    expected = {each["iso2"].partition("-")[0] for each in locations}
+    return [Place(location["iso3"], location["iso2"], location["nl"]) for location in locations]
 
-    batch = parse([page(*(record(each["iso3"], location=each["nl"]) for each in locations))], NOW)
+
+#: The places of the local stack's feed, which has the ministry's 226 codes, and the real ones.
+PLACES = [
+    pytest.param(lambda: list(places().values()), id="ours"),
+    pytest.param(real_places, id="real", marks=real),
+]
+
+
+@pytest.mark.parametrize("places_of", PLACES)
+def test_netherlands_every_code_is_a_country(places_of: Callable[[], list[Place]]) -> None:
+    """All 226 codes of the feed: alpha-3, Kosovo's own, and three islands that make BQ."""
+    expected = {place.iso2.partition("-")[0] for place in places_of()}
+
+    batch = parse([page(*(record(place.isocode, location=place.name) for place in places_of()))], NOW)
 
     assert batch.skipped == ()
     assert {reading.country for reading in batch.countries} == expected
     assert all(reading.level == Level.GREEN for reading in batch.countries if reading.country != "BQ")
 
 
-@real
-def test_netherlands_every_real_name_is_its_country() -> None:
-    """Each country of the feed under the feed's own name for it, in the sentence about the whole and about the rest."""
-    locations = json.loads((FEEDS / "identity" / "nl-locations-226.json").read_text(encoding="utf-8"))
+@pytest.mark.parametrize("places_of", PLACES)
+def test_netherlands_every_name_is_its_country(places_of: Callable[[], list[Place]]) -> None:
+    """Each country under the feed's own name for it, in a sentence about the rest of the country."""
     border = "<li>De kleurcode van het reisadvies is rood voor de grens.</li>"
     html = border + "<li>Voor de rest van {} geldt kleurcode geel.</li>"
 
-    for each in locations:
-        reading = only(record(each["iso3"], html.format(each["nl"]), location=each["nl"]))
+    for place in places_of():
+        reading = only(record(place.isocode, html.format(place.name), location=place.name))
         level = reading.regions[0].level if reading.country == "BQ" else reading.level
-        assert level == (Level.RED if reading.country == "BQ" else Level.YELLOW), each["nl"]
+        assert level == (Level.RED if reading.country == "BQ" else Level.YELLOW), place.name
 
 
 # ---------------------------------------------------------------- lists that are no list
@@ -454,12 +463,28 @@ def test_netherlands_any_bytes_are_a_batch_or_a_rejection(pages: list[bytes]) ->
     readings(pages)
 
 
-@real
+def our_records() -> list[dict[str, Any]]:
+    """The advisories of our sample that have a date and a known code, islands apart."""
+    records = [entry for sample_page in pages_of(SAMPLES / "netherlands" / "list") for entry in json.loads(sample_page)]
+    return [entry for entry in records if "lastmodified" in entry and entry["isocode"] not in ("ZZZ", "BQ-SE")]
+
+
+def real_records() -> list[dict[str, Any]]:
+    """The real advisories with regions."""
+    found: list[dict[str, Any]] = json.loads((FEEDS / "nl-bz" / "traveladvice-regional.json").read_bytes())
+    return found
+
+
+@pytest.mark.parametrize(
+    "records_of", [pytest.param(our_records, id="ours"), pytest.param(real_records, id="real", marks=real)]
+)
 @given(data=st.data())
 @settings(unhurried, max_examples=50)
-def test_netherlands_real_text_cut_anywhere_is_never_better(data: st.DataObject) -> None:
-    """A real introduction that ends too early: the country's own level or unknown, never a milder one for all."""
-    entry = data.draw(st.sampled_from(json.loads((FEEDS / "nl-bz" / "traveladvice-regional.json").read_bytes())))
+def test_netherlands_text_cut_anywhere_is_never_better(
+    records_of: Callable[[], list[dict[str, Any]]], data: st.DataObject
+) -> None:
+    """An introduction that ends too early: the country's own level or unknown, never a milder one for all."""
+    entry = data.draw(st.sampled_from(records_of()))
     whole = only(entry)
     cut = only(
         {**entry, "introduction": entry["introduction"][: data.draw(st.integers(0, len(entry["introduction"])))]}

@@ -184,7 +184,7 @@ needs_real_history = pytest.mark.skipif(not REAL.exists(), reason=f"the real his
 
 @lru_cache(maxsize=2)
 def played_quarter(name: str) -> Quarter:
-    """The invented quarter, or the first quarter of 2020 as the ministry changed it, with ten thousand invented journeys."""
+    """The invented quarter, or the first quarter of 2020 as the ministry changed it, with 10,000 invented journeys."""
     lines = invented_quarter() if name == "invented" else REAL.read_text(encoding="utf-8").splitlines()
     history = read_history(lines)
     report = replay(history, synthetic_journeys(10_000, history), BacktestRules(), Terms())

@@ -1,7 +1,8 @@
-"""What the parsers share: documents that are JSON or not, dates, text out of HTML, which of several readings counts."""
+"""Shared by the parsers: JSON, dates, text in HTML, and which of several readings of one country counts."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -13,14 +14,15 @@ from selectolax.lexbor import LexborHTMLParser
 from services.safety.reading import MAX_REGIONS, TEXT_LENGTH, BatchRejected, CountryReading, RegionReading
 from shared.events import Level
 
-#: So far a clock of the source may be ahead of ours; what is dated later is taken as written when it was read.
-CLOCKS_DIFFER = timedelta(minutes=10)
-#: The ministries' sites are younger than this; an earlier date is a placeholder.
+#: A source's clock may be this much ahead of ours. A later date counts as the time of the reading, and is flagged.
+MAX_CLOCK_DIFFERENCE = timedelta(minutes=10)
+#: No source is older; an earlier date is a placeholder.
 FIRST_YEAR = 2000
 #: Seconds since 1970 have ten digits for two centuries more; a larger number is milliseconds.
 _LARGEST_SECONDS = 10_000_000_000
+#: Characters of one unread sentence.
 UNREAD_LENGTH = 300
-#: Characters; a longer text is none.
+#: Characters; a longer text is not read.
 HTML_LIMIT = 200_000
 
 COLOUR_NAMES = {Level.GREEN: "green", Level.YELLOW: "yellow", Level.ORANGE: "orange", Level.RED: "red"}
@@ -28,15 +30,23 @@ COLOUR_NAMES = {Level.GREEN: "green", Level.YELLOW: "yellow", Level.ORANGE: "ora
 _BLOCKS = "address|article|blockquote|br|dd|div|dl|dt|h[1-6]|hr|li|main|ol|p|section|table|tbody|td|th|thead|tr|ul"
 _BLOCK_EDGE = re.compile(rf"</?(?:{_BLOCKS})\b[^>]*>?", re.IGNORECASE)
 _BREAK = "\u2029"
-#: What is left out of a text. Asked tag by tag: a CSS selector of all of them costs more than the whole parsing.
+#: Elements without text. Each is looked up by its tag: one CSS selector for all costs more than the whole parsing.
 _NEVER_TEXT = ("script", "style", "template")
 _HEADINGS = ("h1", "h2", "h3", "h4")
 # Soft hyphen, zero width: they could hide a word.
 _INVISIBLE = dict.fromkeys(map(ord, "\u00ad\u200b\u200c\u200d\ufeff"))
 
 
+@dataclass(frozen=True, slots=True)
+class WarnedArea:
+    """An area that a text warns against, and its level."""
+
+    area: str
+    level: Level
+
+
 def json_document(page: bytes, number: int) -> Any:
-    """What a page holds. Raises BatchRejected when it is not JSON: HTML, cut off, or nested beyond reason."""
+    """The document of a page. Raises BatchRejected if it is not JSON: HTML, cut off, or nested too deeply."""
     try:
         return orjson.loads(page)
     except (orjson.JSONDecodeError, RecursionError):
@@ -44,45 +54,45 @@ def json_document(page: bytes, number: int) -> Any:
 
 
 def parse_instant(value: object) -> datetime | None:
-    """RFC 3339 in UTC; None for anything else, and for the dates that stand for none (year 1, 1970)."""
+    """An RFC 3339 instant in UTC. None for anything else, and for placeholders (year 1, 1970)."""
     if not isinstance(value, str) or len(value) > 40:
         return None
     try:
-        found = datetime.fromisoformat(value)
-        found = (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+        instant = datetime.fromisoformat(value)
+        instant = (instant if instant.tzinfo else instant.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
-    return found if found.year >= FIRST_YEAR else None
+    return instant if instant.year >= FIRST_YEAR else None
 
 
 def parse_epoch(value: object) -> datetime | None:
-    """A number of seconds or milliseconds since 1970, told apart by its size, in UTC."""
+    """Seconds or milliseconds since 1970 as an instant in UTC. The size of the number tells which it is."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:
-        found = datetime.fromtimestamp(value / 1_000 if abs(value) > _LARGEST_SECONDS else value, UTC)
+        instant = datetime.fromtimestamp(value / 1_000 if abs(value) > _LARGEST_SECONDS else value, UTC)
     except (ValueError, OverflowError, OSError):
         return None
-    return found if found.year >= FIRST_YEAR else None
+    return instant if instant.year >= FIRST_YEAR else None
 
 
 def not_in_future(modified: datetime, now: datetime) -> tuple[datetime, str | None]:
-    """A date as it counts at `now`, and the remark when it lay in the future: it would make all later advice older."""
-    remark = f"dated {modified.date()}, which is still to come" if modified > now + CLOCKS_DIFFER else None
+    """The date, at most `now`, and a remark if it lay in the future: it would make all later advice look older."""
+    remark = f"dated {modified.date()}, which is still to come" if modified > now + MAX_CLOCK_DIFFERENCE else None
     return min(modified, now), remark
 
 
 def text_blocks(html: str, *, keeps: Callable[[str], bool] = lambda text: True) -> tuple[str, ...]:
-    """The text of an HTML fragment, one entry for each item or paragraph.
+    """The text of an HTML fragment, one block for each list item or paragraph.
 
-    Headings and notices are left out, but for those whose text `keeps`.
+    Headings and notices are left out, except those for whose text `keeps` is true.
     """
     if len(html) > HTML_LIMIT:
         return ()
     tree = LexborHTMLParser(_BLOCK_EDGE.sub(rf"{_BREAK}\g<0>{_BREAK}", html.replace(_BREAK, " ")))
     lower = html.lower()
     for tag in _NEVER_TEXT + _HEADINGS:
-        # The innermost first: what is inside a removed one is gone with it.
+        # Innermost first, because removing an element removes those inside it.
         for node in reversed(tree.tags(tag)) if f"<{tag}" in lower else ():
             if tag in _NEVER_TEXT or not keeps(node.text()):
                 node.decompose()
@@ -94,18 +104,18 @@ def text_blocks(html: str, *, keeps: Callable[[str], bool] = lambda text: True) 
 
 
 def one_line(text: str) -> str:
-    """One line, without the invisible characters that could hide a word."""
+    """The text on one line, without invisible characters, which could hide a word."""
     return " ".join(text.translate(_INVISIBLE).split())
 
 
 def text_field(record: Mapping[str, Any], name: str, *, length: int = TEXT_LENGTH) -> str:
-    """A field that ought to be text, on one line; empty when it is not."""
+    """A text field on one line; empty if it is missing or no text."""
     value = record.get(name)
     return one_line(value[:length]) if isinstance(value, str) else ""
 
 
 def severity(reading: CountryReading) -> int:
-    """Of two readings of one country, the one to fear: negative first, then unknown, then the rest."""
+    """Orders readings of one country: orange and red are the most severe, then unknown, then yellow and green."""
     worst = max((level for level in (reading.level, reading.regional_max) if level is not None), default=Level.GREEN)
     if worst >= Level.ORANGE or reading.level is not None:
         return 2 * worst
@@ -113,20 +123,20 @@ def severity(reading: CountryReading) -> int:
 
 
 def newest_of(readings: Iterable[CountryReading]) -> CountryReading:
-    """Several readings of one record: the newest counts; of two as new, the worse, whatever their order."""
-    found = list(readings)
-    if len(found) == 1:
-        return found[0]
-    return max(found, key=lambda each: (each.source_modified_at, severity(each), each.model_dump_json()))
+    """The newest of several readings of one record; of two with the same date the worse. Order does not matter."""
+    versions = list(readings)
+    if len(versions) == 1:
+        return versions[0]
+    return max(versions, key=lambda reading: (reading.source_modified_at, severity(reading), reading.model_dump_json()))
 
 
 def limit_regions(regions: Sequence[RegionReading], *, others: str) -> tuple[RegionReading, ...]:
-    """As many areas as a reading may hold: of too many, the mildest become one area, which is anywhere."""
+    """At most MAX_REGIONS areas. If there are more, the mildest become one area called `others`."""
     if len(regions) <= MAX_REGIONS:
         return tuple(regions)
     ordered = sorted(regions, key=lambda region: -(region.level or 0))
-    left = ordered[MAX_REGIONS - 1]
-    return (*ordered[: MAX_REGIONS - 1], RegionReading(area=others, code=None, level=left.level))
+    worst_of_others = ordered[MAX_REGIONS - 1]
+    return (*ordered[: MAX_REGIONS - 1], RegionReading(area=others, code=None, level=worst_of_others.level))
 
 
 def regional_max(regions: Iterable[RegionReading]) -> Level | None:
@@ -136,13 +146,13 @@ def regional_max(regions: Iterable[RegionReading]) -> Level | None:
 
 @lru_cache(maxsize=512)
 def name_of(country: str) -> str:
-    """A country's name in English, as short as ISO has it."""
+    """A country's English name, in ISO's shortest form."""
     if country == "XK":
         return "Kosovo"
-    found = pycountry.countries.get(alpha_2=country)
-    return str(getattr(found, "common_name", found.name)) if found else country
+    known = pycountry.countries.get(alpha_2=country)
+    return str(getattr(known, "common_name", known.name)) if known else country
 
 
 def unread_entries(source_id: str, sentences: Iterable[str]) -> tuple[str, ...]:
-    """What could not be read, each with the record that it stands in."""
+    """Sentences that could not be read, each with the id of its record."""
     return tuple(f"{source_id}: {sentence}"[:UNREAD_LENGTH] for sentence in sentences)

@@ -1,14 +1,14 @@
-"""The United Kingdom's FCDO: GOV.UK's index of travel advice, and one page for each country. Pure but for `fetch`.
+"""The United Kingdom, FCDO: GOV.UK's index of travel advice, and one page for each country.
 
-Source: the GOV.UK Content API (OGL v3.0). A page has no colour but warnings (`alert_status`) for the whole country or
-for parts. No warning is not green: the level is null and `is_without_warning` says so. Parts only is yellow for the
-rest (our choice), unless its text says that the rest is what it warns against: so for Ukraine (FEEDS §2).
+A page has no colour, but flags (`alert_status`) that warn against travel to the whole country or to parts; its text
+(`english.py`) names the parts. No warning is not green: the level is null and `is_without_warning` says so. With parts
+only, the country is yellow (our choice), unless the text warns against its rest, as for Ukraine.
+Source: the GOV.UK Content API (OGL v3.0). See docs/feeds.md, United Kingdom. Pure but for `fetch`.
 """
 
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -21,19 +21,19 @@ from services.safety.sources.documents import (
     not_in_future,
     parse_instant,
     regional_max,
-    text_blocks,
     text_field,
     unread_entries,
 )
+from services.safety.sources.english import is_other_country, is_whole_country, warned_areas, worst_by_area
 from services.safety.sources.feed import Feed
 from services.safety.sources.fetch import Fetcher, FetchFailed
-from services.safety.sources.identity import by_name, is_named
+from services.safety.sources.identity import by_name
 from shared.events import Level
-from shared.gazetteer import folded, resolve
+from shared.gazetteer import resolve
 
 SOURCE = "united_kingdom"
 PARSER_VERSION = 1
-#: 226 pages exist.
+#: The index has 226 pages.
 FLOOR = 200
 MAX_PAGES = 400
 
@@ -42,91 +42,57 @@ _WHOLE = {
     "avoid_all_but_essential_travel_to_whole_country": Level.ORANGE,
 }
 _PARTS = {"avoid_all_travel_to_parts": Level.RED, "avoid_all_but_essential_travel_to_parts": Level.ORANGE}
-#: One page for several countries.
+#: Pages about several countries.
 _GROUPS = {"cook-islands-tokelau-and-niue": ("CK", "NU", "TK")}
 _SLUG = re.compile(r"[a-z0-9-]{1,100}")
 
-# "FCDO advises against all but essential travel to X and against all travel to Y".
-_ADVISES = re.compile(r"\badvises? against all\b", re.IGNORECASE)
-_AGAINST = re.compile(
-    r"\ball (?P<essential>but essential )?travel to:?\s*(?P<area>.*?)"
-    r"(?=(?:[,;]? and|[,;])? (?:(?:the )?FCDO )?(?:also )?(?:advises )?(?:against )?"
-    r"all (?:but essential )?travel to\b|$)",
-    re.IGNORECASE,
-)
-_EXCEPT = re.compile(
-    r",? \(?(?:except|excluding|with the exception|other than|apart from|including|inclusive of|unless)\b.*$",
-    re.IGNORECASE,
-)
-_REST = re.compile(
-    r"^(?:(?:the |all )?(?:rest|remainder|remaining (?:parts|areas|regions|territory)|"
-    r"other (?:parts|areas|regions|oblasts|provinces|states))|"
-    r"everywhere else|elsewhere)(?: (?:of|in) (?P<whole>.+))?$",
-    re.IGNORECASE,
-)
-_WHOLE_OF = re.compile(r"^(?:the whole of|all of|the entirety of|anywhere in|any part of)\s+", re.IGNORECASE)
-_LIST_FOLLOWS = re.compile(r"(?:^|\b(?:following|these|areas|parts|places|of|in|regions|provinces|states)\b[^.:]*):$")
-_SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z])")
-_ITEM_BEGINS = re.compile(r"<li\b[^>]*>", re.IGNORECASE)
-_ITEM = "\u2022"
-#: Characters; a sentence is read so far.
-_LONGEST_SENTENCE = 2_000
-
-
-@dataclass(frozen=True, slots=True)
-class _Warning:
-    """What a text warns against: an area, and how much."""
-
-    area: str
-    level: Level
-
 
 def parse(pages: Sequence[bytes], now: datetime, *, floor: int = FLOOR) -> Batch:
-    """The batch in an index and pages, in whatever order, fetched at `now`. Raises BatchRejected.
+    """Parse an index and pages, in any order, fetched at `now`. Raises BatchRejected.
 
-    A country of the index whose page is missing or older is unknown.
+    A country of the index whose page is missing is unknown.
     """
-    index, found = _documents(pages)
-    slugs = sorted({*index, *found})
+    index, pages_by_slug = _documents(pages)
+    slugs = sorted({*index, *pages_by_slug})
     if len(slugs) < floor:
         raise BatchRejected(f"{len(slugs)} countries where at least {floor} are expected")
     readings: dict[str, list[CountryReading]] = defaultdict(list)
     skipped = []
     for slug in slugs:
-        countries = _countries(slug, [*found[slug], *([index[slug]] if slug in index else [])])
-        read = [reading for country in countries for reading in _readings(slug, country, index, found, now)]
-        for reading in read:
+        countries = _countries(slug, [*pages_by_slug[slug], *([index[slug]] if slug in index else [])])
+        of_slug = [reading for country in countries for reading in _readings(slug, country, index, pages_by_slug, now)]
+        for reading in of_slug:
             readings[reading.country].append(reading)
-        if not read:
+        if not of_slug:
             skipped.append(f"{slug}: {'no date' if countries else 'not a country that we know'}")
     if len(slugs) - len(skipped) < floor:
         raise BatchRejected(f"{len(skipped)} of {len(slugs)} countries cannot be used")
-    countries_read = tuple(newest_of(each) for _, each in sorted(readings.items()))
-    return Batch(source=SOURCE, parser_version=PARSER_VERSION, countries=countries_read, skipped=tuple(skipped))
+    newest = tuple(newest_of(versions) for _, versions in sorted(readings.items()))
+    return Batch(source=SOURCE, parser_version=PARSER_VERSION, countries=newest, skipped=tuple(skipped))
 
 
 def _documents(
     pages: Sequence[bytes],
 ) -> tuple[dict[str, Mapping[str, Any]], dict[str, list[Mapping[str, Any]]]]:
-    """The entries of the index, and the pages, both by slug."""
+    """The entries of the index and the pages, each by slug."""
     index: dict[str, Mapping[str, Any]] = {}
-    found: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    pages_by_slug: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for number, page in enumerate(pages, start=1):
         document = json_document(page, number)
         if not isinstance(document, dict):
             raise BatchRejected(f"page {number} is not a page of travel advice")
         children = _children(document)
-        each = [document] if children is None else []
+        candidates = [document] if children is None else []
         if children is None and "details" not in document:
             # Several pages in one document, by slug.
-            each = [value for value in document.values() if isinstance(value, dict)]
-        entries = [(entry, slug) for entry in each if (slug := _slug(entry)) is not None]
+            candidates = [value for value in document.values() if isinstance(value, dict)]
+        entries = [(entry, slug) for entry in candidates if (slug := _slug(entry)) is not None]
         if children is None and not entries:
             raise BatchRejected(f"page {number} is not a page of travel advice")
         for entry, slug in entries:
-            found[slug].append(entry)
+            pages_by_slug[slug].append(entry)
         index |= {slug: child for child in children or () if (slug := _slug(child)) is not None}
-    return index, found
+    return index, pages_by_slug
 
 
 def _children(document: Mapping[str, Any]) -> list[Mapping[str, Any]] | None:
@@ -149,11 +115,11 @@ def _country_field(entry: Mapping[str, Any], name: str) -> str:
 
 
 def _countries(slug: str, entries: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
-    """Whose page it is: by the slug, else by the name; a slug may change, and the name stay."""
+    """The countries of a page: by its slug, otherwise by its name, because slugs change."""
     if slug in _GROUPS:
         return _GROUPS[slug]
     names = [slug, *(_country_field(entry, "name") for entry in entries)]
-    country = next((found for name in names if (found := by_name(name)) is not None), None)
+    country = next((country for name in names if (country := by_name(name)) is not None), None)
     return (country,) if country else ()
 
 
@@ -161,13 +127,15 @@ def _readings(
     slug: str,
     country: str,
     index: Mapping[str, Mapping[str, Any]],
-    found: Mapping[str, Sequence[Mapping[str, Any]]],
+    pages_by_slug: Mapping[str, Sequence[Mapping[str, Any]]],
     now: datetime,
 ) -> Iterator[CountryReading]:
-    """What the pages of one country say; without a page, that the index has it and nothing is known."""
+    """One reading for each page of a country. Without a page: one that says that nothing is known."""
     listed = parse_instant(index[slug].get("public_updated_at")) if slug in index else None
     dated = [
-        (page, at) for page in found.get(slug, ()) if (at := parse_instant(page.get("public_updated_at"))) is not None
+        (page, at)
+        for page in pages_by_slug.get(slug, ())
+        if (at := parse_instant(page.get("public_updated_at"))) is not None
     ]
     for page, at in dated:
         yield _reading(slug, country, page, at, listed, now)
@@ -220,16 +188,16 @@ def _reading(
 
 
 def _statuses(value: object) -> tuple[set[str], list[str]]:
-    """The warnings that are known, and those that are new."""
+    """The known flags, and a remark for each unknown one."""
     if not isinstance(value, list):
         return set(), ["no list of warnings"]
-    known = {each for each in value if isinstance(each, str) and (each in _WHOLE or each in _PARTS)}
-    strange = [each for each in value if not isinstance(each, str) or each not in known]
-    return known, [f"a warning of another kind: {str(each)[:80]}" for each in strange[:5]]
+    known = {flag for flag in value if isinstance(flag, str) and (flag in _WHOLE or flag in _PARTS)}
+    unknown = [flag for flag in value if not isinstance(flag, str) or flag not in known]
+    return known, [f"a warning of another kind: {str(flag)[:80]}" for flag in unknown[:5]]
 
 
 def _body(parts: object) -> str | None:
-    """The text of a page; None when it has none, so that nothing is known of the rest of a country."""
+    """The text of a page; None without one: then nothing is known about the rest of the country."""
     if not isinstance(parts, list):
         return None
     bodies = [part["body"] for part in parts if isinstance(part, dict) and isinstance(part.get("body"), str)]
@@ -237,95 +205,39 @@ def _body(parts: object) -> str | None:
 
 
 def _levels(
-    country: str, called: str, statuses: set[str], body: str | None
+    country: str, page_name: str, statuses: set[str], body: str | None
 ) -> tuple[Level | None, tuple[RegionReading, ...], list[str]]:
-    """The country's level, its regions', and what could not be read."""
-    warnings = list(_warnings(body)) if body else []
-    own = [each for each in warnings if _is_whole(each.area, country, called)]
-    parts = {_PARTS[status] for status in statuses if status in _PARTS}
-    regions = [
-        each for each in warnings if each not in own and each.level in parts and not _is_other(each.area, country)
+    """The country's own level, its regions, and what could not be read."""
+    warned = list(warned_areas(body)) if body else []
+    of_country = [warning for warning in warned if is_whole_country(warning.area, country, page_name)]
+    of_any_part = [
+        warning for warning in warned if warning not in of_country and not is_other_country(warning.area, country)
     ]
+    part_levels = {_PARTS[status] for status in statuses if status in _PARTS}
+    of_parts = [warning for warning in of_any_part if warning.level in part_levels]
     unread = [
-        f"a part that no warning of the page stands for: {each.area[:150]}"
-        for each in warnings
-        if each not in own and each not in regions and not _is_other(each.area, country)
+        f"a part that no warning of the page stands for: {warning.area[:150]}"
+        for warning in of_any_part
+        if warning not in of_parts
     ]
-    said = [_WHOLE[status] for status in statuses if status in _WHOLE] + [each.level for each in own]
-    level = max(said, default=None)
-    if level is None and parts:
+    levels = [_WHOLE[status] for status in statuses if status in _WHOLE]
+    levels += [warning.level for warning in of_country]
+    level = max(levels, default=None)
+    if level is None and part_levels:
         level = Level.YELLOW
-        if body is None and Level.RED in parts:
+        if body is None and Level.RED in part_levels:
             level = None
             unread.append("red parts, but no text that says what the rest is")
-    named = {each.level for each in (*regions, *own)}
-    places = [RegionReading(area=each.area[:AREA_LENGTH], code=resolve(country, each.area), level=each.level)
-              for each in _once(regions)]  # fmt: skip
-    places += [
-        RegionReading(area=f"parts of {name_of(country)}", code=None, level=part)
-        for part in sorted(parts - named, reverse=True)
+    regions = [
+        RegionReading(area=warning.area[:AREA_LENGTH], code=resolve(country, warning.area), level=warning.level)
+        for warning in worst_by_area(of_parts)
     ]
-    return level, limit_regions(places, others="other areas"), unread
-
-
-def _warnings(body: str) -> Iterator[_Warning]:
-    """Every area that the text warns against; a list after a colon is taken item by item."""
-    following: Level | None = None
-    mark = False
-    for block in text_blocks(_ITEM_BEGINS.sub(rf"\g<0>{_ITEM} ", body), keeps=lambda text: bool(_ADVISES.search(text))):
-        if block == _ITEM:
-            mark = True
-            continue
-        is_item, mark = mark or block.startswith(_ITEM), False
-        text = block.lstrip(f"{_ITEM} ")
-        if is_item and following is not None and not _ADVISES.search(text):
-            yield _Warning(_area(text), following)
-            continue
-        if not is_item:
-            following = None
-        for sentence in _SENTENCE.split(text):
-            if not _ADVISES.search(sentence):
-                continue
-            for match in _AGAINST.finditer(sentence[:_LONGEST_SENTENCE]):
-                level = Level.ORANGE if match["essential"] else Level.RED
-                area = _area(match["area"])
-                if not area or match["area"].rstrip().endswith(":"):
-                    following = level
-                elif not area.endswith(":"):
-                    yield _Warning(area, level)
-
-
-def _area(text: str) -> str:
-    return text.strip(" ,;:.")
-
-
-def _is_whole(area: str, country: str, called: str) -> bool:
-    """Whether it is the country, or its rest, under one of its own names."""
-    bare = _EXCEPT.sub("", area).strip(" ,")
-    rest = _REST.match(bare)
-    whole = rest["whole"] or "the country" if rest else _WHOLE_OF.sub("", bare)
-    return _is_own(whole, country, called)
-
-
-def _is_own(name: str, country: str, called: str) -> bool:
-    bare = folded(re.sub(r"^the ", "", name.strip(), flags=re.IGNORECASE))
-    return bare == "country" or is_named(country, name) or (bare != "" and bare == folded(called))
-
-
-def _is_other(area: str, country: str) -> bool:
-    """A neighbour, of which its own page speaks."""
-    other = by_name(_WHOLE_OF.sub("", _EXCEPT.sub("", area)))
-    return other is not None and other != country
-
-
-def _once(warnings: Sequence[_Warning]) -> list[_Warning]:
-    """Each area once, with its worst level."""
-    worst: dict[str, _Warning] = {}
-    for each in warnings:
-        known = worst.get(each.area)
-        if known is None or each.level > known.level:
-            worst[each.area] = each
-    return list(worst.values())
+    named_levels = {warning.level for warning in (*of_parts, *of_country)}
+    regions += [
+        RegionReading(area=f"parts of {name_of(country)}", code=None, level=part_level)
+        for part_level in sorted(part_levels - named_levels, reverse=True)
+    ]
+    return level, limit_regions(regions, others="other areas"), unread
 
 
 def _described(country: str, level: Level | None, regions: Sequence[RegionReading], *, is_without_warning: bool) -> str:
@@ -333,7 +245,9 @@ def _described(country: str, level: Level | None, regions: Sequence[RegionReadin
     if is_without_warning:
         return f"{name_of(country)}: no warning against travel."
     sentences = [f"{name_of(country)}: {advice[level]}."] if level in advice else []
-    sentences += [f"{advice[each.level].capitalize()} to {each.area}." for each in regions if each.level in advice]
+    sentences += [
+        f"{advice[region.level].capitalize()} to {region.area}." for region in regions if region.level in advice
+    ]
     return " ".join(sentences)
 
 
@@ -342,7 +256,7 @@ def _url(slug: str) -> str:
 
 
 async def fetch(source: Fetcher) -> list[bytes]:
-    """The index, and every page that changed since it was last asked for. Raises FetchFailed."""
+    """Fetch the index, and every page that changed since the last reading. Raises FetchFailed."""
     index = await source.get()
     try:
         children = _documents([index])[0]

@@ -1,4 +1,4 @@
-"""Notify's engine against its floors: bare drivers that send the same mails and SMS and keep nothing.
+"""Notify's send worker against its floors: bare drivers that send the same mails and SMS and store nothing.
 
 `bare`: aiosmtplib over ten kept connections and httpx in batches of 100; `own bare`: the same with our own clients.
 """
@@ -55,7 +55,7 @@ SMS = f"Spain: red. Leave now. +31 71 800 0000 {LINK}"
 
 @dataclass(frozen=True, slots=True)
 class Sinks:
-    """Where everything goes."""
+    """The ports of the servers that take mails and SMS."""
 
     smtp: int
     cm: int
@@ -84,7 +84,7 @@ async def installation(where: Where) -> AsyncIterator[tuple[World, str]]:
 
 
 async def fill(world: World, count: int, country: str = "ES", first: int = 0) -> None:
-    """So many people are in the country."""
+    """Store the whereabouts of so many people in the country."""
     for start in range(first, first + count, 2_000):
         kept = []
         for number in range(start, min(first + count, start + 2_000)):
@@ -119,26 +119,26 @@ def worker(where: Where, namespace: str, to: Sinks, instance: str = "notify-0") 
 
 
 async def sent(world: World, *, on_kafka: bool = True) -> bool:
-    """Whether every lane is finished, and all of it on Kafka."""
+    """Whether every send job is finished, and all events are on Kafka."""
     if await world.database["lanes"].find_one(UNFINISHED, {"_id": 1}) is not None:
         return False
     return not on_kafka or await world.database["events"].find_one({"pending": True}, {"_id": 1}) is None
 
 
 async def until(condition: Callable[[], Awaitable[bool]], pause: float = 0.02) -> None:
-    """Wait for it; `pause` seconds from one look to the next."""
+    """Wait for the condition; check it every `pause` seconds."""
     async with asyncio.timeout(PATIENCE_SECONDS):
         while not await condition():
             await asyncio.sleep(pause)
 
 
 async def begun(world: World) -> bool:
-    """Whether somebody has a lane in hand: the process is up."""
+    """Whether a send job is claimed: the process is up."""
     return await world.database["lanes"].find_one({"epoch": {"$gt": 0}}, {"_id": 1}) is not None
 
 
 async def ours(where: Where, to: Sinks, count: int, workers: int = 1) -> float:
-    """People a second: from the first claimed lane to the last fact on Kafka."""
+    """People a second, from the first claimed send job to the last event on Kafka."""
     async with installation(where) as (world, namespace):
         await fill(world, count)
         await select(world)
@@ -155,7 +155,7 @@ async def ours(where: Where, to: Sinks, count: int, workers: int = 1) -> float:
 
 
 async def bare(to: Sinks, count: int) -> float:
-    """The same mails and SMS by aiosmtplib and httpx, nothing kept."""
+    """The same mails and SMS by aiosmtplib and httpx; nothing is stored."""
     began = time.perf_counter()
     await asyncio.gather(_bare_mails(to.smtp, count), _bare_sms(to.cm, count))
     return count / (time.perf_counter() - began)
@@ -192,7 +192,7 @@ async def _bare_sms(port: int, count: int) -> None:
 
 
 def _letter() -> bytes:
-    """The very mail that the engine sends, 8 kB in two languages."""
+    """The mail that the send worker sends, 8 kB in two languages."""
     skeleton = Messages(SENDER).letter("alert_country", "nl", SPECIMENS["alert_country"])
     return skeleton.render(
         name="Student", recipient="p@students.example.org", link=LINK, message_id=f"<{'0' * 32}@university.example>",
@@ -224,7 +224,7 @@ async def engine_100k(where: Where) -> list[Measure]:
             rates["bare"].append(await bare(to, count))
             rates["ours"].append(await ours(where, to, count))
             rates["own"].append(await own_bare(to, count))
-    facts: dict[str, Any] = {name: round(sorted(each)[1]) for name, each in rates.items()}
+    facts: dict[str, Any] = {name: round(sorted(of_kind)[1]) for name, of_kind in rates.items()}
     facts |= {"people": count, "sink": to.name}
     over_bare = [mine / floor for mine, floor in zip(rates["ours"], rates["bare"], strict=True)]
     over_own = [mine / floor for mine, floor in zip(rates["ours"], rates["own"], strict=True)]
@@ -287,7 +287,7 @@ async def engine_priority(where: Where) -> list[Measure]:
 
 
 async def engine_receipts(where: Where) -> list[Measure]:
-    """Receipts posted to the webhook, each kept sealed, against a bare route with one insert."""
+    """Receipts posted to the webhook, each stored sealed, against a bare route with one insert."""
     count, namespace, keys = where.size(10_000), f"b{uuid.uuid4().hex[:8]}-", where.folder / "receipt-keys"
     create_keys(keys)
     mongo = Mongo(where.mongo, namespace=namespace)
@@ -344,14 +344,9 @@ async def _is_accepted(world: World, alert_id: str) -> bool:
 
 
 async def _accepted(world: World, alert_id: str) -> list[float]:
-    found = world.database["events"].find({"stream": {"$regex": f"^{alert_id}[^0-9]"}}, {"body": 1})
-    return [
-        each["position"]
-        async for each in world.database["events"].find(
-            {"_id": {"$in": [event["_id"] async for event in found if _is(event["body"], NotificationsAccepted)]}},
-            {"position": 1},
-        )
-    ]
+    """The positions of the events that say accepted: microseconds since 1970."""
+    events = world.database["events"].find({"stream": {"$regex": f"^{alert_id}[^0-9]"}}, {"body": 1, "position": 1})
+    return [event["position"] async for event in events if _is(event["body"], NotificationsAccepted)]
 
 
 def _is(body: bytes, kind: type) -> bool:
@@ -359,7 +354,7 @@ def _is(body: bytes, kind: type) -> bool:
 
 
 async def _first_acceptance(world: World, alert_id: str) -> float:
-    """When the first fact of an acceptance was written, seconds since 1970."""
+    """When the first event of an acceptance was appended, in seconds since 1970."""
     return min(await _accepted(world, alert_id)) / 1e6
 
 

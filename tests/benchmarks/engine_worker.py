@@ -1,6 +1,7 @@
-"""One worker process of notify's engine: the same parts as `services/notify/app.py`, against sinks, until it is killed.
+"""One process of send workers: the same parts as `services/notify/app.py`, against sinks, until it is killed.
 
-`python -m tests.benchmarks.engine_worker MONGO KAFKA NAMESPACE SMTP_PORT CM_PORT INSTANCE WINDOW`; KAFKA `-`: no relay.
+`python -m tests.benchmarks.engine_worker MONGO KAFKA NAMESPACE SMTP_PORT CM_PORT INSTANCE CHUNK_SIZE`;
+with `-` for KAFKA there is no relay.
 """
 
 import asyncio
@@ -30,12 +31,12 @@ from shared.events import Channel
 from shared.mongo.client import Mongo
 from tests.integration.notify_world import CATALOGUE, KEY, SENDER
 
-LANES, URGENT_LANES = 4, 1
+WORKERS, URGENT_WORKERS = 4, 1
 
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """What the command line says."""
+    """The arguments of the command line."""
 
     mongo: str
     kafka: str
@@ -43,16 +44,16 @@ class Where:
     smtp_port: int
     cm_port: int
     instance: str
-    window: int = 100
+    chunk_size: int = 100
 
 
 async def run(where: Where) -> None:
-    """Work for ever."""
+    """Send until the process is killed."""
     mongo = Mongo(where.mongo, namespace=where.namespace)
     database = mongo.database("notify")
     outbox = Outbox(database, "/notify")
     deliveries = DeliveryStore(database, KEY)
-    rules = SendingRules(SENDER, "https://travel.university.example/notify", dict.fromkeys(Channel, where.window))
+    rules = SendingRules(SENDER, "https://travel.university.example/notify", dict.fromkeys(Channel, where.chunk_size))
     composing = ComposerDeps(Messages(SENDER), catalogue_files.load(CATALOGUE).university, deliveries.answers, rules)
     send_queue = SendQueue(database, where.instance)
     deps = SendDeps(outbox, send_queue, AlertStore(database), WhereaboutsStore(database, KEY), deliveries, composing)
@@ -62,9 +63,9 @@ async def run(where: Where) -> None:
     gc.collect()
     gc.freeze()  # as every process of a service (shared/process.py)
     async with asyncio.TaskGroup() as tasks:
-        for number in range(LANES + URGENT_LANES):
-            least = NOTICE if number < LANES else EMERGENCY
-            if number in (0, LANES):
+        for number in range(WORKERS + URGENT_WORKERS):
+            least = NOTICE if number < WORKERS else EMERGENCY
+            if number in (0, WORKERS):
                 email = EmailChannel(EmailSettings(host="127.0.0.1", port=where.smtp_port))
             for channel, provider in ((Channel.EMAIL, email), (Channel.SMS, sms)):
                 tasks.create_task(
@@ -76,5 +77,5 @@ async def run(where: Where) -> None:
 
 
 if __name__ == "__main__":
-    mongo_url, kafka, namespace, smtp_port, cm_port, instance, window = sys.argv[1:]
-    uvloop.run(run(Where(mongo_url, kafka, namespace, int(smtp_port), int(cm_port), instance, int(window))))
+    mongo_url, kafka, namespace, smtp_port, cm_port, instance, chunk_size = sys.argv[1:]
+    uvloop.run(run(Where(mongo_url, kafka, namespace, int(smtp_port), int(cm_port), instance, int(chunk_size))))

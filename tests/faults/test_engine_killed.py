@@ -1,4 +1,4 @@
-"""kill -9 of the engine's processes in the middle of their sending, counted at the providers' side."""
+"""kill -9 of send worker processes while they send, counted at the providers' side."""
 
 import asyncio
 import sys
@@ -27,8 +27,8 @@ from tests.integration.notify_world import World, notify
 from tests.integration.simulators import Simulator, running
 
 ROOT = Path(__file__).resolve().parents[2]
-PERSONS = tuple(f"p{each}" for each in range(1, 201))
-KILLS, WINDOW, LANES = 3, 5, 10
+PERSONS = tuple(f"p{number}" for number in range(1, 201))
+KILLS, CHUNK_SIZE, WORKERS = 3, 5, 10
 
 
 @pytest.fixture
@@ -56,30 +56,30 @@ async def world(stack: Any, namespace: str) -> AsyncIterator[World]:
         yield made
 
 
-async def engine_process(stack: Any, namespace: str, out: Providers, instance: str) -> asyncio.subprocess.Process:
-    """One worker process; without a relay: Kafka is away the whole time, and everything leaves all the same."""
+async def worker_process(stack: Any, namespace: str, out: Providers, instance: str) -> asyncio.subprocess.Process:
+    """One process of send workers without a relay: Kafka is away all the time, and every message is still sent."""
     return await asyncio.create_subprocess_exec(
         sys.executable, "-m", "tests.benchmarks.engine_worker", stack.mongo, "-", namespace, str(out.inbox.port),
-        str(out.sms.port), instance, str(WINDOW), cwd=ROOT,
+        str(out.sms.port), instance, str(CHUNK_SIZE), cwd=ROOT,
     )  # fmt: skip
 
 
 @pytest.mark.long
-@pytest.mark.fault("two engine processes killed with -9 in the middle of sending, three times, Kafka away")
-async def test_engine_killed_in_the_middle_loses_nobody_and_repeats_nothing_settled(
+@pytest.mark.fault("two send worker processes killed with -9 in the middle of sending, three times, Kafka away")
+async def test_workers_killed_in_the_middle_lose_nobody_and_repeat_nothing_settled(
     stack: Any, namespace: str, world: World, out: Providers
 ) -> None:
     """Everybody gets mail and SMS; a second one only where the first was unknown; as many unknown as were in flight."""
     await alerted(world, *PERSONS)
     out.faults(mail={"delay_seconds": 0.05})
-    processes = [await engine_process(stack, namespace, out, f"notify-{each}") for each in range(2)]
+    processes = [await worker_process(stack, namespace, out, f"notify-{number}") for number in range(2)]
     try:
         for kill in range(1, KILLS + 1):
             await until(lambda kill=kill: has_mailed(out, 30 * kill), 90)  # type: ignore[misc] # bound now
             victim = processes.pop(0)
             victim.kill()
             await victim.wait()
-            processes.append(await engine_process(stack, namespace, out, f"notify-{kill + 1}"))
+            processes.append(await worker_process(stack, namespace, out, f"notify-{kill + 1}"))
         out.faults()
         await until(lambda: all_done(world), 120)
         unknown = {channel: await outcomes(world, NotificationsUnknown, channel) for channel in Channel}
@@ -92,18 +92,18 @@ async def test_engine_killed_in_the_middle_loses_nobody_and_repeats_nothing_sett
             await process.wait()
 
     for channel, sent, to in ((Channel.EMAIL, out.mailed(), address), (Channel.SMS, out.texted(), number)):
-        doubtful = {str(each.person_id) for each in unknown[channel]}
-        assert len(doubtful) <= KILLS * LANES * WINDOW
+        uncertain = {str(entry.person_id) for entry in unknown[channel]}
+        assert len(uncertain) <= KILLS * WORKERS * CHUNK_SIZE
         assert set(sent) == {to(person) for person in PERSONS}
         twice = {person for person in PERSONS if sent[to(person)] > 1}
-        assert twice <= doubtful
+        assert twice <= uncertain
         assert max(before[channel].values()) == 1
         assert set((await states(world, channel)).values()) == {DeliveryState.ACCEPTED}
-    assert Counter(each.resends for each in await world.all_deliveries())[0] >= len(PERSONS) * 2 - sum(
-        len(each) for each in unknown.values()
+    assert Counter(delivery.resends for delivery in await world.all_deliveries())[0] >= len(PERSONS) * 2 - sum(
+        len(entries) for entries in unknown.values()
     )
 
 
 async def has_mailed(out: Providers, many: int) -> bool:
-    """Whether so many mails are there."""
+    """Whether so many emails have arrived."""
     return sum(out.mailed().values()) >= many

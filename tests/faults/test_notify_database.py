@@ -34,12 +34,12 @@ STUDENTS = 4
 HANGS_SECONDS = 12.0
 PERSONS = tuple(f"p{number}" for number in range(1, 41))
 
-Kept = dict[str, list[dict[str, Any]]]
+Backup = dict[str, list[dict[str, Any]]]
 
 
 @pytest.mark.fault("MongoDB hangs while alerts are being sent")
 async def test_database_that_hangs_in_the_middle_of_sending(full_stack: FullStack) -> None:
-    """A lease that could not be renewed is lost; whoever goes on finds out what was sent, and sends the rest."""
+    """A lease that could not be renewed is lost; the next owner finds the outcome events, and sends the rest."""
     country = next(COUNTRIES)
     students = [full_stack.student(country) for _ in range(STUDENTS)]
     for student in students:
@@ -91,14 +91,14 @@ async def test_backup_that_was_taken_before_the_sending_sends_nothing_again(full
     try:
         await full_stack.until(has_refused, "notify does not start")
         assert "Restore the newest backup" in processes.log("notify").read_text(encoding="utf-8")
-        assert [await full_stack.count_of(each) for each in students] == [(1, 1)] * STUDENTS
+        assert [await full_stack.count_of(student) for student in students] == [(1, 1)] * STUDENTS
     finally:
         processes.stop("notify")
         await asyncio.to_thread(_put_back, full_stack, newest)
         full_stack.services.start_service("notify")
     await asyncio.to_thread(full_stack.services.wait_ready, "notify")
     await full_stack.all_is_quiet()
-    assert [await full_stack.count_of(each) for each in students] == [(1, 1)] * STUDENTS
+    assert [await full_stack.count_of(student) for student in students] == [(1, 1)] * STUDENTS
     await full_stack.check()
 
 
@@ -109,18 +109,18 @@ def _database(full_stack: FullStack) -> Iterator[Any]:
     client.close()
 
 
-def _copy(full_stack: FullStack) -> Kept:
-    """Everything that notify keeps, as a backup holds it."""
+def _copy(full_stack: FullStack) -> Backup:
+    """A backup of notify's whole database."""
     with _database(full_stack) as database:
         return {name: list(database[name].find({})) for name in database.list_collection_names()}
 
 
-def _put_back(full_stack: FullStack, kept: Kept) -> None:
+def _put_back(full_stack: FullStack, backup: Backup) -> None:
     with _database(full_stack) as database:
         for name in database.list_collection_names():
             database[name].delete_many({})
-            if kept.get(name):
-                database[name].insert_many(kept[name])
+            if backup.get(name):
+                database[name].insert_many(backup[name])
 
 
 @pytest.fixture
@@ -146,7 +146,7 @@ async def out(inbox: Simulator, gateway: Simulator) -> AsyncIterator[Providers]:
 async def test_primary_that_changes_in_the_middle_of_sending(
     out: Providers, stack: Any, namespace: str, tmp_path: Path
 ) -> None:
-    """Everybody is told; a message came twice only where its first verdict was lost, and then it says so."""
+    """Everybody is sent to; a message is sent twice only after an unknown outcome, and then it is flagged."""
     out.faults(mail={"delay_seconds": 0.05})
     with cluster(tmp_path, brokers=False) as (_, members):
         async with notify(SimpleNamespace(kafka=stack.kafka, mongo=members.url), namespace) as world:
@@ -158,12 +158,12 @@ async def test_primary_that_changes_in_the_middle_of_sending(
                 assert primary is not None
                 members.kill_one(primary)
                 await until(lambda: all_done(world), 120)
-            unknown = {each.person_id for each in await outcomes(world, NotificationsUnknown, Channel.EMAIL)}
+            unknown = {entry.person_id for entry in await outcomes(world, NotificationsUnknown, Channel.EMAIL)}
             while await resolve(world):
                 async with working(send_deps(world), channels=out.by_channel):
                     await until(lambda: all_done(world), 60)
             mailed = out.mailed()
-            accepted = {each.person_id for each in await outcomes(world, NotificationsAccepted, Channel.EMAIL)}
+            accepted = {entry.person_id for entry in await outcomes(world, NotificationsAccepted, Channel.EMAIL)}
     assert accepted == set(PERSONS)
     assert len(mailed) == len(PERSONS)
     assert sum(mailed.values()) <= len(PERSONS) + len(unknown)

@@ -59,10 +59,10 @@ class Providers:
 
     def texted(self) -> Counter[str]:
         """Number (E.164) → SMS."""
-        return Counter("+" + each["to"].removeprefix("00") for each in self.sms_sent())
+        return Counter("+" + sms["to"].removeprefix("00") for sms in self.sms_sent())
 
     def faults(self, *, mail: object = None, sms: object = None) -> None:
-        """Exactly these faults from now on."""
+        """Set the faults of both simulators; those set before are gone."""
         self.inbox.put("/faults", mail or {})
         self.sms.put("/faults", sms or {})
 
@@ -162,7 +162,11 @@ async def resolve(world: World, *, resend: bool = True, wait: float = 0, on: Sen
 
 async def states(world: World, channel: Channel) -> dict[str, DeliveryState]:
     """Person → state of the delivery over a channel."""
-    return {str(each.person_id): each.state for each in await world.all_deliveries() if each.channel is channel}
+    return {
+        str(delivery.person_id): delivery.state
+        for delivery in await world.all_deliveries()
+        if delivery.channel is channel
+    }
 
 
 async def delivery(world: World, person: str, channel: Channel, alert: str = "ES-2") -> Delivery:

@@ -1,7 +1,6 @@
-"""The engine over real sockets: one mail and one SMS for everybody; what is not known is shown, not repeated."""
+"""The send worker over real sockets: one email and one SMS for each recipient; unknown is shown and never repeated."""
 
 import asyncio
-import random
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
@@ -14,7 +13,7 @@ import pytest
 
 from services.notify import unknown_deliveries
 from services.notify.commands import close_alert
-from services.notify.model.deliveries import Delivery, DeliveryState, apply_outcome_event, reference
+from services.notify.model.deliveries import Delivery, DeliveryState, reference
 from services.notify.model.outcome import Outcome
 from services.notify.record_outcomes import retry_pause
 from services.notify.send_deps import MessageChannel, SendTiming
@@ -57,8 +56,8 @@ from tests.integration.notify_world import CAUSE, KEY, Failpoints, World, contac
 from tests.integration.simulators import Simulator, running
 
 EMAIL, SMS = Channel.EMAIL, Channel.SMS
-ACCEPTED, FAILED, UNKNOWN = (DeliveryState(each) for each in ("accepted", "failed", "unknown"))
-INVALID, CANCELLED, TECHNICAL = (DeliveryState(each) for each in ("invalid", "cancelled", "technical_failure"))
+ACCEPTED, FAILED, UNKNOWN = DeliveryState.ACCEPTED, DeliveryState.FAILED, DeliveryState.UNKNOWN
+INVALID, CANCELLED, TECHNICAL = DeliveryState.INVALID, DeliveryState.CANCELLED, DeliveryState.TECHNICAL_FAILURE
 PERSONS = tuple(f"p{number}" for number in range(1, 11))
 
 
@@ -95,15 +94,15 @@ def failpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Failpoints:
 
 
 def once(persons: tuple[str, ...] = PERSONS) -> tuple[Counter[str], Counter[str]]:
-    """One mail and one SMS for each."""
-    return Counter(address(each) for each in persons), Counter(number(each) for each in persons)
+    """One email and one SMS for each person."""
+    return Counter(address(person) for person in persons), Counter(number(person) for person in persons)
 
 
-# ---------------------------------------------------------------- the plain way
+# ---------------------------------------------------------------- without faults
 
 
 async def test_sending_everyone_gets_one_mail_and_one_sms(world: World, out: Providers) -> None:
-    """Each selected person, over each channel, once; each delivery is accepted under the reference we gave."""
+    """Each selected person gets one message over each channel; each delivery is accepted under our reference."""
     await alerted(world, *PERSONS)
 
     await send_all(world, out.by_channel)
@@ -112,10 +111,10 @@ async def test_sending_everyone_gets_one_mail_and_one_sms(world: World, out: Pro
     for channel in Channel:
         assert set((await states(world, channel)).values()) == {ACCEPTED}
         assert len(await outcomes(world, NotificationsAccepted, channel)) == len(PERSONS)
-    mail = next(each for each in out.mails() if each["Delivered-To"] == address("p1"))
-    told = next(each for each in await outcomes(world, NotificationsAccepted, EMAIL) if each.person_id == "p1")
+    mail = next(mail for mail in out.mails() if mail["Delivered-To"] == address("p1"))
+    told = next(entry for entry in await outcomes(world, NotificationsAccepted, EMAIL) if entry.person_id == "p1")
     assert mail["Message-ID"] == told.reference
-    texted = next(each for each in out.sms_sent() if each["to"].endswith(number("p1")[3:]))
+    texted = next(sms for sms in out.sms_sent() if sms["to"].endswith(number("p1")[3:]))
     assert texted["reference"] == reference("ES-2:p1:sms:1")
 
 
@@ -130,8 +129,8 @@ async def test_sending_messages_show_the_emergency_number_and_a_link_of_ones_own
         for person in ("p1", "p2")
     }
     for person, link in links.items():
-        mail = next(each for each in out.mails() if each["Delivered-To"] == address(person))
-        sms = next(each for each in out.sms_sent() if each["to"].endswith(number(person)[3:]))
+        mail = next(mail for mail in out.mails() if mail["Delivered-To"] == address(person))
+        sms = next(sms for sms in out.sms_sent() if sms["to"].endswith(number(person)[3:]))
         body = mail.get_body(("plain",))
         assert body is not None
         for text in (body.get_content(), sms["body"]):
@@ -162,7 +161,7 @@ async def test_sending_suspension_tells_student_and_coordinator_by_mail_alone(wo
 
 
 async def test_sending_erased_person_is_unreachable_and_stops_nobody(world: World, out: Providers) -> None:
-    """Nobody knows how to reach them: no lane, no message, and the others get theirs."""
+    """Without contact details there is no send job and no message; the others get theirs."""
     world.keyring.erased.add("p2")
     await alerted(world, "p1", "p2", "p3")
 
@@ -173,14 +172,14 @@ async def test_sending_erased_person_is_unreachable_and_stops_nobody(world: Worl
 
 @pytest.mark.fault("a test copy with an allow-list")
 async def test_sending_allow_list_reaches_nobody_else(world: World, out: Providers) -> None:
-    """A test copy: one address, one number; everybody else fails with the reason and without a byte."""
+    """A test copy: one address and one number; every other recipient fails with the reason, and no byte is written."""
     await alerted(world, "p1", "p2")
 
     await send_all(world, out.by_channel, send_deps(world, allow_list=frozenset({address("p1"), number("p1")})))
 
     assert (out.mailed(), out.texted()) == once(("p1",))
     failed = [*await outcomes(world, NotificationsFailed, EMAIL), *await outcomes(world, NotificationsFailed, SMS)]
-    assert {(each.person_id, each.reason) for each in failed} == {("p2", "not on the allow-list")}
+    assert {(entry.person_id, entry.reason) for entry in failed} == {("p2", "not on the allow-list")}
 
 
 async def test_sending_allow_list_takes_whole_domains(world: World, out: Providers) -> None:
@@ -193,7 +192,7 @@ async def test_sending_allow_list_takes_whole_domains(world: World, out: Provide
 
 
 async def test_sending_alert_goes_before_a_notice(world: World) -> None:
-    """Whatever waits longest: an emergency overtakes service mail."""
+    """An emergency overtakes service mail that has waited longer."""
     send_queue = SendQueue(world.database, "notify-0")
     for name, priority in (("notice", NOTICE), ("alert", EMERGENCY)):
         job = SendJob(name, "s", "a", 0, EMAIL, priority, (0,), 1, False)
@@ -201,7 +200,7 @@ async def test_sending_alert_goes_before_a_notice(world: World) -> None:
 
     claimed = [await send_queue.claim(EMAIL, "w", 60) for _ in range(3)]
 
-    assert [each.id if each else None for each in claimed] == ["alert", "notice", None]
+    assert [job.id if job else None for job in claimed] == ["alert", "notice", None]
 
 
 # ---------------------------------------------------------------- what providers do
@@ -216,7 +215,7 @@ async def test_sending_connection_cut_before_the_verdict_is_unknown_then_sent_ag
     out.faults(mail={"drop_before_verdict": 1})
 
     await send_all(world, out.by_channel)
-    unknown = [each.person_id for each in await outcomes(world, NotificationsUnknown, EMAIL)]
+    unknown = [entry.person_id for entry in await outcomes(world, NotificationsUnknown, EMAIL)]
     assert len(unknown) == 1
     assert await resolve(world, wait=3_600) == 0  # a receipt may still come
     assert await resolve(world) == 1
@@ -224,10 +223,10 @@ async def test_sending_connection_cut_before_the_verdict_is_unknown_then_sent_ag
 
     (person,) = unknown
     assert out.mailed() == once(("p1", "p2"))[0] + Counter({address(str(person)): 1})
-    twice = [each for each in out.mails() if each["Delivered-To"] == address(str(person))]
+    twice = [mail for mail in out.mails() if mail["Delivered-To"] == address(str(person))]
     assert twice[0].as_bytes() == twice[1].as_bytes()
-    again = [each for each in await outcomes(world, NotificationsAccepted, EMAIL) if each.person_id == person]
-    assert [(each.attempt, each.possible_duplicate) for each in again] == [(2, True)]
+    again = [entry for entry in await outcomes(world, NotificationsAccepted, EMAIL) if entry.person_id == person]
+    assert [(entry.attempt, entry.possible_duplicate) for entry in again] == [(2, True)]
     settled = await delivery(world, str(person), EMAIL)
     assert (settled.state, settled.resends) == (ACCEPTED, 1)
     assert await world.deliveries.resent("ES-2") == 1
@@ -235,7 +234,7 @@ async def test_sending_connection_cut_before_the_verdict_is_unknown_then_sent_ag
 
 
 async def test_sending_unknown_is_held_where_the_policy_says_so(world: World, out: Providers) -> None:
-    """Hold: it stays unknown and visible, and nothing is sent again however often somebody looks."""
+    """Hold: it stays unknown and visible, and no later run sends it again."""
     await alerted(world, "p1")
     out.faults(mail={"drop_before_verdict": 1})
     await send_all(world, out.by_channel)
@@ -284,21 +283,21 @@ async def test_sending_temporary_refusal_is_tried_again_alone_and_later(world: W
     await alerted(world, *PERSONS)
     out.faults(mail={"tempfail_rcpt": [address("p3")]})
     async with working(send_deps(world), channels=out.by_channel):
-        await until(lambda: has_lane_of_attempt(world, 4))
+        await until(lambda: has_job_of_attempt(world, 4))
         assert out.mailed()[address("p3")] == 0
         out.faults()
         await until(lambda: all_done(world))
 
     assert (out.mailed(), out.texted()) == once()
     accepted = await outcomes(world, NotificationsAccepted, EMAIL)
-    attempts = {each.person_id: each.attempt for each in accepted}
+    attempts = {entry.person_id: entry.attempt for entry in accepted}
     assert attempts.pop("p3") >= 4
     assert set(attempts.values()) == {1}
-    assert not any(each.possible_duplicate for each in accepted)
+    assert not any(entry.possible_duplicate for entry in accepted)
 
 
 async def moved(world: World, person: str) -> None:
-    """The person is reached otherwise from now on: another name, address and number."""
+    """The contact details of the person change: another name, address and number."""
     world.keyring.contacts[person] = contact_of("p99")
     contact = f"sealed:v1:{person}:event:AAAA"
     fact = StayContactUpdated(registration_id=f"r-{person}", person_id=person, contact=contact, confirmed=False)
@@ -306,26 +305,26 @@ async def moved(world: World, person: str) -> None:
 
 
 async def test_sending_repeat_goes_where_the_first_attempt_went(world: World, out: Providers) -> None:
-    """Refused for now, and the address changes meanwhile: the message arrives at the one it was begun with, and one
-    step more at the new one; the same for the SMS that was sent already."""
+    """Refused for now, and the address changes meanwhile: the repeat goes to the first address, and a further step to
+    the new one; the same for the SMS that was sent already."""
     await alerted(world, "p1", "p2")
     out.faults(mail={"tempfail_rcpt": [address("p1")]})
     async with working(send_deps(world), channels=out.by_channel):
-        await until(lambda: has_lane_of_attempt(world, 3))
+        await until(lambda: has_job_of_attempt(world, 3))
         await until(lambda: out.texted() == once(("p1", "p2"))[1])
         await moved(world, "p1")
         out.faults()
         await until(lambda: all_done(world))
 
     assert (out.mailed(), out.texted()) == once(("p1", "p2", "p99"))
-    accepted = [each for each in await outcomes(world, NotificationsAccepted, EMAIL) if each.person_id == "p1"]
-    went = {each.step > 1: each.reference for each in accepted}
+    accepted = [entry for entry in await outcomes(world, NotificationsAccepted, EMAIL) if entry.person_id == "p1"]
+    went = {entry.step > 1: entry.reference for entry in accepted}
     to = {mail["Message-ID"]: mail["Delivered-To"] for mail in out.mails()}
     assert (to[went[False]], to[went[True]]) == (address("p1"), address("p99"))
 
 
 async def test_sending_unknown_is_repeated_to_the_same_address_byte_for_byte(world: World, out: Providers) -> None:
-    """No verdict, then another name, address and number: the repeat is the message that may have arrived."""
+    """No verdict, then the contact details change: the repeat is the very message that may have arrived."""
     await alerted(world, "p1")
     out.faults(mail={"drop_before_verdict": 1})
     await send_all(world, out.by_channel)
@@ -335,12 +334,12 @@ async def test_sending_unknown_is_repeated_to_the_same_address_byte_for_byte(wor
     await send_all(world, out.by_channel)
 
     assert out.mailed() == Counter({address("p1"): 2, address("p99"): 1})
-    twice = [each for each in out.mails() if each["Delivered-To"] == address("p1")]
+    twice = [mail for mail in out.mails() if mail["Delivered-To"] == address("p1")]
     assert twice[0].as_bytes() == twice[1].as_bytes()
 
 
-async def has_lane_of_attempt(world: World, attempt: int) -> bool:
-    """Whether something was put off so often."""
+async def has_job_of_attempt(world: World, attempt: int) -> bool:
+    """Whether a send job has reached this attempt."""
     return bool(await world.database["lanes"].count_documents({"attempt": {"$gte": attempt}}))
 
 
@@ -393,7 +392,7 @@ async def test_sending_permanent_refusal_fails_alone(world: World, out: Provider
 
 
 class Replaceable:
-    """A channel that becomes another one under the engine's hands."""
+    """A channel that the test replaces while a worker uses it."""
 
     provider = "smtp"
 
@@ -401,11 +400,11 @@ class Replaceable:
         self.channel = channel
 
     async def ready(self, count: int, *, is_urgent: bool) -> None:
-        """As the channel of now."""
+        """As the current channel does."""
         await self.channel.ready(count, is_urgent=is_urgent)
 
     async def send(self, messages: Any, /) -> list[Outcome]:
-        """Over the channel of now."""
+        """Over the current channel."""
         return await self.channel.send(messages)
 
 
@@ -416,9 +415,9 @@ async def test_sending_server_that_is_away_is_waited_for(world: World, out: Prov
     nobody = email_channel(1)
     mail = Replaceable(nobody)
 
-    # The same worker all along: one that is stopped in the middle of an attempt does not know what became of it.
+    # The same worker all along: one that is cancelled in the middle of an attempt leaves an unknown outcome.
     async with working(send_deps(world), channels={EMAIL: mail, SMS: out.texts}):
-        await until(lambda: has_lane_of_attempt(world, 3))
+        await until(lambda: has_job_of_attempt(world, 3))
         await until(lambda: out.texted() == once()[1])
         assert out.mailed() == Counter()
         mail.channel = out.email
@@ -462,7 +461,7 @@ async def test_sending_gateway_that_says_not_now_gets_them_later(world: World, o
 async def test_sending_gateway_without_a_verdict_is_unknown(
     world: World, out: Providers, fault: object, copies: int
 ) -> None:
-    """Accepted or not, nobody knows: its messages are unknown, and sent again flagged when that is decided."""
+    """Its messages may have been accepted: they are unknown, and sent again with a flag when that is decided."""
     await alerted(world, "p1", "p2")
     out.faults(sms=fault)
 
@@ -472,18 +471,18 @@ async def test_sending_gateway_without_a_verdict_is_unknown(
     await send_all(world, out.by_channel)
 
     assert out.texted() == Counter({number(person): copies for person in ("p1", "p2")})
-    assert len({each["reference"] for each in out.sms_sent()}) == 2
-    assert all(each.possible_duplicate for each in await outcomes(world, NotificationsAccepted, SMS))
+    assert len({sms["reference"] for sms in out.sms_sent()}) == 2
+    assert all(entry.possible_duplicate for entry in await outcomes(world, NotificationsAccepted, SMS))
 
 
 # ---------------------------------------------------------------- interrupted
 
 
-@pytest.mark.fault("stopped after the verdict, before our note")
+@pytest.mark.fault("stopped after the provider's answer, before the outcome is recorded")
 async def test_interrupted_after_writing_is_unknown_and_not_repeated(
     world: World, out: Providers, failpoints: Failpoints
 ) -> None:
-    """Stopped between the provider's acceptance and our note: that window alone is unknown; the others go on."""
+    """Stopped between the provider's acceptance and the outcome event: that chunk is unknown; the others go on."""
     await alerted(world, *PERSONS)
     failpoints.arm("before_outcome", "raise 2")
 
@@ -492,14 +491,14 @@ async def test_interrupted_after_writing_is_unknown_and_not_repeated(
     assert (out.mailed(), out.texted()) == once()
     unknown = [*await outcomes(world, NotificationsUnknown, EMAIL), *await outcomes(world, NotificationsUnknown, SMS)]
     assert 0 < len(unknown) <= 4
-    assert {each.reason for each in unknown} == {"interrupted"}
+    assert {entry.reason for entry in unknown} == {"interrupted"}
 
 
 @pytest.mark.fault("stopped after the claim, before the first byte")
 async def test_interrupted_before_writing_is_unknown_too_and_arrives_when_it_is_sent_again(
     world: World, out: Providers, failpoints: Failpoints
 ) -> None:
-    """The attempt was noted, no byte left: nobody can know that, so it counts as unknown."""
+    """The attempt was stored and no byte left. The next owner cannot know that, so the chunk is unknown."""
     await alerted(world, "p1", "p2")
     failpoints.arm("after_claim", "raise")
     async with working(send_deps(world), channels={EMAIL: out.email}):
@@ -517,11 +516,11 @@ async def is_unknown(world: World, many: int) -> bool:
     return list((await states(world, EMAIL)).values()).count(UNKNOWN) == many
 
 
-@pytest.mark.fault("stopped after the note, before the fact")
-async def test_interrupted_after_the_note_says_what_it_knew(world: World, out: Providers) -> None:
-    """The verdicts are kept, the facts not written yet: who takes over writes them, nothing is sent again.
+@pytest.mark.fault("stopped after the outcomes are stored, before their events")
+async def test_interrupted_after_storing_outcomes_appends_their_events(world: World, out: Providers) -> None:
+    """The outcomes are stored, their events not appended yet: the next owner appends them and sends nothing again.
 
-    Of a window with one kind of outcome the fact is the note; of this one it is not.
+    Only a chunk with several kinds of outcome stores them first; one kind is a single event.
     """
     await alerted(world, "p1", "p2", "p3")
     out.faults(mail={"refuse_rcpt": [address("p3")]})
@@ -538,7 +537,7 @@ async def test_interrupted_after_the_note_says_what_it_knew(world: World, out: P
 
 
 class _BrokenOnce:
-    """The outbox, away at the first fact."""
+    """An outbox that fails at the first event."""
 
     def __init__(self, world: World) -> None:
         self._outbox = world.outbox
@@ -553,7 +552,7 @@ class _BrokenOnce:
 
 
 class _Slow(MessageChannel):
-    """A provider that takes the messages and answers when it is told to."""
+    """A provider that takes the messages, and answers when the test says so."""
 
     def __init__(self, provider: MessageChannel) -> None:
         self.provider = provider.provider
@@ -572,15 +571,15 @@ class _Slow(MessageChannel):
 
 
 class _Severed(SendQueue):
-    """Lanes whose owner cannot renew its lease any more."""
+    """A queue whose owner cannot renew its lease any more."""
 
     async def renew(self, job: SendJob, ttl_seconds: float) -> bool:
         raise ConnectionFailure("away")
 
 
-@pytest.mark.fault("a zombie past its lease writes its verdict")
-async def test_interrupted_owner_that_was_thought_dead_knows_better_later(world: World, out: Providers) -> None:
-    """It lost its lease while the provider was slow; another called the window unknown; its verdict comes late."""
+@pytest.mark.fault("a former owner past its lease reports its outcome")
+async def test_interrupted_owner_that_lost_its_lease_reports_its_outcome_late(world: World, out: Providers) -> None:
+    """It lost its lease while the provider was slow; another worker reported unknown; its own outcome comes late."""
     await alerted(world, "p1", "p2")
     slow, lost = _Slow(out.email), send_deps(world, "notify-1")
     object.__setattr__(lost, "send_queue", _Severed(world.database, "notify-1"))
@@ -593,15 +592,15 @@ async def test_interrupted_owner_that_was_thought_dead_knows_better_later(world:
 
     assert out.mailed() == once(("p1", "p2"))[0]
     first = await delivery(world, "p1", EMAIL)
-    assert [turn.state for turn in first.history] == [UNKNOWN, ACCEPTED]
+    assert [change.state for change in first.history] == [UNKNOWN, ACCEPTED]
     assert await resolve(world) == 0
 
 
-@pytest.mark.fault("two engines stopped at every failpoint, again and again")
+@pytest.mark.fault("the workers of two instances stopped at every failpoint, again and again")
 async def test_interrupted_at_every_failpoint_again_and_again_nobody_is_left_out(
     world: World, out: Providers, failpoints: Failpoints
 ) -> None:
-    """Stopped here and there on the way: no settled delivery is attempted again, and in the end everybody has it."""
+    """Stopped at random points: no settled delivery is attempted again, and in the end every recipient has both."""
     persons = tuple(f"p{number}" for number in range(1, 31))
     await alerted(world, *persons)
     async with working(send_deps(world), send_deps(world, "notify-1"), channels=out.by_channel):
@@ -615,17 +614,19 @@ async def test_interrupted_at_every_failpoint_again_and_again_nobody_is_left_out
     for channel, sent, wanted in ((EMAIL, out.mailed(), once(persons)[0]), (SMS, out.texted(), once(persons)[1])):
         assert set((await states(world, channel)).values()) == {ACCEPTED}
         assert set(sent) == set(wanted)
-        again = [each for each in await world.all_deliveries() if each.channel is channel and each.resends]
+        again = [
+            delivery for delivery in await world.all_deliveries() if delivery.channel is channel and delivery.resends
+        ]
         assert sum((sent - wanted).values()) <= len(again)
 
 
 async def has_struck_or_all_done(world: World, failpoints: Failpoints, name: str) -> bool:
-    """Whether somebody was stopped there, or there is nothing left to stop at."""
+    """Whether a worker was stopped at the failpoint, or no work is left."""
     return failpoints.has_struck(name) or await all_done(world)
 
 
 async def test_sharing_instances_and_workers_send_each_message_once(world: World, out: Providers) -> None:
-    """Two instances with two workers for each channel, many lanes: nobody gets anything twice."""
+    """Two instances with two workers for each channel and many send jobs: nobody gets a message twice."""
     world.select_with(shard_size=5)
     persons = tuple(f"p{number}" for number in range(1, 81))
     await alerted(world, *persons)
@@ -637,28 +638,28 @@ async def test_sharing_instances_and_workers_send_each_message_once(world: World
     assert set(await world.database["lanes"].distinct("doneBy")) == {"notify-0", "notify-1"}
 
 
-@pytest.mark.fault("a rolling deploy with another size of window")
-async def test_sharing_owner_with_another_window_goes_on_where_the_former_one_stopped(
+@pytest.mark.fault("a rolling deploy with another chunk size")
+async def test_sharing_owner_with_another_chunk_size_goes_on_where_the_former_one_stopped(
     world: World, out: Providers, failpoints: Failpoints
 ) -> None:
-    """A new release sends in larger or smaller windows: nobody is skipped and nobody is sent to twice."""
+    """A new release sends larger or smaller chunks: nobody is skipped and nobody is sent to twice."""
     persons = tuple(f"p{number}" for number in range(1, 24))
     await alerted(world, *persons)
-    for window, name in ((3, "after_outcome"), (7, "before_outcome"), (2, "after_outcome")):
+    for size, name in ((3, "after_outcome"), (7, "before_outcome"), (2, "after_outcome")):
         failpoints.arm(name, "raise 2")
-        async with working(send_deps(world, f"notify-{window}", window), channels={EMAIL: out.email}):
+        async with working(send_deps(world, f"notify-{size}", size), channels={EMAIL: out.email}):
             await until(partial(failpoints.has_struck, name))
     await send_all(world, out.by_channel, send_deps(world, "notify-9", 5))
 
     assert (out.mailed(), out.texted()) == once(persons)
 
 
-# ---------------------------------------------------------------- what stops nobody else
+# ---------------------------------------------------------------- faults of one job or recipient
 
 
-@pytest.mark.fault("a lane that breaks a promise")
-async def test_poison_lane_is_set_aside_and_others_go_on(world: World, out: Providers) -> None:
-    """A lane without its selection breaks a promise: it is set aside with the reason, the other lanes are sent."""
+@pytest.mark.fault("a send job whose data are invalid")
+async def test_poison_job_is_quarantined_and_others_go_on(world: World, out: Providers) -> None:
+    """A send job without its selection is quarantined with the reason; the other jobs are sent."""
     send_queue = SendQueue(world.database, "notify-0")
     await send_queue.add(
         [SendJob("broken", "gone", "ES-9", 0, EMAIL, EMERGENCY, (0,), 1, False)], utc_now() - timedelta(1)
@@ -666,22 +667,22 @@ async def test_poison_lane_is_set_aside_and_others_go_on(world: World, out: Prov
     await alerted(world, "p1", "p2")
 
     await send_all(world, out.by_channel, but=1)
-    await until(lambda: is_aside(world))
+    await until(lambda: has_quarantined(world))
 
     assert (out.mailed(), out.texted()) == once(("p1", "p2"))
-    aside = await world.database["lanes"].find_one({"_id": "broken"})
-    assert (aside["trouble"], aside["done"]) == ("PermanentError", False)
-    assert aside["nextAttemptAt"] > utc_now()
+    job = await world.database["lanes"].find_one({"_id": "broken"})
+    assert (job["trouble"], job["done"]) == ("PermanentError", False)
+    assert job["nextAttemptAt"] > utc_now()
 
 
-async def is_aside(world: World) -> bool:
-    """Whether a lane was set aside."""
+async def has_quarantined(world: World) -> bool:
+    """Whether a send job is quarantined."""
     return bool(await SendQueue(world.database, "x").quarantined())
 
 
 @pytest.mark.fault("contact details that do not open")
 async def test_poison_contact_that_does_not_open_fails_alone(world: World, out: Providers) -> None:
-    """The details of one person are broken: this one fails and says so, the same window's others get theirs."""
+    """The contact details of one person are broken: only this recipient of the chunk fails, with the reason."""
     await alerted(world, "p1", "p2", "p3")
     await world.database["whereabouts"].update_one({"_id": "r-p2"}, {"$set": {"contact": b"not what was sealed"}})
 
@@ -701,7 +702,7 @@ async def close(world: World, alert: str = "ES-2") -> None:
 
 
 async def test_closed_alert_sends_nothing_more(world: World, out: Providers) -> None:
-    """Closed before the first message: nothing leaves, and that is said of every delivery."""
+    """Closed before the first message: nothing is sent, and every delivery is reported as cancelled."""
     await alerted(world, *PERSONS)
     await close(world)
 
@@ -712,8 +713,8 @@ async def test_closed_alert_sends_nothing_more(world: World, out: Providers) -> 
 
 
 @pytest.mark.fault("the alert closed in the middle of sending")
-async def test_closed_in_the_middle_of_a_lane_stops_after_the_window_in_hand(world: World, out: Providers) -> None:
-    """What is being written is finished and noted; the next window is not begun, where it is looked before each."""
+async def test_closed_in_the_middle_of_a_job_stops_after_the_current_chunk(world: World, out: Providers) -> None:
+    """The current chunk is finished and recorded; with no cache, the next chunk is not begun."""
     world.send_timing = replace(world.send_timing, closed_alert_cache_seconds=0.0)
     await alerted(world, *PERSONS)
     slow = _Slow(out.email)
@@ -721,27 +722,27 @@ async def test_closed_in_the_middle_of_a_lane_stops_after_the_window_in_hand(wor
         await slow.has_sent.wait()
         await close(world)
         slow.may_answer.set()
-        await until(lambda: is_lane_done(world))
+        await until(lambda: is_email_job_done(world))
 
     assert sum(out.mailed().values()) == 4
     assert Counter((await states(world, EMAIL)).values()) == {ACCEPTED: 4, CANCELLED: 6}
 
 
-async def is_lane_done(world: World) -> bool:
-    """Whether the mail lane is finished."""
+async def is_email_job_done(world: World) -> bool:
+    """Whether the send job of the emails is finished."""
     return bool(await world.database["lanes"].count_documents({"channel": "email", "done": True}))
 
 
-async def test_closed_while_a_window_was_open_still_shows_what_is_not_known(
+async def test_closed_while_a_chunk_was_open_still_reports_unknown(
     world: World, out: Providers, failpoints: Failpoints
 ) -> None:
-    """Interrupted with bytes written, then closed: unknown is shown, and not sent again."""
+    """Interrupted with bytes written, then closed: reported as unknown, and not sent again."""
     await alerted(world, "p1", "p2")
     failpoints.arm("before_outcome", "raise")
     async with working(send_deps(world), channels={EMAIL: out.email}):
         await until(lambda: failpoints.has_struck("before_outcome"))
         await close(world)
-        await until(lambda: is_lane_done(world))
+        await until(lambda: is_email_job_done(world))
 
     assert set((await states(world, EMAIL)).values()) == {UNKNOWN}
     assert await resolve(world) == 2
@@ -753,8 +754,8 @@ async def test_closed_while_a_window_was_open_still_shows_what_is_not_known(
 # ---------------------------------------------------------------- unknown, then known
 
 
-async def said(world: World, event: type[Any], person: str, channel: Channel = EMAIL) -> None:
-    """An outcome comes in over another way, as a receipt does."""
+async def report(world: World, event: type[Any], person: str, channel: Channel = EMAIL) -> None:
+    """An outcome event from elsewhere, as a receipt makes it."""
     entry = DeliveryOutcome(
         delivery_id=f"ES-2:{person}:{channel.value}:1", person_id=person, registration_id=f"r-{person}",
         channel=channel, step=1, provider="smtp", reference="ref", at=utc_now(),
@@ -765,13 +766,13 @@ async def said(world: World, event: type[Any], person: str, channel: Channel = E
 
 @pytest.mark.fault("a receipt while the second attempt is queued")
 async def test_unknown_that_was_settled_meanwhile_is_not_sent_again(world: World, out: Providers) -> None:
-    """The receipt comes when the second attempt is already on the list: it is taken off."""
+    """The receipt comes while the second attempt is queued: that attempt is skipped."""
     await alerted(world, "p1", "p2")
     out.faults(mail={"drop_before_verdict": 2})
     await send_all(world, out.by_channel)
     assert await resolve(world) == 2
 
-    await said(world, NotificationsDelivered, "p1")
+    await report(world, NotificationsDelivered, "p1")
     await send_all(world, out.by_channel)
 
     assert out.mailed() == Counter({address("p1"): 1, address("p2"): 2})
@@ -779,7 +780,7 @@ async def test_unknown_that_was_settled_meanwhile_is_not_sent_again(world: World
 
 
 class _Behind(DeliveryStore):
-    """Deliveries whose list of unknown ones is a moment old."""
+    """A store whose list of unknown deliveries is a moment old."""
 
     stale: tuple[Delivery, ...] = ()
 
@@ -790,13 +791,13 @@ class _Behind(DeliveryStore):
 async def test_unknown_that_is_settled_in_the_moment_of_the_decision_stays_settled(
     world: World, out: Providers, gateway: Simulator
 ) -> None:
-    """The decision looks again where it writes: no second attempt, and no word of one."""
+    """The delivery is checked again where it is marked: no second attempt follows, and none is counted."""
     await alerted(world, "p1")
     out.faults(mail={"drop_before_verdict": 1})
     await send_all(world, out.by_channel)
     behind = _Behind(world.database, KEY)
     behind.stale = (await delivery(world, "p1", EMAIL),)
-    await said(world, NotificationsDelivered, "p1")
+    await report(world, NotificationsDelivered, "p1")
     late = send_deps(world)
     object.__setattr__(late, "deliveries", behind)
 
@@ -809,7 +810,7 @@ async def test_unknown_that_is_settled_in_the_moment_of_the_decision_stays_settl
 
 @pytest.mark.fault("two instances resolve the same unknown")
 async def test_unknown_decided_twice_at_the_same_moment_is_sent_again_once(world: World, out: Providers) -> None:
-    """Two instances look at the same list: one attempt follows."""
+    """Two instances find the same unknown delivery: one attempt follows."""
     await alerted(world, "p1")
     out.faults(mail={"drop_before_verdict": 1})
     await send_all(world, out.by_channel)
@@ -821,7 +822,7 @@ async def test_unknown_decided_twice_at_the_same_moment_is_sent_again_once(world
 
 
 async def test_unknown_notice_is_sent_again_behind_every_alert(world: World, out: Providers) -> None:
-    """A repeat is no more urgent than what it repeats."""
+    """A repeat is no more urgent than the message it repeats."""
     await world.handle(world.register("p1"))
     await world.handle(
         world.fact(
@@ -845,14 +846,14 @@ async def test_unknown_notice_is_sent_again_behind_every_alert(world: World, out
 
 @pytest.mark.fault("a timeout at a provider that can be asked afterwards")
 async def test_unknown_that_the_provider_can_be_asked_about_is_not_sent_again(world: World, out: Providers) -> None:
-    """By its name over there: what it has is accepted; what it never got is sent again."""
+    """Looked up by reference: a message that the provider has is accepted; one that it never got is sent again."""
     await alerted(world, "p1", "p2")
     out.faults(sms={"accept_then_cut": 1})
     await send_all(world, out.by_channel)
-    asked: list[tuple[str, str]] = []
+    lookups: list[tuple[str, str]] = []
 
     async def lookup(provider: str, ours: str) -> Outcome:
-        asked.append((provider, ours))
+        lookups.append((provider, ours))
         return (
             Outcome.accepted("found") if ours == reference("ES-2:p1:sms:1") else Outcome.refused("not known over there")
         )
@@ -862,14 +863,14 @@ async def test_unknown_that_the_provider_can_be_asked_about_is_not_sent_again(wo
     )
     await send_all(world, out.by_channel)
 
-    assert sorted(asked) == sorted(("cm", reference(f"ES-2:{person}:sms:1")) for person in ("p1", "p2"))
+    assert sorted(lookups) == sorted(("cm", reference(f"ES-2:{person}:sms:1")) for person in ("p1", "p2"))
     assert out.texted() == Counter({number("p1"): 1, number("p2"): 2})
     assert set((await states(world, SMS)).values()) == {ACCEPTED}
 
 
 @pytest.mark.fault("no receipt for 72 hours, and a late one")
 async def test_silent_for_three_days_is_failed_for_now_and_a_late_receipt_counts(world: World, out: Providers) -> None:
-    """An SMS that nobody tells us about is not taken for delivered; mail has no receipts and stays accepted."""
+    """An SMS without a receipt does not count as delivered; email has no receipts and stays accepted."""
     await alerted(world, "p1", "p2")
     await send_all(world, out.by_channel)
     soon, later = utc_now() + timedelta(hours=71), utc_now() + timedelta(hours=73)
@@ -877,19 +878,19 @@ async def test_silent_for_three_days_is_failed_for_now_and_a_late_receipt_counts
     assert await unknown_deliveries.give_up_silent(send_deps(world), limit=100, now=soon) == 0
     assert await unknown_deliveries.give_up_silent(send_deps(world), limit=100, now=later) == 2
     assert await unknown_deliveries.give_up_silent(send_deps(world), limit=100, now=later) == 0
-    await said(world, NotificationsDelivered, "p1", SMS)
+    await report(world, NotificationsDelivered, "p1", SMS)
 
     assert await states(world, SMS) == {"p1": DeliveryState.DELIVERED, "p2": DeliveryState.TEMPORARY_FAILURE}
     assert set((await states(world, EMAIL)).values()) == {ACCEPTED}
 
 
-# ---------------------------------------------------------------- what is urgent
+# ---------------------------------------------------------------- priorities
 
 
 @pytest.mark.fault("a red alert while a slow server is full of reminders")
-async def test_urgent_alert_overtakes_a_lane_in_the_middle(world: World, out: Providers) -> None:
-    """The lane in hand is given back after its window; when the alert is out it goes on, and nobody is left out."""
-    reminded = tuple(f"p{each}" for each in range(1, 41))
+async def test_urgent_alert_overtakes_a_job_in_the_middle(world: World, out: Providers) -> None:
+    """The worker releases its job after the chunk; when the alert is sent the job goes on, and nobody is left out."""
+    reminded = tuple(f"p{number}" for number in range(1, 41))
     await alerted(world, *reminded)
     await world.database["lanes"].update_many({}, {"$set": {"priority": NOTICE}})
     out.faults(mail={"delay_seconds": 0.1})
@@ -907,17 +908,17 @@ async def test_urgent_alert_overtakes_a_lane_in_the_middle(world: World, out: Pr
 
 
 async def has_mailed(out: Providers, many: int) -> bool:
-    """Whether so many mails are there."""
+    """Whether so many emails have arrived."""
     return sum(out.mailed().values()) >= many
 
 
 async def has_mail_for(out: Providers, person: str) -> bool:
-    """Whether this person has theirs."""
+    """Whether this person's email has arrived."""
     return address(person) in out.mailed()
 
 
 async def test_urgent_worker_takes_nothing_else(world: World) -> None:
-    """Whatever waits, somebody is free for an alert."""
+    """Service mail is not claimed by a worker that is kept free for alerts."""
     send_queue = SendQueue(world.database, "notify-0")
     await send_queue.add(
         [SendJob("notice", "s", "a", 0, EMAIL, NOTICE, (0,), 1, False)], utc_now() - timedelta(seconds=1)
@@ -928,7 +929,7 @@ async def test_urgent_worker_takes_nothing_else(world: World) -> None:
 
 
 async def test_return_path_names_the_delivery(world: World, out: Providers) -> None:
-    """A bounce comes back to an address that says whose mail it was; From stays what it is."""
+    """The envelope sender, to which a bounce goes, contains the reference; From stays as it is."""
     await alerted(world, "p1")
 
     await send_all(world, {EMAIL: out.email}, send_deps(world, bounce_address="bounces@university.example"), but=1)
@@ -936,80 +937,3 @@ async def test_return_path_names_the_delivery(world: World, out: Providers) -> N
     (mail,) = out.mails()
     assert mail["Return-Path"] == f"<bounces+{reference('ES-2:p1:email:1')}@university.example>"
     assert "alerts@university.example" in mail["From"]
-
-
-@pytest.mark.fault("deliveries of one shard beyond what one document holds, folded by two at once and again")
-async def test_deliveries_beyond_a_page_are_each_there_once(world: World) -> None:
-    """Late arrivals fill one shard for months; every event again changes nothing."""
-    world.deliveries = DeliveryStore(world.database, KEY, page_size=7)
-    persons = tuple(f"p{each}" for each in range(1, 31))
-    await alerted(world, *persons)
-    entries = [
-        DeliveryOutcome(delivery_id=f"ES-2:{each}:email:1", person_id=each, registration_id=f"r-{each}", channel=EMAIL,
-                        step=1, provider="smtp", reference="ref", at=utc_now())
-        for each in persons
-    ]  # fmt: skip
-    facts = [
-        StoredEvent(
-            f"e{at}", utc_now(), NotificationsAccepted(alert_id="ES-2", shard=0, entries=tuple(entries[at : at + 5]))
-        )
-        for at in range(0, 30, 5)
-    ]
-
-    await asyncio.gather(*(world.deliveries.fold([fact]) for fact in facts), world.deliveries.fold(facts[::-1]))
-    once_folded = await world.deliveries.all_of("ES-2")
-    await world.deliveries.fold(facts)
-
-    assert await world.deliveries.all_of("ES-2") == once_folded
-    assert await world.deliveries.counts("ES-2") == {"email": {"accepted": 30}, "sms": {"created": 30}}
-    assert all(len(each.history) == 1 for each in once_folded if each.channel is EMAIL)
-    assert len(await world.deliveries.of_recipients("ES-2", {"p30": 0, "p1": 0})) == 2
-    key = world.deliveries.answers.read_link_token(world.deliveries.answers.link_token("ES-2", "p30"))
-    assert key is not None
-    found = await world.alerts.recipient_of_link(*key)
-    assert found is not None
-    assert found[1].person_id == "p30"
-
-
-@pytest.mark.parametrize("page_size", [5, 1_000])
-async def test_deliveries_are_the_fold_of_all_that_was_said(world: World, page_size: int) -> None:
-    """Two hundred events in any order, one by one or many at once: what is stored is what the pure fold gives."""
-    world.deliveries = DeliveryStore(world.database, KEY, page_size=page_size)
-    chance = random.Random(page_size)
-    kinds = (NotificationsAccepted, NotificationsDelivered, NotificationsFailed, NotificationsUnknown)
-    facts, known = [], dict[str, Delivery]()
-    for number_ in range(200):
-        entries = [
-            DeliveryOutcome(delivery_id=f"XX-9:p{who}:{channel.value}:1", person_id=f"p{who}", registration_id="r",
-                            channel=channel, step=1, attempt=chance.randint(1, 3), provider="cm", reference="ref",
-                            at=utc_now() + timedelta(microseconds=chance.randrange(10**9)), reason="words",
-                            detail=chance.choice(("", "pending", "no_receipt", "temporary", "technical")))
-            for who in {chance.randrange(12), chance.randrange(12, 150), chance.randrange(12, 150)}
-            for channel in chance.sample(tuple(Channel), chance.randint(1, 2))
-        ]  # fmt: skip
-        fact = StoredEvent(
-            f"e{number_}", utc_now(), chance.choice(kinds)(alert_id="XX-9", shard=4, entries=tuple(entries))
-        )
-        facts.append(fact)
-        known |= {each.delivery_id: each for each in apply_outcome_event(fact.event_id, fact.data, known)}  # type: ignore[arg-type] # an outcome event
-    while facts:
-        size = chance.choice((1, 1, 2, 30))
-        some, facts = facts[:size], facts[size:]
-        await world.deliveries.fold(some)
-        await world.deliveries.fold(chance.sample(some, 1))
-
-    kept = {each.delivery_id: each for each in await world.deliveries.all_of("XX-9")}
-    assert kept == known
-    tally = Counter((each.channel.value, each.state.value) for each in known.values())
-    counts = await world.deliveries.counts("XX-9")
-    assert {(channel, state): count for channel, of in counts.items() for state, count in of.items()} == tally
-    by_person = await world.deliveries.of_recipients("XX-9", {"p3": 4, "p4": 4})
-    assert by_person == {
-        person: sorted((each for each in known.values() if each.person_id == person), key=lambda one: one.delivery_id)
-        for person in ("p3", "p4")
-    }
-    unresolved = await world.deliveries.unresolved(utc_now() + timedelta(days=1), 1_000)
-    assert unresolved
-    assert {each.delivery_id for each in unresolved} == {
-        identity for identity, each in known.items() if each.unknown_since is not None
-    }

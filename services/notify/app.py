@@ -25,15 +25,16 @@ from services.notify.api import webhooks as webhooks_api
 from services.notify.api import whereabouts as whereabouts_api
 from services.notify.audience.advice_path import sweep
 from services.notify.audience.deps import SelectionDeps
+from services.notify.channel_spec import CHANNELS
 from services.notify.channels.bounces import parse_bounce
-from services.notify.channels.registry import open_email, open_sms_providers
-from services.notify.channels.sms import SmsPool
-from services.notify.composer import ComposerDeps, SendingRules
+from services.notify.channels.registry import open_channels, open_sms_providers
+from services.notify.composer import ComposerDeps
 from services.notify.messages.rendering import Messages
 from services.notify.model.deliveries import DeliveryState
 from services.notify.pages.answer import Pages
 from services.notify.rules.escalation import EscalationPolicy
 from services.notify.send_deps import SendDeps
+from services.notify.sending_rules import SendingRules
 from services.notify.settings import Settings
 from services.notify.store.advice import AdviceStore
 from services.notify.store.alerts import AlertStore
@@ -84,9 +85,7 @@ def build(settings: Settings) -> FastAPI:
     providers = ProviderStore(process.database)
     sms_members = open_sms_providers(settings)
     sms_providers = {member.name: member.provider for member in sms_members}
-    # A pool of connections of their own for alerts: a slow server full of reminders keeps none of them waiting.
-    email, urgent_email = open_email(settings), open_email(settings)
-    sms = SmsPool(sms_members, providers)
+    senders = open_channels(settings, sms_members, providers)
 
     selecting_desk = SelectionDeps(
         mongo=process.mongo,
@@ -115,7 +114,7 @@ def build(settings: Settings) -> FastAPI:
     rules = SendingRules(
         sender=settings.smtp_sender,
         answer_base_url=settings.answer_base_url,
-        chunk_sizes={Channel.EMAIL: settings.email_window, Channel.SMS: settings.sms_window},
+        chunk_sizes={channel: spec.chunk_size(settings) for channel, spec in CHANNELS.items()},
         allow_list=settings.allow_list,
         bounce_address=settings.bounce_address or None,
         drill_list=settings.drill_list,
@@ -149,10 +148,16 @@ def build(settings: Settings) -> FastAPI:
     async def resolve() -> None:
         wait = timedelta(seconds=settings.unknown_wait_seconds)
         resend = settings.unknown_policy == "resend"
+        lookups = {channel: each.lookup for channel, each in senders.items() if each.lookup is not None}
         await unknown_deliveries.resolve_unknown(
-            send_deps, wait=wait, resend=resend, limit=MOST_RESOLVED, now=utc_now(), lookup=sms.lookup
+            send_deps, wait=wait, resend=resend, limit=MOST_RESOLVED, now=utc_now(), lookups=lookups
         )
         await unknown_deliveries.give_up_silent(send_deps, limit=MOST_RESOLVED, now=utc_now())
+
+    async def maintain() -> None:
+        for channel_senders in senders.values():
+            if channel_senders.maintain is not None:
+                await channel_senders.maintain(utc_now())
 
     process.publishes(outbox, AlertEvent.topic)
     for store in (outbox, whereabouts, alerts, send_queue, deliveries, callbacks, providers):
@@ -160,22 +165,22 @@ def build(settings: Settings) -> FastAPI:
     process.repeats("sweep", settings.sweep_seconds, look_again)
     process.repeats("ladder", settings.ladder_seconds, climb)
     process.repeats("unknown", RESOLVE_SECONDS, resolve)
-    process.repeats("providers", PROVIDERS_SECONDS, lambda: sms.adjust_weights(utc_now()))
+    process.repeats("providers", PROVIDERS_SECONDS, maintain)
     process.leads("callbacks", partial(provider_callbacks.run_callback_worker, receipts_desk))
     if settings.bounce_maildir:
         process.leads("bounces", partial(bounce_mailbox.run_bounce_reader, Path(settings.bounce_maildir), callbacks))
     for number in range(settings.workers + settings.urgent_workers):
-        # Whatever waits, somebody is always free for an alert.
+        # The last workers of each channel send nothing but alerts, so an alert never waits for reminders.
         is_urgent = number >= settings.workers
-        least_urgent, mail = (EMERGENCY, urgent_email) if is_urgent else (NOTICE, email)
-        for channel, provider in ((Channel.EMAIL, mail), (Channel.SMS, sms)):
+        least_urgent = EMERGENCY if is_urgent else NOTICE
+        for channel, channel_senders in senders.items():
+            provider = channel_senders.urgent if is_urgent else channel_senders.ordinary
             worker = f"{channel.value}-{number}"
             process.works(
                 worker, partial(send_worker.run_send_worker, send_deps, channel, provider, worker, least_urgent)
             )
-    process.closes(email.close)
-    process.closes(urgent_email.close)
-    process.closes(sms.close)
+    for channel_senders in senders.values():
+        process.closes(channel_senders.close)
     process.checks(lambda: _delivery_checks(deliveries, send_queue))
     return process.app(
         "Safe Passage: notify",

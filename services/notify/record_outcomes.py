@@ -18,7 +18,6 @@ from shared.bus.outbox import Outbox
 from shared.clock import utc_now
 from shared.envelope import Draft, parse
 from shared.events import (
-    Channel,
     NotificationsAccepted,
     NotificationsFailed,
     NotificationsUnknown,
@@ -112,15 +111,14 @@ def _messages(
 ) -> list[AttemptedMessage]:
     """The messages of the chunk with this kind of outcome."""
     recipients, composer = claimed.selection.recipients, claimed.composer
-    is_email = claimed.job.channel is Channel.EMAIL
     messages = []
     for index, outcome in zip(chunk.indices, outcomes, strict=True):
         if outcome.kind is kind:
             delivery_id, reference = composer.ids(index)
-            if is_email:
-                reference = composer.message_id(reference)
             person, registration = recipients.persons[index], recipients.registrations[index]
-            messages.append(AttemptedMessage(delivery_id, person, registration, reference, outcome))
+            messages.append(
+                AttemptedMessage(delivery_id, person, registration, composer.event_reference(reference), outcome)
+            )
     return messages
 
 

@@ -4,10 +4,9 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
 
-from services.notify.composer import Composer, ComposerDeps, SendingRules
-from services.notify.model.outcome import Outcome
+from services.notify.composer import Composer, ComposerDeps
+from services.notify.sending_rules import SendingRules
 from services.notify.store.alerts import AlertStore
 from services.notify.store.contacts import ContactAddress
 from services.notify.store.deliveries import DeliveryStore, StoredEvent
@@ -17,18 +16,6 @@ from services.notify.store.whereabouts import WhereaboutsStore
 from shared.bus.outbox import Outbox
 from shared.envelope import Cause
 from shared.events import Channel
-
-
-class MessageChannel(Protocol):
-    """One provider, or several behind one name: messages in, one outcome each, in order."""
-
-    provider: str
-
-    async def ready(self, count: int, *, is_urgent: bool) -> None:
-        """Wait until so many messages may be sent (rate limits). Nothing is attempted before this returns."""
-
-    async def send(self, messages: Any, /) -> list[Outcome]:
-        """Send a batch; never raises for what the provider does."""
 
 
 @dataclass(frozen=True, slots=True)

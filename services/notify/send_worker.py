@@ -17,13 +17,13 @@ import asyncio
 import contextlib
 from collections.abc import Sequence
 
-from services.notify.channels.email import Email
-from services.notify.channels.sms_provider import Sms
+from services.notify.channels.message_channel import MessageChannel
 from services.notify.composer import Composer
+from services.notify.messages.outgoing import OutgoingMessage
 from services.notify.model.deliveries import DeliveryState, reference
 from services.notify.model.outcome import Outcome, OutcomeKind
 from services.notify.record_outcomes import EVENTS, append_events, event_id, record_chunk, states_by_events
-from services.notify.send_deps import ClaimedJob, MessageChannel, SendDeps
+from services.notify.send_deps import ClaimedJob, SendDeps
 from services.notify.store.deliveries import StoredEvent
 from services.notify.store.send_queue import EMERGENCY, NOTICE, SendChunk, SendJob
 from shared.clock import utc_now
@@ -151,7 +151,7 @@ async def _attempt(
     deps: SendDeps,
     claimed: ClaimedJob,
     chunk: SendChunk,
-    drafts: Sequence["Email | Sms | Outcome"],
+    drafts: Sequence["OutgoingMessage | Outcome"],
     provider: MessageChannel,
 ) -> bool:
     """Send one chunk and record its outcomes; False when another worker has the job meanwhile."""
@@ -230,10 +230,10 @@ def _fit_into_one_event(outcomes: Sequence[Outcome]) -> bool:
     return kind in (OutcomeKind.ACCEPTED, OutcomeKind.REFUSED) and all(outcome.kind is kind for outcome in outcomes)
 
 
-async def _compose(deps: SendDeps, claimed: ClaimedJob, chunk: SendChunk) -> list["Email | Sms | Outcome"]:
+async def _compose(deps: SendDeps, claimed: ClaimedJob, chunk: SendChunk) -> list["OutgoingMessage | Outcome"]:
     """The messages of a chunk. A recipient whose message cannot be built fails alone; the others are sent."""
     settled = await _settled(deps, claimed, chunk)
-    registrations, drafts = claimed.selection.recipients.registrations, list[Email | Sms | Outcome]()
+    registrations, drafts = claimed.selection.recipients.registrations, list[OutgoingMessage | Outcome]()
     for index in chunk.indices:
         if index in settled:
             drafts.append(Outcome(OutcomeKind.SETTLED, OutcomeKind.SETTLED.value, utc_now()))

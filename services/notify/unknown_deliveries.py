@@ -4,12 +4,14 @@ Also gives up SMS that were accepted and never reported on. A receipt may settle
 every second; each step may be repeated after a crash. See docs/notifications.md, Promises.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from types import MappingProxyType
 
+from services.notify.channel_spec import CHANNELS
+from services.notify.channels.registry import Lookup
 from services.notify.model.deliveries import Delivery, delivery_id, reference, step_of
-from services.notify.model.outcome import Outcome
 from services.notify.send_deps import SendDeps
 from services.notify.store.deliveries import StoredEvent
 from services.notify.store.selections import Selection
@@ -25,21 +27,24 @@ NO_RECEIPT_AFTER = timedelta(hours=72)
 #: Deliveries of one shard and channel that are settled at once: they must fit into one event.
 MAX_GROUP_SIZE = 250
 
-#: (provider, reference) → what the provider knows of that message.
-Lookup = Callable[[str, str], Awaitable[Outcome]]
-
 log = get_logger()
 
 
 async def resolve_unknown(
-    deps: SendDeps, *, wait: timedelta, resend: bool, limit: int, now: datetime, lookup: Lookup | None = None
+    deps: SendDeps,
+    *,
+    wait: timedelta,
+    resend: bool,
+    limit: int,
+    now: datetime,
+    lookups: Mapping[Channel, Lookup] = MappingProxyType({}),
 ) -> int:
-    """Settle deliveries that have been unknown for longer than `wait`, which a receipt had to come; how many."""
+    """Settle deliveries that have been unknown for longer than `wait`, the time of a receipt; how many."""
     unknown = await deps.deliveries.unresolved(now - wait, limit)
     for (alert_id, shard, channel), group in _grouped(unknown).items():
         deliveries = group
-        if lookup is not None and channel is Channel.SMS:
-            deliveries = await _look_up(deps, lookup, alert_id, shard, group, now)
+        if channel in lookups:
+            deliveries = await _look_up(deps, lookups[channel], alert_id, shard, group, now)
         may_resend = resend and not await deps.alerts.is_closed(alert_id)
         resent = [delivery for delivery in deliveries if may_resend and delivery.resends < MAX_RESENDS]
         held = [delivery for delivery in deliveries if delivery not in resent]
@@ -53,8 +58,13 @@ async def resolve_unknown(
 
 
 async def give_up_silent(deps: SendDeps, *, limit: int, now: datetime) -> int:
-    """Fail SMS without a receipt for 72 hours, for now: a late receipt still counts. How many there were."""
-    silent = await deps.deliveries.without_receipt(Channel.SMS, now - NO_RECEIPT_AFTER, limit)
+    """Fail messages without a receipt for 72 hours, for now: a late receipt still counts. How many there were."""
+    silent = [
+        delivery
+        for channel, spec in CHANNELS.items()
+        if spec.has_receipts
+        for delivery in await deps.deliveries.without_receipt(channel, now - NO_RECEIPT_AFTER, limit)
+    ]
     for (alert_id, shard, channel), deliveries in _grouped(silent).items():
         entries = tuple(
             DeliveryOutcome(

@@ -24,9 +24,9 @@ from fastapi import FastAPI, Request
 from pydantic import SecretStr
 
 from services.notify.channels.cm import CmProvider, CmSettings
-from services.notify.channels.email import Email, EmailChannel
-from services.notify.channels.sms_provider import Sms
+from services.notify.channels.email import EmailChannel
 from services.notify.channels.smtp import EmailSettings
+from services.notify.messages.outgoing import Email, Sms
 from services.notify.messages.rendering import Messages
 from services.notify.messages.specimens import SPECIMENS
 from services.notify.model.whereabouts import evolve_whereabouts
@@ -193,7 +193,7 @@ async def _bare_sms(port: int, count: int) -> None:
 
 def _letter() -> bytes:
     """The mail that the send worker sends, 8 kB in two languages."""
-    skeleton = Messages(SENDER).letter("alert_country", "nl", SPECIMENS["alert_country"])
+    skeleton = Messages(SENDER).email_skeleton("alert_country", "nl", SPECIMENS["alert_country"])
     return skeleton.render(
         name="Student", recipient="p@students.example.org", link=LINK, message_id=f"<{'0' * 32}@university.example>",
         date=utc_now(),

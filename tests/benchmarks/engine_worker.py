@@ -16,9 +16,10 @@ from services.notify import send_worker
 from services.notify.channels.cm import CmProvider, CmSettings
 from services.notify.channels.email import EmailChannel
 from services.notify.channels.smtp import EmailSettings
-from services.notify.composer import ComposerDeps, SendingRules
+from services.notify.composer import ComposerDeps
 from services.notify.messages.rendering import Messages
 from services.notify.send_deps import SendDeps
+from services.notify.sending_rules import SendingRules
 from services.notify.store.alerts import AlertStore
 from services.notify.store.deliveries import DeliveryStore
 from services.notify.store.send_queue import EMERGENCY, NOTICE, SendQueue

@@ -48,7 +48,7 @@ def messages() -> Messages:
 
 def raw(messages: Messages, kind: Kind, language: Language, name: str) -> bytes:
     """The mail as it leaves."""
-    skeleton = messages.letter(kind, language, SPECIMENS[kind])
+    skeleton = messages.email_skeleton(kind, language, SPECIMENS[kind])
     return skeleton.render(
         name=name, recipient="robin@students.example", link=LINK, message_id="<0@university.example>", date=AT
     )
@@ -126,7 +126,7 @@ def test_mail_survives_any_name(messages: Messages, kind: Kind, name: str) -> No
 def test_sms_is_plain_and_short(messages: Messages, kind: Kind) -> None:
     """GSM alphabet, at most three parts, in both orders of the languages."""
     for language in LANGUAGES:
-        text = messages.text(kind, language, SPECIMENS[kind], LINK)
+        text = messages.sms(kind, language, SPECIMENS[kind], LINK)
         assert is_gsm(text)
         assert segments(text) <= SEGMENT_LIMIT
 

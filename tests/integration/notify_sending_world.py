@@ -17,10 +17,12 @@ from pydantic import SecretStr
 from services.notify import send_worker, unknown_deliveries
 from services.notify.channels.cm import CmProvider, CmSettings
 from services.notify.channels.email import EmailChannel
+from services.notify.channels.message_channel import MessageChannel
 from services.notify.channels.smtp import EmailSettings
-from services.notify.composer import ComposerDeps, SendingRules
+from services.notify.composer import ComposerDeps
 from services.notify.model.deliveries import Delivery, DeliveryState, reference
-from services.notify.send_deps import MessageChannel, SendDeps
+from services.notify.send_deps import SendDeps
+from services.notify.sending_rules import SendingRules
 from services.notify.store.send_queue import SendQueue
 from shared.clock import utc_now
 from shared.events import Channel, DeliveryOutcome, Level, OutcomeEvent

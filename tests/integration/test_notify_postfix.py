@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from services.notify.channels.email import Email, EmailChannel
+from services.notify.channels.email import EmailChannel
 from services.notify.channels.smtp import EmailSettings
+from services.notify.messages.outgoing import Email
 from services.notify.model.outcome import OutcomeKind
 from tests.integration.notify_world import SENDER
 

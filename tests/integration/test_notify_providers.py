@@ -11,9 +11,10 @@ from pydantic import SecretStr
 
 from services.notify.channels.cm import CmProvider, CmSettings
 from services.notify.channels.sms import SmsPool
-from services.notify.channels.sms_provider import PoolMember, Sms, SmsProvider
+from services.notify.channels.sms_provider import PoolMember, SmsProvider
 from services.notify.channels.spryng import SpryngProvider, SpryngSettings
 from services.notify.channels.twilio import TwilioProvider, TwilioSettings
+from services.notify.messages.outgoing import Sms
 from services.notify.model.outcome import Outcome, OutcomeKind
 from services.notify.store.providers import ProviderStore
 from shared.clock import utc_now

@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 
 from services.notify import unknown_deliveries
+from services.notify.channels.message_channel import MessageChannel
 from services.notify.commands import close_alert
 from services.notify.model.deliveries import Delivery, DeliveryState, reference
 from services.notify.model.outcome import Outcome
 from services.notify.record_outcomes import retry_pause
-from services.notify.send_deps import MessageChannel, SendTiming
+from services.notify.send_deps import SendTiming
 from services.notify.store.deliveries import DeliveryStore, StoredEvent
 from services.notify.store.send_queue import EMERGENCY, NOTICE, SendJob, SendQueue
 from shared.clock import amsterdam_date, utc_now
@@ -859,7 +860,7 @@ async def test_unknown_that_the_provider_can_be_asked_about_is_not_sent_again(wo
         )
 
     await unknown_deliveries.resolve_unknown(
-        send_deps(world), wait=timedelta(0), resend=True, limit=100, now=utc_now(), lookup=lookup
+        send_deps(world), wait=timedelta(0), resend=True, limit=100, now=utc_now(), lookups={SMS: lookup}
     )
     await send_all(world, out.by_channel)
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from services.notify.channels.smtp_wire import transparent
 from services.notify.messages.plain import LINK, NAME
-from services.notify.messages.skeleton import Headers, LetterSkeleton, letter_skeleton
+from services.notify.messages.skeleton import EmailSkeleton, Headers, build_email_skeleton
 from shared.errors import PermanentError
 
 DATE = datetime(2026, 10, 12, 12, 6, tzinfo=UTC)
@@ -35,14 +35,14 @@ HOSTILE_NAMES = {
 }
 
 
-def skeleton(text: str = f"Beste {NAME},\n\nBelgië. {LINK}\n", page: str | None = None) -> LetterSkeleton:
+def skeleton(text: str = f"Beste {NAME},\n\nBelgië. {LINK}\n", page: str | None = None) -> EmailSkeleton:
     headers = Headers(
         "alerts@university.example", "Noodhulp Ü", "desk@university.example", "Onderwerp é", ("nl",), True
     )
-    return letter_skeleton(headers, text, page or f'<p>{NAME}</p><a href="{LINK}">x</a>')
+    return build_email_skeleton(headers, text, page or f'<p>{NAME}</p><a href="{LINK}">x</a>')
 
 
-def render(filled: LetterSkeleton, name: str = "Student 0001", recipient: str = "s1@example.org") -> bytes:
+def render(filled: EmailSkeleton, name: str = "Student 0001", recipient: str = "s1@example.org") -> bytes:
     return filled.render(name=name, recipient=recipient, link=LINKED, message_id="<r1@university.example>", date=DATE)
 
 

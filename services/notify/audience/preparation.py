@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple
 
 from services.notify.audience.affected import AffectedPerson
 from services.notify.audience.deps import SelectionDeps
+from services.notify.channel_spec import CHANNELS
 from services.notify.columns.recipient_columns import MessageVariant, RecipientColumns
 from services.notify.columns.recipients_selected import encode_recipients_selected
 from services.notify.messages.content import ALERT_KINDS
@@ -107,8 +108,9 @@ async def usable_channels(
     channels = {}
     registrations = [person.newest.registration_id for person in affected]
     for registration, contact in (await deps.whereabouts.contacts.of_registrations(registrations)).items():
-        addresses = {Channel.EMAIL: contact.email, Channel.SMS: contact.mobile}
-        listed = tuple(channel for channel in Channel if is_listed(addresses[channel], deps.drill_list))
+        listed = tuple(
+            channel for channel, spec in CHANNELS.items() if is_listed(spec.address(contact), deps.drill_list)
+        )
         if listed:
             channels[registration] = listed
     return channels

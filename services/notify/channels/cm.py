@@ -26,7 +26,8 @@ from services.notify.channels.sms_callbacks import (
     instant,
     json_object,
 )
-from services.notify.channels.sms_provider import PoolMember, Sms, WebhookPost, has_password
+from services.notify.channels.sms_provider import PoolMember, WebhookPost, has_password
+from services.notify.messages.outgoing import Sms
 from services.notify.model.outcome import Outcome
 from services.notify.settings import Settings
 from shared.errors import PermanentError

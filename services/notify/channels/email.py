@@ -7,7 +7,6 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from services.notify.channels.disclosure import without_addresses
 from services.notify.channels.smtp import CannotOpen, EmailSettings, SmtpConnection, tls_context
@@ -20,6 +19,7 @@ from services.notify.channels.smtp_wire import (
     transparent,
 )
 from services.notify.messages.addresses import mailbox
+from services.notify.messages.outgoing import Email
 from services.notify.model.outcome import Outcome
 from shared.testing.failpoints import failpoint
 
@@ -30,20 +30,6 @@ FRUITLESS_CONNECTIONS = 3
 MESSAGE_TOO_BIG = 552
 #: What nearly every server says to MAIL, RCPT, DATA.
 WELCOME = (250, 250, START_INPUT)
-
-
-class Email(NamedTuple):
-    """One mail to one recipient. `content` is sent as it is, at every attempt.
-
-    `is_plain`: whoever wrote it vouches that it is ASCII in CRLF lines, none of which begins with a dot; then nobody
-    looks through it again.
-    """
-
-    delivery_id: str
-    sender: str
-    recipient: str
-    content: bytes
-    is_plain: bool = False
 
 
 @dataclass(slots=True)

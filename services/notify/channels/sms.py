@@ -13,7 +13,8 @@ from datetime import datetime
 from typing import Protocol
 
 from services.notify.channels.sms_callbacks import provider_reference
-from services.notify.channels.sms_provider import PoolMember, Sms
+from services.notify.channels.sms_provider import PoolMember
+from services.notify.messages.outgoing import Sms
 from services.notify.model.outcome import Outcome, OutcomeKind
 from services.notify.rules.weights import Health, Weights, adjusted_weights, provider_order
 from shared.clock import utc_now

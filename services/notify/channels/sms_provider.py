@@ -5,19 +5,11 @@ import binascii
 import hmac
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from services.notify.channels.sms_callbacks import DeliveryReceipt, SmsReply
+from services.notify.messages.outgoing import Sms
 from services.notify.model.outcome import Outcome
-
-
-class Sms(NamedTuple):
-    """One SMS to one person. `reference` comes back in receipts; a repeat of the message carries the same."""
-
-    delivery_id: str
-    reference: str
-    number: str
-    body: str
 
 
 @dataclass(frozen=True, slots=True)

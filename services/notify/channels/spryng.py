@@ -28,7 +28,8 @@ from services.notify.channels.sms_callbacks import (
     json_object,
     provider_reference,
 )
-from services.notify.channels.sms_provider import PoolMember, Sms, WebhookPost, has_password
+from services.notify.channels.sms_provider import PoolMember, WebhookPost, has_password
+from services.notify.messages.outgoing import Sms
 from services.notify.model.outcome import Outcome
 from services.notify.settings import Settings
 from shared.clock import utc_now

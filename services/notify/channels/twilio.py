@@ -22,7 +22,8 @@ from services.notify.channels.sms_callbacks import (
     SmsReply,
     e164,
 )
-from services.notify.channels.sms_provider import PoolMember, Sms, WebhookPost
+from services.notify.channels.sms_provider import PoolMember, WebhookPost
+from services.notify.messages.outgoing import Sms
 from services.notify.model.outcome import Outcome
 from services.notify.settings import Settings
 from shared.errors import PermanentError

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from services.notify.channel_spec import CHANNELS
 from services.notify.model.deliveries import Delivery, DeliveryState, StatusChange, StatusUpdate
 from shared.events import Channel
 
@@ -81,7 +82,7 @@ def instant(seconds: float | None) -> datetime | None:
 
 
 def awaiting_receipt_since(channel: Channel, row: DeliveryRow) -> float | None:
-    """Since when an SMS waits for its receipt, in seconds since 1970; None when it does not. Email has no receipts."""
-    if row[STATE] not in _AWAITING_RECEIPT or channel is not Channel.SMS:
+    """Since when a message waits for its receipt, in seconds since 1970; None when it does not."""
+    if row[STATE] not in _AWAITING_RECEIPT or not CHANNELS[channel].has_receipts:
         return None
     return next((at for _, state, at, _, counted in row[HISTORY] if counted and state in _AWAITING_RECEIPT), None)

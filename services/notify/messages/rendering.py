@@ -27,8 +27,8 @@ from services.notify.messages.content import (
 from services.notify.messages.context import context
 from services.notify.messages.gsm import segments
 from services.notify.messages.plain import LINK, NAME, one_line
-from services.notify.messages.skeleton import Headers, LetterSkeleton, letter_skeleton
-from services.notify.messages.sms import TextSkeleton, text_skeleton
+from services.notify.messages.skeleton import EmailSkeleton, Headers, build_email_skeleton
+from services.notify.messages.sms import SmsSkeleton, build_sms_skeleton
 from services.notify.messages.specimens import SPECIMENS
 from services.notify.messages.wording import LANGUAGES, Language, other
 from shared.errors import PermanentError
@@ -103,8 +103,8 @@ class Messages:
             lstrip_blocks=True,
             keep_trailing_newline=True,
         )
-        self._letters: dict[tuple[Kind, Language, AnyContent], LetterSkeleton] = {}
-        self._texts: dict[tuple[Kind, Language, AnyContent, int], TextSkeleton] = {}
+        self._letters: dict[tuple[Kind, Language, AnyContent], EmailSkeleton] = {}
+        self._texts: dict[tuple[Kind, Language, AnyContent, int], SmsSkeleton] = {}
         for kind, form in FORMS.items():
             for language in LANGUAGES:
                 self._letter(kind, language, SPECIMENS[kind])
@@ -116,18 +116,18 @@ class Messages:
         shared = sorted((self._folder / "parts").glob("*.j2"))
         return {kind: _digest([*sorted(self._folder.glob(f"{kind}.*.j2")), *shared]) for kind in FORMS}
 
-    def letter(self, kind: Kind, language: Language, facts: AnyContent) -> LetterSkeleton:
+    def email_skeleton(self, kind: Kind, language: Language, facts: AnyContent) -> EmailSkeleton:
         """The mail of this kind, in the person's language first; made once for the same facts."""
         key = (kind, language, facts)
         if key not in self._letters:
             _keep(self._letters, key, self._letter(kind, language, facts))
         return self._letters[key]
 
-    def text(self, kind: Kind, language: Language, facts: AnyContent, link: str) -> str:
+    def sms(self, kind: Kind, language: Language, facts: AnyContent, link: str) -> str:
         """The SMS of this kind, in the person's language first. Raises PermanentError for a kind without SMS."""
-        return self.text_skeleton(kind, language, facts, len(link)).render(link)
+        return self.sms_skeleton(kind, language, facts, len(link)).render(link)
 
-    def text_skeleton(self, kind: Kind, language: Language, facts: AnyContent, link_length: int) -> TextSkeleton:
+    def sms_skeleton(self, kind: Kind, language: Language, facts: AnyContent, link_length: int) -> SmsSkeleton:
         """The same without its link, for many recipients."""
         key = (kind, language, facts, link_length)
         if key not in self._texts:
@@ -138,7 +138,7 @@ class Messages:
         """How a message will read, without its headers; `sms` is None for a kind that is sent by mail alone."""
         letters = self._written(kind, language, facts)
         text = markup.as_text(letters).replace(NAME, name).replace(LINK, link)
-        sms = self.text(kind, language, facts, link) if FORMS[kind].sms else None
+        sms = self.sms(kind, language, facts, link) if FORMS[kind].sms else None
         subject = " / ".join(letter.subject for letter in letters)
         return Preview(subject, text, sms, segments(sms) if sms is not None else 0)
 
@@ -148,7 +148,7 @@ class Messages:
             for each in (language, other(language))
         ]
 
-    def _letter(self, kind: Kind, language: Language, facts: AnyContent) -> LetterSkeleton:
+    def _letter(self, kind: Kind, language: Language, facts: AnyContent) -> EmailSkeleton:
         letters = self._written(kind, language, facts)
         headers = Headers(
             sender=self._sender,
@@ -158,9 +158,9 @@ class Messages:
             languages=tuple(letter.language for letter in letters),
             important=FORMS[kind].important,
         )
-        return letter_skeleton(headers, markup.as_text(letters), markup.as_html(letters))
+        return build_email_skeleton(headers, markup.as_text(letters), markup.as_html(letters))
 
-    def _text(self, kind: Kind, language: Language, facts: AnyContent, link_length: int) -> TextSkeleton:
+    def _text(self, kind: Kind, language: Language, facts: AnyContent, link_length: int) -> SmsSkeleton:
         if not FORMS[kind].sms:
             raise PermanentError(f"{kind} is not sent by SMS")
 
@@ -171,7 +171,7 @@ class Messages:
             second = self._render(f"{kind}.{second_language}.sms.j2", kind, second_language, facts, place_limit)
             return f"{first} *** {second}"
 
-        return text_skeleton(render, link_length)
+        return build_sms_skeleton(render, link_length)
 
     def _render(
         self,

@@ -44,12 +44,12 @@ _IN_HTML = {NAME: Slot.NAME_HTML, LINK: Slot.LINK_HTML}
 
 
 @dataclass(frozen=True, slots=True)
-class LetterSkeleton:
+class EmailSkeleton:
     """One mail without its recipient."""
 
     pieces: tuple[bytes | Slot, ...]
 
-    def dated(self, date: datetime, traceparent: str | None = None) -> "DatedSkeleton":
+    def dated(self, date: datetime, traceparent: str | None = None) -> "DatedEmailSkeleton":
         """The mail with what all of one selection have in common. `date` aware.
 
         `traceparent` (W3C) leads from the mail back to what set it off.
@@ -60,18 +60,18 @@ class LetterSkeleton:
             Slot.TRACE: b"Traceparent: %s\r\n" % trace.encode() if trace else b"",
         }
         pieces = [known.get(piece, piece) if isinstance(piece, Slot) else piece for piece in self.pieces]
-        return DatedSkeleton(tuple(_joined(pieces)))
+        return DatedEmailSkeleton(tuple(_joined(pieces)))
 
     def render(
         self, *, name: str, recipient: str, link: str, message_id: str, date: datetime, traceparent: str | None = None
     ) -> bytes:
-        """The mail for one person; see DatedSkeleton."""
+        """The mail for one person; see DatedEmailSkeleton."""
         dated = self.dated(date, traceparent)
         return dated.render(name=name, recipient=recipient, link=link, message_id=message_id)
 
 
 @dataclass(frozen=True, slots=True)
-class DatedSkeleton:
+class DatedEmailSkeleton:
     """One mail without its recipient, with its date: what is done per person is joining bytes."""
 
     pieces: tuple[bytes | Slot, ...]
@@ -106,7 +106,7 @@ class Headers:
     important: bool
 
 
-def letter_skeleton(headers: Headers, text: str, page: str) -> LetterSkeleton:
+def build_email_skeleton(headers: Headers, text: str, page: str) -> EmailSkeleton:
     """The mail with its plain text and its HTML; both may hold NAME and LINK."""
     boundary = f"=_{hashlib.sha256(f'{headers}{text}{page}'.encode()).hexdigest()[:32]}"  # `=_` is no quoted-printable
     pieces: list[bytes | Slot] = [
@@ -132,7 +132,7 @@ def letter_skeleton(headers: Headers, text: str, page: str) -> LetterSkeleton:
         pieces += quoted_printable(content, slots)
         pieces.append(b"\r\n")
     pieces.append(f"--{boundary}--\r\n".encode())
-    return LetterSkeleton(tuple(_joined(pieces)))
+    return EmailSkeleton(tuple(_joined(pieces)))
 
 
 def quoted_printable(text: str, slots: dict[str, Slot]) -> list[bytes | Slot]:

@@ -12,7 +12,7 @@ PLACE_LIMITS = (300, 80, 60, 40, 30, 20, 12, 0)
 
 
 @dataclass(frozen=True, slots=True)
-class TextSkeleton:
+class SmsSkeleton:
     """One SMS without its link."""
 
     before: str
@@ -23,12 +23,12 @@ class TextSkeleton:
         return f"{self.before}{to_gsm(link)}{self.after}"
 
 
-def text_skeleton(render: Callable[[int], str], link_length: int) -> TextSkeleton:
+def build_sms_skeleton(render: Callable[[int], str], link_length: int) -> SmsSkeleton:
     """The SMS with its place's name as long as three parts allow; `render` gets that limit and returns the text."""
-    skeleton = TextSkeleton("", "")
+    skeleton = SmsSkeleton("", "")
     for limit in PLACE_LIMITS:
         before, _, after = " ".join(render(limit).split()).partition(LINK)
-        skeleton = TextSkeleton(to_gsm(before), to_gsm(after))
+        skeleton = SmsSkeleton(to_gsm(before), to_gsm(after))
         if segments(skeleton.render("x" * link_length)) <= SEGMENT_LIMIT:
             break
     return skeleton

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from services.notify.channel_spec import CHANNELS
 from services.notify.model.whereabouts import Whereabouts
 from shared.errors import PermanentError
 from shared.events import Channel
@@ -22,6 +23,8 @@ from shared.privacy.service_key import ServiceKey
 #: So many replaced contacts are kept: a message is repeated for some hours only.
 EARLIER_CONTACTS_MAX = 8
 CONTACTS_BATCH = 100_000
+#: Channel → the stored field with the fingerprint of the address.
+FINGERPRINT_FIELDS = {channel: spec.fingerprint_field for channel, spec in CHANNELS.items()}
 
 log = get_logger()
 
@@ -98,18 +101,16 @@ class ContactStore:
 
     async def fingerprints_of(self, registration_ids: Collection[str]) -> dict[str, dict[Channel, str | None]]:
         """The stored fingerprints: registration → channel → fingerprint of the address."""
-        documents = self._whereabouts.find({"_id": {"$in": list(registration_ids)}}, {"phone": 1, "mail": 1})
+        fields = dict.fromkeys(FINGERPRINT_FIELDS.values(), 1)
+        documents = self._whereabouts.find({"_id": {"$in": list(registration_ids)}}, fields)
         return {
-            str(document["_id"]): {Channel.EMAIL: document.get("mail"), Channel.SMS: document.get("phone")}
+            str(document["_id"]): {channel: document.get(field) for channel, field in FINGERPRINT_FIELDS.items()}
             async for document in documents
         }
 
     def fingerprints(self, details: ContactDetails) -> dict[Channel, str]:
         """The fingerprints of these details, to compare with the stored ones."""
-        return {
-            Channel.EMAIL: self._key.fingerprint(details.email),
-            Channel.SMS: self._key.fingerprint(details.mobile),
-        }
+        return {channel: self._key.fingerprint(spec.address(details)) for channel, spec in CHANNELS.items()}
 
     # ------------------------------------------------------------ changed addresses
 
@@ -154,7 +155,8 @@ class ContactStore:
         documents = self._erased.find({"_id": {"$in": list(persons)}})
         erased = [str(document["_id"]) async for document in documents]
         if erased:
-            update = {"$set": {"contact": None}, "$unset": {"phone": "", "mail": "", "renewed": "", "earlier": ""}}
+            removed = (*FINGERPRINT_FIELDS.values(), "renewed", "earlier")
+            update = {"$set": {"contact": None}, "$unset": dict.fromkeys(removed, "")}
             await self._whereabouts.update_many({"personId": {"$in": erased}}, update)
 
     def seal(self, registration_id: str, details: ContactDetails) -> bytes:

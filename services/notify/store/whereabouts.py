@@ -14,7 +14,7 @@ from typing import Any
 from services.notify.columns.registration_snapshot import RegistrationSnapshot, decode_snapshots, encode_snapshot
 from services.notify.model.shards import HASH_BITS
 from services.notify.model.whereabouts import Whereabouts
-from services.notify.store.contacts import EARLIER_WITH_REPLACED, ContactStore
+from services.notify.store.contacts import EARLIER_WITH_REPLACED, FINGERPRINT_FIELDS, ContactStore
 from shared.events import Channel, Country
 from shared.mongo.client import ASCENDING, BulkWriteError, Database, Document, IndexModel, UpdateOne
 from shared.privacy.contact import ContactDetails
@@ -209,11 +209,11 @@ class WhereaboutsStore:
             details = update.contact.details
             if details is None:
                 fields["contact"] = None
-                operators["$unset"] = {"phone": "", "mail": "", "earlier": ""}
+                operators["$unset"] = dict.fromkeys((*FINGERPRINT_FIELDS.values(), "earlier"), "")
             else:
                 fingerprints = self.contacts.fingerprints(details)
                 fields["contact"] = self.contacts.seal(where.registration_id, details)
-                fields["phone"], fields["mail"] = fingerprints[Channel.SMS], fingerprints[Channel.EMAIL]
+                fields |= {FINGERPRINT_FIELDS[channel]: value for channel, value in fingerprints.items()}
         if update.changed_channels:
             channels = [channel.value for channel in update.changed_channels]
             fields["renewed"] = {"version": where.version, "channels": channels}

@@ -1,0 +1,17 @@
+"""What the send worker needs of a channel, whatever the channel sends."""
+
+from typing import Any, Protocol
+
+from services.notify.model.outcome import Outcome
+
+
+class MessageChannel(Protocol):
+    """One provider, or several behind one name: messages in, one outcome each, in order."""
+
+    provider: str
+
+    async def ready(self, count: int, *, is_urgent: bool) -> None:
+        """Wait until so many messages may be sent (rate limits). Nothing is attempted before this returns."""
+
+    async def send(self, messages: Any, /) -> list[Outcome]:
+        """Send a batch; never raises for what the provider does."""

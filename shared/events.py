@@ -1,7 +1,7 @@
-"""Every event of Safe Passage, on one page: what happened, in the past tense, frozen.
+"""Every event of Safe Passage, on one page. Names are in the past tense; rule ids refer to docs/rules.md.
 
-Within v1 a field may only be added, at the end and with a default; anything else is a new class
-on a `.v2` topic with a pure upcaster. `tests/contracts/` keeps one golden sample per version for ever.
+Within v1 a field may only be added, at the end and with a default. Any other change is a new class on a `.v2` topic
+with a pure upcaster. `tests/contracts/` keeps one golden sample of each version for ever.
 """
 
 from datetime import date, datetime
@@ -27,7 +27,7 @@ Version = Annotated[int, Field(ge=1)]
 
 
 class Level(IntEnum):
-    """Colour of the travel advice; unknown is `None`, never a number."""
+    """Colour of the travel advice. An unknown level is null, never a number."""
 
     GREEN = 0
     YELLOW = 1
@@ -49,7 +49,7 @@ class ActivityType(StrEnum):
 
 
 class Part(BaseModel):
-    """A value inside an event: frozen, camelCase on the wire, unknown fields ignored when read."""
+    """A value inside an event: camelCase on the wire; unknown fields are ignored when it is read."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -61,13 +61,13 @@ class Part(BaseModel):
 
 
 class Event(Part):
-    """A fact. `topic` is where it lives; `stream` is its key there and the unit of order."""
+    """A fact. `topic` is its Kafka topic without the namespace; events of one `stream` keep their order."""
 
     topic: ClassVar[str]
 
     @property
     def stream(self) -> str:
-        """The stream this fact belongs to, which is its Kafka key."""
+        """The stream to which the event belongs, which is its Kafka key."""
         raise NotImplementedError
 
 
@@ -75,14 +75,14 @@ class Event(Part):
 
 
 class Rotation(StrEnum):
-    """What a clinical clerkship abroad is (R33-R36)."""
+    """The two kinds of clinical clerkship abroad (R33-R36)."""
 
     REGULAR = "regular"
     ELECTIVE = "elective"
 
 
 class InstituteKind(StrEnum):
-    """Whose choice the institute of a research project is (R30)."""
+    """How the institute of a research project was chosen (R30)."""
 
     LISTED = "listed"
     PARTNER = "partner"
@@ -90,24 +90,24 @@ class InstituteKind(StrEnum):
 
 
 class ActivityDetails(Part):
-    """What the student says beyond the type; each field is asked where a rule needs it, null where none does."""
+    """Details of the activity beyond its type. Each is asked where a rule needs it, and null elsewhere."""
 
-    theme: Identifier | None = Field(default=None, description="R30: one of the faculty's themes; null: none of them")
+    theme: Identifier | None = Field(default=None, description="R30: one of the faculty's themes; null: another theme")
     institute: InstituteKind | None = Field(default=None, description="R30: listed, partner or own choice")
     rotation: Rotation | None = Field(default=None, description="R33-R36: regular or elective")
     cluster: Identifier | None = Field(default=None, description="R34: the cluster of a regular rotation")
     year_of_study: int | None = Field(default=None, ge=1, le=8, description="R32: of the student's programme")
     credits: bool | None = Field(default=None, description="R37: whether a school gives credits")
-    group_id: Identifier | None = Field(default=None, description="The trip that several students make together")
+    group_id: Identifier | None = Field(default=None, description="The group trip to which the activity belongs")
     partner_network: Identifier | None = Field(default=None, description="R30: the network of a partner institute")
     study_level: Literal["bachelor", "master"] | None = Field(default=None, description="R32: of the programme")
     research_at: Identifier | None = Field(
-        default=None, description="R29: the faculty whose research project it is; null: the student's own"
+        default=None, description="R29: the faculty of the research project; null: the student's own faculty"
     )
 
 
 class StepKind(StrEnum):
-    """What a rule demands before a grant is possible."""
+    """A step that a rule demands before the approver can grant the request."""
 
     SUPERVISOR_DISCUSSED = "supervisor_discussed"  # R30
     THEME_APPROVED = "theme_approved"  # R31
@@ -117,29 +117,31 @@ class StepKind(StrEnum):
 
 
 class FindingEffect(StrEnum):
-    """What a rule makes of a request that it lets through."""
+    """The effect of a finding on a request that was accepted."""
 
-    DEMANDED = "demanded"  # a step has to be recorded before a grant
-    ROUTED = "routed"  # somebody named has to look
-    WARNED = "warned"  # advised against, never in the way
-    SHOWN = "shown"  # good to know
+    DEMANDED = "demanded"  # a step must be recorded before the request can be granted
+    ROUTED = "routed"  # the named queue must look at it
+    WARNED = "warned"  # advised against; does not block
+    SHOWN = "shown"  # information only
 
 
 class Finding(Part):
-    """What one rule found when a request was accepted, under the catalogue version of that event."""
+    """The finding of one rule when the request was accepted, by the catalogue version of that event."""
 
     rule: str = Field(max_length=10, description="R29 to R37")
-    effect: FindingEffect = Field(description="What follows")
+    effect: FindingEffect = Field(description="The effect on the request")
     reason: str = Field(max_length=80, description="Reason code")
-    queue: Literal["coordinator", "international-office", "student"] = Field(description="Who has it")
-    step: StepKind | None = Field(default=None, description="What has to be recorded, when demanded")
+    queue: Literal["coordinator", "international-office", "student"] = Field(
+        description="Who must act on it, or see it"
+    )
+    step: StepKind | None = Field(default=None, description="The step to record, when the effect is `demanded`")
 
 
 class ApprovalEvent(Event):
-    """A fact about one request for approval."""
+    """An event of one request for approval."""
 
     topic: ClassVar[str] = "travel.approval.v1"
-    approval_id: Identifier = Field(description="The request; the stream")
+    approval_id: Identifier = Field(description="The request, which is the stream")
     person_id: Identifier = Field(description="The student, pseudonymous")
 
     @property
@@ -148,7 +150,7 @@ class ApprovalEvent(Event):
 
 
 class ApprovalRequested(ApprovalEvent):
-    """A student asked their programme for approval of an activity abroad."""
+    """A student asked their programme to approve an activity abroad."""
 
     faculty_id: Identifier = Field(description="Faculty in the catalogue")
     programme_id: Identifier = Field(description="The student's programme in the catalogue")
@@ -156,74 +158,76 @@ class ApprovalRequested(ApprovalEvent):
     country: Country
     start_date: date = Field(description="First day of the activity, Europe/Amsterdam")
     end_date: date = Field(description="Last day of the activity, Europe/Amsterdam")
-    description: Sealed | None = Field(default=None, description="What the student wrote about it")
-    catalogue_version: str = Field(description="Catalogue under which it was accepted (SHA-256, first 12 hex)")
-    details: ActivityDetails | None = Field(default=None, description="What the rules of its kind of activity ask")
+    description: Sealed | None = Field(default=None, description="The student's description of the activity")
+    catalogue_version: str = Field(description="Version of the catalogue at acceptance (SHA-256, first 12 hex)")
+    details: ActivityDetails | None = Field(default=None, description="What the rules for this type of activity ask")
     contact: Sealed | None = Field(default=None, description="ContactDetails, for mail about the request")
     language: Literal["nl", "en"] = Field(default="en", description="languageOfChoice")
-    institute_reason: Sealed | None = Field(default=None, description="R30: why an institute of one's own choice")
-    slot_pool_id: Identifier | None = Field(default=None, description="R34: the pool in which it has or awaits a place")
-    findings: tuple[Finding, ...] = Field(default=(), max_length=20, description="What the rules found (R29-R37)")
+    institute_reason: Sealed | None = Field(default=None, description="R30: why the student chose another institute")
+    slot_pool_id: Identifier | None = Field(
+        default=None, description="R34: the pool in which the request has a slot, or waits for one"
+    )
+    findings: tuple[Finding, ...] = Field(default=(), max_length=20, description="Findings of the rules (R29-R37)")
 
 
 class ApprovalStepRecorded(ApprovalEvent):
-    """Somebody in the right role recorded what a rule demands (R30, R31, R33, R35, R37)."""
+    """A person in the right role recorded a step that a rule demands (R30, R31, R33, R35, R37)."""
 
-    step: StepKind = Field(description="What was done")
-    positive: bool = Field(description="Whether the answer was yes; a no stands in the way of a grant")
-    recorded_by: Identifier = Field(description="personId of who recorded it")
-    remark: Sealed | None = Field(default=None, description="What was said")
-    catalogue_version: str = Field(description="Catalogue under which it was recorded")
+    step: StepKind = Field(description="The step")
+    positive: bool = Field(description="Whether the outcome was positive; a negative one blocks the grant")
+    recorded_by: Identifier = Field(description="personId of the person who recorded it")
+    remark: Sealed | None = Field(default=None, description="Remark of that person")
+    catalogue_version: str = Field(description="Version of the catalogue at that time")
 
 
 class ApprovalGranted(ApprovalEvent):
-    """The programme said yes before the activity started (R4, R5)."""
+    """The programme approved the activity before it started (R4, R5)."""
 
     faculty_id: Identifier = Field(description="Faculty in the catalogue")
     programme_id: Identifier = Field(description="The student's programme")
-    activity_type: ActivityType = Field(description="What was approved")
+    activity_type: ActivityType = Field(description="Approved type of activity")
     country: Country
     start_date: date = Field(description="Approved first day")
     end_date: date = Field(description="Approved last day")
     decided_by: Identifier = Field(description="personId of the approver")
-    catalogue_version: str = Field(description="Catalogue under which it was decided")
+    catalogue_version: str = Field(description="Version of the catalogue at the decision")
 
 
 class ApprovalReturned(ApprovalEvent):
     """The approver asked the student a question; the request waits for the answer."""
 
     decided_by: Identifier = Field(description="personId of the approver")
-    question: Sealed = Field(description="What the approver wants to know")
-    catalogue_version: str = Field(description="Catalogue under which it was decided")
+    question: Sealed = Field(description="The approver's question")
+    catalogue_version: str = Field(description="Version of the catalogue at the decision")
 
 
 class ApprovalAnswered(ApprovalEvent):
-    """The student answered the approver's question; the request is the approver's again."""
+    """The student answered the approver's question; the approver must decide again."""
 
-    answered_by: Identifier = Field(description="personId of who answered: the student")
-    answer: Sealed = Field(description="What the student wrote")
+    answered_by: Identifier = Field(description="personId of the student")
+    answer: Sealed = Field(description="The student's answer")
 
 
 class ApprovalRefused(ApprovalEvent):
-    """The programme said no."""
+    """The programme refused the request."""
 
     decided_by: Identifier = Field(description="personId of the approver")
-    reason: Sealed = Field(description="Why, for the student")
-    catalogue_version: str = Field(description="Catalogue under which it was decided")
+    reason: Sealed = Field(description="The approver's reason, for the student")
+    catalogue_version: str = Field(description="Version of the catalogue at the decision")
 
 
 class ApprovalWithdrawn(ApprovalEvent):
-    """The student took the request, or the approval, back."""
+    """The student withdrew the request or the approval."""
 
-    withdrawn_by: Identifier = Field(description="personId of who withdrew it")
+    withdrawn_by: Identifier = Field(description="personId of the person who withdrew it")
 
 
 class SlotEvent(Event):
-    """A fact about the places of one pool (R34): a cluster and period of the catalogue."""
+    """An event of one slot pool (R34): the slots of a cluster in one period of the catalogue."""
 
     topic: ClassVar[str] = "travel.approval.v1"
-    slot_pool_id: Identifier = Field(description="The pool; the stream")
-    approval_id: Identifier = Field(description="The request that holds, waits for, or gives back a place")
+    slot_pool_id: Identifier = Field(description="The pool, which is the stream")
+    approval_id: Identifier = Field(description="The request that has, waits for, or gives back a slot")
     person_id: Identifier = Field(description="The student, pseudonymous")
 
     @property
@@ -232,22 +236,24 @@ class SlotEvent(Event):
 
 
 class SlotAllocated(SlotEvent):
-    """The request has a place."""
+    """The request has a slot."""
 
-    promoted: bool = Field(description="From the waiting list, because somebody gave a place back: the student hears")
+    promoted: bool = Field(
+        description="True: from the waiting list, after another request gave its slot back; the student gets a message"
+    )
     contact: Sealed | None = Field(default=None, description="ContactDetails, sealed for this event, when promoted")
     language: Literal["nl", "en"] = Field(default="en", description="languageOfChoice")
     cluster: str = Field(default="", max_length=200, description="The cluster's name, for the message")
 
 
 class SlotWaitlisted(SlotEvent):
-    """No place is free; the request waits in order."""
+    """No slot was free: the request stands on the waiting list."""
 
-    position: int = Field(ge=1, description="Place in the waiting list when it was put there")
+    position: int = Field(ge=1, description="Position on the waiting list at that moment")
 
 
 class SlotReleased(SlotEvent):
-    """The request gives its place, or its turn, back."""
+    """The request gave back its slot, or its position on the waiting list."""
 
     reason: str = Field(description="Reason code: withdrawn, refused")
 
@@ -256,44 +262,46 @@ class SlotReleased(SlotEvent):
 
 
 class LegKind(StrEnum):
-    """Why somebody is in a place."""
+    """Whether the student stays in a place or travels through it."""
 
     STAY = "stay"
     THROUGH = "through"
 
 
 class Leg(Part):
-    """One place of an itinerary with its dates; both days count."""
+    """One place of an itinerary with its dates; the first and the last day belong to it."""
 
     start_date: date = Field(description="First day there, local")
     end_date: date = Field(description="Last day there, local")
     country: Country
-    region: RegionCode | None = Field(default=None, description="ISO 3166-2 where the student chose one")
-    place: str | None = Field(default=None, max_length=100, description="Town or area as written, for R16")
-    kind: LegKind = Field(default=LegKind.STAY, description="stayed in, or travelled through (R15)")
+    region: RegionCode | None = Field(default=None, description="ISO 3166-2, when the student chose a region")
+    place: str | None = Field(default=None, max_length=100, description="Town or area as the student wrote it, for R16")
+    kind: LegKind = Field(default=LegKind.STAY, description="`stay`, or `through`: travelled through (R15)")
 
 
 class StudyAnswers(Part):
     """The three questions of rule R1."""
 
-    credits: bool = Field(description="Are credits earned?")
+    credits: bool = Field(description="Does the student earn credits?")
     university_funding: bool = Field(description="Does the university pay for it?")
-    transcript_entry: bool = Field(description="Will it be on the transcript?")
+    transcript_entry: bool = Field(description="Will it stand on the transcript?")
 
 
 class AdviceSeen(Part):
-    """The advice on which a decision was taken."""
+    """The advice for one country on which a decision was taken."""
 
     country: Country
-    advice_version: Annotated[int, Field(ge=0)] = Field(description="Version per country; 0 when none was known")
-    level: Level | None = Field(description="Worst level that decided; null unknown")
+    advice_version: Annotated[int, Field(ge=0)] = Field(
+        description="Version of the country's advice; 0 when none was known"
+    )
+    level: Level | None = Field(description="The worst level of the places there, which decided; null: unknown")
 
 
 class RegistrationEvent(Event):
-    """A fact about one registration."""
+    """An event of one registration."""
 
     topic: ClassVar[str] = "travel.registration.v1"
-    registration_id: Identifier = Field(description="The registration; the stream")
+    registration_id: Identifier = Field(description="The registration, which is the stream")
     person_id: Identifier = Field(description="The student, pseudonymous")
 
     @property
@@ -302,59 +310,64 @@ class RegistrationEvent(Event):
 
 
 class RegistrationSubmitted(RegistrationEvent):
-    """A student registered an activity abroad. Full state."""
+    """A student registered an activity abroad. Holds the whole registration."""
 
-    approval_id: Identifier | None = Field(description="The approval that the student named; never guessed (R2)")
+    approval_id: Identifier | None = Field(description="The approval that the student named (R2); null: none")
     faculty_id: Identifier = Field(description="Faculty in the catalogue")
     programme_id: Identifier = Field(description="Programme in the catalogue")
     activity_type: ActivityType
     legs: tuple[Leg, ...] = Field(min_length=1, max_length=60, description="The itinerary, in order")
     answers: StudyAnswers
-    study_related: bool = Field(description="R1: approval and registration are obligatory")
+    study_related: bool = Field(description="R1: whether approval and registration are obligatory")
     contact: Sealed = Field(description="ContactDetails: names, email, mobile, emergency contact")
     language: Literal["nl", "en"] = Field(description="languageOfChoice")
-    group_id: Identifier | None = Field(default=None, description="The trip that it belongs to, when it does")
-    external_id: Identifier | None = Field(default=None, description="Id in the portal that it was imported from")
-    imported: bool = Field(default=False, description="Taken over: told one by one by the safety officer, not alerted")
+    group_id: Identifier | None = Field(default=None, description="The group trip to which it belongs")
+    external_id: Identifier | None = Field(default=None, description="Id in the portal from which it was imported")
+    imported: bool = Field(
+        default=False,
+        description="True: imported; a safety officer informs the student personally, no alert is sent for the old advice",
+    )
 
 
 class RegistrationChanged(RegistrationSubmitted):
-    """A registration was changed by its student or by the office. Full state, replaces the former."""
+    """The student or the office changed a registration. Holds the whole registration."""
 
 
 class RegistrationHeld(RegistrationEvent):
-    """No decision is possible yet; it waits and is reconsidered (R2)."""
+    """No decision is possible yet: the registration waits and is evaluated again (R2)."""
 
-    rule: str = Field(description="The rule that holds it")
+    rule: str = Field(description="The rule that asks to wait")
     reason: str = Field(description="Reason code")
     advice: tuple[AdviceSeen, ...] = Field(default=(), description="Advice at the decision")
 
 
 class RegistrationRouted(RegistrationEvent):
-    """A person must look at it; a task says who (R7, R8, R14, R16)."""
+    """A person must decide; a task names the queue (R7, R8, R14, R16)."""
 
-    rule: str = Field(description="The rule that routes it")
+    rule: str = Field(description="The rule that asks for a person")
     reason: str = Field(description="Reason code")
-    queue: str = Field(description="Role whose queue has the task")
+    queue: str = Field(description="Role in whose queue the task stands")
     advice: tuple[AdviceSeen, ...] = Field(default=(), description="Advice at the decision")
 
 
 class ExceptionPermissions(Part):
     """R18: the two written permissions of an exception at orange, as documents of the registration."""
 
-    board_document_id: Identifier = Field(description="Of the board of examiners")
-    host_document_id: Identifier = Field(description="Of the host")
+    board_document_id: Identifier = Field(description="Permission of the board of examiners")
+    host_document_id: Identifier = Field(description="Permission of the host")
 
 
 class RegistrationApproved(RegistrationEvent):
     """The student may depart (R10)."""
 
     reason: str = Field(description="Reason code")
-    approval_id: Identifier | None = Field(description="The approval it rests on; null when voluntary (R11)")
+    approval_id: Identifier | None = Field(
+        description="The approval on which it is based; null for a voluntary activity (R11)"
+    )
     advice: tuple[AdviceSeen, ...] = Field(description="Advice of every place at the decision")
-    decided_by: str = Field(description="`rules`, or personId of who decided")
+    decided_by: str = Field(description="`rules`, or personId of the person who decided")
     exception: ExceptionPermissions | None = Field(default=None, description="R18: at orange, with both permissions")
-    remark: Sealed | None = Field(default=None, description="What the person who decided wrote")
+    remark: Sealed | None = Field(default=None, description="Remark of the person who decided")
 
 
 class RegistrationRefused(RegistrationEvent):
@@ -363,52 +376,54 @@ class RegistrationRefused(RegistrationEvent):
     rule: str = Field(description="The rule that refuses it")
     reason: str = Field(description="Reason code")
     advice: tuple[AdviceSeen, ...] = Field(default=(), description="Advice at the decision")
-    decided_by: str = Field(description="`rules`, or personId of who decided")
-    remark: Sealed | None = Field(default=None, description="What the person who decided wrote")
+    decided_by: str = Field(description="`rules`, or personId of the person who decided")
+    remark: Sealed | None = Field(default=None, description="Remark of the person who decided")
 
 
 class RegistrationCancelled(RegistrationEvent):
-    """The student does not go."""
+    """The registration was cancelled: the student does not go."""
 
-    cancelled_by: Identifier = Field(description="personId of who cancelled it; `erasure` where it was made beside one")
+    cancelled_by: Identifier = Field(
+        description="personId of the person who cancelled it; `erasure`: submitted while the person was being erased"
+    )
 
 
 class ClearanceSuspended(RegistrationEvent):
-    """The advice turned negative before departure, or the approval went: the student must not go (R19)."""
+    """The advice turned negative before departure, or the approval was withdrawn: the student must not go (R19)."""
 
     rule: str = Field(description="R19 or R2")
     reason: str = Field(description="Reason code")
-    faculty_id: Identifier = Field(description="For whom to tell")
-    programme_id: Identifier = Field(description="For whom to tell")
+    faculty_id: Identifier = Field(description="Faculty, whose contact person gets a message")
+    programme_id: Identifier = Field(description="Programme, whose coordinator gets a message")
     departure_date: date = Field(description="First day of the first leg")
     advice: tuple[AdviceSeen, ...] = Field(default=(), description="Advice at the decision")
 
 
 class ClearanceRestored(RegistrationEvent):
-    """A person looked again at a suspended clearance and confirmed it (R21)."""
+    """A person confirmed a suspended clearance (R21)."""
 
     reason: str = Field(description="Reason code")
     advice: tuple[AdviceSeen, ...] = Field(description="Advice of every place at the decision")
-    decided_by: Identifier = Field(description="personId of who confirmed it")
-    remark: Sealed | None = Field(default=None, description="What they wrote")
+    decided_by: Identifier = Field(description="personId of the person who confirmed it")
+    remark: Sealed | None = Field(default=None, description="Remark of that person")
 
 
 class DocumentAttached(RegistrationEvent):
-    """A document lies with the registration (R9). The bytes are named, never carried."""
+    """A document was attached to the registration (R9). The event has its digest, not its bytes."""
 
-    document_id: Identifier = Field(description="Its id; a new one replaces the former of the same kind")
-    kind: str = Field(max_length=80, description="What it is, as the catalogue's requirements name it")
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="Of its bytes")
-    size_bytes: int = Field(ge=0, description="Length")
-    media_type: str = Field(max_length=100, description="By content, not by name")
-    name: Sealed = Field(description="File name as the student gave it; never a path")
+    document_id: Identifier = Field(description="Id of the document, which replaces the former one of the same kind")
+    kind: str = Field(max_length=80, description="Kind, as the catalogue's required documents name it")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the document's bytes")
+    size_bytes: int = Field(ge=0, description="Length in bytes")
+    media_type: str = Field(max_length=100, description="Media type, by content and not by name")
+    name: Sealed = Field(description="File name that the student gave; never used as a path")
 
 
 class StayContactUpdated(RegistrationEvent):
-    """How to reach the student during the stay (R24, R25); replaces what was known before."""
+    """How to reach the student during the stay (R24, R25). Replaces the former contact details."""
 
-    contact: Sealed = Field(description="ContactDetails as they now are: email, mobile, emergency contact")
-    confirmed: bool = Field(description="The student said that it is still correct; nothing may have changed")
+    contact: Sealed = Field(description="ContactDetails: email, mobile, emergency contact")
+    confirmed: bool = Field(description="True: the student confirmed them, perhaps unchanged")
 
 
 class StayStarted(RegistrationEvent):
@@ -418,23 +433,23 @@ class StayStarted(RegistrationEvent):
 
 
 class StayEnded(RegistrationEvent):
-    """The last day of the stay has passed; until a return is recorded the student counts as overdue (R26)."""
+    """The last day of the stay has passed. Until a return is recorded the student counts as overdue (R26)."""
 
     on: date = Field(description="Amsterdam date")
 
 
 class ReturnRecorded(RegistrationEvent):
-    """The student is back, or somebody recorded what came of a requested return (R20)."""
+    """The student is back, or a person recorded the outcome of a requested return (R20)."""
 
-    on: date = Field(description="Since when, Amsterdam date")
+    on: date = Field(description="Amsterdam date since which it holds")
     outcome: Literal["returned", "stays", "elsewhere", "unknown"] = Field(description="Only `returned` ends the stay")
-    recorded_by: Identifier = Field(description="personId of who recorded it")
-    remark: Sealed | None = Field(default=None, description="What was said")
-    advice: tuple[AdviceSeen, ...] = Field(default=(), description="R20: the advice under which it was recorded")
+    recorded_by: Identifier = Field(description="personId of the person who recorded it")
+    remark: Sealed | None = Field(default=None, description="Remark of that person")
+    advice: tuple[AdviceSeen, ...] = Field(default=(), description="R20: the advice at that time")
 
 
 class ReminderKind(StrEnum):
-    """What a reminder is about."""
+    """Subject of a reminder."""
 
     CHECK_ADVICE = "check_advice"  # R22
     STAY_CONTACT = "stay_contact"  # R24
@@ -443,38 +458,38 @@ class ReminderKind(StrEnum):
 
 
 class ReminderDue(RegistrationEvent):
-    """A reminder is to be sent, once for each kind and occasion."""
+    """A reminder became due. Sent once for each kind and occasion."""
 
-    kind: ReminderKind = Field(description="What it is about")
-    occasion: str = Field(max_length=40, description="Which one: `T-14`, `day-3`, `2026-11`, `bounce`")
-    due_on: date = Field(description="The day it was for, Amsterdam date")
-    late: bool = Field(description="Sent after its day: the service was away")
+    kind: ReminderKind = Field(description="Subject of the reminder")
+    occasion: str = Field(max_length=40, description="Occasion: `T-14`, `day-3`, `2026-11`, `bounce`")
+    due_on: date = Field(description="The day on which it was due, Amsterdam date")
+    late: bool = Field(description="True: sent after that day, because the service was down")
     advice: tuple[AdviceSeen, ...] = Field(default=(), description="R22: the current colour of every place")
     checked_at: datetime | None = Field(default=None, description="R22: when the advice was last fetched")
-    faculty_id: Identifier = Field(description="For whom to ask")
-    programme_id: Identifier = Field(description="For whom to ask")
+    faculty_id: Identifier = Field(description="Faculty, whose contact person the message names")
+    programme_id: Identifier = Field(description="Programme, whose coordinator the message names")
     departure_date: date = Field(description="First day of the first leg")
 
 
 class ReminderDropped(RegistrationEvent):
-    """A reminder came due and is not sent: it had lost its sense. Settled all the same."""
+    """A reminder became due but was no longer of use. It is not sent, and does not become due again."""
 
-    kind: ReminderKind = Field(description="What it would have been about")
-    occasion: str = Field(max_length=40, description="Which one, as in ReminderDue")
-    due_on: date = Field(description="The day it was for, Amsterdam date")
-    reason: str = Field(max_length=40, description="Reason code: why it would be of no use any more")
+    kind: ReminderKind = Field(description="Subject of the reminder")
+    occasion: str = Field(max_length=40, description="Occasion, as in ReminderDue")
+    due_on: date = Field(description="The day on which it was due, Amsterdam date")
+    reason: str = Field(max_length=40, description="Reason code: why it is no longer of use")
 
 
 class SafetySessionRecorded(RegistrationEvent):
     """Whether the student attended the health and safety session before this journey (R39)."""
 
     attended: bool = Field(description="False: recorded by mistake, or not attended")
-    on: date | None = Field(default=None, description="The day of the session, when it is known")
-    recorded_by: Identifier = Field(description="personId of who recorded it; the student may")
+    on: date | None = Field(default=None, description="Day of the session, if known")
+    recorded_by: Identifier = Field(description="personId of the person who recorded it, perhaps the student")
 
 
 class TaskOpened(RegistrationEvent):
-    """Somebody has to look at a registration."""
+    """A person in the named queue must look at a registration."""
 
     task_id: Identifier
     queue: str = Field(description="Role: faculty-contact, coordinator, safety-officer, international-office")
@@ -488,33 +503,36 @@ class TaskClosed(RegistrationEvent):
 
     task_id: Identifier
     closed_by: str = Field(description="personId, or `cause-ended`")
-    remark: Sealed | None = Field(default=None, description="What came of it")
+    remark: Sealed | None = Field(default=None, description="Outcome, as the person wrote it")
     settled_on: tuple[AdviceSeen, ...] | None = Field(
-        default=None, description="The person decided that this is not in the way, on this advice; null: only looked"
+        default=None,
+        description="Advice on which the person decided that the reason does not block; null: no such decision",
     )
 
 
 class TaskClaimed(RegistrationEvent):
-    """Somebody has taken a task on."""
+    """A person claimed a task, or gave it back to the queue."""
 
     task_id: Identifier
-    claimed_by: Identifier | None = Field(description="personId; null: given back")
-    given_back_by: Identifier | None = Field(default=None, description="personId of who gave it back")
+    claimed_by: Identifier | None = Field(description="personId of the person who claimed it; null: given back")
+    given_back_by: Identifier | None = Field(default=None, description="personId of the person who gave it back")
 
 
 class TaskCommented(RegistrationEvent):
-    """Somebody wrote a remark at a task."""
+    """A person wrote a remark on a task."""
 
     task_id: Identifier
-    commented_by: Identifier = Field(description="personId of who wrote it")
-    remark: Sealed = Field(description="What they wrote, sealed under the student's key")
+    commented_by: Identifier = Field(description="personId of the person who wrote it")
+    remark: Sealed = Field(description="The remark, sealed under the student's key")
 
 
 class GroupTripEvent(Event):
-    """A fact about a trip that several people make together; each of them registers individually."""
+    """An event of a group trip. Every participant registers individually."""
 
     topic: ClassVar[str] = "travel.registration.v1"
-    group_id: Identifier = Field(description="The trip; the stream. Whoever has it may join: it cannot be guessed")
+    group_id: Identifier = Field(
+        description="The trip, which is the stream. It cannot be guessed: anyone who has the id may join"
+    )
     person_id: Identifier = Field(description="The leader, pseudonymous")
 
     @property
@@ -523,9 +541,9 @@ class GroupTripEvent(Event):
 
 
 class GroupTripCreated(GroupTripEvent):
-    """A leader prefilled what the participants have in common. Full state."""
+    """A leader prefilled the data that all participants share. Holds the whole trip."""
 
-    name: Sealed = Field(description="What the leader calls it, sealed under the leader's key")
+    name: Sealed = Field(description="Name of the trip, sealed under the leader's key")
     faculty_id: Identifier = Field(description="Faculty in the catalogue")
     programme_id: Identifier = Field(description="Programme in the catalogue")
     activity_type: ActivityType
@@ -534,20 +552,20 @@ class GroupTripCreated(GroupTripEvent):
 
 
 class GroupTripChanged(GroupTripCreated):
-    """The leader changed what is prefilled. Full state; nobody's registration changes by it."""
+    """The leader changed the prefilled data. Holds the whole trip; registrations already made do not change."""
 
 
 class GroupTripClosed(GroupTripEvent):
-    """Nobody else can join; who has registered stays registered."""
+    """Nobody else can join. Registrations already made stay."""
 
 
 class PersonErased(Event):
-    """The person's key is destroyed: every sealed field of theirs is unreadable everywhere, for ever."""
+    """The person's key is destroyed: their sealed fields can no longer be read anywhere."""
 
     topic: ClassVar[str] = "travel.registration.v1"
-    person_id: Identifier = Field(description="Whose; the stream")
-    requested_by: Identifier = Field(description="personId of who asked for it")
-    confirmed_by: Identifier | None = Field(description="personId of the second person; null: by retention")
+    person_id: Identifier = Field(description="The person, which is the stream")
+    requested_by: Identifier = Field(description="personId of the person who requested it")
+    confirmed_by: Identifier | None = Field(description="personId of the person who confirmed it; null: by retention")
     reason: str = Field(max_length=200, description="Reason code: `request`, `retention`")
 
     @property
@@ -561,40 +579,40 @@ class PersonErased(Event):
 class LevelChange(Part):
     """A level before and after."""
 
-    before: Level | None = Field(description="null unknown")
-    after: Level | None = Field(description="null unknown")
+    before: Level | None = Field(description="null: unknown")
+    after: Level | None = Field(description="null: unknown")
 
 
 class RegionAdvice(LevelChange):
-    """One region of a country with its level; every region is listed, changed or not."""
+    """One region of a country with its level. Every region is listed, changed or not."""
 
-    area: str = Field(max_length=300, description="As the ministry names it")
-    code: RegionCode | None = Field(default=None, description="Where the gazetteer is sure")
+    area: str = Field(max_length=300, description="The ministry's name for it")
+    code: RegionCode | None = Field(default=None, description="ISO 3166-2, when the gazetteer is certain")
 
 
 class AreaChange(LevelChange):
-    """What this event changed."""
+    """One area whose level this event changed."""
 
     area: str = Field(max_length=300, description="Country code, region code, or the region's text")
 
 
 class AreaLevel(Part):
-    """One area with its level, as it stands."""
+    """One area with its level."""
 
-    area: str = Field(max_length=300, description="As the source names it")
-    code: RegionCode | None = Field(default=None, description="Where the gazetteer is sure")
-    level: Level | None = Field(description="null unknown")
+    area: str = Field(max_length=300, description="The source's name for it")
+    code: RegionCode | None = Field(default=None, description="ISO 3166-2, when the gazetteer is certain")
+    level: Level | None = Field(description="null: unknown")
 
 
 class Picture(Part):
-    """The levels of a country, whole: as a source says them, or as they count."""
+    """All levels of a country: as a source gives them, or as they count."""
 
-    level: Level | None = Field(description="The whole country or its rest; null unknown")
-    regions: tuple[AreaLevel, ...] = Field(default=(), max_length=200, description="Every area with its own level")
+    level: Level | None = Field(description="The country, or the rest of it; null: unknown")
+    regions: tuple[AreaLevel, ...] = Field(default=(), max_length=200, description="Every area with a level of its own")
 
 
 class AdviceEvent(Event):
-    """A fact about the advice for one country."""
+    """An event of the advice for one country."""
 
     topic: ClassVar[str] = "travel.advice.v1"
     country: Country
@@ -605,31 +623,37 @@ class AdviceEvent(Event):
 
 
 class TravelAdviceChanged(AdviceEvent):
-    """The advice for a country as it now is: full state, the newest alone is enough."""
+    """The advice for a country changed. Holds the whole advice: the newest event alone is enough."""
 
-    advice_version: Version = Field(description="Counted per country")
-    baseline: bool = Field(description="First picture of the country: raises no alert by itself")
-    ministry: LevelChange = Field(description="Whole country as the authoritative source says")
-    effective: LevelChange = Field(description="After overrides and holds; what decides")
-    regions: tuple[RegionAdvice, ...] = Field(max_length=200, description="Every region, before and after")
-    changes: tuple[AreaChange, ...] = Field(max_length=201, description="The areas that differ")
+    advice_version: Version = Field(description="Version of the country's advice, counted from 1")
+    baseline: bool = Field(description="True: the first advice known for the country, which raises no alert by itself")
+    ministry: LevelChange = Field(description="Level of the whole country according to the authoritative source")
+    effective: LevelChange = Field(description="Level after overrides and holds, on which decisions are based")
+    regions: tuple[RegionAdvice, ...] = Field(
+        max_length=200, description="Every region, with its level before and after"
+    )
+    changes: tuple[AreaChange, ...] = Field(max_length=201, description="The areas whose level changed")
     source: str = Field(description="Source module, e.g. `netherlands`")
     source_version: str = Field(description="The source's own version (its modification time)")
-    parser_version: int = Field(description="Version of the parser that read it")
-    effective_at: datetime = Field(description="Since when, by the source")
-    text_nl: str = Field(max_length=20_000, description="The source's own words, plain text")
-    text_en: str = Field(max_length=20_000, description="Plain text in English")
+    parser_version: int = Field(description="Version of our parser for that source")
+    effective_at: datetime = Field(description="Since when the advice holds, according to the source")
+    text_nl: str = Field(max_length=20_000, description="The source's text, without markup")
+    text_en: str = Field(max_length=20_000, description="English text, without markup")
     url: str = Field(max_length=500)
     decided_by: str = Field(description="`rules`, or personId of a safety officer")
     override_id: Identifier | None = None
     hold_id: Identifier | None = None
-    alerts_held_until: datetime | None = Field(default=None, description="Alerts wait until then (mass change)")
-    said: Picture | None = Field(default=None, description="What the source says, where more differs than its country")
-    adopted: Picture | None = Field(default=None, description="What counts before overrides, where they change it")
+    alerts_held_until: datetime | None = Field(
+        default=None, description="No alerts are sent before this instant (mass change)"
+    )
+    said: Picture | None = Field(
+        default=None, description="All levels that the source gives, when not only the country's level differs"
+    )
+    adopted: Picture | None = Field(default=None, description="All levels before overrides, when overrides change them")
 
 
 class HoldReason(StrEnum):
-    """Why a reading waits for a person."""
+    """Why a change of advice waits for a person."""
 
     MASS_FALL = "mass_fall"
     IMPLAUSIBLE_FALL = "implausible_fall"
@@ -639,39 +663,45 @@ class HoldReason(StrEnum):
 
 
 class AdviceHeld(AdviceEvent):
-    """What a source says about a country waits for a person; until then the worse level counts."""
+    """A source's change for a country waits for a person. Until then the worse level counts."""
 
-    hold_id: Identifier = Field(description="One hold may cover many countries: the same id on each one's stream")
-    reason: HoldReason = Field(description="Why it waits")
-    changes: tuple[AreaChange, ...] = Field(max_length=201, description="What would change")
-    source: str = Field(description="Source module")
+    hold_id: Identifier = Field(
+        description="Id of the hold; one that covers many countries has an event in each of their streams"
+    )
+    reason: HoldReason = Field(description="Why the change waits")
+    changes: tuple[AreaChange, ...] = Field(max_length=201, description="The areas whose level would change")
+    source: str = Field(description="Source module, e.g. `netherlands`")
     source_version: str = Field(description="The source's own version")
-    releases_at: datetime | None = Field(description="Goes by itself then (silence means go); null: waits for a person")
-    levels: str = Field(default="", max_length=64, description="Digest of all levels that the source says")
+    releases_at: datetime | None = Field(
+        description="Accepted at this instant if nobody decides before; null: waits for a person"
+    )
+    levels: str = Field(default="", max_length=64, description="Digest of all levels that the source gives")
 
 
 class AdviceReleased(AdviceEvent):
-    """A person, or silence, decided about a hold. A TravelAdviceChanged follows when the level changes by it."""
+    """A hold was decided, by a person or by the end of its time. If the level changes, TravelAdviceChanged follows."""
 
     hold_id: Identifier = Field(description="The hold")
-    accepted: bool = Field(description="True: the reading counts, held alerts leave now; false: it was rejected")
-    decided_by: str = Field(description="personId, or `silence`")
-    second: Identifier | None = Field(default=None, description="personId of the second person, where two are asked")
-    reason: str = Field(max_length=500, description="Why, in words")
+    accepted: bool = Field(description="True: the change counts and held alerts are sent now; false: it was rejected")
+    decided_by: str = Field(description="personId, or `silence`: nobody decided in time")
+    second: Identifier | None = Field(default=None, description="personId of the second person, where two must agree")
+    reason: str = Field(max_length=500, description="Reason in words")
 
 
 class OverrideSet(AdviceEvent):
-    """The university decided a level of its own (R17). Red can never be loosened."""
+    """The university set a level of its own (R17). It can never lower red."""
 
     override_id: Identifier
     area: str = Field(max_length=300, description="Country code, or ISO 3166-2 region code")
-    level: Level = Field(description="What counts while it is valid")
+    level: Level = Field(description="The level while the override is valid")
     valid_from: date = Field(description="First day, Europe/Amsterdam")
-    valid_until: date | None = Field(description="Last day; null: until ended")
+    valid_until: date | None = Field(description="Last day; null: until it is ended")
     decided_by: Identifier = Field(description="personId of the safety officer")
-    document: str = Field(max_length=500, description="Where the decision is written down")
-    reason: str = Field(max_length=500, description="Why, in words")
-    loosens: bool = Field(default=False, description="Lowers a level that is worse, never red; false: only ever raises")
+    document: str = Field(max_length=500, description="Reference of the written decision")
+    reason: str = Field(max_length=500, description="Reason in words")
+    loosens: bool = Field(
+        default=False, description="True: may lower a worse level, but never red; false: can only raise"
+    )
 
 
 class OverrideEnded(AdviceEvent):
@@ -679,14 +709,14 @@ class OverrideEnded(AdviceEvent):
 
     override_id: Identifier
     ended_by: str = Field(description="personId, or `expired`")
-    reason: str = Field(max_length=500, description="Why, in words")
+    reason: str = Field(max_length=500, description="Reason in words")
 
 
 class SourceEvent(Event):
-    """A fact about a source of advice."""
+    """An event of one source of advice."""
 
     topic: ClassVar[str] = "travel.advice.v1"
-    source: Identifier = Field(description="Source module; the stream")
+    source: Identifier = Field(description="Source module, which is the stream")
 
     @property
     def stream(self) -> str:
@@ -694,32 +724,32 @@ class SourceEvent(Event):
 
 
 class SourceChecked(SourceEvent):
-    """The source was read whole. Trust it for a country only when that version has been seen."""
+    """The source was read completely. For a country it counts only once that version of the advice was received."""
 
-    checked_at: datetime = Field(description="When the reading began")
-    fresh_until: datetime = Field(description="After this the advice is stale (R14)")
-    countries: dict[Country, Version] = Field(description="Country to adviceVersion at the reading")
+    checked_at: datetime = Field(description="When the read began")
+    fresh_until: datetime = Field(description="After this instant the advice is stale (R14)")
+    countries: dict[Country, Version] = Field(description="Country → adviceVersion at the read")
 
 
 class SourceFailed(SourceEvent):
-    """The source could not be read; the advice it gave stays, and ages."""
+    """The source could not be read. Its former advice stays, and becomes stale."""
 
     failed_at: datetime
-    reason: str = Field(max_length=300, description="Why, without bytes of the answer")
+    reason: str = Field(max_length=300, description="Why, without content of the response")
 
 
 # ---------------------------------------------------------------- travel.notification.v1
 
 
 class Channel(StrEnum):
-    """How a person is told."""
+    """How a message reaches a person."""
 
     EMAIL = "email"
     SMS = "sms"
 
 
 class AlertTrigger(StrEnum):
-    """Why an alert exists."""
+    """Why an alert was raised."""
 
     ADVICE_CHANGED = "advice_changed"
     LATE_ARRIVAL = "late_arrival"
@@ -728,10 +758,12 @@ class AlertTrigger(StrEnum):
 
 
 class AlertEvent(Event):
-    """A fact about one alert."""
+    """An event of one alert."""
 
     topic: ClassVar[str] = "travel.notification.v1"
-    alert_id: Identifier = Field(description="`<country>-<adviceVersion>`: at most one for each (R27)")
+    alert_id: Identifier = Field(
+        description="`<country>-<adviceVersion>`: at most one alert for each version of the advice (R27)"
+    )
 
     @property
     def stream(self) -> str:
@@ -739,50 +771,54 @@ class AlertEvent(Event):
 
 
 class AlertRaised(AlertEvent):
-    """Travel advice turned negative somewhere: who is there is to be told."""
+    """The advice for an area turned negative, or a safety officer raised an alert: the people there get a message."""
 
-    trigger: AlertTrigger = Field(description="A change, or somebody who came into an area already negative")
+    trigger: AlertTrigger = Field(
+        description="Why the alert was raised; `late_arrival`: a person came to an area that was negative already"
+    )
     country: Country
     advice_version: Version
-    advice_event_id: Identifier = Field(description="The TravelAdviceChanged it stands on")
-    as_of: datetime = Field(description="The *now* of R26")
+    advice_event_id: Identifier = Field(description="Id of the TravelAdviceChanged on which it is based")
+    as_of: datetime = Field(description="The instant at which R26 looks at who is where")
     shard_count: int = Field(ge=1, le=100_000)
-    templates: dict[str, str] = Field(description="Template name to version (SHA-256, first 12 hex)")
+    templates: dict[str, str] = Field(description="Template name → version (SHA-256, first 12 hex)")
     area: str | None = Field(default=None, max_length=300, description="Manual: region code; null: the whole country")
-    message_nl: str | None = Field(default=None, max_length=2_000, description="Manual: the officer's words, Dutch")
-    message_en: str | None = Field(default=None, max_length=2_000, description="Manual: the officer's words, English")
+    message_nl: str | None = Field(default=None, max_length=2_000, description="Manual: the officer's message in Dutch")
+    message_en: str | None = Field(
+        default=None, max_length=2_000, description="Manual: the officer's message in English"
+    )
     raised_by: Identifier | None = Field(default=None, description="Manual: personId of the safety officer")
 
 
 class SelectionCompleted(AlertEvent):
-    """The pass over the whereabouts is over; everyone selected has durable deliveries."""
+    """The selection run of an alert is complete: the deliveries of every recipient are stored."""
 
     offsets: dict[str, dict[str, int]] = Field(
-        description="topic → partition → next offset to consume when the pass began"
+        description="topic → partition → next offset when the selection run began"
     )
     selected: int = Field(ge=0, description="Recipients in all shards")
-    unreachable: int = Field(ge=0, description="Of these, without any usable channel")
+    unreachable: int = Field(ge=0, description="Recipients without any usable channel")
 
 
 class AlertEscalated(AlertEvent):
-    """A person did not answer in time, or cannot be reached: the next step of the ladder begins (R38)."""
+    """A person did not answer in time, or cannot be reached: the next step of the escalation policy begins (R38)."""
 
-    person_id: Identifier = Field(description="Who did not answer")
-    step: Annotated[int, Field(ge=2)] = Field(description="Step of the ladder that begins")
+    person_id: Identifier = Field(description="The person who did not answer")
+    step: Annotated[int, Field(ge=2)] = Field(description="Step of the escalation policy that begins")
     to: str = Field(max_length=80, description="Channel or role: `sms`, `on-call`, `emergency-contact`, `crisis-unit`")
     reason: str = Field(max_length=80, description="Reason code: `no_answer`, `failed`, `unreachable`, `help`")
-    by: str = Field(description="`rules`, or personId of who escalated")
+    by: str = Field(description="`rules`, or personId of the person who escalated")
 
 
 class AlertClosed(AlertEvent):
-    """A safety officer closed the alert; nothing new is sent for it."""
+    """A safety officer closed the alert: no further message is sent for it."""
 
     closed_by: Identifier
     reason: str = Field(max_length=500)
 
 
 class ShardEvent(Event):
-    """A fact about the recipients of one shard of an alert (or of one notice: `n-<event id>`)."""
+    """An event of the recipients in one shard of an alert, or of one notice (`n-<event id>`)."""
 
     topic: ClassVar[str] = "travel.notification.v1"
     alert_id: Identifier
@@ -794,79 +830,85 @@ class ShardEvent(Event):
 
 
 class Recipient(Part):
-    """Why one person is told."""
+    """A person who gets a message, and why."""
 
     person_id: Identifier
     registration_id: Identifier
-    registration_version: Version = Field(description="streamversion of the registration that was looked at")
-    reason: Literal["country", "region", "unresolved_place"] = Field(description="How the place is affected")
+    registration_version: Version = Field(
+        description="streamversion of the registration on which the selection is based"
+    )
+    reason: Literal["country", "region", "unresolved_place"] = Field(description="How the place got its level")
     area: str = Field(max_length=300, description="Country code, region code, or the region's text")
     level: Level
-    channels: tuple[Channel, ...] = Field(description="Usable channels; empty: unreachable")
+    channels: tuple[Channel, ...] = Field(description="Channels on which the person can be reached; empty: unreachable")
 
 
 class RecipientsSelected(ShardEvent):
-    """These people are to be told; each has one durable delivery per channel."""
+    """These people get a message: one delivery is stored for each person and channel."""
 
-    late: bool = Field(description="Arrived or moved in after the pass")
+    late: bool = Field(description="True: came to the area after the selection run")
     recipients: tuple[Recipient, ...] = Field(min_length=1, max_length=500)
 
 
 class DeliveryOutcome(Part):
-    """What became of one delivery."""
+    """The outcome of one delivery."""
 
     delivery_id: DeliveryId = Field(description="`alert:person:channel:step`")
-    person_id: Identifier | None = Field(description="null for a role's mailbox")
+    person_id: Identifier | None = Field(description="null: the mailbox of a role")
     registration_id: Identifier | None = None
     channel: Channel
-    step: Annotated[int, Field(ge=1)] = Field(description="Step of the ladder")
+    step: Annotated[int, Field(ge=1)] = Field(description="Step of the escalation policy")
     attempt: Annotated[int, Field(ge=1)] = 1
     provider: str
-    reference: str = Field(max_length=200, description="Ours: 32 hex for SMS, Message-ID for email")
-    at: datetime = Field(description="When the provider said so")
+    reference: str = Field(
+        max_length=200, description="Our reference at the provider: 32 hex for SMS, the Message-ID for email"
+    )
+    at: datetime = Field(description="When the provider reported it")
     reason: str = Field(default="", max_length=300, description="Code and text, without addresses")
-    possible_duplicate: bool = Field(default=False, description="Sent again after `unknown`")
+    possible_duplicate: bool = Field(default=False, description="True: sent again after the outcome was unknown")
     detail: Literal["", "pending", "no_receipt", "temporary", "technical", "invalid", "cancelled"] = Field(
         default="",
-        description="Finer than the event: accepted and pending, or no receipt will come; failed for now, never sent, "
-        "no usable address, or not sent because the alert was closed",
+        description="Of an accepted one: `pending`, or `no_receipt` (none will come). Of a failed one: `temporary`, "
+        "`technical` (never sent), `invalid` (no usable address), `cancelled` (the alert was closed)",
     )
 
 
 class OutcomeEvent(ShardEvent):
-    """What became of some deliveries of one shard."""
+    """The outcome of some deliveries in one shard."""
 
     entries: tuple[DeliveryOutcome, ...] = Field(min_length=1, max_length=500)
 
 
 class NotificationsAccepted(OutcomeEvent):
-    """A provider took responsibility."""
+    """The provider accepted the messages and is now responsible for them."""
 
 
 class NotificationsDelivered(OutcomeEvent):
-    """The handset or mailbox server has it. Never: read."""
+    """The handset or the mail server has the messages. That does not mean that they were read."""
 
 
 class NotificationsFailed(OutcomeEvent):
-    """Definitely not delivered."""
+    """The messages were definitely not delivered."""
 
 
 class NotificationsUnknown(OutcomeEvent):
-    """Bytes were written and no verdict is known."""
+    """Bytes were sent to the provider, and its verdict is not known."""
 
 
 class PersonAnswered(ShardEvent):
-    """A person said how they are."""
+    """A person answered, or an officer wrote down the answer."""
 
     person_id: Identifier
     answer: Literal["safe", "help", "wrong_person"]
     via: Literal["link", "sms", "officer"]
     answered_at: datetime
-    verified: bool = Field(default=True, description="False: a link opened within seconds, which a scanner may do")
-    recorded_by: Identifier | None = Field(default=None, description="personId, when an officer wrote down a call")
+    verified: bool = Field(
+        default=True, description="False: the link was opened within seconds, which a mail scanner may do"
+    )
+    recorded_by: Identifier | None = Field(default=None, description="personId of the officer who wrote down a call")
 
 
-#: Every event by its CloudEvents `type`. A test compares this with the classes on this page.
+#: CloudEvents `type` → event. A test compares this with the classes on this page.
 EVENTS: dict[str, type[Event]] = {
     event.__name__: event
     for event in (

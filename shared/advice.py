@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from shared.events import Level, Part, TravelAdviceChanged
-from shared.gazetteer import enclosing
+from shared.subdivision_names import enclosing
 
 NEGATIVE = Level.ORANGE  # R13: orange and red are negative advice
 

@@ -325,7 +325,7 @@ class RegistrationSubmitted(RegistrationEvent):
     external_id: Identifier | None = Field(default=None, description="Id in the portal from which it was imported")
     imported: bool = Field(
         default=False,
-        description="True: imported; a safety officer informs the student personally, no alert is sent for the old advice",
+        description="True: imported. A safety officer informs the student personally; older advice sends no alert",
     )
 
 

@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from shared.events import AlertRaised, Leg, LegKind, TravelAdviceChanged
-from shared.gazetteer import enclosing
+from shared.subdivision_names import enclosing
 
 AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 ORANGE = 2

@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from services.safety.sources.documents import text_blocks
 from shared.events import Level
-from shared.gazetteer import country_names, folded, variants
+from shared.subdivision_names import country_names, folded, variants
 
 COLOURS = {"groen": Level.GREEN, "geel": Level.YELLOW, "oranje": Level.ORANGE, "rood": Level.RED}
 #: What the ministry calls a country in its own text, where neither the feed's field nor ISO's Dutch name says so.

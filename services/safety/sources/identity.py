@@ -11,7 +11,7 @@ from functools import lru_cache
 
 import pycountry
 
-from shared.gazetteer import country_names, folded, variants
+from shared.subdivision_names import country_names, folded, variants
 
 #: Names in use where ISO's are others, or where ISO's short form would fit two. They go before ISO's.
 _ALSO_CALLED = {

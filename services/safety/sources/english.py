@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from services.safety.sources.documents import WarnedArea, text_blocks
 from services.safety.sources.identity import by_name, is_named
 from shared.events import Level
-from shared.gazetteer import folded
+from shared.subdivision_names import folded
 
 # "FCDO advises against all but essential travel to X and against all travel to Y".
 _ADVISES = re.compile(r"\badvises? against all\b", re.IGNORECASE)

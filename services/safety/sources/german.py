@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from services.safety.sources.documents import WarnedArea, text_blocks
 from services.safety.sources.identity import by_name, is_named
 from shared.events import Level
-from shared.gazetteer import folded
+from shared.subdivision_names import folded
 
 # What may stand between "wird" and its verb; "nicht mehr abgeraten" is no warning.
 _ADVERBS = (

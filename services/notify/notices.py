@@ -20,7 +20,7 @@ from services.notify.messages.content import (
     common_content,
     places_seen,
 )
-from services.notify.model.shards import MOST_ENTRIES
+from services.notify.model.shards import MAX_EVENT_ENTRIES
 from services.notify.model.whereabouts import Whereabouts
 from services.notify.rules.improvement import before_change, improvement, lowers
 from services.notify.store.advice import AdviceStore
@@ -171,8 +171,8 @@ async def create_improvement_notices(deps: NoticeDeps, envelope: Envelope[Travel
                 for person, where in persons.items()
                 if person not in already
             ]
-            for first in range(0, len(left), MOST_ENTRIES):
-                part = left[first : first + MOST_ENTRIES]
+            for first in range(0, len(left), MAX_EVENT_ENTRIES):
+                part = left[first : first + MAX_EVENT_ENTRIES]
                 name = derived_id(*(str(each.person_id) for each in part))
                 await create_notice(deps, alert_id, f"0:{name}", part, facts, envelope.cause(), now)
 

@@ -13,7 +13,7 @@ from typing import Literal
 from services.notify.channels.sms_callbacks import DeliveryReceipt, ReceiptState, SmsReply
 from services.notify.commands import record_answer
 from services.notify.model.deliveries import TRANSITIONS, Delivery, DeliveryState, state_of_entry, step_of
-from services.notify.model.shards import MOST_ENTRIES
+from services.notify.model.shards import MAX_EVENT_ENTRIES
 from services.notify.rules.answers import ReplyMeaning, read_reply
 from services.notify.store.alerts import AlertStore
 from services.notify.store.callbacks import Callback, CallbackStore
@@ -205,8 +205,8 @@ async def _write(
     """The outcomes of one shard as a fact, or a few. The same delivery twice in a batch is one entry."""
     unique = {entry.delivery_id: (f"{post_id}/{entry.delivery_id}", entry) for post_id, entry in entries}
     told = sorted(unique.values(), key=lambda pair: pair[0])
-    for first in range(0, len(told), MOST_ENTRIES):
-        part = told[first : first + MOST_ENTRIES]
+    for first in range(0, len(told), MAX_EVENT_ENTRIES):
+        part = told[first : first + MAX_EVENT_ENTRIES]
         fact = event(alert_id=alert_id, shard=shard, entries=tuple(entry for _, entry in part))
         draft = Draft(fact, derived_id("receipts", event.__name__, alert_id, str(shard), *(each for each, _ in part)))
         await deps.outbox.append_once(draft, cause=Cause(alert_id, "receipts"), now=now)

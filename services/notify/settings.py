@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field, SecretStr
 
-from services.notify.model.shards import MOST_ENTRIES
+from services.notify.model.shards import MAX_EVENT_ENTRIES
 from shared.settings import CommonSettings, Key
 
 
@@ -47,10 +47,10 @@ class Settings(CommonSettings):
     answer_base_url: str = Field(pattern=r"^https?://\S+$", description="Public address of this service")
     webhook_secret: SecretStr = Field(min_length=16, description="Password in the webhook URLs given to the provider")
     email_window: int = Field(
-        default=100, ge=1, le=MOST_ENTRIES, description="Mails of one attempt: at most so many unknown"
+        default=100, ge=1, le=MAX_EVENT_ENTRIES, description="Mails of one attempt: at most so many unknown"
     )
     sms_window: int = Field(
-        default=100, ge=1, le=MOST_ENTRIES, description="SMS of one attempt: at most so many unknown"
+        default=100, ge=1, le=MAX_EVENT_ENTRIES, description="SMS of one attempt: at most so many unknown"
     )
     workers: int = Field(default=4, ge=1, le=50, description="Lanes of each channel that are sent at the same time")
     unknown_wait_seconds: float = Field(default=120, ge=0, description="So long a receipt may still settle an unknown")

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from services.notify.channel_spec import CHANNELS
 from services.notify.channels.registry import Lookup
 from services.notify.model.deliveries import Delivery, delivery_id, reference, step_of
+from services.notify.model.shards import MAX_EVENT_ENTRIES
 from services.notify.send_deps import SendDeps
 from services.notify.store.deliveries import StoredEvent
 from services.notify.store.selections import Selection
@@ -24,8 +25,6 @@ from shared.observability.logs import get_logger
 MAX_RESENDS = 3
 #: How long a provider tries. After it the phone stayed off, or no receipt will come. docs/notifications.md, Receipts.
 NO_RECEIPT_AFTER = timedelta(hours=72)
-#: Deliveries of one shard and channel that are settled at once: they must fit into one event.
-MAX_GROUP_SIZE = 250
 
 log = get_logger()
 
@@ -121,11 +120,11 @@ def _last_attempt(delivery: Delivery, bodies: Mapping[str, bytes]) -> DeliveryOu
 
 
 def _grouped(deliveries: Sequence[Delivery]) -> dict[tuple[str, int, Channel], list[Delivery]]:
-    """Alert, shard and channel → deliveries, at most MAX_GROUP_SIZE each; the rest are left to the next run."""
+    """Alert, shard and channel → deliveries, as many as one event holds; the rest are left to the next run."""
     groups: dict[tuple[str, int, Channel], list[Delivery]] = {}
     for delivery in deliveries:
         group = groups.setdefault((delivery.alert_id, delivery.shard, delivery.channel), [])
-        if len(group) < MAX_GROUP_SIZE:
+        if len(group) < MAX_EVENT_ENTRIES:
             group.append(delivery)
     return groups
 

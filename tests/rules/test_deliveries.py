@@ -22,7 +22,7 @@ from services.notify.model.deliveries import (
     delivery_id,
     reference,
 )
-from services.notify.model.shards import MOST_ENTRIES
+from services.notify.model.shards import MAX_EVENT_ENTRIES
 from services.notify.settings import Settings
 from shared.envelope import Cause, Draft, compose
 from shared.events import (
@@ -195,12 +195,12 @@ def test_events_of_the_most_entries_fit_at_their_longest() -> None:
             channel=Channel.EMAIL, step=1, attempt=48, provider="smtp", reference=f"<{'0' * 32}@{'m' * 64}.example>",
             at=NOW.replace(microsecond=123_456), reason="x" * 300, possible_duplicate=True,
         )
-        for _ in range(MOST_ENTRIES)
+        for _ in range(MAX_EVENT_ENTRIES)
     )  # fmt: skip
     recipients = tuple(
         RecipientEntry(person_id=uuid, registration_id=uuid, registration_version=100, reason="unresolved_place",
                   area="ë" * 300, level=Level.RED, channels=tuple(Channel))
-        for _ in range(MOST_ENTRIES)
+        for _ in range(MAX_EVENT_ENTRIES)
     )  # fmt: skip
 
     for event in (
@@ -215,7 +215,7 @@ def test_chunks_are_never_larger_than_an_event(setting: str) -> None:
     """The outcomes of a chunk are one event for each kind."""
     limits = [constraint.le for constraint in Settings.model_fields[setting].metadata if isinstance(constraint, Le)]
 
-    assert limits == [MOST_ENTRIES]
+    assert limits == [MAX_EVENT_ENTRIES]
 
 
 @pytest.mark.parametrize("state", DeliveryState)

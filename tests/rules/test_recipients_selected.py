@@ -5,7 +5,7 @@ import pytest
 
 from services.notify.columns.recipient_columns import RecipientColumns
 from services.notify.columns.recipients_selected import encode_recipients_selected
-from services.notify.model.shards import MOST_ENTRIES
+from services.notify.model.shards import MAX_EVENT_ENTRIES
 from shared.clock import utc_now
 from shared.envelope import Cause, Draft, compose
 from shared.events import Level, RecipientsSelected
@@ -13,7 +13,7 @@ from shared.events import Recipient as RecipientEntry
 from tests.rules.test_recipient_columns import RECIPIENTS
 
 
-@pytest.mark.parametrize("count", [1, 4, MOST_ENTRIES, MOST_ENTRIES + 1])
+@pytest.mark.parametrize("count", [1, 4, MAX_EVENT_ENTRIES, MAX_EVENT_ENTRIES + 1])
 def test_recipients_selected_has_the_bytes_of_its_models(count: int) -> None:
     """The events name the registration that decided; the model reads what was written."""
     recipients = [RECIPIENTS[number % len(RECIPIENTS)]._replace(person_id=f"p{number}") for number in range(count)]
@@ -25,7 +25,7 @@ def test_recipients_selected_has_the_bytes_of_its_models(count: int) -> None:
     now, cause = utc_now(), Cause("c", "d")
 
     for number, draft in enumerate(drafts):
-        part = slice(number * MOST_ENTRIES, (number + 1) * MOST_ENTRIES)
+        part = slice(number * MAX_EVENT_ENTRIES, (number + 1) * MAX_EVENT_ENTRIES)
         entries = tuple(
             RecipientEntry(
                 person_id=recipient.person_id or "",
@@ -47,4 +47,4 @@ def test_recipients_selected_has_the_bytes_of_its_models(count: int) -> None:
             for written in (draft, Draft(event, draft.id))
         )
         assert encoded == of_models
-    assert len(drafts) == -(-count // MOST_ENTRIES)
+    assert len(drafts) == -(-count // MAX_EVENT_ENTRIES)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import orjson
 
 from services.notify.columns.recipient_columns import RecipientColumns
-from services.notify.model.shards import MOST_ENTRIES
+from services.notify.model.shards import MAX_EVENT_ENTRIES
 from shared.envelope import Draft
 from shared.events import RecipientsSelected
 from shared.ids import derived_id
@@ -14,7 +14,7 @@ from shared.ids import derived_id
 def encode_recipients_selected(
     columns: RecipientColumns, registrations: Sequence[str], *, selection_id: str, alert_id: str, shard: int, late: bool
 ) -> list[Draft]:
-    """The events of one selection, MOST_ENTRIES recipients in each.
+    """The events of one selection, MAX_EVENT_ENTRIES recipients in each.
 
     `registrations`: for each recipient the registration that decided. The columns name the newest one instead, whose
     contact details are used.
@@ -35,7 +35,7 @@ def encode_recipients_selected(
         Draft(
             event,
             derived_id("recipients-selected", selection_id, str(first)),
-            orjson.dumps({**head, "recipients": recipients[first : first + MOST_ENTRIES]}),
+            orjson.dumps({**head, "recipients": recipients[first : first + MAX_EVENT_ENTRIES]}),
         )
-        for first in range(0, len(recipients), MOST_ENTRIES)
+        for first in range(0, len(recipients), MAX_EVENT_ENTRIES)
     ]

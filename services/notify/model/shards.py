@@ -7,7 +7,7 @@ import hashlib
 
 HASH_BITS = 32
 #: Entries of one event: so many fit into 256 kB, however long the names of places and a provider's words are.
-MOST_ENTRIES = 250
+MAX_EVENT_ENTRIES = 250
 #: Registrations of one shard, about; and the largest shard when an alert would get more than MANY_SHARDS.
 SHARD_SIZE, LARGEST_SHARD, MANY_SHARDS = 400, 2_000, 250
 

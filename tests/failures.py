@@ -15,11 +15,13 @@ class Failures:
     """`with Failures() as failures:` around the rows, `with failures.case(name):` around each row.
 
     A row that raises AssertionError, LookupError or ValueError is noted, and the next one is tried. The test fails
-    at the end of the block, with one entry for each failed row; also when no row was tried at all.
+    at the end of the block, with one entry for each failed row. It fails as well when no row was tried, unless the
+    table `may_be_empty`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, may_be_empty: bool = False) -> None:
         self._tried = 0
+        self._may_be_empty = may_be_empty
         self._failed: list[str] = []
 
     def __enter__(self) -> Self:
@@ -40,7 +42,7 @@ class Failures:
             if self._failed:
                 error.add_note(self._report())
             return
-        assert self._tried, "no row of the table was tried"
+        assert self._tried or self._may_be_empty, "no row of the table was tried"
         assert not self._failed, self._report()
 
     def _report(self) -> str:

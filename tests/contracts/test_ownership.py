@@ -1,7 +1,7 @@
-"""Who gets at whose things: route × caller × own or somebody else's, for the four services (abuse cases 4, 5, 6, 15).
+"""Access to other people's data: route × caller × owner, for the four services.
 
-As services/*/access.py and DESIGN §6, §7 say: what is not yours does not exist (404, word for word as for an id that
-nobody has); what you may see but not do is a 403; and no answer holds what belongs to other people.
+The rules stand in services/*/access.py. A resource that the caller may not see answers 404, word for word as an id
+that does not exist; one that the caller may see but not change answers 403; no answer holds data of other people.
 """
 
 import itertools
@@ -45,6 +45,7 @@ from tests.contracts.services_world import (
     registration_body,
     trip_body,
 )
+from tests.failures import Failures
 
 #: People in two roles.
 STUDENT_AND_APPROVER = Person("student-approver", ("student", "approver:example-biology"))
@@ -68,7 +69,7 @@ PEOPLE = (
     STUDENT_AND_CONTACT,
     CLINICAL_STUDENT_AND_APPROVER,
 )
-#: What the office writes down for a student who calls from another phone; nobody's canaries.
+#: Contact details that the office enters for a student who calls from another phone; they are no person's canaries.
 OFFICE = Person("written-down", ())
 OTHER_FILE = {**FILE, "Content-Disposition": "attachment; filename*=UTF-8''letter.pdf"}
 TODAY = amsterdam_date(utc_now()).isoformat()
@@ -78,7 +79,7 @@ Make = Callable[[World, Person], Awaitable[str]]
 
 @dataclass(frozen=True)
 class Case:
-    """`who` calls an operation on what `owner` has; `rule` and `reason` where the problem names them."""
+    """`who` calls an operation on a resource of `owner`; `rule` and `reason` are those of the problem, if any."""
 
     operation_id: str
     who: Person
@@ -88,7 +89,7 @@ class Case:
     rule: str | None = None
 
     def __str__(self) -> str:
-        return f"{self.operation_id}-{self.who.login}-on-{self.owner.login}-{self.status}"
+        return f"{self.who.login} on a resource of {self.owner.login}"
 
 
 async def _approval(world: World, owner: Person) -> str:
@@ -143,7 +144,7 @@ async def _contact_task(world: World, owner: Person) -> str:
 
 _ANY = {"If-Match": "*"}
 
-#: operationId → parameter, how its object is made, and the rest of a request that would succeed.
+#: operationId → path parameter, how to make the resource, and the rest of a request that would succeed.
 OBJECTS: dict[str, tuple[str, Make, dict[str, Any]]] = {
     "getApprovalRequest": ("approval_id", _approval, {}),
     "decideApprovalRequest": (
@@ -358,13 +359,20 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
-async def test_object_is_for_whom_it_is_for(world: World, case: Case) -> None:
-    """The table; refused, nothing is recorded and nothing of the owner's is told."""
+@pytest.mark.parametrize("operation_id", OBJECTS)
+async def test_resource_is_for_its_owner_and_the_roles_of_the_table(world: World, operation_id: str) -> None:
+    """Every row of the table; a refused request records no event and tells nothing of the owner."""
+    with Failures() as failures:
+        for case in (case for case in CASES if case.operation_id == operation_id):
+            with failures.case(case):
+                await _check_access(world, case)
+
+
+async def _check_access(world: World, case: Case) -> None:
     parameter, make, rest = OBJECTS[case.operation_id]
     identity = await make(world, case.owner)
     route = operation(case.operation_id)
-    before = await world.facts(route.service)
+    events = await world.facts(route.service)
 
     response = await world.send(Call(route, case.who, path={parameter: identity}, **rest))
 
@@ -373,19 +381,19 @@ async def test_object_is_for_whom_it_is_for(world: World, case: Case) -> None:
         body = response.json()
         assert body.get("reason") == case.reason
         assert body.get("rule") == case.rule
-        assert await world.facts(route.service) == before
+        assert await world.facts(route.service) == events
         _tells_nothing_of(response, case.owner, await world.person_id(case.owner), identity)
     else:
         _tells_nothing_of(response, *(set(PEOPLE) - {case.owner}))
 
 
-#: Whoever has the link may; there is no somebody else.
+#: Everybody with the link may call these.
 FOR_THE_LINK = {"getGroupTrip", "joinGroupTrip"}
 
 
 @pytest.mark.parametrize("operation_id", sorted(OBJECTS.keys() - FOR_THE_LINK))
-async def test_object_of_somebody_else_looks_like_one_that_is_not_there(world: World, operation_id: str) -> None:
-    """A 404 is the same for what exists and for what does not: nobody finds out ids by trying."""
+async def test_resource_of_another_person_looks_like_one_that_does_not_exist(world: World, operation_id: str) -> None:
+    """The 404 of a hidden resource equals that of an unknown id, so that nobody learns ids by trying."""
     parameter, make, rest = OBJECTS[operation_id]
     identity = await make(world, STUDENT)
     route = operation(operation_id)
@@ -404,47 +412,45 @@ async def test_object_of_somebody_else_looks_like_one_that_is_not_there(world: W
     }
 
 
-#: Operations with two ids in their path; `test_document_is_for_whom_it_is_for` has their table.
+#: Operations with two ids in their path; DOCUMENT_READERS is their table.
 BELOW_AN_OBJECT = {"getDocument"}
+DOCUMENT_READERS = [
+    *((who, 200) for who in (STUDENT, FACULTY_CONTACT, INTERNATIONAL_OFFICE, SAFETY_OFFICER)),
+    *((who, 404) for who in (APPROVER, STUDENT_AND_APPROVER, OTHER_STUDENT, OTHER_FACULTY_CONTACT, *LOOKALIKES)),
+    *((who, 403) for who in (AUDITOR, OPERATOR, MACHINE, NOBODY)),
+]
 
 
-@pytest.mark.parametrize(
-    ("who", "status"),
-    [
-        *((who, 200) for who in (STUDENT, FACULTY_CONTACT, INTERNATIONAL_OFFICE, SAFETY_OFFICER)),
-        *((who, 404) for who in (APPROVER, STUDENT_AND_APPROVER, OTHER_STUDENT, OTHER_FACULTY_CONTACT, *LOOKALIKES)),
-        *((who, 403) for who in (AUDITOR, OPERATOR, MACHINE, NOBODY)),
-    ],
-    ids=lambda value: str(getattr(value, "login", value)),
-)
-async def test_document_is_for_whom_it_is_for(world: World, who: Person, status: int) -> None:
-    """A passport is not for a coordinator; and a document is found below its own registration only."""
+async def test_document_is_for_the_student_and_the_roles_of_the_table(world: World) -> None:
+    """A coordinator does not see a passport, and a document is found below its own registration only."""
     mine, others = await world.register(STUDENT), await world.register(OTHER_STUDENT)
     document_id = await world.attach(mine, STUDENT)
     route = operation("getDocument")
+    with Failures() as failures:
+        for who, status in DOCUMENT_READERS:
+            with failures.case(who.login):
+                document = await world.send(Call(route, who, {"registration_id": mine, "document_id": document_id}))
+                elsewhere = await world.send(Call(route, who, {"registration_id": others, "document_id": document_id}))
+                assert document.status_code == status
+                assert (document.content == PDF) is (status == 200)
+                assert elsewhere.status_code in (403, 404)
 
-    found = await world.send(Call(route, who, {"registration_id": mine, "document_id": document_id}))
-    elsewhere = await world.send(Call(route, who, {"registration_id": others, "document_id": document_id}))
 
-    assert found.status_code == status
-    assert (found.content == PDF) is (status == 200)
-    assert elsewhere.status_code in (403, 404)
-
-
-def test_every_route_with_an_object_of_a_person_is_in_the_table() -> None:
-    """A new route below such an object needs its rows."""
+def test_every_route_with_a_resource_of_a_person_is_in_the_table() -> None:
+    """A new route below such a resource needs its rows."""
     personal = {"approval_id", "registration_id", "task_id", "group_id"}
 
-    found = {each.id for each in operations() if personal & set(each.parameters("path"))}
-    assert found == set(OBJECTS) | BELOW_AN_OBJECT
+    routes = {route.id for route in operations() if personal & set(route.parameters("path"))}
+    assert routes == set(OBJECTS) | BELOW_AN_OBJECT
+    assert {case.operation_id for case in CASES} == set(OBJECTS)
 
 
 def _tells_nothing_of(response: httpx.Response, *things: Person | str) -> None:
-    """Neither body nor headers hold a person's names and numbers, or these ids."""
-    told = f"{response.text} {response.headers}"
+    """Neither body nor headers hold the names and numbers of these persons, or these ids."""
+    answer = f"{response.text} {response.headers}"
     for thing in things:
         for canary in thing.canaries if isinstance(thing, Person) else (thing,):
-            assert canary not in told
+            assert canary not in answer
 
 
 # ---------------------------------------------------------------- what stands in an answer, by who asks
@@ -455,23 +461,25 @@ DETAILS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("who", "shown"), DETAILS, ids=lambda value: value.login if isinstance(value, Person) else "")
-async def test_contact_details_are_for_who_needs_them(world: World, who: Person, shown: bool) -> None:
+async def test_contact_details_are_for_the_roles_that_need_them(world: World) -> None:
     """A coordinator sees a registration without names and numbers; lists have none for anybody."""
     registration_id = await world.register(STUDENT)
+    with Failures() as failures:
+        for who, is_shown in DETAILS:
+            with failures.case(who.login):
+                path = {"registration_id": registration_id}
+                registration = await world.send(Call(operation("getRegistration"), who, path=path))
+                listed = await world.send(Call(operation("listRegistrations"), who, query={"pageSize": "250"}))
+                checklist = await world.send(Call(operation("getChecklist"), who, path=path))
 
-    one = await world.send(Call(operation("getRegistration"), who, path={"registration_id": registration_id}))
-    listed = await world.send(Call(operation("listRegistrations"), who, query={"pageSize": "250"}))
-    checklist = await world.send(Call(operation("getChecklist"), who, path={"registration_id": registration_id}))
-
-    assert (one.json()["contact"] is not None) is shown
-    assert all((canary in one.text) is shown for canary in STUDENT.canaries)
-    for response in (listed, checklist):
-        _tells_nothing_of(response, STUDENT)
+                assert (registration.json()["contact"] is not None) is is_shown
+                assert all((canary in registration.text) is is_shown for canary in STUDENT.canaries)
+                for response in (listed, checklist):
+                    _tells_nothing_of(response, STUDENT)
 
 
 async def test_words_of_a_request_are_for_student_and_approver_alone(world: World) -> None:
-    """What a student wrote is opened for them and the programme; a list holds no words."""
+    """The description is opened for the student and the programme's approver; a list holds none."""
     approval_id = await world.ask_approval(STUDENT)
     words = approval_body(STUDENT)["description"]
 
@@ -524,25 +532,17 @@ MAKE: dict[str, Make] = {
 }  # fmt: skip
 
 
-def _named(value: Any) -> str:
-    """The same name in every process that runs a part of the tests: sets have no order."""
-    if isinstance(value, set):
-        return "+".join(sorted(person.login for person in value)) or "nobody"
-    return str(getattr(value, "login", value))
-
-
-@pytest.mark.parametrize(("operation_id", "who", "owners"), LISTS, ids=_named)
-async def test_list_holds_what_one_may_see_and_nothing_else(
-    world: World, operation_id: str, who: Person, owners: set[Person]
-) -> None:
-    """Also with filters and on every page: the same reach as for a single thing."""
-    made = {owner: await MAKE[operation_id](world, owner) for owner in (STUDENT, OTHER_STUDENT)}
-
-    found = await _all(world, operation_id, who)
-
-    assert {owner for owner, identity in made.items() if identity in found} == owners
-    if not owners and who not in PEOPLE:
-        assert found == set()
+@pytest.mark.parametrize("operation_id", MAKE)
+async def test_list_holds_what_the_caller_may_see_and_nothing_else(world: World, operation_id: str) -> None:
+    """On every page: the same access as to a single resource."""
+    ids = {owner: await MAKE[operation_id](world, owner) for owner in (STUDENT, OTHER_STUDENT)}
+    with Failures() as failures:
+        for who, owners in ((who, owners) for listed, who, owners in LISTS if listed == operation_id):
+            with failures.case(who.login):
+                found = await _all(world, operation_id, who)
+                assert {owner for owner, identity in ids.items() if identity in found} == owners
+                if not owners and who not in PEOPLE:
+                    assert found == set()
 
 
 async def _all(world: World, operation_id: str, who: Person, **query: str) -> set[str]:
@@ -558,7 +558,7 @@ async def _all(world: World, operation_id: str, who: Person, **query: str) -> se
 
 
 async def test_office_lists_what_a_rule_gives_to_it_and_nothing_else(world: World) -> None:
-    """R34, R35: the International Office sees requests with a step or a place of theirs, also with filters."""
+    """R34, R35: the International Office sees requests with a step or a slot of its own, also with filters."""
     ordinary, theirs = await world.ask_approval(STUDENT), await _clerkship(world, STUDENT)
 
     for query in ({}, {"open": "true"}, {"programmeId": "example-biology"}, {"sort": "-requestedAt"}):
@@ -568,7 +568,7 @@ async def test_office_lists_what_a_rule_gives_to_it_and_nothing_else(world: Worl
 
 
 async def test_filter_does_not_widen_what_one_sees(world: World) -> None:
-    """Naming a programme, a country, a state or a queue that is not one's own finds nothing there."""
+    """A filter for a programme, a country, a state or a queue of others finds nothing."""
     await world.ask_approval(STUDENT)
     await world.register(STUDENT)
     await world.open_task("faculty-contact", STUDENT, legs=SHORT_NOTICE)
@@ -602,20 +602,23 @@ FORBIDDEN_FIELDS = {
 async def test_body_cannot_set_what_is_not_the_callers_to_set(world: World, operation_id: str) -> None:
     """Mass assignment: each such field is refused by name, on the body and inside it."""
     call = await world.fresh(operation(operation_id))
-    before = await world.facts(call.operation.service)
-    for name, value in FORBIDDEN_FIELDS.items():
-        response = await world.send(replace(call, json={**call.json, name: value}))
-        assert response.status_code == 400
-        assert f"body.{name}" in {each["field"] for each in response.json()["errors"]}
-    if "contact" in call.json:
-        inside = {**call.json, "contact": {**call.json["contact"], "personId": "somebody-else"}}
-        assert (await world.send(replace(call, json=inside))).status_code == 400
-
-    assert await world.facts(call.operation.service) == before
+    events = await world.facts(call.operation.service)
+    with Failures() as failures:
+        for name, value in FORBIDDEN_FIELDS.items():
+            with failures.case(name):
+                response = await world.send(replace(call, json={**call.json, name: value}))
+                assert response.status_code == 400
+                assert f"body.{name}" in {error["field"] for error in response.json()["errors"]}
+        if "contact" in call.json:
+            with failures.case("contact.personId"):
+                inside = {**call.json, "contact": {**call.json["contact"], "personId": "somebody-else"}}
+                assert (await world.send(replace(call, json=inside))).status_code == 400
+        with failures.case("events afterwards"):
+            assert await world.facts(call.operation.service) == events
 
 
 async def test_registration_on_somebody_elses_approval_gets_nothing_from_it(world: World) -> None:
-    """R2: the id of another student's approval clears nobody, and tells nothing of it."""
+    """R2: the id of another student's approval gives no clearance and reveals nothing of the approval."""
     approval_id = await world.ask_approval(STUDENT)
     await world.send(
         Call(
@@ -666,7 +669,7 @@ EVERY_ROLE = (
     NOBODY,
 )
 WHO_MAY = {
-    # the advice is nobody's: whoever is known may read it
+    # everybody with a good token may read the advice
     "getPersonData": (STUDENT, INTERNATIONAL_OFFICE),
     "erasePerson": (INTERNATIONAL_OFFICE, SAFETY_OFFICER),
     "listErasures": (INTERNATIONAL_OFFICE, SAFETY_OFFICER),
@@ -704,27 +707,28 @@ WHO_MAY = {
 
 @pytest.mark.parametrize("operation_id", WHO_MAY)
 async def test_route_is_for_these_roles(world: World, operation_id: str) -> None:
-    """Role by role, said here a second time: a `require()` that loses or gains a role is seen."""
+    """The roles of each route are stated here a second time, so that a `require()` cannot lose or gain one unseen."""
     call = await world.call(operation(operation_id))
-    for who in EVERY_ROLE:
-        fresh = await world.fresh(call.operation) if who in WHO_MAY[operation_id] else call
-
-        response = await world.send(fresh.by(who))
-
-        assert (response.status_code < 300) is (who in WHO_MAY[operation_id]), (who, response.text)
-        assert response.status_code in (200, 201, 403)
+    with Failures() as failures:
+        for who in EVERY_ROLE:
+            with failures.case(who.login):
+                is_allowed = who in WHO_MAY[operation_id]
+                fresh = await world.fresh(call.operation) if is_allowed else call
+                response = await world.send(fresh.by(who))
+                assert (response.status_code < 300) is is_allowed, response.text
+                assert response.status_code in (200, 201, 403)
 
 
 def test_every_route_without_an_object_is_in_a_table() -> None:
-    """Routes for people are in one of the tables of this file."""
-    asked = {each.id for each in operations() if each.described.get("security")}
+    """Every route for people is in one of the tables of this file."""
+    with_token = {route.id for route in operations() if route.described.get("security")}
     webhooks = {"takeReceipts", "takeReply"}
 
-    assert asked - webhooks == set(OBJECTS) | set(WHO_MAY) | set(IDS) | BELOW_AN_OBJECT
+    assert with_token - webhooks == set(OBJECTS) | set(WHO_MAY) | set(IDS) | BELOW_AN_OBJECT
 
 
 async def test_board_of_an_alert_shows_no_addresses(world: World) -> None:
-    """Who was selected and what became of it: pseudonyms, states and counts, for auditors too."""
+    """The board and its recipients hold pseudonyms, states and counts only, for every role that may read them."""
     alert_id = await world.raise_alert(STUDENT, OTHER_STUDENT)
     for who in (SAFETY_OFFICER, INTERNATIONAL_OFFICE, AUDITOR):
         for operation_id in ("getAlert", "listAlertRecipients"):
@@ -734,7 +738,7 @@ async def test_board_of_an_alert_shows_no_addresses(world: World) -> None:
 
 
 async def test_whereabouts_hold_numbers_for_safety_officers_of_that_country_alone(world: World) -> None:
-    """Contact details of who is there, and of nobody elsewhere."""
+    """The safety officer sees the contact details of people in that country, and of nobody elsewhere."""
     await world.be_in("NO", STUDENT)
     await world.be_in("SE", OTHER_STUDENT)
 
@@ -745,7 +749,7 @@ async def test_whereabouts_hold_numbers_for_safety_officers_of_that_country_alon
 
 
 async def test_answer_link_is_for_one_person_and_shows_nothing_of_them(world: World) -> None:
-    """One person's answer is not on another's page, and no page holds a name, a number or an id."""
+    """An answer changes the answering person's page only, and no page holds a name, a number or an id."""
     alert_id = await world.raise_alert(STUDENT, OTHER_STUDENT)
     own, others = await world.answer_token(alert_id, STUDENT), await world.answer_token(alert_id, OTHER_STUDENT)
     show, form = operation("showAnswerPage"), {"Content-Type": "application/x-www-form-urlencoded"}
@@ -764,7 +768,7 @@ async def test_answer_link_is_for_one_person_and_shows_nothing_of_them(world: Wo
     recipients = (
         await world.send(Call(operation("listAlertRecipients"), SAFETY_OFFICER, path={"alert_id": alert_id}))
     ).json()["items"]
-    assert {each["personId"]: each["answer"] for each in recipients} == {
+    assert {recipient["personId"]: recipient["answer"] for recipient in recipients} == {
         await world.person_id(STUDENT): "help",
         await world.person_id(OTHER_STUDENT): None,
     }
@@ -772,7 +776,7 @@ async def test_answer_link_is_for_one_person_and_shows_nothing_of_them(world: Wo
 
 @pytest.mark.parametrize("token", ["x", "0" * 43, "a" * 3_000, "..%2F..", "%00", "{}", "$ne"])
 async def test_answer_link_that_leads_nowhere_is_a_page(world: World, token: str) -> None:
-    """Guessing finds nothing and the page says what to do all the same; nothing is recorded."""
+    """A guessed link answers 404 with a page that tells what to do, and records no event."""
     before = await world.facts("notify")
     form = {"Content-Type": "application/x-www-form-urlencoded"}
     for operation_id, content in (("showAnswerPage", None), ("answerAlert", b"answer=safe")):

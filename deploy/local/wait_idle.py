@@ -1,4 +1,4 @@
-"""Whether services have handled everything, as Kafka and MongoDB say it: what a service says may be a second old."""
+"""Whether services have handled every event, read from Kafka and MongoDB: `/readyz` may be a second behind."""
 
 import asyncio
 from collections.abc import Iterable
@@ -16,69 +16,78 @@ from shared.errors import TransientError
 from shared.kafka import partitions
 
 _SUBSCRIPTION = "subscription "
+KAFKA_TIMEOUT_SECONDS = 20
 
 
 async def is_idle(services: LocalServices, names: Iterable[str] = SERVICES) -> bool:
-    """Every fact of every service is on Kafka, and what is there has had its effect in those of `names`.
+    """Whether every service has published its events, and the services in `names` have handled all that is on Kafka.
 
-    The ends are read first and once more last: nothing came in between. False while somebody does not answer.
+    The end offsets are read first and once more last, so that nothing arrived in between. False when a service, Kafka
+    or MongoDB does not answer.
     """
-    read = await _subscriptions(services, names)
-    if read is None:
+    subscriptions = await _subscriptions(services, names)
+    if subscriptions is None:
         return False
-    settings = BusSettings(services.stack.kafka, services.choices.namespace, "operator", "quiet")
+    settings = BusSettings(services.stack.kafka, services.choices.namespace, "operator", "wait-idle")
     try:
-        async with asyncio.timeout(20):
-            ends = await _ends(settings, {topic for _, topic in read})
-            for service, topic in read:
-                if await _behind(settings, service, settings.physical(topic), ends):
-                    return False
-            if await asyncio.to_thread(_something_is_pending, services):
-                return False
-            return ends == await _ends(settings, {topic for _, topic in read})
+        async with asyncio.timeout(KAFKA_TIMEOUT_SECONDS):
+            # The cheapest question first: mostly it is the one that says no.
+            return not await asyncio.to_thread(_events_are_pending, services) and await _all_is_read(
+                services, subscriptions, settings
+            )
     except (KafkaError, PyMongoError, TransientError, TimeoutError, OSError):
         return False
 
 
 async def _subscriptions(services: LocalServices, names: Iterable[str]) -> list[tuple[str, str]] | None:
-    """Service and topic of everything that is read; None while one of the services is not ready."""
-    found = []
+    """Service and topic of each subscription; None while one of the services is not ready."""
+    subscriptions = []
     for name in names:
         state = await asyncio.to_thread(services.readiness, name)
         if state.get("status") != "ready":
             return None
         checks = [str(check["name"]) for check in state["checks"]]
-        found += [(name, check.removeprefix(_SUBSCRIPTION)) for check in checks if check.startswith(_SUBSCRIPTION)]
-    return found
+        topics = [check.removeprefix(_SUBSCRIPTION) for check in checks if check.startswith(_SUBSCRIPTION)]
+        subscriptions += [(name, topic) for topic in topics]
+    return subscriptions
 
 
-async def _ends(settings: BusSettings, topics: set[str]) -> dict[TopicPartition, int]:
+async def _all_is_read(services: LocalServices, subscriptions: list[tuple[str, str]], settings: BusSettings) -> bool:
+    """Whether each consumer group has committed the end of its topic, and nothing was published meanwhile."""
+    topics = {settings.physical(topic) for _, topic in subscriptions}
+    every = await partitions(settings.client(), topics)
     consumer = AIOKafkaConsumer(**settings.client(), group_id=None)
+    admin = AIOKafkaAdminClient(**settings.client())
     await consumer.start()
     try:
-        every = await partitions(settings.client(), [settings.physical(topic) for topic in topics])
-        return dict(await consumer.end_offsets(every))
+        await admin.start()
+        ends = dict(await consumer.end_offsets(every))
+        for service, topic in subscriptions:
+            group = f"{settings.namespace}{service}.{topic}"
+            if await _is_behind(admin, group, settings.physical(topic), ends):
+                return False
+        if await asyncio.to_thread(_events_are_pending, services):
+            return False
+        return ends == dict(await consumer.end_offsets(every))
     finally:
+        await admin.close()
         await consumer.stop()
 
 
-async def _behind(settings: BusSettings, service: str, physical: str, ends: dict[TopicPartition, int]) -> bool:
-    """Whether the service's group has committed less than there is."""
-    group = f"{settings.namespace}{service}.{physical.removeprefix(settings.namespace)}"
-    admin = AIOKafkaAdminClient(**settings.client())
-    await admin.start()
-    try:
-        committed: dict[TopicPartition, Any] = await admin.list_consumer_group_offsets(group)
-    finally:
-        await admin.close()
+async def _is_behind(
+    admin: AIOKafkaAdminClient, group: str, physical_topic: str, ends: dict[TopicPartition, int]
+) -> bool:
+    """Whether the group has committed less than the end of the topic."""
+    committed: dict[TopicPartition, Any] = await admin.list_consumer_group_offsets(group)
     return any(
         end > (committed[partition].offset if partition in committed else 0)
         for partition, end in ends.items()
-        if partition.topic == physical
+        if partition.topic == physical_topic
     )
 
 
-def _something_is_pending(services: LocalServices) -> bool:
+def _events_are_pending(services: LocalServices) -> bool:
+    """Whether the outbox of a service holds an event that is not yet published."""
     client: pymongo.MongoClient[dict[str, Any]] = pymongo.MongoClient(services.stack.mongo)
     try:
         databases = [client[f"{services.choices.namespace}{name}"] for name in SERVICES]

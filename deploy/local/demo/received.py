@@ -1,5 +1,6 @@
-"""What the receiving side has: the mails in the Maildir, the SMS in the gateway's log."""
+"""Reads what arrived: the mails in the simulated inbox's Maildir, the SMS in the simulated gateway's log."""
 
+import functools
 import json
 from collections import Counter
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """One message as it arrived. `reference` is the Message-ID of a mail, our 32 hex of an SMS."""
+    """One message as it arrived. `reference` is the Message-ID of a mail, or the 32 hex digits that we gave an SMS."""
 
     reference: str
     to: str
@@ -19,30 +20,32 @@ class Received:
 
 
 def mails(maildir: Path) -> list[Received]:
-    """Every mail in the Maildir; when it arrived is the file's time."""
-    parser = BytesHeaderParser(policy=policy.default)
-    found = []
-    for path in sorted(path for folder in ("new", "cur") for path in (maildir / folder).glob("*")):
-        with path.open("rb") as file:
-            headers = parser.parse(file)
-        at = datetime.fromtimestamp(path.stat().st_mtime).astimezone()
-        found.append(Received(str(headers["Message-ID"]).strip(), str(headers["Delivered-To"]).strip().lower(), at))
-    return found
+    """Every mail in the Maildir."""
+    return [_mail(path) for path in sorted(path for folder in ("new", "cur") for path in (maildir / folder).glob("*"))]
+
+
+@functools.lru_cache(maxsize=200_000)
+def _mail(path: Path) -> Received:
+    """One mail; it arrived at the file's time. A file of a Maildir never changes, so it is parsed once."""
+    with path.open("rb") as file:
+        headers = BytesHeaderParser(policy=policy.default).parse(file)
+    at = datetime.fromtimestamp(path.stat().st_mtime).astimezone()
+    return Received(str(headers["Message-ID"]).strip(), str(headers["Delivered-To"]).strip().lower(), at)
 
 
 def texts(sms_log: Path) -> list[Received]:
-    """Every SMS in the gateway's log; a torn last line is not one."""
-    found = []
+    """Every SMS in the gateway's log; a last line that is not yet complete is left out."""
+    messages = []
     for line in sms_log.read_text(encoding="utf-8").splitlines() if sms_log.exists() else []:
         try:
             entry = json.loads(line)
         except json.JSONDecodeError:
             continue
-        found.append(Received(entry["reference"], entry["to"], datetime.fromisoformat(entry["received_at"])))
-    return found
+        messages.append(Received(entry["reference"], entry["to"], datetime.fromisoformat(entry["received_at"])))
+    return messages
 
 
 def repeats(messages: list[Received]) -> Counter[str]:
-    """How often each message came beyond its first time."""
-    counted = Counter(message.reference for message in messages)
-    return Counter({reference: times - 1 for reference, times in counted.items() if times > 1})
+    """Reference → how many times the message arrived after its first time."""
+    arrivals = Counter(message.reference for message in messages)
+    return Counter({reference: count - 1 for reference, count in arrivals.items() if count > 1})

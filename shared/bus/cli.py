@@ -1,4 +1,4 @@
-"""`passage topics` and `passage parked`. Exit 0 fine, 1 something is wrong, 2 wrong use."""
+"""`passage topics` and `passage parked`. Exit code 0: fine; 1: something is wrong; 2: wrong use."""
 
 import asyncio
 import json
@@ -15,57 +15,58 @@ from shared.bus.settings import BusSettings
 from shared.errors import PermanentError, TransientError
 from shared.mongo.client import Database, Document, Mongo, PyMongoError
 
-topics = typer.Typer(no_args_is_help=True, help="The topics of deploy/topics.yaml.")
-parked = typer.Typer(no_args_is_help=True, help="Events that a service set aside with a reason.")
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output, nothing else there.")]
+topics = typer.Typer(no_args_is_help=True, help="Create and check the topics of deploy/topics.yaml.")
+parked = typer.Typer(no_args_is_help=True, help="Show and requeue events that a service could not process.")
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 Service = Annotated[str, typer.Argument(help="approval, registration, safety or notify")]
 T = TypeVar("T")
 
 
 @topics.command("apply")
 def apply(as_json: AsJson = False) -> None:
-    """Create the topics that are missing; change nothing."""
+    """Create the missing topics; change no others."""
     created = _run(declared_topics.apply(_settings(), _declared(), os.environ.get("ENV", "local")))
-    _print(as_json, {"created": created}, [f"created {name}" for name in created] or ["every topic is there"])
+    _print(as_json, {"created": created}, [f"created {name}" for name in created] or ["every topic exists"])
 
 
 @topics.command("check")
 def check(as_json: AsJson = False) -> None:
-    """How the cluster differs from the declaration."""
+    """Show how the cluster differs from the declaration."""
     declared = _declared()
     names = [topic.name for topic in declared.topics]
-    differences = [str(each) for each in _run(declared_topics.check(_settings(), declared, names))]
+    differences = [str(difference) for difference in _run(declared_topics.check(_settings(), declared, names))]
     _print(as_json, {"differences": differences}, differences or ["the cluster is as declared"])
     raise typer.Exit(1 if differences else 0)
 
 
 @parked.command("list")
 def list_(service: Service, as_json: AsJson = False) -> None:
-    """Every parked event of a service, oldest first."""
-    rows = [_row(each) for each in _run(_with(service, parking.listed))]
+    """List the parked events of a service, oldest first."""
+    rows = [_row(document) for document in _run(_with_database(service, parking.listed))]
     lines = [f"{row['id']}  {row['state']}  {row['kind']}: {row['reason']}" for row in rows]
     _print(as_json, rows, lines or ["nothing is parked"])
 
 
 @parked.command()
 def show(service: Service, parked_id: str, as_json: AsJson = False) -> None:
-    """One parked event: where it stands and why it was set aside."""
-    rows = [_row(each) for each in _run(_with(service, parking.listed)) if each["_id"] == parked_id]
+    """Show where one parked event stands in Kafka and why it was parked."""
+    documents = _run(_with_database(service, parking.listed))
+    rows = [_row(document) for document in documents if document["_id"] == parked_id]
     if not rows:
-        _fail(f"Nothing is parked under {parked_id}.", 1)
+        _fail(f"{service} has no parked event {parked_id}: `passage parked list {service}` shows them.", 1)
     _print(as_json, rows[0], [f"{name}: {value}" for name, value in rows[0].items()])
 
 
 @parked.command()
 def requeue(
     service: Service,
-    parked_id: Annotated[str | None, typer.Argument(help="One of them; all when left out")] = None,
+    parked_id: Annotated[str | None, typer.Argument(help="Id of one parked event; without it, all of them")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Have the service try parked events again, in order."""
+    """Have the service process parked events again, in order."""
     selector: Document = {"_id": parked_id} if parked_id else {}
-    count = _run(_with(service, lambda database: parking.requeue(database, selector)))
-    _print(as_json, {"requeued": count}, [f"{count} requeued; the service tries them within a second"])
+    count = _run(_with_database(service, lambda database: parking.requeue(database, selector)))
+    _print(as_json, {"requeued": count}, [f"{count} requeued; the service tries them again within a second"])
     raise typer.Exit(0 if count or parked_id is None else 1)
 
 
@@ -82,8 +83,8 @@ def _row(document: Document) -> dict[str, Any]:
     }
 
 
-async def _with(service: str, work: Any) -> Any:
-    mongo = Mongo(_needed("MONGO_URL"), namespace=os.environ.get("NAMESPACE", ""))
+async def _with_database(service: str, work: Any) -> Any:
+    mongo = Mongo(_required("MONGO_URL"), namespace=os.environ.get("NAMESPACE", ""))
     try:
         database: Database = mongo.database(service)
         return await work(database)
@@ -92,7 +93,7 @@ async def _with(service: str, work: Any) -> Any:
 
 
 def _settings() -> BusSettings:
-    return BusSettings(_needed("KAFKA_BOOTSTRAP_SERVERS"), os.environ.get("NAMESPACE", ""), "operator", "passage")
+    return BusSettings(_required("KAFKA_BOOTSTRAP_SERVERS"), os.environ.get("NAMESPACE", ""), "operator", "passage")
 
 
 def _declared() -> declared_topics.Topics:
@@ -103,7 +104,7 @@ def _declared() -> declared_topics.Topics:
         raise
 
 
-def _needed(name: str) -> str:
+def _required(name: str) -> str:
     value = os.environ.get(name, "")
     if not value:
         _fail(f"{name} is not set (`set -a; . .local/env` for the local stack).", 2)
@@ -114,7 +115,7 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
     try:
         return asyncio.run(work)
     except (PermanentError, TransientError, PyMongoError) as error:
-        _fail(f"Not done: {error}.", 1)
+        _fail(f"Failed: {error}.", 1)
         raise
 
 

@@ -1,15 +1,15 @@
-"""The history of one thing is its stream: who did what, when, on which advice."""
+"""The history of an object is its stream: who did what, when, on which advice."""
 
 from shared.bus.outbox import Outbox
 from shared.envelope import Envelope, parse
 from shared.events import Event
 
-#: Nobody reads further back in one answer; the audit does.
-NEWEST = 200
+#: One answer holds at most this many events; `passage audit` reads further back.
+MAX_EVENTS = 200
 
 
 async def history(outbox: Outbox, stream: str) -> list[Envelope[Event]]:
-    """The newest events of a stream, oldest of them first."""
-    found = outbox.events.find({"stream": stream}, {"body": 1}).sort("version", -1).limit(NEWEST)
-    newest = [parse(bytes(document["body"])) async for document in found]
-    return newest[::-1]
+    """The newest 200 events of a stream, oldest of them first."""
+    documents = outbox.events.find({"stream": stream}, {"body": 1}).sort("version", -1).limit(MAX_EVENTS)
+    newest_first = [parse(bytes(document["body"])) async for document in documents]
+    return newest_first[::-1]

@@ -1,4 +1,4 @@
-"""Topics are declared in deploy/topics.yaml, created by `passage topics apply`, and checked before anything starts."""
+"""Topics: declared in deploy/topics.yaml, created by `passage topics apply`, checked before a subscription starts."""
 
 import asyncio
 import contextlib
@@ -19,11 +19,11 @@ from shared.errors import PermanentError, TransientError
 
 
 class WrongTopics(PermanentError):
-    """The cluster is not as declared; the text says every difference."""
+    """The cluster differs from the declaration. The text names every difference."""
 
 
 class DeclaredTopic(BaseModel):
-    """One topic: partitions are fixed at creation, records are kept for ever."""
+    """One topic. Its partitions are fixed at creation; its records are never deleted."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -32,7 +32,7 @@ class DeclaredTopic(BaseModel):
 
 
 class Replication(BaseModel):
-    """How often a record is kept."""
+    """How many replicas a record has, and how many must have it before it is acknowledged."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -41,7 +41,7 @@ class Replication(BaseModel):
 
 
 class Topics(BaseModel):
-    """The whole file. Dead-letter topics are declared like any other."""
+    """The whole file. Dead-letter topics are declared like others."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -51,7 +51,7 @@ class Topics(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One way in which the cluster is not as declared."""
+    """One difference between the cluster and the declaration."""
 
     topic: str
     reason: str
@@ -61,68 +61,70 @@ class Difference:
 
 
 def load(path: str | Path) -> Topics:
-    """Read and validate the declaration. Raises PermanentError that names file and field."""
+    """Read and validate the declaration. Raises PermanentError, which names file and field."""
     try:
         return Topics.model_validate(yaml.safe_load(Path(path).read_text(encoding="utf-8")))
     except (OSError, yaml.YAMLError) as error:
         raise PermanentError(f"{path}: {error}") from None
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+        problems = "; ".join(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors())
         raise PermanentError(f"{path}: {problems}") from None
 
 
 async def apply(settings: BusSettings, declared: Topics, environment: str) -> list[str]:
-    """Create what is missing, change nothing; returns the logical names created."""
+    """Create the missing topics and change no others. Returns the logical names of the created ones."""
     replication = declared.replication[environment]
     async with _Admin(settings) as admin:
         existing = set(await admin.list_topics())
         missing = [topic for topic in declared.topics if settings.physical(topic.name) not in existing]
         created = [_new(settings, topic, replication) for topic in missing]
         if created:
-            with contextlib.suppress(TopicAlreadyExistsError):  # another one applies at the same moment
+            with contextlib.suppress(TopicAlreadyExistsError):  # another process applies at the same moment
                 await admin.create_topics(created, timeout_ms=20_000)
-            await _until_seen(admin, {topic.name for topic in created})
+            await _wait_until_shown(admin, {topic.name for topic in created})
     return [topic.name for topic in missing]
 
 
-async def _until_seen(admin: AIOKafkaAdminClient, physical: set[str]) -> None:
-    """The controller answers that a topic is made; the broker hears of it a moment later, and until then denies it."""
+async def _wait_until_shown(admin: AIOKafkaAdminClient, physical: set[str]) -> None:
+    """Wait until the broker shows the topics: it learns from the controller a moment after that has created them."""
     try:
         async with asyncio.timeout(20):
             while not physical <= set(await admin.list_topics()):
                 await asyncio.sleep(0.05)
     except TimeoutError:
-        raise TransientError("topics were created, and the broker does not show them yet") from None
+        raise TransientError("topics were created, but the broker does not show them yet; run it again") from None
 
 
 async def check(settings: BusSettings, declared: Topics, names: Sequence[str]) -> list[Difference]:
-    """How the cluster differs from the declaration, for the topics that a service needs."""
-    wanted = {topic.name: topic for topic in declared.topics}
-    differences = [Difference(name, "is not declared") for name in names if name not in wanted]
+    """The differences between cluster and declaration for these topics."""
+    declared_by_name = {topic.name: topic for topic in declared.topics}
+    differences = [Difference(name, "is not declared") for name in names if name not in declared_by_name]
     async with _Admin(settings) as admin:
         existing = set(await admin.list_topics())
-        present = [name for name in names if name in wanted and settings.physical(name) in existing]
+        present = [name for name in names if name in declared_by_name and settings.physical(name) in existing]
         differences += [
             Difference(name, "does not exist; `passage topics apply` creates it")
             for name in names
-            if name in wanted and settings.physical(name) not in existing
+            if name in declared_by_name and settings.physical(name) not in existing
         ]
         for described in await admin.describe_topics([settings.physical(name) for name in present]) if present else []:
             name = str(described["topic"]).removeprefix(settings.namespace)
-            found = len(described["partitions"])
-            if found != wanted[name].partitions:
-                differences.append(Difference(name, f"has {found} partitions, {wanted[name].partitions} are declared"))
-        if await _creates_by_itself(admin):
+            partitions = len(described["partitions"])
+            if partitions != declared_by_name[name].partitions:
+                differences.append(
+                    Difference(name, f"has {partitions} partitions, {declared_by_name[name].partitions} are declared")
+                )
+        if await _creates_topics_by_itself(admin):
             differences.append(Difference("*", "auto.create.topics.enable is on: a typo would become a topic"))
     return differences
 
 
-async def _creates_by_itself(admin: AIOKafkaAdminClient) -> bool:
+async def _creates_topics_by_itself(admin: AIOKafkaAdminClient) -> bool:
     brokers = (await admin.describe_cluster())["brokers"]
     resource = ConfigResource(ConfigResourceType.BROKER, str(brokers[0]["node_id"]))
     for response in await admin.describe_configs([resource]):
-        for answered in response.resources:
-            entries: list[Any] = answered[4]
+        for described in response.resources:
+            entries: list[Any] = described[4]
             for entry in entries:
                 if entry[0] == "auto.create.topics.enable":
                     return str(entry[1]).lower() == "true"
@@ -145,7 +147,7 @@ def _new(settings: BusSettings, topic: DeclaredTopic, replication: Replication) 
 
 
 class _Admin:
-    """An admin client that never waits for ever."""
+    """An admin client with a time limit for each step."""
 
     def __init__(self, settings: BusSettings) -> None:
         self._client = AIOKafkaAdminClient(**settings.client(), request_timeout_ms=15_000)

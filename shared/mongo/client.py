@@ -1,6 +1,6 @@
-"""The only import of motor: one client per process, majority everywhere, transactions that retry whole.
+"""The MongoDB client of a process, and the only import of motor. Reads and writes are majority, transactions repeat.
 
-Why motor and what follows it: docs/decisions/0002-motor.md.
+Why motor, and its successor: docs/decisions/0002-motor.md.
 """
 
 import asyncio
@@ -72,21 +72,20 @@ __all__ = [
     "insert",
 ]
 
-#: MongoDB's code of a duplicate key.
-DUPLICATE = 11_000
+DUPLICATE_KEY_CODE = 11_000  # of MongoDB
 MAJORITY = WriteConcern("majority", wtimeout=10_000, j=True)
-#: Between two attempts at a transaction that others push aside.
+#: Pause before a transaction that a competing one aborted is repeated: the first, doubling up to the longest.
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.005, 0.1
 
 
 class MongoUnavailable(TransientError):
-    """MongoDB did not answer in time: nothing is known to be stored; ask again."""
+    """MongoDB did not answer in time. Whether the write was stored is not known; it may be tried again."""
 
 
 class Mongo:
-    """One client. Databases are named `<namespace><name>`; every write is majority and journaled.
+    """A client. Databases are named `<namespace><name>`; every write is majority and journaled.
 
-    Instants are kept as aware UTC datetimes. `transaction_seconds` bounds a whole transaction with its retries.
+    Datetimes are aware and UTC. `transaction_seconds` bounds a transaction with all its repeats.
     """
 
     def __init__(self, url: str, *, namespace: str = "", transaction_seconds: float = 15.0) -> None:
@@ -103,7 +102,7 @@ class Mongo:
         self._transaction_seconds = transaction_seconds
 
     def database(self, name: str) -> Database:
-        """The database `<namespace><name>`, majority reads and writes on the primary."""
+        """The database `<namespace><name>`, with majority reads and writes on the primary."""
         return self._client.get_database(
             self._namespace + name,
             read_concern=ReadConcern("majority"),
@@ -112,20 +111,20 @@ class Mongo:
         )
 
     async def transaction(self, work: Callable[[Session], Coroutine[Any, Any, T]], *, insist: bool = True) -> T:
-        """Run `work(session)` in one snapshot transaction, majority committed when this returns.
+        """Run `work(session)` in one snapshot transaction, which is majority committed when this returns.
 
-        `work` may run several times: no I/O in it but MongoDB with this session. DuplicateKeyError ends the
-        transaction and reaches the caller, and so does, without `insist`, the OperationFailure of one that others
-        pushed aside: nothing of it is kept. Raises MongoUnavailable when no commit succeeded in time.
+        `work` may run several times, so it does no I/O but MongoDB with this session. A transaction that a competing
+        one aborted is repeated; with `insist=False` its OperationFailure is raised instead. DuplicateKeyError aborts
+        the transaction and is raised: see `transact`. Raises MongoUnavailable when no commit succeeded in time.
         """
         try:
             async with asyncio.timeout(self._transaction_seconds):
-                # Beginning and ending a session asks the server nothing: no need of motor's threads for that.
+                # Starting and ending a session sends nothing to the server: no need for one of motor's threads.
                 session: Session = AsyncIOMotorClientSession(self._client.delegate.start_session(), self._client)
                 try:
-                    return await self._committed(session, work, insist)
+                    return await self._run_and_commit(session, work, insist)
                 finally:
-                    # A cancelled abort goes on in its thread and may end the transaction before this does.
+                    # An abort that was cancelled goes on in its thread and may end the transaction first.
                     with contextlib.suppress(InvalidOperation):
                         if session.delegate.in_transaction:
                             await session.end_session()
@@ -155,11 +154,12 @@ class Mongo:
             pause_seconds=pause_seconds,
         )
 
-    async def _committed(self, session: Session, work: Callable[[Session], Coroutine[Any, Any, T]], insist: bool) -> T:
-        """The whole again for as long as others push it aside; the commit again while its fate is not known.
+    async def _run_and_commit(
+        self, session: Session, work: Callable[[Session], Coroutine[Any, Any, T]], insist: bool
+    ) -> T:
+        """Repeat the transaction while competing ones abort it, and the commit while its outcome is unknown.
 
-        Not motor's `with_transaction`: that commits outside of what it repeats, so a conflict found by the commit
-        reaches the caller.
+        Motor's `with_transaction` does not repeat when the commit itself finds the conflict; this does.
         """
         pause = 0.0
         while True:
@@ -174,7 +174,7 @@ class Mongo:
                 await _commit(session)
                 return result
             except PyMongoError as error:
-                with contextlib.suppress(InvalidOperation):  # the commit has ended it
+                with contextlib.suppress(InvalidOperation):  # the commit has ended the transaction
                     await session.abort_transaction()
                 if not error.has_error_label("TransientTransactionError"):
                     raise
@@ -185,7 +185,7 @@ class Mongo:
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Session]:
-        """A session whose reads all see one moment (no transaction, no writes)."""
+        """A session whose reads all see the same moment. No transaction, no writes."""
         async with await self._client.start_session(snapshot=True) as session:
             yield session
 
@@ -198,7 +198,7 @@ class Mongo:
             raise MongoUnavailable("ping failed") from error
 
     async def drop(self, name: str) -> None:
-        """Forget the database `<namespace><name>`: for tests and shadow databases."""
+        """Delete the database `<namespace><name>`: for tests and shadow databases."""
         await self._client.drop_database(self._namespace + name)
 
     def close(self) -> None:
@@ -207,12 +207,12 @@ class Mongo:
 
 
 async def insert(collection: Collection, documents: list[Document], session: Session) -> None:
-    """Insert many in a transaction. One kind of error for one cause: DuplicateKeyError, whoever noticed it."""
+    """Insert many documents in a transaction. Raises DuplicateKeyError for a taken key, never BulkWriteError."""
     try:
         await collection.insert_many(documents, session=session)
     except BulkWriteError as error:
-        if all(each["code"] == DUPLICATE for each in error.details["writeErrors"]):
-            raise DuplicateKeyError("a key is taken", DUPLICATE) from None
+        if all(write_error["code"] == DUPLICATE_KEY_CODE for write_error in error.details["writeErrors"]):
+            raise DuplicateKeyError("a key is taken", DUPLICATE_KEY_CODE) from None
         raise
 
 

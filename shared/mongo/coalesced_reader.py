@@ -1,4 +1,4 @@
-"""Reads that are asked for at the same moment share one round trip."""
+"""Coalesces reads: callers that ask at the same moment share one round trip."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable
@@ -8,9 +8,9 @@ R = TypeVar("R")
 
 
 class CoalescedReader(Generic[R]):
-    """`read(keys)` for many who ask at once: whoever asks while a read is under way waits for the next one.
+    """Runs `read(keys)` for many callers. A caller that asks during a read waits for the next read.
 
-    So a read always begins after it was asked for: nobody sees less than what was committed before they asked.
+    So a read always begins after the caller asked, and sees everything that was committed before that.
     """
 
     def __init__(self, read: Callable[[Collection[str]], Awaitable[R]]) -> None:
@@ -19,12 +19,12 @@ class CoalescedReader(Generic[R]):
         self._reading: asyncio.Task[None] | None = None
 
     async def ask(self, keys: Iterable[str]) -> R:
-        """What is read for these keys, and for those that others asked for. Raises what the read raises."""
+        """The result for these keys, and for those of the other callers. Raises the read's own error."""
         loop = asyncio.get_running_loop()
         if self._next is None:
             self._next = set(), loop.create_future()
-        wanted, answer = self._next
-        wanted.update(keys)
+        read_keys, answer = self._next
+        read_keys.update(keys)
         if self._reading is None:
             self._reading = loop.create_task(self._run())
         return await asyncio.shield(answer)
@@ -32,10 +32,10 @@ class CoalescedReader(Generic[R]):
     async def _run(self) -> None:
         try:
             while self._next is not None:
-                (wanted, answer), self._next = self._next, None
+                (read_keys, answer), self._next = self._next, None
                 try:
-                    answer.set_result(await self._read(wanted))
-                # Whatever it is, it belongs to those who asked.
+                    answer.set_result(await self._read(read_keys))
+                # Any error goes to the callers of this read.
                 except Exception as error:
                     answer.set_exception(error)
         finally:

@@ -1,6 +1,7 @@
-"""Files of any size in GridFS, streamed in and out; a name is never a path, it is not even kept here.
+"""Files of any size in GridFS (`<name>.files`, `<name>.chunks`), written and read as streams.
 
-`<name>.files`, `<name>.chunks`. A file that was not closed was never there.
+A file exists once it is closed. File names are not stored here. A file is *trusted* while a document refers to it;
+untrusted files are candidates for deletion.
 """
 
 from collections.abc import AsyncIterator
@@ -12,14 +13,14 @@ from shared.mongo.client import ASCENDING, AsyncIOMotorGridFSBucket, Database, I
 
 
 class Files:
-    """The files of one kind. `chunk_bytes`: what is written in pieces of exactly this size is read in the same."""
+    """The files of one kind. Chunks of exactly `chunk_bytes` are read back as the same chunks."""
 
     def __init__(self, database: Database, name: str, chunk_bytes: int) -> None:
         self._bucket = AsyncIOMotorGridFSBucket(database, bucket_name=name, chunk_size_bytes=chunk_bytes)
         self._files = database[f"{name}.files"]
 
     async def create_indexes(self) -> None:
-        """Idempotent. GridFS makes those that it needs itself."""
+        """Idempotent. GridFS creates its own indexes."""
         await self._files.create_indexes(
             [
                 IndexModel([("metadata.owner", ASCENDING)], name="owner"),
@@ -28,7 +29,7 @@ class Files:
         )
 
     async def write(self, file_id: str, owner: str, chunks: AsyncIterator[bytes]) -> None:
-        """Keep what comes, majority committed; whatever interrupts it leaves nothing."""
+        """Store the chunks, majority committed when this returns. An error or a cancellation leaves no file."""
         file = self._bucket.open_upload_stream_with_id(file_id, "-", metadata={"owner": owner, "trusted": False})
         try:
             async for chunk in chunks:
@@ -39,7 +40,7 @@ class Files:
         await file.close()
 
     async def read(self, file_id: str) -> AsyncIterator[bytes] | None:
-        """The file in its chunks; None when it is not there."""
+        """The chunks of a file; None when there is no such file."""
         try:
             file = await self._bucket.open_download_stream(file_id)
         except NoFile:
@@ -52,29 +53,29 @@ class Files:
         return chunks()
 
     async def delete(self, file_id: str) -> None:
-        """Forget it; one that is not there is forgotten already."""
+        """Delete the file, if it exists."""
         try:
             await self._bucket.delete(file_id)
         except NoFile:
             return
 
     async def delete_of(self, owner: str) -> int:
-        """Forget everything of an owner; returns how many files that were."""
-        found = [str(document["_id"]) async for document in self._files.find({"metadata.owner": owner}, {"_id": 1})]
-        for file_id in found:
+        """Delete every file of an owner. Returns how many."""
+        file_ids = [str(document["_id"]) async for document in self._files.find({"metadata.owner": owner}, {"_id": 1})]
+        for file_id in file_ids:
             await self.delete(file_id)
-        return len(found)
+        return len(file_ids)
 
     async def doubted(self, before: datetime, limit: int) -> list[str]:
-        """The oldest files, finished before a moment, of which it is not known whether anything names them."""
+        """Ids of the oldest untrusted files that were closed before an instant."""
         query = {"metadata.trusted": False, "uploadDate": {"$lt": before}}
-        found = self._files.find(query, {"_id": 1}).sort("uploadDate", 1).limit(limit)
-        return [str(document["_id"]) async for document in found]
+        files = self._files.find(query, {"_id": 1}).sort("uploadDate", 1).limit(limit)
+        return [str(file["_id"]) async for file in files]
 
     async def trust(self, file_id: str) -> None:
-        """Something names it."""
+        """A document refers to the file."""
         await self._files.update_one({"_id": file_id}, {"$set": {"metadata.trusted": True}})
 
     async def doubt(self, file_id: str) -> None:
-        """Something is about to stop naming it: it will have to be looked at again."""
+        """A document is about to drop its reference: the file must be checked again."""
         await self._files.update_one({"_id": file_id}, {"$set": {"metadata.trusted": False}})

@@ -1,4 +1,7 @@
-"""Leases with a fencing epoch: at most one live owner, judged by the database's clock, not ours."""
+"""Leases with a fencing epoch: a lease has at most one live owner, by the clock of the database.
+
+`while_held` acquires, renews and releases a lease around work that only one process may do at a time.
+"""
 
 import asyncio
 import contextlib
@@ -11,7 +14,7 @@ from shared.mongo.client import Collection, Database, Document, DuplicateKeyErro
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """What an owner holds. `epoch` grows with every change of owner: a larger one fences a smaller one off."""
+    """A held lease. `epoch` grows with every change of owner: writes that check it fence off former owners."""
 
     name: str
     owner: str
@@ -21,7 +24,7 @@ class Lease:
 
 async def acquire(leases: Collection, name: str, owner: str, ttl_seconds: float) -> Lease | None:
     """Take or renew the lease. None while another owner's lease lives."""
-    # $$NOW is the server's clock: a client whose clock jumps neither steals nor loses a lease.
+    # $$NOW is the server's clock: a client whose own clock jumps neither steals nor loses a lease.
     update = [
         {
             "$set": {
@@ -36,7 +39,7 @@ async def acquire(leases: Collection, name: str, owner: str, ttl_seconds: float)
     free = {"_id": name, "$expr": {"$or": [{"$eq": ["$owner", owner]}, {"$lt": ["$until", "$$NOW"]}]}}
     held: Document | None = await leases.find_one_and_update(free, update, return_document=True)
     if held is None:
-        # The first owner ever finds no document; an upsert must not use $expr, so the free lease is made first.
+        # No document yet: this is the first owner ever. An upsert cannot use $expr, so insert a free lease first.
         with contextlib.suppress(DuplicateKeyError):
             await leases.insert_one({"_id": name, "owner": "", "epoch": 0, "until": datetime.fromtimestamp(0, UTC)})
             held = await leases.find_one_and_update(free, update, return_document=True)
@@ -46,7 +49,7 @@ async def acquire(leases: Collection, name: str, owner: str, ttl_seconds: float)
 
 
 async def release(leases: Collection, lease: Lease) -> None:
-    """Give the lease back at once, so that a successor need not wait. A lease already lost stays untouched."""
+    """Free the lease, so that a successor need not wait for its end. A lease that was lost already is not changed."""
     await leases.update_one(
         {"_id": lease.name, "owner": lease.owner, "epoch": lease.epoch},
         [{"$set": {"owner": "", "until": {"$subtract": ["$$NOW", 1000]}}}],
@@ -61,19 +64,19 @@ async def while_held(
     *,
     ttl_seconds: float = 6.0,
 ) -> None:
-    """For ever: get the lease, run `work(lease)` while it is renewed, stop `work` when it is lost.
+    """Wait for the lease, then run `work(lease)` while renewing it; when it is lost, cancel `work` and wait again.
 
-    Returns when `work` returns by itself. Errors of `work` come through after the lease is given back.
+    Returns when `work` returns. An error of `work` is raised after the lease was released.
     """
     leases = database["leases"]
     while True:
-        lease = await _acquire_quietly(leases, name, owner, ttl_seconds)
+        lease = await _try_acquire(leases, name, owner, ttl_seconds)
         if lease is None:
             await asyncio.sleep(ttl_seconds / 4)
             continue
         job = asyncio.ensure_future(work(lease))
         try:
-            if await _guard(leases, lease, job):
+            if await _renew_until_done(leases, lease, job):
                 return
         finally:
             if not job.done():
@@ -85,8 +88,8 @@ async def while_held(
                     await release(leases, lease)
 
 
-async def _acquire_quietly(leases: Collection, name: str, owner: str, ttl_seconds: float) -> Lease | None:
-    """A database that is away is the same as a lease that is taken: wait and ask again."""
+async def _try_acquire(leases: Collection, name: str, owner: str, ttl_seconds: float) -> Lease | None:
+    """As `acquire`; None also when the database does not answer."""
     try:
         async with asyncio.timeout(ttl_seconds / 2):
             return await acquire(leases, name, owner, ttl_seconds)
@@ -94,8 +97,11 @@ async def _acquire_quietly(leases: Collection, name: str, owner: str, ttl_second
         return None
 
 
-async def _guard(leases: Collection, lease: Lease, job: "asyncio.Future[None]") -> bool:
-    """Renew until the job ends (True) or the lease is lost (False)."""
+async def _renew_until_done(leases: Collection, lease: Lease, job: "asyncio.Future[None]") -> bool:
+    """Renew until the job ends (True) or the lease is lost (False).
+
+    Without an answer from the database the lease counts as lost after 80 % of its time: before another can have it.
+    """
     loop = asyncio.get_running_loop()
     safe_until = loop.time() + lease.ttl_seconds * 0.8
     while True:
@@ -104,7 +110,7 @@ async def _guard(leases: Collection, lease: Lease, job: "asyncio.Future[None]") 
             job.result()
             return True
         asked = loop.time()
-        renewed = await _acquire_quietly(leases, lease.name, lease.owner, lease.ttl_seconds)
+        renewed = await _try_acquire(leases, lease.name, lease.owner, lease.ttl_seconds)
         if renewed is not None and renewed.epoch == lease.epoch:
             safe_until = asked + lease.ttl_seconds * 0.8
         elif renewed is not None or loop.time() >= safe_until:

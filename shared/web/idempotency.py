@@ -11,7 +11,7 @@ from fastapi import Header, Request
 from fastapi.responses import JSONResponse
 
 from shared.mongo.client import ASCENDING, Database, Document, DuplicateKeyError, IndexModel, Mongo, Session
-from shared.mongo.group_commit import GroupCommit, New
+from shared.mongo.group_commit import GroupCommit, NewDocuments
 from shared.web.identity import authenticate
 from shared.web.problem import Problem
 
@@ -100,7 +100,7 @@ async def run_once(
 
 
 async def insert_once(
-    commits: GroupCommit, database: Database, request: IdempotentRequest | None, answer: Answer, new: New
+    commits: GroupCommit, database: Database, request: IdempotentRequest | None, answer: Answer, new: NewDocuments
 ) -> Answer:
     """Insert what the command makes and give its answer, or give the answer that this key already got.
 

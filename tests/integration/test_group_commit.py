@@ -8,7 +8,7 @@ import pymongo
 import pytest
 
 from shared.mongo.client import Database, DuplicateKeyError, Mongo, MongoUnavailable, Session
-from shared.mongo.group_commit import MOST_TOGETHER, GroupCommit, New
+from shared.mongo.group_commit import MAX_GROUP, GroupCommit, NewDocuments
 from shared.web.idempotency import Answer, IdempotentRequest, insert_once
 from shared.web.problem import Problem
 
@@ -51,7 +51,7 @@ async def kept(database: Database) -> list[str]:
     return sorted([str(each["_id"]) for name in ("events", "states") async for each in database[name].find({})])
 
 
-async def inserted(commits: GroupCommit, *several: New) -> list[BaseException | None]:
+async def inserted(commits: GroupCommit, *several: NewDocuments) -> list[BaseException | None]:
     """What came of each."""
     return await asyncio.gather(*(commits.insert(each) for each in several), return_exceptions=True)
 
@@ -62,18 +62,20 @@ async def test_whoever_comes_meanwhile_shares_the_next_transaction(mongo: Counte
     first = asyncio.create_task(commits.insert(new("first")))
     await asyncio.sleep(0)
 
-    found = await inserted(commits, *(new(f"n-{number}") for number in range(MOST_TOGETHER + 1)))
+    found = await inserted(commits, *(new(f"n-{number}") for number in range(MAX_GROUP + 1)))
     await first
 
-    assert found == [None] * (MOST_TOGETHER + 1)
-    assert len(await kept(database)) == 3 * (MOST_TOGETHER + 2)
+    assert found == [None] * (MAX_GROUP + 1)
+    assert len(await kept(database)) == 3 * (MAX_GROUP + 2)
     assert mongo.begun == 3
     await commits.insert(new("later"))
     assert mongo.begun == 4
 
 
 @pytest.mark.parametrize("wrong", [{"events": [{"_id": "there"}]}, {"events": [{"_id": "x", "what": object()}]}])
-async def test_what_cannot_be_inserted_is_the_fault_of_one(mongo: Counted, database: Database, wrong: New) -> None:
+async def test_what_cannot_be_inserted_is_the_fault_of_one(
+    mongo: Counted, database: Database, wrong: NewDocuments
+) -> None:
     """A taken id, something that cannot be stored: nothing of that one is kept, and everything of the others."""
     await database["events"].insert_one({"_id": "there"})
     commits = GroupCommit(mongo, database)

@@ -32,7 +32,7 @@ from shared.events import (
 )
 from shared.ids import new_id
 from shared.mongo.client import Database, Mongo, PyMongoError, Session
-from shared.mongo.group_commit import GroupCommit, New, insert_all
+from shared.mongo.group_commit import GroupCommit, NewDocuments, insert_all
 from shared.observability.logs import get_logger
 from shared.privacy.contact import ContactDetails
 from shared.privacy.keyring import Keyring
@@ -113,7 +113,7 @@ async def submit(
 
 
 async def _joined(
-    deps: CommandDeps, group_id: str, person_id: str, once: IdempotentRequest | None, answer: Answer, new: New
+    deps: CommandDeps, group_id: str, person_id: str, once: IdempotentRequest | None, answer: Answer, new: NewDocuments
 ) -> Answer:
     """A participant of a trip: whether they may join is read in the transaction that keeps them."""
 

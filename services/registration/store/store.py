@@ -136,7 +136,7 @@ class Store:
         self, registration_id: str, drafts: Sequence[Draft], *, cause: Cause, now: datetime, begun: Registration
     ) -> tuple[Loaded[Registration], dict[str, list[Document]]]:
         """A new registration with the tasks it leads to, and what has to be inserted: collection → documents."""
-        after, new = self.registrations.new_documents(registration_id, drafts, cause=cause, now=now, begun=begun)
+        after, new = self.registrations.new_documents(registration_id, drafts, cause=cause, now=now, first_state=begun)
         assert after.state is not None
         opened = [new_task(each.data, after.state, now) for each in drafts if isinstance(each.data, TaskOpened)]
         return after, {**new, self.tasks.name: opened}

@@ -110,14 +110,15 @@ def _messages(
     claimed: ClaimedJob, chunk: SendChunk, outcomes: Sequence[Outcome], kind: OutcomeKind
 ) -> list[AttemptedMessage]:
     """The messages of the chunk with this kind of outcome."""
-    recipients, composer = claimed.selection.recipients, claimed.composer
+    persons, registrations = claimed.selection.recipients.persons, claimed.selection.recipients.registrations
+    ids, event_reference = claimed.composer.ids, claimed.composer.event_reference
     messages = []
     for index, outcome in zip(chunk.indices, outcomes, strict=True):
         if outcome.kind is kind:
-            delivery_id, reference = composer.ids(index)
-            person, registration = recipients.persons[index], recipients.registrations[index]
+            delivery_id, reference = ids(index)
+            message_reference = event_reference(reference)
             messages.append(
-                AttemptedMessage(delivery_id, person, registration, composer.event_reference(reference), outcome)
+                AttemptedMessage(delivery_id, persons[index], registrations[index], message_reference, outcome)
             )
     return messages
 

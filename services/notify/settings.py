@@ -47,15 +47,25 @@ class Settings(CommonSettings):
     answer_base_url: str = Field(pattern=r"^https?://\S+$", description="Public address of this service")
     webhook_secret: SecretStr = Field(min_length=16, description="Password in the webhook URLs given to the provider")
     email_window: int = Field(
-        default=100, ge=1, le=MAX_EVENT_ENTRIES, description="Mails of one attempt: at most so many unknown"
+        default=100,
+        ge=1,
+        le=MAX_EVENT_ENTRIES,
+        description="Emails in one chunk: a crash leaves at most so many unknown for each worker",
     )
     sms_window: int = Field(
-        default=100, ge=1, le=MAX_EVENT_ENTRIES, description="SMS of one attempt: at most so many unknown"
+        default=100,
+        ge=1,
+        le=MAX_EVENT_ENTRIES,
+        description="SMS in one chunk: a crash leaves at most so many unknown for each worker",
     )
-    workers: int = Field(default=4, ge=1, le=50, description="Lanes of each channel that are sent at the same time")
-    unknown_wait_seconds: float = Field(default=120, ge=0, description="So long a receipt may still settle an unknown")
-    unknown_policy: Literal["resend", "hold"] = Field(default="resend", description="What becomes of an unknown then")
-    urgent_workers: int = Field(default=1, ge=1, le=50, description="Further lanes of each channel, of alerts alone")
+    workers: int = Field(default=4, ge=1, le=50, description="Send workers of each channel")
+    unknown_wait_seconds: float = Field(
+        default=120, ge=0, description="How long an unknown delivery waits for a receipt"
+    )
+    unknown_policy: Literal["resend", "hold"] = Field(default="resend", description="Then: send again, or hold")
+    urgent_workers: int = Field(
+        default=1, ge=1, le=50, description="Further send workers of each channel, for alerts alone"
+    )
     sweep_seconds: float = Field(default=5, gt=0, description="From one look at what was left behind to the next")
     recipient_allow_list: str = Field(
         default="", description="Addresses, @domains, numbers, comma-separated; set: nobody else is sent to (test copy)"

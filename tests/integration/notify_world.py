@@ -264,16 +264,16 @@ class World:
         return [affected.verdict(alert_id) for alert_id in affected.alerts]
 
     async def work(self) -> Counter[tuple[str, str, Channel]]:
-        """How often each (alert, person, channel) stands in a lane: what the engine would send at the first step."""
-        found: Counter[tuple[str, str, Channel]] = Counter()
-        async for lane in self.database["lanes"].find({"alertId": {"$not": {"$regex": "^n-"}}}):
-            selection = await self.alerts.selections.get(lane["selectionId"])
+        """(alert, person, channel) → how many send jobs hold it: the messages that would be sent at the first step."""
+        counts: Counter[tuple[str, str, Channel]] = Counter()
+        async for job in self.database["lanes"].find({"alertId": {"$not": {"$regex": "^n-"}}}):
+            selection = await self.alerts.selections.get(job["selectionId"])
             assert selection is not None
             if selection.step > 1:
                 continue
-            for index in lane["indices"]:
-                found[lane["alertId"], selection.recipients[index].who, Channel(lane["channel"])] += 1
-        return found
+            for index in job["indices"]:
+                counts[job["alertId"], selection.recipients[index].who, Channel(job["channel"])] += 1
+        return counts
 
     async def notices(self) -> list[tuple[str, str]]:
         """(who, kind of message) of all service mail, sorted."""

@@ -117,7 +117,7 @@ async def test_nothing_differs_before_and_after_sending(world: World, stack: Any
 
 
 async def test_work_that_is_lost_is_named(world: World, stack: Any, namespace: str) -> None:
-    """Of an alert, of a suspension's mail; of the ladder the selection without which its lane cannot be sent."""
+    """Send jobs of an alert and of a suspension's email; of the escalation, the selection that its job needs."""
     await turns_red(world)
     await world.handle(world.fact(suspended()))
     await taken_away(world, "lanes", {"channel": "email", "alertId": "ES-2"})

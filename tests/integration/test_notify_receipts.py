@@ -845,7 +845,7 @@ async def test_gateway_posts_receipts_and_replies_and_all_of_them_count_once(
 
 
 async def sms_done(world: World) -> bool:
-    """Whether every SMS lane is finished."""
+    """Whether every send job of SMS is finished."""
     return not await world.database["lanes"].count_documents({"channel": "sms", "done": False})
 
 

@@ -839,8 +839,8 @@ async def test_unknown_notice_is_sent_again_behind_every_alert(world: World, out
 
     assert await resolve(world) == 2
 
-    lane = await world.database["lanes"].find_one({"done": False})
-    assert lane["priority"] == NOTICE
+    job = await world.database["lanes"].find_one({"done": False})
+    assert job["priority"] == NOTICE
     await send_all(world, out.by_channel)
     assert sorted(out.mailed().values()) == [2, 2]
 

@@ -1,1 +1,1 @@
-"""What notify keeps in its database: whereabouts, advice, alerts and selections, lanes and windows, deliveries."""
+"""The collections of notify: whereabouts, advice, alerts, selections, send jobs, deliveries, answers, posts."""

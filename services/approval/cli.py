@@ -1,4 +1,7 @@
-"""`passage catalogue check`: what is wrong in a catalogue, and what still has to be configured. Exit 0, 1 wrong, 2."""
+"""`passage catalogue check`: reports mistakes in a catalogue, and settings that are still to be configured.
+
+Exit 0; 1: a mistake, or a missing setting without which no service starts; 2: wrong use.
+"""
 
 import json
 import sys
@@ -15,19 +18,19 @@ catalogue = typer.Typer(no_args_is_help=True, help="The university's catalogue: 
 
 @catalogue.callback()
 def _several() -> None:
-    """The catalogue's commands; more than one may follow."""
+    """Makes `check` a subcommand, although it is the only one."""
 
 
 @catalogue.command("check")
 def check(
-    folder: Annotated[Path, typer.Argument(help="Folder of university.yaml and the faculties' files")] = Path(
+    folder: Annotated[Path, typer.Argument(help="Folder with university.yaml and the faculties' files")] = Path(
         "deploy/catalogue"
     ),
-    as_json: Annotated[bool, typer.Option("--json", help="One document, nothing else there.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document, and nothing else.")] = False,
 ) -> None:
-    """Name file, line and field of every mistake, and list what is marked `to be configured`.
+    """Print file, line and field of every mistake, and of every setting marked `to be configured`.
 
-    Exit 1 for a mistake, and for something without which no service starts.
+    Exit 1 for a mistake, and for a missing setting without which no service starts.
     """
     if not folder.is_dir():
         sys.stderr.write(f"{folder} is not a folder.\n")
@@ -49,18 +52,17 @@ def check(
 def _document(report: CatalogueReport) -> str:
     document = {
         "version": report.catalogue.version if report.catalogue else None,
-        "mistakes": [asdict(each) for each in report.mistakes],
+        "mistakes": [asdict(mistake) for mistake in report.mistakes],
         "toBeConfigured": [
-            {"file": each.file, "line": each.line, "field": each.field, "needed": each.is_needed}
-            for each in report.gaps
+            {"file": gap.file, "line": gap.line, "field": gap.field, "needed": gap.is_needed} for gap in report.gaps
         ],
     }
     return json.dumps(document, ensure_ascii=False) + "\n"
 
 
 def _lines(report: CatalogueReport) -> str:
-    lines = [f"wrong: {each}" for each in report.mistakes]
-    lines += [f"to be configured{' before a service starts' * each.is_needed}: {each}" for each in report.gaps]
+    lines = [f"wrong: {mistake}" for mistake in report.mistakes]
+    lines += [f"to be configured{' before a service starts' * gap.is_needed}: {gap}" for gap in report.gaps]
     if report.catalogue is not None:
         lines.append(f"version {report.catalogue.version}: {len(report.catalogue.faculties)} faculties")
     return "".join(f"{line}\n" for line in lines)

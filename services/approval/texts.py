@@ -1,4 +1,4 @@
-"""What a reason says to a person, in Dutch and English. Every reason of every rule has both; a test holds that."""
+"""The text of every reason, in Dutch and English, as students and approvers read it. A test requires both."""
 
 #: reason code -> (Dutch, English)
 REASONS: dict[str, tuple[str, str]] = {
@@ -22,7 +22,7 @@ REASONS: dict[str, tuple[str, str]] = {
         "This needs an approver role for the student's own programme.",
     ),
     "own_request": ("Niemand beslist over de eigen aanvraag.", "Nobody decides their own request."),
-    # where a request stands
+    # the status of a request
     "decidable": ("Er kan over beslist worden.", "It can be decided."),
     "withdrawn": ("De student heeft de aanvraag ingetrokken.", "The student has withdrawn it."),
     "already_decided": ("Er is al over beslist.", "It has been decided already."),
@@ -70,7 +70,7 @@ REASONS: dict[str, tuple[str, str]] = {
     "in_europe": ("Het land ligt in Europa.", "The country is in Europe."),
     "better_in_europe": (
         "Het advies is om voor deze stage in Europa te blijven. Het is geen beletsel.",
-        "The advice is to stay in Europe for this internship. It is not in the way.",
+        "The advice is to stay in Europe for this internship. It does not block your request.",
     ),
     # R33
     "criteria_to_be_confirmed": (
@@ -87,8 +87,8 @@ REASONS: dict[str, tuple[str, str]] = {
     ),
     # R34
     "place_from_pool": (
-        "Voor dit coschap zijn er enkele plaatsen; wie te laat is, staat op de wachtlijst.",
-        "There are a few places for this rotation; who comes late is on the waiting list.",
+        "Voor dit coschap zijn er enkele plaatsen. Zijn ze bezet, dan kom je op de wachtlijst.",
+        "There are a few places for this rotation. If they are taken, you are put on the waiting list.",
     ),
     "no_slots_configured": (
         "Voor deze periode zijn er geen plaatsen bekend. Het International Office kijkt ernaar.",
@@ -115,7 +115,10 @@ REASONS: dict[str, tuple[str, str]] = {
         "Neem eerst contact op met het International Office; dat wordt vastgelegd.",
         "Contact the International Office first, which is recorded.",
     ),
-    "no_office_needed": ("Het International Office hoeft er niet naar te kijken.", "No office has to look at it."),
+    "no_office_needed": (
+        "Het International Office hoeft er niet naar te kijken.",
+        "The International Office does not have to look at it.",
+    ),
     "free_choice": (
         "Je keuze is vrij en hoort niet bij het curriculum. Krijg je er studiepunten of geld van de universiteit voor,"
         " of komt het op je cijferlijst, dan moet je het ook registreren.",
@@ -132,9 +135,9 @@ REASONS: dict[str, tuple[str, str]] = {
     "student_pays_the_fees": ("De kosten van de school betaal je zelf.", "You pay the school's fees yourself."),
     # steps and grants
     "recordable": ("De stap kan worden vastgelegd.", "The step can be recorded."),
-    "not_demanded": ("Geen regel vraagt deze stap bij deze aanvraag.", "No rule asks this step of this request."),
-    "wrong_role": ("Deze stap is aan iemand anders.", "This step is somebody else's."),
-    "grantable": ("Alles is er.", "Everything is there."),
+    "not_demanded": ("Geen regel vraagt deze stap bij deze aanvraag.", "No rule demands this step for this request."),
+    "wrong_role": ("Iemand anders legt deze stap vast.", "Another person or office records this step."),
+    "grantable": ("Er ontbreekt niets.", "Nothing is missing."),
     "step_missing": (
         "Een stap die nodig is, is nog niet vastgelegd.",
         "A step that is needed has not been recorded yet.",

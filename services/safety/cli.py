@@ -113,7 +113,7 @@ def check(
         bool, typer.Option("--json", help="Print one line of JSON per source, and nothing else.")
     ] = False,
 ) -> None:
-    """Read every configured source once: is it reachable, how old is it, how many countries, what was not readable.
+    """Read every configured source once: reachable, age, number of countries, unread sentences.
 
     Uses the same variables as the service (DECIDING_SOURCE, INFORMING_SOURCES, SOURCE_URLS, FEED_URL,
     USER_AGENT_CONTACT) and changes nothing. A source with a page for each country takes minutes at its polite rate.

@@ -69,7 +69,7 @@ class Rejected(Part):
 
 
 class CountryState(Part):
-    """Advice for one country: its levels, their source, and what is open about them.
+    """Advice for one country: its levels, their source, open holds and overrides.
 
     `said`: the levels in the source's newest statement. `adopted`: the levels accepted from it. `counting`: the
     effective levels, which are `adopted` under the overrides of the day.

@@ -7,7 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from services.safety.sources.documents import HTML_LIMIT
-from services.safety.sources.dutch import Colours, blocks, read_colours
+from services.safety.sources.dutch import Colours, introduction_blocks, read_colours
 from shared.events import Level
 
 G, Y, O, R = Level.GREEN, Level.YELLOW, Level.ORANGE, Level.RED  # noqa: E741 - the colours' own letters
@@ -289,7 +289,7 @@ def test_dutch_short_name_is_learnt_from_the_text() -> None:
 )
 def test_dutch_blocks_hide_no_sentence(html: str) -> None:
     """Lists, paragraphs, tables, loose text, even a heading or a notice: a colour counts wherever it stands."""
-    colours = read(*blocks(html.format(a=NORTH_RED, b=REST_GREEN)))
+    colours = read(*introduction_blocks(html.format(a=NORTH_RED, b=REST_GREEN)))
 
     assert (colours.level, parts(colours)) == (G, [("het noorden van Marokko", R)])
 
@@ -301,15 +301,15 @@ def test_dutch_blocks_leave_out_headings_notices_and_code() -> None:
         '<strong>gr&shy;oen</strong>&nbsp;.</p><div class="notification">Meld u aan</div><script>x()</script>'
     )
 
-    assert blocks(html) == ("De kleurcode van het reisadvies voor Marokko is groen .",)
-    assert read(*blocks(html)).level == G
+    assert introduction_blocks(html) == ("De kleurcode van het reisadvies voor Marokko is groen .",)
+    assert read(*introduction_blocks(html)).level == G
 
 
 def test_dutch_endless_text_is_unknown_and_quick() -> None:
     """Sizes no editor writes: nothing is read as safe, and the reader comes to an end."""
     long = "De kleurcode van het reisadvies is groen voor " + "Marokko, behalve voor " * 8_000 + "."
 
-    assert blocks("<p>" + "x" * HTML_LIMIT) == ()
+    assert introduction_blocks("<p>" + "x" * HTML_LIMIT) == ()
     assert read(long).level is None
     assert read("A " * 90_000 + "(", "Van geldt " * 18_000, REST_GREEN).level is None
 
@@ -403,6 +403,6 @@ _WORDS = (
 @given(st.text(max_size=300) | st.lists(st.sampled_from(_WORDS), max_size=40).map(" ".join))
 def test_dutch_any_text_is_read_without_an_error(text: str) -> None:
     """Anything at all, as HTML and as words: an answer, never an exception, and never a colour that is not there."""
-    colours = read(*blocks(text))
+    colours = read(*introduction_blocks(text))
 
     assert worst(colours) is None or re.search("groen|geel|oranje|rood", text, re.IGNORECASE)

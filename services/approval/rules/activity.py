@@ -8,7 +8,7 @@ from shared.events import ActivityType
 
 
 class Reason(StrEnum):
-    """Why an activity can be asked for or not."""
+    """Whether a student can ask approval for an activity."""
 
     OFFERED = "activity_offered"
     NOT_AN_ACTIVITY = "not_an_activity"
@@ -17,14 +17,14 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Activity:
-    """The decision. `type` is there when, and only when, it can be asked for."""
+    """Decision. `type` is set if, and only if, a student can ask approval for it."""
 
     reason: Reason
     type: ActivityType | None = None
 
 
 def activity(application: str, offered: Collection[ActivityType]) -> Activity:
-    """R3: one of the eight activities, and one that the faculty offers."""
+    """R3: it is one of the eight activities, and the faculty offers it."""
     try:
         known = ActivityType(application)
     except ValueError:

@@ -1,4 +1,4 @@
-"""When a student can answer a question of the approver."""
+"""R4 and the state of a request: whether the student can answer the approver's question."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,7 +9,7 @@ from services.approval.rules import before_start
 
 
 class Reason(StrEnum):
-    """Why there is something to answer or not."""
+    """Why the student can answer or not."""
 
     ANSWERABLE = "answerable"
     NOTHING_ASKED = "nothing_asked"
@@ -18,19 +18,19 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Answerable:
-    """The decision; `rule` blocks, when one does."""
+    """Decision. `rule`: the rule that blocks; None if the state of the request does."""
 
     reason: Reason
     rule: str | None = None
 
     @property
     def is_permitted(self) -> bool:
-        """The student can answer."""
+        """Whether the student can answer."""
         return self.reason is Reason.ANSWERABLE
 
 
 def answerable(request: ApprovalRequest, now: datetime) -> Answerable:
-    """A returned request, before the activity starts (R4)."""
+    """The request was returned, and the activity has not started (R4)."""
     if request.status is not Status.RETURNED:
         return Answerable(Reason.NOTHING_ASKED)
     if before_start.before_start(request.start_date, now).is_in_time:

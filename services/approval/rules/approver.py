@@ -1,4 +1,4 @@
-"""R5: who may decide. Source: Leiden, "approved by the program coordinators"; nobody their own: proposal."""
+"""R5: who may decide. Source: Leiden, "approved by the program coordinators". Nobody decides their own: proposal."""
 
 from collections.abc import Set
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Reason(StrEnum):
-    """Why somebody may decide or not."""
+    """Why a person may decide or not."""
 
     APPROVER_OF_PROGRAMME = "approver_of_programme"
     NOT_APPROVER_OF_PROGRAMME = "not_approver_of_programme"
@@ -15,21 +15,21 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Approver:
-    """The decision."""
+    """Decision on one person and one request."""
 
     reason: Reason
 
     @property
     def may_decide(self) -> bool:
-        """R5 permits this person to decide."""
+        """Whether R5 permits this person to decide."""
         return self.reason is Reason.APPROVER_OF_PROGRAMME
 
 
 def approver(person_id: str, scopes: Set[str], student_id: str, programme_scopes: Set[str]) -> Approver:
-    """R5: somebody with an approver role for the student's own programme, and never the student.
+    """R5: a person with an approver role for the student's own programme, and never the student.
 
-    `scopes` are those of the person's `approver:<scope>` roles, `programme_scopes` those that the catalogue
-    lets decide for the programme (coordinator, board of examiners).
+    `scopes`: of the person's `approver:<scope>` roles. `programme_scopes`: those that decide for the programme by the
+    catalogue (coordinator, board of examiners).
     """
     if person_id == student_id:
         return Approver(Reason.OWN_REQUEST)

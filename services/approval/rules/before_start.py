@@ -8,7 +8,7 @@ from shared.clock import amsterdam_date
 
 
 class Reason(StrEnum):
-    """Whether there is still time."""
+    """Whether the activity has started."""
 
     BEFORE_START = "before_start"
     ALREADY_STARTED = "already_started"
@@ -16,18 +16,18 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Timeliness:
-    """The decision; `days_left` until the first day, 0 or less when it has come."""
+    """Decision. `days_left`: until the first day; 0 or less if it has come."""
 
     reason: Reason
     days_left: int
 
     @property
     def is_in_time(self) -> bool:
-        """R4 permits a decision."""
+        """Whether R4 permits a decision."""
         return self.reason is Reason.BEFORE_START
 
 
 def before_start(start_date: date, now: datetime) -> Timeliness:
-    """R4: on the first day (Europe/Amsterdam) the activity has started; it goes to the programme coordinator."""
+    """R4: the activity starts on its first day (Europe/Amsterdam). Then the programme's coordinator takes it up."""
     days_left = (start_date - amsterdam_date(now)).days
     return Timeliness(Reason.BEFORE_START if days_left > 0 else Reason.ALREADY_STARTED, days_left)

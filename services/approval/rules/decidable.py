@@ -1,4 +1,4 @@
-"""R4, R5 together: may this person decide this request now? The first block wins; only nothing in the way permits."""
+"""R4, R5: whether this person may decide this request now. The first rule that blocks is reported."""
 
 from collections.abc import Set
 from dataclasses import dataclass
@@ -22,21 +22,21 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Decidable:
-    """The decision; `rule` is the one that blocks, None where it is the state of the request or nothing."""
+    """Decision. `rule`: the rule that blocks; None if the state of the request blocks, or nothing does."""
 
     reason: Reason
     rule: str | None = None
 
     @property
     def is_permitted(self) -> bool:
-        """Nothing is in the way."""
+        """Whether this person may decide it."""
         return self.reason is Reason.DECIDABLE
 
 
 def decidable(
     request: ApprovalRequest, person_id: str, scopes: Set[str], programme_scopes: Set[str], now: datetime
 ) -> Decidable:
-    """R5, then where the request stands, then R4."""
+    """R4, R5: checked in this order: R5, the state of the request, R4."""
     who = approver.approver(person_id, scopes, request.person_id, programme_scopes)
     if not who.may_decide:
         return Decidable(Reason(who.reason.value), "R5")

@@ -1,4 +1,4 @@
-"""R32: whose internship had better stay in Europe. Source: Leiden University, "Internships, ...", tab LUMC."""
+"""R32: which internships should stay in Europe, as advice. Source: Leiden University, "Internships, ...", tab LUMC."""
 
 from enum import StrEnum
 
@@ -16,7 +16,7 @@ EUROPE = frozenset(
 
 
 class Reason(StrEnum):
-    """Whether there is something to advise."""
+    """Whether the student is advised to stay in Europe."""
 
     NO_ADVICE_TO_STAY = "no_advice_to_stay"
     IN_EUROPE = "in_europe"
@@ -30,9 +30,9 @@ def europe(
     year: int | None,
     recommended: tuple[str, int] | None,
 ) -> Ruling:
-    """R32: a warning, never a block. `recommended` is (level, year of study) of the programme, None where it has none.
+    """R32: a warning, never a block. `recommended`: level and year of study for which the programme advises Europe.
 
-    Who does not say their level or year is warned as well: a warning too many hurts nobody.
+    A student who does not state level or year is warned as well, because an unnecessary warning does no harm.
     """
     if kind is not ActivityType.INTERNSHIP or recommended is None:
         return Ruling(Effect.SATISFIED, "R32", Reason.NO_ADVICE_TO_STAY)

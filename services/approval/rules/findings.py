@@ -56,7 +56,7 @@ class RuleInput:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """Every ruling on a request, the pool that it needs a slot of (R34), and the details that no rule asks for."""
+    """Every ruling on a request, the pool of which it needs a slot (R34), and the details that no rule asks for."""
 
     rulings: tuple[Ruling, ...]
     pool_id: str | None = None
@@ -73,7 +73,7 @@ class Findings:
         return tuple(ruling for ruling in self.rulings if ruling.effect is Effect.INCOMPLETE)
 
     def as_event_findings(self) -> tuple[Finding, ...]:
-        """The findings stored with the request: demands, routes, warnings, and what is only shown."""
+        """The findings stored with the request: demands, routes, warnings, information."""
         return tuple(
             Finding(
                 rule=ruling.rule,

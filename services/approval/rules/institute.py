@@ -1,4 +1,7 @@
-"""R30: whose choice the institute is. Source: Leiden University, "Internships, ...", tab LUMC."""
+"""R30: the institute is listed, a partner, or the student's own choice.
+
+Source: Leiden University, "Internships, ...", tab LUMC.
+"""
 
 from collections.abc import Collection
 from enum import StrEnum
@@ -8,7 +11,7 @@ from shared.events import InstituteKind, StepKind
 
 
 class Reason(StrEnum):
-    """What the choice of an institute asks for."""
+    """What the choice of an institute requires."""
 
     LISTED_INSTITUTE = "listed_institute"
     PARTNER_INSTITUTE = "partner_institute"
@@ -19,7 +22,7 @@ class Reason(StrEnum):
 
 
 def institute(kind: InstituteKind | None, network: str | None, networks: Collection[str], has_reason: bool) -> Ruling:
-    """R30: a partner is one by its network; one's own choice needs a reason and a discussion with the supervisor."""
+    """R30: a partner is known by its network. An own choice needs a reason, and a discussion with the supervisor."""
     match kind:
         case InstituteKind.LISTED:
             return Ruling(Effect.SATISFIED, "R30", Reason.LISTED_INSTITUTE)

@@ -1,4 +1,4 @@
-"""R30, R31, R33, R34, R35, R37: who records a step that a rule demands, and when."""
+"""R30, R31, R33, R34, R35, R37: who records the result of a step that a rule demands, and when."""
 
 from collections.abc import Set
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Recorder:
-    """The decision; `rule` is the one that demands the step or blocks, `queue` whose step it is."""
+    """Decision. `rule`: the one that demands the step, or that blocks. `queue`: whose step it is."""
 
     reason: Reason
     rule: str | None = None
@@ -32,7 +32,7 @@ class Recorder:
 
     @property
     def is_permitted(self) -> bool:
-        """The step can be recorded by this person."""
+        """Whether this person can record the step."""
         return self.reason is Reason.RECORDABLE
 
 
@@ -45,7 +45,7 @@ def recorder(
     is_international_office: bool,
     now: datetime,
 ) -> Recorder:
-    """The coordinator's steps by an approver of the programme, the office's by the office; nobody one's own (R5)."""
+    """The coordinator's steps: an approver of the programme; the office's: the office; never the student (R5)."""
     if person_id == request.person_id:
         return Recorder(Reason.OWN_REQUEST, "R5")
     demand = demand_for(request, step)
@@ -67,5 +67,5 @@ def recorder(
 
 
 def demand_for(request: ApprovalRequest, step: StepKind) -> Finding | None:
-    """What demands the step of this request; None when nothing does."""
-    return next((each for each in request.demands if each.step is step), None)
+    """The finding that demands the step; None if no rule does."""
+    return next((finding for finding in request.demands if finding.step is step), None)

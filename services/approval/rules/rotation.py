@@ -8,7 +8,7 @@ from shared.events import Rotation, StepKind
 
 
 class Reason(StrEnum):
-    """What a rotation asks for."""
+    """What a rotation requires."""
 
     CRITERIA_TO_BE_CONFIRMED = "criteria_to_be_confirmed"
     NOT_A_MEDICINE_STUDENT = "not_a_medicine_student"
@@ -19,7 +19,7 @@ class Reason(StrEnum):
 
 
 def regular(programme_id: str, programmes: Collection[str]) -> Ruling:
-    """R33: Medicine students only, and the coordinator confirms that it meets all criteria of a regular internship."""
+    """R33: only for Medicine students. The coordinator confirms that it meets all criteria of a regular rotation."""
     if programme_id in programmes:
         return Ruling(Effect.DEMANDED, "R33", Reason.CRITERIA_TO_BE_CONFIRMED, step=StepKind.CRITERIA_CONFIRMED)
     return Ruling(Effect.BLOCKED, "R33", Reason.NOT_A_MEDICINE_STUDENT)
@@ -36,14 +36,14 @@ def office_first(country: str, countries: Collection[str]) -> Ruling:
 
 
 def elective(country: str, countries: Collection[str]) -> Ruling:
-    """R36: an elective elsewhere is free choice and no part of the curriculum; R1 decides whether one must register."""
+    """R36: an elective elsewhere is free choice, outside the curriculum. R1 decides whether it must be registered."""
     if country in countries:
         return office_first(country, countries)
     return Ruling(Effect.SHOWN, "R36", Reason.FREE_CHOICE, "student")
 
 
 def rotation_missing(rotation: Rotation | None) -> Ruling | None:
-    """R33: a clerkship that does not say which kind it is cannot be judged; None when it says so."""
+    """R33: a clerkship without its kind of rotation cannot be judged. None if the kind is given."""
     if rotation is None:
         return Ruling(Effect.INCOMPLETE, "R33", Reason.ROTATION_NOT_SAID, field="details.rotation")
     return None

@@ -1,4 +1,4 @@
-"""The shape of what the rules of the activities (R29-R37) decide; `findings.py` puts them together."""
+"""The decision of one rule of an activity (R29-R37); `findings.py` collects them."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -10,20 +10,20 @@ Queue = Literal["coordinator", "international-office", "student"]
 
 
 class Effect(StrEnum):
-    """What follows from a rule."""
+    """The consequence of a rule."""
 
-    SATISFIED = "satisfied"  # nothing stands in the way
-    SHOWN = "shown"  # nor here, but the student should know
-    WARNED = "warned"  # advised against, never in the way
-    ROUTED = "routed"  # somebody named has to look
-    DEMANDED = "demanded"  # a step has to be recorded before a grant
-    BLOCKED = "blocked"  # not possible
-    INCOMPLETE = "incomplete"  # the rule cannot judge: the student has to say more
+    SATISFIED = "satisfied"  # nothing to do
+    SHOWN = "shown"  # nothing to do, but the student should know
+    WARNED = "warned"  # advised against, but never blocked
+    ROUTED = "routed"  # a named person has to look
+    DEMANDED = "demanded"  # a step must be recorded before a grant
+    BLOCKED = "blocked"  # the request is not possible
+    INCOMPLETE = "incomplete"  # the rule cannot decide: the student must say more
 
 
 @dataclass(frozen=True, slots=True)
 class Ruling:
-    """A decision. `queue` has it; `step` is what is demanded; `field` is what is wrong or missing in the request."""
+    """One decision. `queue`: who has to act; `step`: the demanded step; `field`: the wrong or missing field."""
 
     effect: Effect
     rule: str

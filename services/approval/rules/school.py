@@ -7,7 +7,7 @@ from shared.events import StepKind
 
 
 class Reason(StrEnum):
-    """What a school asks for."""
+    """What a summer or winter school requires."""
 
     CREDITS_TO_BE_ASKED = "credits_to_be_asked"
     WITHOUT_CREDITS = "without_credits"
@@ -16,7 +16,7 @@ class Reason(StrEnum):
 
 
 def school(credits: bool | None) -> Ruling:
-    """R37: with credits the course coordinator is asked first. Who does not say has to say."""
+    """R37: if the student wants credits, the course coordinator is asked first. The student must say whether."""
     if credits is None:
         return Ruling(Effect.INCOMPLETE, "R37", Reason.CREDITS_NOT_SAID, field="details.credits")
     if credits:
@@ -25,5 +25,5 @@ def school(credits: bool | None) -> Ruling:
 
 
 def fees() -> Ruling:
-    """R37: the fees of a school are the student's own, which is shown."""
+    """R37: the student pays the fees of the school, and is told so."""
     return Ruling(Effect.SHOWN, "R37", Reason.STUDENT_PAYS_THE_FEES, "student")

@@ -8,7 +8,7 @@ from shared.events import StepKind
 
 
 class Reason(StrEnum):
-    """Where a project stands among the themes."""
+    """Whether a project belongs to a theme of the faculty."""
 
     IN_A_THEME = "in_a_theme"
     NOT_A_THEME = "not_a_theme"
@@ -16,7 +16,7 @@ class Reason(StrEnum):
 
 
 def theme(named: str | None, themes: Collection[str]) -> Ruling:
-    """R30: one of the faculty's themes. R31: none of them needs an approval of the theme before the programme's."""
+    """R30: a theme of the faculty. R31: outside the themes, the theme is approved before the programme decides."""
     if named is None:
         return Ruling(Effect.DEMANDED, "R31", Reason.OUTSIDE_THE_THEMES, step=StepKind.THEME_APPROVED)
     if named in themes:

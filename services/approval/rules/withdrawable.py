@@ -1,4 +1,4 @@
-"""When a student can take a request, or the approval, back."""
+"""Whether a student can withdraw a request, or the approval."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -7,7 +7,7 @@ from services.approval.model import Status
 
 
 class Reason(StrEnum):
-    """Why it can be withdrawn or not."""
+    """Why the request can be withdrawn or not."""
 
     WITHDRAWABLE = "withdrawable"
     ALREADY_WITHDRAWN = "already_withdrawn"
@@ -16,18 +16,18 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Withdrawable:
-    """The decision."""
+    """Decision on one request."""
 
     reason: Reason
 
     @property
     def is_permitted(self) -> bool:
-        """It can be withdrawn."""
+        """Whether it can be withdrawn."""
         return self.reason is Reason.WITHDRAWABLE
 
 
 def withdrawable(status: Status) -> Withdrawable:
-    """An open request and a granted one; a refusal stands."""
+    """Open and granted requests can be withdrawn; a refusal is final."""
     match status:
         case Status.REQUESTED | Status.RETURNED | Status.GRANTED:
             return Withdrawable(Reason.WITHDRAWABLE)

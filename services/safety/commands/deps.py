@@ -10,7 +10,7 @@ from shared.mongo.client import Database, Mongo
 
 @dataclass(frozen=True, slots=True)
 class ReadingPolicy:
-    """How long an improvement waits for confirmation, how long a reading is fresh (R14), and what is a bulk change."""
+    """How long an improvement waits, how long a reading is fresh (R14), and the limits of the bulk change guard."""
 
     confirmation: timedelta
     stale_after: timedelta

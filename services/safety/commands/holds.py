@@ -25,7 +25,7 @@ _UNCONFIRMED_PREFIX = "fall-"
 
 
 class HeldCountry(Part):
-    """One country of a hold: what would change or, where the worse level counts already, what has changed."""
+    """One country of a hold, and its changes: to come, or done already where the worse level counts."""
 
     country: str
     changes: tuple[AreaChange, ...]

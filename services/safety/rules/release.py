@@ -1,4 +1,4 @@
-"""R12, R13, R14, R17: what follows from a decision about a hold, and from the clock alone.
+"""R12, R13, R14, R17: the events of a decision about a hold, and those that the clock alone brings.
 
 A person decides; a hold of alerts that nobody decided in time is released by the clock.
 """

@@ -1,1 +1,1 @@
-"""Where travel advice comes from: one module per source, and what they share."""
+"""The sources of travel advice: one module for each, and the modules that they share."""

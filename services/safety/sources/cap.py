@@ -1,7 +1,8 @@
-"""CAP 1.2 (OASIS Common Alerting Protocol): messages of other warning systems, as information. Pure but `fetch`.
+"""CAP 1.2 (OASIS Common Alerting Protocol): messages of other warning systems, for information. Pure but for `fetch`.
 
-Source: docs.oasis-open.org/emergency/cap/v1.2. XML without a document type or entities; `Actual` only; a message is
-known by sender, identifier and sent, and is over when its own sender updates or cancels it, or when it expires.
+XML without a document type or entities, and `Actual` messages only. A message is identified by sender, identifier and
+sent. It ends when it expires, or when its own sender updates or cancels it.
+Source: docs.oasis-open.org/emergency/cap/v1.2. See docs/feeds.md, CAP messages.
 """
 
 from collections.abc import Iterable
@@ -24,12 +25,12 @@ MAX_AREAS = 50
 MAX_REFERENCES = 50
 LINE_LENGTH = 300
 TEXT_LENGTH = 2_000
-#: A message that says no end is over after this.
-WITHOUT_END = timedelta(days=2)
+#: A message without an expiry ends after this.
+DEFAULT_LIFE = timedelta(days=2)
 
 
 class CapMessage(Part):
-    """One message; of several languages the English one, else the first."""
+    """One message, in English if it has that, otherwise in its first language."""
 
     sender: str = Field(min_length=1, max_length=LINE_LENGTH)
     identifier: str = Field(min_length=1, max_length=LINE_LENGTH)
@@ -47,14 +48,14 @@ class CapMessage(Part):
 
     @property
     def key(self) -> str:
-        """The triple that other messages refer to it by."""
+        """Sender, identifier and sent, by which other messages refer to this one."""
         return _key(self.sender, self.identifier, self.sent)
 
 
 def parse(page: bytes) -> tuple[list[CapMessage], list[str]]:
-    """The messages in a document (one `alert`, or a feed that holds some), and why others are left out.
+    """The messages in a document (one `alert`, or a feed with several), and why others are left out.
 
-    Raises BatchRejected for what is no XML, or declares a document type or entities.
+    Raises BatchRejected if it is not well-formed XML, or declares a document type or entities.
     """
     try:
         root = fromstring(page, forbid_dtd=True)
@@ -62,7 +63,7 @@ def parse(page: bytes) -> tuple[list[CapMessage], list[str]]:
         raise BatchRejected("it declares a document type or entities") from None
     except (ParseError, ValueError, LookupError):
         raise BatchRejected("it is not well-formed XML") from None
-    found: list[CapMessage] = []
+    messages: list[CapMessage] = []
     left_out: list[str] = []
     for number, alert in enumerate(root.iter(f"{NAMESPACE}alert"), start=1):
         if number > MAX_MESSAGES:
@@ -70,34 +71,38 @@ def parse(page: bytes) -> tuple[list[CapMessage], list[str]]:
             break
         message = _message(alert)
         if isinstance(message, CapMessage):
-            found.append(message)
+            messages.append(message)
         else:
             left_out.append(f"message {number}: {message}")
-    if not found and not left_out:
+    if not messages and not left_out:
         raise BatchRejected("it holds no CAP 1.2 message")
-    return found, left_out
+    return messages, left_out
 
 
 def messages_in_force(messages: Iterable[CapMessage], now: datetime) -> list[CapMessage]:
-    """What still holds at `now`, the newest first, in whatever order the messages came.
+    """The messages in force at `now`, newest first. The order in which they arrived does not matter.
 
-    Only its own sender takes a message back; a message cannot take back what was sent after it.
+    A message is ended only by its own sender, and only by a later message.
     """
-    known = {message.key: message for message in messages}
-    over = {
+    by_key = {message.key: message for message in messages}
+    ended = {
         reference
-        for message in known.values()
+        for message in by_key.values()
         if message.kind in ("Update", "Cancel")
         for reference in message.references
-        if reference not in known
-        or (known[reference].sender == message.sender and known[reference].sent <= message.sent)
+        if reference not in by_key
+        or (by_key[reference].sender == message.sender and by_key[reference].sent <= message.sent)
     }
-    holds = [each for each in known.values() if each.kind != "Cancel" and each.key not in over and each.expires > now]
-    return sorted(holds, key=lambda each: (each.sent, each.key), reverse=True)
+    in_force = [
+        message
+        for message in by_key.values()
+        if message.kind != "Cancel" and message.key not in ended and message.expires > now
+    ]
+    return sorted(in_force, key=lambda message: (message.sent, message.key), reverse=True)
 
 
 def _message(alert: Element) -> CapMessage | str:
-    """A message, or why it is none for us."""
+    """The message of an alert, or why it is left out."""
     status, kind = _line(alert, "status"), _line(alert, "msgType")
     if status != "Actual":
         return f"its status is {status[:20] or 'missing'}, not Actual"
@@ -106,13 +111,13 @@ def _message(alert: Element) -> CapMessage | str:
     sender, identifier, sent = _line(alert, "sender"), _line(alert, "identifier"), parse_instant(_line(alert, "sent"))
     if not sender or not identifier or sent is None:
         return "no sender, identifier or time"
-    references = tuple(found for each in _line(alert, "references", 20_000).split() if (found := _reference(each)))
+    references = tuple(key for text in _line(alert, "references", 20_000).split() if (key := _referenced_key(text)))
     infos = alert.findall(f"{NAMESPACE}info")
     info = next(
-        (each for each in infos if _line(each, "language").lower().startswith("en")), infos[0] if infos else None
+        (info for info in infos if _line(info, "language").lower().startswith("en")), infos[0] if infos else None
     )
     if info is None and kind != "Cancel":
-        return "nothing is said"
+        return "no info element"
     info = info if info is not None else Element("info")
     return CapMessage(
         sender=sender,
@@ -127,11 +132,11 @@ def _message(alert: Element) -> CapMessage | str:
         severity=_line(info, "severity"),
         certainty=_line(info, "certainty"),
         areas=tuple(_line(area, "areaDesc") for area in info.findall(f"{NAMESPACE}area"))[:MAX_AREAS],
-        expires=parse_instant(_line(info, "expires")) or sent + WITHOUT_END,
+        expires=parse_instant(_line(info, "expires")) or sent + DEFAULT_LIFE,
     )
 
 
-def _reference(text: str) -> str | None:
+def _referenced_key(text: str) -> str | None:
     parts = text.split(",")
     sent = parse_instant(parts[2]) if len(parts) == 3 else None
     return _key(parts[0], parts[1], sent) if sent is not None else None
@@ -146,5 +151,5 @@ def _line(element: Element, name: str, length: int = LINE_LENGTH) -> str:
 
 
 async def fetch(source: Fetcher) -> list[bytes]:
-    """The document. Raises FetchFailed."""
+    """Fetch the document. Raises FetchFailed."""
     return [await source.get()]

@@ -1,7 +1,8 @@
-"""The ministry's Dutch: which colour a text gives to the country, and which to its parts. Pure.
+"""Reads the ministry's Dutch sentences: which colour a text gives to the country, and which to its parts. Pure.
 
-Sources: the editors' fixed texts (FEEDS §1) and real advisories. It reads sentences by their structure; a colour word
-alone decides nothing, a part never colours the country, and a sentence it cannot read is kept for a person.
+A sentence is read by its structure. A colour word alone decides nothing, the colour of a part never becomes the
+country's, and a sentence that cannot be read is shown to a person.
+Sources: the editors' fixed texts, and real advisories. See docs/feeds.md, Netherlands.
 """
 
 import re
@@ -14,18 +15,18 @@ from shared.events import Level
 from shared.subdivision_names import country_names, folded, variants
 
 COLOURS = {"groen": Level.GREEN, "geel": Level.YELLOW, "oranje": Level.ORANGE, "rood": Level.RED}
-#: What the ministry calls a country in its own text, where neither the feed's field nor ISO's Dutch name says so.
+#: Names of countries in the ministry's texts that are neither in the feed's field nor ISO's Dutch name.
 ALSO_CALLED = {
     "CD": ("DRC", "Congo-Kinshasa"), "CF": ("CAR",), "CG": ("Congo", "Congo-Brazzaville"), "GB": ("het VK",),
     "NR": ("Naoero",), "PS": ("Palestijnse Gebieden",), "AE": ("VAE",), "US": ("VS",), "BA": ("Bosnië",),
 }  # fmt: skip
-#: Characters; a longer sentence is not read, only feared.
-_SENTENCE_LIMIT = 2_000
-_FEARED_LENGTH = 300
+#: Characters; a longer sentence is not read. If it names orange or red, that counts (`_worst_case`).
+_MAX_SENTENCE_CHARS = 2_000
+_MAX_AREA_CHARS = 300
 
 _WORD = "groen|geel|oranje|rood"
 _COLOUR = f"(?P<colour>(?i:{_WORD}))"
-# "kleurcode", also as a hurried editor types it: kleucode, kleur code, kleurkode.
+# "kleurcode", also with typing errors: kleucode, kleur code, kleurkode.
 _CODE = r"(?:[Kk]\w{0,6}[ -]?)?[Cck]ode"
 _MOSTLY = r"(?:(?P<mostly>voor het grootste deel|grotendeels) |nog steeds |nu )*"
 _ADVICE = rf"[Dd]e {_CODE} (?:van|voor) het (?:reis)?advies"
@@ -33,7 +34,7 @@ _HOLDS = rf"geld(?:t|en) (?:ook |nog steeds )?{_MOSTLY}(?:ook )?"
 _BEGIN = r"(?:(?i:en|ook|maar) )*"
 _EXCEPTION = r"(?: \((?:behalve|met uitzondering van|uitgezonderd) [^()]*\)|,? (?:behalve|met uitzondering van) .+)"
 _EXCEPT = f"(?P<but>{_EXCEPTION})?"
-#: Everything that colours something. `area` is a part, or the country under one of its names.
+#: The forms of a statement. `area` is a part, or the country under one of its names.
 _FORMS = tuple(
     re.compile(form)
     for form in (
@@ -54,15 +55,15 @@ _REST = re.compile(
 )
 _INSERTION = re.compile(r"(?:,| \()\s*(?:inclusief|waaronder|onder andere|met inbegrip van|ook)\b.*$")
 _ABBREVIATED = re.compile(r" \([A-Z]{2,5}\)$")
-# What an area may say of colours: that it lies beside one. A verb means that a second statement was swallowed.
+# An area may be described as beside another colour. If it contains a verb, it holds a second statement.
 _BESIDE = re.compile(rf"(?:met|van|in) (?:de )?{_CODE}s? (?:{_WORD})(?:(?:,| en| of) (?:{_WORD}))*", re.IGNORECASE)
 _STATEMENT = re.compile(rf"\b(?:{_WORD}|geldt|gelden)\b", re.IGNORECASE)
 
 _ANY_COLOUR = re.compile(rf"\b({_WORD})\b", re.IGNORECASE)
 _OF_ADVICE = re.compile(rf"{_CODE}|kleur|advies|\bgeld(?:t|en)\b", re.IGNORECASE)
 _FROM_TO = re.compile(rf"\bvan ((?:{_CODE} )?(?:{_WORD})) naar ", re.IGNORECASE)
-#: A sentence that ought to give a colour; "is aangepast" gives none and takes none away.
-_OUGHT = re.compile(
+#: A sentence that seems to give a colour. "is aangepast" gives none.
+_SEEMS_TO_STATE = re.compile(
     rf"\bgeld(?:t|en)\b.*{_CODE}|{_CODE}.*\bgeld(?:t|en)\b|"
     rf"{_ADVICE}.* is\b(?! (?:aangepast|bijgewerkt|gewijzigd|veranderd|verhoogd|verlaagd)$)"
 )
@@ -72,7 +73,7 @@ _SHORT_FORM = re.compile(r"((?:[A-ZÀ-Ý][\w'’-]*\s+(?:van\s+)?){1,8})\(([A-Z]
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ColouredPart:
     """One part of a country with a colour of its own, as the text names it."""
 
     area: str
@@ -81,63 +82,63 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Colours:
-    """What a text says. `level` is the country's own (or its rest's); None when no sentence says it for sure."""
+    """The colours in a text. `level`: of the country or of its rest; None if no sentence states it for certain."""
 
     level: Level | None
-    parts: tuple[Part, ...]
+    parts: tuple[ColouredPart, ...]
     unread: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class _Statement:
-    """One colour for one area, less an exception; `beside`: it says that other places have another."""
+    """One colour for one area, with an exception. `implies_parts`: other places have another colour."""
 
     area: str
     exception: str
     level: Level
-    beside: bool
+    implies_parts: bool
 
 
-def blocks(html: str) -> tuple[str, ...]:
-    """The text of an introduction; a colour is read wherever the editors put it, headings and notices included."""
+def introduction_blocks(html: str) -> tuple[str, ...]:
+    """The text blocks of an introduction. Headings and notices are kept if they name a colour."""
     return text_blocks(html, keeps=lambda text: _ANY_COLOUR.search(text) is not None)
 
 
-def read_colours(texts: Sequence[str], country: str, called: Sequence[str]) -> Colours:
-    """The colours in the blocks of an introduction; `called` are the feed's own names for the country.
+def read_colours(texts: Sequence[str], country: str, feed_names: Sequence[str]) -> Colours:
+    """The colours in the blocks of an introduction. `feed_names`: the feed's own names for the country.
 
-    Whatever the order: each sentence stands for itself. The worst counts where two disagree. R14: what nobody can
-    read is unknown, and an unread orange or red counts for all places.
+    The order of the sentences does not matter. Where two disagree the worse colour counts. R14: what cannot be read is
+    unknown, and orange or red in an unread sentence counts for the whole country.
     """
-    names = _names(country, called, texts)
+    names = _names(country, feed_names, texts)
     levels: list[Level] = []
-    parts: list[Part] = []
+    parts: list[ColouredPart] = []
     unread: list[str] = []
     needs_parts = is_unsure = False
     for text in texts:
-        last: Level | None = None
+        last_level: Level | None = None
         for sentence in _sentences(text):
-            more = _MORE.match(sentence)
-            if more and last is not None and not _ANY_COLOUR.search(sentence):
-                parts.append(Part(_area(more["area"]), last))
+            continued = _MORE.match(sentence)
+            if continued and last_level is not None and not _ANY_COLOUR.search(sentence):
+                parts.append(ColouredPart(_area(continued["area"]), last_level))
                 continue
-            is_long = len(sentence) > _SENTENCE_LIMIT
+            is_long = len(sentence) > _MAX_SENTENCE_CHARS
             statements = [] if is_long else _statements(sentence)
             for statement in statements:
                 if _is_country(statement.area, names):
                     levels.append(statement.level)
-                    needs_parts |= statement.beside or _REST.match(statement.area) is not None
-                    last = None
+                    needs_parts |= statement.implies_parts or _REST.match(statement.area) is not None
+                    last_level = None
                 else:
-                    parts.append(Part(_area(statement.area + statement.exception), statement.level))
-                    last = statement.level
+                    parts.append(ColouredPart(_area(statement.area + statement.exception), statement.level))
+                    last_level = statement.level
             if statements:
                 continue
             if _ANY_COLOUR.search(sentence):
                 unread.append(sentence)
-                parts += _feared(sentence)
+                parts += _worst_case(sentence)
                 is_unsure |= is_long
-            elif is_long or _OUGHT.search(sentence):
+            elif is_long or _SEEMS_TO_STATE.search(sentence):
                 unread.append(sentence)
                 is_unsure = True
     if len(set(levels)) > 1:
@@ -148,50 +149,52 @@ def read_colours(texts: Sequence[str], country: str, called: Sequence[str]) -> C
     level = max(levels, default=None)
     if is_unsure and level is not None and level < Level.ORANGE:
         level = None
-    return Colours(level, tuple(_once(parts)), tuple(unread))
+    return Colours(level, tuple(_worst_by_area(parts)), tuple(unread))
 
 
 def _statements(sentence: str) -> list[_Statement]:
-    """What a sentence colours; nothing when any of it cannot be read."""
+    """The statements in a sentence; none if any part of it cannot be read."""
     if not _ANY_COLOUR.search(sentence):
         return []
     for clauses in ([sentence], _clauses(sentence)):
-        found = [_statement(clause) for clause in clauses]
-        if all(found):
-            return [each for each in found if each is not None]
+        statements = [_statement(clause) for clause in clauses]
+        if all(statements):
+            return [statement for statement in statements if statement is not None]
     return []
 
 
 def _clauses(sentence: str) -> list[str]:
-    head, *others = _NEXT_COLOUR.split(sentence)
-    if others:
-        return [head, *(f"De kleurcode van het reisadvies is {other}" for other in others)]
+    first, *next_colours = _NEXT_COLOUR.split(sentence)
+    if next_colours:
+        return [first, *(f"De kleurcode van het reisadvies is {clause}" for clause in next_colours)]
     return _NEXT_CLAUSE.split(sentence)
 
 
 def _statement(clause: str) -> _Statement | None:
     for form in _FORMS:
-        found = form.match(clause)
-        if found is None:
+        match = form.match(clause)
+        if match is None:
             continue
-        area, exception = found["area"], found["but"] or ""
+        area, exception = match["area"], match["but"] or ""
         if any(_STATEMENT.search(_BESIDE.sub("", words)) for words in (area, exception)):
             return None
-        return _Statement(area, exception, COLOURS[found["colour"].lower()], bool(exception or found["mostly"]))
+        implies_parts = bool(exception or match["mostly"])
+        return _Statement(area, exception, COLOURS[match["colour"].lower()], implies_parts)
     return None
 
 
 def _is_country(area: str, names: frozenset[str]) -> bool:
-    """The country under one of its names, or all of it that no other sentence speaks of."""
+    """Whether an area is the country under one of its names, or the rest of it."""
     rest = _REST.match(area)
     whole = rest["whole"] if rest else area
-    # "de rest van Pakistan, onder andere de hoofdstad Islamabad": an insertion changes nothing.
-    return any(_key(each) in names for each in (whole, _INSERTION.sub("", whole), _ABBREVIATED.sub("", whole)))
+    # "de rest van Pakistan, onder andere de hoofdstad Islamabad": the insertion is left out.
+    variants_of_whole = (whole, _INSERTION.sub("", whole), _ABBREVIATED.sub("", whole))
+    return any(_key(name) in names for name in variants_of_whole)
 
 
-def _names(country: str, called: Sequence[str], texts: Sequence[str]) -> frozenset[str]:
+def _names(country: str, feed_names: Sequence[str], texts: Sequence[str]) -> frozenset[str]:
     """Every name of the country that its text may use, folded."""
-    names = _given_names(country, tuple(called))
+    names = _known_names(country, tuple(feed_names))
     for text in texts:
         # "de Verenigde Arabische Emiraten (VAE)" gives the country a short name.
         if "(" in text:
@@ -200,10 +203,10 @@ def _names(country: str, called: Sequence[str], texts: Sequence[str]) -> frozens
 
 
 @lru_cache(maxsize=1024)
-def _given_names(country: str, called: tuple[str, ...]) -> frozenset[str]:
-    """The names that a country has before its text is read."""
-    given = [*called, *ALSO_CALLED.get(country, ())]
-    names = {_key(form) for name in given for form in _forms_of_name(name)}
+def _known_names(country: str, feed_names: tuple[str, ...]) -> frozenset[str]:
+    """The names of a country without those that only its text gives it."""
+    all_names = [*feed_names, *ALSO_CALLED.get(country, ())]
+    names = {_key(form) for name in all_names for form in _forms_of_name(name)}
     return frozenset((names | {folded(name) for name in country_names(country)} | {"land"}) - {""})
 
 
@@ -224,18 +227,18 @@ def _area(text: str) -> str:
     return text.strip(" ,;:")
 
 
-def _feared(sentence: str) -> list[Part]:
-    """A sentence about a colour that nobody could read: when it names orange or red, it counts for all places."""
+def _worst_case(sentence: str) -> list[ColouredPart]:
+    """An unread sentence that names orange or red counts as a part with that colour, so that no warning is lost."""
     if not _OF_ADVICE.search(sentence):
         return []
     words = _ANY_COLOUR.findall(_FROM_TO.sub("naar ", sentence))
     worst = max((COLOURS[word.lower()] for word in words), default=Level.GREEN)
-    return [Part(_area(sentence[:_FEARED_LENGTH]), worst)] if worst >= Level.ORANGE else []
+    return [ColouredPart(_area(sentence[:_MAX_AREA_CHARS]), worst)] if worst >= Level.ORANGE else []
 
 
-def _once(parts: Iterable[Part]) -> list[Part]:
+def _worst_by_area(parts: Iterable[ColouredPart]) -> list[ColouredPart]:
     """Each area once, with its worst colour."""
-    worst: dict[str, Part] = {}
+    worst: dict[str, ColouredPart] = {}
     for part in parts:
         known = worst.get(part.area)
         if known is None or part.level > known.level:

@@ -1,4 +1,4 @@
-"""What makes a source: who speaks, where, how politely it is asked, how its bytes are fetched and read."""
+"""The interface of a source: its publisher and address, its polite rate, and its functions `fetch` and `parse`."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from services.safety.sources.fetch import Fetcher
 
 
 class Parse(Protocol):
-    """Pure: the batch in the pages of one answer. `floor`: fewer records are no whole answer."""
+    """Pure: parse the pages of one answer, fetched at `now`. An answer with fewer records than `floor` is rejected."""
 
     def __call__(self, pages: Sequence[bytes], now: datetime, *, floor: int) -> Batch:
         """Raises BatchRejected."""
@@ -18,7 +18,7 @@ class Parse(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """One source. `per_second`: requests; `whole_seconds`: the longest time for a whole reading."""
+    """One source. `per_second`: requests to it; `whole_seconds`: time limit of a whole reading."""
 
     name: str
     publisher: str

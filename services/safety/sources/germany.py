@@ -139,8 +139,8 @@ def _reading(identity: str, country: str, record: _Record, now: datetime) -> Cou
         for flag in ("warning", "partialWarning")
         if not isinstance(record.flags.get(flag), bool)
     ]
-    modified, to_come = not_in_future(record.modified, now)
-    unread += [to_come] if to_come else []
+    modified, remark = not_in_future(record.modified, now)
+    unread += [remark] if remark else []
     is_without_warning = is_current and level is None and not regions and not unread
     return CountryReading(
         source=SOURCE,

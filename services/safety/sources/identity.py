@@ -1,7 +1,7 @@
-"""Which country a source means: by alpha-3, by FIPS 10-4, by an English or German name; None where that is not sure.
+"""Finds the country that a source means, by ISO code, FIPS 10-4 tag or name. None if it is not certain.
 
-Sources: pycountry (ISO 3166-1, Debian iso-codes), the FIPS 10-4 list of the United States (withdrawn in 2008, still the
-tag of its feed), and the slugs and titles of the feeds (FEEDS §8). Names are compared whole, never by prefix.
+Names are compared whole, never by prefix (Niger, Nigeria). Sources: pycountry (ISO 3166-1, Debian iso-codes), the FIPS
+10-4 list of the United States (withdrawn in 2008, still the tag of its feed), and the slugs and titles of the feeds.
 """
 
 import gettext
@@ -13,7 +13,7 @@ import pycountry
 
 from shared.subdivision_names import country_names, folded, variants
 
-#: Names in use where ISO's are others, or where ISO's short form would fit two. They go before ISO's.
+#: Names in use that differ from ISO's, or that ISO's short form would give to two countries. They precede ISO's.
 _ALSO_CALLED = {
     "AG": ("Antigua and Barbuda",), "AQ": ("Antarctica/British Antarctic Territory",), "AZ": ("Azerbajian",),
     "BA": ("Bosinia and Herzegovina",), "BL": ("St Barthelemy",), "BN": ("Brunei",), "BQ": (
@@ -64,18 +64,18 @@ _LONGEST_NAME = 200
 
 @lru_cache(maxsize=512)
 def by_alpha3(code: str) -> str | None:
-    """ISO 3166-1 alpha-2 of an alpha-3 code; Kosovo by the code that everybody uses."""
+    """ISO 3166-1 alpha-2 of an alpha-3 code. Kosovo has XKX, which all sources use and ISO does not list."""
     if code == "XKX":
         return "XK"
-    found = pycountry.countries.get(alpha_3=code) if len(code) == 3 else None
-    return str(found.alpha_2) if found is not None else None
+    country = pycountry.countries.get(alpha_3=code) if len(code) == 3 else None
+    return str(country.alpha_2) if country is not None else None
 
 
 @lru_cache(maxsize=512)
 def by_alpha2(code: str) -> str | None:
-    """The code itself where it is a country's."""
-    known = code == "XK" or (len(code) == 2 and pycountry.countries.get(alpha_2=code) is not None)
-    return code if known else None
+    """The code itself, if it is a country's."""
+    is_known = code == "XK" or (len(code) == 2 and pycountry.countries.get(alpha_2=code) is not None)
+    return code if is_known else None
 
 
 def by_fips(tag: str) -> str | None:
@@ -84,7 +84,7 @@ def by_fips(tag: str) -> str | None:
 
 
 def by_name(name: str) -> str | None:
-    """ISO 3166-1 alpha-2 of the country that bears this name (or slug), whole; None where none or two do."""
+    """ISO 3166-1 alpha-2 of the country with this whole name or slug. None if no country has it, or two do."""
     if not name or len(name) > _LONGEST_NAME:
         return None
     spoken = name.replace("-", " ").replace("&", "and")
@@ -93,27 +93,27 @@ def by_name(name: str) -> str | None:
 
 @lru_cache(maxsize=512)
 def names_of(country: str) -> frozenset[str]:
-    """Every name of a country that is known here, folded: Dutch, English, German, and those in common use."""
-    spoken = {_key(name) for name in _ALSO_CALLED.get(country, ())}
-    found = pycountry.countries.get(alpha_2=country)
-    own = {getattr(found, field, "") for field in ("name", "official_name", "common_name")} - {""} if found else set()
-    german = {_key(variant) for name in own for variant in variants(_german()(name))}
-    return frozenset(country_names(country) | spoken | german) - {""}
+    """Every known name of a country, folded: Dutch, English, German, and those in common use."""
+    common = {_key(name) for name in _ALSO_CALLED.get(country, ())}
+    entry = pycountry.countries.get(alpha_2=country)
+    iso = {getattr(entry, field, "") for field in ("name", "official_name", "common_name")} - {""} if entry else set()
+    german = {_key(variant) for name in iso for variant in variants(_german()(name))}
+    return frozenset(country_names(country) | common | german) - {""}
 
 
 def is_named(country: str, text: str) -> bool:
-    """Whether a text is a name of the country, with or without an article."""
+    """Whether the whole text is a name of the country, with or without an article."""
     return len(text) <= _LONGEST_NAME and bool(_keys(text) & names_of(country))
 
 
 @lru_cache(maxsize=1)
 def _index() -> dict[str, str]:
-    """Name to country: a name that two countries bear is nobody's, unless it is said above whose it is."""
-    bearers: dict[str, set[str]] = defaultdict(set)
-    for country in [*(each.alpha_2 for each in pycountry.countries), "XK"]:
+    """Name → country. A name of two countries is left out, unless _ALSO_CALLED gives it to one of them."""
+    countries: dict[str, set[str]] = defaultdict(set)
+    for country in [*(entry.alpha_2 for entry in pycountry.countries), "XK"]:
         for name in names_of(country):
-            bearers[name].add(country)
-    index = {name: found.copy().pop() for name, found in bearers.items() if len(found) == 1}
+            countries[name].add(country)
+    index = {name: next(iter(bearers)) for name, bearers in countries.items() if len(bearers) == 1}
     return index | {_key(name): country for country, names in _ALSO_CALLED.items() for name in names}
 
 
@@ -128,7 +128,7 @@ def _key(name: str) -> str:
 
 
 def _keys(text: str) -> set[str]:
-    """The text as a name, and without its article."""
+    """The text as a name, with and without its article."""
     bare = text.strip()
     first, _, rest = bare.partition(" ")
     articles = {"the", "der", "die", "das", "den", "dem", "des", "de", "het"}

@@ -1,6 +1,7 @@
-"""The Dutch Ministry of Foreign Affairs, Nederland Wereldwijd open data v2: the list of all travel advice. Pure.
+"""The Netherlands, Ministry of Foreign Affairs: the list of all travel advice. Pure but for `fetch`.
 
-Source: opendata.nederlandwereldwijd.nl (CC0). It has no level field: the colours stand in Dutch sentences (dutch.py).
+A record has no level field: the colours stand in Dutch sentences, which `dutch.py` reads.
+Source: opendata.nederlandwereldwijd.nl (v2, CC0). See docs/feeds.md, Netherlands.
 """
 
 import re
@@ -30,7 +31,7 @@ from services.safety.sources.documents import (
     regional_max,
     unread_entries,
 )
-from services.safety.sources.dutch import Colours, Part, blocks, read_colours
+from services.safety.sources.dutch import ColouredPart, Colours, introduction_blocks, read_colours
 from services.safety.sources.feed import Feed
 from services.safety.sources.fetch import Fetcher, FetchFailed
 from services.safety.sources.identity import by_alpha3
@@ -38,20 +39,20 @@ from shared.events import Level
 from shared.gazetteer import resolve
 
 SOURCE = "netherlands"
-#: Raised whenever the same text may be read differently: here, in dutch.py, or in the gazetteer (2: English names).
+#: Increase it when the same text may be read differently: here, in dutch.py or in the gazetteer (2: English names).
 PARSER_VERSION = 2
-#: 226 advisories exist; a list with fewer than this is a page that got lost.
+#: The list has 226 advisories; a list with fewer than this lost a page.
 FLOOR = 220
 NAME_LENGTH = 200
-#: Characters; a longer introduction is read anew each time, so that what is remembered stays small.
-REMEMBERED_LENGTH = 20_000
-#: The list is capped at so many rows a page.
+#: Characters; a longer introduction is not cached, so that the cache stays small.
+MAX_CACHED_LENGTH = 20_000
+#: The ministry's maximum of rows in one page.
 PAGE_ROWS = 200
 MAX_PAGES = 5
 
-#: Islands that have an advice of their own and make one country.
+#: Islands that have an advice of their own, and are one country in ISO.
 ISLANDS = {"BQ-BO": "Bonaire", "BQ-SA": "Saba", "BQ-SE": "Sint Eustatius"}
-#: The four fixed meanings, ours in English: the feed is Dutch only.
+#: The four fixed meanings in English, translated by us: the feed is Dutch only.
 _MEANINGS = {
     Level.GREEN: "you can travel there",
     Level.YELLOW: "you can travel there, but be alert: there are safety risks",
@@ -61,9 +62,9 @@ _MEANINGS = {
 
 
 def parse(pages: Sequence[bytes], now: datetime, *, floor: int = FLOOR) -> Batch:
-    """The batch in the pages of the list, fetched at `now`. Raises BatchRejected when they cannot be the whole list.
+    """Parse the pages of the list, fetched at `now`. Raises BatchRejected if they cannot be the whole list.
 
-    One country's text that cannot be read leaves that country unknown, and touches no other.
+    If a country's text cannot be read, that country is unknown, and the others are read.
     """
     records = _records(pages)
     if len(records) < floor:
@@ -72,22 +73,26 @@ def parse(pages: Sequence[bytes], now: datetime, *, floor: int = FLOOR) -> Batch
     skipped = []
     for identity, versions in sorted(records.items()):
         country = _country(identity)
-        found = [reading for record in versions if country and (reading := _reading(identity, country, record, now))]
-        if found:
+        of_identity = [
+            reading for record in versions if country and (reading := _reading(identity, country, record, now))
+        ]
+        if of_identity:
             # The same advisory may stand on two pages.
-            reading = newest_of(found)
+            reading = newest_of(of_identity)
             readings[reading.country].append(reading)
         else:
             skipped.append(f"{identity}: {'no date' if country else 'not a country that we know'}")
     if len(records) - len(skipped) < floor:
         raise BatchRejected(f"{len(skipped)} of {len(records)} advisories cannot be used")
-    countries = tuple(_joined(found) if each == "BQ" else found[0] for each, found in sorted(readings.items()))
+    countries = tuple(
+        _joined(of_country) if country == "BQ" else of_country[0] for country, of_country in sorted(readings.items())
+    )
     return Batch(source=SOURCE, parser_version=PARSER_VERSION, countries=countries, skipped=tuple(skipped))
 
 
 def _records(pages: Sequence[bytes]) -> dict[str, list[Mapping[str, Any]]]:
-    """Advisories by the ministry's code. What is no advisory is nothing: the floor sees that it lacks."""
-    found: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    """Advisories by the ministry's code. Other entries are ignored; if advisories are missing, the floor shows it."""
+    records: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for number, page in enumerate(pages, start=1):
         entries = json_document(page, number)
         if not isinstance(entries, list):
@@ -95,24 +100,24 @@ def _records(pages: Sequence[bytes]) -> dict[str, list[Mapping[str, Any]]]:
         for entry in entries:
             identity = entry.get("isocode") if isinstance(entry, dict) else None
             if isinstance(identity, str) and re.fullmatch(r"[A-Z]{2,3}(?:-[A-Z]{2})?", identity):
-                found[identity].append(entry)
-    return found
+                records[identity].append(entry)
+    return records
 
 
 def _reading(identity: str, country: str, record: Mapping[str, Any], now: datetime) -> CountryReading | None:
-    """What one record says; None when it has no date, because then nothing says whether it is old or new."""
+    """The reading of one record. None without a date: then nothing says whether it is old or new."""
     modified = parse_instant(record.get("lastmodified"))
     if modified is None:
         return None
     introduction = record.get("introduction")
     html = introduction if isinstance(introduction, str) else ""
-    understood = _understood if len(html) <= REMEMBERED_LENGTH else _understood.__wrapped__
-    texts, colours, regions = understood(country, html, _called(record))
+    read = _read_introduction if len(html) <= MAX_CACHED_LENGTH else _read_introduction.__wrapped__
+    texts, colours, regions = read(country, html, _names_in(record))
     unread = list(colours.unread)
     if colours.level is None:
         unread.append("no sentence about the whole country")
-    modified, to_come = not_in_future(modified, now)
-    unread += [to_come] if to_come else []
+    modified, remark = not_in_future(modified, now)
+    unread += [remark] if remark else []
     url = record.get("canonical")
     return CountryReading(
         source=SOURCE,
@@ -131,60 +136,59 @@ def _reading(identity: str, country: str, record: Mapping[str, Any], now: dateti
 
 
 @lru_cache(maxsize=1_024)
-def _understood(
-    country: str, html: str, called: tuple[str, ...]
+def _read_introduction(
+    country: str, html: str, names: tuple[str, ...]
 ) -> tuple[tuple[str, ...], Colours, tuple[RegionReading, ...]]:
-    """What an introduction says. Remembered: the next reading brings the same texts but for a few."""
-    texts = blocks(html)
-    colours = read_colours(texts, country, called)
+    """The blocks, colours and regions of an introduction. Cached: most texts do not change from reading to reading."""
+    texts = introduction_blocks(html)
+    colours = read_colours(texts, country, names)
     return texts, colours, _regions(country, colours.parts)
 
 
-def _called(record: Mapping[str, Any]) -> tuple[str, ...]:
-    """What the record itself calls its country: the field for it, and the headline."""
+def _names_in(record: Mapping[str, Any]) -> tuple[str, ...]:
+    """The names that the record gives its country: in the field for it, and in its headline."""
     location, title = record.get("location"), record.get("title")
     headline = re.match(r"Reisadvies (.+?) \|", title) if isinstance(title, str) else None
-    given = (location if isinstance(location, str) else "", headline[1] if headline else "")
-    return tuple(name for name in given if 0 < len(name) <= NAME_LENGTH)
+    names = (location if isinstance(location, str) else "", headline[1] if headline else "")
+    return tuple(name for name in names if 0 < len(name) <= NAME_LENGTH)
 
 
 def _country(identity: str) -> str | None:
-    """ISO 3166-1 alpha-2 of the ministry's code. BQ is what its islands are, never a record of its own."""
+    """ISO 3166-1 alpha-2 of the ministry's code. BQ is made of its islands; a record of its own is ignored."""
     if identity in ISLANDS:
         return "BQ"
     country = by_alpha3(identity)
     return country if country != "BQ" else None
 
 
-def _regions(country: str, parts: Sequence[Part]) -> tuple[RegionReading, ...]:
-    """R16: parts as regions, with a code where the gazetteer is sure; an enumeration of such is taken apart."""
-    found: dict[str, RegionReading] = {}
+def _regions(country: str, parts: Sequence[ColouredPart]) -> tuple[RegionReading, ...]:
+    """R16: parts as regions, with a code if the gazetteer is sure. An enumeration of known regions is taken apart."""
+    regions: dict[str, RegionReading] = {}
     for part in parts:
         names = [part.area]
-        single = resolve(country, part.area)
-        if single is None:
+        if resolve(country, part.area) is None:
             several = [name for name in re.split(r",\s*(?:en\s+)?|\s+en\s+", part.area) if name]
             codes = [resolve(country, name) for name in several]
             if len(several) > 1 and all(codes):
                 names = several
         for name in names:
             region = RegionReading(area=name[:AREA_LENGTH], code=resolve(country, name), level=part.level)
-            known = found.get(region.area)
+            known = regions.get(region.area)
             if known is None or (known.level is not None and part.level > known.level):
-                found[region.area] = region
-    return limit_regions(list(found.values()), others="andere gebieden")
+                regions[region.area] = region
+    return limit_regions(list(regions.values()), others="andere gebieden")
 
 
 def _joined(islands: Sequence[CountryReading]) -> CountryReading:
-    """Islands that make one country: each a region; the country has a level when every island has one."""
+    """One country of several islands: each is a region, and the country has a level if every island has one."""
     regions = []
     for island in islands:
         levels = [level for level in (island.level, island.regional_max) if level is not None]
         worst = max(levels, default=None)
-        # An unknown island with a yellow corner is unknown; with a red corner it is red.
-        known = island.level is not None or (worst is not None and worst >= Level.ORANGE)
+        # An unknown island with a yellow part is unknown; with a red part it is red.
+        is_known = island.level is not None or (worst is not None and worst >= Level.ORANGE)
         regions.append(
-            RegionReading(area=ISLANDS[island.source_id], code=island.source_id, level=worst if known else None)
+            RegionReading(area=ISLANDS[island.source_id], code=island.source_id, level=worst if is_known else None)
         )
     missing = sorted(set(ISLANDS) - {island.source_id for island in islands})
     regions += [RegionReading(area=ISLANDS[code], code=code, level=None) for code in missing]
@@ -207,7 +211,7 @@ def _joined(islands: Sequence[CountryReading]) -> CountryReading:
 
 
 def _english(country: str, level: Level | None, regions: Sequence[RegionReading]) -> str:
-    """What the colours mean, in English, with the areas as the ministry names them."""
+    """The meaning of the colours in English, with the areas as the ministry names them."""
     name = name_of(country)
     if level is None:
         sentences = [f"{name}: the ministry gives no colour for the country as a whole."]
@@ -221,7 +225,7 @@ def _english(country: str, level: Level | None, regions: Sequence[RegionReading]
 
 
 async def fetch(source: Fetcher) -> list[bytes]:
-    """Every page of the list. Raises FetchFailed."""
+    """Fetch every page of the list. Raises FetchFailed."""
     pages: list[bytes] = []
     while len(pages) < MAX_PAGES:
         page = await source.get(
@@ -229,7 +233,7 @@ async def fetch(source: Fetcher) -> list[bytes]:
             {"output": "json", "rows": str(PAGE_ROWS), "offset": str(len(pages) * PAGE_ROWS)},
         )
         pages.append(page)
-        # A page that is not full is the last one; what a full page is, only its records can tell.
+        # A page that is not full is the last one. Its records are counted without parsing it.
         if page.count(b'"isocode"') < PAGE_ROWS:
             return pages
     raise FetchFailed(f"more than {MAX_PAGES} full pages")

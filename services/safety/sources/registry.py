@@ -1,4 +1,4 @@
-"""Every source by its name: adding a country is a module beside this one, a line here, and a test."""
+"""Every source by its name. A new source is a module here, a line below, a sample and a test (CONTRIBUTING.md)."""
 
 from collections.abc import Mapping
 

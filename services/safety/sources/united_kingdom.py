@@ -165,8 +165,8 @@ def _reading(
     unread += more
     if listed is not None and listed > at:
         unread.append("its page is older than the index says")
-    at, to_come = not_in_future(at, now)
-    unread += [to_come] if to_come else []
+    at, remark = not_in_future(at, now)
+    unread += [remark] if remark else []
     is_without_warning = not statuses and not unread and level is None and isinstance(details.get("alert_status"), list)
     change = text_field(details, "change_description", length=2_000)
     text = _described(country, level, regions, is_without_warning=is_without_warning)

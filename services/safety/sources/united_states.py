@@ -1,8 +1,9 @@
-"""The US Department of State: one list of all advisories, each with its level in the title. Pure but `fetch`.
+"""United States, Department of State: one list of all advisories, each with its level in the title.
 
-Sources: cadataapi.state.gov (JSON) and travel.state.gov (RSS), public domain; either format is read. Its tags are FIPS
-10-4; a country may have two entries (an old page and a new one), of which the newest date counts; and for a day North
-Korea stood there as "Level 1" with "Summary not available" (FEEDS §3): such a placeholder says nothing.
+Its country tags are FIPS 10-4, not ISO. A country may have two entries, for an old and a new page; the newest date
+counts. A placeholder ("Summary not available") says nothing: for a day it showed North Korea as level 1.
+Sources: cadataapi.state.gov (JSON) and travel.state.gov (RSS), public domain; either format is read. See docs/feeds.md,
+United States. Pure but for `fetch`.
 """
 
 import re
@@ -33,10 +34,10 @@ from shared.events import Level
 
 SOURCE = "united_states"
 PARSER_VERSION = 1
-#: 219 entries exist; some countries have two.
+#: The list has 219 entries; some countries have two.
 FLOOR = 180
 
-#: What the levels are called; a title in which number and words differ says nothing.
+#: The words of each level. A title in which number and words differ gives no level.
 _MEANINGS = {
     "exercise normal precautions": 1,
     "exercise increased caution": 2,
@@ -53,12 +54,12 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 
 
 def parse(pages: Sequence[bytes], now: datetime, *, floor: int = FLOOR) -> Batch:
-    """The batch in the list, fetched at `now`. Raises BatchRejected when it cannot be the whole of it."""
+    """Parse the list, fetched at `now`. Raises BatchRejected if it cannot be the whole list."""
     entries = [entry for number, page in enumerate(pages, start=1) for entry in _entries(page, number)]
     if len(entries) < floor:
         raise BatchRejected(f"{len(entries)} advisories where at least {floor} are expected")
-    found: dict[str, list[CountryReading]] = defaultdict(list)
-    hollow: dict[str, list[CountryReading]] = defaultdict(list)
+    readings: dict[str, list[CountryReading]] = defaultdict(list)
+    placeholders: dict[str, list[CountryReading]] = defaultdict(list)
     skipped = []
     for entry in entries:
         title = text_field(entry, "title", length=_TITLE_LENGTH)
@@ -67,41 +68,41 @@ def parse(pages: Sequence[bytes], now: datetime, *, floor: int = FLOOR) -> Batch
         if reading is None:
             skipped.append(f"{title[:80] or 'no title'}: {reason or 'no date'}")
         elif _is_placeholder(entry):
-            hollow[reading.country].append(reading)
+            placeholders[reading.country].append(reading)
         else:
-            found[reading.country].append(reading)
+            readings[reading.country].append(reading)
     if len(entries) - len(skipped) < floor:
         raise BatchRejected(f"{len(skipped)} of {len(entries)} advisories cannot be used")
-    for country, readings in hollow.items():
-        if country not in found:
-            found[country].append(_emptied(newest_of(readings)))
-    countries = tuple(newest_of(readings) for _, readings in sorted(found.items()))
+    for country, empty_readings in placeholders.items():
+        if country not in readings:
+            readings[country].append(_without_level(newest_of(empty_readings)))
+    countries = tuple(newest_of(entries_of_country) for _, entries_of_country in sorted(readings.items()))
     return Batch(source=SOURCE, parser_version=PARSER_VERSION, countries=countries, skipped=tuple(sorted(skipped)))
 
 
 def _entries(page: bytes, number: int) -> list[Mapping[str, Any]]:
-    """Advisories of either format as title, link, tags, date, summary."""
+    """Advisories of either format, each with title, link, tags, date and summary."""
     if page.lstrip()[:1] == b"<":
-        return list(_of_rss(page, number))
+        return list(_rss_entries(page, number))
     document = json_document(page, number)
     if not isinstance(document, list):
         raise BatchRejected(f"page {number} is not a list of advisories")
-    return [_of_json(record) for record in document if isinstance(record, dict)]
+    return [_json_entry(record) for record in document if isinstance(record, dict)]
 
 
-def _of_json(record: Mapping[str, Any]) -> dict[str, Any]:
+def _json_entry(record: Mapping[str, Any]) -> dict[str, Any]:
     tags = record.get("Category")
     return {
         "title": record.get("Title"),
         "link": record.get("Link"),
-        "tags": [each for each in tags if isinstance(each, str)] if isinstance(tags, list) else [],
+        "tags": [tag for tag in tags if isinstance(tag, str)] if isinstance(tags, list) else [],
         "at": parse_instant(record.get("Updated")) or parse_instant(record.get("Published")),
         "summary": record.get("Summary") or record.get("summary") or "",
     }
 
 
-def _of_rss(page: bytes, number: int) -> Iterator[dict[str, Any]]:
-    """The items of the RSS. It is not always well-formed: then nothing of it is used."""
+def _rss_entries(page: bytes, number: int) -> Iterator[dict[str, Any]]:
+    """The items of the RSS. If it is not well-formed, which happens, nothing of it is used."""
     try:
         root = fromstring(page, forbid_dtd=True)
     except DefusedXmlException:
@@ -114,14 +115,14 @@ def _of_rss(page: bytes, number: int) -> Iterator[dict[str, Any]]:
         yield {
             "title": item.findtext("title"),
             "link": item.findtext("link"),
-            "tags": [each.text or "" for each in item.findall("category") if each.get("domain") == "Country-Tag"],
+            "tags": [tag.text or "" for tag in item.findall("category") if tag.get("domain") == "Country-Tag"],
             "at": _day(item.findtext("pubDate")),
             "summary": item.findtext("description") or "",
         }
 
 
 def _day(text: str | None) -> datetime | None:
-    """`Tue, 08 Sep 2026`, with a time or without: midnight UTC of that date, as the JSON's evening before is."""
+    """`Tue, 08 Sep 2026`, with or without a time, as midnight UTC: the same instant as the JSON's evening before."""
     match = _DATE.match((text or "").strip()[:60])
     if match is None or match["month"] not in _MONTHS:
         return None
@@ -129,7 +130,7 @@ def _day(text: str | None) -> datetime | None:
 
 
 def _country(entry: Mapping[str, Any], title: str) -> tuple[str | None, str]:
-    """Whose advisory it is, or why nobody can tell: by the page's code, else by name and tag, which must agree."""
+    """The country of an advisory, or why there is none: by the code of its page, otherwise by its name or tag."""
     match = _TITLE.match(title)
     if match is None:
         return None, "no level in the title"
@@ -138,11 +139,11 @@ def _country(entry: Mapping[str, Any], title: str) -> tuple[str | None, str]:
     link = _ISO3.search(text_field(entry, "link", length=URL_LENGTH))
     linked = by_alpha3(link[1].upper()) if link else None
     named = by_name(one_line(match["name"]))
-    tagged = {found for tag in entry["tags"] if (found := by_fips(tag.strip())) is not None}
+    tagged = {country for tag in entry["tags"] if (country := by_fips(tag.strip())) is not None}
     if linked and named and linked != named:
         return None, "page and name are of two countries"
-    if found := linked or named:
-        return found, ""
+    if country := linked or named:
+        return country, ""
     if len(tagged) == 1 and not re.search(r",|&| and ", match["name"]):
         return next(iter(tagged)), ""
     return None, "not a country that we know"
@@ -158,11 +159,11 @@ def _reading(country: str, title: str, entry: Mapping[str, Any], now: datetime) 
     if match is None or modified is None:
         return None
     level, unread = _level(int(match["level"]), match["words"])
-    modified, to_come = not_in_future(modified, now)
-    unread += [to_come] if to_come else []
+    modified, remark = not_in_future(modified, now)
+    unread += [remark] if remark else []
     link = text_field(entry, "link", length=URL_LENGTH)
     summary = text_field(entry, "summary")
-    first = next(iter(text_blocks(summary)), "") if summary else ""
+    first_block = next(iter(text_blocks(summary)), "") if summary else ""
     return CountryReading(
         source=SOURCE,
         source_id=",".join(sorted({tag.strip() for tag in entry["tags"]}))[:100] or country,
@@ -171,30 +172,30 @@ def _reading(country: str, title: str, entry: Mapping[str, Any], now: datetime) 
         effective_at=modified,
         source_modified_at=modified,
         text_nl="",
-        text_en=f"{title}. {first}".strip()[:TEXT_LENGTH],
+        text_en=f"{title}. {first_block}".strip()[:TEXT_LENGTH],
         url=link if link.startswith("https://") else "",
         unread=unread_entries(title[:80], unread),
     )
 
 
 def _level(number: int, words: str) -> tuple[Level | None, list[str]]:
-    """Level 1 to 4 as ours, where the words beside it do not say another."""
+    """Level 1 to 4 as our 0 to 3, unless the words beside it say another level."""
     if not 1 <= number <= 4:
         return None, ["a level that does not exist"]
-    said = next((level for meaning, level in _MEANINGS.items() if words.lower().startswith(meaning)), None)
-    if said is not None and said != number:
+    words_level = next((level for meaning, level in _MEANINGS.items() if words.lower().startswith(meaning)), None)
+    if words_level is not None and words_level != number:
         return None, ["the words are those of another level"]
     return Level(number - 1), []
 
 
-def _emptied(reading: CountryReading) -> CountryReading:
-    """A placeholder without a real entry beside it: the country is there, and nothing is said."""
+def _without_level(reading: CountryReading) -> CountryReading:
+    """A placeholder without a real entry beside it: its level is unknown."""
     unread = (*reading.unread, *unread_entries(reading.country, ["a placeholder: its summary is not available"]))
     return reading.model_copy(update={"level": None, "unread": unread})
 
 
 async def fetch(source: Fetcher) -> list[bytes]:
-    """The list. Raises FetchFailed."""
+    """Fetch the list. Raises FetchFailed."""
     return [await source.get()]
 
 

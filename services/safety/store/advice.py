@@ -67,7 +67,7 @@ class Store:
         return [parse(bytes(document["body"])) async for document in documents.skip(skip).limit(limit)]
 
     async def state_at(self, country: str, at: datetime) -> CountryState | None:
-        """What was known of a country at an instant: the fold of its events until then."""
+        """The state of a country as it was known at an instant: the fold of its events until then."""
         state = None
         async for document in self.outbox.events.find({"stream": country}, {"body": 1}).sort("version", 1):
             envelope = parse(bytes(document["body"]))

@@ -30,7 +30,7 @@ from deploy.local.ports import HOST
 from deploy.local.services import SERVICES, LocalServices
 from deploy.local.wait_idle import is_idle
 from services.approval.model import evolve as evolve_approval
-from services.registration.model import evolve as evolve_registration
+from services.registration.evolve import evolve as evolve_registration
 from services.safety.model import evolve as evolve_country
 from shared.clock import amsterdam_date, utc_now
 from shared.events import (

@@ -1,6 +1,6 @@
-"""Who sees and changes what: the one place for object-level checks, for single objects and for lists alike.
+"""Who may see and change what: the one place for object-level checks, for single objects and for lists alike.
 
-What somebody may not see does not exist for them (404): a 403 would confirm that the id is somebody's.
+What a caller may not see does not exist for them (404): a 403 would confirm that the id exists.
 """
 
 from dataclasses import dataclass
@@ -9,17 +9,20 @@ from typing import Any
 from services.registration.model import Registration
 from services.registration.rules.clearance import Queue
 from shared.catalogue import Catalogue
+from shared.command import Command
 from shared.web.identity import Identity
 
-#: Roles that may use this service at all.
+#: Roles that may use this service, and those that have task queues.
 READERS = ("student", "faculty-contact", "approver", "international-office", "safety-officer")
 TASK_READERS = ("faculty-contact", "approver", "international-office", "safety-officer")
 
 
 @dataclass(frozen=True, slots=True)
 class Permissions:
-    """What one caller reaches. `programmes` are those that their approver scopes stand for in the catalogue, `boards`
-    those of whose board of examiners they are.
+    """What one caller may see and change.
+
+    `programmes` are those for which the caller may approve, `boards` those of whose board of examiners the caller is
+    a member, both by the catalogue.
     """
 
     person_id: str
@@ -32,15 +35,15 @@ class Permissions:
 
     @property
     def sees_all(self) -> bool:
-        """The International Office and the safety officers look after everybody."""
+        """The International Office and the safety officers look after every student."""
         return self.is_international_office or self.is_safety_officer
 
     def owns(self, state: Registration) -> bool:
-        """The student's own: to change and to cancel."""
+        """Whether it is the caller's own registration, to change and to cancel."""
         return self.is_student and state.person_id == self.person_id
 
     def looks_after(self, state: Registration) -> bool:
-        """May say what happened: the student, and whoever looks after them. A board of examiners only knows of it."""
+        """May record what happened: the student, and staff who look after them. A board of examiners only reads."""
         return (
             self.owns(state)
             or self.sees_all
@@ -49,40 +52,40 @@ class Permissions:
         )
 
     def sees(self, state: Registration) -> bool:
-        """May read it, its checklist and its history."""
+        """May read the registration, its checklist and its history."""
         return self.looks_after(state) or state.programme_id in self.boards
 
     def competences(self, state: Registration) -> frozenset[Queue]:
-        """The queues whose matters this caller may decide for the registration; never for one's own."""
+        """The queues for which this caller may decide about the registration; none for their own registration."""
         if state.person_id == self.person_id:
             return frozenset()
-        held = {
+        by_queue = {
             Queue.FACULTY_CONTACT: state.faculty_id in self.faculties,
             Queue.COORDINATOR: state.programme_id in self.programmes,
             Queue.INTERNATIONAL_OFFICE: self.is_international_office,
             Queue.SAFETY_OFFICER: self.is_safety_officer,
         }
-        return frozenset(queue for queue, holds in held.items() if holds)
+        return frozenset(queue for queue, is_competent in by_queue.items() if is_competent)
 
     def sees_contact(self, state: Registration) -> bool:
-        """May read names and numbers; a coordinator does not need them."""
+        """May read names and phone numbers; a coordinator does not need them."""
         return self.owns(state) or self.sees_all or state.faculty_id in self.faculties
 
-    def registrations(self) -> dict[str, Any]:
-        """The same as `sees`, as a query."""
+    def registrations_query(self) -> dict[str, Any]:
+        """The same as `sees`, as a MongoDB query."""
         if self.sees_all:
             return {}
-        reached: list[dict[str, Any]] = []
+        visible: list[dict[str, Any]] = []
         if self.is_student:
-            reached.append({"personId": self.person_id})
+            visible.append({"personId": self.person_id})
         if self.faculties:
-            reached.append({"facultyId": {"$in": sorted(self.faculties)}})
+            visible.append({"facultyId": {"$in": sorted(self.faculties)}})
         if self.programmes or self.boards:
-            reached.append({"programmeId": {"$in": sorted(self.programmes | self.boards)}})
-        return _any_of(reached)
+            visible.append({"programmeId": {"$in": sorted(self.programmes | self.boards)}})
+        return _any_of(visible)
 
     def has_task(self, queue: str, scope: str) -> bool:
-        """May see and close a task of this queue and scope."""
+        """May see and close tasks of this queue and scope."""
         match queue:
             case Queue.FACULTY_CONTACT:
                 return scope in self.faculties
@@ -97,24 +100,24 @@ class Permissions:
             case _:
                 return False
 
-    def tasks(self) -> dict[str, Any]:
-        """The same as `has_task`, as a query."""
-        reached: list[dict[str, Any]] = []
+    def tasks_query(self) -> dict[str, Any]:
+        """The same as `has_task`, as a MongoDB query."""
+        visible: list[dict[str, Any]] = []
         if self.faculties:
-            reached.append({"queue": Queue.FACULTY_CONTACT.value, "scope": {"$in": sorted(self.faculties)}})
+            visible.append({"queue": Queue.FACULTY_CONTACT.value, "scope": {"$in": sorted(self.faculties)}})
         if self.programmes:
-            reached.append({"queue": Queue.COORDINATOR.value, "scope": {"$in": sorted(self.programmes)}})
+            visible.append({"queue": Queue.COORDINATOR.value, "scope": {"$in": sorted(self.programmes)}})
         if self.boards:
-            reached.append({"queue": Queue.BOARD_OF_EXAMINERS.value, "scope": {"$in": sorted(self.boards)}})
+            visible.append({"queue": Queue.BOARD_OF_EXAMINERS.value, "scope": {"$in": sorted(self.boards)}})
         if self.is_international_office:
-            reached.append({"queue": Queue.INTERNATIONAL_OFFICE.value})
+            visible.append({"queue": Queue.INTERNATIONAL_OFFICE.value})
         if self.is_safety_officer:
-            reached.append({"queue": Queue.SAFETY_OFFICER.value})
-        return _any_of(reached)
+            visible.append({"queue": Queue.SAFETY_OFFICER.value})
+        return _any_of(visible)
 
 
 def permissions_of(caller: Identity, catalogue: Catalogue) -> Permissions:
-    """What a verified caller reaches; the catalogue says for which programmes their approver scopes stand."""
+    """The permissions of a verified caller. The catalogue says which programmes an approver scope stands for."""
     scopes = caller.scopes("approver")
     return Permissions(
         person_id=caller.person_id,
@@ -127,8 +130,13 @@ def permissions_of(caller: Identity, catalogue: Catalogue) -> Permissions:
     )
 
 
-def _any_of(reached: list[dict[str, Any]]) -> dict[str, Any]:
-    """Nothing reached is a query that finds nothing."""
-    if not reached:
+def with_permissions(command: Command[Identity], catalogue: Catalogue) -> Command[Permissions]:
+    """The same command, by the caller's permissions."""
+    return command.by(permissions_of(command.caller, catalogue))
+
+
+def _any_of(queries: list[dict[str, Any]]) -> dict[str, Any]:
+    """A query for any of these; without any, one that finds nothing."""
+    if not queries:
         return {"_id": {"$in": []}}
-    return reached[0] if len(reached) == 1 else {"$or": reached}
+    return queries[0] if len(queries) == 1 else {"$or": queries}

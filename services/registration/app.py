@@ -1,4 +1,4 @@
-"""The registration service, wired."""
+"""Wires the registration service: clients, handlers, periodic work and routes. Nothing runs until the app starts."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -6,37 +6,21 @@ from functools import partial
 
 from fastapi import FastAPI
 
-from services.registration import erasure, handlers, scheduler
-from services.registration.api import decisions as decisions_api
-from services.registration.api import documents as documents_api
-from services.registration.api import group_trips as trips_api
-from services.registration.api import persons as persons_api
-from services.registration.api import registrations as registrations_api
-from services.registration.api import safety_session as sessions_api
-from services.registration.api import tasks as tasks_api
+from services.registration import api, handlers, scheduler
+from services.registration.commands.deps import CommandDeps
 from services.registration.commands.documents import delete_unreferenced_documents
-from services.registration.commands.registrations import CommandDeps
+from services.registration.commands.erasure import ErasureDeps, finish_open_erasures
+from services.registration.decision_inputs import EvaluationDeps
 from services.registration.document_storage import DocumentStorage
-from services.registration.evaluation import EvaluationDeps, sweep
+from services.registration.evaluation import sweep
+from services.registration.retention import erase_after_retention
 from services.registration.settings import Settings
 from services.registration.store.persons import PersonsStore
-from services.registration.store.store import Store
+from services.registration.store.registrations import Store
 from shared import catalogue_files, gazetteer
 from shared.clock import utc_now
 from shared.envelope import Envelope
-from shared.events import (
-    AlertEvent,
-    ApprovalEvent,
-    ApprovalGranted,
-    ApprovalRefused,
-    ApprovalRequested,
-    ApprovalReturned,
-    ApprovalWithdrawn,
-    Event,
-    RegistrationEvent,
-    SourceChecked,
-    TravelAdviceChanged,
-)
+from shared.events import AlertEvent, ApprovalEvent, Event, RegistrationEvent, TravelAdviceChanged
 from shared.mongo.group_commit import GroupCommit
 from shared.process import Process, freeze_gc_after_startup
 from shared.settings import from_environment as read_environment
@@ -44,93 +28,83 @@ from shared.web.routes import roomy
 
 DESCRIPTION = "Who goes where and when, and whether they may (R1, R2, R6-R16, R18-R21, R23-R25)."
 
-APPROVAL, ADVICE = ApprovalEvent.topic, TravelAdviceChanged.topic
-
 
 def build(settings: Settings) -> FastAPI:
-    """The service with these settings; nothing runs until the app starts."""
+    """The service with these settings."""
     process = Process("registration", settings)
-    store = Store(process.database)
-    known = catalogue_files.load(settings.catalogue_dir)
-    evaluation = EvaluationDeps(process.mongo, store, gazetteer.resolve, known)
-    persons = PersonsStore(process.database)
-    documents = DocumentStorage(process.database, process.keyring, settings.scanner)
-    deps = CommandDeps(
-        process.mongo,
-        process.database,
-        store,
-        persons,
-        process.keyring,
-        known,
-        evaluation,
-        documents,
-        GroupCommit(process.mongo, process.database),
+    mongo, database, keyring = process.mongo, process.database, process.keyring
+    store, persons = Store(database), PersonsStore(database)
+    documents = DocumentStorage(database, keyring, settings.scanner)
+    evaluation = EvaluationDeps(
+        mongo=mongo, store=store, resolve=gazetteer.resolve, catalogue=catalogue_files.load(settings.catalogue_dir)
+    )
+    commands = CommandDeps(
+        mongo=mongo,
+        database=database,
+        store=store,
+        persons=persons,
+        keyring=keyring,
+        catalogue=evaluation.catalogue,
+        evaluation=evaluation,
+        documents=documents,
+        group_commit=GroupCommit(mongo, database),
         exceptions_at_orange=settings.exceptions_at_orange,
     )
-    on_approval = partial(
-        handlers.evaluate_registrations_when_approval_changed,
-        deps=evaluation,
-        inbox=process.bus.inbox,
-        group=process.bus.group(APPROVAL),
+    erasures = ErasureDeps(
+        mongo=mongo,
+        database=database,
+        store=store,
+        persons=persons,
+        keyring=keyring,
+        delete_elsewhere=(documents.delete_of_person,),
     )
-    process.bus.subscribe(
-        APPROVAL,
-        dict.fromkeys(
-            (ApprovalRequested, ApprovalGranted, ApprovalReturned, ApprovalRefused, ApprovalWithdrawn), on_approval
-        ),
+    _subscribe(process, evaluation, persons)
+    _repeat(process, settings, commands, erasures)
+    process.publishes(store.outbox, RegistrationEvent.topic)
+    for create_indexes in (store.create_indexes, persons.create_indexes, documents.create_indexes):
+        process.prepares(create_indexes)
+    upload_limits = roomy(settings.document_limit_bytes, settings.document_timeout_seconds)
+    return process.app("Safe Passage: registration", DESCRIPTION, api.routers(commands, erasures, upload_limits))
+
+
+def _subscribe(process: Process, evaluation: EvaluationDeps, persons: PersonsStore) -> None:
+    """What the service reads from Kafka. Approvals in order; of advice and alerts the newest alone is enough."""
+    deps = handlers.HandlerDeps(
+        evaluation=evaluation, inbox=process.bus.inbox, approval_group=process.bus.group(ApprovalEvent.topic)
     )
-    process.bus.subscribe(
-        ADVICE,
-        {
-            TravelAdviceChanged: partial(handlers.evaluate_registrations_when_travel_advice_changed, deps=evaluation),
-            SourceChecked: partial(handlers.save_freshness_when_source_checked, deps=evaluation),
-        },
-        ordered=False,
-    )
+    for topic, ordered in ((ApprovalEvent.topic, True), (TravelAdviceChanged.topic, False)):
+        subscriptions = {
+            event: partial(handler, deps=deps)
+            for event, handler in handlers.SUBSCRIPTIONS.items()
+            if event.topic == topic
+        }
+        process.bus.subscribe(topic, subscriptions, ordered=ordered)
 
-    async def look_again() -> None:
-        await sweep(evaluation, utc_now())
-        await delete_unreferenced_documents(deps, utc_now())
-
-    async def run_due() -> None:
-        await scheduler.run_due(evaluation, utc_now())
-
-    async def forget_documents(person_id: str, registration_ids: Sequence[str]) -> None:
-        await documents.files.delete_of(person_id)
-
-    erasures = erasure.ErasureDeps(
-        process.mongo, process.database, store, persons, process.keyring, (forget_documents,)
-    )
-
-    async def take_notifications(envelopes: Sequence[Envelope[Event]]) -> None:
-        await persons.follow_alerts(envelopes)
+    async def project_notifications(envelopes: Sequence[Envelope[Event]]) -> None:
+        await persons.save_alerts(envelopes)
         await scheduler.remind_after_failed_messages(evaluation, envelopes)
 
-    async def erase_what_is_due() -> None:
-        await erasure.finish_all(erasures, utc_now())
+    process.bus.project(AlertEvent.topic, project_notifications, ordered=False)
+
+
+def _repeat(process: Process, settings: Settings, commands: CommandDeps, erasures: ErasureDeps) -> None:
+    """Periodic work, each under a lease: one instance of the service runs it at a time."""
+
+    async def run_sweep() -> None:
+        await sweep(commands.evaluation, utc_now())
+        await delete_unreferenced_documents(commands, utc_now())
+
+    async def run_scheduler() -> None:
+        await scheduler.run_due(commands.evaluation, utc_now())
+
+    async def run_erasures() -> None:
+        await finish_open_erasures(erasures, utc_now())
         if settings.retention_days is not None:
-            await erasure.erase_after_retention(erasures, timedelta(days=settings.retention_days), now=utc_now())
+            await erase_after_retention(erasures, timedelta(days=settings.retention_days), now=utc_now())
 
-    process.prepares(persons.create_indexes)
-    process.repeats("scheduler", settings.scheduler_seconds, run_due)
-    process.repeats("erasures", settings.erasure_seconds, erase_what_is_due)
-    process.bus.project(AlertEvent.topic, take_notifications, ordered=False)
-
-    process.publishes(store.outbox, RegistrationEvent.topic)
-    process.prepares(store.create_indexes)
-    process.prepares(documents.create_indexes)
-    process.repeats("sweep", settings.sweep_seconds, look_again)
-    room = roomy(settings.document_limit_bytes, settings.document_timeout_seconds)
-    routers = [
-        registrations_api.routes(deps),
-        decisions_api.routes(deps),
-        documents_api.routes(deps, room),
-        tasks_api.routes(deps),
-        trips_api.routes(deps),
-        sessions_api.routes(deps),
-        persons_api.routes(erasures),
-    ]
-    return process.app("Safe Passage: registration", DESCRIPTION, routers)
+    process.repeats("scheduler", settings.scheduler_seconds, run_scheduler)
+    process.repeats("erasures", settings.erasure_seconds, run_erasures)
+    process.repeats("sweep", settings.sweep_seconds, run_sweep)
 
 
 def from_environment() -> FastAPI:

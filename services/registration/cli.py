@@ -1,29 +1,33 @@
-"""`passage registration`: take over, hand on, rebuild, and see what retention would erase. Exit 0 fine, 1 something is
-wrong (said in the output), 2 wrong use.
+"""`passage registration`: import, export, rebuild, and a preview of retention.
+
+Exit 0: fine. 1: something is wrong, and the output says what. 2: wrong use.
 """
 
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Annotated, Any, NoReturn
 
 import typer
 
-from services.registration import erasure, portal_import, rebuilding
-from services.registration.commands.registrations import CommandDeps
+from services.registration import portal_import, rebuilding
+from services.registration.commands.deps import CommandDeps
+from services.registration.commands.erasure import ErasureDeps
+from services.registration.decision_inputs import EvaluationDeps
 from services.registration.document_storage import DocumentStorage
-from services.registration.evaluation import EvaluationDeps
+from services.registration.import_file import Unreadable, read
 from services.registration.mobility_export import mobility_record
 from services.registration.model import Status
-from services.registration.portal_import import Line, Outcome, Unreadable
+from services.registration.portal_import import ImportLine, Outcome
+from services.registration.retention import RetentionCandidate, retention_candidates
 from services.registration.settings import Settings
 from services.registration.store.persons import PersonsStore
-from services.registration.store.store import Store
+from services.registration.store.registrations import Store
 from shared import catalogue_files, gazetteer
 from shared.audit.reader import Reader
 from shared.clock import amsterdam_date, utc_now
@@ -40,7 +44,6 @@ registration = typer.Typer(no_args_is_help=True, help="Registrations: import, ex
 AsJson = Annotated[bool, typer.Option("--json", help="JSON lines on standard output, nothing else there.")]
 SHADOW = "registration-rebuilt"
 RECORDS = 5_000
-T = TypeVar("T")
 
 log = logs.get_logger()
 
@@ -48,21 +51,23 @@ log = logs.get_logger()
 @registration.command("import")
 def import_(
     file: Annotated[Path, typer.Argument(help="FILE.csv with dotted column names, or FILE.jsonl")],
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, keep nothing.")] = False,
-    skip_wrong: Annotated[bool, typer.Option("--skip-wrong", help="Take the good lines over all the same.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check every line, store nothing.")] = False,
+    skip_wrong: Annotated[
+        bool, typer.Option("--skip-wrong", help="Import the correct lines although others are wrong.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Take registrations of the former portal over. With a wrong line nothing is, unless --skip-wrong says so."""
+    """Import registrations of the former portal. With a wrong line nothing is imported, unless --skip-wrong is set."""
 
-    async def work(settings: Settings, deps: CommandDeps) -> list[Line]:
+    async def work(settings: Settings, deps: CommandDeps) -> list[ImportLine]:
         now = utc_now()
         with file.open(encoding="utf-8-sig", newline="") as text:
-            lines = portal_import.checked(deps, portal_import.read(file.name, text), now)
+            lines = portal_import.check_lines(deps, read(file.name, text), now)
         wrong = sum(line.outcome is Outcome.WRONG for line in lines)
-        keeps = not dry_run and (not wrong or skip_wrong)
-        await portal_import.import_lines(deps, lines, settings.token_issuer, dry_run=not keeps, now=now)
-        if wrong and not keeps and not dry_run:
-            sys.stderr.write("Nothing was taken over: mend these lines, or say --skip-wrong.\n")
+        stores = not dry_run and (not wrong or skip_wrong)
+        await portal_import.import_lines(deps, lines, settings.token_issuer, dry_run=not stores, now=now)
+        if wrong and not stores and not dry_run:
+            sys.stderr.write("Nothing was imported: correct these lines, or use --skip-wrong.\n")
         return lines
 
     try:
@@ -72,26 +77,28 @@ def import_(
     except Unreadable as error:
         _fail(f"{file}: {error}.", 2)
     for line in lines:
-        _say(as_json, _report(line), _sentence(line))
-    counts = {each.value: sum(line.outcome is each for line in lines) for each in Outcome}
+        _write_row(as_json, _line_row(line), _line_sentence(line))
+    counts = {outcome.value: sum(line.outcome is outcome for line in lines) for outcome in Outcome}
     negative = sum(line.negative for line in lines)
     summary = ", ".join(f"{count} {name}" for name, count in counts.items())
-    sys.stderr.write(f"{len(lines)} lines: {summary}; {negative} go where the advice is negative\n")
+    sys.stderr.write(f"{len(lines)} lines: {summary}; {negative} travel to a place with negative advice\n")
     raise typer.Exit(1 if counts[Outcome.WRONG.value] else 0)
 
 
 @registration.command("export")
 def export(
     hei_id: Annotated[str, typer.Option("--hei-id", help="The university's SCHAC code, e.g. university.example")],
-    status: Annotated[list[Status] | None, typer.Option(help="Only these; repeatable")] = None,
-    with_contact: Annotated[bool, typer.Option("--with-contact", help="With names and numbers; it is logged.")] = False,
+    status: Annotated[list[Status] | None, typer.Option(help="Only registrations in this state; repeatable")] = None,
+    with_contact: Annotated[
+        bool, typer.Option("--with-contact", help="With names and phone numbers; the export is logged.")
+    ] = False,
 ) -> None:
-    """Every registration in the names of OEAPI and EWP, one JSON document on each line."""
+    """Every registration with the field names of OEAPI and EWP, one JSON document on each line."""
 
     async def work(settings: Settings, deps: CommandDeps) -> int:
-        query = {"status": {"$in": [each.value for each in status]}} if status else {}
+        query = {"status": {"$in": [wanted.value for wanted in status]}} if status else {}
         count = 0
-        async for state in deps.store.every(query):
+        async for state in deps.store.stream(query):
             contact = None
             if with_contact:
                 opened = await deps.keyring.open(state.contact, "/contact")
@@ -128,7 +135,7 @@ def rebuild(
     done, found = _run(work)
     for each in found:
         sides = f"only in {each.only}" if each.only else f"differs in {', '.join(each.fields)}"
-        _say(as_json, asdict(each), f"{each.collection}/{each.id} {sides}")
+        _write_row(as_json, asdict(each), f"{each.collection}/{each.id} {sides}")
     sys.stderr.write(
         f"{done.events} events, {done.registrations} registrations, {done.duplicates} seen twice, "
         f"{done.unreadable} unreadable, {done.unknown} of unknown types, {done.gaps} gaps, {len(found)} differences\n"
@@ -138,27 +145,29 @@ def rebuild(
 
 @registration.command()
 def retention(
-    days: Annotated[int | None, typer.Option(min=30, help="As if RETENTION_DAYS were this")] = None,
+    days: Annotated[int | None, typer.Option(min=30, help="As if RETENTION_DAYS had this value")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Whose data would be erased by retention now, and who stays although the time is over, and why. Erases nothing."""
+    """Show whose retention time is over: who would be erased now, and who would not, and why. Erases nothing."""
 
-    async def work(settings: Settings, deps: CommandDeps) -> list[erasure.RetentionCandidate]:
-        kept = days or settings.retention_days
-        if kept is None:
-            _fail("RETENTION_DAYS is not set: nothing is erased by itself. Try --days.", 2)
-        erasures = erasure.ErasureDeps(deps.mongo, deps.database, deps.store, deps.persons, deps.keyring)
-        return [
-            each
-            async for each in erasure.retention_candidates(erasures, timedelta(days=kept), amsterdam_date(utc_now()))
-        ]
+    async def work(settings: Settings, deps: CommandDeps) -> list[RetentionCandidate]:
+        retention_days = days or settings.retention_days
+        if retention_days is None:
+            _fail("RETENTION_DAYS is not set: nobody is erased automatically. Try --days.", 2)
+        erasures = ErasureDeps(deps.mongo, deps.database, deps.store, deps.persons, deps.keyring)
+        kept, today = timedelta(days=retention_days), amsterdam_date(utc_now())
+        return [candidate async for candidate in retention_candidates(erasures, kept, today)]
 
-    found = _run(work)
-    for due in found:
-        row = {"personId": due.person_id, "lastDay": due.last_day.isoformat(), "reason": due.decision.reason.value}
-        _say(as_json, row, f"{row['personId']}  {row['lastDay']}  {row['reason']}")
-    goes = sum(due.decision.permits for due in found)
-    sys.stderr.write(f"{len(found)} persons whose time is over; {goes} would go\n")
+    candidates = _run(work)
+    for candidate in candidates:
+        row = {
+            "personId": candidate.person_id,
+            "lastDay": candidate.last_day.isoformat(),
+            "reason": candidate.decision.reason.value,
+        }
+        _write_row(as_json, row, f"{row['personId']}  {row['lastDay']}  {row['reason']}")
+    erasable = sum(candidate.decision.permits for candidate in candidates)
+    sys.stderr.write(f"{len(candidates)} persons whose retention time is over; {erasable} would be erased\n")
 
 
 async def _batches(settings: Settings) -> AsyncIterator[Sequence[bytes | None]]:
@@ -173,26 +182,33 @@ async def _batches(settings: Settings) -> AsyncIterator[Sequence[bytes | None]]:
 
 
 @asynccontextmanager
-async def _desk(settings: Settings) -> AsyncIterator[CommandDeps]:
+async def _open_deps(settings: Settings) -> AsyncIterator[CommandDeps]:
     mongo = Mongo(settings.mongo_url.get_secret_value(), namespace=settings.namespace)
     try:
         database = mongo.database("registration")
         store, keyring = Store(database), Keyring(mongo, settings.key_encryption_key)
         await keyring.check()
-        known = catalogue_files.load(settings.catalogue_dir)
-        evaluation = EvaluationDeps(mongo, store, gazetteer.resolve, known)
-        documents = DocumentStorage(database, keyring, settings.scanner)
-        yield CommandDeps(mongo, database, store, PersonsStore(database), keyring, known, evaluation, documents,
-                   GroupCommit(mongo, database))  # fmt: skip
+        evaluation = EvaluationDeps(mongo, store, gazetteer.resolve, catalogue_files.load(settings.catalogue_dir))
+        yield CommandDeps(
+            mongo=mongo,
+            database=database,
+            store=store,
+            persons=PersonsStore(database),
+            keyring=keyring,
+            catalogue=evaluation.catalogue,
+            evaluation=evaluation,
+            documents=DocumentStorage(database, keyring, settings.scanner),
+            group_commit=GroupCommit(mongo, database),
+        )
     finally:
         mongo.close()
 
 
 def _run(work: Any) -> Any:
-    """Run with the service's own environment; what is wrong with it, or with the parts, ends the command."""
+    """Run `work(settings, deps)` with the service's own environment. Configuration and connection errors exit."""
 
-    async def inside(settings: Settings) -> Any:
-        async with _desk(settings) as deps:
+    async def with_deps(settings: Settings) -> Any:
+        async with _open_deps(settings) as deps:
             return await work(settings, deps)
 
     try:
@@ -201,33 +217,29 @@ def _run(work: Any) -> Any:
         _fail(f"{error}.", 2)
     logs.configure("registration", settings.log_level)
     try:
-        return _finished(inside(settings))
+        return asyncio.run(with_deps(settings))
     except (TransientError, PyMongoError) as error:
-        _fail(f"Not done: {type(error).__name__}.", 1)
+        _fail(f"Not done, try again later: {type(error).__name__}.", 1)
 
 
-def _finished(work: Coroutine[Any, Any, T]) -> T:
-    return asyncio.run(work)
-
-
-def _report(line: Line) -> dict[str, Any]:
+def _line_row(line: ImportLine) -> dict[str, Any]:
     return {
         "line": line.number,
         "externalId": line.external_id,
         "outcome": line.outcome.value,
         "negative": line.negative,
-        "mistakes": [asdict(each) for each in line.mistakes],
+        "mistakes": [asdict(mistake) for mistake in line.mistakes],
     }
 
 
-def _sentence(line: Line) -> str:
-    """Only what somebody has to look at."""
+def _line_sentence(line: ImportLine) -> str:
+    """Empty for a line that needs no attention."""
     if line.mistakes:
-        return "\n".join(f"line {line.number}  {each.field}: {each.reason}" for each in line.mistakes)
-    return f"line {line.number}  {line.external_id}: goes where the advice is negative" if line.negative else ""
+        return "\n".join(f"line {line.number}  {mistake.field}: {mistake.reason}" for mistake in line.mistakes)
+    return f"line {line.number}  {line.external_id}: travels to a place with negative advice" if line.negative else ""
 
 
-def _say(as_json: bool, row: dict[str, Any], sentence: str) -> None:
+def _write_row(as_json: bool, row: dict[str, Any], sentence: str) -> None:
     text = json.dumps(row, ensure_ascii=False) if as_json else sentence
     if text:
         sys.stdout.write(text + "\n")

@@ -1,4 +1,4 @@
-"""The facts that follow from a new look at a registration: the decision, and the tasks it opens and ends."""
+"""Turns decisions into events: the decision itself, the tasks that it opens, and the tasks that it closes. Pure."""
 
 from typing import Any
 
@@ -23,178 +23,177 @@ from shared.ids import new_id
 
 RULES = "rules"
 CAUSE_ENDED = "cause-ended"
-#: Tasks of these rules end by themselves when a new decision no longer names the rule. R19 and R21 never do.
-_ENDS_WITH_ITS_CAUSE = frozenset({"R2", "R7", "R8", "R14", "R16"})
+#: A task of these rules is closed by a decision that does not name the rule any more. Those of R19 and R21 never are.
+_CLOSED_WITHOUT_CAUSE = frozenset({"R2", "R7", "R8", "R14", "R16"})
+#: A person's decision leaves these open: what a student abroad still needs, and who was imported into danger (R13).
+_OPEN_AFTER_DECISION = frozenset({"R13", "R20", "R23", "R24"})
 
 
-def facts(state: Registration, found: Evaluation) -> list[Draft]:
-    """The events of one step, in order; none when nothing changes."""
+def decision_events(state: Registration, evaluation: Evaluation) -> list[Draft]:
+    """The events of an evaluation, in order; none when nothing changes."""
+    clearance, suspension = evaluation.clearance, evaluation.suspension
     events: list[Event] = []
-    if found.step is Step.DECIDE and found.clearance is not None:
-        events = [_decision(state, found.clearance), *_tasks(state, found.clearance)]
-    elif found.step is Step.SUSPEND and found.suspension is not None:
-        events = _suspension(state, found.suspension)
-    elif found.step is Step.ASK_TO_REINSTATE and found.clearance is not None:
-        events = [_task(state, Queue.COORDINATOR, found.clearance.rule, found.clearance.reason)]
-    elif found.step is Step.ASK_ABOUT_APPROVAL and found.suspension is not None and found.suspension.gone is not None:
-        events = [_task(state, Queue.COORDINATOR, "R2", found.suspension.gone)]
-    if found.stay is not None:
-        events += _stay(state, found.stay)
+    if evaluation.step is Step.DECIDE and clearance is not None:
+        events = [_clearance_event(state, clearance), *_task_events(state, clearance)]
+    elif evaluation.step is Step.SUSPEND and suspension is not None:
+        events = _suspension_events(state, suspension)
+    elif evaluation.step is Step.ASK_TO_REINSTATE and clearance is not None:
+        events = [open_task(state, Queue.COORDINATOR, clearance.rule, clearance.reason)]
+    elif evaluation.step is Step.ASK_ABOUT_APPROVAL and suspension is not None and suspension.gone is not None:
+        events = [open_task(state, Queue.COORDINATOR, "R2", suspension.gone)]
+    if evaluation.stay is not None:
+        events += _stay_events(state, evaluation.stay)
     return [draft(event) for event in events]
 
 
-def ended(state: Registration) -> list[Draft]:
-    """Every open task ends: the student does not go."""
-    return [draft(_close(state, task.task_id)) for task in state.open_tasks]
+def close_all_tasks(state: Registration) -> list[Draft]:
+    """Closes every open task: the student does not go."""
+    return [draft(close_task(state, task.task_id)) for task in state.open_tasks]
 
 
-def ended_by(state: Registration, rules: set[str]) -> list[Draft]:
-    """The open tasks of these rules end: what they were about has been done."""
-    return [draft(_close(state, task.task_id)) for task in state.open_tasks if task.rule in rules]
+def close_tasks(state: Registration, rules: set[str]) -> list[Draft]:
+    """Closes the open tasks of these rules: what they were about is done."""
+    return [draft(close_task(state, task.task_id)) for task in state.open_tasks if task.rule in rules]
 
 
-def _decision(state: Registration, found: Clearance) -> Event:
-    """The event of an outcome. Only the last branch permits."""
-    who: dict[str, Any] = {"registration_id": state.registration_id, "person_id": state.person_id}
-    match found.outcome:
-        case Outcome.HELD | Outcome.INCOMPLETE:
-            return RegistrationHeld(**who, rule=found.rule, reason=found.reason, advice=found.advice)
-        case Outcome.REFUSED:
-            return RegistrationRefused(
-                **who, rule=found.rule, reason=found.reason, advice=found.advice, decided_by=RULES
-            )
-        case Outcome.ROUTED | Outcome.UNDECIDED:
-            return RegistrationRouted(
-                **who, rule=found.rule, reason=found.reason, queue=found.queue, advice=found.advice
-            )
-        case Outcome.APPROVED:
-            rests_on = state.approval_id if state.study_related else None
-            return RegistrationApproved(
-                **who, reason=found.reason, approval_id=rests_on, advice=found.advice, decided_by=RULES
-            )
-
-
-def _tasks(state: Registration, found: Clearance) -> list[Event]:
-    rules = {block.rule for block in found.blocks}
-    opened = [
-        _task(state, block.queue, block.rule, block.reason)
-        for block in found.queues
-        if block.queue is not None and not state.has_open_task(block.queue, block.rule)
-    ]
-    closed = [
-        _close(state, task.task_id)
+def close_decided_tasks(state: Registration, clearance: Clearance, ruling: Ruling, decided_by: str) -> list[Draft]:
+    """After a person's decision: settles that person's tasks, and closes the others, which need no decision now."""
+    return [
+        draft(
+            _settle_task(state, task.task_id, clearance, decided_by)
+            if task.rule in ruling.settles
+            else close_task(state, task.task_id)
+        )
         for task in state.open_tasks
-        if task.rule in _ENDS_WITH_ITS_CAUSE and task.rule not in rules
+        if task.rule not in _OPEN_AFTER_DECISION
     ]
-    return [*opened, *closed]
 
 
-def _suspension(state: Registration, found: Suspension) -> list[Event]:
-    """R19: the coordinator is told; R16: where the place is not resolved, the safety officer looks too."""
-    events: list[Event] = [
-        ClearanceSuspended(
-            registration_id=state.registration_id,
-            person_id=state.person_id,
-            rule=found.rule,
-            reason=found.reason,
-            faculty_id=state.faculty_id,
-            programme_id=state.programme_id,
-            departure_date=state.departure_date,
-            advice=found.advice,
-        ),
-        _task(state, Queue.COORDINATOR, found.rule, found.reason),
-    ]
-    if found.reason is Reason.PLACE_UNRESOLVED:
-        events.append(_task(state, Queue.SAFETY_OFFICER, "R16", found.reason))
-    return events
-
-
-def _stay(state: Registration, found: DuringStay) -> list[Event]:
-    """R20: somebody asks for the return; R23: the board of examiners knows. Better advice ends the asking."""
-    asked = [task for task in state.open_tasks if task.rule == "R20"]
-    if not found.is_negative:
-        return [_close(state, task.task_id) for task in asked]
-    events: list[Event] = []
-    if found.asks_for_return and not asked:
-        events.append(_task(state, Queue.SAFETY_OFFICER, "R20", found.reason))
-    if found.flags_board:
-        events.append(_task(state, Queue.BOARD_OF_EXAMINERS, "R23", found.reason))
-    return events
-
-
-def _task(state: Registration, queue: Queue, rule: str, reason: str) -> TaskOpened:
-    scopes = {
-        Queue.FACULTY_CONTACT: state.faculty_id,
-        Queue.COORDINATOR: state.programme_id,
-        Queue.BOARD_OF_EXAMINERS: state.programme_id,
-    }
-    scope = scopes.get(queue, "")
-    return TaskOpened(
-        registration_id=state.registration_id,
-        person_id=state.person_id,
-        task_id=new_id(),
-        queue=queue,
-        scope=scope,
-        rule=rule,
-        reason=reason,
-    )
-
-
-def _close(state: Registration, task_id: str) -> TaskClosed:
-    return TaskClosed(
-        registration_id=state.registration_id, person_id=state.person_id, task_id=task_id, closed_by=CAUSE_ENDED
-    )
-
-
-#: What stays open when a person has decided: what somebody abroad still needs, and who was imported into danger (R13).
-_OUTLIVES_A_DECISION = frozenset({"R13", "R20", "R23", "R24"})
-
-
-def concluded(state: Registration, found: Clearance, ruling: Ruling, decided_by: str) -> list[Draft]:
-    """A person has decided: their own tasks are settled by it, and nobody else needs to look any more."""
-    closings: list[Event] = [
-        _settle(state, task.task_id, found, decided_by) if task.rule in ruling.settles else _close(state, task.task_id)
-        for task in state.open_tasks
-        if task.rule not in _OUTLIVES_A_DECISION
-    ]
-    return [draft(event) for event in closings]
-
-
-def agreed(state: Registration, found: Clearance, ruling: Ruling, decided_by: str) -> list[Draft]:
-    """One person's part is decided; the rest goes to the next one's queue."""
+def agreement_events(state: Registration, clearance: Clearance, ruling: Ruling, decided_by: str) -> list[Draft]:
+    """One person has decided their rules; the next person gets a task for what is left."""
     events: list[Event] = []
     for rule in ruling.settles:
         task_id = next((task.task_id for task in state.open_tasks if task.rule == rule), None)
-        if task_id is None:  # it was closed by somebody who only looked
-            block = next(each for each in found.blocks if each.rule == rule)
-            opened = _task(state, block.queue or found.queue, rule, block.reason)
+        if task_id is None:  # somebody closed the task without a decision; the agreement needs one to settle
+            block = next(block for block in clearance.blocks if block.rule == rule)
+            opened = open_task(state, block.queue or clearance.queue, rule, block.reason)
             events.append(opened)
             task_id = opened.task_id
-        events.append(_settle(state, task_id, found, decided_by))
-    following = ruling.next
-    assert following is not None
-    assert following.queue is not None
+        events.append(_settle_task(state, task_id, clearance, decided_by))
+    next_block = ruling.next
+    assert next_block is not None
+    assert next_block.queue is not None
     if state.status is not Status.SUSPENDED:
         events.append(
             RegistrationRouted(
                 registration_id=state.registration_id,
                 person_id=state.person_id,
-                rule=following.rule,
-                reason=following.reason,
-                queue=following.queue,
-                advice=found.advice,
+                rule=next_block.rule,
+                reason=next_block.reason,
+                queue=next_block.queue,
+                advice=clearance.advice,
             )
         )
-    if not any(task.queue == following.queue for task in state.open_tasks):
-        events.append(_task(state, following.queue, following.rule, following.reason))
+    if not any(task.queue == next_block.queue for task in state.open_tasks):
+        events.append(open_task(state, next_block.queue, next_block.rule, next_block.reason))
     return [draft(event) for event in events]
 
 
-def _settle(state: Registration, task_id: str, found: Clearance, decided_by: str) -> TaskClosed:
+def open_task(state: Registration, queue: Queue, rule: str, reason: str) -> TaskOpened:
+    """A new task in a queue; its scope is the faculty or programme whose staff handle it."""
+    scopes = {
+        Queue.FACULTY_CONTACT: state.faculty_id,
+        Queue.COORDINATOR: state.programme_id,
+        Queue.BOARD_OF_EXAMINERS: state.programme_id,
+    }
+    return TaskOpened(
+        registration_id=state.registration_id,
+        person_id=state.person_id,
+        task_id=new_id(),
+        queue=queue,
+        scope=scopes.get(queue, ""),
+        rule=rule,
+        reason=reason,
+    )
+
+
+def close_task(state: Registration, task_id: str) -> TaskClosed:
+    """A task is closed because its cause has ended."""
+    return TaskClosed(
+        registration_id=state.registration_id, person_id=state.person_id, task_id=task_id, closed_by=CAUSE_ENDED
+    )
+
+
+def _settle_task(state: Registration, task_id: str, clearance: Clearance, decided_by: str) -> TaskClosed:
+    """A task is closed by a person's decision, on this advice."""
     return TaskClosed(
         registration_id=state.registration_id,
         person_id=state.person_id,
         task_id=task_id,
         closed_by=decided_by,
-        settled_on=found.advice,
+        settled_on=clearance.advice,
     )
+
+
+def _clearance_event(state: Registration, clearance: Clearance) -> Event:
+    """The event of an outcome. Only the last branch permits."""
+    ids: dict[str, Any] = {"registration_id": state.registration_id, "person_id": state.person_id}
+    rule, reason, advice = clearance.rule, clearance.reason, clearance.advice
+    match clearance.outcome:
+        case Outcome.HELD | Outcome.INCOMPLETE:
+            return RegistrationHeld(**ids, rule=rule, reason=reason, advice=advice)
+        case Outcome.REFUSED:
+            return RegistrationRefused(**ids, rule=rule, reason=reason, advice=advice, decided_by=RULES)
+        case Outcome.ROUTED | Outcome.UNDECIDED:
+            return RegistrationRouted(**ids, rule=rule, reason=reason, queue=clearance.queue, advice=advice)
+        case Outcome.APPROVED:
+            approval_id = state.approval_id if state.study_related else None
+            return RegistrationApproved(**ids, reason=reason, approval_id=approval_id, advice=advice, decided_by=RULES)
+
+
+def _task_events(state: Registration, clearance: Clearance) -> list[Event]:
+    blocking_rules = {block.rule for block in clearance.blocks}
+    opened = [
+        open_task(state, block.queue, block.rule, block.reason)
+        for block in clearance.queues
+        if block.queue is not None and not state.has_open_task(block.queue, block.rule)
+    ]
+    closed = [
+        close_task(state, task.task_id)
+        for task in state.open_tasks
+        if task.rule in _CLOSED_WITHOUT_CAUSE and task.rule not in blocking_rules
+    ]
+    return [*opened, *closed]
+
+
+def _suspension_events(state: Registration, suspension: Suspension) -> list[Event]:
+    """R19: the coordinator gets a task; R16: where the place is not resolved, the safety officer gets one too."""
+    events: list[Event] = [
+        ClearanceSuspended(
+            registration_id=state.registration_id,
+            person_id=state.person_id,
+            rule=suspension.rule,
+            reason=suspension.reason,
+            faculty_id=state.faculty_id,
+            programme_id=state.programme_id,
+            departure_date=state.departure_date,
+            advice=suspension.advice,
+        ),
+        open_task(state, Queue.COORDINATOR, suspension.rule, suspension.reason),
+    ]
+    if suspension.reason is Reason.PLACE_UNRESOLVED:
+        events.append(open_task(state, Queue.SAFETY_OFFICER, "R16", suspension.reason))
+    return events
+
+
+def _stay_events(state: Registration, stay: DuringStay) -> list[Event]:
+    """R20: a safety officer asks for the return; R23: the board of examiners is told. Better advice ends R20's task."""
+    return_tasks = [task for task in state.open_tasks if task.rule == "R20"]
+    if not stay.is_negative:
+        return [close_task(state, task.task_id) for task in return_tasks]
+    events: list[Event] = []
+    if stay.asks_for_return and not return_tasks:
+        events.append(open_task(state, Queue.SAFETY_OFFICER, "R20", stay.reason))
+    if stay.flags_board:
+        events.append(open_task(state, Queue.BOARD_OF_EXAMINERS, "R23", stay.reason))
+    return events

@@ -1,7 +1,11 @@
-"""The bytes of documents (R9): looked at, scanned, sealed under the student's key and kept, all in one pass."""
+"""Stores the bytes of documents (R9): checks, scans, encrypts and stores them in one pass, 256 kB at a time.
+
+`commands/documents.py` calls it with the body of a request. If anything is wrong with the document, the scanner does
+not answer or the connection breaks, nothing is stored.
+"""
 
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
@@ -13,12 +17,12 @@ from shared.mongo.client import Database
 from shared.mongo.files import Files
 from shared.privacy.keyring import SEAL_BYTES, Keyring
 
-#: So much is sealed at once; a document is in memory for no more than this, and its two ends.
+#: Bytes that are encrypted together; a document takes this much memory, and its two ends.
 PIECE_BYTES = 256 * 1024
 
 
 class DocumentRefused(Exception):
-    """This is no document that is taken; `reason` is a code with a text."""
+    """The bytes are no document that may be attached; `reason` is a code with a text in `texts.py`."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -27,7 +31,7 @@ class DocumentRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class StoredDocument:
-    """What came in."""
+    """What was stored."""
 
     sha256: str
     size_bytes: int
@@ -35,7 +39,7 @@ class StoredDocument:
 
 
 class DocumentStorage:
-    """GridFS `documents`: each piece sealed for its place in its document, so none can be moved or left out."""
+    """GridFS `documents`. Each piece is sealed for its number in its document, so none can be moved or left out."""
 
     def __init__(self, database: Database, keyring: Keyring, scanner: Clamd | None) -> None:
         self.files = Files(database, "documents", PIECE_BYTES + SEAL_BYTES)
@@ -46,50 +50,65 @@ class DocumentStorage:
         """Idempotent."""
         await self.files.create_indexes()
 
-    async def keep(self, document_id: str, person_id: str, incoming: AsyncIterator[bytes]) -> StoredDocument:
-        """Keep what comes under the id. Raises Refused, ScannerAway, PermanentError (erased); then nothing is kept."""
-        look = _Look()
+    async def store(self, document_id: str, person_id: str, chunks: AsyncIterator[bytes]) -> StoredDocument:
+        """Store the bytes under the id.
+
+        Raises DocumentRefused, ScannerUnavailable, or PermanentError when the person was erased.
+        """
+        inspection = _Inspection()
         async with AsyncExitStack() as stack:
             scan = await stack.enter_async_context(self._scanner.scan()) if self._scanner is not None else None
-            await self.files.write(document_id, person_id, self._sealed(document_id, person_id, incoming, look, scan))
-        return look.kept()
+            pieces = self._sealed_pieces(document_id, person_id, chunks, inspection, scan)
+            await self.files.write(document_id, person_id, pieces)
+        return inspection.result()
+
+    async def delete_of_person(self, person_id: str, registration_ids: Sequence[str]) -> None:
+        """Delete every document of a person: an erasure calls this, again after a crash."""
+        await self.files.delete_of(person_id)
 
     async def read(self, person_id: str, document: Document) -> AsyncIterator[bytes] | None:
-        """The document's bytes; None when it, or the person's key, is not there any more."""
+        """The document's bytes; None when they were deleted or the person was erased."""
         pieces = await self.files.read(document.document_id)
         if pieces is None or await self._keyring.key(person_id) is None:
             return None
-        return self._opened(person_id, document, pieces)
+        return self._opened_pieces(person_id, document, pieces)
 
-    async def _sealed(
-        self, document_id: str, person_id: str, incoming: AsyncIterator[bytes], look: "_Look", scan: Scan | None
+    async def _sealed_pieces(
+        self,
+        document_id: str,
+        person_id: str,
+        chunks: AsyncIterator[bytes],
+        inspection: "_Inspection",
+        scan: Scan | None,
     ) -> AsyncIterator[bytes]:
-        """Sealed pieces. What is wrong is raised before the last one, while the file can still be taken back."""
+        """Sealed pieces. Raises what is wrong before the file is complete, so that the storage discards it."""
         number = 0
-        async for piece in _pieces(incoming):
-            look.at(piece)
+        async for piece in _pieces(chunks):
+            inspection.add(piece)
             if scan is not None:
                 await scan.feed(piece)
             yield await self._keyring.seal_bytes(person_id, _context(document_id, number), piece)
             number += 1
-        look.judge()
+        inspection.finish()
         if scan is not None and not await scan.is_clean():
             raise DocumentRefused("malware_found")
 
-    async def _opened(self, person_id: str, document: Document, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    async def _opened_pieces(
+        self, person_id: str, document: Document, pieces: AsyncIterator[bytes]
+    ) -> AsyncIterator[bytes]:
         number = size = 0
-        async for piece in pieces:
-            plain = await self._keyring.open_bytes(person_id, _context(document.document_id, number), piece)
-            if plain is None:
-                raise PermanentError("the person was erased meanwhile")
-            number, size = number + 1, size + len(plain)
-            yield plain
+        async for sealed_piece in pieces:
+            piece = await self._keyring.open_bytes(person_id, _context(document.document_id, number), sealed_piece)
+            if piece is None:
+                raise PermanentError(f"document {document.document_id}: its person was erased while it was read")
+            number, size = number + 1, size + len(piece)
+            yield piece
         if size != document.size_bytes:
-            raise PermanentError("a document is not as long as it was")
+            raise PermanentError(f"document {document.document_id}: {size} bytes, expected {document.size_bytes}")
 
 
-class _Look:
-    """What is seen of a document while it passes."""
+class _Inspection:
+    """Inspects a document while it is stored: its hash, its size, and its file type by both ends."""
 
     def __init__(self) -> None:
         self._hash = hashlib.sha256()
@@ -97,8 +116,8 @@ class _Look:
         self._head = self._tail = b""
         self._media_type: MediaType | None = None
 
-    def at(self, piece: bytes) -> None:
-        """The next bytes. Raises Refused as soon as the beginning shows that it is none of ours."""
+    def add(self, piece: bytes) -> None:
+        """The next bytes. Raises DocumentRefused as soon as the beginning shows a type that is not allowed."""
         self._hash.update(piece)
         self._size += len(piece)
         if len(self._head) < HEAD_BYTES:
@@ -107,23 +126,23 @@ class _Look:
                 raise DocumentRefused(Reason.TYPE_NOT_ALLOWED)
         self._tail = (self._tail + piece)[-TAIL_BYTES:]
 
-    def judge(self) -> None:
-        """All has passed. Raises Refused."""
-        content = detect_file_type(self._head, self._tail)
-        if content.media_type is None:
-            raise DocumentRefused(content.reason or Reason.TYPE_NOT_ALLOWED)
-        self._media_type = content.media_type
+    def finish(self) -> None:
+        """All bytes were added. Raises DocumentRefused."""
+        file_type = detect_file_type(self._head, self._tail)
+        if file_type.media_type is None:
+            raise DocumentRefused(file_type.reason or Reason.TYPE_NOT_ALLOWED)
+        self._media_type = file_type.media_type
 
-    def kept(self) -> StoredDocument:
-        """What it was."""
+    def result(self) -> StoredDocument:
+        """What was stored, after `finish`."""
         assert self._media_type is not None
         return StoredDocument(self._hash.hexdigest(), self._size, self._media_type)
 
 
-async def _pieces(incoming: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _pieces(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """The same bytes in pieces of PIECE_BYTES, the last one shorter."""
     buffer = bytearray()
-    async for chunk in incoming:
+    async for chunk in chunks:
         buffer += chunk
         while len(buffer) >= PIECE_BYTES:
             yield bytes(buffer[:PIECE_BYTES])

@@ -1,259 +1,172 @@
-"""A second look at registrations, from whatever side something changed; the same look twice changes nothing.
+"""Evaluates registrations: runs the rules on what is known now, and stores the events of a changed decision.
 
-What was committed by the other side is read on the primary outside any transaction; the decision is recorded in
-a transaction of its own, and only on the version that was looked at (DESIGN §4, "Two streams meet").
+Commands, the handlers of other services' events and the sweep all end here. An evaluation is idempotent: repeated on
+the same inputs it stores nothing. Its events are stored only on the version of the registration that was read, so
+two evaluations at the same moment cannot overwrite each other. See docs/architecture.md, When a registration is
+evaluated.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
-from services.registration.decision_events import facts
+from services.registration.decision_events import decision_events
+from services.registration.decision_inputs import EvaluationDeps, load_inputs, load_inputs_of
 from services.registration.model import Registration
-from services.registration.read_models import Approval, DecisionInputs, Freshness
+from services.registration.read_models import DecisionInputs
 from services.registration.rules.evaluation import evaluation
-from services.registration.store.store import Store
-from shared.advice import CountryAdvice
 from shared.bus.aggregate import Loaded
 from shared.bus.outbox import StreamMoved
-from shared.catalogue import Catalogue
 from shared.clock import amsterdam_date
 from shared.envelope import Cause, Draft
 from shared.errors import PermanentError
 from shared.ids import new_id
-from shared.mongo.client import DuplicateKeyError, Mongo, Session
+from shared.mongo.client import DuplicateKeyError, Session
+from shared.mongo.retry import retry
 
-#: How many registrations are read together, how many decided ones share a transaction, and how many such at once.
+#: Registrations that are read together.
 BATCH = 400
-TOGETHER = 100
-WRITERS = 2
-#: The sweep leaves a fresh submission to the request that made it.
+#: Changed registrations that share a transaction, and such transactions at the same time.
+TRANSACTION_SIZE = 100
+CONCURRENT_TRANSACTIONS = 2
+#: The sweep leaves a registration to the request that submitted it for this long.
 GRACE = timedelta(seconds=2)
+#: So often an evaluation is repeated while others write the same registration.
 ATTEMPTS = 6
-#: By then every request that was under way has ended: what it decided was decided on what it read before.
+#: By then every request has ended, so none can still store a decision that it took on older advice.
 REQUEST_ENDED_AFTER = timedelta(seconds=60)
 
-#: resolve(country, place as written) -> ISO 3166-2, or None where it is not sure (R16)
-Resolve = Callable[[str, str], str | None]
-#: decide(registration, what is known of its journey) -> the facts that follow; none when nothing changes. Pure.
+#: decide(registration, its inputs) -> the events that follow, none when nothing changes. Pure.
 Decide = Callable[[Registration, DecisionInputs], Sequence[Draft]]
 Change = tuple[Loaded[Registration], Sequence[Draft]]
-
-
-@dataclass(frozen=True, slots=True)
-class EvaluationDeps:
-    """Where a second look gets its facts and leaves its decision."""
-
-    mongo: Mongo
-    store: Store
-    resolve: Resolve
-    catalogue: Catalogue
+#: What a competing writer of the same registration causes.
+CONFLICTS = (DuplicateKeyError, StreamMoved)
 
 
 async def evaluate(deps: EvaluationDeps, registration_id: str, *, cause: Cause, now: datetime) -> Loaded[Registration]:
-    """Look at one registration; returns it as it stands afterwards.
+    """Evaluate one registration; returns it as it is stored afterwards.
 
-    Raises StreamMoved when others kept writing it, PermanentError when there is no such registration.
+    Raises TransientError when competing writers won every attempt, PermanentError when there is no such registration.
     """
-    return await decide_and_record(
-        deps,
-        registration_id,
-        lambda state, inputs: facts(state, evaluation(state, inputs, now)),
-        cause=cause,
-        now=now,
-    )
-
-
-async def decide_and_record(
-    deps: EvaluationDeps, registration_id: str, decide: Decide, *, cause: Cause, now: datetime
-) -> Loaded[Registration]:
-    """Record for one registration what `decide` makes of it, on the version it was made of; as `reconsider`."""
-    for _ in range(ATTEMPTS):
-        loaded = await deps.store.registrations.load(registration_id)
-        if loaded.state is None:
-            raise PermanentError("no such registration")
-        drafts = decide(loaded.state, (await load_inputs_of(deps, [loaded.state]))[0])
-        if not drafts:
-            return loaded
-        after = await _record(deps, loaded, drafts, cause, now)
-        if after is not None:
-            return after
-    raise StreamMoved("a registration is being written all the time")
-
-
-@dataclass(frozen=True, slots=True)
-class Foreseen:
-    """What follows from a registration that is not recorded yet, and what of the other side it stands on."""
-
-    drafts: Sequence[Draft]
-    events: Mapping[str, str]
-    approval: Approval | None
-
-
-async def decide_provisionally(deps: EvaluationDeps, state: Registration, *, now: datetime) -> Foreseen:
-    """Decide before anything is durable. A second look must follow the commit."""
-    countries = sorted({leg.country for leg in state.legs})
-    advice, sources = await deps.store.known(countries)
-    approval = await _approval(deps, state)
-    inputs = _knowledge(deps, state, approval, advice, sources)
-    events = {country: known.event_id for country, known in advice.items()}
-    return Foreseen(facts(state, evaluation(state, inputs, now)), events, approval)
-
-
-async def inputs_unchanged(deps: EvaluationDeps, state: Registration, foreseen: Foreseen) -> bool:
-    """Whether the other side is what it was when that was foreseen: read on the primary, after the commit."""
-    countries = sorted({leg.country for leg in state.legs})
-    events, _ = await deps.store.newest(countries)
-    return events == foreseen.events and await _approval(deps, state) == foreseen.approval
-
-
-async def _approval(deps: EvaluationDeps, state: Registration) -> Approval | None:
-    if state.approval_id is None:
-        return None
-    return (await deps.store.approvals([state.approval_id])).get(state.approval_id)
+    return await decide_and_record(deps, registration_id, _rules_at(now), cause=cause, now=now)
 
 
 async def evaluate_all(
     deps: EvaluationDeps, batch: Sequence[Loaded[Registration]], *, cause: Cause, now: datetime
 ) -> None:
-    """Look at many. Each is tried; then the first failure is raised."""
-    await decide_and_record_all(
-        deps,
-        batch,
-        lambda state, inputs: facts(state, evaluation(state, inputs, now)),
-        cause=cause,
-        now=now,
-    )
+    """Evaluate a batch. Each registration is tried; then the first failure is raised."""
+    await decide_and_record_all(deps, batch, _rules_at(now), cause=cause, now=now)
+
+
+def _rules_at(now: datetime) -> Decide:
+    return lambda state, inputs: decision_events(state, evaluation(state, inputs, now))
+
+
+async def decide_and_record(
+    deps: EvaluationDeps, registration_id: str, decide: Decide, *, cause: Cause, now: datetime
+) -> Loaded[Registration]:
+    """Store the events that `decide` returns for a registration, on the version it was given. Raises as `evaluate`."""
+
+    async def attempt() -> Loaded[Registration]:
+        loaded = await deps.store.registrations.load(registration_id)
+        if loaded.state is None:
+            raise PermanentError(f"there is no registration {registration_id}")
+        # Read outside of the transaction below: its snapshot could not see what others commit meanwhile.
+        drafts = decide(loaded.state, await load_inputs(deps, loaded.state))
+        if not drafts:
+            return loaded
+
+        async def record(session: Session) -> Loaded[Registration]:
+            return await deps.store.record(loaded, drafts, cause=cause, now=now, session=session)
+
+        return await deps.mongo.transaction(record)
+
+    return await retry(attempt, what=f"registration {registration_id}", retry_on=CONFLICTS, attempts=ATTEMPTS)
 
 
 async def decide_and_record_all(
     deps: EvaluationDeps, batch: Sequence[Loaded[Registration]], decide: Decide, *, cause: Cause, now: datetime
 ) -> int:
-    """Record for each registration of a batch what `decide` makes of it; returns how many facts that were.
+    """As `decide_and_record`, for a batch; returns how many events were stored.
 
-    Many share a transaction; where one of them moved meanwhile, each has one of its own and is looked at again. Each is
-    tried; then the first failure is raised.
+    Many registrations share a transaction. When another writer changed one of them meanwhile, nothing of that
+    transaction is stored and each of its registrations is decided again, alone. Each registration is tried; then the
+    first failure is raised.
     """
     states = [loaded.state for loaded in batch if loaded.state is not None]
     changes: list[Change] = []
-    for loaded, inputs in zip(batch, await load_inputs_of(deps, states), strict=True):
-        assert loaded.state is not None
-        drafts = decide(loaded.state, inputs)
+    for loaded, state, inputs in zip(batch, states, await load_inputs_of(deps, states), strict=True):
+        drafts = decide(state, inputs)
         if drafts:
             changes.append((loaded, drafts))
-        await asyncio.sleep(0)  # whoever waits for an answer of the API comes in between
-    writers = asyncio.Semaphore(WRITERS)
+        await asyncio.sleep(0)  # lets API requests of this process run in between
+    free_transactions = asyncio.Semaphore(CONCURRENT_TRANSACTIONS)
 
-    async def together(some: Sequence[Change]) -> None:
-        async with writers:
-            if not await _recorded(deps, some, cause, now):
-                for loaded, _ in some:
+    async def record(part: Sequence[Change]) -> None:
+        async with free_transactions:
+            if not await _record_together(deps, part, cause, now):
+                for loaded, _ in part:
                     await decide_and_record(deps, loaded.id, decide, cause=cause, now=now)
 
-    parts = [changes[start : start + TOGETHER] for start in range(0, len(changes), TOGETHER)]
-    found = await asyncio.gather(*map(together, parts), return_exceptions=True)
-    for failure in found:
+    parts = [changes[start : start + TRANSACTION_SIZE] for start in range(0, len(changes), TRANSACTION_SIZE)]
+    for failure in await asyncio.gather(*map(record, parts), return_exceptions=True):
         if failure is not None:
             raise failure
     return sum(len(drafts) for _, drafts in changes)
 
 
-async def evaluate_country(deps: EvaluationDeps, country: str, version: int, *, cause: Cause, now: datetime) -> None:
-    """Look at every registration that goes to or through a country, once for each version of its advice.
-
-    While it is negative somewhere, also once a day at who is there: stays begin without any event (R20).
-    """
-    today = amsterdam_date(now)
-    if await deps.store.is_country_evaluated(country, version, today):
-        return
-    async for batch in deps.store.in_country(country, today, BATCH):
-        await evaluate_all(deps, batch, cause=cause, now=now)
-    async for batch in deps.store.abroad(country, today, BATCH):
-        await evaluate_all(deps, batch, cause=cause, now=now)
-    await deps.store.note_country_evaluated(country, version, today)
-
-
-async def sweep(deps: EvaluationDeps, now: datetime) -> None:
-    """Whatever a crash or a lost race left behind: undecided ones, advice not followed, departed while held."""
-    cause = Cause(new_id(), "sweep")
-    async for batch in deps.store.undecided(now - GRACE, BATCH):
-        await evaluate_all(deps, batch, cause=cause, now=now)
-    for country, version in await deps.store.countries_to_evaluate(amsterdam_date(now)):
-        await evaluate_country(deps, country, version, cause=cause, now=now)
-    async for batch in deps.store.held_and_departed(amsterdam_date(now), BATCH):
-        await evaluate_all(deps, batch, cause=cause, now=now)
-    await _look_once_more(deps, cause, now)
-
-
-async def _look_once_more(deps: EvaluationDeps, cause: Cause, now: datetime) -> None:
-    """Who was decided while the other side was changing, by a process that died before it looked again."""
-    settled = now - REQUEST_ENDED_AFTER
-    async for batch in deps.store.changed_between(await deps.store.evaluated_until(), settled, BATCH):
-        await evaluate_all(deps, batch, cause=cause, now=now)
-        newest = batch[-1].state
-        assert newest is not None
-        await deps.store.note_evaluated_until(newest.changed_at)
-    await deps.store.note_evaluated_until(settled)
-
-
-async def load_inputs(deps: EvaluationDeps, registration: Registration) -> DecisionInputs:
-    """What is known about one journey now."""
-    return (await load_inputs_of(deps, [registration]))[0]
-
-
-async def load_inputs_of(deps: EvaluationDeps, registrations: Sequence[Registration]) -> list[DecisionInputs]:
-    """What is known about each of these journeys, read after whatever was committed before."""
-    named = [registration.approval_id for registration in registrations if registration.approval_id is not None]
-    countries = sorted({leg.country for registration in registrations for leg in registration.legs})
-    approvals, advice, sources = await asyncio.gather(
-        deps.store.approvals(named), deps.store.advice(countries), deps.store.sources()
-    )
-    return [
-        _knowledge(deps, registration, approvals.get(registration.approval_id or ""), advice, sources)
-        for registration in registrations
-    ]
-
-
-def _knowledge(
-    deps: EvaluationDeps,
-    registration: Registration,
-    approval: Approval | None,
-    advice: Mapping[str, CountryAdvice],
-    sources: Mapping[str, Freshness],
-) -> DecisionInputs:
-    required = deps.catalogue.required_documents(registration.faculty_id, registration.activity_type)
-    return DecisionInputs(approval, advice, sources, _regions(deps, registration), required)
-
-
-def _regions(deps: EvaluationDeps, registration: Registration) -> tuple[str | None, ...]:
-    """R16: the region that the student chose, or the one that the place lies in."""
-    return tuple(
-        leg.region or (deps.resolve(leg.country, leg.place) if leg.place else None) for leg in registration.legs
-    )
-
-
-async def _record(
-    deps: EvaluationDeps, loaded: Loaded[Registration], drafts: Sequence[Draft], cause: Cause, now: datetime
-) -> Loaded[Registration] | None:
-    async def work(session: Session) -> Loaded[Registration]:
-        # On exactly this version: a stream that moved has its next version already, or not this one yet.
-        return await deps.store.record(loaded, drafts, cause=cause, now=now, session=session)
-
-    try:
-        return await deps.mongo.transaction(work)
-    except (DuplicateKeyError, StreamMoved):
-        return None
-
-
-async def _recorded(deps: EvaluationDeps, changes: Sequence[Change], cause: Cause, now: datetime) -> bool:
-    """Everything in one transaction, each on the version that was looked at; False: one moved, nothing is recorded."""
+async def _record_together(deps: EvaluationDeps, changes: Sequence[Change], cause: Cause, now: datetime) -> bool:
+    """Store all changes in one transaction. False: another writer changed a registration, and nothing is stored."""
 
     async def work(session: Session) -> None:
         await deps.store.record_all(changes, cause=cause, now=now, session=session)
 
     try:
         await deps.mongo.transaction(work)
-        return True
-    except (DuplicateKeyError, StreamMoved):
+    except CONFLICTS:
         return False
+    return True
+
+
+async def evaluate_country(deps: EvaluationDeps, country: str, version: int, *, cause: Cause, now: datetime) -> None:
+    """Evaluate every registration that goes to or through a country, once for each version of its advice.
+
+    Where the advice is negative, those who are there are evaluated once a day as well: a stay begins without any
+    event (R20).
+    """
+    today = amsterdam_date(now)
+    if await deps.store.read_models.is_country_evaluated(country, version, today):
+        return
+    async for batch in deps.store.in_country(country, today, BATCH):
+        await evaluate_all(deps, batch, cause=cause, now=now)
+    async for batch in deps.store.abroad(country, today, BATCH):
+        await evaluate_all(deps, batch, cause=cause, now=now)
+    await deps.store.read_models.note_country_evaluated(country, version, today)
+
+
+async def sweep(deps: EvaluationDeps, now: datetime) -> None:
+    """Evaluate what a crash or a lost race has left; the service runs this every SWEEP_SECONDS.
+
+    Undecided registrations, countries whose newest advice was not evaluated, registrations still held after their
+    day of departure, and once more everything that was changed a minute ago.
+    """
+    cause = Cause(new_id(), "sweep")
+    async for batch in deps.store.undecided(now - GRACE, BATCH):
+        await evaluate_all(deps, batch, cause=cause, now=now)
+    for country, version in await deps.store.read_models.countries_to_evaluate(amsterdam_date(now)):
+        await evaluate_country(deps, country, version, cause=cause, now=now)
+    async for batch in deps.store.held_and_departed(amsterdam_date(now), BATCH):
+        await evaluate_all(deps, batch, cause=cause, now=now)
+    await _evaluate_once_more(deps, cause, now)
+
+
+async def _evaluate_once_more(deps: EvaluationDeps, cause: Cause, now: datetime) -> None:
+    """A process may die after its commit and before it confirmed its inputs: docs/decisions/0018."""
+    ended = now - REQUEST_ENDED_AFTER
+    evaluated_until = await deps.store.read_models.evaluated_until()
+    async for batch in deps.store.changed_between(evaluated_until, ended, BATCH):
+        await evaluate_all(deps, batch, cause=cause, now=now)
+        newest = batch[-1].state
+        assert newest is not None
+        await deps.store.read_models.note_evaluated_until(newest.changed_at)
+    await deps.store.read_models.note_evaluated_until(ended)

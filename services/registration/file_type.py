@@ -1,19 +1,19 @@
-"""What a file is, by its content (R9): one kind of document and nothing beside it. Nothing is opened or unpacked."""
+"""Detects a file's type by its content (R9): PDF, JPEG or PNG and nothing else. Nothing is opened or unpacked. Pure."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 import puremagic
 
-#: So much of both ends is looked at. A ZIP's directory ends within the last 65,557 bytes. Source: APPNOTE 4.3.16.
+#: Bytes of both ends that are inspected. A ZIP's directory ends within the last 65,557 bytes. Source: APPNOTE 4.3.16.
 HEAD_BYTES, TAIL_BYTES = 8_192, 66_000
-#: A ZIP is read from its end, so one may hang behind anything.
+#: A ZIP is read from its end, so one can be appended to any file.
 _ZIP_END = b"PK\x05\x06"
 _PADDING = b"\x00\r\n\t "
 
 
 class MediaType(StrEnum):
-    """What may be attached. No archives: whatever unpacks them could be made to burst."""
+    """What may be attached. No archives: one could be made to fill the disk of the program that unpacks it."""
 
     PDF = "application/pdf"
     JPEG = "image/jpeg"
@@ -26,7 +26,7 @@ _ENDS = {MediaType.PDF: b"%%EOF", MediaType.JPEG: b"\xff\xd9", MediaType.PNG: b"
 
 
 class Reason(StrEnum):
-    """What is wrong with a file."""
+    """Why a file is refused."""
 
     EMPTY = "empty"
     TYPE_NOT_ALLOWED = "type_not_allowed"
@@ -34,27 +34,27 @@ class Reason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Content:
-    """The finding: a kind of document, or the reason why it is none."""
+class FileType:
+    """The media type, or the reason why the file is refused."""
 
     media_type: MediaType | None = None
     reason: Reason | None = None
 
 
-def detect_file_type(head: bytes, tail: bytes) -> Content:
-    """What a file is that begins with `head` and ends with `tail` (up to HEAD_BYTES and TAIL_BYTES of it).
+def detect_file_type(head: bytes, tail: bytes) -> FileType:
+    """The type of a file that begins with `head` and ends with `tail` (up to HEAD_BYTES and TAIL_BYTES of it).
 
-    What it says of itself (name, Content-Type) does not count. A polyglot is refused: a document that is also
-    something else begins or ends as that.
+    Its name and Content-Type do not count. A polyglot, a document that is also something else, is refused: it begins
+    or ends like the other type.
     """
     if not head:
-        return Content(reason=Reason.EMPTY)
+        return FileType(reason=Reason.EMPTY)
     media_type = _by_magic(head)
     if media_type is None or not head.startswith(_BEGINS[media_type]):
-        return Content(reason=Reason.TYPE_NOT_ALLOWED)
+        return FileType(reason=Reason.TYPE_NOT_ALLOWED)
     if _ZIP_END in tail or not tail.rstrip(_PADDING).endswith(_ENDS[media_type]):
-        return Content(reason=Reason.HOLDS_SOMETHING_ELSE)
-    return Content(media_type)
+        return FileType(reason=Reason.HOLDS_SOMETHING_ELSE)
+    return FileType(media_type)
 
 
 def _by_magic(head: bytes) -> MediaType | None:
@@ -62,5 +62,5 @@ def _by_magic(head: bytes) -> MediaType | None:
         matches = puremagic.magic_string(head)
     except (puremagic.PureError, ValueError):
         return None
-    found = {match.mime_type for match in matches}
-    return next((media_type for media_type in MediaType if media_type.value in found), None)
+    detected = {match.mime_type for match in matches}
+    return next((media_type for media_type in MediaType if media_type.value in detected), None)

@@ -1,4 +1,4 @@
-"""One group trip: the fold of its events. It holds what a leader prefilled; who takes part registers individually."""
+"""One group trip, computed from its events: what the leader filled in. Each participant registers individually."""
 
 from datetime import datetime
 
@@ -18,7 +18,7 @@ from shared.events import (
 
 
 class GroupTrip(Part):
-    """A trip as it now stands."""
+    """A trip now."""
 
     group_id: Identifier
     leader_id: Identifier
@@ -34,8 +34,8 @@ class GroupTrip(Part):
 
 
 def evolve_trip(state: GroupTrip | None, event: Event, at: datetime, version: int) -> GroupTrip:
-    """The trip after a fact. Raises PermanentError when the stream does not begin with its creation."""
-    if isinstance(event, GroupTripCreated):  # a GroupTripChanged too
+    """The trip after an event. Raises PermanentError when the stream does not begin with its creation."""
+    if isinstance(event, GroupTripCreated):  # GroupTripChanged is a subclass
         if isinstance(event, GroupTripChanged) and state is None:
             raise PermanentError("GroupTripChanged before the creation")
         return GroupTrip(

@@ -1,4 +1,4 @@
-"""Registrations in the names that other systems know: OEAPI v6 for persons and offers, EWP for the stay abroad."""
+"""Registrations with the field names of other systems: OEAPI v6 for persons and offers, EWP for the stay. Pure."""
 
 from typing import Any
 
@@ -22,9 +22,9 @@ _STATES = {
 
 
 def mobility_record(state: Registration, hei_id: str, contact: ContactDetails | None) -> dict[str, Any]:
-    """One stay abroad. `heiId` is the institution's SCHAC code; arrival and departure are at the host (EWP).
+    """One stay abroad. `heiId` is the institution's SCHAC code; arrival and departure are those at the host (EWP).
 
-    Without contact details the person is an id alone.
+    Without contact details the person is only an id.
     """
     return {
         "omobilityId": state.registration_id,
@@ -50,7 +50,7 @@ def mobility_record(state: Registration, hei_id: str, contact: ContactDetails | 
 
 
 def _mobility_status(state: Registration) -> str:
-    """EWP knows no refusal before the start: what is not cleared stays a nomination."""
+    """EWP has no refusal before the start, so what is not cleared stays a nomination."""
     if state.status is Status.CANCELLED:
         return "cancelled"
     return "live" if state.status is Status.APPROVED else "nomination"

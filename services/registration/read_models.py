@@ -1,4 +1,4 @@
-"""What registration knows of the other services, from their events: an approval, the advice, its freshness."""
+"""What this service knows from the events of others: approvals, travel advice, and until when it is fresh. Pure."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ from shared.events import (
 
 
 class ApprovalStatus(StrEnum):
-    """What the programme has said."""
+    """What the programme has decided."""
 
     PENDING = "pending"
     GRANTED = "granted"
@@ -30,7 +30,7 @@ class ApprovalStatus(StrEnum):
 
 
 class Approval(Part):
-    """An approval as registration needs it: the fold of the events of travel.approval.v1."""
+    """An approval, as far as registration needs it; computed from the events of travel.approval.v1."""
 
     approval_id: Identifier
     person_id: Identifier
@@ -44,8 +44,8 @@ class Approval(Part):
 
 
 def evolve_approval(state: Approval | None, event: ApprovalEvent) -> Approval:
-    """The approval after a fact about it."""
-    known = state or Approval(approval_id=event.approval_id, person_id=event.person_id, status=ApprovalStatus.PENDING)
+    """The approval after an event about it."""
+    before = state or Approval(approval_id=event.approval_id, person_id=event.person_id, status=ApprovalStatus.PENDING)
     match event:
         case ApprovalRequested() | ApprovalGranted():
             granted = isinstance(event, ApprovalGranted)
@@ -61,18 +61,18 @@ def evolve_approval(state: Approval | None, event: ApprovalEvent) -> Approval:
                 end_date=event.end_date,
             )
         case ApprovalReturned():
-            return known.model_copy(update={"status": ApprovalStatus.PENDING})
+            return before.model_copy(update={"status": ApprovalStatus.PENDING})
         case ApprovalRefused():
-            return known.model_copy(update={"status": ApprovalStatus.REFUSED})
+            return before.model_copy(update={"status": ApprovalStatus.REFUSED})
         case ApprovalWithdrawn():
-            return known.model_copy(update={"status": ApprovalStatus.WITHDRAWN})
+            return before.model_copy(update={"status": ApprovalStatus.WITHDRAWN})
         case _:
-            return known
+            return before
 
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
-    """What a source said when it was last read whole: until when that holds, and each country's version."""
+    """What a source said when it was last read completely: until when that is valid, and each country's version."""
 
     fresh_until: datetime
     countries: Mapping[str, int]
@@ -81,10 +81,10 @@ class Freshness:
 
 @dataclass(frozen=True, slots=True)
 class DecisionInputs:
-    """What is known when a clearance is decided. What is not in here is unknown, and unknown is not safe.
+    """Everything on which a decision about a registration rests. What is missing is unknown, and unknown is not safe.
 
     `regions` holds the ISO 3166-2 code of each leg in order, None where its place is not resolved.
-    `required_documents` are the kinds that the catalogue asks of the faculty's activity (R9).
+    `required_documents` are the kinds that the catalogue requires for the faculty and the activity (R9).
     """
 
     approval: Approval | None = None
@@ -94,19 +94,19 @@ class DecisionInputs:
     required_documents: tuple[str, ...] = ()
 
     def is_fresh(self, advice: CountryAdvice, now: datetime) -> bool:
-        """R14: its source was read whole recently, and we have seen what it said of the country."""
+        """R14: its source was read completely and recently, and reported this version for the country."""
         source = self.sources.get(advice.source)
         if source is None:
             return False
         return is_fresh(advice, source.fresh_until, source.countries.get(advice.country), now)
 
     def checked_at(self, countries: Iterable[str]) -> datetime | None:
-        """R22: when the advice of these countries was last fetched; of several sources the one longest ago."""
-        known = (self.advice[country].source for country in countries if country in self.advice)
-        sources = (self.sources.get(source) for source in known)
-        return min((each.checked_at for each in sources if each is not None and each.checked_at), default=None)
+        """R22: when the advice of these countries was last fetched; of several sources, the earliest."""
+        names = {self.advice[country].source for country in countries if country in self.advice}
+        checked = (source.checked_at for name, source in self.sources.items() if name in names)
+        return min((checked_at for checked_at in checked if checked_at is not None), default=None)
 
     def is_behind(self, advice: CountryAdvice) -> bool:
-        """A newer version exists and is on its way to us."""
+        """Its source has reported a newer version, which has not arrived here yet."""
         source = self.sources.get(advice.source)
         return source is not None and source.countries.get(advice.country, 0) > advice.advice_version

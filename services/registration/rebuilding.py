@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from services.registration.evolve import evolve
 from services.registration.group_trip import GroupTrip, evolve_trip
-from services.registration.model import Registration, evolve
-from services.registration.store.store import new_task, task_update
+from services.registration.model import Registration
+from services.registration.store.tasks import new_task, task_update
 from shared.envelope import Envelope, UnknownEventType, parse
 from shared.errors import PermanentError
 from shared.events import (

@@ -1,6 +1,7 @@
-"""How far a journey has come: stays begun and ended, reminders settled, and when something is due next.
+"""When something is due for a journey: planned reminders, and the day on which a stay begins or ends.
 
-A part of the fold (model.py): what is due is a function of the events alone, so there is no plan to keep beside them.
+The plan is computed from the itinerary, and `progress` is part of the registration (`evolve.py`). So no timer and no
+plan is stored beside the events; `scheduler.py` reads the registrations whose `progress.due` has come.
 """
 
 from calendar import monthrange
@@ -29,24 +30,24 @@ from shared.events import (
     TaskOpened,
 )
 
-#: Proposal (R22): so many days before departure.
+#: Proposal (R22): days before departure.
 ADVICE_DAYS = (14, 7, 1)
-#: Proposal (R39): early enough to find a session, and once more.
+#: Proposal (R39): days before departure; early enough to find a session, and once more.
 SESSION_DAYS = (30, 10)
-#: Proposal (R24): so many days after arrival; on the day after these a person is asked.
+#: Proposal (R24): days after arrival; on CONTACT_TASK_DAY a person gets a task.
 CONTACT_DAYS = (1, 3, 7)
 CONTACT_TASK_DAY = 8
-#: A reminder comes in the morning, Europe/Amsterdam; a stay begins and ends at midnight.
+#: Hour of the Amsterdam clock: reminders are sent in the morning, a stay begins and ends at midnight.
 MORNING, MIDNIGHT = "T08", "T00"
-#: R25: what a bounce reminder's occasion begins with; such ones are not planned, they follow a failure.
-BOUNCE = "bounce-"
-#: Kept of what is settled; a journey of five years plans about seventy.
-MOST_SETTLED = 200
+#: R25: the names of reminders that follow a failed message begin like this. They are not planned.
+BOUNCE_PREFIX = "bounce-"
+#: Settled reminders that a registration remembers; a journey of five years plans about seventy.
+MAX_SETTLED = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Occasion:
-    """One planned reminder."""
+class PlannedReminder:
+    """One reminder of a journey: what it is about, its name within the kind, and its day."""
 
     kind: ReminderKind
     name: str
@@ -54,90 +55,95 @@ class Occasion:
 
     @property
     def key(self) -> str:
-        """Its identity: with other dates it is another one."""
+        """Identifies the reminder. It contains the date, so changed travel dates make a new reminder."""
         return _key(self.kind, self.name, self.due_on)
 
 
-class Dates(NamedTuple):
-    """What of an itinerary decides when something is due. Days as they are, Europe/Amsterdam.
+class JourneyDates(NamedTuple):
+    """The dates of an itinerary from which reminders are planned, and the day on which it was submitted.
 
-    `known`: the day on which it was handed in.
+    Dates of the itinerary are local to the place; `submitted_on` is Europe/Amsterdam.
     """
 
     departure: date
     arrival: date
-    last: date
-    known: date
+    last_day: date
+    submitted_on: date
 
 
-class Progress(Part):
-    """Where a journey stands, as the scheduler has moved it."""
+class JourneyProgress(Part):
+    """What has happened of a journey, and when the scheduler must look at it next."""
 
     started_on: date | None = Field(default=None, description="The stay has begun")
     ended_on: date | None = Field(default=None, description="The last day has passed; overdue until returned (R26)")
-    returned_on: date | None = Field(default=None, description="Somebody recorded that the student is back")
+    returned_on: date | None = Field(default=None, description="A return of the student is recorded")
     contact_at: datetime | None = Field(default=None, description="R24: contact details abroad were given or confirmed")
-    contact_asked: bool = Field(default=False, description="R24: the reminders are over and a person was asked")
+    contact_asked: bool = Field(default=False, description="R24: after the last reminder a person got a task")
     session_attended: bool | None = Field(default=None, description="R39; null: nothing recorded")
-    settled: tuple[str, ...] = Field(default=(), description="Reminders sent or dropped: `kind/occasion/day`")
+    settled: tuple[str, ...] = Field(default=(), description="Reminders sent or dropped: `kind/name/day`")
     bounced_on: date | None = Field(default=None, description="R25: the newest reminder after a failed message")
-    due: str | None = Field(default=None, description="Next moment to look: Amsterdam wall clock `YYYY-MM-DDThh`")
+    due: str | None = Field(default=None, description="When to look next: Amsterdam wall clock `YYYY-MM-DDThh`")
 
     @property
     def is_overdue(self) -> bool:
-        """R26: the last day has passed and nobody recorded a return."""
+        """R26: the last day has passed and no return is recorded."""
         return self.ended_on is not None and self.returned_on is None
 
 
 def wall_clock(instant: datetime) -> str:
-    """An aware instant as `due` is written: the Amsterdam clock on the wall, which compares as text."""
+    """An aware instant in the form of `due`: the Amsterdam wall clock. As text it sorts by time."""
     return instant.astimezone(AMSTERDAM).strftime("%Y-%m-%dT%H")
 
 
-def planned(dates: Dates) -> Iterator[Occasion]:
-    """R22, R24, R25, R39: every reminder of a journey, each kind in order.
+def planned_reminders(dates: JourneyDates) -> Iterator[PlannedReminder]:
+    """R22, R24, R25, R39: every reminder of a journey, each kind in order of time.
 
-    What would have come before the itinerary was handed in, or that morning, is none: the student has just seen it all.
+    Reminders for the day of the submission or earlier are not planned: the student has just seen all of it.
     """
-    known = dates.known
+    submitted_on = dates.submitted_on
     for days in SESSION_DAYS:
-        yield from _from(known, ReminderKind.SAFETY_SESSION, f"T-{days}", dates.departure - timedelta(days))
+        yield from _after(submitted_on, ReminderKind.SAFETY_SESSION, f"T-{days}", dates.departure - timedelta(days))
     for days in ADVICE_DAYS:
-        yield from _from(known, ReminderKind.CHECK_ADVICE, f"T-{days}", dates.departure - timedelta(days))
+        yield from _after(submitted_on, ReminderKind.CHECK_ADVICE, f"T-{days}", dates.departure - timedelta(days))
     for days in CONTACT_DAYS:
         day = dates.arrival + timedelta(days)
-        if day <= dates.last:
-            yield from _from(known, ReminderKind.STAY_CONTACT, f"day-{days}", day)
-    for day in _monthly(dates.arrival, dates.last):
-        yield from _from(known, ReminderKind.STILL_CORRECT, f"{day:%Y-%m}", day)
+        if day <= dates.last_day:
+            yield from _after(submitted_on, ReminderKind.STAY_CONTACT, f"day-{days}", day)
+    for day in _monthly(dates.arrival, dates.last_day):
+        yield from _after(submitted_on, ReminderKind.STILL_CORRECT, f"{day:%Y-%m}", day)
 
 
-def contact_task_day(dates: Dates) -> date | None:
-    """R24: when a person is asked; None where the stay is over before that."""
+def contact_task_day(dates: JourneyDates) -> date | None:
+    """R24: when a person gets a task; None when the stay ends before that day."""
     day = dates.arrival + timedelta(CONTACT_TASK_DAY)
-    return day if day <= dates.last else None
+    return day if day <= dates.last_day else None
 
 
-def progressed(
-    before: Progress, event: Event, at: datetime, dates_of: Callable[[], Dates], *, ended: bool, asked: bool
-) -> Progress:
-    """The progress after a fact; the very same where nothing has moved.
+def advance_progress(
+    before: JourneyProgress,
+    event: Event,
+    at: datetime,
+    dates_after: Callable[[], JourneyDates],
+    *,
+    is_cancelled: bool,
+    has_contact_task: bool,
+) -> JourneyProgress:
+    """The progress after an event; the same object when the event changes nothing of it.
 
-    `dates_of` gives the itinerary's dates after the fact; `ended`: the student does not go; `asked`: a task of R24 is
-    open.
+    `dates_after` returns the itinerary's dates after the event; `has_contact_task`: a task of R24 is open.
     """
-    refiled = isinstance(event, RegistrationSubmitted)
-    if not (refiled or ended or asked or isinstance(event, _MOVES)):
+    is_submission = isinstance(event, RegistrationSubmitted)
+    if not (is_submission or is_cancelled or has_contact_task or isinstance(event, _MOVING_DUE)):
         return before
-    dates = dates_of()
-    update = _update(before, event, at, dates, refiled)
-    changed = before.model_copy(update=update)
-    due = None if ended or changed.returned_on is not None else _due(changed, at, dates, asked)
+    dates = dates_after()
+    changed = before.model_copy(update=_changes(before, event, at, dates, is_submission))
+    is_over = is_cancelled or changed.returned_on is not None
+    due = None if is_over else _next_due(changed, at, dates, has_contact_task)
     return changed if due == changed.due else changed.model_copy(update={"due": due})
 
 
-#: What `due` stands on, beside the dates.
-_MOVES = (
+#: Events that may change `due`, beside a submission and what concerns a task of R24.
+_MOVING_DUE = (
     StayStarted,
     StayEnded,
     ReturnRecorded,
@@ -149,7 +155,9 @@ _MOVES = (
 )
 
 
-def _update(before: Progress, event: Event, at: datetime, dates: Dates, refiled: bool) -> dict[str, object]:
+def _changes(
+    before: JourneyProgress, event: Event, at: datetime, dates: JourneyDates, is_submission: bool
+) -> dict[str, object]:
     match event:
         case StayStarted():
             return {"started_on": event.on}
@@ -162,65 +170,65 @@ def _update(before: Progress, event: Event, at: datetime, dates: Dates, refiled:
         case SafetySessionRecorded():
             return {"session_attended": event.attended}
         case ReminderDue() | ReminderDropped():
-            settled = (*before.settled, _key(event.kind, event.occasion, event.due_on))[-MOST_SETTLED:]
-            bounced = {"bounced_on": event.due_on} if event.occasion.startswith(BOUNCE) else {}
+            settled = (*before.settled, _key(event.kind, event.occasion, event.due_on))[-MAX_SETTLED:]
+            bounced = {"bounced_on": event.due_on} if event.occasion.startswith(BOUNCE_PREFIX) else {}
             return {"settled": settled, **bounced}
         case TaskOpened(rule="R24"):
             return {"contact_asked": True}
-        case _ if refiled:
-            return _refiled(before, amsterdam_date(at), dates)
+        case _ if is_submission:
+            return _changes_of_submission(before, amsterdam_date(at), dates)
         case _:
             return {}
 
 
-def _refiled(before: Progress, today: date, dates: Dates) -> dict[str, object]:
-    """With other dates a stay may not have begun, or not be over; a return belongs to the dates before."""
+def _changes_of_submission(before: JourneyProgress, today: date, dates: JourneyDates) -> dict[str, object]:
+    """By its new dates a stay may not have begun, or not be over; a recorded return belonged to the old dates."""
     return {
         "started_on": before.started_on if dates.departure <= today else None,
-        "ended_on": before.ended_on if dates.last < today else None,
-        "returned_on": before.returned_on if dates.last < today else None,
+        "ended_on": before.ended_on if dates.last_day < today else None,
+        "returned_on": before.returned_on if dates.last_day < today else None,
         "contact_asked": before.contact_asked and dates.arrival <= today,
     }
 
 
-def _due(progress: Progress, at: datetime, dates: Dates, asked: bool) -> str | None:
-    """The first moment at which there is something to do; None: never."""
+def _next_due(progress: JourneyProgress, at: datetime, dates: JourneyDates, has_contact_task: bool) -> str | None:
+    """The first moment at which the scheduler has something to do; None: never."""
     if progress.settled:
-        first = min((each.due_on for each in planned(dates) if each.key not in progress.settled), default=None)
+        reminders = (reminder for reminder in planned_reminders(dates) if reminder.key not in progress.settled)
+        first_day = min((reminder.due_on for reminder in reminders), default=None)
     else:
-        first = _first(dates)
-    moments = [f"{first}{MORNING}"] if first is not None else []
+        first_day = _first_reminder_day(dates)
+    moments = [f"{first_day}{MORNING}"] if first_day is not None else []
     if progress.started_on is None:
         moments.append(f"{dates.departure}{MIDNIGHT}")
     if progress.ended_on is None:
-        moments.append(f"{dates.last + timedelta(1)}{MIDNIGHT}")
+        moments.append(f"{dates.last_day + timedelta(1)}{MIDNIGHT}")
     task_day = contact_task_day(dates)
-    unasked = progress.contact_at is None and not progress.contact_asked and progress.ended_on is None
-    if task_day is not None and unasked:
+    needs_task = progress.contact_at is None and not progress.contact_asked and progress.ended_on is None
+    if task_day is not None and needs_task:
         moments.append(f"{task_day}{MORNING}")
-    if asked and progress.contact_at is not None:
+    if has_contact_task and progress.contact_at is not None:  # the task has lost its cause: close it now
         moments.append(f"{amsterdam_date(at)}{MIDNIGHT}")
     return min(moments, default=None)
 
 
-@lru_cache(maxsize=4_096)  # most who hand in today go at the beginning of the same term
-def _first(dates: Dates) -> date | None:
-    """The first planned reminder."""
-    return min((each.due_on for each in planned(dates)), default=None)
+@lru_cache(maxsize=4_096)  # most students who submit on one day travel at the beginning of the same term
+def _first_reminder_day(dates: JourneyDates) -> date | None:
+    return min((reminder.due_on for reminder in planned_reminders(dates)), default=None)
 
 
-def _from(known: date, kind: ReminderKind, name: str, day: date) -> Iterator[Occasion]:
-    if day > known:
-        yield Occasion(kind, name, day)
+def _after(submitted_on: date, kind: ReminderKind, name: str, day: date) -> Iterator[PlannedReminder]:
+    if day > submitted_on:
+        yield PlannedReminder(kind, name, day)
 
 
-def _monthly(arrival: date, last: date) -> Iterator[date]:
-    """The same day of every month after the arrival, the month's last where it is shorter."""
+def _monthly(arrival: date, last_day: date) -> Iterator[date]:
+    """The arrival's day of each later month, or the month's last day where the month is shorter."""
     months = 1
     while True:
         year, month = divmod(arrival.year * 12 + arrival.month - 1 + months, 12)
         day = date(year, month + 1, min(arrival.day, monthrange(year, month + 1)[1]))
-        if day > last:
+        if day > last_day:
             return
         yield day
         months += 1

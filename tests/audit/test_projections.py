@@ -8,7 +8,7 @@ from typing import Any
 from services.notify.store.alerts import Alert
 from services.notify.store.escalations import EscalationRecord
 from services.passage.projections import ITEMS
-from services.registration.store.store import new_task
+from services.registration.store.tasks import new_task
 from shared.audit.evidence import read
 from shared.audit.reader import Record
 from shared.events import (

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 
 from services.approval.api.bodies import RequestBody
-from services.registration.api.registrations import RegistrationBody
+from services.registration.api.bodies import RegistrationBody
 from shared.mongo.client import Mongo, Session
 
 mongo = Mongo(os.environ["MONGO_URL"], namespace=os.environ["NAMESPACE"])

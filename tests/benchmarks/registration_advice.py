@@ -4,9 +4,11 @@ import asyncio
 import time
 from contextlib import suppress
 
-from services.registration.evaluation import evaluate_all, load_inputs
-from services.registration.handlers import evaluate_registrations_when_travel_advice_changed
+from services.registration.decision_inputs import load_inputs
+from services.registration.evaluation import evaluate_all
+from services.registration.handlers import HandlerDeps, evaluate_registrations_when_travel_advice_changed
 from services.registration.model import Status
+from shared.bus.inbox import Inbox
 from shared.clock import amsterdam_date, utc_now
 from shared.events import Level
 from tests.benchmarks.measure import Measure, Where, seconds
@@ -27,8 +29,9 @@ async def run(where: Where) -> list[Measure]:
             stop = asyncio.Event()
             waiting = asyncio.create_task(_ask(one, waits, stop))
             event = await one.advise("ES", Level.RED, 2)
+            deps = HandlerDeps(one.evaluation, Inbox(one.mongo, one.mongo.database("registration")), "bench")
             began = time.perf_counter()
-            await evaluate_registrations_when_travel_advice_changed(event, one.deps)
+            await evaluate_registrations_when_travel_advice_changed(event, deps)
             took.append(time.perf_counter() - began)
             stop.set()
             await waiting
@@ -52,10 +55,10 @@ async def run(where: Where) -> list[Measure]:
 async def _cleared(one: Parts, size: int) -> None:
     await one.advise("ES", Level.YELLOW, 1)
     now = utc_now()
-    filed = await one.file([journey(60) for _ in range(size)], now)
+    filed = await one.submit([journey(60) for _ in range(size)], now)
     for start in range(0, size, 1_000):
-        await evaluate_all(one.deps, filed[start : start + 1_000], cause=CAUSE, now=now)
-    await one.store.note_country_evaluated("ES", 1, amsterdam_date(now))
+        await evaluate_all(one.evaluation, filed[start : start + 1_000], cause=CAUSE, now=now)
+    await one.store.read_models.note_country_evaluated("ES", 1, amsterdam_date(now))
 
 
 async def _ask(one: Parts, waits: list[float], stop: asyncio.Event) -> None:
@@ -66,7 +69,7 @@ async def _ask(one: Parts, waits: list[float], stop: asyncio.Event) -> None:
     while not stop.is_set():
         began = time.perf_counter()
         await one.store.registrations.load(state.registration_id)
-        await load_inputs(one.deps, state)
+        await load_inputs(one.evaluation, state)
         waits.append(time.perf_counter() - began)
         with suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), 0.02)

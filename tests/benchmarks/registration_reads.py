@@ -4,8 +4,8 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from services.registration.commands.registrations import visible
-from services.registration.evaluation import load_inputs
+from services.registration.commands.loading import load_visible
+from services.registration.decision_inputs import load_inputs
 from services.registration.rules.checklist import checklist
 from shared.clock import utc_now
 from shared.envelope import draft
@@ -51,8 +51,8 @@ async def _filled(one: Parts, size: int) -> list[RegistrationSubmitted]:
     """Registrations all over the year, one in five with a task."""
     await one.advise("ES", Level.YELLOW, 1)
     filed = [journey(20 + number % 300) for number in range(size)]
-    await one.file(filed, utc_now())
-    loaded = await one.store.many([each.registration_id for each in filed[::5]])
+    await one.submit(filed, utc_now())
+    loaded = await one.store.load_many([each.registration_id for each in filed[::5]])
     for start in range(0, len(loaded), 250):
         some = loaded[start : start + 250]
 
@@ -84,16 +84,16 @@ async def _p95(one: Parts, some: list[RegistrationSubmitted], read: Read) -> flo
 
 
 async def _checklist(one: Parts, filed: RegistrationSubmitted) -> None:
-    loaded = await visible(one.commands, permissions_with(filed.person_id, "student"), filed.registration_id)
+    loaded = await load_visible(one.commands, permissions_with(filed.person_id, "student"), filed.registration_id)
     assert loaded.state is not None
-    checklist(loaded.state, await load_inputs(one.deps, loaded.state), utc_now())
+    checklist(loaded.state, await load_inputs(one.evaluation, loaded.state), utc_now())
 
 
 async def _queue(one: Parts, filed: RegistrationSubmitted) -> None:
     who = permissions_with("contact", "faculty-contact:example-sciences")
-    await one.store.task_page({"$and": [who.tasks(), {"open": True}]}, 0, 51)
+    await one.store.tasks.page({"$and": [who.tasks_query(), {"open": True}]}, 0, 51)
 
 
 async def _list(one: Parts, filed: RegistrationSubmitted) -> None:
     who = permissions_with("contact", "faculty-contact:example-sciences")
-    await one.store.page({"$and": [who.registrations()]}, 0, 51)
+    await one.store.page({"$and": [who.registrations_query()]}, 0, 51)

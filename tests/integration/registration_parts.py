@@ -1,4 +1,4 @@
-"""The registration service's parts on a real MongoDB, without HTTP and Kafka: many registrations made at once."""
+"""The registration service on a real MongoDB, without HTTP and Kafka; makes many registrations at once."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -6,18 +6,19 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache, cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from services.registration.access import Permissions, permissions_of
-from services.registration.commands.registrations import CommandDeps
+from services.registration.commands.deps import CommandDeps
+from services.registration.decision_inputs import EvaluationDeps
 from services.registration.document_storage import DocumentStorage
-from services.registration.evaluation import EvaluationDeps
 from services.registration.model import Registration
 from services.registration.store.persons import PersonsStore
-from services.registration.store.store import Store
+from services.registration.store.registrations import Store
 from shared import catalogue_files, gazetteer
 from shared.bus.aggregate import Loaded
 from shared.clock import utc_now
+from shared.command import Command
 from shared.envelope import Cause, Draft, Envelope, draft, parse
 from shared.events import (
     ActivityType,
@@ -36,52 +37,58 @@ from shared.mongo.group_commit import GroupCommit
 from shared.privacy.keyring import Keyring
 from shared.web.identity import Identity
 
+CallerT = TypeVar("CallerT")
 CATALOGUE = Path(__file__).resolve().parents[2] / "deploy" / "local" / "catalogue"
 KEY = bytes(range(32))
 CAUSE = Cause("tests", "tests")
 #: Registrations written in one transaction.
-TOGETHER = 100
+TRANSACTION_SIZE = 100
 
 
 @dataclass
 class Parts:
-    """One process of the service: what its commands, its second looks and its scheduler work with."""
+    """One process of the service: what its commands, its evaluations and its scheduler work with."""
 
     mongo: Mongo
     store: Store
     keyring: Keyring
 
     @cached_property
-    def deps(self) -> EvaluationDeps:
-        """For second looks and the scheduler."""
-        return EvaluationDeps(self.mongo, self.store, gazetteer.resolve, known())
+    def evaluation(self) -> EvaluationDeps:
+        """For evaluations and the scheduler."""
+        return EvaluationDeps(self.mongo, self.store, gazetteer.resolve, example_catalogue())
 
     @cached_property
     def commands(self) -> CommandDeps:
-        """For what people ask."""
+        """For the commands."""
         database = self.mongo.database("registration")
-        documents = DocumentStorage(database, self.keyring, None)
-        persons = PersonsStore(database)
-        commits = GroupCommit(self.mongo, database)
         return CommandDeps(
-            self.mongo, database, self.store, persons, self.keyring, self.deps.catalogue, self.deps, documents, commits
+            mongo=self.mongo,
+            database=database,
+            store=self.store,
+            persons=PersonsStore(database),
+            keyring=self.keyring,
+            catalogue=self.evaluation.catalogue,
+            evaluation=self.evaluation,
+            documents=DocumentStorage(database, self.keyring, None),
+            group_commit=GroupCommit(self.mongo, database),
         )
 
-    async def file(self, filed: Sequence[RegistrationSubmitted], at: datetime) -> list[Loaded[Registration]]:
-        """Registrations as handed in at that moment, whatever is between."""
-        done: list[Loaded[Registration]] = []
-        for start in range(0, len(filed), TOGETHER):
-            some = filed[start : start + TOGETHER]
+    async def submit(self, submissions: Sequence[RegistrationSubmitted], at: datetime) -> list[Loaded[Registration]]:
+        """Store these submissions as made at that moment, without a decision."""
+        stored: list[Loaded[Registration]] = []
+        for start in range(0, len(submissions), TRANSACTION_SIZE):
+            part = submissions[start : start + TRANSACTION_SIZE]
 
-            async def work(session: Session, some: Sequence[RegistrationSubmitted] = some) -> Any:
-                changes = [(_nothing(each), [draft(each)]) for each in some]
+            async def work(session: Session, part: Sequence[RegistrationSubmitted] = part) -> Any:
+                changes = [(_new_registration(submitted), [draft(submitted)]) for submitted in part]
                 return await self.store.record_all(changes, cause=CAUSE, now=at, session=session)
 
-            done += await self.mongo.transaction(work)
-        return done
+            stored += await self.mongo.transaction(work)
+        return stored
 
     async def add(self, registration_id: str, *events: Event, at: datetime | None = None) -> Loaded[Registration]:
-        """More facts about a registration."""
+        """Store more events about a registration."""
 
         async def work(session: Session) -> Loaded[Registration]:
             loaded = await self.store.registrations.load(registration_id, session)
@@ -91,7 +98,7 @@ class Parts:
         return await self.mongo.transaction(work)
 
     async def advise(self, country: str, level: Level, version: int) -> Envelope[TravelAdviceChanged]:
-        """The country has this colour, and its source was just read; returns the fact."""
+        """The country has this advice level, and its source was read just now; returns the event."""
         now = utc_now()
         event = TravelAdviceChanged(
             country=country, advice_version=version, baseline=version == 1, regions=(), changes=(),
@@ -99,24 +106,24 @@ class Parts:
             source="netherlands", source_version="1", parser_version=1, effective_at=now, text_nl="", text_en="",
             url="https://advice.example/", decided_by="rules",
         )  # fmt: skip
-        told = _told(event, country, version, now)
-        await self.store.save_advice(told)
+        envelope = _envelope(event, country, version, now)
+        await self.store.read_models.save_advice(envelope)
         checked = SourceChecked(
             source="netherlands", checked_at=now, fresh_until=now + timedelta(days=400), countries={country: version}
         )
-        await self.store.save_source(_told(checked, "netherlands", version, now))
-        return told
+        await self.store.read_models.save_source(_envelope(checked, "netherlands", version, now))
+        return envelope
 
-    async def facts(self, registration_id: str) -> list[Event]:
-        """What happened to a registration."""
-        found = self.store.outbox.events.find({"stream": registration_id}).sort("version", 1)
-        return [parse(bytes(each["body"])).data async for each in found]
+    async def events(self, registration_id: str) -> list[Event]:
+        """The events of a registration."""
+        documents = self.store.outbox.events.find({"stream": registration_id}).sort("version", 1)
+        return [parse(bytes(document["body"])).data async for document in documents]
 
 
 def journey(
     departs_in: int, days: int = 60, *, today: datetime | None = None, country: str = "ES", **other: Any
 ) -> RegistrationSubmitted:
-    """A voluntary journey to one country, so many days ahead."""
+    """A voluntary journey to one country that begins in so many days."""
     start = (today or utc_now()).date() + timedelta(days=departs_in)
     registration_id = other.pop("registration_id", new_id())
     person_id = other.pop("person_id", new_id())
@@ -131,7 +138,7 @@ def journey(
 
 @asynccontextmanager
 async def parts(mongo_url: str, namespace: str) -> AsyncIterator[Parts]:
-    """The parts on a namespace."""
+    """The parts in one namespace."""
     mongo = Mongo(mongo_url, namespace=namespace)
     try:
         store = Store(mongo.database("registration"))
@@ -141,19 +148,24 @@ async def parts(mongo_url: str, namespace: str) -> AsyncIterator[Parts]:
         mongo.close()
 
 
-known = cache(partial(catalogue_files.load, CATALOGUE))
+example_catalogue = cache(partial(catalogue_files.load, CATALOGUE))
+
+
+def command_by(caller: CallerT, now: datetime | None = None) -> Command[CallerT]:
+    """A command on whatever version there is, without an Idempotency-Key."""
+    return Command(caller, None, None, CAUSE, now or utc_now())
 
 
 def permissions_with(person_id: str, *roles: str) -> Permissions:
-    """What somebody with these roles reaches."""
-    return permissions_of(Identity(person_id, frozenset(roles)), known())
+    """The permissions of a person with these roles."""
+    return permissions_of(Identity(person_id, frozenset(roles)), example_catalogue())
 
 
-def _told(event: Any, subject: str, version: int, now: datetime) -> Envelope[Any]:
+def _envelope(event: Any, subject: str, version: int, now: datetime) -> Envelope[Any]:
     return Envelope(
         new_id(), type(event).__name__, "/safety", now, subject, version, "tests", "tests", None, None, None, event
     )
 
 
-def _nothing(filed: RegistrationSubmitted) -> Loaded[Registration]:
-    return Loaded(filed.registration_id, None, 0)
+def _new_registration(submitted: RegistrationSubmitted) -> Loaded[Registration]:
+    return Loaded(submitted.registration_id, None, 0)

@@ -1,6 +1,6 @@
-"""A board of examiners that does not approve: it knows of a registration, and says nothing about it."""
+"""A board of examiners that does not approve reads registrations and records nothing."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from typing import Any
 
 import pytest
@@ -9,44 +9,41 @@ from services.registration.access import Permissions
 from services.registration.commands.safety_session import record_session
 from services.registration.commands.stay import StayOutcome, record_return
 from shared.clock import amsterdam_date, utc_now
+from shared.web.idempotency import Answer
 from shared.web.problem import Problem
-from tests.integration.registration_parts import CAUSE, journey, parts
+from tests.integration.registration_parts import command_by, journey, parts
 
-NONE: frozenset[str] = frozenset()
-MINE = frozenset({"example-biology"})
+NO_PROGRAMME: frozenset[str] = frozenset()
+BIOLOGY = frozenset({"example-biology"})
 
 
 @pytest.mark.parametrize(
-    ("who", "statuses"),
+    ("caller", "statuses"),
     [
-        (Permissions("coordinator", False, NONE, MINE, MINE, False, False), (200, 201)),
-        (Permissions("board", False, NONE, NONE, MINE, False, False), (403, 403)),
-        (Permissions("nobody", False, NONE, NONE, NONE, False, False), (404, 404)),
+        (Permissions("coordinator", False, NO_PROGRAMME, BIOLOGY, BIOLOGY, False, False), (200, 201)),
+        (Permissions("board", False, NO_PROGRAMME, NO_PROGRAMME, BIOLOGY, False, False), (403, 403)),
+        (Permissions("nobody", False, NO_PROGRAMME, NO_PROGRAMME, NO_PROGRAMME, False, False), (404, 404)),
     ],
 )
 async def test_board_that_does_not_approve_records_nothing(
-    stack: Any, namespace: str, who: Permissions, statuses: tuple[int, int]
+    stack: Any, namespace: str, caller: Permissions, statuses: tuple[int, int]
 ) -> None:
-    """That somebody is back ends the alerts for them: that is for whoever looks after them."""
+    """A recorded return ends the alerts for a student, so only staff who look after the student record it."""
     async with parts(stack.mongo, namespace) as made:
         now = utc_now()
-        (filed,) = await made.file([journey(-5)], now)
+        (submitted,) = await made.submit([journey(-5)], now)
+        outcome = StayOutcome(amsterdam_date(now), "returned", None)
 
-        async def session() -> int:
-            answer = await record_session(made.commands, who, filed.id, True, None, None, None, cause=CAUSE, now=now)
-            return answer.status
+        session_status = await status(record_session(made.commands, submitted.id, True, None, command_by(caller, now)))
+        return_status = await status(record_return(made.commands, submitted.id, outcome, command_by(caller, now)))
 
-        async def back() -> int:
-            came = StayOutcome(amsterdam_date(now), "returned", None)
-            return (await record_return(made.commands, who, filed.id, came, None, None, cause=CAUSE, now=now)).status
-
-        assert (await status(session), await status(back)) == statuses
-        assert len(await made.facts(filed.id)) == 1 + 2 * (statuses == (200, 201))
+        assert (session_status, return_status) == statuses
+        assert len(await made.events(submitted.id)) == 1 + 2 * (statuses == (200, 201))
 
 
-async def status(act: Callable[[], Awaitable[int]]) -> int:
-    """What comes of it."""
+async def status(command: Awaitable[Answer]) -> int:
+    """The HTTP status of a command's answer, or of its problem."""
     try:
-        return await act()
+        return (await command).status
     except Problem as problem:
         return problem.status

@@ -108,7 +108,7 @@ async def sweep(of: Portal, later: timedelta = GRACE + timedelta(minutes=1)) -> 
     """What the service does by itself after a while."""
 
     class Desk:
-        store = of.deps.store
+        store = of.deps.evaluation.store
         documents = DocumentStorage(of.world.mongo.database("registration"), of.world.keyring, None)
 
     await delete_unreferenced_documents(Desk(), utc_now() + later)  # type: ignore[arg-type] # only these two are used
@@ -388,7 +388,7 @@ async def test_bytes_of_an_erased_person_are_unreadable_and_can_be_forgotten(pla
     document_id = (await plain.upload(registration_id, "Letter", who=student)).json()["documentId"]
     person_id = await plain.world.person_id(student)
     app_keyring, files = plain.world.keyring, Files(plain.world.mongo.database("registration"), "documents", 1)
-    document = (await plain.deps.store.registrations.load(registration_id)).state
+    document = (await plain.deps.evaluation.store.registrations.load(registration_id)).state
     assert document is not None
     await app_keyring.erase(person_id)
 

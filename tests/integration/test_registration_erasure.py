@@ -11,18 +11,18 @@ from typing import Any
 import pytest
 from bson import BSON
 
-from services.registration import erasure
-from services.registration.commands.registrations import RegistrationForm, submit
-from services.registration.erasure import (
+from services.registration.commands.erasure import (
+    DeleteElsewhere,
     ErasureDeps,
     Ground,
     erase,
-    erase_after_retention,
-    finish_all,
-    retention_candidates,
+    finish_open_erasures,
 )
+from services.registration.commands.form import RegistrationForm
+from services.registration.commands.submit import submit
 from services.registration.model import Status
 from services.registration.rebuilding import differences, rebuild
+from services.registration.retention import erase_after_retention, retention_candidates
 from services.registration.scheduler import record_due_events
 from services.registration.store.persons import PersonsStore
 from shared.audit.chain import ChainVerifier
@@ -47,10 +47,11 @@ from shared.ids import new_id
 from shared.privacy.contact import ContactDetails
 from shared.privacy.keyring import Keyring
 from shared.web.idempotency import Answer
+from shared.web.identity import Identity
 from shared.web.problem import Problem
 from tests.conftest import Stack
 from tests.integration.bus_world import prepare, running, side, until
-from tests.integration.registration_parts import CAUSE, KEY, Parts, journey, parts
+from tests.integration.registration_parts import KEY, Parts, command_by, journey, parts, permissions_with
 
 CANARY = "Canaryfeather"
 CONTACT = ContactDetails(
@@ -93,36 +94,41 @@ def pauses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pauses:
     return Pauses(tmp_path)
 
 
-def deps(made: Parts, *forgets: erasure.Forget) -> ErasureDeps:
-    """Where an erasure is done."""
+def deps(made: Parts, *delete_elsewhere: DeleteElsewhere) -> ErasureDeps:
+    """What an erasure works with."""
     database = made.mongo.database("registration")
-    return ErasureDeps(made.mongo, database, made.store, PersonsStore(database), made.keyring, forgets)
+    return ErasureDeps(made.mongo, database, made.store, PersonsStore(database), made.keyring, delete_elsewhere)
 
 
 async def leaver(made: Parts) -> tuple[str, str]:
-    """Somebody who registered and cancelled: (personId, registrationId)."""
+    """A person who registered and cancelled: (personId, registrationId)."""
     person_id = await made.keyring.person_id("issuer", new_id())
-    answer = await filed_by(made, person_id)
+    answer = await submit_for(made, person_id)
     registration_id = str(answer.body["registrationId"])
     fact = RegistrationCancelled(registration_id=registration_id, person_id=person_id, cancelled_by=person_id)
     await made.add(registration_id, fact)
     return person_id, registration_id
 
 
-async def filed_by(made: Parts, person_id: str) -> Answer:
-    """The person hands in a journey that begins in forty days."""
+async def submit_for(made: Parts, person_id: str) -> Answer:
+    """The person submits a journey that begins in forty days."""
     start = amsterdam_date(utc_now()) + timedelta(days=40)
     form = RegistrationForm(
-        None, "example-sciences", "example-biology", ActivityType.INTERNSHIP,
-        (Leg(start_date=start, end_date=start, country="ES"),),
-        StudyAnswers(credits=False, university_funding=False, transcript_entry=False), CONTACT, "en",
-    )  # fmt: skip
-    return await submit(made.commands, person_id, form, None, cause=CAUSE, now=utc_now())
+        approval_id=None,
+        faculty_id="example-sciences",
+        programme_id="example-biology",
+        activity_type=ActivityType.INTERNSHIP,
+        legs=(Leg(start_date=start, end_date=start, country="ES"),),
+        answers=StudyAnswers(credits=False, university_funding=False, transcript_entry=False),
+        contact=CONTACT,
+        language="en",
+    )
+    return await submit(made.commands, form, command_by(permissions_with(person_id, "student")))
 
 
 async def ask(where: ErasureDeps, person_id: str, by: str) -> Any:
-    """An officer asks for the erasure, or confirms it."""
-    return await erase(where, person_id, Ground.REQUEST, by, None, None, cause=CAUSE, now=utc_now())
+    """An officer requests the erasure, or confirms it."""
+    return await erase(where, person_id, Ground.REQUEST, command_by(Identity(by, frozenset({"safety-officer"}))))
 
 
 async def holds_canary(made: Parts) -> list[str]:
@@ -181,8 +187,8 @@ async def test_rebuilt_from_kafka_alone_is_the_same(made: Parts, stack: Stack, n
     await prepare(stack, namespace)
     await made.advise("ES", Level.RED, 1)
     person_id, _ = await leaver(made)
-    await made.file([journey(20, person_id=new_id()) for _ in range(40)], utc_now())
-    await record_due_events(made.deps, utc_now() + timedelta(days=30))
+    await made.submit([journey(20, person_id=new_id()) for _ in range(40)], utc_now())
+    await record_due_events(made.evaluation, utc_now() + timedelta(days=30))
     where = deps(made)
     await ask(where, person_id, "officer-1")
     await ask(where, person_id, "officer-2")
@@ -225,7 +231,7 @@ async def test_erasure_that_died_after_the_fact_is_finished_by_the_next_process(
     with pytest.raises(ConnectionError):
         await ask(deps(made, dies), person_id, "officer-2")
 
-    await finish_all(deps(made), utc_now())
+    await finish_open_erasures(deps(made), utc_now())
 
     standing = await deps(made).persons.erasure(person_id)
     assert standing is not None
@@ -253,14 +259,14 @@ async def test_who_registers_while_being_erased_is_told_so(made: Parts, pauses: 
     person_id, _ = await leaver(made)
     where = deps(made)
     await ask(where, person_id, "officer-1")
-    async with pauses.at("foreseen") as stands:
-        registering = asyncio.create_task(filed_by(made, person_id))
+    async with pauses.at("decided_provisionally") as stands:
+        registering = asyncio.create_task(submit_for(made, person_id))
         await until(stands)
         assert (await ask(where, person_id, "officer-2")).body["state"] == "erased"
     with pytest.raises(Problem) as told:
         await registering
 
-    await finish_all(where, utc_now())
+    await finish_open_erasures(where, utc_now())
 
     assert (told.value.status, told.value.reason) == (409, "being_erased")
     assert {each.status for each in await where.persons.registrations_of(person_id)} == {Status.CANCELLED}
@@ -272,17 +278,17 @@ async def test_who_registered_before_the_look_is_not_erased(made: Parts, pauses:
     person_id, _ = await leaver(made)
     where = deps(made)
     await ask(where, person_id, "officer-1")
-    async with pauses.at("leaving_noted") as stands:
+    async with pauses.at("erasure_marked") as stands:
         erasing_ = asyncio.create_task(ask(where, person_id, "officer-2"))
         await until(stands)
         with pytest.raises(Problem) as told:
-            await filed_by(made, person_id)
+            await submit_for(made, person_id)
     with pytest.raises(Problem) as refused:
         await erasing_
 
     assert (told.value.reason, refused.value.reason) == ("being_erased", "journey_ahead")
     assert await Keyring(made.mongo, KEY).key(person_id) is not None
-    assert (await filed_by(made, person_id)).status == 201
+    assert (await submit_for(made, person_id)).status == 201
 
 
 async def test_open_alert_stands_in_the_way_until_it_is_closed(made: Parts) -> None:
@@ -302,14 +308,14 @@ async def test_open_alert_stands_in_the_way_until_it_is_closed(made: Parts) -> N
     )  # fmt: skip
     notice = selected.model_copy(update={"alert_id": "n-1"})
 
-    await where.persons.follow_alerts([_told(notice, 1)])
+    await where.persons.save_alerts([_told(notice, 1)])
     assert await where.persons.open_alerts(person_id) == 0
-    await where.persons.follow_alerts([_told(selected, 1), _told(raised, 1)])
-    await where.persons.follow_alerts([_told(selected, 1)])
+    await where.persons.save_alerts([_told(selected, 1), _told(raised, 1)])
+    await where.persons.save_alerts([_told(selected, 1)])
     with pytest.raises(Problem) as refused:
         await ask(where, person_id, "officer-1")
-    await where.persons.follow_alerts([_told(AlertClosed(alert_id="ES-7", closed_by="o", reason="over"), 2)])
-    await where.persons.follow_alerts([_told(selected, 1)])
+    await where.persons.save_alerts([_told(AlertClosed(alert_id="ES-7", closed_by="o", reason="over"), 2)])
+    await where.persons.save_alerts([_told(selected, 1)])
 
     assert (refused.value.status, refused.value.reason) == (409, "open_alert")
     assert (await ask(where, person_id, "officer-1")).body["state"] == "requested"
@@ -318,7 +324,7 @@ async def test_open_alert_stands_in_the_way_until_it_is_closed(made: Parts) -> N
 async def test_retention_shows_first_and_erases_whose_time_is_over(made: Parts) -> None:
     """Long over and returned: goes. Long over without a return, or not long enough: stays, with the reason."""
     kept, now = timedelta(days=365), utc_now()
-    long_ago, missing, lately = await made.file(
+    long_ago, missing, lately = await made.submit(
         [journey(-500, 30), journey(-500, 30), journey(-100, 30)], now - timedelta(days=520)
     )
     for loaded in (long_ago, lately):

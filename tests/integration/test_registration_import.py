@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from services.registration import portal_import
-from services.registration.portal_import import Line, Outcome, Unreadable
+from services.registration.import_file import Unreadable, read
+from services.registration.portal_import import ImportLine, Outcome
 from shared.clock import amsterdam_date, utc_now
 from shared.events import Level, RegistrationSubmitted, TaskOpened
 from shared.web.local_tokens import AUDIENCE, ISSUER
@@ -68,19 +69,19 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 ]  # fmt: skip
 
 
-def checked(made: Parts, records: list[Any]) -> list[Line]:
+def checked(made: Parts, records: list[Any]) -> list[ImportLine]:
     """Lines of a JSON lines file."""
     text = [each if isinstance(each, str) else json.dumps(each) for each in records]
-    return portal_import.checked(made.commands, portal_import.read("x.jsonl", text), utc_now())
+    return portal_import.check_lines(made.commands, read("x.jsonl", text), utc_now())
 
 
-async def taken(made: Parts, lines: list[Line], *, dry_run: bool = False) -> None:
+async def taken(made: Parts, lines: list[ImportLine], *, dry_run: bool = False) -> None:
     """Import them."""
     await portal_import.import_lines(made.commands, lines, ISSUER, dry_run=dry_run, now=utc_now())
 
 
 async def test_import_of_10000_lines_names_each_of_37_wrong_ones(made: Parts) -> None:
-    """Line and field of each; the dry run keeps nothing; what is kept is whole, sealed, and marked as imported."""
+    """Line and field of each. The dry run stores nothing; what is stored is complete, sealed, marked as imported."""
     await made.advise("ES", Level.GREEN, 1)
     records: list[Any] = [record(number) for number in range(10_000)]
     expected = {}
@@ -100,7 +101,7 @@ async def test_import_of_10000_lines_names_each_of_37_wrong_ones(made: Parts) ->
     wrong = sum(number <= 300 for number in expected)
     assert await made.store.registrations.collection.count_documents({}) == 300 - wrong
     assert await made.store.outbox.events.count_documents({}) == 300 - wrong
-    event = (await made.facts(str((await made.store.registrations.collection.find_one({}))["_id"])))[0]  # type: ignore[index] # one is there
+    event = (await made.events(str((await made.store.registrations.collection.find_one({}))["_id"])))[0]  # type: ignore[index] # one is there
     assert isinstance(event, RegistrationSubmitted)
     assert event.imported
     opened = await made.keyring.open(event.contact, "/contact")
@@ -133,11 +134,11 @@ async def test_import_into_a_negative_area_is_a_list_for_the_safety_officer(made
     await taken(made, checked(made, [record(2, "SD")]))
 
     assert [line.negative for line in lines] == [False, True, True]
-    tasks = [each async for each in made.store.tasks.find({})]
+    tasks = [each async for each in made.store.tasks.collection.find({})]
     assert [(each["queue"], each["reason"], each["open"]) for each in tasks] == [
         ("safety-officer", portal_import.NEGATIVE, True)
     ] * 2
-    events = [await made.facts(str(each["registrationId"])) for each in tasks]
+    events = [await made.events(str(each["registrationId"])) for each in tasks]
     assert all([type(event) for event in one] == [RegistrationSubmitted, TaskOpened] for one in events)
 
 
@@ -177,7 +178,7 @@ def test_import_csv_is_read_by_dotted_names_and_lines_are_the_files_own() -> Non
     head = "externalId,legs.0.country,legs.1.country,answers.credits,contact.givenName"
     text = [f"{head}\n", 'a,ES,FR,true,"An\n', 'Example"\n', "b,ES,,false,B\n", "c,ES\n"]
 
-    rows = list(portal_import.read("x.csv", text))
+    rows = list(read("x.csv", text))
 
     assert rows[0] == (
         2, {"externalId": "a", "legs": [{"country": "ES"}, {"country": "FR"}], "answers": {"credits": True},
@@ -188,9 +189,9 @@ def test_import_csv_is_read_by_dotted_names_and_lines_are_the_files_own() -> Non
     assert rows[2] == (5, None)
     for bad in (["a,b\n"], ["externalId,externalId\n"], ["externalId,legs,legs.0\n", "1,2,3\n"], [f"{head}\n", '"x']):
         with pytest.raises(Unreadable):
-            list(portal_import.read("x.csv", bad))
+            list(read("x.csv", bad))
     with pytest.raises(Unreadable):
-        list(portal_import.read("x.xlsx", []))
+        list(read("x.xlsx", []))
 
 
 async def test_passage_registration_import_and_export(

@@ -1,4 +1,4 @@
-"""The scheduler on a real MongoDB: each reminder once, whatever the instances, the clock and the crashes do."""
+"""The scheduler on a real MongoDB: each reminder is stored once, with several instances, wrong clocks and crashes."""
 
 import asyncio
 from collections import Counter
@@ -7,9 +7,10 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from services.registration import scheduler
-from services.registration.evaluation import REQUEST_ENDED_AFTER, decide_provisionally, evaluate_country, sweep
-from services.registration.model import evolve
+from services.registration.commands.submit import decide_provisionally
+from services.registration.decision_inputs import load_inputs
+from services.registration.evaluation import REQUEST_ENDED_AFTER, evaluate_country, sweep
+from services.registration.evolve import evolve
 from services.registration.scheduler import WrongClock, record_due_events, remind_after_failed_messages, run_due
 from shared.clock import utc_now
 from shared.envelope import Envelope
@@ -39,9 +40,14 @@ async def one(stack: Stack, namespace: str) -> AsyncIterator[Parts]:
 
 @pytest.fixture
 async def other(stack: Stack, namespace: str) -> AsyncIterator[Parts]:
-    """Another one on the same database."""
+    """A second process on the same database."""
     async with parts(stack.mongo, namespace) as made:
         yield made
+
+
+async def event_names(one: Parts, registration_id: str) -> list[str]:
+    """The types of a registration's events."""
+    return [type(event).__name__ for event in await one.events(registration_id)]
 
 
 def noon(days: int = 0) -> datetime:
@@ -50,60 +56,58 @@ def noon(days: int = 0) -> datetime:
 
 
 @pytest.mark.fault("four schedulers at the same moment, without the lease between them")
-async def test_two_schedulers_at_once_settle_each_occasion_once(one: Parts, other: Parts) -> None:
-    """R22, R39: also without the lease between them, the version of each registration stands between them."""
+async def test_two_schedulers_at_once_settle_each_reminder_once(one: Parts, other: Parts) -> None:
+    """R22, R39: without a lease between them, the version of each registration keeps them apart."""
     await one.advise("ES", Level.YELLOW, 1)
-    filed = await one.file([journey(20) for _ in range(300)], noon(-30))
+    submitted = await one.submit([journey(20) for _ in range(300)], noon(-30))
 
-    await asyncio.gather(*(record_due_events(each.deps, noon(6)) for each in (one, other, one, other)))
+    await asyncio.gather(*(record_due_events(process.evaluation, noon(6)) for process in (one, other, one, other)))
 
-    told: Counter[tuple[str, str]] = Counter()
-    for loaded in filed:
-        for event in await one.facts(loaded.id):
+    settled: Counter[tuple[str, str]] = Counter()
+    for loaded in submitted:
+        for event in await one.events(loaded.id):
             if isinstance(event, ReminderDue | ReminderDropped):
-                told[loaded.id, f"{event.kind} {event.occasion}"] += 1
-    assert set(told.values()) == {1}
-    assert len(told) == 300 * 2  # T-14, and T-30 of the safety session
-    assert await record_due_events(one.deps, noon(6)) == 0
+                settled[loaded.id, f"{event.kind} {event.occasion}"] += 1
+    assert set(settled.values()) == {1}
+    assert len(settled) == 300 * 2  # T-14, and T-30 of the safety session
+    assert await record_due_events(one.evaluation, noon(6)) == 0
 
 
-@pytest.mark.fault("a process that dies between a decision and its second look, while the advice turns")
-async def test_decision_overtaken_by_the_advice_is_looked_at_once_more(one: Parts) -> None:
-    """DESIGN §4: decided on advice that turned before it was durable, by a process that never looked again."""
+@pytest.mark.fault("a process that dies between a decision and its confirmation, while the advice changes")
+async def test_decision_on_outdated_advice_is_evaluated_once_more(one: Parts) -> None:
+    """The advice changed before the commit, and the process died before it confirmed its inputs: the sweep decides."""
     now = utc_now()
     await one.advise("ES", Level.GREEN, 1)
-    filed = journey(20, 10)
-    foreseen = await decide_provisionally(one.deps, evolve(None, filed, now, 1), now=now)
+    submitted = journey(20, 10)
+    state = evolve(None, submitted, now, 1)
+    decision = decide_provisionally(state, await load_inputs(one.evaluation, state, cached=True), now)
     await one.advise("ES", Level.RED, 2)
-    await evaluate_country(one.deps, "ES", 2, cause=CAUSE, now=now)
-    await one.add(filed.registration_id, filed, *(each.data for each in foreseen.drafts), at=now)
+    await evaluate_country(one.evaluation, "ES", 2, cause=CAUSE, now=now)
+    await one.add(submitted.registration_id, submitted, *(draft.data for draft in decision), at=now)
 
-    await sweep(one.deps, now + REQUEST_ENDED_AFTER - timedelta(seconds=2))
-    assert [type(each).__name__ for each in await one.facts(filed.registration_id)][1:] == ["RegistrationApproved"]
-    await sweep(one.deps, now + REQUEST_ENDED_AFTER + timedelta(seconds=2))
-    said = [type(each).__name__ for each in await one.facts(filed.registration_id)]
-    assert said[:3] == ["RegistrationSubmitted", "RegistrationApproved", "ClearanceSuspended"]
-    await sweep(one.deps, now + REQUEST_ENDED_AFTER + timedelta(seconds=9))
-    assert [type(each).__name__ for each in await one.facts(filed.registration_id)] == said
+    await sweep(one.evaluation, now + REQUEST_ENDED_AFTER - timedelta(seconds=2))
+    assert await event_names(one, submitted.registration_id) == ["RegistrationSubmitted", "RegistrationApproved"]
+    await sweep(one.evaluation, now + REQUEST_ENDED_AFTER + timedelta(seconds=2))
+    events = await event_names(one, submitted.registration_id)
+    assert events[:3] == ["RegistrationSubmitted", "RegistrationApproved", "ClearanceSuspended"]
+    await sweep(one.evaluation, now + REQUEST_ENDED_AFTER + timedelta(seconds=9))
+    assert await event_names(one, submitted.registration_id) == events
 
 
 @pytest.mark.fault("a scheduler that dies between two batches")
-async def test_scheduler_ended_in_the_middle_goes_on_where_it_was(
-    one: Parts, other: Parts, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A process that dies between two batches leaves whole registrations only; the next does the rest, once."""
-    monkeypatch.setattr(scheduler, "BATCH", 50)
-    filed = await one.file([journey(20) for _ in range(200)], noon(-30))
-    doomed = asyncio.create_task(record_due_events(one.deps, noon(6)))
+async def test_scheduler_that_dies_between_batches_is_continued_by_the_next(one: Parts, other: Parts) -> None:
+    """It leaves complete registrations only; the next scheduler does the others, once."""
+    submitted = await one.submit([journey(20) for _ in range(200)], noon(-30))
+    dying = asyncio.create_task(record_due_events(one.evaluation, noon(6), batch_size=50))
     while await one.store.registrations.collection.count_documents({"version": {"$gt": 1}}) < 50:
         await asyncio.sleep(0.005)
-    doomed.cancel()
-    await asyncio.gather(doomed, return_exceptions=True)
+    dying.cancel()
+    await asyncio.gather(dying, return_exceptions=True)
 
-    await record_due_events(other.deps, noon(6))
+    await record_due_events(other.evaluation, noon(6))
 
-    for loaded in filed:
-        kinds = Counter((type(event), getattr(event, "kind", "")) for event in await one.facts(loaded.id))
+    for loaded in submitted:
+        kinds = Counter((type(event), getattr(event, "kind", "")) for event in await one.events(loaded.id))
         assert max(kinds.values()) == 1
         assert len(kinds) == 3  # submitted, and the two reminders
 
@@ -111,12 +115,12 @@ async def test_scheduler_ended_in_the_middle_goes_on_where_it_was(
 @pytest.mark.fault("the service away for three days and more")
 async def test_scheduler_after_three_days_away_is_late_and_says_so(one: Parts) -> None:
     """R24: the day-1 reminder had its sense until day 3 came; that one is sent, late, with its own day."""
-    (loaded,) = await one.file([journey(1)], noon(-20))
+    (loaded,) = await one.submit([journey(1)], noon(-20))
 
-    await record_due_events(one.deps, noon(1))
-    await record_due_events(one.deps, noon(6))
+    await record_due_events(one.evaluation, noon(1))
+    await record_due_events(one.evaluation, noon(6))
 
-    events = await one.facts(loaded.id)
+    events = await one.events(loaded.id)
     assert any(isinstance(event, StayStarted) for event in events)
     sent = {event.occasion: event.late for event in events if isinstance(event, ReminderDue)}
     dropped = {event.occasion: event.reason for event in events if isinstance(event, ReminderDropped)}
@@ -126,56 +130,56 @@ async def test_scheduler_after_three_days_away_is_late_and_says_so(one: Parts) -
 
 async def test_contact_task_stands_in_two_queues_and_closes_by_its_cause(one: Parts) -> None:
     """R24: after day 7 coordinator and International Office; the student's answer ends both, nothing else does."""
-    (loaded,) = await one.file([journey(1)], noon(-20))
+    (loaded,) = await one.submit([journey(1)], noon(-20))
     for day in range(1, 12):
-        await record_due_events(one.deps, noon(day))
-    opened = [event for event in await one.facts(loaded.id) if isinstance(event, TaskOpened)]
+        await record_due_events(one.evaluation, noon(day))
+    opened = [event for event in await one.events(loaded.id) if isinstance(event, TaskOpened)]
     assert {(each.queue, each.scope) for each in opened} == {
         ("coordinator", "example-biology"), ("international-office", "")
     }  # fmt: skip
-    assert await one.store.tasks.count_documents({"open": True}) == 2
+    assert await one.store.tasks.collection.count_documents({"open": True}) == 2
 
     told = StayContactUpdated(
         registration_id=loaded.id, person_id="p-1", contact="sealed:v1:x", confirmed=False
     )  # fmt: skip
     await one.add(loaded.id, told, at=noon(12))
-    await record_due_events(one.deps, noon(12))
+    await record_due_events(one.evaluation, noon(12))
 
-    closed = {event.task_id for event in await one.facts(loaded.id) if isinstance(event, TaskClosed)}
+    closed = {event.task_id for event in await one.events(loaded.id) if isinstance(event, TaskClosed)}
     assert closed == {each.task_id for each in opened}
-    assert await one.store.tasks.count_documents({"open": True}) == 0
+    assert await one.store.tasks.collection.count_documents({"open": True}) == 0
 
 
 @pytest.mark.fault("a clock that jumps a month ahead")
 async def test_scheduler_with_a_wrong_clock_sends_nothing(one: Parts) -> None:
     """A clock that jumped a month ahead would send what cannot be taken back."""
-    (loaded,) = await one.file([journey(20)], noon(-30))
+    (loaded,) = await one.submit([journey(20)], noon(-30))
 
     with pytest.raises(WrongClock):
-        await run_due(one.deps, utc_now() + timedelta(days=31))
+        await run_due(one.evaluation, utc_now() + timedelta(days=31))
 
-    assert len(await one.facts(loaded.id)) == 1
-    await run_due(one.deps, utc_now())
+    assert len(await one.events(loaded.id)) == 1
+    await run_due(one.evaluation, utc_now())
 
 
 @pytest.mark.fault("the same failed message delivered three times")
 async def test_failed_message_asks_once_and_redelivery_asks_nothing(one: Parts) -> None:
     """R25: the same failure seen three times, another one the next hour, one of a registration nobody knows."""
-    loaded, untouched = await one.file([journey(-5), journey(-5)], noon(-20))
+    loaded, untouched = await one.submit([journey(-5), journey(-5)], noon(-20))
     now = utc_now()
 
-    await remind_after_failed_messages(one.deps, [_failed(loaded.id, now)])
-    await remind_after_failed_messages(one.deps, [_failed(loaded.id, now), _failed("nobody", now)])
-    await remind_after_failed_messages(one.deps, [_failed(loaded.id, now + timedelta(hours=1))])
+    await remind_after_failed_messages(one.evaluation, [_failed(loaded.id, now)])
+    await remind_after_failed_messages(one.evaluation, [_failed(loaded.id, now), _failed("nobody", now)])
+    await remind_after_failed_messages(one.evaluation, [_failed(loaded.id, now + timedelta(hours=1))])
 
-    asked = [event for event in await one.facts(loaded.id) if isinstance(event, ReminderDue)]
+    asked = [event for event in await one.events(loaded.id) if isinstance(event, ReminderDue)]
     assert [each.occasion[:7] for each in asked] == ["bounce-"]
-    assert len(await one.facts(untouched.id)) == 1
+    assert len(await one.events(untouched.id)) == 1
 
 
 async def test_due_registrations_are_found_by_the_index(one: Parts) -> None:
     """Nobody reads a hundred thousand registrations every half minute to find twelve."""
-    await one.file([journey(20) for _ in range(50)], noon(-1))
+    await one.submit([journey(20) for _ in range(50)], noon(-1))
 
     plan = await one.store.registrations.collection.find({"progress.due": {"$lte": "2020-01-01T00"}}).explain()
 

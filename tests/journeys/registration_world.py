@@ -19,8 +19,9 @@ import yaml
 from fastapi import FastAPI
 
 from services.registration import handlers
-from services.registration.evaluation import EvaluationDeps
-from services.registration.store.store import Store
+from services.registration.decision_inputs import EvaluationDeps
+from services.registration.handlers import HandlerDeps
+from services.registration.store.registrations import Store
 from shared import catalogue_files, gazetteer
 from shared.bus.inbox import Inbox
 from shared.clock import amsterdam_date, utc_now
@@ -75,7 +76,7 @@ class Portal:
     world: World
     app: FastAPI
     http: httpx.AsyncClient
-    deps: EvaluationDeps
+    deps: HandlerDeps
     versions: Counter[str] = field(default_factory=Counter)
     advised: dict[str, int] = field(default_factory=dict)
 
@@ -238,10 +239,9 @@ class Portal:
         await self._approval(ApprovalWithdrawn(approval_id=approval_id, person_id=person_id, withdrawn_by=person_id))
 
     async def _approval(self, event: ApprovalEvent) -> None:
-        inbox = Inbox(self.world.mongo, self.world.mongo.database("registration"))
         envelope = self._envelope(event)
-        for _ in range(2):  # as Kafka may: the second time changes nothing
-            await handlers.evaluate_registrations_when_approval_changed(envelope, self.deps, inbox, "tests")
+        for _ in range(2):  # Kafka may deliver an event twice: the second time changes nothing
+            await handlers.evaluate_registrations_when_approval_changed(envelope, self.deps)
 
     def _envelope(self, event: Event) -> Envelope[Any]:
         self.versions[event.stream] += 1
@@ -285,13 +285,14 @@ async def portal(mongo: str, folder: Path, **settings: Any) -> AsyncIterator[Por
             app = build("registration", mongo, namespace, keys, **{"catalogue_dir": folder / "catalogue", **settings})
             await stack.enter_async_context(app.router.lifespan_context(app))
             http = await stack.enter_async_context(client(app))
-            deps = EvaluationDeps(world.mongo, Store(world.mongo.database("registration")), gazetteer.resolve, known)
-            yield Portal(world, app, http, deps)
+            database = world.mongo.database("registration")
+            evaluation = EvaluationDeps(world.mongo, Store(database), gazetteer.resolve, known)
+            yield Portal(world, app, http, HandlerDeps(evaluation, Inbox(world.mongo, database), "tests"))
     finally:
-        with pymongo.MongoClient[dict[str, object]](mongo, serverSelectionTimeoutMS=5_000) as database:
-            for name in database.list_database_names():
+        with pymongo.MongoClient[dict[str, object]](mongo, serverSelectionTimeoutMS=5_000) as mongo_client:
+            for name in mongo_client.list_database_names():
                 if name.startswith(namespace):
-                    database.drop_database(name)
+                    mongo_client.drop_database(name)
 
 
 def another(person: Person, login: str) -> Person:

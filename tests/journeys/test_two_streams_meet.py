@@ -35,7 +35,7 @@ async def test_registration_stands_before_it_looks_again_while_the_advice_arrive
 async def test_registration_is_decided_on_advice_that_turns_before_it_is_durable(full_stack: FullStack) -> None:
     """The advice's scan comes too early to find it: its own second look, after the commit, sees the newer advice."""
     student = full_stack.student(next(COUNTRIES), Plan.VOLUNTARY, (30, 60))
-    async with full_stack.held("registration", "foreseen") as stands:
+    async with full_stack.held("registration", "decided_provisionally") as stands:
         submission = asyncio.create_task(full_stack.register(student))
         await stands()
         await full_stack.raise_to_red(student.country)

@@ -4,8 +4,9 @@ from datetime import timedelta
 
 import pytest
 
-from services.registration.decision_events import facts
-from services.registration.model import Registration, Return, Status, evolve
+from services.registration.decision_events import decision_events
+from services.registration.evolve import evolve
+from services.registration.model import Registration, Return, Status
 from services.registration.read_models import DecisionInputs
 from services.registration.rules.during_stay import Reason, during_stay
 from services.registration.rules.evaluation import evaluation
@@ -83,15 +84,15 @@ def test_during_stay_leaves_places_behind() -> None:
 def test_during_stay_asks_once_and_ends_with_its_cause() -> None:
     """The same look twice opens nothing twice; better advice closes the asking, and the flag stays with the board."""
     state, known = AWAY, inputs(advice(R))
-    opened = [each.data for each in facts(state, evaluation(state, known, THERE))]
+    opened = [each.data for each in decision_events(state, evaluation(state, known, THERE))]
     for version, event in enumerate(opened, start=2):
         state = evolve(state, event, THERE, version)
 
     assert [(event.queue, event.rule) for event in opened if isinstance(event, TaskOpened)] == [
         ("safety-officer", "R20"), ("board-of-examiners", "R23")
     ]  # fmt: skip
-    assert facts(state, evaluation(state, known, THERE)) == []
-    better = [each.data for each in facts(state, evaluation(state, inputs(advice(Y, version=4)), THERE))]
+    assert decision_events(state, evaluation(state, known, THERE)) == []
+    better = [each.data for each in decision_events(state, evaluation(state, inputs(advice(Y, version=4)), THERE))]
     assert [type(event) for event in better] == [TaskClosed]
 
 

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.registration.model import Registration, Status, evolve
+from services.registration.evolve import evolve
+from services.registration.model import Registration, Status
 from services.registration.reminder_events import due_events
 from services.registration.rules.reminders import (
     Reason,
@@ -19,7 +20,7 @@ from services.registration.rules.reminders import (
     stay_contact_reminder,
     still_correct_reminder,
 )
-from services.registration.schedule import Occasion, wall_clock
+from services.registration.schedule import PlannedReminder, wall_clock
 from services.registration.texts import REASONS
 from shared.clock import AMSTERDAM
 from shared.events import (
@@ -201,9 +202,9 @@ def test_due_is_what_the_rules_then_find() -> None:
     assert looked == len({day for day, _ in EVERYTHING_IN_TIME})
 
 
-def occasion(kind: ReminderKind, day: date = DEPARTURE) -> Occasion:
+def occasion(kind: ReminderKind, day: date = DEPARTURE) -> PlannedReminder:
     """Some occasion."""
-    return Occasion(kind, "x", day)
+    return PlannedReminder(kind, "x", day)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from services.registration.model import evolve
+from services.registration.evolve import evolve
 from services.registration.rules.stay import stay
 from shared.events import RegistrationCancelled, ReturnRecorded, StayEnded
 from tests.rules.registration_world import DEPARTURE, NOW, RETURN, STUDENT, leg

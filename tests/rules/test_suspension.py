@@ -4,8 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from services.registration.decision_events import facts
-from services.registration.model import Registration, Status, evolve
+from services.registration.decision_events import decision_events
+from services.registration.evolve import evolve
+from services.registration.model import Registration, Status
 from services.registration.read_models import ApprovalStatus, DecisionInputs
 from services.registration.rules.evaluation import Step, evaluation
 from services.registration.rules.suspension import Reason, suspension
@@ -47,7 +48,7 @@ def test_suspension_table(known: DecisionInputs, now: datetime, reason: Reason, 
 
 def after(state: Registration, known: DecisionInputs, now: datetime = NOW) -> tuple[Registration, list[object]]:
     """One new look, its facts applied."""
-    events = [draft.data for draft in facts(state, evaluation(state, known, now))]
+    events = [draft.data for draft in decision_events(state, evaluation(state, known, now))]
     for version, event in enumerate(events, start=2):
         state = evolve(state, event, now, version)
     return state, list(events)

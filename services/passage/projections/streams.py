@@ -5,8 +5,8 @@ from datetime import datetime
 from services.approval.model import evolve as evolve_request
 from services.approval.model import evolve_pool
 from services.notify.model.whereabouts import Whereabouts, evolve_whereabouts
+from services.registration.evolve import evolve as evolve_registration
 from services.registration.group_trip import evolve_trip
-from services.registration.model import evolve as evolve_registration
 from services.safety.model import evolve as evolve_country
 from shared.audit.projections import Fold
 from shared.events import (

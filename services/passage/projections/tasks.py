@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from services.passage.projections.projection import Comparable, Item
-from services.registration.store.store import opened_task, task_update
+from services.registration.store.tasks import opened_task, task_update
 from shared.audit.evidence import Evidence
 from shared.events import Event, TaskClaimed, TaskClosed, TaskCommented, TaskOpened
 from shared.mongo.client import Document

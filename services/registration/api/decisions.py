@@ -1,38 +1,30 @@
-"""Decisions by persons over HTTP, and what happens during the stay: reachable how, and back."""
+"""Decisions by persons over HTTP, and during the stay: new contact details and the return."""
 
 from datetime import date
-from typing import Annotated, Literal
+from typing import Literal
 
-from fastapi import Depends, Path
 from fastapi.responses import JSONResponse
 from pydantic import Field
 
-from services.registration.access import READERS, TASK_READERS, Permissions, permissions_of
-from services.registration.api.registrations import ContactBody, OnceOf, Receipt
+from services.registration.access import with_permissions
+from services.registration.api.bodies import ContactBody, Id, Reader, StudentOrOffice, TaskReader
+from services.registration.api.views import RegistrationAnswer
 from services.registration.commands import manual_decisions, stay
-from services.registration.commands.registrations import CommandDeps
+from services.registration.commands.deps import CommandDeps
 from services.registration.rules.decision import Ask
-from shared.clock import utc_now
 from shared.events import ExceptionPermissions, Identifier
 from shared.fields import CountryCode, FreeText
 from shared.privacy.contact import ContactDetails
 from shared.web.bodies import Body
-from shared.web.cause import CauseOf
-from shared.web.concurrency import IfMatch
-from shared.web.identity import Identity, require
+from shared.web.command import ChangeOf
 from shared.web.routes import RouteClass, Routes
-
-Officer = Annotated[Identity, Depends(require(*TASK_READERS))]
-Anybody = Annotated[Identity, Depends(require(*READERS))]
-InOffice = Annotated[Identity, Depends(require("student", "international-office"))]
-Id = Annotated[Identifier, Path()]
 
 
 class SeenBody(Body):
     """The advice of one country as the person saw it."""
 
     country: CountryCode
-    advice_version: int = Field(ge=0, le=2**31 - 1, description="0: none was known")
+    advice_version: int = Field(ge=0, le=2**31 - 1, description="0: no advice was known")
 
 
 class ExceptionBody(Body):
@@ -43,26 +35,26 @@ class ExceptionBody(Body):
 
 
 class DecisionBody(Body):
-    """What a person decides, and why. To approve and to restore, on exactly the advice that they saw."""
+    """What a person decides, and why. To approve or restore, they name exactly the advice that they saw."""
 
     decision: Ask
     remark: FreeText
     advice_seen: tuple[SeenBody, ...] = Field(
-        default=(), max_length=60, description="`advice` of the registration as it was looked at"
+        default=(), max_length=60, description="`advice` of the registration when the person read it"
     )
     exception: ExceptionBody | None = Field(
-        default=None, description="R18: orange, for a safety officer; off by default"
+        default=None, description="R18: an exception at orange, by a safety officer; off by default"
     )
 
-    def asked(self) -> manual_decisions.DecisionRequest:
-        """The same in the service's own words."""
+    def request(self) -> manual_decisions.DecisionRequest:
+        """As the command takes it."""
         permissions = ExceptionPermissions(**self.exception.model_dump()) if self.exception is not None else None
-        seen = {each.country: each.advice_version for each in self.advice_seen}
-        return manual_decisions.DecisionRequest(self.decision, seen, self.remark, permissions)
+        advice_seen = {seen.country: seen.advice_version for seen in self.advice_seen}
+        return manual_decisions.DecisionRequest(self.decision, advice_seen, self.remark, permissions)
 
 
 class ReturnBody(Body):
-    """What came of the stay, or of a return that was asked for (R20)."""
+    """The outcome of the stay, or of a return that was requested (R20)."""
 
     on: date
     outcome: Literal["returned", "stays", "elsewhere", "unknown"]
@@ -70,54 +62,45 @@ class ReturnBody(Body):
 
 
 def routes(deps: CommandDeps) -> Routes:
-    """Below one registration."""
+    """The decisions about one registration."""
     router = Routes(RouteClass.USER, tags=["registration"])
-
-    def of(caller: Identity) -> Permissions:
-        return permissions_of(caller, deps.catalogue)
 
     @router.post(
         "/v1/registrations/{registration_id}/decisions",
         operation_id="decideRegistration",
         status_code=201,
-        response_model=Receipt,
+        response_model=RegistrationAnswer,
     )
-    async def decide(
-        caller: Officer, registration_id: Id, body: DecisionBody, seen: IfMatch, repeat: OnceOf, cause: CauseOf
-    ) -> JSONResponse:
-        """Approve what was routed, refuse, or restore what was suspended (R21); each person in their own matter."""
+    async def decide(caller: TaskReader, registration_id: Id, body: DecisionBody, command: ChangeOf) -> JSONResponse:
+        """Approve what was routed, refuse, or restore what was suspended (R21); each person their own part."""
         answer = await manual_decisions.decide(
-            deps, of(caller), registration_id, body.asked(), seen, repeat, cause=cause, now=utc_now()
+            deps, registration_id, body.request(), with_permissions(command, deps.catalogue)
         )
         return answer.response()
 
     @router.put(
-        "/v1/registrations/{registration_id}/stay-contact", operation_id="putStayContact", response_model=Receipt
+        "/v1/registrations/{registration_id}/stay-contact",
+        operation_id="putStayContact",
+        response_model=RegistrationAnswer,
     )
-    async def stay_contact(
-        caller: InOffice, registration_id: Id, body: ContactBody, seen: IfMatch, repeat: OnceOf, cause: CauseOf
+    async def put_stay_contact(
+        caller: StudentOrOffice, registration_id: Id, body: ContactBody, command: ChangeOf
     ) -> JSONResponse:
-        """How to reach the student from now on (R24); the same details again say that they are still correct (R25)."""
+        """How to reach the student from now on (R24); the same details again confirm that they are correct (R25)."""
         contact = ContactDetails(**body.model_dump())
-        answer = await stay.update_contact(
-            deps, of(caller), registration_id, contact, seen, repeat, cause=cause, now=utc_now()
-        )
+        answer = await stay.update_contact(deps, registration_id, contact, with_permissions(command, deps.catalogue))
         return answer.response()
 
     @router.post(
         "/v1/registrations/{registration_id}/return",
         operation_id="recordReturn",
         status_code=201,
-        response_model=Receipt,
+        response_model=RegistrationAnswer,
     )
-    async def back(
-        caller: Anybody, registration_id: Id, body: ReturnBody, seen: IfMatch, repeat: OnceOf, cause: CauseOf
-    ) -> JSONResponse:
-        """The student is back, or somebody writes down what came of a requested return (R20)."""
-        came = stay.StayOutcome(body.on, body.outcome, body.remark)
-        answer = await stay.record_return(
-            deps, of(caller), registration_id, came, seen, repeat, cause=cause, now=utc_now()
-        )
+    async def record_return(caller: Reader, registration_id: Id, body: ReturnBody, command: ChangeOf) -> JSONResponse:
+        """The student is back, or staff record the outcome of a requested return (R20)."""
+        outcome = stay.StayOutcome(body.on, body.outcome, body.remark)
+        answer = await stay.record_return(deps, registration_id, outcome, with_permissions(command, deps.catalogue))
         return answer.response()
 
     return router

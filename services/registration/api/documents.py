@@ -1,72 +1,67 @@
-"""Documents over HTTP (R9): the bytes are the body, streamed; what they are is seen by their content."""
+"""Documents over HTTP (R9): the body of the request is the document, streamed; its type is detected by its content."""
 
 import re
 from typing import Annotated, Any
 from urllib.parse import quote, unquote
 
-from fastapi import Depends, Header, Path, Query, Request, Response
+from fastapi import Depends, Header, Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import TypeAdapter, ValidationError
 
-from services.registration.access import READERS, Permissions, permissions_of
-from services.registration.api.registrations import DocumentEntry, Receipt
+from services.registration.access import permissions_of
+from services.registration.api.bodies import Id, Reader, StudentOrOffice
+from services.registration.api.views import DocumentEntry, RegistrationAnswer
 from services.registration.commands import documents
-from services.registration.commands.registrations import CommandDeps, state_of, visible
+from services.registration.commands.deps import CommandDeps
+from services.registration.commands.loading import load_visible, state_of
 from services.registration.file_type import MediaType
 from shared.clock import utc_now
-from shared.events import Identifier
+from shared.command import Command
 from shared.fields import DocumentKind, ShortText
 from shared.web.cause import CauseOf
 from shared.web.idempotency import streamed_idempotency_key
-from shared.web.identity import Identity, require
 from shared.web.paging import Page, Paged
 from shared.web.problem import FieldError, Problem, invalid, not_found
 from shared.web.routes import RouteClass, Routes
 
-Reader = Annotated[Identity, Depends(require(*READERS))]
-InOffice = Annotated[Identity, Depends(require("student", "international-office"))]
 KeyOf = Annotated[str | None, Depends(streamed_idempotency_key)]
-Id = Annotated[Identifier, Path()]
 
-#: The name of a file as a header can hold it. Source: RFC 6266, RFC 8187 (ext-value in UTF-8).
+#: The name of a file in a header. Source: RFC 6266, RFC 8187 (ext-value in UTF-8).
 _NAME = r"^attachment; filename\*=UTF-8''[A-Za-z0-9%!#$&+.^_`|~-]{1,900}$"
-LONGEST_NAME = 100
+MAX_NAME_CHARS = 100
 OCTETS = "application/octet-stream"
 _BODY = {"requestBody": {"required": True, "content": {OCTETS: {"schema": {"type": "string", "format": "binary"}}}}}
 _FILE: dict[int | str, dict[str, Any]] = {
-    200: {"description": "The document", "content": {each.value: {} for each in MediaType}}
+    200: {"description": "The document", "content": {media_type.value: {} for media_type in MediaType}}
 }
 _NAMES: TypeAdapter[str] = TypeAdapter(ShortText)
 
 
-class DocumentReceipt(Receipt):
-    """The answer to a document."""
+class DocumentAnswer(RegistrationAnswer):
+    """The answer to an upload."""
 
     document_id: str
 
 
 class NamedDocument(DocumentEntry):
-    """A document with its name; null when the student was erased."""
+    """A document with its name; null when the caller may not read it, and when the student was erased."""
 
     name: str | None
 
 
-def routes(deps: CommandDeps, room: dict[str, Any]) -> Routes:
-    """Below one registration. `room`: how large a document may be and how long it may take (`roomy`)."""
+def routes(deps: CommandDeps, limits: dict[str, Any]) -> Routes:
+    """The documents of one registration. `limits`: how large a document may be, and how long it may take (`roomy`)."""
     router = Routes(RouteClass.USER, tags=["documents"])
-
-    def of(caller: Identity) -> Permissions:
-        return permissions_of(caller, deps.catalogue)
 
     @router.post(
         "/v1/registrations/{registration_id}/documents",
         operation_id="attachDocument",
         status_code=201,
-        response_model=DocumentReceipt,
-        openapi_extra={**room, **_BODY},
+        response_model=DocumentAnswer,
+        openapi_extra={**limits, **_BODY},
     )
     async def attach(
-        caller: InOffice,
+        caller: StudentOrOffice,
         registration_id: Id,
         request: Request,
         kind: Annotated[DocumentKind, Query()],
@@ -74,37 +69,38 @@ def routes(deps: CommandDeps, room: dict[str, Any]) -> Routes:
         key: KeyOf,
         cause: CauseOf,
     ) -> JSONResponse:
-        """A document for the registration; one of the same kind is replaced. PDF, JPEG or PNG, by content."""
-        must_be_octets(request)
-        name = _name(content_disposition)
-        incoming = documents.Upload(kind, name, request.stream(), key)
-        answer = await documents.attach(deps, of(caller), registration_id, incoming, cause=cause, now=utc_now())
+        """Attach a document; it replaces one of the same kind. PDF, JPEG or PNG, by content."""
+        check_octets(request)
+        name = _file_name(content_disposition)
+        upload = documents.Upload(kind, name, request.stream(), key)
+        # The request is idempotent once the bytes are known: the command derives that from the key and their hash.
+        command = Command(permissions_of(caller, deps.catalogue), None, None, cause, utc_now())
+        answer = await documents.attach(deps, registration_id, upload, command)
         return answer.response()
 
     @router.get("/v1/registrations/{registration_id}/documents", operation_id="listDocuments")
-    async def listed(caller: Reader, registration_id: Id, paged: Paged) -> Page[NamedDocument]:
-        """What lies with the registration; names are for those who may open them."""
-        who = of(caller)
-        state = state_of(await visible(deps, who, registration_id))
-        shown = state.documents[paged.skip : paged.skip + paged.fetch]
-        names = [await deps.keyring.open(each.name, "/name") if who.sees_contact(state) else None for each in shown]
-        return paged.page(
-            [
-                NamedDocument(**each.model_dump(exclude={"name"}), name=name)
-                for each, name in zip(shown, names, strict=True)
-            ]
-        )
+    async def list_documents(caller: Reader, registration_id: Id, paged: Paged) -> Page[NamedDocument]:
+        """The documents of a registration; names are for callers who may open them."""
+        permissions = permissions_of(caller, deps.catalogue)
+        state = state_of(await load_visible(deps, permissions, registration_id))
+        entries = []
+        for document in state.documents[paged.skip : paged.skip + paged.fetch]:
+            name = await deps.keyring.open(document.name, "/name") if permissions.sees_contact(state) else None
+            entries.append(NamedDocument(**document.model_dump(exclude={"name"}), name=name))
+        return paged.page(entries)
 
     @router.get(
         "/v1/registrations/{registration_id}/documents/{document_id}",
         operation_id="getDocument",
         response_class=Response,
         responses=_FILE,
-        openapi_extra=room,
+        openapi_extra=limits,
     )
-    async def one(caller: Reader, registration_id: Id, document_id: Id) -> StreamingResponse:
-        """The bytes of one document, to be saved, never shown in place."""
-        state, document = await documents.load_document(deps, of(caller), registration_id, document_id)
+    async def get_document(caller: Reader, registration_id: Id, document_id: Id) -> StreamingResponse:
+        """The bytes of one document, as a download that no browser displays in place."""
+        state, document = await documents.load_document(
+            deps, permissions_of(caller, deps.catalogue), registration_id, document_id
+        )
         content = await deps.documents.read(state.person_id, document)
         name = await deps.keyring.open(document.name, "/name")
         if content is None or name is None:
@@ -119,16 +115,16 @@ def routes(deps: CommandDeps, room: dict[str, Any]) -> Routes:
     return router
 
 
-def must_be_octets(request: Request) -> None:
-    """Raises Problem 415: what the bytes are is seen by looking at them, so nobody says it."""
-    given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    encoded = request.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity")
-    if given != OCTETS or encoded:
+def check_octets(request: Request) -> None:
+    """Raises Problem 415 for another Content-Type: the type is detected by the content, so a request names none."""
+    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    is_encoded = request.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity")
+    if content_type != OCTETS or is_encoded:
         raise Problem(415, f"Send the bytes as {OCTETS}, not compressed.", headers={"Accept": OCTETS})
 
 
-def _name(header: str) -> str:
-    """The file's name. Raises Problem for one that is a path, cannot be read or is not what it looks like."""
+def _file_name(header: str) -> str:
+    """The file's name. Raises Problem for a path, a wrong encoding, or characters that make it look different."""
     encoded = header.partition("''")[2]
     field = "header.Content-Disposition"
     if re.search(r"%(?![0-9A-Fa-f]{2})", encoded):
@@ -139,7 +135,7 @@ def _name(header: str) -> str:
         raise invalid(FieldError(field, "is not UTF-8")) from None
     if "/" in name or "\\" in name or name.strip(". ") == "":
         raise invalid(FieldError(field, "is a path, not the name of a file"))
-    if len(name) > LONGEST_NAME:
+    if len(name) > MAX_NAME_CHARS:
         raise invalid(FieldError(field, "is too long"))
     try:
         return _NAMES.validate_python(name)

@@ -1,44 +1,38 @@
-"""Group trips over HTTP: prefill, show to whoever has the link, join, and how the group stands."""
+"""Group trips over HTTP: create, read with the link, join, and the participants."""
 
 from datetime import date, datetime
 from typing import Annotated, Literal
 
-from fastapi import Depends, Path, Response
+from fastapi import Depends, Response
 from fastapi.responses import JSONResponse
 from pydantic import Field
 
-from services.registration.api.registrations import (
-    AnswersBody,
-    Clearance,
-    ContactBody,
-    LegBody,
-    OnceOf,
-    Receipt,
-    Student,
-)
+from services.registration.access import with_permissions
+from services.registration.api.bodies import AnswersBody, ContactBody, Id, LegBody, Student
+from services.registration.api.views import ClearanceSummary, RegistrationAnswer, open_contact
 from services.registration.commands import group_trips
-from services.registration.commands.registrations import CommandDeps, clearance, state_of
+from services.registration.commands.answers import clearance_summary
+from services.registration.commands.deps import CommandDeps
+from services.registration.commands.loading import state_of
 from services.registration.group_trip import GroupTrip
 from services.registration.model import Status
-from shared.clock import utc_now
 from shared.events import ActivityType, Identifier, Leg, Part, StudyAnswers
 from shared.fields import ShortText
 from shared.privacy.contact import ContactDetails
 from shared.web.bodies import Body
-from shared.web.cause import CauseOf
-from shared.web.concurrency import IfMatch, etag
+from shared.web.command import ChangeOf, CommandOf
+from shared.web.concurrency import etag
 from shared.web.identity import Identity, require
 from shared.web.paging import Page, Paged
 from shared.web.routes import RouteClass, Routes
 
-#: Whoever may lead a trip: students of an association, teachers, those who help.
+#: Who may lead a trip: students of an association, teachers, staff.
 LEADERS = ("student", "faculty-contact", "approver", "international-office")
 Leader = Annotated[Identity, Depends(require(*LEADERS))]
-Id = Annotated[Identifier, Path()]
 
 
 class TripBody(Body):
-    """What a leader prefills. The leader is the caller, never a field."""
+    """What participants have in common. The leader is the caller, never a field."""
 
     name: ShortText
     faculty_id: Identifier
@@ -47,31 +41,31 @@ class TripBody(Body):
     legs: tuple[LegBody, ...] = Field(min_length=1, max_length=60)
     answers: AnswersBody
 
-    def prefilled(self) -> group_trips.TripForm:
-        """The same in the service's own words."""
+    def form(self) -> group_trips.TripForm:
+        """As the commands take it."""
         return group_trips.TripForm(
             self.name,
             self.faculty_id,
             self.programme_id,
             self.activity_type,
-            tuple(Leg(**leg.model_dump()) for leg in self.legs),
-            StudyAnswers(**self.answers.model_dump()),
+            tuple(leg.leg() for leg in self.legs),
+            self.answers.answers(),
         )
 
 
 class JoinBody(Body):
-    """What a participant says for themselves. Sending it confirms what the leader prefilled."""
+    """What a participant fills in for themselves. Sending it confirms what the leader filled in."""
 
     approval_id: Identifier | None = None
     contact: ContactBody
     language: Literal["nl", "en"]
 
-    def joining(self) -> group_trips.ParticipantForm:
-        """The same in the service's own words."""
+    def form(self) -> group_trips.ParticipantForm:
+        """As the commands take it."""
         return group_trips.ParticipantForm(self.approval_id, ContactDetails(**self.contact.model_dump()), self.language)
 
 
-class TripReceipt(Part):
+class TripAnswer(Part):
     """The answer to a command of the leader."""
 
     group_id: str
@@ -79,7 +73,7 @@ class TripReceipt(Part):
 
 
 class TripEntry(Part):
-    """What a leader prefilled; `name` is null when the leader was erased."""
+    """What the leader filled in; `name` is null when the leader was erased."""
 
     group_id: str
     name: str | None
@@ -89,103 +83,95 @@ class TripEntry(Part):
     legs: tuple[Leg, ...]
     answers: StudyAnswers
     open: bool
-    leads: bool = Field(description="The caller leads it, and may see who takes part")
+    leads: bool = Field(description="The caller leads the trip and may see its participants")
     created_at: datetime
 
 
 class Participant(Part):
-    """How one participant stands, for the leader: a name to tick off, and whether they may depart. No more."""
+    """One participant, for the leader: a name to tick off, and whether they may depart. Nothing else."""
 
     registration_id: str
     given_name: str | None = Field(description="null when the person was erased")
     surname: str | None
     status: Status
-    clearance: Clearance
+    clearance: ClearanceSummary
     departure_date: date
     return_date: date
     deviates: bool = Field(description="Other places or days than the trip's")
 
 
 def routes(deps: CommandDeps) -> Routes:
-    """Trips that several people make together."""
+    """The routes of group trips."""
     router = Routes(RouteClass.USER, tags=["group trips"])
 
-    @router.post("/v1/group-trips", operation_id="createGroupTrip", status_code=201, response_model=TripReceipt)
-    async def create(caller: Leader, body: TripBody, repeat: OnceOf, cause: CauseOf) -> JSONResponse:
-        """A leader prefills a trip; its id is the link that participants get from them."""
-        answer = await group_trips.create(deps, caller.person_id, body.prefilled(), repeat, cause=cause, now=utc_now())
+    @router.post("/v1/group-trips", operation_id="createGroupTrip", status_code=201, response_model=TripAnswer)
+    async def create_trip(caller: Leader, body: TripBody, command: CommandOf) -> JSONResponse:
+        """Create a trip; its id is the link that the leader gives to participants."""
+        answer = await group_trips.create(deps, body.form(), with_permissions(command, deps.catalogue))
         return answer.response()
 
     @router.get("/v1/group-trips", operation_id="listGroupTrips")
-    async def listed(caller: Leader, paged: Paged) -> Page[TripEntry]:
+    async def list_trips(caller: Leader, paged: Paged) -> Page[TripEntry]:
         """The trips that the caller leads, the newest first."""
-        found = await deps.store.trips_of(caller.person_id, paged.skip, paged.fetch)
-        return paged.page([await _entry(deps, trip, caller.person_id) for trip in found])
+        trips = await deps.store.trips_led_by(caller.person_id, paged.skip, paged.fetch)
+        return paged.page([await _entry(deps, trip, caller.person_id) for trip in trips])
 
     @router.get("/v1/group-trips/{group_id}", operation_id="getGroupTrip")
-    async def one(caller: Leader, group_id: Id, response: Response) -> TripEntry:
-        """What is prefilled, for whoever has the link."""
+    async def get_trip(caller: Leader, group_id: Id, response: Response) -> TripEntry:
+        """What the leader filled in, for everybody who has the link."""
         loaded = await group_trips.load_trip(deps, group_id)
         response.headers["ETag"] = etag(loaded.version)
         return await _entry(deps, group_trips.trip_of(loaded), caller.person_id)
 
-    @router.put("/v1/group-trips/{group_id}", operation_id="changeGroupTrip", response_model=TripReceipt)
-    async def change(
-        caller: Leader, group_id: Id, body: TripBody, seen: IfMatch, repeat: OnceOf, cause: CauseOf
-    ) -> JSONResponse:
-        """The leader replaces what is prefilled; whoever has registered keeps their own registration."""
-        answer = await group_trips.change(
-            deps, caller.person_id, group_id, body.prefilled(), seen, repeat, cause=cause, now=utc_now()
-        )
+    @router.put("/v1/group-trips/{group_id}", operation_id="changeGroupTrip", response_model=TripAnswer)
+    async def change_trip(caller: Leader, group_id: Id, body: TripBody, command: ChangeOf) -> JSONResponse:
+        """The leader changes the trip; participants who have registered keep their own registration."""
+        answer = await group_trips.change(deps, group_id, body.form(), with_permissions(command, deps.catalogue))
         return answer.response()
 
     @router.post(
         "/v1/group-trips/{group_id}/closure",
         operation_id="closeGroupTrip",
         status_code=201,
-        response_model=TripReceipt,
+        response_model=TripAnswer,
     )
-    async def close(caller: Leader, group_id: Id, seen: IfMatch, repeat: OnceOf, cause: CauseOf) -> JSONResponse:
-        """Nobody else joins."""
-        answer = await group_trips.close(deps, caller.person_id, group_id, seen, repeat, cause=cause, now=utc_now())
+    async def close_trip(caller: Leader, group_id: Id, command: ChangeOf) -> JSONResponse:
+        """Close the trip: nobody can join it any more."""
+        answer = await group_trips.close(deps, group_id, with_permissions(command, deps.catalogue))
         return answer.response()
 
     @router.post(
         "/v1/group-trips/{group_id}/participants",
         operation_id="joinGroupTrip",
         status_code=201,
-        response_model=Receipt,
+        response_model=RegistrationAnswer,
     )
-    async def join(caller: Student, group_id: Id, body: JoinBody, repeat: OnceOf, cause: CauseOf) -> JSONResponse:
-        """A student confirms what the leader prefilled and is registered; the leader sees the name and the state."""
-        answer = await group_trips.join(
-            deps, caller.person_id, group_id, body.joining(), repeat, cause=cause, now=utc_now()
-        )
+    async def join_trip(caller: Student, group_id: Id, body: JoinBody, command: CommandOf) -> JSONResponse:
+        """A student confirms what the leader filled in and registers; the leader sees their name and state."""
+        answer = await group_trips.join(deps, group_id, body.form(), with_permissions(command, deps.catalogue))
         return answer.response()
 
     @router.get("/v1/group-trips/{group_id}/participants", operation_id="listParticipants")
-    async def participants(caller: Leader, group_id: Id, paged: Paged) -> Page[Participant]:
-        """Who has registered and how each stands, for the leader alone."""
+    async def list_participants(caller: Leader, group_id: Id, paged: Paged) -> Page[Participant]:
+        """Who has registered, with their state, for the leader alone."""
         trip = group_trips.trip_of(await group_trips.load_led_trip(deps, caller.person_id, group_id))
-        found = await deps.store.page({"groupId": group_id}, paged.skip, paged.fetch)
-        shown = []
-        for loaded in found:
+        participants = []
+        for loaded in await deps.store.page({"groupId": group_id}, paged.skip, paged.fetch):
             state = state_of(loaded)
-            opened = await deps.keyring.open(state.contact, "/contact")
-            contact = ContactDetails.model_validate(opened) if opened is not None else None
-            shown.append(
+            contact = await open_contact(deps, state)
+            participants.append(
                 Participant(
                     registration_id=state.registration_id,
                     given_name=contact.called if contact is not None else None,
                     surname=contact.surname if contact is not None else None,
                     status=state.status,
-                    clearance=Clearance.model_validate(clearance(deps, state)),
+                    clearance=ClearanceSummary.model_validate(clearance_summary(deps.catalogue, state)),
                     departure_date=state.departure_date,
                     return_date=state.return_date,
                     deviates=state.legs != trip.legs,
                 )
             )
-        return paged.page(shown)
+        return paged.page(participants)
 
     return router
 

@@ -1,49 +1,40 @@
 """The health and safety session over HTTP (R39)."""
 
 from datetime import date
-from typing import Annotated
 
-from fastapi import Depends, Path
 from fastapi.responses import JSONResponse
 
-from services.registration.access import READERS, permissions_of
-from services.registration.api.registrations import OnceOf, Receipt
-from services.registration.commands.registrations import CommandDeps
+from services.registration.access import with_permissions
+from services.registration.api.bodies import Id, Reader
+from services.registration.api.views import RegistrationAnswer
+from services.registration.commands.deps import CommandDeps
 from services.registration.commands.safety_session import record_session
-from shared.clock import utc_now
-from shared.events import Identifier
 from shared.web.bodies import Body
-from shared.web.cause import CauseOf
-from shared.web.concurrency import IfMatch
-from shared.web.identity import Identity, require
+from shared.web.command import ChangeOf
 from shared.web.routes import RouteClass, Routes
-
-Anybody = Annotated[Identity, Depends(require(*READERS))]
-Id = Annotated[Identifier, Path()]
 
 
 class SessionBody(Body):
-    """Whether the student was there; false takes it back."""
+    """Whether the student attended; false takes it back."""
 
     attended: bool
     on: date | None = None
 
 
 def routes(deps: CommandDeps) -> Routes:
-    """Below one registration."""
+    """The session of one registration."""
     router = Routes(RouteClass.USER, tags=["registration"])
 
     @router.put(
-        "/v1/registrations/{registration_id}/safety-session", operation_id="putSafetySession", response_model=Receipt
+        "/v1/registrations/{registration_id}/safety-session",
+        operation_id="putSafetySession",
+        response_model=RegistrationAnswer,
     )
-    async def put(
-        caller: Anybody, registration_id: Id, body: SessionBody, seen: IfMatch, repeat: OnceOf, cause: CauseOf
-    ) -> JSONResponse:
-        """The student, or who looks after them, records it; then nobody is reminded of it any more (R39)."""
+    async def put_session(caller: Reader, registration_id: Id, body: SessionBody, command: ChangeOf) -> JSONResponse:
+        """The student, or staff who look after them, record the attendance; then no reminder is sent any more (R39)."""
         answer = await record_session(
-            deps, permissions_of(caller, deps.catalogue), registration_id, body.attended, body.on, seen, repeat,
-            cause=cause, now=utc_now(),
-        )  # fmt: skip
+            deps, registration_id, body.attended, body.on, with_permissions(command, deps.catalogue)
+        )
         return answer.response()
 
     return router

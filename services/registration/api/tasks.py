@@ -1,49 +1,44 @@
-"""The queues over HTTP: look, take on, give back, write a remark, close."""
+"""The task queues over HTTP: read, claim, release, comment, close."""
 
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Annotated, Any
 
-from fastapi import Depends, Path, Query
+from fastapi import Query
 from fastapi.responses import JSONResponse
 
-from services.registration.access import TASK_READERS, Permissions, permissions_of
-from services.registration.api.registrations import OnceOf
+from services.registration.access import permissions_of, with_permissions
+from services.registration.api.bodies import Id, TaskReader
 from services.registration.commands import tasks
-from services.registration.commands.registrations import CommandDeps
+from services.registration.commands.deps import CommandDeps
 from services.registration.texts import reason_text
-from shared.clock import utc_now
-from shared.events import Identifier, Part
+from shared.events import Part
 from shared.fields import FreeText
 from shared.web.bodies import Body
-from shared.web.cause import CauseOf
-from shared.web.identity import Identity, require
+from shared.web.command import CommandOf
 from shared.web.paging import Page, Paged
 from shared.web.routes import RouteClass, Routes
 
-TaskReader = Annotated[Identity, Depends(require(*TASK_READERS))]
-Id = Annotated[Identifier, Path()]
-
 
 class Holder(StrEnum):
-    """Whose a task is."""
+    """Who has claimed a task."""
 
     MINE = "mine"
     NOBODY = "nobody"
 
 
 class Order(StrEnum):
-    """By what a queue is sorted, the most urgent first."""
+    """How a queue is sorted, the most urgent task first."""
 
     DEPARTURE = "departure"
     OPENED = "opened"
 
 
-_FIELDS = {Order.DEPARTURE: "departureDate", Order.OPENED: "openedAt"}
+_ORDER_FIELDS = {Order.DEPARTURE: "departureDate", Order.OPENED: "openedAt"}
 
 
 class TaskEntry(Part):
-    """A task in somebody's queue."""
+    """A task in a queue."""
 
     task_id: str
     registration_id: str
@@ -62,22 +57,22 @@ class TaskEntry(Part):
 
 
 class Remark(Part):
-    """What somebody wrote; `remark` is null when the student was erased."""
+    """A remark about a task; `remark` is null when the student was erased."""
 
     at: datetime
     by: str
     remark: str | None
 
 
-class TaskInFull(TaskEntry):
-    """A task with what was written at it."""
+class TaskDetails(TaskEntry):
+    """A task with its remarks."""
 
     closed_by: str | None
     remarks: tuple[Remark, ...]
 
 
 class QueueCount(Part):
-    """How much there is to do in one queue."""
+    """The open tasks of one queue, counted."""
 
     queue: str
     scope: str
@@ -93,20 +88,17 @@ class QueueCounts(Part):
 
 
 class RemarkBody(Body):
-    """What somebody writes at a task."""
+    """A remark about a task."""
 
     remark: FreeText
 
 
 def routes(deps: CommandDeps) -> Routes:
-    """The tasks of those who help."""
+    """The tasks of staff."""
     router = Routes(RouteClass.USER, tags=["tasks"])
 
-    def of(caller: Identity) -> Permissions:
-        return permissions_of(caller, deps.catalogue)
-
     @router.get("/v1/tasks", operation_id="listTasks")
-    async def listed(
+    async def list_tasks(
         caller: TaskReader,
         paged: Paged,
         queue: Annotated[str | None, Query(max_length=40)] = None,
@@ -115,61 +107,62 @@ def routes(deps: CommandDeps) -> Routes:
         is_open: Annotated[bool, Query(alias="open")] = True,
         order: Annotated[Order, Query()] = Order.DEPARTURE,
     ) -> Page[TaskEntry]:
-        """The caller's queues, by departure or by age."""
-        wanted: list[dict[str, Any]] = [of(caller).tasks(), {"open": is_open}]
+        """The tasks of the caller's queues, by departure or by age."""
+        filters: list[dict[str, Any]] = [
+            permissions_of(caller, deps.catalogue).tasks_query(),
+            {"open": is_open},
+        ]
         if queue is not None:
-            wanted.append({"queue": queue})
+            filters.append({"queue": queue})
         if rule is not None:
-            wanted.append({"rule": rule})
+            filters.append({"rule": rule})
         if holder is not None:
-            wanted.append({"claimedBy": caller.person_id if holder is Holder.MINE else None})
-        found = await deps.store.task_page({"$and": wanted}, paged.skip, paged.fetch, _FIELDS[order])
-        return paged.page([TaskEntry.model_validate(_entry(document)) for document in found])
+            filters.append({"claimedBy": caller.person_id if holder is Holder.MINE else None})
+        documents = await deps.store.tasks.page({"$and": filters}, paged.skip, paged.fetch, _ORDER_FIELDS[order])
+        return paged.page([TaskEntry.model_validate(_entry(document)) for document in documents])
 
     @router.get("/v1/task-counts", operation_id="getTaskCounts")
-    async def counts(caller: TaskReader) -> QueueCounts:
-        """How much is open in each of the caller's queues, and how much of it nobody has taken on."""
-        found = await deps.store.task_counts(of(caller).tasks())
-        return QueueCounts(queues=tuple(QueueCount.model_validate({**each, **each["_id"]}) for each in found))
+    async def get_task_counts(caller: TaskReader) -> QueueCounts:
+        """How many tasks are open in each of the caller's queues, and how many of them nobody has claimed."""
+        counts = await deps.store.tasks.counts(permissions_of(caller, deps.catalogue).tasks_query())
+        return QueueCounts(queues=tuple(QueueCount.model_validate({**count, **count["_id"]}) for count in counts))
 
     @router.get("/v1/tasks/{task_id}", operation_id="getTask")
-    async def one(caller: TaskReader, task_id: Id) -> TaskInFull:
-        """One task with everything that was written at it."""
-        document = await tasks.visible_task(deps, of(caller), task_id)
-        written = await tasks.remarks(deps, document)
-        return TaskInFull.model_validate({**_entry(document), "closedBy": document["closedBy"], "remarks": written})
+    async def get_task(caller: TaskReader, task_id: Id) -> TaskDetails:
+        """One task with its remarks."""
+        document = await tasks.load_visible_task(deps, permissions_of(caller, deps.catalogue), task_id)
+        remarks = await tasks.load_remarks(deps, document)
+        return TaskDetails.model_validate({**_entry(document), "closedBy": document["closedBy"], "remarks": remarks})
 
     @router.post("/v1/tasks/{task_id}/claim", operation_id="claimTask", status_code=201)
-    async def claim(caller: TaskReader, task_id: Id, repeat: OnceOf, cause: CauseOf) -> JSONResponse:
-        """Somebody takes it on, and the others see who."""
-        answer = await tasks.claim(deps, of(caller), task_id, repeat, cause=cause, now=utc_now())
+    async def claim_task(caller: TaskReader, task_id: Id, command: CommandOf) -> JSONResponse:
+        """Claim a task; colleagues see who has it."""
+        answer = await tasks.claim(deps, task_id, with_permissions(command, deps.catalogue))
         return answer.response()
 
     @router.post("/v1/tasks/{task_id}/release", operation_id="releaseTask", status_code=201)
-    async def release(caller: TaskReader, task_id: Id, repeat: OnceOf, cause: CauseOf) -> JSONResponse:
-        """Back into the queue."""
-        answer = await tasks.release(deps, of(caller), task_id, repeat, cause=cause, now=utc_now())
+    async def release_task(caller: TaskReader, task_id: Id, command: CommandOf) -> JSONResponse:
+        """Return a task to its queue."""
+        answer = await tasks.release(deps, task_id, with_permissions(command, deps.catalogue))
         return answer.response()
 
     @router.post("/v1/tasks/{task_id}/comments", operation_id="commentTask", status_code=201)
-    async def comment(
-        caller: TaskReader, task_id: Id, body: RemarkBody, repeat: OnceOf, cause: CauseOf
-    ) -> JSONResponse:
-        """A remark for whoever looks next."""
-        answer = await tasks.comment(deps, of(caller), task_id, body.remark, repeat, cause=cause, now=utc_now())
+    async def comment_task(caller: TaskReader, task_id: Id, body: RemarkBody, command: CommandOf) -> JSONResponse:
+        """Write a remark for the next person who reads the task."""
+        answer = await tasks.comment(deps, task_id, body.remark, with_permissions(command, deps.catalogue))
         return answer.response()
 
     @router.post("/v1/tasks/{task_id}/closure", operation_id="closeTask", status_code=201)
-    async def close(caller: TaskReader, task_id: Id, body: RemarkBody, repeat: OnceOf, cause: CauseOf) -> JSONResponse:
-        """Somebody has looked at it, and says what came of it. It decides nothing."""
-        answer = await tasks.close(deps, of(caller), task_id, body.remark, repeat, cause=cause, now=utc_now())
+    async def close_task(caller: TaskReader, task_id: Id, body: RemarkBody, command: CommandOf) -> JSONResponse:
+        """Close a task, with a remark about its outcome. It decides nothing."""
+        answer = await tasks.close(deps, task_id, body.remark, with_permissions(command, deps.catalogue))
         return answer.response()
 
     return router
 
 
 def _entry(document: dict[str, Any]) -> dict[str, Any]:
-    shown = ("registrationId", "queue", "scope", "rule", "reason", "open", "openedAt", "closedAt", "departureDate",
+    names = ("registrationId", "queue", "scope", "rule", "reason", "open", "openedAt", "closedAt", "departureDate",
              "claimedBy", "claimedAt", "comments")  # fmt: skip
-    entry = {name: document[name] for name in shown}
+    entry = {name: document[name] for name in names}
     return {**entry, "taskId": str(document["_id"]), "reasonText": reason_text(document["reason"], "en")}

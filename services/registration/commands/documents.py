@@ -1,16 +1,20 @@
-"""R9: a document comes to lie with a registration; a new one replaces the former of its kind."""
+"""Attaches documents to registrations (R9). A new document replaces the one of the same kind."""
 
 import hashlib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from services.registration.access import Permissions
-from services.registration.commands.registrations import CommandDeps, decided, shown, state_of, visible
+from services.registration.commands.after_commit import evaluate_after_commit
+from services.registration.commands.answers import registration_answer
+from services.registration.commands.deps import CommandDeps
+from services.registration.commands.loading import check_not_cancelled, load_visible, state_of
 from services.registration.document_storage import DocumentRefused, StoredDocument
-from services.registration.model import Document, Registration, Status
+from services.registration.model import Document, Registration
 from services.registration.texts import reason_text
-from shared.envelope import Cause, Draft
+from shared.command import Command
+from shared.envelope import Draft
 from shared.errors import PermanentError
 from shared.events import DocumentAttached
 from shared.ids import new_id
@@ -19,16 +23,19 @@ from shared.web.idempotency import Answer, IdempotentRequest, run_once
 from shared.web.problem import FieldError, Problem, not_found
 from shared.web.sealing import erased
 
-#: Nobody needs more kinds of documents for one journey.
-MOST_KINDS = 30
-#: So long may a document wait for its registration to name it; and so many are looked at in one sweep.
+#: Kinds of documents of one registration; no journey needs more.
+MAX_KINDS = 30
+#: Stored bytes may wait this long for the event that names them; and this many files are checked in one sweep.
 GRACE = timedelta(hours=1)
-SWEPT = 100
+SWEEP_SIZE = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A document on its way in. `name` is shown, never used; `key` is the Idempotency-Key, bound to caller and path."""
+    """A document that is being uploaded. `name` is shown to people and never used as a path.
+
+    `key` is the Idempotency-Key, bound to caller and path.
+    """
 
     kind: str
     name: str
@@ -36,84 +43,85 @@ class Upload:
     key: str | None
 
 
-async def attach(
-    deps: CommandDeps, permissions: Permissions, registration_id: str, incoming: Upload, *, cause: Cause, now: datetime
-) -> Answer:
-    """Keep the bytes, then the fact that names them; the registration is looked at again.
+async def attach(deps: CommandDeps, registration_id: str, upload: Upload, command: Command[Permissions]) -> Answer:
+    """Store the bytes, then the event that names them; then evaluate the registration.
 
-    Raises Problem for what is no document or has no place here. What was kept for nothing is forgotten at once, or by
-    the sweep where the process died in between.
+    Raises Problem for what is no document or cannot be attached. Bytes that no event names are deleted at once, or by
+    the sweep if the process died in between.
     """
-    state = _attachable(permissions, state_of(await visible(deps, permissions, registration_id)), incoming.kind)
+    state = _check_attachable(
+        command.caller, state_of(await load_visible(deps, command.caller, registration_id)), upload.kind
+    )
     document_id, event_id = new_id(), new_id()
-    name, kept = await _kept(deps, state, document_id, event_id, incoming)
+    sealed_name, stored = await _store(deps, state, document_id, event_id, upload)
     event = DocumentAttached(
         registration_id=registration_id,
         person_id=state.person_id,
         document_id=document_id,
-        kind=incoming.kind,
-        sha256=kept.sha256,
-        size_bytes=kept.size_bytes,
-        media_type=kept.media_type,
-        name=name,
+        kind=upload.kind,
+        sha256=stored.sha256,
+        size_bytes=stored.size_bytes,
+        media_type=stored.media_type,
+        name=sealed_name,
     )
-    for former in state.documents:
-        if former.kind == incoming.kind:
-            await deps.documents.files.doubt(former.document_id)
+    for document in state.documents:
+        if document.kind == upload.kind:
+            await deps.documents.files.doubt(document.document_id)
 
     async def work(session: Session) -> Answer:
-        loaded = await visible(deps, permissions, registration_id, session)
-        _attachable(permissions, state_of(loaded), incoming.kind)
-        after = await deps.store.record(loaded, [Draft(event, event_id)], cause=cause, now=now, session=session)
-        answer = shown(deps, after, 201)
+        loaded = await load_visible(deps, command.caller, registration_id, session)
+        _check_attachable(command.caller, state_of(loaded), upload.kind)
+        drafts = [Draft(event, event_id)]
+        after = await deps.store.record(loaded, drafts, cause=command.cause, now=command.now, session=session)
+        answer = registration_answer(deps.catalogue, after, 201)
         location = f"/v1/registrations/{registration_id}/documents/{document_id}"
         return Answer(201, {**answer.body, "documentId": document_id}, {**answer.headers, "Location": location})
 
-    once = _once(incoming, kept)
+    command = replace(command, idempotency=_idempotency(upload, stored))
     try:
-        answer = await run_once(deps.mongo, deps.database, once, work)
-    except Problem:  # nothing is recorded; of any other error that is not certain, and the sweep will know
+        answer = await run_once(deps.mongo, deps.database, command.idempotency, work)
+    except Problem:  # certainly nothing was stored; after any other error the sweep finds out
         await deps.documents.files.delete(document_id)
         raise
-    if answer.body["documentId"] != document_id:  # a repeat: the first one is there
+    if answer.body["documentId"] != document_id:  # a repeated request: its first upload is stored
         await deps.documents.files.delete(document_id)
         return answer
-    return await decided(deps, answer, once, cause, now)
+    return await evaluate_after_commit(deps, answer, command)
 
 
 async def load_document(
     deps: CommandDeps, permissions: Permissions, registration_id: str, document_id: str
 ) -> tuple[Registration, Document]:
-    """A document that lies with the registration now, for who may open it. Raises Problem 404."""
-    state = state_of(await visible(deps, permissions, registration_id))
-    found = next((each for each in state.documents if each.document_id == document_id), None)
-    if found is None or not permissions.sees_contact(state):
+    """A document that is attached to the registration now and that the caller may open. Raises Problem 404."""
+    state = state_of(await load_visible(deps, permissions, registration_id))
+    document = next((document for document in state.documents if document.document_id == document_id), None)
+    if document is None or not permissions.sees_contact(state):
         raise not_found()
-    return state, found
+    return state, document
 
 
 async def delete_unreferenced_documents(deps: CommandDeps, now: datetime) -> None:
-    """Bytes that no registration names: replaced by newer ones, or left behind by a crash. Each is looked at once."""
-    ids = await deps.documents.files.doubted(now - GRACE, SWEPT)
-    named = await deps.store.named_documents(ids)
-    for document_id in ids:
-        if document_id in named:
+    """Delete files that no registration names: they were replaced, or a crash left them. Each is checked once."""
+    document_ids = await deps.documents.files.doubted(now - GRACE, SWEEP_SIZE)
+    attached = await deps.store.attached_documents(document_ids)
+    for document_id in document_ids:
+        if document_id in attached:
             await deps.documents.files.trust(document_id)
         else:
             await deps.documents.files.delete(document_id)
 
 
-async def _kept(
-    deps: CommandDeps, state: Registration, document_id: str, event_id: str, incoming: Upload
+async def _store(
+    deps: CommandDeps, state: Registration, document_id: str, event_id: str, upload: Upload
 ) -> tuple[str, StoredDocument]:
-    """The sealed name, and what came in."""
+    """The sealed name, and what was stored. Raises Problem when it is no document or the person was erased."""
     try:
-        name = await deps.keyring.seal(state.person_id, event_id, "/name", incoming.name)
-        return name, await deps.documents.keep(document_id, state.person_id, incoming.chunks)
+        sealed_name = await deps.keyring.seal(state.person_id, event_id, "/name", upload.name)
+        return sealed_name, await deps.documents.store(document_id, state.person_id, upload.chunks)
     except DocumentRefused as refused:
         raise Problem(
             400,
-            "This file is not taken.",
+            "This file cannot be attached.",
             type_="invalid-request",
             rule="R9",
             reason=refused.reason,
@@ -123,20 +131,21 @@ async def _kept(
         raise erased() from None
 
 
-def _attachable(permissions: Permissions, state: Registration, kind: str) -> Registration:
-    """The student's own, or one that the International Office helps with. Raises Problem."""
+def _check_attachable(permissions: Permissions, state: Registration, kind: str) -> Registration:
+    """For the student, or for the International Office, which helps. Raises Problem 403 or 409 otherwise."""
     if not (permissions.owns(state) or permissions.is_international_office):
-        raise Problem(403, "Only the student, or the International Office, can add one.", reason="not_the_student")
-    if state.status is Status.CANCELLED:
-        raise Problem(409, "It was cancelled; hand in a new one.", reason="cancelled")
-    if len({each.kind for each in state.documents} | {kind}) > MOST_KINDS:
-        raise Problem(409, f"At most {MOST_KINDS} kinds of documents lie with a registration.", reason="too_many")
+        raise Problem(
+            403, "Only the student and the International Office can attach documents.", reason="not_the_student"
+        )
+    check_not_cancelled(state)
+    if len({document.kind for document in state.documents} | {kind}) > MAX_KINDS:
+        raise Problem(409, f"A registration has documents of at most {MAX_KINDS} kinds.", reason="too_many")
     return state
 
 
-def _once(incoming: Upload, kept: StoredDocument) -> IdempotentRequest | None:
-    """The same key stands for the same bytes, kind and name."""
-    if incoming.key is None:
+def _idempotency(upload: Upload, stored: StoredDocument) -> IdempotentRequest | None:
+    """The same Idempotency-Key must come with the same bytes, kind and name."""
+    if upload.key is None:
         return None
-    what = "\n".join((kept.sha256, incoming.kind, incoming.name))
-    return IdempotentRequest(incoming.key, hashlib.sha256(what.encode()).hexdigest())
+    content = "\n".join((stored.sha256, upload.kind, upload.name))
+    return IdempotentRequest(upload.key, hashlib.sha256(content.encode()).hexdigest())

@@ -1,31 +1,34 @@
-"""Group trips: a leader prefills, each participant confirms and registers individually.
+"""Group trips: a leader fills in what participants have in common; each participant registers individually.
 
-Whoever has the trip's id may join (it has 74 random bits and stands in no list but the leader's); the leader sees who
-has and how each stands, and nothing of anybody else.
+The trip's id is the link to join: it has 74 random bits and is listed for the leader alone. The leader sees the
+participants and their states, and nothing else about them. See docs/decisions/0014.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Literal
 
-from services.registration.commands.registrations import CommandDeps, RegistrationForm, check, submit
+from services.registration.access import Permissions
+from services.registration.commands.deps import CommandDeps
+from services.registration.commands.form import RegistrationForm, check_form
+from services.registration.commands.submit import submit
 from services.registration.group_trip import GroupTrip
 from shared.bus.aggregate import Loaded
-from shared.envelope import Cause, Draft
+from shared.command import Command
+from shared.envelope import Draft
 from shared.events import ActivityType, GroupTripChanged, GroupTripClosed, GroupTripCreated, Leg, StudyAnswers
 from shared.ids import new_id
 from shared.mongo.client import Session
 from shared.privacy.contact import ContactDetails
 from shared.web.concurrency import etag, must_match
-from shared.web.idempotency import Answer, IdempotentRequest, run_once
+from shared.web.idempotency import Answer, run_once
 from shared.web.problem import Problem, not_found
 from shared.web.sealing import sealed
 
 
 @dataclass(frozen=True, slots=True)
 class TripForm:
-    """What the participants have in common."""
+    """What the participants have in common, as the leader fills it in."""
 
     name: str
     faculty_id: str
@@ -37,112 +40,69 @@ class TripForm:
 
 @dataclass(frozen=True, slots=True)
 class ParticipantForm:
-    """What each participant says for themselves."""
+    """What each participant fills in for themselves."""
 
     approval_id: str | None
     contact: ContactDetails
     language: Literal["nl", "en"]
 
 
-async def create(
-    deps: CommandDeps,
-    leader_id: str,
-    prefilled: TripForm,
-    once: IdempotentRequest | None,
-    *,
-    cause: Cause,
-    now: datetime,
-) -> Answer:
-    """A leader makes a trip. Raises Problem for what could be no registration."""
-    check(deps, prefilled.faculty_id, prefilled.programme_id, prefilled.legs, "en", now)
+async def create(deps: CommandDeps, form: TripForm, command: Command[Permissions]) -> Answer:
+    """Create a trip; the caller leads it. Raises Problem for a form that could be no registration."""
+    check_form(deps.catalogue, form, "en", command.now)
     group_id, event_id = new_id(), new_id()
-    event = await _event(deps, GroupTripCreated, group_id, leader_id, prefilled, event_id)
+    event = await _trip_event(deps, GroupTripCreated, group_id, command.caller.person_id, form, event_id)
 
     async def work(session: Session) -> Answer:
-        new: Loaded[GroupTrip] = Loaded(group_id, None, 0)
-        after = await deps.store.trips.record(new, [Draft(event, event_id)], cause=cause, now=now, session=session)
-        return _shown(after, 201)
+        new_trip: Loaded[GroupTrip] = Loaded(group_id, None, 0)
+        return _trip_answer(await _record(deps, new_trip, Draft(event, event_id), command, session), 201)
 
-    return await run_once(deps.mongo, deps.database, once, work)
+    return await run_once(deps.mongo, deps.database, command.idempotency, work)
 
 
-async def change(
-    deps: CommandDeps,
-    leader_id: str,
-    group_id: str,
-    prefilled: TripForm,
-    seen: int | None,
-    once: IdempotentRequest | None,
-    *,
-    cause: Cause,
-    now: datetime,
-) -> Answer:
-    """What is prefilled from now on. Who has registered changes their own registration."""
-    check(deps, prefilled.faculty_id, prefilled.programme_id, prefilled.legs, "en", now)
+async def change(deps: CommandDeps, group_id: str, form: TripForm, command: Command[Permissions]) -> Answer:
+    """Change what later participants have in common. Earlier ones change their own registration."""
+    check_form(deps.catalogue, form, "en", command.now)
     event_id = new_id()
-    event = await _event(deps, GroupTripChanged, group_id, leader_id, prefilled, event_id)
+    event = await _trip_event(deps, GroupTripChanged, group_id, command.caller.person_id, form, event_id)
 
     async def work(session: Session) -> Answer:
-        loaded = await load_led_trip(deps, leader_id, group_id, session)
-        must_match(seen, loaded.version)
-        _must_be_open(trip_of(loaded))
-        after = await deps.store.trips.record(loaded, [Draft(event, event_id)], cause=cause, now=now, session=session)
-        return _shown(after, 200)
+        loaded = await _load_open_trip(deps, group_id, command, session)
+        return _trip_answer(await _record(deps, loaded, Draft(event, event_id), command, session), 200)
 
-    return await run_once(deps.mongo, deps.database, once, work)
+    return await run_once(deps.mongo, deps.database, command.idempotency, work)
 
 
-async def close(
-    deps: CommandDeps,
-    leader_id: str,
-    group_id: str,
-    seen: int | None,
-    once: IdempotentRequest | None,
-    *,
-    cause: Cause,
-    now: datetime,
-) -> Answer:
-    """Nobody else joins."""
+async def close(deps: CommandDeps, group_id: str, command: Command[Permissions]) -> Answer:
+    """Close the trip: nobody can join it any more."""
 
     async def work(session: Session) -> Answer:
-        loaded = await load_led_trip(deps, leader_id, group_id, session)
-        must_match(seen, loaded.version)
-        _must_be_open(trip_of(loaded))
-        event = GroupTripClosed(group_id=group_id, person_id=leader_id)
-        after = await deps.store.trips.record(loaded, [Draft(event, new_id())], cause=cause, now=now, session=session)
-        return _shown(after, 201)
+        loaded = await _load_open_trip(deps, group_id, command, session)
+        event = GroupTripClosed(group_id=group_id, person_id=command.caller.person_id)
+        return _trip_answer(await _record(deps, loaded, Draft(event, new_id()), command, session), 201)
 
-    return await run_once(deps.mongo, deps.database, once, work)
+    return await run_once(deps.mongo, deps.database, command.idempotency, work)
 
 
-async def join(
-    deps: CommandDeps,
-    person_id: str,
-    group_id: str,
-    joining: ParticipantForm,
-    once: IdempotentRequest | None,
-    *,
-    cause: Cause,
-    now: datetime,
-) -> Answer:
-    """A participant confirms what the leader prefilled, and registers like everybody else. Raises Problem."""
+async def join(deps: CommandDeps, group_id: str, form: ParticipantForm, command: Command[Permissions]) -> Answer:
+    """A participant confirms the leader's form and registers like every student. Raises Problem as `submit`."""
     trip = trip_of(await load_trip(deps, group_id))
-    form = RegistrationForm(
-        joining.approval_id,
-        trip.faculty_id,
-        trip.programme_id,
-        trip.activity_type,
-        trip.legs,
-        trip.answers,
-        joining.contact,
-        joining.language,
-        group_id,
+    registration_form = RegistrationForm(
+        approval_id=form.approval_id,
+        faculty_id=trip.faculty_id,
+        programme_id=trip.programme_id,
+        activity_type=trip.activity_type,
+        legs=trip.legs,
+        answers=trip.answers,
+        contact=form.contact,
+        language=form.language,
+        group_id=group_id,
     )
-    return await submit(deps, person_id, form, once, cause=cause, now=now)
+    return await submit(deps, registration_form, command)
 
 
 async def load_trip(deps: CommandDeps, group_id: str) -> Loaded[GroupTrip]:
-    """A trip by its id, for whoever has it. Raises Problem 404."""
+    """A trip, for everybody who has its id. Raises Problem 404."""
     loaded = await deps.store.trips.load(group_id)
     if loaded.state is None:
         raise not_found()
@@ -160,37 +120,49 @@ async def load_led_trip(
 
 
 def trip_of(loaded: Loaded[GroupTrip]) -> GroupTrip:
-    """The state of what is known to exist."""
+    """The state of a trip that is known to exist."""
     assert loaded.state is not None
     return loaded.state
 
 
-def _must_be_open(trip: GroupTrip) -> None:
-    if not trip.is_open:
-        raise Problem(409, "It is closed.", reason="closed")
+async def _load_open_trip(
+    deps: CommandDeps, group_id: str, command: Command[Permissions], session: Session
+) -> Loaded[GroupTrip]:
+    """The leader's trip on the version that the leader saw. Raises Problem 409 when it is closed."""
+    loaded = await load_led_trip(deps, command.caller.person_id, group_id, session)
+    must_match(command.expected_version, loaded.version)
+    if not trip_of(loaded).is_open:
+        raise Problem(409, "The trip is closed.", reason="closed")
+    return loaded
 
 
-def _shown(loaded: Loaded[GroupTrip], status: int) -> Answer:
+async def _record(
+    deps: CommandDeps, loaded: Loaded[GroupTrip], draft: Draft, command: Command[Permissions], session: Session
+) -> Loaded[GroupTrip]:
+    return await deps.store.trips.record(loaded, [draft], cause=command.cause, now=command.now, session=session)
+
+
+def _trip_answer(loaded: Loaded[GroupTrip], status: int) -> Answer:
     trip = trip_of(loaded)
     headers = {"Location": f"/v1/group-trips/{trip.group_id}", "ETag": etag(loaded.version)}
     return Answer(status, {"groupId": trip.group_id, "open": trip.is_open}, headers)
 
 
-async def _event(
+async def _trip_event(
     deps: CommandDeps,
-    kind: Callable[..., GroupTripCreated],
+    event_type: Callable[..., GroupTripCreated],
     group_id: str,
     leader_id: str,
-    prefilled: TripForm,
+    form: TripForm,
     event_id: str,
 ) -> GroupTripCreated:
-    return kind(
+    return event_type(
         group_id=group_id,
         person_id=leader_id,
-        name=await sealed(deps.keyring, leader_id, event_id, "/name", prefilled.name),
-        faculty_id=prefilled.faculty_id,
-        programme_id=prefilled.programme_id,
-        activity_type=prefilled.activity_type,
-        legs=prefilled.legs,
-        answers=prefilled.answers,
+        name=await sealed(deps.keyring, leader_id, event_id, "/name", form.name),
+        faculty_id=form.faculty_id,
+        programme_id=form.programme_id,
+        activity_type=form.activity_type,
+        legs=form.legs,
+        answers=form.answers,
     )

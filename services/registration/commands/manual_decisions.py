@@ -1,26 +1,29 @@
-"""What a person decides about a registration: approve, refuse, restore; on the advice that they saw, or not at all.
+"""Decisions by persons: approve, refuse or restore a registration, on exactly the advice that they saw.
 
-What is known is read before the transaction; it records on exactly the version that was looked at, and a second look
-follows, so that a change of advice at the same moment is not missed (DESIGN §4).
+`rules/decision.py` says what each person may decide. The inputs are read before the transaction, which stores the
+decision only on the version that was read; afterwards the registration is evaluated on newer advice, if there is any.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from services.registration.access import Permissions
-from services.registration.commands.registrations import CommandDeps, contact_of, decided, shown, state_of, visible
-from services.registration.decision_events import agreed, concluded
-from services.registration.evaluation import ATTEMPTS, load_inputs
+from services.registration.commands.after_commit import evaluate_after_commit
+from services.registration.commands.answers import contact_for_queue, registration_answer
+from services.registration.commands.deps import CommandDeps
+from services.registration.commands.loading import load_visible, state_of
+from services.registration.decision_events import agreement_events, close_decided_tasks
+from services.registration.decision_inputs import load_inputs
+from services.registration.evaluation import ATTEMPTS
 from services.registration.model import Registration
 from services.registration.rules.clearance import Clearance, clearance
 from services.registration.rules.decision import Ask, Reason, Ruling, Step, decision
 from services.registration.rules.exception import OrangeException, exception_at_orange
 from services.registration.texts import reason_text
-from shared.bus.aggregate import Loaded
 from shared.bus.outbox import StreamMoved
-from shared.envelope import Cause, Draft
+from shared.command import Command
+from shared.envelope import Draft
 from shared.events import (
     ClearanceRestored,
     Event,
@@ -30,15 +33,16 @@ from shared.events import (
 )
 from shared.ids import new_id
 from shared.mongo.client import Session
+from shared.mongo.retry import retry
 from shared.web.concurrency import must_match
-from shared.web.idempotency import Answer, IdempotentRequest, run_once
+from shared.web.idempotency import Answer, run_once
 from shared.web.problem import FieldError, Problem
 from shared.web.sealing import sealed
 
 
 @dataclass(frozen=True, slots=True)
 class DecisionRequest:
-    """What a person wants to decide, why, and the advice (country → version) that they looked at."""
+    """What a person wants to decide, why, and on which advice (country → version)."""
 
     ask: Ask
     advice_seen: Mapping[str, int]
@@ -47,8 +51,8 @@ class DecisionRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class _Prepared:
-    """What the decision comes to on the version that was looked at: facts, or the problem that is in its way."""
+class _PreparedDecision:
+    """The events to store on this version of the registration, or the problem that forbids them."""
 
     version: int
     drafts: tuple[Draft, ...] = ()
@@ -56,129 +60,132 @@ class _Prepared:
 
 
 async def decide(
-    deps: CommandDeps,
-    permissions: Permissions,
-    registration_id: str,
-    asked: DecisionRequest,
-    seen: int | None,
-    once: IdempotentRequest | None,
-    *,
-    cause: Cause,
-    now: datetime,
+    deps: CommandDeps, registration_id: str, request: DecisionRequest, command: Command[Permissions]
 ) -> Answer:
-    """Record what a person decides. Raises Problem where a rule, or somebody else's matter, is in the way."""
-    for _ in range(ATTEMPTS):
-        prepared = await _prepare(deps, permissions, registration_id, asked, now)
+    """Store a person's decision. Raises Problem when a rule forbids it or another person has to decide."""
 
-        async def work(session: Session, prepared: _Prepared = prepared) -> Answer:
-            loaded = await visible(deps, permissions, registration_id, session)
-            must_match(seen, loaded.version)
+    async def attempt() -> Answer:
+        prepared = await _prepare(deps, registration_id, request, command)
+
+        async def work(session: Session) -> Answer:
+            loaded = await load_visible(deps, command.caller, registration_id, session)
+            must_match(command.expected_version, loaded.version)
             if loaded.version != prepared.version:
-                raise StreamMoved("somebody else wrote it while it was looked at")
+                raise StreamMoved(f"registration {registration_id} changed while the decision was prepared")
             if prepared.problem is not None:
                 raise prepared.problem
-            after = await deps.store.record(loaded, prepared.drafts, cause=cause, now=now, session=session)
-            return shown(deps, after, 201)
+            after = await deps.store.record(
+                loaded, prepared.drafts, cause=command.cause, now=command.now, session=session
+            )
+            return registration_answer(deps.catalogue, after, 201)
 
-        try:
-            answer = await run_once(deps.mongo, deps.database, once, work)
-        except StreamMoved:
-            continue
-        return await decided(deps, answer, once, cause, now)
-    raise StreamMoved("a registration is being written all the time")
+        return await run_once(deps.mongo, deps.database, command.idempotency, work)
+
+    answer = await retry(
+        attempt, what=f"decision about registration {registration_id}", retry_on=(StreamMoved,), attempts=ATTEMPTS
+    )
+    return await evaluate_after_commit(deps, answer, command)
 
 
 async def _prepare(
-    deps: CommandDeps, permissions: Permissions, registration_id: str, asked: DecisionRequest, now: datetime
-) -> _Prepared:
-    loaded = await visible(deps, permissions, registration_id)
+    deps: CommandDeps, registration_id: str, request: DecisionRequest, command: Command[Permissions]
+) -> _PreparedDecision:
+    permissions = command.caller
+    loaded = await load_visible(deps, permissions, registration_id)
     state = state_of(loaded)
     if state.person_id == permissions.person_id:
         problem = Problem(403, "Nobody decides about their own registration.", reason="own_registration")
-        return _Prepared(loaded.version, problem=problem)
-    found = clearance(state, await load_inputs(deps.evaluation, state), now)
-    ruling = decision(state, found, permissions.competences(state), asked.ask, _exception(deps, state, found, asked))
+        return _PreparedDecision(loaded.version, problem=problem)
+    current = clearance(state, await load_inputs(deps.evaluation, state), command.now)
+    exception = _exception(deps, state, current, request)
+    ruling = decision(state, current, permissions.competences(state), request.ask, exception)
     if ruling.step is Step.DENIED:
-        return _Prepared(loaded.version, problem=_denied(deps, state, ruling))
-    if asked.ask is not Ask.REFUSE:
-        changed = _changed(found, asked)
-        if changed is not None:
-            return _Prepared(loaded.version, problem=changed)
-    return _Prepared(loaded.version, await _drafts(deps, permissions, loaded, found, ruling, asked))
+        return _PreparedDecision(loaded.version, problem=_denial(deps, state, ruling))
+    if request.ask is not Ask.REFUSE:
+        outdated = _outdated_advice(current, request)
+        if outdated is not None:
+            return _PreparedDecision(loaded.version, problem=outdated)
+    drafts = await _events(deps, state, current, ruling, request, permissions.person_id)
+    return _PreparedDecision(loaded.version, drafts)
 
 
 def _exception(
-    deps: CommandDeps, state: Registration, found: Clearance, asked: DecisionRequest
+    deps: CommandDeps, state: Registration, current: Clearance, request: DecisionRequest
 ) -> OrangeException | None:
-    if asked.exception is None:
+    if request.exception is None:
         return None
     attached = [document.document_id for document in state.documents]
-    return exception_at_orange(deps.exceptions_at_orange, found.places, asked.exception, attached)
+    return exception_at_orange(deps.exceptions_at_orange, current.places, request.exception, attached)
 
 
-def _denied(deps: CommandDeps, state: Registration, ruling: Ruling) -> Problem:
-    """A block says which rule, why, and whom to contact."""
+def _denial(deps: CommandDeps, state: Registration, ruling: Ruling) -> Problem:
+    """The problem names the rule, the reason and whom to contact."""
     return Problem(
         403 if ruling.reason == Reason.NOT_YOURS else 409,
         reason_text(ruling.reason, "en"),
         rule=ruling.rule,
         reason=str(ruling.reason),
-        contact=contact_of(deps.catalogue, state, ruling.who) if ruling.who is not None else None,
+        contact=contact_for_queue(deps.catalogue, state, ruling.who) if ruling.who is not None else None,
     )
 
 
-def _changed(found: Clearance, asked: DecisionRequest) -> Problem | None:
-    """R10: decided on the advice as it is now, by somebody who has seen exactly that."""
-    current = {seen.country: seen.advice_version for seen in found.advice}
-    if dict(asked.advice_seen) == current:
+def _outdated_advice(current: Clearance, request: DecisionRequest) -> Problem | None:
+    """R10: a person approves or restores only on the current advice, and only if that is what they saw."""
+    current_versions = {seen.country: seen.advice_version for seen in current.advice}
+    if dict(request.advice_seen) == current_versions:
         return None
     differing = sorted(
         country
-        for country in current.keys() | asked.advice_seen.keys()
-        if current.get(country) != asked.advice_seen.get(country)
+        for country in current_versions.keys() | request.advice_seen.keys()
+        if current_versions.get(country) != request.advice_seen.get(country)
     )
     errors = [FieldError("body.adviceSeen", f"is not the current advice for {country}") for country in differing]
-    return Problem(409, "Look at the advice as it is now.", rule="R10", reason="advice_changed", errors=errors)
-
-
-async def _drafts(
-    deps: CommandDeps,
-    permissions: Permissions,
-    loaded: Loaded[Registration],
-    found: Clearance,
-    ruling: Ruling,
-    asked: DecisionRequest,
-) -> tuple[Draft, ...]:
-    state, event_id = state_of(loaded), new_id()
-    if ruling.step is Step.AGREED:
-        return tuple(agreed(state, found, ruling, permissions.person_id))
-    event = _event(
-        state, found, ruling, asked, permissions.person_id, await remark_of(deps, state, event_id, asked.remark)
+    return Problem(
+        409,
+        "The travel advice has changed; look at the current advice and decide again.",
+        rule="R10",
+        reason="advice_changed",
+        errors=errors,
     )
-    return (Draft(event, event_id), *concluded(state, found, ruling, permissions.person_id))
 
 
-async def remark_of(deps: CommandDeps, state: Registration, event_id: str, remark: str) -> str:
+async def _events(
+    deps: CommandDeps,
+    state: Registration,
+    current: Clearance,
+    ruling: Ruling,
+    request: DecisionRequest,
+    decided_by: str,
+) -> tuple[Draft, ...]:
+    if ruling.step is Step.AGREED:
+        return tuple(agreement_events(state, current, ruling, decided_by))
+    event_id = new_id()
+    remark = await seal_remark(deps, state, event_id, request.remark)
+    event = _decision_event(state, current, ruling, request, decided_by, remark)
+    return (Draft(event, event_id), *close_decided_tasks(state, current, ruling, decided_by))
+
+
+async def seal_remark(deps: CommandDeps, state: Registration, event_id: str, remark: str) -> str:
     """A remark, sealed under the student's key. Raises Problem when the student was erased."""
     return await sealed(deps.keyring, state.person_id, event_id, "/remark", remark)
 
 
-def _event(
-    state: Registration, found: Clearance, ruling: Ruling, asked: DecisionRequest, decided_by: str, remark: str
+def _decision_event(
+    state: Registration, current: Clearance, ruling: Ruling, request: DecisionRequest, decided_by: str, remark: str
 ) -> Event:
-    common: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "registration_id": state.registration_id,
         "person_id": state.person_id,
         "reason": str(ruling.reason),
-        "advice": found.advice,
+        "advice": current.advice,
         "decided_by": decided_by,
         "remark": remark,
     }
     match ruling.step:
         case Step.APPROVED:
-            rests_on = state.approval_id if state.study_related else None
-            return RegistrationApproved(**common, approval_id=rests_on, exception=asked.exception)
+            approval_id = state.approval_id if state.study_related else None
+            return RegistrationApproved(**fields, approval_id=approval_id, exception=request.exception)
         case Step.RESTORED:
-            return ClearanceRestored(**common)
+            return ClearanceRestored(**fields)
         case _:
-            return RegistrationRefused(**common, rule=ruling.rule)
+            return RegistrationRefused(**fields, rule=ruling.rule)

@@ -1,24 +1,27 @@
-"""During the stay: how to reach the student there (R24, R25), and what came of a return (R20)."""
+"""During the stay: how to reach the student there (R24, R25), and the outcome of a requested return (R20)."""
 
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from typing import Literal
 
 from services.registration.access import Permissions
-from services.registration.commands.manual_decisions import remark_of
-from services.registration.commands.registrations import CommandDeps, load_supervised, shown, state_of, visible
-from services.registration.decision_events import ended_by
-from services.registration.evaluation import load_inputs
-from services.registration.model import Registration, Status
+from services.registration.commands.answers import registration_answer
+from services.registration.commands.deps import CommandDeps
+from services.registration.commands.loading import check_not_cancelled, load_looked_after, load_visible, state_of
+from services.registration.commands.manual_decisions import seal_remark
+from services.registration.decision_events import close_tasks
+from services.registration.decision_inputs import load_inputs
+from services.registration.model import Registration
 from services.registration.rules import places
 from shared.clock import amsterdam_date
-from shared.envelope import Cause, Draft
+from shared.command import Command
+from shared.envelope import Draft
 from shared.events import ReturnRecorded, StayContactUpdated
 from shared.ids import new_id
 from shared.mongo.client import Session
 from shared.privacy.contact import ContactDetails
 from shared.web.concurrency import must_match
-from shared.web.idempotency import Answer, IdempotentRequest, run_once
+from shared.web.idempotency import Answer, run_once
 from shared.web.problem import FieldError, Problem, invalid
 from shared.web.sealing import sealed
 
@@ -27,7 +30,7 @@ Outcome = Literal["returned", "stays", "elsewhere", "unknown"]
 
 @dataclass(frozen=True, slots=True)
 class StayOutcome:
-    """What came of the stay, or of a return that was asked for."""
+    """The outcome of the stay, or of a return that was requested."""
 
     on: date
     outcome: Outcome
@@ -35,92 +38,80 @@ class StayOutcome:
 
 
 async def update_contact(
-    deps: CommandDeps,
-    permissions: Permissions,
-    registration_id: str,
-    contact: ContactDetails,
-    seen: int | None,
-    once: IdempotentRequest | None,
-    *,
-    cause: Cause,
-    now: datetime,
+    deps: CommandDeps, registration_id: str, contact: ContactDetails, command: Command[Permissions]
 ) -> Answer:
-    """R24, R25: how to reach the student from now on; the same details again say that they are still correct.
+    """R24, R25: how to reach the student from now on; the same details again confirm that they are still correct.
 
-    The student, or the International Office for one who calls because the phone was stolen.
+    For the student, or for the International Office when a student calls whose phone was stolen.
     """
-    state = state_of(await visible(deps, permissions, registration_id))
+    state = state_of(await load_visible(deps, command.caller, registration_id))
     event_id = new_id()
-    details = await sealed(deps.keyring, state.person_id, event_id, "/contact", contact)
+    sealed_contact = await sealed(deps.keyring, state.person_id, event_id, "/contact", contact)
     event = StayContactUpdated(
-        registration_id=registration_id, person_id=state.person_id, contact=details, confirmed=permissions.owns(state)
+        registration_id=registration_id,
+        person_id=state.person_id,
+        contact=sealed_contact,
+        confirmed=command.caller.owns(state),
     )
 
     async def work(session: Session) -> Answer:
-        loaded = await visible(deps, permissions, registration_id, session)
-        must_match(seen, loaded.version)
+        loaded = await load_visible(deps, command.caller, registration_id, session)
+        must_match(command.expected_version, loaded.version)
         current = state_of(loaded)
-        if not (permissions.owns(current) or permissions.is_international_office):
+        if not (command.caller.owns(current) or command.caller.is_international_office):
             raise Problem(
-                403, "Only the student, or the International Office, can change it.", reason="not_the_student"
+                403,
+                "Only the student and the International Office can change the contact details.",
+                reason="not_the_student",
             )
-        _must_stand(current)
-        after = await deps.store.record(loaded, [Draft(event, event_id)], cause=cause, now=now, session=session)
-        return shown(deps, after, 200)
+        check_not_cancelled(current)
+        drafts = [Draft(event, event_id)]
+        after = await deps.store.record(loaded, drafts, cause=command.cause, now=command.now, session=session)
+        return registration_answer(deps.catalogue, after, 200)
 
-    return await run_once(deps.mongo, deps.database, once, work)
+    return await run_once(deps.mongo, deps.database, command.idempotency, work)
 
 
 async def record_return(
-    deps: CommandDeps,
-    permissions: Permissions,
-    registration_id: str,
-    came: StayOutcome,
-    seen: int | None,
-    once: IdempotentRequest | None,
-    *,
-    cause: Cause,
-    now: datetime,
+    deps: CommandDeps, registration_id: str, outcome: StayOutcome, command: Command[Permissions]
 ) -> Answer:
-    """R20: the student is back, or somebody wrote down what came of a requested return. Nothing is cancelled by it.
+    """R20: the student is back, or staff record the outcome of a requested return. It cancels nothing.
 
-    A student says that they are back; every other outcome is for a person of the university.
+    A student may record only that they are back.
     """
-    state = state_of(await visible(deps, permissions, registration_id))
-    checked = places.places(state.legs, await load_inputs(deps.evaluation, state), now)
+    state = state_of(await load_visible(deps, command.caller, registration_id))
+    checked = places.places(state.legs, await load_inputs(deps.evaluation, state), command.now)
     event_id = new_id()
     event = ReturnRecorded(
         registration_id=registration_id,
         person_id=state.person_id,
-        on=came.on,
-        outcome=came.outcome,
-        recorded_by=permissions.person_id,
-        remark=await remark_of(deps, state, event_id, came.remark) if came.remark else None,
+        on=outcome.on,
+        outcome=outcome.outcome,
+        recorded_by=command.caller.person_id,
+        remark=await seal_remark(deps, state, event_id, outcome.remark) if outcome.remark else None,
         advice=places.advice_seen(checked),
     )
 
     async def work(session: Session) -> Answer:
-        loaded = await load_supervised(deps, permissions, registration_id, session)
-        must_match(seen, loaded.version)
+        loaded = await load_looked_after(deps, command.caller, registration_id, session)
+        must_match(command.expected_version, loaded.version)
         current = state_of(loaded)
-        _must_be_recordable(permissions, current, came, now)
-        drafts = [Draft(event, event_id), *ended_by(current, {"R20"})]
-        after = await deps.store.record(loaded, drafts, cause=cause, now=now, session=session)
-        return shown(deps, after, 201)
+        _check_outcome(current, outcome, command)
+        drafts = [Draft(event, event_id), *close_tasks(current, {"R20"})]
+        after = await deps.store.record(loaded, drafts, cause=command.cause, now=command.now, session=session)
+        return registration_answer(deps.catalogue, after, 201)
 
-    return await run_once(deps.mongo, deps.database, once, work)
+    return await run_once(deps.mongo, deps.database, command.idempotency, work)
 
 
-def _must_be_recordable(permissions: Permissions, state: Registration, came: StayOutcome, now: datetime) -> None:
-    _must_stand(state)
-    if permissions.owns(state) and not permissions.competences(state) and came.outcome != "returned":
-        raise Problem(403, "You can say that you are back.", reason="not_yours_to_decide", rule="R20")
-    if amsterdam_date(now) < state.departure_date:
+def _check_outcome(state: Registration, outcome: StayOutcome, command: Command[Permissions]) -> None:
+    permissions, today = command.caller, amsterdam_date(command.now)
+    check_not_cancelled(state)
+    if permissions.owns(state) and not permissions.competences(state) and outcome.outcome != "returned":
+        raise Problem(
+            403, "As the student you can only record that you are back.", reason="not_yours_to_decide", rule="R20"
+        )
+    if today < state.departure_date:
         raise Problem(409, "The stay has not begun.", reason="not_departed", rule="R20")
-    if not state.departure_date <= came.on <= amsterdam_date(now):
+    if not state.departure_date <= outcome.on <= today:
         raise invalid(FieldError("body.on", "is not between the day of departure and today"))
-
-
-def _must_stand(state: Registration) -> None:
-    if state.status is Status.CANCELLED:
-        raise Problem(409, "It was cancelled; hand in a new one.", reason="cancelled")

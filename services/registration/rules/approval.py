@@ -8,12 +8,12 @@ from services.registration.model import Registration
 from services.registration.read_models import Approval, ApprovalStatus
 from shared.events import LegKind
 
-#: Proposal: days before and after the approved period in which somebody may travel through other places.
+#: Proposal: before and after the approved period the student may travel through other places for this long.
 TRAVEL_DAYS = timedelta(days=3)
 
 
 class Reason(StrEnum):
-    """How the approval stands."""
+    """Whether the approval covers the journey, and if not, why."""
 
     NOT_NEEDED = "approval_not_needed"
     GRANTED = "approval_granted"
@@ -42,8 +42,8 @@ class Standing:
 def approval_standing(registration: Registration, approval: Approval | None) -> Standing:
     """R2, R11: granted, to the same person, for the same activity, country and days; never guessed.
 
-    Who stays somewhere does so in the approved country and within the approved days; who travels through
-    may do so up to TRAVEL_DAYS before and after.
+    Every stay is in the approved country and within the approved days; places travelled through may be up to
+    TRAVEL_DAYS before and after.
     """
     if not registration.study_related:
         return Standing(Reason.NOT_NEEDED)

@@ -1,4 +1,4 @@
-"""What a student still needs, why, until when and from whom: R1, R2, R6-R16, R19, R24, R39, one line for each."""
+"""What a student still needs, why, until when and from whom: R1, R2, R6-R16, R19, R24, R39, a line for each."""
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -26,7 +26,7 @@ class Item(StrEnum):
 
 
 class State(StrEnum):
-    """Whose turn it is: nobody's (DONE), the student's (TODO), somebody else's (WAITING), or it stops here."""
+    """Who has to act: nobody (DONE), the student (TODO) or staff (WAITING); BLOCKED: the student cannot go."""
 
     DONE = "done"
     TODO = "todo"
@@ -36,7 +36,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line; `reason` has a text, `until` is the last day for it, `who` is whom to turn to."""
+    """One line. `reason` has a text, `until` is the last day, `who` is the queue whose staff the student contacts."""
 
     item: Item
     state: State
@@ -49,7 +49,7 @@ class Line:
 
 
 def checklist(registration: Registration, inputs: DecisionInputs, now: datetime) -> tuple[Line, ...]:
-    """Every line, done or not, judged on what is known now; the last line is the clearance as decided."""
+    """Every line, done or not, on the current inputs; the last line is the clearance as it was decided."""
     return (
         _study_line(registration),
         _approval_line(registration, inputs),
@@ -69,7 +69,7 @@ def _study_line(registration: Registration) -> Line:
 
 
 def _approval_line(registration: Registration, inputs: DecisionInputs) -> Line:
-    """R4: approval is decided before the first day; the day before is the last."""
+    """R4: the approval must be decided before the first day, so the day before is the last."""
     reason = approval.approval_standing(registration, inputs.approval).reason
     last_day = registration.departure_date - timedelta(days=1)
     match reason:
@@ -86,7 +86,7 @@ def _approval_line(registration: Registration, inputs: DecisionInputs) -> Line:
 
 
 def _timing_line(registration: Registration, now: datetime) -> Line:
-    """What was cleared in time stays in time, also after departure."""
+    """A registration that was cleared in time stays in time, also after departure."""
     cleared = registration.status in (Status.APPROVED, Status.SUSPENDED) and registration.decision is not None
     judged_at = registration.itinerary_at if cleared else now
     window = departure.departure(registration.departure_date, registration.itinerary_at, judged_at)
@@ -97,9 +97,9 @@ def _timing_line(registration: Registration, now: datetime) -> Line:
 
 
 def _document_lines(registration: Registration, inputs: DecisionInputs) -> list[Line]:
-    """R9: one line for each kind that is asked for; none when the catalogue asks for nothing."""
-    there = tuple(each.kind for each in registration.documents)
-    missing = documents.completeness(inputs.required_documents, there).missing
+    """R9: one line for each kind that the catalogue requires."""
+    attached = tuple(document.kind for document in registration.documents)
+    missing = documents.completeness(inputs.required_documents, attached).missing
     last_day = registration.departure_date - timedelta(days=1)
     return [
         Line(
@@ -112,9 +112,9 @@ def _document_lines(registration: Registration, inputs: DecisionInputs) -> list[
 
 
 def _stay_contact_lines(registration: Registration, now: datetime) -> list[Line]:
-    """R24: from the first day on, how to be reached there; asked as soon as possible."""
-    over = registration.status is Status.CANCELLED or registration.has_returned
-    if over or amsterdam_date(now) < registration.departure_date:
+    """R24: from the first day on, how the student can be reached there."""
+    is_over = registration.status is Status.CANCELLED or registration.has_returned
+    if is_over or amsterdam_date(now) < registration.departure_date:
         return []
     if registration.stay_contact_at is not None:
         return [Line(Item.STAY_CONTACT, State.DONE, "R24", "stay_contact_known")]
@@ -123,7 +123,7 @@ def _stay_contact_lines(registration: Registration, now: datetime) -> list[Line]
 
 
 def _session_lines(registration: Registration, now: datetime) -> list[Line]:
-    """R39: asked for until the day before departure, and never in the way."""
+    """R39: asked until the day before departure; it never blocks."""
     if registration.progress.session_attended:
         return [Line(Item.SAFETY_SESSION, State.DONE, "R39", reminders.Reason.ATTENDED)]
     if registration.status in (Status.CANCELLED, Status.REFUSED) or amsterdam_date(now) >= registration.departure_date:
@@ -142,7 +142,7 @@ def _session_lines(registration: Registration, now: datetime) -> list[Line]:
 
 
 def _advice_lines(registration: Registration, inputs: DecisionInputs, now: datetime) -> list[Line]:
-    """One line for each country and finding, in the order of the journey."""
+    """One line for each country and reason, in the order of the journey."""
     lines: dict[tuple[str, str], Line] = {}
     for place in places.places(registration.legs, inputs, now):
         line = _advice_line(place, registration.departure_date)
@@ -180,10 +180,10 @@ def _clearance_line(registration: Registration) -> Line:
             return Line(Item.CLEARANCE, State.WAITING, decision.rule, decision.reason, registration.departure_date, who)
 
 
-#: R24: the coordinator is asked after the reminder of day 7 (proposal).
+#: R24: after the reminder of day 7 the coordinator gets a task (proposal).
 STAY_CONTACT_DAYS = timedelta(days=7)
 
-#: Every block has a person to turn to.
+#: For every rule that blocks, the queue whose staff the student contacts.
 _WHO = {
     "R2": Queue.COORDINATOR,
     "R9": Queue.FACULTY_CONTACT,
@@ -199,5 +199,5 @@ _WHO = {
 
 
 def whom_to_ask(rule: str) -> Queue:
-    """Whom a student turns to when this rule is in the way; the faculty's contact person where none is named."""
+    """Whom a student contacts when this rule blocks; by default the faculty's contact person."""
     return _WHO.get(rule, Queue.FACULTY_CONTACT)

@@ -1,7 +1,7 @@
 """R10, with R2, R7-R9, R11-R16, R21: may the student depart? Source: Leiden, "Approval and registration".
 
-Every block is found and shown; the first of PRECEDENCE is the outcome (argued in the README). Only the branch in
-which nothing is in the way permits.
+Every block is collected and shown; the first of PRECEDENCE is the outcome (argued in the README). Only the branch
+without any block permits.
 """
 
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ from services.registration.read_models import DecisionInputs
 from services.registration.rules import approval, departure, documents, places
 from shared.events import AdviceSeen
 
-#: R14: so long may news of the advice be on its way to us before a person is asked.
+#: R14: a newer advice may take this long to arrive here before a person gets a task.
 PATIENCE = timedelta(seconds=60)
 
 
 class Outcome(StrEnum):
-    """What becomes of a registration. UNDECIDED is tried again by itself and permits nothing."""
+    """The outcome for a registration. UNDECIDED is evaluated again automatically and permits nothing."""
 
     APPROVED = "approved"
     HELD = "held"
@@ -29,7 +29,7 @@ class Outcome(StrEnum):
 
 
 class Queue(StrEnum):
-    """Whose queue gets a task."""
+    """The queues of tasks, by the staff who handle them."""
 
     FACULTY_CONTACT = "faculty-contact"
     COORDINATOR = "coordinator"
@@ -64,7 +64,7 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One thing in the way; `country` where it is about a place, `queue` where a person has to look."""
+    """One thing that blocks. `country` when it is about a place, `queue` when a person has to decide."""
 
     outcome: Outcome
     rule: str
@@ -75,7 +75,7 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Clearance:
-    """The decision: one outcome, every block, and the advice that was seen."""
+    """The decision: one outcome, every block, and the advice on which it rests."""
 
     outcome: Outcome
     rule: str
@@ -86,7 +86,7 @@ class Clearance:
 
     @property
     def queues(self) -> tuple[Block, ...]:
-        """R7, R8, R14, R16: what a person has to look at, one for each queue and rule; only when routed."""
+        """R7, R8, R14, R16: the blocks that persons decide, one for each queue and rule; only when routed."""
         if self.outcome is not Outcome.ROUTED:
             return ()
         first: dict[tuple[Queue, str], Block] = {}
@@ -97,44 +97,45 @@ class Clearance:
 
     @property
     def queue(self) -> Queue:
-        """Whose queue the outcome itself goes to; the safety officer where no other is named."""
+        """The queue of the outcome itself; by default the safety officer's."""
         return next((block.queue for block in self.queues if block.queue), Queue.SAFETY_OFFICER)
 
 
 def clearance(registration: Registration, inputs: DecisionInputs, now: datetime) -> Clearance:
-    """R10: the approval covers it (or none is needed), every place is safe, two weeks ahead, never suspended."""
+    """R10: an approval covers it or none is needed, every place is safe, two weeks ahead, never suspended."""
     standing = approval.approval_standing(registration, inputs.approval)
     window = departure.departure(registration.departure_date, registration.itinerary_at, now)
     checked = places.places(registration.legs, inputs, now)
     seen = places.advice_seen(checked)
 
     in_time = window.reason is departure.Reason.SELF_SERVICE
-    safe = bool(checked) and all(each.is_safe for each in checked)
-    papers = documents.completeness(inputs.required_documents, (each.kind for each in registration.documents))
+    safe = bool(checked) and all(place.is_safe for place in checked)
+    attached = (document.kind for document in registration.documents)
+    papers = documents.completeness(inputs.required_documents, attached)
     if standing.permits and in_time and safe and papers.is_complete and not registration.was_suspended:
         voluntary = standing.reason is approval.Reason.NOT_NEEDED
         reason = Reason.VOLUNTARY_AND_SAFE if voluntary else Reason.APPROVED_AND_SAFE
         return Clearance(Outcome.APPROVED, "R10", reason, (), seen, checked)
 
     waited = now - registration.changed_at > PATIENCE
-    blocks = [_approval_block(standing), _departure_block(window), *(_place_block(each, waited) for each in checked)]
+    blocks = [_approval_block(standing), _departure_block(window), *(_place_block(place, waited) for place in checked)]
     if not papers.is_complete:
         blocks.append(Block(Outcome.INCOMPLETE, "R9", Reason.DOCUMENTS_MISSING))
     if registration.was_suspended:
         blocks.append(Block(Outcome.ROUTED, "R21", Reason.SUSPENDED_BEFORE, Queue.COORDINATOR))
-    found = sorted((block for block in blocks if block is not None), key=_precedence)
-    first = found[0]
-    return Clearance(first.outcome, first.rule, first.reason, tuple(found), seen, checked)
+    by_precedence = sorted((block for block in blocks if block is not None), key=_precedence)
+    first = by_precedence[0]
+    return Clearance(first.outcome, first.rule, first.reason, tuple(by_precedence), seen, checked)
 
 
-#: Which block is the outcome when there are several.
+#: Which block is the outcome when there are several: the first in this list.
 PRECEDENCE: tuple[tuple[Outcome, str], ...] = (
-    (Outcome.ROUTED, "R8"),  # neither approved nor refused by rules: a person has it
+    (Outcome.ROUTED, "R8"),  # rules neither approve nor refuse it: a person decides
     (Outcome.ROUTED, "R7"),
-    (Outcome.HELD, "R2"),  # nothing to judge yet; the advice is judged when the approval arrives
+    (Outcome.HELD, "R2"),  # nothing to decide yet; the advice counts when the approval arrives
     (Outcome.REFUSED, "R2"),
     (Outcome.REFUSED, "R13"),
-    (Outcome.INCOMPLETE, "R9"),  # the student first; whoever looks then has everything
+    (Outcome.INCOMPLETE, "R9"),  # the student first, so that staff then have every document
     (Outcome.ROUTED, "R2"),
     (Outcome.ROUTED, "R14"),
     (Outcome.ROUTED, "R16"),

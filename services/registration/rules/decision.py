@@ -1,7 +1,7 @@
-"""R7, R8, R10, R13, R14, R16, R18, R21: what a person may decide about a registration, each in their own matter.
+"""R7, R8, R10, R13, R14, R16, R18, R21: what a person may decide about a registration.
 
-Whoever has the queue of a block may say that it is not in the way; nobody says so of what is not theirs, and nobody
-at all of negative advice (R13), a missing approval (R2) or missing documents (R9). Fall-through never permits.
+A person may clear the blocks whose queue is theirs, and no others. Nobody may clear negative advice (R13), a missing
+approval (R2) or missing documents (R9). Fall-through never permits.
 """
 
 from collections.abc import Sequence
@@ -24,17 +24,17 @@ class Ask(StrEnum):
 
 
 class Step(StrEnum):
-    """What becomes of it."""
+    """The outcome of the request."""
 
     APPROVED = "approved"
     RESTORED = "restored"
     REFUSED = "refused"
-    AGREED = "agreed"  # and somebody else still has to decide the rest
+    AGREED = "agreed"  # another person still has to decide the other blocks
     DENIED = "denied"
 
 
 class Reason(StrEnum):
-    """Why; a denial by a block has the block's own reason."""
+    """Why. A denial because of a block has the block's own reason."""
 
     APPROVED_BY_PERSON = "approved_by_person"
     RESTORED_BY_PERSON = "restored_by_person"
@@ -47,7 +47,7 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Ruling:
-    """The decision; `settles` are the rules that this person has decided, `next` whose turn it then is."""
+    """The decision. `settles`: the rules which this person decided; `next`: the block that the next person decides."""
 
     step: Step
     rule: str
@@ -57,39 +57,39 @@ class Ruling:
     next: Block | None = None
 
 
-#: What stands for a decision, by what is asked: what the rules refused may be looked at again by a person.
-_OPEN: dict[Ask, frozenset[Status]] = {
+#: The states in which each decision is possible. A person may approve what the rules refused.
+_POSSIBLE_STATUS: dict[Ask, frozenset[Status]] = {
     Ask.APPROVE: frozenset({Status.ROUTED, Status.REFUSED}),
     Ask.REFUSE: frozenset({Status.SUBMITTED, Status.HELD, Status.INCOMPLETE, Status.ROUTED, Status.SUSPENDED}),
     Ask.RESTORE: frozenset({Status.SUSPENDED}),
 }
-#: Who answers for a student at all. The International Office helps, and decides nothing.
+#: The queues whose staff decide about students. The International Office helps and decides nothing.
 _DECIDERS = frozenset({Queue.FACULTY_CONTACT, Queue.COORDINATOR, Queue.SAFETY_OFFICER})
 
 
 def decision(
     registration: Registration,
-    found: Clearance,
+    current: Clearance,
     competences: frozenset[Queue],
     ask: Ask,
     exception: OrangeException | None = None,
 ) -> Ruling:
-    """The ruling on what is known now (`found`), for somebody with these queues."""
+    """The ruling for a person with these queues, on the clearance as the rules see it now (`current`)."""
     mine = competences & _DECIDERS
-    if registration.status not in _OPEN[ask]:
+    if registration.status not in _POSSIBLE_STATUS[ask]:
         return Ruling(Step.DENIED, "R10", Reason.NOTHING_TO_DECIDE)
     if not mine:
-        who = whom_to_ask(found.rule)
-        return Ruling(Step.DENIED, found.rule, Reason.NOT_YOURS, who)
+        who = whom_to_ask(current.rule)
+        return Ruling(Step.DENIED, current.rule, Reason.NOT_YOURS, who)
     if ask is Ask.REFUSE:
-        own = next((block.rule for block in found.blocks if block.queue in mine), found.rule)
+        own = next((block.rule for block in current.blocks if block.queue in mine), current.rule)
         return Ruling(Step.REFUSED, own, Reason.REFUSED_BY_PERSON)
-    return _permission(registration, found, mine, ask, exception)
+    return _permission(registration, current, mine, ask, exception)
 
 
 def _permission(
     registration: Registration,
-    found: Clearance,
+    current: Clearance,
     mine: frozenset[Queue],
     ask: Ask,
     exception: OrangeException | None,
@@ -98,24 +98,24 @@ def _permission(
         reason = Reason.NOT_YOURS if Queue.SAFETY_OFFICER not in mine else exception.reason
         return Ruling(Step.DENIED, "R18", reason, Queue.SAFETY_OFFICER)
     excepted = exception is not None
-    hard = [block for block in found.blocks if block.outcome is not Outcome.ROUTED]
-    left = [block for block in hard if not (excepted and block.rule == "R13" and _is_orange(found, block))]
-    if left:
-        return Ruling(Step.DENIED, left[0].rule, left[0].reason, whom_to_ask(left[0].rule))
+    unclearable = [block for block in current.blocks if block.outcome is not Outcome.ROUTED]
+    blocking = [block for block in unclearable if not (excepted and block.rule == "R13" and _is_orange(current, block))]
+    if blocking:
+        return Ruling(Step.DENIED, blocking[0].rule, blocking[0].reason, whom_to_ask(blocking[0].rule))
 
-    routed = [block for block in found.blocks if block.outcome is Outcome.ROUTED]
+    routed = [block for block in current.blocks if block.outcome is Outcome.ROUTED]
     own = [block for block in routed if block.queue in mine]
     others = [
         block
         for block in routed
         if block.queue not in mine
-        and not (excepted and block.rule == "R21")  # a person clears it with open eyes
-        and not _has_agreed(registration.agreements, block, found.advice)
+        and not (excepted and block.rule == "R21")  # the safety officer who makes the exception knows of the suspension
+        and not _has_agreed(registration.agreements, block, current.advice)
     ]
-    asked = registration.decision is not None and whom_to_ask(registration.decision.rule) in mine
-    if not own and not excepted and not (asked and not others):
-        who = others[0].queue if others else whom_to_ask(found.rule)
-        return Ruling(Step.DENIED, others[0].rule if others else found.rule, Reason.NOT_YOURS, who)
+    was_routed_to_me = registration.decision is not None and whom_to_ask(registration.decision.rule) in mine
+    if not own and not excepted and not (was_routed_to_me and not others):
+        who = others[0].queue if others else whom_to_ask(current.rule)
+        return Ruling(Step.DENIED, others[0].rule if others else current.rule, Reason.NOT_YOURS, who)
     settles = tuple(dict.fromkeys(block.rule for block in own))
     if others and excepted:
         return Ruling(Step.DENIED, others[0].rule, others[0].reason, others[0].queue)
@@ -128,12 +128,12 @@ def _permission(
     return Ruling(Step.APPROVED, "R10", Reason.APPROVED_BY_PERSON, settles=settles)
 
 
-def _is_orange(found: Clearance, block: Block) -> bool:
-    levels = [each.level for each in found.places if each.leg.country == block.country]
+def _is_orange(current: Clearance, block: Block) -> bool:
+    levels = [place.level for place in current.places if place.leg.country == block.country]
     return all(level is not None and level <= Level.ORANGE for level in levels)
 
 
 def _has_agreed(agreements: Sequence[Agreement], block: Block, advice: Sequence[AdviceSeen]) -> bool:
-    """What somebody decided on other advice (R14, R16) has to be decided again."""
-    agreed = next((each for each in agreements if each.rule == block.rule), None)
-    return agreed is not None and (block.rule not in ("R14", "R16") or tuple(agreed.advice) == tuple(advice))
+    """Whether a person has decided this block. For R14 and R16 only on the same advice; otherwise they decide again."""
+    agreement = next((agreement for agreement in agreements if agreement.rule == block.rule), None)
+    return agreement is not None and (block.rule not in ("R14", "R16") or tuple(agreement.advice) == tuple(advice))

@@ -1,4 +1,4 @@
-"""R6, R7, R8: how long before departure somebody registers. Source: Leiden, "at least 2 weeks before departure"."""
+"""R6, R7, R8: how long before departure is the submission? Source: Leiden, "at least 2 weeks before departure"."""
 
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -6,12 +6,12 @@ from enum import StrEnum
 
 from shared.clock import amsterdam_date
 
-#: R6: so many calendar days (Europe/Amsterdam) are enough; one fewer goes to the faculty contact person.
+#: R6: calendar days (Europe/Amsterdam). One day less, and the faculty contact person decides (R7).
 SELF_SERVICE_DAYS = 14
 
 
 class Reason(StrEnum):
-    """How the departure lies to the submission."""
+    """How long the submission was before the departure."""
 
     SELF_SERVICE = "at_least_two_weeks"
     WITHIN_TWO_WEEKS = "within_two_weeks"
@@ -20,26 +20,26 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Departure:
-    """The decision; `days` from the submission to the departure, negative when it came after."""
+    """The decision; `days` from the submission to the departure, negative when the submission came later."""
 
     reason: Reason
     days: int
 
     @property
     def rule(self) -> str:
-        """The rule that speaks."""
+        """The rule that applies."""
         return {Reason.SELF_SERVICE: "R6", Reason.WITHIN_TWO_WEEKS: "R7", Reason.ALREADY_DEPARTED: "R8"}[self.reason]
 
 
 def has_departed(departure_date: date, now: datetime) -> bool:
-    """On the day of departure itself (Europe/Amsterdam) somebody can still be kept from going."""
+    """Whether the day of departure (Europe/Amsterdam) is over. On the day itself a student can still be stopped."""
     return departure_date < amsterdam_date(now)
 
 
 def departure(departure_date: date, submitted_at: datetime, now: datetime) -> Departure:
-    """R6: calendar dates in Europe/Amsterdam; exactly 14 days pass, 13 route (R7); after departure R8.
+    """R6: calendar dates in Europe/Amsterdam. 14 days are enough, 13 are routed (R7); after departure R8.
 
-    `submitted_at` is when this itinerary was handed in, `now` the moment of the decision.
+    `submitted_at` is when this itinerary was submitted, `now` the moment of the decision.
     """
     days = (departure_date - amsterdam_date(submitted_at)).days
     if days < 0 or has_departed(departure_date, now):

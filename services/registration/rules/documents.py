@@ -1,4 +1,4 @@
-"""R9: are all documents there that the faculty asks for? Source: seed, "upload any required documents"."""
+"""R9: are all documents attached that the faculty requires? Source: seed, "upload any required documents"."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Reason(StrEnum):
-    """Whether something is missing."""
+    """Whether a document is missing."""
 
     NONE_REQUIRED = "no_documents_required"
     COMPLETE = "documents_complete"
@@ -15,21 +15,21 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Completeness:
-    """The decision; `missing` names the kinds that are required and not attached, as the catalogue names them."""
+    """The decision; `missing` are the required kinds that are not attached, named as in the catalogue."""
 
     reason: Reason
     missing: tuple[str, ...] = ()
 
     @property
     def is_complete(self) -> bool:
-        """Nothing that is required is missing."""
+        """No required document is missing."""
         return self.reason is not Reason.MISSING
 
 
 def completeness(required: Iterable[str], attached: Iterable[str]) -> Completeness:
-    """R9: every required kind is attached; what the catalogue does not ask for is not asked for."""
-    wanted, there = tuple(dict.fromkeys(required)), set(attached)
-    if not wanted:
+    """R9: every kind that the catalogue requires is attached."""
+    required_kinds, attached_kinds = tuple(dict.fromkeys(required)), set(attached)
+    if not required_kinds:
         return Completeness(Reason.NONE_REQUIRED)
-    missing = tuple(kind for kind in wanted if kind not in there)
+    missing = tuple(kind for kind in required_kinds if kind not in attached_kinds)
     return Completeness(Reason.MISSING, missing) if missing else Completeness(Reason.COMPLETE)

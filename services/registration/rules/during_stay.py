@@ -1,6 +1,6 @@
-"""R20, R23: the advice is negative where somebody is. Sources: Leiden, Health and safety; faculty news 2014.
+"""R20, R23: is the advice negative where a student is now? Sources: Leiden, Health and safety; faculty news 2014.
 
-The student is contacted (notify); people ask for the return and write down what comes of it. Nothing is cancelled.
+Notify contacts the student; staff ask for the return and record its outcome. Nothing is cancelled.
 """
 
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ from services.registration.rules.suspension import is_judged
 from shared.clock import amsterdam_date
 from shared.events import AdviceSeen
 
-#: R26's day of grace: who should have left yesterday may still be there.
+#: R26's day of grace: a student whose stay ended yesterday may still be there.
 GRACE = timedelta(days=1)
 
 
 class Reason(StrEnum):
-    """How the stay and the advice lie to each other."""
+    """Whether the student is abroad, and what the advice is there."""
 
     NOT_ABROAD = "not_abroad"
     SAFE = "advice_safe"
@@ -31,7 +31,7 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DuringStay:
-    """The decision: whether a return has to be asked for, and whether the board of examiners has to know."""
+    """The decision: whether staff ask for the return, and whether the board of examiners is told."""
 
     reason: Reason
     asks_for_return: bool = False
@@ -40,29 +40,30 @@ class DuringStay:
 
     @property
     def is_negative(self) -> bool:
-        """Negative here, or perhaps here (R16: the worst colour decides)."""
+        """Certainly or possibly negative (R16: the worst level decides)."""
         return self.reason in (Reason.NEGATIVE, Reason.PLACE_UNRESOLVED)
 
 
 def during_stay(registration: Registration, inputs: DecisionInputs, now: datetime) -> DuringStay:
-    """R20: asked once, and again when it has become worse than it was when an outcome was recorded.
+    """R20: staff ask once, and again when the level becomes worse than it was when an outcome was recorded.
 
-    R23: study-related, and somebody is in an area with negative advice, by whatever permission.
+    R23: the board is told once, of a study-related stay in an area with negative advice, whoever permitted it.
     """
     today = amsterdam_date(now)
-    abroad = has_departed(registration.departure_date, now) and registration.return_date >= today - GRACE
-    if registration.status is Status.CANCELLED or registration.has_returned or not abroad:
+    is_abroad = has_departed(registration.departure_date, now) and registration.return_date >= today - GRACE
+    if registration.status is Status.CANCELLED or registration.has_returned or not is_abroad:
         return DuringStay(Reason.NOT_ABROAD)
-    still = [each for each in places.places(registration.legs, inputs, now) if each.leg.end_date >= today - GRACE]
-    seen = places.advice_seen(tuple(still))
-    negative = [each for each in still if each.may_be_negative and not is_judged(registration, each)]
+    checked = places.places(registration.legs, inputs, now)
+    remaining = [place for place in checked if place.leg.end_date >= today - GRACE]
+    seen = places.advice_seen(tuple(remaining))
+    negative = [place for place in remaining if place.may_be_negative and not is_judged(registration, place)]
     if not negative:
         return DuringStay(Reason.SAFE, advice=seen)
-    certain = any(each.reason is places.Reason.NEGATIVE for each in negative)
+    is_certain = any(place.reason is places.Reason.NEGATIVE for place in negative)
     return DuringStay(
-        Reason.NEGATIVE if certain else Reason.PLACE_UNRESOLVED,
+        Reason.NEGATIVE if is_certain else Reason.PLACE_UNRESOLVED,
         asks_for_return=any(
-            not tolerated(registration.exception, each) and not _is_recorded(registration, each) for each in negative
+            not tolerated(registration.exception, place) and not _is_recorded(registration, place) for place in negative
         ),
         flags_board=registration.study_related and not registration.was_flagged,
         advice=seen,
@@ -70,7 +71,7 @@ def during_stay(registration: Registration, inputs: DecisionInputs, now: datetim
 
 
 def _is_recorded(registration: Registration, place: places.Place) -> bool:
-    """Somebody wrote down what came of it when it was as bad as now."""
+    """Whether an outcome was recorded when the level was as bad as now."""
     recorded = registration.return_recorded
     if recorded is None or place.level is None:
         return False

@@ -1,4 +1,4 @@
-"""DESIGN §7, R26: may a person's data be erased now? Sources: AVG articles 5 and 17; mission."""
+"""R26: may a person's data be erased now? Sources: AVG articles 5 and 17; mission."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ GRACE = timedelta(days=1)
 
 
 class Reason(StrEnum):
-    """Why, or why not yet."""
+    """Why the data may be erased, or why not yet."""
 
     ERASABLE = "erasable"
     ABROAD = "abroad"
@@ -30,27 +30,31 @@ class Erasure:
 
     @property
     def permits(self) -> bool:
-        """Nothing that somebody may still need is lost."""
+        """The data may be erased."""
         return self.reason is Reason.ERASABLE
 
 
 def erasure(registrations: Sequence[Registration], open_alerts: int, today: date) -> Erasure:
-    """R26: nobody is forgotten who may have to be found: abroad, overdue, about to go, or in an open alert."""
-    going = [each for each in registrations if each.status is not Status.CANCELLED and not each.has_returned]
+    """R26: not while the person may have to be found: abroad, overdue, about to travel, or in an open alert."""
+    open_journeys = [
+        registration
+        for registration in registrations
+        if registration.status is not Status.CANCELLED and not registration.has_returned
+    ]
     if open_alerts:
         return Erasure(Reason.OPEN_ALERT)
-    if any(each.departure_date - GRACE <= today <= each.return_date + GRACE for each in going):
+    if any(journey.departure_date - GRACE <= today <= journey.return_date + GRACE for journey in open_journeys):
         return Erasure(Reason.ABROAD)
-    if any(each.return_date < today for each in going):
+    if any(journey.return_date < today for journey in open_journeys):
         return Erasure(Reason.OVERDUE)
-    if any(each.departure_date > today for each in going):
+    if any(journey.departure_date > today for journey in open_journeys):
         return Erasure(Reason.JOURNEY_AHEAD)
     return Erasure(Reason.ERASABLE)
 
 
 def retention(registrations: Sequence[Registration], open_alerts: int, today: date, kept: timedelta) -> Erasure:
-    """DESIGN §7, R26: `kept` after the last day of the last journey the data go by themselves, on the same terms."""
-    last = max((each.return_date for each in registrations), default=None)
-    if last is None or last + kept >= today:
+    """R26: when `kept` has passed since the last day of the last journey, the data are erased on the same terms."""
+    last_day = max((registration.return_date for registration in registrations), default=None)
+    if last_day is None or last_day + kept >= today:
         return Erasure(Reason.KEPT)
     return erasure(registrations, open_alerts, today)

@@ -1,7 +1,7 @@
-"""R2, R9, R19-R21, R23: what a new look at a registration changes, given what was decided before.
+"""R2, R9, R19-R21, R23: what an evaluation of a registration changes, given what was decided before.
 
-The rules move what nobody has decided, what waits (held) and what they themselves cleared. What was refused or
-routed stays so until the student changes it or a person acts; what was suspended is never reinstated by itself.
+The rules change what is not decided, what is held, and what they themselves cleared. What was refused or routed stays
+so until the student changes it or a person decides; what was suspended is never reinstated by the rules alone.
 """
 
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ from services.registration.rules.suspension import Suspension, suspension
 
 
 class Step(StrEnum):
-    """What is to be done."""
+    """What follows from an evaluation."""
 
     KEEP = "keep"
     DECIDE = "decide"
@@ -27,7 +27,7 @@ class Step(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """The decision: the step, the clearance or suspension it rests on, and how the stay stands beside it."""
+    """The decision: the step, the clearance or suspension on which it rests, and what applies during the stay."""
 
     step: Step
     clearance: Clearance | None = None
@@ -36,48 +36,48 @@ class Evaluation:
 
 
 def evaluation(registration: Registration, inputs: DecisionInputs, now: datetime) -> Evaluation:
-    """The next step. The same registration and knowledge give the same step; once taken it gives KEEP."""
+    """The next step. Idempotent: a registration that has taken the step gets KEEP on the same inputs."""
     return replace(_step(registration, inputs, now), stay=during_stay(registration, inputs, now))
 
 
 def _step(registration: Registration, inputs: DecisionInputs, now: datetime) -> Evaluation:
     match registration.status:
         case Status.SUBMITTED:
-            found = clearance(registration, inputs, now)
-            return Evaluation(Step.KEEP if found.outcome is Outcome.UNDECIDED else Step.DECIDE, found)
+            decision = clearance(registration, inputs, now)
+            return Evaluation(Step.KEEP if decision.outcome is Outcome.UNDECIDED else Step.DECIDE, decision)
         case Status.HELD | Status.INCOMPLETE:
-            return _held(registration, clearance(registration, inputs, now))
+            return _held_step(registration, clearance(registration, inputs, now))
         case Status.APPROVED:
-            return _approved(registration, suspension(registration, inputs, now))
+            return _approved_step(registration, suspension(registration, inputs, now))
         case Status.SUSPENDED:
-            return _suspended(registration, clearance(registration, inputs, now))
+            return _suspended_step(registration, clearance(registration, inputs, now))
         case Status.ROUTED | Status.REFUSED | Status.CANCELLED:
             return Evaluation(Step.KEEP)
 
 
-def _approved(registration: Registration, found: Suspension) -> Evaluation:
-    """R19 before departure. R2 after it: who is abroad without an approval is a matter for a person, once."""
-    step = Step.SUSPEND if found.is_suspended else Step.KEEP
-    if found.gone is not None and not registration.approval_asked:
-        step = Step.ASK_ABOUT_APPROVAL
-    return Evaluation(step, suspension=found)
-
-
-def _held(registration: Registration, found: Clearance) -> Evaluation:
-    """R2, R9: what waits for its approval or its documents moves when there is something new to say."""
-    before = registration.decision
-    same = before is not None and (before.status.value, before.rule, before.reason) == (
-        found.outcome.value,
-        found.rule,
-        found.reason.value,
+def _held_step(registration: Registration, current: Clearance) -> Evaluation:
+    """R2, R9: a registration that waits for its approval or documents is decided when the outcome is a new one."""
+    former = registration.decision
+    is_same = former is not None and (former.status.value, former.rule, former.reason) == (
+        current.outcome.value,
+        current.rule,
+        current.reason.value,
     )
-    if same or found.outcome is Outcome.UNDECIDED:
-        return Evaluation(Step.KEEP, found)
-    return Evaluation(Step.DECIDE, found)
+    if is_same or current.outcome is Outcome.UNDECIDED:
+        return Evaluation(Step.KEEP, current)
+    return Evaluation(Step.DECIDE, current)
 
 
-def _suspended(registration: Registration, found: Clearance) -> Evaluation:
-    """R21: when only the former suspension is in the way, a person is asked, once."""
-    if found.rule == "R21" and not registration.reinstatement_asked:
-        return Evaluation(Step.ASK_TO_REINSTATE, found)
-    return Evaluation(Step.KEEP, found)
+def _approved_step(registration: Registration, current: Suspension) -> Evaluation:
+    """R19 before departure. R2 after it: staff get one task about a student who is abroad without an approval."""
+    step = Step.SUSPEND if current.is_suspended else Step.KEEP
+    if current.gone is not None and not registration.approval_asked:
+        step = Step.ASK_ABOUT_APPROVAL
+    return Evaluation(step, suspension=current)
+
+
+def _suspended_step(registration: Registration, current: Clearance) -> Evaluation:
+    """R21: when only the former suspension still blocks, the coordinator gets a task, once."""
+    if current.rule == "R21" and not registration.reinstatement_asked:
+        return Evaluation(Step.ASK_TO_REINSTATE, current)
+    return Evaluation(Step.KEEP, current)

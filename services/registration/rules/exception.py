@@ -10,7 +10,7 @@ from shared.events import AdviceSeen, ExceptionPermissions, Level
 
 
 class Reason(StrEnum):
-    """Why there is an exception, or none."""
+    """Why an exception is made, or not."""
 
     GRANTED = "exception_at_orange"
     OFF = "exceptions_are_off"
@@ -26,29 +26,29 @@ class OrangeException:
 
     @property
     def is_granted(self) -> bool:
-        """Orange is not in the way."""
+        """Orange does not block."""
         return self.reason is Reason.GRANTED
 
 
 def exception_at_orange(
     enabled: bool, checked: Sequence[Place], permissions: ExceptionPermissions, attached: Iterable[str]
 ) -> OrangeException:
-    """R18: where the university allows it, at orange and no more, with two written permissions that lie here.
+    """R18: if the university allows exceptions, at orange and no worse, with both written permissions attached.
 
-    `attached` are the ids of the registration's documents. R13: red is never loosened.
+    `attached` are the ids of the registration's documents. R13: there is no exception at red.
     """
     if not enabled:
         return OrangeException(Reason.OFF)
     if any(place.level is not None and place.level > Level.ORANGE for place in checked):
         return OrangeException(Reason.RED)
-    both = {permissions.board_document_id, permissions.host_document_id}
-    if len(both) == 2 and both <= set(attached):
+    documents = {permissions.board_document_id, permissions.host_document_id}
+    if len(documents) == 2 and documents <= set(attached):
         return OrangeException(Reason.GRANTED)
     return OrangeException(Reason.PERMISSION_MISSING)
 
 
 def tolerated(exception: Iterable[AdviceSeen], place: Place) -> bool:
-    """R18: the place is certainly orange and no worse, and an exception was made for its country at orange."""
+    """R18: the place is certainly orange, no worse, and an exception was made for its country at orange."""
     return (
         place.reason is PlaceReason.NEGATIVE
         and place.level == Level.ORANGE

@@ -1,4 +1,4 @@
-"""R15: is this an itinerary at all? Legs in order, without holes in which nobody knows where somebody is."""
+"""R15: is this a valid itinerary? Legs in order, without gaps in which nobody knows where the student is."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,13 +8,13 @@ from itertools import pairwise
 
 from shared.events import Leg, LegKind
 
-#: Proposal: longer than any study abroad; also how far ahead one may register.
-LONGEST = timedelta(days=5 * 366)
-#: Proposal: who stays longer than this in a place does not only travel through it. Both days count.
-LONGEST_THROUGH_DAYS = 3
-#: Days from the end of a leg to the start of the next, by local calendars: 0 on a travel day, 1 overnight; westward
-#: over the date line a day is lost (2), eastward one comes back (-1).
-STEPS = range(-1, 3)
+#: Proposal: longer than any study abroad; also how far ahead a student may register.
+MAX_DURATION = timedelta(days=5 * 366)
+#: Proposal: longer than this in a place is a stay, not travelling through. Both days count.
+MAX_THROUGH_DAYS = 3
+#: Days from the end of a leg to the start of the next, by local calendars: 0 on a travel day, 1 overnight; across the
+#: date line a day is lost westward (2) and repeated eastward (-1).
+ALLOWED_STEPS = range(-1, 3)
 
 
 class Reason(StrEnum):
@@ -33,17 +33,17 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """One thing that is wrong, with the field that says so (JSON names, index of the leg)."""
+    """One mistake, with its field (JSON names, index of the leg)."""
 
     field: str
     reason: Reason
 
 
 def itinerary_mistakes(legs: Sequence[Leg], today: date) -> tuple[Mistake, ...]:
-    """Every mistake in the legs as given; none: this is an itinerary. `today` in Europe/Amsterdam."""
+    """Every mistake in the legs, in the given order; none when they are valid. `today` in Europe/Amsterdam."""
     mistakes = [mistake for number, leg in enumerate(legs) for mistake in _leg_mistakes(number, leg)]
     for number, (former, leg) in enumerate(pairwise(legs), start=1):
-        reason = _follows_badly(former, leg)
+        reason = _sequence_mistake(former, leg)
         if reason is not None:
             mistakes.append(Mistake(f"legs.{number}.startDate", reason))
     if mistakes:
@@ -51,9 +51,9 @@ def itinerary_mistakes(legs: Sequence[Leg], today: date) -> tuple[Mistake, ...]:
     first, last = min(leg.start_date for leg in legs), max(leg.end_date for leg in legs)
     if all(leg.kind is LegKind.THROUGH for leg in legs):
         mistakes.append(Mistake("legs", Reason.NOWHERE_STAYED))
-    if last - first > LONGEST:
+    if last - first > MAX_DURATION:
         mistakes.append(Mistake("legs", Reason.TOO_LONG))
-    if first - today > LONGEST:
+    if first - today > MAX_DURATION:
         mistakes.append(Mistake("legs.0.startDate", Reason.TOO_FAR_AHEAD))
     if last < today:
         mistakes.append(Mistake(f"legs.{len(legs) - 1}.endDate", Reason.ALREADY_OVER))
@@ -64,15 +64,15 @@ def _leg_mistakes(number: int, leg: Leg) -> list[Mistake]:
     if leg.end_date < leg.start_date:
         return [Mistake(f"legs.{number}.endDate", Reason.ENDS_BEFORE_START)]
     days = (leg.end_date - leg.start_date).days + 1
-    if leg.kind is LegKind.THROUGH and days > LONGEST_THROUGH_DAYS:
+    if leg.kind is LegKind.THROUGH and days > MAX_THROUGH_DAYS:
         return [Mistake(f"legs.{number}.endDate", Reason.THROUGH_TOO_LONG)]
     return []
 
 
-def _follows_badly(former: Leg, leg: Leg) -> Reason | None:
+def _sequence_mistake(former: Leg, leg: Leg) -> Reason | None:
     step = (leg.start_date - former.end_date).days
-    if step in STEPS:
+    if step in ALLOWED_STEPS:
         return None
-    if step > max(STEPS):
+    if step > max(ALLOWED_STEPS):
         return Reason.GAP_TO_FORMER_LEG
     return Reason.BEFORE_FORMER_LEG if leg.start_date < former.start_date else Reason.OVERLAPS_FORMER_LEG

@@ -1,4 +1,4 @@
-"""R12-R16: is one place of the journey safe? Sources: Leiden, Health and safety; Safety abroad."""
+"""R12-R16: is each place of the journey safe? Sources: Leiden, Health and safety; Safety abroad."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,7 +22,7 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The decision about one leg; `level` is the worst that may hold there, None unknown."""
+    """The decision about one leg; `level` is the worst that may apply there, None when unknown."""
 
     leg: Leg
     reason: Reason
@@ -36,7 +36,7 @@ class Place:
 
     @property
     def may_be_negative(self) -> bool:
-        """R13, R16: orange or red there, or perhaps there: the worst colour decides."""
+        """R13, R16: orange or red, certainly or possibly: the worst level decides."""
         return self.level is not None and self.level >= Level.ORANGE
 
 
@@ -51,46 +51,46 @@ def place(leg: Leg, region: str | None, inputs: DecisionInputs, now: datetime) -
     advice = inputs.advice.get(leg.country)
     if advice is None:
         return Place(leg, Reason.UNKNOWN, None, 0)
-    here = at_place(advice, region)
-    unresolved = here.how is HowAffected.UNRESOLVED_PLACE
+    local = at_place(advice, region)
+    is_unresolved = local.how is HowAffected.UNRESOLVED_PLACE
 
-    def found(reason: Reason) -> Place:
-        return Place(leg, reason, here.level, advice.advice_version)
+    def judged(reason: Reason) -> Place:
+        return Place(leg, reason, local.level, advice.advice_version)
 
-    if here.is_negative:
-        return found(
-            Reason.UNRESOLVED if unresolved and not _is_certainly_negative(advice, region) else Reason.NEGATIVE
-        )
-    if here.level is None:
-        return found(Reason.UNKNOWN)
+    if local.is_negative:
+        is_uncertain = is_unresolved and not _is_certainly_negative(advice, region)
+        return judged(Reason.UNRESOLVED if is_uncertain else Reason.NEGATIVE)
+    if local.level is None:
+        return judged(Reason.UNKNOWN)
     if not inputs.is_fresh(advice, now):
-        return found(Reason.BEHIND if inputs.is_behind(advice) else Reason.STALE)
-    if unresolved and region is None:
-        return found(Reason.UNRESOLVED)
-    if here.level in (Level.GREEN, Level.YELLOW):
-        return found(Reason.SAFE)
-    return found(Reason.UNKNOWN)
+        return judged(Reason.BEHIND if inputs.is_behind(advice) else Reason.STALE)
+    if is_unresolved and region is None:
+        return judged(Reason.UNRESOLVED)
+    if local.level in (Level.GREEN, Level.YELLOW):
+        return judged(Reason.SAFE)
+    return judged(Reason.UNKNOWN)
 
 
 def _is_certainly_negative(advice: CountryAdvice, region: str | None) -> bool:
-    """R13: negative wherever it is exactly; which of two bad colours it has is then no question for a person."""
-    named = [area.level for area in advice.regions if region is not None and area.code == region]
-    return any(level is not None and level >= Level.ORANGE for level in named or [advice.whole.level])
+    """R13: negative wherever in the country the place is. Then no person has to find out which level it is."""
+    levels = [area.level for area in advice.regions if region is not None and area.code == region]
+    return any(level is not None and level >= Level.ORANGE for level in levels or [advice.whole.level])
 
 
 def advice_seen(checked: tuple[Place, ...]) -> tuple[AdviceSeen, ...]:
-    """R10: the advice of every country of the journey, to be kept with the decision."""
+    """R10: the advice of every country of the journey, to be stored with the decision."""
     seen: dict[str, AdviceSeen] = {}
-    for each in checked:
-        former = seen.get(each.leg.country)
-        level = each.level if former is None else _worst(former.level, each.level)
-        seen[each.leg.country] = AdviceSeen(country=each.leg.country, advice_version=each.advice_version, level=level)
+    for checked_place in checked:
+        country = checked_place.leg.country
+        former = seen.get(country)
+        level = checked_place.level if former is None else _worst(former.level, checked_place.level)
+        seen[country] = AdviceSeen(country=country, advice_version=checked_place.advice_version, level=level)
     return tuple(seen.values())
 
 
-def _worst(one: Level | None, other: Level | None) -> Level | None:
+def _worst(first: Level | None, second: Level | None) -> Level | None:
     """Negative is worse than unknown, unknown is worse than green and yellow."""
-    known = [level for level in (one, other) if level is not None]
+    known = [level for level in (first, second) if level is not None]
     worst = max(known, default=None)
     if len(known) < 2 and (worst is None or worst < Level.ORANGE):
         return None

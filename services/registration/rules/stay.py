@@ -9,16 +9,17 @@ from shared.clock import amsterdam_date
 
 @dataclass(frozen=True, slots=True)
 class Stay:
-    """The decision: the first and the last day where they have come and nobody has noted it yet."""
+    """The decision: the first and the last day, each if it has come and is not recorded yet."""
 
     started_on: date | None = None
     ended_on: date | None = None
 
 
 def stay(registration: Registration, now: datetime) -> Stay:
-    """R26: from the first day on the student is away; after the last, without a recorded return, overdue.
+    """R26: from the first day on the student is away; after the last day, without a recorded return, overdue.
 
-    Whoever has not cancelled counts, cleared or not (docs/decisions/0009). Noticed late, it says so by its date.
+    Every registration counts that is not cancelled, cleared or not (docs/decisions/0009). The date is the day itself,
+    also when it is noticed later.
     """
     progress, today = registration.progress, amsterdam_date(now)
     if registration.status is Status.CANCELLED or progress.returned_on is not None:

@@ -1,6 +1,6 @@
-"""R19, R2: does a clearance that was given still stand? Source: Leiden, Health and safety.
+"""R19, R2: is a clearance still valid? Source: Leiden, Health and safety.
 
-R20: during the stay nothing is suspended or cancelled by itself; the student is contacted (notify).
+R20: during the stay nothing is suspended or cancelled automatically; notify contacts the student.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from shared.events import AdviceSeen
 
 
 class Reason(StrEnum):
-    """Why a clearance stands or goes."""
+    """Why a clearance is still valid, or is suspended."""
 
     STANDS = "clearance_stands"
     DEPARTED = "already_departed"
@@ -30,7 +30,7 @@ class Reason(StrEnum):
 class Suspension:
     """The decision; `rule` is R19 for the advice and R2 for the approval.
 
-    `gone`: what has become of the approval of somebody who has left. Nothing is suspended, a person is asked.
+    `gone`: why the approval does not hold any more. After departure nothing is suspended for it; staff get a task.
     """
 
     reason: Reason
@@ -45,20 +45,19 @@ class Suspension:
 
 
 def suspension(registration: Registration, inputs: DecisionInputs, now: datetime) -> Suspension:
-    """R19: before departure a place has turned negative, or may have where it is not resolved (R16).
+    """R19: before departure, when a place is negative, or may be because it is not resolved (R16).
 
-    What a person has judged on this very advice stands. R18: orange does not suspend what was cleared by an exception
-    at orange; red does.
-    Advice that has only become stale or unknown takes no clearance away: it gives none (R14).
+    A person's decision on exactly this advice stands. R18: orange does not suspend a clearance that was given by an
+    exception at orange; red does. Advice that is only stale or unknown suspends nothing; it only clears nobody (R14).
     """
-    everywhere = places.places(registration.legs, inputs, now)
-    seen = places.advice_seen(everywhere)
+    all_places = places.places(registration.legs, inputs, now)
+    seen = places.advice_seen(all_places)
     checked = [
         place
-        for place in everywhere
+        for place in all_places
         if not tolerated(registration.exception, place) and not is_judged(registration, place)
     ]
-    gone = _GONE.get(approval.approval_standing(registration, inputs.approval).reason)
+    gone = _LOST_APPROVAL.get(approval.approval_standing(registration, inputs.approval).reason)
     if has_departed(registration.departure_date, now):
         return Suspension(Reason.DEPARTED, "R20", seen, gone)
     if any(place.reason is places.Reason.NEGATIVE for place in checked):
@@ -70,14 +69,14 @@ def suspension(registration: Registration, inputs: DecisionInputs, now: datetime
     return Suspension(Reason.STANDS, "R10", seen)
 
 
-_GONE = {
+_LOST_APPROVAL = {
     approval.Reason.WITHDRAWN: Reason.APPROVAL_WITHDRAWN,
     approval.Reason.REFUSED: Reason.APPROVAL_REFUSED,
 }
 
 
 def is_judged(registration: Registration, place: places.Place) -> bool:
-    """R16: a person decided about this place that cannot be resolved, on exactly this version of the advice."""
+    """R16: whether a person decided about this unresolved place on exactly this version of the advice."""
     decision = registration.decision
     return (
         place.reason is places.Reason.UNRESOLVED

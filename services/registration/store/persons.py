@@ -1,4 +1,4 @@
-"""What registration keeps about persons beside their registrations: who is in an open alert, whose data are to go."""
+"""What is stored about persons beside their registrations: open alerts they are in, and the erasure of their data."""
 
 from collections.abc import AsyncIterator, Collection, Sequence
 from datetime import date, datetime
@@ -9,16 +9,16 @@ from shared.events import AlertClosed, AlertRaised, Event, RecipientsSelected
 from shared.mongo.client import ASCENDING, Database, Document, IndexModel, Session, UpdateOne
 from shared.mongo.coalesced_reader import CoalescedReader
 
-#: Alert ids of notices (service mail) begin so; nobody is in danger because of one.
-NOTICE = "n-"
-#: So long is noted that somebody is leaving: no request takes that long between asking who it is and its answer.
-LEAVING_SECONDS = 600
+#: Ids of service mails (notices) begin like this. They are alerts to notify, but nobody is in danger.
+NOTICE_PREFIX = "n-"
+#: How long the mark "is being erased" stays. No request takes this long from its first read to its answer.
+ERASURE_MARK_SECONDS = 600
 
 
 class PersonsStore:
-    """Collections `alerts`, `alerted` (one row for each person in an alert), `erasures` (one for each person).
+    """Collections `alerts`, `alerted` (one document for each person in an alert), `erasures` (one for each person).
 
-    And `leaving`: those whose erasure is being decided or was just done.
+    And `leaving`: the marks of those whose erasure is being decided, or was carried out just now.
     """
 
     def __init__(self, database: Database) -> None:
@@ -26,8 +26,8 @@ class PersonsStore:
         self._trips = database["trips"]
         self._alerts = database["alerts"]
         self._alerted = database["alerted"]
-        self._leaving = database["leaving"]
-        self._leavers = CoalescedReader(self._leaving_of)
+        self._erasure_marks = database["leaving"]
+        self._marked_persons = CoalescedReader(self._read_marked)
         self.erasures = database["erasures"]
 
     async def create_indexes(self) -> None:
@@ -39,56 +39,58 @@ class PersonsStore:
             ]
         )
         await self.erasures.create_indexes([IndexModel([("state", ASCENDING), ("_id", ASCENDING)], name="state")])
-        kept = IndexModel([("at", ASCENDING)], name="kept", expireAfterSeconds=LEAVING_SECONDS)
-        await self._leaving.create_indexes([kept])
+        expiry = IndexModel([("at", ASCENDING)], name="kept", expireAfterSeconds=ERASURE_MARK_SECONDS)
+        await self._erasure_marks.create_indexes([expiry])
 
-    async def follow_alerts(self, envelopes: Sequence[Envelope[Event]]) -> None:
-        """Who is in which alert, and which are closed; in any order, as often as it comes."""
+    async def save_alerts(self, envelopes: Sequence[Envelope[Event]]) -> None:
+        """Store who is in which alert, and which alerts are closed. Idempotent, in any order."""
         alerts: list[UpdateOne] = []
         alerted: list[UpdateOne] = []
-        closed: list[str] = []
+        closed_ids: list[str] = []
         for envelope in envelopes:
             match envelope.data:
                 case AlertRaised(alert_id=alert_id):
                     alerts.append(UpdateOne({"_id": alert_id}, {"$setOnInsert": {"closed": False}}, upsert=True))
                 case AlertClosed(alert_id=alert_id):
                     alerts.append(UpdateOne({"_id": alert_id}, {"$set": {"closed": True}}, upsert=True))
-                    closed.append(alert_id)
-                case RecipientsSelected(alert_id=alert_id, recipients=recipients) if not alert_id.startswith(NOTICE):
+                    closed_ids.append(alert_id)
+                case RecipientsSelected(alert_id=alert_id, recipients=recipients) if not alert_id.startswith(
+                    NOTICE_PREFIX
+                ):
                     alerted += [
                         UpdateOne(
-                            {"_id": f"{alert_id}|{each.person_id}"},
-                            {"$set": {"alertId": alert_id, "personId": each.person_id}},
+                            {"_id": f"{alert_id}|{recipient.person_id}"},
+                            {"$set": {"alertId": alert_id, "personId": recipient.person_id}},
                             upsert=True,
                         )
-                        for each in recipients
+                        for recipient in recipients
                     ]
         if alerts:
             await self._alerts.bulk_write(alerts, ordered=False)
         if alerted:
             await self._alerted.bulk_write(alerted, ordered=False)
-        if closed:
-            await self._alerted.delete_many({"alertId": {"$in": closed}})
+        if closed_ids:
+            await self._alerted.delete_many({"alertId": {"$in": closed_ids}})
 
     async def open_alerts(self, person_id: str, session: Session | None = None) -> int:
-        """In how many alerts that nobody has closed the person is; one that is not known yet is open."""
-        found = self._alerted.find({"personId": person_id}, {"alertId": 1}, session=session)
-        named = {str(each["alertId"]) async for each in found}
-        closed = {"_id": {"$in": sorted(named)}, "closed": True}
-        return len(named) - await self._alerts.count_documents(closed, session=session)
+        """In how many open alerts the person is. An alert whose closing has not arrived is open."""
+        documents = self._alerted.find({"personId": person_id}, {"alertId": 1}, session=session)
+        alert_ids = {str(document["alertId"]) async for document in documents}
+        closed = {"_id": {"$in": sorted(alert_ids)}, "closed": True}
+        return len(alert_ids) - await self._alerts.count_documents(closed, session=session)
 
     async def registrations_of(self, person_id: str, session: Session | None = None) -> list[Registration]:
         """Every registration of a person, by departure."""
-        found = self._registrations.find({"personId": person_id}, session=session).sort("departureDate", ASCENDING)
-        return [Registration.model_validate(document) async for document in found]
+        documents = self._registrations.find({"personId": person_id}, session=session)
+        return [Registration.model_validate(document) async for document in documents.sort("departureDate", ASCENDING)]
 
     async def trips_of(self, person_id: str) -> list[str]:
-        """The group trips that a person leads."""
-        found = self._trips.find({"leaderId": person_id}, {"_id": 1}).sort("_id", ASCENDING)
-        return [str(document["_id"]) async for document in found]
+        """Ids of the group trips that a person leads."""
+        documents = self._trips.find({"leaderId": person_id}, {"_id": 1}).sort("_id", ASCENDING)
+        return [str(document["_id"]) async for document in documents]
 
     async def last_days(self, before: date) -> AsyncIterator[tuple[str, date]]:
-        """Persons whose last day of all journeys lies before a date, with that day."""
+        """(person, last day of all journeys) of those whose last day lies before a date, earliest day first."""
         pipeline: list[Document] = [
             {"$group": {"_id": "$personId", "last": {"$max": "$returnDate"}}},
             {"$match": {"last": {"$lt": before.isoformat()}}},
@@ -96,40 +98,40 @@ class PersonsStore:
             {"$match": {"erasure.state": {"$nin": ["erased", "erasing"]}}},
             {"$sort": {"last": 1, "_id": 1}},
         ]
-        async for each in self._registrations.aggregate(pipeline, allowDiskUse=True):
-            yield str(each["_id"]), date.fromisoformat(each["last"])
+        async for person in self._registrations.aggregate(pipeline, allowDiskUse=True):
+            yield str(person["_id"]), date.fromisoformat(person["last"])
 
     async def erasure(self, person_id: str, session: Session | None = None) -> Document | None:
         """`{_id, state: requested|erasing|erased, reason, requestedBy, requestedAt, confirmedBy, erasedAt}`."""
         return await self.erasures.find_one({"_id": person_id}, session=session)
 
-    async def mark_being_erased(self, person_id: str, note: str, now: datetime) -> None:
-        """From now on whoever records something of the person meets it after the commit (`is_leaving`)."""
-        change = {"$set": {"at": now}, "$addToSet": {"notes": note}}
-        await self._leaving.update_one({"_id": person_id}, change, upsert=True)
+    async def mark_being_erased(self, person_id: str, mark_id: str, now: datetime) -> None:
+        """From now on a command that stores something about the person finds the mark after its commit."""
+        change = {"$set": {"at": now}, "$addToSet": {"notes": mark_id}}
+        await self._erasure_marks.update_one({"_id": person_id}, change, upsert=True)
 
-    async def unmark_being_erased(self, person_id: str, note: str) -> None:
-        """This erasure was not permitted; another one may be under way."""
-        await self._leaving.update_one({"_id": person_id}, {"$pull": {"notes": note}})
+    async def unmark_being_erased(self, person_id: str, mark_id: str) -> None:
+        """This erasure was not permitted. Marks of other attempts stay."""
+        await self._erasure_marks.update_one({"_id": person_id}, {"$pull": {"notes": mark_id}})
 
     async def is_being_erased(self, person_id: str) -> bool:
-        """Whether the person is being erased, or just was; those who ask at the same moment share the read."""
-        return person_id in await self._leavers.ask([person_id])
+        """Whether the person is marked. Requests that ask at the same moment share the read."""
+        return person_id in await self._marked_persons.ask([person_id])
 
-    async def persons_being_erased(self) -> AsyncIterator[str]:
-        """Those whose erasure is being decided or was just done."""
-        async for each in self._leaving.find({}).sort("_id", ASCENDING):
-            yield str(each["_id"])
+    async def marked_persons(self) -> AsyncIterator[str]:
+        """Every person whose mark has not expired."""
+        async for mark in self._erasure_marks.find({}).sort("_id", ASCENDING):
+            yield str(mark["_id"])
 
-    async def _leaving_of(self, person_ids: Collection[str]) -> set[str]:
-        found = self._leaving.find({"_id": {"$in": list(person_ids)}, "notes.0": {"$exists": True}}, {"_id": 1})
-        return {str(each["_id"]) async for each in found}
+    async def _read_marked(self, person_ids: Collection[str]) -> set[str]:
+        query = {"_id": {"$in": list(person_ids)}, "notes.0": {"$exists": True}}
+        return {str(mark["_id"]) async for mark in self._erasure_marks.find(query, {"_id": 1})}
 
-    async def page(self, skip: int, limit: int) -> list[Document]:
-        """Erasures, those that wait for a second person first."""
-        found = self.erasures.find({}).sort([("state", -1), ("_id", 1)]).skip(skip).limit(limit)
-        return [document async for document in found]
+    async def erasures_page(self, skip: int, limit: int) -> list[Document]:
+        """Erasures; those that wait for a second officer come first."""
+        documents = self.erasures.find({}).sort([("state", -1), ("_id", 1)]).skip(skip).limit(limit)
+        return [document async for document in documents]
 
-    async def forget(self, person_id: str) -> None:
-        """Delete what is kept of the person outside the registrations, whose sealed fields nothing opens any more."""
+    async def delete_alerts_of(self, person_id: str) -> None:
+        """Delete which alerts the person is in. Registrations stay: nothing opens their sealed fields any more."""
         await self._alerted.delete_many({"personId": person_id})

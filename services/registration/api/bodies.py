@@ -1,0 +1,88 @@
+"""Request bodies that several routes use, and the caller types of the routes."""
+
+from datetime import date
+from typing import Annotated, Literal
+
+from fastapi import Depends, Path
+from pydantic import ConfigDict, Field, model_validator
+
+from services.registration.access import READERS, TASK_READERS
+from services.registration.commands.form import RegistrationForm
+from shared.events import ActivityType, Identifier, Leg, LegKind, StudyAnswers
+from shared.fields import CountryCode, RegionOfCountry, ShortText, is_region_of
+from shared.privacy.contact import ContactDetails
+from shared.web.bodies import Body
+from shared.web.identity import Identity, require
+
+Reader = Annotated[Identity, Depends(require(*READERS))]
+Student = Annotated[Identity, Depends(require("student"))]
+StudentOrOffice = Annotated[Identity, Depends(require("student", "international-office"))]
+TaskReader = Annotated[Identity, Depends(require(*TASK_READERS))]
+Id = Annotated[Identifier, Path()]
+
+
+class LegBody(Body):
+    """One place with its dates; both days count."""
+
+    start_date: date
+    end_date: date
+    country: CountryCode
+    region: RegionOfCountry | None = None
+    place: ShortText | None = Field(default=None, description="Town or area as written; resolved to a region (R16)")
+    kind: LegKind = LegKind.STAY
+
+    @model_validator(mode="after")
+    def _region_lies_in_country(self) -> "LegBody":
+        if self.region is not None and not is_region_of(self.region, self.country):
+            raise ValueError("region is not one of the country (ISO 3166-2)")
+        return self
+
+    def leg(self) -> Leg:
+        """As the events have it."""
+        return Leg(**self.model_dump())
+
+
+class AnswersBody(Body):
+    """The three questions of R1."""
+
+    credits: bool
+    university_funding: bool
+    transcript_entry: bool
+
+    def answers(self) -> StudyAnswers:
+        """As the events have them."""
+        return StudyAnswers(**self.model_dump())
+
+
+class ContactBody(ContactDetails):
+    """How to reach the student. Unknown fields are refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class RegistrationBody(Body):
+    """A registration as a student submits it. The person is the caller, never a field."""
+
+    approval_id: Identifier | None = Field(default=None, description="The approval it rests on; now or linked later")
+    faculty_id: Identifier
+    programme_id: Identifier
+    activity_type: ActivityType
+    legs: tuple[LegBody, ...] = Field(min_length=1, max_length=60)
+    answers: AnswersBody
+    contact: ContactBody
+    language: Literal["nl", "en"]
+    group_id: Identifier | None = Field(default=None, description="The group trip that it belongs to")
+
+    def form(self) -> RegistrationForm:
+        """As the commands take it."""
+        return RegistrationForm(
+            approval_id=self.approval_id,
+            faculty_id=self.faculty_id,
+            programme_id=self.programme_id,
+            activity_type=self.activity_type,
+            legs=tuple(leg.leg() for leg in self.legs),
+            answers=self.answers.answers(),
+            contact=self.contact,
+            language=self.language,
+            group_id=self.group_id,
+        )

@@ -1,0 +1,240 @@
+"""How the API shows a registration: response models, and how they are made of the state."""
+
+from datetime import date, datetime
+from typing import Literal
+
+from pydantic import Field
+
+from services.registration.access import Permissions
+from services.registration.commands.answers import clearance_summary, contact_for_queue
+from services.registration.commands.deps import CommandDeps
+from services.registration.decision_inputs import load_inputs
+from services.registration.model import Registration, Status
+from services.registration.rules import checklist, places
+from services.registration.texts import Language, item_text, reason_text
+from shared.bus.history import history
+from shared.clock import utc_now
+from shared.events import (
+    ActivityType,
+    AdviceSeen,
+    Event,
+    Leg,
+    Part,
+    RegistrationSubmitted,
+    StudyAnswers,
+)
+from shared.privacy.contact import ContactDetails
+
+
+class ClearanceSummary(Part):
+    """Whether the student may depart: only `approved` says so (R10)."""
+
+    outcome: str
+    rule: str
+    reason: str
+    reason_text: str
+    contact: dict[str, str] | None
+
+
+class RegistrationAnswer(Part):
+    """The answer to a command."""
+
+    registration_id: str
+    status: Status
+    study_related: bool
+    clearance: ClearanceSummary
+
+
+class RegistrationSummary(RegistrationAnswer):
+    """A registration in a list."""
+
+    approval_id: str | None
+    faculty_id: str
+    programme_id: str
+    activity_type: ActivityType
+    departure_date: date
+    return_date: date
+    countries: tuple[str, ...]
+    submitted_at: datetime
+    changed_at: datetime
+
+
+class HistoryEntry(Part):
+    """One event: who did what, when, on which advice. `by` is a personId, `rules` or `cause-ended`."""
+
+    what: str
+    at: datetime
+    rule: str | None
+    reason: str | None
+    by: str | None = None
+    advice: tuple[AdviceSeen, ...] = ()
+
+
+class DocumentEntry(Part):
+    """A document without its name, which only some callers may read."""
+
+    document_id: str
+    kind: str
+    sha256: str
+    size_bytes: int
+    media_type: str
+    attached_at: datetime
+
+
+class ReturnEntry(Part):
+    """The outcome of the stay (R20)."""
+
+    on: date
+    outcome: str
+    recorded_at: datetime
+
+
+class RegistrationDetails(RegistrationSummary):
+    """One registration. `contact` is null when the caller may not read it, and when the person was erased."""
+
+    person_id: str
+    legs: tuple[Leg, ...]
+    answers: StudyAnswers
+    language: Literal["nl", "en"]
+    contact: ContactDetails | None
+    open_tasks: tuple[dict[str, str], ...]
+    history: tuple[HistoryEntry, ...]
+    group_id: str | None
+    advice: tuple[AdviceSeen, ...] = Field(description="As it is now; a decision names these versions")
+    decided_on: tuple[AdviceSeen, ...] = Field(description="As it was at the newest decision")
+    documents: tuple[DocumentEntry, ...]
+    stay_contact_at: datetime | None
+    contact_confirmed_at: datetime | None
+    returned: ReturnEntry | None
+
+
+class ChecklistLine(Part):
+    """One thing that is needed: done, to do, waiting for somebody else, or blocked; and whom to contact."""
+
+    item: checklist.Item
+    state: checklist.State
+    rule: str
+    reason: str
+    reason_text: str
+    until: date | None
+    country: str | None
+    contact: dict[str, str] | None
+    document: str | None = Field(default=None, description="R9: the kind of document that is required")
+    title: str = Field(description="What the line is about, in words")
+
+
+class Checklist(Part):
+    """What the student still needs, as of now."""
+
+    registration_id: str
+    may_depart: bool
+    language: Literal["nl", "en"]
+    lines: tuple[ChecklistLine, ...]
+
+
+def registration_summary(deps: CommandDeps, state: Registration) -> RegistrationSummary:
+    """A registration in a list."""
+    return RegistrationSummary(
+        registration_id=state.registration_id,
+        status=state.status,
+        study_related=state.study_related,
+        clearance=ClearanceSummary.model_validate(clearance_summary(deps.catalogue, state)),
+        approval_id=state.approval_id,
+        faculty_id=state.faculty_id,
+        programme_id=state.programme_id,
+        activity_type=state.activity_type,
+        departure_date=state.departure_date,
+        return_date=state.return_date,
+        countries=tuple(dict.fromkeys(leg.country for leg in state.legs)),
+        submitted_at=state.submitted_at,
+        changed_at=state.changed_at,
+    )
+
+
+async def registration_details(deps: CommandDeps, state: Registration, permissions: Permissions) -> RegistrationDetails:
+    """One registration, as far as this caller may read it."""
+    may_read_contact = permissions.sees_contact(state)
+    recorded_return = state.return_recorded
+    inputs = await load_inputs(deps.evaluation, state)
+    return RegistrationDetails(
+        **registration_summary(deps, state).model_dump(),
+        person_id=state.person_id,
+        legs=state.legs,
+        answers=state.answers,
+        language=state.language,
+        contact=await open_contact(deps, state) if may_read_contact else None,
+        open_tasks=tuple({"queue": task.queue, "rule": task.rule, "reason": task.reason} for task in state.open_tasks),
+        history=await _history(deps, state.registration_id),
+        group_id=state.group_id,
+        advice=places.advice_seen(places.places(state.legs, inputs, utc_now())),
+        decided_on=state.decision.advice if state.decision is not None else (),
+        documents=tuple(DocumentEntry(**document.model_dump(exclude={"name"})) for document in state.documents),
+        stay_contact_at=state.stay_contact_at,
+        contact_confirmed_at=state.contact_confirmed_at,
+        returned=ReturnEntry(
+            on=recorded_return.on, outcome=recorded_return.outcome, recorded_at=recorded_return.recorded_at
+        )
+        if recorded_return is not None
+        else None,
+    )
+
+
+async def open_contact(deps: CommandDeps, state: Registration) -> ContactDetails | None:
+    """The decrypted contact details; None when the person was erased."""
+    contact = await deps.keyring.open(state.contact, "/contact")
+    return ContactDetails.model_validate(contact) if contact is not None else None
+
+
+async def checklist_view(deps: CommandDeps, state: Registration, language: Language | None) -> Checklist:
+    """The checklist in this language, or in the student's."""
+    chosen = language or state.language
+    lines = checklist.checklist(state, await load_inputs(deps.evaluation, state), utc_now())
+    return Checklist(
+        registration_id=state.registration_id,
+        may_depart=state.status is Status.APPROVED,
+        language=chosen,
+        lines=tuple(_checklist_line(deps, state, line, chosen) for line in lines),
+    )
+
+
+async def _history(deps: CommandDeps, registration_id: str) -> tuple[HistoryEntry, ...]:
+    return tuple(
+        HistoryEntry(
+            what=envelope.type,
+            at=envelope.time,
+            rule=getattr(envelope.data, "rule", None),
+            reason=getattr(envelope.data, "reason", None),
+            by=_actor(envelope.data),
+            advice=getattr(envelope.data, "advice", ()),
+        )
+        for envelope in await history(deps.store.outbox, registration_id)
+    )
+
+
+#: The fields in which events name the person who acted.
+_ACTOR_FIELDS = (
+    "decided_by", "cancelled_by", "closed_by", "claimed_by", "given_back_by", "commented_by", "recorded_by"
+)  # fmt: skip
+
+
+def _actor(event: Event) -> str | None:
+    """Who acted. A submission names the student alone."""
+    actor = next((getattr(event, name) for name in _ACTOR_FIELDS if getattr(event, name, None)), None)
+    if actor is None and isinstance(event, RegistrationSubmitted):
+        return event.person_id
+    return str(actor) if actor is not None else None
+
+
+def _checklist_line(deps: CommandDeps, state: Registration, line: checklist.Line, language: Language) -> ChecklistLine:
+    return ChecklistLine(
+        item=line.item,
+        state=line.state,
+        rule=line.rule,
+        reason=line.reason,
+        reason_text=reason_text(line.reason, language),
+        until=line.until,
+        country=line.country,
+        contact=contact_for_queue(deps.catalogue, state, line.who) if line.who is not None else None,
+        document=line.document,
+        title=item_text(line.item, language),
+    )

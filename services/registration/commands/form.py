@@ -1,0 +1,86 @@
+"""The registration form: what a student submits, what can be wrong with it, and the fields of its event."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, Protocol
+
+from services.registration.rules.itinerary import itinerary_mistakes
+from services.registration.rules.study_related import study_related
+from services.registration.texts import reason_text
+from shared.catalogue import Catalogue
+from shared.clock import amsterdam_date
+from shared.events import ActivityType, Leg, StudyAnswers
+from shared.privacy.contact import ContactDetails
+from shared.web.problem import FieldError, invalid
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrationForm:
+    """A registration as a student submits it."""
+
+    approval_id: str | None
+    faculty_id: str
+    programme_id: str
+    activity_type: ActivityType
+    legs: tuple[Leg, ...]
+    answers: StudyAnswers
+    contact: ContactDetails
+    language: Literal["nl", "en"]
+    group_id: str | None = None
+
+
+class JourneyForm(Protocol):
+    """What a registration form and the form of a group trip have in common."""
+
+    @property
+    def faculty_id(self) -> str:
+        """Faculty in the catalogue."""
+
+    @property
+    def programme_id(self) -> str:
+        """Programme of the faculty."""
+
+    @property
+    def legs(self) -> Sequence[Leg]:
+        """The itinerary."""
+
+
+def check_form(catalogue: Catalogue, form: JourneyForm, language: Literal["nl", "en"], now: datetime) -> None:
+    """Raises Problem 400 with every error of the form at once."""
+    errors = form_errors(catalogue, form, language, now)
+    if errors:
+        raise invalid(*errors)
+
+
+def form_errors(
+    catalogue: Catalogue, form: JourneyForm, language: Literal["nl", "en"], now: datetime
+) -> list[FieldError]:
+    """Every error that needs the catalogue or the rules of an itinerary (R15); the schema has checked the rest."""
+    errors: list[FieldError] = []
+    if catalogue.programme(form.faculty_id, form.programme_id) is None:
+        wrong_field = "body.programmeId" if form.faculty_id in catalogue.faculties else "body.facultyId"
+        errors.append(FieldError(wrong_field, "is not in the catalogue"))
+    errors += [
+        FieldError(f"body.{mistake.field}", reason_text(mistake.reason, language))
+        for mistake in itinerary_mistakes(form.legs, amsterdam_date(now))
+    ]
+    return errors
+
+
+def event_fields(form: RegistrationForm, registration_id: str, person_id: str, sealed_contact: str) -> dict[str, Any]:
+    """The form as fields of `RegistrationSubmitted` and `RegistrationChanged`."""
+    return {
+        "registration_id": registration_id,
+        "person_id": person_id,
+        "approval_id": form.approval_id,
+        "faculty_id": form.faculty_id,
+        "programme_id": form.programme_id,
+        "activity_type": form.activity_type,
+        "legs": form.legs,
+        "answers": form.answers,
+        "study_related": study_related(form.answers).is_study_related,
+        "contact": sealed_contact,
+        "language": form.language,
+        "group_id": form.group_id,
+    }

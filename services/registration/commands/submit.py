@@ -1,0 +1,142 @@
+"""Submits a registration: six steps, from a student's form to a decision that is known to rest on current advice.
+
+The API calls it for a student who registers or joins a group trip. A 2xx means that the registration and its
+decision are stored. If the process dies after the commit, the sweep does the last step (`evaluation.sweep`).
+Why a registration is evaluated more than once: docs/architecture.md, When a registration is evaluated.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from services.registration.access import Permissions
+from services.registration.commands.after_commit import check_not_being_erased, evaluate_after_commit
+from services.registration.commands.answers import registration_answer
+from services.registration.commands.deps import CommandDeps
+from services.registration.commands.form import RegistrationForm, check_form, event_fields
+from services.registration.decision_events import decision_events
+from services.registration.decision_inputs import inputs_unchanged, load_inputs
+from services.registration.evolve import evolve
+from services.registration.model import Registration
+from services.registration.read_models import DecisionInputs
+from services.registration.rules.evaluation import evaluation
+from shared.command import Command
+from shared.envelope import Draft
+from shared.errors import TransientError
+from shared.events import RegistrationSubmitted
+from shared.ids import new_id
+from shared.mongo.client import PyMongoError, Session
+from shared.mongo.group_commit import insert_all
+from shared.testing.failpoints import failpoint
+from shared.web.idempotency import Answer, insert_once, run_once
+from shared.web.problem import FieldError, Problem, invalid
+from shared.web.sealing import sealed
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A registration that is not stored yet: its first event, and the state after it."""
+
+    submitted: Draft
+    state: Registration
+
+
+async def submit(deps: CommandDeps, form: RegistrationForm, command: Command[Permissions]) -> Answer:
+    """Register a journey. Raises Problem for a wrong form, a trip that cannot be joined, a person being erased."""
+    # Before anything is made of the form, so that the student sees all of its errors at once.
+    validate(deps, form, command)
+    # Under the student's own key: destroying that key erases the contact details from every copy of the event.
+    submission = await seal(deps, form, command)
+    # From our own read models: a submission waits for no other service.
+    inputs = await load_inputs(deps.evaluation, submission.state, cached=True)
+    # Before the commit, so that registration and decision share one transaction. Nobody else can see them yet.
+    decision = decide_provisionally(submission.state, inputs, command.now)
+    await failpoint("decided_provisionally")
+    # From here on handlers and the sweep see the registration, and a 2xx is durable.
+    answer = await commit(deps, form, submission, decision, command)
+    # Advice that changed after `load_inputs` was evaluated before this registration could be found: look again.
+    return await confirm_inputs(deps, submission, inputs, decision, answer, command)
+
+
+def validate(deps: CommandDeps, form: RegistrationForm, command: Command[Permissions]) -> None:
+    """Raises Problem 400 with every error of the form."""
+    check_form(deps.catalogue, form, form.language, command.now)
+
+
+async def seal(deps: CommandDeps, form: RegistrationForm, command: Command[Permissions]) -> Submission:
+    """The event, with sealed contact details, and the state after it. Raises Problem when the person was erased."""
+    registration_id, event_id, person_id = new_id(), new_id(), command.caller.person_id
+    contact = await sealed(deps.keyring, person_id, event_id, "/contact", form.contact)
+    event = RegistrationSubmitted(**event_fields(form, registration_id, person_id, contact))
+    return Submission(Draft(event, event_id), evolve(None, event, command.now, 1))
+
+
+def decide_provisionally(state: Registration, inputs: DecisionInputs, now: datetime) -> Sequence[Draft]:
+    """The events of the decision; none when the rules cannot decide yet (advice is on its way). Pure."""
+    return decision_events(state, evaluation(state, inputs, now))
+
+
+async def commit(
+    deps: CommandDeps,
+    form: RegistrationForm,
+    submission: Submission,
+    decision: Sequence[Draft],
+    command: Command[Permissions],
+) -> Answer:
+    """Store the registration with its decision, or return the answer that this Idempotency-Key got before.
+
+    Everything is new and nothing is read, so the transaction is shared with other requests of this moment
+    (docs/decisions/0022); only a participant of a group trip needs a transaction that reads.
+    """
+    after, documents = deps.store.new_documents(
+        submission.state.registration_id,
+        [submission.submitted, *decision],
+        cause=command.cause,
+        now=command.now,
+        first_state=submission.state,
+    )
+    answer = registration_answer(deps.catalogue, after, 201)
+    if form.group_id is None:
+        return await insert_once(deps.group_commit, deps.database, command.idempotency, answer, documents)
+
+    async def join_trip(session: Session) -> Answer:
+        assert form.group_id is not None
+        await check_may_join(deps, form.group_id, command.caller.person_id, session)
+        await insert_all(deps.database, documents, session)
+        return answer
+
+    return await run_once(deps.mongo, deps.database, command.idempotency, join_trip)
+
+
+async def confirm_inputs(
+    deps: CommandDeps,
+    submission: Submission,
+    inputs: DecisionInputs,
+    decision: Sequence[Draft],
+    answer: Answer,
+    command: Command[Permissions],
+) -> Answer:
+    """The answer, if its decision rests on what is known after the commit; otherwise evaluate the registration again.
+
+    Raises Problem 409 when the person's data are being erased.
+    """
+    await failpoint("after_commit")
+    await check_not_being_erased(deps, command.caller.person_id)
+    is_repeat = answer.body["registrationId"] != submission.state.registration_id
+    try:
+        if decision and not is_repeat and await inputs_unchanged(deps.evaluation, submission.state, inputs):
+            return answer
+    except (TransientError, PyMongoError):
+        return answer  # it is committed; the sweep evaluates it again within two minutes
+    return await evaluate_after_commit(deps, answer, command)
+
+
+async def check_may_join(deps: CommandDeps, group_id: str, person_id: str, session: Session) -> None:
+    """The trip exists and is open, and the person does not take part yet. Raises Problem otherwise."""
+    trip = (await deps.store.trips.load(group_id, session)).state
+    if trip is None:
+        raise invalid(FieldError("body.groupId", "is no group trip"))
+    if not trip.is_open:
+        raise Problem(409, "The trip is closed; ask its leader.", reason="closed")
+    if await deps.store.is_participant(group_id, person_id, session):
+        raise Problem(409, "You are registered for this trip; change that registration.", reason="already_joined")

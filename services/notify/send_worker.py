@@ -16,6 +16,7 @@ See docs/notifications.md, Promises, and docs/decisions/0016-the-fact-is-the-not
 import asyncio
 import contextlib
 from collections.abc import Sequence
+from dataclasses import replace
 
 from services.notify.channels.message_channel import MessageChannel
 from services.notify.composer import Composer
@@ -48,7 +49,12 @@ async def run_send_worker(
         try:
             await claim_and_send(deps, channel, provider, worker, least_urgent)
         except (PyMongoError, TransientError, TimeoutError) as error:
-            log.warning("sending_interrupted", channel=channel.value, error=type(error).__name__)
+            log.warning(
+                "sending_interrupted",
+                channel=channel.value,
+                error=type(error).__name__,
+                next_step="none: claims again after a second",
+            )
             await asyncio.sleep(1)
 
 
@@ -62,7 +68,13 @@ async def claim_and_send(
             await _send(deps, job, provider)
         except (PermanentError, ValueError) as error:
             # A job whose data are invalid must not stop the others: their messages may be urgent.
-            log.error("send_job_quarantined", lane=job.id, attempt=job.attempt, error=type(error).__name__)
+            log.error(
+                "send_job_quarantined",
+                lane=job.id,
+                attempt=job.attempt,
+                error=type(error).__name__,
+                next_step="none: tried again after 2 s, at most 5 minutes; see `trouble` of the job",
+            )
             await deps.send_queue.quarantine(job, type(error).__name__)
 
 
@@ -171,13 +183,9 @@ async def _attempt(
     else:
         # Another worker claimed the job and reported this chunk as unknown. Certain outcomes are reported late.
         # The others are not reported, nor tried later: for them, that worker's unknown stands.
-        certain = [outcome for outcome in outcomes if outcome.kind in (OutcomeKind.ACCEPTED, OutcomeKind.REFUSED)]
-        indices = tuple(
-            index
-            for index, outcome in zip(chunk.indices, outcomes, strict=True)
-            if outcome.kind in (OutcomeKind.ACCEPTED, OutcomeKind.REFUSED)
-        )
-        await append_events(deps, claimed, SendChunk(chunk.id, chunk.position, indices), certain, late=True)
+        certain = [pair for pair in zip(chunk.indices, outcomes, strict=True) if pair[1].is_final]
+        part = replace(chunk, indices=tuple(index for index, _ in certain))
+        await append_events(deps, claimed, part, [outcome for _, outcome in certain], late=True)
         return False
     await failpoint("after_outcome")
     return True
@@ -196,22 +204,32 @@ async def _recover(deps: SendDeps, claimed: ClaimedJob, provider: MessageChannel
     for chunk in chunks:
         bodies = [events[event_id(chunk, kind)] for kind in EVENTS if event_id(chunk, kind) in events]
         if bodies and chunk.id not in stored:
-            for body in bodies:
-                envelope = parse(body)
-                claimed.unfolded.append(StoredEvent(envelope.id, envelope.time, envelope.data))
-            continue
-        outcomes = stored.get(chunk.id)
-        if outcomes is None and await deps.send_queue.store_outcomes(chunk, None):
-            log.warning("chunk_interrupted", lane=claimed.job.id, window=chunk.position, count=len(chunk.indices))
-        elif outcomes is None:
-            # The former owner stored them at this moment, or the chunk was found interrupted before.
-            outcomes = (await deps.send_queue.stored_outcomes([chunk.id])).get(chunk.id)
-        if outcomes is None:
-            now = utc_now()
-            interrupted = Outcome(OutcomeKind.UNKNOWN, "interrupted", now, provider.provider)
-            outcomes = (interrupted,) * len(chunk.indices)
-        await record_chunk(deps, claimed, chunk, outcomes)
+            envelopes = [parse(body) for body in bodies]
+            claimed.unfolded += [StoredEvent(envelope.id, envelope.time, envelope.data) for envelope in envelopes]
+        else:
+            outcomes = await _stored_or_unknown(deps, claimed, chunk, stored.get(chunk.id), provider)
+            await record_chunk(deps, claimed, chunk, outcomes)
     return not claimed.lease_lost
+
+
+async def _stored_or_unknown(
+    deps: SendDeps,
+    claimed: ClaimedJob,
+    chunk: SendChunk,
+    outcomes: Sequence[Outcome] | None,
+    provider: MessageChannel,
+) -> Sequence[Outcome]:
+    """The stored outcomes of a begun chunk. Without them it is stored as interrupted, and its messages are unknown."""
+    if outcomes is None:
+        if await deps.send_queue.store_outcomes(chunk, None):
+            log.warning("chunk_interrupted", lane=claimed.job.id, window=chunk.position, count=len(chunk.indices))
+        else:
+            # The former owner stored its outcomes at this moment, or an earlier owner found the chunk interrupted.
+            outcomes = (await deps.send_queue.stored_outcomes([chunk.id])).get(chunk.id)
+    if outcomes is None:
+        interrupted = Outcome(OutcomeKind.UNKNOWN, "interrupted", utc_now(), provider.provider)
+        outcomes = (interrupted,) * len(chunk.indices)
+    return outcomes
 
 
 async def _cancel_rest(deps: SendDeps, claimed: ClaimedJob, position: int, provider: MessageChannel) -> None:
@@ -226,8 +244,8 @@ async def _cancel_rest(deps: SendDeps, claimed: ClaimedJob, position: int, provi
 
 
 def _fit_into_one_event(outcomes: Sequence[Outcome]) -> bool:
-    kind = outcomes[0].kind
-    return kind in (OutcomeKind.ACCEPTED, OutcomeKind.REFUSED) and all(outcome.kind is kind for outcome in outcomes)
+    first = outcomes[0]
+    return first.is_final and all(outcome.kind is first.kind for outcome in outcomes)
 
 
 async def _compose(deps: SendDeps, claimed: ClaimedJob, chunk: SendChunk) -> list["OutgoingMessage | Outcome"]:
@@ -253,12 +271,12 @@ async def _settled(deps: SendDeps, claimed: ClaimedJob, chunk: SendChunk) -> set
         return set()
     index_of = {claimed.composer.ids(index)[0]: index for index in chunk.indices}
     deliveries = await deps.deliveries.by_reference([reference(delivery_id) for delivery_id in index_of])
-    states = {delivery.delivery_id: [delivery.state] for delivery in deliveries.values()}
+    folded = {delivery.delivery_id: delivery.state for delivery in deliveries.values()}
     # An event of a moment ago may not be folded yet.
-    for delivery_id, state in (await states_by_events(deps.outbox, job.alert_id, job.shard, set(index_of))).items():
-        states.setdefault(delivery_id, []).append(state)
+    reported = await states_by_events(deps.outbox, job.alert_id, job.shard, set(index_of))
+    unknown = DeliveryState.UNKNOWN
     return {
-        index_of[delivery_id]
-        for delivery_id, known in states.items()
-        if any(state is not DeliveryState.UNKNOWN for state in known)
+        index
+        for delivery_id, index in index_of.items()
+        if folded.get(delivery_id, unknown) is not unknown or reported.get(delivery_id, unknown) is not unknown
     }

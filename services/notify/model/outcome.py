@@ -70,6 +70,11 @@ class Outcome(NamedTuple):
         return self.kind is OutcomeKind.ACCEPTED
 
     @property
+    def is_final(self) -> bool:
+        """Accepted or refused for good: certain, and no further attempt follows."""
+        return self.kind is OutcomeKind.ACCEPTED or self.kind is OutcomeKind.REFUSED
+
+    @property
     def is_definite_no(self) -> bool:
         """Nothing was delivered: another provider, or the same one later, may be tried."""
         return self.kind is OutcomeKind.REFUSED or self.kind is OutcomeKind.TRY_LATER

@@ -18,8 +18,8 @@ from shared.events import Channel
 from shared.mongo.client import ASCENDING, Database, Document, DuplicateKeyError, IndexModel, Session, UpdateOne
 
 MAX_QUARANTINE_MS = 300_000
-#: Priorities, the lowest number first: alerts, then advice without danger, then service mail.
-EMERGENCY, ADVISORY, NOTICE = 0, 3, 5
+#: Priorities, the lowest number first: alerts, then service mail.
+EMERGENCY, NOTICE = 0, 5
 #: Unfinished jobs, in the form that the index `work` answers: finished jobs are never deleted.
 UNFINISHED: Document = {"channel": {"$in": [channel.value for channel in Channel]}, "done": False}
 

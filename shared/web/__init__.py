@@ -1,1 +1,1 @@
-"""HTTP as every service speaks it: identity, problems, idempotency, paging, health; by construction."""
+"""What all services share of HTTP: identity, problems, idempotency, concurrency, paging, health."""

@@ -1,4 +1,4 @@
-"""What a caller may send: only known fields, camelCase, frozen; a wrong one is named, never quoted or guessed at."""
+"""Request bodies: camelCase and strict. Errors name a wrong field and never quote its value."""
 
 import re
 from datetime import date, datetime
@@ -20,7 +20,7 @@ def _date(value: Any) -> Any:
     return value
 
 
-#: A date in a query or a path; pydantic alone would take seconds since 1970, too.
+#: A date in a query or a path. Pydantic alone would also accept seconds since 1970.
 Day = Annotated[date, BeforeValidator(_date)]
 
 
@@ -30,12 +30,12 @@ def _instant(value: Any) -> Any:
     return value
 
 
-#: An instant in a query; pydantic alone would take seconds since 1970, too.
+#: An instant in a query. Pydantic alone would also accept seconds since 1970.
 Instant = Annotated[datetime, BeforeValidator(_instant)]
 
 
 class Body(BaseModel):
-    """A request body: a field that is not known is refused (nobody sets a status or a person from outside)."""
+    """A request body. Unknown fields are refused, so no caller can set a status or a person."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=False, hide_input_in_errors=True
@@ -43,8 +43,8 @@ class Body(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _as_written(cls, value: Any, info: ValidationInfo) -> Any:
-        """What JSON says is what is meant: no "yes" for true, no "1" for 1, no seconds since 1970 for a date."""
+    def _refuse_conversions(cls, value: Any, info: ValidationInfo) -> Any:
+        """Values must have their JSON type: no "yes" for true, no "1" for 1, no seconds since 1970 for a date."""
         if value is None or info.field_name is None:
             return value
         kinds = _kinds(cls.model_fields[info.field_name].annotation)
@@ -60,7 +60,7 @@ class Body(BaseModel):
 
 
 def _kinds(annotation: Any) -> frozenset[Any]:
-    """`date | None` → {date}; anything that is not a plain type or a union of them gives what it is."""
+    """The types in an annotation: `date | None` → {date}."""
     if get_origin(annotation) in (Union, UnionType):
         return frozenset(get_args(annotation)) - {type(None)}
     return frozenset({annotation})

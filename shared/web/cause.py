@@ -1,4 +1,4 @@
-"""The cause of everything that a request leads to: its id and its trace."""
+"""The cause that a request gives to the events which follow from it: request id and trace."""
 
 from typing import Annotated
 
@@ -8,7 +8,7 @@ from shared.envelope import Cause
 
 
 async def cause(request: Request) -> Cause:
-    """Correlation and trace of this request, as a FastAPI dependency."""
+    """The cause of this request's events, as a FastAPI dependency."""
     request_id = str(request.state.request_id)
     return Cause(request_id, request_id, str(request.state.traceparent))
 

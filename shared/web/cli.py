@@ -1,4 +1,4 @@
-"""`passage token`: a token for the local stack, to try the APIs by hand."""
+"""`passage token`: prints a token for the local stack, to try the APIs by hand."""
 
 import json
 import os
@@ -18,12 +18,12 @@ def token(
     hours: Annotated[int, typer.Option(min=1, max=24)] = 8,
     as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
-    """Mint a bearer token for the local stack. It is worth nothing anywhere else."""
+    """Print a bearer token for the local stack. No other installation accepts it."""
     issuer, audience = os.environ.get("TOKEN_ISSUER", ISSUER), os.environ.get("TOKEN_AUDIENCE", AUDIENCE)
     try:
         minted = mint(keys, person, role, issuer=issuer, audience=audience, lifetime_seconds=hours * 3_600)
     except FileNotFoundError:
-        sys.stderr.write(f"No keys in {keys}: `make up` makes them.\n")
+        sys.stderr.write(f"No keys in {keys}: `make up` creates them.\n")
         raise typer.Exit(2) from None
     sys.stdout.write(json.dumps({"token": minted, "person": person, "roles": role}) if as_json else minted)
     sys.stdout.write("\n")

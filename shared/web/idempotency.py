@@ -1,4 +1,7 @@
-"""`Idempotency-Key`: a repeat gets the first answer; the key, the command and the answer are one transaction."""
+"""`Idempotency-Key`: a repeated request gets the first answer. Command, key and answer are stored in one transaction.
+
+Collection `idempotency`: {_id (hash of caller, method, path and key), digest, at, status, body, headers}, for 24 h.
+"""
 
 import hashlib
 from collections.abc import Callable, Coroutine
@@ -15,14 +18,14 @@ from shared.mongo.group_commit import GroupCommit, NewDocuments
 from shared.web.identity import authenticate
 from shared.web.problem import Problem
 
-KEPT_SECONDS = 24 * 3_600
-_KEPT = "idempotency"
+STORED_SECONDS = 24 * 3_600
+_COLLECTION = "idempotency"
 KEY_PATTERN = r"^[\x21-\x7e]{1,128}$"
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a command answers; kept for repeats, so it holds ids and states, not personal data."""
+    """The answer to a command. Stored for repeats, so it holds ids and states, but no personal data."""
 
     status: int
     body: Any
@@ -35,7 +38,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class IdempotentRequest:
-    """A request that may be repeated: its key, bound to caller, method and path, and the digest of its body."""
+    """A request with an Idempotency-Key: `key` is bound to caller, method and path; `digest` is that of its body."""
 
     key: str
     digest: str
@@ -45,30 +48,32 @@ async def idempotent_request(
     request: Request,
     idempotency_key: Annotated[str | None, Header(alias="Idempotency-Key", pattern=KEY_PATTERN)] = None,
 ) -> IdempotentRequest | None:
-    """The request's idempotency, as a FastAPI dependency; None when no key was sent."""
+    """The request's key and digest, as a FastAPI dependency; None when no key was sent."""
     if idempotency_key is None:
         return None
-    return IdempotentRequest(await _where(request, idempotency_key), hashlib.sha256(await request.body()).hexdigest())
+    return IdempotentRequest(
+        await _bound_key(request, idempotency_key), hashlib.sha256(await request.body()).hexdigest()
+    )
 
 
 async def streamed_idempotency_key(
     request: Request,
     idempotency_key: Annotated[str | None, Header(alias="Idempotency-Key", pattern=KEY_PATTERN)] = None,
 ) -> str | None:
-    """The key alone, for a route that streams its body: with the digest of what came it makes a `IdempotentRequest`."""
-    return await _where(request, idempotency_key) if idempotency_key is not None else None
+    """The bound key alone, for a route that streams its body and takes the digest itself."""
+    return await _bound_key(request, idempotency_key) if idempotency_key is not None else None
 
 
-async def _where(request: Request, key: str) -> str:
+async def _bound_key(request: Request, key: str) -> str:
     caller = await authenticate(request)
-    where = "\n".join((caller.person_id, request.method, request.url.path, key))
-    return hashlib.sha256(where.encode()).hexdigest()
+    parts = "\n".join((caller.person_id, request.method, request.url.path, key))
+    return hashlib.sha256(parts.encode()).hexdigest()
 
 
 async def create_indexes(database: Database) -> None:
     """Idempotent."""
-    index = IndexModel([("at", ASCENDING)], expireAfterSeconds=KEPT_SECONDS)
-    await database[_KEPT].create_indexes([index])
+    index = IndexModel([("at", ASCENDING)], expireAfterSeconds=STORED_SECONDS)
+    await database[_COLLECTION].create_indexes([index])
 
 
 async def run_once(
@@ -77,60 +82,63 @@ async def run_once(
     request: IdempotentRequest | None,
     work: Callable[[Session], Coroutine[Any, Any, Answer]],
 ) -> Answer:
-    """Run `work(session)` in a transaction, or give the answer that this key already got.
+    """Run `work(session)` in a transaction and store its answer; for a repeat, return the stored answer.
 
-    Problems raised by `work` abort everything and are not kept: a refused request may be sent again.
+    A Problem raised by `work` aborts the transaction and is not stored: a refused request may be sent again. Raises
+    Problem 422 when the key was used for another body, 409 while the first request is still running.
     """
     if request is None:
         return await mongo.transaction(work)
-    kept = database[_KEPT]
+    answers = database[_COLLECTION]
 
-    async def first_time(session: Session) -> Answer:
-        known = await kept.find_one({"_id": request.key}, session=session)
-        if known is not None:
-            return _repeated(known, request)
+    async def run_and_store(session: Session) -> Answer:
+        stored = await answers.find_one({"_id": request.key}, session=session)
+        if stored is not None:
+            return _stored_answer(stored, request)
         answer = await work(session)
-        await kept.insert_one(_document(request, answer), session=session)
+        await answers.insert_one(_document(request, answer), session=session)
         return answer
 
     try:
-        return await mongo.transaction(first_time)
+        return await mongo.transaction(run_and_store)
     except DuplicateKeyError:
-        return await _answer_stored_meanwhile(database, request)
+        return await _answer_of_concurrent_request(database, request)
 
 
 async def insert_once(
     commits: GroupCommit, database: Database, request: IdempotentRequest | None, answer: Answer, new: NewDocuments
 ) -> Answer:
-    """Insert what the command makes and give its answer, or give the answer that this key already got.
+    """Insert the documents of a command and store its answer; for a repeat, return the stored answer.
 
-    For a command of which everything is new and nothing is read: `new` is collection → documents.
+    For a command that reads nothing in its transaction and only inserts new documents, which go into a group commit.
     """
     if request is None:
         await commits.insert(new)
         return answer
-    known = await database[_KEPT].find_one({"_id": request.key})
-    if known is not None:  # asked before: a repeat among others would make each of them go alone
-        return _repeated(known, request)
+    stored = await database[_COLLECTION].find_one({"_id": request.key})
+    if stored is not None:  # read before the insert: a taken key would break up the whole group
+        return _stored_answer(stored, request)
     try:
-        await commits.insert({**new, _KEPT: [_document(request, answer)]})
+        await commits.insert({**new, _COLLECTION: [_document(request, answer)]})
     except DuplicateKeyError:
-        return await _answer_stored_meanwhile(database, request)
+        return await _answer_of_concurrent_request(database, request)
     return answer
 
 
 async def replace_stored_answer(database: Database, request: IdempotentRequest | None, answer: Answer) -> None:
-    """Keep a fuller answer in the place of the one that was committed with the command, for repeats."""
+    """Replace the answer that was committed with the command by a fuller one, for repeats."""
     if request is not None:
         fuller = {"status": answer.status, "body": orjson.dumps(answer.body), "headers": answer.headers}
-        await database[_KEPT].update_one({"_id": request.key}, {"$set": fuller})
+        await database[_COLLECTION].update_one({"_id": request.key}, {"$set": fuller})
 
 
-async def _answer_stored_meanwhile(database: Database, request: IdempotentRequest) -> Answer:
-    known = await database[_KEPT].find_one({"_id": request.key})
-    if known is None:
-        raise Problem(409, "The same request is being worked on.", headers={"Retry-After": "1"})
-    return _repeated(known, request)
+async def _answer_of_concurrent_request(database: Database, request: IdempotentRequest) -> Answer:
+    stored = await database[_COLLECTION].find_one({"_id": request.key})
+    if stored is None:
+        raise Problem(
+            409, "The same request is still running. Send it again in a second.", headers={"Retry-After": "1"}
+        )
+    return _stored_answer(stored, request)
 
 
 def _document(request: IdempotentRequest, answer: Answer) -> Document:
@@ -144,7 +152,9 @@ def _document(request: IdempotentRequest, answer: Answer) -> Document:
     }
 
 
-def _repeated(known: dict[str, Any], request: IdempotentRequest) -> Answer:
-    if known["digest"] != request.digest:
-        raise Problem(422, "This Idempotency-Key was used for another request.", type_="idempotency-key-reused")
-    return Answer(int(known["status"]), orjson.loads(known["body"]), dict(known["headers"]))
+def _stored_answer(stored: dict[str, Any], request: IdempotentRequest) -> Answer:
+    if stored["digest"] != request.digest:
+        raise Problem(
+            422, "This Idempotency-Key was used for another request. Send a new key.", type_="idempotency-key-reused"
+        )
+    return Answer(int(stored["status"]), orjson.loads(stored["body"]), dict(stored["headers"]))

@@ -1,6 +1,6 @@
-"""Who is asking: a bearer JWT, verified here again whatever stands in front. Nothing else is believed.
+"""Identifies the caller by a bearer JWT. Each service verifies the token itself, whatever the gateway has checked.
 
-Signature with pinned algorithms, exact issuer, our audience, expiry, type. Keys from a JWKS file or URL.
+Checked: signature (pinned algorithms), exact issuer, our audience, expiry and type. Keys come from a JWKS file or URL.
 """
 
 import asyncio
@@ -24,11 +24,12 @@ from shared.web.rates import Rates
 ALGORITHMS = ("RS256", "ES256", "EdDSA")
 LEEWAY_SECONDS = 30
 MAX_TOKEN_BYTES = 8_192
+#: Keys are fetched again after `KEYS_SECONDS`, and for an unknown key id, but not within `REFETCH_SECONDS`.
 REFETCH_SECONDS = 30.0
-CACHE_SECONDS = 600.0
-#: A token that was good stays good so long without its signature being looked at again, and so many of them.
-BELIEVED_SECONDS = 60.0
-BELIEVED_TOKENS = 2_000
+KEYS_SECONDS = 600.0
+#: A verified token is accepted for this long without checking its signature again; this many tokens are cached.
+TOKEN_CACHE_SECONDS = 60.0
+TOKEN_CACHE_SIZE = 2_000
 CHALLENGE = 'Bearer realm="safe-passage"'
 
 SCOPED = frozenset({"approver", "faculty-contact"})
@@ -36,33 +37,33 @@ PLAIN = frozenset({"student", "international-office", "safety-officer", "auditor
 
 
 class Persons(Protocol):
-    """Gives every login its pseudonymous person."""
+    """Maps a login to its pseudonymous person."""
 
     async def person_id(self, issuer: str, subject: str) -> str:
-        """The person's id, the same for ever, until erased."""
+        """The person's id: always the same, until the person is erased."""
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A caller as verified. `roles` are `student`, `approver:<programme>`, ..."""
+    """A verified caller. `roles` are e.g. `student`, `approver:<programme>`."""
 
     person_id: str
     roles: frozenset[str]
 
     def has(self, role: str, scope: str | None = None) -> bool:
-        """Whether the caller has the role, for the scope where one is named."""
+        """Whether the caller has the role: for this scope, or for any when none is named."""
         if scope is not None:
             return f"{role}:{scope}" in self.roles
-        return role in self.roles or any(each.startswith(f"{role}:") for each in self.roles)
+        return role in self.roles or any(held.startswith(f"{role}:") for held in self.roles)
 
     def scopes(self, role: str) -> frozenset[str]:
         """The programmes or faculties for which the caller has a scoped role."""
-        return frozenset(each.partition(":")[2] for each in self.roles if each.startswith(f"{role}:"))
+        return frozenset(held.partition(":")[2] for held in self.roles if held.startswith(f"{role}:"))
 
 
 @dataclass(frozen=True, slots=True)
 class TokenRules:
-    """What a token must be. `jwks` is a URL or the path of a file."""
+    """The requirements for a token. `jwks` is a URL or the path of a file."""
 
     issuer: str
     audience: str
@@ -72,7 +73,7 @@ class TokenRules:
 
 
 class Forbidden(Problem):
-    """403 for a role that is not there; the challenge of RFC 6750 says what would help."""
+    """403 for a missing role. Its challenge (RFC 6750) names the roles that are accepted."""
 
     def __init__(self, roles: tuple[str, ...]) -> None:
         super().__init__(
@@ -84,7 +85,7 @@ class Forbidden(Problem):
 
 
 class Unauthorised(Problem):
-    """401. The reason is said in one word, never what stood in the token."""
+    """401. The reason is one word and never quotes the token."""
 
     def __init__(self, reason: str) -> None:
         challenge = CHALLENGE + (f', error="invalid_token", error_description="{reason}"' if reason else "")
@@ -113,10 +114,10 @@ class Verifier:
         self._keys: dict[str, PyJWK] = {}
         self._fetched_at = -math.inf
         self._lock = asyncio.Lock()
-        self._believed: OrderedDict[str, tuple[float, dict[str, Any]]] = OrderedDict()
+        self._token_cache: OrderedDict[str, tuple[float, dict[str, Any]]] = OrderedDict()
 
     async def identify(self, request: Request) -> Identity:
-        """The caller. Raises Unauthorised, and Problem 429 for one who asks too much."""
+        """The caller of a request. Raises Unauthorised, and Problem 429 above the rate limit."""
         sent = request.headers.getlist("authorization")
         if not sent:
             raise Unauthorised("")
@@ -125,8 +126,8 @@ class Verifier:
         scheme, _, token = sent[0].partition(" ")
         if scheme.lower() != "bearer" or not token or len(token) > MAX_TOKEN_BYTES:
             raise Unauthorised("not a bearer token")
-        claims = self._known(token) or await self._claims(token.strip())
-        self._believe(token, claims)
+        claims = self._cached_claims(token) or await self._verified_claims(token.strip())
+        self._cache(token, claims)
         subject = claims.get("sub")
         if not isinstance(subject, str) or not 1 <= len(subject) <= 255:
             raise Unauthorised("no subject")
@@ -134,21 +135,21 @@ class Verifier:
         person_id = await self._persons.person_id(self._rules.issuer, subject)
         return Identity(person_id, _roles(claims.get(self._rules.roles_claim)))
 
-    def _known(self, token: str) -> dict[str, Any] | None:
-        """What stands in a token that was good a moment ago, to the letter, and has not expired since."""
-        until, claims = self._believed.get(token, (0.0, None))
+    def _cached_claims(self, token: str) -> dict[str, Any] | None:
+        """The claims of exactly this token, if it was verified a moment ago and has not expired since."""
+        until, claims = self._token_cache.get(token, (0.0, None))
         if claims is None or self._clock() >= until or time.time() >= claims["exp"] + LEEWAY_SECONDS:
             return None
         return claims
 
-    def _believe(self, token: str, claims: dict[str, Any]) -> None:
-        if token not in self._believed or self._clock() >= self._believed[token][0]:
-            self._believed[token] = (self._clock() + BELIEVED_SECONDS, claims)
-            self._believed.move_to_end(token)
-        while len(self._believed) > BELIEVED_TOKENS:
-            self._believed.popitem(last=False)
+    def _cache(self, token: str, claims: dict[str, Any]) -> None:
+        if token not in self._token_cache or self._clock() >= self._token_cache[token][0]:
+            self._token_cache[token] = (self._clock() + TOKEN_CACHE_SECONDS, claims)
+            self._token_cache.move_to_end(token)
+        while len(self._token_cache) > TOKEN_CACHE_SIZE:
+            self._token_cache.popitem(last=False)
 
-    async def _claims(self, token: str) -> dict[str, Any]:
+    async def _verified_claims(self, token: str) -> dict[str, Any]:
         try:
             header = jwt.get_unverified_header(token)
         except jwt.InvalidTokenError:
@@ -181,19 +182,19 @@ class Verifier:
         return claims
 
     async def _key(self, kid: object) -> PyJWK:
-        """The key by its id; the set is fetched again once for an id that is not known, at most now and then."""
+        """The key with this id. For an unknown id the key set is fetched again, at most once in 30 s."""
         if not isinstance(kid, str):
             raise Unauthorised("key")
-        if kid in self._keys and self._clock() - self._fetched_at <= CACHE_SECONDS:
-            return self._keys[kid]  # nobody waits because another token names a key that is not known
+        if kid in self._keys and self._clock() - self._fetched_at <= KEYS_SECONDS:
+            return self._keys[kid]  # no waiting for a fetch that another token's unknown key has caused
         async with self._lock:
             age = self._clock() - self._fetched_at
-            if age > CACHE_SECONDS or (kid not in self._keys and age > REFETCH_SECONDS):
+            if age > KEYS_SECONDS or (kid not in self._keys and age > REFETCH_SECONDS):
                 await self._fetch()
-        found = self._keys.get(kid)
-        if found is None:
+        key = self._keys.get(kid)
+        if key is None:
             raise Unauthorised("key")
-        return found
+        return key
 
     async def _fetch(self) -> None:
         self._fetched_at = self._clock()
@@ -206,51 +207,53 @@ class Verifier:
             else:
                 text = await asyncio.to_thread(Path(self._rules.jwks).read_text, encoding="utf-8")
             self._keys = _keys(text)
-            self._believed.clear()  # a key that was withdrawn takes its tokens with it
+            self._token_cache.clear()  # tokens of a withdrawn key are no longer accepted
         except (httpx.HTTPError, OSError, ValueError, TimeoutError):
             if self._keys:
-                return  # the keys that we have stay good until the login answers again
+                return  # the known keys are used until the login answers again
             self._fetched_at = -math.inf
-            raise Problem(503, "The login's keys cannot be read at the moment.", headers={"Retry-After": "5"}) from None
+            raise Problem(
+                503, "The login's keys cannot be read now: try again.", headers={"Retry-After": "5"}
+            ) from None
 
 
 def _keys(text: str) -> dict[str, PyJWK]:
-    """The keys of a set that we can use, by their ids. Raises ValueError where there is none."""
+    """Key id → key, for the usable keys of a set. Raises ValueError when there is none."""
     document = json.loads(text)
     entries = document.get("keys") if isinstance(document, dict) else None
-    found = {}
+    keys = {}
     for entry in entries if isinstance(entries, list) else ():
         try:
             key = PyJWK.from_dict(entry)
         except (jwt.PyJWTError, ValueError, TypeError, AttributeError):
-            continue  # one that we cannot read must not take the others away
+            continue  # an unreadable key must not disable the others
         if isinstance(key.key_id, str) and key.key_id and key.algorithm_name in ALGORITHMS:
-            found[key.key_id] = key
-    if not found:
-        raise ValueError("a key set without a key that we can use")
-    return found
+            keys[key.key_id] = key
+    if not keys:
+        raise ValueError("the key set has no usable key")
+    return keys
 
 
 def _roles(claim: object) -> frozenset[str]:
-    """The roles that we know in a claim; anything else gives nothing."""
+    """The known roles in a claim. Anything else is ignored."""
     values = claim if isinstance(claim, list) else [claim]
-    found = set()
+    roles = set()
     for value in values:
         if not isinstance(value, str) or len(value) > 120:
             continue
         role, colon, scope = value.partition(":")
         if (role in SCOPED and colon and scope) or (role in PLAIN and not colon):
-            found.add(value)
-    return frozenset(found)
+            roles.add(value)
+    return frozenset(roles)
 
 
 async def authenticate(request: Request) -> Identity:
-    """Who is asking; found out once for each request. Raises Unauthorised."""
-    known = getattr(request.state, "identity", None)
-    if not isinstance(known, Identity):
+    """The caller, identified once for each request. Raises Unauthorised."""
+    identity = getattr(request.state, "identity", None)
+    if not isinstance(identity, Identity):
         verifier: Verifier = request.app.state.verifier
-        known = request.state.identity = await verifier.identify(request)
-    return known
+        identity = request.state.identity = await verifier.identify(request)
+    return identity
 
 
 Caller = Annotated[Identity, Depends(authenticate)]
@@ -258,13 +261,13 @@ Caller = Annotated[Identity, Depends(authenticate)]
 
 @dataclass(frozen=True, slots=True)
 class Required:
-    """A dependency that lets through who has one of the roles (whatever its scope); 403 for others."""
+    """A FastAPI dependency that requires one of the roles, with any scope."""
 
     roles: tuple[str, ...]
 
     async def __call__(self, request: Request) -> Identity:
         """The caller. Raises Unauthorised and Forbidden."""
-        # Asked directly: FastAPI solves a dependency of a dependency anew each time, only to find that it is known.
+        # Called directly: as a nested dependency FastAPI would resolve it once more for each request.
         caller = await authenticate(request)
         if not any(caller.has(role) for role in self.roles):
             raise Forbidden(self.roles)

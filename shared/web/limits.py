@@ -1,6 +1,6 @@
-"""What every request meets first: a size limit, a time limit, its ids, and the headers of every answer.
+"""The outermost layer of every request: size limit, time limit, request id and trace, headers of the answer, log line.
 
-Plain ASGI, outside FastAPI: nothing in a handler can forget it, and nothing that goes wrong there gets past it.
+Plain ASGI outside FastAPI, so that no handler can leave it out and every error becomes a problem.
 """
 
 import asyncio
@@ -44,8 +44,8 @@ SECURITY_HEADERS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
-    """A route with limits of its own."""
+class RouteLimits:
+    """The limits of a route that has its own."""
 
     path: re.Pattern[str]
     methods: frozenset[str]
@@ -55,29 +55,29 @@ class Room:
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """`size_bytes` bounds the body, `seconds` the whole answer. `root_path` is the gateway's prefix."""
+    """`size_bytes` limits the body, `seconds` the whole request. `root_path` is the gateway's prefix."""
 
     size_bytes: int
     seconds: float
     version: str
     root_path: str = ""
     origins: Origins = field(default_factory=Origins)
-    rooms: tuple[Room, ...] = ()
+    route_limits: tuple[RouteLimits, ...] = ()
 
     def of(self, method: str, path: str) -> tuple[int, float]:
-        """Bytes and seconds for one request."""
-        for room in self.rooms:
-            if method in room.methods and room.path.match(path):
-                return room.size_bytes, room.seconds
+        """Bytes and seconds for a request."""
+        for limits in self.route_limits:
+            if method in limits.methods and limits.path.match(path):
+                return limits.size_bytes, limits.seconds
         return self.size_bytes, self.seconds
 
 
 class _TooLarge(BaseException):
-    """Not an Exception: whoever reads a body and answers 400 to any error must not swallow it."""
+    """Not an Exception, so that a handler that answers 400 to any error while it reads the body does not catch it."""
 
 
 class Limits:
-    """Wraps an app."""
+    """The ASGI middleware."""
 
     def __init__(self, app: App, *, bounds: Bounds) -> None:
         self._app = app
@@ -92,7 +92,7 @@ class Limits:
         request_id = _decoded(sent.get(b"x-request-id"))
         request_id = request_id if _REQUEST_ID.fullmatch(request_id) else new_id()
         traceparent = traces.child(_decoded(sent.get(b"traceparent")))
-        # A HEAD is a GET whose body stays here. The scope is ours: what stood outside it is not changed.
+        # A HEAD is handled as a GET without its body. The scope is copied: the server's own is not changed.
         method = scope["method"]
         scope = {**scope, "method": "GET" if method == "HEAD" else method, "state": dict(scope.get("state", {}))}
         scope["state"].update(request_id=request_id, traceparent=traceparent)
@@ -108,10 +108,10 @@ class Limits:
         try:
             await self._bounded(scope, receive, answer, sent)
         finally:
-            _note(scope, method, answer.status, time.perf_counter() - began, request_id)
+            _record(scope, method, answer.status, time.perf_counter() - began, request_id)
 
     async def _bounded(self, scope: Scope, receive: Receive, answer: "_Answer", sent: dict[bytes, bytes]) -> None:
-        size_bytes, seconds = self._bounds.of(scope["method"], _below(scope))
+        size_bytes, seconds = self._bounds.of(scope["method"], _without_prefix(scope))
         body = _Body(receive, size_bytes)
         limit = asyncio.timeout(seconds)
         try:
@@ -120,23 +120,27 @@ class Limits:
                 if not await self._preflight(scope, receive, answer, sent):
                     await self._app(scope, body, answer)
         except _TooLarge:
-            await answer.instead(Problem(413, f"A request may have at most {size_bytes} bytes."), receive)
+            await answer.replace(
+                Problem(413, f"The body of this request may have at most {size_bytes} bytes."), receive
+            )
         except Problem as problem:
-            await answer.instead(problem, receive)
+            await answer.replace(problem, receive)
         except ClientDisconnect:
             log.info("client_went_away", request_id=scope["state"]["request_id"])
         except TimeoutError:
             if limit.expired() and body.is_awaited:
-                late = Problem(408, f"The body did not come within {seconds:g} s.")
+                late = Problem(408, f"The body did not arrive within {seconds:g} s.")
             else:
                 late = Problem(503, f"No answer within {seconds:g} s.", headers={"Retry-After": "5"})
-            await answer.instead(late, receive)
-        # The outermost place of a request: whatever nobody expected is a problem like every other, never quoted.
+            await answer.replace(late, receive)
+        # The outermost place of a request: any other error is a problem, too, and its text is never quoted.
         except Exception as error:
             log.error("unexpected", error=type(error).__name__, request_id=scope["state"]["request_id"])
             if answer.status:
-                raise  # half an answer cannot be taken back: the server closes the connection on it
-            await answer.instead(Problem(500, "Something unexpected went wrong; it was noted."), receive)
+                raise  # an answer has begun: the server closes the connection
+            await answer.replace(
+                Problem(500, "An unexpected error; it was logged under this request's X-Request-Id."), receive
+            )
 
     async def _preflight(self, scope: Scope, receive: Receive, answer: "_Answer", sent: dict[bytes, bytes]) -> bool:
         if scope["method"] != "OPTIONS":
@@ -150,20 +154,20 @@ class Limits:
 
 
 class _Body:
-    """The body on its way in, counted."""
+    """Receives the body and counts its bytes."""
 
-    def __init__(self, receive: Receive, most: int) -> None:
+    def __init__(self, receive: Receive, limit_bytes: int) -> None:
         self._receive = receive
-        self._most = most
+        self._limit_bytes = limit_bytes
         self._read = 0
         self._is_complete = False
         self.is_awaited = False
 
     def expect(self, length: bytes) -> None:
-        """Raises _TooLarge for a length that is over the limit, Problem 400 for one that is none."""
+        """Check Content-Length. Raises _TooLarge above the limit, Problem 400 when it is no length."""
         if not length.isdigit():
-            raise Problem(400, "Content-Length is not a length.", type_="invalid-request")
-        if len(length) > 18 or int(length) > self._most:
+            raise Problem(400, "Content-Length is not a number of bytes.", type_="invalid-request")
+        if len(length) > 18 or int(length) > self._limit_bytes:
             raise _TooLarge
 
     async def __call__(self) -> Message:
@@ -172,13 +176,13 @@ class _Body:
         self.is_awaited = False
         self._is_complete = not message.get("more_body", False)
         self._read += len(message.get("body", b""))
-        if self._read > self._most:
+        if self._read > self._limit_bytes:
             raise _TooLarge
         return message
 
 
 class _Answer:
-    """Sends an answer with our headers, and can still replace one that has not begun."""
+    """Sends the answer with our headers. It can be replaced until it has begun."""
 
     def __init__(self, send: Send, headers: dict[bytes, bytes], scope: Scope, *, is_head: bool) -> None:
         self._send = send
@@ -190,32 +194,32 @@ class _Answer:
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = int(message["status"])
-            message = {**message, "headers": self._complete(message.get("headers", []))}
+            message = {**message, "headers": self._with_our_headers(message.get("headers", []))}
         elif self._is_head and message["type"] == "http.response.body":
             message = {**message, "body": b""}
         await self._send(message)
 
-    async def instead(self, problem: Problem, receive: Receive) -> None:
-        """Answer a problem, unless another answer has begun."""
+    async def replace(self, problem: Problem, receive: Receive) -> None:
+        """Send a problem instead, unless the answer has begun."""
         if self.status == 0:
             await problem.response()(self._scope, receive, self)
 
-    def _complete(self, given: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    def _with_our_headers(self, given: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
         ours = self._headers | _encoded(retirement_headers(self._scope.get("route")))
-        answer = []
+        headers = []
         for name, value in given:
             ours.pop(name.lower(), None)
-            answer.append((name, self._from_outside(value) if name.lower() == b"location" else value))
-        return [*answer, *ours.items()]
+            headers.append((name, self._with_prefix(value) if name.lower() == b"location" else value))
+        return [*headers, *ours.items()]
 
-    def _from_outside(self, location: bytes) -> bytes:
-        """Where something is for a caller in front of the gateway; kept answers do not know of one."""
+    def _with_prefix(self, location: bytes) -> bytes:
+        """The location with the gateway's prefix, which stored answers do not have."""
         root_path: str = self._scope["root_path"]
         return root_path.encode() + location if location.startswith(b"/v1/") else location
 
 
-def _below(scope: Scope) -> str:
-    """The path as routes know it, below the gateway's prefix."""
+def _without_prefix(scope: Scope) -> str:
+    """The path without the gateway's prefix, as routes know it."""
     path: str = scope["path"]
     return path.removeprefix(scope["root_path"])
 
@@ -228,8 +232,8 @@ def _decoded(value: bytes | None) -> str:
     return value.decode("latin-1") if value is not None else ""
 
 
-def _note(scope: Scope, method: str, status: int, seconds: float, request_id: str) -> None:
-    """By the route's template, never by its path: paths hold ids."""
+def _record(scope: Scope, method: str, status: int, seconds: float, request_id: str) -> None:
+    """Metrics and log line, under the route's template and not its path, which holds ids."""
     route = getattr(scope.get("route"), "path", "unknown")
     method = method if method in _METHODS else "other"
     metrics.requests.labels(route, method, str(status)).inc()

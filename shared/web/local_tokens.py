@@ -1,4 +1,4 @@
-"""Keys and tokens for the local stack only: an issuer of our own in a folder. Never used in production."""
+"""Keys and tokens of the local stack: an issuer of our own, whose keys lie in a folder. Not for production."""
 
 import json
 import time
@@ -16,7 +16,7 @@ KID = "local-1"
 
 
 def create_keys(folder: Path) -> Path:
-    """Make a key pair unless there is one; returns the path of the JWKS."""
+    """Create a key pair, unless the folder has one. Returns the path of the JWKS."""
     if not (folder / JWKS).exists():
         folder.mkdir(parents=True, exist_ok=True)
         private = generate_private_key(SECP256R1())
@@ -40,7 +40,7 @@ def mint(
     audience: str = AUDIENCE,
     lifetime_seconds: int = 3_600,
 ) -> str:
-    """A signed access token. Raises FileNotFoundError when `create_keys` was never run."""
+    """A signed access token. Raises FileNotFoundError before `create_keys` has run."""
     now = int(time.time())
     claims = {
         "iss": issuer,

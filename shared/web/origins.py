@@ -1,4 +1,4 @@
-"""Which web pages elsewhere may ask from a browser: those on a list, which is empty unless it is configured."""
+"""CORS: browsers may call the API from the pages of configured origins only (`WEB_ORIGINS`; none by default)."""
 
 from collections.abc import Collection
 
@@ -9,22 +9,22 @@ PREFLIGHT_SECONDS = 600
 
 
 class Origins:
-    """The list. No cookies are ever needed, so credentials are never allowed."""
+    """The allowed origins. The API uses no cookies, so credentials are never allowed."""
 
     def __init__(self, allowed: Collection[str] = ()) -> None:
         self._allowed = frozenset(allowed)
 
     def headers(self, origin: str) -> dict[str, str]:
-        """What an answer says to a browser."""
+        """CORS headers of an answer to this origin."""
         if not self._allowed:
             return {}
         if origin not in self._allowed:
             return {"Vary": "Origin"}
         return {"Vary": "Origin", "Access-Control-Allow-Origin": origin, "Access-Control-Expose-Headers": SHOWN}
 
-    def preflight(self, origin: str, wanted: str) -> dict[str, str] | None:
-        """What a browser that asks beforehand is told; None: it gets no answer of that kind."""
-        if not wanted or origin not in self._allowed:
+    def preflight(self, origin: str, method: str) -> dict[str, str] | None:
+        """Headers of the answer to a preflight; None: it is no preflight, or the origin is not allowed."""
+        if not method or origin not in self._allowed:
             return None
         return {
             "Access-Control-Allow-Methods": METHODS,

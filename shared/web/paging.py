@@ -1,4 +1,4 @@
-"""Pages as OEAPI has them: `pageSize`, `pageNumber`, `hasNextPage`, `items`."""
+"""Pages of lists, as in OEAPI v6: `pageSize`, `pageNumber`, `hasPreviousPage`, `hasNextPage`, `items`."""
 
 from dataclasses import dataclass
 from typing import Annotated, Generic, TypeVar
@@ -26,29 +26,29 @@ class Page(Part, Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Paging:
-    """What was asked for."""
+    """The requested page: its size and its number, from 1."""
 
     size: int
     number: int
 
     @property
     def skip(self) -> int:
-        """So many come before this page."""
+        """How many entries come before this page."""
         return (self.number - 1) * self.size
 
     @property
     def fetch(self) -> int:
-        """One more than the page holds: whether there is a next page."""
+        """How many entries to read: one more than the page holds, to know whether there is a next page."""
         return self.size + 1
 
-    def page(self, found: list[T]) -> Page[T]:
+    def page(self, entries: list[T]) -> Page[T]:
         """The page, from up to `fetch` entries."""
         return Page(
             page_size=self.size,
             page_number=self.number,
             has_previous_page=self.number > 1,
-            has_next_page=len(found) > self.size,
-            items=tuple(found[: self.size]),
+            has_next_page=len(entries) > self.size,
+            items=tuple(entries[: self.size]),
         )
 
 
@@ -64,7 +64,7 @@ async def paging(
     ] = 50,
     page_number: Annotated[int, Query(alias="pageNumber", ge=1, le=100_000)] = 1,
 ) -> Paging:
-    """The page that was asked for, as a FastAPI dependency."""
+    """The requested page, as a FastAPI dependency."""
     return Paging(page_size, page_number)
 
 

@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem+json. A block names its rule, its reason and a person to contact."""
+"""Errors as RFC 9457 problem+json. A rule that blocks is named, with its reason and a contact."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,27 +10,26 @@ from pydantic import BaseModel, ConfigDict, Field
 
 MEDIA_TYPE = "application/problem+json"
 
-
-#: Python renames phrases between its versions; ours stay. Source: RFC 9110.
+#: Phrases that Python renames between versions stay the same here. Source: RFC 9110.
 _TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
-MOST_ERRORS = 100
+MAX_FIELD_ERRORS = 100
 
 
 def title(status: int) -> str:
-    """What a status is called."""
+    """The phrase of a status."""
     return _TITLES.get(status) or HTTPStatus(status).phrase
 
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """What is wrong with one field; the value itself is never quoted."""
+    """The error of one field. Its value is never quoted."""
 
     field: str
     reason: str
 
 
 class Problem(Exception):
-    """Any answer that is not a success. `type_` is the last part of the problem's URN."""
+    """An answer that is not a success. `type_` is the last part of the problem's URN."""
 
     def __init__(
         self,
@@ -88,15 +87,15 @@ class ProblemBody(BaseModel):
     detail: str
     rule: str | None = Field(default=None, description="The rule that blocks, e.g. R13")
     reason: str | None = Field(default=None, description="Reason code")
-    contact: dict[str, Any] | None = Field(default=None, description="Whom to ask")
-    errors: list[dict[str, str]] | None = Field(default=None, description="Every field that is wrong, together")
+    contact: dict[str, Any] | None = Field(default=None, description="Contact who can help")
+    errors: list[dict[str, str]] | None = Field(default=None, description="Every wrong field")
 
 
 def invalid(*errors: FieldError) -> Problem:
-    """400 with everything that is wrong, together; of a flood of mistakes the first hundred."""
-    return Problem(400, "The request is not valid.", type_="invalid-request", errors=errors[:MOST_ERRORS])
+    """400 with every wrong field, at most the first hundred."""
+    return Problem(400, "The request is not valid.", type_="invalid-request", errors=errors[:MAX_FIELD_ERRORS])
 
 
 def not_found() -> Problem:
-    """404 for what is not there, and for what is somebody else's: the difference is nobody's business."""
-    return Problem(404, "There is no such thing, or it is not yours to see.")
+    """404 for an object that does not exist, and for one that the caller may not see: they cannot tell which."""
+    return Problem(404, "It does not exist, or you have no access to it.")

@@ -1,6 +1,6 @@
-"""Every route declares its class; each class says which conventions it is exempt from, and why.
+"""Route classes: every route declares one, and a class names the conventions that do not hold for it, with the reason.
 
-What does not depend on the handler is done here, before it: who asks, what they accept, what they send.
+Checks that do not depend on the handler run here, before it: caller, Accept header, Content-Type.
 """
 
 from collections.abc import Callable, Coroutine, Iterator
@@ -22,7 +22,7 @@ from shared.web.problem import MEDIA_TYPE
 
 
 class RouteClass(StrEnum):
-    """Who calls a route."""
+    """Who calls a route: a person, another service, a provider, the reader of a mail, or operations."""
 
     USER = "user"
     MACHINE = "machine"
@@ -31,47 +31,47 @@ class RouteClass(StrEnum):
     OPERATIONS = "operations"
 
 
-#: Class → convention of STANDARDS §7 → why it does not hold there. What is not listed holds: the routes and the
-#: tests both read it here. `C27/406` is one part of C27.
+#: Class → convention (docs/standards.md) → why it does not hold there. All others hold; routes and tests both read
+#: this table. `C27/406` is one part of C27.
 EXEMPT: dict[RouteClass, dict[str, str]] = {
     RouteClass.USER: {},
     RouteClass.MACHINE: {},
     RouteClass.WEBHOOK: {
-        "C9": "whatever the provider says is kept; what cannot be read is noted for a person, not sent back",
-        "C24": "providers send no Idempotency-Key; the digest of what they send is the key",
-        "C26": "receipts come as fast as we send; one that is refused may never come again",
-        "C27/406": "nobody reads the answer",
-        "C27/415": "providers call their JSON what they like; the bytes are kept as they come",
-        "C29": "providers send no JWT; HTTP Basic with a secret of their own",
+        "C9": "every callback is stored; an unreadable one is shown to a person instead of being refused",
+        "C24": "providers send no Idempotency-Key; the digest of the callback is the key",
+        "C26": "receipts come as fast as messages are sent, and a refused one may never come again",
+        "C27/406": "the provider does not read the answer",
+        "C27/415": "providers use various media types for JSON; the bytes are stored as they come",
+        "C29": "providers send no JWT but HTTP Basic, each with a secret of its own",
         "C30": "the challenge is Basic, not Bearer",
-        "C31": "there are no claims",
+        "C31": "there is no token, so there are no claims",
     },
     RouteClass.ANSWER_LINK: {
-        "C8": "a person reads the answer: a dead link and an empty form are pages that say what to do",
-        "C24": "answering is repeatable by nature; the newest answer and every help counts",
-        "C26": "nobody who says that they need help is turned away; a token cannot be guessed",
-        "C27/406": "a person in trouble gets the page, whatever their browser says it takes",
-        "C27/415": "a browser's form; whatever else comes gets the page that asks to choose",
+        "C8": "a person reads the answer: for a dead link and an empty form it is a page that says what to do",
+        "C24": "an answer may be repeated: the newest one counts, and every request for help",
+        "C26": "a person who needs help is never refused, and a token cannot be guessed",
+        "C27/406": "a person who needs help gets the page, whatever their browser accepts",
+        "C27/415": "it is a browser's form; any other body gets the page that asks to choose",
         "C29": "no login: the unguessable token in the link is the permission",
-        "C30": "there is nothing to log in to",
-        "C31": "there are no claims",
+        "C30": "there is no login",
+        "C31": "there is no token, so there are no claims",
     },
     RouteClass.OPERATIONS: {
-        "C1": "/healthz, /readyz and /metrics are named as their readers expect them",
-        "C8": "a probe that says no says what is wrong, in the shape of one that says yes",
+        "C1": "/healthz, /readyz and /metrics have the names that their readers expect",
+        "C8": "a failed probe has the same shape as a successful one",
         "C14": "not part of the versioned API",
-        "C26": "probes and scrapes come at their own pace; the gateway does not let others through",
-        "C27/406": "each has one shape",
-        "C29": "probes carry no token; the gateway does not let others through",
-        "C30": "there is nothing to log in to",
-        "C31": "there are no claims",
+        "C26": "probes and scrapes have their own interval; the gateway lets no others through",
+        "C27/406": "each has one representation",
+        "C29": "probes carry no token; the gateway lets no others through",
+        "C30": "there is no login",
+        "C31": "there is no token, so there are no claims",
     },
 }
 
 CLASS_KEY = "x-route-class"
 ROLES_KEY = "x-roles"
 SINCE_KEY, SUNSET_KEY = "x-deprecated-since", "x-sunset"
-#: A route with room for more than the service's own limits says how much: bytes of the body, seconds for the whole.
+#: Limits of a route that needs more than the service's own: bytes of the body, seconds for the request.
 BYTES_KEY, SECONDS_KEY = "x-request-limit-bytes", "x-request-timeout-seconds"
 
 _PROBLEMS: dict[RouteClass, tuple[int, ...]] = {
@@ -90,7 +90,7 @@ def holds(route_class: RouteClass, convention: str) -> bool:
 
 
 def retiring(since: date, sunset: date) -> dict[str, Any]:
-    """Options of a route that is on its way out: `@router.get(path, **retiring(...))`."""
+    """Options of a deprecated route: `@router.get(path, **retiring(...))`."""
     return {
         "deprecated": True,
         "openapi_extra": {SINCE_KEY: since.isoformat(), SUNSET_KEY: sunset.isoformat()},
@@ -98,12 +98,12 @@ def retiring(since: date, sunset: date) -> dict[str, Any]:
 
 
 def roomy(size_bytes: int, seconds: float) -> dict[str, Any]:
-    """Options of a route that takes or gives more than a document in JSON: `openapi_extra=roomy(...)`."""
+    """Limits of a route for large uploads or downloads: `openapi_extra=roomy(...)`."""
     return {BYTES_KEY: size_bytes, SECONDS_KEY: seconds}
 
 
 def retirement_headers(route: object) -> dict[str, str]:
-    """`Deprecation` (RFC 9745) and `Sunset` (RFC 8594) of a route that is on its way out."""
+    """`Deprecation` (RFC 9745) and `Sunset` (RFC 8594) headers of a deprecated route."""
     extra = getattr(route, "openapi_extra", None) or {}
     if SINCE_KEY not in extra:
         return {}
@@ -114,15 +114,15 @@ def retirement_headers(route: object) -> dict[str, str]:
 
 
 class CheckedRoute(APIRoute):
-    """A route that knows its class, and does before the handler what the class asks for."""
+    """A route that runs the checks of its class before the handler."""
 
     @property
     def declared_class(self) -> RouteClass:
-        """The class that the router declared."""
+        """The class that its router declared."""
         return RouteClass((self.openapi_extra or {})[CLASS_KEY])
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """FastAPI's own, with the checks before it: it would read the body before it asks who is there."""
+        """FastAPI's handler behind the checks. FastAPI alone would read the body before it identifies the caller."""
         handler = super().get_route_handler()
         route_class, has_body = self.declared_class, self.body_field is not None
         merges = "PATCH" in (self.methods or ())
@@ -140,7 +140,7 @@ class CheckedRoute(APIRoute):
 
 
 class Routes(APIRouter):
-    """A router whose routes all belong to one class, with the problems that class may answer."""
+    """A router of routes of one class. It documents the problems that the class may answer."""
 
     def __init__(self, route_class: RouteClass, **options: Any) -> None:
         self.declared_class = route_class
@@ -154,10 +154,10 @@ class Routes(APIRouter):
         super().__init__(redirect_slashes=False, responses=answers, route_class=CheckedRoute, **options)
 
     def add_api_route(self, path: str, endpoint: Any, **options: Any) -> None:
-        """Every route carries the class of its router. Raises PermanentError for one that is deprecated for ever."""
+        """Add a route with the router's class. Raises PermanentError for a deprecated one without its dates."""
         extra = dict(options.pop("openapi_extra", None) or {})
         if options.get("deprecated") and not {SINCE_KEY, SUNSET_KEY} <= set(extra):
-            raise PermanentError(f"{path} is deprecated without saying since when and until when: use retiring()")
+            raise PermanentError(f"{path} is deprecated without dates: use retiring()")
         extra[CLASS_KEY] = self.declared_class.value
         super().add_api_route(path, endpoint, openapi_extra=extra, **options)
         route = self.routes[-1]
@@ -167,8 +167,8 @@ class Routes(APIRouter):
 
 
 def _required(dependant: Dependant) -> Iterator[Required]:
-    """What a handler and its dependencies require of the caller."""
+    """The roles that a handler and its dependencies require."""
     if isinstance(dependant.call, Required):
         yield dependant.call
-    for each in dependant.dependencies:
-        yield from _required(each)
+    for dependency in dependant.dependencies:
+        yield from _required(dependency)

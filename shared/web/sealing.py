@@ -1,4 +1,4 @@
-"""Sealing what somebody sends over HTTP: of a person who was erased nothing can be kept any more."""
+"""Sealing personal data of a request: for an erased person there is no key, and the request is refused."""
 
 from typing import Any
 
@@ -8,12 +8,12 @@ from shared.web.problem import Problem
 
 
 def erased() -> Problem:
-    """The answer where the person's key is gone."""
-    return Problem(409, "This person's data were erased; nothing can be added.", reason="erased")
+    """The answer for an erased person."""
+    return Problem(409, "This person's data were erased: nothing can be added.", reason="erased")
 
 
 async def sealed(keyring: Keyring, person_id: str, event_id: str, path: str, value: Any) -> str:
-    """Under the person's key, for that field of that event. Raises Problem 409 for a person who was erased."""
+    """The value, sealed for this field of this event. Raises Problem 409 for an erased person."""
     try:
         return await keyring.seal(person_id, event_id, path, value)
     except PermanentError:

@@ -1,4 +1,4 @@
-"""Makes the FastAPI app of a service: whatever route is added, the conventions hold for it."""
+"""Builds the FastAPI app of a service so that the HTTP conventions (docs/standards.md) hold for every route."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -20,7 +20,7 @@ from shared.observability import metrics
 from shared.observability.health import Check, status
 from shared.observability.logs import get_logger
 from shared.web.identity import Verifier
-from shared.web.limits import Bounds, Limits, Room
+from shared.web.limits import Bounds, Limits, RouteLimits
 from shared.web.origins import Origins
 from shared.web.problem import FieldError, Problem, ProblemBody, invalid
 from shared.web.routes import BYTES_KEY, CLASS_KEY, SECONDS_KEY, CheckedRoute, RouteClass, Routes, holds
@@ -38,7 +38,7 @@ Checks = Callable[[], Awaitable[list[Check]]]
 
 @dataclass(frozen=True, slots=True)
 class WebSettings:
-    """Limits and place of a service's HTTP side. `root_path` is the gateway's prefix, `origins` whose pages may ask."""
+    """Limits and prefix of a service's HTTP side. `root_path` is the gateway's prefix; `origins` are for CORS."""
 
     root_path: str = ""
     size_bytes: int = 1_000_000
@@ -56,7 +56,7 @@ def service(
     checks: Checks,
     lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]] | None = None,
 ) -> FastAPI:
-    """The app. Raises PermanentError when a route does not declare its class."""
+    """The app. Raises PermanentError when a route declares no class."""
     app = FastAPI(
         title=title,
         description=description,
@@ -66,29 +66,34 @@ def service(
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
-        lifespan=lifespan or _nothing,
+        lifespan=lifespan or _no_lifespan,
     )
     app.state.verifier = verifier
     operations = _operations(checks)
     operations.add_api_route(f"{BASE}/openapi.json", _document(app, settings), include_in_schema=False)
     for router in (*routers, operations):
         app.include_router(router)
-    _every_route_has_a_class(app)
-    _problems(app)
+    _require_route_classes(app)
+    _add_problem_handlers(app)
     bounds = Bounds(
-        settings.size_bytes, settings.seconds, VERSION, settings.root_path, Origins(settings.origins), _rooms(app)
+        settings.size_bytes,
+        settings.seconds,
+        VERSION,
+        settings.root_path,
+        Origins(settings.origins),
+        _route_limits(app),
     )
     app.add_middleware(Limits, bounds=bounds)
     return app
 
 
 @asynccontextmanager
-async def _nothing(app: FastAPI) -> AsyncIterator[None]:
+async def _no_lifespan(app: FastAPI) -> AsyncIterator[None]:
     yield
 
 
 class Readiness(BaseModel):
-    """What a service says of itself; each check has facts of its own beside these."""
+    """The state of a service. Each check may have further facts."""
 
     status: Literal["ready", "degraded", "unavailable"]
     checks: tuple[dict[str, Any], ...]
@@ -99,19 +104,19 @@ def _operations(checks: Checks) -> Routes:
 
     @routes.get("/healthz", operation_id="healthz")
     async def healthz() -> dict[str, str]:
-        """The process runs and answers."""
+        """The process is alive."""
         return {"status": "alive"}
 
     @routes.get("/readyz", operation_id="readyz", response_model=Readiness, responses={503: {"model": Readiness}})
     async def readyz() -> JSONResponse:
-        """Whether work can be done; `degraded` says that it can, and what is wrong."""
-        found = await checks()
-        overall = status(found)
+        """Whether the service works. `degraded`: it does, but a check fails."""
+        results = await checks()
+        overall = status(results)
         body = {
             "status": overall,
             "checks": [
                 {"name": check.name, "ok": check.ok, "critical": check.critical, "detail": check.detail, **check.facts}
-                for check in found
+                for check in results
             ],
         }
         headers = {"Retry-After": "5"} if overall == "unavailable" else None
@@ -119,8 +124,8 @@ def _operations(checks: Checks) -> Routes:
 
     @routes.get("/metrics", operation_id="metrics", response_class=PlainTextResponse)
     async def scrape() -> Response:
-        """Prometheus text."""
-        await checks()  # a scrape sees what a probe sees
+        """Metrics in Prometheus' text format."""
+        await checks()  # updates the gauges
         return Response(metrics.text(), media_type="text/plain; version=0.0.4")
 
     return routes
@@ -137,16 +142,16 @@ def _document(app: FastAPI, settings: WebSettings) -> Callable[[], Awaitable[JSO
                 routes=app.routes,
                 contact=CONTACT,
             )
-            _described_as_it_is(document, f"{HOST}{settings.root_path}")
+            _complete_document(document, f"{HOST}{settings.root_path}")
             app.openapi_schema = document
         return JSONResponse(app.openapi_schema, headers={"Access-Control-Allow-Origin": "*"})
 
     return openapi
 
 
-def _described_as_it_is(document: dict[str, Any], outside: str) -> None:
-    """What FastAPI cannot know: the version stands in the server, 400 is our 422, who has to show what."""
-    document["servers"] = [{"url": outside + BASE, "description": "gateway"}]
+def _complete_document(document: dict[str, Any], public_url: str) -> None:
+    """Add what FastAPI does not know: version in the server's URL, 400 for invalid requests, security schemes."""
+    document["servers"] = [{"url": public_url + BASE, "description": "gateway"}]
     document["paths"] = {path.removeprefix(BASE): item for path, item in document["paths"].items()}
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     for name in ("HTTPValidationError", "ValidationError"):
@@ -168,34 +173,36 @@ def _described_as_it_is(document: dict[str, Any], outside: str) -> None:
             else:
                 operation["security"] = [{"provider": []}] if route_class is RouteClass.WEBHOOK else []
             if not holds(route_class, "C14"):
-                operation["servers"] = [{"url": outside, "description": "inside only"}]
+                operation["servers"] = [{"url": public_url, "description": "not through the gateway"}]
 
 
-def _rooms(app: FastAPI) -> tuple[Room, ...]:
-    """The routes that say that they need more room than the others."""
-    found = []
+def _route_limits(app: FastAPI) -> tuple[RouteLimits, ...]:
+    """The limits of the routes that have their own."""
+    route_limits = []
     for context in iter_route_contexts(app.routes):
         route = context.original_route
         extra = (route.openapi_extra or {}) if isinstance(route, CheckedRoute) else {}
         if isinstance(route, CheckedRoute) and BYTES_KEY in extra:
             methods = frozenset(route.methods or ())
-            found.append(Room(route.path_regex, methods, int(extra[BYTES_KEY]), float(extra[SECONDS_KEY])))
-    return tuple(found)
+            route_limits.append(
+                RouteLimits(route.path_regex, methods, int(extra[BYTES_KEY]), float(extra[SECONDS_KEY]))
+            )
+    return tuple(route_limits)
 
 
-def _every_route_has_a_class(app: FastAPI) -> None:
-    """Also those that the document does not show: they are called all the same."""
+def _require_route_classes(app: FastAPI) -> None:
+    """Routes that the document does not show need a class as well."""
     missing = [
-        str(found.path)
-        for found in iter_route_contexts(app.routes)
-        if not isinstance(found.original_route, CheckedRoute)
+        str(context.path)
+        for context in iter_route_contexts(app.routes)
+        if not isinstance(context.original_route, CheckedRoute)
     ]
     if missing:
         raise PermanentError(f"routes without a class: {', '.join(missing)}")
 
 
-def _problems(app: FastAPI) -> None:
-    """Whatever goes wrong is answered as a problem, and never quotes what was sent."""
+def _add_problem_handlers(app: FastAPI) -> None:
+    """Answer every error as a problem that quotes nothing of the request."""
 
     @app.exception_handler(Problem)
     async def problem(request: Request, error: Problem) -> Response:
@@ -203,11 +210,11 @@ def _problems(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def validation(request: Request, error: RequestValidationError) -> Response:
-        found = error.errors()
-        # pydantic drops the entries that are wrong and then finds the list too short: that is not another mistake.
-        within = {each["loc"][:-depth] for each in found for depth in range(1, len(each["loc"]))}
-        told = [each for each in found if not (each["type"] == "too_short" and each["loc"] in within)]
-        return invalid(*(FieldError(_path(each["loc"]), _reason(each)) for each in told)).response()
+        errors = error.errors()
+        # Pydantic drops wrong entries of a list and then also reports the list as too short: leave that error out.
+        parents = {entry["loc"][:-depth] for entry in errors for depth in range(1, len(entry["loc"]))}
+        own_errors = [entry for entry in errors if not (entry["type"] == "too_short" and entry["loc"] in parents)]
+        return invalid(*(FieldError(_path(entry["loc"]), _reason(entry)) for entry in own_errors)).response()
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> Response:
@@ -218,48 +225,50 @@ def _problems(app: FastAPI) -> None:
             error.status_code, _DETAILS.get(error.status_code, "The request was refused."), headers=headers
         ).response()
 
-    async def away(request: Request, error: Exception) -> Response:
+    async def unavailable(request: Request, error: Exception) -> Response:
         log.warning("unavailable", error=type(error).__name__, request_id=request.state.request_id)
-        return Problem(503, "Something that is needed is away; ask again.", headers={"Retry-After": "5"}).response()
+        return Problem(
+            503, "A part of the service is unavailable now: try again.", headers={"Retry-After": "5"}
+        ).response()
 
     for kind in (TransientError, AutoReconnect, PyMongoError):
-        app.add_exception_handler(kind, away)
+        app.add_exception_handler(kind, unavailable)
 
 
 def _methods(app: FastAPI, request: Request) -> list[str]:
-    """What is possible at a path, whatever router it stands in."""
-    found: set[str] = set()
+    """The methods of a path, in all routers."""
+    methods: set[str] = set()
     for context in iter_route_contexts(app.routes):
         route = context.original_route
         if isinstance(route, CheckedRoute) and route.matches(request.scope)[0] is not Match.NONE:
-            found |= route.methods or set()
-    return sorted(found | ({"HEAD"} if "GET" in found else set()))
+            methods |= route.methods or set()
+    return sorted(methods | ({"HEAD"} if "GET" in methods else set()))
 
 
 _DETAILS = {
-    404: "There is no such thing, or it is not yours to see.",
-    405: "This method is not possible here.",
-    415: "This media type is not understood here.",
+    404: "It does not exist, or you have no access to it.",
+    405: "This path does not support this method: see Allow.",
+    415: "This path does not accept this media type.",
 }
 
 
 def _path(location: Sequence[Any]) -> str:
-    """`body.legs.0.startDate`; a body that is no JSON at all is `body`. A name that was sent is not sent back whole."""
+    """`body.legs.0.startDate`; `body` when the body is no JSON. Names that the caller made up are cut off."""
     return ".".join(
-        str(part)[:LONGEST_NAME]
+        str(part)[:MAX_NAME_CHARS]
         for part in location
         if not (location[0] == "body" and isinstance(part, int) and len(location) == 2)
     )
 
 
 def _reason(error: Any) -> str:
-    """The validator's words for the kind of error; never its text about the value."""
+    """The reason by the kind of error; the validator's own text may quote the value."""
     if error["type"] == "value_error":
         return str(error["msg"]).removeprefix("Value error, ")
     return _KINDS.get(error["type"], str(error["type"]).replace("_", " "))
 
 
-LONGEST_NAME = 60
+MAX_NAME_CHARS = 60
 
 _KINDS = {
     "model_attributes_type": "is not an object",

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from starlette.requests import Request
 
-from shared.web.identity import CACHE_SECONDS, LEEWAY_SECONDS, REFETCH_SECONDS, TokenRules, Verifier
+from shared.web.identity import KEYS_SECONDS, LEEWAY_SECONDS, REFETCH_SECONDS, TokenRules, Verifier
 from shared.web.local_tokens import AUDIENCE, ISSUER, JWKS, KEY, KID, mint
 from shared.web.problem import MEDIA_TYPE, Problem
 from shared.web.routes import RouteClass
@@ -430,7 +430,7 @@ async def test_c29_keys_are_read_once_and_again_for_a_new_one(world: World, prov
     assert [await status_for_kid(verifier, world, f"invented-{number}") for number in range(20)] == [401] * 20
     assert (await status_for_kid(verifier, world, "old"), provider.requests) == (401, 2)
 
-    clock.now += CACHE_SECONDS + 1
+    clock.now += KEYS_SECONDS + 1
     assert (await status_for_kid(verifier, world, "new"), provider.requests) == (200, 3)
 
 
@@ -472,7 +472,7 @@ async def test_c29_provider_that_cannot_be_read_is_503_and_known_keys_stay(
     assert await status_for_kid(before, world, "old") == 200
 
     provider.set_answer(*NO_KEY_SETS[kind])
-    clock.now += CACHE_SECONDS + 1
+    clock.now += KEYS_SECONDS + 1
 
     assert await status_for_kid(fresh, world, "old") == 503
     assert await status_for_kid(before, world, "old") == 200

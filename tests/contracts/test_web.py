@@ -16,8 +16,8 @@ from shared.mongo.client import Mongo
 from shared.observability import metrics
 from shared.web import idempotency
 from shared.web.local_tokens import create_keys
-from shared.web.problem import MEDIA_TYPE, MOST_ERRORS
-from shared.web.rates import BURST_SECONDS, MOST_CALLERS, Rates
+from shared.web.problem import MEDIA_TYPE, MAX_FIELD_ERRORS
+from shared.web.rates import BURST_SECONDS, MAX_CALLERS, Rates
 from shared.web.routes import RouteClass, Routes
 from shared.web.service import VERSION
 from tests.contracts.services_world import SECURITY_HEADERS, World
@@ -321,10 +321,10 @@ def test_rates_remember_no_more_than_so_many_callers() -> None:
     """Invented callers do not fill the memory."""
     rates = Rates(1.0, lambda: 0.0)
 
-    for number in range(MOST_CALLERS + 100):
+    for number in range(MAX_CALLERS + 100):
         rates.take(str(number))
 
-    assert len(rates._buckets) == MOST_CALLERS
+    assert len(rates._buckets) == MAX_CALLERS
 
 
 # ---------------------------------------------------------------- repeats
@@ -424,7 +424,7 @@ async def test_kept_answers_are_forgotten_after_a_day(stored: tuple[Sample, http
     found = await own.mongo.database("sample")["idempotency"].index_information()
 
     assert [each["expireAfterSeconds"] for each in found.values() if "expireAfterSeconds" in each] == [
-        idempotency.KEPT_SECONDS
+        idempotency.STORED_SECONDS
     ]
 
 
@@ -557,7 +557,7 @@ async def test_flood_of_mistakes_is_not_answered_with_a_flood(http: httpx.AsyncC
     flooded = problem(await http.post("/v1/things", json=many, headers=sample.token()), 400)
     shortened = problem(await http.post("/v1/things", json=long, headers=sample.token()), 400)
 
-    assert len(flooded["errors"]) == MOST_ERRORS
+    assert len(flooded["errors"]) == MAX_FIELD_ERRORS
     assert len(shortened["errors"][0]["field"]) < 100
 
 

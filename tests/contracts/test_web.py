@@ -16,7 +16,7 @@ from shared.mongo.client import Mongo
 from shared.observability import metrics
 from shared.web import idempotency
 from shared.web.local_tokens import create_keys
-from shared.web.problem import MEDIA_TYPE, MAX_FIELD_ERRORS
+from shared.web.problem import MAX_FIELD_ERRORS, MEDIA_TYPE
 from shared.web.rates import BURST_SECONDS, MAX_CALLERS, Rates
 from shared.web.routes import RouteClass, Routes
 from shared.web.service import VERSION

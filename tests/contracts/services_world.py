@@ -211,7 +211,7 @@ def operation(operation_id: str) -> Operation:
 
 
 def bound_by(convention: str) -> list[Operation]:
-    """The routes for which a convention of STANDARDS §7 holds: all but those whose class is exempt from it."""
+    """The routes for which a convention holds (docs/standards.md, HTTP conventions): not those of an exempt class."""
     return [each for each in operations() if holds(each.route_class, convention)]
 
 

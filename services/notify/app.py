@@ -10,8 +10,10 @@ from typing import TypeVar
 from fastapi import FastAPI
 
 from services.notify import (
+    alert_steps,
     bounce_mailbox,
     escalation,
+    follow_ups,
     handlers,
     notices,
     provider_callbacks,
@@ -100,7 +102,7 @@ def build(settings: Settings) -> FastAPI:
     )
     notices_desk = notices.NoticeDeps(process.mongo, alerts, send_queue, university, whereabouts, advice)
     ladder = EscalationPolicy(timedelta(minutes=settings.reminder_minutes), timedelta(minutes=settings.crisis_minutes))
-    escalating_desk = escalation.EscalationDeps(
+    escalating_desk = alert_steps.EscalationDeps(
         process.mongo, outbox, alerts, send_queue, deliveries, whereabouts, notices_desk, ladder
     )
     deps = handlers.HandlerDeps(
@@ -142,7 +144,7 @@ def build(settings: Settings) -> FastAPI:
 
     async def climb() -> None:
         now = utc_now()
-        await escalation.alert_new_addresses(escalating_desk, Cause(new_id(), "sweep"), now)
+        await follow_ups.alert_new_addresses(escalating_desk, Cause(new_id(), "sweep"), now)
         await escalation.run_escalations(escalating_desk, now)
 
     async def resolve() -> None:

@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from services.notify import escalation, notices
+from services.notify import follow_ups, notices
+from services.notify.alert_steps import EscalationDeps
 from services.notify.audience.advice_path import alert_arrivals, alert_country
 from services.notify.audience.deps import SelectionDeps
 from services.notify.model.whereabouts import Resolve
@@ -41,7 +42,7 @@ class HandlerDeps:
 
     selection: SelectionDeps
     notices: notices.NoticeDeps
-    escalation: escalation.EscalationDeps
+    escalation: EscalationDeps
     deliveries: DeliveryStore
     keyring: Keyring
     resolve: Resolve
@@ -60,7 +61,7 @@ async def project_whereabouts_when_registrations_changed(batch: Sequence[Envelop
             countries = {stay.country for where in arrivals for stay in where.stays}
             persons = {where.person_id for where in arrivals}
             await alert_arrivals(deps.selection, countries, persons, cause=cause, now=utc_now())
-        await escalation.alert_new_addresses(deps.escalation, cause, utc_now())
+        await follow_ups.alert_new_addresses(deps.escalation, cause, utc_now())
         await _create_notices(deps, events)
     for event in batch:
         if isinstance(event.data, PersonErased):
@@ -100,7 +101,7 @@ async def fold_own_events_when_published(batch: Sequence[Envelope[Event]], deps:
                 record = EscalationRecord.of(escalated, event.time)
                 await deps.selection.alerts.escalations.add(escalated.alert_id, [record])
             case PersonAnswered() as answered:
-                await escalation.confirm_answer(deps.escalation, answered, event.cause(), utc_now())
+                await follow_ups.confirm_answer(deps.escalation, answered, event.cause(), utc_now())
 
 
 async def _create_notices(deps: HandlerDeps, events: Sequence[Envelope[RegistrationEvent]]) -> None:

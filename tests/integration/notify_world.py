@@ -13,7 +13,7 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
-from services.notify import escalation, handlers, notices
+from services.notify import alert_steps, handlers, notices
 from services.notify.audience import advice_path
 from services.notify.audience.deps import SelectionDeps
 from services.notify.messages.rendering import Messages
@@ -134,7 +134,7 @@ class World:
         self.notice_deps = notices.NoticeDeps(
             self.mongo, self.alerts, self.send_queue, self.university, self.whereabouts, self.known
         )
-        self.escalation = escalation.EscalationDeps(
+        self.escalation = alert_steps.EscalationDeps(
             self.mongo, self.outbox, self.alerts, self.send_queue, self.deliveries, self.whereabouts, self.notice_deps
         )
         self.deps = handlers.HandlerDeps(

@@ -110,7 +110,7 @@ async def test_nothing_differs_before_and_after_sending(world: World, stack: Any
     assert await differing(world, stack, namespace) == set()
     await send(world)
     assert await differing(world, stack, namespace) == set()
-    assert await escalation.run_escalations(world.escalating, utc_now() + timedelta(minutes=31))
+    assert await escalation.run_escalations(world.escalation, utc_now() + timedelta(minutes=31))
     assert await differing(world, stack, namespace) == set()
     await send(world)
     assert await differing(world, stack, namespace) == set()
@@ -135,7 +135,7 @@ async def test_lane_without_its_selection_is_named(world: World, stack: Any, nam
     """Nobody can send it, and no event says anything of it."""
     await turns_red(world)
     await send(world)
-    await escalation.run_escalations(world.escalating, utc_now() + timedelta(minutes=31))
+    await escalation.run_escalations(world.escalation, utc_now() + timedelta(minutes=31))
     await taken_away(world, "selections", {"step": {"$gt": 1}})
 
     found = await differing(world, stack, namespace)

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from services.notify import escalation, handlers
+from services.notify import escalation, follow_ups, handlers
 from services.notify.audience.manual_alerts import plan_manual_alert
 from services.notify.audience.preview import preview_audience
 from services.notify.commands import raise_alert, record_answer, record_call
 from services.notify.model.deliveries import delivery_id
-from services.notify.rules.escalation import EscalationStep, RollCallStatus, roll_call_status
+from services.notify.rules.escalation import EscalationStep, RollCallStatus, recipient_state, roll_call_status
 from services.notify.store.deliveries import StoredEvent
 from shared.audit.reader import Record
 from shared.clock import utc_now
@@ -253,7 +253,7 @@ async def test_new_address_after_the_first_claim_adds_a_step_to_it(world: World,
     failpoints.arm("registration_stored", "raise")
     with pytest.raises(Broken):
         await world.handle(world.fact(_moved("p1")), world.fact(_moved("p2")))
-    await escalation.alert_new_addresses(world.escalating, CAUSE, utc_now())
+    await follow_ups.alert_new_addresses(world.escalation, CAUSE, utc_now())
 
     await world.handle(*world.registrations.records)
 
@@ -405,7 +405,7 @@ async def test_drill_reaches_its_list_alone(world: World) -> None:
 
     assert (nobody, drill) == ("ES-m1", "ES-m2")
     assert await world.work() == {(drill, "p1", Channel.EMAIL): 1}
-    assert await escalation.run_escalations(world.escalating, utc_now() + HOUR) == 0
+    assert await escalation.run_escalations(world.escalation, utc_now() + HOUR) == 0
 
 
 # ---------------------------------------------------------------- the ladder
@@ -448,10 +448,10 @@ async def test_ladder_takes_every_step_once_and_hands_over_who_does_not_answer(w
     now = utc_now()
 
     for _ in range(2):
-        await escalation.run_escalations(world.escalating, now)
+        await escalation.run_escalations(world.escalation, now)
     at_once = await world.said(AlertEscalated)
     for minutes in (31, 31, 61, 61):
-        await escalation.run_escalations(world.escalating, now + minutes * MINUTE)
+        await escalation.run_escalations(world.escalation, now + minutes * MINUTE)
 
     def rows(events: list[Event]) -> list[tuple[str, int, str, str]]:
         found = [each for each in events if isinstance(each, AlertEscalated)]
@@ -502,7 +502,7 @@ async def test_officer_writes_down_a_call_and_help_that_comes_later_wins(world: 
     given = (await world.deliveries.answers.records("ES-2", ["p1"]))["p1"]
     found = await world.alerts.selections.recipient("ES-2", "p1")
     assert found is not None
-    assert roll_call_status(escalation.recipient_state(found[1], found[0].at, [], given)) is RollCallStatus.HELP
+    assert roll_call_status(recipient_state(found[1].channels, found[0].at, [], given)) is RollCallStatus.HELP
 
 
 async def test_answer_is_confirmed_by_mail_once(world: World) -> None:

@@ -188,7 +188,7 @@ async def accepted(world: World, *persons: str) -> None:
 
 
 async def state(world: World, person: str) -> DeliveryState:
-    """ReceiptState of the person's SMS."""
+    """State of the person's SMS."""
     return (await delivery(world, person, SMS)).state
 
 

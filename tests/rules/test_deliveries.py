@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.notify.columns.recipient_columns import Recipient
-from services.notify.escalation import recipient_state
 from services.notify.model.deliveries import (
     DETAILS,
     FAILURES,
@@ -23,6 +22,7 @@ from services.notify.model.deliveries import (
     reference,
 )
 from services.notify.model.shards import MAX_EVENT_ENTRIES
+from services.notify.rules.escalation import recipient_state
 from services.notify.settings import Settings
 from shared.envelope import Cause, Draft, compose
 from shared.events import (
@@ -226,6 +226,6 @@ def test_state_of_a_recipient_covers_every_state_of_a_message(state: DeliverySta
         person_id=STUDENT, registration_id="r", kind="alert_country", language="en", channels=(Channel.SMS,)
     )
 
-    shown = recipient_state(recipient, NOW, [message], []).states
+    shown = recipient_state(recipient.channels, NOW, [message], []).states
 
     assert shown == {Channel.SMS: F if state in FAILURES else state}

@@ -10,7 +10,6 @@ from fastapi.responses import JSONResponse
 from pydantic import Field, model_validator
 from starlette.background import BackgroundTask
 
-from services.notify import escalation
 from services.notify.audience.deps import SelectionDeps
 from services.notify.audience.manual_alerts import plan_manual_alert
 from services.notify.audience.preview import preview_audience
@@ -25,7 +24,7 @@ from services.notify.messages.wording import LANGUAGES
 from services.notify.model.answers import AnswerRecord, AnswerWord
 from services.notify.model.deliveries import Delivery, DeliveryState, step_of
 from services.notify.provider_callbacks import UNCLEAR
-from services.notify.rules.escalation import RecipientState, RollCallStatus, roll_call_status
+from services.notify.rules.escalation import RecipientState, RollCallStatus, recipient_state, roll_call_status
 from services.notify.store.alerts import Alert, AlertStore
 from services.notify.store.callbacks import CallbackStore
 from services.notify.store.deliveries import DeliveryStore, created
@@ -395,7 +394,7 @@ class _Looked:
 
     @property
     def standing(self) -> RecipientState:
-        return escalation.recipient_state(self.chosen, self.selection.at, self.deliveries, self.given)
+        return recipient_state(self.chosen.channels, self.selection.at, self.deliveries, self.given)
 
 
 async def _looked_up(deps: AlertApiDeps, alert_id: str, found: Sequence[tuple[Selection, Recipient]]) -> list[_Looked]:

@@ -1,28 +1,37 @@
-"""R38: what follows when somebody asks for help, does not answer, or cannot be reached: the policy, step by step. Pure.
+"""R38: what follows when a person asks for help, does not answer or cannot be reached: the escalation policy. Pure.
 
-Source: Leiden, Crisis management; the times: NOTIFY.md, Practice. No answer is never safe, and neither is `delivered`.
+Source: Leiden, Crisis management; the waiting times: docs/notifications.md, Escalation. No answer never means safe,
+and neither does `delivered`.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
 
-from services.notify.model.answers import AnswerWord
-from services.notify.model.deliveries import DeliveryState
+from services.notify.model.answers import AnswerRecord, AnswerWord, is_verified, standing_answer
+from services.notify.model.deliveries import FAILURES, Delivery, DeliveryState, step_of
 from shared.events import Channel
+
+#: Alerts older than this are not escalated any more: the teams have taken over what is still open.
+ESCALATION_ENDS_AFTER = timedelta(days=7)
 
 
 class EscalationStep(IntEnum):
-    """A step of the policy: the number stands in the id of its deliveries. Step 1 is the alert itself."""
+    """A step of the policy. Its number is part of the ids of its deliveries. Step 1 is the alert itself."""
 
     SECOND_SMS = 2
     REMINDER = 3
     CRISIS_TEAM = 4
 
 
-#: Steps from here on go to an address that changed: this number plus the version of the registration.
+#: The steps that confirm an answer by mail: one number for each answer, so each is confirmed once in an alert.
+CONFIRMATION_STEPS: Mapping[str, int] = {"safe": 5, "help": 6}
+#: Steps from this number on send the alert to a changed address: the number plus the version of the registration.
 NEW_ADDRESS = 10
+
+#: From the least to the most that can be known of a message.
+_STATES_BY_KNOWLEDGE = tuple(DeliveryState)
 
 
 class Reason(StrEnum):
@@ -34,21 +43,22 @@ class Reason(StrEnum):
     UNREACHABLE = "unreachable"
     FAILED = "failed"
     NO_ANSWER = "no_answer"
-    TAKEN = "steps_taken"
+    TAKEN = "taken"
     NOT_YET = "not_yet"
 
 
 @dataclass(frozen=True, slots=True)
 class EscalationPolicy:
-    """How long an answer is waited for before the next step."""
+    """How long to wait for an answer before each step, and the channel whose failed message is sent once more."""
 
     reminder: timedelta = timedelta(minutes=30)
     crisis_team: timedelta = timedelta(minutes=60)
+    repeated_channel: Channel = Channel.SMS
 
 
 @dataclass(frozen=True, slots=True)
 class RecipientState:
-    """What is known of one recipient. `states`: the best of each channel; without any, nobody can write to them."""
+    """What is known of one recipient. `states`: the best state on each channel; empty: no channel reaches them."""
 
     selected_at: datetime
     answer: AnswerWord | None
@@ -64,16 +74,38 @@ class EscalationDecision:
     step: EscalationStep | None = None
 
 
+def recipient_state(
+    channels: Collection[Channel],
+    selected_at: datetime,
+    deliveries: Sequence[Delivery],
+    answers: Sequence[AnswerRecord],
+) -> RecipientState:
+    """The state of a recipient of an alert over these channels. A channel has failed when every step on it failed."""
+    states: dict[Channel, DeliveryState] = {}
+    for channel in channels:
+        of_channel = [
+            delivery.state
+            for delivery in deliveries
+            if delivery.channel is channel and step_of(delivery.delivery_id) not in CONFIRMATION_STEPS.values()
+        ]
+        not_failed = [state for state in of_channel if state not in FAILURES]
+        if not_failed or not of_channel:
+            states[channel] = max(not_failed, key=_STATES_BY_KNOWLEDGE.index, default=DeliveryState.CREATED)
+        else:
+            states[channel] = DeliveryState.FAILED
+    return RecipientState(selected_at, standing_answer(answers), is_verified(answers), states)
+
+
 def decide_escalation(
     recipient: RecipientState, steps_taken: Collection[int], policy: EscalationPolicy, now: datetime
 ) -> EscalationDecision:
-    """R38: the step that begins now for somebody. The crisis team is the last one; it stays there until closed."""
+    """R38: the step that is due now for a recipient. The crisis team is the last step; it lasts until the closure."""
     if recipient.answer == "safe" and recipient.is_verified:
         return EscalationDecision(Reason.SAFE)
-    due = _due(recipient, policy, now)
+    due = _first_due(recipient, policy, now)
     if due.step is None or due.step not in steps_taken:
         return due
-    # The step that is due was steps_taken: whoever still does not answer is for the crisis team in the end.
+    # The step was taken already. A recipient who still does not answer goes to the crisis team in the end.
     if EscalationStep.CRISIS_TEAM not in steps_taken and now >= recipient.selected_at + policy.crisis_team:
         return EscalationDecision(Reason.NO_ANSWER, EscalationStep.CRISIS_TEAM)
     if (
@@ -85,14 +117,15 @@ def decide_escalation(
     return EscalationDecision(Reason.TAKEN)
 
 
-def _due(recipient: RecipientState, policy: EscalationPolicy, now: datetime) -> EscalationDecision:
+def _first_due(recipient: RecipientState, policy: EscalationPolicy, now: datetime) -> EscalationDecision:
+    """The step that is due if none was taken yet."""
     if recipient.answer == "help":
         return EscalationDecision(Reason.HELP, EscalationStep.CRISIS_TEAM)
     if recipient.answer == "wrong_person":
         return EscalationDecision(Reason.WRONG_PERSON, EscalationStep.CRISIS_TEAM)
-    if all(state is DeliveryState.FAILED for state in recipient.states.values()):
+    if _is_unreachable(recipient):
         return EscalationDecision(Reason.UNREACHABLE, EscalationStep.CRISIS_TEAM)
-    if recipient.states.get(Channel.SMS) is DeliveryState.FAILED:
+    if recipient.states.get(policy.repeated_channel) is DeliveryState.FAILED:
         return EscalationDecision(Reason.FAILED, EscalationStep.SECOND_SMS)
     if now >= recipient.selected_at + policy.crisis_team:
         return EscalationDecision(Reason.NO_ANSWER, EscalationStep.CRISIS_TEAM)
@@ -102,7 +135,7 @@ def _due(recipient: RecipientState, policy: EscalationPolicy, now: datetime) -> 
 
 
 class RollCallStatus(StrEnum):
-    """Where a recipient stands on the roll-call board."""
+    """A recipient's status on the roll-call board."""
 
     SAFE = "safe"
     UNVERIFIED = "unverified"
@@ -113,13 +146,16 @@ class RollCallStatus(StrEnum):
 
 
 def roll_call_status(recipient: RecipientState) -> RollCallStatus:
-    """R38: what the board shows. Only an answer is safe; one that a machine may have given is shown as such."""
+    """R38: what the board shows. Only an answer counts as safe; one that a machine may have given is unverified."""
     if recipient.answer == "safe":
         return RollCallStatus.SAFE if recipient.is_verified else RollCallStatus.UNVERIFIED
     if recipient.answer == "help":
         return RollCallStatus.HELP
     if recipient.answer == "wrong_person":
         return RollCallStatus.WRONG_PERSON
-    if all(state is DeliveryState.FAILED for state in recipient.states.values()):
-        return RollCallStatus.UNREACHABLE
-    return RollCallStatus.NO_ANSWER
+    return RollCallStatus.UNREACHABLE if _is_unreachable(recipient) else RollCallStatus.NO_ANSWER
+
+
+def _is_unreachable(recipient: RecipientState) -> bool:
+    """Every channel has failed, or there is none."""
+    return all(state is DeliveryState.FAILED for state in recipient.states.values())

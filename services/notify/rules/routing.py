@@ -1,4 +1,4 @@
-"""R38: who in the university takes over when a student needs help or cannot be reached: configured, by faculty. Pure.
+"""R38: which teams of the university take over when a student needs help or cannot be reached, by faculty. Pure.
 
 Source: Leiden, Crisis management: LUMC: its crisis unit and the International Incident Team; others: the faculty's team
 and the International Incident Team; serious: the Central Crisis Team.
@@ -11,7 +11,7 @@ from shared.catalogue import Contact, IncidentRouting
 
 
 class Reason(StrEnum):
-    """Which line of the table applies."""
+    """Which entry of the routing table applies."""
 
     FACULTY = "faculty"
     OTHER_FACULTY = "other_faculty"
@@ -20,14 +20,14 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """The decision: these are told, all of them."""
+    """The decision: all of these contacts are notified."""
 
     reason: Reason
     contacts: tuple[Contact, ...]
 
 
 def route(table: IncidentRouting | None, faculty_id: str, *, serious: bool, otherwise: Contact) -> Route:
-    """R38: who is told of a student of this faculty. Without a table the safety officers are (`otherwise`)."""
+    """R38: whom to notify of a student of this faculty. Without a table: `otherwise`, the safety officers."""
     if table is None:
         return Route(Reason.NOT_CONFIGURED, (otherwise,))
     own = table.faculties.get(faculty_id)

@@ -19,7 +19,7 @@ from deploy.local.processes import Processes, Program
 
 REPLICA_SET = "rs0"
 PATIENCE_SECONDS = 60.0
-FREE_BYTES = 1_000_000_000
+MIN_FREE_BYTES = 1_000_000_000
 #: For a broker that lives for minutes: compile its code at once and optimize it little. Formatting and starting
 #: then takes 4 s of CPU time instead of 7 s. A benchmark needs the optimized code, and passes ().
 QUICK_JVM = ("-XX:TieredStopAtLevel=1",)
@@ -71,6 +71,7 @@ class LocalStack:
         say: Say = lambda sentence: None,
         *,
         jvm_options: Sequence[str] = QUICK_JVM,
+        min_free_bytes: int = MIN_FREE_BYTES,
     ) -> None:
         self.root = root.resolve()
         self.ports = ports
@@ -78,6 +79,7 @@ class LocalStack:
         self._cache = cache.resolve()
         self._say = say
         self._jvm_options = jvm_options
+        self._min_free_bytes = min_free_bytes
 
     @property
     def kafka(self) -> str:
@@ -92,8 +94,9 @@ class LocalStack:
     def start(self) -> None:
         """Start what is not running, both at the same time; ready when this returns. Raises LocalStackError."""
         self.root.mkdir(parents=True, exist_ok=True)
-        if shutil.disk_usage(self.root).free < FREE_BYTES:
-            raise LocalStackError(f"Less than 1 GB is free where {self.root} lies: make room and start again.")
+        if shutil.disk_usage(self.root).free < self._min_free_bytes:
+            size = f"{self._min_free_bytes / 1e9:,.0f} GB"
+            raise LocalStackError(f"Less than {size} is free where {self.root} lies: make room and start again.")
         kafka, mongod = not os.environ.get("KAFKA_BOOTSTRAP_SERVERS"), not os.environ.get("MONGO_URL")
         if kafka:
             self.start_kafka()

@@ -1,14 +1,12 @@
-"""`make up`, `make down`, `make reset`: said twice, interrupted, obstructed; one clear sentence and a way on."""
+"""`make up`, `make down`, `make reset`: repeated, interrupted, obstructed; errors are one sentence with a next step."""
 
 import io
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections import namedtuple
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -30,7 +28,7 @@ EVERYTHING = {"kafka", "mongod", *SERVICES, *SIMULATORS}
 
 @pytest.fixture
 def ports(monkeypatch: pytest.MonkeyPatch) -> Ports:
-    """Ports of the test's own, also for the commands; nothing of the machine's own Kafka and MongoDB."""
+    """Free ports, also for the commands; the machine's own Kafka and MongoDB are not used."""
     for name in ("KAFKA_BOOTSTRAP_SERVERS", "MONGO_URL", "FEED", "GATEWAY", "FORCE"):
         monkeypatch.delenv(name, raising=False)
     chosen = Ports.free()
@@ -40,17 +38,15 @@ def ports(monkeypatch: pytest.MonkeyPatch) -> Ports:
 
 
 @pytest.fixture
-def root(tmp_path: Path, ports: Ports, monkeypatch: pytest.MonkeyPatch, stack: object) -> Iterator[Path]:
-    """A `.local` of the test's own, with the jars that are there already; whatever it starts is stopped."""
+def root(tmp_path: Path, ports: Ports, stack: object) -> Iterator[Path]:
+    """An empty `.local` with the jars of this checkout; processes that the test starts are stopped."""
     (tmp_path / "kafka").symlink_to(CHECKOUT / ".local" / "kafka")
-    monkeypatch.setattr(command, "ROOT", tmp_path)
-    monkeypatch.setattr(command, "DEMO", tmp_path / "demo")
     yield tmp_path
     LocalStack(tmp_path / "stack", tmp_path, ports).stop()
 
 
-def ours(root: Path) -> list[str]:
-    """Every process of this root, found by its mark alone."""
+def marks(root: Path) -> list[str]:
+    """The marks of all running processes of this root."""
     found = []
     for process in psutil.process_iter():
         try:
@@ -65,19 +61,19 @@ def ours(root: Path) -> list[str]:
 def test_up_and_down_are_idempotent_and_state_survives(
     root: Path, ports: Ports, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Up twice starts nothing twice; down leaves no process; what was kept is there again; reset forgets it."""
+    """Up twice starts nothing twice; down leaves no process; stored data are there again; reset deletes them."""
     processes = Processes(root / "stack")
-    assert command.main(["up"]) == 0
+    assert command.main(["up"], root) == 0
     assert set(processes.names()) == EVERYTHING
     before = [processes.find(name) for name in sorted(EVERYTHING)]
-    assert command.main(["up"]) == 0
+    assert command.main(["up"], root) == 0
     assert [processes.find(name) for name in sorted(EVERYTHING)] == before
     assert f"KAFKA_BOOTSTRAP_SERVERS={HOST}:{ports.kafka}" in (root / "env").read_text()
     with pymongo.MongoClient(HOST, ports.mongod) as client:  # type: ignore[var-annotated] # any document
         client["kept"]["things"].insert_one({"_id": 1})
-    assert command.main(["down"]) == 0
-    assert ours(root) == []
-    assert command.main(["down"]) == 0
+    assert command.main(["down"], root) == 0
+    assert marks(root) == []
+    assert command.main(["down"], root) == 0
 
     stack = LocalStack(root / "stack", root, ports)
     stack.start()
@@ -85,31 +81,31 @@ def test_up_and_down_are_idempotent_and_state_survives(
         assert client["kept"]["things"].find_one() == {"_id": 1}
 
     monkeypatch.setattr(sys, "stdin", io.StringIO("no\n"))
-    assert command.main(["reset"]) == 0
+    assert command.main(["reset"], root) == 0
     assert "nothing was changed" in capsys.readouterr().err
     assert (root / "stack").is_dir()
     monkeypatch.setenv("FORCE", "1")
-    assert command.main(["reset"]) == 0
+    assert command.main(["reset"], root) == 0
     assert not (root / "stack").exists()
-    assert ours(root) == []
+    assert marks(root) == []
 
 
 def test_port_in_use_names_its_holder_and_a_way_on(
     root: Path, ports: Ports, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Somebody else listens where the inbox would."""
+    """Another program listens on the inbox's port."""
     with socket.socket() as other:
         other.bind((HOST, ports.inbox))
         other.listen()
-        assert command.main(["up"]) == 1
+        assert command.main(["up"], root) == 1
     last = capsys.readouterr().err.splitlines()[-1]
     assert f"Port {ports.inbox} for inbox is held by" in last
     assert f"process {os.getpid()}" in last
     assert "INBOX_PORT" in last
 
 
-def test_stale_process_id_is_nobody_of_ours(root: Path, ports: Ports) -> None:
-    """The system gave a noted id to another program: that one is left alone, and ours is started."""
+def test_stale_process_id_belongs_to_another_program(root: Path, ports: Ports) -> None:
+    """The system gave a noted process id to another program: that one is left alone, and the part is started."""
     notes = root / "stack" / "run"
     notes.mkdir(parents=True)
     (notes / "mongod.json").write_text(f'{{"pid": {os.getpid()}, "started": 12.5}}\n')
@@ -128,30 +124,27 @@ def test_start_that_was_killed_halfway_is_taken_up(root: Path, ports: Ports) -> 
     )
     starter = subprocess.Popen([sys.executable, "-c", lines], cwd=CHECKOUT)
     deadline = time.monotonic() + 60
-    while not any(mark.endswith(":mongod") for mark in ours(root)):
+    while not any(mark.endswith(":mongod") for mark in marks(root)):
         assert time.monotonic() < deadline
         time.sleep(0.01)
     starter.send_signal(signal.SIGKILL)
     starter.wait()
     stack.start()
-    assert sorted(mark.rpartition(":")[2] for mark in ours(root)) == ["kafka", "mongod"]
+    assert sorted(mark.rpartition(":")[2] for mark in marks(root)) == ["kafka", "mongod"]
     stack.stop()
-    assert ours(root) == []
+    assert marks(root) == []
 
 
-def test_full_disk_is_said_before_anything_starts(
-    root: Path, ports: Ports, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Less than a gigabyte is left."""
-    usage = namedtuple("usage", "total used free")  # the shape of shutil's own
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10**12, 10**12 - 5, 5))
-    assert command.main(["up"]) == 1
-    assert "Less than 1 GB is free" in capsys.readouterr().err
-    assert ours(root) == []
+def test_full_disk_is_reported_before_anything_starts(root: Path, ports: Ports) -> None:
+    """Less space is free than the stack asks for."""
+    stack = LocalStack(root / "stack", root, ports, min_free_bytes=10**18)
+    with pytest.raises(LocalStackError, match=r"Less than 1,000,000,000 GB is free where .*: make room"):
+        stack.start()
+    assert marks(root) == []
 
 
 def test_service_with_a_wrong_environment_says_which_variable(root: Path, ports: Ports) -> None:
-    """What is wrong is named in one sentence, never its value."""
+    """The error names the variable in one sentence, and never its value."""
     stack = LocalStack(root / "stack", root, ports)
     stack.start()
     choices = Choices(keys=root / "keys", overrides={"approval": {"REQUEST_LIMIT_BYTES": "hunter2"}})

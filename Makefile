@@ -1,6 +1,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
+# Compiled modules are kept, whatever the environment says: tests and services start dozens of processes, and each
+# would compile our modules again (3 s of CPU time to collect the tests).
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help install demo test check up down reset bench faults
 
 help:

@@ -15,6 +15,10 @@ VIOLATIONS = {
     "shared/clock.py": ("import services.safety.model", "shared never imports a service"),
     "services/approval/model.py": ("import services.approval.commands", "Imports point one way inside approval"),
     "services/safety/model.py": ("import services.safety.commands", "Imports point one way inside safety"),
+    "services/notify/model/deliveries.py": (
+        "import services.notify.store.deliveries",
+        "Imports point one way inside notify",
+    ),
     "services/safety/commands/holds.py": ("import pymongo", "Only shared/mongo imports motor"),
     "services/safety/rules/adoption.py": ("import os", "Rules and models are pure"),
     "shared/audit/chain.py": ("import smtplib", "The audit has no channel to send with"),

@@ -19,7 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 from services.notify.audience.deps import SelectionDeps
 from services.notify.audience.manual_alerts import plan_manual_alert
 from services.notify.audience.selection_run import run_selection
-from services.notify.commands import raise_alert
+from services.notify.commands.alerts import CommandDeps, raise_alert
 from services.notify.messages.content import Kind
 from services.notify.messages.rendering import FORMS, Messages
 from services.notify.messages.specimens import SPECIMENS
@@ -33,6 +33,7 @@ from services.notify.store.send_queue import SendQueue
 from services.notify.store.whereabouts import WhereaboutsStore
 from shared.bus.outbox import Outbox
 from shared.clock import amsterdam_date, end_of_day, utc_now
+from shared.command import Command
 from shared.envelope import Cause
 from shared.errors import PermanentError, TransientError
 from shared.fields import CountryCode, is_region_of
@@ -145,8 +146,11 @@ def drill(
     async def work(mongo: Mongo) -> dict[str, Any]:
         database, now = mongo.database("notify"), utc_now()
         deps = _selecting(mongo, listed)
+        deliveries = DeliveryStore(database, _key())
         plan = await plan_manual_alert(deps, country, region, words, is_drill=True, raised_by=officer, now=now)
-        answer = await raise_alert(deps, database, plan, None, cause=Cause(new_id(), "passage drill"), now=now)
+        commands = CommandDeps(mongo, database, deps.outbox, deps.alerts, deliveries)
+        command = Command(officer, None, None, Cause(new_id(), "passage drill"), now)
+        answer = await raise_alert(commands, command, deps, plan)
         alert_id = str(answer.body["alertId"])
         alert = await deps.alerts.get(alert_id)
         assert alert is not None
@@ -157,7 +161,7 @@ def drill(
             await asyncio.sleep(POLL_SECONDS)
         selected, _ = await deps.alerts.selections.totals(alert_id)
         waiting = await deps.send_queue.unfinished_jobs(alert_id)
-        counts = await DeliveryStore(database, _key()).counts(alert_id)
+        counts = await deliveries.counts(alert_id)
         took = round((utc_now() - now).total_seconds(), 1)
         return {
             "alertId": alert_id, "recipients": selected, "deliveries": counts, "waiting": waiting, "seconds": took,

@@ -8,10 +8,9 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Literal
 
 from services.notify.channels.sms_callbacks import DeliveryReceipt, ReceiptState, SmsReply
-from services.notify.commands import record_answer
+from services.notify.commands.answers import record_answer
 from services.notify.model.deliveries import TRANSITIONS, Delivery, DeliveryState, state_of_entry, step_of
 from services.notify.model.shards import MAX_EVENT_ENTRIES
 from services.notify.rules.answers import ReplyMeaning, read_reply
@@ -30,6 +29,7 @@ from shared.events import (
     NotificationsDelivered,
     NotificationsFailed,
     OutcomeEvent,
+    PersonAnswered,
 )
 from shared.ids import derived_id
 from shared.mongo.client import PyMongoError
@@ -170,11 +170,15 @@ async def _process_reply(deps: CallbackDeps, post: Callback, now: datetime) -> s
     found = await deps.alerts.selections.recipient(alert_id, person_id)
     if found is None:
         return NOT_OURS
-    answer: Literal["safe", "help"] = "help" if reading.answer is ReplyMeaning.HELP else "safe"
-    await record_answer(
-        deps.outbox, deps.deliveries, alert_id, found[0].shard, person_id, answer, "sms",
-        event_id=derived_id("reply", post.id), at=reply.at or post.at, now=now,
-    )  # fmt: skip
+    answer = PersonAnswered(
+        alert_id=alert_id,
+        shard=found[0].shard,
+        person_id=person_id,
+        answer="help" if reading.answer is ReplyMeaning.HELP else "safe",
+        via="sms",
+        answered_at=reply.at or post.at,
+    )
+    await record_answer(deps.outbox, deps.deliveries, answer, event_id=derived_id("reply", post.id), now=now)
     return ""
 
 

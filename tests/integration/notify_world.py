@@ -16,6 +16,7 @@ from typing import Any, cast
 from services.notify import alert_steps, handlers, notices
 from services.notify.audience import advice_path
 from services.notify.audience.deps import SelectionDeps
+from services.notify.commands.alerts import CommandDeps
 from services.notify.messages.rendering import Messages
 from services.notify.model.deliveries import Delivery
 from services.notify.rules.audience import PastNotification
@@ -32,6 +33,7 @@ from shared.audit.affected import Affected, SelectionCheck
 from shared.audit.reader import Record
 from shared.bus.outbox import Outbox
 from shared.clock import amsterdam_date, utc_now
+from shared.command import Command
 from shared.envelope import GENESIS, Cause, Envelope, chain, parse
 from shared.events import (
     AdviceReleased,
@@ -58,6 +60,7 @@ CATALOGUE = Path(__file__).resolve().parents[2] / "deploy" / "local" / "catalogu
 SENDER = "alerts@university.example"
 KEY = ServiceKey(b"k" * 32)
 CAUSE = Cause("test", "test")
+OFFICER = "o-1"
 REGISTRATIONS, ADVICE, NOTIFICATIONS = RegistrationEvent.topic, TravelAdviceChanged.topic, AlertEvent.topic
 
 
@@ -67,6 +70,11 @@ def leg(start: int = -5, end: int = 5, country: str = "ES", **more: object) -> L
     return Leg.model_validate(
         {"start_date": today + timedelta(start), "end_date": today + timedelta(end), "country": country, **more}
     )
+
+
+def officer(now: datetime | None = None) -> Command[str]:
+    """A command of a safety officer, now."""
+    return Command(OFFICER, None, None, CAUSE, now or utc_now())
 
 
 def contact_of(person: str) -> ContactDetails:
@@ -137,6 +145,7 @@ class World:
         self.escalation = alert_steps.EscalationDeps(
             self.mongo, self.outbox, self.alerts, self.send_queue, self.deliveries, self.whereabouts, self.notice_deps
         )
+        self.commands = CommandDeps(self.mongo, database, self.outbox, self.alerts, self.deliveries)
         self.deps = handlers.HandlerDeps(
             selection=self.selection,
             notices=self.notice_deps,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from services.notify import escalation, send_worker
-from services.notify.commands import close_alert
+from services.notify.commands.alerts import close_alert
 from services.notify.model.outcome import Outcome
 from services.passage.rebuild import ShadowRebuild
 from services.safety.commands.deps import ReadingDeps, ReadingPolicy
@@ -24,7 +24,7 @@ from shared.events import AdviceSeen, Channel, ClearanceSuspended, Level
 from shared.mongo.client import Document, Mongo
 from tests.integration.bus_world import until
 from tests.integration.notify_sending_world import send_deps
-from tests.integration.notify_world import CAUSE, World, leg, notify
+from tests.integration.notify_world import World, leg, notify, officer
 from tests.integration.safety_world import SafetyWorld
 
 #: (collection, id, the fields that differ or what is wrong)
@@ -149,10 +149,7 @@ async def test_alert_that_is_closed_before_its_work_is_done_is_as_it_should_be(
 ) -> None:
     """StatusUpdate to be cancelled, and the process dies before it notes that nothing is left to do."""
     await turns_red(world)
-    await close_alert(
-        world.mongo, world.database, world.outbox, world.alerts, "ES-2", "officer", "over", None,
-        cause=CAUSE, now=utc_now(),
-    )  # fmt: skip
+    await close_alert(world.commands, officer(), "ES-2", "over")
 
     async def dies(*_: object) -> None:
         raise asyncio.CancelledError

@@ -10,7 +10,8 @@ import pytest
 from services.notify import escalation, follow_ups, handlers
 from services.notify.audience.manual_alerts import plan_manual_alert
 from services.notify.audience.preview import preview_audience
-from services.notify.commands import raise_alert, record_answer, record_call
+from services.notify.commands.alerts import raise_alert, record_call
+from services.notify.commands.answers import record_answer
 from services.notify.model.deliveries import delivery_id
 from services.notify.rules.escalation import EscalationStep, RollCallStatus, recipient_state, roll_call_status
 from services.notify.store.deliveries import StoredEvent
@@ -40,7 +41,7 @@ from shared.events import (
 from shared.ids import new_id
 from shared.testing.failpoints import Broken
 from tests.audit.log import Log
-from tests.integration.notify_world import CAUSE, Failpoints, World, contact_of, leg, notify
+from tests.integration.notify_world import CAUSE, Failpoints, World, contact_of, leg, notify, officer
 from tests.rules.notify_world import cancelled, submitted
 
 G, Y, O, R = Level.GREEN, Level.YELLOW, Level.ORANGE, Level.RED  # noqa: E741  the four colours
@@ -355,7 +356,7 @@ async def by_hand(world: World, country: str = "ES", region: str | None = None, 
     now = utc_now()
     words = {"nl": "Blijf binnen.", "en": "Stay inside."}
     plan = await plan_manual_alert(world.selection, country, region, words, is_drill=drill, raised_by="o-1", now=now)
-    answer = await raise_alert(world.selection, world.database, plan, None, cause=CAUSE, now=now)
+    answer = await raise_alert(world.commands, officer(now), world.selection, plan)
     await world.sweep(now)
     return str(answer.body["alertId"])
 
@@ -429,10 +430,10 @@ async def failed(world: World, person: str, *channels: Channel, alert_id: str = 
 async def answers(world: World, person: str, answer: Any, *, verified: bool = True) -> None:
     """The person answers by link."""
     now = utc_now()
-    await record_answer(
-        world.outbox, world.deliveries, "ES-2", 0, person, answer, "link", event_id=new_id(), at=now, now=now,
-        verified=verified,
-    )  # fmt: skip
+    given = PersonAnswered(
+        alert_id="ES-2", shard=0, person_id=person, answer=answer, via="link", answered_at=now, verified=verified
+    )
+    await record_answer(world.outbox, world.deliveries, given, event_id=new_id(), now=now)
 
 
 async def test_ladder_takes_every_step_once_and_hands_over_who_does_not_answer(world: World) -> None:
@@ -487,12 +488,7 @@ async def test_officer_writes_down_a_call_and_help_that_comes_later_wins(world: 
     await world.handle(world.change(Y), world.change(R))
     await answers(world, "p1", "help")
 
-    _, fact = await record_call(
-        world.mongo, world.database, world.outbox, world.alerts, "ES-2", "p1", "safe", "o-1", None,
-        cause=CAUSE, now=utc_now(),
-    )  # fmt: skip
-    assert fact is not None
-    await world.deliveries.fold([fact])
+    await record_call(world.commands, officer(), "ES-2", "p1", "safe")
     spoken = await world.deliveries.answers.standing_by_person("ES-2")
     await answers(world, "p1", "help")
 

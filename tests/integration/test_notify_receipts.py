@@ -26,7 +26,7 @@ from services.notify.channels.sms_callbacks import CALLBACK_LIMIT_BYTES
 from services.notify.channels.sms_provider import SmsProvider
 from services.notify.channels.spryng import SpryngProvider, SpryngSettings
 from services.notify.channels.twilio import TwilioProvider, TwilioSettings, signature
-from services.notify.commands import close_alert
+from services.notify.commands.alerts import close_alert
 from services.notify.model.deliveries import DeliveryState, reference
 from services.notify.pages.answer import Pages
 from services.notify.provider_callbacks import NOT_OURS, UNCLEAR, UNKNOWN_REFERENCE, UNREADABLE
@@ -59,7 +59,7 @@ from tests.integration.notify_sending_world import (
     send_deps,
     working,
 )
-from tests.integration.notify_world import CAUSE, World, contact_of, leg, notify
+from tests.integration.notify_world import World, contact_of, leg, notify, officer
 from tests.integration.simulators import running
 
 SECRET = "a-secret-of-the-tests"
@@ -692,8 +692,7 @@ async def test_reply_answers_the_newest_alert_of_its_person_even_when_closed(wor
     """Two alerts: the newer one. Closed: whoever answers is heard all the same."""
     await alerted(world, "p1")
     await world.handle(world.change(Level.YELLOW), world.change(Level.RED))
-    await close_alert(world.mongo, world.database, world.outbox, world.alerts, "ES-4", "officer", "over", None,
-                      cause=CAUSE, now=utc_now())  # fmt: skip
+    await close_alert(world.commands, officer(), "ES-4", "over")
 
     await back.reply(number("p1"), "VEILIG")
     await back.work()
@@ -776,8 +775,7 @@ async def test_link_with_a_wrong_token_leads_nowhere(world: World, back: Back, t
 async def test_link_of_a_closed_alert_is_still_heard(world: World, back: Back) -> None:
     """Closing ends the sending, not the listening."""
     await alerted(world, "p1")
-    await close_alert(world.mongo, world.database, world.outbox, world.alerts, "ES-2", "officer", "over", None,
-                      cause=CAUSE, now=utc_now())  # fmt: skip
+    await close_alert(world.commands, officer(), "ES-2", "over")
 
     answer = await back.http.post(back.link("p1"), data={"answer": "help"})
 

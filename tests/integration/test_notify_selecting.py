@@ -15,7 +15,7 @@ import pytest
 from services.notify.audience.advice_path import sweep
 from services.notify.columns.recipient_columns import Recipient, RecipientColumns
 from services.notify.columns.registration_snapshot import RegistrationSnapshot
-from services.notify.commands import close_alert
+from services.notify.commands.alerts import close_alert
 from services.notify.model.shards import person_hash
 from services.notify.rules.audience import PastNotification
 from services.notify.store.alerts import AlertStore
@@ -36,7 +36,7 @@ from shared.events import (
 from shared.mongo.client import DuplicateKeyError, Session
 from shared.testing.failpoints import Broken
 from tests.integration.bus_world import until
-from tests.integration.notify_world import CAUSE, KEY, Failpoints, World, leg, notify, together
+from tests.integration.notify_world import CAUSE, KEY, Failpoints, World, leg, notify, officer, together
 
 G, Y, O, R = Level.GREEN, Level.YELLOW, Level.ORANGE, Level.RED  # noqa: E741  the four colours
 
@@ -383,8 +383,7 @@ async def test_versions_new_text_alone_tells_nobody_and_raises_nothing(world: Wo
 async def test_versions_closed_alert_selects_nobody_more(world: World) -> None:
     """Closed: who comes later is not told by it; the next rise tells everybody."""
     await world.handle(world.register("p1"), world.change(Y), world.change(O))
-    await close_alert(world.mongo, world.database, world.outbox, world.alerts, "ES-2", "officer", "over", None,
-                      cause=CAUSE, now=utc_now())  # fmt: skip
+    await close_alert(world.commands, officer(), "ES-2", "over")
 
     await world.handle(world.register("p2"))
     await world.sweep()

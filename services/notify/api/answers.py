@@ -7,14 +7,14 @@ from typing import Annotated, Literal
 from fastapi import Path, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from services.notify.commands import is_perhaps_a_machine, record_answer
+from services.notify.commands.answers import is_perhaps_a_scanner, record_answer
 from services.notify.messages.wording import Language
 from services.notify.pages.answer import AnswerPage, Pages
 from services.notify.store.alerts import AlertStore
 from services.notify.store.deliveries import DeliveryStore
 from shared.bus.outbox import Outbox
 from shared.clock import utc_now
-from shared.events import Level
+from shared.events import Level, PersonAnswered
 from shared.ids import new_id
 from shared.web.routes import RouteClass, Routes
 
@@ -77,14 +77,20 @@ def routes(deps: AnswerDeps) -> Routes:
         deliveries = known.get(asked.person_id, [])
         # Only *safe* is doubted: whoever asks for help gets it, machine or not.
         within = timedelta(seconds=deps.scanner_seconds)
-        verified = said == "help" or not is_perhaps_a_machine(deliveries, now, within)
+        verified = said == "help" or not is_perhaps_a_scanner(deliveries, now, within)
         given = (await deps.deliveries.answers.records(asked.alert_id, [asked.person_id])).get(asked.person_id, [])
         last = given[-1] if given else None
         if last is None or last.answer != said or (verified and not last.verified):
-            await record_answer(
-                deps.outbox, deps.deliveries, asked.alert_id, asked.shard, asked.person_id,
-                "help" if said == "help" else "safe", "link", event_id=new_id(), at=now, now=now, verified=verified,
-            )  # fmt: skip
+            given_now = PersonAnswered(
+                alert_id=asked.alert_id,
+                shard=asked.shard,
+                person_id=asked.person_id,
+                answer="help" if said == "help" else "safe",
+                via="link",
+                answered_at=now,
+                verified=verified,
+            )
+            await record_answer(deps.outbox, deps.deliveries, given_now, event_id=new_id(), now=now)
         return RedirectResponse(f"?language={language}", 303, deps.pages.headers)
 
     return router

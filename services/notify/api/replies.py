@@ -9,17 +9,14 @@ from fastapi import Depends, Path, Response
 from fastapi.responses import JSONResponse
 from pydantic import Field, model_validator
 
-from services.notify.commands import record_call
+from services.notify.commands.alerts import CommandDeps, record_call
 from services.notify.provider_callbacks import READ, UNCLEAR, ParseReply
-from services.notify.store.alerts import AlertStore
 from services.notify.store.callbacks import CallbackStore
-from services.notify.store.deliveries import DeliveryStore
 from services.notify.store.whereabouts import WhereaboutsStore
-from shared.bus.outbox import Outbox
 from shared.clock import utc_now
+from shared.command import Command
 from shared.errors import PermanentError
 from shared.events import Identifier, Part
-from shared.mongo.client import Database, Mongo
 from shared.observability.logs import get_logger
 from shared.web.bodies import Body
 from shared.web.cause import CauseOf
@@ -64,12 +61,8 @@ class ReadingBody(Body):
 class ReplyDeps:
     """What the routes need."""
 
-    mongo: Mongo
-    database: Database
-    outbox: Outbox
+    commands: CommandDeps
     callbacks: CallbackStore
-    alerts: AlertStore
-    deliveries: DeliveryStore
     whereabouts: WhereaboutsStore
     parsers: Mapping[str, ParseReply]
 
@@ -89,7 +82,7 @@ def routes(deps: ReplyDeps) -> Routes:
             except (PermanentError, KeyError):  # unreadable, or of a provider that we no longer have
                 continue
             persons = sorted(await deps.whereabouts.contacts.persons_with_number(reply.number))
-            alerts = [each for person in persons for each in await deps.alerts.of_person(person)]
+            alerts = [each for person in persons for each in await deps.commands.alerts.of_person(person)]
             shown.append(
                 UnclearReply(
                     reply_id=post.id,
@@ -120,16 +113,12 @@ def routes(deps: ReplyDeps) -> Routes:
             async def nothing(session: object) -> Answer:
                 return Answer(201, {"replyId": reply_id, "answer": "nothing"})
 
-            answer = await run_once(deps.mongo, deps.database, repeat, nothing)
+            answer = await run_once(deps.commands.mongo, deps.commands.database, repeat, nothing)
         else:
-            if await deps.alerts.selections.recipient(body.alert_id, body.person_id) is None:
+            if await deps.commands.alerts.selections.recipient(body.alert_id, body.person_id) is None:
                 raise Problem(409, "This person is no recipient of that alert.", reason="not_a_recipient")
-            answer, fact = await record_call(
-                deps.mongo, deps.database, deps.outbox, deps.alerts, body.alert_id, body.person_id, body.answer,
-                caller.person_id, repeat, cause=cause, now=utc_now(),
-            )  # fmt: skip
-            if fact is not None:
-                await deps.deliveries.fold([fact])
+            command = Command(caller.person_id, None, repeat, cause, utc_now())
+            answer = await record_call(deps.commands, command, body.alert_id, body.person_id, body.answer)
         await deps.callbacks.done([reply_id], READ)
         return answer.response()
 

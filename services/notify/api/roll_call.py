@@ -1,0 +1,264 @@
+"""The roll call of an alert: who was selected, what became of each message, who answered; and calls by officers."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Literal
+
+from fastapi import Depends, Path, Query, Response
+from fastapi.responses import JSONResponse
+from pydantic import Field
+
+from services.notify.api.alerts import count_not_assessable
+from services.notify.columns.recipient_columns import Recipient
+from services.notify.commands.alerts import CommandDeps, record_call
+from services.notify.model.answers import AnswerRecord, AnswerWord
+from services.notify.model.deliveries import Delivery, DeliveryState, step_of
+from services.notify.rules.escalation import RecipientState, RollCallStatus, recipient_state, roll_call_status
+from services.notify.store.deliveries import created
+from services.notify.store.escalations import EscalationRecord
+from services.notify.store.selections import Selection
+from shared.bus.bus import Bus
+from shared.clock import utc_now
+from shared.command import Command
+from shared.events import Channel, Identifier, Level, Part
+from shared.observability.logs import get_logger
+from shared.web.bodies import Body
+from shared.web.cause import CauseOf
+from shared.web.idempotency import IdempotentRequest, idempotent_request
+from shared.web.identity import Identity, require
+from shared.web.paging import Page, Paged
+from shared.web.problem import not_found
+from shared.web.routes import RouteClass, Routes
+
+Officer = Annotated[Identity, Depends(require("safety-officer"))]
+Reader = Annotated[Identity, Depends(require("safety-officer", "international-office", "auditor"))]
+Idempotency = Annotated[IdempotentRequest | None, Depends(idempotent_request)]
+AlertId = Annotated[Identifier, Path()]
+
+READ_BATCH = 500
+
+log = get_logger()
+
+
+class DeliveryEntry(Part):
+    """One message to one recipient."""
+
+    channel: Channel
+    step: int = Field(description="1: the alert itself; higher: an escalation step")
+    state: DeliveryState
+    attempts: int
+    sent_again: int
+    reason: str = Field(description="The newest reason of the provider, without addresses")
+    at: datetime | None
+
+
+class EscalationEntry(Part):
+    """An escalation step that was taken."""
+
+    step: int
+    to: str
+    reason: str
+    by: str
+    at: datetime
+
+
+class RecipientEntry(Part):
+    """One recipient: why they were selected, what became of the messages, what they answered."""
+
+    person_id: str | None
+    registration_id: str | None
+    reason: str
+    area: str
+    level: Level | None
+    late: bool
+    selected_at: datetime
+    deliveries: tuple[DeliveryEntry, ...]
+    answer: AnswerWord | None
+    status: RollCallStatus = Field(
+        description="Only an answer means safe; `unverified`: perhaps a machine followed the link"
+    )
+    escalations: tuple[EscalationEntry, ...] = ()
+
+
+class Board(Part):
+    """The roll call in numbers: every recipient has exactly one status."""
+
+    alert_id: str
+    counts: dict[RollCallStatus, int]
+    to_do: int = Field(description="Help, unreachable, somebody else, or handed to a team: a person has to act")
+    not_assessable: int = Field(description="Parked registrations: nobody knows whether they are affected")
+
+
+class CallBody(Body):
+    """What came of a call with a student, or with somebody else under their number."""
+
+    person_id: Identifier = Field(description="Recipient of the alert")
+    answer: Literal["safe", "help", "wrong_person"]
+
+
+@dataclass(frozen=True, slots=True)
+class RollCallDeps:
+    """What the routes need."""
+
+    commands: CommandDeps
+    bus: Bus
+
+
+@dataclass(frozen=True, slots=True)
+class _RecipientOverview:
+    """One recipient with everything that is known of them."""
+
+    selection: Selection
+    recipient: Recipient
+    deliveries: Sequence[Delivery]
+    answers: Sequence[AnswerRecord]
+    escalations: Sequence[EscalationRecord]
+
+    @property
+    def state(self) -> RecipientState:
+        return recipient_state(self.recipient.channels, self.selection.at, self.deliveries, self.answers)
+
+
+def routes(deps: RollCallDeps) -> Routes:
+    """The roll call."""
+    router = Routes(RouteClass.USER, tags=["alerts"])
+    alerts = deps.commands.alerts
+
+    async def check_alert(alert_id: str) -> None:
+        if await alerts.get(alert_id) is None:
+            raise not_found()
+
+    @router.get("/v1/alerts/{alert_id}/recipients", operation_id="listAlertRecipients")
+    async def recipients(
+        caller: Reader,
+        alert_id: AlertId,
+        paged: Paged,
+        status: Annotated[RollCallStatus | None, Query(description="Only recipients with this status")] = None,
+    ) -> Page[RecipientEntry]:
+        """Who was selected, why, what became of it and what they answered. Addresses are not shown."""
+        await check_alert(alert_id)
+        if status is None:
+            page = await alerts.selections.page_of_recipients(alert_id, paged.skip, paged.fetch)
+            return paged.page([_entry(overview) for overview in await _overviews(deps.commands, alert_id, page)])
+        entries: list[RecipientEntry] = []
+        matching = 0
+        async for overview in _all_overviews(deps.commands, alert_id):
+            if roll_call_status(overview.state) is not status:
+                continue
+            matching += 1
+            if matching > paged.skip:
+                entries.append(_entry(overview))
+            if len(entries) >= paged.fetch:
+                break
+        return paged.page(entries)
+
+    @router.get("/v1/alerts/{alert_id}/counts", operation_id="getAlertBoard")
+    async def board(caller: Reader, alert_id: AlertId) -> Board:
+        """The roll call in numbers."""
+        await check_alert(alert_id)
+        counts = dict.fromkeys(RollCallStatus, 0)
+        to_do = 0
+        async for overview in _all_overviews(deps.commands, alert_id):
+            status = roll_call_status(overview.state)
+            counts[status] += 1
+            to_do += _needs_a_person(status, overview.escalations)
+        not_assessable = await count_not_assessable(deps.bus)
+        return Board(alert_id=alert_id, counts=counts, to_do=to_do, not_assessable=not_assessable)
+
+    @router.post("/v1/alerts/{alert_id}/calls", operation_id="recordCall", status_code=201)
+    async def record(
+        caller: Officer, alert_id: AlertId, body: CallBody, idempotency: Idempotency, cause: CauseOf,
+        response: Response,
+    ) -> JSONResponse:  # fmt: skip
+        """Record how somebody is whom an officer spoke to. It counts until they ask for help again."""
+        await check_alert(alert_id)
+        command = Command(caller.person_id, None, idempotency, cause, utc_now())
+        answer = await record_call(deps.commands, command, alert_id, body.person_id, body.answer)
+        log.info("personal_data_read", kind="call", person_id=caller.person_id, alert_id=alert_id, count=1)
+        return answer.response()
+
+    return router
+
+
+def _needs_a_person(status: RollCallStatus, escalations: Sequence[EscalationRecord]) -> bool:
+    """R38: a human has to act. Whoever was handed to a team is with them until safe."""
+    if status in (RollCallStatus.HELP, RollCallStatus.UNREACHABLE, RollCallStatus.WRONG_PERSON):
+        return True
+    return status is not RollCallStatus.SAFE and any(step.to == "crisis-unit" for step in escalations)
+
+
+async def _all_overviews(deps: CommandDeps, alert_id: str) -> AsyncIterator[_RecipientOverview]:
+    async for selection in deps.alerts.selections.stream(alert_id):
+        for first in range(0, len(selection.recipients), READ_BATCH):
+            batch = [(selection, recipient) for recipient in selection.recipients[first : first + READ_BATCH]]
+            for overview in await _overviews(deps, alert_id, batch):
+                yield overview
+
+
+async def _overviews(
+    deps: CommandDeps, alert_id: str, recipients: Sequence[tuple[Selection, Recipient]]
+) -> list[_RecipientOverview]:
+    shards = {
+        recipient.person_id: selection.shard for selection, recipient in recipients if recipient.person_id is not None
+    }
+    escalations = await deps.alerts.escalations.by_person(alert_id, shards)
+    deliveries = await deps.deliveries.of_recipients(alert_id, shards)
+    answers = await deps.deliveries.answers.records(alert_id, shards)
+    return [
+        _RecipientOverview(
+            selection=selection,
+            recipient=recipient,
+            deliveries=_with_created(selection, recipient, deliveries.get(recipient.person_id or "", [])),
+            answers=answers.get(recipient.person_id or "", []),
+            escalations=escalations.get(recipient.person_id or "", []),
+        )
+        for selection, recipient in recipients
+    ]
+
+
+def _with_created(selection: Selection, recipient: Recipient, stored: Sequence[Delivery]) -> list[Delivery]:
+    """The stored deliveries, and those in state `created`, which the selection implies before their first outcome."""
+    ids = {delivery.delivery_id for delivery in stored}
+    implied = created(selection.alert_id, selection.shard, recipient, selection.step)
+    return [*stored, *(delivery for delivery in implied if delivery.delivery_id not in ids)]
+
+
+def _entry(overview: _RecipientOverview) -> RecipientEntry:
+    selection, recipient, state = overview.selection, overview.recipient, overview.state
+    deliveries = sorted(overview.deliveries, key=lambda delivery: (step_of(delivery.delivery_id), delivery.channel))
+    return RecipientEntry(
+        person_id=recipient.person_id,
+        registration_id=recipient.registration_id,
+        reason=recipient.reason,
+        area=recipient.area,
+        level=recipient.level,
+        late=selection.late,
+        selected_at=selection.at,
+        deliveries=tuple(_delivery_entry(delivery) for delivery in deliveries),
+        answer=state.answer,
+        status=roll_call_status(state),
+        escalations=tuple(
+            EscalationEntry(
+                step=escalation.step,
+                to=escalation.to,
+                reason=escalation.reason,
+                by=escalation.by,
+                at=escalation.at,
+            )
+            for escalation in overview.escalations
+        ),
+    )
+
+
+def _delivery_entry(delivery: Delivery) -> DeliveryEntry:
+    newest = next((change for change in reversed(delivery.history) if change.counted), None)
+    return DeliveryEntry(
+        channel=delivery.channel,
+        step=step_of(delivery.delivery_id),
+        state=delivery.state,
+        attempts=delivery.attempts,
+        sent_again=delivery.resends,
+        reason=newest.reason if newest else "",
+        at=newest.at if newest else None,
+    )

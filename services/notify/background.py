@@ -1,0 +1,105 @@
+"""What notify runs beside HTTP and Kafka: the sweep, escalations, unknown deliveries, send workers and callbacks.
+
+`repeats` and `leads` run in one process at a time, under a lease; `works` runs in every process.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+
+from services.notify import bounce_mailbox, escalation, follow_ups, provider_callbacks, unknown_deliveries
+from services.notify.audience.advice_path import sweep
+from services.notify.channels.registry import Senders
+from services.notify.model.deliveries import DeliveryState
+from services.notify.send_worker import run_send_worker
+from services.notify.settings import Settings
+from services.notify.store.send_queue import EMERGENCY, NOTICE
+from services.notify.wiring import Parts, Stores
+from shared.clock import utc_now
+from shared.envelope import Cause
+from shared.events import Channel
+from shared.ids import new_id
+from shared.observability import metrics
+from shared.observability.health import Check
+from shared.process import Process
+
+#: Unknown deliveries that one look settles at most.
+RESOLVED_AT_ONCE = 1_000
+RESOLVE_SECONDS = 1.0
+MAINTAIN_SENDERS_SECONDS = 10.0
+#: Work that waits longer than this makes the health check warn.
+WAITING_WARNING_SECONDS = 300
+
+
+def run_in_background(process: Process, settings: Settings, parts: Parts) -> None:
+    """Register everything; the process starts it."""
+    process.repeats("sweep", settings.sweep_seconds, partial(_sweep, parts))
+    process.repeats("ladder", settings.ladder_seconds, partial(_escalate, parts))
+    process.repeats("unknown", RESOLVE_SECONDS, partial(_settle_unknown, parts, settings))
+    process.repeats("providers", MAINTAIN_SENDERS_SECONDS, partial(_maintain_senders, parts))
+    process.leads("callbacks", partial(provider_callbacks.run_callback_worker, parts.callbacks))
+    if settings.bounce_maildir:
+        maildir = Path(settings.bounce_maildir)
+        process.leads("bounces", partial(bounce_mailbox.run_bounce_reader, maildir, parts.stores.callbacks))
+    for channel, senders in parts.senders.items():
+        _run_send_workers(process, settings, parts, channel, senders)
+        process.closes(senders.close)
+    process.checks(partial(_sending_health, parts.stores))
+
+
+def _run_send_workers(process: Process, settings: Settings, parts: Parts, channel: Channel, senders: Senders) -> None:
+    """The last workers of a channel send nothing but alerts, so an alert never waits for reminders."""
+    for number in range(settings.workers + settings.urgent_workers):
+        is_urgent = number >= settings.workers
+        sender, least_urgent = (senders.urgent, EMERGENCY) if is_urgent else (senders.ordinary, NOTICE)
+        name = f"{channel.value}-{number}"
+        process.works(name, partial(run_send_worker, parts.sending, channel, sender, name, least_urgent))
+
+
+async def _sweep(parts: Parts) -> None:
+    await sweep(parts.handlers.selection, cause=Cause(new_id(), "sweep"), now=utc_now())
+
+
+async def _escalate(parts: Parts) -> None:
+    now = utc_now()
+    await follow_ups.alert_new_addresses(parts.handlers.escalation, Cause(new_id(), "sweep"), now)
+    await escalation.run_escalations(parts.handlers.escalation, now)
+
+
+async def _settle_unknown(parts: Parts, settings: Settings) -> None:
+    await unknown_deliveries.resolve_unknown(
+        parts.sending,
+        wait=timedelta(seconds=settings.unknown_wait_seconds),
+        resend=settings.unknown_policy == "resend",
+        limit=RESOLVED_AT_ONCE,
+        now=utc_now(),
+        lookups={channel: senders.lookup for channel, senders in parts.senders.items() if senders.lookup is not None},
+    )
+    await unknown_deliveries.give_up_silent(parts.sending, limit=RESOLVED_AT_ONCE, now=utc_now())
+
+
+async def _maintain_senders(parts: Parts) -> None:
+    for senders in parts.senders.values():
+        if senders.maintain is not None:
+            await senders.maintain(utc_now())
+
+
+async def _sending_health(stores: Stores) -> Sequence[Check]:
+    """Sets the metrics of deliveries by state, and reports for how long the oldest unsent message has been waiting."""
+    counts = await stores.deliveries.counts()
+    for channel in Channel:
+        for state in DeliveryState:
+            metrics.deliveries.labels(channel.value, state.value).set(counts.get(channel.value, {}).get(state.value, 0))
+    oldest = await stores.send_queue.oldest_unsent()
+    age = (utc_now() - oldest).total_seconds() if oldest else 0.0
+    metrics.oldest_unsent_seconds.set(age)
+    unknown = sum(states.get(DeliveryState.UNKNOWN.value, 0) for states in counts.values())
+    facts: dict[str, int | float | str | bool] = {"oldest_unsent_seconds": round(age, 3), "unknown": unknown}
+    quarantined = await stores.send_queue.quarantined()
+    detail = "sending"
+    if quarantined:
+        detail = f"{quarantined} send jobs are in quarantine"
+    elif age > WAITING_WARNING_SECONDS:
+        detail = "work waits for minutes"
+    return [Check("sending", detail == "sending", False, detail, facts)]

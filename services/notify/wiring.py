@@ -137,7 +137,7 @@ def _handler_deps(
         deliveries=stores.deliveries,
         whereabouts=stores.whereabouts,
         notices=notices,
-        ladder=policy,
+        policy=policy,
     )
     return HandlerDeps(
         selection=selection,

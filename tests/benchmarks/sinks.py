@@ -21,7 +21,9 @@ _REFERENCE = re.compile(rb'"reference":"([0-9a-f]+)"')
 _LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 END_OF_CONTENT = b"\r\n.\r\n"
 END_OF_HEAD = b"\r\n\r\n"
-EHLO = b"250-sink\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250 SIZE 0\r\n"
+_EHLO = b"250-sink\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250 SIZE 0\r\n"
+#: By command; every other one is answered with 250.
+ANSWERS = {b"EHLO": _EHLO, b"DATA": b"354 go\r\n", b"QUIT": b"221 2.0.0 bye\r\n"}
 
 
 class SmtpSink(asyncio.Protocol):
@@ -66,7 +68,7 @@ class SmtpSink(asyncio.Protocol):
             self._buffer = rest
             verb = line[:4].upper()
             self._in_content = verb == b"DATA"
-            answers.append(EHLO if verb == b"EHLO" else b"354 go\r\n" if self._in_content else b"250 2.0.0 Ok\r\n")
+            answers.append(ANSWERS.get(verb, b"250 2.0.0 Ok\r\n"))
         self._write(b"".join(answers))
 
     def _accept(self) -> None:

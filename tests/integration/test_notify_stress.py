@@ -1,6 +1,6 @@
-"""Two streams meet, at random and at once: registrations, returns, imports, holds, changes of advice (R26, R27).
+"""Two streams meet at random: registrations, returns, imports and holds against changes of advice (R26, R27).
 
-The audit's own code says who must and who may have been told, and who in the end is there untold.
+The audit computes from the events who must have been selected, who may have been, and who was left out in the end.
 """
 
 import asyncio
@@ -41,7 +41,7 @@ async def world(stack: Any, namespace: str) -> AsyncIterator[World]:
 
 
 def registrations(world: World, random: Random, count: int) -> None:
-    """So many facts: people hand in, move, cancel, go overdue, come back, change their number, are taken over."""
+    """So many events: people register, move, cancel, are overdue, return, change their number, or are imported."""
 
     def journey() -> tuple[Leg, ...]:
         start = random.randint(-9, 4)
@@ -82,7 +82,7 @@ def registrations(world: World, random: Random, count: int) -> None:
 
 
 def changes(world: World, random: Random, count: int) -> dict[str, list[Record]]:
-    """So many changes of advice, some of them held and then let go, rejected, or left alone."""
+    """So many changes of advice, some of them held and then released, rejected, or left undecided."""
     found: dict[str, list[Record]] = {country: [] for country in COUNTRIES}
     before: dict[str, dict[str, Level | None]] = {country: {} for country in COUNTRIES}
     for number in range(count):
@@ -108,7 +108,7 @@ def changes(world: World, random: Random, count: int) -> dict[str, list[Record]]
 
 
 async def completed(world: World, alert_id: str) -> dict[str, int]:
-    """Where the registration topic stood when the pass of an alert began; empty for one without a pass."""
+    """The offsets of the registration topic when the selection run began; empty for an alert without a run."""
     for event in await world.said(SelectionCompleted):
         if isinstance(event, SelectionCompleted) and event.alert_id == alert_id:
             return event.offsets.get(RegistrationEvent.topic, {})
@@ -116,7 +116,7 @@ async def completed(world: World, alert_id: str) -> dict[str, int]:
 
 
 def moving(world: World, offsets: dict[str, int]) -> set[str]:
-    """Who cancels, comes back or moves while the pass goes on: whether it saw them before or after is chance."""
+    """Who cancels, returns or moves during the selection run: chance decides whether it sees them before or after."""
     return {
         str(record.key and record.key.decode()).removeprefix("r-")
         for record in world.registrations.records
@@ -127,8 +127,8 @@ def moving(world: World, offsets: dict[str, int]) -> set[str]:
 @pytest.mark.timeout(3_600)
 @pytest.mark.parametrize(("size", "seed"), [(1_200, 1), pytest.param(200_000, 2, marks=pytest.mark.long, id="200000")])
 async def test_stress_must_be_told_and_only_who_may(world: World, size: int, seed: int) -> None:
-    """Everything at once, batches handed out twice here and there, two sweeps beside it: for every alert
-    must ⊆ selected ⊆ must ∪ may; nobody twice in one; and in the end nobody is in a bad place untold.
+    """Everything at once, some batches delivered twice, two sweeps beside it. For every alert
+    must ⊆ selected ⊆ must ∪ may; nobody is in one alert twice; in the end nobody in a negative place is left out.
     """
     world.select_with(shard_size=max(50, size // 500))
     random = Random(seed)
@@ -177,8 +177,8 @@ async def test_stress_must_be_told_and_only_who_may(world: World, size: int, see
         missed = verdict.missed - moving(world, await completed(world, verdict.alert_id))
         wrong = {person: verdict.because.get(person) for person in missed | verdict.unexpected}
         assert not wrong, (verdict.alert_id, verdict.trigger, wrong)
-    # Who must be told is a matter of when the passes were made; that many are told is not.
+    # Who must be alerted depends on when the selection runs began; that many are alerted does not.
     assert sum(len(verdict.selected) for verdict in verdicts) > size / 20
-    told = Counter((alert, person) for alert, person, _ in await world.told())
-    assert not [each for each, times in told.items() if times > 1]
-    assert [each.because.person_id for each in affected.untold(utc_now())] == []
+    selections = Counter((alert, person) for alert, person, _ in await world.told())
+    assert not [pair for pair, times in selections.items() if times > 1]
+    assert [left_out.because.person_id for left_out in affected.untold(utc_now())] == []

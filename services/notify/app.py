@@ -101,7 +101,7 @@ def _routes(process: Process, settings: Settings, parts: Parts) -> list[Routes]:
                 commands=parts.commands,
                 callbacks=stores.callbacks,
                 whereabouts=stores.whereabouts,
-                parsers=parts.callbacks.replies,
+                reply_parsers=parts.callbacks.reply_parsers,
             )
         ),
         webhooks.routes(

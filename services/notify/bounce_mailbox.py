@@ -1,4 +1,8 @@
-"""Reads the mailbox that bounces go to, a Maildir: each mail is kept sealed with the other posts, then put aside."""
+"""Reads the Maildir that bounces are delivered into, and stores each mail, sealed, with the providers' callbacks.
+
+`app.py` runs it in one process at a time when BOUNCE_MAILDIR is set. A mail moves to `cur/` only after it is stored, so
+a crash makes it be read again, and the store ignores the repeat. The callback worker processes it.
+"""
 
 import asyncio
 from pathlib import Path
@@ -8,40 +12,40 @@ from services.notify.store.callbacks import CallbackStore
 from shared.clock import utc_now
 from shared.observability.logs import get_logger
 
-#: The name under which bounces stand among the posts.
+#: The provider name of bounces among the stored callbacks.
 BOUNCE_PROVIDER = "mail"
-BATCH = 500
+BATCH_SIZE = 500
 POLL_SECONDS = 1.0
 
 log = get_logger()
 
 
-async def store_bounces(maildir: Path, callbacks: CallbackStore) -> int:
-    """One look into `new/`; how many mails there were. First kept, then moved to `cur/`: a crash reads one again."""
-    names = await asyncio.to_thread(_arrived, maildir)
-    for name in names:
-        content = await asyncio.to_thread(_read, maildir / "new" / name)
-        if content is not None:
-            await callbacks.keep(BOUNCE_PROVIDER, "receipt", content, utc_now())
-            await asyncio.to_thread(_put_aside, maildir, name)
-    return len(names)
-
-
 async def run_bounce_reader(maildir: Path, callbacks: CallbackStore) -> None:
-    """For ever. A folder that is away is waited for."""
+    """Store bounces until cancelled. If the folder is missing or unreadable, wait and try again."""
     while True:
         try:
-            taken = await store_bounces(maildir, callbacks)
+            stored = await store_bounces(maildir, callbacks)
         except OSError as error:
             log.warning("bounces_wait", error=type(error).__name__)
-            taken = 0
-        if not taken:
+            stored = 0
+        if not stored:
             await asyncio.sleep(POLL_SECONDS)
 
 
-def _arrived(maildir: Path) -> list[str]:
+async def store_bounces(maildir: Path, callbacks: CallbackStore) -> int:
+    """Store the mails in `new/`, then move them to `cur/`; how many there were."""
+    names = await asyncio.to_thread(_new_mails, maildir)
+    for name in names:
+        content = await asyncio.to_thread(_read, maildir / "new" / name)
+        if content is not None:
+            await callbacks.store(BOUNCE_PROVIDER, "receipt", content, utc_now())
+            await asyncio.to_thread(_move_to_cur, maildir, name)
+    return len(names)
+
+
+def _new_mails(maildir: Path) -> list[str]:
     new = maildir / "new"
-    return sorted(each.name for each in new.iterdir() if each.is_file())[:BATCH] if new.is_dir() else []
+    return sorted(path.name for path in new.iterdir() if path.is_file())[:BATCH_SIZE] if new.is_dir() else []
 
 
 def _read(path: Path) -> bytes | None:
@@ -49,9 +53,9 @@ def _read(path: Path) -> bytes | None:
         with path.open("rb") as file:
             return file.read(MAIL_LIMIT_BYTES)
     except FileNotFoundError:
-        return None  # another process was faster
+        return None  # another process has moved it
 
 
-def _put_aside(maildir: Path, name: str) -> None:
+def _move_to_cur(maildir: Path, name: str) -> None:
     (maildir / "cur").mkdir(exist_ok=True)
     (maildir / "new" / name).rename(maildir / "cur" / f"{name.partition(':')[0]}:2,S")

@@ -153,7 +153,8 @@ async def _notify_teams(deps: EscalationDeps, alert: Alert, steps: Sequence[Plan
             reasons=tuple(sorted(team.reasons.items())),
             at=now,
         )
-        notice_id = f"n-{derived_id('incident', alert.alert_id, team.contact.email, *sorted(team.persons))}"
+        key = derived_id("incident", alert.alert_id, team.contact.email, *sorted(team.persons))
+        notice_id = notices.notice_id(key)
         recipient = notices.office_recipient(team.contact, "incident")
         cause = Cause(alert.alert_id, "ladder")
         await notices.create_notice(deps.notices, notice_id, "0", (recipient,), content, cause, now, priority=EMERGENCY)

@@ -1,6 +1,8 @@
-"""Service mail: what the other services' facts ask a student, a coordinator or a team to be told. By email alone.
+"""Service mail: creates the mails that events of the other services ask for, to students, coordinators and teams.
 
-A notice is a selection of its own, `n-<event id>:0`: the same engine sends it, behind every alert.
+A notice is a selection without an alert, with the id `n-<event id>:0`. The send workers send it like an alert, but
+after every alert. Idempotent: the event handled twice finds the notice of the first time. Handlers call this module;
+if the transaction fails, the event is retried.
 """
 
 from collections import defaultdict
@@ -9,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from services.notify.channel_spec import NOTICE_CHANNEL
 from services.notify.columns.recipient_columns import Recipient, RecipientColumns
 from services.notify.messages.content import (
     AnyContent,
@@ -32,7 +35,6 @@ from shared.catalogue import Catalogue, Contact, Name
 from shared.clock import amsterdam_date
 from shared.envelope import Cause, Envelope
 from shared.events import (
-    Channel,
     ClearanceRestored,
     ClearanceSuspended,
     Level,
@@ -47,7 +49,9 @@ from shared.privacy.contact import ContactDetails
 
 #: The language of the university's own mailboxes.
 OFFICE_LANGUAGE: Literal["nl", "en"] = "nl"
-READ_AT_ONCE = 400
+REGISTRATIONS_BATCH = 400
+#: Ids of notices begin with this; ids of alerts do not.
+NOTICE_PREFIX = "n-"
 
 #: R22, R24, R25, R39: each reminder has its own message.
 REMINDERS: Mapping[ReminderKind, NoticeKind] = {
@@ -60,7 +64,7 @@ REMINDERS: Mapping[ReminderKind, NoticeKind] = {
 
 @dataclass(frozen=True, slots=True)
 class NoticeDeps:
-    """Where notices get their facts and leave their work."""
+    """The stores that notices are made from and stored in."""
 
     mongo: Mongo
     alerts: AlertStore
@@ -77,15 +81,15 @@ async def create_suspension_notices(
     urls: Mapping[str, str],
     now: datetime,
 ) -> None:
-    """R19: the student is told not to go, and the coordinator is told as well; met again, nothing happens."""
+    """R19: tell the student not to depart, and tell the coordinator."""
     event = envelope.data
     coordinator, name = _programme(deps, event.faculty_id, event.programme_id)
-    facts = clearance_content(event, event.departure_date, name, coordinator, deps.catalogue.university, urls)
+    content = clearance_content(event, event.departure_date, name, coordinator, deps.catalogue.university, urls)
     recipients = (
         _student(event.person_id, event.registration_id, where, "clearance_suspended_student"),
         office_recipient(coordinator, "clearance_suspended_coordinator"),
     )
-    await create_notice(deps, f"n-{envelope.id}", "0", recipients, facts, envelope.cause(), now)
+    await create_notice(deps, notice_id(envelope.id), "0", recipients, content, envelope.cause(), now)
 
 
 async def create_restoration_notice(
@@ -95,24 +99,24 @@ async def create_restoration_notice(
     urls: Mapping[str, str],
     now: datetime,
 ) -> None:
-    """R21: a person confirmed the clearance: the student may depart again, and sees today's colours."""
+    """R21: a person confirmed the clearance again: tell the student, with the current colours."""
     if where is None:
-        return  # nobody to write to: whatever was registered is parked, and the board says so
+        return  # the registration is parked, so there is no address; the board shows the person as not assessable
     event = envelope.data
     coordinator, name = _programme(deps, where.faculty_id, where.programme_id)
     departure = min(stay.start_date for stay in where.stays)
-    facts = clearance_content(event, departure, name, coordinator, deps.catalogue.university, urls)
+    content = clearance_content(event, departure, name, coordinator, deps.catalogue.university, urls)
     student = _student(event.person_id, event.registration_id, where, "clearance_restored")
-    await create_notice(deps, f"n-{envelope.id}", "0", (student,), facts, envelope.cause(), now)
+    await create_notice(deps, notice_id(envelope.id), "0", (student,), content, envelope.cause(), now)
 
 
 async def create_reminder_notice(
     deps: NoticeDeps, envelope: Envelope[ReminderDue], where: Whereabouts | None, urls: Mapping[str, str], now: datetime
 ) -> None:
-    """R22, R24, R25, R39: the reminder that is due; R22 with the colours and when they were fetched."""
+    """R22, R24, R25, R39: the reminder that is due. R22 shows the colours and when they were fetched."""
     event = envelope.data
     coordinator, name = _programme(deps, event.faculty_id, event.programme_id)
-    facts = RegistrationContent(
+    content = RegistrationContent(
         **common_content(deps.catalogue.university),
         registration_id=event.registration_id,
         departure_date=event.departure_date,
@@ -122,18 +126,18 @@ async def create_reminder_notice(
         contact=coordinator,
     )
     student = _student(event.person_id, event.registration_id, where, REMINDERS[event.kind])
-    await create_notice(deps, f"n-{envelope.id}", "0", (student,), facts, envelope.cause(), now)
+    await create_notice(deps, notice_id(envelope.id), "0", (student,), content, envelope.cause(), now)
 
 
 async def create_slot_notice(
     deps: NoticeDeps, envelope: Envelope[SlotAllocated], details: ContactDetails | None, now: datetime
 ) -> None:
-    """R34: a place from the waiting list. Without contact details in the fact there is nobody to write to."""
+    """R34: tell a student about a slot from the waiting list. An event without contact details makes no notice."""
     event = envelope.data
     if details is None:
         return
     university = deps.catalogue.university
-    facts = SlotContent(**common_content(university), cluster=event.cluster, contact=university.international_office)
+    content = SlotContent(**common_content(university), cluster=event.cluster, contact=university.international_office)
     key = f"slot-{event.approval_id}"
     await deps.whereabouts.contacts.put_without_registration(key, event.person_id, details)
     student = Recipient(
@@ -141,13 +145,13 @@ async def create_slot_notice(
         registration_id=key,
         kind="slot_promoted",
         language=event.language,
-        channels=(Channel.EMAIL,),
+        channels=(NOTICE_CHANNEL,),
     )
-    await create_notice(deps, f"n-{envelope.id}", "0", (student,), facts, envelope.cause(), now)
+    await create_notice(deps, notice_id(envelope.id), "0", (student,), content, envelope.cause(), now)
 
 
 async def create_improvement_notices(deps: NoticeDeps, envelope: Envelope[TravelAdviceChanged], now: datetime) -> None:
-    """R21: who was told that a place is negative, and is there still, hears that it is better."""
+    """R21: tell the people who were alerted about a place, and are still there, that its advice has improved."""
     event = envelope.data
     advice = await deps.advice.get(event.country)
     if not lowers(event) or advice is None or advice.advice_version != event.advice_version:
@@ -155,73 +159,83 @@ async def create_improvement_notices(deps: NoticeDeps, envelope: Envelope[Travel
     versions = await deps.alerts.versions(event.country)
     if not versions:
         return
-    before, today, alert_id = before_change(event, advice), amsterdam_date(now), f"n-{envelope.id}"
-    async for batch in deps.whereabouts.in_country(event.country, READ_AT_ONCE):
-        told = await deps.alerts.selections.past_notifications(versions, {each.person_id for each in batch})
-        groups: dict[tuple[str, Level], dict[str, Whereabouts]] = defaultdict(dict)
-        for each in batch:
-            place = improvement(each, before, advice, told.get(each.person_id, ()), today).place
+    before, today, improvement_id = before_change(event, advice), amsterdam_date(now), notice_id(envelope.id)
+    async for batch in deps.whereabouts.in_country(event.country, REGISTRATIONS_BATCH):
+        notified = await deps.alerts.selections.past_notifications(versions, {where.person_id for where in batch})
+        persons_by_place: dict[tuple[str, Level], dict[str, Whereabouts]] = defaultdict(dict)
+        for where in batch:
+            place = improvement(where, before, advice, notified.get(where.person_id, ()), today).place
             if place is not None and place.level is not None:
-                groups[place.area.code or place.area.area, place.level][each.person_id] = each
-        for (area, level), persons in groups.items():
-            already = await deps.alerts.selections.persons_in_step(alert_id, 1, list(persons))
-            facts = alert_content(advice, area, level, deps.catalogue.university)
-            left = [
+                persons_by_place[place.area.code or place.area.area, place.level][where.person_id] = where
+        for (area, level), persons in persons_by_place.items():
+            already_in_notice = await deps.alerts.selections.persons_in_step(improvement_id, 1, list(persons))
+            content = alert_content(advice, area, level, deps.catalogue.university)
+            recipients = [
                 _student(where.person_id, where.registration_id, where, "advice_improved")
                 for person, where in persons.items()
-                if person not in already
+                if person not in already_in_notice
             ]
-            for first in range(0, len(left), MAX_EVENT_ENTRIES):
-                part = left[first : first + MAX_EVENT_ENTRIES]
-                name = derived_id(*(str(each.person_id) for each in part))
-                await create_notice(deps, alert_id, f"0:{name}", part, facts, envelope.cause(), now)
+            for start in range(0, len(recipients), MAX_EVENT_ENTRIES):
+                part = recipients[start : start + MAX_EVENT_ENTRIES]
+                name = derived_id(*(str(recipient.person_id) for recipient in part))
+                await create_notice(deps, improvement_id, f"0:{name}", part, content, envelope.cause(), now)
 
 
 async def create_notice(
     deps: NoticeDeps,
-    alert_id: str,
+    identity: str,
     name: str,
     recipients: Sequence[Recipient],
-    facts: AnyContent,
+    content: AnyContent,
     cause: Cause,
     now: datetime,
     *,
     priority: int = NOTICE,
 ) -> None:
-    """Keep a notice and the work of sending it; what was made already is met again."""
+    """Store a notice and its send job; if it is stored already, change nothing. `content`: what the mail says."""
     selection = Selection(
-        selection_id=f"{alert_id}:{name}",
-        alert_id=alert_id,
+        selection_id=f"{identity}:{name}",
+        alert_id=identity,
         shard=0,
         late=False,
         at=now,
         recipients=RecipientColumns.from_recipients(recipients),
-        facts=facts.model_dump(mode="json"),
+        facts=content.model_dump(mode="json"),
         correlation_id=cause.correlation_id,
         traceparent=cause.traceparent,
     )
-    job = send_job(selection, Channel.EMAIL, priority)
+    job = send_job(selection, NOTICE_CHANNEL, priority)
 
-    async def work(session: Session) -> None:
+    async def store(session: Session) -> None:
         if await deps.alerts.selections.existing([selection.selection_id], session):
             return
         await deps.alerts.selections.insert([selection], session)
         await deps.send_queue.add([job], now, session)
 
     try:
-        await deps.mongo.transaction(work)
+        await deps.mongo.transaction(store)
     except DuplicateKeyError:
-        return  # another member of the group made it in this moment
+        return  # another process created it at the same moment
+
+
+def notice_id(key: str) -> str:
+    """The id of the notice with this key: an event's id, or one that is derived from what the notice says."""
+    return f"{NOTICE_PREFIX}{key}"
+
+
+def is_notice(alert_id: str) -> bool:
+    """Whether this is the id of a notice, not of an alert."""
+    return alert_id.startswith(NOTICE_PREFIX)
 
 
 def office_recipient(contact: Contact, kind: NoticeKind) -> Recipient:
-    """A function of the university as the recipient of a notice."""
+    """A mailbox of the university as the recipient of a notice."""
     return Recipient(
         person_id=None,
         registration_id=None,
         kind=kind,
         language=OFFICE_LANGUAGE,
-        channels=(Channel.EMAIL,),
+        channels=(NOTICE_CHANNEL,),
         mailbox=contact.email,
         called=contact.function,
     )
@@ -233,12 +247,12 @@ def _student(person_id: str, registration_id: str, where: Whereabouts | None, ki
         registration_id=registration_id,
         kind=kind,
         language=where.language if where else "en",
-        channels=(Channel.EMAIL,),
+        channels=(NOTICE_CHANNEL,),
     )
 
 
 def _programme(deps: NoticeDeps, faculty_id: str, programme_id: str) -> tuple[Contact, Name]:
-    """Who coordinates a programme, and its name; the International Office where the catalogue has no such one."""
+    """The coordinator of a programme, and its name; the International Office if the catalogue does not know it."""
     programme = deps.catalogue.programme(faculty_id, programme_id)
     if programme is None:
         return deps.catalogue.university.international_office, Name(nl=programme_id, en=programme_id)

@@ -1,6 +1,8 @@
-"""Works through what providers posted: receipts become outcomes, replies become answers, what is unclear waits.
+"""Callback worker: turns stored webhook requests and bounces into outcome events, and SMS replies into answers.
 
-Posts come twice, late, forged and in any order: only what fits a delivery of ours has an effect, and that once.
+`app.py` runs it in one process at a time. Requests may come twice, late, forged and in any order: only what fits a
+delivery of ours has an effect, and only once. What a machine cannot decide keeps a note for a safety officer. If
+MongoDB fails, the worker waits and goes on. See docs/notifications.md, Receipts and Answers.
 """
 
 import asyncio
@@ -8,11 +10,13 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
-from services.notify.channels.sms_callbacks import DeliveryReceipt, ReceiptState, SmsReply
+from services.notify.channels.sms_callbacks import DeliveryReceipt, ReceiptState, SmsReply, provider_reference
 from services.notify.commands.answers import record_answer
 from services.notify.model.deliveries import TRANSITIONS, Delivery, DeliveryState, state_of_entry, step_of
 from services.notify.model.shards import MAX_EVENT_ENTRIES
+from services.notify.notices import is_notice
 from services.notify.rules.answers import ReplyMeaning, read_reply
 from services.notify.store.alerts import AlertStore
 from services.notify.store.callbacks import Callback, CallbackStore
@@ -35,22 +39,25 @@ from shared.ids import derived_id
 from shared.mongo.client import PyMongoError
 from shared.observability.logs import get_logger
 
-BATCH = 500
+BATCH_SIZE = 500
 POLL_SECONDS = 0.25
+#: Longest provider text stored in an event.
+REASON_MAX_CHARS = 300
 
-#: Notes on a post. `unclear`: a human has to read it. `no_alert`: somebody says safe whom nobody asked.
-UNCLEAR, UNREADABLE, UNKNOWN_REFERENCE, NOT_OURS = "unclear", "unreadable", "unknown_reference", "no_alert"
-#: A human has read it.
-READ = "read"
+#: Notes on a stored request. `unclear`: a safety officer has to read the reply. `no_alert`: a person without an alert
+#: answered "safe". `read`: a safety officer has read it.
+UNCLEAR, UNREADABLE, UNKNOWN_REFERENCE, NO_ALERT, READ = (
+    "unclear", "unreadable", "unknown_reference", "no_alert", "read",
+)  # fmt: skip
 
-#: What a receipt becomes: an event, and what its entry says more exactly.
+#: The event that reports a receipt's state, and the `detail` of its entry.
 _EVENTS: Mapping[ReceiptState, tuple[type[OutcomeEvent], str]] = {
     "delivered": (NotificationsDelivered, ""),
     "failed": (NotificationsFailed, ""),
     "temporary": (NotificationsFailed, "temporary"),
     "pending": (NotificationsAccepted, "pending"),
 }
-ParseReceipt = Callable[[bytes], list[DeliveryReceipt]]
+ParseReceipts = Callable[[bytes], list[DeliveryReceipt]]
 ParseReply = Callable[[bytes], SmsReply]
 
 log = get_logger()
@@ -58,127 +65,146 @@ log = get_logger()
 
 @dataclass(frozen=True, slots=True)
 class CallbackDeps:
-    """Where posts are read and their effects written. The parsers are the providers', by name."""
+    """The stores, and how to read each provider's requests: provider → parser."""
 
     outbox: Outbox
     callbacks: CallbackStore
     deliveries: DeliveryStore
     alerts: AlertStore
     whereabouts: WhereaboutsStore
-    receipts: Mapping[str, ParseReceipt]
-    replies: Mapping[str, ParseReply]
+    receipt_parsers: Mapping[str, ParseReceipts]
+    reply_parsers: Mapping[str, ParseReply]
     providers: ProviderStore
 
 
+class _OutcomeOfRequest(NamedTuple):
+    """An entry for an outcome event, and the stored request that it comes from."""
+
+    callback_id: str
+    entry: DeliveryOutcome
+
+    @property
+    def key(self) -> str:
+        """Part of the event's id, so that the same requests make the same event."""
+        return f"{self.callback_id}/{self.entry.delivery_id}"
+
+
 async def run_callback_worker(deps: CallbackDeps) -> None:
-    """For ever: take what is due; a database that is away is waited for."""
+    """Process stored requests until cancelled. After a database error the next round repeats the work."""
     while True:
         try:
             now = utc_now()
-            worked = await process_receipts(deps, now) + await process_replies(deps, now)
+            processed = await process_receipts(deps, now) + await process_replies(deps, now)
         except (PyMongoError, TransientError, TimeoutError) as error:
             log.warning("callbacks_wait", error=type(error).__name__)
-            worked = 0
-        if not worked:
+            processed = 0
+        if not processed:
             await asyncio.sleep(POLL_SECONDS)
 
 
 async def process_receipts(deps: CallbackDeps, now: datetime) -> int:
-    """One batch of receipts; how many posts there were."""
-    posts = await deps.callbacks.due("receipt", now, BATCH)
-    read = await _read(deps, posts)
-    wanted = {receipt.reference for _, receipts in read for receipt in receipts}
-    known = await deps.deliveries.by_reference(wanted)
-    settled: list[Callback] = []
-    pending: dict[tuple[type[OutcomeEvent], str, int], list[tuple[str, DeliveryOutcome]]] = defaultdict(list)
-    took: dict[str, list[timedelta]] = defaultdict(list)
-    for post, receipts in read:
-        if all(receipt.reference in known for receipt in receipts):
-            settled.append(post)
+    """Process one batch of receipt requests; how many."""
+    callbacks = await deps.callbacks.due("receipt", now, BATCH_SIZE)
+    receipts_by_callback = await _parse_receipts(deps, callbacks)
+    references = {receipt.reference for _, receipts in receipts_by_callback for receipt in receipts}
+    deliveries = await deps.deliveries.by_reference(references)
+    done: list[str] = []
+    outcomes: dict[tuple[type[OutcomeEvent], str, int], list[_OutcomeOfRequest]] = defaultdict(list)
+    delivery_times: dict[str, list[timedelta]] = defaultdict(list)
+    for callback, receipts in receipts_by_callback:
+        if all(receipt.reference in deliveries for receipt in receipts):
+            done.append(callback.id)
         else:
-            # A receipt may overtake our own note of the delivery; a forged one never fits, and ages out.
-            await deps.callbacks.later(post, now, UNKNOWN_REFERENCE)
+            # A receipt may arrive before our own record of the delivery. A forged one never matches, and expires.
+            await deps.callbacks.retry_later(callback, now, UNKNOWN_REFERENCE)
         for receipt in receipts:
-            delivery = known.get(receipt.reference)
+            delivery = deliveries.get(receipt.reference)
             if delivery is None:
                 continue
             event, detail = _EVENTS[receipt.state]
             if state_of_entry(event, detail) in TRANSITIONS[delivery.state]:
-                entry = _entry(post.provider, delivery, receipt, detail, now)
-                pending[event, delivery.alert_id, delivery.shard].append((post.id, entry))
-            if receipt.state == "delivered" and (since := _accepted_at(delivery)) is not None:
-                took[post.provider].append((receipt.at or post.at) - since)
-    for (event, alert_id, shard), entries in pending.items():
-        await _write(deps, event, alert_id, shard, entries, now)
-    await deps.callbacks.done([post.id for post in settled])
-    for provider, durations in took.items():
+                entry = _entry(callback.provider, delivery, receipt, detail, now)
+                outcomes[event, delivery.alert_id, delivery.shard].append(_OutcomeOfRequest(callback.id, entry))
+            if receipt.state == "delivered" and (accepted_at := _accepted_at(delivery)) is not None:
+                delivery_times[callback.provider].append((receipt.at or callback.at) - accepted_at)
+    for (event, alert_id, shard), of_shard in outcomes.items():
+        await _append_outcomes(deps, event, alert_id, shard, of_shard, now)
+    await deps.callbacks.mark_done(done)
+    for provider, durations in delivery_times.items():
         await deps.providers.record_delivery_times(provider, durations, now)
-    return len(posts)
+    return len(callbacks)
 
 
-async def _read(deps: CallbackDeps, posts: Sequence[Callback]) -> list[tuple[Callback, list[DeliveryReceipt]]]:
-    """The receipts in each post that settle something, under our references where those are known."""
-    read: list[tuple[Callback, list[DeliveryReceipt]]] = []
-    for post in posts:
+async def _parse_receipts(
+    deps: CallbackDeps, callbacks: Sequence[Callback]
+) -> list[tuple[Callback, list[DeliveryReceipt]]]:
+    """The receipts of each request without the interim ones. A provider's own id is replaced by our reference."""
+    parsed: list[tuple[Callback, list[DeliveryReceipt]]] = []
+    for callback in callbacks:
+        parse = deps.receipt_parsers.get(callback.provider)
         try:
-            found = deps.receipts[post.provider](post.body) if post.provider in deps.receipts else []
-            read.append((post, [each for each in found if each.state != "interim"]))
+            receipts = parse(callback.body) if parse is not None else []
+            parsed.append((callback, [receipt for receipt in receipts if receipt.state != "interim"]))
         except PermanentError:
-            await deps.callbacks.done([post.id], UNREADABLE)
-    theirs = {
-        each.reference for post, found in read for each in found if each.reference.startswith(f"{post.provider}:")
+            await deps.callbacks.mark_done([callback.id], UNREADABLE)
+    provider_ids = {
+        receipt.reference
+        for callback, receipts in parsed
+        for receipt in receipts
+        if receipt.reference.startswith(provider_reference(callback.provider, ""))
     }
-    if not theirs:
-        return read
-    ours = await deps.providers.our_references(theirs)
+    if not provider_ids:
+        return parsed
+    ours = await deps.providers.our_references(provider_ids)
     return [
-        (post, [replace(each, reference=ours.get(each.reference, each.reference)) for each in found])
-        for post, found in read
+        (callback, [replace(receipt, reference=ours.get(receipt.reference, receipt.reference)) for receipt in receipts])
+        for callback, receipts in parsed
     ]
 
 
 def _accepted_at(delivery: Delivery) -> datetime | None:
-    return next((turn.at for turn in delivery.history if turn.state is DeliveryState.ACCEPTED), None)
+    return next((change.at for change in delivery.history if change.state is DeliveryState.ACCEPTED), None)
 
 
 async def process_replies(deps: CallbackDeps, now: datetime) -> int:
-    """One batch of SMS replies; how many there were."""
-    posts = await deps.callbacks.due("inbound", now, BATCH)
-    for post in posts:
-        await deps.callbacks.done([post.id], await _process_reply(deps, post, now))
-    return len(posts)
+    """Process one batch of SMS replies; how many."""
+    callbacks = await deps.callbacks.due("inbound", now, BATCH_SIZE)
+    for callback in callbacks:
+        await deps.callbacks.mark_done([callback.id], await _process_reply(deps, callback, now))
+    return len(callbacks)
 
 
-async def _process_reply(deps: CallbackDeps, post: Callback, now: datetime) -> str:
-    """Take one reply; the note for a human, empty when all is said."""
+async def _process_reply(deps: CallbackDeps, callback: Callback, now: datetime) -> str:
+    """Record the answer in one reply. Returns the note for a safety officer; empty when there is nothing to add."""
     try:
-        reply = deps.replies[post.provider](post.body)
+        reply = deps.reply_parsers[callback.provider](callback.body)
     except (PermanentError, KeyError):
         return UNREADABLE
     reading = read_reply(reply.text)
     persons = await deps.whereabouts.contacts.persons_with_number(reply.number)
     if len(persons) != 1:
-        # A number that two people share, or a borrowed phone or local SIM: nobody guesses who it was.
+        # Two persons share the number, or somebody borrowed a phone or bought a local SIM: we do not guess who it was.
         return UNCLEAR
     person_id = persons.pop()
-    alert_ids = [each for each in await deps.alerts.of_person(person_id) if not each.startswith("n-")]
-    if reading.answer is ReplyMeaning.UNCLEAR or (not alert_ids and reading.answer is ReplyMeaning.HELP):
+    alert_ids = [alert_id for alert_id in await deps.alerts.of_person(person_id) if not is_notice(alert_id)]
+    if reading.meaning is ReplyMeaning.UNCLEAR or (not alert_ids and reading.meaning is ReplyMeaning.HELP):
         return UNCLEAR
     if not alert_ids:
-        return NOT_OURS
+        return NO_ALERT
     alert_id = alert_ids[-1]
-    found = await deps.alerts.selections.recipient(alert_id, person_id)
-    if found is None:
-        return NOT_OURS
-    answer = PersonAnswered(
+    recipient = await deps.alerts.selections.recipient(alert_id, person_id)
+    if recipient is None:
+        return NO_ALERT
+    selection, _ = recipient
+    answered = PersonAnswered(
         alert_id=alert_id,
-        shard=found[0].shard,
+        shard=selection.shard,
         person_id=person_id,
-        answer="help" if reading.answer is ReplyMeaning.HELP else "safe",
+        answer="help" if reading.meaning is ReplyMeaning.HELP else "safe",
         via="sms",
-        answered_at=reply.at or post.at,
+        answered_at=reply.at or callback.at,
     )
-    await record_answer(deps.outbox, deps.deliveries, answer, event_id=derived_id("reply", post.id), now=now)
+    await record_answer(deps.outbox, deps.deliveries, answered, event_id=derived_id("reply", callback.id), now=now)
     return ""
 
 
@@ -193,25 +219,25 @@ def _entry(provider: str, delivery: Delivery, receipt: DeliveryReceipt, detail: 
         provider=provider,
         reference=receipt.reference,
         at=receipt.at or now,
-        reason=receipt.reason[:300],
+        reason=receipt.reason[:REASON_MAX_CHARS],
         detail=detail,  # type: ignore[arg-type] # checked by the event
     )
 
 
-async def _write(
+async def _append_outcomes(
     deps: CallbackDeps,
     event: type[OutcomeEvent],
     alert_id: str,
     shard: int,
-    entries: Sequence[tuple[str, DeliveryOutcome]],
+    outcomes: Sequence[_OutcomeOfRequest],
     now: datetime,
 ) -> None:
-    """The outcomes of one shard as a fact, or a few. The same delivery twice in a batch is one entry."""
-    unique = {entry.delivery_id: (f"{post_id}/{entry.delivery_id}", entry) for post_id, entry in entries}
-    told = sorted(unique.values(), key=lambda pair: pair[0])
-    for first in range(0, len(told), MAX_EVENT_ENTRIES):
-        part = told[first : first + MAX_EVENT_ENTRIES]
-        fact = event(alert_id=alert_id, shard=shard, entries=tuple(entry for _, entry in part))
-        draft = Draft(fact, derived_id("receipts", event.__name__, alert_id, str(shard), *(each for each, _ in part)))
-        await deps.outbox.append_once(draft, cause=Cause(alert_id, "receipts"), now=now)
-        await deps.deliveries.fold([StoredEvent(draft.id, now, fact)])
+    """Append the outcomes of one shard, as few events as fit. A delivery that a batch names twice is one entry."""
+    by_delivery = {outcome.entry.delivery_id: outcome for outcome in outcomes}
+    unique = sorted(by_delivery.values(), key=lambda outcome: outcome.key)
+    for start in range(0, len(unique), MAX_EVENT_ENTRIES):
+        part = unique[start : start + MAX_EVENT_ENTRIES]
+        data = event(alert_id=alert_id, shard=shard, entries=tuple(outcome.entry for outcome in part))
+        event_id = derived_id("receipts", event.__name__, alert_id, str(shard), *(outcome.key for outcome in part))
+        await deps.outbox.append_once(Draft(data, event_id), cause=Cause(alert_id, "receipts"), now=now)
+        await deps.deliveries.fold([StoredEvent(event_id, now, data)])

@@ -177,7 +177,7 @@ def _callback_deps(stores: Stores, sms_providers: Mapping[str, SmsProvider]) -> 
         deliveries=stores.deliveries,
         alerts=stores.alerts,
         whereabouts=stores.whereabouts,
-        receipts={**receipts, BOUNCE_PROVIDER: parse_bounce},
-        replies={name: provider.parse_reply for name, provider in sms_providers.items()},
+        receipt_parsers={**receipts, BOUNCE_PROVIDER: parse_bounce},
+        reply_parsers={name: provider.parse_reply for name, provider in sms_providers.items()},
         providers=stores.providers,
     )

@@ -593,9 +593,9 @@ class World:
         """An SMS that a human has to read; returns its id."""
         callbacks = CallbackStore(self._notify, ServiceKey(SERVICE_KEY))
         body = f'{{"from":{{"number":"+31612345678"}},"message":{{"text":"hm {new_id()}"}}}}'.encode()
-        await callbacks.keep("cm", "inbound", body, utc_now())
+        await callbacks.store("cm", "inbound", body, utc_now())
         newest = await self._notify["callbacks"].find_one({}, sort=[("at", -1)])
-        await callbacks.done([str(newest["_id"])], "unclear")
+        await callbacks.mark_done([str(newest["_id"])], "unclear")
         return str(newest["_id"])
 
     @property

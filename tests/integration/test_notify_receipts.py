@@ -29,7 +29,7 @@ from services.notify.channels.twilio import TwilioProvider, TwilioSettings, sign
 from services.notify.commands.alerts import close_alert
 from services.notify.model.deliveries import DeliveryState, reference
 from services.notify.pages.answer import Pages
-from services.notify.provider_callbacks import NOT_OURS, UNCLEAR, UNKNOWN_REFERENCE, UNREADABLE
+from services.notify.provider_callbacks import NO_ALERT, UNCLEAR, UNKNOWN_REFERENCE, UNREADABLE
 from services.notify.send_deps import SendTiming
 from services.notify.store.callbacks import SEALED
 from services.notify.store.deliveries import StoredEvent
@@ -675,7 +675,7 @@ async def test_reply_from_an_unknown_number_goes_to_a_human(world: World, back: 
     assert await back.notes() == [UNCLEAR]
 
 
-@pytest.mark.parametrize(("text", "note"), [("HELP", UNCLEAR), ("there was an accident", UNCLEAR), ("ok", NOT_OURS)])
+@pytest.mark.parametrize(("text", "note"), [("HELP", UNCLEAR), ("there was an accident", UNCLEAR), ("ok", NO_ALERT)])
 async def test_reply_of_somebody_without_an_alert(world: World, back: Back, text: str, note: str) -> None:
     """There is nothing to answer; only a plain safe needs nobody's eyes."""
     await alerted(world, "p1")

@@ -96,19 +96,19 @@ UNCLEAR += [
 @pytest.mark.parametrize("text", SAFE)
 def test_answer_word_for_safe_is_safe(text: str) -> None:
     """The words of the message, in any case and with plain punctuation."""
-    assert read_reply(text).answer is ReplyMeaning.SAFE
+    assert read_reply(text).meaning is ReplyMeaning.SAFE
 
 
 @pytest.mark.parametrize("text", HELP)
 def test_answer_word_for_help_is_help(text: str) -> None:
     """Asking for help is understood in whole sentences too: a false alarm costs little."""
-    assert read_reply(text).answer is ReplyMeaning.HELP
+    assert read_reply(text).meaning is ReplyMeaning.HELP
 
 
 @pytest.mark.parametrize("text", UNCLEAR)
 def test_answer_anything_else_is_unclear(text: str) -> None:
     """Negation, contradiction, questions, emoji, nothing, machines: a human reads them."""
-    assert read_reply(text).answer is ReplyMeaning.UNCLEAR
+    assert read_reply(text).meaning is ReplyMeaning.UNCLEAR
 
 
 @given(st.text(max_size=200))
@@ -118,10 +118,10 @@ def test_answer_any_text_is_safe_only_from_the_list(text: str) -> None:
 
     letters = "".join(character for character in text.casefold() if character.isalnum())
     listed = {reply.replace(" ", "") for reply in SAFE_REPLIES}
-    assert reading.answer is not ReplyMeaning.SAFE or letters in listed or not text.isascii()
+    assert reading.meaning is not ReplyMeaning.SAFE or letters in listed or not text.isascii()
 
 
 @given(st.sampled_from(sorted(SAFE_REPLIES)), st.sampled_from(["not ", "niet ", "no, ", "geen ", "nooit "]))
 def test_answer_negated_safe_is_never_safe(reply: str, negation: str) -> None:
     """A negation before any reply for safe takes it away."""
-    assert read_reply(negation + reply).answer is ReplyMeaning.UNCLEAR
+    assert read_reply(negation + reply).meaning is ReplyMeaning.UNCLEAR

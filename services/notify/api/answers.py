@@ -1,4 +1,8 @@
-"""The page behind an answer link. Opening it changes nothing (mail scanners follow links): choose, then send."""
+"""The answer page behind the link in each message. Only sending its form records an answer.
+
+Opening the page changes nothing, because mail scanners follow links. The token names the alert and the person, to our
+key alone. See docs/notifications.md, Answers.
+"""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -18,7 +22,7 @@ from shared.events import Level, PersonAnswered
 from shared.ids import new_id
 from shared.web.routes import RouteClass, Routes
 
-#: Whatever stands there, a person gets a page: a token or a language that is none is not worth a problem document.
+#: Not validated: a person who mistypes a token or a language still gets a page, not a problem document.
 Token = Annotated[str, Path()]
 LanguageOf = Annotated[str | None, Query(alias="language")]
 
@@ -35,15 +39,15 @@ class AnswerDeps:
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
-    """Whose page it is."""
+class _LinkTarget:
+    """The alert and the person that a link names; `answer`: what the person answered so far."""
 
     alert_id: str
     shard: int
     person_id: str
     country: str
     level: Level | None
-    given: Literal["safe", "help"] | None
+    answer: Literal["safe", "help"] | None
 
 
 def routes(deps: AnswerDeps) -> Routes:
@@ -52,72 +56,73 @@ def routes(deps: AnswerDeps) -> Routes:
 
     @router.get("/v1/answers/{token}", operation_id="showAnswerPage")
     async def show(request: Request, token: Token, chosen: LanguageOf = None) -> Response:
-        """The page with what was answered so far."""
+        """The page, with the answer so far."""
         language = _language(request, chosen)
-        asked = await _asked(deps, token)
-        if asked is None:
+        target = await _link_target(deps, token)
+        if target is None:
             return HTMLResponse(deps.pages.unknown_link(language), 404, deps.pages.headers)
-        page = AnswerPage(asked.country, asked.level, given=asked.given)
+        page = AnswerPage(target.country, target.level, given=target.answer)
         return HTMLResponse(deps.pages.answer(language, page), 200, deps.pages.headers)
 
     @router.post("/v1/answers/{token}", operation_id="answerAlert", status_code=303, response_class=RedirectResponse)
-    async def answer(request: Request, token: Token, chosen: LanguageOf = None) -> Response:
-        """Safe, or help is needed. Repeatable; the same answer twice is one answer."""
+    async def post_answer(request: Request, token: Token, chosen: LanguageOf = None) -> Response:
+        """Record "safe" or "help". The same answer twice counts once."""
         language = _language(request, chosen)
-        asked = await _asked(deps, token)
-        if asked is None:
+        target = await _link_target(deps, token)
+        if target is None:
             return HTMLResponse(deps.pages.unknown_link(language), 404, deps.pages.headers)
         form = await request.form()
-        said = form.get("answer")
-        if said not in ("safe", "help"):
-            page = AnswerPage(asked.country, asked.level, given=asked.given, nothing_chosen=True)
+        answer_given = form.get("answer")
+        if answer_given not in ("safe", "help"):
+            page = AnswerPage(target.country, target.level, given=target.answer, nothing_chosen=True)
             return HTMLResponse(deps.pages.answer(language, page), 400, deps.pages.headers)
         now = utc_now()
-        known = await deps.deliveries.of_recipients(asked.alert_id, {asked.person_id: asked.shard})
-        deliveries = known.get(asked.person_id, [])
-        # Only *safe* is doubted: whoever asks for help gets it, machine or not.
+        by_person = await deps.deliveries.of_recipients(target.alert_id, {target.person_id: target.shard})
+        deliveries = by_person.get(target.person_id, [])
+        # Only "safe" can be unverified: a request for help counts even if a machine may have made it.
         within = timedelta(seconds=deps.scanner_seconds)
-        verified = said == "help" or not is_perhaps_a_scanner(deliveries, now, within)
-        given = (await deps.deliveries.answers.records(asked.alert_id, [asked.person_id])).get(asked.person_id, [])
-        last = given[-1] if given else None
-        if last is None or last.answer != said or (verified and not last.verified):
-            given_now = PersonAnswered(
-                alert_id=asked.alert_id,
-                shard=asked.shard,
-                person_id=asked.person_id,
-                answer="help" if said == "help" else "safe",
+        verified = answer_given == "help" or not is_perhaps_a_scanner(deliveries, now, within)
+        records = await deps.deliveries.answers.records(target.alert_id, [target.person_id])
+        last = next(reversed(records.get(target.person_id, [])), None)
+        if last is None or last.answer != answer_given or (verified and not last.verified):
+            answered = PersonAnswered(
+                alert_id=target.alert_id,
+                shard=target.shard,
+                person_id=target.person_id,
+                answer="help" if answer_given == "help" else "safe",
                 via="link",
                 answered_at=now,
                 verified=verified,
             )
-            await record_answer(deps.outbox, deps.deliveries, given_now, event_id=new_id(), now=now)
+            await record_answer(deps.outbox, deps.deliveries, answered, event_id=new_id(), now=now)
         return RedirectResponse(f"?language={language}", 303, deps.pages.headers)
 
     return router
 
 
-async def _asked(deps: AnswerDeps, token: str) -> _Asked | None:
+async def _link_target(deps: AnswerDeps, token: str) -> _LinkTarget | None:
+    """The target of a link; None for a token that we did not make, or that names no recipient of an alert."""
     key = deps.deliveries.answers.read_link_token(token)
-    found = await deps.alerts.recipient_of_link(*key) if key is not None else None
-    if found is None:
+    selected = await deps.alerts.recipient_of_link(*key) if key is not None else None
+    if selected is None:
         return None
-    selection, chosen = found
+    selection, recipient = selected
     alert = await deps.alerts.get(selection.alert_id)
-    if alert is None or chosen.level is None or chosen.person_id is None:
+    if alert is None or recipient.level is None or recipient.person_id is None:
         return None
-    given = await deps.deliveries.answers.standing(selection.alert_id, chosen.person_id)
-    return _Asked(
+    answer = await deps.deliveries.answers.standing(selection.alert_id, recipient.person_id)
+    return _LinkTarget(
         selection.alert_id,
         selection.shard,
-        chosen.person_id,
+        recipient.person_id,
         alert.country,
-        None if alert.is_manual else chosen.level,
-        "help" if given == "help" else "safe" if given == "safe" else None,
+        None if alert.is_manual else recipient.level,
+        "help" if answer == "help" else "safe" if answer == "safe" else None,
     )
 
 
 def _language(request: Request, chosen: str | None) -> Language:
-    """What was chosen; else Dutch for a browser that says so first; English otherwise."""
+    """The language of `?language=`; else Dutch if the browser asks for Dutch first; else English."""
     if chosen in ("nl", "en"):
         return "nl" if chosen == "nl" else "en"
     return "nl" if request.headers.get("accept-language", "").lower().startswith("nl") else "en"

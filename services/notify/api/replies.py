@@ -1,4 +1,4 @@
-"""The inbox of SMS replies that no machine should judge: a safety officer reads each and says what it means."""
+"""SMS replies whose meaning or sender is unclear: a safety officer reads each one and records what it means."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse
 from pydantic import Field, model_validator
 
 from services.notify.commands.alerts import CommandDeps, record_call
+from services.notify.notices import is_notice
 from services.notify.provider_callbacks import READ, UNCLEAR, ParseReply
 from services.notify.store.callbacks import CallbackStore
 from services.notify.store.whereabouts import WhereaboutsStore
@@ -33,25 +34,25 @@ log = get_logger()
 
 
 class UnclearReply(Part):
-    """A reply that says neither safe nor help for certain, or whose sender is not certain."""
+    """A reply that means neither safe nor help for certain, or whose sender is uncertain."""
 
     reply_id: str
     at: datetime
-    text: str = Field(description="As it was sent")
-    number: str = Field(description="Whose phone it came from, E.164")
+    text: str = Field(description="The reply as it was sent")
+    number: str = Field(description="The number that it came from, E.164")
     persons: tuple[str, ...] = Field(description="personIds with that number: none, one, or several that share it")
     alerts: tuple[str, ...] = Field(description="Alerts of these persons, newest last")
 
 
 class ReadingBody(Body):
-    """What a human made of a reply. `nothing`: it says nothing about anybody's safety."""
+    """What a safety officer read in a reply. `nothing`: it is not about anyone's safety."""
 
     answer: Literal["safe", "help", "wrong_person", "nothing"]
     alert_id: Identifier | None = None
     person_id: Identifier | None = None
 
     @model_validator(mode="after")
-    def _about_somebody(self) -> "ReadingBody":
+    def _names_alert_and_person(self) -> "ReadingBody":
         if self.answer != "nothing" and (self.alert_id is None or self.person_id is None):
             raise ValueError("an answer needs alertId and personId")
         return self
@@ -64,37 +65,37 @@ class ReplyDeps:
     commands: CommandDeps
     callbacks: CallbackStore
     whereabouts: WhereaboutsStore
-    parsers: Mapping[str, ParseReply]
+    reply_parsers: Mapping[str, ParseReply]
 
 
 def routes(deps: ReplyDeps) -> Routes:
-    """The inbox."""
+    """The unclear replies."""
     router = Routes(RouteClass.USER, tags=["replies"])
 
     @router.get("/v1/replies", operation_id="listUnclearReplies")
     async def unclear(caller: Officer, paged: Paged) -> Page[UnclearReply]:
-        """Replies that nobody has read yet, oldest first. They are kept for 14 days."""
-        found = await deps.callbacks.noted(UNCLEAR, paged.skip, paged.fetch)
-        shown = []
-        for post in found:
+        """Replies that no safety officer has read yet, oldest first. They are kept for 14 days."""
+        callbacks = await deps.callbacks.with_note(UNCLEAR, paged.skip, paged.fetch)
+        replies = []
+        for callback in callbacks:
             try:
-                reply = deps.parsers[post.provider](post.body)
-            except (PermanentError, KeyError):  # unreadable, or of a provider that we no longer have
+                reply = deps.reply_parsers[callback.provider](callback.body)
+            except (PermanentError, KeyError):  # unreadable, or from a provider without a contract
                 continue
             persons = sorted(await deps.whereabouts.contacts.persons_with_number(reply.number))
-            alerts = [each for person in persons for each in await deps.commands.alerts.of_person(person)]
-            shown.append(
+            alerts = [alert_id for person in persons for alert_id in await deps.commands.alerts.of_person(person)]
+            replies.append(
                 UnclearReply(
-                    reply_id=post.id,
-                    at=post.at,
+                    reply_id=callback.id,
+                    at=callback.at,
                     text=reply.text,
                     number=reply.number,
                     persons=tuple(persons),
-                    alerts=tuple(dict.fromkeys(each for each in alerts if not each.startswith("n-"))),
+                    alerts=tuple(dict.fromkeys(alert_id for alert_id in alerts if not is_notice(alert_id))),
                 )
             )
-        log.info("personal_data_read", kind="replies", person_id=caller.person_id, count=len(shown))
-        return paged.page(shown)
+        log.info("personal_data_read", kind="replies", person_id=caller.person_id, count=len(replies))
+        return paged.page(replies)
 
     @router.post("/v1/replies/{reply_id}/readings", operation_id="readReply", status_code=201)
     async def read(
@@ -105,8 +106,8 @@ def routes(deps: ReplyDeps) -> Routes:
         cause: CauseOf,
         response: Response,
     ) -> JSONResponse:
-        """Say what a reply means; it leaves the inbox, and the answer counts as that of a human."""
-        if not await deps.callbacks.is_noted(reply_id, (UNCLEAR, READ)):
+        """Record what a reply means. It leaves the list, and the answer counts as one that an officer heard."""
+        if not await deps.callbacks.has_note(reply_id, (UNCLEAR, READ)):
             raise not_found()
         if body.answer == "nothing" or body.alert_id is None or body.person_id is None:
 
@@ -119,7 +120,7 @@ def routes(deps: ReplyDeps) -> Routes:
                 raise Problem(409, "This person is no recipient of that alert.", reason="not_a_recipient")
             command = Command(caller.person_id, None, repeat, cause, utc_now())
             answer = await record_call(deps.commands, command, body.alert_id, body.person_id, body.answer)
-        await deps.callbacks.done([reply_id], READ)
+        await deps.callbacks.mark_done([reply_id], READ)
         return answer.response()
 
     return router

@@ -1,21 +1,27 @@
-"""What providers post to us: verified, kept sealed, answered; worked through later from there."""
+"""Webhooks of the SMS providers: each request is authenticated, stored sealed, and answered at once.
+
+The callback worker (provider_callbacks.py) processes what is stored. Without MongoDB the answer is 503, and the
+provider repeats the request.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import Path, Request, Response
 
 from services.notify.channels.registry import SMS_PROVIDERS
 from services.notify.channels.sms_callbacks import CALLBACK_LIMIT_BYTES
 from services.notify.channels.sms_provider import SmsProvider, WebhookPost
-from services.notify.store.callbacks import CallbackStore
+from services.notify.store.callbacks import CallbackStore, Kind
 from shared.clock import utc_now
 from shared.web.problem import Problem, not_found
 from shared.web.routes import RouteClass, Routes
 
-#: Documented as an enumeration; a provider that is not configured answers 404.
+#: Documented as an enumeration; a provider without a contract answers 404.
 ProviderName = Annotated[str, Path(json_schema_extra={"enum": list(SMS_PROVIDERS)})]
+#: The last part of each webhook's path.
+PATHS: Mapping[Kind, str] = {"receipt": "receipts", "inbound": "inbound"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,19 +34,19 @@ class WebhookDeps:
 
 
 def routes(deps: WebhookDeps) -> Routes:
-    """The posts of providers."""
+    """The webhooks."""
     router = Routes(RouteClass.WEBHOOK, tags=["webhooks"])
 
     @router.post("/v1/webhooks/{provider}/receipts", operation_id="takeReceipts")
     async def receipts(provider: ProviderName, request: Request) -> dict[str, str]:
-        """What became of messages. 200: it is kept and will have its effect once."""
-        await _keep(deps, provider, "receipt", request)
+        """Delivery receipts. 200: they are stored and will have their effect once."""
+        await _store(deps, provider, "receipt", request)
         return {"status": "kept"}
 
     @router.post("/v1/webhooks/{provider}/inbound", operation_id="takeReply", response_model=None)
     async def inbound(provider: ProviderName, request: Request) -> dict[str, str] | Response:
-        """An SMS that somebody sent back. 200: it is kept and will have its effect once."""
-        acknowledgement = (await _keep(deps, provider, "inbound", request)).reply_acknowledgement
+        """An SMS that a person sent back. 200: it is stored and will have its effect once."""
+        acknowledgement = (await _store(deps, provider, "inbound", request)).reply_acknowledgement
         if acknowledgement is not None:
             content, media_type = acknowledgement
             return Response(content, media_type=media_type)
@@ -49,19 +55,20 @@ def routes(deps: WebhookDeps) -> Routes:
     return router
 
 
-async def _keep(deps: WebhookDeps, provider: str, kind: Literal["receipt", "inbound"], request: Request) -> SmsProvider:
-    known = deps.providers.get(provider)
-    if known is None:
+async def _store(deps: WebhookDeps, provider_name: str, kind: Kind, request: Request) -> SmsProvider:
+    """Store an authentic request. Raises a Problem: 404 without such a provider, 413 too large, 401 not authentic."""
+    provider = deps.providers.get(provider_name)
+    if provider is None:
         raise not_found()
-    url = f"{deps.base_url.rstrip('/')}/v1/webhooks/{provider}/{'receipts' if kind == 'receipt' else 'inbound'}"
+    url = f"{deps.base_url.rstrip('/')}/v1/webhooks/{provider_name}/{PATHS[kind]}"
     query = request.url.query
     post = WebhookPost(f"{url}?{query}" if query else url, request.query_params, request.headers, await _body(request))
-    if not known.is_authentic(post):
+    if not provider.is_authentic(post):
         raise Problem(
             401, "The webhook's secret is needed.", headers={"WWW-Authenticate": 'Basic realm="safe-passage"'}
         )
-    await deps.callbacks.keep(provider, kind, known.stored_body(post), utc_now())
-    return known
+    await deps.callbacks.store(provider_name, kind, provider.stored_body(post), utc_now())
+    return provider
 
 
 async def _body(request: Request) -> bytes:

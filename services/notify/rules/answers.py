@@ -1,6 +1,7 @@
-"""Reads what a person answers by SMS: safe, help, or unclear, which a human looks at. Pure.
+"""Reads a person's reply by SMS: safe, help, or unclear. A safety officer reads the unclear ones. Pure.
 
-Source: NOTIFY.md, Links and Practice: VEILIG, SAFE, OK, HULP, HELP; anything unclear goes to a human, never SAFE.
+The messages ask for VEILIG, SAFE, OK, HULP or HELP. Any other reply is unclear and never counts as safe.
+See docs/notifications.md, Answers.
 """
 
 import re
@@ -10,7 +11,7 @@ from enum import StrEnum
 
 
 class ReplyMeaning(StrEnum):
-    """What a reply says."""
+    """What a reply means."""
 
     SAFE = "safe"
     HELP = "help"
@@ -35,11 +36,11 @@ class Reason(StrEnum):
 class ReplyReading:
     """How a reply was read, and why."""
 
-    answer: ReplyMeaning
+    meaning: ReplyMeaning
     reason: Reason
 
 
-# Only these, as the whole reply, say safe: one word more may say the opposite.
+# A reply means safe only when it is exactly one of these: one word more may turn it into the opposite.
 SAFE_REPLIES = frozenset(
     {
         "veilig", "ik ben veilig", "ben veilig", "veilig ok", "ok veilig",
@@ -57,7 +58,7 @@ NEGATIONS = frozenset(
 )  # fmt: skip
 SAFE_LENGTH_LIMIT = 40
 HELP_LENGTH_LIMIT = 640
-HELP_WORDS_LIMIT = 8  # a longer text with `help` inside it is mostly a machine that explains where to find it
+HELP_WORDS_LIMIT = 8  # a longer text with `help` in it mostly comes from a machine that explains where to find help
 _NEGATED_SAFE = re.compile(r"\b(?:niet|not|isnt|aint|never|nooit|no|geen) (?:\w+ )?(?:veilig|safe|oke?|okay)\b")
 _NEGATED_HELP = re.compile(
     r"\b(?:geen|zonder|no|without) (?:\w+ )?(?:hulp|help)\b"
@@ -68,7 +69,7 @@ _PUNCTUATION = re.compile(r"[\s.,!'\"-]+")
 
 
 def read_reply(text: str) -> ReplyReading:
-    """The reply to an alert: what this text says of its sender. Falling through never means safe."""
+    """What a reply to an alert means. The last branch is unclear, never safe."""
     plain = _plain(text)
     if not plain:
         return ReplyReading(ReplyMeaning.UNCLEAR, Reason.EMPTY)
@@ -76,13 +77,13 @@ def read_reply(text: str) -> ReplyReading:
 
 
 def _asks_for_help(plain: str) -> ReplyReading | None:
-    """Help, or why a text with a word for help is not one; None without such a word."""
+    """Help, or why a text with a word for help is unclear; None without such a word."""
     words = re.findall(r"\w+", plain)
     if not HELP_WORDS & set(words):
         return None
     if _NEGATED_HELP.search(plain):
         return ReplyReading(ReplyMeaning.UNCLEAR, Reason.NEGATED)
-    # "Not safe, help" asks for help: what it negates is the other word.
+    # "Not safe, help" asks for help: the negation belongs to the other word.
     if SAFE_WORDS & set(re.findall(r"\w+", _NEGATED_SAFE.sub(" ", plain))):
         return ReplyReading(ReplyMeaning.UNCLEAR, Reason.CONTRADICTORY)
     if words[0] not in HELP_WORDS and len(words) > HELP_WORDS_LIMIT:
@@ -105,7 +106,7 @@ def _says_safe(plain: str) -> ReplyReading:
 
 
 def _plain(text: str) -> str:
-    """Lower case, words apart by one blank; invisible marks, apostrophes and plain punctuation gone. Emoji stay."""
+    """Lower case, one blank between words, without invisible marks, apostrophes and plain punctuation. Emoji stay."""
     visible = "".join(
         character
         for character in unicodedata.normalize("NFKC", text[:HELP_LENGTH_LIMIT])

@@ -1,6 +1,6 @@
-"""What providers post to us, kept sealed for a limited time and worked through from there.
+"""Webhook requests of providers, and bounces. They hold phone numbers: stored sealed, deleted after 14 days.
 
-`callbacks`: {_id digest, kind, body (sealed), at, done, nextAttemptAt, attempts, note}. Raw posts hold phone numbers.
+`callbacks`: {_id digest, kind, body (sealed), at, done, nextAttemptAt, attempts, note}.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from shared.privacy.service_key import ServiceKey
 KEPT_SECONDS = 14 * 24 * 3_600
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=1), timedelta(minutes=5)
 
-#: The note on a post that our key does not open.
+#: The note on a callback that our key does not open.
 SEALED = "sealed"
 
 Kind = Literal["receipt", "inbound"]
@@ -25,7 +25,7 @@ Kind = Literal["receipt", "inbound"]
 
 @dataclass(frozen=True, slots=True)
 class Callback:
-    """One post as it came."""
+    """One request as it came."""
 
     id: str
     kind: Kind
@@ -36,14 +36,14 @@ class Callback:
 
 
 class CallbackStore:
-    """The same post twice is kept once."""
+    """Callbacks by the digest of their content: a repeated request is stored once."""
 
     def __init__(self, database: Database, key: ServiceKey) -> None:
         self._callbacks = database["callbacks"]
         self._key = key
 
     async def create_indexes(self) -> None:
-        """Idempotent."""
+        """Create the indexes; idempotent."""
         await self._callbacks.create_indexes(
             [
                 IndexModel([("at", ASCENDING)], name="kept", expireAfterSeconds=KEPT_SECONDS),
@@ -55,8 +55,8 @@ class CallbackStore:
             ]
         )
 
-    async def keep(self, provider: str, kind: Kind, body: bytes, now: datetime) -> bool:
-        """Keep a post; False when the very same one was kept before."""
+    async def store(self, provider: str, kind: Kind, body: bytes, now: datetime) -> bool:
+        """Store a request; False when the same one is stored already."""
         digest = hashlib.sha256(f"{provider}/{kind}\n".encode() + body).hexdigest()
         sealed = self._key.seal(body.decode("utf-8", "replace"), f"callbacks/{digest}")
         document = {
@@ -70,35 +70,35 @@ class CallbackStore:
         return True
 
     async def due(self, kind: Kind, now: datetime, limit: int) -> list[Callback]:
-        """Posts that nobody has worked through, oldest first."""
+        """Callbacks that are not processed, those that wait longest first."""
         query = {"kind": kind, "done": False, "nextAttemptAt": {"$lte": now}}
-        posts = []
+        callbacks = []
         async for document in self._callbacks.find(query).sort("nextAttemptAt", 1).limit(limit):
-            post = Callback(
+            callback = Callback(
                 str(document["_id"]), kind, b"", document["at"], int(document["attempts"]), document["provider"]
             )
             try:
-                body = str(self._key.open(bytes(document["body"]), f"callbacks/{post.id}")).encode()
+                body = str(self._key.open(bytes(document["body"]), f"callbacks/{callback.id}")).encode()
             except PermanentError:
-                await self.later(post, now, SEALED)  # by another key, perhaps: it stands in nobody's way
+                await self.retry_later(callback, now, SEALED)  # sealed under another key: it must not block the others
                 continue
-            posts.append(replace(post, body=body))
-        return posts
+            callbacks.append(replace(callback, body=body))
+        return callbacks
 
-    async def done(self, callback_ids: list[str], note: str = "") -> None:
-        """Worked through; `note` says what a human has to look at (`unclear`, `unreadable`, …), never what was said."""
+    async def mark_done(self, callback_ids: list[str], note: str = "") -> None:
+        """Mark callbacks as processed. `note` says what a person has to look at (`unclear` …), never what was said."""
         await self._callbacks.update_many({"_id": {"$in": callback_ids}}, {"$set": {"done": True, "note": note}})
 
-    async def later(self, callback: Callback, now: datetime, note: str) -> None:
-        """Not yet possible (its reference is not known yet): again, ever less often."""
+    async def retry_later(self, callback: Callback, now: datetime, note: str) -> None:
+        """Process it again later (its reference is not known yet): after 1 s, 2 s, 4 s … at most 5 minutes."""
         pause = min(FIRST_PAUSE * 2 ** min(callback.attempts, 12), LONGEST_PAUSE)
         await self._callbacks.update_one(
             {"_id": callback.id}, {"$set": {"nextAttemptAt": now + pause, "note": note}, "$inc": {"attempts": 1}}
         )
 
-    async def noted(self, note: str, skip: int, limit: int) -> list[Callback]:
-        """Posts with a note, oldest first; one that our key does not open is not among them."""
-        posts = []
+    async def with_note(self, note: str, skip: int, limit: int) -> list[Callback]:
+        """Callbacks with this note, oldest first, without those that our key does not open."""
+        callbacks = []
         async for document in (
             self._callbacks.find({"note": note}).sort([("at", 1), ("_id", 1)]).skip(skip).limit(limit)
         ):
@@ -106,14 +106,14 @@ class CallbackStore:
             with contextlib.suppress(PermanentError):
                 body = str(self._key.open(bytes(document["body"]), f"callbacks/{identity}")).encode()
                 kind, attempts, provider = document["kind"], int(document["attempts"]), str(document["provider"])
-                posts.append(Callback(identity, kind, body, document["at"], attempts, provider))
-        return posts
+                callbacks.append(Callback(identity, kind, body, document["at"], attempts, provider))
+        return callbacks
 
-    async def is_noted(self, callback_id: str, notes: Collection[str]) -> bool:
-        """Whether a post is kept and carries one of these notes."""
-        found = await self._callbacks.find_one({"_id": callback_id, "note": {"$in": list(notes)}}, {"_id": 1})
-        return found is not None
+    async def has_note(self, callback_id: str, notes: Collection[str]) -> bool:
+        """Whether a callback is stored and carries one of these notes."""
+        query = {"_id": callback_id, "note": {"$in": list(notes)}}
+        return await self._callbacks.find_one(query, {"_id": 1}) is not None
 
     async def count(self, note: str) -> int:
-        """How many posts carry a note."""
+        """How many callbacks carry this note."""
         return int(await self._callbacks.count_documents({"note": note}))

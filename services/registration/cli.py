@@ -1,4 +1,4 @@
-"""`passage registration`: import, export, rebuild, and a preview of retention.
+"""`passage registration`: import, export, and a preview of retention.
 
 Exit 0: fine. 1: something is wrong, and the output says what. 2: wrong use.
 """
@@ -6,7 +6,7 @@ Exit 0: fine. 1: something is wrong, and the output says what. 2: wrong use.
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from datetime import timedelta
@@ -15,7 +15,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from services.registration import portal_import, rebuilding
+from services.registration import portal_import
 from services.registration.commands.deps import CommandDeps
 from services.registration.commands.erasure import ErasureDeps
 from services.registration.decision_inputs import EvaluationDeps
@@ -29,10 +29,8 @@ from services.registration.settings import Settings
 from services.registration.store.persons import PersonsStore
 from services.registration.store.registrations import Store
 from shared import catalogue_files, gazetteer
-from shared.audit.reader import Reader
 from shared.clock import amsterdam_date, utc_now
 from shared.errors import PermanentError, TransientError
-from shared.events import RegistrationEvent
 from shared.mongo.client import Mongo, PyMongoError
 from shared.mongo.group_commit import GroupCommit
 from shared.observability import logs
@@ -40,10 +38,8 @@ from shared.privacy.contact import ContactDetails
 from shared.privacy.keyring import Keyring
 from shared.settings import from_environment
 
-registration = typer.Typer(no_args_is_help=True, help="Registrations: import, export, rebuild, retention.")
+registration = typer.Typer(no_args_is_help=True, help="Registrations: import, export, retention.")
 AsJson = Annotated[bool, typer.Option("--json", help="JSON lines on standard output, nothing else there.")]
-SHADOW = "registration-rebuilt"
-RECORDS = 5_000
 
 log = logs.get_logger()
 
@@ -113,37 +109,6 @@ def export(
 
 
 @registration.command()
-def rebuild(
-    keep: Annotated[bool, typer.Option("--keep", help=f"Leave the rebuilt database <namespace>{SHADOW}.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Registrations and tasks from Kafka alone, into a database of their own, held against the live one."""
-
-    async def work(settings: Settings, deps: CommandDeps) -> tuple[rebuilding.Rebuilt, list[rebuilding.Difference]]:
-        await deps.mongo.drop(SHADOW)
-        shadow = deps.mongo.database(SHADOW)
-        done = await rebuilding.rebuild(_batches(settings), shadow)
-        found = []
-        async for each in rebuilding.differences(deps.database, shadow):
-            found.append(each)
-            if len(found) == rebuilding.MOST_NAMED:
-                break
-        if not keep:
-            await deps.mongo.drop(SHADOW)
-        return done, found
-
-    done, found = _run(work)
-    for each in found:
-        sides = f"only in {each.only}" if each.only else f"differs in {', '.join(each.fields)}"
-        _write_row(as_json, asdict(each), f"{each.collection}/{each.id} {sides}")
-    sys.stderr.write(
-        f"{done.events} events, {done.registrations} registrations, {done.duplicates} seen twice, "
-        f"{done.unreadable} unreadable, {done.unknown} of unknown types, {done.gaps} gaps, {len(found)} differences\n"
-    )
-    raise typer.Exit(1 if found or done.unreadable or done.gaps else 0)
-
-
-@registration.command()
 def retention(
     days: Annotated[int | None, typer.Option(min=30, help="As if RETENTION_DAYS had this value")] = None,
     as_json: AsJson = False,
@@ -168,17 +133,6 @@ def retention(
         _write_row(as_json, row, f"{row['personId']}  {row['lastDay']}  {row['reason']}")
     erasable = sum(candidate.decision.permits for candidate in candidates)
     sys.stderr.write(f"{len(candidates)} persons whose retention time is over; {erasable} would be erased\n")
-
-
-async def _batches(settings: Settings) -> AsyncIterator[Sequence[bytes | None]]:
-    async with Reader(settings.kafka_bootstrap_servers, settings.namespace) as reader:
-        batch: list[bytes | None] = []
-        async for record in reader.records([RegistrationEvent.topic]):
-            batch.append(record.value)
-            if len(batch) == RECORDS:
-                yield batch
-                batch = []
-        yield batch
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""Registrations rebuilt from a topic of 1,000,000 events, against a bare consumer that only upserts what it reads."""
+"""`audit diff` rebuilds registrations from a topic of 1,000,000 events, against a consumer that only upserts them."""
 
 import resource
 import time
@@ -9,7 +9,8 @@ from pathlib import Path
 import orjson
 from aiokafka import AIOKafkaProducer
 
-from services.registration.rebuilding import rebuild
+from services.passage.rebuild import ShadowRebuild
+from shared.audit.evidence import read
 from shared.audit.reader import Reader
 from shared.bus import topics
 from shared.bus.settings import BusSettings
@@ -33,34 +34,40 @@ from tests.integration.registration_parts import CAUSE, journey
 FULL = 1_000_000
 BATCH = 5_000
 #: Events of one registration.
-EACH = 5
+EVENTS_OF_EACH = 5
 TOPICS = Path(__file__).resolve().parents[2] / "deploy" / "topics.yaml"
 
 
 async def run(where: Where) -> list[Measure]:
-    """Both read every record and write to MongoDB in bulk; ours validates, folds, and keeps tasks."""
-    size = where.size(FULL) // EACH * EACH or EACH
+    """Both read every record and write to MongoDB in bulk. `audit diff` also validates, folds, and derives tasks."""
+    size = where.size(FULL) // EVENTS_OF_EACH * EVENTS_OF_EACH or EVENTS_OF_EACH
     namespace = f"bench-{new_id()[-6:]}-"
     await _fill(where, namespace, size)
     mongo = Mongo(where.mongo, namespace=namespace)
-    grown: list[float] = []
+    growths: list[float] = []
 
     async def ours() -> float:
-        database = mongo.database("rebuilt")
-        before, began = _peak(), time.perf_counter()
-        done = await rebuild(_batches(where, namespace), database)
-        took = time.perf_counter() - began
-        grown.append(_peak() / before)
-        assert done.events == size, done
-        await mongo.drop("rebuilt")
+        shadow = ShadowRebuild(Mongo(where.mongo, namespace=namespace))
+        before, began, events = _peak(), time.perf_counter(), 0
+        try:
+            async with Reader(where.kafka, namespace) as reader:
+                async for record in reader.records([RegistrationEvent.topic]):
+                    await shadow.fold(read(record))
+                    events += 1
+            await shadow.flush()
+            took = time.perf_counter() - began
+        finally:
+            await shadow.close()
+        growths.append(_peak() / before)
+        assert events == size, events
         return size / took
 
     async def floor() -> float:
         collection = mongo.database("bare")["records"]
         began = time.perf_counter()
         async for batch in _batches(where, namespace):
-            read = [orjson.loads(value) for value in batch if value is not None]
-            writes = [ReplaceOne({"_id": each["subject"]}, each["data"], upsert=True) for each in read]
+            events = [orjson.loads(value) for value in batch if value is not None]
+            writes = [ReplaceOne({"_id": event["subject"]}, event["data"], upsert=True) for event in events]
             if writes:
                 await collection.bulk_write(writes, ordered=False)
         took = time.perf_counter() - began
@@ -70,7 +77,7 @@ async def run(where: Where) -> list[Measure]:
     try:
         speed = await against("registration-rebuild", "≥ 0.5 of a bare consumer", ours, floor, events=size)
         # The first round fills the process; a later one that grows it keeps what it has read.
-        flat = ratio("registration-rebuild-memory", "flat: peak after ≤ 1.1 of peak before", grown[1:], events=size)
+        flat = ratio("registration-rebuild-memory", "flat: peak after ≤ 1.1 of peak before", growths[1:], events=size)
         return [speed, flat]
     finally:
         mongo.close()
@@ -98,7 +105,7 @@ async def _fill(where: Where, namespace: str, size: int) -> None:
     producer = AIOKafkaProducer(bootstrap_servers=where.kafka, linger_ms=20)
     await producer.start()
     try:
-        for _ in range(size // EACH):
+        for _ in range(size // EVENTS_OF_EACH):
             for version, event in enumerate(_story(), start=1):
                 key = event.stream.encode()
                 body = compose(draft(event), source="/registration", version=version, time=utc_now(), cause=CAUSE)

@@ -21,6 +21,7 @@ from services.safety.polling import (
 )
 from services.safety.settings import Settings
 from services.safety.sources import fetch
+from services.safety.sources.registry import SOURCES
 from services.safety.store.advice import Store
 from services.safety.store.cap_messages import CapMessageStore
 from services.safety.store.secondary_advice import SecondaryAdviceStore
@@ -96,14 +97,17 @@ def from_environment() -> FastAPI:
 
 
 def _poll_deciding_source(process: Process, deps: ReadingDeps, settings: Settings, http: httpx.AsyncClient) -> None:
-    source = make_source(settings.deciding_source, settings, http)
+    source = make_source(SOURCES[settings.deciding_source], settings, http)
     run = partial(poll_forever, deps, source, utc_now, interval_seconds=settings.feed_interval_seconds)
     process.leads(f"source {source.name}", run)
 
 
 def _poll_secondary_sources(process: Process, deps: SecondaryDeps, settings: Settings, http: httpx.AsyncClient) -> None:
     polls = {
-        **{name: partial(poll_secondary_once, deps, make_source(name, settings, http)) for name in settings.secondary},
+        **{
+            name: partial(poll_secondary_once, deps, make_source(SOURCES[name], settings, http))
+            for name in settings.secondary
+        },
         **{
             name: partial(poll_cap_once, deps, name, make_fetcher(url, settings, http))
             for name, url in settings.cap.items()

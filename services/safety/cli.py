@@ -138,7 +138,7 @@ async def _check(names: Sequence[str], settings: FeedSettings, *, as_json: bool)
     async with client(settings.user_agent_contact, settings.feed_timeout_seconds) as http:
         for name in names:
             sys.stderr.write(f"asking {name} …\n")
-            source = make_source(name, settings, http)
+            source = make_source(SOURCES[name], settings, http)
             result = await _check_source(name, source, decides=name == settings.deciding_source)
             sys.stdout.write((json.dumps(result, ensure_ascii=False) if as_json else _check_line(result)) + "\n")
             sys.stdout.flush()

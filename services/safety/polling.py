@@ -23,8 +23,8 @@ from services.safety.commands.source_states import record_failure
 from services.safety.reading import Batch, BatchRejected
 from services.safety.settings import FeedSettings
 from services.safety.sources import cap
+from services.safety.sources.feed import Feed
 from services.safety.sources.fetch import Fetcher, FetchFailed
-from services.safety.sources.registry import SOURCES
 from services.safety.store.advice import Store
 from services.safety.store.cap_messages import CapMessageStore
 from services.safety.store.secondary_advice import SecondaryAdviceStore
@@ -69,13 +69,12 @@ def make_fetcher(
     return Fetcher(http, url, per_second=per_second, whole_seconds=whole_seconds, page_seconds=page_seconds)
 
 
-def make_source(name: str, settings: FeedSettings, http: httpx.AsyncClient) -> PolledSource:
-    """A source of the registry at the address in the settings. Its fetcher asks no other address."""
-    feed = SOURCES[name]
+def make_source(feed: Feed, settings: FeedSettings, http: httpx.AsyncClient) -> PolledSource:
+    """A source at the address in the settings. Its fetcher asks no other address."""
     fetcher = make_fetcher(
-        settings.url_of(name), settings, http, per_second=feed.per_second, whole_seconds=feed.whole_seconds
+        settings.url_of(feed), settings, http, per_second=feed.per_second, whole_seconds=feed.whole_seconds
     )
-    return PolledSource(name, partial(fetcher.read, feed.fetch), partial(feed.parse, floor=feed.floor))
+    return PolledSource(feed.name, partial(fetcher.read, feed.fetch), partial(feed.parse, floor=feed.floor))
 
 
 async def read_batch(source: PolledSource, clock: Clock) -> Batch:

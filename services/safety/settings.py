@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.safety.rules.bulk_change_guard import GuardLimits
+from services.safety.sources.feed import Feed
 from services.safety.sources.registry import SOURCES
 from shared.settings import CommonSettings
 
@@ -90,10 +91,10 @@ class FeedSettings(BaseSettings):
         """Addresses of CAP documents by the names that `GET /v1/sources` shows: cap-1, cap-2."""
         return {f"cap-{number}": url for number, url in enumerate(_names(self.cap_urls), start=1)}
 
-    def url_of(self, source: str) -> str:
+    def url_of(self, feed: Feed) -> str:
         """The address at which a source is read."""
-        usual = self.feed_url if source == "netherlands" else SOURCES[source].url
-        return self.source_urls.get(source, usual)
+        usual = self.feed_url if feed.name == "netherlands" else feed.url
+        return self.source_urls.get(feed.name, usual)
 
     @property
     def stale_after_seconds(self) -> float:

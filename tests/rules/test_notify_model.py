@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.notify.model.shards import HASH_BITS, person_hash, shard_of, shard_range
-from services.notify.model.whereabouts import FORMER_STAYS, Whereabouts, evolve_whereabouts
+from services.notify.model.whereabouts import FORMER_STAYS_MAX, Whereabouts, evolve_whereabouts
 from shared.events import (
     ClearanceSuspended,
     LegKind,
@@ -119,12 +119,12 @@ def test_evolve_whereabouts_coming_back_to_a_former_leg_is_not_new() -> None:
 
 def test_evolve_whereabouts_former_legs_are_bounded() -> None:
     """However often somebody changes, the document does not grow without end, and the newest are remembered."""
-    many = [submitted(days(0, end), changed=True) for end in range(FORMER_STAYS + 20)]
+    many = [submitted(days(0, end), changed=True) for end in range(FORMER_STAYS_MAX + 20)]
 
     state = folded(submitted(days(-9, -9)), *many)
 
-    assert len(state.former) == FORMER_STAYS
-    assert state.former[0].end_date == TODAY + (FORMER_STAYS + 18) * DAY
+    assert len(state.former) == FORMER_STAYS_MAX
+    assert state.former[0].end_date == TODAY + (FORMER_STAYS_MAX + 18) * DAY
 
 
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=12), st.data())

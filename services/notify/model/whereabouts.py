@@ -1,4 +1,4 @@
-"""Where a registered person is and when: folded from the events of one registration."""
+"""Where a registered person is and when: the fold of the events of one registration. Frozen and pure."""
 
 from collections.abc import Callable
 from datetime import date, datetime
@@ -19,12 +19,12 @@ from shared.events import (
     StayEnded,
 )
 
-#: resolve(country, place as written) -> ISO 3166-2, or None where it is not sure (R16)
+#: resolve(country, place as the student wrote it) → ISO 3166-2; None when it is not certain (R16)
 Resolve = Callable[[str, str], str | None]
 
 
 class Stay(Part):
-    """One leg as notify needs it. `since`: when it first stood in the registration."""
+    """One leg of an itinerary. `since`: when it was first part of the registration."""
 
     start_date: date
     end_date: date
@@ -33,10 +33,10 @@ class Stay(Part):
     given_region: str | None = None
     place: str | None = None
     since: datetime
-    imported: bool = Field(default=False, description="Taken over from another portal when it first stood there")
+    imported: bool = Field(default=False, description="`since` is the import from another portal")
 
     def is_same_leg(self, leg: Leg) -> bool:
-        """The same place and days; whether it is stayed in or travelled through makes nobody a newcomer."""
+        """Whether the leg has the same place and days. Stay or transit makes no difference."""
         return (self.start_date, self.end_date, self.country, self.given_region, self.place) == (
             leg.start_date,
             leg.end_date,
@@ -47,7 +47,7 @@ class Stay(Part):
 
 
 class Whereabouts(Part):
-    """One registration as notify needs it: where its person is and when."""
+    """One registration: where its person is and when, and in which language they are addressed."""
 
     registration_id: Identifier
     version: int
@@ -58,14 +58,16 @@ class Whereabouts(Part):
     faculty_id: str
     programme_id: str
     stays: tuple[Stay, ...]
-    former: tuple[Stay, ...] = Field(default=(), description="Legs that were there once: coming back is not new")
+    former: tuple[Stay, ...] = Field(default=(), description="Removed legs. One that is added again keeps its `since`")
     changed_at: datetime
-    ended: bool = Field(default=False, description="Its last day has passed: overdue until a return is recorded")
-    returned_on: date | None = Field(default=None, description="Back since then, Amsterdam date")
+    ended: bool = Field(
+        default=False, description="The last day has passed: the person is overdue until a return is recorded"
+    )
+    returned_on: date | None = Field(default=None, description="The day of return, Amsterdam date")
 
     @property
     def is_overdue(self) -> bool:
-        """R26: the stay is over and nobody said that the person is back."""
+        """R26: the stay is over and no return is recorded."""
         return self.ended and self.returned_on is None
 
     @property
@@ -74,17 +76,18 @@ class Whereabouts(Part):
         return max(stay.end_date for stay in self.stays)
 
 
-FORMER_STAYS = 100
+#: Removed legs that a registration remembers.
+FORMER_STAYS_MAX = 100
 
 
 def evolve_whereabouts(
     state: Whereabouts | None, event: RegistrationEvent, version: int, at: datetime, resolve: Resolve
 ) -> Whereabouts | None:
-    """The whereabouts after a fact; None while no submission is known. An older fact changes nothing."""
+    """The whereabouts after an event; None before the first submission. An older version changes nothing."""
     if state is not None and version <= state.version:
         return state
     if isinstance(event, RegistrationSubmitted):  # a RegistrationChanged too
-        return _filed(state, event, version, at, resolve)
+        return _after_submission(state, event, version, at, resolve)
     if state is None:
         return None
     change: dict[str, object] = {"version": version}
@@ -96,18 +99,19 @@ def evolve_whereabouts(
         case StayEnded():
             change |= {"ended": True}
         case ReturnRecorded():
-            # Whoever stays, is elsewhere, or of whom nothing is known is not back: a return said before is taken back.
+            # Any other outcome (stays, elsewhere, not known) withdraws a return that was recorded before.
             change |= {"returned_on": event.on if event.outcome == "returned" else None}
     return state.model_copy(update=change)
 
 
-def _filed(
+def _after_submission(
     state: Whereabouts | None, event: RegistrationSubmitted, version: int, at: datetime, resolve: Resolve
 ) -> Whereabouts:
+    """The new itinerary. A leg that was part of the registration before keeps its `since` and `imported`."""
     known = (*state.stays, *state.former) if state else ()
     stays = []
     for leg in event.legs:
-        met = next((stay for stay in known if stay.is_same_leg(leg)), None)
+        same = next((stay for stay in known if stay.is_same_leg(leg)), None)
         stays.append(
             Stay(
                 start_date=leg.start_date,
@@ -116,13 +120,13 @@ def _filed(
                 region=leg.region or (resolve(leg.country, leg.place) if leg.place else None),
                 given_region=leg.region,
                 place=leg.place,
-                since=met.since if met else at,
-                imported=met.imported if met else event.imported,
+                since=same.since if same else at,
+                imported=same.imported if same else event.imported,
             )
         )
-    # The same places and days under a new telephone number: what is known of the return stays.
-    unmoved = state is not None and all(any(stay.is_same_leg(leg) for stay in state.stays) for leg in event.legs)
-    gone = tuple(stay for stay in known if not any(stay.is_same_leg(leg) for leg in event.legs))
+    # Without a new leg, for example with only a new telephone number, a recorded return stays.
+    has_moved = state is None or not all(any(stay.is_same_leg(leg) for stay in state.stays) for leg in event.legs)
+    removed = tuple(stay for stay in known if not any(stay.is_same_leg(leg) for leg in event.legs))
     return Whereabouts(
         registration_id=event.registration_id,
         version=version,
@@ -133,8 +137,8 @@ def _filed(
         faculty_id=event.faculty_id,
         programme_id=event.programme_id,
         stays=tuple(stays),
-        former=gone[:FORMER_STAYS],
+        former=removed[:FORMER_STAYS_MAX],
         changed_at=at,
-        ended=state.ended if state and unmoved else False,
-        returned_on=state.returned_on if state and unmoved else None,
+        ended=state.ended if state and not has_moved else False,
+        returned_on=state.returned_on if state and not has_moved else None,
     )

@@ -1,6 +1,6 @@
-"""R21, R26: who hears that the advice got better: those who were told that it was bad and are still there. Pure.
+"""R21, R26: who hears that the advice got better: those who were told that it was bad and are still there.
 
-Source: proposal; nobody's clearance comes back by it.
+Source: proposal. The mail reinstates nobody's clearance.
 """
 
 from collections.abc import Collection
@@ -15,7 +15,7 @@ from shared.events import TravelAdviceChanged
 
 
 class Reason(StrEnum):
-    """Why somebody hears of it or not."""
+    """Why a registration's person hears of the improvement, or does not."""
 
     IMPROVED = "improved"
     NOT_THERE = "not_there"
@@ -25,42 +25,52 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Improvement:
-    """The decision about one registration. `place`: the worst place now; there when it improved."""
+    """The decision about one registration. When it improved, `place` is the place that is the worst now."""
 
     reason: Reason
     place: PlaceAdvice | None = None
 
 
 def improvement(
-    where: Whereabouts, before: CountryAdvice, advice: CountryAdvice, told: Collection[PastNotification], today: date
+    where: Whereabouts,
+    before: CountryAdvice,
+    advice: CountryAdvice,
+    past: Collection[PastNotification],
+    today: date,
 ) -> Improvement:
-    """R21: the worst place of somebody who was told was negative and is less bad now. Unknown is never better."""
-    there = [stay for stay in where.stays if stay.country == advice.country and is_there(where, stay, today)]
-    if where.cancelled or not there:
+    """R21: the worst place of a person who was told was negative and is less bad now. Unknown is never better."""
+    stays = [stay for stay in where.stays if stay.country == advice.country and is_there(where, stay, today)]
+    if where.cancelled or not stays:
         return Improvement(Reason.NOT_THERE)
-    if not told:
+    if not past:
         return Improvement(Reason.NEVER_TOLD)
-    worst = max((at_place(advice, stay.region) for stay in there), key=_level)
-    was = max(_level(at_place(before, stay.region)) for stay in there)
-    if any(at_place(advice, stay.region).level is None for stay in there) or was < NEGATIVE or _level(worst) >= was:
+    places = [at_place(advice, stay.region) for stay in stays]
+    worst = max(places, key=_level_or_below)
+    level_before = max(_level_or_below(at_place(before, stay.region)) for stay in stays)
+    is_unknown = any(place.level is None for place in places)
+    if is_unknown or level_before < NEGATIVE or _level_or_below(worst) >= level_before:
         return Improvement(Reason.NOT_BETTER)
     return Improvement(Reason.IMPROVED, worst)
 
 
 def lowers(event: TravelAdviceChanged) -> bool:
-    """Whether a change makes something that was negative better."""
+    """Whether a change makes an area better that was negative."""
     return any(
-        each.before is not None and each.before >= NEGATIVE and each.after is not None and each.after < each.before
-        for each in event.changes
+        change.before is not None
+        and change.before >= NEGATIVE
+        and change.after is not None
+        and change.after < change.before
+        for change in event.changes
     )
 
 
 def before_change(event: TravelAdviceChanged, now: CountryAdvice) -> CountryAdvice:
-    """The advice as it was just before the event, for the levels alone."""
+    """The advice as it was just before the event. Only its levels are meaningful."""
     whole = AreaAdvice(area=event.country, code=event.country, level=event.effective.before)
-    regions = tuple(AreaAdvice(area=each.area, code=each.code, level=each.before) for each in event.regions)
+    regions = tuple(AreaAdvice(area=region.area, code=region.code, level=region.before) for region in event.regions)
     return now.model_copy(update={"whole": whole, "regions": regions})
 
 
-def _level(place: PlaceAdvice) -> int:
+def _level_or_below(place: PlaceAdvice) -> int:
+    """The level as a number; unknown is below every level."""
     return -1 if place.level is None else int(place.level)

@@ -1,9 +1,9 @@
-"""Who a test copy or a drill may reach: addresses, numbers, whole domains (`@domain`) on a list. Pure."""
+"""Whether an address is on a list: of a drill, or of a test installation. Entries are addresses, numbers or domains."""
 
 from collections.abc import Collection
 
 
 def is_listed(address: str, entries: Collection[str]) -> bool:
-    """Whether an address or number stands on the list (its entries in lower case)."""
+    """Whether the address or number, or its whole domain as `@domain`, is on the list (entries in lower case)."""
     domain = "@" + address.rpartition("@")[2] if "@" in address else ""
     return address.lower() in entries or domain.lower() in entries

@@ -26,7 +26,7 @@ from tests.rules.notify_world import (
     submitted,
 )
 
-# ---------------------------------------------------------------- who is where
+# ---------------------------------------------------------------- whereabouts
 
 
 def sinces(state: Whereabouts) -> list[datetime]:
@@ -47,8 +47,8 @@ def test_evolve_whereabouts_submission_is_full_state() -> None:
 
 
 @pytest.mark.parametrize("version", [1, 2, 3])
-def test_evolve_whereabouts_older_or_same_fact_changes_nothing(version: int) -> None:
-    """A redelivered fact finds the very same state."""
+def test_evolve_whereabouts_older_or_same_event_changes_nothing(version: int) -> None:
+    """A redelivered event returns the same state."""
     state = folded(submitted(), submitted(days(0, 5), changed=True), cancelled())
 
     after = evolve_whereabouts(state, submitted(days(1, 1, "FR")), version, NOW, nowhere)
@@ -56,8 +56,8 @@ def test_evolve_whereabouts_older_or_same_fact_changes_nothing(version: int) -> 
     assert after is state
 
 
-def test_evolve_whereabouts_other_fact_moves_the_version_alone() -> None:
-    """What is not about where somebody is counts as seen."""
+def test_evolve_whereabouts_other_event_moves_the_version_alone() -> None:
+    """An event that moves nobody only raises the version."""
     state = folded(submitted())
     other = ClearanceSuspended(
         registration_id=state.registration_id, person_id=STUDENT, rule="R19", reason="advice_negative",
@@ -69,13 +69,13 @@ def test_evolve_whereabouts_other_fact_moves_the_version_alone() -> None:
     assert after == state.model_copy(update={"version": 2})
 
 
-def test_evolve_whereabouts_without_a_submission_knows_nothing() -> None:
-    """A cancellation alone puts nobody anywhere."""
+def test_evolve_whereabouts_without_a_submission_is_none() -> None:
+    """A cancellation without a submission gives no whereabouts."""
     assert evolve_whereabouts(None, cancelled(), 2, NOW, nowhere) is None
 
 
 def test_evolve_whereabouts_cancelled_keeps_where_the_person_would_have_been() -> None:
-    """Only the mark changes: who cancels by mistake and comes back is no newcomer."""
+    """Only `cancelled` changes: a person who cancels by mistake and registers again is no newcomer."""
     state = folded(submitted(days(0, 5)), cancelled())
     again = evolve_whereabouts(state, submitted(days(0, 5), changed=True), 3, NOW, nowhere)
 
@@ -86,7 +86,7 @@ def test_evolve_whereabouts_cancelled_keeps_where_the_person_would_have_been() -
 
 
 def test_evolve_whereabouts_legs_keep_since_when_something_else_changes() -> None:
-    """A new phone number, another order, stay for through: nobody becomes a newcomer by that."""
+    """A new phone number, another order, transit for stay: none of them makes a newcomer."""
     first, second = days(0, 5, region="ES-CT"), days(5, 9, place="Madrid")
     through = first.model_copy(update={"kind": LegKind.THROUGH})
 
@@ -101,14 +101,14 @@ def test_evolve_whereabouts_legs_keep_since_when_something_else_changes() -> Non
     [days(0, 6), days(-1, 5), days(0, 5, "PT"), days(0, 5, region="ES-MD"), days(0, 5, place="Madrid")],
 )
 def test_evolve_whereabouts_leg_that_differs_is_new(other: object) -> None:
-    """Other days or another place: whoever goes there has just come."""
+    """With other days or another place the leg is new."""
     state = folded(submitted(days(0, 5)), submitted(other, changed=True))  # type: ignore[arg-type] # legs by the table
 
     assert sinces(state) == [LONG_AGO + DAY]
 
 
 def test_evolve_whereabouts_coming_back_to_a_former_leg_is_not_new() -> None:
-    """There, elsewhere, and there again: known since the first time."""
+    """There, elsewhere, and there again: the leg keeps its first `since`."""
     there, elsewhere = days(0, 5), days(0, 5, "FR")
 
     state = folded(submitted(there), submitted(elsewhere, changed=True), submitted(there, elsewhere, changed=True))
@@ -118,7 +118,7 @@ def test_evolve_whereabouts_coming_back_to_a_former_leg_is_not_new() -> None:
 
 
 def test_evolve_whereabouts_former_legs_are_bounded() -> None:
-    """However often somebody changes, the document does not grow without end, and the newest are remembered."""
+    """However often a person changes the itinerary, the document is bounded, and the newest legs are kept."""
     many = [submitted(days(0, end), changed=True) for end in range(FORMER_STAYS_MAX + 20)]
 
     state = folded(submitted(days(-9, -9)), *many)
@@ -130,14 +130,14 @@ def test_evolve_whereabouts_former_legs_are_bounded() -> None:
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=12), st.data())
 def test_evolve_whereabouts_redelivery_from_any_point_ends_the_same(ends: list[int], data: st.DataObject) -> None:
     """Kafka goes back to an earlier offset: the whole tail again changes nothing."""
-    facts = [submitted(days(0, end), changed=True) if end else cancelled() for end in ends]
+    events = [submitted(days(0, end), changed=True) if end else cancelled() for end in ends]
     state: Whereabouts | None = None
-    for number, fact in enumerate(facts):
-        state = evolve_whereabouts(state, fact, number + 1, LONG_AGO + number * DAY, nowhere)
+    for number, event in enumerate(events):
+        state = evolve_whereabouts(state, event, number + 1, LONG_AGO + number * DAY, nowhere)
 
     again = state
-    for number in range(data.draw(st.integers(0, len(facts))), len(facts)):
-        again = evolve_whereabouts(again, facts[number], number + 1, LONG_AGO + number * DAY, nowhere)
+    for number in range(data.draw(st.integers(0, len(events))), len(events)):
+        again = evolve_whereabouts(again, events[number], number + 1, LONG_AGO + number * DAY, nowhere)
 
     assert again == state
 
@@ -162,7 +162,7 @@ def test_shard_ranges_cover_the_ring_exactly_once(count: int) -> None:
 
     assert ranges[0][0] == 0
     assert ranges[-1][1] == 2**HASH_BITS
-    assert all(one[1] == next_[0] for one, next_ in pairwise(ranges))
+    assert all(earlier[1] == later[0] for earlier, later in pairwise(ranges))
 
 
 @given(st.integers(1, 100_000), st.data())

@@ -1,6 +1,6 @@
-"""What the advice says about one place, from events alone. Pure: used by registration (R10-R16) and notify (R26).
+"""The advice level of one place, computed from events alone. Used by registration (R10-R16) and notify (R26).
 
-A region never raises its country; an area or place that cannot be resolved takes the worst colour (R16).
+A region never raises its country. A place or an area that cannot be resolved gets the worst level (R16).
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ NEGATIVE = Level.ORANGE  # R13: orange and red are negative advice
 
 
 class Since(Part):
-    """Since when an area has been at a level or worse, without a break."""
+    """The version of the advice since which an area has been at a level or worse, without a break."""
 
     advice_version: int
     at: datetime
@@ -22,7 +22,7 @@ class Since(Part):
 
 
 class AreaAdvice(Part):
-    """The level of the whole country (`code` is the country) or of one of its regions (`code` null: text only)."""
+    """The level of the country (`code` is the country's) or of one of its regions (`code` null: only a text)."""
 
     area: str
     code: str | None
@@ -32,7 +32,7 @@ class AreaAdvice(Part):
 
 
 class CountryAdvice(Part):
-    """The current advice for a country: the fold of its TravelAdviceChanged events."""
+    """The current advice of a country: the fold of its TravelAdviceChanged events."""
 
     country: str
     advice_version: int
@@ -54,12 +54,12 @@ class CountryAdvice(Part):
 
     @property
     def is_negative_somewhere(self) -> bool:
-        """R13 holds at least in a part of the country."""
+        """Whether the advice is negative (R13) in at least a part of the country."""
         return self.worst is not None and self.worst >= NEGATIVE
 
 
 class HowAffected(StrEnum):
-    """How a place came to its level."""
+    """How a place got its level."""
 
     COUNTRY = "country"
     REGION = "region"
@@ -68,7 +68,7 @@ class HowAffected(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PlaceAdvice:
-    """The advice for one place. `since` tells since when it has been that bad, for who was told already."""
+    """The advice of one place. With `since`, notify does not send a person the same bad news twice."""
 
     level: Level | None
     how: HowAffected
@@ -81,27 +81,27 @@ class PlaceAdvice:
 
     @property
     def since(self) -> Since | None:
-        """Since when this level or worse holds without a break; None below orange."""
+        """The version since which this level or worse has held without a break; None below orange."""
         if self.level is Level.RED:
             return self.area.red_since
         return self.area.orange_since if self.level is Level.ORANGE else None
 
 
 def evolve(state: CountryAdvice | None, event: TravelAdviceChanged, event_id: str, at: datetime) -> CountryAdvice:
-    """The current advice after an event. An older version than the known one changes nothing."""
+    """The advice after an event. An event that is not newer than the state changes nothing."""
     if state is not None and state.advice_version >= event.advice_version:
         return state
-    former = {area.area: area for area in (state.whole, *state.regions)} if state else {}
-    # A version that never came (it is parked) may have been better: then the newer one says so.
-    missed = state is not None and event.advice_version > state.advice_version + 1
+    areas_before = {area.area: area for area in (state.whole, *state.regions)} if state else {}
+    # A version in between is missing (parked): `before` in the newer event shows whether it was better.
+    has_gap = state is not None and event.advice_version > state.advice_version + 1
 
     def area(name: str, code: str | None, level: Level | None, just_before: Level | None) -> AreaAdvice:
-        # A region that is new on the list had the country's level until now.
-        before = former.get(name) or (state.whole if state else None)
+        # A region that is new in the list had the country's level until now.
+        before = areas_before.get(name) or (state.whole if state else None)
         now = Since(advice_version=event.advice_version, at=at, baseline=event.baseline)
 
         def since(threshold: Level, earlier: Since | None) -> Since | None:
-            if missed and (just_before is None or just_before < threshold):
+            if has_gap and (just_before is None or just_before < threshold):
                 earlier = None
             return (earlier or now) if level is not None and level >= threshold else None
 
@@ -120,7 +120,7 @@ def evolve(state: CountryAdvice | None, event: TravelAdviceChanged, event_id: st
         changed_at=at,
         source=event.source,
         whole=area(event.country, event.country, event.effective.after, event.effective.before),
-        # A region that left the list has the country's level again: it is no area of its own any more.
+        # A region that left the list has the country's level again and is dropped here.
         regions=tuple(area(region.area, region.code, region.after, region.before) for region in event.regions),
         effective_at=event.effective_at,
         text_nl=event.text_nl,
@@ -130,11 +130,11 @@ def evolve(state: CountryAdvice | None, event: TravelAdviceChanged, event_id: st
 
 
 def at_place(advice: CountryAdvice, region: str | None) -> PlaceAdvice:
-    """R15, R16: the advice for a place whose region is the ISO 3166-2 code, or None where it is not resolved.
+    """R15, R16: the advice of a place. `region` is its ISO 3166-2 code; None: the place was not resolved.
 
-    A region with a level of its own has that level, and so has every place that lies in it: Palermo in Sicily. An
-    area that only has a text may be anywhere in the country, so a worse one counts for every place; so does every
-    worse region for a place without a region, and every worse part of its region for a place that is known no closer.
+    A place has the level of the region in which it lies, if that has one of its own (Palermo in Sicily). A worse area
+    counts as well when the place may lie in it: an area with only a text may be anywhere in the country, an unresolved
+    place may lie in any region, and a place known only by its region may lie in any part of that.
     """
     around = enclosing(region) if region is not None else ()
     named = [area for area in advice.regions if area.code in around]
@@ -145,13 +145,13 @@ def at_place(advice: CountryAdvice, region: str | None) -> PlaceAdvice:
         return PlaceAdvice(base.level, how, base)
     worst = max(possible, key=_rank)
     if base.level is None and worst.level is not None and worst.level < NEGATIVE:
-        # The country is unknown: a harmless region elsewhere makes nothing known.
+        # The country is unknown, and stays so: the level of a harmless region elsewhere says nothing about it.
         return PlaceAdvice(None, how, base)
     return PlaceAdvice(worst.level, HowAffected.UNRESOLVED_PLACE, worst)
 
 
 def _may_hold(area: AreaAdvice, region: str | None) -> bool:
-    """Whether a place of which only the region is known may lie in the area."""
+    """Whether a place, of which only the region is known, may lie in the area."""
     return area.code is None or region is None or region in enclosing(area.code)
 
 
@@ -160,7 +160,7 @@ def _rank(area: AreaAdvice) -> int:
 
 
 def is_fresh(advice: CountryAdvice, fresh_until: datetime | None, checked_version: int | None, now: datetime) -> bool:
-    """R14: the source was read whole recently, and what it said of this country is what we know."""
+    """R14: whether the source was read completely in time, and we have its newest version for this country."""
     if fresh_until is None or checked_version is None:
         return False
     return now <= fresh_until and advice.advice_version >= checked_version

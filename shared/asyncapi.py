@@ -1,6 +1,6 @@
-"""AsyncAPI 3 of everything on Kafka, made from `shared/events.py`: channels, keys, messages, who writes and reads.
+"""The AsyncAPI 3 document of all events on Kafka: channels, keys, messages, writers and readers.
 
-`python -m shared.asyncapi` writes it to deploy/asyncapi.json; a test fails when that file lags.
+`python -m shared.asyncapi` generates deploy/asyncapi.json from `shared/events.py`; a test fails when that is outdated.
 """
 
 import json
@@ -9,7 +9,7 @@ from typing import Any
 
 from shared.events import EVENTS, Event
 
-#: topic -> (the service that writes it, the services that read it, what its key is)
+#: topic → (the service that writes it, the services that read it, its key)
 CHANNELS: dict[str, tuple[str, tuple[str, ...], str]] = {
     "travel.approval.v1": ("approval", ("registration", "notify"), "approvalId; slotPoolId for slots"),
     "travel.registration.v1": ("registration", ("notify",), "registrationId; personId for PersonErased"),
@@ -24,16 +24,24 @@ CHANNELS: dict[str, tuple[str, tuple[str, ...], str]] = {
 FILE = Path(__file__).resolve().parent.parent / "deploy" / "asyncapi.json"
 
 _EXTENSIONS = {
-    "streamversion": {"type": "integer", "minimum": 1, "description": "Counted per stream"},
-    "sequence": {"type": "integer", "minimum": 1, "description": "Counted per service, set by the relay"},
-    "prevhash": {"type": "string", "pattern": "^[0-9a-f]{64}$", "description": "SHA-256 of the previous event"},
-    "correlationid": {"type": "string", "description": "The request that all of this follows from"},
-    "causationid": {"type": "string", "description": "The request or event that this follows from"},
+    "streamversion": {"type": "integer", "minimum": 1, "description": "Version in the stream, from 1"},
+    "sequence": {
+        "type": "integer",
+        "minimum": 1,
+        "description": "Position in the service's chain, from 1; set by the relay",
+    },
+    "prevhash": {
+        "type": "string",
+        "pattern": "^[0-9a-f]{64}$",
+        "description": "SHA-256 of the service's previous event",
+    },
+    "correlationid": {"type": "string", "description": "The request or read from which everything follows"},
+    "causationid": {"type": "string", "description": "The request or event from which this event follows"},
 }
 
 
 def document() -> dict[str, Any]:
-    """The whole document as JSON-able data."""
+    """The document."""
     schemas: dict[str, Any] = {}
     for name, event in EVENTS.items():
         schema = event.model_json_schema(
@@ -108,7 +116,7 @@ def _summary(event: type[Event]) -> str:
 
 
 def text() -> str:
-    """The document as it stands in the repository."""
+    """The text of deploy/asyncapi.json."""
     return json.dumps(document(), indent=1, ensure_ascii=False) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""The only place that reads the clock. Everything else gets `now` as an argument."""
+"""The clock. Code reads it here, at the edge of a process; everything else gets `now` as an argument."""
 
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo

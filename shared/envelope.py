@@ -1,7 +1,7 @@
-"""CloudEvents 1.0, structured JSON: the Kafka value is the record, byte for byte.
+"""The envelope of an event: CloudEvents 1.0 as structured JSON. Its bytes are the Kafka value.
 
-`compose` makes the body when the fact is written; the relay's `chain` appends sequence and prevhash
-without touching a byte of it; `parse` reads it back and refuses what is not ours.
+`compose` builds the body when the event is stored. The relay's `chain` appends sequence and prevhash without changing
+a byte of it. `parse` reads the value and refuses anything that our services do not write.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ E_co = TypeVar("E_co", bound=Event, covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """What led to a fact: the request or event it follows from, and its trace."""
+    """The cause of an event: the first request or read, the direct request or event, and the trace."""
 
     correlation_id: str
     causation_id: str
@@ -33,10 +33,10 @@ class Cause:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A fact with its id, before it has a place in its stream. The id is known early: sealing binds to it.
+    """An event before it has a version in its stream. The id exists already, because sealing binds to it.
 
-    `json`: the data as their model would write them, byte for byte, where thousands are made without models; then
-    `data` need only know its stream.
+    `json`: the data exactly as the model would write them, for code that builds thousands of events without models;
+    `data` then needs only its stream.
     """
 
     data: Event
@@ -45,13 +45,13 @@ class Draft:
 
 
 def draft(data: Event) -> Draft:
-    """A fact that seals nothing, under a new id."""
+    """A draft with a new id, for an event without sealed fields."""
     return Draft(data, new_id())
 
 
 @dataclass(frozen=True, slots=True)
 class Envelope(Generic[E_co]):
-    """One event as recorded. `sequence` and `prevhash` are None until the relay has chained it."""
+    """An event as stored. `sequence` and `prevhash` are None until the relay has chained it."""
 
     id: str
     type: str
@@ -67,12 +67,12 @@ class Envelope(Generic[E_co]):
     data: E_co
 
     def cause(self) -> Cause:
-        """The cause for whatever follows from this event."""
+        """The cause of events that follow from this one."""
         return Cause(self.correlationid, self.id, self.traceparent)
 
 
 class UnknownEventType(Exception):
-    """A valid envelope of a type this version does not know: skipped and counted, never parked."""
+    """A valid envelope of a type that this version does not know. It is skipped and counted, never parked."""
 
     def __init__(self, event_type: str, event_id: str, subject: str, streamversion: int) -> None:
         super().__init__(event_type)
@@ -82,7 +82,7 @@ class UnknownEventType(Exception):
 
 
 class _Head(BaseModel):
-    """The CloudEvents attributes as they stand on the wire."""
+    """The CloudEvents attributes on the wire."""
 
     model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
 
@@ -102,10 +102,7 @@ class _Head(BaseModel):
 
 
 def compose(fact: Draft, *, source: str, version: int, time: datetime, cause: Cause) -> bytes:
-    """The immutable body of an event, without sequence and prevhash.
-
-    Raises PermanentError when it is larger than 256 kB.
-    """
+    """The body of an event, without sequence and prevhash. Raises PermanentError above 256 kB."""
     record: dict[str, Any] = {
         "specversion": "1.0",
         "id": fact.id,
@@ -131,33 +128,33 @@ def compose(fact: Draft, *, source: str, version: int, time: datetime, cause: Ca
 
 
 def chain(body: bytes, sequence: int, prevhash: str) -> bytes:
-    """The final bytes: the body with its place in the service's chain."""
+    """The final bytes: the body with its sequence in the service's chain and the hash of the event before it."""
     return b'%b,"sequence":%d,"prevhash":"%b"}' % (body[:-1], sequence, prevhash.encode("ascii"))
 
 
 def digest(value: bytes) -> str:
-    """SHA-256 over the final bytes, hex: the next event's prevhash."""
+    """SHA-256 of the final bytes in hex: the next event's prevhash."""
     return hashlib.sha256(value).hexdigest()
 
 
 def parse(value: bytes | None) -> Envelope[Event]:
     """The event in a Kafka value.
 
-    Raises PermanentError for null, bad UTF-8, bad JSON (NaN and duplicate keys included), or a broken
-    schema, and UnknownEventType for a valid envelope of a type that is not on our page.
+    Raises PermanentError for null, bad UTF-8, bad JSON (also NaN and duplicate keys) and a wrong schema; raises
+    UnknownEventType for a valid envelope of a type that is not in `shared.events`.
     """
     if value is None:
         raise PermanentError("null value")
     try:
         record = orjson.loads(value)
-        # Our producers write exactly what orjson writes: a duplicate key is the one thing loads() hides.
+        # Our producers write what orjson writes. Another length means duplicate keys, which loads() hides.
         if len(orjson.dumps(record)) != len(value):
             raise PermanentError("not canonical JSON (duplicate keys or foreign formatting)")
         head = _Head.model_validate(record)
-        known = EVENTS.get(head.type)
-        if known is None:
+        event_class = EVENTS.get(head.type)
+        if event_class is None:
             raise UnknownEventType(head.type, head.id, head.subject, head.streamversion)
-        data = known.model_validate(head.data)
+        data = event_class.model_validate(head.data)
     except orjson.JSONDecodeError as error:
         raise PermanentError(f"not JSON: {error.msg}") from None
     except ValidationError as error:

@@ -1,13 +1,13 @@
-"""The two bases of every error that crosses a border: try again, or do not; and what all readers of Kafka may meet."""
+"""The two bases of all errors between modules: those that may be tried again, and those that may not."""
 
 
 class TransientError(Exception):
-    """The same input may succeed later: back off and try again."""
+    """The same input may succeed later. Back off and try again."""
 
 
 class PermanentError(Exception):
-    """The same input fails for ever: park it with this reason, which never holds personal data."""
+    """The same input will always fail. An event is parked with this text, which never holds personal data."""
 
 
 class TopicMissing(PermanentError):
-    """A topic is not there: a partial answer is never called complete."""
+    """A topic does not exist. Reading fails, because without it the result would be incomplete."""

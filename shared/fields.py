@@ -1,4 +1,4 @@
-"""Validated fields of request bodies: countries, regions, texts. What is refused here reaches no store and no topic."""
+"""Validated fields of request bodies: countries, regions and texts."""
 
 import unicodedata
 from typing import Annotated
@@ -6,9 +6,9 @@ from typing import Annotated
 import pycountry
 from pydantic import AfterValidator, Field
 
-#: Kosovo has no ISO 3166-1 code of its own; everybody uses this one.
+#: Kosovo has no ISO 3166-1 code; this user-assigned one is in common use.
 KOSOVO = "XK"
-#: Directional marks and overrides can make a text look like another one. Source: Unicode TR9, TR36.
+#: Directional marks can make a text look like another one. Source: Unicode TR9, TR36.
 _DIRECTIONAL = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _INVISIBLE = frozenset({"Cc", "Cs", "Co", "Cn", "Zl", "Zp"})
 
@@ -46,14 +46,14 @@ CountryCode = Annotated[
 RegionOfCountry = Annotated[str, Field(pattern=r"^[A-Z]{2}-[A-Z0-9]{1,3}$", description="ISO 3166-2")]
 ShortText = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_line)]
 DocumentKind = Annotated[
-    str, Field(min_length=1, max_length=80, description="As the faculty names it"), AfterValidator(_line)
+    str, Field(min_length=1, max_length=80, description="The faculty's name for it"), AfterValidator(_line)
 ]
 FreeText = Annotated[
-    str, Field(min_length=1, max_length=4000, description="Plain text; lines are kept"), AfterValidator(_free_text)
+    str, Field(min_length=1, max_length=4000, description="Plain text with line breaks"), AfterValidator(_free_text)
 ]
 
 
 def is_region_of(region: str, country: str) -> bool:
     """Whether an ISO 3166-2 code exists and lies in the country."""
-    known = pycountry.subdivisions.get(code=region)  # type: ignore[no-untyped-call] # pycountry types only a part
-    return known is not None and known.country_code == country
+    subdivision = pycountry.subdivisions.get(code=region)  # type: ignore[no-untyped-call] # pycountry types only a part
+    return subdivision is not None and subdivision.country_code == country

@@ -1,4 +1,4 @@
-"""Identifiers: time-ordered UUIDs for events and objects, derived ones where a repeat must meet itself."""
+"""Identifiers: time-ordered UUIDs, and derived ones that make a repeated write idempotent."""
 
 import uuid
 
@@ -11,5 +11,5 @@ def new_id() -> str:
 
 
 def derived_id(*parts: str) -> str:
-    """The same UUID (v5) for the same parts, on every machine and at every attempt."""
+    """A UUIDv5: the same for the same parts, on every machine and in every attempt."""
     return str(uuid.uuid5(uuid.NAMESPACE_URL, "safe-passage:" + "\x1f".join(parts)))

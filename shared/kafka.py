@@ -1,4 +1,4 @@
-"""What every reader of Kafka needs to ask first: which partitions a topic has."""
+"""The partitions of topics, for code that reads without a consumer group."""
 
 import asyncio
 from collections.abc import Iterable, Mapping
@@ -14,18 +14,18 @@ from shared.errors import TopicMissing, TransientError
 async def partitions(client: Mapping[str, Any], topics: Iterable[str]) -> list[TopicPartition]:
     """Every partition of the topics (physical names), in order.
 
-    `client` are connection arguments of aiokafka. Raises TopicMissing, and TransientError when Kafka is away.
+    `client` are connection arguments of aiokafka. Raises TopicMissing, and TransientError when Kafka does not answer.
     """
-    wanted = sorted(set(topics))
+    names = sorted(set(topics))
     admin = AIOKafkaAdminClient(**client)
     try:
         async with asyncio.timeout(20):
             await admin.start()
             existing = set(await admin.list_topics())
-            missing = [topic for topic in wanted if topic not in existing]
+            missing = [topic for topic in names if topic not in existing]
             if missing:
-                raise TopicMissing(f"no topic {', '.join(missing)}")
-            described = await admin.describe_topics(wanted)
+                raise TopicMissing(f"no topic {', '.join(missing)}: `passage topics apply` creates missing topics")
+            described = await admin.describe_topics(names)
     except (KafkaError, TimeoutError, OSError) as error:
         raise TransientError(f"Kafka does not answer ({type(error).__name__})") from error
     finally:

@@ -1,6 +1,7 @@
-"""One process of a service: its clients, what it does beside HTTP, and what it says of its health.
+"""A process of a service: its clients, its background work beside HTTP, and its health.
 
-`app.py` of each service makes one, tells it what to prepare and to keep doing, and asks it for the app.
+`app.py` of each service builds one, registers its work, and asks it for the FastAPI app. Work that fails is logged and
+started again after a pause; it never ends the process.
 """
 
 import asyncio
@@ -32,16 +33,17 @@ from shared.web.routes import Routes
 from shared.web.service import service as web_service
 
 Work = Callable[[], Awaitable[None]]
-PAUSE_SECONDS = 1.0
-LONGEST_PAUSE_SECONDS = 15.0
+#: Pause before failed work is started again; it doubles with each failure within `STABLE_SECONDS`.
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, STABLE_SECONDS = 1.0, 15.0, 60.0
 
 log = logs.get_logger()
 
 
 def freeze_gc_after_startup(app: FastAPI) -> FastAPI:
-    """The app of an operating-system process of its own: what was made until now stays for as long as that.
+    """Exclude all objects made so far from garbage collection. Returns the app.
 
-    So the garbage collector leaves it alone; looking through it again and again took a twelfth of notify's time.
+    For an app with an operating-system process of its own: its start-up objects live as long as the process, and
+    scanning them again and again took 8 % of notify's CPU time.
     """
     gc.collect()
     gc.freeze()
@@ -49,7 +51,7 @@ def freeze_gc_after_startup(app: FastAPI) -> FastAPI:
 
 
 class Process:
-    """Clients and background work of one process. `name` is the service: approval, registration, safety, notify."""
+    """A process of the service `name`: approval, registration, safety or notify."""
 
     def __init__(self, name: str, settings: CommonSettings) -> None:
         logs.configure(name, settings.log_level)
@@ -62,60 +64,60 @@ class Process:
         self.bus = Bus(self.bus_settings, self.mongo, self.database)
         self.instance = self.bus_settings.instance
         self._relay: Relay | None = None
-        self._preparations: list[Work] = [
+        self._start_work: list[Work] = [
             self.keyring.check,
             lambda: idempotency.create_indexes(self.database),
             self.bus.parking.create_indexes,
         ]
-        self._works: dict[str, Work] = {}
-        self._closings: list[Work] = []
+        self._background_work: dict[str, Work] = {}
+        self._stop_work: list[Work] = []
         self._checks: list[Callable[[], Awaitable[Sequence[Check]]]] = []
-        self._troubles: dict[str, str] = {}
+        self._failures: dict[str, str] = {}
         self._prepared = False
 
-    def publishes(self, outbox: Outbox, topic: str) -> None:
-        """The service's facts go to Kafka from this process, too."""
+    def publish(self, outbox: Outbox, topic: str) -> None:
+        """Run a relay, which publishes the service's events to Kafka."""
         self._relay = Relay(self.bus_settings, self.mongo, self.database, outbox, [topic])
-        self._preparations.append(self._relay.refuse_start_when_log_is_ahead)
-        self._works["relay"] = self._relay.run
+        self._start_work.append(self._relay.refuse_start_when_log_is_ahead)
+        self._background_work["relay"] = self._relay.run
 
-    def prepares(self, work: Work) -> None:
-        """Done before any other work, once MongoDB answers: indexes, checks. A PermanentError ends the process."""
-        self._preparations.append(work)
+    def at_start(self, work: Work) -> None:
+        """Run this before all other work, once MongoDB answers: indexes, checks. A PermanentError ends the process."""
+        self._start_work.append(work)
 
-    def works(self, name: str, work: Work) -> None:
-        """Goes on for ever in every worker; started anew when it ends or fails."""
-        self._works[name] = work
+    def in_background(self, name: str, work: Work) -> None:
+        """Run this in every worker process, without end."""
+        self._background_work[name] = work
 
-    def leads(self, name: str, work: Work) -> None:
-        """Goes on for ever in one process of the service at a time, the one that has the lease."""
+    def under_lease(self, name: str, work: Work) -> None:
+        """Run this without end in one worker process at a time: the holder of the lease `name`."""
 
-        async def led(lease: Lease) -> None:
+        async def run(lease: Lease) -> None:
             await work()
 
-        self._works[name] = lambda: while_held(self.database, name, self.instance, led)
+        self._background_work[name] = lambda: while_held(self.database, name, self.instance, run)
 
-    def repeats(self, name: str, seconds: float, work: Work) -> None:
-        """Done again and again in one process of the service at a time, `seconds` apart."""
+    def every(self, name: str, seconds: float, work: Work) -> None:
+        """Run this again and again in one worker process at a time, with a pause of `seconds`."""
 
-        async def for_ever() -> None:
+        async def repeat() -> None:
             while True:
                 await work()
-                self._troubles.pop(name, None)
+                self._failures.pop(name, None)
                 await asyncio.sleep(seconds)
 
-        self.leads(name, for_ever)
+        self.under_lease(name, repeat)
 
-    def closes(self, work: Work) -> None:
-        """Done at the end."""
-        self._closings.append(work)
+    def at_stop(self, work: Work) -> None:
+        """Run this when the process stops."""
+        self._stop_work.append(work)
 
-    def checks(self, check: Callable[[], Awaitable[Sequence[Check]]]) -> None:
-        """More for `/readyz`; sets the service's own metrics as well."""
+    def add_checks(self, check: Callable[[], Awaitable[Sequence[Check]]]) -> None:
+        """Add checks of the service to `/readyz`. They also set the service's own gauges."""
         self._checks.append(check)
 
     def app(self, title: str, description: str, routers: Sequence[Routes]) -> FastAPI:
-        """The app: HTTP unless ROLE=worker, the background work unless ROLE=api."""
+        """The app: routes unless ROLE=worker, background work unless ROLE=api."""
         return web_service(
             title,
             description,
@@ -127,25 +129,25 @@ class Process:
         )
 
     async def health(self) -> list[Check]:
-        """What `/readyz` shows and `/metrics` counts. Without MongoDB nothing can be done; all else is degraded."""
+        """The checks of `/readyz`; sets the gauges of `/metrics`. Without MongoDB, that check alone."""
         try:
             await self.mongo.ping()
         except TransientError:
             return [Check("mongo", False, True, "does not answer")]
-        found = [Check("mongo", True, True, "answers")]
+        results = [Check("mongo", True, True, "answers")]
         if not self._prepared:
-            return [*found, Check("start", False, True, "preparing")]
+            return [*results, Check("start", False, True, "preparing")]
         if self.settings.role != "api":
-            found += await self._worker_health()
-        for name, trouble in sorted(self._troubles.items()):
-            found.append(Check(name, False, False, trouble))
+            results += await self._worker_health()
+        for name, failure in sorted(self._failures.items()):
+            results.append(Check(name, False, False, failure))
         for check in self._checks:
-            found += await check()
+            results += await check()
         metrics.log_fields_dropped.set(logs.dropped_fields)
-        return found
+        return results
 
     async def _worker_health(self) -> list[Check]:
-        found = await self.bus.health() if self.bus.subscriptions else []
+        results = await self.bus.health() if self.bus.subscriptions else []
         for topic, subscription in self.bus.subscriptions.items():
             metrics.bus_lag_events.labels(topic).set(subscription.status.lag)
             metrics.bus_lag_seconds.labels(topic).set(subscription.lag_seconds(utc_now()))
@@ -153,16 +155,16 @@ class Process:
             metrics.parked.labels(topic).set(await self.bus.parking.count(subscription.group))
         if self._relay is not None:
             metrics.outbox_age_seconds.set(await self._relay.oldest_pending_seconds(utc_now()))
-            found += self._relay.health()
-        return found
+            results += self._relay.health()
+        return results
 
     @asynccontextmanager
     async def _lifespan(self, app: FastAPI) -> AsyncIterator[None]:
         try:
-            # What is wrong for good (a wrong key) is found before the first request, where that is possible.
+            # So that a permanent error, such as a wrong key, is found before the first request.
             await self._prepare()
         except PermanentError as error:
-            log.error("cannot_start", reason=str(error))
+            log.error("cannot_start", reason=str(error), next_step="mend this, then start the process again")
             raise
         background = asyncio.create_task(self._background())
         log.info("started", role=self.settings.role)
@@ -172,49 +174,51 @@ class Process:
             background.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await background
-            for closing in self._closings:
-                await closing()
+            for work in self._stop_work:
+                await work()
             self.mongo.close()
             log.info("stopped")
 
     async def _prepare(self) -> None:
         try:
-            for preparation in self._preparations:
-                await preparation()
+            for work in self._start_work:
+                await work()
             self._prepared = True
         except (PyMongoError, TransientError, TimeoutError) as error:
-            log.warning("not_prepared", error=type(error).__name__)
+            log.warning("not_prepared", error=type(error).__name__, next_step="none: tried again every second")
 
     async def _background(self) -> None:
-        """Wait for the database, then keep everything going until told to stop."""
+        """Wait for MongoDB, then run all background work until cancelled."""
         while not self._prepared:
-            await asyncio.sleep(PAUSE_SECONDS)
+            await asyncio.sleep(FIRST_PAUSE_SECONDS)
             try:
                 await self._prepare()
             except PermanentError as error:
-                log.error("cannot_start", reason=str(error))
+                log.error("cannot_start", reason=str(error), next_step="mend this, then start the process again")
                 os.kill(os.getpid(), signal.SIGTERM)
                 return
-        works = dict(self._works)
+        work_by_name = dict(self._background_work)
         if self.settings.role == "api":
-            works.clear()
+            work_by_name.clear()
         elif self.bus.subscriptions:
-            works["bus"] = self.bus.run
+            work_by_name["bus"] = self.bus.run
         async with asyncio.TaskGroup() as tasks:
-            for name, work in works.items():
-                tasks.create_task(self._keep_going(name, work))
+            for name, work in work_by_name.items():
+                tasks.create_task(self._keep_running(name, work))
 
-    async def _keep_going(self, name: str, work: Work) -> None:
-        pause = PAUSE_SECONDS
+    async def _keep_running(self, name: str, work: Work) -> None:
+        pause, attempt = FIRST_PAUSE_SECONDS, 1
         while True:
             began = time.monotonic()
             try:
                 await work()
-                trouble = "ended"
-            # The outermost loop of the process: one kind of work that fails must not end the others.
+                failure = "ended"
+            # The outermost loop of the process: work that fails must not end other work.
             except Exception as error:
-                trouble = type(error).__name__
-                log.warning("work_failed", kind=name, error=trouble)
-            self._troubles[name] = f"{trouble}, started anew"
-            pause = PAUSE_SECONDS if time.monotonic() - began > 60 else min(pause * 2, LONGEST_PAUSE_SECONDS)
+                failure = type(error).__name__
+                log.warning("work_failed", kind=name, error=failure, attempt=attempt, next_step="none: restarted")
+            self._failures[name] = f"{failure}, started again"
+            was_stable = time.monotonic() - began > STABLE_SECONDS
+            pause = FIRST_PAUSE_SECONDS if was_stable else min(pause * 2, LONGEST_PAUSE_SECONDS)
+            attempt = 1 if was_stable else attempt + 1
             await asyncio.sleep(pause)

@@ -1,4 +1,4 @@
-"""What every service is told by its environment; each service adds its own in `services/<name>/settings.py`."""
+"""The settings of every service, from environment variables. `services/<name>/settings.py` adds a service's own."""
 
 import base64
 import binascii
@@ -31,11 +31,11 @@ Key = Annotated[bytes, BeforeValidator(_key), Field(repr=False)]
 
 
 class BadEnvironment(PermanentError):
-    """Variables are missing or wrong; the text names all of them, and never a value."""
+    """Variables are missing or wrong. The text names all of them, but no value."""
 
 
 class CommonSettings(BaseSettings):
-    """Read from the environment; every name in capitals. Nothing is read from files but what a variable names."""
+    """Read from environment variables with the field's name in capitals. No configuration files are read."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
@@ -72,23 +72,23 @@ class CommonSettings(BaseSettings):
     )
 
     @model_validator(mode="after")
-    def _production_is_encrypted(self) -> "CommonSettings":
+    def _require_encryption_in_production(self) -> "CommonSettings":
         if self.env == "production":
             missing = [
                 name
-                for name, there in {
+                for name, setting in {
                     "KAFKA_CA_FILE": self.kafka_ca_file,
                     "KAFKA_USERNAME": self.kafka_username,
                     "tls=true in MONGO_URL": "tls=true" in self.mongo_url.get_secret_value() or None,
                 }.items()
-                if there is None
+                if setting is None
             ]
             if missing:
                 raise ValueError(f"ENV=production also needs {', '.join(missing)} (ENV=local does without)")
         return self
 
     def bus(self, service: str) -> BusSettings:
-        """How this process reaches Kafka. Raises OSError when the authority's file cannot be read."""
+        """How this process reaches Kafka. Raises OSError when KAFKA_CA_FILE cannot be read."""
         context = ssl.create_default_context(cafile=self.kafka_ca_file) if self.kafka_ca_file else None
         return BusSettings(
             self.kafka_bootstrap_servers,
@@ -102,12 +102,12 @@ class CommonSettings(BaseSettings):
         )
 
     def tokens(self) -> TokenRules:
-        """What a caller's token must be."""
+        """The requirements for callers' tokens."""
         return TokenRules(self.token_issuer, self.token_audience, self.jwks, self.roles_claim)
 
     def web(self) -> WebSettings:
-        """Limits and place of the HTTP side."""
-        origins = tuple(each.strip() for each in self.web_origins.split(",") if each.strip())
+        """Limits and prefix of the HTTP side."""
+        origins = tuple(origin.strip() for origin in self.web_origins.split(",") if origin.strip())
         return WebSettings(self.root_path, self.request_limit_bytes, self.request_timeout_seconds, origins)
 
 
@@ -115,7 +115,7 @@ S = TypeVar("S", bound=CommonSettings)
 
 
 def from_environment(settings: type[S]) -> S:
-    """The settings of this process. Raises BadEnvironment naming every variable that is missing or wrong."""
+    """The settings of this process. Raises BadEnvironment, which names every missing or wrong variable."""
     try:
         return settings()
     except ValidationError as error:

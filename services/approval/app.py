@@ -32,12 +32,12 @@ def build(settings: Settings) -> FastAPI:
     async def fill() -> None:
         await fill_free_slots(deps, utc_now())
 
-    process.publishes(deps.store.outbox, ApprovalEvent.topic)
-    process.prepares(deps.store.create_indexes)
-    process.prepares(deps.live.start)
-    process.closes(deps.live.stop)
-    process.checks(deps.live.health)
-    process.repeats("places", settings.places_seconds, fill)
+    process.publish(deps.store.outbox, ApprovalEvent.topic)
+    process.at_start(deps.store.create_indexes)
+    process.at_start(deps.live.start)
+    process.at_stop(deps.live.stop)
+    process.add_checks(deps.live.health)
+    process.every("places", settings.places_seconds, fill)
     return process.app("Safe Passage: approval", DESCRIPTION, [requests.routes(deps), catalogue.routes(deps)])
 
 

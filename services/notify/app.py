@@ -28,12 +28,12 @@ def build(settings: Settings) -> FastAPI:
     process = Process("notify", settings)
     parts = assemble(process, settings)
     stores = parts.stores
-    process.publishes(stores.outbox, AlertEvent.topic)
+    process.publish(stores.outbox, AlertEvent.topic)
     for store in (
         stores.outbox, stores.whereabouts, stores.alerts, stores.send_queue, stores.deliveries, stores.callbacks,
         stores.providers,
     ):  # fmt: skip
-        process.prepares(store.create_indexes)
+        process.at_start(store.create_indexes)
     _subscribe(process.bus, parts.handlers)
     run_in_background(process, settings, parts)
     return process.app("Safe Passage: notify", DESCRIPTION, _routes(process, settings, parts))

@@ -34,18 +34,18 @@ WAITING_WARNING_SECONDS = 300
 
 def run_in_background(process: Process, settings: Settings, parts: Parts) -> None:
     """Register everything; the process starts it."""
-    process.repeats("sweep", settings.sweep_seconds, partial(_sweep, parts))
-    process.repeats("ladder", settings.ladder_seconds, partial(_escalate, parts))
-    process.repeats("unknown", RESOLVE_SECONDS, partial(_settle_unknown, parts, settings))
-    process.repeats("providers", MAINTAIN_SENDERS_SECONDS, partial(_maintain_senders, parts))
-    process.leads("callbacks", partial(provider_callbacks.run_callback_worker, parts.callbacks))
+    process.every("sweep", settings.sweep_seconds, partial(_sweep, parts))
+    process.every("ladder", settings.ladder_seconds, partial(_escalate, parts))
+    process.every("unknown", RESOLVE_SECONDS, partial(_settle_unknown, parts, settings))
+    process.every("providers", MAINTAIN_SENDERS_SECONDS, partial(_maintain_senders, parts))
+    process.under_lease("callbacks", partial(provider_callbacks.run_callback_worker, parts.callbacks))
     if settings.bounce_maildir:
         maildir = Path(settings.bounce_maildir)
-        process.leads("bounces", partial(bounce_mailbox.run_bounce_reader, maildir, parts.stores.callbacks))
+        process.under_lease("bounces", partial(bounce_mailbox.run_bounce_reader, maildir, parts.stores.callbacks))
     for channel, senders in parts.senders.items():
         _run_send_workers(process, settings, parts, channel, senders)
-        process.closes(senders.close)
-    process.checks(partial(_sending_health, parts.stores))
+        process.at_stop(senders.close)
+    process.add_checks(partial(_sending_health, parts.stores))
 
 
 def _run_send_workers(process: Process, settings: Settings, parts: Parts, channel: Channel, senders: Senders) -> None:
@@ -54,7 +54,7 @@ def _run_send_workers(process: Process, settings: Settings, parts: Parts, channe
         is_urgent = number >= settings.workers
         sender, least_urgent = (senders.urgent, EMERGENCY) if is_urgent else (senders.ordinary, NOTICE)
         name = f"{channel.value}-{number}"
-        process.works(name, partial(run_send_worker, parts.sending, channel, sender, name, least_urgent))
+        process.in_background(name, partial(run_send_worker, parts.sending, channel, sender, name, least_urgent))
 
 
 async def _sweep(parts: Parts) -> None:

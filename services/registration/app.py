@@ -60,9 +60,9 @@ def build(settings: Settings) -> FastAPI:
     )
     _subscribe(process, evaluation, persons)
     _repeat(process, settings, commands, erasures)
-    process.publishes(store.outbox, RegistrationEvent.topic)
+    process.publish(store.outbox, RegistrationEvent.topic)
     for create_indexes in (store.create_indexes, persons.create_indexes, documents.create_indexes):
-        process.prepares(create_indexes)
+        process.at_start(create_indexes)
     upload_limits = roomy(settings.document_limit_bytes, settings.document_timeout_seconds)
     return process.app("Safe Passage: registration", DESCRIPTION, api.routers(commands, erasures, upload_limits))
 
@@ -102,9 +102,9 @@ def _repeat(process: Process, settings: Settings, commands: CommandDeps, erasure
         if settings.retention_days is not None:
             await erase_after_retention(erasures, timedelta(days=settings.retention_days), now=utc_now())
 
-    process.repeats("scheduler", settings.scheduler_seconds, run_scheduler)
-    process.repeats("erasures", settings.erasure_seconds, run_erasures)
-    process.repeats("sweep", settings.sweep_seconds, run_sweep)
+    process.every("scheduler", settings.scheduler_seconds, run_scheduler)
+    process.every("erasures", settings.erasure_seconds, run_erasures)
+    process.every("sweep", settings.sweep_seconds, run_sweep)
 
 
 def from_environment() -> FastAPI:

@@ -69,15 +69,15 @@ def build(settings: Settings) -> FastAPI:
     names = (settings.deciding_source, *settings.secondary, *settings.cap)
     frozen_after = timedelta(seconds=settings.frozen_after_seconds)
 
-    process.publishes(store.outbox, AdviceEvent.topic)
-    process.prepares(store.create_indexes)
-    process.prepares(advice_store.create_indexes)
-    process.prepares(message_store.create_indexes)
+    process.publish(store.outbox, AdviceEvent.topic)
+    process.at_start(store.create_indexes)
+    process.at_start(advice_store.create_indexes)
+    process.at_start(message_store.create_indexes)
     _poll_deciding_source(process, ReadingDeps(process.mongo, store, policy), settings, http)
     _poll_secondary_sources(process, secondary_deps, settings, http)
-    process.repeats("clock", CLOCK_SECONDS, partial(_apply_clock, process.mongo, store))
-    process.checks(lambda: _source_checks(store, names, frozen_after))
-    process.closes(http.aclose)
+    process.every("clock", CLOCK_SECONDS, partial(_apply_clock, process.mongo, store))
+    process.add_checks(lambda: _source_checks(store, names, frozen_after))
+    process.at_stop(http.aclose)
     return process.app(
         "Safe Passage: safety",
         DESCRIPTION,
@@ -99,7 +99,7 @@ def from_environment() -> FastAPI:
 def _poll_deciding_source(process: Process, deps: ReadingDeps, settings: Settings, http: httpx.AsyncClient) -> None:
     source = make_source(SOURCES[settings.deciding_source], settings, http)
     run = partial(poll_forever, deps, source, utc_now, interval_seconds=settings.feed_interval_seconds)
-    process.leads(f"source {source.name}", run)
+    process.under_lease(f"source {source.name}", run)
 
 
 def _poll_secondary_sources(process: Process, deps: SecondaryDeps, settings: Settings, http: httpx.AsyncClient) -> None:
@@ -115,7 +115,7 @@ def _poll_secondary_sources(process: Process, deps: SecondaryDeps, settings: Set
     }
     for name, poll in polls.items():
         run = partial(poll_secondary_forever, name, poll, interval_seconds=settings.informing_interval_seconds)
-        process.leads(f"source {name}", run)
+        process.under_lease(f"source {name}", run)
 
 
 async def _apply_clock(mongo: Mongo, store: Store) -> None:

@@ -1,1 +1,1 @@
-"""What operators see: health, logs, metrics, traces."""
+"""Health, logs, metrics and traces."""

@@ -1,4 +1,4 @@
-"""One thing that is checked, and what a service says of itself as a whole."""
+"""Health checks, and the state of a service that follows from them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What one part says of itself. Only a critical part that is not ok makes a service unready."""
+    """The result of one check. Only a critical check that fails makes a service unavailable."""
 
     name: str
     ok: bool
@@ -16,7 +16,7 @@ class Check:
 
 
 def status(checks: Sequence[Check]) -> str:
-    """`ready`, `degraded` (it works, something is wrong) or `unavailable`."""
+    """`ready`, `degraded` (it works, but a check fails) or `unavailable`."""
     if any(check.critical and not check.ok for check in checks):
         return "unavailable"
     return "ready" if all(check.ok for check in checks) else "degraded"

@@ -1,4 +1,4 @@
-"""One JSON line per event on standard error. Only fields on the allow-list are written: no personal data gets out."""
+"""Logs: one JSON line per event on standard error. Only allowed fields are written, so no personal data leaks."""
 
 import logging
 import sys
@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 
-#: Ids, counts, decisions, durations. Never names, addresses, numbers, bodies, tokens or texts of people.
+#: Ids, counts, decisions, durations. Never names, addresses, phone numbers, bodies, tokens or texts of people.
 ALLOWED = frozenset(
     {
         "alert_id", "attempt", "batch", "channel", "changed", "code", "correlation_id", "count", "countries", "country",
@@ -20,18 +20,18 @@ ALLOWED = frozenset(
     }
 )  # fmt: skip
 
-#: A library may repeat itself so often.
+#: The same line of a library is logged at most once in this time.
 REPEAT_SECONDS = 10.0
 
 dropped_fields = 0
 
 
 def configure(service: str, level: str = "INFO") -> None:
-    """Set up logging for a process. Libraries log at WARNING, without their tracebacks."""
+    """Set up logging for a process. Libraries log warnings and errors, without tracebacks."""
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s", force=True)
     for handler in logging.getLogger().handlers:
         handler.setFormatter(_LibraryLine(service))
-        handler.addFilter(_NotAgain())
+        handler.addFilter(_NoRepeats())
     logging.getLogger("aiokafka").setLevel(logging.ERROR)
     logging.getLogger("faststream").setLevel(logging.ERROR)
     structlog.configure(
@@ -50,39 +50,39 @@ def configure(service: str, level: str = "INFO") -> None:
 
 
 def allow(logger: Any, name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Keep what is on the list; count what is not, so that a mistake shows without leaking."""
+    """Drop and count the fields that are not allowed: the metric shows the mistake, and nothing leaks."""
     global dropped_fields
-    kept = {key: value for key, value in event.items() if key in ALLOWED}
-    missing = len(event) - len(kept)
+    allowed = {key: value for key, value in event.items() if key in ALLOWED}
+    missing = len(event) - len(allowed)
     if missing:
         dropped_fields += missing
-        kept["dropped_fields"] = missing
-    return kept
+        allowed["dropped_fields"] = missing
+    return allowed
 
 
 def get_logger() -> structlog.stdlib.BoundLogger:
-    """The logger. First argument: what happened, in snake_case; the rest are allowed fields."""
+    """The logger. The first argument names the event in snake_case; the others are allowed fields."""
     logger: structlog.stdlib.BoundLogger = structlog.get_logger()
     return logger
 
 
-class _NotAgain(logging.Filter):
-    """A library's same word again is left out for a while: a broker that is away is said once, not a million times."""
+class _NoRepeats(logging.Filter):
+    """Leaves out repeats: a library that retries a missing broker logs that once in 10 s, not a million times."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._said: dict[tuple[str, int], float] = {}
+        self._logged_at: dict[tuple[str, int], float] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
         key = (record.name, record.lineno)
-        if record.created - self._said.get(key, 0.0) < REPEAT_SECONDS:
+        if record.created - self._logged_at.get(key, 0.0) < REPEAT_SECONDS:
             return False
-        self._said[key] = record.created
+        self._logged_at[key] = record.created
         return True
 
 
 class _LibraryLine(logging.Formatter):
-    """A library's line as JSON: its logger, level and exception type; not its text, which may quote data."""
+    """Formats a library's line as JSON: logger, level and type of exception, but not its text, which may quote data."""
 
     def __init__(self, service: str) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Prometheus metrics, one registry per process. Labels are topics, routes, states: never ids of people."""
+"""Prometheus metrics, one registry per process. Labels are topics, routes and states, never ids of people."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 

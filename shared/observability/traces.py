@@ -1,4 +1,4 @@
-"""W3C trace context, carried from the HTTP request through events to the mail. No SDK, no exporter."""
+"""W3C trace context, passed from the HTTP request through the events to the message. No SDK, no exporter."""
 
 import random
 import re
@@ -17,16 +17,16 @@ def new() -> str:
 
 
 def child(traceparent: str | None) -> str:
-    """The same trace with a span of our own; a new trace when there is none."""
-    known = valid(traceparent)
-    return f"{known[:36]}{_hex(8)}{known[52:]}" if known else new()
+    """The same trace with a new span; a new trace when there is none."""
+    parent = valid(traceparent)
+    return f"{parent[:36]}{_hex(8)}{parent[52:]}" if parent else new()
 
 
 def trace_id(traceparent: str | None) -> str:
-    """The trace's id, for logs; empty when there is none."""
+    """The trace's id, for logs; empty without a trace."""
     return traceparent[3:35] if traceparent else ""
 
 
 def _hex(size_bytes: int) -> str:
-    """Never all zero. Nobody is kept out by an id of a trace: it need not be hard to guess."""
+    """Random hex digits, never all zero. A trace id protects nothing, so it may be easy to guess."""
     return f"{random.getrandbits(8 * size_bytes) or 1:0{2 * size_bytes}x}"

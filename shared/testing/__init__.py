@@ -1,1 +1,1 @@
-"""What tests hold production code by: failpoints and the checker."""
+"""Test support that production code or other tests use: failpoints, and a checker of topics."""

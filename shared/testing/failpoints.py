@@ -1,7 +1,8 @@
-"""Named failpoints: places where a test may kill, pause or break a running process.
+"""Failpoints: named points in the code where a test can kill, pause or fail a running process.
 
-Off unless FAILPOINTS_DIR is set. A file there with the failpoint's name arms it; it holds `kill`, `pause` or
-`raise`, and optionally at which hit: `kill 3`. Killing and raising disarm; a pause lasts until its file is gone.
+Off unless FAILPOINTS_DIR is set. A file there with the failpoint's name arms it. The file holds `kill`, `pause` or
+`raise`, optionally with the number of the hit: `kill 3`. Killing and raising disarm; a pause lasts until the file is
+deleted.
 """
 
 import asyncio
@@ -16,20 +17,20 @@ _hits: Counter[str] = Counter()
 
 
 class Broken(TransientError):
-    """A failpoint was told to raise."""
+    """Raised by a failpoint that is armed with `raise`."""
 
 
 async def failpoint(name: str) -> None:
-    """Pass the failpoint, or suffer what the test has put there."""
+    """Go on, unless a test has armed this failpoint."""
     folder = os.environ.get("FAILPOINTS_DIR")
     if not folder:
         return
     file = Path(folder, name)
     if not file.exists():
         return
-    action, _, at = file.read_text().strip().partition(" ")
+    action, _, hit_number = file.read_text().strip().partition(" ")
     _hits[name] += 1
-    if _hits[name] < int(at or 1):
+    if _hits[name] < int(hit_number or 1):
         return
     if action == "pause":
         file.with_suffix(".reached").touch()

@@ -76,7 +76,7 @@ async def _settle_unknown(parts: Parts, settings: Settings) -> None:
         now=utc_now(),
         lookups={channel: senders.lookup for channel, senders in parts.senders.items() if senders.lookup is not None},
     )
-    await unknown_deliveries.give_up_silent(parts.sending, limit=RESOLVED_AT_ONCE, now=utc_now())
+    await unknown_deliveries.give_up_without_receipt(parts.sending, limit=RESOLVED_AT_ONCE, now=utc_now())
 
 
 async def _maintain_senders(parts: Parts) -> None:

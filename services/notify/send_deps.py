@@ -1,4 +1,4 @@
-"""What send workers share: stores, timing, the interface of a channel, and the send job that a worker has claimed."""
+"""What send workers share: stores, timing, and the send job that a worker has claimed."""
 
 import asyncio
 from collections import defaultdict
@@ -24,7 +24,7 @@ class SendTiming:
 
     #: A worker that crashed is replaced after this time, at most.
     lease_seconds: float = 8.0
-    #: A free worker looks for work this often, when nobody in its process announces any.
+    #: How often a free worker looks for work that another process has queued.
     idle_seconds: float = 0.25
     #: Pause after each attempt that ended in "try later"; the last one is repeated. See docs/notifications.md, Retries.
     backoff_seconds: tuple[float, ...] = (0.0, 5.0, 15.0, 60.0, 300.0)

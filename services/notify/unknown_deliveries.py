@@ -56,15 +56,15 @@ async def resolve_unknown(
     return len(unknown)
 
 
-async def give_up_silent(deps: SendDeps, *, limit: int, now: datetime) -> int:
+async def give_up_without_receipt(deps: SendDeps, *, limit: int, now: datetime) -> int:
     """Fail messages without a receipt for 72 hours, for now: a late receipt still counts. How many there were."""
-    silent = [
+    without_receipt = [
         delivery
         for channel, spec in CHANNELS.items()
         if spec.has_receipts
         for delivery in await deps.deliveries.without_receipt(channel, now - NO_RECEIPT_AFTER, limit)
     ]
-    for (alert_id, shard, channel), deliveries in _grouped(silent).items():
+    for (alert_id, shard, channel), deliveries in _grouped(without_receipt).items():
         entries = tuple(
             DeliveryOutcome(
                 delivery_id=delivery.delivery_id,
@@ -85,7 +85,7 @@ async def give_up_silent(deps: SendDeps, *, limit: int, now: datetime) -> int:
         draft = Draft(event, derived_id("silent", *(delivery.delivery_id for delivery in deliveries)))
         await deps.outbox.append_once(draft, cause=Cause(alert_id, "silent"), now=now)
         await deps.deliveries.fold([StoredEvent(draft.id, now, event)])
-    return len(silent)
+    return len(without_receipt)
 
 
 async def _look_up(

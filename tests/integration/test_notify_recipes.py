@@ -170,7 +170,7 @@ async def test_recipe_a_channel_is_one_module_and_one_spec(world: World, monkeyp
 
     await send_all(world, {Channel.SMS: channel}, but=1)
     later = utc_now() + unknown_deliveries.NO_RECEIPT_AFTER * 2
-    given_up = await unknown_deliveries.give_up_silent(send_deps(world), limit=10, now=later)
+    given_up = await unknown_deliveries.give_up_without_receipt(send_deps(world), limit=10, now=later)
 
     (message,) = channel.sent
     assert message.note.startswith(f"{contact_of('p1').email}: ")

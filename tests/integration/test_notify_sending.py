@@ -875,9 +875,9 @@ async def test_silent_for_three_days_is_failed_for_now_and_a_late_receipt_counts
     await send_all(world, out.by_channel)
     soon, later = utc_now() + timedelta(hours=71), utc_now() + timedelta(hours=73)
 
-    assert await unknown_deliveries.give_up_silent(send_deps(world), limit=100, now=soon) == 0
-    assert await unknown_deliveries.give_up_silent(send_deps(world), limit=100, now=later) == 2
-    assert await unknown_deliveries.give_up_silent(send_deps(world), limit=100, now=later) == 0
+    assert await unknown_deliveries.give_up_without_receipt(send_deps(world), limit=100, now=soon) == 0
+    assert await unknown_deliveries.give_up_without_receipt(send_deps(world), limit=100, now=later) == 2
+    assert await unknown_deliveries.give_up_without_receipt(send_deps(world), limit=100, now=later) == 0
     await report(world, NotificationsDelivered, "p1", SMS)
 
     assert await states(world, SMS) == {"p1": DeliveryState.DELIVERED, "p2": DeliveryState.TEMPORARY_FAILURE}

@@ -1,6 +1,6 @@
 """What differs between the channels, as data: one `ChannelSpec` for each. All other code treats channels alike. Pure.
 
-To add a channel, follow "Add a channel" in services/notify/README.md.
+To add a channel, follow CONTRIBUTING.md, Add a channel.
 """
 
 from collections.abc import Callable

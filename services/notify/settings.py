@@ -1,4 +1,4 @@
-"""What the notify service is told by its environment."""
+"""The environment variables of the notify service."""
 
 from pathlib import Path
 from typing import Literal
@@ -10,10 +10,10 @@ from shared.settings import CommonSettings, Key
 
 
 class Settings(CommonSettings):
-    """Every variable of the service; the common ones in shared/settings.py."""
+    """Every variable of the service. The variables common to all services stand in shared/settings.py."""
 
     catalogue_dir: Path = Field(description="Folder of university.yaml and one YAML file per faculty")
-    service_key: Key = Field(description="Base64 of 32 bytes: seals what notify keeps, and makes its answer links")
+    service_key: Key = Field(description="Base64 of 32 bytes: seals contact details, makes answer links")
     smtp_host: str = Field(min_length=1, description="The submission server")
     smtp_port: int = Field(default=587, ge=1, le=65535)
     smtp_sender: str = Field(min_length=3, max_length=254, description="Address in From")
@@ -21,31 +21,31 @@ class Settings(CommonSettings):
     smtp_username: str | None = None
     smtp_password: SecretStr | None = None
     smtp_connections: int = Field(
-        default=10, ge=1, le=100, description="Kept connections, and as many for alerts alone"
+        default=10, ge=1, le=100, description="Connections for all mail, and as many again for alerts alone"
     )
     sms_url: str = Field(pattern=r"^https?://\S+$", description="Base of CM's API")
     sms_token: SecretStr = Field(description="CM's product token")
     sms_sender: str = Field(min_length=1, max_length=17, description="A number that can be answered")
-    sms_weight: int = Field(default=51, ge=0, le=100, description="CM's share of the SMS, against the others' weights")
-    sms_per_second: float = Field(default=0, ge=0, description="SMS that CM takes, of all processes together; 0: any")
+    sms_weight: int = Field(default=51, ge=0, le=100, description="CM's share of the SMS, against the other weights")
+    sms_per_second: float = Field(default=0, ge=0, description="SMS per second, of all processes; 0: no limit")
     spryng_url: str = Field(default="https://api.spryng.nl", pattern=r"^https?://\S+$", description="Base of its API")
-    spryng_api_key: SecretStr | None = Field(default=None, description="Set: Spryng is used as well")
+    spryng_api_key: SecretStr | None = Field(default=None, description="When set, Spryng is used as well")
     spryng_account: str = Field(default="", description="Its account reference, SPNL0000000")
     spryng_weight: int = Field(default=49, ge=0, le=100, description="Spryng's share of the SMS")
-    spryng_per_second: float = Field(default=0, ge=0, description="SMS that it takes, of all processes; 0: any")
+    spryng_per_second: float = Field(default=0, ge=0, description="SMS per second, of all processes; 0: no limit")
     twilio_url: str = Field(default="https://api.twilio.com", pattern=r"^https?://\S+$", description="Base of its API")
-    twilio_account: str = Field(default="", description="Account SID, AC…; set: Twilio is used as well")
-    twilio_token: SecretStr | None = Field(default=None, description="Auth token; Twilio signs its posts with it")
+    twilio_account: str = Field(default="", description="Account SID, AC…; when set, Twilio is used as well")
+    twilio_token: SecretStr | None = Field(default=None, description="Auth token; Twilio signs its requests with it")
     twilio_sender: str = Field(default="", max_length=40, description="A number, or a messaging service's SID (MG…)")
     twilio_weight: int = Field(default=49, ge=0, le=100, description="Twilio's share of the SMS")
-    twilio_per_second: float = Field(default=0, ge=0, description="SMS that it takes, of all processes; 0: any")
+    twilio_per_second: float = Field(default=0, ge=0, description="SMS per second, of all processes; 0: no limit")
     sms_without_receipts: str = Field(
         default="", description="Prefixes of numbers without delivery receipts (+1,+98), comma-separated"
     )
     bounce_address: str = Field(default="", description="Mailbox of bounces, local@domain, `+` extensions on (VERP)")
-    bounce_maildir: str = Field(default="", description="Maildir that it is delivered into, read by us; empty: none")
+    bounce_maildir: str = Field(default="", description="Maildir that receives the bounces; empty: none")
     answer_base_url: str = Field(pattern=r"^https?://\S+$", description="Public address of this service")
-    webhook_secret: SecretStr = Field(min_length=16, description="Password in the webhook URLs given to the provider")
+    webhook_secret: SecretStr = Field(min_length=16, description="Password in the webhook URLs of the providers")
     email_window: int = Field(
         default=100,
         ge=1,
@@ -66,19 +66,22 @@ class Settings(CommonSettings):
     urgent_workers: int = Field(
         default=1, ge=1, le=50, description="Further send workers of each channel, for alerts alone"
     )
-    sweep_seconds: float = Field(default=5, gt=0, description="From one look at what was left behind to the next")
+    sweep_seconds: float = Field(default=5, gt=0, description="Time between two sweeps for unfinished work")
     recipient_allow_list: str = Field(
-        default="", description="Addresses, @domains, numbers, comma-separated; set: nobody else is sent to (test copy)"
+        default="",
+        description="Addresses, @domains, numbers, comma-separated; set: no other gets a message (test copy)",
     )
 
     drill_allow_list: str = Field(
         default="", description="Addresses, @domains, numbers, comma-separated; a drill reaches nobody else"
     )
-    reminder_minutes: float = Field(default=30, gt=0, description="Without an answer for so long: a reminder (R38)")
-    crisis_minutes: float = Field(default=60, gt=0, description="Without an answer for so long: the crisis team (R38)")
-    ladder_seconds: float = Field(default=10, gt=0, description="From one look at unanswered alerts to the next")
+    reminder_minutes: float = Field(default=30, gt=0, description="Time without an answer before the reminder (R38)")
+    crisis_minutes: float = Field(default=60, gt=0, description="Time without an answer before the crisis team (R38)")
+    ladder_seconds: float = Field(default=10, gt=0, description="Time between two runs of the escalation policy")
     scanner_seconds: float = Field(
-        default=20, ge=0, description="A *safe* by link so soon after its message is unverified: scanners follow links"
+        default=20,
+        ge=0,
+        description="A *safe* by link this soon after its message is unverified: scanners follow links",
     )
 
     @property
@@ -88,11 +91,14 @@ class Settings(CommonSettings):
 
     @property
     def drill_list(self) -> frozenset[str]:
-        """Whom a drill may reach; empty: nobody."""
-        return frozenset(each.strip().lower() for each in self.drill_allow_list.split(",") if each.strip())
+        """The addresses that a drill may reach; empty: nobody."""
+        return _entries(self.drill_allow_list)
 
     @property
     def allow_list(self) -> frozenset[str] | None:
-        """The allow-list; None: everybody may be sent to."""
-        entries = frozenset(each.strip().lower() for each in self.recipient_allow_list.split(",") if each.strip())
-        return entries or None
+        """The only addresses that may get a message; None: all."""
+        return _entries(self.recipient_allow_list) or None
+
+
+def _entries(listed: str) -> frozenset[str]:
+    return frozenset(entry.strip().lower() for entry in listed.split(",") if entry.strip())

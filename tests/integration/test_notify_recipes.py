@@ -1,4 +1,4 @@
-"""Rehearses the recipes of services/notify/README.md: add an SMS provider, add a channel.
+"""Rehearses the recipes of CONTRIBUTING.md: add a channel, add an SMS provider.
 
 Each test does what the recipe says, with a dummy, and sends an alert through it: if a step is missing from the
 recipe, the test fails.

@@ -1,6 +1,7 @@
-"""Email over SMTP: letters in, one outcome each, over a pool of kept, pipelined connections.
+"""Email over SMTP: sends emails over a pool of open, pipelined connections, and returns one outcome for each.
 
-The content of one letter and the envelope of the next leave in one write (RFC 2920): a crash adds no unknowns.
+The content of one email and the envelope of the next leave in one write (RFC 2920). That adds no unknown deliveries:
+when the connection breaks, the next email has no content yet. See docs/notifications.md, Channels and providers.
 """
 
 import asyncio
@@ -24,69 +25,70 @@ from services.notify.model.outcome import Outcome
 from shared.testing.failpoints import failpoint
 
 RESET = b"RSET\r\n"
-LETTERS_PER_CONNECTION = 8  # fewer than this are not worth another connection
-CONNECTIONS_LOST_PER_LETTER = 2
+#: Another connection is opened for each so many emails; fewer are not worth one.
+EMAILS_PER_CONNECTION = 8
+#: An email is tried later after so many connections ended before its content was written.
+LOST_CONNECTIONS_PER_EMAIL = 2
+#: A worker stops after so many new connections in a row without an outcome.
 FRUITLESS_CONNECTIONS = 3
 MESSAGE_TOO_BIG = 552
-#: What nearly every server says to MAIL, RCPT, DATA.
-WELCOME = (250, 250, START_INPUT)
+#: The usual replies to MAIL, RCPT, DATA.
+USUAL_REPLIES = (250, 250, START_INPUT)
 
 
 @dataclass(slots=True)
-class _Waiting:
-    """A letter without an outcome yet."""
+class _Unsent:
+    """An email without an outcome yet. `index`: its place in the batch; `recipient`: its address as SMTP takes it."""
 
-    place: int
-    letter: Email
+    index: int
+    email: Email
     recipient: str
     connections_lost: int = 0
 
 
 class _Batch:
-    """The letters of one `send` and what became of them."""
+    """The emails of one `send`, and their outcomes so far. `trouble`: why the last connection failed."""
 
-    def __init__(self, letters: Sequence[Email]) -> None:
-        self.outcomes: list[Outcome | None] = [None] * len(letters)
+    def __init__(self, emails: Sequence[Email]) -> None:
+        self.outcomes: list[Outcome | None] = [None] * len(emails)
         self.answered = 0
         self.trouble = "no connection"
-        self._waiting = deque(
-            _Waiting(place, letter, mailbox(letter.recipient)) for place, letter in enumerate(letters)
-        )
+        self._waiting = deque(_Unsent(index, email, mailbox(email.recipient)) for index, email in enumerate(emails))
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def take(self, connection: SmtpConnection) -> _Waiting | None:
-        """The next letter that this server can take; the others are refused without a byte."""
+    def take(self, connection: SmtpConnection) -> _Unsent | None:
+        """The next email that this server can accept. The ones it cannot accept are refused before a byte is sent."""
         while self._waiting:
-            waiting = self._waiting.popleft()
-            obstacle = _obstacle(waiting, connection)
+            unsent = self._waiting.popleft()
+            obstacle = _obstacle(unsent, connection)
             if obstacle is None:
-                return waiting
-            self.settle(waiting, Outcome.refused(obstacle))
+                return unsent
+            self.settle(unsent, Outcome.refused(obstacle))
         return None
 
-    def settle(self, waiting: _Waiting, outcome: Outcome) -> None:
-        """The provider has spoken, or nobody can."""
-        self.outcomes[waiting.place] = outcome
+    def settle(self, unsent: _Unsent, outcome: Outcome) -> None:
+        """Store the outcome of an email."""
+        self.outcomes[unsent.index] = outcome
         self.answered += 1
 
-    def give_back(self, waiting: _Waiting, reason: str) -> None:
-        """The connection ended before its content was written: another one may take it, behind the others."""
-        waiting.connections_lost += 1
-        self.trouble = without_addresses(reason, waiting.recipient, waiting.letter.recipient)
-        if waiting.connections_lost < CONNECTIONS_LOST_PER_LETTER:
-            self._waiting.append(waiting)
+    def give_back(self, unsent: _Unsent, reason: str) -> None:
+        """The connection ended before the content was written: queue the email again, after the others."""
+        unsent.connections_lost += 1
+        self.trouble = without_addresses(reason, unsent.recipient, unsent.email.recipient)
+        if unsent.connections_lost < LOST_CONNECTIONS_PER_EMAIL:
+            self._waiting.append(unsent)
         else:
-            self.outcomes[waiting.place] = Outcome.try_later(self.trouble)
+            self.outcomes[unsent.index] = Outcome.try_later(self.trouble)
 
     def results(self) -> list[Outcome]:
-        """In the order of the letters; who is left was never written."""
+        """The outcomes in the order of the emails. An email without one was never written."""
         return [outcome or Outcome.try_later(self.trouble) for outcome in self.outcomes]
 
 
 class EmailChannel:
-    """Sends letters; safe to call from several tasks at once, which share the connections."""
+    """Sends emails. Several tasks may use it at once; they share the connections."""
 
     provider = "smtp"
 
@@ -97,32 +99,32 @@ class EmailChannel:
         self._idle: list[SmtpConnection] = []
 
     async def ready(self, count: int, *, is_urgent: bool) -> None:
-        """At once: the server nearby queues."""
+        """Returns at once: the submission server queues, so there is no rate limit."""
 
-    async def send(self, letters: Sequence[Email]) -> list[Outcome]:
-        """One outcome per letter, in order. Never raises for what the server or the network does."""
-        batch = _Batch(letters)
-        lanes = min(self._settings.connections, -(-len(letters) // LETTERS_PER_CONNECTION))
-        if lanes == 1:
+    async def send(self, emails: Sequence[Email]) -> list[Outcome]:
+        """One outcome per email, in order. Never raises for what the server or the network does."""
+        batch = _Batch(emails)
+        workers = min(self._settings.connections, -(-len(emails) // EMAILS_PER_CONNECTION))
+        if workers == 1:
             await self._work(batch)
         else:
             async with asyncio.TaskGroup() as tasks:
-                for _ in range(lanes):
+                for _ in range(workers):
                     tasks.create_task(self._work(batch))
         return batch.results()
 
     async def close(self) -> None:
-        """Say goodbye on every idle connection."""
+        """Close every idle connection with QUIT."""
         idle, self._idle = self._idle, []
         await asyncio.gather(*(connection.quit() for connection in idle))
 
     async def _work(self, batch: _Batch) -> None:
-        """Take letters until there are none, over as many connections as that needs."""
+        """Send emails of the batch until none is left, over as many connections as that needs."""
         fruitless = 0
         async with self._slots:
             while batch and fruitless < FRUITLESS_CONNECTIONS:
                 before = batch.answered
-                connection = self._kept()
+                connection = self._idle_connection()
                 fresh = connection is None
                 try:
                     connection = connection or await SmtpConnection.open(self._settings, self._tls)
@@ -139,7 +141,7 @@ class EmailChannel:
                 if fresh:
                     fruitless = 0 if batch.answered > before else fruitless + 1
 
-    def _kept(self) -> SmtpConnection | None:
+    def _idle_connection(self) -> SmtpConnection | None:
         while self._idle:
             connection = self._idle.pop()
             if connection.is_usable:
@@ -148,7 +150,7 @@ class EmailChannel:
         return None
 
     async def _converse(self, connection: SmtpConnection, batch: _Batch) -> None:
-        """Letters one after another over one connection, until there are none or it ends."""
+        """Send emails one after another over one connection, until none is left or the connection ends."""
         current = batch.take(connection)
         _, envelope = await self._exchange(connection, b"", False, current)
         while current is not None:
@@ -163,13 +165,16 @@ class EmailChannel:
             if step.outcome is None:
                 batch.settle(current, _judge_content(verdict, connection.ended, current))
                 if verdict is not None and verdict.code < 400 and not verdict.is_positive:
-                    connection.abort()  # whose turn it is can no longer be known
+                    connection.abort()  # the replies can no longer be matched to our commands
             current = following
 
     async def _exchange(
-        self, connection: SmtpConnection, payload: bytes, reset: bool, following: _Waiting | None
+        self, connection: SmtpConnection, payload: bytes, reset: bool, following: _Unsent | None
     ) -> tuple[SmtpReply | None, list[SmtpReply]]:
-        """Write what ends one letter and begins the next: the verdict on the first, the replies to the second."""
+        """Write the content of one email and the envelope of the next.
+
+        Returns the verdict on the content, and the replies to the envelope.
+        """
         patience = self._settings.verdict_timeout_seconds if payload else self._settings.command_timeout_seconds
         envelope = _envelope(following) if following else []
         if not connection.offers_pipelining:
@@ -185,7 +190,7 @@ class EmailChannel:
     async def _exchange_stepwise(
         self, connection: SmtpConnection, payload: bytes, reset: bool, envelope: list[bytes]
     ) -> tuple[SmtpReply | None, list[SmtpReply]]:
-        """The same where the server does not offer PIPELINING: each command waits for its reply."""
+        """`_exchange` for a server without PIPELINING: each command waits for its reply."""
         verdict: SmtpReply | None = None
         if payload:
             connection.write(payload)
@@ -204,52 +209,52 @@ class EmailChannel:
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """What follows from the replies to MAIL, RCPT, DATA: what is written next, or already an outcome."""
+    """What to write after the replies to MAIL, RCPT and DATA; `outcome` when the email is already refused."""
 
     payload: bytes
     outcome: Outcome | None
 
 
-def _judge_envelope(replies: Sequence[SmtpReply], waiting: _Waiting) -> _Step | None:
-    """None: the connection ended, or is about to, before the server had an opinion on this letter."""
-    if len(replies) == len(WELCOME) and all(map(_is_welcome, replies, WELCOME)):
-        return _Step(_content(waiting.letter), None)
+def _judge_envelope(replies: Sequence[SmtpReply], unsent: _Unsent) -> _Step | None:
+    """The next step; None when the connection ended, or is closing, before the server decided on this email."""
+    if len(replies) == len(USUAL_REPLIES) and all(map(_has_code, replies, USUAL_REPLIES)):
+        return _Step(_content(unsent.email), None)
     refusal: Outcome | None = None
     for stage, reply in zip(("MAIL", "RCPT", "DATA"), (*replies, None, None, None), strict=False):
         if stage == "DATA" and reply is not None and reply.code == START_INPUT:
-            # After a refused RCPT in a group the server may still say 354: it gets the final dot alone.
-            return _Step(FINAL_DOT if refusal else _content(waiting.letter), refusal)
+            # After a refused RCPT a pipelining server may still answer 354: send it the final dot alone.
+            return _Step(FINAL_DOT if refusal else _content(unsent.email), refusal)
         if refusal is not None:
             continue
         if reply is None or reply.code == SERVICE_CLOSING:
             return None
         if not reply.is_positive or stage == "DATA":
-            refusal = _refusal(stage, reply, waiting)
+            refusal = _refusal(stage, reply, unsent)
     return _Step(b"", refusal)
 
 
-def _is_welcome(reply: SmtpReply, code: int) -> bool:
+def _has_code(reply: SmtpReply, code: int) -> bool:
     return reply.code == code
 
 
-def _content(letter: Email) -> bytes:
-    return (letter.content if letter.is_plain else transparent(letter.content)) + FINAL_DOT
+def _content(email: Email) -> bytes:
+    return (email.content if email.is_plain else transparent(email.content)) + FINAL_DOT
 
 
-def _refusal(stage: str, reply: SmtpReply, waiting: _Waiting) -> Outcome:
-    reason = f"{stage} {_words(reply, waiting)}"
+def _refusal(stage: str, reply: SmtpReply, unsent: _Unsent) -> Outcome:
+    reason = f"{stage} {_words(reply, unsent)}"
     if not reply.is_permanent:
         return Outcome.try_later(reason)
     if stage == "MAIL" and reply.code != MESSAGE_TOO_BIG:
-        # About the sender, the session or our rights: nothing is said of the recipient, and an operator can mend it.
+        # About the sender, the session or our rights, not about the recipient: an operator can mend it.
         return Outcome.try_later(reason)
     return Outcome.refused(reason)
 
 
-def _judge_content(verdict: SmtpReply | None, ended: str, waiting: _Waiting) -> Outcome:
+def _judge_content(verdict: SmtpReply | None, ended: str, unsent: _Unsent) -> Outcome:
     if verdict is None:
-        return Outcome.unknown(without_addresses(ended, waiting.recipient, waiting.letter.recipient))
-    words = _words(verdict, waiting)
+        return Outcome.unknown(without_addresses(ended, unsent.recipient, unsent.email.recipient))
+    words = _words(verdict, unsent)
     if verdict.is_positive:
         return Outcome.accepted(words)
     if verdict.code < 400:
@@ -257,18 +262,18 @@ def _judge_content(verdict: SmtpReply | None, ended: str, waiting: _Waiting) -> 
     return Outcome.refused(words) if verdict.is_permanent else Outcome.try_later(words)
 
 
-def _words(reply: SmtpReply, waiting: _Waiting) -> str:
-    return without_addresses(str(reply), waiting.recipient, waiting.letter.recipient)
+def _words(reply: SmtpReply, unsent: _Unsent) -> str:
+    return without_addresses(str(reply), unsent.recipient, unsent.email.recipient)
 
 
-def _obstacle(waiting: _Waiting, connection: SmtpConnection) -> str | None:
-    """Why this server cannot take the letter, known before the first byte; None when it can."""
-    content, offered = waiting.letter.content, connection.extensions
-    if not (is_path(waiting.recipient) and is_path(waiting.letter.sender)):
+def _obstacle(unsent: _Unsent, connection: SmtpConnection) -> str | None:
+    """Why this server cannot accept the email, known before the first byte; None when it can."""
+    content, offered = unsent.email.content, connection.extensions
+    if not (is_path(unsent.recipient) and is_path(unsent.email.sender)):
         return "an address that no SMTP command can hold"
-    if not (waiting.recipient.isascii() and waiting.letter.sender.isascii()) and "SMTPUTF8" not in offered:
+    if not (unsent.recipient.isascii() and unsent.email.sender.isascii()) and "SMTPUTF8" not in offered:
         return "the address needs SMTPUTF8, which the server does not offer"
-    if "8BITMIME" not in offered and not (waiting.letter.is_plain or content.isascii()):
+    if "8BITMIME" not in offered and not (unsent.email.is_plain or content.isascii()):
         return "the content needs 8BITMIME, which the server does not offer"
     limit = offered.get("SIZE", "")
     if limit.isdigit() and 0 < int(limit) < len(content):
@@ -276,8 +281,8 @@ def _obstacle(waiting: _Waiting, connection: SmtpConnection) -> str | None:
     return None
 
 
-def _envelope(waiting: _Waiting) -> list[bytes]:
-    sender, recipient = waiting.letter.sender, waiting.recipient
-    options = "" if waiting.letter.is_plain or waiting.letter.content.isascii() else " BODY=8BITMIME"
+def _envelope(unsent: _Unsent) -> list[bytes]:
+    sender, recipient = unsent.email.sender, unsent.recipient
+    options = "" if unsent.email.is_plain or unsent.email.content.isascii() else " BODY=8BITMIME"
     options += "" if sender.isascii() and recipient.isascii() else " SMTPUTF8"
     return [f"MAIL FROM:<{sender}>{options}\r\n".encode(), f"RCPT TO:<{recipient}>\r\n".encode(), b"DATA\r\n"]

@@ -1,6 +1,6 @@
 """Which SMS providers and mail servers this installation sends through, made from its settings.
 
-To add a provider or a channel, follow the steps in services/notify/README.md.
+To add one, follow CONTRIBUTING.md, Add an SMS provider, or Add a channel.
 """
 
 from collections.abc import Awaitable, Callable, Mapping

@@ -1,6 +1,6 @@
-"""One connection to an SMTP submission server: opening it (TLS, AUTH), and counting its replies.
+"""One connection to an SMTP submission server: opens it (TLS, AUTH), writes commands and collects the replies.
 
-Commands may be grouped in one write (RFC 2920); what a reply means for a letter is decided in email.py.
+Several commands may leave in one write (RFC 2920). email.py decides what a reply means for an email.
 """
 
 import asyncio
@@ -17,21 +17,23 @@ from services.notify.channels.smtp_wire import SERVICE_CLOSING, BrokenReply, Rep
 
 
 class EmailSettings(BaseModel):
-    """How mail is handed over: to one submission server nearby, which queues."""
+    """The submission server that takes our mail and queues it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     host: str = Field(min_length=1, description="Name or address of the submission server")
     port: int = Field(ge=1, le=65535)
-    connections: int = Field(default=10, ge=1, le=100, description="Kept connections of this process")
-    starttls: bool = Field(default=False, description="Require STARTTLS; without it nothing is sent")
+    connections: int = Field(default=10, ge=1, le=100, description="Open connections that this process keeps")
+    starttls: bool = Field(default=False, description="Require STARTTLS; a server without it gets no mail")
     implicit_tls: bool = Field(default=False, description="TLS from the first byte (port 465)")
     ca_file: str | None = Field(default=None, description="PEM file of the authority that signed the server's name")
     username: str | None = Field(default=None, description="For AUTH PLAIN or LOGIN")
     password: SecretStr | None = None
-    helo_name: str | None = Field(default=None, description="Name in EHLO; default: the address of our end")
+    helo_name: str | None = Field(default=None, description="Name in EHLO; default: our own IP address")
     connect_timeout_seconds: float = Field(default=10, gt=0)
-    command_timeout_seconds: float = Field(default=60, gt=0, description="For every reply but the verdict on content")
+    command_timeout_seconds: float = Field(
+        default=60, gt=0, description="For replies other than the verdict on content"
+    )
     verdict_timeout_seconds: float = Field(
         default=660, gt=0, description="For the reply to the final dot; longer than the server's own ten minutes"
     )
@@ -48,7 +50,7 @@ class EmailSettings(BaseModel):
 
     @property
     def uses_tls(self) -> bool:
-        """Whether letters and password travel encrypted."""
+        """Whether mail and password travel encrypted."""
         return self.starttls or self.implicit_tls
 
 
@@ -61,11 +63,11 @@ def is_loopback(host: str) -> bool:
 
 
 class CannotOpen(Exception):
-    """No usable connection: nothing was sent on it. The text says why, without credentials."""
+    """The connection cannot be used, and no mail was sent on it. The text says why, without credentials."""
 
 
 class SmtpConnection(asyncio.Protocol):
-    """A connection after EHLO. It never raises for what the server does: it ends, with a reason."""
+    """A connection after EHLO. It never raises for what the server does: it ends, and `ended` says why."""
 
     def __init__(self) -> None:
         self.extensions: dict[str, str] = {}
@@ -78,7 +80,7 @@ class SmtpConnection(asyncio.Protocol):
 
     @classmethod
     async def open(cls, settings: EmailSettings, tls: ssl.SSLContext | None) -> "SmtpConnection":
-        """Connected, greeted, encrypted and authenticated as the settings ask. Raises CannotOpen."""
+        """A connection that is encrypted and authenticated as the settings ask. Raises CannotOpen."""
         connection = cls()
         try:
             async with asyncio.timeout(settings.connect_timeout_seconds):
@@ -100,21 +102,21 @@ class SmtpConnection(asyncio.Protocol):
 
     @property
     def offers_pipelining(self) -> bool:
-        """RFC 2920."""
+        """Whether the server accepts several commands in one write (RFC 2920)."""
         return "PIPELINING" in self.extensions
 
     @property
     def is_usable(self) -> bool:
-        """Open, and the server owes nothing and has said nothing unasked."""
+        """Open, with no reply outstanding and no unexpected reply received."""
         return not self.ended and not self._replies and self._reader.is_between_replies
 
     def write(self, data: bytes) -> None:
-        """Hand the bytes to the socket; how much of them leaves is not knowable."""
+        """Hand the bytes to the socket. We cannot know how many of them leave this machine."""
         if self._transport is not None and not self.ended:
             self._transport.write(data)
 
     async def replies(self, count: int, seconds: float) -> list[SmtpReply]:
-        """The next replies in order; fewer when the connection ends first, which `ended` explains."""
+        """The next `count` replies, in order; fewer when the connection ends first, and `ended` says why."""
         if len(self._replies) < count and not self.ended:
             loop = asyncio.get_running_loop()
             self._wanted, self._waiter = count, loop.create_future()
@@ -127,19 +129,19 @@ class SmtpConnection(asyncio.Protocol):
         return [self._replies.popleft() for _ in range(min(count, len(self._replies)))]
 
     def expect_silence(self) -> None:
-        """End the connection when the server said more than it was asked: its replies no longer belong to ours."""
+        """End the connection if the server sent more replies than commands: they can no longer be matched."""
         if not self.is_usable:
             self._end("the server said more than it was asked")
 
     async def quit(self) -> None:
-        """Say goodbye, and go when there is no answer."""
+        """Send QUIT, wait at most a second for the reply, and close."""
         if self.is_usable:
             self.write(b"QUIT\r\n")
             await self.replies(1, 1.0)
         self.abort()
 
     def abort(self) -> None:
-        """Close at once; what was not read is lost."""
+        """Close at once. Unread replies are lost."""
         self.ended = self.ended or "closed by us"
         if self._transport is not None:
             self._transport.abort()
@@ -147,11 +149,11 @@ class SmtpConnection(asyncio.Protocol):
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Connected; after STARTTLS the transport is exchanged in `_encrypt`."""
+        """The connection is open. After STARTTLS, `_encrypt` replaces the transport."""
         self._transport = cast(asyncio.Transport, transport)  # uvloop's does not inherit from it
 
     def data_received(self, data: bytes) -> None:
-        """Count the replies; a 421 is the last one."""
+        """Collect the replies. A 421 is the last one: the server closes the connection."""
         try:
             arrived = self._reader.feed(data)
         except BrokenReply as error:
@@ -165,7 +167,7 @@ class SmtpConnection(asyncio.Protocol):
             self._wake()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The server, the network or we closed it."""
+        """The server, the network or this process closed the connection."""
         self._end(f"connection lost: {_kind(exc)}" if exc else "connection closed by the server")
 
     def _end(self, reason: str) -> None:
@@ -191,7 +193,7 @@ class SmtpConnection(asyncio.Protocol):
             await self._authenticate(settings, settings.username, settings.password.get_secret_value())
 
     async def _expect(self, command: bytes | None, settings: EmailSettings, what: str, *secrets: str) -> SmtpReply:
-        """The reply to one command, positive or 334. Raises CannotOpen."""
+        """The reply to one command, which must be positive or 334. Raises CannotOpen."""
         if command is not None:
             self.write(command)
         reply = next(iter(await self.replies(1, settings.command_timeout_seconds)), None)
@@ -224,7 +226,7 @@ class SmtpConnection(asyncio.Protocol):
             raise CannotOpen("the server does not offer STARTTLS")
         await self._expect(b"STARTTLS\r\n", settings, "STARTTLS")
         if not self.is_usable:
-            # Bytes in clear after the 220 would be read as if they had come encrypted.
+            # Bytes that arrive in clear after the 220 would be read as if they had come encrypted.
             raise CannotOpen("STARTTLS: the server went on in clear")
         assert tls is not None
         assert self._transport is not None
@@ -249,7 +251,7 @@ class SmtpConnection(asyncio.Protocol):
 
 
 def tls_context(settings: EmailSettings) -> ssl.SSLContext | None:
-    """The context for the settings; None without TLS. The server's name is always checked."""
+    """The TLS context for these settings; None without TLS. The server's name is always checked."""
     return ssl.create_default_context(cafile=settings.ca_file) if settings.uses_tls else None
 
 
@@ -258,6 +260,6 @@ def _base64(text: str) -> bytes:
 
 
 def _kind(error: BaseException | None) -> str:
-    """The error without its text, which may name an address."""
+    """The kind of the error. Its text may name an address, so it is left out."""
     number = getattr(error, "strerror", None)
     return f"{type(error).__name__}{f' ({number})' if number else ''}"

@@ -1,4 +1,4 @@
-"""SMTP's bytes without sockets: replies, commands, and content made transparent. Source: RFC 5321, RFC 2920."""
+"""SMTP as bytes, without sockets: reads replies, and prepares content for DATA. Source: RFC 5321, RFC 2920."""
 
 import re
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ _PATH = re.compile(r"[^\s<>\x00-\x1f\x7f]{1,64}@[^\s<>@\x00-\x1f\x7f]{1,255}")
 
 
 class BrokenReply(Exception):
-    """What the server sent is no SMTP: the connection cannot be trusted any more."""
+    """The server sent something that is not SMTP. The connection must not be used any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +41,13 @@ class SmtpReply:
 
 @dataclass(slots=True)
 class ReplyReader:
-    """Cuts what arrives into replies, bounded in line length and lines per reply."""
+    """Splits the received bytes into replies. Line length and lines per reply are bounded."""
 
     _buffer: bytes = b""
     _lines: list[bytes] = field(default_factory=list)
 
     def feed(self, received: bytes) -> list[SmtpReply]:
-        """The replies that are complete now, in order. Raises BrokenReply when this is not SMTP."""
+        """The replies that are now complete, in order. Raises BrokenReply when the bytes are not SMTP."""
         replies: list[SmtpReply] = []
         *lines, self._buffer = (self._buffer + received).split(b"\n")
         for line in lines:
@@ -67,13 +67,13 @@ class ReplyReader:
 
     @property
     def is_between_replies(self) -> bool:
-        """Nothing of a next reply has arrived."""
+        """No part of a further reply has arrived."""
         return not self._buffer and not self._lines
 
 
-@lru_cache(maxsize=256)  # a server says the same few lines again and again
+@lru_cache(maxsize=256)  # a server repeats the same few lines
 def _parsed(line: bytes) -> tuple[SmtpReply, bool, bytes]:
-    """One line: the reply when it is the only line of it, whether it is the last one, and its text."""
+    """One line: the reply that it makes on its own, whether it is the last line of its reply, and its text."""
     match = _REPLY_LINE.match(line.rstrip(b"\r"))
     if match is None or len(line) > LINE_LIMIT:
         raise BrokenReply("the server's answer is no SMTP reply")
@@ -83,22 +83,22 @@ def _parsed(line: bytes) -> tuple[SmtpReply, bool, bytes]:
 
 def extensions(reply: SmtpReply) -> dict[str, str]:
     """EHLO's keywords in upper case with their parameters; the first line is the greeting."""
-    found = {}
+    keywords = {}
     for line in reply.text.split("\n")[1:]:
         keyword, _, parameters = line.strip().partition(" ")
-        found[keyword.upper()] = parameters
-    return found
+        keywords[keyword.upper()] = parameters
+    return keywords
 
 
 def is_path(address: str) -> bool:
-    """Whether the address can stand between < and > in one line: no spaces, brackets or control characters."""
+    """Whether the address can stand between < and > in a command: no spaces, brackets or control characters."""
     return _PATH.fullmatch(address) is not None
 
 
 def transparent(content: bytes) -> bytes:
     """Content for DATA, without the final dot: CRLF line ends only, leading dots doubled (RFC 5321 §4.5.2)."""
     if not content.count(b"\r") == content.count(b"\n") == content.count(b"\r\n"):
-        # A line end that the next server reads differently would let content pass for commands.
+        # Other line ends would let a part of the content pass for commands at the next server (SMTP smuggling).
         content = _BARE_NEWLINE.sub(b"\r\n", content)
     if not content.endswith(b"\r\n"):
         content += b"\r\n"

@@ -1,6 +1,7 @@
-"""`passage notify …`, `passage drill`: who is where, how a message reads, a drill. Exit 0 fine, 1 wrong, 2 wrong use.
+"""`passage notify whereabouts`, `passage notify preview` and `passage drill`.
 
-They work on notify's own database (MONGO_URL, NAMESPACE, SERVICE_KEY), so they also work while the service is away.
+They read notify's own database (MONGO_URL, NAMESPACE, SERVICE_KEY), so they also work while the service is down.
+Exit code 0: fine; 1: something is wrong, and the output says what; 2: wrong use.
 """
 
 import asyncio
@@ -27,7 +28,7 @@ from services.notify.messages.wording import Language
 from services.notify.model.whereabouts import Whereabouts
 from services.notify.rules.audience import stay_there
 from services.notify.store.advice import AdviceStore
-from services.notify.store.alerts import AlertStore
+from services.notify.store.alerts import Alert, AlertStore
 from services.notify.store.deliveries import DeliveryStore
 from services.notify.store.send_queue import SendQueue
 from services.notify.store.whereabouts import WhereaboutsStore
@@ -43,10 +44,10 @@ from shared.observability import logs
 from shared.privacy.contact import ContactDetails
 from shared.privacy.service_key import ServiceKey
 
-notify = typer.Typer(no_args_is_help=True, help="Who is where, and what they are told.")
+notify = typer.Typer(no_args_is_help=True, help="Who is where, and how messages read.")
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on standard output, nothing else there.")]
 Country = Annotated[str, typer.Option(help="ISO 3166-1 alpha-2")]
-Region = Annotated[str | None, typer.Option(help="ISO 3166-2; who may be in it is shown as uncertain")]
+Region = Annotated[str | None, typer.Option(help="ISO 3166-2; persons who may be in it are shown as uncertain")]
 PAGE = 500
 POLL_SECONDS = 0.5
 T = TypeVar("T")
@@ -57,12 +58,12 @@ def whereabouts(
     country: Country,
     region: Region = None,
     at: Annotated[
-        str | None, typer.Option(help="A day (YYYY-MM-DD) or an instant (RFC 3339); past ones as it was known then")
+        str | None, typer.Option(help="A day (YYYY-MM-DD) or an instant (RFC 3339); the past as it was known then")
     ] = None,
-    contacts: Annotated[bool, typer.Option("--contacts", help="Also how to reach them; this look is logged.")] = False,
+    contacts: Annotated[bool, typer.Option("--contacts", help="Also show contact details; this is logged.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Who is, or was, in a country: one line per registration."""
+    """Who is, or was, in a country: one line for each registration."""
     _check_place(country, region)
     day, instant = _when(at)
 
@@ -71,11 +72,11 @@ def whereabouts(
         rows: list[dict[str, Any]] = []
         for skip in range(0, sys.maxsize, PAGE):
             if instant is None:
-                found = await store.there(country, day, skip, PAGE)
+                page = await store.there(country, day, skip, PAGE)
             else:
-                found = await store.there_at(country, instant, skip, PAGE)
-            rows += [row for where, contact in found if (row := _row(where, contact, country, region, day, contacts))]
-            if len(found) < PAGE:
+                page = await store.there_at(country, instant, skip, PAGE)
+            rows += [row for where, contact in page if (row := _row(where, contact, country, region, day, contacts))]
+            if len(page) < PAGE:
                 return rows
         return rows
 
@@ -83,22 +84,22 @@ def whereabouts(
     for row in rows:
         sys.stdout.write((json.dumps(row, ensure_ascii=False) if as_json else _line(row)) + "\n")
     if contacts:
-        read = {"event": "personal_data_read", "kind": "whereabouts", "country": country, "count": len(rows)}
-        sys.stderr.write(json.dumps(read) + "\n")
+        logged = {"event": "personal_data_read", "kind": "whereabouts", "country": country, "count": len(rows)}
+        sys.stderr.write(json.dumps(logged) + "\n")
     sys.stderr.write(f"{len(rows)} registrations in {region or country} on {day.isoformat()}\n")
 
 
 @notify.command("preview")
 def preview(
     kind: Annotated[str, typer.Argument(help=", ".join(get_args(get_args(Kind)[0]) + get_args(get_args(Kind)[1])))],
-    language: Annotated[str, typer.Option(help="nl or en: which stands first")] = "nl",
-    templates: Annotated[Path | None, typer.Option(help="Folder of other templates to try")] = None,
+    language: Annotated[str, typer.Option(help="nl or en: the language that comes first")] = "nl",
+    templates: Annotated[Path | None, typer.Option(help="Folder of templates to try instead")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """How a message reads, with invented facts. A template that does not work is named: exit 1."""
-    known: dict[str, Kind] = {str(each): each for each in FORMS}
+    """How a message reads, with invented content. Exit 1 names a template that does not work."""
+    kinds: dict[str, Kind] = {str(form): form for form in FORMS}
     languages: dict[str, Language] = {"nl": "nl", "en": "en"}
-    if kind not in known or language not in languages:
+    if kind not in kinds or language not in languages:
         _fail(f"There is no message {kind} in {language}.", 2)
     sender = "alerts@university.example"
     try:
@@ -107,19 +108,19 @@ def preview(
         _fail(str(error), 1)
         raise
     link = "https://notify.example/v1/answers/" + "0" * 22
-    shown = messages.preview(
-        known[kind], languages[language], SPECIMENS[known[kind]], name="Robin Voorbeeld", link=link
+    message = messages.preview(
+        kinds[kind], languages[language], SPECIMENS[kinds[kind]], name="Robin Voorbeeld", link=link
     )
     document = {
         "kind": kind,
         "version": messages.versions()[kind],
-        "subject": shown.subject,
-        "text": shown.text,
-        "sms": shown.sms,
-        "smsSegments": shown.segments,
+        "subject": message.subject,
+        "text": message.text,
+        "sms": message.sms,
+        "smsSegments": message.segments,
     }
-    sms = "" if shown.sms is None else f"\n\nSMS, {shown.segments} parts of at most 3:\n{shown.sms}"
-    plain = f"Subject: {shown.subject}\n\n{shown.text}{sms}"
+    sms = "" if message.sms is None else f"\n\nSMS, {message.segments} parts of at most 3:\n{message.sms}"
+    plain = f"Subject: {message.subject}\n\n{message.text}{sms}"
     sys.stdout.write((json.dumps(document, ensure_ascii=False) if as_json else plain) + "\n")
 
 
@@ -127,69 +128,78 @@ def drill(
     country: Country,
     message_nl: Annotated[str, typer.Option(help="The text of the drill, Dutch")],
     message_en: Annotated[str, typer.Option(help="The text of the drill, English")],
-    officer: Annotated[str, typer.Option(help="personId of who is responsible")],
+    officer: Annotated[str, typer.Option(help="personId of the responsible officer")],
     region: Region = None,
-    wait_seconds: Annotated[float, typer.Option(min=0, help="How long the messages are waited for")] = 60,
+    wait_seconds: Annotated[float, typer.Option(min=0, help="How long to wait until all messages are sent")] = 60,
     as_json: AsJson = False,
 ) -> None:
-    """Raise a drill: the real thing, to the addresses in DRILL_ALLOW_LIST alone. Exit 1 when not all of it left."""
+    """Raise a drill: a real alert, but only to addresses in DRILL_ALLOW_LIST. Exit 1 if a message was not sent."""
     _check_place(country, region)
-    words = {"nl": message_nl, "en": message_en}
+    messages = {"nl": message_nl, "en": message_en}
     listed = frozenset(
-        each.strip().lower() for each in os.environ.get("DRILL_ALLOW_LIST", "").split(",") if each.strip()
+        entry.strip().lower() for entry in os.environ.get("DRILL_ALLOW_LIST", "").split(",") if entry.strip()
     )
     if not listed:
-        _fail("DRILL_ALLOW_LIST is empty: a drill would reach nobody.", 2)
+        _fail("DRILL_ALLOW_LIST is empty, so a drill would reach nobody. Set it to addresses, numbers or @domains.", 2)
 
     logs.configure("passage", "WARNING")
 
     async def work(mongo: Mongo) -> dict[str, Any]:
-        database, now = mongo.database("notify"), utc_now()
-        deps = _selecting(mongo, listed)
-        deliveries = DeliveryStore(database, _key())
-        plan = await plan_manual_alert(deps, country, region, words, is_drill=True, raised_by=officer, now=now)
-        commands = CommandDeps(mongo, database, deps.outbox, deps.alerts, deliveries)
-        command = Command(officer, None, None, Cause(new_id(), "passage drill"), now)
-        answer = await raise_alert(commands, command, deps, plan)
-        alert_id = str(answer.body["alertId"])
-        alert = await deps.alerts.get(alert_id)
-        assert alert is not None
-        await run_selection(deps, alert, cause=Cause(alert_id, "passage drill"), now=utc_now())
-        for _ in range(int(wait_seconds / POLL_SECONDS)):
-            if not await deps.send_queue.unfinished_jobs(alert_id):
-                break
-            await asyncio.sleep(POLL_SECONDS)
-        selected, _ = await deps.alerts.selections.totals(alert_id)
-        waiting = await deps.send_queue.unfinished_jobs(alert_id)
-        counts = await deliveries.counts(alert_id)
-        took = round((utc_now() - now).total_seconds(), 1)
-        return {
-            "alertId": alert_id, "recipients": selected, "deliveries": counts, "waiting": waiting, "seconds": took,
-        }  # fmt: skip
+        deps = _selection_deps(mongo, listed)
+        now = utc_now()
+        plan = await plan_manual_alert(deps, country, region, messages, is_drill=True, raised_by=officer, now=now)
+        return await _run_drill(mongo, deps, plan, officer, wait_seconds)
 
     result = _run(_with(work))
     plain = f"{result['alertId']}: {result['recipients']} recipients, {result['deliveries']}, {result['seconds']} s"
     sys.stdout.write((json.dumps(result) if as_json else plain) + "\n")
-    left = {state for states in result["deliveries"].values() for state in states} <= {"accepted", "delivered"}
-    raise typer.Exit(0 if result["recipients"] and not result["waiting"] and left else 1)
+    states = {state for counts in result["deliveries"].values() for state in counts}
+    all_sent = states <= {"accepted", "delivered"} and not result["waiting"]
+    raise typer.Exit(0 if result["recipients"] and all_sent else 1)
 
 
-def _selecting(mongo: Mongo, listed: frozenset[str]) -> SelectionDeps:
+async def _run_drill(
+    mongo: Mongo, deps: SelectionDeps, plan: Alert, officer: str, wait_seconds: float
+) -> dict[str, Any]:
+    """Raise the alert and select its recipients here; notify's send workers send. Returns how far they came."""
+    database = mongo.database("notify")
+    deliveries = DeliveryStore(database, _key())
+    commands = CommandDeps(mongo, database, deps.outbox, deps.alerts, deliveries)
+    command = Command(officer, None, None, Cause(new_id(), "passage drill"), plan.as_of)
+    alert_id = str((await raise_alert(commands, command, deps, plan)).body["alertId"])
+    alert = await deps.alerts.get(alert_id)
+    assert alert is not None
+    await run_selection(deps, alert, cause=Cause(alert_id, "passage drill"), now=utc_now())
+    for _ in range(int(wait_seconds / POLL_SECONDS)):
+        if not await deps.send_queue.unfinished_jobs(alert_id):
+            break
+        await asyncio.sleep(POLL_SECONDS)
+    recipients, _ = await deps.alerts.selections.totals(alert_id)
+    return {
+        "alertId": alert_id,
+        "recipients": recipients,
+        "deliveries": await deliveries.counts(alert_id),
+        "waiting": await deps.send_queue.unfinished_jobs(alert_id),
+        "seconds": round((utc_now() - plan.as_of).total_seconds(), 1),
+    }
+
+
+def _selection_deps(mongo: Mongo, listed: frozenset[str]) -> SelectionDeps:
     database, key = mongo.database("notify"), _key()
 
-    async def offsets(topic: str) -> dict[int, int]:
-        raise TransientError("a drill stands on no offsets")
+    async def no_offsets(topic: str) -> dict[int, int]:
+        raise TransientError("a drill is raised without offsets")
 
     return SelectionDeps(
-        mongo,
-        Outbox(database, "/notify"),
-        WhereaboutsStore(database, key),
-        AdviceStore(database),
-        AlertStore(database),
-        SendQueue(database, "passage-drill"),
-        offsets,
-        Messages("drill@university.example").versions(),
-        listed,
+        mongo=mongo,
+        outbox=Outbox(database, "/notify"),
+        whereabouts=WhereaboutsStore(database, key),
+        advice=AdviceStore(database),
+        alerts=AlertStore(database),
+        send_queue=SendQueue(database, "passage-drill"),
+        offsets=no_offsets,
+        templates=Messages("drill@university.example").versions(),
+        drill_list=listed,
     )
 
 
@@ -219,12 +229,12 @@ def _line(row: dict[str, Any]) -> str:
     place = row["region"] or row["place"] or "-"
     marks = ("" if row["isCertain"] else "  uncertain") + ("  overdue" if row["isOverdue"] else "")
     contact = row.get("contact")
-    reach = f"  {contact['email']}  {contact['mobile']}" if contact else ""
-    return f"{row['personId']}  {row['country']} {place}  {row['startDate']} to {row['endDate']}{marks}{reach}"
+    address = f"  {contact['email']}  {contact['mobile']}" if contact else ""
+    return f"{row['personId']}  {row['country']} {place}  {row['startDate']} to {row['endDate']}{marks}{address}"
 
 
 def _when(at: str | None) -> tuple[date, datetime | None]:
-    """The day that is asked for, and the instant as of which; no instant for today and what comes."""
+    """The day in question, and the past instant as of which it is answered; None for today and later."""
     now = utc_now()
     if at is None:
         return amsterdam_date(now), None
@@ -234,10 +244,10 @@ def _when(at: str | None) -> tuple[date, datetime | None]:
             return day, end_of_day(day) if day < amsterdam_date(now) else None
         instant = datetime.fromisoformat(at)
     except ValueError:
-        _fail(f"{at} is neither a day nor an instant.", 2)
+        _fail(f"{at} is neither a day (2026-03-02) nor an instant (2026-03-02T09:00Z).", 2)
         raise
     if instant.tzinfo is None:
-        _fail(f"{at} has no offset: say …Z or …+02:00.", 2)
+        _fail(f"{at} has no UTC offset: add Z or +02:00.", 2)
     return amsterdam_date(instant.astimezone(UTC)), instant
 
 
@@ -269,10 +279,11 @@ async def _with(work: Callable[[Mongo], Awaitable[T]]) -> T:
 def _run(work: Coroutine[Any, Any, T]) -> T:
     try:
         return asyncio.run(work)
-    except (PermanentError, TransientError, PyMongoError) as error:
-        _fail(
-            f"{type(error).__name__}: {error}" if isinstance(error, PermanentError) else "MongoDB does not answer.", 1
-        )
+    except PermanentError as error:
+        _fail(f"{type(error).__name__}: {error}", 1)
+        raise
+    except (TransientError, PyMongoError):
+        _fail("MongoDB does not answer: check MONGO_URL.", 1)
         raise
 
 

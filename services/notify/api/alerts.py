@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse
 from pydantic import Field, model_validator
 from starlette.background import BackgroundTask
 
+from services.notify.api.not_assessable import count_not_assessable
 from services.notify.audience.deps import SelectionDeps
 from services.notify.audience.manual_alerts import plan_manual_alert
 from services.notify.audience.preview import preview_audience
@@ -29,7 +30,7 @@ from shared.catalogue import University
 from shared.clock import utc_now
 from shared.command import Command
 from shared.envelope import Cause
-from shared.events import AlertTrigger, Channel, Identifier, Part, RegistrationEvent
+from shared.events import AlertTrigger, Channel, Identifier, Part
 from shared.fields import CountryCode, FreeText, RegionOfCountry, is_region_of
 from shared.mongo.client import Session
 from shared.web.bodies import Body
@@ -221,11 +222,6 @@ def routes(deps: AlertApiDeps) -> Routes:
         return (await close_alert(deps.commands, command, alert_id, body.reason)).response()
 
     return router
-
-
-async def count_not_assessable(bus: Bus) -> int:
-    """Registrations that are parked: nobody knows whether their persons are affected."""
-    return await bus.parking.count(bus.group(RegistrationEvent.topic))
 
 
 async def _summary(deps: AlertApiDeps, alert: Alert) -> AlertSummary:

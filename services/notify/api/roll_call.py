@@ -1,4 +1,4 @@
-"""The roll call of an alert: who was selected, what became of each message, who answered; and calls by officers."""
+"""The roll call of an alert: its recipients with their messages and answers, the counts, and calls by officers."""
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from fastapi import Depends, Path, Query, Response
 from fastapi.responses import JSONResponse
 from pydantic import Field
 
-from services.notify.api.alerts import count_not_assessable
+from services.notify.api.not_assessable import count_not_assessable
 from services.notify.columns.recipient_columns import Recipient
 from services.notify.commands.alerts import CommandDeps, record_call
 from services.notify.model.answers import AnswerRecord, AnswerWord
@@ -64,7 +64,7 @@ class EscalationEntry(Part):
 
 
 class RecipientEntry(Part):
-    """One recipient: why they were selected, what became of the messages, what they answered."""
+    """One recipient: why they were selected, the state of their messages, and their answer."""
 
     person_id: str | None
     registration_id: str | None
@@ -91,7 +91,7 @@ class Board(Part):
 
 
 class CallBody(Body):
-    """What came of a call with a student, or with somebody else under their number."""
+    """The result of a call with a student, or with another person who has their number."""
 
     person_id: Identifier = Field(description="Recipient of the alert")
     answer: Literal["safe", "help", "wrong_person"]
@@ -136,7 +136,7 @@ def routes(deps: RollCallDeps) -> Routes:
         paged: Paged,
         status: Annotated[RollCallStatus | None, Query(description="Only recipients with this status")] = None,
     ) -> Page[RecipientEntry]:
-        """Who was selected, why, what became of it and what they answered. Addresses are not shown."""
+        """The recipients: why each was selected, their messages and their answer. Addresses are not shown."""
         await check_alert(alert_id)
         if status is None:
             page = await alerts.selections.page_of_recipients(alert_id, paged.skip, paged.fetch)
@@ -171,7 +171,7 @@ def routes(deps: RollCallDeps) -> Routes:
         caller: Officer, alert_id: AlertId, body: CallBody, idempotency: Idempotency, cause: CauseOf,
         response: Response,
     ) -> JSONResponse:  # fmt: skip
-        """Record how somebody is whom an officer spoke to. It counts until they ask for help again."""
+        """Record how a recipient is whom an officer spoke to. It counts until they ask for help again."""
         await check_alert(alert_id)
         command = Command(caller.person_id, None, idempotency, cause, utc_now())
         answer = await record_call(deps.commands, command, alert_id, body.person_id, body.answer)
@@ -182,7 +182,7 @@ def routes(deps: RollCallDeps) -> Routes:
 
 
 def _needs_a_person(status: RollCallStatus, escalations: Sequence[EscalationRecord]) -> bool:
-    """R38: a human has to act. Whoever was handed to a team is with them until safe."""
+    """R38: a human has to act. A recipient who was handed to a team stays with the team until safe."""
     if status in (RollCallStatus.HELP, RollCallStatus.UNREACHABLE, RollCallStatus.WRONG_PERSON):
         return True
     return status is not RollCallStatus.SAFE and any(step.to == "crisis-unit" for step in escalations)

@@ -1,6 +1,6 @@
-"""Who is where, now or at a past time, and how to reach them: for safety officers. Every look is logged with its count.
+"""Who is where, and how to reach them: for safety officers. Every request is logged with the number of persons.
 
-At a past time the answer is what was known then, from registration events alone; on a coming day what is planned now.
+For a past time the answer is what was known then, from registration events alone; for a future day, what is planned.
 """
 
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from fastapi import Depends, Query
 from pydantic import AwareDatetime, Field
 
+from services.notify.api.not_assessable import count_not_assessable
 from services.notify.model.whereabouts import Stay, Whereabouts
 from services.notify.rules.audience import Reason, decide_audience, stay_there
 from services.notify.store.advice import AdviceStore
@@ -17,7 +18,7 @@ from services.notify.store.whereabouts import WhereaboutsStore
 from shared.advice import CountryAdvice
 from shared.bus.bus import Bus
 from shared.clock import amsterdam_date, end_of_day, utc_now
-from shared.events import Part, RegistrationEvent
+from shared.events import Part
 from shared.fields import CountryCode, RegionOfCountry, is_region_of
 from shared.observability.logs import get_logger
 from shared.privacy.contact import ContactDetails
@@ -31,12 +32,11 @@ log = get_logger()
 
 Officer = Annotated[Identity, Depends(require("safety-officer"))]
 
-
 NotAlerted = Literal["there_at_baseline", "there_at_import"]
 
 
 class There(Part):
-    """One person in a place. `isCertain` is false where the region asked for is only possible (R16)."""
+    """One person in a place. `isCertain` is false when the requested region is only possible (R16)."""
 
     person_id: str
     registration_id: str
@@ -46,15 +46,16 @@ class There(Part):
     start_date: date
     end_date: date
     is_certain: bool
-    is_overdue: bool = Field(default=False, description="The stay is over and nobody said that the person is back")
+    is_overdue: bool = Field(default=False, description="The stay is over and no return is recorded")
     not_alerted: NotAlerted | None = Field(
-        default=None, description="In a place with negative advice, and told by no alert: tell them one by one"
+        default=None,
+        description="In a place with negative advice, told by no alert: an officer tells them",
     )
     contact: ContactDetails | None
 
 
 class WhereaboutsPage(Page[There]):
-    """A page of people; `notAssessable` registrations are parked: nobody knows yet whether they belong here."""
+    """A page of persons. `notAssessable` registrations are parked: nobody knows yet whether they belong here."""
 
     not_assessable: int
 
@@ -79,44 +80,44 @@ def routes(deps: WhereaboutsApiDeps) -> Routes:
         country: Annotated[CountryCode, Query()],
         region: Annotated[RegionOfCountry | None, Query()] = None,
         at: Annotated[
-            Day | None, Query(description="Day in Europe/Amsterdam; a past day: as it was known at its end")
+            Day | None, Query(description="Day in Europe/Amsterdam; a past day as it was known at its end")
         ] = None,
         known_at: Annotated[
             AwareDatetime | None, Query(alias="knownAt", description="As it was known at this past instant (RFC 3339)")
         ] = None,
         not_alerted: Annotated[
-            bool, Query(alias="notAlerted", description="Only who is in a bad place and was not alerted (today)")
+            bool,
+            Query(alias="notAlerted", description="Only persons in a negative place whom no alert told (today)"),
         ] = False,
     ) -> WhereaboutsPage:
-        """Everybody whose stay in the country covers the day; with a region, those who are or may be in it."""
+        """Everyone whose stay in the country covers the day; with a region, those who are or may be in it."""
         if region is not None and not is_region_of(region, country):
             raise invalid(FieldError("query.region", "is not a region of the country"))
         now = utc_now()
         instant = known_at or (end_of_day(at) if at is not None and at < amsterdam_date(now) else None)
         day = at or amsterdam_date(instant or now)
         if instant is None:
-            found = await deps.whereabouts.there(country, day, paged.skip, paged.fetch)
+            rows = await deps.whereabouts.there(country, day, paged.skip, paged.fetch)
         else:
-            found = await deps.whereabouts.there_at(country, instant, paged.skip, paged.fetch)
+            rows = await deps.whereabouts.there_at(country, instant, paged.skip, paged.fetch)
         advice = await deps.advice.get(country) if day == amsterdam_date(now) and instant is None else None
-        people = []
-        for where, contact in found[: paged.size]:
+        persons = []
+        for where, contact in rows[: paged.size]:
             stay = stay_there(where, country, region, day)
-            untold = _not_alerted(where, advice, day)
-            if stay is not None and (untold is not None or not not_alerted):
-                people.append(_entry(where, stay, region, day, contact, untold))
+            reason = _why_not_alerted(where, advice, day)
+            if stay is not None and (reason is not None or not not_alerted):
+                persons.append(_entry(where, stay, region, day, contact, reason))
         log.info("personal_data_read", kind="whereabouts", person_id=caller.person_id, country=country,
-                 count=len(people))  # fmt: skip
-        page = paged.page(people)
-        shown = {name: getattr(page, name) for name in Page.model_fields}
-        shown["has_next_page"] = len(found) > paged.size
-        parked = await deps.bus.parking.count(deps.bus.group(RegistrationEvent.topic))
-        return WhereaboutsPage(**shown, not_assessable=parked)
+                 count=len(persons))  # fmt: skip
+        page = paged.page(persons)
+        fields = {name: getattr(page, name) for name in Page.model_fields}
+        fields["has_next_page"] = len(rows) > paged.size
+        return WhereaboutsPage(**fields, not_assessable=await count_not_assessable(deps.bus))
 
     return router
 
 
-def _not_alerted(where: Whereabouts, advice: CountryAdvice | None, day: date) -> NotAlerted | None:
+def _why_not_alerted(where: Whereabouts, advice: CountryAdvice | None, day: date) -> NotAlerted | None:
     reason = decide_audience(where, advice, day).reason if advice is not None else None
     if reason is Reason.THERE_AT_BASELINE:
         return "there_at_baseline"

@@ -198,7 +198,7 @@ class IncidentRouting(Entry):
 
 
 class University(Entry):
-    """What is the same for every faculty."""
+    """The part of the catalogue that is the same for every faculty."""
 
     name: Name
     emergency_number: Phone

@@ -1,4 +1,4 @@
-"""The context of a command: everything that a service must know about a request besides what it asks for."""
+"""The context of a command: everything about a request besides its content."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,5 +25,5 @@ class Command(Generic[CallerT]):
     now: datetime
 
     def by(self, caller: OtherT) -> "Command[OtherT]":
-        """The same command, with the caller as the service sees them: a person id, or what they may read and do."""
+        """The same command, with the caller as the service sees them: a person id, or their permissions."""
         return Command(caller, self.expected_version, self.idempotency, self.cause, self.now)

@@ -9,12 +9,20 @@ request_seconds = Histogram("http_request_seconds", "Time to answer", ["route"],
 outbox_age_seconds = Gauge("outbox_age_seconds", "Age of the oldest event not yet on Kafka", registry=REGISTRY)
 bus_lag_events = Gauge("bus_lag_events", "Events not yet handled", ["topic"], registry=REGISTRY)
 bus_lag_seconds = Gauge("bus_lag_seconds", "Age of the newest event handled", ["topic"], registry=REGISTRY)
-bus_restarts = Gauge("bus_restarts", "Times a subscription was started anew", ["topic"], registry=REGISTRY)
-parked = Gauge("parked_events", "Events set aside with a reason", ["topic"], registry=REGISTRY)
+bus_restarts = Gauge("bus_restarts", "Restarts of a stuck or dead subscription", ["topic"], registry=REGISTRY)
+parked = Gauge(
+    "parked_events", "Events that could not be processed and wait for an operator", ["topic"], registry=REGISTRY
+)
 deliveries = Gauge("deliveries", "Deliveries by state", ["channel", "state"], registry=REGISTRY)
-oldest_unsent_seconds = Gauge("oldest_unsent_seconds", "Age of the oldest delivery nobody attempted", registry=REGISTRY)
-feed_age_seconds = Gauge("feed_age_seconds", "Time since a source was last read whole", ["source"], registry=REGISTRY)
-log_fields_dropped = Gauge("log_fields_dropped", "Log fields that were not on the allow-list", registry=REGISTRY)
+oldest_unsent_seconds = Gauge(
+    "oldest_unsent_seconds", "Age of the oldest delivery without an attempt", registry=REGISTRY
+)
+feed_age_seconds = Gauge(
+    "feed_age_seconds", "Time since a source was last read completely", ["source"], registry=REGISTRY
+)
+log_fields_dropped = Gauge(
+    "log_fields_dropped", "Log fields dropped because they are not on the allow-list", registry=REGISTRY
+)
 
 
 def text() -> bytes:

@@ -1,1 +1,1 @@
-"""Sealed fields, the keys that open them, and the table from a login to its person."""
+"""Sealed fields, the keys that open them, and the table from logins to persons: docs/architecture.md, Privacy."""

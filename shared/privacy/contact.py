@@ -1,4 +1,4 @@
-"""How to reach a person: what travels only as a sealed field, and what it must look like to be of use."""
+"""Contact details of a person, validated. Events carry them only as a sealed field."""
 
 from typing import Annotated
 
@@ -12,11 +12,11 @@ from shared.fields import ShortText
 
 def _email(value: str) -> str:
     try:
-        # No look into the DNS: a mail server that is down for an hour is no reason to refuse a student.
-        found = validate_email(value, check_deliverability=False, test_environment=True)
+        # Without a DNS lookup: a mail server that is down must not keep a student from registering.
+        address = validate_email(value, check_deliverability=False, test_environment=True)
     except EmailNotValidError:
         raise ValueError("not an email address") from None
-    return found.normalized
+    return address.normalized
 
 
 def _mobile(value: str) -> str:
@@ -34,7 +34,7 @@ PhoneNumber = Annotated[str, Field(max_length=40, description="E.164"), AfterVal
 
 
 class EmergencyContact(Part):
-    """Whom to call when the student cannot be reached. Names as OEAPI's ICE fields."""
+    """A person to call when the student cannot be reached. Field names follow OEAPI's ICE fields."""
 
     name: ShortText
     phone: PhoneNumber

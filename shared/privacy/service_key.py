@@ -1,4 +1,4 @@
-"""A key of one service for what it keeps for itself: content sealed at rest, numbers found without being readable."""
+"""The key of one service: it seals stored content, fingerprints phone numbers, and makes the tokens of answer links."""
 
 import base64
 import hmac
@@ -17,7 +17,7 @@ from shared.errors import PermanentError
 
 NONCE_BYTES = 12
 BLOCK_BYTES = 16
-#: Base64url of one block; its last character has two bits only.
+#: Base64url of one block. Its last character holds only two bits.
 _TICKET = re.compile(r"[A-Za-z0-9_-]{21}[AQgw]")
 
 
@@ -29,17 +29,17 @@ class ServiceKey:
             raise PermanentError("the service key must have 32 bytes")
         self._cipher = AESGCM(_derived(key, "content"))
         self._fingerprints = _derived(key, "fingerprints")
-        # One block alone under a key of its own: there is no pattern that ECB could show.
+        # ECB is safe here: each ticket is one block, under a key for tickets alone.
         tickets = Cipher(algorithms.AES(_derived(key, "tickets")), modes.ECB())
         self._closing, self._opening = tickets.encryptor(), tickets.decryptor()
 
     def seal(self, value: Any, context: str) -> bytes:
-        """JSON-able content, bound to its context (where it is kept): elsewhere it does not open."""
+        """The value sealed for a context (where it is stored). It does not open in another context."""
         nonce = os.urandom(NONCE_BYTES)
         return nonce + self._cipher.encrypt(nonce, orjson.dumps(value), context.encode())
 
     def open(self, sealed: bytes, context: str) -> Any:
-        """What was sealed. Raises PermanentError when it was changed, moved, or sealed under another key."""
+        """The sealed value. Raises PermanentError when it was changed, moved, or sealed under another key."""
         try:
             plain = self._cipher.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], context.encode())
         except (InvalidTag, ValueError):
@@ -47,17 +47,17 @@ class ServiceKey:
         return orjson.loads(plain)
 
     def fingerprint(self, text: str) -> str:
-        """The same 32 hex digits for the same text: to find a telephone number that is not kept in clear."""
+        """32 hex digits, the same for the same text: finds a phone number that is not stored in clear."""
         return hmac.digest(self._fingerprints, text.encode(), "sha256").hex()[:32]
 
     def ticket(self, block: bytes) -> str:
-        """22 characters that nobody can guess and only this key reads: the end of an answer link. From 16 bytes."""
+        """16 bytes as 22 characters that cannot be guessed; only this key reads them. The token of an answer link."""
         if len(block) != BLOCK_BYTES:
             raise ValueError("a ticket is made of one block")
         return base64.urlsafe_b64encode(self._closing.update(block)).decode().rstrip("=")
 
     def read_ticket(self, ticket: str) -> bytes | None:
-        """The 16 bytes of a ticket; what was invented becomes bytes that name nothing. None: that is no ticket."""
+        """The 16 bytes of a ticket; None when it has another form. An invented ticket gives random bytes."""
         if not _TICKET.fullmatch(ticket):
             return None
         return self._opening.update(base64.urlsafe_b64decode(ticket + "=="))

@@ -1,4 +1,4 @@
-"""The checker compares a topic with what was acknowledged and with the stored state: docs/architecture.md, Guarantees.
+"""The checker compares a topic with the acknowledged commands and the stored state: docs/architecture.md, Guarantees.
 
 Feed it every record of one topic in the order of `Reader.in_order`. Each question returns one sentence for each
 violation: an empty list means that the promise holds.

@@ -58,7 +58,7 @@ def test_registry_is_in_the_readme_and_every_source_has_its_test() -> None:
 
 @pytest.mark.parametrize("feed", SOURCES.values(), ids=lambda feed: feed.name)
 def test_source_is_asked_politely_over_tls(feed: Feed) -> None:
-    """At most four requests a second to the ministry and one to the others (docs/feeds.md, Asking politely)."""
+    """At most four requests a second to the ministry and one to the others; a floor that is no formality."""
     assert httpx.URL(feed.url).scheme == "https"
     assert feed.per_second <= (4 if feed.name == "netherlands" else 1)
     assert feed.floor >= 180

@@ -50,7 +50,7 @@ async def mass_fall(world: SafetyWorld, count: int = 20) -> str:
     return item.hold_id
 
 
-async def test_mass_fall_is_looked_through_and_released_in_part_then_whole(world: SafetyWorld) -> None:
+async def test_bulk_improvement_is_looked_through_and_released_in_part_then_whole(world: SafetyWorld) -> None:
     """One item with every country and what would change; ten go, then the rest; who and why stand on each stream."""
     hold_id = await mass_fall(world)
     [item] = await holds.open_holds(world.store)
@@ -99,7 +99,7 @@ async def test_mass_release_wants_two_persons_where_that_is_configured(world: Sa
     }
 
 
-async def test_single_fall_may_be_decided_before_its_second_reading(world: SafetyWorld) -> None:
+async def test_single_improvement_may_be_decided_before_its_second_reading(world: SafetyWorld) -> None:
     """It is shown beside the holds; released, it counts at once; rejected, no reading of the same word confirms it."""
     world.now = LATER
     await world.read([reading("AA", 0, at=LATER), reading("AB", 0, at=LATER)])
@@ -117,7 +117,7 @@ async def test_single_fall_may_be_decided_before_its_second_reading(world: Safet
     assert await world.store.pending_improvements() == {}
 
 
-async def test_flood_is_asked_and_goes_by_itself(world: SafetyWorld) -> None:
+async def test_bulk_deterioration_is_asked_and_goes_by_itself(world: SafetyWorld) -> None:
     """Red at once; the officer sees one item with its time; nobody decides; after three minutes silence does, once."""
     world.now = LATER
     await world.read([reading(country, 3, at=LATER) for country in names(20)])
@@ -136,7 +136,7 @@ async def test_flood_is_asked_and_goes_by_itself(world: SafetyWorld) -> None:
     assert {(each.accepted, each.decided_by) for each in words} == {(True, "silence")}
 
 
-async def test_flood_rejected_is_taken_back_with_a_correcting_change(world: SafetyWorld) -> None:
+async def test_bulk_deterioration_rejected_is_taken_back_with_a_correcting_change(world: SafetyWorld) -> None:
     """A hijacked feed: the word first, then the level as it was; the feed's same word moves nothing any more."""
     world.now = LATER
     flood = [reading(country, 3, at=LATER) for country in names(20)]

@@ -499,7 +499,7 @@ def list_of(feed: Simulator) -> list[dict[str, Any]]:
     return found
 
 
-async def test_feed_fall_waits_for_the_second_reading(world: World) -> None:
+async def test_feed_improvement_waits_for_the_second_reading(world: World) -> None:
     """Red to orange: shown as the ministry's word, not believed; believed once a later reading agrees."""
     async with world.service(FALL_CONFIRMATION_SECONDS=str(NEVER)) as service:
         await world.read_again(1)
@@ -523,7 +523,7 @@ async def test_feed_fall_waits_for_the_second_reading(world: World) -> None:
     assert [areas(each) for each in news] == [{"ES": (1, 3)}, {}, {"ES": (3, 2)}]
 
 
-async def test_feed_fall_taken_back_was_never_believed(world: World) -> None:
+async def test_feed_improvement_taken_back_was_never_believed(world: World) -> None:
     """Orange for a moment, then red again: no all-clear was ever written."""
     async with world.service(FALL_CONFIRMATION_SECONDS=str(NEVER)):
         await world.read_again(1)

@@ -75,7 +75,7 @@ def test_adoption_same_reading_again_changes_nothing(safety: Safety) -> None:
     assert safety.read(reading(1, at=NOW + timedelta(days=1))).event is None
 
 
-def test_adoption_rise_acts_at_once(safety: Safety) -> None:
+def test_adoption_deterioration_acts_at_once(safety: Safety) -> None:
     """Yellow to red: one event, effective at once."""
     adoption = safety.read(reading(3))
 
@@ -85,7 +85,7 @@ def test_adoption_rise_acts_at_once(safety: Safety) -> None:
     assert not adoption.event.baseline
 
 
-def test_adoption_fall_waits_for_a_second_reading(safety: Safety) -> None:
+def test_adoption_improvement_waits_for_a_second_reading(safety: Safety) -> None:
     """Red to orange: the worse level counts until half an hour later the feed still says so."""
     safety.read(reading(3))
 
@@ -101,7 +101,7 @@ def test_adoption_fall_waits_for_a_second_reading(safety: Safety) -> None:
     assert late.event.effective.after == 2
 
 
-def test_adoption_fall_is_read_twice_even_without_a_wait() -> None:
+def test_adoption_improvement_is_read_twice_even_without_a_wait() -> None:
     """FALL_CONFIRMATION_SECONDS=0: the very next reading confirms it, its first never does."""
     world = World(confirmation=timedelta(0))
     world.read([spain(1)])
@@ -113,7 +113,7 @@ def test_adoption_fall_is_read_twice_even_without_a_wait() -> None:
 
 
 @pytest.mark.parametrize(("before", "after"), [(3, 1), (3, 0), (2, 0)])
-def test_adoption_fall_of_two_levels_waits_for_a_person(safety: Safety, before: int, after: int) -> None:
+def test_adoption_improvement_of_two_levels_waits_for_a_person(safety: Safety, before: int, after: int) -> None:
     """North Korea was Level 1 for a day: however often that is read, nobody believes it without a person."""
     safety.read(reading(before))
 
@@ -129,7 +129,7 @@ def test_adoption_fall_of_two_levels_waits_for_a_person(safety: Safety, before: 
 
 
 @pytest.mark.parametrize("text", ["Exercise normal precautionSummary not available", "Content not available."])
-def test_adoption_fall_from_a_placeholder_waits_for_a_person(safety: Safety, text: str) -> None:
+def test_adoption_improvement_from_a_placeholder_waits_for_a_person(safety: Safety, text: str) -> None:
     """One level, from a text that stands where an advice is missing."""
     adoption = safety.read(reading(0, text=text))
 
@@ -138,7 +138,7 @@ def test_adoption_fall_from_a_placeholder_waits_for_a_person(safety: Safety, tex
     assert safety.state.effective == Level.YELLOW
 
 
-def test_adoption_fall_that_is_taken_back_never_counts(safety: Safety) -> None:
+def test_adoption_improvement_that_is_taken_back_never_counts(safety: Safety) -> None:
     """A feed that says Level 1 for a moment sends no all-clear."""
     safety.read(reading(3))
     safety.read(reading(2))
@@ -172,7 +172,7 @@ def test_adoption_older_reading_is_dropped(safety: Safety) -> None:
     assert adoption.event is None
 
 
-def test_adoption_region_rises_while_the_country_falls(safety: Safety) -> None:
+def test_adoption_region_gets_worse_while_the_country_improves(safety: Safety) -> None:
     """One event may raise a province at once while the country's fall waits."""
     safety.read(reading(2))
 
@@ -183,7 +183,7 @@ def test_adoption_region_rises_while_the_country_falls(safety: Safety) -> None:
     assert [(each.area, each.before, each.after) for each in adoption.event.regions] == [("North", 2, 3)]
 
 
-def test_adoption_region_that_leaves_the_list_is_a_fall(safety: Safety) -> None:
+def test_adoption_region_that_leaves_the_list_is_an_improvement(safety: Safety) -> None:
     """A region is dropped only when that was read twice."""
     safety.read(reading(1, North=2))
 

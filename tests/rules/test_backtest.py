@@ -93,7 +93,7 @@ def test_backtest_tells_who_had_to_be_told_and_says_what_waited() -> None:
     assert all(not (day.changes or day.alerts or day.held) for day in report.days[4:10])
 
 
-def test_backtest_fall_of_three_levels_waits_for_the_officer() -> None:
+def test_backtest_improvement_of_three_levels_waits_for_the_officer() -> None:
     """Believed after the hours given; with an officer who never looks it stays red."""
     agreed, never = played(HISTORY, []), played(HISTORY, [], officer=None)
 
@@ -197,7 +197,7 @@ def quarter(request: pytest.FixtureRequest) -> Quarter:
     return played_quarter(request.param)
 
 
-def test_backtest_of_a_quarter_delays_no_rise_beyond_the_hold(quarter: Quarter) -> None:
+def test_backtest_of_a_quarter_delays_no_deterioration_beyond_the_hold(quarter: Quarter) -> None:
     """Every rise counts at the next reading; alerts wait on the day of the flood alone, for three minutes, one each."""
     totals = quarter.report.totals()
 

@@ -23,7 +23,7 @@ def world() -> World:
     return world
 
 
-def test_flood_ten_falls_wait_for_a_second_reading_eleven_for_a_person() -> None:
+def test_guard_ten_improvements_wait_for_a_second_reading_eleven_for_a_person() -> None:
     """The eleventh makes it a mass."""
     for count, reason in ((10, Reason.ORDINARY), (11, Reason.MASS_FALL)):
         world = World()
@@ -36,7 +36,7 @@ def test_flood_ten_falls_wait_for_a_second_reading_eleven_for_a_person() -> None
         assert {world.levels()[country] for country in names(count)} == ({0} if count == 10 else {1})
 
 
-def test_flood_mass_fall_is_one_item_on_every_stream(world: World) -> None:
+def test_guard_bulk_improvement_is_one_item_on_every_stream(world: World) -> None:
     """The same hold on each country's stream, with what would change; the worse level counts meanwhile."""
     world.read([reading(country, 0, at=LATER) for country in names(30)], LATER)
 
@@ -48,7 +48,7 @@ def test_flood_mass_fall_is_one_item_on_every_stream(world: World) -> None:
     assert set(world.levels().values()) == {1}
 
 
-def test_flood_mass_fall_is_asked_once_and_latecomers_join(world: World) -> None:
+def test_guard_bulk_improvement_is_asked_once_and_latecomers_join(world: World) -> None:
     """Read again: nothing. One more that falls while it is undecided belongs to the same item."""
     world.read([reading(country, 0, at=LATER) for country in names(30)], LATER)
     hold_id = world.held[0].hold_id
@@ -60,7 +60,7 @@ def test_flood_mass_fall_is_asked_once_and_latecomers_join(world: World) -> None
     assert [(each.country, each.hold_id) for each in world.held] == [(names(31)[-1], hold_id)]
 
 
-def test_flood_mass_fall_killed_halfway_is_the_same_item(world: World) -> None:
+def test_guard_bulk_improvement_killed_halfway_is_the_same_item(world: World) -> None:
     """Twenty-five of thirty were written: the five that follow join them, though five alone are no mass."""
     world.read([reading(country, 0, at=LATER) for country in names(30)], LATER)
     hold_id = world.held[0].hold_id
@@ -75,7 +75,7 @@ def test_flood_mass_fall_killed_halfway_is_the_same_item(world: World) -> None:
     assert {each.country for each in fresh.held} == set(names(30)[25:])
 
 
-def test_flood_mass_fall_released_in_part(world: World) -> None:
+def test_guard_bulk_improvement_released_in_part(world: World) -> None:
     """Released for ten: those fall, at once; the others stay held, and stay worse."""
     world.read([reading(country, 0, at=LATER) for country in names(30)], LATER)
     hold_id, some = world.held[0].hold_id, set(names(10))
@@ -88,7 +88,7 @@ def test_flood_mass_fall_released_in_part(world: World) -> None:
     assert world.states[names(30)[-1]].hold(hold_id) is not None
 
 
-def test_flood_rejected_fall_is_not_asked_again_until_the_source_writes(world: World) -> None:
+def test_guard_rejected_improvement_is_not_asked_again_until_the_source_writes(world: World) -> None:
     """The same word is known to be wrong; a newer version of it is a new question."""
     world.read([reading(country, 0, at=LATER) for country in names(30)], LATER)
     world.decide(world.held[0].hold_id, accepted=False, now=LATER)
@@ -102,7 +102,7 @@ def test_flood_rejected_fall_is_not_asked_again_until_the_source_writes(world: W
     assert len(world.held) == 30
 
 
-def test_flood_fall_that_the_source_takes_back_closes_its_question(world: World) -> None:
+def test_guard_improvement_taken_back_by_the_source_closes_its_hold(world: World) -> None:
     """The source says yellow again: there is nothing left to decide."""
     world.read([reading(country, 0, at=LATER) for country in names(30)], LATER)
 
@@ -112,7 +112,7 @@ def test_flood_fall_that_the_source_takes_back_closes_its_question(world: World)
     assert all(not state.holds and state.rejected is None for state in world.states.values())
 
 
-def test_flood_rises_above_a_quarter_count_at_once_and_their_alerts_wait(world: World) -> None:
+def test_guard_deteriorations_above_a_quarter_count_at_once_and_their_alerts_wait(world: World) -> None:
     """Twenty-six of a hundred: red at once, for clearances; alerts in three minutes; the officer is asked."""
     judgement = world.read([reading(country, 3, at=LATER) for country in names(26)], LATER)
 
@@ -124,7 +124,7 @@ def test_flood_rises_above_a_quarter_count_at_once_and_their_alerts_wait(world: 
     assert len({each.hold_id for each in world.held}) == 1
 
 
-def test_flood_a_quarter_itself_is_no_flood(world: World) -> None:
+def test_guard_a_quarter_itself_is_no_bulk_change(world: World) -> None:
     """Twenty-five of a hundred leave at once; so does everything when it is turned off."""
     world.read([reading(country, 3, at=LATER) for country in names(25)], LATER)
     assert {each.alerts_held_until for each in world.changes} == {None}
@@ -137,7 +137,7 @@ def test_flood_a_quarter_itself_is_no_flood(world: World) -> None:
     assert off.held == []
 
 
-def test_flood_of_yellow_holds_no_alert(world: World) -> None:
+def test_guard_bulk_yellow_holds_no_alert(world: World) -> None:
     """What raises no alert is no flood: one red among it leaves at once."""
     world.states.clear()
     world.read([reading(country, 0) for country in names(100)])
@@ -147,7 +147,7 @@ def test_flood_of_yellow_holds_no_alert(world: World) -> None:
     assert {each.alerts_held_until for each in world.changes} == {None}
 
 
-def test_flood_silence_means_go(world: World) -> None:
+def test_guard_alerts_leave_without_a_decision(world: World) -> None:
     """Before its time nothing; then each country is released by silence, once, and no level changes."""
     world.read([reading(country, 3, at=LATER) for country in names(26)], LATER)
     before = world.levels()
@@ -162,7 +162,7 @@ def test_flood_silence_means_go(world: World) -> None:
     assert world.levels() == before
 
 
-def test_flood_rejected_goes_back_and_stays_back(world: World) -> None:
+def test_guard_rejected_deterioration_goes_back_and_stays_back(world: World) -> None:
     """A hijacked feed: every level as it was, regions too, and the same word changes nothing any more."""
     world.read([reading("AA", 1, at=LATER, North=2)], LATER)
     flood = [reading(country, 3, at=LATER + HALF_AN_HOUR) for country in names(26)]
@@ -178,7 +178,7 @@ def test_flood_rejected_goes_back_and_stays_back(world: World) -> None:
     assert world.written == []
 
 
-def test_flood_newer_version_while_alerts_wait_says_so_too(world: World) -> None:
+def test_guard_newer_version_names_the_hold_while_alerts_wait(world: World) -> None:
     """The newest event alone is enough: a new text does not set the alerts free."""
     world.read([reading(country, 3, at=LATER) for country in names(26)], LATER)
     minute = LATER + timedelta(minutes=1)
@@ -188,7 +188,7 @@ def test_flood_newer_version_while_alerts_wait_says_so_too(world: World) -> None
     assert [each.alerts_held_until for each in world.changes] == [LATER + THREE_MINUTES]
 
 
-def test_rise_that_nothing_holds_lets_waiting_alerts_go(world: World) -> None:
+def test_guard_deterioration_without_a_hold_releases_waiting_alerts(world: World) -> None:
     """While a new parser's red waits for half an hour, the ministry writes red itself: that alert waits for nobody."""
     world.read([reading("AA", 2)], LATER, parser_version=2)
     assert world.changes[0].alerts_held_until == LATER + HALF_AN_HOUR
@@ -199,7 +199,7 @@ def test_rise_that_nothing_holds_lets_waiting_alerts_go(world: World) -> None:
     assert [(each.effective.after, each.alerts_held_until) for each in world.changes] == [(3, None)]
 
 
-def test_flood_within_a_flood_leaves_with_the_first(world: World) -> None:
+def test_guard_second_alert_hold_ends_with_the_first(world: World) -> None:
     """Raised again by another flood a minute later: the alerts leave at the first time, under the first hold."""
     world.read([reading(country, 2, at=LATER) for country in names(26)], LATER)
     hold_id, minute = world.held[0].hold_id, LATER + timedelta(minutes=1)
@@ -214,7 +214,7 @@ def test_flood_within_a_flood_leaves_with_the_first(world: World) -> None:
     }
 
 
-def test_flood_named_beside_a_fall_that_waits(world: World) -> None:
+def test_guard_alert_hold_is_named_beside_an_improvement_that_waits(world: World) -> None:
     """A change whose alerts wait names the hold of the alerts, whatever else of the country waits."""
     world.read([reading("AA", 3, at=LATER)], LATER)
     hour = LATER + timedelta(hours=1)
@@ -226,7 +226,7 @@ def test_flood_named_beside_a_fall_that_waits(world: World) -> None:
     assert {each.hold_id for each in world.changes if each.alerts_held_until is not None} == flood
 
 
-def test_flood_unknown_above_a_twentieth_is_refused_whole(world: World) -> None:
+def test_guard_unknown_above_a_twentieth_is_refused_whole(world: World) -> None:
     """Five of a hundred turn unknown and are kept; six are a feed that broke, and nothing of it is used."""
     five = [reading(country, None, at=LATER) for country in names(5)]
     assert not world.read([*five, reading("CA", 3, at=LATER)], LATER).is_refused
@@ -321,7 +321,7 @@ STEPS = st.lists(
 
 @settings(deadline=None, max_examples=40)
 @given(STEPS)
-def test_flood_no_rise_ever_waits_and_no_level_falls_unasked(
+def test_guard_no_deterioration_ever_waits_and_no_level_improves_unasked(
     steps: list[tuple[dict[str, tuple[int | None, int | None]], int, bool]],
 ) -> None:
     """Whatever is read: worse counts in the same batch; better only after half an hour; alerts wait three minutes."""
@@ -353,7 +353,7 @@ def test_flood_no_rise_ever_waits_and_no_level_falls_unasked(
             assert change.alerts_held_until is None or now < change.alerts_held_until <= now + THREE_MINUTES
 
 
-def test_flood_rising_again_while_its_alerts_wait_does_not_wait_longer(world: World) -> None:
+def test_guard_worse_again_while_alerts_wait_does_not_wait_longer(world: World) -> None:
     """A second flood within the three minutes holds what it raises, from its own moment, and closes with silence."""
     world.read([reading(country, 2, at=LATER) for country in names(26)], LATER)
     minute = LATER + timedelta(minutes=1)

@@ -156,7 +156,7 @@ def test_override_full_state_follows_each_effect_and_the_end_undoes_it(world: Wo
     assert world.states["ES"].overrides == ()
 
 
-def test_override_does_not_hide_a_rise_of_the_ministry(world: World) -> None:
+def test_override_does_not_hide_a_deterioration_of_the_ministry(world: World) -> None:
     """Loosened at orange: red counts in the moment when it is read."""
     event = set_event(1, since=TODAY, loosens=True)
     world.write("ES", [event, *apply_overrides_of_today(state_after(world.states["ES"], (event,), NOW), NOW)], NOW)

@@ -52,7 +52,7 @@ def close_all_tasks(state: Registration) -> list[Draft]:
 
 
 def close_tasks(state: Registration, rules: set[str]) -> list[Draft]:
-    """Closes the open tasks of these rules: what they were about is done."""
+    """Closes the open tasks of these rules: their subject is done."""
     return [draft(close_task(state, task.task_id)) for task in state.open_tasks if task.rule in rules]
 
 
@@ -70,11 +70,11 @@ def close_decided_tasks(state: Registration, clearance: Clearance, ruling: Rulin
 
 
 def agreement_events(state: Registration, clearance: Clearance, ruling: Ruling, decided_by: str) -> list[Draft]:
-    """One person has decided their rules; the next person gets a task for what is left."""
+    """One person has decided their rules; the next person gets a task for the other blocks."""
     events: list[Event] = []
     for rule in ruling.settles:
         task_id = next((task.task_id for task in state.open_tasks if task.rule == rule), None)
-        if task_id is None:  # somebody closed the task without a decision; the agreement needs one to settle
+        if task_id is None:  # it was closed without a decision; the agreement needs a task to settle
             block = next(block for block in clearance.blocks if block.rule == rule)
             opened = open_task(state, block.queue or clearance.queue, rule, block.reason)
             events.append(opened)

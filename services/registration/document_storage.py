@@ -31,7 +31,7 @@ class DocumentRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class StoredDocument:
-    """What was stored."""
+    """Hash, size and type of a document that was stored."""
 
     sha256: str
     size_bytes: int
@@ -81,7 +81,7 @@ class DocumentStorage:
         inspection: "_Inspection",
         scan: Scan | None,
     ) -> AsyncIterator[bytes]:
-        """Sealed pieces. Raises what is wrong before the file is complete, so that the storage discards it."""
+        """Sealed pieces. Errors are raised before the file is complete, so that GridFS discards it."""
         number = 0
         async for piece in _pieces(chunks):
             inspection.add(piece)
@@ -134,7 +134,7 @@ class _Inspection:
         self._media_type = file_type.media_type
 
     def result(self) -> StoredDocument:
-        """What was stored, after `finish`."""
+        """The stored document, after `finish`."""
         assert self._media_type is not None
         return StoredDocument(self._hash.hexdigest(), self._size, self._media_type)
 

@@ -1,4 +1,4 @@
-"""Evaluates registrations: runs the rules on what is known now, and stores the events of a changed decision.
+"""Evaluates registrations: runs the rules on the current inputs, and stores the events of a changed decision.
 
 Commands, the handlers of other services' events and the sweep all end here. An evaluation is idempotent: repeated on
 the same inputs it stores nothing. Its events are stored only on the version of the registration that was read, so

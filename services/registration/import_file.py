@@ -46,7 +46,7 @@ def _csv_lines(text: Iterable[str]) -> Iterator[tuple[int, Any]]:
         columns = [column.strip() for column in next(reader, [])]
         if "externalId" not in columns or len(set(columns)) != len(columns):
             raise Unreadable("the first line has no column externalId, or a column twice")
-        if any(other.startswith(f"{column}.") for column in columns for other in columns):
+        if any(part.startswith(f"{column}.") for column in columns for part in columns):
             raise Unreadable("the first line has a column and a part of the same column")
         while True:
             number = reader.line_num + 1

@@ -50,7 +50,7 @@ def mobility_record(state: Registration, hei_id: str, contact: ContactDetails | 
 
 
 def _mobility_status(state: Registration) -> str:
-    """EWP has no refusal before the start, so what is not cleared stays a nomination."""
+    """EWP has no refusal before the start, so a registration without a clearance stays a nomination."""
     if state.status is Status.CANCELLED:
         return "cancelled"
     return "live" if state.status is Status.APPROVED else "nomination"

@@ -35,7 +35,7 @@ NEGATIVE = "imported_into_negative_advice"
 
 
 class Outcome(StrEnum):
-    """What became of a line."""
+    """The result of a line."""
 
     WRONG = "wrong"
     NEW = "new"
@@ -114,7 +114,7 @@ def _check_line(deps: CommandDeps, number: int, content: Any, first_lines: dict[
 async def import_lines(
     deps: CommandDeps, lines: Sequence[ImportLine], issuer: str, *, dry_run: bool, now: datetime
 ) -> None:
-    """Store every line without errors, or with `dry_run` say what would become of it. Sets outcome and negative."""
+    """Store every line without errors, or with `dry_run` only predict it. Sets outcome and negative."""
     correct_lines = [line for line in lines if line.record is not None]
     cause = Cause(new_id(), "import")
     for start in range(0, len(correct_lines), TRANSACTION_SIZE):

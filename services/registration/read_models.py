@@ -81,7 +81,7 @@ class Freshness:
 
 @dataclass(frozen=True, slots=True)
 class DecisionInputs:
-    """Everything on which a decision about a registration rests. What is missing is unknown, and unknown is not safe.
+    """Everything on which a decision about a registration rests. A missing value is unknown, and unknown is not safe.
 
     `regions` holds the ISO 3166-2 code of each leg in order, None where its place is not resolved.
     `required_documents` are the kinds that the catalogue requires for the faculty and the activity (R9).

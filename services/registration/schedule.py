@@ -72,7 +72,7 @@ class JourneyDates(NamedTuple):
 
 
 class JourneyProgress(Part):
-    """What has happened of a journey, and when the scheduler must look at it next."""
+    """How far a journey is, and when the scheduler must read it next."""
 
     started_on: date | None = Field(default=None, description="The stay has begun")
     ended_on: date | None = Field(default=None, description="The last day has passed; overdue until returned (R26)")
@@ -82,7 +82,9 @@ class JourneyProgress(Part):
     session_attended: bool | None = Field(default=None, description="R39; null: nothing recorded")
     settled: tuple[str, ...] = Field(default=(), description="Reminders sent or dropped: `kind/name/day`")
     bounced_on: date | None = Field(default=None, description="R25: the newest reminder after a failed message")
-    due: str | None = Field(default=None, description="When to look next: Amsterdam wall clock `YYYY-MM-DDThh`")
+    due: str | None = Field(
+        default=None, description="When something is due next: Amsterdam wall clock `YYYY-MM-DDThh`"
+    )
 
     @property
     def is_overdue(self) -> bool:

@@ -1,4 +1,4 @@
-"""Stores what has come due: reminders, stays that begin or end, tasks of R24. One instance of the service runs it.
+"""Stores everything that is due: reminders, stays that begin or end, tasks of R24. One instance of the service runs it.
 
 `app.py` calls `run_due` every SCHEDULER_SECONDS under a lease. It keeps no timers: each registration stores when it is
 due next (`schedule.py`). A repeated run finds everything settled; a late one, after a stop of days, finds everything

@@ -1,4 +1,4 @@
-"""What a reason says to a person, in Dutch and English. Every reason of every rule has both; a test holds that."""
+"""The texts of reasons and checklist lines, in Dutch and English. A test checks that every reason has both."""
 
 from typing import Literal
 
@@ -11,15 +11,15 @@ REASONS: dict[str, tuple[str, str]] = {
     "university_funding": ("De universiteit betaalt eraan mee.", "The university contributes to its costs."),
     "transcript_entry": ("Het komt op je cijferlijst.", "It will be on your transcript."),
     "voluntary": (
-        "Het hoort niet bij je studie: je registratie is vrijwillig. Je wordt net zo gewaarschuwd als ieder ander.",
-        "It is not part of your studies: your registration is voluntary. You are alerted like everybody else.",
+        "Het hoort niet bij je studie: je registratie is vrijwillig. Je wordt gewaarschuwd als andere studenten.",
+        "It is not part of your studies: your registration is voluntary. You are alerted like other students.",
     ),
     # R2
     "approval_not_needed": ("Je hebt geen goedkeuring nodig.", "You need no approval."),
     "approval_granted": ("Je opleiding heeft het goedgekeurd.", "Your programme has approved it."),
     "approval_missing": (
-        "Je registratie wacht op de goedkeuring van je opleiding. Vraag die aan, en noem haar in je registratie.",
-        "Your registration waits for your programme's approval. Ask for it, and name it in your registration.",
+        "Je registratie wacht op de goedkeuring van je opleiding. Vraag die aan en vermeld die in je registratie.",
+        "Your registration waits for your programme's approval. Request it and name it in your registration.",
     ),
     "approval_pending": (
         "Je opleiding heeft nog niet over je aanvraag beslist.",
@@ -35,16 +35,16 @@ REASONS: dict[str, tuple[str, str]] = {
         "The approval that you named has been withdrawn.",
     ),
     "approval_for_another_activity": (
-        "De goedkeuring is voor een andere activiteit of opleiding. Je coördinator kijkt ernaar.",
-        "The approval is for another activity or programme. Your coordinator will look at it.",
+        "De goedkeuring is voor een andere activiteit of opleiding. Je coördinator beslist erover.",
+        "The approval is for another activity or programme. Your coordinator will decide about it.",
     ),
     "approval_for_another_country": (
-        "De goedkeuring is voor een ander land. Je coördinator kijkt ernaar.",
-        "The approval is for another country. Your coordinator will look at it.",
+        "De goedkeuring is voor een ander land. Je coördinator beslist erover.",
+        "The approval is for another country. Your coordinator will decide about it.",
     ),
     "approval_for_other_dates": (
-        "De goedkeuring is voor andere dagen. Je coördinator kijkt ernaar.",
-        "The approval is for other days. Your coordinator will look at it.",
+        "De goedkeuring is voor andere dagen. Je coördinator beslist erover.",
+        "The approval is for other days. Your coordinator will decide about it.",
     ),
     # R6, R7, R8
     "at_least_two_weeks": (
@@ -53,11 +53,11 @@ REASONS: dict[str, tuple[str, str]] = {
     ),
     "within_two_weeks": (
         "Je vertrekt binnen veertien dagen. Neem contact op met de contactpersoon van je faculteit.",
-        "You leave within fourteen days. Get in touch with your faculty's contact person.",
+        "You leave within fourteen days. Contact your faculty's contact person.",
     ),
     "already_departed": (
         "Je bent al vertrokken. Neem contact op met de contactpersoon van je faculteit.",
-        "You have already left. Get in touch with your faculty's contact person.",
+        "You have already left. Contact your faculty's contact person.",
     ),
     # R12-R16
     "advice_safe": ("Het reisadvies is groen of geel.", "The travel advice is green or yellow."),
@@ -66,12 +66,12 @@ REASONS: dict[str, tuple[str, str]] = {
         "The travel advice is orange or red: you may not depart.",
     ),
     "advice_unknown": (
-        "Er is geen reisadvies bekend. Een veiligheidsfunctionaris kijkt ernaar.",
-        "No travel advice is known. A safety officer will look at it.",
+        "Er is geen reisadvies bekend. Een veiligheidsfunctionaris beslist erover.",
+        "No travel advice is known. A safety officer will decide about it.",
     ),
     "advice_stale": (
-        "Het reisadvies kon te lang niet worden gelezen. Een veiligheidsfunctionaris kijkt ernaar.",
-        "The travel advice could not be read for too long. A safety officer will look at it.",
+        "Het reisadvies kon te lang niet worden gelezen. Een veiligheidsfunctionaris beslist erover.",
+        "The travel advice could not be read for too long. A safety officer will decide about it.",
     ),
     "advice_being_updated": (
         "Het reisadvies wordt op dit moment bijgewerkt.",
@@ -79,28 +79,28 @@ REASONS: dict[str, tuple[str, str]] = {
     ),
     "place_unresolved": (
         "Een deel van het land heeft een ander reisadvies, en het is niet zeker of jij daar bent. Noem de regio; "
-        "een veiligheidsfunctionaris kijkt ernaar.",
+        "een veiligheidsfunctionaris beslist erover.",
         "A part of the country has a different travel advice, and it is not certain whether you will be there. "
-        "Name the region; a safety officer will look at it.",
+        "Name the region; a safety officer will decide about it.",
     ),
     # R9
     "no_documents_required": ("Je faculteit vraagt geen documenten.", "Your faculty asks for no documents."),
-    "documents_complete": ("Dit document ligt bij je registratie.", "This document lies with your registration."),
+    "documents_complete": ("Dit document zit bij je registratie.", "This document is attached to your registration."),
     "documents_missing": (
-        "Dit document ontbreekt nog. Lever het in bij je registratie.",
-        "This document is still missing. Hand it in with your registration.",
+        "Dit document ontbreekt nog. Voeg het toe aan je registratie.",
+        "This document is still missing. Attach it to your registration.",
     ),
-    "type_not_allowed": ("is naar zijn inhoud geen PDF, JPEG of PNG", "is no PDF, JPEG or PNG by its content"),
+    "type_not_allowed": ("is naar zijn inhoud geen PDF, JPEG of PNG", "is not a PDF, JPEG or PNG file by its content"),
     "holds_something_else": (
         "bevat naast het document nog iets anders; sla het opnieuw op als PDF, JPEG of PNG",
-        "holds something else beside the document; save it again as PDF, JPEG or PNG",
+        "contains something else beside the document; save it again as PDF, JPEG or PNG",
     ),
     "empty": ("is leeg", "is empty"),
-    "malware_found": ("bevat volgens de virusscanner malware", "holds malware, the virus scanner says"),
+    "malware_found": ("bevat volgens de virusscanner malware", "contains malware, according to the virus scanner"),
     # R18
     "exception_at_orange": (
         "Er is een uitzondering gemaakt bij oranje advies, met toestemming van examencommissie en gastinstelling.",
-        "An exception was made at orange, with permission of the board of examiners and the host.",
+        "An exception was made at orange, with the permission of the board of examiners and of the host.",
     ),
     "exceptions_are_off": (
         "De universiteit maakt geen uitzonderingen bij oranje advies.",
@@ -108,8 +108,8 @@ REASONS: dict[str, tuple[str, str]] = {
     ),
     "never_at_red": ("Bij rood advies is geen uitzondering mogelijk.", "At red no exception is possible."),
     "permission_missing": (
-        "De schriftelijke toestemming van examencommissie en gastinstelling ligt er niet allebei bij.",
-        "The written permissions of the board of examiners and of the host are not both there.",
+        "De schriftelijke toestemming van examencommissie en gastinstelling zit niet allebei bij de registratie.",
+        "The written permissions of the board of examiners and of the host are not both attached.",
     ),
     # Decisions by persons
     "approved_by_person": ("Je mag vertrekken.", "You may depart."),
@@ -119,16 +119,19 @@ REASONS: dict[str, tuple[str, str]] = {
     ),
     "refused_by_person": (
         "Een medewerker heeft je registratie afgewezen. Neem contact op.",
-        "Somebody of the university has refused your registration. Get in touch.",
+        "A member of staff has refused your registration. Contact them.",
     ),
-    "others_still_decide": ("Een ander moet ook nog beslissen.", "Somebody else still has to decide."),
-    "nothing_to_decide": ("Hier valt nu niets te beslissen.", "There is nothing to decide now."),
-    "not_yours_to_decide": ("Dit beslist iemand anders.", "This is for somebody else to decide."),
+    "others_still_decide": (
+        "Een andere medewerker moet ook nog beslissen.",
+        "Another member of staff still has to decide.",
+    ),
+    "nothing_to_decide": ("Er valt nu niets te beslissen.", "There is nothing to decide now."),
+    "not_yours_to_decide": ("Hierover beslist een andere medewerker.", "Another member of staff decides about this."),
     # R20, R24
     "not_abroad": ("Je bent niet in het buitenland.", "You are not abroad."),
     "stay_contact_missing": (
         "Geef zo snel mogelijk door hoe je daar te bereiken bent.",
-        "Enter as soon as possible how you can be reached there.",
+        "Enter how you can be reached there, as soon as possible.",
     ),
     "stay_contact_known": ("We weten hoe je daar te bereiken bent.", "We know how you can be reached there."),
     # R10, R21
@@ -143,7 +146,7 @@ REASONS: dict[str, tuple[str, str]] = {
         "Your registration is stored and is being assessed.",
     ),
     "cancelled": ("Je hebt je registratie geannuleerd.", "You have cancelled your registration."),
-    # R22, R24, R25, R39: why somebody is asked, and why a reminder was not sent
+    # R22, R24, R25, R39: why a student is reminded, and why a reminder was not sent
     "check_advice": ("Bekijk het reisadvies nog eens.", "Look at the travel advice once more."),
     "contact_missing": (
         "Je contactgegevens in het buitenland ontbreken nog.",
@@ -154,45 +157,45 @@ REASONS: dict[str, tuple[str, str]] = {
         "Je hebt de bijeenkomst over gezondheid en veiligheid nog niet bijgewoond.",
         "You have not attended the health and safety session yet.",
     ),
-    "superseded": ("Een latere herinnering nam haar plaats in.", "A later reminder took its place."),
+    "superseded": ("Een latere herinnering kwam ervoor in de plaats.", "A later reminder replaced it."),
     "refused": ("Je registratie was afgewezen.", "Your registration was refused."),
     "departed": ("Je was al vertrokken.", "You had already left."),
     "over": ("Je verblijf was voorbij.", "Your stay was over."),
     "contact_known": ("Je gegevens waren er al.", "Your details were there already."),
-    "confirmed_lately": ("Je had ze pas nog bevestigd.", "You had confirmed them lately."),
-    "changed_since": ("Je had ze sindsdien gewijzigd.", "You had changed them since."),
-    "asked_lately": ("Het was je pas nog gevraagd.", "You had been asked lately."),
+    "confirmed_lately": ("Je had je gegevens pas nog bevestigd.", "You had confirmed your details recently."),
+    "changed_since": ("Je had je gegevens sindsdien gewijzigd.", "You had changed your details since."),
+    "asked_lately": ("Het was je pas nog gevraagd.", "You had been asked recently."),
     "attended": ("Je was bij de bijeenkomst.", "You were at the session."),
     "imported_into_negative_advice": (
         "Overgenomen uit het vorige portaal, voor een gebied met negatief reisadvies: spreek de student.",
-        "Taken over from the former portal, for an area with negative travel advice: speak to the student.",
+        "Imported from the former portal, for an area with negative travel advice: speak to the student.",
     ),
-    # What an itinerary lacks
+    # Mistakes in an itinerary
     "ends_before_it_starts": ("eindigt voordat het begint", "ends before it starts"),
-    "starts_before_the_former_leg": ("begint voor het vorige deel", "starts before the former leg"),
-    "overlaps_the_former_leg": ("overlapt met het vorige deel", "overlaps the former leg"),
+    "starts_before_the_former_leg": ("begint voor het vorige deel", "starts before the previous leg"),
+    "overlaps_the_former_leg": ("overlapt met het vorige deel", "overlaps the previous leg"),
     "leaves_a_gap_to_the_former_leg": (
         "laat dagen open na het vorige deel; noem ook waar je dan bent",
-        "leaves days open after the former leg; name where you are then",
+        "leaves days open after the previous leg; add where you are on those days",
     ),
     "travelled_through_for_more_than_three_days": (
         "doorreizen duurt ten hoogste drie dagen; dit is een verblijf",
-        "travelling through takes three days at most; this is a stay",
+        "travelling through lasts three days at most; this is a stay",
     ),
     "no_leg_is_a_stay": ("nergens wordt verbleven", "no leg is a stay"),
-    "longer_than_five_years": ("duurt langer dan vijf jaar", "takes longer than five years"),
+    "longer_than_five_years": ("duurt langer dan vijf jaar", "lasts longer than five years"),
     "more_than_five_years_ahead": ("ligt meer dan vijf jaar vooruit", "is more than five years ahead"),
     "already_over": ("is al voorbij", "is already over"),
 }
 
 
 def reason_text(reason: str, language: Language) -> str:
-    """What a reason code says; a code without a text (of a later version) is shown as it is."""
+    """The text of a reason code. A code without a text (from a later version) is shown unchanged."""
     dutch, english = REASONS.get(reason, (reason, reason))
     return dutch if language == "nl" else english
 
 
-#: What a line of the checklist is about -> (Dutch, English)
+#: item of a checklist line -> title (Dutch, English)
 ITEMS: dict[str, tuple[str, str]] = {
     "study_related": ("Hoort het bij je studie?", "Is it part of your studies?"),
     "approval": ("Goedkeuring van je opleiding", "Your programme's approval"),
@@ -206,6 +209,6 @@ ITEMS: dict[str, tuple[str, str]] = {
 
 
 def item_text(item: str, language: Language) -> str:
-    """What a line of the checklist is about."""
+    """The title of a checklist line."""
     dutch, english = ITEMS[item]
     return dutch if language == "nl" else english

@@ -72,7 +72,7 @@ def routes(deps: CommandDeps) -> Routes:
         response_model=RegistrationAnswer,
     )
     async def decide(caller: TaskReader, registration_id: Id, body: DecisionBody, command: ChangeOf) -> JSONResponse:
-        """Approve what was routed, refuse, or restore what was suspended (R21); each person their own part."""
+        """Approve a routed registration, refuse one, or restore a suspended one (R21); each for their own queue."""
         answer = await manual_decisions.decide(
             deps, registration_id, body.request(), with_permissions(command, deps.catalogue)
         )

@@ -77,7 +77,7 @@ def routes(deps: CommandDeps) -> Routes:
     async def get_checklist(
         caller: Reader, registration_id: Id, language: Annotated[Literal["nl", "en"] | None, Query()] = None
     ) -> Checklist:
-        """What is still needed, why, until when, and whom to contact; in the student's language or another."""
+        """Everything that is needed, why, until when, and whom to contact; in the student's language or another."""
         loaded = await load_visible(deps, permissions_of(caller, deps.catalogue), registration_id)
         return await checklist_view(deps, state_of(loaded), language)
 

@@ -109,7 +109,7 @@ class RegistrationDetails(RegistrationSummary):
 
 
 class ChecklistLine(Part):
-    """One thing that is needed: done, to do, waiting for somebody else, or blocked; and whom to contact."""
+    """One thing that is needed: done, to do, waiting for staff, or blocked; and whom to contact."""
 
     item: checklist.Item
     state: checklist.State

@@ -1,4 +1,4 @@
-"""What follows the commit of a command: the registration is evaluated on what others committed meanwhile."""
+"""After the commit of a command: evaluates the registration on approvals and advice that were committed meanwhile."""
 
 from services.registration.access import Permissions
 from services.registration.commands.answers import registration_answer

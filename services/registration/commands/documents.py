@@ -46,7 +46,7 @@ class Upload:
 async def attach(deps: CommandDeps, registration_id: str, upload: Upload, command: Command[Permissions]) -> Answer:
     """Store the bytes, then the event that names them; then evaluate the registration.
 
-    Raises Problem for what is no document or cannot be attached. Bytes that no event names are deleted at once, or by
+    Raises Problem for a file that cannot be attached. Bytes that no event names are deleted at once, or by
     the sweep if the process died in between.
     """
     state = _check_attachable(
@@ -114,7 +114,7 @@ async def delete_unreferenced_documents(deps: CommandDeps, now: datetime) -> Non
 async def _store(
     deps: CommandDeps, state: Registration, document_id: str, event_id: str, upload: Upload
 ) -> tuple[str, StoredDocument]:
-    """The sealed name, and what was stored. Raises Problem when it is no document or the person was erased."""
+    """The sealed name and the stored document. Raises Problem when the file is refused or the person was erased."""
     try:
         sealed_name = await deps.keyring.seal(state.person_id, event_id, "/name", upload.name)
         return sealed_name, await deps.documents.store(document_id, state.person_id, upload.chunks)

@@ -31,7 +31,7 @@ from shared.web.problem import Problem, not_found
 #: Who cancels a registration that was committed beside an erasure.
 ERASURE = "erasure"
 
-#: delete(personId, ids of the person's registrations): deletes what is stored of a person elsewhere. Idempotent.
+#: delete(personId, ids of the person's registrations): deletes a person's data elsewhere, e.g. files. Idempotent.
 DeleteElsewhere = Callable[[str, Sequence[str]], Awaitable[None]]
 
 log = get_logger()
@@ -147,7 +147,7 @@ async def finish_open_erasures(deps: ErasureDeps, now: datetime) -> None:
 
 
 async def _cancel_late_registrations(deps: ErasureDeps, person_id: str, now: datetime) -> None:
-    """Cancel what was committed beside the erasure; the student was told that it may not count (`being_erased`)."""
+    """Cancel registrations that were committed beside the erasure; their students got the answer `being_erased`."""
     cause = Cause(new_id(), ERASURE)
     for registration in await deps.persons.registrations_of(person_id):
         if registration.status is Status.CANCELLED or registration.has_returned:

@@ -1,4 +1,4 @@
-"""The registration form: what a student submits, what can be wrong with it, and the fields of its event."""
+"""The registration form: what a student submits, its possible errors, and the fields of its event."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -54,7 +54,7 @@ async def submit(deps: CommandDeps, form: RegistrationForm, command: Command[Per
     await failpoint("decided_provisionally")
     # From here on handlers and the sweep see the registration, and a 2xx is durable.
     answer = await commit(deps, form, submission, decision, command)
-    # Advice that changed after `load_inputs` was evaluated before this registration could be found: look again.
+    # A change of advice after `load_inputs` was evaluated when this registration could not be found yet: read again.
     return await confirm_inputs(deps, submission, inputs, decision, answer, command)
 
 
@@ -116,7 +116,7 @@ async def confirm_inputs(
     answer: Answer,
     command: Command[Permissions],
 ) -> Answer:
-    """The answer, if its decision rests on what is known after the commit; otherwise evaluate the registration again.
+    """The answer, if approval and advice are the same after the commit; otherwise evaluate the registration again.
 
     Raises Problem 409 when the person's data are being erased.
     """
@@ -127,7 +127,7 @@ async def confirm_inputs(
         if decision and not is_repeat and await inputs_unchanged(deps.evaluation, submission.state, inputs):
             return answer
     except (TransientError, PyMongoError):
-        return answer  # it is committed; the sweep evaluates it again within two minutes
+        return answer  # it is committed, and the sweep evaluates it again after a minute
     return await evaluate_after_commit(deps, answer, command)
 
 

@@ -47,7 +47,7 @@ class DuringStay:
 def during_stay(registration: Registration, inputs: DecisionInputs, now: datetime) -> DuringStay:
     """R20: staff ask once, and again when the level becomes worse than it was when an outcome was recorded.
 
-    R23: the board is told once, of a study-related stay in an area with negative advice, whoever permitted it.
+    R23: the board is told once of a study-related stay in an area with negative advice, also when it was permitted.
     """
     today = amsterdam_date(now)
     is_abroad = has_departed(registration.departure_date, now) and registration.return_date >= today - GRACE

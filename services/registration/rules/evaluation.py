@@ -1,7 +1,7 @@
-"""R2, R9, R19-R21, R23: what an evaluation of a registration changes, given what was decided before.
+"""R2, R9, R19-R21, R23: what an evaluation of a registration changes, given its former decision.
 
-The rules change what is not decided, what is held, and what they themselves cleared. What was refused or routed stays
-so until the student changes it or a person decides; what was suspended is never reinstated by the rules alone.
+The rules change undecided and held registrations, and those that they themselves cleared. Refused and routed ones stay
+so until the student changes them or a person decides. The rules alone never reinstate a suspended one.
 """
 
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ from services.registration.rules.suspension import Suspension, suspension
 
 
 class Step(StrEnum):
-    """What follows from an evaluation."""
+    """The result of an evaluation."""
 
     KEEP = "keep"
     DECIDE = "decide"

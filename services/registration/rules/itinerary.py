@@ -18,7 +18,7 @@ ALLOWED_STEPS = range(-1, 3)
 
 
 class Reason(StrEnum):
-    """What is wrong with an itinerary."""
+    """The kinds of mistakes."""
 
     ENDS_BEFORE_START = "ends_before_it_starts"
     BEFORE_FORMER_LEG = "starts_before_the_former_leg"

@@ -1,4 +1,4 @@
-"""What is stored about persons beside their registrations: open alerts they are in, and the erasure of their data."""
+"""Data about persons beside their registrations: the open alerts they are in, and the erasure of their data."""
 
 from collections.abc import AsyncIterator, Collection, Sequence
 from datetime import date, datetime

@@ -70,7 +70,7 @@ class ReadModelStore:
         )
 
     async def cached_advice(self, countries: Sequence[str]) -> tuple[dict[str, CountryAdvice], Mapping[str, Freshness]]:
-        """The same as `advice` and `sources`, for one small read: only what has changed is read and parsed again."""
+        """The same as `advice` and `sources`, for one small read: only changed advice is read and parsed again."""
         event_ids, fresh_until = await self.advice_event_ids(countries)
         changed = [
             country

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from services.notify import bounce_mailbox, escalation, follow_ups, provider_callbacks, unknown_deliveries
-from services.notify.audience.advice_path import sweep
+from services.notify.audience.alerting import sweep
 from services.notify.channels.registry import Senders
 from services.notify.model.deliveries import DeliveryState
 from services.notify.send_worker import run_send_worker

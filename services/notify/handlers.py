@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from services.notify import follow_ups, notices
 from services.notify.alert_steps import EscalationDeps
-from services.notify.audience.advice_path import alert_arrivals, alert_country
+from services.notify.audience.alerting import alert_arrivals, alert_country
 from services.notify.audience.deps import SelectionDeps
 from services.notify.model.whereabouts import Resolve
 from services.notify.store.deliveries import DeliveryStore, StoredEvent

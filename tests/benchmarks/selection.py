@@ -18,7 +18,7 @@ from typing import Any
 
 import uvloop
 
-from services.notify.audience.advice_path import alert_country
+from services.notify.audience.alerting import alert_country
 from services.notify.audience.deps import SelectionDeps
 from services.notify.columns.registration_snapshot import encode_snapshot
 from services.notify.messages.rendering import Messages

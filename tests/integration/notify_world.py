@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from services.notify import alert_steps, handlers, notices
-from services.notify.audience import advice_path
+from services.notify.audience import alerting
 from services.notify.audience.deps import SelectionDeps
 from services.notify.commands.alerts import CommandDeps
 from services.notify.messages.rendering import Messages
@@ -230,7 +230,7 @@ class World:
 
     async def sweep(self, now: datetime | None = None) -> None:
         """What the sweep does every few seconds."""
-        await advice_path.sweep(self.selection, cause=CAUSE, now=now or utc_now())
+        await alerting.sweep(self.selection, cause=CAUSE, now=now or utc_now())
 
     # ------------------------------------------------------------ what came of it
 

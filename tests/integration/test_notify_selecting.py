@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from services.notify.audience.advice_path import sweep
+from services.notify.audience.alerting import sweep
 from services.notify.columns.recipient_columns import Recipient, RecipientColumns
 from services.notify.columns.registration_snapshot import RegistrationSnapshot
 from services.notify.commands.alerts import close_alert

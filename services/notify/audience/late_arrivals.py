@@ -20,8 +20,8 @@ async def add_late_arrivals(
 ) -> None:
     """Select those of the affected persons whom no alert has told yet. `affected` holds every registration of each.
 
-    The caller has finished the selection runs of the country. Nothing is selected under an advice that a newer one
-    has replaced: whoever stored the newer one looks at everyone in the country after that.
+    The caller has finished the selection runs of the country. Under an advice that a newer one has replaced nobody is
+    selected: the process that stored the newer one looks at everyone in the country after that.
     """
     if not affected:
         return

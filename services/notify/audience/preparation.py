@@ -60,7 +60,8 @@ class PreparedAudience:
     def prepare_shard(self, shard: int, affected: Sequence[AffectedPerson]) -> PreparedShard:
         """One shard: its recipients as columns, `RecipientsSelected`, and a send job for each channel.
 
-        A shard of a run has one id, whoever prepares it. The id of a late selection names its persons.
+        A shard of a run has one id, so processes that run the same alert agree on it. The id of a late selection is
+        derived from its persons.
         """
         suffix = f":{derived_id('late', *(person.registration.person_id for person in affected))}" if self.late else ""
         selection = Selection(

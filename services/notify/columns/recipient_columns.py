@@ -1,7 +1,7 @@
 """The recipients of one selection, stored as columns.
 
-Thousands of recipients share a message: what they share is one `MessageVariant`, stored and parsed once. Selections of
-a million people are written and read without a million objects (docs/decisions/0019-selections-in-columns.md).
+Thousands of recipients share one message: their common part is one `MessageVariant`, stored and parsed once. So a
+million recipients are written and read without a million objects (docs/decisions/0019-selections-in-columns.md).
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence

@@ -1,5 +1,6 @@
-"""R26, R27: who is told of an advice. Sources: the mission; Leiden, "contact you in case of emergencies".
+"""R26, R27: whom an advice affects, and whom an alert has already told.
 
+Sources: the mission; Leiden, "contact you in case of emergencies".
 Pending, routed, incomplete and suspended registrations count like any other. Only a cancelled one does not count.
 """
 
@@ -64,9 +65,9 @@ class AudienceDecision:
 def decide_audience(where: Whereabouts, advice: CountryAdvice, today: date) -> AudienceDecision:
     """R26: affected when a stay overlaps today (Europe/Amsterdam) in a place whose advice is negative.
 
-    Two groups are not told. First, whoever was in a place that the baseline, the first advice known of a country,
-    already showed as negative. Second, whoever was there when another portal's registrations were imported: a safety
-    officer tells these persons. Both are told once the place gets worse.
+    Two groups are not told until the place gets worse. First, persons who were in a place that the baseline, the first
+    advice known of a country, already showed as negative. Second, persons who were in a negative place when their
+    registration was imported from another portal: a safety officer tells these.
     """
     if where.cancelled:
         return AudienceDecision(Reason.CANCELLED)
@@ -128,7 +129,7 @@ def _was_notified_of(place: PlaceAdvice, past: Iterable[PastNotification], advic
 def raises_alert(event: TravelAdviceChanged) -> bool:
     """Whether a selection run over the whole country follows: somewhere the advice is negative and got worse.
 
-    The baseline of a country raises no alert. Whoever comes after it is told as a late arrival.
+    The baseline of a country raises no alert. A person who comes after it is told as a late arrival.
     """
     return not event.baseline and any(
         change.after is not None
@@ -141,7 +142,8 @@ def raises_alert(event: TravelAdviceChanged) -> bool:
 def is_there(where: Whereabouts, stay: Stay, today: date, grace: timedelta = GRACE) -> bool:
     """R26: on the days of the leg, and `grace` before and after it.
 
-    On the last leg also while overdue, until a return is recorded. Who came back early is there until `grace` later.
+    On the last leg also while overdue, until a return is recorded. A person who came back early is there until
+    `grace` after the day of return.
     """
     if stay.start_date - grace > today:
         return False

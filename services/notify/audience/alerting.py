@@ -1,7 +1,8 @@
-"""From travel advice to recipients: the path that the rest of this package serves (rules R26, R27).
+"""From travel advice to recipients (rules R26, R27): finish open runs, open the alert, run its selection, then add
+late arrivals. The other modules of this package each do one of these steps.
 
-Three callers enter it, each after its own fact is stored: the advice handler (`alert_country`), the registration
-handler (`alert_arrivals`), and the sweep, which repeats the work of both after a crash. So whichever fact is stored
+Three callers enter here, each after its own event is stored: the advice handler (`alert_country`), the registration
+handler (`alert_arrivals`), and the sweep, which repeats the work of both after a crash. So the event that is stored
 last finds the other one (docs/architecture.md, Two streams meet).
 
 Every step is idempotent: ids are derived from the input, so a second run finds the first run's documents and changes
@@ -27,7 +28,7 @@ async def alert_country(deps: SelectionDeps, country: str, *, cause: Cause, now:
     advice = await deps.advice.get(country)
     if advice is None or not advice.is_negative_somewhere:
         return
-    if await run_selections(deps, advice, cause=cause, now=now):
+    if await run_due_selections(deps, advice, cause=cause, now=now):
         return  # This call has just read everyone in the country. The next sweep reads the country once more.
     decide = memoised_decisions(advice, amsterdam_date(now))
     async for registrations in registrations_in_country(deps, country):
@@ -46,11 +47,11 @@ async def alert_arrivals(
         registrations = await deps.whereabouts.of_persons(country, persons)
         affected = affected_persons(registrations, memoised_decisions(advice, amsterdam_date(now)))
         if affected:
-            await run_selections(deps, advice, cause=cause, now=now)
+            await run_due_selections(deps, advice, cause=cause, now=now)
             await add_late_arrivals(deps, advice, affected, cause=cause, now=now)
 
 
-async def run_selections(deps: SelectionDeps, advice: CountryAdvice, *, cause: Cause, now: datetime) -> bool:
+async def run_due_selections(deps: SelectionDeps, advice: CountryAdvice, *, cause: Cause, now: datetime) -> bool:
     """Finish every open selection run of the country, then run the selection that this advice asks for.
 
     True when this call did the advice's whole run, from opening the alert to its last shard, with today's date.

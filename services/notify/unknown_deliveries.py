@@ -112,7 +112,7 @@ async def _look_up(
 
 
 def _last_attempt(delivery: Delivery, bodies: Mapping[str, bytes]) -> DeliveryOutcome | None:
-    """The entry of the event that made the delivery unknown: it names provider and reference."""
+    """The delivery's entry in its newest event: it names provider and reference."""
     body = bodies.get(delivery.history[-1].event_id)
     event = parse(body).data if body is not None else None
     entries = event.entries if isinstance(event, OutcomeEvent) else ()

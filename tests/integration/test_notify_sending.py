@@ -141,7 +141,7 @@ async def test_sending_messages_show_the_emergency_number_and_a_link_of_ones_own
 
 
 async def test_sending_suspension_tells_student_and_coordinator_by_mail_alone(world: World, out: Providers) -> None:
-    """R19: one mail each, no SMS; the fact met again sends nothing more."""
+    """R19: one email each and no SMS; the same event again sends nothing more."""
     await world.handle(world.register("p1"))
     fact = world.fact(
         ClearanceSuspended(
@@ -266,7 +266,7 @@ async def test_sending_unknown_for_ever_is_sent_again_three_times_at_most(world:
 
 @pytest.mark.fault("the connection cut in the middle of the content")
 async def test_sending_mail_cut_off_during_the_content_is_unknown(world: World, out: Providers) -> None:
-    """Written and not answered: whether it arrived is not ours to guess."""
+    """The content was written and not answered: it may have arrived, so the delivery is unknown."""
     await alerted(world, "p1")
     out.faults(mail={"drop_during_data": 1})
 
@@ -280,7 +280,7 @@ async def test_sending_mail_cut_off_during_the_content_is_unknown(world: World, 
 
 @pytest.mark.fault("SMTP 451 for one recipient, then recovery")
 async def test_sending_temporary_refusal_is_tried_again_alone_and_later(world: World, out: Providers) -> None:
-    """451 for one recipient: the neighbours are not touched, the attempts count up, and it arrives once."""
+    """451 for one recipient: only this message is tried again, the attempts count up, and it arrives once."""
     await alerted(world, *PERSONS)
     out.faults(mail={"tempfail_rcpt": [address("p3")]})
     async with working(send_deps(world), channels=out.by_channel):
@@ -372,7 +372,7 @@ async def test_sending_pause_grows_with_the_attempts() -> None:
 
 @pytest.mark.fault("SMTP 550 for one recipient, a blacklisted number")
 async def test_sending_permanent_refusal_fails_alone(world: World, out: Providers) -> None:
-    """550 for one recipient, 402 for one number: failed with the words, without the address; the others arrive."""
+    """550 for one recipient, 402 for one number: failed with the provider's words, without the address."""
     world.keyring.contacts["p4"] = contact_of("p4").model_copy(update={"mobile": "+31609999005"})
     await alerted(world, *PERSONS)
     out.faults(mail={"refuse_rcpt": [address("p2")]})
@@ -411,7 +411,7 @@ class Replaceable:
 
 @pytest.mark.fault("nobody listens at the mail server")
 async def test_sending_server_that_is_away_is_waited_for(world: World, out: Providers) -> None:
-    """Nothing listens: every mail is put off, SMS go out; when the server is back each arrives once."""
+    """Nothing listens: every email is tried later, SMS are sent; when the server is back each email arrives once."""
     await alerted(world, *PERSONS)
     nobody = email_channel(1)
     mail = Replaceable(nobody)
@@ -595,6 +595,26 @@ async def test_interrupted_owner_that_lost_its_lease_reports_its_outcome_late(wo
     first = await delivery(world, "p1", EMAIL)
     assert [change.state for change in first.history] == [UNKNOWN, ACCEPTED]
     assert await resolve(world) == 0
+
+
+@pytest.mark.fault("a former owner that goes on after another worker claimed its job")
+async def test_interrupted_owner_can_begin_and_finish_nothing_any_more(world: World) -> None:
+    """The epoch of the newer claim fences it off: no chunk begins, no lease is renewed, the job stays unfinished."""
+    queue = SendQueue(world.database, "notify-0")
+    await queue.add([SendJob("job", "s", "a", 0, EMAIL, EMERGENCY, (0, 1), 1, False)], utc_now())
+    former = await queue.claim(EMAIL, "former", 0)
+    owner = await queue.claim(EMAIL, "owner", 60)
+    assert former is not None
+    assert owner is not None
+
+    await queue.finish(former, utc_now())
+    await queue.release(former)
+
+    assert not await queue.begin_chunk(former, 1)
+    assert not await queue.renew(former, 60)
+    assert await queue.claim(EMAIL, "third", 60) is None
+    assert await queue.begin_chunk(owner, 1)
+    assert await queue.unfinished_jobs("a") == 1
 
 
 @pytest.mark.fault("the workers of two instances stopped at every failpoint, again and again")

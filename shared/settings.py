@@ -39,16 +39,24 @@ class CommonSettings(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
-    env: Literal["local", "production"] = Field(default="production", description="production requires encrypted connections")
+    env: Literal["local", "production"] = Field(
+        default="production", description="production requires encrypted connections"
+    )
     namespace: str = Field(
         default="",
         pattern=r"^[a-z0-9-]{0,30}$",
         description="Prefix of topics, consumer groups and databases",
     )
-    instance: str = Field(default="", pattern=r"^[A-Za-z0-9.-]{0,80}$", description="Name of this process; empty: <service>-0")
-    role: Literal["all", "api", "worker"] = Field(default="all", description="all: routes and background work; api: routes; worker: background work")
+    instance: str = Field(
+        default="", pattern=r"^[A-Za-z0-9.-]{0,80}$", description="Name of this process; empty: <service>-0"
+    )
+    role: Literal["all", "api", "worker"] = Field(
+        default="all", description="api: routes; worker: background work; all: both"
+    )
     kafka_bootstrap_servers: str = Field(min_length=1, description="host:port, comma-separated")
-    kafka_ca_file: Path | None = Field(default=None, description="PEM file of the brokers' certificate authority; turns on TLS")
+    kafka_ca_file: Path | None = Field(
+        default=None, description="PEM file of the brokers' certificate authority; turns on TLS"
+    )
     kafka_username: str | None = Field(default=None, description="User for SCRAM-SHA-512")
     kafka_password: SecretStr | None = None
     mongo_url: SecretStr = Field(description="Connection string of the replica set; with tls=true in production")
@@ -57,13 +65,17 @@ class CommonSettings(BaseSettings):
     token_issuer: str = Field(min_length=1, description="Exact `iss` of the login's tokens")
     token_audience: str = Field(min_length=1, description="Our id in the tokens' `aud`")
     roles_claim: str = Field(default="roles", description="Claim of the tokens that holds the roles")
-    root_path: str = Field(default="", pattern=r"^(/[a-z-]+)*$", description="Path prefix of this service at the gateway")
+    root_path: str = Field(
+        default="", pattern=r"^(/[a-z-]+)*$", description="Path prefix of this service at the gateway"
+    )
     topics_file: Path = Field(default=Path("deploy/topics.yaml"), description="File that declares the topics")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     request_limit_bytes: int = Field(default=1_000_000, ge=1_000, description="Largest request body, bytes")
     request_timeout_seconds: float = Field(default=30, gt=0, description="Time limit of a request, seconds")
     requests_per_second: float = Field(
-        default=50, ge=0, description="Average rate of one caller at one process, with bursts of four seconds; 0: no limit"
+        default=50,
+        ge=0,
+        description="Average rate of one caller at one process, with bursts of four seconds; 0: no limit",
     )
     web_origins: str = Field(
         default="",

@@ -23,9 +23,9 @@ install:
 demo: install
 	@$(BIN)/python -m deploy.local.demo
 
-# Two at a time: the full stack in one, everything else in the other. CI has two cores.
+# Three workers on the two cores of CI, because many tests wait. tests/conftest.py says what runs in the same worker.
 test: install
-	@$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
+	@$(BIN)/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder
 
 bench: install
 	@$(BIN)/python -m tests.benchmarks $(NAMES) --scale $(or $(SCALE),1) $(if $(AGAINST),--against $(AGAINST))

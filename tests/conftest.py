@@ -1,4 +1,4 @@
-"""Real Kafka and real MongoDB for the tests, given by the environment or started here; and the whole full_stack."""
+"""What all tests share: Kafka and MongoDB, the full stack, and which tests run in the same worker."""
 
 import functools
 import os
@@ -8,7 +8,7 @@ import uuid
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pymongo
 import pytest
@@ -22,42 +22,57 @@ from deploy.local.stack import LocalStack
 from shared.web.local_tokens import mint
 from tests.containers import containers
 from tests.full_stack import FullStack
+from tests.shared_stack import shared_addresses
 
-pytest_plugins = ("tests.fault_table", "tests.approval_service")
+pytest_plugins = ("tests.fault_table", "tests.log_repeats", "tests.shared_stack", "tests.approval_service")
 
 ROOT = Path(__file__).resolve().parents[1]
+#: The groups that take longest. They start first, so that all workers end at about the same time.
+LONGEST = ("full_stack", "tests/integration/test_safety_feed.py", "services", "tests/integration/test_local_stack.py")
+FIRST_READING_SECONDS = 180.0
 
 
 @dataclass(frozen=True)
 class Stack:
-    """Where Kafka and MongoDB are."""
+    """Addresses of Kafka and MongoDB."""
 
     kafka: str
     mongo: str
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
-    """Who shares something that takes long to make stays together, in one of the processes that `make test` runs."""
+    """Tests that share a slow fixture run in the same worker."""
 
-    class ByWhatTheyShare(LoadScopeScheduling):
+    class SharedFixtureScheduling(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return shared_by(nodeid.split("::")[0])
+            return group_of(nodeid.split("::")[0])
 
-    return ByWhatTheyShare(config, log)
+    return SharedFixtureScheduling(config, log)
 
 
 @functools.cache
-def shared_by(file: str) -> str:
-    """What the tests of a file share with those of other files; the file itself when that is nothing."""
-    text = (ROOT / file).read_text(encoding="utf-8")
+def group_of(file: str) -> str:
+    """The group of tests that runs in one worker: the slow fixture that the file uses, else the file itself."""
     if file.startswith("tests/contracts/"):
         return "services"
+    text = (ROOT / file).read_text(encoding="utf-8")
     return next((name for name in ("full_stack", "approval_service") if re.search(rf"\b{name}: ", text)), file)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """In a parallel run the longest groups come first."""
+    if hasattr(config, "workerinput"):
+        rank = {group: number for number, group in enumerate(LONGEST)}
+        items.sort(key=lambda item: rank.get(group_of(item.nodeid.split("::")[0]), len(rank)))
+
+
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Kafka and MongoDB for the whole session. On CI they are never absent; elsewhere the test skips and says why."""
+def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Kafka and MongoDB for the whole session: given by the environment, shared by the workers, or started here.
+
+    Where they cannot be started the test skips and says why; with `CI` set it fails.
+    """
     if os.environ.get("KAFKA_BOOTSTRAP_SERVERS") and os.environ.get("MONGO_URL"):
         yield Stack(os.environ["KAFKA_BOOTSTRAP_SERVERS"], os.environ["MONGO_URL"])
         return
@@ -68,21 +83,33 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         except LocalStackError as error:
             pytest.skip(str(error))
         return
+    try:
+        addresses = shared_addresses(request.config)
+    except LocalStackError as error:
+        _give_up(error)
+    if addresses is not None:
+        yield Stack(addresses["kafka"], addresses["mongo"])
+        return
     local = LocalStack(tmp_path_factory.mktemp("stack"), ROOT / ".local", Ports.free())
     try:
         local.start()
     except LocalStackError as error:
         local.stop()
-        if os.environ.get("CI"):
-            pytest.fail(str(error))
-        pytest.skip(str(error))
+        _give_up(error)
     yield Stack(local.kafka, local.mongo)
     local.stop()
 
 
+def _give_up(error: LocalStackError) -> NoReturn:
+    """Fail on CI, where the stack is never absent; skip elsewhere."""
+    if os.environ.get("CI"):
+        pytest.fail(str(error))
+    pytest.skip(str(error))
+
+
 @pytest.fixture
 async def namespace(stack: Stack) -> AsyncIterator[str]:
-    """A prefix of the test's own; its databases and topics are dropped afterwards."""
+    """A prefix for the databases and topics of this test, which are dropped afterwards."""
     prefix = f"t{uuid.uuid4().hex[:8]}-"
     yield prefix
     client: pymongo.MongoClient[dict[str, object]] = pymongo.MongoClient(stack.mongo, serverSelectionTimeoutMS=5_000)
@@ -92,23 +119,23 @@ async def namespace(stack: Stack) -> AsyncIterator[str]:
     client.close()
     admin = AIOKafkaAdminClient(bootstrap_servers=stack.kafka)
     await admin.start()
-    ours = [topic for topic in await admin.list_topics() if topic.startswith(prefix)]
-    if ours:
-        await admin.delete_topics(ours)
+    topics = [topic for topic in await admin.list_topics() if topic.startswith(prefix)]
+    if topics:
+        await admin.delete_topics(topics)
     await admin.close()
 
 
 @pytest.fixture(scope="session")
 def full_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FullStack]:
-    """Kafka, MongoDB, simulators and services of the session's own: they may be killed. Absent: as above."""
+    """Kafka, MongoDB, simulators and services of this session alone, because tests kill them."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ("KAFKA_BOOTSTRAP_SERVERS", "MONGO_URL"):
             patch.delenv(name, raising=False)
         root = tmp_path_factory.mktemp("full_stack")
-        folders = {name: root / "failpoints" / name for name in SERVICES}
-        for folder in folders.values():
+        failpoints = {name: root / "failpoints" / name for name in SERVICES}
+        for folder in failpoints.values():
             folder.mkdir(parents=True)
-        overrides = {name: {"FAILPOINTS_DIR": str(folder)} for name, folder in folders.items()}
+        overrides = {name: {"FAILPOINTS_DIR": str(folder)} for name, folder in failpoints.items()}
         overrides["notify"]["UNKNOWN_WAIT_SECONDS"] = "1"
         stack = LocalStack(root, ROOT / ".local", Ports.free())
         services = LocalServices(stack, Choices(keys=root / "keys", overrides=overrides))
@@ -117,22 +144,20 @@ def full_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FullStack]:
             services.start()
         except LocalStackError as error:
             stack.stop()
-            if os.environ.get("CI"):
-                pytest.fail(str(error))
-            pytest.skip(str(error))
-        _first_picture(services)
+            _give_up(error)
+        _wait_for_first_reading(services)
         yield FullStack(services, root / "failpoints", functools.partial(mint, root / "keys"))
         stack.stop()
 
 
-def _first_picture(services: LocalServices) -> None:
-    """Wait until safety has read the feed once and the others know every country."""
-    deadline = time.monotonic() + 60
+def _wait_for_first_reading(services: LocalServices) -> None:
+    """Wait until safety has read the feed once, and registration and notify know the advice of every country."""
+    deadline = time.monotonic() + FIRST_READING_SECONDS
     while True:
         source = _check(services, "safety", "source netherlands")
         advice = [_check(services, name, "subscription travel.advice.v1") for name in ("registration", "notify")]
         if source.get("ok") and all(
-            each.get("handled", 0) >= source["countries"] and not each["lag"] for each in advice
+            subscription.get("handled", 0) >= source["countries"] and not subscription["lag"] for subscription in advice
         ):
             return
         assert time.monotonic() < deadline, (source, advice)
@@ -140,5 +165,6 @@ def _first_picture(services: LocalServices) -> None:
 
 
 def _check(services: LocalServices, service: str, name: str) -> dict[str, Any]:
+    """One check of the service's readiness; empty while the service does not answer."""
     checks = services.readiness(service).get("checks", [])
     return next((check for check in checks if check["name"] == name), {})

@@ -897,7 +897,10 @@ def _on_person(who: Person, **parts: Any) -> _Make:
 
 
 async def _own_data(world: World, operation: Operation) -> Call:
-    return Call(operation, STUDENT, path={"id": await world.person_id(STUDENT)})
+    """A student with one registration: STUDENT has hundreds, and every answer would hold them all."""
+    reader = Person("reader-of-own-data", ("student",))
+    await world.register(reader)
+    return Call(operation, reader, path={"id": await world.person_id(reader)})
 
 
 async def _erasures(world: World, operation_: Operation) -> Call:

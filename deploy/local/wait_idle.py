@@ -1,7 +1,7 @@
 """Whether services have handled every event, read from Kafka and MongoDB: `/readyz` may be a second behind."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import Any
 
 import pymongo
@@ -19,8 +19,10 @@ _SUBSCRIPTION = "subscription "
 KAFKA_TIMEOUT_SECONDS = 20
 
 
-async def is_idle(services: LocalServices, names: Iterable[str] = SERVICES) -> bool:
-    """Whether every service has published its events, and the services in `names` have handled all that is on Kafka.
+async def is_idle(
+    services: LocalServices, names: Collection[str] = SERVICES, publishers: Collection[str] = SERVICES
+) -> bool:
+    """Whether `publishers` have published all their events, and `names` have handled everything on their topics.
 
     The end offsets are read first and once more last, so that nothing arrived in between. False when a service, Kafka
     or MongoDB does not answer.
@@ -32,14 +34,14 @@ async def is_idle(services: LocalServices, names: Iterable[str] = SERVICES) -> b
     try:
         async with asyncio.timeout(KAFKA_TIMEOUT_SECONDS):
             # The cheapest question first: mostly it is the one that says no.
-            return not await asyncio.to_thread(_events_are_pending, services) and await _all_is_read(
-                services, subscriptions, settings
+            return not await asyncio.to_thread(_events_are_pending, services, publishers) and await _all_is_read(
+                services, publishers, subscriptions, settings
             )
     except (KafkaError, PyMongoError, TransientError, TimeoutError, OSError):
         return False
 
 
-async def _subscriptions(services: LocalServices, names: Iterable[str]) -> list[tuple[str, str]] | None:
+async def _subscriptions(services: LocalServices, names: Collection[str]) -> list[tuple[str, str]] | None:
     """Service and topic of each subscription; None while one of the services is not ready."""
     subscriptions = []
     for name in names:
@@ -52,7 +54,12 @@ async def _subscriptions(services: LocalServices, names: Iterable[str]) -> list[
     return subscriptions
 
 
-async def _all_is_read(services: LocalServices, subscriptions: list[tuple[str, str]], settings: BusSettings) -> bool:
+async def _all_is_read(
+    services: LocalServices,
+    publishers: Collection[str],
+    subscriptions: list[tuple[str, str]],
+    settings: BusSettings,
+) -> bool:
     """Whether each consumer group has committed the end of its topic, and nothing was published meanwhile."""
     topics = {settings.physical(topic) for _, topic in subscriptions}
     every = await partitions(settings.client(), topics)
@@ -66,7 +73,7 @@ async def _all_is_read(services: LocalServices, subscriptions: list[tuple[str, s
             group = f"{settings.namespace}{service}.{topic}"
             if await _is_behind(admin, group, settings.physical(topic), ends):
                 return False
-        if await asyncio.to_thread(_events_are_pending, services):
+        if await asyncio.to_thread(_events_are_pending, services, publishers):
             return False
         return ends == dict(await consumer.end_offsets(every))
     finally:
@@ -86,11 +93,11 @@ async def _is_behind(
     )
 
 
-def _events_are_pending(services: LocalServices) -> bool:
-    """Whether the outbox of a service holds an event that is not yet published."""
+def _events_are_pending(services: LocalServices, publishers: Collection[str]) -> bool:
+    """Whether the outbox of one of the services holds an event that is not yet published."""
     client: pymongo.MongoClient[dict[str, Any]] = pymongo.MongoClient(services.stack.mongo)
     try:
-        databases = [client[f"{services.choices.namespace}{name}"] for name in SERVICES]
+        databases = [client[f"{services.choices.namespace}{name}"] for name in publishers]
         return any(database["events"].find_one({"pending": True}, {"_id": 1}) for database in databases)
     finally:
         client.close()

@@ -22,27 +22,27 @@ async def test_kafka_away_for_five_minutes(full_stack: FullStack) -> None:
     students = [full_stack.student(country) for _ in range(STUDENTS)]
     for student in students[:3]:
         await full_stack.register(student)
-    async with full_stack.held("notify", "after_claim") as stands:
+    async with full_stack.paused_at("notify", "after_claim") as stands:
         await full_stack.raise_to_red(country)
         await stands()
         assert stack.processes.kill("kafka")
     gone_at = asyncio.get_running_loop().time()
-    await full_stack.everybody_is_told(students[:3])
+    await full_stack.wait_for_messages(students[:3])
 
     async def degraded() -> bool:
         states = [await asyncio.to_thread(full_stack.services.readiness, name) for name in ("registration", "notify")]
         return all(state.get("status") == "degraded" for state in states)
 
-    await full_stack.until(degraded, "the services say that Kafka is away")
+    await full_stack.wait_until(degraded, "the services say that Kafka is away")
     for student in students[3:]:
         await full_stack.register(student)
     while asyncio.get_running_loop().time() < gone_at + AWAY_SECONDS:
         assert await degraded()
         await asyncio.sleep(5)
     await asyncio.to_thread(stack.start)
-    async with full_stack.nursed():
-        await full_stack.everybody_is_told(students)
-        await full_stack.all_is_quiet()
+    async with full_stack.restarting_services():
+        await full_stack.wait_for_messages(students)
+        await full_stack.wait_until_idle()
     await full_stack.check()
 
 
@@ -88,14 +88,14 @@ async def test_clock_that_jumps_tells_nobody_twice_and_nobody_never(full_stack: 
         students = [full_stack.student(country, days=(-20, 30)) for _ in range(STUDENTS)]
         for student in students:
             await full_stack.register(student)
-        async with full_stack.held("notify", failpoint) as stands:
+        async with full_stack.paused_at("notify", failpoint) as stands:
             await full_stack.raise_to_red(country)
             await stands()
             clock.write_text(jump)
-        await full_stack.everybody_is_told(students)
-        await full_stack.all_is_quiet()
+        await full_stack.wait_for_messages(students)
+        await full_stack.wait_until_idle()
         for student in students:
-            assert await full_stack.count_of(student) == (1, 1), (jump, Channel.EMAIL)
+            assert await full_stack.count_messages(student) == (1, 1), (jump, Channel.EMAIL)
     await full_stack.check()
 
 

@@ -47,13 +47,13 @@ async def test_service_killed(full_stack: FullStack, service: str, failpoint: st
     students = [full_stack.student(country) for _ in range(STUDENTS)]
     others = [full_stack.student(country, Plan.APPROVED_FIRST, (30, 60)) for _ in range(REQUESTS)]
     full_stack.arm(service, failpoint)
-    async with full_stack.nursed():
+    async with full_stack.restarting_services():
         await asyncio.gather(
             *(full_stack.request_approval(each) for each in others), *(full_stack.register(each) for each in students)
         )
         await full_stack.raise_to_red(country)
-        await full_stack.everybody_is_told(students)
-        await full_stack.all_is_quiet()
+        await full_stack.wait_for_messages(students)
+        await full_stack.wait_until_idle()
         assert not full_stack.is_armed(service, failpoint), "the service never came by its failpoint"
     await full_stack.check()
 
@@ -69,9 +69,9 @@ async def test_broker_killed_right_after_an_acknowledged_request(full_stack: Ful
         await full_stack.register(student)
     await full_stack.raise_to_red(country)
     await asyncio.to_thread(stack.start)
-    async with full_stack.nursed():
-        await full_stack.everybody_is_told(students)
-        await full_stack.all_is_quiet()
+    async with full_stack.restarting_services():
+        await full_stack.wait_for_messages(students)
+        await full_stack.wait_until_idle()
     await full_stack.check()
 
 
@@ -84,9 +84,9 @@ async def test_mongod_killed_right_after_an_acknowledged_request(full_stack: Ful
     assert stack.processes.kill("mongod")
     others = asyncio.gather(*(full_stack.register(student) for student in students[1:]))
     await asyncio.to_thread(stack.start)
-    async with full_stack.nursed():
+    async with full_stack.restarting_services():
         await others
         await full_stack.raise_to_red(country)
-        await full_stack.everybody_is_told(students)
-        await full_stack.all_is_quiet()
+        await full_stack.wait_for_messages(students)
+        await full_stack.wait_until_idle()
     await full_stack.check()

@@ -46,7 +46,7 @@ async def test_database_that_hangs_in_the_middle_of_sending(full_stack: FullStac
         await full_stack.register(student)
     mongod = full_stack.services.stack.processes.find("mongod")
     assert mongod is not None
-    async with full_stack.held("notify", "before_outcome") as stands:
+    async with full_stack.paused_at("notify", "before_outcome") as stands:
         await full_stack.raise_to_red(country)
         await stands()
         mongod.send_signal(signal.SIGSTOP)
@@ -56,13 +56,13 @@ async def test_database_that_hangs_in_the_middle_of_sending(full_stack: FullStac
             state = await asyncio.to_thread(full_stack.services.readiness, "notify")
             return bool(state.get("status") not in ("ready", "degraded"))
 
-        await full_stack.until(noticed, "notify says that its database does not answer")
+        await full_stack.wait_until(noticed, "notify says that its database does not answer")
         await asyncio.sleep(HANGS_SECONDS)
     finally:
         mongod.send_signal(signal.SIGCONT)
-    async with full_stack.nursed():
-        await full_stack.everybody_is_told(students)
-        await full_stack.all_is_quiet()
+    async with full_stack.restarting_services():
+        await full_stack.wait_for_messages(students)
+        await full_stack.wait_until_idle()
     await full_stack.check()
 
 
@@ -73,12 +73,12 @@ async def test_backup_that_was_taken_before_the_sending_sends_nothing_again(full
     students = [full_stack.student(country) for _ in range(STUDENTS)]
     for student in students:
         await full_stack.register(student)
-    async with full_stack.held("notify", "after_claim") as stands:
+    async with full_stack.paused_at("notify", "after_claim") as stands:
         await full_stack.raise_to_red(country)
         await stands()
         old = await asyncio.to_thread(_copy, full_stack)
-    await full_stack.everybody_is_told(students)
-    await full_stack.all_is_quiet()
+    await full_stack.wait_for_messages(students)
+    await full_stack.wait_until_idle()
     processes.stop("notify")
     newest = await asyncio.to_thread(_copy, full_stack)
 
@@ -89,16 +89,16 @@ async def test_backup_that_was_taken_before_the_sending_sends_nothing_again(full
         return await asyncio.to_thread(processes.ended, "notify")
 
     try:
-        await full_stack.until(has_refused, "notify does not start")
+        await full_stack.wait_until(has_refused, "notify does not start")
         assert "Restore the newest backup" in processes.log("notify").read_text(encoding="utf-8")
-        assert [await full_stack.count_of(student) for student in students] == [(1, 1)] * STUDENTS
+        assert [await full_stack.count_messages(student) for student in students] == [(1, 1)] * STUDENTS
     finally:
         processes.stop("notify")
         await asyncio.to_thread(_put_back, full_stack, newest)
         full_stack.services.start_service("notify")
     await asyncio.to_thread(full_stack.services.wait_ready, "notify")
-    await full_stack.all_is_quiet()
-    assert [await full_stack.count_of(student) for student in students] == [(1, 1)] * STUDENTS
+    await full_stack.wait_until_idle()
+    assert [await full_stack.count_messages(student) for student in students] == [(1, 1)] * STUDENTS
     await full_stack.check()
 
 

@@ -15,11 +15,11 @@ async def test_registered_before_the_approval(full_stack: FullStack) -> None:
     assert (held["status"], held["clearance"]["rule"]) == ("held", "R2")
     assert held["clearance"]["contact"]["email"]
     await full_stack.grant(approval_id, student)
-    approved = await full_stack.becomes(registration_id, "approved")
+    approved = await full_stack.wait_for_status(registration_id, "approved")
     # Held once more when registration hears that the request exists: the reason is another one.
     submitted, *held_steps, last = [step["what"] for step in approved["history"]]
     assert (submitted, set(held_steps), last) == ("RegistrationSubmitted", {"RegistrationHeld"}, "RegistrationApproved")
-    await full_stack.all_is_quiet()
+    await full_stack.wait_until_idle()
     await full_stack.check()
 
 
@@ -28,7 +28,7 @@ async def test_registered_after_the_approval(full_stack: FullStack) -> None:
     student = full_stack.student(next(COUNTRIES), Plan.APPROVED_FIRST, LATER)
     approval_id = await full_stack.request_approval(student)
     await full_stack.grant(approval_id, student)
-    await full_stack.all_is_quiet()
+    await full_stack.wait_until_idle()
     registration_id = await full_stack.register(student, approval_id)
     approved = await full_stack.registration(registration_id)
     assert approved["status"] == "approved"
@@ -41,12 +41,12 @@ async def test_approval_withdrawn_after_the_clearance(full_stack: FullStack) -> 
     approval_id = await full_stack.request_approval(student)
     await full_stack.grant(approval_id, student)
     registration_id = await full_stack.register(student, approval_id)
-    await full_stack.becomes(registration_id, "approved")
+    await full_stack.wait_for_status(registration_id, "approved")
     await full_stack.withdraw(approval_id, student)
-    suspended = await full_stack.becomes(registration_id, "suspended")
+    suspended = await full_stack.wait_for_status(registration_id, "suspended")
     assert suspended["clearance"]["reason"] == "approval_withdrawn"
-    await full_stack.has_mail(student.email)
-    await full_stack.all_is_quiet()
+    await full_stack.wait_for_mail(student.email)
+    await full_stack.wait_until_idle()
     await full_stack.check()
 
 
@@ -65,15 +65,15 @@ async def test_destination_turns_unsafe_before_and_during_the_stay(full_stack: F
     country = next(COUNTRIES)
     cleared, there = full_stack.student(country, Plan.VOLUNTARY, LATER), full_stack.student(country)
     cleared_id, there_id = await full_stack.register(cleared), await full_stack.register(there)
-    assert (await full_stack.becomes(cleared_id, "approved"))["clearance"]["outcome"] == "approved"
+    assert (await full_stack.wait_for_status(cleared_id, "approved"))["clearance"]["outcome"] == "approved"
     await full_stack.raise_to_red(country)
-    suspended = await full_stack.becomes(cleared_id, "suspended")
+    suspended = await full_stack.wait_for_status(cleared_id, "suspended")
     assert suspended["clearance"]["rule"] == "R19"
-    await full_stack.everybody_is_told([there])
-    await full_stack.has_mail(cleared.email)
+    await full_stack.wait_for_messages([there])
+    await full_stack.wait_for_mail(cleared.email)
     assert (await full_stack.registration(there_id))["status"] == "routed"
     refused = full_stack.student(country, Plan.VOLUNTARY, LATER)
     found = await full_stack.registration(await full_stack.register(refused))
     assert (found["status"], found["clearance"]["rule"]) == ("refused", "R13")
-    await full_stack.all_is_quiet()
+    await full_stack.wait_until_idle()
     await full_stack.check()

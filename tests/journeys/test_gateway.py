@@ -31,7 +31,7 @@ async def outside(full_stack: FullStack, tmp_path: Path) -> AsyncIterator[aiohtt
     async def listens() -> bool:
         return is_open(ports.gateway)
 
-    await full_stack.until(listens, "the gateway")
+    await full_stack.wait_until(listens, "the gateway")
     async with aiohttp.ClientSession(f"http://{HOST}:{ports.gateway}") as client:
         yield client
     await asyncio.to_thread(processes.stop, "gateway")

@@ -110,8 +110,8 @@ async def test_changed_number_gets_the_next_alert(full_stack: FullStack) -> None
     path = f"/v1/registrations/{registration_id}/stay-contact"
     who = {"who": student.subject, "roles": ("student",)}
     headers = {"If-Match": "*", "Idempotency-Key": f"contact-{registration_id}"}
-    await full_stack.insist(lambda people: people.call("PUT", "registration", path, body=body, **who, headers=headers))
-    await full_stack.all_is_quiet()
+    await full_stack.retry(lambda people: people.call("PUT", "registration", path, body=body, **who, headers=headers))
+    await full_stack.wait_until_idle()
 
     await full_stack.raise_to_red(country)
 
@@ -119,8 +119,8 @@ async def test_changed_number_gets_the_next_alert(full_stack: FullStack) -> None
         got = {each.to for each in await asyncio.to_thread(texts, full_stack.services.sms_log)}
         return f"00{new[1:]}" in got
 
-    await full_stack.until(arrived, "an SMS to the new number")
-    await full_stack.all_is_quiet()
+    await full_stack.wait_until(arrived, "an SMS to the new number")
+    await full_stack.wait_until_idle()
     old = f"00{student.mobile[1:]}"
     assert all(each.to != old for each in await asyncio.to_thread(texts, full_stack.services.sms_log))
     await full_stack.check()

@@ -36,9 +36,9 @@ async def test_collections_rebuilt_from_kafka_alone_are_the_same(full_stack: Ful
     details = {"givenName": "Student", "surname": "There", "email": gone.email, "mobile": gone.mobile}
     await _ask(full_stack, "PUT", f"{path[gone.subject]}/stay-contact", _as(gone), details)
     await full_stack.raise_to_red(country)
-    await full_stack.becomes(ids[later.subject], "suspended")
+    await full_stack.wait_for_status(ids[later.subject], "suspended")
     await _ask(full_stack, "POST", f"{path[soon.subject]}/cancellation", _as(soon))
-    await full_stack.all_is_quiet()
+    await full_stack.wait_until_idle()
 
     await full_stack.check()  # `audit diff` finds no difference: what is read below is what Kafka alone says
     mongo = Mongo(full_stack.services.stack.mongo, namespace=full_stack.services.choices.namespace)
@@ -66,7 +66,7 @@ async def test_collections_rebuilt_from_kafka_alone_are_the_same(full_stack: Ful
 
 async def _ask(full_stack: FullStack, method: str, path: str, who: dict[str, Any], body: Any = None) -> Any:
     headers = {} if method == "GET" else {"If-Match": "*", "Idempotency-Key": f"{method}-{path[-60:]}"}
-    answer = await full_stack.insist(
+    answer = await full_stack.retry(
         lambda people: people.call(method, "registration", path, body=body, headers=headers, **who)
     )
     return answer.body

@@ -11,8 +11,8 @@ async def test_stay_begins_by_itself(full_stack: FullStack) -> None:
         found = await full_stack.registration(registration_id)
         return any(step["what"] == "StayStarted" for step in found["history"])
 
-    await full_stack.until(begun, "the stay has begun")
-    await full_stack.all_is_quiet()
+    await full_stack.wait_until(begun, "the stay has begun")
+    await full_stack.wait_until_idle()
     found = await full_stack.registration(registration_id)
     assert [step["what"] for step in found["history"]].count("StayStarted") == 1
     await full_stack.check()

@@ -183,7 +183,7 @@ async def _process_reply(deps: CallbackDeps, callback: Callback, now: datetime) 
     reading = read_reply(reply.text)
     persons = await deps.whereabouts.contacts.persons_with_number(reply.number)
     if len(persons) != 1:
-        # Two persons share the number, or somebody borrowed a phone or bought a local SIM: we do not guess who it was.
+        # Two persons share the number, or the sender uses a borrowed phone or a local SIM: we do not guess.
         return UNCLEAR
     person_id = persons.pop()
     alert_ids = [alert_id for alert_id in await deps.alerts.of_person(person_id) if not is_notice(alert_id)]

@@ -1,6 +1,6 @@
 """Webhooks of the SMS providers: each request is authenticated, stored sealed, and answered at once.
 
-The callback worker (provider_callbacks.py) processes what is stored. Without MongoDB the answer is 503, and the
+The callback worker (provider_callbacks.py) processes the stored requests. Without MongoDB the answer is 503, and the
 provider repeats the request.
 """
 

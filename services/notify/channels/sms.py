@@ -92,7 +92,7 @@ class SmsPool:
         return outcomes
 
     async def lookup(self, provider: str, reference: str) -> Outcome:
-        """Ask a provider what became of the message with this reference."""
+        """Ask a provider for the outcome of the message with this reference."""
         member = self._members.get(provider)
         if member is None:
             return Outcome.unknown("no such provider")

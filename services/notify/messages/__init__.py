@@ -1,1 +1,1 @@
-"""What people are told: letters and SMS from templates, rendered once and filled in per person; pure."""
+"""The texts of emails and SMS: templates are rendered once for each variant, then filled in for each person. Pure."""

@@ -1,5 +1,8 @@
-"""What a message says, apart from who it is for. Frozen and JSON-able: kept with an alert, it gives the same bytes
-at every attempt, whatever the advice has become since. Pure."""
+"""The content of each kind of message, without its recipient. Pure.
+
+Content is frozen and can be stored as JSON: stored with a notice, it gives the same bytes at every attempt, even when
+the advice has changed since.
+"""
 
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime
@@ -27,7 +30,7 @@ NoticeKind = Literal[
 ]
 Kind = AlertKind | NoticeKind
 
-#: `Recipient.reason` to the kind of message.
+#: `Recipient.reason` → kind of message.
 ALERT_KINDS: Mapping[str, AlertKind] = {
     "country": "alert_country",
     "region": "alert_region",
@@ -36,7 +39,7 @@ ALERT_KINDS: Mapping[str, AlertKind] = {
 
 
 class MessageContent(BaseModel):
-    """What every message shows."""
+    """What every message contains."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -61,7 +64,7 @@ class AlertContent(MessageContent):
 
 
 class ManualContent(MessageContent):
-    """What a safety officer has to say to everybody in a place; a drill says so."""
+    """A safety officer's message to everyone in a place, or the text of a drill."""
 
     country: Country
     area_code: RegionCode | None = None
@@ -71,14 +74,14 @@ class ManualContent(MessageContent):
 
 
 class ReminderContent(MessageContent):
-    """An alert that somebody has not answered."""
+    """The reminder of an alert that the person has not answered."""
 
     country: Country
     asked_at: datetime = Field(description="When the alert was raised")
 
 
 class AnswerContent(MessageContent):
-    """An answer as it was received."""
+    """The confirmation of an answer."""
 
     country: Country
     answer: Literal["safe", "help"]
@@ -86,7 +89,7 @@ class AnswerContent(MessageContent):
 
 
 class IncidentContent(MessageContent):
-    """R38: people whom a team has to take care of; no names, the board has them."""
+    """R38: how many people a team has to take care of, and why. The names are on the board only."""
 
     alert_id: str
     country: Country
@@ -95,14 +98,14 @@ class IncidentContent(MessageContent):
 
 
 class SlotContent(MessageContent):
-    """R34: a place from the waiting list."""
+    """R34: a slot from the waiting list."""
 
     cluster: str = Field(max_length=200)
     contact: Contact
 
 
 class Place(BaseModel):
-    """One place of a registration whose advice decided."""
+    """One place of a registration, with its advice."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -112,7 +115,7 @@ class Place(BaseModel):
 
 
 class ClearanceContent(MessageContent):
-    """A clearance that was taken back before departure (R19, R2), or given back (R21)."""
+    """A clearance that was suspended before departure (R19, R2), or restored (R21)."""
 
     rule: str
     registration_id: str
@@ -123,7 +126,7 @@ class ClearanceContent(MessageContent):
 
 
 class RegistrationContent(MessageContent):
-    """R22, R24, R25, R39: a reminder about a registration; `places` with their current colours where that matters."""
+    """R22, R24, R25, R39: a reminder about a registration. `places` have their current colours where those matter."""
 
     registration_id: str
     departure_date: date
@@ -133,7 +136,7 @@ class RegistrationContent(MessageContent):
     contact: Contact
 
 
-#: What a message may be made of.
+#: The content of any message.
 AnyContent = (
     AlertContent
     | ClearanceContent
@@ -147,7 +150,7 @@ AnyContent = (
 
 
 def common_content(university: University) -> dict[str, Any]:
-    """R28: what every message shows, the emergency number among it."""
+    """R28: the fields of every message, with the emergency number."""
     return {
         "university": university.name,
         "emergency_number": university.emergency_number,
@@ -156,25 +159,25 @@ def common_content(university: University) -> dict[str, Any]:
 
 
 def places_seen(advice: Iterable[AdviceSeen], urls: Mapping[str, str]) -> tuple[Place, ...]:
-    """The places of a decision or reminder, each with its colour and the page of its advice."""
+    """The places of a decision or reminder, each with its colour and the web page of its advice."""
     return tuple(Place(country=seen.country, level=seen.level, url=urls.get(seen.country, "")) for seen in advice)
 
 
 def alert_content(advice: CountryAdvice, area: str, level: Level, university: University) -> AlertContent:
-    """The facts of an alert on this advice, for a recipient's `area` and `level` as RecipientsSelected has them.
+    """R28: the content of an alert about this advice, with the emergency number.
 
-    R28: the university's emergency number is one of them.
+    `area`, `level`: those of the recipient in RecipientsSelected.
     """
-    known = _area(advice, area)
-    since = None if known is None else known.red_since if level is Level.RED else known.orange_since
-    is_whole = known is advice.whole
+    named = _area(advice, area)
+    since = None if named is None else named.red_since if level is Level.RED else named.orange_since
+    is_whole = named is advice.whole
     return AlertContent(
         **common_content(university),
         country=advice.country,
-        area="" if is_whole else known.area if known else area,
-        area_code=None if is_whole or known is None else known.code,
+        area="" if is_whole else named.area if named else area,
+        area_code=None if is_whole or named is None else named.code,
         level=level,
-        # The source's own time where this very version brought it; ours where an earlier one did.
+        # The source's own time if this version brought the level; our time if an earlier version did.
         since=advice.effective_at if since is None or since.advice_version == advice.advice_version else since.at,
         effective_at=advice.effective_at,
         source=advice.source,
@@ -192,11 +195,12 @@ def clearance_content(
     university: University,
     urls: Mapping[str, str],
 ) -> ClearanceContent:
-    """The facts of the notices of R19 and R21; `urls` has the advice's page per country. R19 names the places that are
-    negative or unknown, R21 all of them.
+    """The content of the notices of R19 and R21. `urls`: country → web page of its advice.
+
+    R19 names the places whose advice is negative or unknown, R21 all places.
     """
-    is_back = isinstance(event, ClearanceRestored)
-    named = [seen for seen in event.advice if is_back or seen.level is None or seen.level >= Level.ORANGE]
+    is_restored = isinstance(event, ClearanceRestored)
+    named = [seen for seen in event.advice if is_restored or seen.level is None or seen.level >= Level.ORANGE]
     return ClearanceContent(
         **common_content(university),
         rule=event.rule if isinstance(event, ClearanceSuspended) else "R21",
@@ -209,6 +213,6 @@ def clearance_content(
 
 
 def _area(advice: CountryAdvice, area: str) -> AreaAdvice | None:
-    """The area that a recipient's `area` names: by code before by text, the country as a whole last."""
-    named = [known for known in (*advice.regions, advice.whole) if area in (known.code, known.area)]
-    return named[0] if named else None
+    """The area that a recipient's `area` names, by code or by text; the whole country comes last."""
+    matching = (candidate for candidate in (*advice.regions, advice.whole) if area in (candidate.code, candidate.area))
+    return next(matching, None)

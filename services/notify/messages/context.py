@@ -32,99 +32,100 @@ from services.notify.messages.wording import (
 )
 from shared.catalogue import Contact
 
-WORDS_LIMIT = 600  # of the source's own text; the link leads to the rest
+#: Characters quoted of the source's own text; the link leads to the rest.
+QUOTE_MAX_CHARS = 600
 
 
-def context(facts: AnyContent, language: Language, place_limit: int) -> Mapping[str, Any]:
-    """The variables of a template; `place_limit` is how long an area's name or an officer's words may be."""
-    return {**_everywhere(facts, language), **_own(facts, language, place_limit)}
+def context(content: AnyContent, language: Language, place_limit: int) -> Mapping[str, Any]:
+    """The variables of a template. `place_limit`: the most characters of an area's name, or of an officer's text."""
+    return {**_common(content, language), **_of_kind(content, language, place_limit)}
 
 
-def _own(facts: AnyContent, language: Language, place_limit: int) -> Mapping[str, Any]:
-    match facts:
+def _of_kind(content: AnyContent, language: Language, place_limit: int) -> Mapping[str, Any]:
+    match content:
         case AlertContent():
-            return _alert(facts, language, place_limit)
+            return _alert(content, language, place_limit)
         case ManualContent():
-            return _manual(facts, language, place_limit)
+            return _manual(content, language, place_limit)
         case ReminderContent():
-            asked = {"since": moment(facts.asked_at, language), "since_short": short_moment(facts.asked_at)}
-            return {"country": country_name(facts.country, language), **asked}
+            asked = {"since": moment(content.asked_at, language), "since_short": short_moment(content.asked_at)}
+            return {"country": country_name(content.country, language), **asked}
         case AnswerContent():
             return {
-                "country": country_name(facts.country, language),
-                "needs_help": facts.answer == "help",
-                "answered_at": moment(facts.answered_at, language),
+                "country": country_name(content.country, language),
+                "needs_help": content.answer == "help",
+                "answered_at": moment(content.answered_at, language),
             }
         case IncidentContent():
             return {
-                "country": country_name(facts.country, language),
-                "alert": facts.alert_id,
-                "total": sum(count for _, count in facts.reasons),
-                "reasons": [{"what": REASONS[language][reason], "count": count} for reason, count in facts.reasons],
-                "at": moment(facts.at, language),
+                "country": country_name(content.country, language),
+                "alert": content.alert_id,
+                "total": sum(count for _, count in content.reasons),
+                "reasons": [{"what": REASONS[language][reason], "count": count} for reason, count in content.reasons],
+                "at": moment(content.at, language),
             }
         case SlotContent():
-            return {"cluster": facts.cluster, **_contact(facts.contact)}
+            return {"cluster": content.cluster, **_contact(content.contact)}
         case RegistrationContent():
             return {
-                "registration": facts.registration_id,
-                "departure": day(facts.departure_date, language),
-                "programme": facts.programme.text(language),
-                "places": _places(facts.places, language),
-                "checked_at": moment(facts.checked_at, language) if facts.checked_at else "",
-                **_contact(facts.contact),
+                "registration": content.registration_id,
+                "departure": day(content.departure_date, language),
+                "programme": content.programme.text(language),
+                "places": _places(content.places, language),
+                "checked_at": moment(content.checked_at, language) if content.checked_at else "",
+                **_contact(content.contact),
             }
         case ClearanceContent():
-            return _clearance(facts, language)
+            return _clearance(content, language)
 
 
-def _everywhere(facts: MessageContent, language: Language) -> Mapping[str, Any]:
+def _common(content: MessageContent, language: Language) -> Mapping[str, Any]:
     return {
-        "university": facts.university.text(language),
-        "emergency_number": readable_number(facts.emergency_number),
-        "emergency_number_short": facts.emergency_number,
-        "emergency_email": facts.emergency_email,
+        "university": content.university.text(language),
+        "emergency_number": readable_number(content.emergency_number),
+        "emergency_number_short": content.emergency_number,
+        "emergency_email": content.emergency_email,
     }
 
 
-def _alert(facts: AlertContent, language: Language, place_limit: int) -> Mapping[str, Any]:
-    in_english = language == "en" and facts.area_code is not None
-    area = region_name(facts.area_code) if in_english and facts.area_code else facts.area
+def _alert(content: AlertContent, language: Language, place_limit: int) -> Mapping[str, Any]:
+    in_english = language == "en" and content.area_code is not None
+    area = region_name(content.area_code) if in_english and content.area_code else content.area
     return {
-        "country": country_name(facts.country, language),
+        "country": country_name(content.country, language),
         "area": shortened(area, place_limit),
-        "colour": colour(facts.level, language),
-        "meaning": MEANINGS[language][facts.level],
-        "since": moment(facts.since, language),
-        "since_short": short_moment(facts.since),
-        "advice_of": moment(facts.effective_at, language),
-        "source": source_name(facts.source, language),
-        "source_short": source_short(facts.source, language),
-        "words": shortened(facts.text_nl if language == "nl" else facts.text_en, WORDS_LIMIT),
-        "url": facts.url,
+        "colour": colour(content.level, language),
+        "meaning": MEANINGS[language][content.level],
+        "since": moment(content.since, language),
+        "since_short": short_moment(content.since),
+        "advice_of": moment(content.effective_at, language),
+        "source": source_name(content.source, language),
+        "source_short": source_short(content.source, language),
+        "words": shortened(content.text_nl if language == "nl" else content.text_en, QUOTE_MAX_CHARS),
+        "url": content.url,
     }
 
 
-def _clearance(facts: ClearanceContent, language: Language) -> Mapping[str, Any]:
+def _clearance(content: ClearanceContent, language: Language) -> Mapping[str, Any]:
     return {
-        "rule": facts.rule,
-        "registration": facts.registration_id,
-        "departure": day(facts.departure_date, language),
-        "programme": facts.programme.text(language),
-        "places": _places(facts.places, language),
-        **_contact(facts.contact),
+        "rule": content.rule,
+        "registration": content.registration_id,
+        "departure": day(content.departure_date, language),
+        "programme": content.programme.text(language),
+        "places": _places(content.places, language),
+        **_contact(content.contact),
     }
 
 
-def _manual(facts: ManualContent, language: Language, words_limit: int) -> Mapping[str, Any]:
-    words = facts.message_nl if language == "nl" else facts.message_en
+def _manual(content: ManualContent, language: Language, words_limit: int) -> Mapping[str, Any]:
+    words = content.message_nl if language == "nl" else content.message_en
     return {
-        "country": country_name(facts.country, language),
-        "area": region_name(facts.area_code) if facts.area_code else "",
+        "country": country_name(content.country, language),
+        "area": region_name(content.area_code) if content.area_code else "",
         "paragraphs": [line for line in words.split("\n") if line.strip()],
         "words_short": shortened(words, words_limit),
-        "raised_at": moment(facts.raised_at, language),
-        "raised_short": short_moment(facts.raised_at),
+        "raised_at": moment(content.raised_at, language),
+        "raised_short": short_moment(content.raised_at),
     }
 
 

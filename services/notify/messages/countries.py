@@ -1,11 +1,11 @@
-"""What a country or region is called in a message. Source: ISO 3166 (pycountry, iso-codes' Dutch translation)."""
+"""The names of countries and regions in messages. Source: ISO 3166 (pycountry; the Dutch names of iso-codes)."""
 
 import gettext
 from functools import cache
 
 import pycountry
 
-# Where ISO's name is not what people say, or ISO has no code (Kosovo).
+# Names where ISO's own is not in common use, or where ISO has no code (Kosovo): Dutch, English.
 DISPLAY: dict[str, tuple[str, str]] = {
     "BN": ("Brunei", "Brunei"),
     "CD": ("Democratische Republiek Congo", "Democratic Republic of the Congo"),
@@ -35,7 +35,7 @@ DISPLAY: dict[str, tuple[str, str]] = {
 
 
 def country_name(code: str, language: str) -> str:
-    """The name of an ISO 3166-1 alpha-2 code in `nl` or, for anything else, English; an unknown code is its name."""
+    """The Dutch name of an ISO 3166-1 alpha-2 code for `nl`, else the English one; an unknown code as it is."""
     if code in DISPLAY:
         return DISPLAY[code][0 if language == "nl" else 1]
     country = pycountry.countries.get(alpha_2=code)
@@ -46,7 +46,7 @@ def country_name(code: str, language: str) -> str:
 
 
 def region_name(code: str) -> str:
-    """The name of an ISO 3166-2 code as that standard has it; an unknown code is its name."""
+    """The name of an ISO 3166-2 code in that standard; an unknown code as it is."""
     region = pycountry.subdivisions.get(code=code)  # type: ignore[no-untyped-call]  # pycountry's own gap
     return str(region.name) if region is not None else code
 

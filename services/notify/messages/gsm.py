@@ -1,4 +1,4 @@
-"""SMS text: into the GSM 7 bit alphabet by transliteration, and how many parts it takes. Pure.
+"""SMS text: transliterates it into the GSM 7 bit alphabet, and counts its parts. Pure.
 
 Source: 3GPP TS 23.038 (alphabet and extension table), TS 23.040 (160 septets alone, 153 in a chain). ë and ï are
 not in the alphabet: one of them turns an SMS of 160 characters into one of 70.
@@ -17,7 +17,7 @@ _IN_ALPHABET = re.compile(f"[{re.escape(''.join(sorted(ALPHABET | EXTENSION)))}]
 SINGLE, CHAINED = 160, 153
 SINGLE_UTF16, CHAINED_UTF16 = 70, 67
 
-# Letters that Unicode does not take apart, and signs that have a plain one beside them.
+# Letters that Unicode does not decompose, and signs that have a plain equivalent.
 _PLAIN = str.maketrans(
     {
         "ı": "i", "İ": "I", "ł": "l", "Ł": "L", "đ": "d", "Đ": "D", "ð": "d", "Ð": "D", "þ": "th", "Þ": "Th",
@@ -31,12 +31,13 @@ _PLAIN = str.maketrans(
 
 
 def to_gsm(text: str) -> str:
-    """The text in the GSM alphabet: accents go where they must, é ä ö ü ñ stay, what has no letter becomes `?`.
+    """The text in the GSM alphabet. Accents that it lacks are dropped; é ä ö ü ñ stay.
 
-    Emoji, marks without a letter, control and direction characters vanish.
+    A letter or digit without an equivalent becomes `?`. Emoji, marks without a letter, control and direction
+    characters are removed.
     """
     if _IN_ALPHABET.fullmatch(text):
-        return text  # as every link is: this runs for each recipient
+        return text  # saves time: every link is in the alphabet, and this runs for each recipient
     return "".join(_transliterated(unicodedata.normalize("NFC", text).translate(_PLAIN)))
 
 
@@ -46,9 +47,9 @@ def _transliterated(text: str) -> Iterable[str]:
             yield character
             continue
         plain = unicodedata.normalize("NFKD", character).translate(_PLAIN)
-        known = "".join(part for part in plain if part in ALPHABET or part in EXTENSION)
-        if known:
-            yield known
+        transliterated = "".join(part for part in plain if part in ALPHABET or part in EXTENSION)
+        if transliterated:
+            yield transliterated
         elif unicodedata.category(character)[0] in "LN":
             yield "?"
 
@@ -59,9 +60,8 @@ def is_gsm(text: str) -> bool:
 
 
 def segments(text: str) -> int:
-    """SMS parts: septets in the GSM alphabet (extension characters count two), else UTF-16 units.
-
-    Neither an extension character nor a surrogate pair is cut in two: it moves to the next part.
+    """The number of SMS parts: counted in septets in the GSM alphabet (an extension character takes two), else in
+    UTF-16 units. An extension character or surrogate pair is never split: it moves to the next part.
     """
     if is_gsm(text):
         return _parts([2 if character in EXTENSION else 1 for character in text], SINGLE, CHAINED)

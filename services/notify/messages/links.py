@@ -1,4 +1,4 @@
-"""The addresses that a message carries: the answer page of one person, and the message's own Message-ID. Pure."""
+"""The link to a person's answer page, and the Message-ID of an email. Pure."""
 
 import re
 
@@ -6,7 +6,7 @@ _TOKEN = re.compile(r"[A-Za-z0-9_-]{16,64}")
 
 
 def answer_link(base_url: str, token: str) -> str:
-    """`<base>/v1/answers/<token>`; the base is the service's public address. ValueError for what is no token."""
+    """`<base>/v1/answers/<token>`; the base is the service's public address. Raises ValueError for an invalid token."""
     if not _TOKEN.fullmatch(token):
         raise ValueError("not an answer token")
     return f"{base_url.rstrip('/')}/v1/answers/{token}"

@@ -1,7 +1,7 @@
-"""The little markup of the mail templates, as plain text and as HTML, so that both always say the same. Pure.
+"""The markup of the email templates, rendered as plain text and as HTML, so that both always say the same. Pure.
 
-`Subject: …` first, then blocks between empty lines: `# heading`, `- item` lines, paragraphs; `[label](target)` is a
-link. Everything is escaped on its way into HTML.
+`Subject: …` comes first, then blocks between empty lines: `# heading`, `- item` lines, paragraphs; `[label](target)` is
+a link. Everything is escaped for HTML.
 """
 
 import html
@@ -18,16 +18,16 @@ _BUTTON = ' style="display:inline-block;padding:12px 20px;background:#0b3d91;col
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
-    """A mail in one language, as a template gave it."""
+class EmailText:
+    """One language of an email, as the template gave it."""
 
     language: str
     subject: str
     blocks: tuple[tuple[str, ...], ...]
 
 
-def written(language: str, rendered: str) -> Written:
-    """What a rendered template says. Raises PermanentError when it has no subject or nothing below it."""
+def parse_email(language: str, rendered: str) -> EmailText:
+    """Read a rendered template. Raises PermanentError when it has no subject or no text below it."""
     first, _, rest = rendered.strip().partition("\n")
     blocks = tuple(
         lines
@@ -36,31 +36,30 @@ def written(language: str, rendered: str) -> Written:
     )
     if not first.startswith(_SUBJECT) or not blocks:
         raise PermanentError("a mail template begins with `Subject: …` and has text below it")
-    return Written(language, first.removeprefix(_SUBJECT).strip(), blocks)
+    return EmailText(language, first.removeprefix(_SUBJECT).strip(), blocks)
 
 
-def as_text(letters: Sequence[Written]) -> str:
-    """All languages as plain text, a rule of stars between them."""
-    return "\n\n* * *\n\n".join(_text(letter) for letter in letters) + "\n"
+def as_text(texts: Sequence[EmailText]) -> str:
+    """All languages as plain text, separated by a line of stars."""
+    return "\n\n* * *\n\n".join(_text(text) for text in texts) + "\n"
 
 
-def as_html(letters: Sequence[Written]) -> str:
-    """All languages as one HTML page that needs nothing from elsewhere."""
-    subject = html.escape(letters[0].subject)
+def as_html(texts: Sequence[EmailText]) -> str:
+    """All languages as one HTML page that loads nothing from elsewhere."""
+    subject = html.escape(texts[0].subject)
     sections = "\n<hr>\n".join(
-        f'<div lang="{letter.language}">\n' + "\n".join(map(_block_html, letter.blocks)) + "\n</div>"
-        for letter in letters
+        f'<div lang="{text.language}">\n' + "\n".join(map(_block_html, text.blocks)) + "\n</div>" for text in texts
     )
     return (
-        f'<!DOCTYPE html>\n<html lang="{letters[0].language}">\n<head>\n<meta charset="utf-8">\n'
+        f'<!DOCTYPE html>\n<html lang="{texts[0].language}">\n<head>\n<meta charset="utf-8">\n'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{subject}</title>\n</head>\n'
         '<body style="margin:0 auto;max-width:40em;padding:16px;font-family:sans-serif;font-size:16px;line-height:1.5;'
         f'color:#1a1a1a;background:#ffffff">\n{sections}\n</body>\n</html>\n'
     )
 
 
-def _text(letter: Written) -> str:
-    return "\n\n".join(_block_text(block) for block in letter.blocks)
+def _text(text: EmailText) -> str:
+    return "\n\n".join(_block_text(block) for block in text.blocks)
 
 
 def _block_text(lines: Sequence[str]) -> str:
@@ -100,5 +99,5 @@ def _link_html(match: re.Match[str], style: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    # A name may be written from right to left: it is kept apart from the sentence around it.
+    # A name may be written from right to left: <bdi> isolates it from the sentence around it.
     return html.escape(text).replace(NAME, f"<bdi>{NAME}</bdi>")

@@ -6,7 +6,7 @@ from typing import NamedTuple
 class Email(NamedTuple):
     """One email to one recipient. `sender` is the envelope sender; `content` is sent as it is, at every attempt.
 
-    `is_plain`: whoever built the email guarantees that `content` is ASCII in CRLF lines, none of which begins with a
+    `is_plain`: the composer guarantees that `content` is ASCII in CRLF lines, none of which begins with a
     dot. The SMTP client then sends it without looking through it again.
     """
 

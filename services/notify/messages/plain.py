@@ -1,9 +1,9 @@
-"""Foreign text made safe to stand in a message: one line, no direction marks, none of our own signs. Pure."""
+"""Makes text from outside safe for a message: one line, no direction marks, none of our placeholders. Pure."""
 
 import re
 import unicodedata
 
-# Slots for what differs per person; private-use characters that `one_line` takes out of everything foreign.
+# Placeholders for what differs between persons: private-use characters, which `one_line` removes from outside text.
 NAME, LINK = "\ue000", "\ue001"
 _REMOVED = re.compile("[\u061c\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff\ue000-\ue0ff]")
 _BLANK = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029]+")
@@ -11,7 +11,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def one_line(text: str) -> str:
-    """The text in one line, NFC; control characters are blanks, direction marks and half surrogates are gone."""
+    """The text in one line, in NFC. Control characters become blanks; direction marks and surrogates are removed."""
     if text.isascii() and text.isprintable():
         return text.strip()
     text = _SURROGATE.sub("\ufffd", unicodedata.normalize("NFC", text))
@@ -19,7 +19,7 @@ def one_line(text: str) -> str:
 
 
 def shortened(text: str, limit: int) -> str:
-    """At most `limit` characters: cut after a sentence, else at a word, with three dots."""
+    """The text, cut to at most `limit` characters: after a sentence, else after a word, with three dots."""
     text = one_line(text)
     if len(text) <= limit:
         return text

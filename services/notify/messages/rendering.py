@@ -1,6 +1,7 @@
-"""Every message there is: which templates it has, and how facts become a skeleton in both languages.
+"""Every kind of message: its templates, and how its content becomes a skeleton in both languages.
 
-All templates are compiled and tried with specimen facts at the start: one that does not work is not found out at night.
+At startup all templates are compiled and rendered with specimen content, so a broken template stops the start and not
+a message.
 """
 
 import hashlib
@@ -34,51 +35,51 @@ from services.notify.messages.wording import LANGUAGES, Language, other
 from shared.errors import PermanentError
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
-SKELETONS_KEPT = 512
+CACHED_SKELETONS = 512
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
-    """What a kind of message needs and has."""
+class MessageForm:
+    """One kind of message: its content, whether it has an SMS, and whether the email is marked as important."""
 
-    facts: type[AnyContent]
+    content: type[AnyContent]
     sms: bool
     important: bool
 
 
-#: Every kind of message. A test compares it with the templates' folder.
-FORMS: Mapping[Kind, Form] = {
-    "alert_country": Form(AlertContent, sms=True, important=True),
-    "alert_region": Form(AlertContent, sms=True, important=True),
-    "alert_unresolved": Form(AlertContent, sms=True, important=True),
-    "manual": Form(ManualContent, sms=True, important=True),
-    "drill": Form(ManualContent, sms=True, important=False),
-    "reminder": Form(ReminderContent, sms=True, important=True),
-    "clearance_suspended_student": Form(ClearanceContent, sms=False, important=True),
-    "clearance_suspended_coordinator": Form(ClearanceContent, sms=False, important=False),
-    "clearance_restored": Form(ClearanceContent, sms=False, important=False),
-    "advice_improved": Form(AlertContent, sms=False, important=False),
-    "answer_received": Form(AnswerContent, sms=False, important=True),
-    "incident": Form(IncidentContent, sms=False, important=True),
-    "check_advice": Form(RegistrationContent, sms=False, important=False),
-    "stay_contact": Form(RegistrationContent, sms=False, important=False),
-    "still_correct": Form(RegistrationContent, sms=False, important=False),
-    "safety_session": Form(RegistrationContent, sms=False, important=False),
-    "slot_promoted": Form(SlotContent, sms=False, important=False),
+#: Every kind of message. A test compares it with the folder of templates.
+FORMS: Mapping[Kind, MessageForm] = {
+    "alert_country": MessageForm(AlertContent, sms=True, important=True),
+    "alert_region": MessageForm(AlertContent, sms=True, important=True),
+    "alert_unresolved": MessageForm(AlertContent, sms=True, important=True),
+    "manual": MessageForm(ManualContent, sms=True, important=True),
+    "drill": MessageForm(ManualContent, sms=True, important=False),
+    "reminder": MessageForm(ReminderContent, sms=True, important=True),
+    "clearance_suspended_student": MessageForm(ClearanceContent, sms=False, important=True),
+    "clearance_suspended_coordinator": MessageForm(ClearanceContent, sms=False, important=False),
+    "clearance_restored": MessageForm(ClearanceContent, sms=False, important=False),
+    "advice_improved": MessageForm(AlertContent, sms=False, important=False),
+    "answer_received": MessageForm(AnswerContent, sms=False, important=True),
+    "incident": MessageForm(IncidentContent, sms=False, important=True),
+    "check_advice": MessageForm(RegistrationContent, sms=False, important=False),
+    "stay_contact": MessageForm(RegistrationContent, sms=False, important=False),
+    "still_correct": MessageForm(RegistrationContent, sms=False, important=False),
+    "safety_session": MessageForm(RegistrationContent, sms=False, important=False),
+    "slot_promoted": MessageForm(SlotContent, sms=False, important=False),
 }
 
 
-def read_content(kind: str, kept: Mapping[str, Any]) -> AnyContent:
-    """The facts of a notice as they were kept with it. Raises PermanentError for a kind that is not known."""
-    forms: Mapping[str, Form] = {str(known): form for known, form in FORMS.items()}
+def read_content(kind: str, stored: Mapping[str, Any]) -> AnyContent:
+    """The content that is stored with a notice. Raises PermanentError for an unknown kind."""
+    forms: Mapping[str, MessageForm] = {str(known): form for known, form in FORMS.items()}
     if kind not in forms:
         raise PermanentError(f"no such kind of message: {kind}")
-    return forms[kind].facts.model_validate(kept)
+    return forms[kind].content.model_validate(stored)
 
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """A message as its reader sees it. `segments`: parts of the SMS, 0 without one."""
+    """A message as its reader sees it. `segments`: the parts of the SMS; 0 without an SMS."""
 
     subject: str
     text: str
@@ -87,10 +88,10 @@ class Preview:
 
 
 class Messages:
-    """Letters and SMS. `sender` is the address in From; answers by mail go to the university's emergency address."""
+    """Renders emails and SMS. `sender` is the address in From; Reply-To is the university's emergency address."""
 
     def __init__(self, sender: str, sender_name: str = "Safe Passage", templates: Path = TEMPLATES) -> None:
-        """Raises PermanentError, naming the template, when one does not compile or misses a value."""
+        """Raises PermanentError, naming the template, when one does not compile or lacks a value."""
         self._sender = sender
         self._sender_name = sender_name
         self._folder = templates
@@ -103,72 +104,72 @@ class Messages:
             lstrip_blocks=True,
             keep_trailing_newline=True,
         )
-        self._letters: dict[tuple[Kind, Language, AnyContent], EmailSkeleton] = {}
-        self._texts: dict[tuple[Kind, Language, AnyContent, int], SmsSkeleton] = {}
+        self._email_skeletons: dict[tuple[Kind, Language, AnyContent], EmailSkeleton] = {}
+        self._sms_skeletons: dict[tuple[Kind, Language, AnyContent, int], SmsSkeleton] = {}
         for kind, form in FORMS.items():
             for language in LANGUAGES:
-                self._letter(kind, language, SPECIMENS[kind])
+                self._render_email(kind, language, SPECIMENS[kind])
                 if form.sms:
-                    self._text(kind, language, SPECIMENS[kind], link_length=80)
+                    self._render_sms(kind, language, SPECIMENS[kind], link_length=80)
 
     def versions(self) -> dict[str, str]:
-        """Kind of message to the version of its templates with all they include (SHA-256, first 12 hex)."""
+        """Kind of message → version of its templates and all that they include (first 12 hex digits of SHA-256)."""
         shared = sorted((self._folder / "parts").glob("*.j2"))
         return {kind: _digest([*sorted(self._folder.glob(f"{kind}.*.j2")), *shared]) for kind in FORMS}
 
-    def email_skeleton(self, kind: Kind, language: Language, facts: AnyContent) -> EmailSkeleton:
-        """The mail of this kind, in the person's language first; made once for the same facts."""
-        key = (kind, language, facts)
-        if key not in self._letters:
-            _keep(self._letters, key, self._letter(kind, language, facts))
-        return self._letters[key]
+    def email_skeleton(self, kind: Kind, language: Language, content: AnyContent) -> EmailSkeleton:
+        """The email of this kind, the person's language first; rendered once for the same content."""
+        key = (kind, language, content)
+        if key not in self._email_skeletons:
+            _cache(self._email_skeletons, key, self._render_email(kind, language, content))
+        return self._email_skeletons[key]
 
-    def sms(self, kind: Kind, language: Language, facts: AnyContent, link: str) -> str:
-        """The SMS of this kind, in the person's language first. Raises PermanentError for a kind without SMS."""
-        return self.sms_skeleton(kind, language, facts, len(link)).render(link)
+    def sms(self, kind: Kind, language: Language, content: AnyContent, link: str) -> str:
+        """The SMS of this kind, the person's language first. Raises PermanentError for a kind without SMS."""
+        return self.sms_skeleton(kind, language, content, len(link)).render(link)
 
-    def sms_skeleton(self, kind: Kind, language: Language, facts: AnyContent, link_length: int) -> SmsSkeleton:
-        """The same without its link, for many recipients."""
-        key = (kind, language, facts, link_length)
-        if key not in self._texts:
-            _keep(self._texts, key, self._text(kind, language, facts, link_length))
-        return self._texts[key]
+    def sms_skeleton(self, kind: Kind, language: Language, content: AnyContent, link_length: int) -> SmsSkeleton:
+        """The SMS of this kind without its link, for many recipients; rendered once for the same content."""
+        key = (kind, language, content, link_length)
+        if key not in self._sms_skeletons:
+            _cache(self._sms_skeletons, key, self._render_sms(kind, language, content, link_length))
+        return self._sms_skeletons[key]
 
-    def preview(self, kind: Kind, language: Language, facts: AnyContent, *, name: str, link: str) -> Preview:
-        """How a message will read, without its headers; `sms` is None for a kind that is sent by mail alone."""
-        letters = self._written(kind, language, facts)
-        text = markup.as_text(letters).replace(NAME, name).replace(LINK, link)
-        sms = self.sms(kind, language, facts, link) if FORMS[kind].sms else None
-        subject = " / ".join(letter.subject for letter in letters)
+    def preview(self, kind: Kind, language: Language, content: AnyContent, *, name: str, link: str) -> Preview:
+        """How a message will read, without headers; `sms` is None for a kind that is sent by email alone."""
+        texts = self._email_texts(kind, language, content)
+        text = markup.as_text(texts).replace(NAME, name).replace(LINK, link)
+        sms = self.sms(kind, language, content, link) if FORMS[kind].sms else None
+        subject = " / ".join(text.subject for text in texts)
         return Preview(subject, text, sms, segments(sms) if sms is not None else 0)
 
-    def _written(self, kind: Kind, language: Language, facts: AnyContent) -> list[markup.Written]:
+    def _email_texts(self, kind: Kind, language: Language, content: AnyContent) -> list[markup.EmailText]:
         return [
-            markup.written(each, self._render(f"{kind}.{each}.txt.j2", kind, each, facts))
-            for each in (language, other(language))
+            markup.parse_email(shown, self._render(f"{kind}.{shown}.txt.j2", kind, shown, content))
+            for shown in (language, other(language))
         ]
 
-    def _letter(self, kind: Kind, language: Language, facts: AnyContent) -> EmailSkeleton:
-        letters = self._written(kind, language, facts)
+    def _render_email(self, kind: Kind, language: Language, content: AnyContent) -> EmailSkeleton:
+        texts = self._email_texts(kind, language, content)
         headers = Headers(
             sender=self._sender,
             sender_name=self._sender_name,
-            reply_to=facts.emergency_email,
-            subject=" / ".join(letter.subject for letter in letters),
-            languages=tuple(letter.language for letter in letters),
+            reply_to=content.emergency_email,
+            subject=" / ".join(text.subject for text in texts),
+            languages=tuple(text.language for text in texts),
             important=FORMS[kind].important,
         )
-        return build_email_skeleton(headers, markup.as_text(letters), markup.as_html(letters))
+        return build_email_skeleton(headers, markup.as_text(texts), markup.as_html(texts))
 
-    def _text(self, kind: Kind, language: Language, facts: AnyContent, link_length: int) -> SmsSkeleton:
+    def _render_sms(self, kind: Kind, language: Language, content: AnyContent, link_length: int) -> SmsSkeleton:
         if not FORMS[kind].sms:
             raise PermanentError(f"{kind} is not sent by SMS")
 
         def render(place_limit: int) -> str:
-            # The link stands once, in the person's own language.
-            first = self._render(f"{kind}.{language}.sms.j2", kind, language, facts, place_limit, is_first=True)
+            # The SMS holds the link once, in the person's own language.
+            first = self._render(f"{kind}.{language}.sms.j2", kind, language, content, place_limit, is_first=True)
             second_language = other(language)
-            second = self._render(f"{kind}.{second_language}.sms.j2", kind, second_language, facts, place_limit)
+            second = self._render(f"{kind}.{second_language}.sms.j2", kind, second_language, content, place_limit)
             return f"{first} *** {second}"
 
         return build_sms_skeleton(render, link_length)
@@ -178,13 +179,13 @@ class Messages:
         template: str,
         kind: Kind,
         language: Language,
-        facts: AnyContent,
+        content: AnyContent,
         place_limit: int = 300,
         is_first: bool = False,
     ) -> str:
-        if not isinstance(facts, FORMS[kind].facts):
-            raise PermanentError(f"{kind} needs {FORMS[kind].facts.__name__}")
-        values = {**context(facts, language, place_limit), "name": NAME, "answer_link": LINK, "is_first": is_first}
+        if not isinstance(content, FORMS[kind].content):
+            raise PermanentError(f"{kind} needs {FORMS[kind].content.__name__}")
+        values = {**context(content, language, place_limit), "name": NAME, "answer_link": LINK, "is_first": is_first}
         try:
             return self._environment.get_template(template).render(values)
         except TemplateError as error:
@@ -193,7 +194,7 @@ class Messages:
 
 
 def _finalize(value: Any) -> str:
-    """What a template puts out: one line, no marks of ours in foreign text, and never `None`."""
+    """Every value that a template prints: one line, without our placeholders in outside text, and never `None`."""
     if value in (NAME, LINK):
         return str(value)
     if not isinstance(value, str | int):
@@ -201,10 +202,11 @@ def _finalize(value: Any) -> str:
     return one_line(str(value)).replace("](", "] (")
 
 
-def _keep(kept: dict[Any, Any], key: Any, value: Any) -> None:
-    while len(kept) >= SKELETONS_KEPT:
-        del kept[next(iter(kept))]
-    kept[key] = value
+def _cache(cache: dict[Any, Any], key: Any, value: Any) -> None:
+    """Add to a cache; the oldest entries make room."""
+    while len(cache) >= CACHED_SKELETONS:
+        del cache[next(iter(cache))]
+    cache[key] = value
 
 
 def _digest(files: list[Path]) -> str:

@@ -1,6 +1,7 @@
-"""A mail rendered once, filled in per person by joining bytes. Pure: the same values always give the same bytes.
+"""An email that is rendered once and filled in for each person by joining bytes. Pure.
 
-Everything is ASCII (quoted-printable), so every server takes it as it is and a repeat is byte-identical.
+The same values always give the same bytes. Everything is ASCII (quoted-printable), so no server has to change it, and a
+repeat is byte-identical.
 """
 
 import hashlib
@@ -27,7 +28,7 @@ _HEADER_ADDRESS = re.compile(r"[^\s<>()\[\],;:\\\"\x00-\x20\x7f]{1,64}@[^\s<>()\
 
 
 class Slot(IntEnum):
-    """Where something of the recipient goes: its place in the values of `render`."""
+    """A place for a value of the recipient; the number is its index in the values of `render`."""
 
     TO = 0
     MESSAGE_ID = 1
@@ -45,39 +46,39 @@ _IN_HTML = {NAME: Slot.NAME_HTML, LINK: Slot.LINK_HTML}
 
 @dataclass(frozen=True, slots=True)
 class EmailSkeleton:
-    """One mail without its recipient."""
+    """One email without recipient and date."""
 
     pieces: tuple[bytes | Slot, ...]
 
     def dated(self, date: datetime, traceparent: str | None = None) -> "DatedEmailSkeleton":
-        """The mail with what all of one selection have in common. `date` aware.
+        """The email with the date of the selection, which must have a time zone.
 
-        `traceparent` (W3C) leads from the mail back to what set it off.
+        `traceparent` (W3C) leads from the email back to the event that caused it.
         """
         trace = traces.valid(traceparent)
-        known = {
+        values = {
             Slot.DATE: format_datetime(date).encode("ascii"),
             Slot.TRACE: b"Traceparent: %s\r\n" % trace.encode() if trace else b"",
         }
-        pieces = [known.get(piece, piece) if isinstance(piece, Slot) else piece for piece in self.pieces]
+        pieces = [values.get(piece, piece) if isinstance(piece, Slot) else piece for piece in self.pieces]
         return DatedEmailSkeleton(tuple(_joined(pieces)))
 
     def render(
         self, *, name: str, recipient: str, link: str, message_id: str, date: datetime, traceparent: str | None = None
     ) -> bytes:
-        """The mail for one person; see DatedEmailSkeleton."""
+        """The email to one person; see DatedEmailSkeleton."""
         dated = self.dated(date, traceparent)
         return dated.render(name=name, recipient=recipient, link=link, message_id=message_id)
 
 
 @dataclass(frozen=True, slots=True)
 class DatedEmailSkeleton:
-    """One mail without its recipient, with its date: what is done per person is joining bytes."""
+    """One email without recipient. For each person only bytes are joined."""
 
     pieces: tuple[bytes | Slot, ...]
 
     def render(self, *, name: str, recipient: str, link: str, message_id: str) -> bytes:
-        """The mail for one person. Any name and address is harmless; `message_id` is `<…@…>`."""
+        """The email to one person. No name or address can break it. Raises PermanentError for a bad `message_id`."""
         if not _MESSAGE_ID.fullmatch(message_id):
             raise PermanentError("not a Message-ID")
         plain_name, plain_link = one_line(name) or "student", one_line(link)
@@ -96,7 +97,7 @@ class DatedEmailSkeleton:
 
 @dataclass(frozen=True, slots=True)
 class Headers:
-    """The headers that are the same for everyone."""
+    """The headers that all recipients share."""
 
     sender: str
     sender_name: str
@@ -107,8 +108,9 @@ class Headers:
 
 
 def build_email_skeleton(headers: Headers, text: str, page: str) -> EmailSkeleton:
-    """The mail with its plain text and its HTML; both may hold NAME and LINK."""
-    boundary = f"=_{hashlib.sha256(f'{headers}{text}{page}'.encode()).hexdigest()[:32]}"  # `=_` is no quoted-printable
+    """The email with its plain text and its HTML; both may hold the placeholders NAME and LINK."""
+    # Quoted-printable never contains `=_`, so the boundary cannot occur in a part.
+    boundary = f"=_{hashlib.sha256(f'{headers}{text}{page}'.encode()).hexdigest()[:32]}"
     pieces: list[bytes | Slot] = [
         _header("From", formataddr((headers.sender_name, headers.sender))),
         _header("Reply-To", headers.reply_to),
@@ -136,9 +138,9 @@ def build_email_skeleton(headers: Headers, text: str, page: str) -> EmailSkeleto
 
 
 def quoted_printable(text: str, slots: dict[str, Slot]) -> list[bytes | Slot]:
-    """The text as quoted-printable (RFC 2045 §6.7), each slot on a line of its own by soft breaks.
+    """The text as quoted-printable (RFC 2045 §6.7). Soft breaks put each slot on a line of its own.
 
-    No line begins with a dot or `From `: what some relays change is not there to be changed.
+    No line begins with a dot or `From `, which some relays would change.
     """
     pieces: list[bytes | Slot] = []
     for number, line in enumerate(text.replace("\r\n", "\n").split("\n")):
@@ -149,14 +151,14 @@ def quoted_printable(text: str, slots: dict[str, Slot]) -> list[bytes | Slot]:
                 pieces += [SOFT_BREAK, slots[part], SOFT_BREAK]
             elif part:
                 encoded = _encoded(part)
-                # A blank at the end of a line would be lost on the way.
+                # Relays may drop a blank at the end of a line.
                 ends_in_blank = encoded.endswith(b" ") and place == len(parts) - 1
                 pieces.append(encoded[:-1] + b"=20" if ends_in_blank else encoded)
     return pieces
 
 
 def _encoded(text: str) -> bytes:
-    """One line's text, broken softly; begins at the beginning of a line."""
+    """The text of one line with soft breaks. It must start at the beginning of a line."""
     data = _TO_ENCODE.sub(lambda match: b"=%02X" % match.group()[0], text.encode("utf-8", "replace"))
     lines, start = [], 0
     while start < len(data):
@@ -178,7 +180,7 @@ def _encoded_value(value: str) -> bytes:
 
 
 def _to(recipient: str) -> bytes:
-    """The address in the header; one that cannot stand there stays out of it, and the channel refuses it."""
+    """The address for the To header. One that cannot stand in a header is left out, and the channel refuses it."""
     address = mailbox(recipient)
     return address.encode() if _HEADER_ADDRESS.fullmatch(address) else b"undisclosed-recipients:;"
 
@@ -191,7 +193,7 @@ def _header(name: str, value: str) -> bytes:
 
 
 def _joined(pieces: Iterable[bytes | Slot]) -> Iterable[bytes | Slot]:
-    """Neighbouring bytes as one piece."""
+    """The pieces with neighbouring bytes joined into one."""
     pending = b""
     for piece in pieces:
         if isinstance(piece, Slot):

@@ -1,4 +1,4 @@
-"""An SMS rendered once, its link filled in per person: GSM alphabet, at most three parts. Pure."""
+"""An SMS that is rendered once and gets each person's link: in the GSM alphabet, in at most three parts. Pure."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from services.notify.messages.gsm import segments, to_gsm
 from services.notify.messages.plain import LINK
 
 SEGMENT_LIMIT = 3
-# How long a place's name may be, longest first; a name of 300 characters must not cost a fourth part.
+# The limits that are tried for the name of a place, longest first, until the SMS fits into three parts.
 PLACE_LIMITS = (300, 80, 60, 40, 30, 20, 12, 0)
 
 
@@ -19,12 +19,12 @@ class SmsSkeleton:
     after: str
 
     def render(self, link: str) -> str:
-        """The SMS for one person."""
+        """The SMS to one person."""
         return f"{self.before}{to_gsm(link)}{self.after}"
 
 
 def build_sms_skeleton(render: Callable[[int], str], link_length: int) -> SmsSkeleton:
-    """The SMS with its place's name as long as three parts allow; `render` gets that limit and returns the text."""
+    """The SMS, with the name of the place as long as three parts allow. `render(limit)` returns the text."""
     skeleton = SmsSkeleton("", "")
     for limit in PLACE_LIMITS:
         before, _, after = " ".join(render(limit).split()).partition(LINK)

@@ -1,4 +1,4 @@
-"""Invented facts with which every template is tried at the start and shown in the golden files. Pure."""
+"""Invented content: every template is rendered with it at startup, and in the golden files of the tests. Pure."""
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
@@ -62,28 +62,28 @@ CLEARANCE = ClearanceContent(
     ),
 )
 
-_EVERYWHERE: dict[str, Any] = {
+_COMMON: dict[str, Any] = {
     "university": UNIVERSITY,
     "emergency_number": EMERGENCY_NUMBER,
     "emergency_email": EMERGENCY_EMAIL,
 }
 NOON = datetime(2026, 10, 12, 10, 0, tzinfo=UTC)
 MANUAL = ManualContent(
-    **_EVERYWHERE,
+    **_COMMON,
     country="PT",
     area_code="PT-11",
     message_nl="Dit is een verzonnen bericht.\nEr was een aardbeving. Blijf buiten en ver van gebouwen.",
     message_en="This is an invented message.\nThere was an earthquake. Stay outside and away from buildings.",
     raised_at=NOON,
 )
-REMINDER = ReminderContent(**_EVERYWHERE, country="UA", asked_at=NOON)
-ANSWER = AnswerContent(**_EVERYWHERE, country="UA", answer="help", answered_at=NOON)
+REMINDER = ReminderContent(**_COMMON, country="UA", asked_at=NOON)
+ANSWER = AnswerContent(**_COMMON, country="UA", answer="help", answered_at=NOON)
 INCIDENT = IncidentContent(
-    **_EVERYWHERE, alert_id="UA-7", country="UA", reasons=(("help", 1), ("no_answer", 12), ("unreachable", 2)), at=NOON
+    **_COMMON, alert_id="UA-7", country="UA", reasons=(("help", 1), ("no_answer", 12), ("unreachable", 2)), at=NOON
 )
-SLOT = SlotContent(**_EVERYWHERE, cluster="Surgery", contact=CLEARANCE.contact)
+SLOT = SlotContent(**_COMMON, cluster="Surgery", contact=CLEARANCE.contact)
 REGISTRATION = RegistrationContent(
-    **_EVERYWHERE,
+    **_COMMON,
     registration_id=CLEARANCE.registration_id,
     departure_date=CLEARANCE.departure_date,
     programme=CLEARANCE.programme,

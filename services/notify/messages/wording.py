@@ -1,4 +1,4 @@
-"""Words that every message shares, in both languages: colours and what they mean, sources, dates. Pure."""
+"""Wording that all messages share, in Dutch and English: colours and their meaning, sources, dates. Pure."""
 
 from collections.abc import Mapping
 from datetime import date, datetime
@@ -17,7 +17,7 @@ COLOURS: Mapping[Language, Mapping[Level, str]] = {
     "en": {Level.GREEN: "green", Level.YELLOW: "yellow", Level.ORANGE: "orange", Level.RED: "red"},
 }
 NO_COLOUR: Mapping[Language, str] = {"nl": "onbekend", "en": "unknown"}
-# Ours, in a sentence; the ministry's own words follow in the letter where the source gives them.
+# Our own wording. The email quotes the ministry's words too, where the source gives them.
 MEANINGS: Mapping[Language, Mapping[Level, str]] = {
     "nl": {
         Level.GREEN: "er zijn geen bijzondere veiligheidsrisico's.",
@@ -32,7 +32,7 @@ MEANINGS: Mapping[Language, Mapping[Level, str]] = {
         Level.RED: "do not travel there. Whoever is there is in great danger.",
     },
 }
-# Why a team has to take care of somebody (R38), as a line of a list.
+# Why a team has to take care of a person (R38), as a line of a list.
 REASONS: Mapping[Language, Mapping[str, str]] = {
     "nl": {
         "help": "vraagt om hulp",
@@ -64,7 +64,7 @@ _MONTHS: Mapping[Language, tuple[str, ...]] = {
 
 
 def other(language: Language) -> Language:
-    """The language that comes second."""
+    """The other language, which comes second in a message."""
     return "en" if language == "nl" else "nl"
 
 
@@ -74,13 +74,13 @@ def colour(level: Level | None, language: Language) -> str:
 
 
 def source_name(source: str, language: Language) -> str:
-    """Who gave the advice, in a sentence; a source without a name of its own is called by its module."""
+    """The publisher of the advice, for use in a sentence; a source that is not listed keeps its module's name."""
     names = SOURCES.get(source)
     return names[language] if names else source
 
 
 def source_short(source: str, language: Language) -> str:
-    """The same for SMS."""
+    """The publisher of the advice, shortened for SMS."""
     names = SOURCES_SHORT.get(source)
     return names[language] if names else source
 
@@ -102,7 +102,7 @@ def short_moment(instant: datetime) -> str:
 
 
 def readable_number(number: str) -> str:
-    """An E.164 number in groups, as people read it."""
+    """An E.164 number in groups of digits, as people read it."""
     try:
         parsed = phonenumbers.parse(number)
     except phonenumbers.NumberParseException:

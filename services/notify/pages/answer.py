@@ -1,6 +1,6 @@
-"""The page behind an answer link: choose, then send. Plain HTML without scripts or anything from elsewhere.
+"""Renders the answer page: plain HTML without scripts, which loads nothing from elsewhere.
 
-Opening it changes nothing (mail scanners follow links); it shows nothing about the person.
+The page shows nothing about the person, because anyone with the link can open it.
 """
 
 import base64
@@ -21,9 +21,7 @@ FOLDER = Path(__file__).parent
 
 @dataclass(frozen=True, slots=True)
 class AnswerPage:
-    """What the page shows: the alert, and the answer that was given before or just now. Without a level it was raised
-    by an officer, not by the travel advice.
-    """
+    """What the page shows: the alert, and the answer so far. `level` is None when an officer raised the alert."""
 
     country: str
     level: Level | None = None
@@ -32,7 +30,7 @@ class AnswerPage:
 
 
 class Pages:
-    """The pages in both languages."""
+    """Renders the pages in Dutch and English."""
 
     def __init__(self, university: University, folder: Path = FOLDER) -> None:
         self._university = university
@@ -47,7 +45,7 @@ class Pages:
 
     @property
     def headers(self) -> dict[str, str]:
-        """Response headers of every page: nothing but its own style may load, nothing is kept or passed on."""
+        """The response headers of every page: only its own style may load, and nothing is cached or passed on."""
         digest = base64.b64encode(hashlib.sha256(self._style.encode()).digest()).decode()
         return {
             "Content-Security-Policy": (
@@ -60,7 +58,7 @@ class Pages:
         }
 
     def answer(self, language: Language, page: AnswerPage) -> str:
-        """The form, with the answer already given if there is one. `?language=` leads to the other language."""
+        """The form, with the answer so far. `?language=` leads to the other language."""
         return self._render(
             "answer",
             language,
@@ -71,7 +69,7 @@ class Pages:
         )
 
     def unknown_link(self, language: Language) -> str:
-        """The page for a link that leads nowhere: what to do all the same."""
+        """The page for an unknown link: how to reach us all the same."""
         return self._render("unknown_link", language)
 
     def _render(self, name: str, language: Language, **values: object) -> str:

@@ -1,4 +1,4 @@
-"""R38: what follows when a person asks for help, does not answer or cannot be reached: the escalation policy. Pure.
+"""R38: the escalation policy for recipients who ask for help, do not answer or cannot be reached. Pure.
 
 Source: Leiden, Crisis management; the waiting times: docs/notifications.md, Escalation. No answer never means safe,
 and neither does `delivered`.
@@ -13,7 +13,7 @@ from services.notify.model.answers import AnswerRecord, AnswerWord, is_verified,
 from services.notify.model.deliveries import FAILURES, Delivery, DeliveryState, step_of
 from shared.events import Channel
 
-#: Alerts older than this are not escalated any more: the teams have taken over what is still open.
+#: Alerts older than this are not escalated any more: the teams have taken over the open cases.
 ESCALATION_ENDS_AFTER = timedelta(days=7)
 
 
@@ -58,7 +58,7 @@ class EscalationPolicy:
 
 @dataclass(frozen=True, slots=True)
 class RecipientState:
-    """What is known of one recipient. `states`: the best state on each channel; empty: no channel reaches them."""
+    """One recipient's answer and delivery states. `states`: the best state on each channel; empty: unreachable."""
 
     selected_at: datetime
     answer: AnswerWord | None

@@ -86,7 +86,7 @@ class CallbackStore:
         return callbacks
 
     async def mark_done(self, callback_ids: list[str], note: str = "") -> None:
-        """Mark callbacks as processed. `note` says what a person has to look at (`unclear` …), never what was said."""
+        """Mark callbacks as processed. `note` says why an officer has to look at them (`unclear` …)."""
         await self._callbacks.update_many({"_id": {"$in": callback_ids}}, {"$set": {"done": True, "note": note}})
 
     async def retry_later(self, callback: Callback, now: datetime, note: str) -> None:

@@ -1,4 +1,4 @@
-"""`passage`: the command line, the one place that knows all services and hands them to shared/."""
+"""`passage`, the command line. The only package that knows all services; it hands their functions to shared/."""
 
 from services.passage.cli import main
 

@@ -1,4 +1,4 @@
-"""`passage audit`, with the folds of all services at hand. What a command does not need it does not wait for."""
+"""`passage audit`: hands the stream folds of all services to shared/audit, imported only when a command needs them."""
 
 from importlib import import_module
 
@@ -7,12 +7,12 @@ from shared.audit.projections import Fold, Rebuild
 
 
 def _folds() -> tuple[Fold, ...]:
-    folds: tuple[Fold, ...] = import_module("services.passage.projections.streams").FOLDS
+    folds: tuple[Fold, ...] = import_module("services.passage.projections.streams").STREAM_FOLDS
     return folds
 
 
 async def _open_shadow() -> Rebuild:
-    """Only `diff` reaches MongoDB."""
+    """Open the shadow database; only `diff` uses MongoDB."""
     opened: Rebuild = await import_module("services.passage.rebuild").open_shadow()
     return opened
 

@@ -1,4 +1,4 @@
-"""What notify and registration would do about advice, by their own pure rules, for safety's back-test."""
+"""Applies the pure rules of notify and registration to past advice, for safety's back-test."""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from shared.events import TravelAdviceChanged
 
 
 class BacktestRules:
-    """Remembers who was told of what, and nothing else. Sends nothing: it has nothing to send with."""
+    """Decides whom notify would alert and whose clearance registration would suspend. Remembers who was alerted."""
 
     def __init__(self) -> None:
         self._where: dict[str, Whereabouts] = {}
@@ -27,16 +27,16 @@ class BacktestRules:
         return raises_alert(event)
 
     def is_due(self, journey: Journey, advice: CountryAdvice, today: date) -> bool:
-        """R26, R27: notify's selection, and that nobody is told twice."""
-        found = decide_audience(self._whereabouts(journey), advice, today)
+        """R26, R27: whether notify would alert the person, who is alerted only once for the same news."""
+        decision = decide_audience(self._whereabouts(journey), advice, today)
         told = self._told[journey.person_id, advice.country]
-        if not found.is_affected or was_notified(found, told, advice.advice_version):
+        if not decision.is_affected or was_notified(decision, told, advice.advice_version):
             return False
-        told.append(PastNotification(advice.advice_version, found.level))
+        told.append(PastNotification(advice.advice_version, decision.level))
         return True
 
     def loses_clearance(self, journey: Journey, advice: Mapping[str, CountryAdvice], now: datetime) -> bool:
-        """R19: registration's look at every place, before departure."""
+        """R19: whether registration would suspend the clearance, by the advice of every place, before departure."""
         if has_departed(min(leg.start_date for leg in journey.legs), now):
             return False
         regions = tuple(leg.region for leg in journey.legs)

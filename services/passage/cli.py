@@ -1,4 +1,6 @@
-"""Every command by its name. What one needs is imported when it is asked for: an audit does not wait for FastAPI."""
+"""Names every command of `passage`. A command's module is imported when the command is used, so an audit command does
+not wait for FastAPI.
+"""
 
 from importlib import import_module
 from typing import Any
@@ -7,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
-#: Name → where its Typer app, or its function, is.
+#: Command → module and name of its Typer app or function.
 GROUPS = {
     "audit": "services.passage.audit:audit",
     "catalogue": "services.approval.cli:catalogue",
@@ -22,34 +24,34 @@ GROUPS = {
 
 
 class OnDemand(TyperGroup):
-    """A group whose commands are looked up in GROUPS."""
+    """A command group that imports its commands from GROUPS on demand."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """All of them, in the order of the alphabet."""
+        """All commands, in alphabetical order."""
         return sorted(GROUPS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """The command of a name; None where there is none."""
+        """The command of this name; None for an unknown name."""
         if cmd_name not in GROUPS:
             return None
         module, _, name = GROUPS[cmd_name].partition(":")
-        found = getattr(import_module(module), name)
-        alone = typer.Typer(add_completion=False)
-        alone.callback()(_line)  # so that it is a group, whatever stands in it
-        if isinstance(found, typer.Typer):
-            alone.add_typer(found, name=cmd_name)
+        target = getattr(import_module(module), name)
+        wrapper = typer.Typer(add_completion=False)
+        wrapper.callback()(_no_action)  # with a callback, Typer makes a group even of a single command
+        if isinstance(target, typer.Typer):
+            wrapper.add_typer(target, name=cmd_name)
         else:
-            alone.command(cmd_name)(found)
-        group = get_command(alone)
+            wrapper.command(cmd_name)(target)
+        group = get_command(wrapper)
         assert isinstance(group, TyperGroup)
         return group.commands[cmd_name]
 
 
-def _line() -> None:
-    """Only the commands do something."""
+def _no_action() -> None:
+    """The group itself does nothing."""
 
 
 main = typer.Typer(cls=OnDemand, no_args_is_help=True, add_completion=False)
 
 
-main.callback(help="Safe Passage, from the command line.")(_line)
+main.callback(help="Safe Passage, from the command line.")(_no_action)

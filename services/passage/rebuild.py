@@ -1,6 +1,6 @@
-"""`passage audit diff`: folds Kafka into a shadow database and holds it against what the services keep.
+"""`passage audit diff`: rebuilds the services' documents from Kafka in a shadow database, and compares the two.
 
-The one place where the audit reaches MongoDB: it reads the services' databases and writes nothing but its shadow.
+The only audit code that uses MongoDB. It reads the services' databases and writes only its own shadow.
 """
 
 import os
@@ -11,9 +11,9 @@ from pydantic import BaseModel
 
 from services.approval.model import ApprovalRequest, SlotPool
 from services.notify.model.whereabouts import Whereabouts
-from services.passage.projections import ITEMS
-from services.passage.projections.projection import Comparable, Item, as_kept, unequal, whole
-from services.passage.projections.streams import FOLDS
+from services.passage.projections import DOCUMENT_PROJECTIONS
+from services.passage.projections.projection import Comparable, DocumentProjection, as_kept, unequal, whole
+from services.passage.projections.streams import STREAM_FOLDS
 from services.registration.group_trip import GroupTrip
 from services.registration.model import Registration
 from services.safety.model import CountryState
@@ -25,15 +25,15 @@ from shared.events import PersonErased
 from shared.ids import new_id
 from shared.mongo.client import Database, Document, Mongo, PyMongoError, ReplaceOne
 
-#: Documents that are kept in memory before they go to the shadow database.
-KEPT = 5_000
+#: Documents buffered in memory before they are written to the shadow database.
+BUFFERED = 5_000
 
 
 @dataclass(frozen=True, slots=True)
-class Projection:
-    """One collection: how it is made of events, by the fold of a stream or item by item.
+class ComparedCollection:
+    """One collection and how it is rebuilt: by a stream fold, or by a document projection.
 
-    `comparable`: what of a live document is made of events alone.
+    `comparable`: the part of a live document that events determine.
     """
 
     service: str
@@ -41,7 +41,7 @@ class Projection:
     comparable: Callable[[Document], Comparable]
     fold: Fold | None = None
     model: type[BaseModel] | None = None
-    item: Item | None = None
+    documents: DocumentProjection | None = None
 
     @property
     def name(self) -> str:
@@ -49,16 +49,16 @@ class Projection:
         return f"{self.service}.{self.collection}"
 
     def wanted(self, rebuilt: Document) -> Comparable:
-        """What a live document must say."""
-        return self.comparable(rebuilt) if self.item else {"version": rebuilt["version"], **rebuilt["state"]}
+        """The content that a live document must have."""
+        return self.comparable(rebuilt) if self.documents else {"version": rebuilt["version"], **rebuilt["state"]}
 
     def differing(self, wanted: Comparable, own: Comparable) -> set[str]:
-        """The fields of a live document that are not as they must be."""
-        return self.item.differing(wanted, own) if self.item else unequal(wanted, own)
+        """The fields of a live document that contradict the events."""
+        return self.documents.differing(wanted, own) if self.documents else unequal(wanted, own)
 
     def is_ahead(self, own: Comparable) -> bool:
-        """Whether a live document may be there already while no event says so."""
-        return self.item is not None and self.item.is_ahead(own)
+        """Whether a live document may exist although no event tells of it yet."""
+        return self.documents is not None and self.documents.is_ahead(own)
 
 
 def _whereabouts(document: Document) -> Comparable:
@@ -75,121 +75,127 @@ _MODELS: Mapping[tuple[str, str], tuple[type[BaseModel], Callable[[Document], Co
 }
 
 
-def _of_fold(fold: Fold) -> Projection:
+def _by_fold(fold: Fold) -> ComparedCollection:
     model, comparable = _MODELS[fold.service, fold.kind]
-    return Projection(fold.service, fold.kind, comparable, fold, model)
+    return ComparedCollection(fold.service, fold.kind, comparable, fold, model)
 
 
-PROJECTIONS = (
-    *map(_of_fold, FOLDS),
-    *(Projection(service, name, item.comparable, item=item) for (service, name), item in ITEMS.items()),
+COMPARED = (
+    *map(_by_fold, STREAM_FOLDS),
+    *(
+        ComparedCollection(service, name, documents.comparable, documents=documents)
+        for (service, name), documents in DOCUMENT_PROJECTIONS.items()
+    ),
 )
 
 
 class ShadowRebuild:
-    """A shadow database beside the live ones. Memory: KEPT documents, and who was erased."""
+    """A shadow database beside the live ones. Memory: BUFFERED documents, and the ids of erased persons."""
 
     def __init__(self, mongo: Mongo) -> None:
         self._mongo = mongo
         self._name = f"shadow-{new_id()[-12:]}"
         self._shadow: Database = mongo.database(self._name)
-        self._kept: dict[tuple[str, str], Document] = {}
+        self._buffer: dict[tuple[str, str], Document] = {}
         self._spilled = False
         self._erased: set[str] = set()
         self.counts: dict[str, int] = {}
 
     async def fold(self, evidence: Evidence) -> None:
-        """Fold one event into whatever it makes."""
+        """Fold one event into every document that it changes."""
         data = evidence.data
         if isinstance(data, PersonErased):
             self._erased.add(data.person_id)
-        for projection in PROJECTIONS:
-            if projection.fold is not None and projection.fold.takes(evidence):
-                await self._evolve(projection, projection.fold, evidence)
-            elif projection.item is not None:
-                await self._follow(projection, projection.item, evidence)
-        if len(self._kept) > KEPT:
+        for compared in COMPARED:
+            if compared.fold is not None and compared.fold.takes(evidence):
+                await self._fold_stream(compared, compared.fold, evidence)
+            elif compared.documents is not None:
+                await self._change_documents(compared, compared.documents, evidence)
+        if len(self._buffer) > BUFFERED:
             await self.flush()
 
-    async def _evolve(self, projection: Projection, fold: Fold, evidence: Evidence) -> None:
-        former = (await self._load(projection, [evidence.subject])) if evidence.streamversion > 1 else {}
+    async def _fold_stream(self, compared: ComparedCollection, fold: Fold, evidence: Evidence) -> None:
+        former = (await self._load(compared, [evidence.subject])) if evidence.streamversion > 1 else {}
         state = None
         if evidence.subject in former:
-            assert projection.model is not None
-            state = projection.model.model_validate(former[evidence.subject]["state"])
+            assert compared.model is not None
+            state = compared.model.model_validate(former[evidence.subject]["state"])
         elif evidence.streamversion > 1:
-            return  # a stream that begins with facts of another kind
+            return  # the stream begins with events that this fold does not use
         after = fold.evolve(state, evidence.data, evidence.at, evidence.streamversion)
         if after is not None:
             dumped = after.model_dump(mode="json", by_alias=True)
-            self._put(projection, evidence.subject, {"version": evidence.streamversion, "state": dumped})
+            self._put(compared, evidence.subject, {"version": evidence.streamversion, "state": dumped})
 
-    async def _follow(self, projection: Projection, item: Item, evidence: Evidence) -> None:
-        said = item.said(evidence)
-        former = await self._load(projection, list(said)) if said else {}
-        for identity, part in said.items():
-            self._put(projection, identity, item.after(former.get(identity), evidence, part))
+    async def _change_documents(
+        self, compared: ComparedCollection, projection: DocumentProjection, evidence: Evidence
+    ) -> None:
+        changes = projection.changes(evidence)
+        former = await self._load(compared, list(changes)) if changes else {}
+        for identity, change in changes.items():
+            self._put(compared, identity, projection.apply(former.get(identity), evidence, change))
 
-    async def _load(self, projection: Projection, ids: list[str]) -> dict[str, Document]:
-        found = {each: self._kept[projection.name, each] for each in ids if (projection.name, each) in self._kept}
-        missing = [each for each in ids if each not in found]
+    async def _load(self, compared: ComparedCollection, ids: list[str]) -> dict[str, Document]:
+        name = compared.name
+        documents = {identity: self._buffer[name, identity] for identity in ids if (name, identity) in self._buffer}
+        missing = [identity for identity in ids if identity not in documents]
         if missing and self._spilled:
-            async for document in self._shadow[projection.name].find({"_id": {"$in": missing}}):
-                found[str(document["_id"])] = document
-        return found
+            async for document in self._shadow[name].find({"_id": {"$in": missing}}):
+                documents[str(document["_id"])] = document
+        return documents
 
-    def _put(self, projection: Projection, identity: str, document: Document) -> None:
-        self._kept[projection.name, identity] = {"_id": identity, **document}
+    def _put(self, compared: ComparedCollection, identity: str, document: Document) -> None:
+        self._buffer[compared.name, identity] = {"_id": identity, **document}
 
     async def flush(self) -> None:
-        """What is kept in memory goes to the shadow database."""
+        """Write the buffered documents to the shadow database."""
         writes: dict[str, list[ReplaceOne[Document]]] = {}
-        for (name, identity), document in self._kept.items():
+        for (name, identity), document in self._buffer.items():
             writes.setdefault(name, []).append(ReplaceOne({"_id": identity}, document, upsert=True))
         for name, batch in writes.items():
             await self._shadow[name].bulk_write(batch, ordered=False)
-        self._kept.clear()
+        self._buffer.clear()
         self._spilled = True
 
     async def differences(self) -> AsyncIterator[Difference]:
-        """Both sides by id, side by side."""
-        for projection in PROJECTIONS:
-            self.counts[projection.name] = 0
-            kept_by = projection.item.kept if projection.item else as_kept
-            live = kept_by(self._mongo.database(projection.service)[projection.collection])
-            shadow = as_kept(self._shadow[projection.name])
+        """Read the shadow and the live documents side by side, in order of id, and yield the differences."""
+        for compared in COMPARED:
+            self.counts[compared.name] = 0
+            read_live = compared.documents.live if compared.documents else as_kept
+            live = read_live(self._mongo.database(compared.service)[compared.collection])
+            shadow = as_kept(self._shadow[compared.name])
             async for identity, rebuilt, kept in _side_by_side(shadow, live):
-                self.counts[projection.name] += 1
-                difference = self._compare(projection, identity, rebuilt, kept)
+                self.counts[compared.name] += 1
+                difference = self._compare(compared, identity, rebuilt, kept)
                 if difference is not None:
                     yield difference
 
     def _compare(
-        self, projection: Projection, identity: str, rebuilt: Document | None, kept: Document | None
+        self, compared: ComparedCollection, identity: str, rebuilt: Document | None, kept: Document | None
     ) -> Difference | None:
-        def differs(what: str, fields: Iterable[str] = ()) -> Difference:
-            alone = identity.rpartition("#")[2]  # without where it stands
-            return Difference(projection.service, projection.collection, alone, what, tuple(fields))
+        def differs(problem: str, fields: Iterable[str] = ()) -> Difference:
+            own_id = identity.rpartition("#")[2]  # without the group
+            return Difference(compared.service, compared.collection, own_id, problem, tuple(fields))
 
         if kept is None:
             return differs("is in the events and is not kept")
-        own = projection.comparable(kept)
+        own = compared.comparable(kept)
         if rebuilt is None:
-            return None if projection.is_ahead(own) else differs("is kept and is not in the events")
-        wanted = projection.wanted(rebuilt)
+            return None if compared.is_ahead(own) else differs("is kept and is not in the events")
+        wanted = compared.wanted(rebuilt)
         if own.get("version", 0) > wanted.get("version", 0):
             return differs("is newer than the newest event on Kafka; run again when the relay has caught up")
-        differing = projection.differing(wanted, own)
+        differing = compared.differing(wanted, own)
         fields = sorted(name for name in differing if not self._is_erased(wanted, own, name))
         return differs("is not what its events say", fields) if fields else None
 
     def _is_erased(self, wanted: Comparable, own: Comparable, name: str) -> bool:
-        """A sealed field may be gone where the person's key was destroyed, and only there."""
+        """A sealed field may be missing only when the person was erased, which destroys the key."""
         sealed = str(wanted.get(name)).startswith("sealed:v1:")
         return sealed and own.get(name) is None and wanted.get("personId") in self._erased
 
     async def close(self) -> None:
-        """The shadow goes away."""
+        """Drop the shadow database."""
         try:
             await self._mongo.drop(self._name)
         finally:
@@ -199,29 +205,29 @@ class ShadowRebuild:
 async def _side_by_side(
     first: AsyncIterator[Document], second: AsyncIterator[Document]
 ) -> AsyncIterator[tuple[str, Document | None, Document | None]]:
-    one, other = await anext(aiter(first), None), await anext(aiter(second), None)
-    while one is not None or other is not None:
-        if other is None or (one is not None and one["_id"] < other["_id"]):
-            assert one is not None
-            yield str(one["_id"]), one, None
-            one = await anext(first, None)
-        elif one is None or other["_id"] < one["_id"]:
-            yield str(other["_id"]), None, other
-            other = await anext(second, None)
+    left, right = await anext(aiter(first), None), await anext(aiter(second), None)
+    while left is not None or right is not None:
+        if right is None or (left is not None and left["_id"] < right["_id"]):
+            assert left is not None
+            yield str(left["_id"]), left, None
+            left = await anext(first, None)
+        elif left is None or right["_id"] < left["_id"]:
+            yield str(right["_id"]), None, right
+            right = await anext(second, None)
         else:
-            yield str(one["_id"]), one, other
-            one, other = await anext(first, None), await anext(second, None)
+            yield str(left["_id"]), left, right
+            left, right = await anext(first, None), await anext(second, None)
 
 
 async def open_shadow() -> ShadowRebuild:
-    """Beside the databases that AUDIT_MONGO_URL, or MONGO_URL, names. Raises NotConfigured, TransientError."""
+    """Open a shadow database at AUDIT_MONGO_URL, or MONGO_URL. Raises NotConfigured, TransientError."""
     url = os.environ.get("AUDIT_MONGO_URL") or os.environ.get("MONGO_URL")
     if not url:
-        raise NotConfigured("MONGO_URL is not set: against which databases?")
+        raise NotConfigured("MONGO_URL is not set: it names the MongoDB with the services' databases")
     mongo = Mongo(url, namespace=os.environ.get("AUDIT_NAMESPACE") or os.environ.get("NAMESPACE", ""))
     try:
         await mongo.ping()
     except (PyMongoError, TransientError):
         mongo.close()
-        raise TransientError("MongoDB does not answer") from None
+        raise TransientError("MongoDB does not answer: check MONGO_URL and run the command again") from None
     return ShadowRebuild(mongo)

@@ -27,8 +27,8 @@ from services.notify.store.deliveries import DeliveryStore, StoredEvent
 from services.notify.store.selections import Selection
 from services.notify.store.send_queue import EMERGENCY, SendJob, SendQueue
 from services.passage import main
-from services.passage.projections import ITEMS
-from services.passage.projections.streams import FOLDS
+from services.passage.projections import DOCUMENT_PROJECTIONS
+from services.passage.projections.streams import STREAM_FOLDS
 from shared.audit.evidence import read
 from shared.audit.projections import Folder
 from shared.audit.reader import TOPICS, Record
@@ -256,7 +256,7 @@ def test_timings_draw_a_picture(sample: dict[str, str], tmp_path: Path) -> None:
 
 async def keep(mongo: Mongo) -> None:
     """What the services keep when they have made these events."""
-    folder, evidences = Folder(FOLDS), [read(record) for record in RECORDS]
+    folder, evidences = Folder(STREAM_FOLDS), [read(record) for record in RECORDS]
     for evidence in evidences:
         folder.take(evidence)
     for (service, kind, identity), known in folder.known.items():
@@ -264,11 +264,11 @@ async def keep(mongo: Mongo) -> None:
         document = {"_id": identity, "version": known.version, **fields}
         await mongo.database(service)[kind].insert_one(document)
     by_hand = ("answers", "deliveries", "lanes", "selections")
-    for (service, kind), item in ITEMS.items():
+    for (service, kind), item in DOCUMENT_PROJECTIONS.items():
         for evidence in evidences if kind not in by_hand else ():
-            for identity, part in item.said(evidence).items():
+            for identity, part in item.changes(evidence).items():
                 made = mongo.database(service)[kind]
-                after = item.after(await made.find_one({"_id": identity}), evidence, part)
+                after = item.apply(await made.find_one({"_id": identity}), evidence, part)
                 await made.replace_one({"_id": identity}, after, upsert=True)
     deliveries = DeliveryStore(mongo.database("notify"), ServiceKey(b"k" * 32))
     for evidence in evidences:

@@ -7,7 +7,7 @@ from typing import Any
 
 from services.notify.store.alerts import Alert
 from services.notify.store.escalations import EscalationRecord
-from services.passage.projections import ITEMS
+from services.passage.projections import DOCUMENT_PROJECTIONS
 from services.registration.store.tasks import new_task
 from shared.audit.evidence import read
 from shared.audit.reader import Record
@@ -46,10 +46,10 @@ def rebuilt(kind: tuple[str, str], *events: Event) -> dict[str, Any]:
         log.append(event, at=START + timedelta(hours=number))
     for record in log.records:
         evidence = read(record)
-        ((_, part),) = ITEMS[kind].said(evidence).items()
-        document = ITEMS[kind].after(document, evidence, part)
+        ((_, part),) = DOCUMENT_PROJECTIONS[kind].changes(evidence).items()
+        document = DOCUMENT_PROJECTIONS[kind].apply(document, evidence, part)
     assert document is not None
-    return ITEMS[kind].comparable(document)
+    return DOCUMENT_PROJECTIONS[kind].comparable(document)
 
 
 def test_task_is_what_registration_keeps() -> None:
@@ -86,7 +86,7 @@ def test_alert_is_what_notify_keeps() -> None:
         alert_id="ES-2", country="ES", advice_version=2, trigger=AlertTrigger.ADVICE_CHANGED, as_of=START,
         shard_count=4, is_selected=True, selected=9, unreachable=1, is_closed=True, closed_by="officer",
     )  # fmt: skip
-    comparable = ITEMS["notify", "alerts"].comparable
+    comparable = DOCUMENT_PROJECTIONS["notify", "alerts"].comparable
 
     assert rebuilt(("notify", "alerts"), raised, done, closed) == comparable(
         {"state": kept.model_dump(mode="json", by_alias=True)}
@@ -111,17 +111,17 @@ def test_delivery_is_the_same_in_whatever_order_its_facts_were_folded() -> None:
     def folded(records: Iterable[Record]) -> dict[str, Any]:
         document = None
         for evidence in map(read, records):
-            ((identity, part),) = ITEMS[kind].said(evidence).items()
+            ((identity, part),) = DOCUMENT_PROJECTIONS[kind].changes(evidence).items()
             assert identity == "ES-2:0:sms#ES-2:student-01:sms:1"
-            document = ITEMS[kind].after(document, evidence, part)
+            document = DOCUMENT_PROJECTIONS[kind].apply(document, evidence, part)
         assert document is not None
-        return ITEMS[kind].comparable(document)
+        return DOCUMENT_PROJECTIONS[kind].comparable(document)
 
     one = folded(log.records)
     assert (one["state"], one["attempts"], len(one["said"])) == ("delivered", 1, 3)
     assert all(folded(order) == one for order in permutations(log.records))
     log.append(NotificationsAccepted(alert_id="ES-2", shard=0, entries=(entry, other)))
-    assert [len(part.entries) for part in ITEMS[kind].said(read(log.records[-1])).values()] == [1, 1]
+    assert [len(part.entries) for part in DOCUMENT_PROJECTIONS[kind].changes(read(log.records[-1])).values()] == [1, 1]
 
 
 def test_step_of_the_ladder_counts_once() -> None:
@@ -144,7 +144,7 @@ def test_mail_that_a_fact_asks_for_is_in_a_selection_of_its_own() -> None:
         ReminderDue(**about, kind="check_advice", occasion="T-7", due_on=START.date(), late=False), event_id="e2"
     )
 
-    said = [ITEMS["notify", "selections"].said(read(record)) for record in log.records]
+    said = [DOCUMENT_PROJECTIONS["notify", "selections"].changes(read(record)) for record in log.records]
 
     assert [{name: (each["kind"], each["registrationId"]) for name, each in mails.items()} for mails in said] == [
         {
@@ -168,7 +168,7 @@ def test_source_is_as_it_was_told() -> None:
     assert (fails["failedAt"], fails["failureAnnouncedAt"]) == (failed.failed_at, START + timedelta(hours=2))
     assert (fails["announcedAt"], fails["checkedAt"], fails["vouchedFor"]) == (START, read_at, ["ES"])
     assert (well["failedAt"], well["failureAnnouncedAt"]) == (None, None)
-    differing = ITEMS["safety", "sources"].differing
+    differing = DOCUMENT_PROJECTIONS["safety", "sources"].differing
     own = {**well, "vouchedFor": [], "leftOut": ("ES",)}
     assert differing(well, {**well, "checkedAt": START + timedelta(days=1)}) == set()
     assert differing(well, {**well, "checkedAt": read_at - timedelta(days=1)}) == {"checkedAt"}

@@ -1,18 +1,18 @@
-"""What services keep of things that are no stream of their own: tasks, alerts, selections, lanes, sources and the like.
+"""Rebuilds from events the documents that are not event streams: tasks, alerts, selections, send jobs and more.
 
-Each document is made of the facts that name it, and has what the service's own collection keeps of them.
+`passage audit diff` compares them with the services' collections. Each projection is a module of this package.
 """
 
 from services.passage.projections.alerts import ALERTS, ANSWERS, STEPS
 from services.passage.projections.deliveries import DELIVERIES
-from services.passage.projections.projection import Item
+from services.passage.projections.projection import DocumentProjection
 from services.passage.projections.selections import SELECTIONS
 from services.passage.projections.send_jobs import SEND_JOBS
 from services.passage.projections.sources import SOURCES
 from services.passage.projections.tasks import TASKS
 
-#: (service, collection) → how its documents are made
-ITEMS: dict[tuple[str, str], Item] = {
+#: (service, collection) → projection that rebuilds its documents
+DOCUMENT_PROJECTIONS: dict[tuple[str, str], DocumentProjection] = {
     ("registration", "tasks"): TASKS,
     ("safety", "sources"): SOURCES,
     ("notify", "alerts"): ALERTS,

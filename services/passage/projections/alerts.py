@@ -1,10 +1,10 @@
-"""Notify: alerts, the steps of the ladder, and answers."""
+"""Rebuilds notify's alerts, escalation steps and answers."""
 
 from collections.abc import Mapping
 
 from services.notify.model.answers import AnswerRecord, standing_answer
 from services.notify.store.escalations import EscalationRecord
-from services.passage.projections.projection import Comparable, Item
+from services.passage.projections.projection import Comparable, DocumentProjection
 from shared.audit.evidence import Evidence
 from shared.events import AlertClosed, AlertEscalated, AlertRaised, Event, PersonAnswered, SelectionCompleted
 from shared.mongo.client import Document
@@ -22,9 +22,9 @@ def _alert(former: Document | None, _: Evidence, fact: Event) -> Document:
     state = dict((former or {"state": {}})["state"])
     match fact:
         case AlertRaised() as raised:
-            said = raised.model_dump(mode="json", by_alias=True)
-            state = {name: said.get(name) for name in _OF_ALERTS}
-            state |= {name: said[name] or "" for name in ("messageNl", "messageEn")}
+            data = raised.model_dump(mode="json", by_alias=True)
+            state = {name: data.get(name) for name in _OF_ALERTS}
+            state |= {name: data[name] or "" for name in ("messageNl", "messageEn")}
             state |= {"isSelected": False, "selected": 0, "unreachable": 0, "isClosed": False}
         case SelectionCompleted() as done:
             state |= {"isSelected": True, "selected": done.selected, "unreachable": done.unreachable}
@@ -33,8 +33,8 @@ def _alert(former: Document | None, _: Evidence, fact: Event) -> Document:
     return {"state": state}
 
 
-def _alert_alone(document: Document) -> Comparable:
-    """Without the advice, which safety's events say, and the offsets, which the selection's event says."""
+def _comparable_alert(document: Document) -> Comparable:
+    """Without the advice, which safety's events determine, and the offsets, which SelectionCompleted holds."""
     return {name: document["state"].get(name) for name in _OF_ALERTS}
 
 
@@ -55,26 +55,26 @@ def _of_answer(evidence: Evidence) -> Mapping[str, Event]:
 
 def _answer(former: Document | None, evidence: Evidence, fact: Event) -> Document:
     assert isinstance(fact, PersonAnswered)
-    given = [AnswerRecord.model_validate(each) for each in (former or {"given": []})["given"]]
-    given.append(
+    records = [AnswerRecord.model_validate(record) for record in (former or {"given": []})["given"]]
+    records.append(
         AnswerRecord(event_id=evidence.id, answer=fact.answer, via=fact.via, at=fact.answered_at, known_at=evidence.at,
               verified=fact.verified)
     )  # fmt: skip
     return {
         "alertId": fact.alert_id,
         "personId": fact.person_id,
-        "answer": standing_answer(given),
-        "given": [each.model_dump(mode="json", by_alias=True) for each in given],
+        "answer": standing_answer(records),
+        "given": [record.model_dump(mode="json", by_alias=True) for record in records],
     }
 
 
-def _answers_alone(document: Document) -> Comparable:
-    """What counts, and everything that was said, whatever the order it was folded in."""
-    said = sorted(f"{each['eventId']} {each['answer']} by {each['via']}" for each in document["given"])
+def _comparable_answers(document: Document) -> Comparable:
+    """The answer that counts, and all answers in an order that does not depend on the order of folding."""
+    said = sorted(f"{record['eventId']} {record['answer']} by {record['via']}" for record in document["given"])
     return {"answer": document["answer"], "alertId": document["alertId"], "personId": document["personId"],
             "said": said}  # fmt: skip
 
 
-ALERTS = Item(_of_alert, _alert, _alert_alone)
-STEPS = Item(_of_step, _step)
-ANSWERS = Item(_of_answer, _answer, _answers_alone)
+ALERTS = DocumentProjection(_of_alert, _alert, _comparable_alert)
+STEPS = DocumentProjection(_of_step, _step)
+ANSWERS = DocumentProjection(_of_answer, _answer, _comparable_answers)

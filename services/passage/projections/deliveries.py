@@ -1,10 +1,10 @@
-"""Notify: deliveries, page by page."""
+"""Rebuilds notify's deliveries, which notify stores in pages."""
 
 from collections.abc import AsyncIterator, Mapping
 
 from services.notify.model.deliveries import HISTORY_LIMIT, Delivery, DeliveryState, StatusChange, apply_outcome_event
 from services.notify.store.deliveries import deliveries_of
-from services.passage.projections.projection import Comparable, Item, as_kept, by_place
+from services.passage.projections.projection import Comparable, DocumentProjection, as_kept, by_group
 from shared.audit.evidence import Evidence
 from shared.events import Channel, Event, OutcomeEvent
 from shared.mongo.client import Collection, Document
@@ -14,9 +14,9 @@ def _of_deliveries(evidence: Evidence) -> Mapping[str, Event]:
     event = evidence.data
     if not isinstance(event, OutcomeEvent):
         return {}
-    where = f"{event.alert_id}:{event.shard}"
+    group = f"{event.alert_id}:{event.shard}"
     return {
-        f"{where}:{entry.channel.value}#{entry.delivery_id}": event.model_copy(update={"entries": (entry,)})
+        f"{group}:{entry.channel.value}#{entry.delivery_id}": event.model_copy(update={"entries": (entry,)})
         for entry in event.entries
     }
 
@@ -30,17 +30,20 @@ def _delivery(former: Document | None, evidence: Evidence, fact: Event) -> Docum
     return _as_document(after)
 
 
-def _as_document(each: Delivery) -> Document:
+def _as_document(delivery: Delivery) -> Document:
     return {
-        "deliveryId": each.delivery_id,
-        "alertId": each.alert_id,
-        "shard": each.shard,
-        "personId": each.person_id,
-        "registrationId": each.registration_id,
-        "channel": each.channel.value,
-        "state": each.state.value,
-        "attempts": each.attempts,
-        "history": [[turn.event_id, turn.state.value, turn.at, turn.reason, turn.counted] for turn in each.history],
+        "deliveryId": delivery.delivery_id,
+        "alertId": delivery.alert_id,
+        "shard": delivery.shard,
+        "personId": delivery.person_id,
+        "registrationId": delivery.registration_id,
+        "channel": delivery.channel.value,
+        "state": delivery.state.value,
+        "attempts": delivery.attempts,
+        "history": [
+            [change.event_id, change.state.value, change.at, change.reason, change.counted]
+            for change in delivery.history
+        ],
     }
 
 
@@ -52,23 +55,23 @@ def _as_delivery(kept: Document) -> Delivery:
     )  # fmt: skip
 
 
-def _delivery_alone(document: Document) -> Comparable:
-    """Without how often the engine sent it again, and with what was said whatever the order it was folded in."""
+def _comparable_delivery(document: Document) -> Comparable:
+    """Without the number of resends, and with a history that does not depend on the order of folding."""
     said = sorted(f"{event} {state}" for event, state, *_ in document["history"])
     if len(said) >= HISTORY_LIMIT:
-        said = []  # what was forgotten depends on the order
+        said = []  # which entries a full history dropped depends on the order of folding
     return {"said": said, **{name: value for name, value in document.items() if name not in ("_id", "history")}}
 
 
 async def _pages(collection: Collection) -> AsyncIterator[tuple[str, Mapping[str, Document]]]:
     async for page in as_kept(collection):
-        here = {name: _as_document(each) for name, each in deliveries_of(page).items()}
-        yield str(page["_id"]).partition("#")[0], here
+        documents = {name: _as_document(delivery) for name, delivery in deliveries_of(page).items()}
+        yield str(page["_id"]).partition("#")[0], documents
 
 
 def _deliveries(collection: Collection) -> AsyncIterator[Document]:
-    """All pages of an alert's shard and channel follow one another."""
-    return by_place(_pages(collection))
+    """The pages of one alert, shard and channel are adjacent, so they form a group."""
+    return by_group(_pages(collection))
 
 
-DELIVERIES = Item(_of_deliveries, _delivery, _delivery_alone, _deliveries)
+DELIVERIES = DocumentProjection(_of_deliveries, _delivery, _comparable_delivery, _deliveries)

@@ -1,4 +1,4 @@
-"""A kind of thing that is no stream of its own, and how its documents are made of the facts that name it."""
+"""Defines a document projection: it builds the documents of a collection that is not an event stream."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
@@ -8,69 +8,69 @@ from shared.audit.evidence import Evidence
 from shared.mongo.client import Collection, Document
 
 _ABSENT = object()
-#: What of a document is made of events alone.
+#: The part of a document that events determine.
 Comparable = dict[str, Any]
 
 
 async def as_kept(collection: Collection) -> AsyncIterator[Document]:
-    """Its documents in order of their ids."""
+    """All documents of a collection, in order of id."""
     async for document in collection.find({}).sort("_id", 1):
         yield document
 
 
 def whole(document: Document) -> Comparable:
-    """Everything but its id."""
+    """All fields but the id."""
     return {name: value for name, value in document.items() if name != "_id"}
 
 
 def unequal(wanted: Comparable, own: Comparable) -> set[str]:
-    """The fields that are not the same on both sides."""
+    """The fields in which the two sides differ."""
     return {name for name in {*own, *wanted} if own.get(name, _ABSENT) != wanted.get(name, _ABSENT)}
 
 
 def never(_: Comparable) -> bool:
-    """Whatever is kept was said before."""
+    """No live document may exist before its event."""
     return False
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
-    """A kind of them. `said`: the `_id` of each thing that a fact is about, with what the fact says of it.
+class DocumentProjection:
+    """How one collection is rebuilt and compared.
 
-    `after`: the document after what was said. `comparable`: what of a document is made of events alone.
-    `kept`: the service's documents in order of their ids. An id may begin with where the thing stands: `where#id`.
-    `differing`: which fields of what is kept are not as the events say. `is_ahead`: what may be kept already while no
-    event says it.
+    `changes`: id of each document that an event changes → the change. `apply`: the document after a change.
+    `comparable`: the part of a document that events determine. `live`: the service's documents in order of id; an id
+    may be prefixed with its group, `group#id`. `differing`: the fields of a live document that contradict the events.
+    `is_ahead`: whether a live document may exist although no event tells of it yet.
     """
 
-    said: Callable[[Evidence], Mapping[str, Any]]
-    after: Callable[[Document | None, Evidence, Any], Document]
+    changes: Callable[[Evidence], Mapping[str, Any]]
+    apply: Callable[[Document | None, Evidence, Any], Document]
     comparable: Callable[[Document], Comparable] = whole
-    kept: Callable[[Collection], AsyncIterator[Document]] = as_kept
+    live: Callable[[Collection], AsyncIterator[Document]] = as_kept
     differing: Callable[[Comparable, Comparable], set[str]] = unequal
     is_ahead: Callable[[Comparable], bool] = never
 
 
-def shard_place(alert_id: str, shard: int) -> str:
-    """Where things of a shard of an alert stand; such places are in the order of (alert, shard)."""
+def shard_group(alert_id: str, shard: int) -> str:
+    """Group of the documents of one shard of an alert. Groups sort like (alert, shard)."""
     return f"{alert_id}#{shard:05d}"
 
 
-async def by_place(parts: AsyncIterator[tuple[str, Mapping[str, Document]]]) -> AsyncIterator[Document]:
-    """Documents in order of their ids, of parts whose places come in order: a place is in memory as a whole.
+async def by_group(parts: AsyncIterator[tuple[str, Mapping[str, Document]]]) -> AsyncIterator[Document]:
+    """Documents in order of id, from parts (group, name → document) whose groups come in order.
 
-    `parts`: where, name → document; several parts of one place follow one another.
+    Parts of one group are adjacent. Memory holds one group at a time.
     """
-    here, where = dict[str, Document](), ""
-    async for place_, documents in parts:
-        if place_ != where:
-            for document in _sorted(where, here):
+    current, group = dict[str, Document](), ""
+    async for part_group, documents in parts:
+        if part_group != group:
+            for document in _sorted(group, current):
                 yield document
-            where, here = place_, {}
-        here |= documents
-    for document in _sorted(where, here):
+            group, current = part_group, {}
+        current |= documents
+    for document in _sorted(group, current):
         yield document
 
 
-def _sorted(where: str, here: Mapping[str, Document]) -> list[Document]:
-    return [{**document, "_id": f"{where}#{name}"} for name, document in sorted(here.items())]
+def _sorted(group: str, documents: Mapping[str, Document]) -> list[Document]:
+    return [{**document, "_id": f"{group}#{name}"} for name, document in sorted(documents.items())]

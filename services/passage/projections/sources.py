@@ -1,10 +1,10 @@
-"""Safety: how each source that decides is doing, as far as it was told: every failure begun and ended, and now and then
-that all is well. What a source says that does not decide is no event.
+"""Rebuilds the state of safety's deciding sources: events report each begin and end of a failure, and successes now and
+then. A source that does not decide writes no events.
 """
 
 from collections.abc import Mapping
 
-from services.passage.projections.projection import Comparable, Item
+from services.passage.projections.projection import Comparable, DocumentProjection
 from services.safety.store.source_state import SourceState
 from shared.audit.evidence import Evidence
 from shared.events import SourceChecked, SourceEvent, SourceFailed
@@ -41,8 +41,8 @@ def _comparable(document: Document) -> Comparable:
 
 
 def _differing(wanted: Comparable, own: Comparable) -> set[str]:
-    """Read since then it may be; and whatever it leaves out (R14) was not vouched for."""
-    if _decides_not(own):
+    """The source may have been read since its last event. It must not vouch for a country that it leaves out (R14)."""
+    if _does_not_decide(own):
         return set()
     fields = {name for name in ("announcedAt", "failedAt", "failureAnnouncedAt") if wanted[name] != own[name]}
     if wanted["checkedAt"] is not None and (own["checkedAt"] is None or own["checkedAt"] < wanted["checkedAt"]):
@@ -52,9 +52,9 @@ def _differing(wanted: Comparable, own: Comparable) -> set[str]:
     return fields
 
 
-def _decides_not(own: Comparable) -> bool:
-    """Nothing was ever told of it, or not since it ceased to decide."""
+def _does_not_decide(own: Comparable) -> bool:
+    """No event about the source exists, or none since it ceased to decide."""
     return own["announcedAt"] is None and own["failureAnnouncedAt"] is None
 
 
-SOURCES = Item(_of_source, _source, _comparable, differing=_differing, is_ahead=_decides_not)
+SOURCES = DocumentProjection(_of_source, _source, _comparable, differing=_differing, is_ahead=_does_not_decide)

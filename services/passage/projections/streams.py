@@ -1,4 +1,4 @@
-"""The folds of all four services, handed to the audit: the pure functions by which the services keep their state."""
+"""The stream folds of all four services: the pure functions by which they build their state."""
 
 from datetime import datetime
 
@@ -25,7 +25,7 @@ def _whereabouts(state: Whereabouts | None, event: Event, at: datetime, version:
     return evolve_whereabouts(state, event, version, at, resolve)
 
 
-FOLDS = (
+STREAM_FOLDS = (
     Fold("approval", "requests", "travel.approval.v1", ApprovalEvent, evolve_request),
     Fold("approval", "pools", "travel.approval.v1", SlotEvent, evolve_pool),
     Fold("registration", "registrations", "travel.registration.v1", RegistrationEvent, evolve_registration),

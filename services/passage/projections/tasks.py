@@ -1,8 +1,8 @@
-"""Registration: tasks in people's queues."""
+"""Rebuilds registration's tasks in people's queues."""
 
 from collections.abc import Mapping
 
-from services.passage.projections.projection import Comparable, Item
+from services.passage.projections.projection import Comparable, DocumentProjection
 from services.registration.store.tasks import opened_task, task_update
 from shared.audit.evidence import Evidence
 from shared.events import Event, TaskClaimed, TaskClosed, TaskCommented, TaskOpened
@@ -20,14 +20,14 @@ def _task(former: Document | None, evidence: Evidence, fact: Event) -> Document:
     assert isinstance(fact, TaskClosed | TaskClaimed | TaskCommented)
     change, task = task_update(fact, evidence.at), dict(former or {})
     task |= change.get("$set", {})
-    for name, more in change.get("$inc", {}).items():
-        task[name] = task.get(name, 0) + more
+    for name, increment in change.get("$inc", {}).items():
+        task[name] = task.get(name, 0) + increment
     return task
 
 
-def _task_alone(document: Document) -> Comparable:
-    """Without the day of departure, by which a queue is sorted: the registration has it."""
+def _comparable_task(document: Document) -> Comparable:
+    """Without the departure date, a copy from the registration by which the queue is sorted."""
     return {name: value for name, value in document.items() if name not in ("_id", "departureDate")}
 
 
-TASKS = Item(_of_task, _task, _task_alone)
+TASKS = DocumentProjection(_of_task, _task, _comparable_task)

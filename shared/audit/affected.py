@@ -257,8 +257,8 @@ class Affected:
         alert = self._alerts[alert_id]
         must: dict[str, AffectedReason] = {}
         may: dict[str, AffectedReason] = {}
-        history = [each for each in self._history(alert.raised.country)
-                   if each.data.advice_version <= alert.raised.advice_version]  # fmt: skip
+        history = [advice for advice in self._history(alert.raised.country)
+                   if advice.data.advice_version <= alert.raised.advice_version]  # fmt: skip
         for registration_id in sorted(self._in_country[alert.raised.country]):
             versions = self._registrations[registration_id]
             first = first_version_of_each_leg(versions)
@@ -266,15 +266,18 @@ class Affected:
             if known and alert.raised.trigger in (AlertTrigger.ADVICE_CHANGED, AlertTrigger.MANUAL):
                 # The run may have read newer versions than its offsets say, so a person who cancelled during the run
                 # need not be notified.
-                seen = [known[-1], *(each for each in versions[len(known) :] if _by_the_end(each, alert))]
-                dues = [self._due(each, first, alert, history, strict=True) for each in seen]
-                found = dues[0]
-                if found is not None and all(dues) and not self._is_erased_before(alert, found.person_id):
-                    must.setdefault(found.person_id, found)
+                seen = [
+                    known[-1],
+                    *(version for version in versions[len(known) :] if _before_run_ended(version, alert)),
+                ]
+                reasons = [self._due(version, first, alert, history, strict=True) for version in seen]
+                reason = reasons[0]
+                if reason is not None and all(reasons) and not self._is_erased_before(alert, reason.person_id):
+                    must.setdefault(reason.person_id, reason)
             for registered in versions[len(known) - 1 :] if known else versions:
-                found = self._due(registered, first, alert, history, strict=False)
-                if found is not None:
-                    may.setdefault(found.person_id, found)
+                reason = self._due(registered, first, alert, history, strict=False)
+                if reason is not None:
+                    may.setdefault(reason.person_id, reason)
         return SelectionCheck(
             alert_id,
             alert.raised.trigger.value,
@@ -301,7 +304,7 @@ class Affected:
     def _why_not(self, versions: list[RegistrationVersion], alert: _Alert) -> str:
         raised = alert.raised
         day = raised.as_of.astimezone(AMSTERDAM).date()
-        known = [each for each in versions if self._before(each, alert) or each.at <= raised.as_of]
+        known = [version for version in versions if self._before(version, alert) or version.at <= raised.as_of]
         name = versions[-1].registration_id
         if not known:
             return f"{name} was registered later, on {versions[0].at:%Y-%m-%d %H:%M} UTC"
@@ -322,17 +325,17 @@ class Affected:
         self, last: RegistrationVersion, there: list[Leg], versions: list[RegistrationVersion], alert: _Alert
     ) -> str:
         raised, first = alert.raised, first_version_of_each_leg(versions)
-        history = [each for each in self._history(raised.country)
-                   if each.data.advice_version <= raised.advice_version]  # fmt: skip
+        history = [advice for advice in self._history(raised.country)
+                   if advice.data.advice_version <= raised.advice_version]  # fmt: skip
         for leg in there:
             region = leg.region or (self._resolve(leg.country, leg.place) if leg.place else None)
             if raised.trigger in BY_HAND:
                 continue
-            levels = [level_at(each.data, region) for each in history]
+            levels = [level_at(advice.data, region) for advice in history]
             level, _, area = levels[-1] if levels else (None, "", "")
             if level is None or level < ORANGE:
                 continue
-            since = history[unbroken_since([each for each, _, _ in levels])]
+            since = history[unbroken_since([level for level, _, _ in levels])]
             if self._told(last.person_id, alert, level, since.data.advice_version):
                 return f"was told of {area} at that level already, by an earlier alert"
             if since.data.baseline and not came_after(first[without_kind(leg)].at, leg, since.time):
@@ -345,7 +348,7 @@ class Affected:
         """People in a place with negative advice at an instant whom no alert of the country covers (R26, R27)."""
         missing = []
         for country in sorted(self._advice):
-            history = [each for each in self._history(country) if each.time <= at]
+            history = [advice for advice in self._history(country) if advice.time <= at]
             if not history or not may_be_negative(history[-1].data) or self._is_held(history[-1].data, at):
                 continue
             newest = history[-1].data
@@ -358,7 +361,7 @@ class Affected:
                     if alert.raised.advice_version == newest.advice_version
                     and alert.raised.trigger not in BY_HAND for person in alert.selected}  # fmt: skip
             for registration_id in sorted(self._in_country[country]):
-                versions = [each for each in self._registrations[registration_id] if each.at <= at]
+                versions = [version for version in self._registrations[registration_id] if version.at <= at]
                 if not versions:
                     continue
                 due = self._due(
@@ -366,8 +369,9 @@ class Affected:
                 )
                 if due is not None and due.person_id not in told and due.person_id not in self._erased:
                     begins = datetime.combine(due.leg.start_date - DAY, datetime.min.time(), AMSTERDAM)
-                    bad = history[unbroken_since([level_at(each.data, due.region)[0] for each in history])].time
-                    since = max(versions[-1].at, bad, begins)
+                    levels = [level_at(advice.data, due.region)[0] for advice in history]
+                    negative_since = history[unbroken_since(levels)].time
+                    since = max(versions[-1].at, negative_since, begins)
                     missing.append(NotNotified(due, country, newest.advice_version, since))
         return missing
 
@@ -464,7 +468,7 @@ def _note(alert: _Alert, event: Event, at: datetime) -> None:
                 alert.late[recipient.person_id] = at.astimezone(AMSTERDAM).date()
 
 
-def _by_the_end(registered: RegistrationVersion, alert: _Alert) -> bool:
+def _before_run_ended(registered: RegistrationVersion, alert: _Alert) -> bool:
     """Whether a version may have existed before the selection run ended, allowing for clock differences."""
     return alert.completed_at is not None and registered.at <= alert.completed_at + CLOCKS
 

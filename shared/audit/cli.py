@@ -1,6 +1,6 @@
-"""`passage audit …`: reads Kafka alone and says what it found. Exit 0 fine, 1 something is wrong, 2 wrong use.
+"""The commands of `passage audit`. They read only Kafka. Exit code 0: fine, 1: something is wrong, 2: wrong use.
 
-`build` is handed the services' folds and the way to their databases: shared never imports a service.
+`services/passage` hands `build` the services' folds and access to their databases, as shared never imports a service.
 """
 
 from collections.abc import Awaitable, Callable
@@ -33,7 +33,7 @@ from shared.audit.settings import AuditSettings
 from shared.clock import utc_now
 from shared.gazetteer import resolve
 
-#: Opens a shadow database beside the services' own.
+#: Opens a shadow database beside the services' databases.
 OpenRebuild = Callable[[], Awaitable[Rebuild]]
 ManifestFile = Annotated[Path | None, typer.Option("--manifest", help="A signed manifest.")]
 PublicKey = Annotated[
@@ -42,9 +42,9 @@ PublicKey = Annotated[
 
 
 def build(folds: Callable[[], tuple[Fold, ...]], rebuild: OpenRebuild) -> typer.Typer:
-    """The commands, with what only the services know."""
+    """Build the command group from the services' folds and the way to open a shadow database."""
     app = typer.Typer(
-        no_args_is_help=True, help="Verify, replay and explain the event streams. Reads Kafka alone, sends nothing."
+        no_args_is_help=True, help="Verify, replay and explain the event streams. Reads only Kafka, sends nothing."
     )
     for function in (verify, key, replay, explain, timings, stale, export, affected):
         app.command(function.__name__)(function)
@@ -59,7 +59,7 @@ def build(folds: Callable[[], tuple[Fold, ...]], rebuild: OpenRebuild) -> typer.
         alert: Annotated[str | None, typer.Option(help="Alert id")] = None,
         as_json: AsJson = False,
     ) -> None:
-        """What was known at an instant, rebuilt by the services' own folds, with the event behind each value."""
+        """Show what was known at an instant, rebuilt by the services' own folds, with the event behind each value."""
         state_of(folds(), at, registration, person, country, alert, as_json)
 
     @app.command("diff")
@@ -71,7 +71,7 @@ def build(folds: Callable[[], tuple[Fold, ...]], rebuild: OpenRebuild) -> typer.
 
 
 def verify(manifest_file: ManifestFile = None, public_key: PublicKey = None, as_json: AsJson = False) -> None:
-    """Chain, gaps, duplicates, order and schema of every event of every service; and what a manifest says."""
+    """Verify chain, gaps, duplicates, order and schema of every event, and compare with a signed manifest."""
     signed = run(lambda: _load(manifest_file, public_key))
     reading, findings = run(lambda: _verified(trees=False, signed=signed))
     if as_json:
@@ -82,13 +82,13 @@ def verify(manifest_file: ManifestFile = None, public_key: PublicKey = None, as_
 
 
 def write_manifest(
-    out: Annotated[Path, typer.Argument(help="The file to write; it must not be there yet.")],
+    out: Annotated[Path, typer.Argument(help="The file to write; it must not exist yet.")],
     signing_key: Annotated[Path, typer.Option("--key", envvar="AUDIT_KEY", help="PEM of the Ed25519 private key.")],
-    previous: Annotated[Path | None, typer.Option(help="The manifest before: held against it first.")] = None,
+    previous: Annotated[Path | None, typer.Option(help="The previous manifest; the log is compared with it.")] = None,
     public_key: PublicKey = None,
     as_json: AsJson = False,
 ) -> None:
-    """Verify everything, then sign where each partition ends and what stands in it. Keep it elsewhere."""
+    """Verify everything, then sign the end and the Merkle root of each partition. Keep the file elsewhere."""
     secret = run(lambda: manifest.private_key(signing_key))
     signed = run(lambda: _load(previous, public_key))
     settings = run(AuditSettings.of)
@@ -96,23 +96,23 @@ def write_manifest(
     reading, findings = run(lambda: _verified(trees=True, signed=signed))
     if findings:
         _show_verification(reading, findings, signed)
-        say("Nothing was signed: what is wrong must be understood first.")
+        say("Nothing was signed: explain these findings first.")
         finish(True)
-    chains = {topic: (found.head_sequence, found.head) for topic, found in reading.topics.items()}
-    made = manifest.make(reading.trees, chains, at=now, namespace=settings.namespace, previous=signed)
-    run(lambda: manifest.write(out, made, secret))
+    chains = {topic: (verified.head_sequence, verified.head) for topic, verified in reading.topics.items()}
+    signed_now = manifest.make(reading.trees, chains, at=now, namespace=settings.namespace, previous=signed)
+    run(lambda: manifest.write(out, signed_now, secret))
     if as_json:
-        write_json({"manifest": str(out), "root": made.root, "at": made.at, "events": sum(reading.ends.values())})
+        write_json(
+            {"manifest": str(out), "root": signed_now.root, "at": signed_now.at, "events": sum(reading.ends.values())}
+        )
     else:
-        show(f"{out}: {sum(reading.ends.values())} records, root {made.root}")
+        show(f"{out}: {sum(reading.ends.values())} records, root {signed_now.root}")
     finish(False)
 
 
 def key(
-    private: Annotated[
-        Path, typer.Argument(help="File for the private half; keep it away from who runs the services.")
-    ],
-    public: Annotated[Path, typer.Argument(help="File for the public half, for everybody who checks.")],
+    private: Annotated[Path, typer.Argument(help="File for the private key; keep it away from the operators.")],
+    public: Annotated[Path, typer.Argument(help="File for the public key, for everybody who checks.")],
 ) -> None:
     """Make a key pair for manifests."""
     run(lambda: manifest.new_keys(private, public))
@@ -121,30 +121,30 @@ def key(
 
 def affected(
     alert: Annotated[str | None, typer.Argument(help="Alert id, e.g. ES-2; all alerts when left out.")] = None,
-    grace: Annotated[float, typer.Option(help="Seconds that notify has to tell somebody.")] = 600,
+    grace: Annotated[float, typer.Option(help="Seconds within which notify must alert a person.")] = 600,
     as_json: AsJson = False,
 ) -> None:
-    """Who must and may have been selected, recomputed from events, against who was; and whom no alert covers."""
+    """Recompute who must and may have been selected, compare with who was, and name people whom no alert covers."""
     recomputed, report = run_async(_affected)
-    run(lambda: _known(alert, recomputed))
-    verdicts = [recomputed.verdict(each) for each in ([alert] if alert else recomputed.alerts)]
+    run(lambda: _check_alert(alert, recomputed))
+    verdicts = [recomputed.verdict(alert_id) for alert_id in ([alert] if alert else recomputed.alerts)]
     latest = recomputed.latest
-    untold = [] if alert or latest is None else [
-        each for each in recomputed.not_notified(latest) if (latest - each.since).total_seconds() > grace
+    overdue = [] if alert or latest is None else [
+        person for person in recomputed.not_notified(latest) if (latest - person.since).total_seconds() > grace
     ]  # fmt: skip
     if as_json:
         write_json([_verdict_document(verdict) for verdict in verdicts])
     else:
         _show_verdicts(verdicts)
-    for each in untold:
-        say(f"{each.because.person_id} was told by no alert of {each.country}, since {each.since:%Y-%m-%d %H:%M} UTC: "
-            f"{because(each.because)}")  # fmt: skip
+    for person in overdue:
+        say(f"{person.because.person_id} was told by no alert of {person.country}, "
+            f"since {person.since:%Y-%m-%d %H:%M} UTC: {because(person.because)}")  # fmt: skip
     if report.trouble:
         say(f"Not complete: {report.trouble}.")
-    finish(bool(untold or report.trouble) or not all(verdict.holds for verdict in verdicts))
+    finish(bool(overdue or report.trouble) or not all(verdict.holds for verdict in verdicts))
 
 
-def _known(alert: str | None, recomputed: Affected) -> None:
+def _check_alert(alert: str | None, recomputed: Affected) -> None:
     if alert is not None and alert not in recomputed.alerts:
         raise WrongUse(f"No alert {alert} was ever raised. Known: {', '.join(recomputed.alerts) or 'none'}")
 
@@ -162,7 +162,7 @@ def _load(file: Path | None, public_key: Path | None) -> manifest.Manifest | Non
     if file is None:
         return None
     if public_key is None:
-        raise WrongUse("A manifest is only believed with --public-key FILE (or AUDIT_PUBLIC_KEY)")
+        raise WrongUse("--manifest needs --public-key FILE (or AUDIT_PUBLIC_KEY), to check its signature")
     return manifest.load(file, manifest.public_key(public_key))
 
 
@@ -175,15 +175,16 @@ def _verified(*, trees: bool, signed: manifest.Manifest | None) -> tuple[Reading
         findings = integrity.findings(settings, reading, latest, progress)
     if signed is not None:
         if signed.namespace != settings.namespace:
-            raise WrongUse("The manifest is of another installation (NAMESPACE)")
+            raise WrongUse("The manifest belongs to another installation: its NAMESPACE differs")
         findings += manifest.compare(signed, reading.earlier)
     return reading, findings
 
 
 def _show_verification(reading: Reading, findings: list[integrity.Finding], signed: manifest.Manifest | None) -> None:
     table = Table("topic", "events", "identical duplicates", "chain head", title="Event streams")
-    for topic, found in reading.topics.items():
-        table.add_row(topic, str(found.events), str(found.duplicates), f"{found.head_sequence} {found.head[:12]}")
+    for topic, verified in reading.topics.items():
+        head = f"{verified.head_sequence} {verified.head[:12]}"
+        table.add_row(topic, str(verified.events), str(verified.duplicates), head)
     lines = [integrity.sentence(finding) for finding in findings]
     held = " Nothing was changed since the manifest was signed." if signed else ""
     lines.append(f"{len(findings)} finding(s)." if findings else f"Every chain holds.{held}")
@@ -207,7 +208,7 @@ def _show_verdicts(verdicts: list[SelectionCheck]) -> None:
     table = Table("alert", "trigger", "must", "may", "selected", "missed", "unexpected", title="Completeness")
     for verdict in verdicts:
         counts = (verdict.must, verdict.may, verdict.selected, verdict.missed, verdict.unexpected)
-        table.add_row(verdict.alert_id, verdict.trigger, *(str(len(each)) for each in counts))
+        table.add_row(verdict.alert_id, verdict.trigger, *(str(len(people)) for people in counts))
     lines = []
     for verdict in verdicts:
         lines += [f"{verdict.alert_id}: {person} must have been selected and was not: "
@@ -222,13 +223,17 @@ def _diff(open_rebuild: OpenRebuild, as_json: bool) -> None:
     counts, differences, report = run_async(lambda: integrity.rebuilt(settings, open_rebuild))
     if as_json:
         write_json(
-            {"compared": counts, "differences": [asdict(each) for each in differences], "trouble": report.trouble}
+            {
+                "compared": counts,
+                "differences": [asdict(difference) for difference in differences],
+                "trouble": report.trouble,
+            }
         )
     else:
         table = Table("collection", "documents", title="Rebuilt from Kafka, against the live databases")
         for name, count in sorted(counts.items()):
             table.add_row(name, str(count))
-        lines = [integrity.difference_sentence(each) for each in differences]
+        lines = [integrity.difference_sentence(difference) for difference in differences]
         lines.append(f"{len(differences)} difference(s)." if differences else "What is kept is what the events say.")
         show(table, *lines)
     if report.trouble:

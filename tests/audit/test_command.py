@@ -522,7 +522,7 @@ def test_interrupted_says_so() -> None:
         _, said = process.communicate(timeout=60)
         connection.close()
 
-    assert (process.returncode, said) == (1, "Interrupted, not complete: nothing is said about what was not read.\n")
+    assert (process.returncode, said) == (1, "Interrupted, not complete: the unread events were not checked.\n")
 
 
 def test_interrupted_in_the_middle_says_so(published: Publish) -> None:
@@ -546,7 +546,7 @@ def test_interrupted_in_the_middle_says_so(published: Publish) -> None:
 
     assert (process.wait(timeout=60), said) == (
         1,
-        "Interrupted, not complete: nothing is said about what was not read.\n",
+        "Interrupted, not complete: the unread events were not checked.\n",
     )
     assert not psutil.wait_procs(children, timeout=30)[1]
 

@@ -101,8 +101,8 @@ def advice(
         source="netherlands",
         whole=area(country, level, began, country),
         regions=tuple(
-            area(name, each, began, name if name.startswith(f"{country}-") else None)
-            for name, each in (regions or {}).items()
+            area(name, level_there, began, name if name.startswith(f"{country}-") else None)
+            for name, level_there in (regions or {}).items()
         ),
         effective_at=NOW,
         text_nl="",
@@ -118,13 +118,15 @@ def change(
     regions: dict[str, tuple[Level | None, Level | None]] | None = None,
     country: str = "ES",
 ) -> TravelAdviceChanged:
-    """The fact that the advice of a country changed; version 1 is the baseline."""
+    """The event of a changed advice; version 1 is the baseline."""
     listed = tuple(
         RegionAdvice(area=name, code=name if name.startswith(f"{country}-") else None, before=was, after=now)
         for name, (was, now) in (regions or {}).items()
     )
     changes = [AreaChange(area=country, before=before, after=after)]
-    changes += [AreaChange(area=each.code or each.area, before=each.before, after=each.after) for each in listed]
+    changes += [
+        AreaChange(area=region.code or region.area, before=region.before, after=region.after) for region in listed
+    ]
     return TravelAdviceChanged(
         country=country,
         advice_version=version,
@@ -132,7 +134,7 @@ def change(
         ministry=LevelChange(before=before, after=after),
         effective=LevelChange(before=before, after=after),
         regions=listed,
-        changes=tuple(each for each in changes if each.before != each.after),
+        changes=tuple(area_change for area_change in changes if area_change.before != area_change.after),
         source="netherlands",
         source_version=str(version),
         parser_version=1,
@@ -146,7 +148,7 @@ def change(
 
 def submitted(*legs: Leg, person: str = STUDENT, changed: bool = False, contact: str = SEALED,
               registration: str = "", language: str = "en") -> RegistrationSubmitted:  # fmt: skip
-    """The fact that a registration was handed in, or changed."""
+    """The event of a registration that was handed in, or changed."""
     kind = RegistrationChanged if changed else RegistrationSubmitted
     return kind.model_validate(
         {
@@ -166,14 +168,14 @@ def submitted(*legs: Leg, person: str = STUDENT, changed: bool = False, contact:
 
 
 def cancelled(person: str = STUDENT, registration: str = "") -> RegistrationCancelled:
-    """The fact that somebody does not go."""
+    """The event of a cancelled registration."""
     return RegistrationCancelled(registration_id=registration or f"r-{person}", person_id=person, cancelled_by=person)
 
 
-def folded(*facts: RegistrationSubmitted | RegistrationCancelled, start: datetime = LONG_AGO) -> Whereabouts:
-    """The whereabouts after these facts, a day apart."""
+def folded(*events: RegistrationSubmitted | RegistrationCancelled, start: datetime = LONG_AGO) -> Whereabouts:
+    """The whereabouts after these events, a day apart."""
     state: Whereabouts | None = None
-    for number, fact in enumerate(facts):
-        state = evolve_whereabouts(state, fact, number + 1, start + number * DAY, nowhere)
+    for number, event in enumerate(events):
+        state = evolve_whereabouts(state, event, number + 1, start + number * DAY, nowhere)
     assert state is not None
     return state

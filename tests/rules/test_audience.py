@@ -1,4 +1,4 @@
-"""R26, R27: who is affected by an advice on a day, and who of them was told already."""
+"""R26, R27: whom an advice affects on a day, and whom an alert has told already."""
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -55,10 +55,10 @@ LEVELS = st.sampled_from([None, G, Y, O, R])
 )
 def test_audience_stay_counts_with_one_day_of_grace_on_both_sides(start: int, end: int, is_there: bool) -> None:
     """R26: from one day before the first day until one day after the last."""
-    found = decide_audience(whereabouts(stay(start, end)), advice(R), TODAY)
+    decision = decide_audience(whereabouts(stay(start, end)), advice(R), TODAY)
 
-    assert found.reason is (Reason.AFFECTED if is_there else Reason.NOT_THERE)
-    assert found.is_affected is is_there
+    assert decision.reason is (Reason.AFFECTED if is_there else Reason.NOT_THERE)
+    assert decision.is_affected is is_there
 
 
 @pytest.mark.parametrize(
@@ -87,12 +87,12 @@ def test_audience_days_are_those_of_amsterdam(instant: datetime, is_there: bool)
 def test_audience_is_affected_exactly_when_there_in_a_negative_place(
     start: int, length: int, level: Level | None, cancelled: bool
 ) -> None:
-    """R26, over all dates and colours: day by day, with a day added on both sides."""
-    found = decide_audience(whereabouts(stay(start, start + length), cancelled=cancelled), advice(level), TODAY)
+    """R26, over all dates and levels: day by day, with a day added on both sides."""
+    decision = decide_audience(whereabouts(stay(start, start + length), cancelled=cancelled), advice(level), TODAY)
 
     counted = {TODAY + offset * DAY for offset in range(start - 1, start + length + 2)}
-    assert found.is_affected == (not cancelled and TODAY in counted and level in (O, R))
-    assert (found.place is not None) == found.is_affected
+    assert decision.is_affected == (not cancelled and TODAY in counted and level in (O, R))
+    assert (decision.place is not None) == decision.is_affected
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_audience_is_affected_exactly_when_there_in_a_negative_place(
         (Y, {"ES-CT": R}, "ES-MD", Reason.PLACE_NOT_NEGATIVE, None, None),
         (R, {"ES-MD": Y}, "ES-MD", Reason.PLACE_NOT_NEGATIVE, None, None),
         (R, {"ES-MD": O}, "ES-MD", Reason.AFFECTED, HowAffected.REGION, O),
-        # nobody knows where in the country: the worst colour counts (R16)
+        # nobody knows where in the country: the worst level counts (R16)
         (Y, {"ES-CT": R, "ES-MD": O}, None, Reason.AFFECTED, HowAffected.UNRESOLVED_PLACE, R),
         (R, {"ES-MD": Y}, None, Reason.AFFECTED, HowAffected.COUNTRY, R),
         # an area that is only a text may be anywhere
@@ -125,16 +125,16 @@ def test_audience_place_table(
     level: Level | None,
 ) -> None:
     """R15, R16, R26: exact region, whole country, and a place that is not resolved."""
-    found = decide_audience(whereabouts(stay(region=region)), advice(country, regions), TODAY)
+    decision = decide_audience(whereabouts(stay(region=region)), advice(country, regions), TODAY)
 
-    assert found.reason is reason
+    assert decision.reason is reason
     if how is not None:
-        assert found.place is not None
-        assert (found.place.how, found.level) == (how, level)
+        assert decision.place is not None
+        assert (decision.place.how, decision.level) == (how, level)
 
 
 def test_audience_place_as_written_is_resolved_by_the_gazetteer() -> None:
-    """R16: Madrid is in ES-MD, so a red Catalonia is elsewhere; a town nobody knows may be in it."""
+    """R16: Madrid is in ES-MD, so a red Catalonia is elsewhere; an unknown town may be in Catalonia."""
     madrid = folded(submitted(days(-5, 5, place="Madrid")))
     somewhere = folded(submitted(days(-5, 5, place="Villa Nueva")))
     catalonia = advice(Y, {"ES-CT": R})
@@ -144,7 +144,7 @@ def test_audience_place_as_written_is_resolved_by_the_gazetteer() -> None:
 
 
 def test_audience_place_travelled_through_counts() -> None:
-    """R15: who only passes through a red area is told as well."""
+    """R15: a person who only passes through a red area is told as well."""
     route = folded(
         submitted(days(-1, 0, region="ES-CT", kind=LegKind.THROUGH), days(0, 30, region="ES-MD"), days(30, 60, "FR"))
     )
@@ -154,14 +154,14 @@ def test_audience_place_travelled_through_counts() -> None:
 
 
 def test_audience_worst_place_of_several_decides() -> None:
-    """R15: of two stays on the same day the worse one is told of."""
+    """R15: of two stays on the same day the worse one decides."""
     there = whereabouts(stay(-5, 0, region="ES-MD"), stay(0, 5, region="ES-CT"))
 
-    found = decide_audience(there, advice(Y, {"ES-MD": O, "ES-CT": R}), TODAY)
+    decision = decide_audience(there, advice(Y, {"ES-MD": O, "ES-CT": R}), TODAY)
 
-    assert found.level is R
-    assert found.place is not None
-    assert found.place.area.code == "ES-CT"
+    assert decision.level is R
+    assert decision.place is not None
+    assert decision.place.area.code == "ES-CT"
 
 
 def test_audience_cancelled_registration_is_nowhere() -> None:
@@ -183,14 +183,14 @@ BASELINE = since(version=1, at=NOW, baseline=True)
     ],
 )
 def test_audience_baseline_tells_only_who_came_after_it(there: Stay, reason: Reason) -> None:
-    """DESIGN §3: the first picture of a country raises nothing for who was there; who comes later is told."""
-    found = decide_audience(whereabouts(there), advice(R, began=BASELINE), TODAY + DAY)
+    """The baseline of a country tells nobody who was there; a person who comes later is told."""
+    decision = decide_audience(whereabouts(there), advice(R, began=BASELINE), TODAY + DAY)
 
-    assert found.reason is reason
+    assert decision.reason is reason
 
 
 def test_audience_baseline_worse_since_then_counts_for_everybody() -> None:
-    """Orange in the first picture and red later: who was there is told of red."""
+    """Orange at the baseline and red later: a person who was there is told about red."""
     orange = evolve(None, change(1, None, O), "e1", NOW - DAY)
     red = evolve(orange, change(2, O, R), "e2", NOW)
 
@@ -199,19 +199,19 @@ def test_audience_baseline_worse_since_then_counts_for_everybody() -> None:
 
 
 def test_audience_newcomer_in_one_place_is_told_of_that_place() -> None:
-    """There at the baseline in one region, a newcomer in another: the newcomer's place is told of."""
+    """There at the baseline in one region, a newcomer in another: the newcomer's place decides."""
     there = whereabouts(stay(region="ES-CT"), stay(region="ES-MD", since=NOW + DAY))
 
-    found = decide_audience(there, advice(Y, {"ES-CT": R, "ES-MD": O}, began=BASELINE), TODAY)
+    decision = decide_audience(there, advice(Y, {"ES-CT": R, "ES-MD": O}, began=BASELINE), TODAY)
 
-    assert found.level is O
+    assert decision.level is O
 
 
 # ---------------------------------------------------------------- who was told already
 
 
 def affected(level: Level, began: Since | None, version: int = 5) -> AudienceDecision:
-    """Somebody affected at this level, in a place that has been so bad since `began`."""
+    """An affected person: at this level, in a place that has been this bad since `began`."""
     return decide_audience(whereabouts(), advice(level, began=began, version=version), TODAY)
 
 
@@ -220,41 +220,41 @@ def affected(level: Level, began: Since | None, version: int = 5) -> AudienceDec
     [
         (R, 3, [], False),
         (R, 3, [PastNotification(5, R)], True),
-        (R, 3, [PastNotification(5, O)], True),  # one message for each alert and person, whatever it said
+        (R, 3, [PastNotification(5, O)], True),  # one message for each alert and person, at whatever level
         (R, 3, [PastNotification(3, R)], True),
         (R, 3, [PastNotification(4, R)], True),
-        (R, 3, [PastNotification(4, O)], False),  # worse than what was told
-        (O, 3, [PastNotification(4, R)], True),  # better than what was told
-        (R, 3, [PastNotification(2, R)], False),  # in between it was better
+        (R, 3, [PastNotification(4, O)], False),  # worse than the level of the alert
+        (O, 3, [PastNotification(4, R)], True),  # better than the level of the alert
+        (R, 3, [PastNotification(2, R)], False),  # it was better in between
         (O, 3, [PastNotification(2, R), PastNotification(3, O)], True),
         (R, 3, [PastNotification(2, R), PastNotification(3, O)], False),
     ],
 )
 def test_was_notified_table(level: Level, began: int, told: list[PastNotification], is_told: bool) -> None:
-    """R27: by this alert, or of this level or worse while the place has been so bad without a break."""
+    """R27: by this alert, or of this level or worse while the place has been this bad without a break."""
     assert was_notified(affected(level, since(began)), told, 5) is is_told
 
 
 @dataclass
 class History:
-    """A country's advice, and who was told what: a person who stays there all the time."""
+    """A country's advice, and the alerts that told a person who stays there all the time."""
 
     state: CountryAdvice | None = None
     told: tuple[PastNotification, ...] = ()
 
     def step(self, version: int, before: Level | None, after: Level | None) -> bool:
-        """One more version; whether the person is told of it."""
+        """One more version. Returns whether the person is told."""
         self.state = evolve(self.state, change(version, before, after), f"e{version}", NOW + version * DAY)
-        found = decide_audience(whereabouts(stay(-1000, 1000, since=LONG_AGO)), self.state, TODAY)
-        if not found.is_affected or was_notified(found, self.told, version):
+        decision = decide_audience(whereabouts(stay(-1000, 1000, since=LONG_AGO)), self.state, TODAY)
+        if not decision.is_affected or was_notified(decision, self.told, version):
             return False
-        self.told = (*self.told, PastNotification(version, found.level))
+        self.told = (*self.told, PastNotification(version, decision.level))
         return True
 
 
 @given(st.lists(st.sampled_from([G, Y, O, R]), min_size=1, max_size=25))
 def test_was_notified_over_a_history_tells_every_rise_once(levels: list[Level]) -> None:
-    """R27: somebody who stays is told at each rise to orange or red, and at nothing else."""
+    """R27: a person who stays is told at each rise to orange or red, and at nothing else."""
     history = History()
 
     told = [
@@ -273,7 +273,7 @@ def expected(levels: list[Level]) -> list[bool]:
         began = version
         while began > 1 and levels[began - 2] >= level:
             began -= 1
-        covered = any(at >= began and each >= level for at, each in told)
+        covered = any(version_told >= began and level_told >= level for version_told, level_told in told)
         answers.append(level >= O and began > 1 and not covered)
         if answers[-1]:
             told.append((version, level))
@@ -291,9 +291,9 @@ def test_was_notified_version_that_was_never_seen_counts_as_the_next_one_tells(
     first = evolve(None, change(1, None, G), "e1", NOW - 3 * DAY)
     third = evolve(evolve(first, change(2, G, R), "e2", NOW - 2 * DAY), change(4, before, R), "e4", NOW)
 
-    found = decide_audience(whereabouts(), third, TODAY)
+    decision = decide_audience(whereabouts(), third, TODAY)
 
-    assert was_notified(found, [PastNotification(2, R)], 4) is not is_told_again
+    assert was_notified(decision, [PastNotification(2, R)], 4) is not is_told_again
 
 
 # ---------------------------------------------------------------- which change raises an alert
@@ -316,15 +316,15 @@ def test_was_notified_version_that_was_never_seen_counts_as_the_next_one_tells(
     ],
 )
 def test_raises_alert_table(event: TravelAdviceChanged, raises: bool) -> None:
-    """An alert is raised where something is negative and worse than before; never by the first picture."""
+    """An alert is raised when an area is negative and worse than before, but never by the baseline."""
     assert raises_alert(event) is raises
 
 
 @given(LEVELS, LEVELS, LEVELS, LEVELS)
-def test_raises_alert_whenever_somebody_who_stays_is_newly_affected(
+def test_raises_alert_whenever_a_person_who_stays_is_newly_affected(
     before: Level | None, after: Level | None, region_before: Level | None, region_after: Level | None
 ) -> None:
-    """Whoever is to be told because of a change is told by the pass of its alert, not one by one."""
+    """Persons who are to be told because of a change are told by the run of its alert, not as late arrivals."""
     regions = {"ES-CT": (region_before, region_after)}
     first = evolve(None, change(1, None, before, {"ES-CT": (None, region_before)}), "e1", NOW - DAY)
     event = change(2, before, after, regions)
@@ -332,7 +332,7 @@ def test_raises_alert_whenever_somebody_who_stays_is_newly_affected(
 
     for region in (None, "ES-CT", "ES-MD"):
         there = whereabouts(stay(region=region))
-        found = decide_audience(there, second, TODAY)
+        decision = decide_audience(there, second, TODAY)
         former = decide_audience(there, first, TODAY)
-        if found.is_affected and (former.place is None or former.level < found.level):
+        if decision.is_affected and (former.place is None or former.level < decision.level):
             assert raises_alert(event)

@@ -46,7 +46,7 @@ def ended(day: int) -> StayEnded:
 
 
 def returned(day: int, outcome: str = "returned") -> ReturnRecorded:
-    """Somebody wrote down what came of a return."""
+    """The outcome of a return is recorded."""
     return ReturnRecorded.model_validate(
         {
             "registration_id": f"r-{STUDENT}",
@@ -63,11 +63,11 @@ def contact() -> StayContactUpdated:
     return StayContactUpdated(registration_id=f"r-{STUDENT}", person_id=STUDENT, contact=SEALED, confirmed=False)
 
 
-def after(*facts: RegistrationEvent, start: datetime = LONG_AGO) -> Whereabouts:
-    """The whereabouts after these facts, a day apart."""
+def after(*events: RegistrationEvent, start: datetime = LONG_AGO) -> Whereabouts:
+    """The whereabouts after these events, a day apart."""
     state: Whereabouts | None = None
-    for number, fact in enumerate(facts):
-        state = evolve_whereabouts(state, fact, number + 1, start + number * DAY, nowhere)
+    for number, event in enumerate(events):
+        state = evolve_whereabouts(state, event, number + 1, start + number * DAY, nowhere)
     assert state is not None
     return state
 
@@ -76,7 +76,7 @@ PAST, NOW_THERE, SPLIT = days(-30, -10), days(-30, 10), (days(-30, -20, "FR"), d
 
 
 @pytest.mark.parametrize(
-    ("facts", "expected"),
+    ("events", "expected"),
     [
         ([submitted(PAST)], Reason.NOT_THERE),
         ([submitted(PAST), ended(-9)], Reason.AFFECTED),
@@ -100,13 +100,13 @@ PAST, NOW_THERE, SPLIT = days(-30, -10), days(-30, 10), (days(-30, -20, "FR"), d
         ([submitted(PAST), ended(-9), submitted(days(-30, -5), changed=True)], Reason.NOT_THERE),
     ],
 )
-def test_presence_table(facts: list[RegistrationEvent], expected: Reason) -> None:
-    """Overdue until somebody says *returned*; an early return ends it a day later; another itinerary begins anew."""
-    assert decide_audience(after(*facts), RED, TODAY).reason is expected
+def test_presence_table(events: list[RegistrationEvent], expected: Reason) -> None:
+    """Overdue until a return is recorded; an early return ends the stay a day later; new dates begin a new stay."""
+    assert decide_audience(after(*events), RED, TODAY).reason is expected
 
 
 def imported(*legs: object) -> RegistrationSubmitted:
-    """Taken over from another portal."""
+    """A registration imported from another portal."""
     return submitted(*legs).model_copy(update={"imported": True})  # type: ignore[arg-type] # legs
 
 
@@ -122,8 +122,8 @@ def imported(*legs: object) -> RegistrationSubmitted:
 def test_import_into_a_bad_place_is_listed_and_what_gets_worse_later_alerts(
     fact: RegistrationSubmitted, advice_at: object, expected: Reason
 ) -> None:
-    """Whoever was taken over while there is told by the officer; when the advice came later, as anybody."""
-    # LONG_AGO is before the first day of the stay: taken over while there means after it began.
+    """A person who was there at the import is told by the officer; if the advice came later, by an alert."""
+    # The import at LONG_AGO is within this stay.
     there = after(fact.model_copy(update={"legs": (days(-500, 10),)}))
     began = since(at=advice_at)  # type: ignore[arg-type] # a datetime
 
@@ -148,7 +148,7 @@ def test_import_that_goes_on_to_another_bad_place_is_alerted() -> None:
     ],
 )  # fmt: skip
 def test_stay_there_has_no_grace_and_keeps_who_may_be_there(region: str | None, day: int, is_there: bool) -> None:
-    """The list of who is where has no day of grace; an unresolved place is in every region, perhaps."""
+    """The list of who is where has no day of grace; an unresolved place may be in every region."""
     known = after(submitted(days(-30, 10, region="ES-MD")))
     unresolved = after(submitted(days(-30, 10, place="Somewhere")))
 
@@ -183,16 +183,16 @@ def test_improvement_table(
     legs: tuple[object, ...],
     expected: Better,
 ) -> None:
-    """R21: only who was told, is there, and whose own place is known to be better."""
+    """R21: only a person who was told, is there, and whose own place is known to be better."""
     regions = {name: (before[1].get(name), now[1].get(name)) for name in {**before[1], **now[1]}}
     event = change(3, before[0], now[0], regions)
     current = advice(now[0], now[1])  # type: ignore[arg-type] # narrower values
     where = after(submitted(*legs))  # type: ignore[arg-type] # legs
 
-    found = improvement(where, before_change(event, current), current, told, TODAY)
+    decision = improvement(where, before_change(event, current), current, told, TODAY)
 
-    assert found.reason is expected
-    assert (found.place is not None) is (expected is Better.IMPROVED)
+    assert decision.reason is expected
+    assert (decision.place is not None) is (expected is Better.IMPROVED)
     if expected is Better.IMPROVED:
         assert lowers(event)
 
@@ -207,7 +207,7 @@ def test_day_of_return_is_a_date_of_the_university() -> None:
 @given(st.integers(0, 2**32), st.booleans())
 @settings(max_examples=60, deadline=None)
 def test_deciding_for_many_is_deciding_for_each(seed: int, baseline: bool) -> None:
-    """The pass decides once for whoever is in the same places on the same days: never otherwise than alone."""
+    """A selection run decides once for all who are in the same places on the same days, always as for each alone."""
     random = Random(seed)
     began = since(at=LONG_AGO + random.randint(-3, 3) * DAY, baseline=baseline)
     current = advice(random.choice([Y, O, R]), {"ES-MD": random.choice([Y, O, R])}, began=began)
@@ -219,12 +219,12 @@ def test_deciding_for_many_is_deciding_for_each(seed: int, baseline: bool) -> No
             last = max(first, 0) + random.randint(0, 2)
             legs.append(days(first, last, random.choice(["ES", "FR"]), region=random.choice([None, "ES-MD"])))
         filed = submitted(*legs).model_copy(update={"imported": random.random() < 0.3})
-        facts: list[RegistrationEvent] = [filed]
+        events: list[RegistrationEvent] = [filed]
         if random.random() < 0.3:
-            facts.append(ended(random.randint(-3, 2)))
+            events.append(ended(random.randint(-3, 2)))
         if random.random() < 0.3:
-            facts.append(returned(random.randint(-3, 2), random.choice(["returned", "stays"])))
-        where = after(*facts, start=LONG_AGO + random.randint(-2, 2) * DAY)
+            events.append(returned(random.randint(-3, 2), random.choice(["returned", "stays"])))
+        where = after(*events, start=LONG_AGO + random.randint(-2, 2) * DAY)
         if random.random() < 0.2:
             where = where.model_copy(update={"cancelled": True})
 

@@ -1,4 +1,4 @@
-"""Several at once: a relay that was held past its lease, members that join and leave in the middle of a batch."""
+"""Several instances: a relay that was stopped past its lease, members that join and leave in the middle of a batch."""
 
 import asyncio
 import os
@@ -26,7 +26,7 @@ STREAMS, VERSIONS = 60, 20
 async def test_relay_held_past_its_lease_harms_nothing(
     failpoint: str, stack: Any, namespace: str, tmp_path: Path
 ) -> None:
-    """The successor publishes the same bytes; the one that wakes writes none of its own: one chain, nothing lost."""
+    """The successor publishes the same bytes, the relay that wakes publishes no others: one chain, no event lost."""
     await prepare(stack, namespace)
     one = side(stack, namespace, "registration")
     await asyncio.gather(*(one.cancel(f"r-{number}", times=3) for number in range(10)))
@@ -54,20 +54,20 @@ async def test_relay_held_past_its_lease_harms_nothing(
 
     verifier = ChainVerifier(TOPIC)
     async with Reader(stack.kafka, namespace) as reader:
-        async for each in reader.in_order([TOPIC]):
-            verifier.feed(each)
+        async for published in reader.in_order([TOPIC]):
+            verifier.feed(published)
     assert list(verifier.findings()) == []
     assert verifier.events - verifier.duplicates == 34
     one.mongo.close()
 
 
 async def _still_waits(process: asyncio.subprocess.Process) -> None:
-    """The one that woke up goes on living, without the lease."""
+    """The relay that woke up does not end; it has no lease."""
     assert process.returncode is None
 
 
 class Member:
-    """One instance of a service: notes each event's effect in its stream's order."""
+    """An instance of a service, which stores each event once."""
 
     def __init__(self, stack: Any, namespace: str, instance: str) -> None:
         self.side: Side = side(stack, namespace, "notify", instance)
@@ -76,7 +76,7 @@ class Member:
         self.bus.subscribe(TOPIC, {RegistrationCancelled: self.handle})
 
     async def handle(self, envelope: Envelope[RegistrationCancelled]) -> None:
-        """One effect for each event."""
+        """Store the event."""
 
         async def work(session: Session) -> None:
             await self.side.database["effects"].insert_one(
@@ -88,7 +88,7 @@ class Member:
 
 @pytest.mark.fault("members join and leave in the middle of a batch")
 async def test_rebalance_in_the_middle_of_a_batch_loses_and_repeats_nothing(stack: Any, namespace: str) -> None:
-    """A second and a third instance come and go while the first works: each effect once, each stream in order."""
+    """Other instances join and leave while the first one works: each effect once, each stream in order."""
     await prepare(stack, namespace)
     await publish(
         stack, namespace,
@@ -110,8 +110,8 @@ async def test_rebalance_in_the_middle_of_a_batch_loses_and_repeats_nothing(stac
         await until(lambda: at_least(total), seconds=180)
 
     done: dict[str, list[int]] = {}
-    async for each in effects.find({}).sort("_id", 1):
-        done.setdefault(each["stream"], []).append(each["version"])
+    async for effect in effects.find({}).sort("_id", 1):
+        done.setdefault(effect["stream"], []).append(effect["version"])
     assert len(done) == STREAMS
     assert all(versions == list(range(1, VERSIONS + 1)) for versions in done.values())
     first.side.mongo.close()

@@ -1,4 +1,4 @@
-"""Poison in bulk, of ten megabytes, and from the future: parked with its reason, and nobody waits for it."""
+"""Records that cannot be processed (many, of ten megabytes, of newer versions): parked, and others are handled."""
 
 from dataclasses import replace
 from typing import Any
@@ -19,7 +19,7 @@ TEN_MEGABYTES = 10_000_000
 
 
 class Effects:
-    """Notes each event once; counts how often it was asked."""
+    """A handler that stores each event once and counts its calls."""
 
     def __init__(self, notify: Side) -> None:
         self.bus = notify.bus()
@@ -27,7 +27,7 @@ class Effects:
         self.bus.subscribe(TOPIC, {RegistrationCancelled: self.handle})
 
     async def handle(self, envelope: Envelope[RegistrationCancelled]) -> None:
-        """One effect for each event."""
+        """Store the event."""
 
         async def work(session: Session) -> None:
             await self.done.insert_one({"stream": envelope.subject, "version": envelope.streamversion}, session=session)
@@ -35,12 +35,12 @@ class Effects:
         await self.bus.inbox.apply(self.bus.group(TOPIC), envelope, work)
 
     async def count(self, stream: str) -> int:
-        """Effects of a stream."""
+        """Number of effects of a stream."""
         return int(await self.done.count_documents({"stream": stream}))
 
     @property
     def attempts(self) -> int:
-        """How often a handler was asked."""
+        """Number of calls of handlers."""
         return self.bus.subscriptions[TOPIC].status.attempts
 
 
@@ -50,7 +50,7 @@ async def _parked(notify: Side, count: int) -> bool:
 
 @pytest.mark.fault("a thousand unreadable records in a row, then requeued")
 async def test_poison_thousand_in_a_row_is_parked_and_neighbours_go_on(stack: Any, namespace: str) -> None:
-    """All of them parked, each once and none handled; the events around them have effect; requeued, all come back."""
+    """All are parked once, none is handled, the events around them are; requeued ones are parked again."""
     await prepare(stack, namespace)
     notify = side(stack, namespace, "notify")
     effects = Effects(notify)
@@ -61,11 +61,11 @@ async def test_poison_thousand_in_a_row_is_parked_and_neighbours_go_on(stack: An
         await until(lambda: _parked(notify, MANY), seconds=120)
         await until(lambda: _has(effects, "r-1", 2))
         assert effects.attempts == 2
-        some = {each["_id"] for each in (await parking.listed(notify.database))[:20]}
-        await parking.requeue(notify.database, {"_id": {"$in": sorted(some)}})
+        first_ids = {document["_id"] for document in (await parking.listed(notify.database))[:20]}
+        await parking.requeue(notify.database, {"_id": {"$in": sorted(first_ids)}})
 
         async def tried_again() -> bool:
-            return not any(each["state"] == parking.REQUEUED for each in await parking.listed(notify.database))
+            return all(document["state"] != parking.REQUEUED for document in await parking.listed(notify.database))
 
         await until(tried_again, seconds=120)
 
@@ -80,7 +80,7 @@ async def _has(effects: Effects, stream: str, count: int) -> bool:
 
 @pytest.mark.fault("a record of ten megabytes")
 async def test_poison_of_ten_megabytes_is_parked_without_its_bytes(stack: Any, namespace: str) -> None:
-    """Too large even for the dead letters: the letter names the place, the note holds the reason, others go on."""
+    """Too large for the dead-letter topic: the dead letter names its place, `parked` the reason, others are handled."""
     admin = AIOKafkaAdminClient(bootstrap_servers=stack.kafka)
     await admin.start()
     await admin.create_topics(
@@ -101,13 +101,13 @@ async def test_poison_of_ten_megabytes_is_parked_without_its_bytes(stack: Any, n
         await until(lambda: _parked(notify, 2), seconds=120)
         await until(lambda: _has(effects, "r-2", 1))
 
-    assert all(each["reason"] for each in await parking.listed(notify.database))
+    assert all(document["reason"] for document in await parking.listed(notify.database))
     notify.mongo.close()
 
 
 @pytest.mark.fault("an event from a version ahead of its predecessors")
 async def test_event_ahead_of_its_stream_waits_and_is_then_parked(stack: Any, namespace: str) -> None:
-    """A gap is transient at first, then parks; the stream waits behind it, others go on; requeued in order."""
+    """A version gap is waited for, then the event is parked; its stream waits behind it, other streams do not."""
     await prepare(stack, namespace)
     notify = side(stack, namespace, "notify")
     notify.settings = replace(notify.settings, version_gap_seconds=2.0)
@@ -128,7 +128,7 @@ async def test_event_ahead_of_its_stream_waits_and_is_then_parked(stack: Any, na
 
 @pytest.mark.fault("an event of a newer schema and of an unknown type")
 async def test_event_of_a_newer_producer_is_understood_or_skipped(stack: Any, namespace: str) -> None:
-    """A rolling deploy: fields we do not know are ignored, types we do not know are skipped and counted."""
+    """A rolling deploy: unknown fields are ignored, unknown types are skipped and counted."""
     await prepare(stack, namespace)
     notify = side(stack, namespace, "notify")
     effects = Effects(notify)

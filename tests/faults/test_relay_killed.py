@@ -1,4 +1,4 @@
-"""kill -9 of the relay at each of its failpoints: nothing lost, nothing changed, one chain."""
+"""kill -9 of the relay at each of its failpoints: no event is lost or changed, and there is one chain."""
 
 import asyncio
 import os
@@ -20,7 +20,7 @@ SIGKILLED = -9
 async def test_relay_killed_successor_publishes_the_same_bytes(
     failpoint: str, stack: Any, namespace: str, tmp_path: Path
 ) -> None:
-    """The successor publishes what was assigned byte for byte, then the rest; the chain verifies, all is there."""
+    """The successor publishes the assigned batch byte for byte, then the rest; the chain verifies and is complete."""
     await prepare(stack, namespace)
     one = side(stack, namespace, "registration")
     await asyncio.gather(*(one.cancel(f"r-{number}", times=3) for number in range(10)))

@@ -1,4 +1,4 @@
-"""One service on a real bus, for the tests: its outbox, relay and subscriptions in a namespace of its own."""
+"""A service on real Kafka and MongoDB for tests: outbox, relay and bus in a namespace of their own."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -26,7 +26,7 @@ TOPIC = "travel.registration.v1"
 
 @dataclass
 class Side:
-    """One service: settings, database, outbox."""
+    """A service: settings, database, outbox."""
 
     settings: BusSettings
     mongo: Mongo
@@ -38,15 +38,15 @@ class Side:
         return self.mongo.database(self.settings.service)
 
     def relay(self) -> Relay:
-        """A relay of it."""
+        """A new relay of the service."""
         return Relay(self.settings, self.mongo, self.database, self.outbox)
 
     def bus(self) -> Bus:
-        """A bus of it."""
+        """A new bus of the service."""
         return Bus(self.settings, self.mongo, self.database)
 
     async def cancel(self, registration: str, times: int = 1) -> None:
-        """Append facts to the stream of a registration."""
+        """Append events to the stream of a registration."""
         for _ in range(times):
 
             async def work(session: Session) -> None:
@@ -67,7 +67,7 @@ def side(stack: Any, namespace: str, service: str, instance: str = "") -> Side:
 
 
 async def prepare(stack: Any, namespace: str) -> None:
-    """Topics and indexes."""
+    """Create topics and indexes."""
     one = side(stack, namespace, "registration")
     await topics.apply(one.settings, topics.load(TOPICS), "local")
     await one.outbox.create_indexes()
@@ -76,7 +76,7 @@ async def prepare(stack: Any, namespace: str) -> None:
 
 @asynccontextmanager
 async def running(*parts: Any) -> AsyncIterator[None]:
-    """Relays and buses under way while the body runs."""
+    """Run relays and buses during the body."""
     tasks = [asyncio.create_task(part.run()) for part in parts]
     try:
         yield
@@ -89,20 +89,20 @@ async def running(*parts: Any) -> AsyncIterator[None]:
 
 
 async def until(condition: Callable[[], Any], seconds: float = 180.0) -> None:
-    """Wait for a condition (plain or awaitable), at most so long."""
+    """Wait until a condition (plain or async) holds. Raises TimeoutError."""
     async with asyncio.timeout(seconds):
         while True:
-            found = condition()
-            if asyncio.iscoroutine(found):
-                found = await found
-            if found:
+            result = condition()
+            if asyncio.iscoroutine(result):
+                result = await result
+            if result:
                 return
             await asyncio.sleep(0.02)
 
 
 async def publish(stack: Any, namespace: str, *values: tuple[bytes | None, bytes | None], topic: str = TOPIC,
                   headers: list[tuple[str, bytes | None]] | None = None) -> None:  # fmt: skip
-    """Write raw records (key, value) past every outbox."""
+    """Publish raw records (key, value) without an outbox."""
     producer = AIOKafkaProducer(bootstrap_servers=stack.kafka)
     await producer.start()
     try:
@@ -126,5 +126,5 @@ def record(registration: str, version: int, sequence: int = 1, event_id: str = "
 
 
 def other_event() -> AlertClosed:
-    """A fact of another topic."""
+    """An event of another topic."""
     return AlertClosed(alert_id="ES-1", closed_by="p", reason="")

@@ -1,4 +1,4 @@
-"""The bus on real Kafka and MongoDB: order, redelivery, poison, parking, requeue, trouble in a handler."""
+"""Relay and bus on real Kafka and MongoDB: order, redelivery, parking, requeueing, failing handlers."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -24,7 +24,7 @@ from tests.integration.bus_world import TOPIC, TOPICS, Side, prepare, publish, r
 
 @pytest.fixture
 async def registration(stack: Any, namespace: str) -> AsyncIterator[Side]:
-    """The service that writes."""
+    """The service that publishes."""
     await prepare(stack, namespace)
     one = side(stack, namespace, "registration")
     yield one
@@ -33,24 +33,24 @@ async def registration(stack: Any, namespace: str) -> AsyncIterator[Side]:
 
 @pytest.fixture
 async def notify(stack: Any, namespace: str) -> AsyncIterator[Side]:
-    """The service that reads."""
+    """The service that subscribes."""
     one = side(stack, namespace, "notify")
     yield one
     one.mongo.close()
 
 
 async def verified(stack: Any, namespace: str) -> ChainVerifier:
-    """The registration topic, verified as an auditor would."""
+    """The registration topic, verified as by `passage audit verify`."""
     verifier = ChainVerifier(TOPIC)
     async with Reader(stack.kafka, namespace) as reader:
-        async for each in reader.in_order([TOPIC]):
-            verifier.feed(each)
+        async for published in reader.in_order([TOPIC]):
+            verifier.feed(published)
     assert list(verifier.findings()) == []
     return verifier
 
 
 async def test_relay_publishes_a_chain_in_stream_order(registration: Side, stack: Any, namespace: str) -> None:
-    """Concurrent writers, several streams: everything arrives, each stream in order, one chain."""
+    """Concurrent writers of several streams: every event is published, each stream in order, in one chain."""
     async with running(registration.relay()):
         await asyncio.gather(*(registration.cancel(f"r-{number}", times=5) for number in range(12)))
 
@@ -63,7 +63,7 @@ async def test_relay_publishes_a_chain_in_stream_order(registration: Side, stack
 
 
 async def test_relay_two_instances_make_one_chain(registration: Side, stack: Any, namespace: str) -> None:
-    """Two instances of a service: one publishes, the other waits; one of them stops; nothing twice, nothing lost."""
+    """One of two instances publishes, the other waits for the lease. One stops: no event is lost or published twice."""
     second = side(stack, namespace, "registration", "registration-1")
 
     async def published() -> bool:
@@ -82,7 +82,7 @@ async def test_relay_two_instances_make_one_chain(registration: Side, stack: Any
 
 
 async def test_relay_refuses_beside_a_log_that_is_ahead(registration: Side, stack: Any, namespace: str) -> None:
-    """A database restored from an old backup writes no second chain; it says what to do."""
+    """A database restored from an old backup publishes no second chain, and `/readyz` says what to do."""
     await registration.cancel("r-1", times=3)
     async with running(registration.relay()):
         await until(lambda: _none_pending(registration))
@@ -96,49 +96,48 @@ async def test_relay_refuses_beside_a_log_that_is_ahead(registration: Side, stac
     assert (await verified(stack, namespace)).events == 3
 
 
-async def _none_pending(one: Side) -> bool:
-    return await one.outbox.events.count_documents({"pending": True}) == 0
+async def _none_pending(service: Side) -> bool:
+    return await service.outbox.events.count_documents({"pending": True}) == 0
 
 
 @pytest.mark.fault("an empty or restored database beside a living log")
 async def test_service_does_not_start_beside_a_log_that_is_ahead(
     registration: Side, stack: Any, namespace: str
 ) -> None:
-    """Whoever would act on less than the log holds sends again what was sent; a Kafka that is away stops nobody."""
+    """A database older than its log: the service would send messages again, so it does not start. Without Kafka it does."""
     await registration.cancel("r-1", times=3)
     async with running(registration.relay()):
         await until(lambda: _none_pending(registration))
 
-    def starting(**other: str) -> Relay:
-        where = registration
-        settings = replace(where.settings, **other)
-        return Relay(settings, where.mongo, where.database, where.outbox, [TOPIC])
+    def starting_relay(**changed_settings: str) -> Relay:
+        settings = replace(registration.settings, **changed_settings)
+        return Relay(settings, registration.mongo, registration.database, registration.outbox, [TOPIC])
 
-    await starting().refuse_start_when_log_is_ahead()
+    await starting_relay().refuse_start_when_log_is_ahead()
     await registration.database["relay_batches"].drop()
     await registration.database["events"].drop()
     with pytest.raises(LogAhead, match="emptied"):
-        await starting().refuse_start_when_log_is_ahead()
-    await starting(bootstrap_servers="127.0.0.1:9").refuse_start_when_log_is_ahead()
-    await starting(namespace=f"{namespace}other-").refuse_start_when_log_is_ahead()
+        await starting_relay().refuse_start_when_log_is_ahead()
+    await starting_relay(bootstrap_servers="127.0.0.1:9").refuse_start_when_log_is_ahead()
+    await starting_relay(namespace=f"{namespace}other-").refuse_start_when_log_is_ahead()
 
 
 class Effects:
-    """A handler with an effect in MongoDB that must happen once per event, in order per stream."""
+    """A handler with an effect in MongoDB, which must happen once for each event, in the order of its stream."""
 
     def __init__(self, notify: Side) -> None:
         self.bus = notify.bus()
         self.inbox = Inbox(notify.mongo, notify.database)
         self.done = notify.database["effects"]
-        self.trouble: list[Exception] = []
+        self.errors: list[Exception] = []
         self.attempts = 0
         self.bus.subscribe(TOPIC, {RegistrationCancelled: self.handle})
 
     async def handle(self, envelope: Envelope[RegistrationCancelled]) -> None:
-        """Note the event; fail first as often as told."""
+        """Store the event; raise the queued errors first."""
         self.attempts += 1
-        if self.trouble:
-            raise self.trouble.pop(0)
+        if self.errors:
+            raise self.errors.pop(0)
 
         async def work(session: Session) -> None:
             await self.done.insert_one({"stream": envelope.subject, "version": envelope.streamversion}, session=session)
@@ -146,26 +145,26 @@ class Effects:
         await self.inbox.apply(self.bus.group(TOPIC), envelope, work)
 
     async def versions(self, stream: str) -> list[int]:
-        """The versions whose effect happened, in the order in which it happened."""
-        return [each["version"] async for each in self.done.find({"stream": stream}).sort("_id", 1)]
+        """Versions of the stored effects, in the order in which they happened."""
+        return [effect["version"] async for effect in self.done.find({"stream": stream}).sort("_id", 1)]
 
     async def count(self, expected: int) -> bool:
-        """So many effects."""
+        """Whether there are this many effects."""
         return await self.done.count_documents({}) == expected
 
 
 async def test_subscriber_effect_happens_once_under_redelivery(
     registration: Side, notify: Side, stack: Any, namespace: str
 ) -> None:
-    """The whole topic delivered again to the same inbox changes nothing."""
+    """The whole topic is published a second time: the inbox prevents a second effect."""
     effects = Effects(notify)
     await asyncio.gather(*(registration.cancel(f"r-{number}", times=4) for number in range(5)))
     async with running(registration.relay(), effects.bus):
         await until(lambda: effects.count(20))
     values = []
     async with Reader(stack.kafka, namespace) as reader:
-        async for each in reader.records([TOPIC]):
-            values.append((each.key, each.value))
+        async for published in reader.records([TOPIC]):
+            values.append((published.key, published.value))
     await publish(stack, namespace, *values)
 
     again = Effects(notify)
@@ -177,10 +176,10 @@ async def test_subscriber_effect_happens_once_under_redelivery(
     assert await effects.versions("r-3") == [1, 2, 3, 4]
 
 
-async def test_subscriber_transient_trouble_is_waited_out_in_order(registration: Side, notify: Side) -> None:
-    """A handler that fails three times is asked again in place, not in a hot loop; order holds."""
+async def test_subscriber_retries_a_failing_handler_in_place(registration: Side, notify: Side) -> None:
+    """A handler that fails three times runs again for the same record, and the order holds."""
     effects = Effects(notify)
-    effects.trouble = [TransientError("away"), ValueError("bug"), TransientError("away")]
+    effects.errors = [TransientError("away"), ValueError("bug"), TransientError("away")]
     await registration.cancel("r-1", times=3)
 
     async with running(registration.relay(), effects.bus):
@@ -202,8 +201,10 @@ GARBAGE = {
 }
 
 
-async def test_subscriber_poison_is_parked_and_neighbours_go_on(notify: Side, stack: Any, namespace: str) -> None:
-    """Every kind of garbage is parked with its reason; valid events of other keys before and after it have effect."""
+async def test_subscriber_unreadable_records_are_parked_and_others_handled(
+    notify: Side, stack: Any, namespace: str
+) -> None:
+    """Every kind of garbage is parked with its reason; valid events of other keys before and after are handled."""
     await prepare(stack, namespace)
     effects = Effects(notify)
     before, after = record("r-1", 1), record("r-2", 1)
@@ -219,26 +220,26 @@ async def test_subscriber_poison_is_parked_and_neighbours_go_on(notify: Side, st
 
         await until(all_parked)
 
-    parked = {each["key"].decode()[2:]: each for each in await parking.listed(notify.database)}
+    parked = {document["key"].decode()[2:]: document for document in await parking.listed(notify.database)}
     assert parked.keys() == GARBAGE.keys()
-    assert all(each["reason"] for each in parked.values())
-    letters = [each async for each in _records(stack, namespace, f"{TOPIC}.notify.dlq")]
-    assert sorted(letters, key=repr) == sorted(GARBAGE.values(), key=repr)
+    assert all(document["reason"] for document in parked.values())
+    dead_letters = [value async for value in _values(stack, namespace, f"{TOPIC}.notify.dlq")]
+    assert sorted(dead_letters, key=repr) == sorted(GARBAGE.values(), key=repr)
 
 
-async def _records(stack: Any, namespace: str, topic: str) -> AsyncIterator[bytes | None]:
+async def _values(stack: Any, namespace: str, topic: str) -> AsyncIterator[bytes | None]:
     async with Reader(stack.kafka, namespace) as reader:
-        async for each in reader.records([topic]):
-            yield each.value
+        async for published in reader.records([topic]):
+            yield published.value
 
 
 async def test_subscriber_parked_key_holds_its_followers_until_requeued(
     notify: Side, stack: Any, namespace: str
 ) -> None:
-    """What follows a parked event of its stream waits behind it; requeued, all of it happens in order."""
+    """Events behind a parked one of their stream are parked, too; after requeueing all are handled in order."""
     await prepare(stack, namespace)
     effects = Effects(notify)
-    effects.trouble = [PermanentError("not yet understood")]
+    effects.errors = [PermanentError("not yet understood")]
     await publish(stack, namespace, record("r-1", 1), record("r-1", 2), record("r-2", 1), record("r-1", 3))
 
     async with running(effects.bus):
@@ -257,7 +258,7 @@ async def test_subscriber_parked_key_holds_its_followers_until_requeued(
 
 
 async def test_subscriber_event_without_handler_leaves_no_gap(notify: Side, stack: Any, namespace: str) -> None:
-    """Events that a service ignores, and types it does not know, count as seen: what follows is no gap."""
+    """Events without a handler, and unknown types, move the inbox: the next event of the stream is no version gap."""
     await prepare(stack, namespace)
     bus, seen = notify.bus(), []
     inbox = Inbox(notify.mongo, notify.database)
@@ -286,13 +287,13 @@ async def test_subscriber_event_without_handler_leaves_no_gap(notify: Side, stac
 async def test_projection_gets_batches_in_order_and_parks_the_refused(
     registration: Side, notify: Side, stack: Any, namespace: str
 ) -> None:
-    """A projector sees everything in order; an event it refuses for good is parked alone."""
+    """A projection gets all events in order; only the event that it refuses is parked."""
     bus, applied = notify.bus(), []
 
     async def apply(batch: Any) -> None:
-        if any(each.subject == "r-bad" for each in batch):
+        if any(envelope.subject == "r-bad" for envelope in batch):
             raise PermanentError("refused")
-        applied.extend((each.subject, each.streamversion) for each in batch)
+        applied.extend((envelope.subject, envelope.streamversion) for envelope in batch)
 
     bus.project(TOPIC, apply)
     await registration.cancel("r-1", times=3)
@@ -306,12 +307,12 @@ async def test_projection_gets_batches_in_order_and_parks_the_refused(
     assert [version for subject, version in applied if subject == "r-1"] == [1, 2, 3]
 
 
-async def _parked(one: Side, count: int) -> bool:
-    return len(await parking.listed(one.database)) == count
+async def _parked(service: Side, count: int) -> bool:
+    return len(await parking.listed(service.database)) == count
 
 
-async def test_bus_offsets_are_what_has_had_its_effect(registration: Side, notify: Side) -> None:
-    """Committed offsets, by partition, sum up to the events that were handled."""
+async def test_bus_offsets_count_the_handled_events(registration: Side, notify: Side) -> None:
+    """The committed offsets of all partitions add up to the number of handled events."""
     effects = Effects(notify)
     await asyncio.gather(*(registration.cancel(f"r-{number}") for number in range(10)))
 
@@ -324,23 +325,25 @@ async def test_bus_offsets_are_what_has_had_its_effect(registration: Side, notif
         await until(committed)
 
 
-async def test_bus_without_topics_says_so_and_starts_when_they_come(notify: Side, stack: Any, namespace: str) -> None:
-    """A missing topic hangs nothing: the reason is shown, and it goes on by itself once the topic is there."""
+async def test_bus_without_topics_names_them_and_starts_when_they_exist(
+    notify: Side, stack: Any, namespace: str
+) -> None:
+    """A missing topic: `/readyz` names the command that creates it, and the bus starts once it exists."""
     effects = Effects(notify)
 
     async with running(effects.bus):
 
-        async def told() -> bool:
+        async def says_so() -> bool:
             return any("passage topics apply" in check.detail for check in await effects.bus.health())
 
-        await until(told)
+        await until(says_so)
         await prepare(stack, namespace)
         await publish(stack, namespace, record("r-1", 1))
         await until(lambda: effects.count(1))
 
 
 async def test_topics_wrong_partitions_are_refused(stack: Any, namespace: str, tmp_path: Any) -> None:
-    """A cluster that contradicts the file is named, not repaired."""
+    """A difference between cluster and file is reported, not repaired."""
     await prepare(stack, namespace)
     settings = BusSettings(stack.kafka, namespace, "notify", "notify-0")
     text = TOPICS.read_text(encoding="utf-8").replace(
@@ -350,11 +353,11 @@ async def test_topics_wrong_partitions_are_refused(stack: Any, namespace: str, t
 
     differences = await topics.check(settings, topics.load(tmp_path / "topics.yaml"), ["travel.advice.v1"])
 
-    assert [str(each) for each in differences] == ["travel.advice.v1: has 6 partitions, 7 are declared"]
+    assert [str(difference) for difference in differences] == ["travel.advice.v1: has 6 partitions, 7 are declared"]
 
 
-async def test_bus_without_kafka_stays_up() -> None:
-    """Nothing answers at the address: `run` goes on, and health says so."""
+async def test_bus_without_kafka_keeps_trying() -> None:
+    """No broker at the address: `run` does not end, and the health check says so."""
     one = side(_Nowhere(), "t-", "notify")
     bus = one.bus()
     bus.project(TOPIC, _never)

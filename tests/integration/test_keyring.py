@@ -22,7 +22,7 @@ async def mongo(stack: Any, namespace: str) -> AsyncIterator[Mongo]:
 
 
 async def test_keyring_what_is_sealed_opens_only_in_its_place(mongo: Mongo) -> None:
-    """Bound to person, event and path: moved elsewhere it does not open, and nothing of it stands in clear."""
+    """A sealed field is bound to person, event and path: moved, it does not open. It holds nothing in clear."""
     keyring = Keyring(mongo, KEK)
 
     sealed = await keyring.seal("person-1", "event-1", "/contact", {"email": "canary@students.example"})
@@ -36,7 +36,7 @@ async def test_keyring_what_is_sealed_opens_only_in_its_place(mongo: Mongo) -> N
 
 
 async def test_keyring_erased_stays_erased(mongo: Mongo) -> None:
-    """Erasing destroys the content and the way from the login; no new key is ever made for the person."""
+    """Erasing destroys the content and the login's link to the person; the person never gets a new key."""
     keyring = Keyring(mongo, KEK)
     person = await keyring.person_id("issuer", "student-1")
     sealed = await keyring.seal(person, "event-1", "/contact", "canary")
@@ -49,8 +49,8 @@ async def test_keyring_erased_stays_erased(mongo: Mongo) -> None:
         await keyring.seal(person, "event-2", "/contact", "again")
 
 
-async def test_keyring_another_service_meets_somebody_new_at_once(mongo: Mongo) -> None:
-    """Whom one service erased, another that met them a moment ago does not take for the same person again."""
+async def test_keyring_another_service_sees_an_erasure_at_once(mongo: Mongo) -> None:
+    """After one service erased a person, their login gives another service a new person, though it knew the old one."""
     keyring, other = Keyring(mongo, KEK), Keyring(mongo, KEK)
     person = await other.person_id("issuer", "student-1")
 
@@ -60,7 +60,7 @@ async def test_keyring_another_service_meets_somebody_new_at_once(mongo: Mongo) 
 
 
 async def test_keyring_two_services_agree_on_person_and_key(mongo: Mongo) -> None:
-    """However many meet a login for the first time at once, there is one person and one key."""
+    """Ten services see a login for the first time at once: there is one person and one key."""
     rings = [Keyring(mongo, KEK) for _ in range(10)]
 
     persons = await asyncio.gather(*(ring.person_id("issuer", "student-1") for ring in rings))
@@ -70,8 +70,8 @@ async def test_keyring_two_services_agree_on_person_and_key(mongo: Mongo) -> Non
     assert len(set(keys)) == 1
 
 
-async def test_keyring_wrong_key_encryption_key_is_told_at_start(mongo: Mongo) -> None:
-    """A service with the wrong key says so before it does anything."""
+async def test_keyring_wrong_key_encryption_key_is_found_at_start(mongo: Mongo) -> None:
+    """A service with the wrong KEY_ENCRYPTION_KEY raises WrongKey in its start-up check."""
     await Keyring(mongo, KEK).key("person-1")
 
     with pytest.raises(WrongKey):

@@ -73,7 +73,7 @@ async def test_aggregate_twenty_writers_lose_nothing(mongo: Mongo, database: Dat
     outbox = Outbox(database, "/notify")
     alerts = Aggregates(database["alerts"], outbox, Closing, evolve)
 
-    async def one(number: int) -> None:
+    async def write(number: int) -> None:
         async def work(session: Session) -> None:
             loaded = await alerts.load("ES-1", session)
             await alerts.record(loaded, [draft(closed(str(number)))], cause=CAUSE, now=NOW, session=session)
@@ -84,7 +84,7 @@ async def test_aggregate_twenty_writers_lose_nothing(mongo: Mongo, database: Dat
             except DuplicateKeyError:
                 continue
 
-    await asyncio.gather(*(one(number) for number in range(20)))
+    await asyncio.gather(*(write(number) for number in range(20)))
 
     events = [event async for event in outbox.events.find({"stream": "ES-1"}).sort("version", 1)]
     state = (await alerts.load("ES-1")).state

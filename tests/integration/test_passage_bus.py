@@ -1,4 +1,4 @@
-"""`passage topics` and `passage parked` by hand: documents on standard output, sentences on standard error."""
+"""`passage topics` and `passage parked`: documents on standard output, sentences on standard error."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ from tests.integration.bus_world import TOPIC, TOPICS, publish, running, side, u
 
 @pytest.fixture
 def passage(stack: Any, namespace: str, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The command, told where Kafka and MongoDB are."""
+    """Runs the command in the environment of the test stack."""
     for name, value in {
         "KAFKA_BOOTSTRAP_SERVERS": stack.kafka, "MONGO_URL": stack.mongo, "NAMESPACE": namespace,
         "TOPICS_FILE": str(TOPICS), "ENV": "local",
@@ -28,8 +28,8 @@ def passage(stack: Any, namespace: str, monkeypatch: pytest.MonkeyPatch) -> Any:
     return run
 
 
-def test_topics_are_made_once_and_then_as_declared(passage: Any) -> None:
-    """Before: every one is missing, exit 1. Applied: made. Again: nothing to do, exit 0."""
+def test_topics_apply_creates_them_once(passage: Any) -> None:
+    """First all are missing (exit code 1); apply creates them; a second apply does nothing, and check finds no difference."""
     before = passage("topics", "check", "--json")
     made = passage("topics", "apply", "--json")
     again = passage("topics", "apply", "--json")
@@ -42,7 +42,7 @@ def test_topics_are_made_once_and_then_as_declared(passage: Any) -> None:
 
 
 def test_parked_is_listed_shown_and_requeued(passage: Any, stack: Any, namespace: str) -> None:
-    """Poison of two kinds: both listed with their reason, one shown, both tried again and parked again."""
+    """Two unreadable records: both are listed with their reason, one is shown, both are requeued."""
     passage("topics", "apply")
     assert passage("parked", "list", "notify", "--json").stdout.strip() == "[]"
     asyncio.run(_park_two(stack, namespace))
@@ -53,7 +53,7 @@ def test_parked_is_listed_shown_and_requeued(passage: Any, stack: Any, namespace
     requeued = passage("parked", "requeue", "notify", "--json")
     nothing = passage("parked", "requeue", "notify", "nowhere")
 
-    assert sorted(each["kind"] for each in listed) == ["Unreadable", "Unreadable"]
+    assert sorted(row["kind"] for row in listed) == ["Unreadable", "Unreadable"]
     assert json.loads(shown.stdout) == listed[0]
     assert (unknown.exit_code, unknown.stdout) == (1, "")
     assert json.loads(requeued.stdout) == {"requeued": 2}
@@ -61,7 +61,7 @@ def test_parked_is_listed_shown_and_requeued(passage: Any, stack: Any, namespace
 
 
 def test_command_without_addresses_is_wrong_use(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One sentence that says what to do, exit 2."""
+    """One sentence says what to do; exit code 2."""
     for name in ("KAFKA_BOOTSTRAP_SERVERS", "MONGO_URL"):
         monkeypatch.delenv(name, raising=False)
 

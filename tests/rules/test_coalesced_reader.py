@@ -1,4 +1,4 @@
-"""Reads that share a round trip: never older than the asking, never lost, an error for everybody who asked."""
+"""Coalesced reads: never older than the question, never lost, and an error reaches every caller."""
 
 import asyncio
 from collections.abc import Collection
@@ -8,8 +8,8 @@ import pytest
 from shared.mongo.coalesced_reader import CoalescedReader
 
 
-class Place:
-    """Something that is read: slowly, and as it is when the read begins."""
+class SlowStore:
+    """A store whose read takes the value at its beginning and returns it when `go` is set."""
 
     def __init__(self) -> None:
         self.reads: list[set[str]] = []
@@ -18,47 +18,47 @@ class Place:
         self.broken = False
 
     async def read(self, keys: Collection[str]) -> int:
-        """What it is now."""
+        """The value at the beginning of the read."""
         self.reads.append(set(keys))
-        found = self.value
+        value = self.value
         await self.go.wait()
         if self.broken:
             raise OSError("gone")
-        return found
+        return value
 
 
-async def test_coalesced_reader_whoever_asks_during_a_read_gets_a_newer_one() -> None:
-    """The second and third share one read, which begins after they asked; the first keeps its own."""
-    place = Place()
-    reader = CoalescedReader(place.read)
+async def test_coalesced_reader_callers_during_a_read_share_the_next_one() -> None:
+    """The second and third caller share a read that begins after they asked; the first gets its own."""
+    store = SlowStore()
+    reader = CoalescedReader(store.read)
     first = asyncio.create_task(reader.ask(["ES"]))
-    while not place.reads:
+    while not store.reads:
         await asyncio.sleep(0)
-    place.value = 1
+    store.value = 1
     others = [asyncio.create_task(reader.ask([country])) for country in ("FR", "PT")]
     await asyncio.sleep(0)
-    place.go.set()
+    store.go.set()
 
     assert await first == 0
     assert await asyncio.gather(*others) == [1, 1]
-    assert place.reads == [{"ES"}, {"FR", "PT"}]
+    assert store.reads == [{"ES"}, {"FR", "PT"}]
     assert await reader.ask(["DE"]) == 1
 
 
 async def test_coalesced_reader_an_error_reaches_everybody_and_ends_nothing() -> None:
-    """The next ones are read for as if nothing had been; who gave up waiting takes nobody along."""
-    place = Place()
-    place.broken = True
-    reader = CoalescedReader(place.read)
+    """Every caller of the read gets its error, the next read works, and a cancelled caller cancels no other."""
+    store = SlowStore()
+    store.broken = True
+    reader = CoalescedReader(store.read)
     asked = [asyncio.create_task(reader.ask([country])) for country in ("ES", "FR")]
     gone = asyncio.create_task(reader.ask(["PT"]))
-    while not place.reads:
+    while not store.reads:
         await asyncio.sleep(0)
     gone.cancel()
-    place.go.set()
+    store.go.set()
 
-    for each in asked:
+    for caller in asked:
         with pytest.raises(OSError, match="gone"):
-            await each
-    place.broken = False
+            await caller
+    store.broken = False
     assert await reader.ask(["ES"]) == 0

@@ -1,4 +1,4 @@
-"""What a request body may hold: real countries and regions, texts without tricks."""
+"""Fields of request bodies: existing countries and regions, texts without control or directional characters."""
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
@@ -46,14 +46,14 @@ def test_region_belongs_to_its_country(region: str, country: str, belongs: bool)
     "text",
     ["", "   ", "a\x00b", "a\r\nBcc: b", "a\nb", "a\tb", "safe\u202egnp", "a\u200fb", "a\u2028b", "x" * 101, "\ud800"],
 )
-def test_short_text_with_tricks_is_refused(text: str) -> None:
+def test_short_text_with_control_characters_is_refused(text: str) -> None:
     """One line of visible characters, at most a hundred."""
     assert refused(ShortText, text)
 
 
 @pytest.mark.parametrize("text", ["Sao Paulo", "São Paulo", "’s-Hertogenbosch", "北京", "القاهرة", "<b>a & b</b>"])
 def test_short_text_of_any_script_is_taken(text: str) -> None:
-    """Letters of every script; markup is text like any other and is escaped where it is shown."""
+    """Letters of every script. Markup is plain text and is escaped where it is shown."""
     assert not refused(ShortText, text)
 
 
@@ -63,6 +63,6 @@ def test_free_text_keeps_its_lines() -> None:
 
 
 @pytest.mark.parametrize("text", ["a\rb", "a\x1b[31mb", "a\u202eb", " \n ", "x" * 4001])
-def test_free_text_with_tricks_is_refused(text: str) -> None:
-    """Control characters, directional overrides, nothing at all, or a novel."""
+def test_free_text_with_control_characters_is_refused(text: str) -> None:
+    """Control characters, directional overrides, an empty text, one that is too long."""
     assert refused(FreeText, text)

@@ -1,4 +1,4 @@
-"""Places as ministries or students name them: a code where that is sure, in Dutch, English or their own language."""
+"""Places as ministries or students write them, in Dutch, English or their own language: a code when it is certain."""
 
 import pytest
 
@@ -17,7 +17,7 @@ from shared.gazetteer import resolve
     ],
 )  # fmt: skip
 def test_gazetteer_knows_a_region_in_dutch_english_and_its_own_language(country: str, text: str, code: str) -> None:
-    """Exonyms that are a form of the name in some language."""
+    """Names in Dutch and English, and those of the region itself."""
     assert resolve(country, text) == code
 
 
@@ -28,6 +28,6 @@ def test_gazetteer_knows_a_region_in_dutch_english_and_its_own_language(country:
         ("ES", "the south of Catalonia"), ("ES", "Catalonia and Andalusia"), ("FR", "Catalonia"), ("ES", "Spain"),
     ],
 )  # fmt: skip
-def test_gazetteer_is_silent_where_it_is_not_sure(country: str, text: str) -> None:
+def test_gazetteer_gives_no_code_when_it_is_not_certain(country: str, text: str) -> None:
     """Nicknames, parts, several places, another country's region, a name that a city and a region share."""
     assert resolve(country, text) is None

@@ -1,4 +1,4 @@
-"""A running service follows its catalogue's files, and keeps what it has while they are broken."""
+"""A running service follows edits of its catalogue, and keeps the old version while the files are broken."""
 
 import os
 from pathlib import Path
@@ -11,13 +11,13 @@ from tests.approval_service import change, leiden
 
 
 def touched(file: Path) -> None:
-    """An edit that the file's time shows, however fast the test is."""
+    """Move the file's time forward, as an edit does."""
     seen = file.stat()
     os.utime(file, ns=(seen.st_atime_ns, seen.st_mtime_ns + 1_000_000_000))
 
 
 async def test_live_catalogue_follows_an_edit(tmp_path: Path) -> None:
-    """The next look has the new version; an untouched folder stays the very same catalogue."""
+    """The next refresh has the new version; without an edit it is the same object."""
     live = LiveCatalogue(leiden(tmp_path), 3_600)
     before = live.current
     await live.refresh()
@@ -32,7 +32,7 @@ async def test_live_catalogue_follows_an_edit(tmp_path: Path) -> None:
 
 
 async def test_live_catalogue_keeps_the_old_one_while_the_files_are_broken(tmp_path: Path) -> None:
-    """Degraded, with file, line and field; whole again as soon as somebody has mended it."""
+    """Degraded, with file and field in the check; ready again after the file was corrected."""
     live = LiveCatalogue(leiden(tmp_path), 3_600)
     before = live.current
 
@@ -56,7 +56,7 @@ async def test_live_catalogue_keeps_the_old_one_while_the_files_are_broken(tmp_p
 
 
 async def test_live_catalogue_survives_files_that_are_gone(tmp_path: Path) -> None:
-    """A folder that is emptied (a mount that went) changes nothing but the health."""
+    """An empty folder (a lost mount) changes nothing but the health."""
     live = LiveCatalogue(leiden(tmp_path), 3_600)
     before = live.current
 
@@ -72,7 +72,7 @@ async def test_live_catalogue_survives_files_that_are_gone(tmp_path: Path) -> No
     ("before", "after"), [("slots: 3", "slots: -1"), ("id: lumc\n", "id: law\n"), ("themes:", "themes: [")]
 )
 def test_live_catalogue_does_not_start_with_a_broken_one(tmp_path: Path, before: str, after: str) -> None:
-    """A count of -1, an id that stands twice, a file that is no YAML: no service starts."""
+    """A count of -1, a duplicate id, a file that is no YAML: no service starts."""
     change(leiden(tmp_path) / "lumc.yaml", before, after)
 
     with pytest.raises(BrokenCatalogue):

@@ -1,4 +1,4 @@
-"""shared/web alone, on a small service: limits, problems, repeats, pages, versions, and bodies that are garbage."""
+"""shared/web in a small service of its own: limits, problems, idempotency, paging, versions, invalid bodies."""
 
 import asyncio
 import json
@@ -102,13 +102,13 @@ async def test_size_at_the_limit_passes_and_over_it_is_413(http: httpx.AsyncClie
 @pytest.mark.parametrize(
     ("length", "status"), [("100001", 413), ("9" * 30, 413), ("-1", 400), ("1e3", 400), ("0x10", 400), ("", 400)]
 )
-async def test_size_that_is_told_is_a_length(http: httpx.AsyncClient, length: str, status: int) -> None:
-    """A Content-Length that is none is a 400; a server in front may let it through."""
+async def test_content_length_must_be_a_number(http: httpx.AsyncClient, length: str, status: int) -> None:
+    """Any other Content-Length is a 400, should a server in front let it through."""
     problem(await http.post("/v1/bodies", content=parts(1, 1), headers={"Content-Length": length}), status)
 
 
-async def test_time_over_ends_the_work_and_says_when_to_come_again(sample: Sample) -> None:
-    """503 with Retry-After; what was being done is cancelled."""
+async def test_time_limit_cancels_the_handler_with_503(sample: Sample) -> None:
+    """503 with Retry-After, and the handler is cancelled."""
     sample.cancelled.clear()
     async with client(build(sample, seconds=0.05)) as http:
         response = await http.get("/v1/delays")
@@ -118,8 +118,8 @@ async def test_time_over_ends_the_work_and_says_when_to_come_again(sample: Sampl
     assert sample.cancelled.is_set()
 
 
-async def test_time_over_while_the_body_comes_is_the_callers(sample: Sample) -> None:
-    """408: the service did not fail."""
+async def test_time_limit_during_the_body_is_408(sample: Sample) -> None:
+    """The caller was too slow: the service did not fail."""
 
     async def slow() -> AsyncIterator[bytes]:
         yield b"{"
@@ -130,8 +130,10 @@ async def test_time_over_while_the_body_comes_is_the_callers(sample: Sample) -> 
 
 
 @pytest.mark.parametrize(("path", "status"), [("crashes", 500), ("absences", 503), ("timeouts", 503)])
-async def test_trouble_inside_is_a_problem_with_every_header(http: httpx.AsyncClient, path: str, status: int) -> None:
-    """What nobody expected has the headers of every answer, and none of the exception's words."""
+async def test_error_in_a_handler_is_a_problem_with_every_header(
+    http: httpx.AsyncClient, path: str, status: int
+) -> None:
+    """The problem has the headers of every answer and quotes nothing of the exception."""
     response = await http.get(f"/v1/{path}")
 
     problem(response, status)
@@ -203,7 +205,7 @@ async def test_head_keeps_the_body_back_by_itself(sample: Sample) -> None:
     await build(sample)(scope, receive, send)
 
     assert said[0]["status"] == 200
-    assert b"".join(each.get("body", b"") for each in said) == b""
+    assert b"".join(message.get("body", b"") for message in said) == b""
 
 
 # ---------------------------------------------------------------- routes and their classes
@@ -269,7 +271,7 @@ async def test_prefix_of_the_gateway_is_in_addresses_that_lead_back(stored: tupl
 
 
 async def test_origin_on_the_list_may_ask_and_no_other(sample: Sample) -> None:
-    """C20: what is allowed is said for that origin alone, never with `*`, never with credentials."""
+    """C20: only a listed origin gets CORS headers, never `*` and never with credentials."""
     asks = {"Access-Control-Request-Method": "PUT", "Access-Control-Request-Headers": "authorization, if-match"}
     async with client(build(sample, origins=(LISTED,))) as http:
         allowed = await http.options("/v1/things/7", headers={**asks, "Origin": LISTED})
@@ -352,12 +354,12 @@ async def test_repeat_gets_the_first_answer(stored: tuple[Sample, httpx.AsyncCli
     assert (again.status_code, again.json(), again.headers["location"]) == (
         first.status_code, first.json(), first.headers["location"],
     )  # fmt: skip
-    assert len({each.json()["id"] for each in (first, other, *bare)}) == 4
+    assert len({response.json()["id"] for response in (first, other, *bare)}) == 4
     assert await _count(stored) == 4
 
 
 async def test_repeat_with_another_body_is_422(stored: tuple[Sample, httpx.AsyncClient]) -> None:
-    """And changes nothing; the first answer stays."""
+    """It changes nothing, and the first answer stays."""
     first = await _make(stored, "key-1")
 
     body = problem(await _make(stored, "key-1", "Two"), 422)
@@ -369,7 +371,7 @@ async def test_repeat_with_another_body_is_422(stored: tuple[Sample, httpx.Async
 
 
 async def test_repeat_by_another_caller_is_another_key(stored: tuple[Sample, httpx.AsyncClient]) -> None:
-    """Who guesses a key does not get the answer that was kept for somebody else."""
+    """A caller who guesses a key does not get the answer that another caller got."""
     first = await _make(stored, "key-1", login="one")
     other = await _make(stored, "key-1", login="two")
 
@@ -377,8 +379,8 @@ async def test_repeat_by_another_caller_is_another_key(stored: tuple[Sample, htt
     assert first.json()["id"] != other.json()["id"]
 
 
-async def test_repeat_of_what_was_refused_is_tried_again(stored: tuple[Sample, httpx.AsyncClient]) -> None:
-    """A problem is not kept, nor is anything of what led to it."""
+async def test_repeat_of_a_refused_request_runs_again(stored: tuple[Sample, httpx.AsyncClient]) -> None:
+    """A problem is not stored, nor is any write of its transaction."""
     for _ in range(2):
         problem(await _make(stored, "key-1", "refused"), 409)
 
@@ -386,8 +388,8 @@ async def test_repeat_of_what_was_refused_is_tried_again(stored: tuple[Sample, h
     assert (await _make(stored, "key-1", "One")).status_code == 201
 
 
-async def test_repeat_at_the_same_time_is_one(stored: tuple[Sample, httpx.AsyncClient]) -> None:
-    """Ten at once, all inside their work before any may end: one effect, one answer for all."""
+async def test_concurrent_repeats_have_one_effect(stored: tuple[Sample, httpx.AsyncClient]) -> None:
+    """Ten at once, all in their transaction before any may end: one effect, one answer for all."""
     own, _ = stored
     own.gate, own.inside = asyncio.Event(), 0
     asked = [asyncio.create_task(_make(stored, "key-1")) for _ in range(10)]
@@ -396,14 +398,14 @@ async def test_repeat_at_the_same_time_is_one(stored: tuple[Sample, httpx.AsyncC
             await asyncio.sleep(0.01)
     own.gate.set()
 
-    found = await asyncio.gather(*asked)
+    responses = await asyncio.gather(*asked)
 
     assert await _count(stored) == 1
-    for each in found:
-        if each.status_code != 201:
-            problem(each, 409)
-            assert each.headers["retry-after"]
-    assert len({each.json()["id"] for each in found if each.status_code == 201}) == 1
+    for response in responses:
+        if response.status_code != 201:
+            problem(response, 409)
+            assert response.headers["retry-after"]
+    assert len({response.json()["id"] for response in responses if response.status_code == 201}) == 1
 
 
 @pytest.mark.parametrize("key", ["", "a b", "x" * 129, "é", "\t", "ключ"])
@@ -414,16 +416,16 @@ async def test_key_of_the_wrong_form_is_400(stored: tuple[Sample, httpx.AsyncCli
 
     body = problem(await http.post("/v1/things", json={"name": "One"}, headers=headers), 400)
 
-    assert [each["field"] for each in body["errors"]] == ["header.Idempotency-Key"]
+    assert [error["field"] for error in body["errors"]] == ["header.Idempotency-Key"]
 
 
-async def test_kept_answers_are_forgotten_after_a_day(stored: tuple[Sample, httpx.AsyncClient]) -> None:
-    """MongoDB does it by itself."""
+async def test_stored_answers_are_deleted_after_a_day(stored: tuple[Sample, httpx.AsyncClient]) -> None:
+    """MongoDB's TTL index does it."""
     own, _ = stored
     assert own.mongo is not None
-    found = await own.mongo.database("sample")["idempotency"].index_information()
+    indexes = await own.mongo.database("sample")["idempotency"].index_information()
 
-    assert [each["expireAfterSeconds"] for each in found.values() if "expireAfterSeconds" in each] == [
+    assert [index["expireAfterSeconds"] for index in indexes.values() if "expireAfterSeconds" in index] == [
         idempotency.STORED_SECONDS
     ]
 
@@ -457,7 +459,7 @@ async def test_paging_of_other_sizes_is_400(http: httpx.AsyncClient, sample: Sam
     """Only the sizes of OEAPI, only pages from one on; a day in a query is a day."""
     body = problem(await http.get("/v1/things", params=query, headers=sample.token()), 400)
 
-    assert [each["field"] for each in body["errors"]] == [f"query.{next(iter(query))}"]
+    assert [error["field"] for error in body["errors"]] == [f"query.{next(iter(query))}"]
 
 
 @pytest.mark.parametrize(
@@ -533,7 +535,7 @@ async def test_garbage_is_400_and_is_not_sent_back(http: httpx.AsyncClient, samp
 
     body = problem(response, 400)
     assert body["errors"]
-    assert all(each["field"].startswith("body") and each["reason"] for each in body["errors"])
+    assert all(error["field"].startswith("body") and error["reason"] for error in body["errors"])
     assert len(response.content) < 1_000
 
 
@@ -590,4 +592,4 @@ async def test_body_means_what_it_says(
     if good:
         assert response.status_code == 201
     else:
-        assert all(each["field"].startswith(f"body.{name}") for each in problem(response, 400)["errors"])
+        assert all(error["field"].startswith(f"body.{name}") for error in problem(response, 400)["errors"])

@@ -104,7 +104,7 @@ async def _none_pending(service: Side) -> bool:
 async def test_service_does_not_start_beside_a_log_that_is_ahead(
     registration: Side, stack: Any, namespace: str
 ) -> None:
-    """A database older than its log: the service would send messages again, so it does not start. Without Kafka it does."""
+    """A database older than its log would send messages again: the service does not start. Without Kafka it does."""
     await registration.cancel("r-1", times=3)
     async with running(registration.relay()):
         await until(lambda: _none_pending(registration))

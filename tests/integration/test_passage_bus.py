@@ -29,7 +29,7 @@ def passage(stack: Any, namespace: str, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_topics_apply_creates_them_once(passage: Any) -> None:
-    """First all are missing (exit code 1); apply creates them; a second apply does nothing, and check finds no difference."""
+    """All are missing (exit code 1); apply creates them; a second apply does nothing; check finds no difference."""
     before = passage("topics", "check", "--json")
     made = passage("topics", "apply", "--json")
     again = passage("topics", "apply", "--json")

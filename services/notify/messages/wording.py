@@ -29,7 +29,7 @@ MEANINGS: Mapping[Language, Mapping[Level, str]] = {
         Level.GREEN: "there are no particular safety risks.",
         Level.YELLOW: "be alert, there are safety risks.",
         Level.ORANGE: "travel there only if it is really necessary.",
-        Level.RED: "do not travel there. Whoever is there is in great danger.",
+        Level.RED: "do not travel there. Anyone who is there is in great danger.",
     },
 }
 # Why a team has to take care of a person (R38), as a line of a list.
@@ -44,7 +44,7 @@ REASONS: Mapping[Language, Mapping[str, str]] = {
         "help": "asks for help",
         "no_answer": "has not answered",
         "unreachable": "cannot be reached over any channel",
-        "wrong_person": "cannot be reached at this number or address: somebody else answered",
+        "wrong_person": "cannot be reached at this number or address: someone else answered",
     },
 }
 SOURCES: Mapping[str, Mapping[Language, str]] = {

@@ -181,7 +181,7 @@ async def outcomes(world: World, kind: type[OutcomeEvent], channel: Channel) -> 
     """The entries of notify's events of a kind over a channel, in order."""
     return [
         entry
-        for event in await world.said(kind)
+        for event in await world.events_of(kind)
         if isinstance(event, OutcomeEvent)
         for entry in event.entries
         if entry.channel is channel

@@ -1,6 +1,6 @@
-"""Notify on a real MongoDB without a bus: facts are handed to its handlers as Kafka would, again and again if wanted.
+"""Notify on a real MongoDB, without Kafka: tests hand events to its handlers, as often as they want.
 
-Offsets are those of the logs that stand for the topics; the audit's own code says who must have been told.
+Offsets are those of logs that stand for the topics. The audit's own code computes who must have been notified.
 """
 
 import asyncio
@@ -166,25 +166,25 @@ class World:
             await store.create_indexes()
 
     async def offsets(self, topic: str) -> dict[int, int]:
-        """What this service has committed."""
+        """The offsets that this service has committed."""
         return dict(self.committed[topic])
 
-    # ------------------------------------------------------------ facts
+    # ------------------------------------------------------------ events of other services
 
     def register(self, person: str, *legs: Leg, changed: bool = False, registration: str = "") -> Record:
-        """Somebody hands in a registration, or changes it; the fact stands in the topic, not handled yet."""
-        fact = build.submitted(
+        """A person submits or changes a registration: the event is in the topic, and not handled yet."""
+        event = build.submitted(
             *(legs or (leg(),)), person=person, changed=changed, registration=registration,
             contact=f"sealed:v1:{person}:event:AAAA",
         )  # fmt: skip
-        return self._appended(self.registrations, fact)
+        return self._appended(self.registrations, event)
 
     def cancel(self, person: str, registration: str = "") -> Record:
-        """Somebody does not go."""
+        """A person cancels a registration."""
         return self._appended(self.registrations, build.cancelled(person, registration))
 
-    def fact(self, event: RegistrationEvent) -> Record:
-        """Any other fact about a registration."""
+    def publish(self, event: RegistrationEvent) -> Record:
+        """Any other event of a registration."""
         return self._appended(self.registrations, event)
 
     def change(
@@ -194,7 +194,7 @@ class World:
         country: str = "ES",
         baseline: bool = False,
     ) -> Record:
-        """The advice of a country changes. Without a baseline asked for, the first one is a change as well."""
+        """The advice of a country changes. The first advice is a change too, unless `baseline` is set."""
         self.versions[country] += 1
         event = build.change(self.versions[country], self.levels.get(country), after, regions, country)
         self.levels[country] = after
@@ -205,10 +205,10 @@ class World:
         log.append(event, utc_now())
         return log.records[-1]
 
-    # ------------------------------------------------------------ as Kafka hands them out
+    # ------------------------------------------------------------ what Kafka and the sweep do
 
     async def handle(self, *records: Record, deps: handlers.HandlerDeps | None = None) -> None:
-        """Hand out records and commit them when their effect is there. A failure commits nothing."""
+        """Handle records, then commit their offsets. A failure commits nothing."""
         deps = deps or self.deps
         for topic in dict.fromkeys(record.topic for record in records):
             batch = [record for record in records if record.topic == topic]
@@ -232,47 +232,47 @@ class World:
         """What the sweep does every few seconds."""
         await alerting.sweep(self.selection, cause=CAUSE, now=now or utc_now())
 
-    # ------------------------------------------------------------ what came of it
+    # ------------------------------------------------------------ results
 
-    async def facts(self) -> list[Envelope[Event]]:
-        """Everything notify said, in the order of its streams."""
+    async def events(self) -> list[Envelope[Event]]:
+        """All events of notify, in the order of its streams."""
         return [parse(record.value) for record in await self.notifications()]
 
     async def notifications(self) -> list[Record]:
         """Notify's topic as the relay would write it."""
-        found = self.outbox.events.find({}).sort([("position", 1), ("_id", 1)])
+        documents = self.outbox.events.find({}).sort([("position", 1), ("_id", 1)])
         return [
             Record(NOTIFICATIONS, 0, number, str(event["stream"]).encode(),
                    chain(bytes(event["body"]), number + 1, GENESIS))
-            async for number, event in _numbered(found)
+            async for number, event in _numbered(documents)
         ]  # fmt: skip
 
-    async def said(self, kind: type[Event]) -> list[Event]:
-        """Notify's facts of a kind."""
-        return [each.data for each in await self.facts() if isinstance(each.data, kind)]
+    async def events_of(self, kind: type[Event]) -> list[Event]:
+        """Notify's events of a kind."""
+        return [envelope.data for envelope in await self.events() if isinstance(envelope.data, kind)]
 
-    async def told(self) -> list[tuple[str, str, Level]]:
-        """(alert, person, level) for every time somebody was selected, in order."""
+    async def notified(self) -> list[tuple[str, str, Level]]:
+        """(alert, person, level) for each time a person was selected, sorted."""
         return sorted(
-            (event.alert_id, each.person_id, each.level)
-            for event in await self.said(RecipientsSelected)
+            (event.alert_id, recipient.person_id, recipient.level)
+            for event in await self.events_of(RecipientsSelected)
             if isinstance(event, RecipientsSelected)
-            for each in event.recipients
+            for recipient in event.recipients
         )
 
-    async def late(self) -> set[str]:
-        """Persons that were selected after a pass."""
-        events = [event for event in await self.said(RecipientsSelected) if isinstance(event, RecipientsSelected)]
-        return {each.person_id for event in events if event.late for each in event.recipients}
+    async def late_arrivals(self) -> set[str]:
+        """Persons who were selected after the selection run."""
+        events = [event for event in await self.events_of(RecipientsSelected) if isinstance(event, RecipientsSelected)]
+        return {recipient.person_id for event in events if event.late for recipient in event.recipients}
 
-    async def verdicts(self) -> list[SelectionCheck]:
+    async def selection_checks(self) -> list[SelectionCheck]:
         """must ⊆ selected ⊆ must ∪ may, recomputed by the audit from the three topics."""
         affected = Affected(build.nowhere)
         for record in (*self.registrations.records, *self.advice.records, *await self.notifications()):
             affected.feed(record)
         return [affected.verdict(alert_id) for alert_id in affected.alerts]
 
-    async def work(self) -> Counter[tuple[str, str, Channel]]:
+    async def planned_messages(self) -> Counter[tuple[str, str, Channel]]:
         """(alert, person, channel) → how many send jobs hold it: the messages that would be sent at the first step."""
         counts: Counter[tuple[str, str, Channel]] = Counter()
         async for job in self.database["lanes"].find({"alertId": {"$not": {"$regex": "^n-"}}}):
@@ -286,54 +286,58 @@ class World:
 
     async def notices(self) -> list[tuple[str, str]]:
         """(who, kind of message) of all service mail, sorted."""
-        found = []
+        mails = []
         async for document in self.database["selections"].find({"alertId": {"$regex": "^n-"}}):
-            chosen = Selection.read(document)
-            found += [(each.person_id or each.mailbox or "", each.kind) for each in chosen.recipients]
-        return sorted(found)
+            recipients = Selection.read(document).recipients
+            mails += [(recipient.person_id or recipient.mailbox or "", recipient.kind) for recipient in recipients]
+        return sorted(mails)
 
     async def steps(self, alert_id: str) -> list[tuple[int, str, str, tuple[Channel, ...]]]:
-        """(step, person, kind, channels) of everything beyond the alert itself, sorted."""
-        found = []
+        """(step, person, kind, channels) of every escalation step, sorted."""
+        steps = []
         async for document in self.database["selections"].find({"alertId": alert_id, "step": {"$gt": 1}}):
-            made = Selection.read(document)
-            found += [(made.step, each.who, each.kind, each.channels) for each in made.recipients]
-        return sorted(found)
+            selection = Selection.read(document)
+            steps += [
+                (selection.step, recipient.who, recipient.kind, recipient.channels)
+                for recipient in selection.recipients
+            ]
+        return sorted(steps)
 
     async def check(self) -> None:
-        """What must hold after whatever happened: the promise, nobody twice, and a delivery for every promise made."""
-        for verdict in await self.verdicts():
-            assert verdict.holds, (verdict.alert_id, verdict.trigger, verdict.missed, verdict.unexpected)
-        told = Counter((alert, person) for alert, person, _ in await self.told())
-        twice = [key for key, times in told.items() if times > 1]
+        """What always holds: must ⊆ selected ⊆ must ∪ may, nobody twice, a delivery for each recipient and channel."""
+        for check in await self.selection_checks():
+            assert check.holds, (check.alert_id, check.trigger, check.missed, check.unexpected)
+        notified = Counter((alert, person) for alert, person, _ in await self.notified())
+        twice = [key for key, times in notified.items() if times > 1]
         assert not twice
-        work = await self.work()
-        assert all(times == 1 for times in work.values()), work
-        wanted = {(alert, person, channel) for alert, person in told for channel in Channel}
-        assert set(work) == wanted
-        assert {(each.alert_id, each.person_id, each.channel) for each in await self.all_deliveries()} == wanted
+        planned = await self.planned_messages()
+        assert all(times == 1 for times in planned.values()), planned
+        expected = {(alert, person, channel) for alert, person in notified for channel in Channel}
+        assert set(planned) == expected
+        deliveries = await self.all_deliveries()
+        assert {(delivery.alert_id, delivery.person_id, delivery.channel) for delivery in deliveries} == expected
         assert not await self.alerts.with_open_run()
-        raised = [event for event in await self.said(AlertRaised) if isinstance(event, AlertRaised)]
-        assert len({each.alert_id for each in raised}) == len(raised)
+        raised = [event for event in await self.events_of(AlertRaised) if isinstance(event, AlertRaised)]
+        assert len({event.alert_id for event in raised}) == len(raised)
 
     async def all_deliveries(self) -> list[Delivery]:
-        """Every delivery there is."""
+        """All deliveries."""
         alerts = {
             *await self.database["deliveries"].distinct("alertId"),
             *await self.database["alerts"].distinct("_id"),
         }
         return [delivery for alert in sorted(alerts) for delivery in await self.deliveries.all_of(alert)]
 
-    def untold(self, told: Sequence[tuple[str, str, Level]], today: date) -> set[tuple[str, str]]:
-        """(country, person) who is in a negative country now and whom no alert covers: by a look over all facts.
+    def not_notified(self, notified: Sequence[tuple[str, str, Level]], today: date) -> set[tuple[str, str]]:
+        """(country, person) who is in a negative country now and was notified by no alert, computed from all events.
 
         For whole countries, without a baseline. Looks back from the newest advice, as the rule is written.
         """
         legs: dict[str, tuple[Leg, ...]] = {}
         for record in self.registrations.records:
-            fact = parse(record.value).data
-            if isinstance(fact, RegistrationSubmitted | RegistrationCancelled):
-                legs[fact.registration_id] = fact.legs if isinstance(fact, RegistrationSubmitted) else ()
+            change = parse(record.value).data
+            if isinstance(change, RegistrationSubmitted | RegistrationCancelled):
+                legs[change.registration_id] = change.legs if isinstance(change, RegistrationSubmitted) else ()
         persons = {record.key.decode().removeprefix("r-"): record.key.decode() for record in self.registrations.records
                    if record.key is not None}  # fmt: skip
         history: dict[str, list[Level]] = defaultdict(list)
@@ -351,30 +355,30 @@ class World:
             while began > 1 and levels[began - 2] >= now:
                 began -= 1
             covered = defaultdict(list)
-            for alert, person, level in told:
+            for alert, person, level in notified:
                 name, _, version = alert.rpartition("-")
                 if name == country:
                     covered[person].append(PastNotification(int(version), level))
             for person, registration in persons.items():
                 there = any(
-                    each.country == country and each.start_date - timedelta(1) <= today <= each.end_date + timedelta(1)
-                    for each in legs[registration]
+                    leg.country == country and leg.start_date - timedelta(1) <= today <= leg.end_date + timedelta(1)
+                    for leg in legs[registration]
                 )
-                if there and not any(t.advice_version >= began and t.level >= now for t in covered[person]):
+                if there and not any(past.advice_version >= began and past.level >= now for past in covered[person]):
                     missing.add((country, person))
         return missing
 
 
-async def _numbered(found: Any) -> AsyncIterator[tuple[int, Any]]:
+async def _numbered(documents: Any) -> AsyncIterator[tuple[int, Any]]:
     number = 0
-    async for each in found:
-        yield number, each
+    async for document in documents:
+        yield number, document
         number += 1
 
 
 @asynccontextmanager
 async def notify(stack: Any, namespace: str) -> AsyncIterator[World]:
-    """A notify of the test's own."""
+    """A notify of this test."""
     mongo = Mongo(stack.mongo, namespace=namespace)
     world = World(mongo)
     await world.prepare()
@@ -385,7 +389,7 @@ async def notify(stack: Any, namespace: str) -> AsyncIterator[World]:
 
 
 class Failpoints:
-    """Arms failpoints of this very process."""
+    """Arms failpoints of this process."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -395,20 +399,20 @@ class Failpoints:
         (self._folder / name).write_text(action)
 
     def has_struck(self, name: str) -> bool:
-        """Whether somebody ran into it."""
+        """Whether the failpoint has raised."""
         return not (self._folder / name).exists()
 
     def is_reached(self, name: str) -> bool:
-        """Somebody waits there."""
+        """Whether a task waits at the failpoint."""
         return (self._folder / name).with_suffix(".reached").exists()
 
     def release(self, name: str) -> None:
-        """Whoever waits there goes on."""
+        """Let the waiting task continue."""
         (self._folder / name).unlink()
 
 
-async def together(*works: Any) -> None:
-    """All at the same time; the first error ends it."""
+async def together(*coroutines: Any) -> None:
+    """Run all at the same time; the first error cancels the others."""
     async with asyncio.TaskGroup() as tasks:
-        for work in works:
-            tasks.create_task(work)
+        for coroutine in coroutines:
+            tasks.create_task(coroutine)

@@ -106,7 +106,7 @@ async def test_nothing_differs_before_and_after_sending(world: World, stack: Any
         await world.handle(world.register("twice", leg(region=region), registration=registration))
     await turns_red(world)
     await world.handle(world.register("late"))
-    await world.handle(world.fact(suspended()))
+    await world.handle(world.publish(suspended()))
     assert await differing(world, stack, namespace) == set()
     await send(world)
     assert await differing(world, stack, namespace) == set()
@@ -119,7 +119,7 @@ async def test_nothing_differs_before_and_after_sending(world: World, stack: Any
 async def test_work_that_is_lost_is_named(world: World, stack: Any, namespace: str) -> None:
     """Send jobs of an alert and of a suspension's email; of the escalation, the selection that its job needs."""
     await turns_red(world)
-    await world.handle(world.fact(suspended()))
+    await world.handle(world.publish(suspended()))
     await taken_away(world, "lanes", {"channel": "email", "alertId": "ES-2"})
     await taken_away(world, "lanes", {"alertId": {"$regex": "^n-"}})
     found = await differing(world, stack, namespace)

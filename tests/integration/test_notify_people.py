@@ -78,7 +78,7 @@ def decided(world: World, accepted: bool, hold: str = "h-1", country: str = "ES"
 
 async def alert_ids(world: World) -> list[str]:
     """Alerts in the order in which they were raised."""
-    return [event.alert_id for event in await world.said(AlertRaised) if isinstance(event, AlertRaised)]
+    return [event.alert_id for event in await world.events_of(AlertRaised) if isinstance(event, AlertRaised)]
 
 
 # ---------------------------------------------------------------- held alerts
@@ -92,12 +92,12 @@ async def test_held_alert_waits_and_leaves_when_accepted(world: World) -> None:
     await world.handle(held(world, R), world.change(R, country="FR"))
     await world.handle(world.register("p3"))
     await world.sweep()
-    assert [alert for alert, _, _ in await world.told()] == ["FR-2"]
+    assert [alert for alert, _, _ in await world.notified()] == ["FR-2"]
 
     yes = decided(world, accepted=True)
     await world.handle(yes)
     await world.handle(yes)
-    assert [(alert, person) for alert, person, _ in await world.told()] == [
+    assert [(alert, person) for alert, person, _ in await world.notified()] == [
         ("ES-2", "p1"),
         ("ES-2", "p3"),
         ("FR-2", "p2"),
@@ -115,7 +115,7 @@ async def test_held_alert_is_dropped_when_rejected(world: World) -> None:
     await world.handle(red)
     await world.sweep(utc_now() + HOUR)
 
-    assert await world.told() == []
+    assert await world.notified() == []
 
 
 async def test_held_alert_goes_by_itself_when_nobody_decides(world: World) -> None:
@@ -124,9 +124,9 @@ async def test_held_alert_goes_by_itself_when_nobody_decides(world: World) -> No
     await world.handle(world.change(Y), held(world, R))
 
     await world.sweep(utc_now() + 59 * MINUTE)
-    assert await world.told() == []
+    assert await world.notified() == []
     await world.sweep(utc_now() + 61 * MINUTE)
-    assert await world.told() == [("ES-2", "p1", R)]
+    assert await world.notified() == [("ES-2", "p1", R)]
 
 
 async def test_held_alert_decided_before_a_crash_is_found_by_the_sweep(world: World, failpoints: Failpoints) -> None:
@@ -136,11 +136,11 @@ async def test_held_alert_decided_before_a_crash_is_found_by_the_sweep(world: Wo
     failpoints.arm("hold_decided", "raise")
     with pytest.raises(Broken):
         await world.handle(decided(world, accepted=True))
-    assert await world.told() == []
+    assert await world.notified() == []
 
     await world.sweep()
 
-    assert await world.told() == [("ES-2", "p1", R)]
+    assert await world.notified() == [("ES-2", "p1", R)]
 
 
 async def test_held_alert_that_a_newer_version_overtakes_is_raised_by_that(world: World) -> None:
@@ -150,8 +150,8 @@ async def test_held_alert_that_a_newer_version_overtakes_is_raised_by_that(world
 
     await world.handle(decided(world, accepted=False))
 
-    assert await world.told() == [("ES-3", "p1", R)]
-    assert await world.late() == set()
+    assert await world.notified() == [("ES-3", "p1", R)]
+    assert await world.late_arrivals() == set()
 
 
 async def test_hold_of_a_second_rise_keeps_who_was_told_of_the_first_told(world: World) -> None:
@@ -159,11 +159,11 @@ async def test_hold_of_a_second_rise_keeps_who_was_told_of_the_first_told(world:
     await world.handle(world.register("p1"))
     await world.handle(world.change(Y), world.change(O), held(world, R))
     await world.handle(world.register("p2"))
-    assert await world.told() == [("ES-2", "p1", O), ("ES-2", "p2", O)]
+    assert await world.notified() == [("ES-2", "p1", O), ("ES-2", "p2", O)]
 
     await world.handle(decided(world, accepted=True))
 
-    assert (await world.told())[2:] == [("ES-3", "p1", R), ("ES-3", "p2", R)]
+    assert (await world.notified())[2:] == [("ES-3", "p1", R), ("ES-3", "p2", R)]
 
 
 # ---------------------------------------------------------------- who is there
@@ -173,27 +173,27 @@ async def test_overdue_student_is_told_until_the_return_is_recorded(world: World
     """The stay ended a week ago and nobody said that they are back: told; the one who is back is not."""
     for person in ("p1", "p2"):
         ids = {"registration_id": f"r-{person}", "person_id": person}
-        await world.handle(world.register(person, leg(-30, -7)), world.fact(StayEnded(**ids, on=leg(-6).start_date)))
+        await world.handle(world.register(person, leg(-30, -7)), world.publish(StayEnded(**ids, on=leg(-6).start_date)))
     back = ReturnRecorded(
         registration_id="r-p2", person_id="p2", on=leg(-7).start_date, outcome="returned", recorded_by="p2"
     )
-    await world.handle(world.fact(back))
+    await world.handle(world.publish(back))
 
     await world.handle(world.change(Y), world.change(R))
 
-    assert await world.told() == [("ES-2", "p1", R)]
+    assert await world.notified() == [("ES-2", "p1", R)]
 
 
 async def test_stay_that_ends_without_a_return_in_a_bad_place_is_told_at_once(world: World) -> None:
     """Two streams meet: the advice came while the itinerary was over; the fact that they are overdue tells them."""
     await world.handle(world.register("p1", leg(-30, -7)))
     await world.handle(world.change(Y), world.change(R))
-    assert await world.told() == []
+    assert await world.notified() == []
 
-    await world.handle(world.fact(StayEnded(registration_id="r-p1", person_id="p1", on=leg(-6).start_date)))
+    await world.handle(world.publish(StayEnded(registration_id="r-p1", person_id="p1", on=leg(-6).start_date)))
 
-    assert await world.told() == [("ES-2", "p1", R)]
-    assert await world.late() == {"p1"}
+    assert await world.notified() == [("ES-2", "p1", R)]
+    assert await world.late_arrivals() == {"p1"}
 
 
 async def test_whereabouts_at_a_past_time_are_what_was_known_then(world: World) -> None:
@@ -237,7 +237,7 @@ async def test_new_address_before_the_first_claim_is_simply_used(world: World) -
     await world.handle(world.change(Y), world.change(R))
     world.keyring.contacts["p1"] = contact_of("p100")
 
-    await world.handle(world.fact(_moved("p1")))
+    await world.handle(world.publish(_moved("p1")))
 
     assert await world.steps("ES-2") == []
     assert (await world.whereabouts.contacts.of_registrations(["r-p1"]))["r-p1"].email == contact_of("p100").email
@@ -253,13 +253,13 @@ async def test_new_address_after_the_first_claim_adds_a_step_to_it(world: World,
     world.keyring.contacts["p1"] = contact_of("p1").model_copy(update={"mobile": "+31612345678"})
     failpoints.arm("registration_stored", "raise")
     with pytest.raises(Broken):
-        await world.handle(world.fact(_moved("p1")), world.fact(_moved("p2")))
+        await world.handle(world.publish(_moved("p1")), world.publish(_moved("p2")))
     await follow_ups.alert_new_addresses(world.escalation, CAUSE, utc_now())
 
     await world.handle(*world.registrations.records)
 
     assert await world.steps("ES-2") == [(12, "p1", "alert_country", (Channel.SMS,))]
-    escalated = [each for each in await world.said(AlertEscalated) if isinstance(each, AlertEscalated)]
+    escalated = [each for each in await world.events_of(AlertEscalated) if isinstance(each, AlertEscalated)]
     assert [(each.person_id, each.step, each.to, each.reason) for each in escalated] == [
         ("p1", 12, "sms", "contact_changed")
     ]
@@ -268,7 +268,7 @@ async def test_new_address_after_the_first_claim_adds_a_step_to_it(world: World,
 async def test_erased_person_leaves_no_address_behind_and_none_comes_back(world: World) -> None:
     """Contacts, former ones too, and number index are gone; an older fact, delivered again, brings nothing back."""
     await world.handle(world.register("p1"), world.register("p2"))
-    await world.handle(world.fact(_moved("p1")))
+    await world.handle(world.publish(_moved("p1")))
     assert len((await world.database["whereabouts"].find_one({"_id": "r-p1"}))["earlier"]) == 1
     gone = world._appended(
         world.registrations, PersonErased(person_id="p1", requested_by="o-1", confirmed_by="o-2", reason="request")
@@ -299,7 +299,7 @@ async def test_reminders_and_restored_clearance_become_mail_once(world: World) -
         for kind in ReminderKind
     ]  # fmt: skip
     restored = ClearanceRestored(**ids, reason="looked_again", advice=(), decided_by="o-1")
-    records = [world.fact(each) for each in (*reminders, restored)]
+    records = [world.publish(each) for each in (*reminders, restored)]
 
     await world.handle(*records)
     await world.handle(*records)
@@ -376,12 +376,14 @@ async def test_alert_by_hand_reaches_whoever_is_or_may_be_in_the_place(world: Wo
 
     assert (reach.recipients, reach.uncertain, reach.by_region) == (2, 1, {"": 1, "ES-MD": 1})
     assert alert_id == "ES-m1"
-    events = [each for each in await world.said(RecipientsSelected) if isinstance(each, RecipientsSelected)]
+    events = [each for each in await world.events_of(RecipientsSelected) if isinstance(each, RecipientsSelected)]
     assert sorted((each.person_id, each.reason) for event in events for each in event.recipients) == [
         ("p1", "region"),
         ("p3", "unresolved_place"),
     ]
-    assert await world.work() == {(alert_id, person, channel): 1 for person in ("p1", "p3") for channel in Channel}
+    assert await world.planned_messages() == {
+        (alert_id, person, channel): 1 for person in ("p1", "p3") for channel in Channel
+    }
 
 
 async def test_alert_by_hand_counts_for_no_advice(world: World) -> None:
@@ -393,7 +395,7 @@ async def test_alert_by_hand_counts_for_no_advice(world: World) -> None:
     second = await by_hand(world)
 
     assert second == "ES-m2"
-    assert sorted(alert for alert, _, _ in await world.told()) == ["ES-2", "ES-m1", "ES-m2"]
+    assert sorted(alert for alert, _, _ in await world.notified()) == ["ES-2", "ES-m1", "ES-m2"]
 
 
 async def test_drill_reaches_its_list_alone(world: World) -> None:
@@ -405,7 +407,7 @@ async def test_drill_reaches_its_list_alone(world: World) -> None:
     drill = await by_hand(world, drill=True)
 
     assert (nobody, drill) == ("ES-m1", "ES-m2")
-    assert await world.work() == {(drill, "p1", Channel.EMAIL): 1}
+    assert await world.planned_messages() == {(drill, "p1", Channel.EMAIL): 1}
     assert await escalation.run_escalations(world.escalation, utc_now() + HOUR) == 0
 
 
@@ -450,7 +452,7 @@ async def test_ladder_takes_every_step_once_and_hands_over_who_does_not_answer(w
 
     for _ in range(2):
         await escalation.run_escalations(world.escalation, now)
-    at_once = await world.said(AlertEscalated)
+    at_once = await world.events_of(AlertEscalated)
     for minutes in (31, 31, 61, 61):
         await escalation.run_escalations(world.escalation, now + minutes * MINUTE)
 
@@ -464,7 +466,7 @@ async def test_ladder_takes_every_step_once_and_hands_over_who_does_not_answer(w
         ("p4", EscalationStep.CRISIS_TEAM, "crisis-unit", "unreachable"),
         ("p5", EscalationStep.CRISIS_TEAM, "crisis-unit", "unreachable"),
     ]
-    assert rows(await world.said(AlertEscalated)) == sorted(
+    assert rows(await world.events_of(AlertEscalated)) == sorted(
         [
             *rows(at_once),
             *((person, EscalationStep.REMINDER, "reminder", "no_answer") for person in ("p2", "p6")),
@@ -493,7 +495,7 @@ async def test_officer_writes_down_a_call_and_help_that_comes_later_wins(world: 
     await answers(world, "p1", "help")
 
     assert (spoken, await world.deliveries.answers.standing_by_person("ES-2")) == ({"p1": "safe"}, {"p1": "help"})
-    events = [each for each in await world.said(PersonAnswered) if isinstance(each, PersonAnswered)]
+    events = [each for each in await world.events_of(PersonAnswered) if isinstance(each, PersonAnswered)]
     assert [(each.via, each.recorded_by) for each in events] == [("link", None), ("officer", "o-1"), ("link", None)]
     given = (await world.deliveries.answers.records("ES-2", ["p1"]))["p1"]
     found = await world.alerts.selections.recipient("ES-2", "p1")

@@ -130,7 +130,7 @@ class Back:
 
     async def said(self) -> list[tuple[str, str, str]]:
         """(person, answer, via), in order."""
-        answered = [each for each in await self.world.said(PersonAnswered) if isinstance(each, PersonAnswered)]
+        answered = [each for each in await self.world.events_of(PersonAnswered) if isinstance(each, PersonAnswered)]
         return [(each.person_id, each.answer, each.via) for each in answered]
 
 
@@ -360,7 +360,7 @@ async def test_receipts_worked_again_after_a_stop_are_the_same_fact(world: World
     await back.receipt(ours("p1"))
     await back.receipt(ours("p2"))
     await back.work()
-    before = await world.facts()
+    before = await world.events()
     assert len(await outcomes(world, NotificationsDelivered, SMS)) == 2
 
     await world.database["callbacks"].update_many({}, {"$set": {"done": False}})
@@ -368,7 +368,7 @@ async def test_receipts_worked_again_after_a_stop_are_the_same_fact(world: World
     await accepted(world, "p1", "p2")
     await back.work()
 
-    assert await world.facts() == before
+    assert await world.events() == before
 
 
 @pytest.mark.fault("a flood of receipts after an outage")
@@ -604,7 +604,7 @@ async def test_reply_is_the_answer_of_its_person(world: World, back: Back, text:
 
     assert await back.said() == [("p1", answer, "sms")]
     assert await world.deliveries.answers.standing_by_person("ES-2") == {"p1": answer}
-    (fact,) = await world.said(PersonAnswered)
+    (fact,) = await world.events_of(PersonAnswered)
     assert isinstance(fact, PersonAnswered)
     assert fact.answered_at == datetime(2026, 3, 2, 9, tzinfo=UTC)
     assert await back.notes() == [""]

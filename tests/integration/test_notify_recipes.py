@@ -116,9 +116,9 @@ async def test_recipe_an_sms_provider_is_one_module_and_one_line(
     assert (accepted.provider, accepted.reference) == ("dummy", sent_reference)
     assert (receipt.status_code, reply.status_code, reply.text) == (200, 200, "thanks")
     assert (await delivery(world, "p1", Channel.SMS)).state is DeliveryState.DELIVERED
-    assert [answer.answer for answer in await world.said(PersonAnswered) if isinstance(answer, PersonAnswered)] == [
-        "safe"
-    ]
+    assert [
+        answer.answer for answer in await world.events_of(PersonAnswered) if isinstance(answer, PersonAnswered)
+    ] == ["safe"]
 
 
 class DummyMessage(NamedTuple):

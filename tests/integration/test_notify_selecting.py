@@ -76,14 +76,14 @@ async def test_selection_tells_everyone_who_is_there_once(world: World) -> None:
 
     await world.handle(world.change(Y), world.change(R))
 
-    assert await world.told() == [("ES-2", f"p{number}", R) for number in range(5)]
-    event = (await world.said(RecipientsSelected))[0]
+    assert await world.notified() == [("ES-2", f"p{number}", R) for number in range(5)]
+    event = (await world.events_of(RecipientsSelected))[0]
     assert isinstance(event, RecipientsSelected)
     assert not event.late
     assert {each.reason for each in event.recipients} == {"country"}
     assert {each.channels for each in event.recipients} == {tuple(Channel)}
     await world.check()
-    verdict = (await world.verdicts())[0]
+    verdict = (await world.selection_checks())[0]
     assert verdict.must == {f"p{number}" for number in range(5)}
 
 
@@ -96,24 +96,24 @@ async def test_selection_completed_carries_the_offsets_and_the_counts(world: Wor
     await world.handle(yellow)
     await world.handle(world.change(R))
 
-    completed = (await world.said(SelectionCompleted))[0]
+    completed = (await world.events_of(SelectionCompleted))[0]
     assert isinstance(completed, SelectionCompleted)
     assert (completed.selected, completed.unreachable) == (2, 1)
     assert completed.offsets["travel.advice.v1"] == {str(yellow.partition): 1}
     assert sum(completed.offsets["travel.registration.v1"].values()) == 2
-    assert set(await world.work()) == {("ES-2", "p1", channel) for channel in Channel}
+    assert set(await world.planned_messages()) == {("ES-2", "p1", channel) for channel in Channel}
 
 
 async def test_selection_everything_again_changes_nothing(world: World) -> None:
     """Kafka hands out both topics from the beginning: not one fact more."""
     await world.handle(*(world.register(f"p{number}") for number in range(4)))
     await world.handle(world.change(Y), world.change(O), world.change(R))
-    before = await world.facts()
+    before = await world.events()
 
     await world.handle(*world.registrations.records, *world.advice.records)
     await world.sweep()
 
-    assert await world.facts() == before
+    assert await world.events() == before
     await world.check()
 
 
@@ -125,8 +125,8 @@ async def test_selection_person_with_two_registrations_is_told_once(world: World
 
     await world.handle(world.change(Y), world.change(Y, {"ES-CT": (Y, R), "ES-MD": (Y, O)}))
 
-    assert await world.told() == [("ES-2", "p1", R)]
-    assert sum((await world.work()).values()) == 2
+    assert await world.notified() == [("ES-2", "p1", R)]
+    assert sum((await world.planned_messages()).values()) == 2
 
 
 # ---------------------------------------------------------------- two streams meet (DESIGN §4)
@@ -143,7 +143,7 @@ async def test_meeting_registration_kept_but_never_looked_is_found_by_the_pass(
     await world.handle(world.change(Y), world.change(R))
     await world.handle(registration)
 
-    assert await world.told() == [("ES-2", "p1", R)]
+    assert await world.notified() == [("ES-2", "p1", R)]
     await world.check()
 
 
@@ -157,10 +157,10 @@ async def test_meeting_advice_kept_but_never_looked_is_found_by_the_registration
     await stopped(world.handle(red))
 
     await world.handle(world.register("p1"))
-    assert await world.told() == [("ES-2", "p1", R)]
+    assert await world.notified() == [("ES-2", "p1", R)]
     await world.handle(red)
 
-    assert await world.told() == [("ES-2", "p1", R)]
+    assert await world.notified() == [("ES-2", "p1", R)]
     await world.check()
 
 
@@ -187,8 +187,8 @@ async def test_meeting_whoever_comes_back_first_everybody_is_told_once(
         else:
             await world.handle(*(registrations if who == "registrations" else [red]))
 
-    assert await world.told() == [("ES-2", f"p{number}", R) for number in range(6)]
-    assert raised(await world.said(AlertRaised)) == [("ES-2", AlertTrigger.ADVICE_CHANGED)]
+    assert await world.notified() == [("ES-2", f"p{number}", R) for number in range(6)]
+    assert raised(await world.events_of(AlertRaised)) == [("ES-2", AlertTrigger.ADVICE_CHANGED)]
     await world.check()
 
 
@@ -202,9 +202,9 @@ async def test_meeting_sweep_alone_finds_what_both_left_behind(world: World, fai
 
     await world.sweep()
 
-    assert await world.told() == [("ES-2", "p1", R), ("ES-2", "p2", R)]
-    assert raised(await world.said(AlertRaised)) == [("ES-2", AlertTrigger.ADVICE_CHANGED)]
-    assert await world.late() == set()
+    assert await world.notified() == [("ES-2", "p1", R), ("ES-2", "p2", R)]
+    assert raised(await world.events_of(AlertRaised)) == [("ES-2", AlertTrigger.ADVICE_CHANGED)]
+    assert await world.late_arrivals() == set()
     await world.check()
 
 
@@ -224,7 +224,7 @@ async def test_meeting_at_the_same_moment_tells_once(world: World, failpoints: F
         failpoints.release(name)
     await both
 
-    assert await world.told() == [("ES-2", f"p{number}", R) for number in range(3)]
+    assert await world.notified() == [("ES-2", f"p{number}", R) for number in range(3)]
     await world.check()
 
 
@@ -236,7 +236,7 @@ async def test_selection_reads_what_an_earlier_version_of_the_service_kept(world
 
     await world.handle(world.change(R))
 
-    assert await world.told() == [("ES-2", "p1", R), ("ES-2", "p2", R)]
+    assert await world.notified() == [("ES-2", "p1", R), ("ES-2", "p2", R)]
     assert await world.alerts.selections.totals("ES-2") == (2, 1)
 
 
@@ -268,9 +268,9 @@ async def test_meeting_registration_that_overtakes_its_alert_does_not_spoil_the_
     failpoints.release("advice_stored")
     await red
 
-    assert raised(await world.said(AlertRaised)) == [("ES-2", AlertTrigger.ADVICE_CHANGED)]
-    assert (await world.verdicts())[0].must >= {"p0", "p1", "p2"}
-    assert not (await world.late()) & {"p0", "p1", "p2"}
+    assert raised(await world.events_of(AlertRaised)) == [("ES-2", AlertTrigger.ADVICE_CHANGED)]
+    assert (await world.selection_checks())[0].must >= {"p0", "p1", "p2"}
+    assert not (await world.late_arrivals()) & {"p0", "p1", "p2"}
     await world.check()
 
 
@@ -283,20 +283,20 @@ async def test_late_arrival_is_told_with_the_alert_of_the_change(world: World) -
 
     await world.handle(world.register("p2"))
 
-    assert await world.told() == [("ES-2", "p1", R), ("ES-2", "p2", R)]
-    assert await world.late() == {"p2"}
+    assert await world.notified() == [("ES-2", "p1", R), ("ES-2", "p2", R)]
+    assert await world.late_arrivals() == {"p2"}
     await world.check()
 
 
 async def test_late_arrival_after_a_negative_baseline_raises_an_alert_of_its_own(world: World) -> None:
     """The first picture was red: who was there is not told, who comes now is, and the alert says late arrival."""
     await world.handle(world.register("p1"), world.change(R, baseline=True))
-    assert await world.told() == []
+    assert await world.notified() == []
 
     await world.handle(world.register("p2"), world.register("p3"))
 
-    assert await world.told() == [("ES-1", "p2", R), ("ES-1", "p3", R)]
-    assert raised(await world.said(AlertRaised)) == [("ES-1", AlertTrigger.LATE_ARRIVAL)]
+    assert await world.notified() == [("ES-1", "p2", R), ("ES-1", "p3", R)]
+    assert raised(await world.events_of(AlertRaised)) == [("ES-1", AlertTrigger.LATE_ARRIVAL)]
     await world.check()
 
 
@@ -306,8 +306,8 @@ async def test_late_arrival_of_many_is_a_few_facts(world: World) -> None:
 
     await world.handle(*(world.register(f"p{number}") for number in range(100)))
 
-    assert len(await world.told()) == 100
-    assert len(await world.said(RecipientsSelected)) == 1
+    assert len(await world.notified()) == 100
+    assert len(await world.events_of(RecipientsSelected)) == 1
     await world.check()
 
 
@@ -315,11 +315,11 @@ async def test_late_move_into_a_red_region_is_told(world: World) -> None:
     """There all the time, and only now in the red region."""
     await world.handle(world.register("p1", leg(region="ES-MD")), world.register("p2", leg(region="ES-CT")))
     await world.handle(world.change(Y), world.change(Y, {"ES-CT": (Y, R)}))
-    assert await world.told() == [("ES-2", "p2", R)]
+    assert await world.notified() == [("ES-2", "p2", R)]
 
     await world.handle(world.register("p1", leg(region="ES-CT"), changed=True))
 
-    assert await world.told() == [("ES-2", "p1", R), ("ES-2", "p2", R)]
+    assert await world.notified() == [("ES-2", "p1", R), ("ES-2", "p2", R)]
     await world.check()
 
 
@@ -329,7 +329,7 @@ async def test_late_new_phone_number_tells_nobody_again(world: World) -> None:
 
     await world.handle(world.register("p1", changed=True))
 
-    assert await world.told() == [("ES-2", "p1", R)]
+    assert await world.notified() == [("ES-2", "p1", R)]
 
 
 async def test_late_leg_that_begins_is_found_by_the_sweep_of_its_day(world: World) -> None:
@@ -339,7 +339,7 @@ async def test_late_leg_that_begins_is_found_by_the_sweep_of_its_day(world: Worl
 
     for day, told in ((0, []), (1, []), (2, [("ES-2", "p1", R)]), (3, [("ES-2", "p1", R)])):
         await world.sweep(now + timedelta(days=day))
-        assert await world.told() == told
+        assert await world.notified() == told
 
     await world.check()
 
@@ -354,7 +354,7 @@ async def test_versions_second_alert_tells_only_who_is_worse_off(world: World) -
 
     await world.handle(world.change(O, {"ES-CT": (O, R)}), world.register("p3", leg(region="ES-MD")))
 
-    assert await world.told() == [
+    assert await world.notified() == [
         ("ES-2", "p1", O),
         ("ES-2", "p2", O),
         ("ES-3", "p2", R),
@@ -368,7 +368,7 @@ async def test_versions_fall_and_rise_again_tells_again(world: World) -> None:
     await world.handle(world.register("p1"), world.change(Y), world.change(R))
     await world.handle(world.change(O), world.change(Y), world.change(R))
 
-    assert await world.told() == [("ES-2", "p1", R), ("ES-5", "p1", R)]
+    assert await world.notified() == [("ES-2", "p1", R), ("ES-5", "p1", R)]
     await world.check()
 
 
@@ -376,8 +376,8 @@ async def test_versions_new_text_alone_tells_nobody_and_raises_nothing(world: Wo
     """Another version with the same colours."""
     await world.handle(world.register("p1"), world.change(Y), world.change(R), world.change(R))
 
-    assert await world.told() == [("ES-2", "p1", R)]
-    assert raised(await world.said(AlertRaised)) == [("ES-2", AlertTrigger.ADVICE_CHANGED)]
+    assert await world.notified() == [("ES-2", "p1", R)]
+    assert raised(await world.events_of(AlertRaised)) == [("ES-2", AlertTrigger.ADVICE_CHANGED)]
 
 
 async def test_versions_closed_alert_selects_nobody_more(world: World) -> None:
@@ -387,10 +387,10 @@ async def test_versions_closed_alert_selects_nobody_more(world: World) -> None:
 
     await world.handle(world.register("p2"))
     await world.sweep()
-    assert await world.told() == [("ES-2", "p1", O)]
+    assert await world.notified() == [("ES-2", "p1", O)]
     await world.handle(world.change(R))
 
-    assert await world.told() == [("ES-2", "p1", O), ("ES-3", "p1", R), ("ES-3", "p2", R)]
+    assert await world.notified() == [("ES-2", "p1", O), ("ES-3", "p1", R), ("ES-3", "p2", R)]
 
 
 # ---------------------------------------------------------------- a pass that is interrupted
@@ -411,7 +411,7 @@ async def test_pass_interrupted_is_taken_up_by_another(world: World, failpoints:
     red = world.change(R)
     failpoints.arm("mid_selection", "raise 2")
     await stopped(world.handle(red))
-    assert 0 < len(await world.told()) < 12
+    assert 0 < len(await world.notified()) < 12
 
     if who == "redelivery":
         await world.handle(red)
@@ -420,8 +420,8 @@ async def test_pass_interrupted_is_taken_up_by_another(world: World, failpoints:
     else:
         await world.handle(world.register("p0", changed=True))
 
-    assert [person for _, person, _ in await world.told()] == sorted(f"p{number}" for number in range(12))
-    assert await world.late() == set()
+    assert [person for _, person, _ in await world.notified()] == sorted(f"p{number}" for number in range(12))
+    assert await world.late_arrivals() == set()
     await world.check()
 
 
@@ -440,7 +440,7 @@ async def test_pass_that_was_thought_dead_goes_on_beside_its_successor(world: Wo
     failpoints.release("mid_selection")
     await asyncio.gather(first, second, late)
 
-    assert len(await world.told()) == 18
+    assert len(await world.notified()) == 18
     await world.check()
 
 
@@ -490,7 +490,7 @@ async def test_pass_that_read_an_empty_shard_and_one_that_did_not_select_nobody_
     slow.may_go_on.set()
     await second
 
-    assert await world.told() == [("ES-2", "p1", R)]
+    assert await world.notified() == [("ES-2", "p1", R)]
     await world.check()
 
 
@@ -554,7 +554,7 @@ async def test_versions_late_arrival_under_a_superseded_advice_is_told_of_the_ne
     await late
 
     told = [("ES-2", "p0", R)]
-    assert await world.told() == (told if newer is G else [*told, ("ES-3", "p1", newer)])
+    assert await world.notified() == (told if newer is G else [*told, ("ES-3", "p1", newer)])
     await world.check()
 
 
@@ -572,7 +572,7 @@ async def test_versions_selected_at_the_same_moment_tell_once(world: World) -> N
     first.may_go_on.set()
     await asyncio.gather(late, newer)
 
-    assert await world.told() == [("ES-2", "p0", R), ("ES-2", "p1", R)]
+    assert await world.notified() == [("ES-2", "p0", R), ("ES-2", "p1", R)]
     await world.check()
 
 
@@ -587,10 +587,10 @@ async def test_pass_needs_the_offsets_and_waits_for_them(world: World) -> None:
     world.select_with(offsets=unknown)
     with pytest.raises(TransientError):
         await world.handle(red)
-    assert await world.told() == []
+    assert await world.notified() == []
     await world.sweep()
 
-    assert await world.told() == [("ES-2", "p1", R)]
+    assert await world.notified() == [("ES-2", "p1", R)]
     await world.check()
 
 
@@ -665,9 +665,9 @@ async def test_stress_concurrent_streams_keep_the_promise(world: World, seed: in
     )
     await world.sweep()
 
-    told = await world.told()
+    told = await world.notified()
     assert len(told) > 500
-    assert world.untold(told, amsterdam_date(utc_now())) == set()
+    assert world.not_notified(told, amsterdam_date(utc_now())) == set()
     await world.check()
 
 

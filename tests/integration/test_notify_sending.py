@@ -143,7 +143,7 @@ async def test_sending_messages_show_the_emergency_number_and_a_link_of_ones_own
 async def test_sending_suspension_tells_student_and_coordinator_by_mail_alone(world: World, out: Providers) -> None:
     """R19: one email each and no SMS; the same event again sends nothing more."""
     await world.handle(world.register("p1"))
-    fact = world.fact(
+    fact = world.publish(
         ClearanceSuspended(
             registration_id="r-p1", person_id="p1", rule="R19", reason="advice_negative", faculty_id="example-sciences",
             programme_id="example-biology", departure_date=amsterdam_date(utc_now()) + timedelta(30),
@@ -302,7 +302,7 @@ async def moved(world: World, person: str) -> None:
     world.keyring.contacts[person] = contact_of("p99")
     contact = f"sealed:v1:{person}:event:AAAA"
     fact = StayContactUpdated(registration_id=f"r-{person}", person_id=person, contact=contact, confirmed=False)
-    await world.handle(world.fact(fact))
+    await world.handle(world.publish(fact))
 
 
 async def test_sending_repeat_goes_where_the_first_attempt_went(world: World, out: Providers) -> None:
@@ -655,7 +655,7 @@ async def test_sharing_instances_and_workers_send_each_message_once(world: World
     await send_all(world, out.by_channel, send_deps(world, "notify-0"), send_deps(world, "notify-1"), workers=2)
 
     assert (out.mailed(), out.texted()) == once(persons)
-    assert not await world.said(NotificationsUnknown)
+    assert not await world.events_of(NotificationsUnknown)
     assert set(await world.database["lanes"].distinct("doneBy")) == {"notify-0", "notify-1"}
 
 
@@ -845,7 +845,7 @@ async def test_unknown_notice_is_sent_again_behind_every_alert(world: World, out
     """A repeat is no more urgent than the message it repeats."""
     await world.handle(world.register("p1"))
     await world.handle(
-        world.fact(
+        world.publish(
             ClearanceSuspended(
                 registration_id="r-p1", person_id="p1", rule="R19", reason="advice_negative",
                 faculty_id="example-sciences", programme_id="example-biology",

@@ -78,7 +78,7 @@ def registrations(world: World, random: Random, count: int) -> None:
             known.append(person)
             taken_over = {"imported": random.random() < 0.1}
             fact = build.submitted(*journey(), person=person, contact=sealed).model_copy(update=taken_over)
-        world.fact(fact)
+        world.publish(fact)
 
 
 def changes(world: World, random: Random, count: int) -> dict[str, list[Record]]:
@@ -109,7 +109,7 @@ def changes(world: World, random: Random, count: int) -> dict[str, list[Record]]
 
 async def completed(world: World, alert_id: str) -> dict[str, int]:
     """The offsets of the registration topic when the selection run began; empty for an alert without a run."""
-    for event in await world.said(SelectionCompleted):
+    for event in await world.events_of(SelectionCompleted):
         if isinstance(event, SelectionCompleted) and event.alert_id == alert_id:
             return event.offsets.get(RegistrationEvent.topic, {})
     return {}
@@ -179,6 +179,6 @@ async def test_stress_must_be_told_and_only_who_may(world: World, size: int, see
         assert not wrong, (verdict.alert_id, verdict.trigger, wrong)
     # Who must be alerted depends on when the selection runs began; that many are alerted does not.
     assert sum(len(verdict.selected) for verdict in verdicts) > size / 20
-    selections = Counter((alert, person) for alert, person, _ in await world.told())
+    selections = Counter((alert, person) for alert, person, _ in await world.notified())
     assert not [pair for pair, times in selections.items() if times > 1]
     assert [left_out.because.person_id for left_out in affected.untold(utc_now())] == []

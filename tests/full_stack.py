@@ -122,6 +122,16 @@ class FullStack:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
 
+    @asynccontextmanager
+    async def stopped(self, service: str) -> AsyncIterator[None]:
+        """Stop the service for the block."""
+        await asyncio.to_thread(self.services.stack.processes.stop, service)
+        try:
+            yield
+        finally:
+            await asyncio.to_thread(self.services.start_service, service)
+            await asyncio.to_thread(self.services.wait_ready, service)
+
     # ------------------------------------------------------------ people
 
     def student(self, country: str, plan: Plan = Plan.VOLUNTARY, days: tuple[int, int] = (-3, 30)) -> Student:

@@ -99,20 +99,17 @@ async def test_redelivery_of_whole_topics_changes_nothing(full_stack: FullStack,
     await full_stack.raise_to_red(country)
     await full_stack.wait_for_messages(students)
     await full_stack.wait_until_idle()
-    processes = full_stack.services.stack.processes
-    await asyncio.to_thread(processes.stop, "safety")
-    await full_stack.wait_until_idle(WITHOUT_SAFETY)
-    before = await _documents(full_stack, service)
-    counts = [await full_stack.count_messages(student) for student in students]
+    async with full_stack.stopped("safety"):
+        await full_stack.wait_until_idle(WITHOUT_SAFETY)
+        before = await _documents(full_stack, service)
+        counts = [await full_stack.count_messages(student) for student in students]
 
-    await asyncio.to_thread(processes.stop, service)
-    for topic in READS[service]:
-        await _rewind(full_stack, service, topic)
-    await asyncio.to_thread(full_stack.services.start_service, service)
-    await asyncio.to_thread(full_stack.services.wait_ready, service)
-    await full_stack.wait_until_idle(WITHOUT_SAFETY)
+        async with full_stack.stopped(service):
+            for topic in READS[service]:
+                await _rewind(full_stack, service, topic)
+        await full_stack.wait_until_idle(WITHOUT_SAFETY)
 
-    after = await _documents(full_stack, service)
+        after = await _documents(full_stack, service)
     for name, documents in before.items():
         for key, document in documents.items():
             assert after[name].get(key) == document, name
@@ -120,8 +117,6 @@ async def test_redelivery_of_whole_topics_changes_nothing(full_stack: FullStack,
         name: len(documents) for name, documents in before.items()
     }
     assert [await full_stack.count_messages(student) for student in students] == counts == [(1, 1)] * 3
-    await asyncio.to_thread(full_stack.services.start_service, "safety")
-    await asyncio.to_thread(full_stack.services.wait_ready, "safety")
     await full_stack.wait_until_idle()
     await full_stack.check()
 

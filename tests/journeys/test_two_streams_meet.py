@@ -8,12 +8,10 @@ from typing import Any
 
 import pymongo
 import pytest
-from aiokafka import AIOKafkaConsumer
-from aiokafka.errors import KafkaError
 
 from deploy.local.demo.world import Plan
-from shared.kafka import partitions
-from tests.full_stack import COUNTRIES, TOPICS, FullStack
+from deploy.local.rewind import rewind
+from tests.full_stack import COUNTRIES, PATIENCE_SECONDS, TOPICS, FullStack
 
 OVERTAKEN = ["RegistrationSubmitted", "RegistrationApproved", "ClearanceSuspended", "TaskOpened"]
 
@@ -106,7 +104,7 @@ async def test_redelivery_of_whole_topics_changes_nothing(full_stack: FullStack,
 
         async with full_stack.stopped(service):
             for topic in READS[service]:
-                await _rewind(full_stack, service, topic)
+                await rewind(full_stack.services.stack.kafka, f"{service}.{topic}", topic, PATIENCE_SECONDS)
         await full_stack.wait_until_idle(WITHOUT_SAFETY)
 
         after = await _documents(full_stack, service)
@@ -142,22 +140,3 @@ async def _documents(full_stack: FullStack, service: str) -> dict[str, Any]:
     }
     client.close()
     return documents
-
-
-async def _rewind(full_stack: FullStack, service: str, topic: str) -> None:
-    """Set the offsets of the service's group to the beginning of the topic."""
-    bootstrap = full_stack.services.stack.kafka
-    topic_partitions = await partitions({"bootstrap_servers": bootstrap}, [topic])
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=f"{service}.{topic}", enable_auto_commit=False)
-    await consumer.start()
-    consumer.assign(topic_partitions)
-
-    async def is_committed() -> bool:
-        try:
-            await consumer.commit(dict.fromkeys(topic_partitions, 0))
-        except KafkaError:  # Kafka keeps a static member until its session ends
-            return False
-        return True
-
-    await full_stack.wait_until(is_committed, f"the offsets of {topic} are set back")
-    await consumer.stop()

@@ -12,6 +12,7 @@ from pathlib import Path
 from deploy.local.demo import story
 from deploy.local.demo.people import People, Refused
 from deploy.local.demo.report import Report
+from deploy.local.demo.summary import print_summary
 from deploy.local.demo.view import View
 from deploy.local.errors import LocalStackError
 from deploy.local.services import Choices, LocalServices, choose_ports
@@ -47,7 +48,7 @@ def main() -> int:
                 services.write_addresses(LOCAL / "env")
             found = asyncio.run(_play(services, view))
             found.write(REPORT)
-            story.write_summary(view, found, REPORT)
+            print_summary(view, found, REPORT)
             return 1 if found.broken else 0
     except (LocalStackError, Refused, OSError) as error:
         view.console.print(f"[red]stopped:[/red] {error}")

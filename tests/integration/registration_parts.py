@@ -1,6 +1,6 @@
 """The registration service on a real MongoDB, without HTTP and Kafka; makes many registrations at once."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -134,6 +134,27 @@ def journey(
         answers=StudyAnswers(credits=False, university_funding=False, transcript_entry=False),
         contact=f"sealed:v1:{person_id}:{registration_id}:x", **other,
     )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Pauses:
+    """Pauses this process at failpoints; `folder` is FAILPOINTS_DIR."""
+
+    folder: Path
+
+    @asynccontextmanager
+    async def at(self, name: str) -> AsyncIterator[Callable[[], Awaitable[bool]]]:
+        """Every task that comes to the failpoint waits until the end. Yields a check whether one has come."""
+        file = self.folder / name
+        file.write_text("pause")
+
+        async def is_reached() -> bool:
+            return file.with_suffix(".reached").exists()
+
+        try:
+            yield is_reached
+        finally:
+            file.unlink()
 
 
 @asynccontextmanager

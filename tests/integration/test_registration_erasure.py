@@ -1,9 +1,7 @@
 """Erasure on real parts: after it no store of registration and no topic holds the canary, and the chain verifies."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -55,7 +53,7 @@ from shared.web.identity import Identity
 from shared.web.problem import Problem
 from tests.conftest import Stack
 from tests.integration.bus_world import prepare, running, side, until
-from tests.integration.registration_parts import KEY, Parts, command_by, journey, parts, permissions_with
+from tests.integration.registration_parts import KEY, Parts, Pauses, command_by, journey, parts, permissions_with
 
 CANARY = "Canaryfeather"
 CONTACT = ContactDetails(
@@ -70,30 +68,9 @@ async def made(stack: Stack, namespace: str) -> AsyncIterator[Parts]:
         yield found
 
 
-@dataclass(frozen=True)
-class Pauses:
-    """Failpoints of this process."""
-
-    folder: Path
-
-    @asynccontextmanager
-    async def at(self, name: str) -> AsyncIterator[Callable[[], Awaitable[bool]]]:
-        """Whoever comes to the failpoint inside stands there until the end; gives whether somebody does."""
-        file = self.folder / name
-        file.write_text("pause")
-
-        async def stands() -> bool:
-            return file.with_suffix(".reached").exists()
-
-        try:
-            yield stands
-        finally:
-            file.unlink()
-
-
 @pytest.fixture
 def pauses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pauses:
-    """Nothing is armed yet."""
+    """No failpoint is armed yet."""
     monkeypatch.setenv("FAILPOINTS_DIR", str(tmp_path))
     return Pauses(tmp_path)
 
@@ -287,9 +264,9 @@ async def test_who_registers_while_being_erased_is_told_so(made: Parts, pauses: 
     person_id, _ = await leaver(made)
     where = deps(made)
     await ask(where, person_id, "officer-1")
-    async with pauses.at("decided_provisionally") as stands:
+    async with pauses.at("decided_provisionally") as is_reached:
         registering = asyncio.create_task(submit_for(made, person_id))
-        await until(stands)
+        await until(is_reached)
         assert (await ask(where, person_id, "officer-2")).body["state"] == "erased"
     with pytest.raises(Problem) as told:
         await registering
@@ -306,9 +283,9 @@ async def test_who_registered_before_the_look_is_not_erased(made: Parts, pauses:
     person_id, _ = await leaver(made)
     where = deps(made)
     await ask(where, person_id, "officer-1")
-    async with pauses.at("erasure_marked") as stands:
+    async with pauses.at("erasure_marked") as is_reached:
         erasing_ = asyncio.create_task(ask(where, person_id, "officer-2"))
-        await until(stands)
+        await until(is_reached)
         with pytest.raises(Problem) as told:
             await submit_for(made, person_id)
     with pytest.raises(Problem) as refused:

@@ -19,7 +19,7 @@ ROUNDS = 3
 
 
 async def run(where: Where) -> list[Measure]:
-    """Yellow turns red for everybody who is cleared; how long until nobody is, and how long somebody else waits."""
+    """Yellow turns red for every cleared registration: how long until none is, and how long reads wait meanwhile."""
     took: list[float] = []
     waits: list[float] = []
     size = where.size(FULL)

@@ -42,8 +42,8 @@ async def run(where: Where) -> list[Measure]:
                     registrations=full,
                 )
             )
-        for one in (few, many):
-            await one.mongo.drop("registration")
+        for service in (few, many):
+            await service.mongo.drop("registration")
     return found
 
 
@@ -52,12 +52,12 @@ async def _filled(one: Parts, size: int) -> list[RegistrationSubmitted]:
     await one.advise("ES", Level.YELLOW, 1)
     filed = [journey(20 + number % 300) for number in range(size)]
     await one.submit(filed, utc_now())
-    loaded = await one.store.load_many([each.registration_id for each in filed[::5]])
+    loaded = await one.store.load_many([submitted.registration_id for submitted in filed[::5]])
     for start in range(0, len(loaded), 250):
-        some = loaded[start : start + 250]
+        part = loaded[start : start + 250]
 
-        async def work(session: Session, some: Any = some) -> Any:
-            changes = [(each, [draft(_task(each.state))]) for each in some]
+        async def work(session: Session, part: Any = part) -> Any:
+            changes = [(registration, [draft(_task(registration.state))]) for registration in part]
             return await one.store.record_all(changes, cause=CAUSE, now=utc_now(), session=session)
 
         await one.mongo.transaction(work)

@@ -1,4 +1,4 @@
-"""R9 over HTTP on a real GridFS: kept whole, sealed and named once; what is no document leaves nothing behind."""
+"""R9 over HTTP on a real GridFS: stored whole, sealed and named once; a refused file leaves nothing behind."""
 
 import asyncio
 import hashlib
@@ -98,27 +98,27 @@ async def scanned(stack: Stack, tmp_path_factory: pytest.TempPathFactory, clamd:
 async def kept(of: Portal) -> set[str]:
     """The files that are there; every chunk belongs to one of them."""
     database = of.world.mongo.database("registration")
-    files = {str(each["_id"]) async for each in database["documents.files"].find({}, {"_id": 1})}
-    chunks = {str(each) for each in await database["documents.chunks"].distinct("files_id")}
+    files = {str(file["_id"]) async for file in database["documents.files"].find({}, {"_id": 1})}
+    chunks = {str(file_id) for file_id in await database["documents.chunks"].distinct("files_id")}
     assert chunks <= files
     return files
 
 
 async def sweep(of: Portal, later: timedelta = GRACE + timedelta(minutes=1)) -> None:
-    """What the service does by itself after a while."""
+    """The sweep of the service, later."""
 
-    class Desk:
+    class Deps:
         store = of.deps.evaluation.store
         documents = DocumentStorage(of.world.mongo.database("registration"), of.world.keyring, None)
 
-    await delete_unreferenced_documents(Desk(), utc_now() + later)  # type: ignore[arg-type] # only these two are used
+    await delete_unreferenced_documents(Deps(), utc_now() + later)  # type: ignore[arg-type] # only these two are used
 
 
 # ---------------------------------------------------------------- R9
 
 
 async def test_documents_that_are_required_keep_a_registration_incomplete(plain: Portal) -> None:
-    """Incomplete until the last one lies there; each is a line of the checklist, with its person."""
+    """Incomplete until the last one is attached; each is a line of the checklist, with a contact."""
     registration_id = await plain.register(**voluntary(), **FIELDWORK)
     found = await plain.see(registration_id)
     assert (found["status"], found["clearance"]["rule"]) == ("incomplete", "R9")
@@ -134,7 +134,7 @@ async def test_documents_that_are_required_keep_a_registration_incomplete(plain:
 
     assert second.json()["status"] == "approved"
     found = await plain.see(registration_id)
-    assert [(each["kind"], each["mediaType"]) for each in found["documents"]] == [
+    assert [(document["kind"], document["mediaType"]) for document in found["documents"]] == [
         (LETTER, "application/pdf"), (PLAN, "image/png")
     ]  # fmt: skip
     lines = (await plain.checklist(registration_id))["lines"]
@@ -142,7 +142,7 @@ async def test_documents_that_are_required_keep_a_registration_incomplete(plain:
 
 
 async def test_incomplete_is_told_beside_what_a_person_has_to_see(plain: Portal) -> None:
-    """Short notice goes first to the contact person, who cannot approve what is incomplete."""
+    """Short notice goes first to the contact person, who cannot approve without the documents."""
     registration_id = await plain.register(**voluntary(), **FIELDWORK, legs=legs(5, 20))
     assert (await plain.see(registration_id))["clearance"]["rule"] == "R7"
 
@@ -163,7 +163,7 @@ async def test_documents_of_an_erased_person_are_gone(plain: Portal) -> None:
         for kind in (LETTER, PLAN):
             assert (await plain.upload(registration_id, kind, who=who)).status_code == 201
     person_id = (await plain.see(theirs))["personId"]
-    remain = {each["documentId"] for each in (await plain.see(other))["documents"]}
+    remain = {document["documentId"] for document in (await plain.see(other))["documents"]}
     await plain.done(leaver, "POST", f"/registrations/{theirs}/cancellation", etag="*")
 
     for officer in (INTERNATIONAL_OFFICE, another(INTERNATIONAL_OFFICE, "second-officer")):
@@ -201,7 +201,7 @@ async def test_document_comes_back_as_it_was(plain: Portal, content: bytes, medi
     (unnamed,) = (await plain.done(APPROVER, "GET", f"/registrations/{registration_id}/documents"))["items"]
     assert unnamed["name"] is None
     chunks = plain.world.mongo.database("registration")["documents.chunks"]
-    stored = b"".join([bytes(each["data"]) async for each in chunks.find({"files_id": answer.json()["documentId"]})])
+    stored = b"".join([bytes(chunk["data"]) async for chunk in chunks.find({"files_id": answer.json()["documentId"]})])
     assert content[:16] not in stored
 
 
@@ -209,7 +209,7 @@ async def test_new_document_replaces_the_former_of_its_kind(plain: Portal) -> No
     """The former is no longer found, its bytes are forgotten after a while, and the history still names both."""
     registration_id = await plain.register(**voluntary())
     first = (await plain.upload(registration_id, "Letter")).json()["documentId"]
-    await sweep(plain)  # what is named is left alone
+    await sweep(plain)  # attached documents stay
     second = (await plain.upload(registration_id, "Letter", png())).json()["documentId"]
 
     await plain.refused(404, STUDENT, "GET", f"/registrations/{registration_id}/documents/{first}")
@@ -240,7 +240,7 @@ async def test_repeat_with_the_same_key_keeps_one_document(plain: Portal) -> Non
 
 
 async def test_office_adds_a_document_and_a_stranger_does_not(plain: Portal) -> None:
-    """As the table of tests/contracts/test_ownership.py says; what is refused leaves no bytes."""
+    """As the table of tests/contracts/test_ownership.py says; a refused upload leaves no bytes."""
     registration_id = await plain.register(**voluntary())
     before = await kept(plain)
     stranger = await plain.upload(registration_id, "Letter", who=another(STUDENT, "student-two"))
@@ -287,7 +287,7 @@ async def test_what_is_no_document_is_refused_and_leaves_nothing(plain: Portal, 
     assert response.status_code == 400, response.text
     problem = response.json()
     assert (problem["rule"], problem["reason"]) == ("R9", reason)
-    assert [each["field"] for each in problem["errors"]] == ["body"]
+    assert [error["field"] for error in problem["errors"]] == ["body"]
     assert (await kept(plain), await plain.facts()) == (before, facts)
 
 
@@ -311,7 +311,7 @@ async def test_name_that_is_no_name_is_refused(plain: Portal, name: str) -> None
         assert response.status_code == 201
         return
     assert response.status_code == 400, response.text
-    assert [each["field"] for each in response.json()["errors"]] == ["header.Content-Disposition"]
+    assert [error["field"] for error in response.json()["errors"]] == ["header.Content-Disposition"]
     assert (await kept(plain), await plain.facts()) == (before, facts)
 
 
@@ -367,7 +367,7 @@ async def test_most_kinds_are_enough(plain: Portal) -> None:
 
 
 async def test_crash_between_the_bytes_and_the_fact_leaves_no_bytes_for_long(plain: Portal) -> None:
-    """The sweep finds what nobody names, and leaves what is named."""
+    """The sweep deletes files that no registration names, and only those."""
     registration_id = await plain.register(**voluntary())
     named = (await plain.upload(registration_id, "Letter")).json()["documentId"]
     documents = DocumentStorage(plain.world.mongo.database("registration"), plain.world.keyring, None)
@@ -453,7 +453,9 @@ async def test_two_documents_at_once_are_two(plain: Portal) -> None:
 
     found = await asyncio.gather(*(plain.upload(registration_id, f"Letter {n}", pdf(300_000 + n)) for n in range(4)))
 
-    assert {each.status_code for each in found} == {201}
+    assert {response.status_code for response in found} == {201}
     documents: list[dict[str, Any]] = (await plain.see(registration_id))["documents"]
-    assert {(each["kind"], each["sizeBytes"]) for each in documents} == {(f"Letter {n}", 300_000 + n) for n in range(4)}
+    assert {(document["kind"], document["sizeBytes"]) for document in documents} == {
+        (f"Letter {n}", 300_000 + n) for n in range(4)
+    }
     assert FILE["Content-Type"] == "application/octet-stream"

@@ -125,17 +125,17 @@ async def holds_canary(made: Parts) -> list[str]:
 async def test_erased_person_is_in_no_store_and_no_topic_and_the_chain_verifies(
     made: Parts, stack: Stack, namespace: str
 ) -> None:
-    """Before and after: never in clear; before it opens, after it opens nowhere, for no process."""
+    """Personal data are never stored in clear. Before the erasure they can be opened, afterwards by no process."""
     await prepare(stack, namespace)
     await made.advise("ES", Level.GREEN, 1)
     person_id, registration_id = await leaver(made)
     other, other_registration = await leaver(made)
-    forgotten: list[tuple[str, tuple[str, ...]]] = []
+    deleted: list[tuple[str, tuple[str, ...]]] = []
 
-    async def forget(person: str, registrations: Any) -> None:
-        forgotten.append((person, tuple(registrations)))
+    async def delete(person: str, registrations: Any) -> None:
+        deleted.append((person, tuple(registrations)))
 
-    where = deps(made, forget)
+    where = deps(made, delete)
     registration = side(stack, namespace, "registration")
     async with running(registration.relay()):
         assert (await ask(where, person_id, "officer-1")).body["state"] == "requested"
@@ -145,7 +145,7 @@ async def test_erased_person_is_in_no_store_and_no_topic_and_the_chain_verifies(
     registration.mongo.close()
 
     assert await holds_canary(made) == []
-    assert forgotten == [(person_id, (registration_id,))]
+    assert deleted == [(person_id, (registration_id,))]
     verifier, values = ChainVerifier(RegistrationEvent.topic), []
     async with Reader(stack.kafka, namespace) as reader:
         async for record in reader.in_order([RegistrationEvent.topic]):
@@ -155,7 +155,9 @@ async def test_erased_person_is_in_no_store_and_no_topic_and_the_chain_verifies(
     assert not any(CANARY.lower().encode() in value.lower() for value in values)
     assert sum(b'"PersonErased"' in value for value in values) == 1
     fresh = Keyring(made.mongo, KEY)
-    gone, kept = [(await made.store.registrations.load(each)).state for each in (registration_id, other_registration)]
+    gone, kept = [
+        (await made.store.registrations.load(stream)).state for stream in (registration_id, other_registration)
+    ]
     assert gone is not None
     assert kept is not None
     assert await fresh.open(gone.contact, "/contact") is None
@@ -224,9 +226,9 @@ async def audit_diff(stack: Stack, namespace: str) -> tuple[list[Difference], di
     return differences, shadow.counts
 
 
-@pytest.mark.fault("an erasure that dies between its fact and its deed")
+@pytest.mark.fault("an erasure that dies between its event and the deletion")
 async def test_erasure_that_died_after_the_fact_is_finished_by_the_next_process(made: Parts) -> None:
-    """The fact stands, the key does not go: what is left is done later, and once."""
+    """The event is stored, the key still exists: another process finishes the erasure, once."""
     person_id, _ = await leaver(made)
 
     async def dies(person: str, registrations: Any) -> None:
@@ -248,19 +250,22 @@ async def test_erasure_that_died_after_the_fact_is_finished_by_the_next_process(
 
 @pytest.mark.fault("four officers erase one person at the same moment")
 async def test_two_officers_who_ask_at_the_same_moment_erase_once(made: Parts) -> None:
-    """Whoever comes second has confirmed it; there is one fact."""
+    """The second request confirms it; there is one event."""
     person_id, _ = await leaver(made)
     where = deps(made)
 
     found = await asyncio.gather(*(ask(where, person_id, f"officer-{n}") for n in range(4)), return_exceptions=True)
 
-    assert {each.body["state"] for each in found if not isinstance(each, BaseException)} == {"requested", "erased"}
+    assert {answer.body["state"] for answer in found if not isinstance(answer, BaseException)} == {
+        "requested",
+        "erased",
+    }
     assert await made.store.outbox.events.count_documents({"stream": person_id}) == 1
 
 
-@pytest.mark.fault("a registration handed in while its student is being erased")
+@pytest.mark.fault("a registration submitted while its student is being erased")
 async def test_who_registers_while_being_erased_is_told_so(made: Parts, pauses: Pauses) -> None:
-    """Seen by neither side before its commit: nobody is told that they are registered, and nobody goes unreachable."""
+    """Neither side sees the other before its commit: the student is told, and the registration is cancelled."""
     person_id, _ = await leaver(made)
     where = deps(made)
     await ask(where, person_id, "officer-1")
@@ -274,12 +279,14 @@ async def test_who_registers_while_being_erased_is_told_so(made: Parts, pauses: 
     await finish_open_erasures(where, utc_now())
 
     assert (told.value.status, told.value.reason) == (409, "being_erased")
-    assert {each.status for each in await where.persons.registrations_of(person_id)} == {Status.CANCELLED}
+    assert {registration.status for registration in await where.persons.registrations_of(person_id)} == {
+        Status.CANCELLED
+    }
 
 
 @pytest.mark.fault("an erasure confirmed while its student registers")
 async def test_who_registered_before_the_look_is_not_erased(made: Parts, pauses: Pauses) -> None:
-    """The erasure sees the journey and is refused; the key stands, and from then on everything is as before."""
+    """The erasure sees the journey and is refused; the key stays, and a later submission succeeds."""
     person_id, _ = await leaver(made)
     where = deps(made)
     await ask(where, person_id, "officer-1")
@@ -297,7 +304,7 @@ async def test_who_registered_before_the_look_is_not_erased(made: Parts, pauses:
 
 
 async def test_open_alert_stands_in_the_way_until_it_is_closed(made: Parts) -> None:
-    """From notify's own facts, in whatever order they come; a notice is no alert."""
+    """From notify's events, in any order; a notice is no alert."""
     person_id, _ = await leaver(made)
     where = deps(made)
     selected = RecipientsSelected(
@@ -327,7 +334,7 @@ async def test_open_alert_stands_in_the_way_until_it_is_closed(made: Parts) -> N
 
 
 async def test_retention_shows_first_and_erases_whose_time_is_over(made: Parts) -> None:
-    """Long over and returned: goes. Long over without a return, or not long enough: stays, with the reason."""
+    """Long over and returned: erased. Long over without a return, or not long enough: kept, with the reason."""
     kept, now = timedelta(days=365), utc_now()
     long_ago, missing, lately = await made.submit(
         [journey(-500, 30), journey(-500, 30), journey(-100, 30)], now - timedelta(days=520)

@@ -71,7 +71,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 
 def checked(made: Parts, records: list[Any]) -> list[ImportLine]:
     """Lines of a JSON lines file."""
-    text = [each if isinstance(each, str) else json.dumps(each) for each in records]
+    text = [line if isinstance(line, str) else json.dumps(line) for line in records]
     return portal_import.check_lines(made.commands, read("x.jsonl", text), utc_now())
 
 
@@ -81,7 +81,7 @@ async def taken(made: Parts, lines: list[ImportLine], *, dry_run: bool = False) 
 
 
 async def test_import_of_10000_lines_names_each_of_37_wrong_ones(made: Parts) -> None:
-    """Line and field of each. The dry run stores nothing; what is stored is complete, sealed, marked as imported."""
+    """Line and field of each. The dry run stores nothing; a stored one is complete, sealed, marked as imported."""
     await made.advise("ES", Level.GREEN, 1)
     records: list[Any] = [record(number) for number in range(10_000)]
     expected = {}
@@ -134,12 +134,12 @@ async def test_import_into_a_negative_area_is_a_list_for_the_safety_officer(made
     await taken(made, checked(made, [record(2, "SD")]))
 
     assert [line.negative for line in lines] == [False, True, True]
-    tasks = [each async for each in made.store.tasks.collection.find({})]
-    assert [(each["queue"], each["reason"], each["open"]) for each in tasks] == [
+    tasks = [task async for task in made.store.tasks.collection.find({})]
+    assert [(task["queue"], task["reason"], task["open"]) for task in tasks] == [
         ("safety-officer", portal_import.NEGATIVE, True)
     ] * 2
-    events = [await made.events(str(each["registrationId"])) for each in tasks]
-    assert all([type(event) for event in one] == [RegistrationSubmitted, TaskOpened] for one in events)
+    events = [await made.events(str(task["registrationId"])) for task in tasks]
+    assert all([type(event) for event in stream] == [RegistrationSubmitted, TaskOpened] for stream in events)
 
 
 async def test_import_of_somebody_erased_takes_nothing_over(made: Parts) -> None:
@@ -216,7 +216,7 @@ async def test_passage_registration_import_and_export(
     refused = await passage("import", str(file), "--json")
     assert refused.returncode == 1, refused.stderr
     reports = [json.loads(line) for line in refused.stdout.splitlines()]
-    assert [(each["line"], [m["field"] for m in each["mistakes"]]) for each in reports if each["mistakes"]] == [
+    assert [(row["line"], [m["field"] for m in row["mistakes"]]) for row in reports if row["mistakes"]] == [
         (3, ["contact.mobile"])
     ]
     assert await made.store.registrations.collection.count_documents({}) == 0

@@ -1,4 +1,4 @@
-"""What people read in a queue costs what is on the page, however many registrations there are: shown by explain."""
+"""Reading a queue costs as much as its page, however many registrations there are: shown by explain."""
 
 from collections.abc import AsyncIterator
 from typing import Any

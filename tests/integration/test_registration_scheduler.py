@@ -134,7 +134,7 @@ async def test_contact_task_stands_in_two_queues_and_closes_by_its_cause(one: Pa
     for day in range(1, 12):
         await record_due_events(one.evaluation, noon(day))
     opened = [event for event in await one.events(loaded.id) if isinstance(event, TaskOpened)]
-    assert {(each.queue, each.scope) for each in opened} == {
+    assert {(task.queue, task.scope) for task in opened} == {
         ("coordinator", "example-biology"), ("international-office", "")
     }  # fmt: skip
     assert await one.store.tasks.collection.count_documents({"open": True}) == 2
@@ -146,7 +146,7 @@ async def test_contact_task_stands_in_two_queues_and_closes_by_its_cause(one: Pa
     await record_due_events(one.evaluation, noon(12))
 
     closed = {event.task_id for event in await one.events(loaded.id) if isinstance(event, TaskClosed)}
-    assert closed == {each.task_id for each in opened}
+    assert closed == {task.task_id for task in opened}
     assert await one.store.tasks.collection.count_documents({"open": True}) == 0
 
 
@@ -173,7 +173,7 @@ async def test_failed_message_asks_once_and_redelivery_asks_nothing(one: Parts) 
     await remind_after_failed_messages(one.evaluation, [_failed(loaded.id, now + timedelta(hours=1))])
 
     asked = [event for event in await one.events(loaded.id) if isinstance(event, ReminderDue)]
-    assert [each.occasion[:7] for each in asked] == ["bounce-"]
+    assert [reminder.occasion[:7] for reminder in asked] == ["bounce-"]
     assert len(await one.events(untouched.id)) == 1
 
 

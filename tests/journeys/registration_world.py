@@ -1,4 +1,4 @@
-"""The real registration service in process on a real MongoDB: people act over HTTP, facts of others reach its handlers.
+"""The registration service in process on a real MongoDB: people use HTTP, events of others reach its handlers.
 
 Faster than the full stack. Journeys within the registration service use it; those between services use `full_stack`.
 """
@@ -71,7 +71,7 @@ SOURCE = "netherlands"
 
 @dataclass
 class Portal:
-    """The service with people in front of it."""
+    """The service, as people and other services use it."""
 
     world: World
     app: FastAPI
@@ -131,7 +131,7 @@ class Portal:
         return found
 
     async def checklist(self, registration_id: str, who: Person = STUDENT, **query: str) -> dict[str, Any]:
-        """What is still needed."""
+        """The checklist of a registration."""
         path = f"/registrations/{registration_id}/checklist"
         found: dict[str, Any] = await self.done(who, "GET", path, params=query)
         return found
@@ -144,18 +144,20 @@ class Portal:
         return shown
 
     async def tasks(self, who: Person, registration_id: str) -> list[dict[str, Any]]:
-        """The open tasks about a registration in somebody's queues."""
+        """The open tasks about a registration in a person's queues."""
         found = await self.done(who, "GET", "/tasks", params={"pageSize": "250"})
-        return [each for each in found["items"] if each["registrationId"] == registration_id]
+        return [task for task in found["items"] if task["registrationId"] == registration_id]
 
     async def decision(self, registration_id: str, decision: str, **other: Any) -> dict[str, Any]:
         """The body of a decision on the advice as it is now."""
         advice = (await self.see(registration_id))["advice"]
-        seen = [{"country": each["country"], "adviceVersion": each["adviceVersion"]} for each in advice]
+        seen = [
+            {"country": seen_advice["country"], "adviceVersion": seen_advice["adviceVersion"]} for seen_advice in advice
+        ]
         return {"decision": decision, "remark": "Looked at with care.", "adviceSeen": seen, **other}
 
     async def decide(self, who: Person, registration_id: str, decision: str, **other: Any) -> dict[str, Any]:
-        """Somebody decides, and may."""
+        """A person decides, successfully."""
         body = await self.decision(registration_id, decision, **other)
         path = f"/registrations/{registration_id}/decisions"
         found: dict[str, Any] = await self.done(who, "POST", path, body, etag="*")
@@ -164,7 +166,7 @@ class Portal:
     async def cannot(
         self, status: int, who: Person, registration_id: str, decision: str, **other: Any
     ) -> dict[str, Any]:
-        """Somebody would like to decide, and may not."""
+        """A person tries to decide and is refused."""
         body = await self.decision(registration_id, decision, **other)
         path = f"/registrations/{registration_id}/decisions"
         return await self.refused(status, who, "POST", path, body, etag="*")
@@ -216,8 +218,8 @@ class Portal:
     async def grant(
         self, approval_id: str, who: Person = STUDENT, *, country: str = "ES", days: tuple[int, int] = (60, 120)
     ) -> None:
-        """The programme says yes, to that person for those days from today."""
-        first, last = (today() + timedelta(days=each) for each in days)
+        """The programme approves that person for those days from today."""
+        first, last = (today() + timedelta(days=offset) for offset in days)
         await self._approval(
             ApprovalGranted(
                 approval_id=approval_id,
@@ -234,7 +236,7 @@ class Portal:
         )
 
     async def withdraw(self, approval_id: str, who: Person = STUDENT) -> None:
-        """The student takes the approval back."""
+        """The student withdraws the approval."""
         person_id = await self.world.person_id(who)
         await self._approval(ApprovalWithdrawn(approval_id=approval_id, person_id=person_id, withdrawn_by=person_id))
 
@@ -258,7 +260,7 @@ def today() -> date:
 
 def legs(start: int, end: int, country: str = "ES", **more: Any) -> list[dict[str, Any]]:
     """An itinerary of one place, from `start` to `end` days from today."""
-    first, last = (today() + timedelta(days=each) for each in (start, end))
+    first, last = (today() + timedelta(days=offset) for offset in (start, end))
     return [{"startDate": first.isoformat(), "endDate": last.isoformat(), "country": country, **more}]
 
 
@@ -269,7 +271,7 @@ def voluntary() -> dict[str, Any]:
 
 @asynccontextmanager
 async def portal(mongo: str, folder: Path, **settings: Any) -> AsyncIterator[Portal]:
-    """The service in a namespace of its own, which is forgotten afterwards; everywhere is green but where advised."""
+    """The service in a namespace of its own, which is dropped afterwards; advice is green unless set."""
     namespace = f"t{uuid.uuid4().hex[:8]}-"
     keys = folder / "keys"
     create_keys(keys)
@@ -296,5 +298,5 @@ async def portal(mongo: str, folder: Path, **settings: Any) -> AsyncIterator[Por
 
 
 def another(person: Person, login: str) -> Person:
-    """Somebody else in the same roles."""
+    """Another person in the same roles."""
     return replace(person, login=login)

@@ -7,7 +7,7 @@ SOON, LATER, ABROAD = (5, 40), (30, 60), (-3, 30)
 
 
 async def test_registered_before_the_approval(full_stack: FullStack) -> None:
-    """Held, and told what is missing; approved by itself when the programme says yes."""
+    """Held, with the missing approval named; approved automatically when the programme approves."""
     student = full_stack.student(next(COUNTRIES), Plan.REGISTERED_FIRST, LATER)
     approval_id = await full_stack.request_approval(student)
     registration_id = await full_stack.register(student, approval_id)
@@ -24,7 +24,7 @@ async def test_registered_before_the_approval(full_stack: FullStack) -> None:
 
 
 async def test_registered_after_the_approval(full_stack: FullStack) -> None:
-    """Approved as soon as registration knows of the yes, without passing anybody's desk."""
+    """Approved as soon as the approval arrives, without a decision by a person."""
     student = full_stack.student(next(COUNTRIES), Plan.APPROVED_FIRST, LATER)
     approval_id = await full_stack.request_approval(student)
     await full_stack.grant(approval_id, student)

@@ -1,4 +1,4 @@
-"""Already departed: registered all the same, a person looks, and whoever is there counts at once (R8)."""
+"""Already departed: registered all the same, routed to a person, and counted as abroad at once (R8)."""
 
 from datetime import timedelta
 

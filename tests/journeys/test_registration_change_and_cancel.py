@@ -69,7 +69,7 @@ async def test_change_of_a_phone_number_changes_no_decision(portal: Portal) -> N
 
 @pytest.mark.parametrize("end", [5, 40])
 async def test_returning_earlier_or_later_during_the_stay(portal: Portal, end: int) -> None:
-    """Who is where follows the dates; a person looks again, because the student has left (R8)."""
+    """Whereabouts follow the new dates; a person decides again, because the student has left (R8)."""
     registration_id = await portal.register(**voluntary(), legs=legs(-3, 20))
     await portal.decide(FACULTY_CONTACT, registration_id, "approve")
 
@@ -144,11 +144,11 @@ async def test_what_is_no_itinerary_is_refused_by_name(portal: Portal, wrong: An
     """Each mistake names its field, and nothing is stored, at the first submission and at a change alike."""
     body = {**(await _body(portal)), "legs": wrong}
     problem = await portal.refused(400, STUDENT, "POST", "/registrations", body)
-    assert field in {each["field"] for each in problem["errors"]}
+    assert field in {error["field"] for error in problem["errors"]}
 
     registration_id = await portal.register(**voluntary())
     problem = await changed(portal, registration_id, 400, legs=wrong)
-    assert field in {each["field"] for each in problem["errors"]}
+    assert field in {error["field"] for error in problem["errors"]}
 
 
 async def test_date_line_and_html_are_what_they_are(portal: Portal) -> None:

@@ -27,7 +27,7 @@ def contact(**other: Any) -> dict[str, Any]:
 
 
 async def test_details_abroad_are_entered_and_confirmed(portal: Portal) -> None:
-    """The checklist asks from the first day; what is entered replaces what was known; the same again confirms it."""
+    """The checklist asks from the first day; new details replace the old ones; the same details again confirm them."""
     registration_id = await portal.register(**voluntary(), legs=legs(-1, 20))
     assert (await portal.lines(registration_id))["stay_contact"] == ("todo", "R24")
     path = f"/registrations/{registration_id}/stay-contact"
@@ -82,12 +82,12 @@ async def test_details_that_reach_nobody_are_refused_by_name(portal: Portal, wro
     path = f"/registrations/{registration_id}/stay-contact"
     problem = await portal.refused(400, STUDENT, "PUT", path, contact(**wrong), etag="*")
 
-    assert [each["field"] for each in problem["errors"]] == [field]
+    assert [error["field"] for error in problem["errors"]] == [field]
     assert str(next(iter(wrong.values()))) not in str(problem) or wrong.get("surname") == ""
 
 
 async def test_details_on_an_old_version_or_a_cancelled_registration(portal: Portal) -> None:
-    """Without If-Match 428, on what somebody else changed 412, on what was cancelled 409."""
+    """Without If-Match 428, on an outdated version 412, on a cancelled registration 409."""
     registration_id = await portal.register(**voluntary())
     path = f"/registrations/{registration_id}"
     await portal.refused(428, STUDENT, "PUT", f"{path}/stay-contact", contact())
@@ -116,11 +116,11 @@ async def test_changed_number_gets_the_next_alert(full_stack: FullStack) -> None
     await full_stack.raise_to_red(country)
 
     async def arrived() -> bool:
-        got = {each.to for each in await asyncio.to_thread(texts, full_stack.services.sms_log)}
+        got = {text.to for text in await asyncio.to_thread(texts, full_stack.services.sms_log)}
         return f"00{new[1:]}" in got
 
     await full_stack.wait_until(arrived, "an SMS to the new number")
     await full_stack.wait_until_idle()
     old = f"00{student.mobile[1:]}"
-    assert all(each.to != old for each in await asyncio.to_thread(texts, full_stack.services.sms_log))
+    assert all(text.to != old for text in await asyncio.to_thread(texts, full_stack.services.sms_log))
     await full_stack.check()

@@ -29,9 +29,11 @@ async def test_trip_from_the_first_plan_to_the_last_participant(portal: Portal) 
         joined.append((await portal.done(person, "POST", f"{path}/participants", body))["registrationId"])
 
     found = await portal.done(LEADER, "GET", f"{path}/participants")
-    assert {each["registrationId"] for each in found["items"]} == set(joined)
-    assert {each["surname"] for each in found["items"]} == {f"Surname {p.login}" for p in (LEADER, *OTHERS)}
-    assert {each["status"] for each in found["items"]} == {"approved"}
+    assert {participant["registrationId"] for participant in found["items"]} == set(joined)
+    assert {participant["surname"] for participant in found["items"]} == {
+        f"Surname {p.login}" for p in (LEADER, *OTHERS)
+    }
+    assert {participant["status"] for participant in found["items"]} == {"approved"}
     for person in OTHERS:
         assert person.contact["mobile"] not in str(found)
         assert person.contact["email"] not in str(found)
@@ -52,7 +54,7 @@ async def test_each_participant_has_their_own_journey(portal: Portal) -> None:
     await portal.advise("FR", Level.ORANGE)
 
     found = (await portal.done(LEADER, "GET", f"/group-trips/{group_id}/participants"))["items"]
-    assert {(each["surname"], each["status"], each["deviates"]) for each in found} == {
+    assert {(participant["surname"], participant["status"], participant["deviates"]) for participant in found} == {
         (f"Surname {same.login}", "approved", False), (f"Surname {other.login}", "suspended", True)
     }  # fmt: skip
 
@@ -104,4 +106,4 @@ async def test_leader_changes_the_plan_and_nobody_is_moved_by_it(portal: Portal)
     (entry,) = (await portal.done(LEADER, "GET", f"{path}/participants"))["items"]
     assert entry["deviates"] is True
     problem = await portal.refused(400, LEADER, "POST", "/group-trips", trip(legs=legs(20, 10), programmeId="nowhere"))
-    assert {each["field"] for each in problem["errors"]} == {"body.programmeId", "body.legs.0.endDate"}
+    assert {error["field"] for error in problem["errors"]} == {"body.programmeId", "body.legs.0.endDate"}

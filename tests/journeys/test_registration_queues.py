@@ -33,7 +33,10 @@ async def test_task_is_claimed_commented_and_closed(portal: Portal) -> None:
 
     found = await portal.done(COLLEAGUE, "GET", path)
     assert (found["open"], found["closedBy"], found["comments"]) == (False, me, 1)
-    assert [each["remark"] for each in found["remarks"]] == ["The student called me.\nTwice.", "Settled by telephone."]
+    assert [remark["remark"] for remark in found["remarks"]] == [
+        "The student called me.\nTwice.",
+        "Settled by telephone.",
+    ]
     seen = await portal.see(registration_id)
     assert seen["status"] == "routed"
     what = [step["what"] for step in seen["history"]]
@@ -46,12 +49,15 @@ async def test_queue_is_filtered_sorted_and_counted(portal: Portal) -> None:
     later = await portal.register(**voluntary(), legs=legs(9, 20))
     sooner = await portal.register(another(STUDENT, "student-two"), **voluntary(), legs=legs(3, 20))
     gone = await portal.register(another(STUDENT, "student-three"), **voluntary(), legs=legs(-3, 20))
-    tasks = {each: (await portal.tasks(FACULTY_CONTACT, each))[0]["taskId"] for each in (later, sooner, gone)}
+    tasks = {
+        registration_id: (await portal.tasks(FACULTY_CONTACT, registration_id))[0]["taskId"]
+        for registration_id in (later, sooner, gone)
+    }
     await portal.done(FACULTY_CONTACT, "POST", f"/tasks/{tasks[sooner]}/claim")
 
     async def listed(**query: str) -> list[str]:
         found = await portal.done(FACULTY_CONTACT, "GET", "/tasks", params=query)
-        return [each["registrationId"] for each in found["items"]]
+        return [task["registrationId"] for task in found["items"]]
 
     assert await listed() == [gone, sooner, later]
     assert await listed(order="opened") == [later, sooner, gone]
@@ -61,13 +67,13 @@ async def test_queue_is_filtered_sorted_and_counted(portal: Portal) -> None:
     assert await listed(queue="safety-officer") == []
     assert await listed(open="false") == []
     counts = (await portal.done(FACULTY_CONTACT, "GET", "/task-counts"))["queues"]
-    assert [(each["queue"], each["scope"], each["open"], each["unclaimed"]) for each in counts] == [
+    assert [(count["queue"], count["scope"], count["open"], count["unclaimed"]) for count in counts] == [
         ("faculty-contact", "example-sciences", 3, 2)
     ]
 
 
 async def test_nothing_closes_by_itself(portal: Portal) -> None:
-    """A suspended clearance stays on the coordinator's desk through better and worse days, until a person acts."""
+    """A suspended clearance stays in the coordinator's queue, whatever the advice, until a person decides."""
     registration_id = await portal.register(**voluntary())
     for level in (Level.RED, Level.GREEN, Level.ORANGE, Level.YELLOW):
         await portal.advise("ES", level)
@@ -83,7 +89,7 @@ async def test_remark_must_be_words(portal: Portal) -> None:
         problem = await portal.refused(
             400, FACULTY_CONTACT, "POST", f"/tasks/{task['taskId']}/comments", {"remark": wrong}
         )
-        assert [each["field"] for each in problem["errors"]] == ["body.remark"]
+        assert [error["field"] for error in problem["errors"]] == ["body.remark"]
     html = "<img src=x onerror=alert(1)> & {{7*7}}\r\nsecond line"
     await portal.done(FACULTY_CONTACT, "POST", f"/tasks/{task['taskId']}/comments", {"remark": html})
     found = await portal.done(FACULTY_CONTACT, "GET", f"/tasks/{task['taskId']}")

@@ -19,7 +19,7 @@ async def test_collections_rebuilt_from_kafka_alone_are_the_same(full_stack: Ful
     path = {student.subject: f"/v1/registrations/{ids[student.subject]}" for student in (soon, later, gone)}
     contact = {"who": "contact", "roles": (f"faculty-contact:{soon.faculty}",)}
     tasks = await _ask(full_stack, "GET", "/v1/tasks?pageSize=250", contact)
-    task_id = next(each["taskId"] for each in tasks["items"] if each["registrationId"] == ids[soon.subject])
+    task_id = next(task["taskId"] for task in tasks["items"] if task["registrationId"] == ids[soon.subject])
     await _ask(full_stack, "POST", f"/v1/tasks/{task_id}/claim", contact)
     await _ask(
         full_stack, "POST", f"/v1/tasks/{task_id}/comments", contact, {"remark": "Called; waits for the letter."}
@@ -30,7 +30,7 @@ async def test_collections_rebuilt_from_kafka_alone_are_the_same(full_stack: Ful
     decision = {
         "decision": "approve",
         "remark": "Looked at.",
-        "adviceSeen": [{name: each[name] for name in ("country", "adviceVersion")} for each in seen["advice"]],
+        "adviceSeen": [{name: advice[name] for name in ("country", "adviceVersion")} for advice in seen["advice"]],
     }
     await _ask(full_stack, "POST", f"{path[soon.subject]}/decisions", contact, decision)
     details = {"givenName": "Student", "surname": "There", "email": gone.email, "mobile": gone.mobile}
@@ -40,7 +40,7 @@ async def test_collections_rebuilt_from_kafka_alone_are_the_same(full_stack: Ful
     await _ask(full_stack, "POST", f"{path[soon.subject]}/cancellation", _as(soon))
     await full_stack.wait_until_idle()
 
-    await full_stack.check()  # `audit diff` finds no difference: what is read below is what Kafka alone says
+    await full_stack.check()  # `audit diff` finds no difference: the database below is what Kafka alone says
     mongo = Mongo(full_stack.services.stack.mongo, namespace=full_stack.services.choices.namespace)
     try:
         database = mongo.database("registration")

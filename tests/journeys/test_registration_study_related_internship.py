@@ -1,4 +1,4 @@
-"""A study-related internship: approval first, then registration; both obligatory, and only both let somebody depart."""
+"""A study-related internship: approval first, then registration; both are obligatory before departure."""
 
 from tests.journeys.registration_world import APPROVER, STUDENT, Level, Portal, legs
 
@@ -32,14 +32,14 @@ async def test_internship_without_approval_says_what_is_missing_in_both_language
     for one, other in zip(english["lines"], dutch["lines"], strict=True):
         assert {k: v for k, v in one.items() if k not in words} == {k: v for k, v in other.items() if k not in words}
         assert one["reasonText"] != other["reasonText"]
-    line = next(each for each in english["lines"] if each["item"] == "approval")
+    line = next(line for line in english["lines"] if line["item"] == "approval")
     assert (line["state"], line["rule"], line["reason"]) == ("todo", "R2", "approval_missing")
     assert line["until"] is not None
     assert line["contact"]["email"] == "biology@sciences.university.example"
 
 
 async def test_approval_for_another_country_goes_to_the_coordinator(portal: Portal) -> None:
-    """Never guessed: a country or dates that differ from what was approved are routed, and a person decides (R2)."""
+    """Never guessed: a country or dates that differ from the approval are routed, and a person decides (R2)."""
     await portal.grant("approval-1", country="FR")
     registration_id = await portal.register(approvalId="approval-1")
     assert (await portal.see(registration_id))["clearance"]["reason"] == "approval_for_another_country"

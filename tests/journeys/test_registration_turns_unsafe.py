@@ -16,7 +16,7 @@ from tests.journeys.registration_world import (
 
 
 async def test_before_departure_the_clearance_goes_and_a_person_restores_it(portal: Portal) -> None:
-    """Suspended at once; better advice asks a person, who sees what has changed, and restores (R19, R21)."""
+    """Suspended at once; better advice opens a task for a person, who sees the change and restores (R19, R21)."""
     registration_id = await portal.register(**voluntary())
     await portal.advise("ES", Level.RED)
     found = await portal.see(registration_id)
@@ -42,7 +42,7 @@ async def test_before_departure_the_clearance_goes_and_a_person_restores_it(port
 
 
 async def test_during_the_stay_a_return_is_asked_for_and_its_outcome_recorded(portal: Portal) -> None:
-    """Nothing is suspended or cancelled: a safety officer asks for the return, writes down what comes of it (R20)."""
+    """Nothing is suspended or cancelled: a safety officer asks for the return and records its outcome (R20)."""
     registration_id = await portal.register(**voluntary(), legs=legs(-3, 20))
     await portal.decide(FACULTY_CONTACT, registration_id, "approve")
     await portal.advise("ES", Level.ORANGE)

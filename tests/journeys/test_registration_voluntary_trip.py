@@ -36,5 +36,5 @@ async def test_voluntary_trip_is_the_students_own(portal: Portal) -> None:
 
     found = await portal.done(STUDENT, "GET", "/registrations", params={"country": "ES", "status": "approved"})
 
-    assert [each["registrationId"] for each in found["items"]] == [registration_id]
+    assert [item["registrationId"] for item in found["items"]] == [registration_id]
     assert found["items"][0]["countries"] == ["ES"]

@@ -76,7 +76,7 @@ async def test_two_people_each_decide_their_own_part(portal: Portal) -> None:
 
 
 async def test_what_was_agreed_on_other_advice_is_decided_again(portal: Portal) -> None:
-    """R14: a safety officer's yes to what was unknown is none to what has become yellow but stale, or red."""
+    """R14: approved on unknown advice, a registration is not approved on yellow but stale advice, or on red."""
     registration_id = await portal.register(**voluntary(), legs=legs(5, 20, "BT"))
     await portal.decide(SAFETY_OFFICER, registration_id, "approve")
     await portal.advise("BT", Level.RED)

@@ -1,4 +1,4 @@
-"""Builders for the registration rules: one student, one journey, the advice that is known about it."""
+"""Builders for the registration rules: one student, one journey, the advice for it."""
 
 from datetime import UTC, date, datetime, timedelta
 
@@ -47,14 +47,14 @@ def registration(
         submitted_at=submitted_at,
         itinerary_at=submitted_at,
         changed_at=submitted_at,
-        departure_date=min(each.start_date for each in legs),
-        return_date=max(each.end_date for each in legs),
+        departure_date=min(planned.start_date for planned in legs),
+        return_date=max(planned.end_date for planned in legs),
         was_suspended=was_suspended,
     )
 
 
 def approval(status: ApprovalStatus = ApprovalStatus.GRANTED, **other: object) -> Approval:
-    """What the programme said about exactly this journey, but for `other`."""
+    """The programme's approval of exactly this journey, changed by `other`."""
     state = Approval(
         approval_id=APPROVAL,
         person_id=STUDENT,
@@ -92,14 +92,13 @@ def advice(
 
 
 def inputs(
-    *known: CountryAdvice,
+    *countries: CountryAdvice,
     granted: Approval | None = None,
     fresh_until: datetime = NOW + timedelta(days=400),
     checked: dict[str, int] | None = None,
     regions: tuple[str | None, ...] = (),
 ) -> DecisionInputs:
-    """What is known: by default everything is fresh and nothing is approved."""
-    versions = {each.country: each.advice_version for each in known} | (checked or {})
-    return DecisionInputs(
-        granted, {each.country: each for each in known}, {SOURCE: Freshness(fresh_until, versions)}, regions
-    )
+    """Decision inputs: by default the advice is fresh and there is no approval."""
+    by_country = {country_advice.country: country_advice for country_advice in countries}
+    versions = {country: country_advice.advice_version for country, country_advice in by_country.items()}
+    return DecisionInputs(granted, by_country, {SOURCE: Freshness(fresh_until, versions | (checked or {}))}, regions)

@@ -49,7 +49,7 @@ def test_approval_standing_table(asked: Registration, known: Approval | None, re
 
 
 def test_approval_travelled_through_too_early_differs() -> None:
-    """Travelling through is allowed three days around what was approved, not for weeks."""
+    """Travelling through is allowed three days around the approved period, not for weeks."""
     early = leg("PT", DEPARTURE - 4 * DAY, DEPARTURE - DAY, LegKind.THROUGH)
 
     assert approval_standing(registration(early, leg()), approval()).reason is Reason.OTHER_DATES

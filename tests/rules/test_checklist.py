@@ -84,8 +84,8 @@ def test_checklist_safety_session_is_asked_for_until_departure() -> None:
 
     cleared, left = decided(Status.APPROVED, "R10"), (DEPARTURE - NOW.date()).days
     attended, missed = (
-        cleared.model_copy(update={"progress": cleared.progress.model_copy(update={"session_attended": each})})
-        for each in (True, False)
+        cleared.model_copy(update={"progress": cleared.progress.model_copy(update={"session_attended": attended_})})
+        for attended_ in (True, False)
     )
 
     assert session(cleared) == session(missed) == session(cleared, left - 1) == [(State.TODO, "session_missing")]
@@ -110,7 +110,7 @@ def test_checklist_safety_session_is_asked_for_until_departure() -> None:
     ],
 )
 def test_checklist_ends_with_the_clearance(status: Status, rule: str, state: State) -> None:
-    """R10: only an approved registration is done, and every block names somebody."""
+    """R10: only an approved registration is done, and every block names a contact."""
     last = checklist(decided(status, rule), inputs(), NOW)[-1]
 
     assert (last.item, last.rule, last.state) == (Item.CLEARANCE, rule, state)

@@ -1,4 +1,4 @@
-"""R10 and everything in its way: one outcome, every block, and nothing unknown ever permits."""
+"""R10: one outcome, every block, and unknown never permits."""
 
 from datetime import datetime, timedelta
 
@@ -83,7 +83,7 @@ def test_clearance_table(
 
 
 def test_clearance_everything_at_once_names_every_block_and_asks_every_person() -> None:
-    """R7, R2, R13 and R14 together: routed to the faculty, nothing refused by itself, all of it shown."""
+    """R7, R2, R13 and R14 together: routed to the faculty, nothing refused by rules, every block shown."""
     asked = registration(leg("ES", (NOW + 5 * DAY).date(), DEPARTURE), leg("FR", DEPARTURE, RETURN))
 
     found = clearance(asked, inputs(advice(R)), NOW)
@@ -97,15 +97,15 @@ def test_clearance_everything_at_once_names_every_block_and_asks_every_person() 
     ]  # fmt: skip
 
 
-def test_clearance_keeps_the_advice_it_saw() -> None:
+def test_clearance_names_the_advice_on_which_it_rests() -> None:
     """R10: the version of every country stands with the decision."""
     found = clearance(registration(), inputs(advice(Y, version=17), granted=approval()), NOW)
 
     assert [(seen.country, seen.advice_version, seen.level) for seen in found.advice] == [("ES", 17, Y)]
 
 
-def test_clearance_news_on_its_way_waits_then_asks_a_person() -> None:
-    """R14: the newer advice is a moment away; when it never comes, the safety officer looks."""
+def test_clearance_waits_for_newer_advice_then_opens_a_task() -> None:
+    """R14: newer advice is on its way; when it does not arrive in time, the safety officer gets a task."""
     known = inputs(advice(G), granted=approval(), checked={"ES": 9})
 
     assert clearance(registration(), known, NOW + PATIENCE).outcome is Outcome.UNDECIDED
@@ -126,7 +126,7 @@ APPROVALS = st.one_of(
 )
 
 
-@settings(deadline=None)  # the first question to the gazetteer reads it
+@settings(deadline=None)  # the first call reads the gazetteer
 @given(
     study=st.booleans(),
     whole=LEVELS,
@@ -151,7 +151,7 @@ def test_clearance_never_permits_what_is_unknown(
     suspended: bool,
     days: int,
 ) -> None:
-    """Whatever is known and whatever is not: permission means that each condition was positively met."""
+    """For all inputs: an approval means that each condition was positively met."""
     now: datetime = NOW
     start = (now + days * DAY).date()
     asked = registration(leg(start=start), study=study, was_suspended=suspended)

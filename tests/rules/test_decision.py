@@ -1,4 +1,4 @@
-"""What a person may decide: their own matter, on what is known now; nobody decides about red."""
+"""What a person may decide: the blocks of their own queue, on the current inputs; nobody decides about red."""
 
 import itertools
 from datetime import date
@@ -26,10 +26,10 @@ GREEN = inputs(advice(G), granted=GRANTED)
 
 
 def state(status: Status, *legs: object, rule: str = "R7", **other: object) -> Registration:
-    """A registration about which the rules have said something."""
-    said = Decision(status=status, rule=rule, reason="x", advice=(), decided_by="rules", decided_at=NOW)
-    found = registration(*legs, status=status)  # type: ignore[arg-type] # legs are legs
-    return found.model_copy(update={"decision": said, **other})
+    """A registration about which the rules have decided."""
+    decided = Decision(status=status, rule=rule, reason="x", advice=(), decided_by="rules", decided_at=NOW)
+    undecided = registration(*legs, status=status)  # type: ignore[arg-type] # legs are legs
+    return undecided.model_copy(update={"decision": decided, **other})
 
 
 def ruled(
@@ -39,7 +39,7 @@ def ruled(
     ask: Ask = Ask.APPROVE,
     exception: OrangeException | None = None,
 ) -> Ruling:
-    """The ruling for somebody with one queue."""
+    """The ruling for a person with one queue."""
     return decision(asked, clearance(asked, known, NOW), frozenset({who}), ask, exception)
 
 
@@ -49,7 +49,7 @@ ROUTED, SUSPENDED, REFUSED = Status.ROUTED, Status.SUSPENDED, Status.REFUSED
 @pytest.mark.parametrize(
     ("asked", "known", "who", "ask", "step", "rule"),
     [
-        # each in their own matter
+        # each for their own queue
         (state(ROUTED, SOON), GREEN, CONTACT, Ask.APPROVE, Step.APPROVED, "R10"),
         (state(ROUTED, SOON), GREEN, COORDINATOR, Ask.APPROVE, Step.DENIED, "R7"),
         (state(ROUTED, SOON), GREEN, SAFETY, Ask.APPROVE, Step.DENIED, "R7"),
@@ -61,16 +61,16 @@ ROUTED, SUSPENDED, REFUSED = Status.ROUTED, Status.SUSPENDED, Status.REFUSED
          Step.APPROVED, "R10"),
         (state(ROUTED, rule="R2"), inputs(advice(G), granted=approval(country="FR")), SAFETY, Ask.APPROVE,
          Step.DENIED, "R2"),
-        # two matters: one agrees, the other still decides
+        # two blocks: one person agrees, another still decides
         (state(ROUTED, SOON), UNKNOWN, CONTACT, Ask.APPROVE, Step.AGREED, "R14"),
         (state(ROUTED, SOON), UNKNOWN, SAFETY, Ask.APPROVE, Step.AGREED, "R7"),
-        # what nobody may approve
+        # blocks that nobody may clear
         *((state(ROUTED, SOON), inputs(advice(level), granted=GRANTED), who, Ask.APPROVE, Step.DENIED, "R13")
           for level, who in itertools.product((O, R), (CONTACT, COORDINATOR, SAFETY))),
         *((state(status, SOON), inputs(advice(G), granted=granted), CONTACT, Ask.APPROVE, Step.DENIED, "R2")
           for status in (ROUTED, REFUSED)
           for granted in (None, approval(ApprovalStatus.WITHDRAWN), approval(ApprovalStatus.REFUSED))),
-        # what stands for no decision
+        # states in which this decision is not possible
         *((state(status), GREEN, CONTACT, Ask.APPROVE, Step.DENIED, "R10")
           for status in (Status.SUBMITTED, Status.HELD, Status.APPROVED, SUSPENDED, Status.CANCELLED)),
         (state(Status.CANCELLED), GREEN, CONTACT, Ask.REFUSE, Step.DENIED, "R10"),
@@ -87,7 +87,7 @@ ROUTED, SUSPENDED, REFUSED = Status.ROUTED, Status.SUSPENDED, Status.REFUSED
          Ask.RESTORE, Step.DENIED, "R13"),
         (state(SUSPENDED, was_suspended=True, rule="R19"), inputs(advice(G)), COORDINATOR, Ask.RESTORE,
          Step.DENIED, "R2"),
-        # what the rules refused, and is safe now
+        # refused by the rules, and safe now
         (state(REFUSED, rule="R13"), GREEN, CONTACT, Ask.APPROVE, Step.APPROVED, "R10"),
         (state(REFUSED, rule="R13"), GREEN, COORDINATOR, Ask.APPROVE, Step.DENIED, "R10"),
     ],
@@ -96,16 +96,16 @@ def test_decision_table(
     asked: Registration, known: DecisionInputs, who: Queue, ask: Ask, step: Step, rule: str
 ) -> None:
     """Everything else falls through to a denial that names its rule."""
-    found = ruled(asked, known, who, ask)
+    ruling = ruled(asked, known, who, ask)
 
-    assert (found.step, found.rule) == (step, rule), found
+    assert (ruling.step, ruling.rule) == (step, rule), ruling
 
 
 @pytest.mark.parametrize(
     ("version", "step"), [(0, Step.APPROVED), (1, Step.AGREED)], ids=["same advice", "other advice"]
 )
-def test_decision_of_the_second_counts_the_first_one_s(version: int, step: Step) -> None:
-    """R14: what a safety officer agreed to on other advice has to be agreed to again."""
+def test_decision_counts_an_earlier_agreement_on_the_same_advice(version: int, step: Step) -> None:
+    """R14: an agreement of a safety officer on other advice does not count: they decide again."""
     seen = (AdviceSeen(country="ES", advice_version=version, level=None),)
     agreed = (Agreement(rule="R14", agreed_by="officer-1", advice=seen),)
 
@@ -128,9 +128,9 @@ def test_decision_with_an_exception_table(level: Level, who: Queue, reason: Exce
     """R18: the safety officer's alone, and red stays a no even if the exception were granted by mistake."""
     asked = state(REFUSED, rule="R13")
 
-    found = ruled(asked, inputs(advice(level), granted=GRANTED), who, Ask.APPROVE, OrangeException(reason))
+    ruling = ruled(asked, inputs(advice(level), granted=GRANTED), who, Ask.APPROVE, OrangeException(reason))
 
-    assert found.step is step
+    assert ruling.step is step
 
 
 LEVELS = st.sampled_from([None, G, Y, O, R])
@@ -151,12 +151,12 @@ def test_decision_never_permits_what_is_certainly_negative(
     asked = state(status, was_suspended=suspended)
     known = inputs(advice(whole, regions={"a part": part}), granted=GRANTED if granted else None)
 
-    found = decision(asked, clearance(asked, known, NOW), queues, ask)
+    ruling = decision(asked, clearance(asked, known, NOW), queues, ask)
 
-    if found.step in (Step.APPROVED, Step.RESTORED, Step.AGREED):
+    if ruling.step in (Step.APPROVED, Step.RESTORED, Step.AGREED):
         assert whole is None or whole < O
         assert granted
         assert queues & {CONTACT, COORDINATOR, SAFETY}
         assert status in (ROUTED, REFUSED, SUSPENDED)
-    if found.step is Step.DENIED and found.reason == Reason.NOT_YOURS:
-        assert found.who is not None
+    if ruling.step is Step.DENIED and ruling.reason == Reason.NOT_YOURS:
+        assert ruling.who is not None

@@ -1,4 +1,4 @@
-"""R20, R23: negative advice where somebody is; and R18: orange that somebody was allowed to go to."""
+"""R20, R23: negative advice where a student is; and R18: orange under an exception."""
 
 from datetime import timedelta
 
@@ -25,7 +25,7 @@ AWAY = registration(status=Status.APPROVED)
 
 
 def recorded(outcome: str, level: Level | None = O) -> Return:
-    """Somebody wrote down what came of it at that colour."""
+    """With an outcome that was recorded at that advice level."""
     seen = (AdviceSeen(country="ES", advice_version=3, level=level),)
     return Return.model_validate(
         {"on": DEPARTURE, "outcome": outcome, "recordedBy": "officer-1", "recordedAt": NOW, "advice": seen}
@@ -72,7 +72,7 @@ def test_during_stay_table(
 
 
 def test_during_stay_leaves_places_behind() -> None:
-    """Where somebody was a week ago is no longer where they are; where they go next counts."""
+    """A place that the student left a week ago does not count; the next place does."""
     turn = DEPARTURE + 10 * DAY
     state = registration(leg("FR", DEPARTURE, turn), leg("ES", turn, RETURN), status=Status.APPROVED)
     later = THERE + 20 * DAY
@@ -84,7 +84,7 @@ def test_during_stay_leaves_places_behind() -> None:
 def test_during_stay_asks_once_and_ends_with_its_cause() -> None:
     """The same look twice opens nothing twice; better advice closes the asking, and the flag stays with the board."""
     state, known = AWAY, inputs(advice(R))
-    opened = [each.data for each in decision_events(state, evaluation(state, known, THERE))]
+    opened = [draft.data for draft in decision_events(state, evaluation(state, known, THERE))]
     for version, event in enumerate(opened, start=2):
         state = evolve(state, event, THERE, version)
 
@@ -92,7 +92,7 @@ def test_during_stay_asks_once_and_ends_with_its_cause() -> None:
         ("safety-officer", "R20"), ("board-of-examiners", "R23")
     ]  # fmt: skip
     assert decision_events(state, evaluation(state, known, THERE)) == []
-    better = [each.data for each in decision_events(state, evaluation(state, inputs(advice(Y, version=4)), THERE))]
+    better = [draft.data for draft in decision_events(state, evaluation(state, inputs(advice(Y, version=4)), THERE))]
     assert [type(event) for event in better] == [TaskClosed]
 
 

@@ -1,4 +1,4 @@
-"""R15: an itinerary has no hole in which nobody knows where somebody is."""
+"""R15: an itinerary has no gap in which nobody knows where the student is."""
 
 from datetime import date, timedelta
 
@@ -69,7 +69,7 @@ def test_itinerary_without_mistakes_leaves_no_day_uncovered_by_the_grace(steps: 
     if itinerary_mistakes(legs, TODAY):
         return
 
-    first, last = min(each.start_date for each in legs), max(each.end_date for each in legs)
+    first, last = min(leg.start_date for leg in legs), max(leg.end_date for leg in legs)
     for number in range((last - first).days + 1):
         here = first + timedelta(days=number)
-        assert any(each.start_date - timedelta(days=1) <= here <= each.end_date + timedelta(days=1) for each in legs)
+        assert any(leg.start_date - timedelta(days=1) <= here <= leg.end_date + timedelta(days=1) for leg in legs)

@@ -69,11 +69,11 @@ def test_place_part_country_table(
 
 
 def test_places_travelled_through_are_checked_and_the_worst_is_seen() -> None:
-    """R15: the country of a stopover counts like any other, and the decision keeps what was seen."""
+    """R15: the country of a stopover counts like any other, and the decision stores the advice."""
     stop = leg("FR", DEPARTURE, DEPARTURE, LegKind.THROUGH)
     found = places((stop, leg(), leg("FR")), inputs(advice(R, "FR", 7), advice(G)), NOW)
 
-    assert [each.reason for each in found] == [Reason.NEGATIVE, Reason.SAFE, Reason.NEGATIVE]
+    assert [place.reason for place in found] == [Reason.NEGATIVE, Reason.SAFE, Reason.NEGATIVE]
     assert advice_seen(found) == (
         AdviceSeen(country="FR", advice_version=7, level=R),
         AdviceSeen(country="ES", advice_version=3, level=G),

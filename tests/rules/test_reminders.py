@@ -1,4 +1,4 @@
-"""R22, R24, R25, R39: what comes due when, what is sent late, what is dropped and why."""
+"""R22, R24, R25, R39: when each reminder is due, which are sent late, and which are dropped and why."""
 
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, time, timedelta
@@ -49,7 +49,7 @@ SEALED = "sealed:v1:x"
 
 
 def submitted(*legs: Leg) -> RegistrationSubmitted:
-    """The student's journey of May and June, handed in on the second of March."""
+    """The student's journey of May and June, submitted on the second of March."""
     return RegistrationSubmitted(
         **WHO, approval_id=None, faculty_id="example-sciences", programme_id="example-biology",
         activity_type="internship", legs=legs or (leg(),), contact=SEALED, language="en", study_related=False,
@@ -58,7 +58,7 @@ def submitted(*legs: Leg) -> RegistrationSubmitted:
 
 
 def fold(*events: Event, at: datetime = NOW) -> Registration:
-    """The registration after these facts."""
+    """The registration after these events."""
     state: Registration | None = None
     for version, event in enumerate(events, start=1):
         state = evolve(state, event, at, version)
@@ -72,14 +72,14 @@ def morning(day: date, hour: int = 9) -> datetime:
 
 
 def live(moments: Iterable[datetime], *events: Event) -> list[tuple[str, Event]]:
-    """The scheduler's looks at these moments: (Amsterdam date, fact), while the state follows."""
-    state, told, version = fold(*(events or (submitted(),))), [], 10
+    """Runs the scheduler at these moments on the state as it becomes: (Amsterdam date, event) of each event."""
+    state, recorded, version = fold(*(events or (submitted(),))), [], 10
     for moment in moments:
-        for each in due_events(state, inputs(advice(Level.GREEN)), moment):
+        for draft in due_events(state, inputs(advice(Level.GREEN)), moment):
             version += 1
-            state = evolve(state, each.data, moment, version)
-            told.append((wall_clock(moment)[:10], each.data))
-    return told
+            state = evolve(state, draft.data, moment, version)
+            recorded.append((wall_clock(moment)[:10], draft.data))
+    return recorded
 
 
 def every_hour(first: date, last: date) -> list[datetime]:
@@ -88,17 +88,17 @@ def every_hour(first: date, last: date) -> list[datetime]:
     return [start + timedelta(hours=number) for number in range(int((end - start).total_seconds() // 3_600))]
 
 
-def names(told: list[tuple[str, Event]]) -> list[tuple[str, str]]:
-    """When and what, short."""
-    found = []
-    for day, event in told:
+def names(recorded: list[tuple[str, Event]]) -> list[tuple[str, str]]:
+    """(date, short name) of each event."""
+    short = []
+    for day, event in recorded:
         name = type(event).__name__
         if isinstance(event, ReminderDue):
             name = f"{event.kind.value} {event.occasion}{' late' if event.late else ''}"
         if isinstance(event, ReminderDropped):
             name = f"dropped {event.kind.value} {event.occasion} {event.reason}"
-        found.append((day, name))
-    return found
+        short.append((day, name))
+    return short
 
 
 EVERYTHING_IN_TIME = [
@@ -129,7 +129,7 @@ def test_reminders_of_a_whole_journey_come_in_time_and_once() -> None:
 
 def test_reminders_after_three_days_away_come_late_and_once() -> None:
     """The service was down from the 16th to the 19th of April: T-14 is two days late, and said to be."""
-    moments = [each for each in every_hour(date(2026, 3, 2), date(2026, 5, 1)) if not 16 <= each.day <= 18]
+    moments = [moment for moment in every_hour(date(2026, 3, 2), date(2026, 5, 1)) if not 16 <= moment.day <= 18]
 
     told = names(live(moments))
 
@@ -138,7 +138,7 @@ def test_reminders_after_three_days_away_come_late_and_once() -> None:
 
 
 def test_reminders_after_a_month_away_only_the_newest_of_a_kind_is_sent() -> None:
-    """What has lost its sense is dropped with a reason, and settled: it never comes again."""
+    """Outdated reminders are dropped with a reason, and settled: they never come again."""
     told = names(live([morning(date(2026, 3, 3)), morning(date(2026, 4, 27)), morning(date(2026, 4, 28))]))
 
     assert told == [
@@ -150,7 +150,7 @@ def test_reminders_after_a_month_away_only_the_newest_of_a_kind_is_sent() -> Non
 
 
 def test_reminders_after_the_journey_are_all_dropped() -> None:
-    """Away for the whole journey: nobody is asked for what is over, and the stay is known to have ended."""
+    """Away for the whole journey: outdated reminders are dropped, and the stay is recorded as ended."""
     told = names(live([morning(date(2026, 7, 20))]))
 
     assert [what for _, what in told if not what.startswith("dropped")] == ["StayStarted", "StayEnded"]
@@ -235,10 +235,10 @@ def test_advice_reminder_shows_the_colour_and_when_it_was_fetched() -> None:
         {name: each.__class__(each.fresh_until, each.countries, checked) for name, each in known.sources.items()},
     )  # fmt: skip
 
-    found = [each.data for each in due_events(state, known, morning(date(2026, 4, 17)))]
+    found = [draft.data for draft in due_events(state, known, morning(date(2026, 4, 17)))]
 
     shown = next(e for e in found if isinstance(e, ReminderDue) and e.kind is ReminderKind.CHECK_ADVICE)
-    assert {(each.country, each.level, each.advice_version) for each in shown.advice} == {("FR", 2, 7), ("ES", 1, 3)}
+    assert {(seen.country, seen.level, seen.advice_version) for seen in shown.advice} == {("FR", 2, 7), ("ES", 1, 3)}
     assert shown.checked_at == checked
 
 
@@ -272,8 +272,8 @@ def test_contact_task_opens_once_and_ends_with_its_cause() -> None:
     assert contact_task(given_, morning(day, 9)).is_closed
     assert given_.progress.due is not None
     assert given_.progress.due <= wall_clock(morning(day, 9))
-    closed = [each.data for each in due_events(given_, inputs(), morning(day)) if isinstance(each.data, TaskClosed)]
-    assert {each.task_id for each in closed} == {"t-coordinator", "t-international-office"}
+    closed = [draft.data for draft in due_events(given_, inputs(), morning(day)) if isinstance(draft.data, TaskClosed)]
+    assert {task.task_id for task in closed} == {"t-coordinator", "t-international-office"}
 
 
 def test_still_correct_reminder_table() -> None:
@@ -331,8 +331,8 @@ def test_bounce_reminder_table() -> None:
 
 
 def test_every_reason_of_a_reminder_has_a_text() -> None:
-    """In both languages: the history of a registration shows why somebody was reminded, or was not."""
-    assert {each.value for each in Reason} <= set(REASONS)
+    """In both languages: the history of a registration shows why a reminder was sent or dropped."""
+    assert {reason.value for reason in Reason} <= set(REASONS)
 
 
 def test_reminders_of_who_cancelled_or_came_back_are_none() -> None:

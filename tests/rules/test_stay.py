@@ -41,7 +41,7 @@ def test_stay_that_was_cancelled_or_is_over_moves_no_more() -> None:
 
 
 def test_stay_without_a_return_is_overdue_until_it_is_recorded() -> None:
-    """Only `returned` ends it: that somebody stays on, or is elsewhere, does not."""
+    """Only `returned` ends it; the outcomes `stays` and `elsewhere` do not."""
     ended = fold(submitted(leg()), StayEnded(**WHO, on=RETURN), at=NOW)
     stays = evolve(ended, ReturnRecorded(**WHO, on=RETURN, outcome="stays", recorded_by=STUDENT), NOW, 3)
     back = evolve(stays, ReturnRecorded(**WHO, on=RETURN, outcome="returned", recorded_by=STUDENT), NOW, 4)

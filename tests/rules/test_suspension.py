@@ -1,4 +1,4 @@
-"""R19, R20, R21: what becomes of a clearance when the world changes."""
+"""R19, R20, R21: a clearance after the advice or the approval has changed."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -47,7 +47,7 @@ def test_suspension_table(known: DecisionInputs, now: datetime, reason: Reason, 
 
 
 def after(state: Registration, known: DecisionInputs, now: datetime = NOW) -> tuple[Registration, list[object]]:
-    """One new look, its facts applied."""
+    """The state after an evaluation, and its events."""
     events = [draft.data for draft in decision_events(state, evaluation(state, known, now))]
     for version, event in enumerate(events, start=2):
         state = evolve(state, event, now, version)
@@ -55,7 +55,7 @@ def after(state: Registration, known: DecisionInputs, now: datetime = NOW) -> tu
 
 
 def test_approval_withdrawn_during_the_stay_asks_the_coordinator_once() -> None:
-    """R2, R20: nothing is suspended while somebody is abroad; who answers for the programme has to know."""
+    """R2, R20: nothing is suspended while a student is abroad; the coordinator gets a task."""
     gone = inputs(advice(G), granted=approval(ApprovalStatus.WITHDRAWN))
 
     state, _ = after(CLEARED, gone, ON_THE_WAY)
@@ -72,7 +72,7 @@ def test_approval_withdrawn_during_the_stay_asks_the_coordinator_once() -> None:
 
 
 def test_suspension_tells_the_coordinator() -> None:
-    """R19: the fact names the programme, and the coordinator gets a task."""
+    """R19: the event names the programme, and the coordinator gets a task."""
     state, events = after(CLEARED, inputs(advice(R), granted=approval()))
 
     assert state.status is Status.SUSPENDED
@@ -83,14 +83,14 @@ def test_suspension_tells_the_coordinator() -> None:
 
 
 def test_suspension_of_an_unresolved_place_asks_the_safety_officer_too() -> None:
-    """R16, R19: the worst colour decides, and the case is routed."""
+    """R16, R19: the worst level decides, and the safety officer gets a task."""
     state, _ = after(CLEARED, inputs(advice(Y, regions={"ES-CT": R}), granted=approval()))
 
     assert {(task.queue, task.rule) for task in state.open_tasks} == {("coordinator", "R19"), ("safety-officer", "R16")}
 
 
 def test_suspension_is_never_lifted_by_better_advice() -> None:
-    """R21: when the advice improves a person is asked, once; the clearance stays away."""
+    """R21: when the advice improves, a person gets a task, once; the clearance stays suspended."""
     suspended, _ = after(CLEARED, inputs(advice(R), granted=approval()))
 
     improved, events = after(suspended, inputs(advice(G, version=4), granted=approval()))
@@ -103,15 +103,15 @@ def test_suspension_is_never_lifted_by_better_advice() -> None:
 
 @pytest.mark.parametrize("status", [Status.ROUTED, Status.REFUSED, Status.CANCELLED])
 @pytest.mark.parametrize("level", [None, *Level])
-def test_reconsideration_leaves_alone_what_a_person_decides(status: Status, level: Level | None) -> None:
-    """Routed, refused and cancelled ones stay as they are, whatever arrives."""
+def test_evaluation_leaves_alone_what_a_person_decides(status: Status, level: Level | None) -> None:
+    """Routed, refused and cancelled ones stay as they are, whatever the inputs."""
     state = registration(status=status)
 
     assert evaluation(state, inputs(advice(level), granted=approval()), NOW).step is Step.KEEP
 
 
-def test_reconsideration_held_is_approved_when_the_approval_arrives() -> None:
-    """R2: held first, cleared by the same rule as everybody; a repeat says nothing."""
+def test_evaluation_held_is_approved_when_the_approval_arrives() -> None:
+    """R2: held first, then cleared; repeated evaluations store no event."""
     held, _ = after(registration(), inputs(advice(G)))
 
     same, nothing = after(held, inputs(advice(Y, version=4)))
@@ -123,7 +123,7 @@ def test_reconsideration_held_is_approved_when_the_approval_arrives() -> None:
     assert unchanged == cleared
 
 
-def test_reconsideration_new_decision_ends_the_tasks_whose_cause_is_gone() -> None:
+def test_evaluation_new_decision_closes_tasks_without_cause() -> None:
     """Routed for the missing advice, changed by the student, now decided: the safety officer's task ends."""
     routed, _ = after(registration(), inputs(granted=approval()))
     assert [task.rule for task in routed.open_tasks] == ["R14"]
@@ -136,7 +136,7 @@ def test_reconsideration_new_decision_ends_the_tasks_whose_cause_is_gone() -> No
     assert [event.closed_by for event in events if isinstance(event, TaskClosed)] == ["cause-ended"]
 
 
-def test_reconsideration_keeps_an_open_task_for_the_same_cause() -> None:
+def test_evaluation_keeps_an_open_task_for_the_same_cause() -> None:
     """Changed and still within two weeks: the task stays the one it was."""
     soon = registration().model_copy(update={"departure_date": (NOW + timedelta(days=3)).date()})
     routed, _ = after(soon, inputs(advice(G), granted=approval()))

@@ -1,4 +1,4 @@
-"""Rows of deliveries: what is encoded is decoded again, and a first row is that of a delivery with one update."""
+"""Rows of deliveries: decoding reverses encoding, and a first row is that of a delivery with one update."""
 
 from datetime import timedelta
 

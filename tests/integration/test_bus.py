@@ -11,7 +11,9 @@ import pytest
 from shared.audit.chain import ChainVerifier
 from shared.audit.reader import Reader
 from shared.bus import parking, topics
+from shared.bus.bus import Bus
 from shared.bus.inbox import Inbox
+from shared.bus.parking import Parking
 from shared.bus.relay import Relay
 from shared.bus.relay_batches import LogAhead
 from shared.bus.settings import BusSettings
@@ -125,8 +127,8 @@ async def test_service_does_not_start_beside_a_log_that_is_ahead(
 class Effects:
     """A handler with an effect in MongoDB, which must happen once for each event, in the order of its stream."""
 
-    def __init__(self, notify: Side) -> None:
-        self.bus = notify.bus()
+    def __init__(self, notify: Side, bus: Bus | None = None) -> None:
+        self.bus = bus or notify.bus()
         self.inbox = Inbox(notify.mongo, notify.database)
         self.done = notify.database["effects"]
         self.errors: list[Exception] = []
@@ -231,6 +233,34 @@ async def _values(stack: Any, namespace: str, topic: str) -> AsyncIterator[bytes
     async with Reader(stack.kafka, namespace) as reader:
         async for published in reader.records([topic]):
             yield published.value
+
+
+class FailingOnce(Parking):
+    """Parking whose first attempt fails, as when Kafka is away."""
+
+    has_failed = False
+
+    async def park(self, *arguments: Any) -> str:
+        """Park the record, except the first time."""
+        if not self.has_failed:
+            self.has_failed = True
+            raise TransientError("no answer from the dead-letter topic")
+        return await super().park(*arguments)
+
+
+async def test_subscriber_record_that_cannot_be_parked_comes_again(notify: Side, stack: Any, namespace: str) -> None:
+    """The offset of a record that is neither handled nor parked is not committed: it is parked in the next attempt."""
+    await prepare(stack, namespace)
+    bus = notify.bus()
+    bus.parking = FailingOnce(notify.settings, notify.database)
+    effects = Effects(notify, bus)
+    await publish(stack, namespace, (b"r-1", GARBAGE["not-json"]), record("r-2", 1))
+
+    async with running(effects.bus):
+        await until(lambda: effects.count(1))
+        await until(lambda: _parked(notify, 1), seconds=30)
+
+    assert bus.parking.has_failed
 
 
 async def test_subscriber_parked_key_holds_its_followers_until_requeued(

@@ -1,4 +1,4 @@
-"""The bus against its floors: the relay beside a bare producer, subscribers beside what they do without Kafka."""
+"""Benchmarks of the bus: the relay against a bare producer, subscriptions against the same writes without Kafka."""
 
 import asyncio
 import time
@@ -117,12 +117,13 @@ async def projection(where: Where) -> list[Measure]:
 
 
 async def keep_whereabouts(store: WhereaboutsStore, batch: Sequence[Envelope[Event]]) -> None:
-    """What notify's handler does with a batch of submissions, without telling anybody."""
-    known = await store.load({each.subject for each in batch})
+    """Store a batch of submissions as notify's handler does, without alerting anybody."""
+    stored = await store.load({envelope.subject for envelope in batch})
     kept = []
-    for each in batch:
-        assert isinstance(each.data, RegistrationEvent)
-        after = evolve_whereabouts(known.get(each.subject), each.data, each.streamversion, each.time, lambda *_: None)
+    for envelope in batch:
+        assert isinstance(envelope.data, RegistrationEvent)
+        before = stored.get(envelope.subject)
+        after = evolve_whereabouts(before, envelope.data, envelope.streamversion, envelope.time, lambda *_: None)
         if after is not None:
             kept.append(WhereaboutsUpdate(after, NewContact(DETAILS)))
     await store.put(kept)

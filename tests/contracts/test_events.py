@@ -40,7 +40,7 @@ def test_events_every_field_is_described() -> None:
         if not info.description and not isinstance(info.annotation, type)
     ]
 
-    assert [each for each in plain if each.rsplit(".", 1)[1] not in _SELF_EXPLAINING] == []
+    assert [field for field in plain if field.rsplit(".", 1)[1] not in _SELF_EXPLAINING] == []
 
 
 _SELF_EXPLAINING = {"advice_version", "override_id", "hold_id", "answer", "via", "recipients", "entries"} | {
@@ -55,7 +55,7 @@ def test_samples_cover_every_event() -> None:
 
 @pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.stem)
 def test_sample_is_read_and_nothing_is_lost(path: Path) -> None:
-    """A golden sample still validates, and every field it carries comes back as it was."""
+    """A golden sample still validates, and every field of it is written back unchanged."""
     value = path.read_bytes()
 
     envelope = parse(value)
@@ -67,7 +67,7 @@ def test_sample_is_read_and_nothing_is_lost(path: Path) -> None:
 
 
 def _as_written(again: object, written: object) -> object:
-    """What comes back, without what was added to its parts since the sample was written."""
+    """The data as written now, without fields that were added after the sample."""
     if isinstance(again, dict) and isinstance(written, dict):
         return {key: _as_written(again[key], value) for key, value in written.items()}
     if isinstance(again, list) and isinstance(written, list) and len(again) == len(written):

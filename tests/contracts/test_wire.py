@@ -235,9 +235,9 @@ async def test_strange_path_is_not_found(wire: Wire, path: str) -> None:
 
 
 async def test_c29_two_authorizations_are_none(wire: Wire) -> None:
-    """C29: a good one and another beside it, as a proxy may merge or choose."""
-    for other in ("Bearer x", "Basic eDp5", f"Bearer {wire.token}", ""):
-        answer = await wire.says(wire.request("GET /v1/programmes HTTP/1.1", f"Authorization: {other}"))
+    """C29: a valid and another Authorization header: a proxy might merge them or choose one."""
+    for second in ("Bearer x", "Basic eDp5", f"Bearer {wire.token}", ""):
+        answer = await wire.says(wire.request("GET /v1/programmes HTTP/1.1", f"Authorization: {second}"))
         assert status(answer) == 401
 
 

@@ -17,7 +17,7 @@ AWAY_SECONDS = 300.0
 @pytest.mark.timeout(900)
 @pytest.mark.fault("Kafka away for five minutes")
 async def test_kafka_away_for_five_minutes(full_stack: FullStack) -> None:
-    """Commands are accepted, what was selected is sent, and all of it is published when the broker is back."""
+    """Commands are accepted, selected messages are sent, and all events are published when the broker is back."""
     country, stack = next(COUNTRIES), full_stack.services.stack
     students = [full_stack.student(country) for _ in range(STUDENTS)]
     for student in students[:3]:
@@ -46,7 +46,7 @@ async def test_kafka_away_for_five_minutes(full_stack: FullStack) -> None:
     await full_stack.check()
 
 
-#: Read by Python before anything else: whoever asks our one clock gets what the file says it is wrong by.
+#: A sitecustomize module: shared.clock is wrong by the number of seconds in the file.
 SKEW = """
 import datetime, os, pathlib
 import shared.clock

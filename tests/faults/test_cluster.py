@@ -22,7 +22,7 @@ STREAMS, ROUNDS = 20, 30
 
 
 async def _write(one: Side, stream: str, acknowledged: list[tuple[str, int]]) -> None:
-    """Append to a stream until there is an answer; whatever was acknowledged is noted."""
+    """Append to a stream until it is acknowledged, and note the version."""
     while True:
 
         async def work(session: Session) -> int:
@@ -50,14 +50,14 @@ async def load(one: Side, acknowledged: list[tuple[str, int]]) -> None:
 
 async def nothing_lost(kafka: str, namespace: str, acknowledged: list[tuple[str, int]]) -> None:
     """One chain, and every acknowledged version is on the topic."""
-    verifier, found = ChainVerifier(TOPIC), set()
+    verifier, streams = ChainVerifier(TOPIC), set()
     async with Reader(kafka, namespace) as reader:
-        async for each in reader.in_order([TOPIC]):
-            verifier.feed(each)
-            found.add((each.key or b"").decode())
+        async for published in reader.in_order([TOPIC]):
+            verifier.feed(published)
+            streams.add((published.key or b"").decode())
     assert list(verifier.findings()) == []
     assert verifier.events - verifier.duplicates >= len(set(acknowledged))
-    assert {stream for stream, _ in acknowledged} == found
+    assert {stream for stream, _ in acknowledged} == streams
 
 
 async def empty(one: Side) -> bool:
@@ -67,7 +67,7 @@ async def empty(one: Side) -> bool:
 @pytest.mark.long
 @pytest.mark.fault("three brokers, one killed under load")
 async def test_three_brokers_lose_one_under_load(stack: Any, namespace: str, tmp_path: Path) -> None:
-    """RF 3, two in sync: the relay goes on, nothing acknowledged is lost, and again when the next one goes."""
+    """Replication factor 3, two in sync: the relay goes on and no acknowledged event is lost, for two brokers in turn."""
     with cluster(tmp_path, members=False) as (brokers, _):
         one = await _prepared(SimpleNamespace(kafka=brokers.bootstrap, mongo=stack.mongo), namespace, "production")
         acknowledged: list[tuple[str, int]] = []
@@ -89,7 +89,7 @@ async def test_three_brokers_lose_one_under_load(stack: Any, namespace: str, tmp
 async def test_three_members_lose_their_primary_in_the_middle_of_transactions(
     stack: Any, namespace: str, tmp_path: Path
 ) -> None:
-    """Transactions under way are repeated whole or refused; what was acknowledged is there, contiguous, published."""
+    """Running transactions are repeated or refused; acknowledged events are stored, without gaps, and published."""
     with cluster(tmp_path, brokers=False) as (_, members):
         one = await _prepared(SimpleNamespace(kafka=stack.kafka, mongo=members.url), namespace, "local")
         acknowledged: list[tuple[str, int]] = []
@@ -103,9 +103,9 @@ async def test_three_members_lose_their_primary_in_the_middle_of_transactions(
             assert members.primary() != primary
             await until(lambda: empty(one), seconds=180)
         versions: dict[str, list[int]] = {}
-        async for each in one.outbox.events.find({}).sort([("stream", 1), ("version", 1)]):
-            versions.setdefault(each["stream"], []).append(each["version"])
-        assert all(found == list(range(1, len(found) + 1)) for found in versions.values())
+        async for event in one.outbox.events.find({}).sort([("stream", 1), ("version", 1)]):
+            versions.setdefault(event["stream"], []).append(event["version"])
+        assert all(stored == list(range(1, len(stored) + 1)) for stored in versions.values())
         assert all(version in versions[stream] for stream, version in acknowledged)
         assert len(acknowledged) == len(set(acknowledged)) == STREAMS * ROUNDS
         await nothing_lost(stack.kafka, namespace, acknowledged)

@@ -77,7 +77,7 @@ async def test_broker_killed_right_after_an_acknowledged_request(full_stack: Ful
 
 @pytest.mark.fault("mongod killed right after an acknowledged request")
 async def test_mongod_killed_right_after_an_acknowledged_request(full_stack: FullStack) -> None:
-    """Without MongoDB nothing is accepted; what was acknowledged before is there when it is back."""
+    """Without MongoDB no command is accepted; everything that was acknowledged before is there when it is back."""
     country, stack = next(COUNTRIES), full_stack.services.stack
     students = [full_stack.student(country) for _ in range(STUDENTS)]
     await full_stack.register(students[0])

@@ -98,7 +98,7 @@ def test_catalogue_board_of_examiners_is_whoever_approves_unless_configured(fold
 
 @pytest.mark.parametrize(("faculty", "programme"), [("example-arts", "x"), ("x", "example-art"), ("", "")])
 def test_catalogue_unknown_programme_has_no_approver(folder: Path, faculty: str, programme: str) -> None:
-    """R5: what is not configured is decided by nobody."""
+    """R5: nobody may decide for a programme that is not in the catalogue."""
     assert load(folder).approver_scopes(faculty, programme) == frozenset()
 
 
@@ -123,7 +123,7 @@ def test_catalogue_unknown_programme_has_no_approver(folder: Path, faculty: str,
     ],
 )  # fmt: skip
 def test_catalogue_mistake_is_named(folder: Path, before: str, after: str, place: tuple[str, int, str]) -> None:
-    """Whoever edits the file is told where."""
+    """The report names file, line and field."""
     change(folder, before, after)
 
     assert place in mistakes(folder)
@@ -235,16 +235,16 @@ def test_catalogue_pool_of_two_faculties_is_a_mistake(folder: Path) -> None:
     assert ("second.yaml", 22, "clerkships.clusters.0.pools.0.id") in mistakes(folder)
 
 
-# ---------------------------------------------------------------- what is still to be configured
+# ---------------------------------------------------------------- fields marked `to be configured`
 
 
 def gaps(report: CatalogueReport) -> list[tuple[str, int, str, bool]]:
-    """What is marked, and whether nothing starts without it."""
+    """The marked fields, and whether a service needs them to start."""
     return [(gap.file, gap.line, gap.field, gap.is_needed) for gap in report.gaps]
 
 
 def test_catalogue_marked_contact_is_the_next_office(folder: Path) -> None:
-    """Coordinator, contact person, International Office: a block always names somebody who can be reached."""
+    """Coordinator → contact person → International Office: there is always a contact that can be reached."""
     change(folder, "coordinator: *contact", "coordinator: to be configured")
     assert load(folder).faculties["example-arts"].programmes["example-art"].coordinator.function == "Contact"
 
@@ -261,7 +261,7 @@ def test_catalogue_marked_contact_is_the_next_office(folder: Path) -> None:
 
 
 def test_catalogue_marked_address_or_number_comes_from_the_next_office(folder: Path) -> None:
-    """Without an address nobody can be asked there; without a number the next one's is called."""
+    """A contact without an address is replaced by the next one; without a number it gets the number of the next one."""
     change(folder, 'phone: "+31710000100"', "phone: to be configured")
     contact = load(folder).faculties["example-arts"].contact_person
     assert (contact.email, contact.phone) == ("contact@university.example", "+31710000010")
@@ -275,8 +275,8 @@ def test_catalogue_marked_address_or_number_comes_from_the_next_office(folder: P
     ("field", "line"),
     [("emergency_number", 3), ("emergency_email", 4), ("international_office", 5), ("safety_officers", 6)],
 )
-def test_catalogue_without_what_everybody_needs_is_listed_and_not_loaded(folder: Path, field: str, line: int) -> None:
-    """R28: no service starts without the university's emergency number or offices; the check says which."""
+def test_catalogue_with_a_needed_field_marked_is_listed_and_not_loaded(folder: Path, field: str, line: int) -> None:
+    """R28: no service starts without the university's emergency number and offices; the report names the field."""
     lines = UNIVERSITY.splitlines()
     lines[line - 1] = f"{field}: to be configured"
     text = "\n".join(lines).replace("*office", "{function: O, email: o@university.example, phone: '+31710000010'}")
@@ -286,8 +286,8 @@ def test_catalogue_without_what_everybody_needs_is_listed_and_not_loaded(folder:
     assert (examine(folder).mistakes, gaps(examine(folder))) == ((), [("university.yaml", line, field, True)])
 
 
-def test_catalogue_whose_cluster_has_no_name_yet_waits_for_it(folder: Path) -> None:
-    """What has no default is needed wherever it is marked; it is listed, and nothing is loaded without it."""
+def test_catalogue_with_a_marked_field_without_default_is_not_loaded(folder: Path) -> None:
+    """A marked field without a default is needed: it is listed, and nothing is loaded."""
     (folder / "arts.yaml").write_text(CENTRE.replace("name: Cutting", "name: to be configured"), encoding="utf-8")
 
     assert mistakes(folder) == [("arts.yaml", 19, "clerkships.clusters.0.name")]
@@ -295,7 +295,7 @@ def test_catalogue_whose_cluster_has_no_name_yet_waits_for_it(folder: Path) -> N
 
 
 def test_catalogue_of_the_university_has_its_seven_faculties() -> None:
-    """deploy/catalogue: nothing wrong, nothing invented; what a service needs and nobody has told us is listed."""
+    """deploy/catalogue has no mistakes and nothing invented: fields that are not known yet are marked."""
     report = examine(DEPLOY / "catalogue")
 
     assert report.mistakes == ()
@@ -318,13 +318,13 @@ def test_catalogue_of_lumc_is_complete_as_far_as_the_page_says(tmp_path: Path) -
     lumc = catalogue.faculties["lumc"]
     assert lumc.research is not None
     assert lumc.clerkships is not None
-    assert [each.name.en for each in lumc.programmes.values()] == [
+    assert [programme.name.en for programme in lumc.programmes.values()] == [
         "Biomedical Sciences", "Medicine", "Technical Medicine", "Population Health Management", "Vitality & Ageing",
         "Pharmacy",
     ]  # fmt: skip
     assert len(lumc.research.themes) == 10
-    assert [each.name for each in lumc.research.partner_networks] == ["LERU", "Eurolife"]
-    assert [(each.name, each.country) for each in lumc.clerkships.clusters] == [
+    assert [network.name for network in lumc.research.partner_networks] == ["LERU", "Eurolife"]
+    assert [(cluster.name, cluster.country) for cluster in lumc.clerkships.clusters] == [
         ("Dermatology, Otorhinolaryngology, Ophthalmology and Neurology", "SR"),
         ("Woman and Child", "SR"),
         ("Surgery", "SR"),

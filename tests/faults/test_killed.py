@@ -1,5 +1,7 @@
-"""kill -9 of each service at its failpoints, of the broker and of mongod: nothing acknowledged is lost, nobody is
-told twice of what was settled, and everything that is kept is the fold of what is on Kafka."""
+"""kill -9 of each service at its failpoints, of the broker and of mongod.
+
+No acknowledged command is lost, no settled message is sent twice, and stored state is the fold of the events on Kafka.
+"""
 
 import asyncio
 

@@ -1,1 +1,1 @@
-"""notify: who is where, who must be told, and what became of every message."""
+"""The notify service: knows where people are, alerts those affected, and tracks every message and answer."""

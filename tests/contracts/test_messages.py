@@ -1,5 +1,6 @@
-"""Every message in both languages against its golden file, with names that would break a careless mail, and templates
-that do not work. After a change of words: `UPDATE_GOLDEN=1 pytest tests/contracts/test_messages.py`; read the diff.
+"""Every message in both languages against its golden file; names that could break an email; broken templates.
+
+After a change of texts run `UPDATE_GOLDEN=1 pytest tests/contracts/test_messages.py`, and read the difference.
 """
 
 import email
@@ -47,7 +48,7 @@ def messages() -> Messages:
 
 
 def raw(messages: Messages, kind: Kind, language: Language, name: str) -> bytes:
-    """The mail as it leaves."""
+    """The email as it is sent."""
     skeleton = messages.email_skeleton(kind, language, SPECIMENS[kind])
     return skeleton.render(
         name=name, recipient="robin@students.example", link=LINK, message_id="<0@university.example>", date=AT
@@ -55,7 +56,7 @@ def raw(messages: Messages, kind: Kind, language: Language, name: str) -> bytes:
 
 
 def letter(messages: Messages, kind: Kind, language: Language, name: str) -> EmailMessage:
-    """The mail as its reader's program reads it."""
+    """The email as a mail program parses it."""
     content = raw(messages, kind, language, name)
     parsed: EmailMessage = email.message_from_bytes(content, policy=default)
     return parsed
@@ -83,17 +84,19 @@ def test_message_is_as_its_golden_file(messages: Messages, kind: Kind, language:
 
 
 def test_golden_files_are_those_of_the_messages_there_are() -> None:
-    """No kind without its files, no file without its kind, no template without its kind."""
-    assert {each.name for each in GOLDEN.iterdir()} == {f"{kind}.{each}.txt" for kind in KINDS for each in LANGUAGES}
+    """Every kind has its files and templates, and every file and template belongs to a kind."""
+    assert {file.name for file in GOLDEN.iterdir()} == {
+        f"{kind}.{language}.txt" for kind in KINDS for language in LANGUAGES
+    }
     assert set(FORMS) == set(SPECIMENS) == set(KINDS)
-    written = {f"{kind}.{each}.txt.j2" for kind in KINDS for each in LANGUAGES}
-    written |= {f"{kind}.{each}.sms.j2" for kind in KINDS if FORMS[kind].sms for each in LANGUAGES}
-    assert {each.name for each in TEMPLATES.glob("*.j2")} == written
+    written = {f"{kind}.{language}.txt.j2" for kind in KINDS for language in LANGUAGES}
+    written |= {f"{kind}.{language}.sms.j2" for kind in KINDS if FORMS[kind].sms for language in LANGUAGES}
+    assert {file.name for file in TEMPLATES.glob("*.j2")} == written
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_message_shows_the_emergency_number_and_where_to_answer(messages: Messages, kind: Kind) -> None:
-    """R28 in every mail and SMS, twice; a link of one's own wherever an answer is asked for."""
+    """R28: every email and SMS holds the emergency number twice, and the person's link where it wants an answer."""
     for language in LANGUAGES:
         shown = messages.preview(kind, language, SPECIMENS[kind], name="Robin", link=LINK)
         assert shown.text.count(readable_number(EMERGENCY_NUMBER)) >= 2
@@ -106,12 +109,12 @@ def test_message_shows_the_emergency_number_and_where_to_answer(messages: Messag
 @pytest.mark.parametrize("name", NAMES.values(), ids=NAMES)
 @pytest.mark.parametrize("kind", KINDS)
 def test_mail_survives_any_name(messages: Messages, kind: Kind, name: str) -> None:
-    """No header, no tag, no second body comes of a name; both parts say the same; everything is ASCII on the wire."""
+    """A name makes no header, tag or second body; both parts say the same; the wire format is ASCII."""
     mail = letter(messages, kind, "nl", name)
 
     assert mail.get_all("Bcc") is None
     assert mail["To"] == "robin@students.example"
-    assert [each.get_content_type() for each in mail.iter_parts()] == ["text/plain", "text/html"]
+    assert [part.get_content_type() for part in mail.iter_parts()] == ["text/plain", "text/html"]
     text, page = part(mail, "plain"), part(mail, "html")
     assert "<script>" not in page
     assert not re.search("[\u202a-\u202e\u2066-\u2069\ue000-\ue0ff]", text + page)
@@ -124,7 +127,7 @@ def test_mail_survives_any_name(messages: Messages, kind: Kind, name: str) -> No
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if FORMS[kind].sms])
 def test_sms_is_plain_and_short(messages: Messages, kind: Kind) -> None:
-    """GSM alphabet, at most three parts, in both orders of the languages."""
+    """Every SMS is in the GSM alphabet and takes at most three parts, in both orders of the languages."""
     for language in LANGUAGES:
         text = messages.sms(kind, language, SPECIMENS[kind], LINK)
         assert is_gsm(text)
@@ -133,7 +136,7 @@ def test_sms_is_plain_and_short(messages: Messages, kind: Kind) -> None:
 
 @pytest.mark.parametrize("words", ["€" * 500, "ë" * 1_000, "Стой. " * 200, "👩‍🚀 " * 100, "a" * 1_000, "Kort."])
 def test_sms_of_an_officer_fits_whatever_is_written(messages: Messages, words: str) -> None:
-    """What does not fit is cut in the SMS; the emergency number and the link stay whole; the mail has all of it."""
+    """A long text is cut in the SMS, but not the emergency number and the link; the email has all of it."""
     facts = ManualContent.model_validate({**MANUAL.model_dump(), "message_nl": words, "message_en": words})
     for language in LANGUAGES:
         shown = messages.preview("manual", language, facts, name="Robin", link=LINK)
@@ -158,7 +161,7 @@ def test_sms_of_an_officer_fits_whatever_is_written(messages: Messages, words: s
 def test_template_that_does_not_work_is_refused_at_the_start(
     tmp_path: Path, file: str, content: str, named: str
 ) -> None:
-    """Not found out at night: the service does not start with it, and the reason names it. The others are untouched."""
+    """The service does not start with a broken template, and the error names it."""
     shutil.copytree(TEMPLATES, tmp_path / "templates")
     (tmp_path / "templates" / file).write_text(content, encoding="utf-8")
 
@@ -167,7 +170,7 @@ def test_template_that_does_not_work_is_refused_at_the_start(
 
 
 def test_version_of_a_message_changes_with_its_words(tmp_path: Path, messages: Messages) -> None:
-    """The alert names the version of every template, so an auditor knows the very words."""
+    """The alert names the version of every template, so an auditor can tell the exact text."""
     shutil.copytree(TEMPLATES, tmp_path / "templates")
     changed = tmp_path / "templates" / "reminder.nl.sms.j2"
     changed.write_text(changed.read_text(encoding="utf-8") + " ", encoding="utf-8")

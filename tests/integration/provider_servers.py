@@ -1,4 +1,4 @@
-"""SMS providers that misbehave on purpose, over real HTTP: what each request is answered is decided by the test."""
+"""SMS providers that misbehave on purpose, over real HTTP: the test decides how each request is answered."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -15,7 +15,7 @@ Behaviour = Callable[["Asked"], Awaitable[web.Response | None]]
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One request as it came."""
+    """One received request."""
 
     method: str
     path: str
@@ -36,7 +36,7 @@ class Asked:
 
 @dataclass
 class Server:
-    """A provider: `asked` has all requests; `next` are behaviours used up one by one, then `usual`."""
+    """A provider. `asked`: all requests. `next`: behaviours for the next requests, one each; after them `usual`."""
 
     usual: Behaviour
     url: str = ""
@@ -44,7 +44,7 @@ class Server:
     next: list[Behaviour] = field(default_factory=list)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        """Note the request and behave; None cuts the connection."""
+        """Store the request and answer it; None cuts the connection."""
         asked = Asked(request.method, request.path, dict(request.query), dict(request.headers), await request.read())
         self.asked.append(asked)
         answer = await (self.next.pop(0) if self.next else self.usual)(asked)
@@ -74,7 +74,7 @@ async def serving(usual: Behaviour) -> AsyncIterator[Server]:
 
 
 def says(status: int, body: object = None, **headers: str) -> Behaviour:
-    """Always this answer; bytes as they are, anything else as JSON."""
+    """Always give this answer: bytes as they are, anything else as JSON."""
     content = body if isinstance(body, bytes) else orjson.dumps(body)
 
     async def behave(_: Asked) -> web.Response:
@@ -84,11 +84,11 @@ def says(status: int, body: object = None, **headers: str) -> Behaviour:
 
 
 async def cuts(_: Asked) -> None:
-    """The request was read, the connection is cut."""
+    """Read the request, then cut the connection."""
 
 
 def slow(behaviour: Behaviour, seconds: float) -> Behaviour:
-    """The same, later."""
+    """Behave in this way after a delay."""
 
     async def behave(asked: Asked) -> web.Response | None:
         await asyncio.sleep(seconds)
@@ -98,7 +98,7 @@ def slow(behaviour: Behaviour, seconds: float) -> Behaviour:
 
 
 async def spryng_accepts(asked: Asked) -> web.Response:
-    """202 with an id made of the request's name; a lookup finds what was posted never."""
+    """202 with an id made from the request's name; a lookup finds nothing."""
     if asked.method == "GET":
         return web.json_response({"data": []})
     return web.json_response({"data": {"requestId": "r", "messageIds": [f"m-{asked.json['name']}"]}}, status=202)
@@ -113,8 +113,8 @@ async def twilio_accepts(asked: Asked) -> web.Response:
 async def cm_accepts(asked: Asked) -> web.Response:
     """Every message accepted."""
     messages = [
-        {"to": each["to"][0]["number"], "status": "Accepted", "reference": each["reference"], "parts": 1,
+        {"to": message["to"][0]["number"], "status": "Accepted", "reference": message["reference"], "parts": 1,
          "messageDetails": None, "messageErrorCode": 0}
-        for each in asked.json["messages"]["msg"]
+        for message in asked.json["messages"]["msg"]
     ]  # fmt: skip
     return web.json_response({"details": "Created", "errorCode": 0, "messages": messages})

@@ -95,16 +95,16 @@ def _wait(port: int) -> None:
 
 
 async def test_postfix_takes_pipelined_mail_and_refuses_one_recipient_alone(port: int) -> None:
-    """A hundred letters over three kept connections; the refused one stops no neighbour; the queue id is kept."""
+    """A hundred emails over three connections; a refused one stops no other; the queue id is stored."""
     channel = EmailChannel(EmailSettings(host="127.0.0.1", port=port, connections=3))
     content = b"From: alerts@university.example\r\nSubject: Spain\r\n\r\n.dot\r\n..dots\r\n"
-    to = ["nobody" if each == 50 else f"p{1 + each % 2}" for each in range(100)]
+    to = ["nobody" if number == 50 else f"p{1 + number % 2}" for number in range(100)]
 
     outcomes = await channel.send([Email(f"d{n}", SENDER, f"{who}@students.example.org", content)
                                    for n, who in enumerate(to)])  # fmt: skip
     await channel.close()
 
     assert outcomes[50].kind is OutcomeKind.REFUSED
-    accepted = [each for each in outcomes if each.is_accepted]
+    accepted = [outcome for outcome in outcomes if outcome.is_accepted]
     assert len(accepted) == 99
-    assert all("queued as" in each.reason for each in accepted)
+    assert all("queued as" in outcome.reason for outcome in accepted)

@@ -1,4 +1,4 @@
-"""SMS providers over real HTTP, one by one and together: a definite no goes to the next, a doubt to nobody."""
+"""SMS providers over real HTTP, alone and in the pool: only a definite refusal goes to the next provider."""
 
 import asyncio
 from collections import Counter
@@ -71,12 +71,12 @@ async def asked(provider: SmsProvider, texts: list[Sms] = TEXTS[:1]) -> list[Out
 
 
 async def test_spryng_wire_is_one_recipient_under_our_name() -> None:
-    """Its documentation's request: the name is our reference, so that a lookup finds it."""
+    """The request of its documentation. Its name is our reference, so a lookup finds it."""
     async with serving(spryng_accepts) as server:
         outcomes = await asked(spryng(server.url), TEXTS)
 
-    assert outcomes == [Outcome.accepted("accepted", provider_id=f"m-{each.reference}") for each in TEXTS]
-    first = next(each for each in server.asked if each.json["name"] == TEXTS[0].reference)
+    assert outcomes == [Outcome.accepted("accepted", provider_id=f"m-{text.reference}") for text in TEXTS]
+    first = next(request for request in server.asked if request.json["name"] == TEXTS[0].reference)
     assert (first.method, first.path, first.headers["X-Api-Key"]) == ("POST", "/v2/messages", "key")
     body = first.json
     assert body.pop("validity").endswith("Z")
@@ -88,7 +88,7 @@ async def test_spryng_wire_is_one_recipient_under_our_name() -> None:
 
 
 async def test_twilio_wire_is_a_form_with_our_reference_in_the_callback() -> None:
-    """A receipt correlates even when its SID was never noted."""
+    """A receipt finds its delivery even if the SID was never stored."""
     async with serving(twilio_accepts) as server:
         (outcome,) = await asked(twilio(server.url))
 
@@ -118,7 +118,7 @@ async def test_twilio_wire_is_a_form_with_our_reference_in_the_callback() -> Non
          "302", "400", "400-bytes"],
 )  # fmt: skip
 async def test_spryng_answers(behaviour: Behaviour, kind: OutcomeKind) -> None:
-    """What may have been taken is unknown; a number never stands in a reason."""
+    """A message that may have been accepted is unknown; a reason never holds a number."""
     async with serving(behaviour) as server:
         (outcome,) = await asked(spryng(server.url))
 
@@ -142,7 +142,7 @@ async def test_spryng_answers(behaviour: Behaviour, kind: OutcomeKind) -> None:
          "21611"],
 )  # fmt: skip
 async def test_twilio_answers(behaviour: Behaviour, kind: OutcomeKind) -> None:
-    """A 200 with an error inside is a refusal; a code that nobody knows is tried again, not given up."""
+    """A 200 with an error in it is a refusal; a message with an unknown code is tried again."""
     async with serving(behaviour) as server:
         (outcome,) = await asked(twilio(server.url))
 
@@ -152,8 +152,8 @@ async def test_twilio_answers(behaviour: Behaviour, kind: OutcomeKind) -> None:
 
 @pytest.mark.parametrize("make", [cm, spryng, twilio])
 async def test_nobody_listening_is_a_definite_no(make: Any) -> None:
-    """No byte left: it may be sent again, by anybody."""
-    assert all(each.kind is TRY_LATER for each in await asked(make("http://127.0.0.1:1"), TEXTS))
+    """No byte left this machine: any provider may send it."""
+    assert all(outcome.kind is TRY_LATER for outcome in await asked(make("http://127.0.0.1:1"), TEXTS))
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ async def test_nobody_listening_is_a_definite_no(make: Any) -> None:
     ],
 )  # fmt: skip
 async def test_spryng_lookup(behaviour: Behaviour, kind: OutcomeKind) -> None:
-    """By our name: known, not known, or no answer, which says nothing."""
+    """Lookup by our name: found, not found, or no answer, which leaves it unknown."""
     async with serving(behaviour) as server:
         channel = spryng(server.url)
         found = await channel.lookup(TEXTS[0].reference)
@@ -189,41 +189,42 @@ async def together(stack: Any, namespace: str) -> AsyncIterator[ProviderStore]:
 
 def numbers(server: Server) -> Counter[str]:
     """Reference → how often CM was asked to send it."""
-    return Counter(each["reference"] for request in server.asked for each in request.json["messages"]["msg"])
+    return Counter(message["reference"] for request in server.asked for message in request.json["messages"]["msg"])
 
 
 @pytest.mark.fault("a provider whose token was revoked, or that says not now")
 @pytest.mark.parametrize("refusal", [says(401, {"errorCode": 101, "messages": []}), says(429), says(400, b"nonsense")])
 async def test_pool_goes_on_with_the_next_after_a_definite_no(together: ProviderStore, refusal: Behaviour) -> None:
-    """Each is accepted once, by the other one, which is named."""
+    """The other provider accepts each message once, and the outcomes name it."""
     async with serving(refusal) as first, serving(twilio_accepts) as second:
         pool = SmsPool([PoolMember(cm(first.url), 100), PoolMember(twilio(second.url), 0)], together)
         await pool.ready(len(TEXTS), is_urgent=True)
         outcomes = await pool.send(TEXTS)
         await pool.close()
 
-    assert [each.provider for each in outcomes if each.is_accepted] == ["twilio"] * len(TEXTS)
-    assert Counter(each.form["To"] for each in second.asked) == Counter(each.number for each in TEXTS)
+    assert [outcome.provider for outcome in outcomes if outcome.is_accepted] == ["twilio"] * len(TEXTS)
+    assert Counter(request.form["To"] for request in second.asked) == Counter(text.number for text in TEXTS)
 
 
 @pytest.mark.fault("a provider that answers 500, late or not at all after accepting")
 @pytest.mark.parametrize("doubt", [says(500), cuts, slow(cm_accepts, 5), says(200, b"taken")])
 async def test_pool_never_gives_a_doubt_to_another_provider(together: ProviderStore, doubt: Behaviour) -> None:
-    """It may have been accepted: unknown, and the other provider is not asked."""
+    """The message may have been accepted: it is unknown, and the other provider is not asked."""
     async with serving(doubt) as first, serving(twilio_accepts) as second:
         pool = SmsPool([PoolMember(cm(first.url), 100), PoolMember(twilio(second.url), 0)], together)
         await pool.ready(len(TEXTS), is_urgent=True)
         outcomes = await pool.send(TEXTS)
         await pool.close()
 
-    assert outcomes == [Outcome.unknown(each.reason, provider="cm") for each in outcomes if each.kind is UNKNOWN]
+    unknown = [outcome for outcome in outcomes if outcome.kind is UNKNOWN]
+    assert outcomes == [Outcome.unknown(outcome.reason, provider="cm") for outcome in unknown]
     assert len(outcomes) == len(TEXTS)
     assert second.asked == []
     assert (await together.health(utc_now()))["cm"].errors == len(TEXTS)
 
 
 async def test_pool_only_some_refused_only_those_go_on(together: ProviderStore) -> None:
-    """CM's partial answer (200 with 201): the accepted ones are not sent again."""
+    """After CM's partial answer (200 with 201) the accepted messages are not sent again."""
 
     async def partly(request: Any) -> Any:
         answer = await cm_accepts(request)
@@ -235,12 +236,12 @@ async def test_pool_only_some_refused_only_those_go_on(together: ProviderStore) 
         outcomes = await pool.send(TEXTS)
         await pool.close()
 
-    assert Counter(each.provider for each in outcomes) == Counter(twilio=1, cm=3)
-    assert [each.form["To"] for each in second.asked] == [TEXTS[0].number]
+    assert Counter(outcome.provider for outcome in outcomes) == Counter(twilio=1, cm=3)
+    assert [request.form["To"] for request in second.asked] == [TEXTS[0].number]
 
 
 async def test_pool_refused_by_all_is_refused_and_tried_again_when_one_says_later(together: ProviderStore) -> None:
-    """Two definite words: the one that passes by decides."""
+    """Of two definite refusals the temporary one decides."""
     gone = says(400, {"errorCode": 303, "details": "bad number"})
     async with serving(gone) as first, serving(says(429)) as second, serving(says(400, {"code": 21211})) as third:
         for other, kind in ((second, TRY_LATER), (third, REFUSED)):
@@ -251,17 +252,22 @@ async def test_pool_refused_by_all_is_refused_and_tried_again_when_one_says_late
 
 
 async def test_pool_marks_numbers_without_receipts(together: ProviderStore) -> None:
-    """Where no receipt will ever come, nobody waits for one."""
+    """For numbers without receipts the outcome says so, and none is waited for."""
     async with serving(cm_accepts) as server:
         pool = SmsPool([PoolMember(cm(server.url), 51, without_receipts=[TEXTS[0].number[:12]])], together)
         outcomes = await pool.send(TEXTS)
         await pool.close()
 
-    assert [each.detail == "no_receipt" for each in outcomes if each.is_accepted] == [True, False, False, False]
+    assert [outcome.detail == "no_receipt" for outcome in outcomes if outcome.is_accepted] == [
+        True,
+        False,
+        False,
+        False,
+    ]
 
 
 async def test_pool_looks_and_moves_its_shares_for_all_processes(together: ProviderStore) -> None:
-    """Errors of one process are seen by another, which asks the other provider first."""
+    """Errors in one process make another process prefer the other provider."""
     now = utc_now()
     await together.count("cm", now, errors=51)
     pool = SmsPool([PoolMember(cm("http://cm.example"), 51), PoolMember(twilio("http://twilio.example"), 49)], together)
@@ -274,7 +280,7 @@ async def test_pool_looks_and_moves_its_shares_for_all_processes(together: Provi
 
 
 async def test_bucket_holds_for_all_processes_together(stack: Any, together: ProviderStore, namespace: str) -> None:
-    """Ten processes at once get what one would get, no more."""
+    """Ten processes together get no more tokens than one would."""
     mongo = Mongo(stack.mongo, namespace=namespace)
     stores = [ProviderStore(mongo.database("notify")) for _ in range(10)]
 
@@ -287,7 +293,7 @@ async def test_bucket_holds_for_all_processes_together(stack: Any, together: Pro
 
 
 async def test_bucket_keeps_a_reserve_for_what_is_urgent(together: ProviderStore) -> None:
-    """Reminders leave half of it; an alert may take the rest."""
+    """Reminders leave half of the bucket, which an alert may take."""
     bucket = {"per_second": 0.001, "burst": 10}
 
     reminders = [await together.take_tokens("cm", 1, reserve=5, **bucket) for _ in range(10)]
@@ -297,7 +303,7 @@ async def test_bucket_keeps_a_reserve_for_what_is_urgent(together: ProviderStore
 
 
 async def test_bucket_fills_with_time(together: ProviderStore) -> None:
-    """As fast as the provider's limit, never fuller than its burst."""
+    """The bucket fills at the provider's rate, up to its burst."""
     fast = {"per_second": 1_000_000.0, "burst": 3, "reserve": 0}
 
     assert [await together.take_tokens("cm", 3, **fast) for _ in range(3)] == [True] * 3  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""What comes back: receipts and replies over the webhook, answers by link. Once each, in any order, never a guess."""
+"""Receipts and replies over the webhooks, answers by link: each has its effect once, in any order."""
 
 import asyncio
 import contextlib
@@ -65,7 +65,7 @@ from tests.integration.simulators import running
 SECRET = "a-secret-of-the-tests"
 SMS, EMAIL = Channel.SMS, Channel.EMAIL
 ACCEPTED, DELIVERED, FAILED, CREATED = (
-    DeliveryState(each) for each in ("accepted", "delivered", "failed", "created")
+    DeliveryState(state) for state in ("accepted", "delivered", "failed", "created")
 )  # fmt: skip
 BASE = "http://notify.example"
 CM = CmProvider(CmSettings(url="http://cm.example", product_token=SecretStr("t"), sender="+31970000000",
@@ -80,7 +80,7 @@ LATER = timedelta(hours=1)
 
 @dataclass
 class Back:
-    """Notify's HTTP for providers and for people, and what works through the posts."""
+    """Notify's HTTP routes for providers and people, and its callback worker."""
 
     world: World
     desk: provider_callbacks.CallbackDeps
@@ -88,28 +88,28 @@ class Back:
     http: httpx.AsyncClient
 
     async def post(self, path: str, body: object, secret: str = SECRET) -> httpx.Response:
-        """A post of the provider."""
+        """Post as the provider does."""
         content = body if isinstance(body, bytes) else orjson.dumps(body)
         return await self.http.post(path, content=content, auth=("cm", secret))
 
     async def receipt(self, *references: str, code: int = 2, error: str = "", at: str = "2026-03-02T09:00:00") -> None:
-        """A receipt, or several in one post; it must be kept."""
+        """Post a receipt, or several in one request; it must be stored."""
         messages = [
-            {"received": at, "to": "0031600000000", "reference": each, "operator": "20408",
+            {"received": at, "to": "0031600000000", "reference": reference, "operator": "20408",
              "status": {"code": code, "errorCode": error, "errorDescription": ""}}
-            for each in references
+            for reference in references
         ]  # fmt: skip
         body = {"messages": {"msg": messages[0] if len(messages) == 1 else messages}}
         assert (await self.post(RECEIPTS, body)).status_code == 200
 
     async def reply(self, sender: str, text: str, at: str = "2026-03-02T09:00:00") -> None:
-        """An SMS comes back; it must be kept."""
+        """Post an SMS reply; it must be stored."""
         body = {"from": {"number": sender.replace("+", "00")}, "to": {"number": "0031970000000"},
                 "message": {"text": text}, "reference": "its-own", "timeUtc": at, "channel": "SMS"}  # fmt: skip
         assert (await self.post(INBOUND, body)).status_code == 200
 
     async def work(self, now: datetime | None = None) -> None:
-        """Work through what is due."""
+        """Run the callback worker until nothing is due."""
         now = now or utc_now()
         while await provider_callbacks.process_receipts(self.desk, now) + await provider_callbacks.process_replies(
             self.desk, now
@@ -117,11 +117,11 @@ class Back:
             pass
 
     async def notes(self) -> list[str]:
-        """What stands on the posts, in order of their coming."""
+        """The notes on the stored requests, in the order of their arrival."""
         return [post["note"] async for post in self.world.database["callbacks"].find({}).sort("at", 1)]
 
     async def open_posts(self) -> int:
-        """Posts that are not worked through."""
+        """How many stored requests are not processed."""
         return int(await self.world.database["callbacks"].count_documents({"done": False}))
 
     def link(self, person: str, alert: str = "ES-2") -> str:
@@ -143,18 +143,21 @@ async def world(stack: Any, namespace: str) -> AsyncIterator[World]:
 
 @pytest.fixture
 async def back(world: World, tmp_path: Path) -> AsyncIterator[Back]:
-    """The routes that the outside world uses, in the app that every service is."""
+    """The public routes, in the app that every service is built from."""
     providers = ProviderStore(world.database)
     await providers.create_indexes()
     desk = provider_callbacks.CallbackDeps(
         world.outbox, world.callbacks, world.deliveries, world.alerts, world.whereabouts,
-        {bounce_mailbox.BOUNCE_PROVIDER: parse_bounce, **{each.provider: each.parse_receipts for each in PROVIDERS}},
-        {each.provider: each.parse_reply for each in PROVIDERS},
+        {
+            bounce_mailbox.BOUNCE_PROVIDER: parse_bounce,
+            **{provider.provider: provider.parse_receipts for provider in PROVIDERS},
+        },
+        {provider.provider: provider.parse_reply for provider in PROVIDERS},
         providers,
     )  # fmt: skip
     routes = [
         webhooks_api.routes(
-            webhooks_api.WebhookDeps(world.callbacks, {each.provider: each for each in PROVIDERS}, BASE)
+            webhooks_api.WebhookDeps(world.callbacks, {provider.provider: provider for provider in PROVIDERS}, BASE)
         ),
         answers_api.routes(
             answers_api.AnswerDeps(world.outbox, world.deliveries, world.alerts, Pages(world.university.university))
@@ -177,7 +180,7 @@ def ours(person: str) -> str:
 
 
 async def accepted(world: World, *persons: str) -> None:
-    """The gateway took these persons' SMS."""
+    """The gateway accepted these persons' SMS."""
     entries = tuple(
         DeliveryOutcome(delivery_id=f"ES-2:{person}:sms:1", person_id=person, registration_id=f"r-{person}",
                         channel=SMS, step=1, provider="cm", reference=ours(person), at=utc_now())
@@ -196,7 +199,7 @@ async def state(world: World, person: str) -> DeliveryState:
 
 
 async def test_receipt_delivered_and_failed_settle_the_delivery(world: World, back: Back) -> None:
-    """Each becomes a fact with the provider's time and words, and the delivery follows it."""
+    """Each becomes an event with the provider's time and text, and the delivery follows."""
     await alerted(world, "p1", "p2")
     await accepted(world, "p1", "p2")
 
@@ -215,7 +218,7 @@ async def test_receipt_delivered_and_failed_settle_the_delivery(world: World, ba
 
 @pytest.mark.fault("the same receipt twice")
 async def test_receipt_twice_is_one_fact(world: World, back: Back) -> None:
-    """The very same post is kept once; another post that says the same changes nothing either."""
+    """The same request is stored once; another request with the same receipt changes nothing."""
     await alerted(world, "p1")
     await accepted(world, "p1")
 
@@ -235,7 +238,7 @@ async def test_receipt_twice_is_one_fact(world: World, back: Back) -> None:
 async def test_receipts_out_of_order_end_in_what_is_certain(
     world: World, back: Back, first: int, second: int, end: DeliveryState, together: bool
 ) -> None:
-    """Delivered stays delivered, whatever comes before or after it."""
+    """Delivered stays delivered, whatever receipt comes before or after."""
     await alerted(world, "p1")
     await accepted(world, "p1")
 
@@ -251,7 +254,7 @@ async def test_receipts_out_of_order_end_in_what_is_certain(
 
 @pytest.mark.fault("a receipt before the response is stored")
 async def test_receipt_before_our_own_note_counts(world: World, back: Back) -> None:
-    """It overtakes the acceptance: it waits for that, and then it is delivered."""
+    """A receipt before the acceptance waits for it, and then the delivery is delivered."""
     await alerted(world, "p1")
 
     await back.receipt(ours("p1"))
@@ -264,7 +267,7 @@ async def test_receipt_before_our_own_note_counts(world: World, back: Back) -> N
 
 
 async def test_receipt_late_settles_what_was_unknown(world: World, back: Back) -> None:
-    """Unknown, and before it is sent again its receipt comes: nothing is sent again."""
+    """The receipt of an unknown delivery comes before the resend: nothing is sent again."""
     await alerted(world, "p1")
     entry = (await alerted_entry(world, "p1"),)
     fact = NotificationsUnknown(alert_id="ES-2", shard=0, entries=entry)
@@ -280,7 +283,9 @@ async def test_receipt_late_settles_what_was_unknown(world: World, back: Back) -
 
 async def alerted_entry(world: World, person: str) -> DeliveryOutcome:
     """An entry about the person's SMS."""
-    known = next(each for each in await world.all_deliveries() if (each.person_id, each.channel) == (person, SMS))
+    known = next(
+        delivery for delivery in await world.all_deliveries() if (delivery.person_id, delivery.channel) == (person, SMS)
+    )
     return DeliveryOutcome(
         delivery_id=known.delivery_id, person_id=person, registration_id=known.registration_id, channel=SMS, step=1,
         provider="cm", reference=ours(person), at=utc_now(),
@@ -288,7 +293,7 @@ async def alerted_entry(world: World, person: str) -> DeliveryOutcome:
 
 
 async def test_receipt_interim_settles_nothing(world: World, back: Back) -> None:
-    """A code that nobody explained is not the end."""
+    """A receipt code without a known meaning changes nothing."""
     await alerted(world, "p1")
     await accepted(world, "p1")
 
@@ -302,7 +307,7 @@ async def test_receipt_interim_settles_nothing(world: World, back: Back) -> None
 
 @pytest.mark.fault("a receipt with an unknown reference")
 async def test_receipt_of_an_unknown_reference_waits_and_is_tried_ever_less_often(world: World, back: Back) -> None:
-    """Forged, or sooner than everything of ours: kept, tried again, without an effect."""
+    """Forged or too early: the receipt is stored and tried again, without an effect."""
     await alerted(world, "p1")
     await back.receipt(reference("ES-2:p9:sms:1"))
     now = utc_now()
@@ -320,7 +325,7 @@ async def test_receipt_of_an_unknown_reference_waits_and_is_tried_ever_less_ofte
 
 
 async def test_receipt_whose_delivery_comes_later_has_its_effect_then(world: World, back: Back) -> None:
-    """The reference becomes known: the kept post is enough."""
+    """Once the reference is known, the stored request has its effect."""
     await alerted(world, "p1")
     await back.receipt(ours("p2"))
     await back.work()
@@ -334,7 +339,7 @@ async def test_receipt_whose_delivery_comes_later_has_its_effect_then(world: Wor
 
 
 async def test_receipt_beside_an_unknown_one_in_the_same_post_counts_at_once(world: World, back: Back) -> None:
-    """One of three is not ours (yet): the other two do not wait for it, and it has its own effect later."""
+    """One of three references is not known yet: the other two do not wait for it, and it has its effect later."""
     await alerted(world, "p1", "p2")
     await accepted(world, "p1", "p2")
 
@@ -347,14 +352,14 @@ async def test_receipt_beside_an_unknown_one_in_the_same_post_counts_at_once(wor
     await back.work(utc_now() + LATER)
 
     assert await state(world, "p3") is DELIVERED
-    told = [each.person_id for each in await outcomes(world, NotificationsDelivered, SMS)]
-    assert sorted(str(each) for each in told) == ["p1", "p2", "p3"]
+    persons = [outcome.person_id for outcome in await outcomes(world, NotificationsDelivered, SMS)]
+    assert sorted(str(person) for person in persons) == ["p1", "p2", "p3"]
     assert await back.open_posts() == 0
 
 
 @pytest.mark.fault("stopped between the fact of a receipt and its mark")
 async def test_receipts_worked_again_after_a_stop_are_the_same_fact(world: World, back: Back) -> None:
-    """The fact is written, the posts were not marked: the same batch again writes nothing new."""
+    """After a crash between event and mark, the same batch appends nothing new."""
     await alerted(world, "p1", "p2")
     await accepted(world, "p1", "p2")
     await back.receipt(ours("p1"))
@@ -373,8 +378,8 @@ async def test_receipts_worked_again_after_a_stop_are_the_same_fact(world: World
 
 @pytest.mark.fault("a flood of receipts after an outage")
 async def test_receipts_of_a_whole_alert_fit_into_events(world: World, back: Back) -> None:
-    """More than one event may hold, all in one batch, with the longest words: every one has its effect."""
-    persons = [f"p{each}" for each in range(400)]
+    """A batch of more receipts than one event may hold, with the longest texts: each has its effect."""
+    persons = [f"p{number}" for number in range(400)]
     await alerted(world, *persons)
     await accepted(world, *persons)
     for first in range(0, 400, 50):
@@ -390,7 +395,7 @@ async def test_receipts_of_a_whole_alert_fit_into_events(world: World, back: Bac
 
 
 async def test_receipt_of_spryng_is_found_by_the_id_that_was_noted(world: World, back: Back) -> None:
-    """Spryng echoes no reference: a receipt before our note of its id is parked, and has its effect after it."""
+    """Spryng repeats no reference: a receipt before its id is stored waits, and then has its effect."""
     await alerted(world, "p1")
     await accepted(world, "p1")
     body = {"RequestId": "r", "Status": "Delivered", "Messages": [{"MessageId": "m-1", "Status": "Delivered"}]}
@@ -416,7 +421,7 @@ async def twilio_post(back: Back, url: str, form: dict[str, str], token: str = "
 
 @pytest.mark.fault("a forged receipt")
 async def test_receipt_of_twilio_is_signed_and_names_our_reference_in_its_address(world: World, back: Back) -> None:
-    """A signature of somebody else, or over another delivery's address, is refused; parameters we do not know count."""
+    """A wrong signature, or one for another delivery's URL, is refused; it covers unknown parameters too."""
     await alerted(world, "p1", "p2")
     await accepted(world, "p1", "p2")
     path = "/v1/webhooks/twilio/receipts?ref="
@@ -433,7 +438,7 @@ async def test_receipt_of_twilio_is_signed_and_names_our_reference_in_its_addres
 
 
 async def test_receipt_temporary_failure_is_upgraded_by_a_late_delivery(world: World, back: Back) -> None:
-    """The phone was off for a while: failed for now, and then it has it after all."""
+    """The phone was off: failed for now, then delivered after all."""
     await alerted(world, "p1")
     await accepted(world, "p1")
     path = f"/v1/webhooks/twilio/receipts?ref={ours('p1')}"
@@ -448,7 +453,7 @@ async def test_receipt_temporary_failure_is_upgraded_by_a_late_delivery(world: W
 
 
 async def test_reply_over_twilio_is_an_answer_and_twilio_says_nothing_back(world: World, back: Back) -> None:
-    """The reply counts; the answer to the post is empty, or Twilio would send it to the student."""
+    """The reply counts; our response is empty, because Twilio would send it to the student."""
     await alerted(world, "p1")
 
     assert await twilio_post(back, "/v1/webhooks/twilio/inbound", {"From": number("p1"), "Body": "HELP"}) == 200
@@ -482,7 +487,7 @@ Diagnostic-Code: smtp; 550 {status} <p1@students.example.org> no such mailbox
 
 @pytest.mark.fault("an address that bounces two days after its mail was accepted")
 async def test_bounce_changes_the_state_of_the_mail_it_names(world: World, back: Back, tmp_path: Path) -> None:
-    """Read from the Maildir, kept sealed, worked from there; the address is in no fact."""
+    """Bounces are read from the Maildir, stored sealed and processed; no event holds the address."""
     await alerted(world, "p1")
     ours_by_mail = reference("ES-2:p1:email:1")
     entry = DeliveryOutcome(delivery_id="ES-2:p1:email:1", person_id="p1", registration_id="r-p1", channel=EMAIL,
@@ -499,7 +504,7 @@ async def test_bounce_changes_the_state_of_the_mail_it_names(world: World, back:
     assert (await delivery(world, "p1", EMAIL)).state is FAILED
     (failed,) = await outcomes(world, NotificationsFailed, EMAIL)
     assert (failed.provider, failed.reason) == ("mail", "failed 5.1.1: 550 5.1.1 <[address]> no such mailbox")
-    assert [each.name for each in (tmp_path / "cur").iterdir()] == ["1.mx:2,S"]
+    assert [file.name for file in (tmp_path / "cur").iterdir()] == ["1.mx:2,S"]
 
 
 # ---------------------------------------------------------------- who may post, and what
@@ -519,8 +524,8 @@ async def test_webhook_without_the_secret_is_refused_and_not_kept(back: Back, pa
         await back.http.post(path, content=body, headers={"Authorization": "Basic bm8gY29sb24="}),
     ]
 
-    assert [each.status_code for each in wrong] == [401] * len(wrong)
-    assert all(each.headers["www-authenticate"].startswith("Basic ") for each in wrong)
+    assert [response.status_code for response in wrong] == [401] * len(wrong)
+    assert all(response.headers["www-authenticate"].startswith("Basic ") for response in wrong)
     assert await back.notes() == []
 
 
@@ -535,7 +540,7 @@ async def test_webhook_oversized_is_refused_and_not_kept(back: Back, path: str) 
 
 
 async def test_webhook_of_a_provider_that_we_have_not_is_refused(back: Back) -> None:
-    """Only the providers of this installation have a door."""
+    """Only the providers of this installation have webhooks."""
     answer = await back.post("/v1/webhooks/other/receipts", {})
 
     assert answer.status_code in (400, 404)
@@ -548,7 +553,7 @@ GARBAGE = [b"", b"not JSON", b"[]", b"{}", b'{"messages": {}}', b"\xff\xfe\x00",
 @pytest.mark.fault("a post that is garbage")
 @pytest.mark.parametrize("path", [RECEIPTS, INBOUND])
 async def test_webhook_garbage_is_kept_and_marked_unreadable(world: World, back: Back, path: str) -> None:
-    """200: it will not get better by being sent again. It is marked, and stands in nobody's way."""
+    """200, because repeating it would not help. It is marked, and blocks no other request."""
     await alerted(world, "p1")
     await accepted(world, "p1")
     for body in GARBAGE:
@@ -562,7 +567,7 @@ async def test_webhook_garbage_is_kept_and_marked_unreadable(world: World, back:
 
 
 async def test_webhook_posts_are_sealed_at_rest(world: World, back: Back) -> None:
-    """No number and no word of a reply stands readable in the database."""
+    """The database holds no number and no word of a reply in clear."""
     await back.reply("+31600000099", "HELP me in Exampletown")
 
     post = await world.database["callbacks"].find_one({})
@@ -575,7 +580,7 @@ async def test_webhook_posts_are_sealed_at_rest(world: World, back: Back) -> Non
 async def test_webhook_post_that_our_key_does_not_open_waits_and_stands_in_nobodys_way(
     world: World, back: Back
 ) -> None:
-    """Broken at rest, or sealed by another key: put off, never dropped, and the next one has its effect."""
+    """Damaged, or sealed by another key: it is put off, never dropped, and the next one has its effect."""
     await alerted(world, "p1")
     await back.reply(number("p1"), "HELP")
     await world.database["callbacks"].update_one({}, {"$set": {"body": b"not what was sealed"}})
@@ -596,7 +601,7 @@ async def test_webhook_post_that_our_key_does_not_open_waits_and_stands_in_nobod
     [("VEILIG", "safe"), ("safe.", "safe"), ("ok", "safe"), ("HELP", "help"), ("Hulp nodig!", "help")],
 )
 async def test_reply_is_the_answer_of_its_person(world: World, back: Back, text: str, answer: str) -> None:
-    """By the number alone, with the time of the handset."""
+    """The number alone names the person; the time is that of the handset."""
     await alerted(world, "p1", "p2")
 
     await back.reply(number("p1"), text)
@@ -613,7 +618,7 @@ async def test_reply_is_the_answer_of_its_person(world: World, back: Back, text:
 @pytest.mark.parametrize("text", ["niet veilig", "not safe", "?", "", "👍", "I am out of office, safe travels",
                                   "ok maar mijn vriend niet"])  # fmt: skip
 async def test_reply_unclear_goes_to_a_human_and_is_never_safe(world: World, back: Back, text: str) -> None:
-    """Counted for somebody to read; no answer is recorded."""
+    """An unclear reply is counted for an officer to read; no answer is recorded."""
     await alerted(world, "p1")
 
     await back.reply(number("p1"), text)
@@ -625,7 +630,7 @@ async def test_reply_unclear_goes_to_a_human_and_is_never_safe(world: World, bac
 
 
 async def test_reply_twice_is_one_answer(world: World, back: Back) -> None:
-    """The gateway posts until it hears 200."""
+    """The gateway repeats its request until it gets 200."""
     await alerted(world, "p1")
     for _ in range(3):
         await back.reply(number("p1"), "VEILIG")
@@ -638,7 +643,7 @@ async def test_reply_twice_is_one_answer(world: World, back: Back) -> None:
 
 
 async def test_reply_help_wins_over_safe_in_any_order(world: World, back: Back) -> None:
-    """Whoever asked for help needs it until a human has seen to it."""
+    """A request for help stands until an officer has dealt with it."""
     await alerted(world, "p1", "p2")
 
     for person, texts in (("p1", ("HELP", "VEILIG")), ("p2", ("VEILIG", "HELP"))):
@@ -651,7 +656,7 @@ async def test_reply_help_wins_over_safe_in_any_order(world: World, back: Back) 
 
 @pytest.mark.fault("a reply from a number that two students share")
 async def test_reply_from_a_shared_number_is_nobodys_answer(world: World, back: Back) -> None:
-    """Two students with one phone: nobody guesses who it was, somebody reads it."""
+    """Two students with one phone: an officer reads the reply; notify does not guess."""
     world.keyring.contacts["p2"] = contact_of("p2").model_copy(update={"mobile": number("p1")})
     await alerted(world, "p1", "p2")
 
@@ -665,7 +670,7 @@ async def test_reply_from_a_shared_number_is_nobodys_answer(world: World, back: 
 @pytest.mark.fault("a reply from an unknown number")
 @pytest.mark.parametrize("text", ["HELP", "VEILIG", "this is p1, my phone was stolen"])
 async def test_reply_from_an_unknown_number_goes_to_a_human(world: World, back: Back, text: str) -> None:
-    """A student with a local SIM, perhaps: no answer of anybody, and not out of sight."""
+    """An unknown number, perhaps a local SIM: no answer is recorded, and an officer reads the reply."""
     await alerted(world, "p1")
 
     await back.reply("+34600000001", text)
@@ -677,7 +682,7 @@ async def test_reply_from_an_unknown_number_goes_to_a_human(world: World, back: 
 
 @pytest.mark.parametrize(("text", "note"), [("HELP", UNCLEAR), ("there was an accident", UNCLEAR), ("ok", NO_ALERT)])
 async def test_reply_of_somebody_without_an_alert(world: World, back: Back, text: str, note: str) -> None:
-    """There is nothing to answer; only a plain safe needs nobody's eyes."""
+    """Without an alert there is nothing to answer; only a plain "safe" needs no officer."""
     await alerted(world, "p1")
     await world.handle(world.register("p2", leg(country="FR")))
 
@@ -689,7 +694,7 @@ async def test_reply_of_somebody_without_an_alert(world: World, back: Back, text
 
 
 async def test_reply_answers_the_newest_alert_of_its_person_even_when_closed(world: World, back: Back) -> None:
-    """Two alerts: the newer one. Closed: whoever answers is heard all the same."""
+    """Of two alerts the newer one counts; an answer to a closed alert is recorded too."""
     await alerted(world, "p1")
     await world.handle(world.change(Level.YELLOW), world.change(Level.RED))
     await close_alert(world.commands, officer(), "ES-4", "over")
@@ -723,7 +728,7 @@ async def test_link_opened_changes_nothing(world: World, back: Back) -> None:
 
 @pytest.mark.parametrize("answer", ["safe", "help"])
 async def test_link_posted_records_the_answer_once(world: World, back: Back, answer: str) -> None:
-    """One answer for each person, a second click included; the page then shows what was answered."""
+    """One answer for each person, even after a second click; the page then shows the answer."""
     await alerted(world, "p1", "p2")
 
     first = await back.http.post(back.link("p1"), data={"answer": answer})
@@ -750,7 +755,7 @@ async def test_link_help_wins_over_safe_whenever_it_was_said(world: World, back:
 
 @pytest.mark.parametrize("body", [{}, {"answer": ""}, {"answer": "maybe"}, {"other": "safe"}])
 async def test_link_posted_without_a_choice_asks_again(world: World, back: Back, body: dict[str, str]) -> None:
-    """400 with the page; nothing is recorded, and nothing is taken for safe."""
+    """400 with the page; nothing is recorded."""
     await alerted(world, "p1")
 
     answer = await back.http.post(back.link("p1"), data=body)
@@ -773,7 +778,7 @@ async def test_link_with_a_wrong_token_leads_nowhere(world: World, back: Back, t
 
 
 async def test_link_of_a_closed_alert_is_still_heard(world: World, back: Back) -> None:
-    """Closing ends the sending, not the listening."""
+    """Closing an alert ends its sending; answers are still recorded."""
     await alerted(world, "p1")
     await close_alert(world.commands, officer(), "ES-2", "over")
 
@@ -848,6 +853,6 @@ async def sms_done(world: World) -> bool:
 
 
 async def gateway_is_quiet(gateway: Any) -> bool:
-    """Whether the gateway owes nobody a receipt or a reply."""
+    """Whether the gateway has posted all receipts and replies."""
     health = await asyncio.to_thread(gateway.get, "/healthz")
     return bool(health["callbacks_pending"] == 0)

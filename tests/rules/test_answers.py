@@ -1,4 +1,4 @@
-"""What a reply by SMS says: safe and help only where that is sure; everything else goes to a human."""
+"""Replies by SMS: safe and help only where the meaning is certain; a safety officer reads all others."""
 
 import pytest
 from hypothesis import given
@@ -101,19 +101,19 @@ def test_answer_word_for_safe_is_safe(text: str) -> None:
 
 @pytest.mark.parametrize("text", HELP)
 def test_answer_word_for_help_is_help(text: str) -> None:
-    """Asking for help is understood in whole sentences too: a false alarm costs little."""
+    """Help is understood in whole sentences too, because a false alarm costs little."""
     assert read_reply(text).meaning is ReplyMeaning.HELP
 
 
 @pytest.mark.parametrize("text", UNCLEAR)
 def test_answer_anything_else_is_unclear(text: str) -> None:
-    """Negation, contradiction, questions, emoji, nothing, machines: a human reads them."""
+    """Negation, contradiction, questions, emoji, empty texts, machines: a safety officer reads them."""
     assert read_reply(text).meaning is ReplyMeaning.UNCLEAR
 
 
 @given(st.text(max_size=200))
 def test_answer_any_text_is_safe_only_from_the_list(text: str) -> None:
-    """Nothing but a listed reply, give or take case, marks and punctuation, ever means safe."""
+    """Only a listed reply means safe, apart from case, marks and punctuation."""
     reading = read_reply(text)
 
     letters = "".join(character for character in text.casefold() if character.isalnum())
@@ -123,5 +123,5 @@ def test_answer_any_text_is_safe_only_from_the_list(text: str) -> None:
 
 @given(st.sampled_from(sorted(SAFE_REPLIES)), st.sampled_from(["not ", "niet ", "no, ", "geen ", "nooit "]))
 def test_answer_negated_safe_is_never_safe(reply: str, negation: str) -> None:
-    """A negation before any reply for safe takes it away."""
+    """With a negation before it, no reply means safe."""
     assert read_reply(negation + reply).meaning is ReplyMeaning.UNCLEAR

@@ -1,4 +1,4 @@
-"""Mail that comes back: whose it is, and what it says."""
+"""Bounces: which delivery a mail concerns, and what it reports."""
 
 import pytest
 
@@ -38,7 +38,7 @@ Message-ID: <{OURS}@university.example>
     ],
 )
 def test_bounce_says_what_its_report_says(action: str, status: str, state: str) -> None:
-    """RFC 3464: action and status; 4.x.x is a failure that passes by."""
+    """RFC 3464: action and status; 4.x.x is a temporary failure."""
     (receipt,) = parse_bounce(DSN.format(reference=OURS, action=action, status=status).encode())
 
     assert (receipt.reference, receipt.state) == (OURS, state)
@@ -46,7 +46,7 @@ def test_bounce_says_what_its_report_says(action: str, status: str, state: str) 
 
 
 def test_bounce_without_verp_is_found_by_what_it_returns() -> None:
-    """The Message-ID of ours in the headers that came back."""
+    """Our Message-ID in the returned headers names the delivery."""
     (receipt,) = parse_bounce(RETURNED.encode())
 
     assert (receipt.reference, receipt.state, receipt.reason) == (OURS, "failed", "failed 5.7.1")
@@ -54,7 +54,7 @@ def test_bounce_without_verp_is_found_by_what_it_returns() -> None:
 
 @pytest.mark.fault("an out-of-office answer")
 def test_bounce_automatic_answer_settles_nothing() -> None:
-    """Out of office is neither delivered nor failed, and least of all safe."""
+    """An out-of-office mail reports neither delivery nor failure, and never means safe."""
     mail = f"From: a@example.org\nTo: bounces+{OURS}@u.example\nAuto-Submitted: auto-replied\n\nI am safe and away."
 
     (receipt,) = parse_bounce(mail.encode())
@@ -66,6 +66,6 @@ def test_bounce_automatic_answer_settles_nothing() -> None:
     "mail", [b"", b"\xff\xfe\x00", b"To: somebody@example.org\n\nhello", b"Content-Type: multipart/report\n"]
 )
 def test_bounce_that_names_nothing_is_unreadable(mail: bytes) -> None:
-    """For a human; it stops nothing."""
+    """A mail that names no delivery is an error for an operator; the worker goes on."""
     with pytest.raises(PermanentError):
         parse_bounce(mail)

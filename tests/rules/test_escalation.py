@@ -1,4 +1,4 @@
-"""R38: the ladder and the board, row by row; only an answer that somebody gave is safe."""
+"""R38: the escalation policy and the board as tables; only a person's own answer counts as safe."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -89,7 +89,7 @@ STANDINGS = st.builds(
 
 @given(STANDINGS)
 def test_escalation_ends_at_the_crisis_team_for_everybody_who_is_not_safe(standing: RecipientState) -> None:
-    """Looked at often enough, whoever has not said for certain that they are safe is in somebody's hands; once each."""
+    """After enough runs, a team has every person who is not surely safe; each step is taken once."""
     taken: list[EscalationStep] = []
     for minute in range(0, 121, 5):
         decision = decide_escalation(standing, taken, EscalationPolicy(), THEN + timedelta(minutes=minute))
@@ -116,15 +116,15 @@ def test_escalation_ends_at_the_crisis_team_for_everybody_who_is_not_safe(standi
 def test_status_table(
     answer: AnswerWord | None, verified: bool, states: Mapping[Channel, DeliveryState], shown: RollCallStatus
 ) -> None:
-    """What the board shows: delivered is never safe."""
+    """The status on the board: a delivered message never means safe."""
     assert roll_call_status(RecipientState(THEN, answer, verified, states)) is shown
 
 
 def _said(*answers: str) -> list[AnswerRecord]:
     """`help`, `safe`, `officer:safe`, `?safe` (unverified), a minute apart."""
     found = []
-    for number, each in enumerate(answers):
-        via, _, word = each.rpartition(":")
+    for number, answer in enumerate(answers):
+        via, _, word = answer.rpartition(":")
         found.append(
             AnswerRecord.model_validate(
                 {
@@ -156,12 +156,12 @@ def _said(*answers: str) -> list[AnswerRecord]:
     ],
 )
 def test_standing_answer_table(answers: tuple[str, ...], stands: str | None) -> None:
-    """Help until a human has spoken to them; what a human heard wins until help is asked for again; any order folds."""
+    """Help stands until an officer has spoken to the person, whose words stand until help is asked for again."""
     said = _said(*answers)
 
     assert standing_answer(said) == stands
     assert standing_answer(said[::-1]) == stands
-    assert is_verified(said) is (any(not each.startswith("?") for each in answers))
+    assert is_verified(said) is (any(not answer.startswith("?") for answer in answers))
 
 
 def _team(name: str) -> Contact:
@@ -188,7 +188,7 @@ TABLE = IncidentRouting(
 def test_route_table(
     table: IncidentRouting | None, faculty: str, serious: bool, told: list[str], reason: RouteReason
 ) -> None:
-    """R38: the hospital's own line, the line of all others, serious besides; never nobody."""
+    """R38: the faculty's own teams, or those of all others; the serious team as well; never an empty list."""
     found = route(table, faculty, serious=serious, otherwise=_team("officers"))
 
-    assert ([each.function for each in found.contacts], found.reason) == (told, reason)
+    assert ([contact.function for contact in found.contacts], found.reason) == (told, reason)

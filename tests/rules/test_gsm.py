@@ -1,4 +1,4 @@
-"""SMS text: the GSM alphabet, transliteration, and how many parts a text takes."""
+"""SMS text: the GSM alphabet, transliteration, and the number of parts."""
 
 import pytest
 from hypothesis import given
@@ -27,13 +27,13 @@ from services.notify.messages.gsm import is_gsm, segments, to_gsm
     ],
 )
 def test_to_gsm_text_becomes_readable_ascii_or_kept(text: str, expected: str) -> None:
-    """Letters of the alphabet stay, others lose their marks, emoji and direction marks vanish."""
+    """Letters of the alphabet stay, others lose their accents; emoji and direction marks are removed."""
     assert to_gsm(text) == expected
 
 
 @given(st.text(max_size=300))
 def test_to_gsm_any_text_is_in_the_alphabet_and_stable(text: str) -> None:
-    """Whatever comes in, what goes out is GSM, and doing it twice changes nothing."""
+    """Every text becomes GSM, and a second transliteration changes nothing."""
     once = to_gsm(text)
 
     assert is_gsm(once)
@@ -62,11 +62,11 @@ def test_to_gsm_any_text_is_in_the_alphabet_and_stable(text: str) -> None:
     ],
 )
 def test_segments_at_the_borders(text: str, expected: int) -> None:
-    """160/161, 306/307, the escape that would straddle two parts, and UTF-16 with surrogate pairs."""
+    """160/161, 306/307, an escape at the end of a part, and UTF-16 with surrogate pairs."""
     assert segments(text) == expected
 
 
 @given(st.text(alphabet=st.sampled_from("ab é€{ëї🚨\n"), max_size=500))
 def test_segments_agree_with_the_gateway(text: str) -> None:
-    """Our count is the count of who sends the bill."""
+    """Our count equals the provider's, which is what we are billed for."""
     assert segments(text) == parts(text)

@@ -1,4 +1,4 @@
-"""A mail filled in per person: the same bytes every time, whatever the person is called."""
+"""An email that is filled in for each person: always the same bytes, and safe for every name."""
 
 import email
 import email.policy
@@ -59,7 +59,7 @@ def body(content: bytes, kind: str) -> str:
 
 
 def test_letter_headers_are_those_of_an_automatic_urgent_message() -> None:
-    """RFC 3834, no bulk, no unsubscribe; Message-ID and Date are the ones that were given."""
+    """RFC 3834 headers, no bulk, no unsubscribe; Message-ID and Date are the given ones."""
     message = parsed(render(skeleton()))
 
     assert message["Message-ID"] == "<r1@university.example>"
@@ -79,7 +79,7 @@ def test_letter_headers_are_those_of_an_automatic_urgent_message() -> None:
 
 @pytest.mark.parametrize("name", HOSTILE_NAMES.values(), ids=HOSTILE_NAMES.keys())
 def test_letter_hostile_name_changes_nothing_but_the_name(name: str) -> None:
-    """Headers, parts and link are as for anybody; HTML is escaped; lines stay short and ASCII."""
+    """No name changes headers, parts or link; HTML is escaped; lines stay short and ASCII."""
     plain, hostile = render(skeleton()), render(skeleton(), name=name)
 
     assert list(parsed(hostile).items()) == list(parsed(plain).items())
@@ -104,7 +104,7 @@ def test_letter_name_is_kept_as_it_is_written() -> None:
 
 @given(name=st.text(max_size=320), text=st.text(alphabet=st.characters(exclude_characters="\r"), max_size=400))
 def test_letter_any_name_and_text_come_back_the_same_twice(name: str, text: str) -> None:
-    """Rendering is pure, and what is decoded again is what went in."""
+    """Rendering is pure, and decoding gives the values back."""
     clean = "".join(c for c in text if c.isprintable() or c in "\n ").translate({0xE000: None, 0xE001: None})
     filled = skeleton(f"{clean}\n{NAME}|{LINK}")
 
@@ -130,7 +130,7 @@ def test_letter_any_name_and_text_come_back_the_same_twice(name: str, text: str)
     ],
 )
 def test_letter_recipient_stands_in_the_header_only_when_it_can(recipient: str, header: bytes) -> None:
-    """An international domain becomes ASCII; what would be more than one address stays out."""
+    """An international domain becomes ASCII; anything that is more than one address is left out."""
     content = render(skeleton(), recipient=recipient)
 
     assert content.count(b"\r\nTo: ") == 1
@@ -161,14 +161,14 @@ def test_letter_date_keeps_the_instant_in_any_zone() -> None:
     "message_id", ["", "r1@university.example", "<a b@c.example>", "<a@b.example>\r\nX: y", "<é@b.example>"]
 )
 def test_letter_broken_message_id_is_refused(message_id: str) -> None:
-    """A Message-ID that is none would break the header: an error of ours, said at once."""
+    """A malformed Message-ID would break the header, so rendering refuses it."""
     with pytest.raises(PermanentError):
         skeleton().render(name="S", recipient="s@example.org", link=LINKED, message_id=message_id, date=DATE)
 
 
 @given(st.text(), st.text(), st.text(), st.text())
 def test_letter_goes_over_the_wire_as_it_is(words: str, name: str, recipient: str, link: str) -> None:
-    """What the composer vouches for: ASCII, CRLF lines, none of which begins with a dot, whoever is called what."""
+    """For every name the email is ASCII in CRLF lines, none of which begins with a dot, as `is_plain` promises."""
     filled = skeleton(text=f"{words}\n{NAME}\n.{LINK}\n.\n", page=f"<p>{words}</p>.{NAME}")
     content = filled.render(name=name, recipient=recipient, link=link, message_id="<a@b.example>", date=DATE)
 

@@ -1,4 +1,4 @@
-"""Providers that can do the same: who is asked first, and how their shares move."""
+"""Interchangeable providers: which one is tried first, and how their weights move."""
 
 from datetime import timedelta
 
@@ -27,14 +27,14 @@ BAD, SLOW = Health(errors=51), Health(judged=20, slow=3)
     ],
 )
 def test_weights_move_away_from_what_goes_wrong(health: dict[str, Health], after: dict[str, int]) -> None:
-    """By ten; when all are slow, or all fail, there is nowhere to go."""
+    """Weights move by ten; if all providers are slow, or all fail, nothing moves."""
     before = Weights(RESTING, NOW - 2 * MINUTE)
 
     assert adjusted_weights(before, RESTING, health, NOW).of == after
 
 
 def test_weights_move_once_a_minute_and_stay_within_their_bounds() -> None:
-    """However bad it is; and nobody gets less than nothing."""
+    """Weights move once a minute at most, and never fall below zero."""
     weights = Weights(RESTING, NOW)
     assert adjusted_weights(weights, RESTING, {"cm": BAD}, NOW + 0.5 * MINUTE) is weights
 
@@ -45,7 +45,7 @@ def test_weights_move_once_a_minute_and_stay_within_their_bounds() -> None:
 
 
 def test_weights_drift_back_after_a_quiet_quarter_of_an_hour() -> None:
-    """By ten, never past where they rest."""
+    """Weights return by ten, never past their configured values."""
     weights = Weights({"cm": 11, "spryng": 89}, NOW)
     assert adjusted_weights(weights, RESTING, {}, NOW + 14 * MINUTE) is weights
 
@@ -57,11 +57,11 @@ def test_weights_drift_back_after_a_quiet_quarter_of_an_hour() -> None:
 
 @pytest.mark.parametrize(("chance", "first"), [(0.0, "cm"), (0.5, "cm"), (0.52, "spryng"), (0.99, "spryng")])
 def test_order_begins_by_weight_and_leaves_nobody_out(chance: float, first: str) -> None:
-    """Whoever is not asked first is asked when the first says no."""
+    """The other providers follow, for when the first one refuses."""
     assert provider_order(RESTING, chance)[0] == first
     assert set(provider_order(RESTING, chance)) == set(RESTING)
 
 
 def test_order_with_no_weight_left_still_asks_somebody() -> None:
-    """Every share at zero is no reason to send nothing."""
+    """With all weights at zero, messages are still sent."""
     assert set(provider_order({"cm": 0, "spryng": 0}, 0.3)) == {"cm", "spryng"}

@@ -50,8 +50,8 @@ MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 
 @pytest.fixture
 async def world(stack: Any, namespace: str) -> AsyncIterator[World]:
-    async with notify(stack, namespace) as made:
-        yield made
+    async with notify(stack, namespace) as world:
+        yield world
 
 
 @pytest.fixture
@@ -62,22 +62,22 @@ def failpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Failpoints:
 
 
 def held(world: World, after: Level, hold: str = "h-1", country: str = "ES", for_: timedelta = HOUR) -> Record:
-    """The advice changes, and its alerts wait."""
-    plain = parse(world.change(after, country=country).value).data
+    """The advice changes, and its alerts are held."""
+    event = parse(world.change(after, country=country).value).data
     log = world.advice
     log.records.pop()
-    log.append(plain.model_copy(update={"hold_id": hold, "alerts_held_until": utc_now() + for_}), utc_now())
+    log.append(event.model_copy(update={"hold_id": hold, "alerts_held_until": utc_now() + for_}), utc_now())
     return log.records[-1]
 
 
 def decided(world: World, accepted: bool, hold: str = "h-1", country: str = "ES") -> Record:
-    """A person decided about a hold."""
+    """A person decides about a hold."""
     event = AdviceReleased(country=country, hold_id=hold, accepted=accepted, decided_by="officer", reason="Looked.")
     return world._appended(world.advice, event)
 
 
 async def alert_ids(world: World) -> list[str]:
-    """Alerts in the order in which they were raised."""
+    """The alerts in the order in which they were raised."""
     return [event.alert_id for event in await world.events_of(AlertRaised) if isinstance(event, AlertRaised)]
 
 
@@ -85,7 +85,7 @@ async def alert_ids(world: World) -> list[str]:
 
 
 async def test_held_alert_waits_and_leaves_when_accepted(world: World) -> None:
-    """Nobody is told while a mass change is looked at; a rise elsewhere in the same reading leaves at once."""
+    """Nobody is notified while a bulk change is held; a deterioration elsewhere in the same reading alerts at once."""
     await world.handle(world.register("p1"), world.register("p2", leg(country="FR")))
     await world.handle(world.change(Y), world.change(Y, country="FR"))
 
@@ -94,9 +94,9 @@ async def test_held_alert_waits_and_leaves_when_accepted(world: World) -> None:
     await world.sweep()
     assert [alert for alert, _, _ in await world.notified()] == ["FR-2"]
 
-    yes = decided(world, accepted=True)
-    await world.handle(yes)
-    await world.handle(yes)
+    release = decided(world, accepted=True)
+    await world.handle(release)
+    await world.handle(release)
     assert [(alert, person) for alert, person, _ in await world.notified()] == [
         ("ES-2", "p1"),
         ("ES-2", "p3"),
@@ -106,7 +106,7 @@ async def test_held_alert_waits_and_leaves_when_accepted(world: World) -> None:
 
 
 async def test_held_alert_is_dropped_when_rejected(world: World) -> None:
-    """Rejected, and the former colour comes back: nobody hears of it, not even from the sweep or by a redelivery."""
+    """Rejected, and the former level returns: nobody is notified, not even by the sweep or a redelivery."""
     await world.handle(world.register("p1"))
     await world.handle(world.change(Y))
     red = held(world, R, for_=timedelta(0))
@@ -119,7 +119,7 @@ async def test_held_alert_is_dropped_when_rejected(world: World) -> None:
 
 
 async def test_held_alert_goes_by_itself_when_nobody_decides(world: World) -> None:
-    """Silence means go: the sweep finds it when its time has come, also after a crash."""
+    """No decision counts as acceptance: the sweep finds the expired hold, also after a crash."""
     await world.handle(world.register("p1"))
     await world.handle(world.change(Y), held(world, R))
 
@@ -130,7 +130,7 @@ async def test_held_alert_goes_by_itself_when_nobody_decides(world: World) -> No
 
 
 async def test_held_alert_decided_before_a_crash_is_found_by_the_sweep(world: World, failpoints: Failpoints) -> None:
-    """The decision is kept, then the process dies: the sweep tells everybody."""
+    """The decision is stored, then the process crashes: the sweep notifies everyone."""
     await world.handle(world.register("p1"))
     await world.handle(world.change(Y), held(world, R))
     failpoints.arm("hold_decided", "raise")
@@ -144,7 +144,7 @@ async def test_held_alert_decided_before_a_crash_is_found_by_the_sweep(world: Wo
 
 
 async def test_held_alert_that_a_newer_version_overtakes_is_raised_by_that(world: World) -> None:
-    """The newest alone is enough: red still, not held any more, so who is there is told of it in a pass."""
+    """The newest advice is still red and no longer held, so a selection run notifies everyone there."""
     await world.handle(world.register("p1"))
     await world.handle(world.change(Y), held(world, R), world.change(R))
 
@@ -154,8 +154,8 @@ async def test_held_alert_that_a_newer_version_overtakes_is_raised_by_that(world
     assert await world.late_arrivals() == set()
 
 
-async def test_hold_of_a_second_rise_keeps_who_was_told_of_the_first_told(world: World) -> None:
-    """Orange, then red held: who comes meanwhile hears of orange; red leaves when accepted, to everybody."""
+async def test_hold_of_a_second_deterioration_leaves_the_first_alert_in_force(world: World) -> None:
+    """Orange, then red held: a late arrival is notified of orange; once accepted, red notifies everyone."""
     await world.handle(world.register("p1"))
     await world.handle(world.change(Y), world.change(O), held(world, R))
     await world.handle(world.register("p2"))
@@ -166,11 +166,11 @@ async def test_hold_of_a_second_rise_keeps_who_was_told_of_the_first_told(world:
     assert (await world.notified())[2:] == [("ES-3", "p1", R), ("ES-3", "p2", R)]
 
 
-# ---------------------------------------------------------------- who is there
+# ---------------------------------------------------------------- presence
 
 
-async def test_overdue_student_is_told_until_the_return_is_recorded(world: World) -> None:
-    """The stay ended a week ago and nobody said that they are back: told; the one who is back is not."""
+async def test_overdue_student_is_notified_until_the_return_is_recorded(world: World) -> None:
+    """The stay ended a week ago without a recorded return: notified; with one: not."""
     for person in ("p1", "p2"):
         ids = {"registration_id": f"r-{person}", "person_id": person}
         await world.handle(world.register(person, leg(-30, -7)), world.publish(StayEnded(**ids, on=leg(-6).start_date)))
@@ -184,8 +184,8 @@ async def test_overdue_student_is_told_until_the_return_is_recorded(world: World
     assert await world.notified() == [("ES-2", "p1", R)]
 
 
-async def test_stay_that_ends_without_a_return_in_a_bad_place_is_told_at_once(world: World) -> None:
-    """Two streams meet: the advice came while the itinerary was over; the fact that they are overdue tells them."""
+async def test_stay_that_ends_without_a_return_in_a_negative_place_notifies_at_once(world: World) -> None:
+    """Two streams meet: the advice came after the itinerary ended; `StayEnded` makes them overdue and notifies them."""
     await world.handle(world.register("p1", leg(-30, -7)))
     await world.handle(world.change(Y), world.change(R))
     assert await world.notified() == []
@@ -197,23 +197,23 @@ async def test_stay_that_ends_without_a_return_in_a_bad_place_is_told_at_once(wo
 
 
 async def test_whereabouts_at_a_past_time_are_what_was_known_then(world: World) -> None:
-    """By registration events alone: before the change of plans, after it, and after the cancellation."""
+    """From registration events alone: before the change of plans, after it, and after the cancellation."""
     began = utc_now() - 10 * HOUR
-    for hours, fact in enumerate(
+    for hours, event in enumerate(
         (
             submitted(leg(country="ES"), person="p1"),
             submitted(leg(country="FR"), person="p1", changed=True),
             cancelled("p1"),
         )
     ):
-        world.registrations.append(fact, began + hours * HOUR)
+        world.registrations.append(event, began + hours * HOUR)
     await world.handle(*world.registrations.records)
     await world.handle(*world.registrations.records)
     first, second, third = (began + hours * HOUR + MINUTE for hours in range(3))
 
     async def known(country: str, at: Any) -> list[tuple[str, bool]]:
-        found = await world.whereabouts.there_at(country, at, 0, 10)
-        return [(where.stays[0].country, where.cancelled) for where, _ in found]
+        rows = await world.whereabouts.there_at(country, at, 0, 10)
+        return [(where.stays[0].country, where.cancelled) for where, _ in rows]
 
     assert await known("ES", first - HOUR) == []
     assert await known("ES", first) == [("ES", False)]
@@ -232,7 +232,7 @@ def _moved(person: str) -> StayContactUpdated:
 
 
 async def test_new_address_before_the_first_claim_is_simply_used(world: World) -> None:
-    """Nobody has read the old one: no further step."""
+    """No worker has read the old address: no further step."""
     await world.handle(world.register("p1"))
     await world.handle(world.change(Y), world.change(R))
     world.keyring.contacts["p1"] = contact_of("p100")
@@ -245,7 +245,7 @@ async def test_new_address_before_the_first_claim_is_simply_used(world: World) -
 
 
 async def test_new_address_after_the_first_claim_adds_a_step_to_it(world: World, failpoints: Failpoints) -> None:
-    """The message may have gone to the old one: it goes to the new one as well, once, over what has changed."""
+    """The message may have gone to the old address: it also goes to the new one, once, over the changed channel."""
     await world.handle(world.register("p1"), world.register("p2"))
     await world.handle(world.change(Y), world.change(R))
     for channel in Channel:
@@ -259,36 +259,36 @@ async def test_new_address_after_the_first_claim_adds_a_step_to_it(world: World,
     await world.handle(*world.registrations.records)
 
     assert await world.steps("ES-2") == [(12, "p1", "alert_country", (Channel.SMS,))]
-    escalated = [each for each in await world.events_of(AlertEscalated) if isinstance(each, AlertEscalated)]
-    assert [(each.person_id, each.step, each.to, each.reason) for each in escalated] == [
+    escalated = [event for event in await world.events_of(AlertEscalated) if isinstance(event, AlertEscalated)]
+    assert [(event.person_id, event.step, event.to, event.reason) for event in escalated] == [
         ("p1", 12, "sms", "contact_changed")
     ]
 
 
 async def test_erased_person_leaves_no_address_behind_and_none_comes_back(world: World) -> None:
-    """Contacts, former ones too, and number index are gone; an older fact, delivered again, brings nothing back."""
+    """Contacts, also earlier ones, and the number index are gone; a later event restores nothing."""
     await world.handle(world.register("p1"), world.register("p2"))
     await world.handle(world.publish(_moved("p1")))
     assert len((await world.database["whereabouts"].find_one({"_id": "r-p1"}))["earlier"]) == 1
-    gone = world._appended(
+    erased = world._appended(
         world.registrations, PersonErased(person_id="p1", requested_by="o-1", confirmed_by="o-2", reason="request")
     )
 
-    await world.handle(gone)
+    await world.handle(erased)
     await world.handle(world.register("p1", leg(-1, 9), changed=True))
 
     assert set(await world.whereabouts.contacts.of_registrations(["r-p1", "r-p2"])) == {"r-p2"}
     assert await world.whereabouts.contacts.persons_with_number(contact_of("p1").mobile) == set()
-    kept = await world.database["whereabouts"].find_one({"_id": "r-p1"})
-    assert kept["contact"] is None
-    assert not {"phone", "mail", "earlier"} & set(kept)
+    document = await world.database["whereabouts"].find_one({"_id": "r-p1"})
+    assert document["contact"] is None
+    assert not {"phone", "mail", "earlier"} & set(document)
 
 
 # ---------------------------------------------------------------- service mail
 
 
 async def test_reminders_and_restored_clearance_become_mail_once(world: World) -> None:
-    """R21, R22, R24, R25, R39: each fact one mail to the student, whatever is delivered again."""
+    """R21, R22, R24, R25, R39: one mail to the student for each event, also after a redelivery."""
     await world.handle(world.register("p1", leg(20, 40)))
     ids: dict[str, Any] = {"registration_id": "r-p1", "person_id": "p1"}
     reminders = [
@@ -299,7 +299,7 @@ async def test_reminders_and_restored_clearance_become_mail_once(world: World) -
         for kind in ReminderKind
     ]  # fmt: skip
     restored = ClearanceRestored(**ids, reason="looked_again", advice=(), decided_by="o-1")
-    records = [world.publish(each) for each in (*reminders, restored)]
+    records = [world.publish(event) for event in (*reminders, restored)]
 
     await world.handle(*records)
     await world.handle(*records)
@@ -309,7 +309,7 @@ async def test_reminders_and_restored_clearance_become_mail_once(world: World) -
 
 
 async def test_promotion_from_the_waiting_list_becomes_mail_to_the_address_in_the_fact(world: World) -> None:
-    """R34: without a registration; one who simply got a place, or was erased, gets no mail."""
+    """R34: without a registration. A student who was not promoted, or was erased, gets no mail."""
     log = Log("travel.approval.v1", partitions=1, source="/approval")
     common: dict[str, Any] = {"slot_pool_id": "pool-1", "cluster": "Surgery"}
     for person, promoted in (("p1", True), ("p2", False), ("p3", True)):
@@ -329,13 +329,12 @@ async def test_promotion_from_the_waiting_list_becomes_mail_to_the_address_in_th
         await handlers.notify_student_when_slot_allocated(envelope, world.deps)
 
     assert await world.notices() == [("p1", "slot_promoted")]
-    assert (await world.whereabouts.contacts.of_registrations(["slot-a-p1"]))["slot-a-p1"].email == contact_of(
-        "p1"
-    ).email
+    contacts = await world.whereabouts.contacts.of_registrations(["slot-a-p1"])
+    assert contacts["slot-a-p1"].email == contact_of("p1").email
 
 
-async def test_improvement_is_told_to_who_was_told_and_is_there(world: World) -> None:
-    """R21: red, then yellow: a mail to who heard of red; not to who came never, left, or was never told."""
+async def test_improvement_notifies_who_was_notified_and_is_there(world: World) -> None:
+    """R21: red, then yellow: a mail to whom red notified and who is there; not to who cancelled or is not there yet."""
     await world.handle(world.register("p1"), world.register("p2"), world.register("p3", leg(3, 9)))
     await world.handle(world.change(Y), world.change(R))
     await world.handle(world.cancel("p2"))
@@ -348,21 +347,21 @@ async def test_improvement_is_told_to_who_was_told_and_is_there(world: World) ->
     await world.check()
 
 
-# ---------------------------------------------------------------- by hand
+# ---------------------------------------------------------------- manual alerts
 
 
-async def by_hand(world: World, country: str = "ES", region: str | None = None, *, drill: bool = False) -> str:
-    """An officer raises an alert; the pass is made."""
+async def manual_alert(world: World, country: str = "ES", region: str | None = None, *, drill: bool = False) -> str:
+    """An officer raises an alert, and the sweep runs its selection."""
     now = utc_now()
-    words = {"nl": "Blijf binnen.", "en": "Stay inside."}
-    plan = await plan_manual_alert(world.selection, country, region, words, is_drill=drill, raised_by="o-1", now=now)
+    messages = {"nl": "Blijf binnen.", "en": "Stay inside."}
+    plan = await plan_manual_alert(world.selection, country, region, messages, is_drill=drill, raised_by="o-1", now=now)
     answer = await raise_alert(world.commands, officer(now), world.selection, plan)
     await world.sweep(now)
     return str(answer.body["alertId"])
 
 
-async def test_alert_by_hand_reaches_whoever_is_or_may_be_in_the_place(world: World) -> None:
-    """The same selection: the region, the unresolved place marked, nobody else; no advice is needed for it."""
+async def test_manual_alert_reaches_everyone_who_is_or_may_be_in_the_place(world: World) -> None:
+    """The same decisions: the region, an unresolved place as uncertain, nobody else; no advice is needed."""
     await world.handle(
         world.register("p1", leg(region="ES-MD")),
         world.register("p2", leg(region="ES-CT")),
@@ -370,14 +369,14 @@ async def test_alert_by_hand_reaches_whoever_is_or_may_be_in_the_place(world: Wo
         world.register("p4", leg(3, 9, region="ES-MD")),
     )
     now = utc_now()
-    reach = await preview_audience(world.selection, "ES", "ES-MD", is_drill=False, now=now)
+    preview = await preview_audience(world.selection, "ES", "ES-MD", is_drill=False, now=now)
 
-    alert_id = await by_hand(world, region="ES-MD")
+    alert_id = await manual_alert(world, region="ES-MD")
 
-    assert (reach.recipients, reach.uncertain, reach.by_region) == (2, 1, {"": 1, "ES-MD": 1})
+    assert (preview.recipients, preview.uncertain, preview.by_region) == (2, 1, {"": 1, "ES-MD": 1})
     assert alert_id == "ES-m1"
-    events = [each for each in await world.events_of(RecipientsSelected) if isinstance(each, RecipientsSelected)]
-    assert sorted((each.person_id, each.reason) for event in events for each in event.recipients) == [
+    events = [event for event in await world.events_of(RecipientsSelected) if isinstance(event, RecipientsSelected)]
+    assert sorted((recipient.person_id, recipient.reason) for event in events for recipient in event.recipients) == [
         ("p1", "region"),
         ("p3", "unresolved_place"),
     ]
@@ -386,38 +385,38 @@ async def test_alert_by_hand_reaches_whoever_is_or_may_be_in_the_place(world: Wo
     }
 
 
-async def test_alert_by_hand_counts_for_no_advice(world: World) -> None:
-    """R27: who heard an officer's words hears of red all the same, and a second alert by hand reaches them again."""
+async def test_manual_alert_counts_for_no_advice(world: World) -> None:
+    """R27: a person whom a manual alert told is still notified of red, and a second manual alert reaches them again."""
     await world.handle(world.register("p1"))
-    await by_hand(world)
+    await manual_alert(world)
 
     await world.handle(world.change(Y), world.change(R))
-    second = await by_hand(world)
+    second = await manual_alert(world)
 
     assert second == "ES-m2"
     assert sorted(alert for alert, _, _ in await world.notified()) == ["ES-2", "ES-m1", "ES-m2"]
 
 
-async def test_drill_reaches_its_list_alone(world: World) -> None:
-    """Whoever is not on the list is not even selected; without a list nobody is."""
+async def test_drill_reaches_only_its_list(world: World) -> None:
+    """A person who is not on the list is not selected; without a list nobody is."""
     await world.handle(world.register("p1"), world.register("p2"))
-    nobody = await by_hand(world, drill=True)
+    nobody = await manual_alert(world, drill=True)
     world.select_with(drill_list=frozenset({contact_of("p1").email}))
 
-    drill = await by_hand(world, drill=True)
+    drill = await manual_alert(world, drill=True)
 
     assert (nobody, drill) == ("ES-m1", "ES-m2")
     assert await world.planned_messages() == {(drill, "p1", Channel.EMAIL): 1}
     assert await escalation.run_escalations(world.escalation, utc_now() + HOUR) == 0
 
 
-# ---------------------------------------------------------------- the ladder
+# ---------------------------------------------------------------- escalation
 
 
 async def failed(world: World, person: str, *channels: Channel, alert_id: str = "ES-2") -> None:
-    """Providers refuse for good."""
-    found = await world.alerts.selections.recipient(alert_id, person)
-    assert found is not None
+    """The providers refuse permanently."""
+    recipient = await world.alerts.selections.recipient(alert_id, person)
+    assert recipient is not None
     entries = tuple(
         DeliveryOutcome(
             delivery_id=delivery_id(alert_id, person, channel), person_id=person, channel=channel, step=1,
@@ -425,8 +424,8 @@ async def failed(world: World, person: str, *channels: Channel, alert_id: str = 
         )
         for channel in channels
     )  # fmt: skip
-    fact = NotificationsFailed(alert_id=alert_id, shard=found[0].shard, entries=entries)
-    await world.deliveries.fold([StoredEvent(new_id(), utc_now(), fact)])
+    event = NotificationsFailed(alert_id=alert_id, shard=recipient[0].shard, entries=entries)
+    await world.deliveries.fold([StoredEvent(new_id(), utc_now(), event)])
 
 
 async def answers(world: World, person: str, answer: Any, *, verified: bool = True) -> None:
@@ -438,7 +437,7 @@ async def answers(world: World, person: str, answer: Any, *, verified: bool = Tr
     await record_answer(world.outbox, world.deliveries, given, event_id=new_id(), now=now)
 
 
-async def test_ladder_takes_every_step_once_and_hands_over_who_does_not_answer(world: World) -> None:
+async def test_escalation_takes_every_step_once_and_hands_over_who_does_not_answer(world: World) -> None:
     """R38: failed SMS at once, reminder at 30 minutes, the team at 60; help and unreachable at once; safe: nothing."""
     world.keyring.erased.add("p4")
     await world.handle(*(world.register(f"p{number}") for number in range(1, 7)))
@@ -457,8 +456,8 @@ async def test_ladder_takes_every_step_once_and_hands_over_who_does_not_answer(w
         await escalation.run_escalations(world.escalation, now + minutes * MINUTE)
 
     def rows(events: list[Event]) -> list[tuple[str, int, str, str]]:
-        found = [each for each in events if isinstance(each, AlertEscalated)]
-        return sorted((each.person_id, each.step, each.to, each.reason) for each in found)
+        escalated = [event for event in events if isinstance(event, AlertEscalated)]
+        return sorted((event.person_id, event.step, event.to, event.reason) for event in escalated)
 
     assert rows(at_once) == [
         ("p2", EscalationStep.SECOND_SMS, "sms", "failed"),
@@ -484,7 +483,7 @@ async def test_ladder_takes_every_step_once_and_hands_over_who_does_not_answer(w
     ]  # fmt: skip
 
 
-async def test_officer_writes_down_a_call_and_help_that_comes_later_wins(world: World) -> None:
+async def test_officer_records_a_call_and_help_that_comes_later_wins(world: World) -> None:
     """Needs help; an officer speaks to them: safe; they ask again: help."""
     await world.handle(world.register("p1"))
     await world.handle(world.change(Y), world.change(R))
@@ -495,16 +494,18 @@ async def test_officer_writes_down_a_call_and_help_that_comes_later_wins(world: 
     await answers(world, "p1", "help")
 
     assert (spoken, await world.deliveries.answers.standing_by_person("ES-2")) == ({"p1": "safe"}, {"p1": "help"})
-    events = [each for each in await world.events_of(PersonAnswered) if isinstance(each, PersonAnswered)]
-    assert [(each.via, each.recorded_by) for each in events] == [("link", None), ("officer", "o-1"), ("link", None)]
+    events = [event for event in await world.events_of(PersonAnswered) if isinstance(event, PersonAnswered)]
+    assert [(event.via, event.recorded_by) for event in events] == [("link", None), ("officer", "o-1"), ("link", None)]
     given = (await world.deliveries.answers.records("ES-2", ["p1"]))["p1"]
-    found = await world.alerts.selections.recipient("ES-2", "p1")
-    assert found is not None
-    assert roll_call_status(recipient_state(found[1].channels, found[0].at, [], given)) is RollCallStatus.HELP
+    selected = await world.alerts.selections.recipient("ES-2", "p1")
+    assert selected is not None
+    selection, recipient = selected
+    state = recipient_state(recipient.channels, selection.at, [], given)
+    assert roll_call_status(state) is RollCallStatus.HELP
 
 
 async def test_answer_is_confirmed_by_mail_once(world: World) -> None:
-    """From notify's own topic, so a crash loses nothing: one mail for safe, one for help, on the alert's own link."""
+    """From notify's own topic, so a crash loses nothing: one mail for safe, one for help."""
     await world.handle(world.register("p1"))
     await world.handle(world.change(Y), world.change(R))
     for answer in ("safe", "safe", "help"):

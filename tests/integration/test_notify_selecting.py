@@ -1,4 +1,4 @@
-"""Selection on a real MongoDB: two streams meet, stop, begin again; everybody is told exactly once (R26, R27)."""
+"""Selecting on a real MongoDB: two streams meet, crash, begin again; everyone is notified exactly once (R26, R27)."""
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping
@@ -43,8 +43,8 @@ G, Y, O, R = Level.GREEN, Level.YELLOW, Level.ORANGE, Level.RED  # noqa: E741  t
 
 @pytest.fixture
 async def world(stack: Any, namespace: str) -> AsyncIterator[World]:
-    async with notify(stack, namespace) as made:
-        yield made
+    async with notify(stack, namespace) as world:
+        yield world
 
 
 @pytest.fixture
@@ -54,22 +54,22 @@ def failpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Failpoints:
     return Failpoints(tmp_path)
 
 
-async def stopped(work: Any) -> None:
-    """The work runs into its failpoint."""
+async def crashed(handling: Any) -> None:
+    """The handling runs into its failpoint, as in a crash."""
     with pytest.raises(Broken):
-        await work
+        await handling
 
 
 def raised(events: list[Any]) -> list[tuple[str, AlertTrigger]]:
     """Alerts with their triggers, in order."""
-    return [(each.alert_id, each.trigger) for each in events]
+    return [(event.alert_id, event.trigger) for event in events]
 
 
-# ---------------------------------------------------------------- the plain way
+# ---------------------------------------------------------------- without a crash
 
 
-async def test_selection_tells_everyone_who_is_there_once(world: World) -> None:
-    """Red: who is in the country is selected over both channels, nobody else, and the fact says why."""
+async def test_selection_notifies_everyone_who_is_there_once(world: World) -> None:
+    """Red: everyone in the country is selected for both channels, nobody else, and the event says why."""
     there = [world.register(f"p{number}") for number in range(5)]
     away = [world.register("p10", leg(3, 9)), world.register("p11", leg(country="FR")), world.register("p12")]
     await world.handle(*there, *away, world.cancel("p12"))
@@ -80,15 +80,15 @@ async def test_selection_tells_everyone_who_is_there_once(world: World) -> None:
     event = (await world.events_of(RecipientsSelected))[0]
     assert isinstance(event, RecipientsSelected)
     assert not event.late
-    assert {each.reason for each in event.recipients} == {"country"}
-    assert {each.channels for each in event.recipients} == {tuple(Channel)}
+    assert {recipient.reason for recipient in event.recipients} == {"country"}
+    assert {recipient.channels for recipient in event.recipients} == {tuple(Channel)}
     await world.check()
-    verdict = (await world.selection_checks())[0]
-    assert verdict.must == {f"p{number}" for number in range(5)}
+    check = (await world.selection_checks())[0]
+    assert check.must == {f"p{number}" for number in range(5)}
 
 
 async def test_selection_completed_carries_the_offsets_and_the_counts(world: World) -> None:
-    """Where the pass stood in the topics, how many were selected, and how many of them nobody can reach."""
+    """The offsets at the start of the run, how many were selected, and how many of them cannot be reached."""
     world.keyring.erased.add("p2")
     await world.handle(world.register("p1"), world.register("p2"))
 
@@ -105,7 +105,7 @@ async def test_selection_completed_carries_the_offsets_and_the_counts(world: Wor
 
 
 async def test_selection_everything_again_changes_nothing(world: World) -> None:
-    """Kafka hands out both topics from the beginning: not one fact more."""
+    """Kafka delivers both topics again from the beginning: not one event more."""
     await world.handle(*(world.register(f"p{number}") for number in range(4)))
     await world.handle(world.change(Y), world.change(O), world.change(R))
     before = await world.events()
@@ -117,8 +117,8 @@ async def test_selection_everything_again_changes_nothing(world: World) -> None:
     await world.check()
 
 
-async def test_selection_person_with_two_registrations_is_told_once(world: World) -> None:
-    """One person, one message: of the worst place, reached as the newest registration says."""
+async def test_selection_person_with_two_registrations_is_notified_once(world: World) -> None:
+    """One person, one message: about the worst place, to the address in the newest registration."""
     first = world.register("p1", leg(region="ES-MD"), registration="r-a")
     second = world.register("p1", leg(region="ES-CT"), registration="r-b")
     await world.handle(first, second)
@@ -129,16 +129,16 @@ async def test_selection_person_with_two_registrations_is_told_once(world: World
     assert sum((await world.planned_messages()).values()) == 2
 
 
-# ---------------------------------------------------------------- two streams meet (DESIGN §4)
+# ---------------------------------------------------------------- docs/architecture.md, Two streams meet
 
 
-async def test_meeting_registration_kept_but_never_looked_is_found_by_the_pass(
+async def test_meeting_stored_registration_of_a_crashed_handler_is_found_by_the_run(
     world: World, failpoints: Failpoints
 ) -> None:
-    """It stands in the whereabouts; the advice that comes next finds it, its redelivery tells nobody again."""
+    """It is in the whereabouts: the next advice finds it, and its redelivery notifies nobody again."""
     registration = world.register("p1")
     failpoints.arm("registration_stored", "raise")
-    await stopped(world.handle(registration))
+    await crashed(world.handle(registration))
 
     await world.handle(world.change(Y), world.change(R))
     await world.handle(registration)
@@ -147,14 +147,14 @@ async def test_meeting_registration_kept_but_never_looked_is_found_by_the_pass(
     await world.check()
 
 
-async def test_meeting_advice_kept_but_never_looked_is_found_by_the_registration(
+async def test_meeting_stored_advice_of_a_crashed_handler_is_found_by_the_registration(
     world: World, failpoints: Failpoints
 ) -> None:
-    """Who registers now sees the red advice; the redelivered advice tells nobody again."""
+    """The next registration finds the red advice; the redelivered advice notifies nobody again."""
     await world.handle(world.change(Y))
     red = world.change(R)
     failpoints.arm("advice_stored", "raise")
-    await stopped(world.handle(red))
+    await crashed(world.handle(red))
 
     await world.handle(world.register("p1"))
     assert await world.notified() == [("ES-2", "p1", R)]
@@ -165,40 +165,40 @@ async def test_meeting_advice_kept_but_never_looked_is_found_by_the_registration
 
 
 @pytest.mark.parametrize("order", list(permutations(["registrations", "advice", "sweep"])))
-@pytest.mark.parametrize("stops", [("registration_stored",), ("advice_stored",),
+@pytest.mark.parametrize("crashes", [("registration_stored",), ("advice_stored",),
                                    ("registration_stored", "advice_stored")])  # fmt: skip
-async def test_meeting_whoever_comes_back_first_everybody_is_told_once(
-    world: World, failpoints: Failpoints, order: tuple[str, ...], stops: tuple[str, ...]
+async def test_meeting_in_any_order_of_recovery_everyone_is_notified_once(
+    world: World, failpoints: Failpoints, order: tuple[str, ...], crashes: tuple[str, ...]
 ) -> None:
-    """Both sides are kept, one or both stopped before they looked; redeliveries and the sweep come in any order."""
+    """Both events are stored, and one or both handlers crash; redeliveries and the sweep come in any order."""
     await world.handle(*(world.register(f"p{number}") for number in range(3)), world.change(Y))
     registrations = [world.register(f"p{number}") for number in range(3, 6)]
     red = world.change(R)
-    for name, work in (("registration_stored", registrations), ("advice_stored", [red])):
-        if name in stops:
+    for name, records in (("registration_stored", registrations), ("advice_stored", [red])):
+        if name in crashes:
             failpoints.arm(name, "raise")
-            await stopped(world.handle(*work))
+            await crashed(world.handle(*records))
         else:
-            await world.handle(*work)
+            await world.handle(*records)
 
-    for who in order:
-        if who == "sweep":
+    for actor in order:
+        if actor == "sweep":
             await world.sweep()
         else:
-            await world.handle(*(registrations if who == "registrations" else [red]))
+            await world.handle(*(registrations if actor == "registrations" else [red]))
 
     assert await world.notified() == [("ES-2", f"p{number}", R) for number in range(6)]
     assert raised(await world.events_of(AlertRaised)) == [("ES-2", AlertTrigger.ADVICE_CHANGED)]
     await world.check()
 
 
-async def test_meeting_sweep_alone_finds_what_both_left_behind(world: World, failpoints: Failpoints) -> None:
-    """Nobody comes back: the sweep tells everybody, in one pass."""
+async def test_meeting_sweep_alone_finishes_what_two_crashes_left(world: World, failpoints: Failpoints) -> None:
+    """No handler recovers: the sweep notifies everyone, in one selection run."""
     await world.handle(world.change(Y))
     failpoints.arm("registration_stored", "raise")
-    await stopped(world.handle(world.register("p1"), world.register("p2")))
+    await crashed(world.handle(world.register("p1"), world.register("p2")))
     failpoints.arm("advice_stored", "raise")
-    await stopped(world.handle(world.change(R)))
+    await crashed(world.handle(world.change(R)))
 
     await world.sweep()
 
@@ -209,7 +209,7 @@ async def test_meeting_sweep_alone_finds_what_both_left_behind(world: World, fai
 
 
 async def test_meeting_at_the_same_moment_tells_once(world: World, failpoints: Failpoints) -> None:
-    """Both have kept their own fact and look at the other's in the same moment."""
+    """Both handlers have stored their event and read the other one at the same moment."""
     await world.handle(world.change(Y), world.register("p0"))
     for name in ("registration_stored", "advice_stored"):
         failpoints.arm(name, "pause")
@@ -228,8 +228,8 @@ async def test_meeting_at_the_same_moment_tells_once(world: World, failpoints: F
     await world.check()
 
 
-async def test_selection_reads_what_an_earlier_version_of_the_service_kept(world: World) -> None:
-    """Without the packed field that a pass reads: nobody is left out, and who cannot be reached is known."""
+async def test_selection_reads_documents_of_an_earlier_version_of_the_service(world: World) -> None:
+    """Without the snapshot that a selection run reads: nobody is left out, and unreachable persons are counted."""
     await world.handle(world.register("p1"), world.register("p2"), world.change(Y))
     await world.whereabouts.contacts.erase("p2")
     await world.database["whereabouts"].update_many({}, {"$unset": {"seen": ""}})
@@ -240,8 +240,8 @@ async def test_selection_reads_what_an_earlier_version_of_the_service_kept(world
     assert await world.alerts.selections.totals("ES-2") == (2, 1)
 
 
-async def test_nobody_is_in_two_selections_of_an_alert_whoever_writes_them(world: World) -> None:
-    """R27 as a fact of the database; another step, and another alert, are another matter."""
+async def test_nobody_is_in_two_selections_of_an_alert(world: World) -> None:
+    """R27, enforced by a unique index. Another step and another alert may select the same person."""
     chosen = [Recipient("p1", "r1", "alert_country", "nl", tuple(Channel), level=R)]
     first = Selection("ES-2:0", "ES-2", 0, False, utc_now(), RecipientColumns.from_recipients(chosen))
 
@@ -255,10 +255,10 @@ async def test_nobody_is_in_two_selections_of_an_alert_whoever_writes_them(world
         await keep(replace(first, selection_id="ES-2:1", shard=1))
 
 
-async def test_meeting_registration_that_overtakes_its_alert_does_not_spoil_the_pass(
+async def test_meeting_registration_before_the_run_begins_does_not_spoil_the_run(
     world: World, failpoints: Failpoints
 ) -> None:
-    """Red is kept, its pass not begun, somebody registers: it is the alert of the change all the same, with offsets."""
+    """A student registers when red is stored and its run not begun: the alert is that of the change, with offsets."""
     await world.handle(*(world.register(f"p{number}") for number in range(3)), world.change(Y))
     failpoints.arm("advice_stored", "pause")
     red = asyncio.create_task(world.handle(world.change(R)))
@@ -274,11 +274,11 @@ async def test_meeting_registration_that_overtakes_its_alert_does_not_spoil_the_
     await world.check()
 
 
-# ---------------------------------------------------------------- who comes later
+# ---------------------------------------------------------------- late arrivals
 
 
-async def test_late_arrival_is_told_with_the_alert_of_the_change(world: World) -> None:
-    """Who registers after the pass is selected as late, in the same alert."""
+async def test_late_arrival_is_added_to_the_alert_of_the_change(world: World) -> None:
+    """A student who registers after the run is selected as late, in the same alert."""
     await world.handle(world.register("p1"), world.change(Y), world.change(R))
 
     await world.handle(world.register("p2"))
@@ -289,7 +289,7 @@ async def test_late_arrival_is_told_with_the_alert_of_the_change(world: World) -
 
 
 async def test_late_arrival_after_a_negative_baseline_raises_an_alert_of_its_own(world: World) -> None:
-    """The first picture was red: who was there is not told, who comes now is, and the alert says late arrival."""
+    """The baseline was red: who was there is not notified, who comes now is, and the trigger is late arrival."""
     await world.handle(world.register("p1"), world.change(R, baseline=True))
     assert await world.notified() == []
 
@@ -312,7 +312,7 @@ async def test_late_arrival_of_many_is_a_few_facts(world: World) -> None:
 
 
 async def test_late_move_into_a_red_region_is_told(world: World) -> None:
-    """There all the time, and only now in the red region."""
+    """In the country all the time, and only now in the red region."""
     await world.handle(world.register("p1", leg(region="ES-MD")), world.register("p2", leg(region="ES-CT")))
     await world.handle(world.change(Y), world.change(Y, {"ES-CT": (Y, R)}))
     assert await world.notified() == [("ES-2", "p2", R)]
@@ -333,7 +333,7 @@ async def test_late_new_phone_number_tells_nobody_again(world: World) -> None:
 
 
 async def test_late_leg_that_begins_is_found_by_the_sweep_of_its_day(world: World) -> None:
-    """A stay begins inside a red country without any event: told on the day before its first day, not sooner."""
+    """A stay begins inside a red country without an event: notified on the day before its first day, not sooner."""
     await world.handle(world.register("p1", leg(3, 9)), world.change(Y), world.change(R))
     now = utc_now()
 
@@ -380,7 +380,7 @@ async def test_versions_new_text_alone_tells_nobody_and_raises_nothing(world: Wo
     assert raised(await world.events_of(AlertRaised)) == [("ES-2", AlertTrigger.ADVICE_CHANGED)]
 
 
-async def test_versions_closed_alert_selects_nobody_more(world: World) -> None:
+async def test_versions_closed_alert_selects_nobody(world: World) -> None:
     """Closed: who comes later is not told by it; the next rise tells everybody."""
     await world.handle(world.register("p1"), world.change(Y), world.change(O))
     await close_alert(world.commands, officer(), "ES-2", "over")
@@ -393,29 +393,29 @@ async def test_versions_closed_alert_selects_nobody_more(world: World) -> None:
     assert await world.notified() == [("ES-2", "p1", O), ("ES-3", "p1", R), ("ES-3", "p2", R)]
 
 
-# ---------------------------------------------------------------- a pass that is interrupted
+# ---------------------------------------------------------------- a selection run that is interrupted
 
 
 async def in_shards(world: World, persons: int = 12) -> list[Record]:
-    """Many people in a country, so few to a shard that a pass has several."""
+    """Several shards: many people in a country, and three to a shard."""
     world.select_with(shard_size=3)
     records = [world.register(f"p{number}") for number in range(persons)]
     await world.handle(*records, world.change(Y))
     return records
 
 
-@pytest.mark.parametrize("who", ["redelivery", "sweep", "registration"])
-async def test_pass_interrupted_is_taken_up_by_another(world: World, failpoints: Failpoints, who: str) -> None:
-    """Stopped after the second shard: whoever comes next ends it, and nobody is selected twice."""
+@pytest.mark.parametrize("finisher", ["redelivery", "sweep", "registration"])
+async def test_run_that_crashed_is_finished_by_another(world: World, failpoints: Failpoints, finisher: str) -> None:
+    """The run crashes after the second shard: the next one finishes it, and nobody is selected twice."""
     await in_shards(world)
     red = world.change(R)
     failpoints.arm("mid_selection", "raise 2")
-    await stopped(world.handle(red))
+    await crashed(world.handle(red))
     assert 0 < len(await world.notified()) < 12
 
-    if who == "redelivery":
+    if finisher == "redelivery":
         await world.handle(red)
-    elif who == "sweep":
+    elif finisher == "sweep":
         await world.sweep()
     else:
         await world.handle(world.register("p0", changed=True))
@@ -425,8 +425,8 @@ async def test_pass_interrupted_is_taken_up_by_another(world: World, failpoints:
     await world.check()
 
 
-async def test_pass_that_was_thought_dead_goes_on_beside_its_successor(world: World, failpoints: Failpoints) -> None:
-    """It stands still in the middle, another ends the pass and takes late arrivals, then it wakes up."""
+async def test_run_that_was_thought_dead_continues_beside_its_successor(world: World, failpoints: Failpoints) -> None:
+    """It halts in the middle, another finishes the run and adds late arrivals, then it continues."""
     await in_shards(world)
     failpoints.arm("mid_selection", "pause")
     first = asyncio.create_task(world.handle(world.change(R)))
@@ -445,7 +445,7 @@ async def test_pass_that_was_thought_dead_goes_on_beside_its_successor(world: Wo
 
 
 class Stalling(WhereaboutsStore):
-    """Whereabouts whose reader stands still after having read, until told to go on."""
+    """Whereabouts whose reader halts after it has read."""
 
     def __init__(self, database: Any) -> None:
         super().__init__(database, KEY)
@@ -465,14 +465,14 @@ class Stalling(WhereaboutsStore):
         return found
 
 
-async def test_pass_that_read_an_empty_shard_and_one_that_did_not_select_nobody_twice(
+async def test_two_runs_that_read_a_shard_at_different_times_select_nobody_twice(
     world: World, failpoints: Failpoints
 ) -> None:
-    """One pass sees nobody, another sees who registers meanwhile, who is also told as late: one of the two counts."""
+    """One run reads an empty shard; another reads a person who registers meanwhile and also arrives late."""
     await world.handle(world.change(Y))
     failpoints.arm("advice_stored", "raise")
     red = world.change(R)
-    await stopped(world.handle(red))
+    await crashed(world.handle(red))
     early, slow = Stalling(world.database), Stalling(world.database)
     first = asyncio.create_task(sweep(replace(world.selection, whereabouts=early), cause=CAUSE, now=utc_now()))
     await early.has_read.wait()
@@ -538,7 +538,7 @@ class HaltingSelections(SelectionStore):
 async def test_versions_late_arrival_under_a_superseded_advice_is_told_of_the_newer_one(
     world: World, newer: Level, stands: str
 ) -> None:
-    """It read the red advice and stood still; meanwhile the next version was kept and has told whom it concerns."""
+    """Its handler read the red advice and halts; meanwhile the next version is stored and notifies whom it affects."""
     await world.handle(world.register("p0"), world.change(Y), world.change(R))
     whereabouts, alerts = Stalling(world.database), Halting(world.database, "before the lock")
     slow: Stalling | Halting = alerts if stands == "before the lock" else whereabouts
@@ -559,7 +559,7 @@ async def test_versions_late_arrival_under_a_superseded_advice_is_told_of_the_ne
 
 
 async def test_versions_selected_at_the_same_moment_tell_once(world: World) -> None:
-    """Late under one version, and the next version's own look: both have seen that nobody told the person yet."""
+    """Late under one version, and found under the next one: both have read that nobody was notified."""
     await world.handle(world.register("p0"), world.change(Y), world.change(R))
     first, second = Halting(world.database, "after the read"), Halting(world.database)
     slow = replace(world.deps, selection=replace(world.selection, alerts=first))
@@ -576,8 +576,8 @@ async def test_versions_selected_at_the_same_moment_tell_once(world: World) -> N
     await world.check()
 
 
-async def test_pass_needs_the_offsets_and_waits_for_them(world: World) -> None:
-    """Kafka does not say where the topics stand: the event is taken again later; the sweep does not wait for Kafka."""
+async def test_run_needs_the_offsets_and_the_sweep_does_not(world: World) -> None:
+    """Kafka does not answer with its offsets: the event is delivered again later; the sweep does not wait for Kafka."""
     await world.handle(world.register("p1"), world.change(Y))
     red = world.change(R)
 
@@ -594,7 +594,7 @@ async def test_pass_needs_the_offsets_and_waits_for_them(world: World) -> None:
     await world.check()
 
 
-# ---------------------------------------------------------------- everything at once
+# ---------------------------------------------------------------- all at once
 
 COUNTRIES = ("ES", "FR", "PT", "IT")
 PERSONS = 1_500

@@ -68,7 +68,7 @@ def build(settings: Settings) -> FastAPI:
 
 
 def _subscribe(process: Process, evaluation: EvaluationDeps, persons: PersonsStore) -> None:
-    """What the service reads from Kafka. Approvals in order; of advice and alerts the newest alone is enough."""
+    """What the service reads from Kafka. Only approvals are `ordered`: advice and alert events are complete each."""
     deps = handlers.HandlerDeps(
         evaluation=evaluation, inbox=process.bus.inbox, approval_group=process.bus.group(ApprovalEvent.topic)
     )

@@ -43,18 +43,18 @@ class Submission:
 
 async def submit(deps: CommandDeps, form: RegistrationForm, command: Command[Permissions]) -> Answer:
     """Register a journey. Raises Problem for a wrong form, a trip that cannot be joined, a person being erased."""
-    # Before anything is made of the form, so that the student sees all of its errors at once.
+    # First, so that the student sees every error at once and nothing is created for a wrong form.
     validate(deps, form, command)
-    # Under the student's own key: destroying that key erases the contact details from every copy of the event.
+    # Contact details under the student's own key: destroying it erases them from every copy of the event.
     submission = await seal(deps, form, command)
-    # From our own read models: a submission waits for no other service.
+    # Approval and advice from our own read models: a submission waits for no other service.
     inputs = await load_inputs(deps.evaluation, submission.state, cached=True)
-    # Before the commit, so that registration and decision share one transaction. Nobody else can see them yet.
+    # Before the commit, so that registration and decision are stored in one transaction.
     decision = decide_provisionally(submission.state, inputs, command.now)
     await failpoint("decided_provisionally")
-    # From here on handlers and the sweep see the registration, and a 2xx is durable.
+    # From here on the registration is durable, and handlers and the sweep can find it.
     answer = await commit(deps, form, submission, decision, command)
-    # A change of advice after `load_inputs` was evaluated when this registration could not be found yet: read again.
+    # If the advice changed since `load_inputs`, its handler may not have found this registration: evaluate it again.
     return await confirm_inputs(deps, submission, inputs, decision, answer, command)
 
 

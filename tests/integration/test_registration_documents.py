@@ -44,7 +44,7 @@ FIELDWORK = {"activityType": "research_or_fieldwork"}
 
 
 def pdf(size: int) -> bytes:
-    """A PDF of so many bytes that nothing can compress."""
+    """An incompressible PDF of so many bytes."""
     return PDF[:-6] + os.urandom(size - len(PDF)).replace(b"PK", b"pk") + PDF[-6:]
 
 
@@ -73,14 +73,14 @@ def archive(content: bytes) -> bytes:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def clamd() -> AsyncIterator[FakeClamd]:
-    """A scanner for the service that has one."""
+    """A fake clamd, for the service that has a scanner."""
     async with fake_clamd() as found:
         yield found
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def plain(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Portal]:
-    """The service as it is by default, but for a smaller limit."""
+    """The service with default settings and a smaller limit."""
     async with portal(stack.mongo, tmp_path_factory.mktemp("plain"), document_limit_bytes=LIMIT) as found:
         await found.advise("ES", Level.GREEN)
         yield found
@@ -96,7 +96,7 @@ async def scanned(stack: Stack, tmp_path_factory: pytest.TempPathFactory, clamd:
 
 
 async def kept(of: Portal) -> set[str]:
-    """The files that are there; every chunk belongs to one of them."""
+    """Ids of the stored files; checks that every chunk belongs to one of them."""
     database = of.world.mongo.database("registration")
     files = {str(file["_id"]) async for file in database["documents.files"].find({}, {"_id": 1})}
     chunks = {str(file_id) for file_id in await database["documents.chunks"].distinct("files_id")}
@@ -155,7 +155,7 @@ async def test_incomplete_is_told_beside_what_a_person_has_to_see(plain: Portal)
 
 
 async def test_documents_of_an_erased_person_are_gone(plain: Portal) -> None:
-    """Two officers, and no byte of theirs is left; what another person handed in stays."""
+    """Two officers erase a person: none of that person's bytes is left, another person's documents stay."""
     leaver, stays = another(STUDENT, "leaver"), another(STUDENT, "stays")
     theirs, other = [await plain.register(who, **voluntary(), **FIELDWORK) for who in (leaver, stays)]
     before = await kept(plain)
@@ -181,7 +181,7 @@ async def test_documents_of_an_erased_person_are_gone(plain: Portal) -> None:
     ids=["pdf", "jpeg", "png", "three pieces", "one piece", "a byte more"],
 )  # fmt: skip
 async def test_document_comes_back_as_it_was(plain: Portal, content: bytes, media_type: str) -> None:
-    """Byte for byte, with its SHA-256; sealed where it is kept; saved under its name, never shown in place."""
+    """Byte for byte, with its SHA-256; stored sealed; downloaded under its name, never displayed in place."""
     registration_id = await plain.register(**voluntary())
     name = "Brief — Süd.pdf"
     header = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(name, safe='')}"}
@@ -206,7 +206,7 @@ async def test_document_comes_back_as_it_was(plain: Portal, content: bytes, medi
 
 
 async def test_new_document_replaces_the_former_of_its_kind(plain: Portal) -> None:
-    """The former is no longer found, its bytes are forgotten after a while, and the history still names both."""
+    """The replaced one is not found any more, its bytes are deleted later, and the history still names both."""
     registration_id = await plain.register(**voluntary())
     first = (await plain.upload(registration_id, "Letter")).json()["documentId"]
     await sweep(plain)  # attached documents stay
@@ -224,7 +224,7 @@ async def test_new_document_replaces_the_former_of_its_kind(plain: Portal) -> No
 
 
 async def test_repeat_with_the_same_key_keeps_one_document(plain: Portal) -> None:
-    """The same bytes: the first answer. Other bytes, kind or name under the key: 422. Nothing is left behind."""
+    """The same bytes: the first answer. Other bytes, kind or name with the same key: 422. No file is left over."""
     registration_id = await plain.register(**voluntary())
     key = {"Idempotency-Key": "document-key"}
     first = await plain.upload(registration_id, "Letter", **key)
@@ -277,7 +277,7 @@ NO_DOCUMENTS = {
 
 @pytest.mark.parametrize("name", NO_DOCUMENTS)
 async def test_what_is_no_document_is_refused_and_leaves_nothing(plain: Portal, name: str) -> None:
-    """By content, whatever it calls itself: the field, the rule and the reason; no bytes, no fact."""
+    """By content, not by name: the problem names field, rule and reason; no bytes and no event are stored."""
     content, reason = NO_DOCUMENTS[name]
     registration_id = await plain.register(**voluntary())
     before, facts = await kept(plain), await plain.facts()
@@ -297,7 +297,7 @@ async def test_what_is_no_document_is_refused_and_leaves_nothing(plain: Portal, 
      "a\r\nSet-Cookie: x", "right\u202efdp.exe", "nul\0.pdf", " ", "x" * 101],
 )  # fmt: skip
 async def test_name_that_is_no_name_is_refused(plain: Portal, name: str) -> None:
-    """A path, a header in a header, a name that reads otherwise: the header is named, nothing is kept.
+    """A path, a header inside a header, a name with direction marks: the problem names the header, nothing is stored.
 
     `%2e%2e%2f` sent as such is text after one decoding, and stays text: it is only a name, and never used.
     """
@@ -330,7 +330,7 @@ async def test_name_that_is_no_name_is_refused(plain: Portal, name: str) -> None
     ],
 )
 async def test_headers_that_say_it_otherwise_are_refused(plain: Portal, headers: dict[str, str], status: int) -> None:
-    """One way to say it, for every client."""
+    """Another Content-Type is a 415, for every client."""
     registration_id = await plain.register(**voluntary())
 
     response = await plain.upload(registration_id, "Letter", **headers)
@@ -339,7 +339,7 @@ async def test_headers_that_say_it_otherwise_are_refused(plain: Portal, headers:
 
 
 async def test_too_large_is_413_and_leaves_nothing(plain: Portal) -> None:
-    """At once when the length says so; as soon as it shows when it does not; exactly the limit passes."""
+    """At once by Content-Length, or as soon as the body exceeds it; exactly the limit passes."""
     registration_id = await plain.register(**voluntary())
     before = await kept(plain)
 
@@ -357,7 +357,7 @@ async def test_too_large_is_413_and_leaves_nothing(plain: Portal) -> None:
 
 
 async def test_most_kinds_are_enough(plain: Portal) -> None:
-    """Bounded: thirty kinds, and one of them may still be replaced."""
+    """At most thirty kinds; each of them may still be replaced."""
     registration_id = await plain.register(**voluntary())
     for number in range(30):
         assert (await plain.upload(registration_id, f"Letter {number}")).status_code == 201
@@ -382,7 +382,7 @@ async def test_crash_between_the_bytes_and_the_fact_leaves_no_bytes_for_long(pla
 
 
 async def test_bytes_of_an_erased_person_are_unreadable_and_can_be_forgotten(plain: Portal) -> None:
-    """Without the key nothing opens, wherever a copy lies; and the files of one person can be deleted together."""
+    """Without the key no copy can be opened; and the files of one person can be deleted together."""
     student = another(STUDENT, "student-erased")
     registration_id = await plain.register(student, **voluntary())
     document_id = (await plain.upload(registration_id, "Letter", who=student)).json()["documentId"]
@@ -402,7 +402,7 @@ async def test_bytes_of_an_erased_person_are_unreadable_and_can_be_forgotten(pla
 
 
 async def test_scanner_sees_every_byte_and_finds_eicar_inside_a_document(scanned: Portal, clamd: FakeClamd) -> None:
-    """A PDF with EICAR in it is a PDF by its content: the scanner says no, and nothing is kept."""
+    """A PDF that contains EICAR is a PDF by its content: the scanner finds it, and nothing is stored."""
     clamd.mode = "honest"
     registration_id = await scanned.register(**voluntary())
     clean, infected = pdf(2 * PIECE_BYTES + 5), PDF[:-6] + EICAR + PDF[-6:]
@@ -420,7 +420,7 @@ async def test_scanner_sees_every_byte_and_finds_eicar_inside_a_document(scanned
 
 @pytest.mark.parametrize("mode", ["silent", "error", "hang-up", "nonsense"])
 async def test_scanner_that_gives_no_verdict_fails_closed(scanned: Portal, clamd: FakeClamd, mode: str) -> None:
-    """503 and come again: a file of which nobody said that it is clean is not kept."""
+    """503 with Retry-After: a file that was not confirmed to be clean is not stored."""
     registration_id = await scanned.register(**voluntary())
     before, facts = await kept(scanned), await scanned.facts()
     clamd.mode = mode
@@ -435,7 +435,7 @@ async def test_scanner_that_gives_no_verdict_fails_closed(scanned: Portal, clamd
 
 
 async def test_scanner_that_is_away_fails_closed(stack: Stack, tmp_path: Path) -> None:
-    """Switched on and nobody there: no document is taken, everything else goes on."""
+    """While the scanner is down, no document is stored and everything else works."""
     async with portal(stack.mongo, tmp_path, clamd="127.0.0.1:9", clamd_timeout_seconds=1) as found:
         await found.advise("ES", Level.GREEN)
         registration_id = await found.register(**voluntary())
@@ -448,7 +448,7 @@ async def test_scanner_that_is_away_fails_closed(stack: Stack, tmp_path: Path) -
 
 
 async def test_two_documents_at_once_are_two(plain: Portal) -> None:
-    """Two windows at the same moment: both lie there, and each is whole."""
+    """Uploads at the same moment: each document is attached and complete."""
     registration_id = await plain.register(**voluntary())
 
     found = await asyncio.gather(*(plain.upload(registration_id, f"Letter {n}", pdf(300_000 + n)) for n in range(4)))

@@ -110,7 +110,7 @@ async def test_import_of_10000_lines_names_each_of_37_wrong_ones(made: Parts) ->
 
 @pytest.mark.fault("the same file imported twice at the same moment")
 async def test_import_of_the_same_lines_again_changes_nothing(made: Parts) -> None:
-    """By the portal's id: also when both run at the same moment, also when some are new."""
+    """By the portal's id: also with two imports at the same moment, also with some new lines."""
     await made.advise("ES", Level.GREEN, 1)
     one = [checked(made, [record(number) for number in range(250)]) for _ in range(2)]
     await asyncio.gather(*(taken(made, lines) for lines in one))
@@ -143,7 +143,7 @@ async def test_import_into_a_negative_area_is_a_list_for_the_safety_officer(made
 
 
 async def test_import_of_somebody_erased_takes_nothing_over(made: Parts) -> None:
-    """The key is gone for good: their records stay in the former portal."""
+    """An erased person is not imported again: the line is `erased`."""
     person_id = await made.keyring.person_id(ISSUER, "login-5")
     lines = checked(made, [record(5), record(6)])
     await made.keyring.key(person_id)
@@ -166,7 +166,7 @@ async def test_import_of_somebody_erased_takes_nothing_over(made: Parts) -> None
     ids=["torn", "list", "deep", "long"],
 )  # fmt: skip
 async def test_import_of_garbage_is_a_wrong_line(made: Parts, content: str, reason: str) -> None:
-    """It is named, and its neighbours are read."""
+    """A wrong line is named, and its neighbours are read."""
     lines = checked(made, [record(1), content, record(2)])
 
     assert [line.number for line in lines if line.mistakes] == [2]
@@ -174,7 +174,7 @@ async def test_import_of_garbage_is_a_wrong_line(made: Parts, content: str, reas
 
 
 def test_import_csv_is_read_by_dotted_names_and_lines_are_the_files_own() -> None:
-    """A quoted cell that spans lines does not shift the numbers; wrong heads and torn quotes are refused whole."""
+    """A quoted cell over several lines keeps the numbers right; wrong headers and open quotes refuse the file."""
     head = "externalId,legs.0.country,legs.1.country,answers.credits,contact.givenName"
     text = [f"{head}\n", 'a,ES,FR,true,"An\n', 'Example"\n', "b,ES,,false,B\n", "c,ES\n"]
 
@@ -197,7 +197,7 @@ def test_import_csv_is_read_by_dotted_names_and_lines_are_the_files_own() -> Non
 async def test_passage_registration_import_and_export(
     made: Parts, stack: Stack, namespace: str, tmp_path: Path
 ) -> None:
-    """The command: a CSV with one wrong line takes over nothing, then the rest; export speaks OEAPI and EWP."""
+    """The command: a CSV with one wrong line imports nothing, then the rest; export uses names of OEAPI and EWP."""
     await made.advise("ES", Level.GREEN, 1)
     file = tmp_path / "portal.csv"
     flat = [_flat(record(number)) for number in range(3)]

@@ -6,7 +6,7 @@ from tests.journeys.registration_world import FACULTY_CONTACT, STUDENT, Portal, 
 
 
 async def test_already_departed_is_routed_and_decided_by_the_contact_person(portal: Portal) -> None:
-    """Neither approved nor refused by rules; nobody is sent away for being late."""
+    """Rules neither approve nor refuse it; it is stored and routed to a person."""
     registration_id = await portal.register(**voluntary(), legs=legs(-3, 20))
     found = await portal.see(registration_id)
     assert (found["status"], found["clearance"]["rule"]) == ("routed", "R8")
@@ -17,7 +17,7 @@ async def test_already_departed_is_routed_and_decided_by_the_contact_person(port
 
 
 async def test_back_home_is_said_by_the_student(portal: Portal) -> None:
-    """ReturnRecorded; other outcomes are for those who asked, and a day that has not come is no day of return."""
+    """The student records the return; other outcomes are for staff, and a future day is refused."""
     registration_id = await portal.register(**voluntary(), legs=legs(-3, 20))
     path, day = f"/registrations/{registration_id}/return", today().isoformat()
     for wrong in (today() + timedelta(days=1), today() - timedelta(days=10)):
@@ -37,7 +37,7 @@ async def test_back_home_is_said_by_the_student(portal: Portal) -> None:
 
 
 async def test_return_before_the_departure_is_none(portal: Portal) -> None:
-    """Who has not left cannot be back."""
+    """A return cannot be recorded before the departure."""
     registration_id = await portal.register(**voluntary(), legs=legs(30, 40))
     body = {"on": today().isoformat(), "outcome": "returned"}
 

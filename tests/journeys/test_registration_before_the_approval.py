@@ -1,10 +1,10 @@
-"""Registered before the approval, and after it, and the approval taken back: in every order the same is true (R2)."""
+"""Registered before or after the approval, and the approval withdrawn: the order does not matter (R2)."""
 
 from tests.journeys.registration_world import APPROVER, STUDENT, Portal, legs
 
 
 async def test_registered_first_is_held_and_approved_when_the_approval_arrives(portal: Portal) -> None:
-    """Held, never dropped; and reconsidered by itself."""
+    """Held, never dropped, and evaluated again when the approval arrives."""
     registration_id = await portal.register(approvalId="approval-1")
     assert (await portal.see(registration_id))["status"] == "held"
 
@@ -18,7 +18,7 @@ async def test_registered_first_is_held_and_approved_when_the_approval_arrives(p
 
 
 async def test_approval_linked_later_by_the_student(portal: Portal) -> None:
-    """The student names it when there is one."""
+    """The student names the approval later."""
     registration_id = await portal.register()
     await portal.grant("approval-1")
     assert (await portal.see(registration_id))["status"] == "held"
@@ -35,7 +35,7 @@ async def test_approval_linked_later_by_the_student(portal: Portal) -> None:
 
 
 async def test_approval_withdrawn_after_the_clearance_takes_it_away(portal: Portal) -> None:
-    """The clearance goes, the coordinator has a task, and better news alone brings nothing back (R2, R21)."""
+    """The clearance is suspended, the coordinator gets a task, and a new approval alone restores nothing (R2, R21)."""
     await portal.grant("approval-1")
     registration_id = await portal.register(approvalId="approval-1")
 
@@ -58,7 +58,7 @@ async def test_approval_withdrawn_after_the_clearance_takes_it_away(portal: Port
 
 
 async def test_dates_beyond_what_was_approved_are_routed(portal: Portal) -> None:
-    """Staying a week longer than approved is not approved."""
+    """A stay that is a week longer than the approval is routed."""
     await portal.grant("approval-1")
 
     registration_id = await portal.register(approvalId="approval-1", legs=legs(60, 127))

@@ -1,4 +1,4 @@
-"""Plans change: other dates, another destination, home earlier or later, or not at all. Each is looked at again."""
+"""Plans change: other dates, another destination, an earlier or later return, a cancellation. Each is evaluated."""
 
 from datetime import timedelta
 from typing import Any
@@ -17,7 +17,7 @@ from tests.journeys.registration_world import (
 
 
 async def changed(portal: Portal, registration_id: str, status: int = 200, **other: Any) -> dict[str, Any]:
-    """The student replaces the registration with something else in it."""
+    """The student replaces the registration, with these changes."""
     response = await portal.call(STUDENT, "GET", f"/registrations/{registration_id}")
     seen = response.json()
     known = ("facultyId", "programmeId", "activityType", "legs", "answers", "contact", "language", "approvalId")
@@ -30,7 +30,7 @@ async def changed(portal: Portal, registration_id: str, status: int = 200, **oth
 
 
 async def test_change_of_destination_is_judged_anew(portal: Portal) -> None:
-    """Green to orange: the clearance goes; back to green: it is given again, because nothing was suspended."""
+    """To an orange country: refused; back to a green one: approved again, because nothing was suspended."""
     await portal.advise("FR", Level.ORANGE)
     registration_id = await portal.register(**voluntary())
 
@@ -42,7 +42,7 @@ async def test_change_of_destination_is_judged_anew(portal: Portal) -> None:
 
 
 async def test_change_of_dates_counts_as_handed_in_now(portal: Portal) -> None:
-    """Leaving earlier, within two weeks: routed (R7), and the task ends when the plan is changed back."""
+    """Leaving earlier, within two weeks: routed (R7); the task is closed when the plan is changed back."""
     registration_id = await portal.register(**voluntary())
 
     sooner = await changed(portal, registration_id, legs=legs(5, 120))
@@ -58,7 +58,7 @@ async def test_change_of_dates_counts_as_handed_in_now(portal: Portal) -> None:
 
 
 async def test_change_of_a_phone_number_changes_no_decision(portal: Portal) -> None:
-    """What a person decided stays decided when nothing that it stands on has changed."""
+    """A person's decision stays when nothing on which it rests has changed."""
     registration_id = await portal.register(**voluntary(), legs=legs(5, 20))
     await portal.decide(FACULTY_CONTACT, registration_id, "approve")
 
@@ -82,7 +82,7 @@ async def test_returning_earlier_or_later_during_the_stay(portal: Portal, end: i
 
 
 async def test_cancelled_registration_is_left_alone(portal: Portal) -> None:
-    """Its tasks end with it; nothing can be decided, changed, attached or said about it any more."""
+    """Its tasks are closed, and every later command about it is refused."""
     registration_id = await portal.register(**voluntary(), legs=legs(5, 20))
     path = f"/registrations/{registration_id}"
     (task,) = await portal.tasks(FACULTY_CONTACT, registration_id)
@@ -102,7 +102,7 @@ async def test_cancelled_registration_is_left_alone(portal: Portal) -> None:
 
 
 async def test_stale_change_and_reused_key(portal: Portal) -> None:
-    """Two windows open: the second is told (412). A key that was used for another body: 422."""
+    """Two browser windows: the second change is a 412. A key that was used for another body: 422."""
     registration_id = await portal.register(**voluntary())
     path = f"/registrations/{registration_id}"
     response = await portal.call(STUDENT, "GET", path)
@@ -141,7 +141,7 @@ NOT_AN_ITINERARY = [
 
 @pytest.mark.parametrize(("wrong", "field"), NOT_AN_ITINERARY, ids=lambda value: str(value)[:24])
 async def test_what_is_no_itinerary_is_refused_by_name(portal: Portal, wrong: Any, field: str) -> None:
-    """Each mistake names its field, and nothing is stored, at the first submission and at a change alike."""
+    """Each mistake names its field and nothing is stored, for a submission and for a change."""
     body = {**(await _body(portal)), "legs": wrong}
     problem = await portal.refused(400, STUDENT, "POST", "/registrations", body)
     assert field in {error["field"] for error in problem["errors"]}
@@ -152,7 +152,7 @@ async def test_what_is_no_itinerary_is_refused_by_name(portal: Portal, wrong: An
 
 
 async def test_date_line_and_html_are_what_they_are(portal: Portal) -> None:
-    """Over the date line a day is lost or comes back; HTML in a place is text and comes back as text."""
+    """Across the date line a day is lost or repeated; HTML in a place is returned as text."""
     west = [*legs(20, 25, "FJ"), *legs(24, 30, "US", place="<b>Bold & Town</b>")]
 
     registration_id = await portal.register(**voluntary(), legs=west)

@@ -21,7 +21,7 @@ NEW_NUMBER = "+34612345678"
 
 
 def contact(**other: Any) -> dict[str, Any]:
-    """The student's details with something new."""
+    """The student's contact details, with these changes."""
     person = {"name": "Next Of-Kin", "phone": "+31201234567", "relation": "parent"}
     return {**STUDENT.contact, "mobile": NEW_NUMBER, "emergencyContact": person, **other}
 
@@ -47,7 +47,7 @@ async def test_details_abroad_are_entered_and_confirmed(portal: Portal) -> None:
 
 
 async def test_office_enters_them_for_who_has_lost_the_phone(portal: Portal) -> None:
-    """By the International Office: known, but the student has not said that it is correct."""
+    """Changed by the International Office: stored, but not confirmed by the student."""
     registration_id = await portal.register(**voluntary(), legs=legs(-1, 20))
 
     path = f"/registrations/{registration_id}/stay-contact"
@@ -76,7 +76,7 @@ async def test_office_enters_them_for_who_has_lost_the_phone(portal: Portal) -> 
     ],
 )
 async def test_details_that_reach_nobody_are_refused_by_name(portal: Portal, wrong: dict[str, Any], field: str) -> None:
-    """E.164 by phonenumbers, addresses by email-validator; nothing half stored, and the value is not sent back."""
+    """E.164 by phonenumbers, addresses by email-validator; nothing is stored, and the value is not repeated."""
     registration_id = await portal.register(**voluntary(), legs=legs(-1, 20))
 
     path = f"/registrations/{registration_id}/stay-contact"

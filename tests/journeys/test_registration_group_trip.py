@@ -1,4 +1,4 @@
-"""A group trip: a leader prefills, everybody confirms and registers individually, and is looked after individually."""
+"""A group trip: a leader fills in the common part; every participant registers and is decided individually."""
 
 import asyncio
 
@@ -9,7 +9,7 @@ OTHERS = [another(STUDENT, f"participant-{number}") for number in range(3)]
 
 
 def trip(**other: object) -> dict[str, object]:
-    """What the leader prefills."""
+    """The form of the leader."""
     return {
         "name": "Spring trip", "facultyId": "example-sciences", "programmeId": "example-biology",
         "activityType": "study_association_trip", "legs": legs(60, 67), **voluntary(), **other,
@@ -17,7 +17,7 @@ def trip(**other: object) -> dict[str, object]:
 
 
 async def test_trip_from_the_first_plan_to_the_last_participant(portal: Portal) -> None:
-    """Prefilled once, confirmed by each; the leader sees names and states, and nothing more."""
+    """The leader fills it in once, each participant confirms; the leader sees names and states, and nothing more."""
     group_id = (await portal.done(LEADER, "POST", "/group-trips", trip()))["groupId"]
     path = f"/group-trips/{group_id}"
     shown = await portal.done(OTHERS[0], "GET", path)
@@ -43,7 +43,7 @@ async def test_trip_from_the_first_plan_to_the_last_participant(portal: Portal) 
 
 
 async def test_each_participant_has_their_own_journey(portal: Portal) -> None:
-    """One adds a place that turns orange: only that one is suspended, and only that one deviates."""
+    """One participant adds a place that turns orange: only they are suspended, and only they deviate."""
     group_id = (await portal.done(LEADER, "POST", "/group-trips", trip()))["groupId"]
     same, other = OTHERS[0], OTHERS[1]
     body = {"contact": same.contact, "language": "en"}
@@ -60,7 +60,7 @@ async def test_each_participant_has_their_own_journey(portal: Portal) -> None:
 
 
 async def test_trip_is_joined_once_while_it_is_open(portal: Portal) -> None:
-    """Twice, closed, or no trip at all: told, and nothing is stored; who cancelled may join again."""
+    """Joining twice, a closed trip or no trip is refused and stores nothing; after a cancellation it is allowed again."""
     group_id = (await portal.done(LEADER, "POST", "/group-trips", trip()))["groupId"]
     path, person = f"/group-trips/{group_id}", OTHERS[0]
     body = {"contact": person.contact, "language": "en"}
@@ -78,7 +78,7 @@ async def test_trip_is_joined_once_while_it_is_open(portal: Portal) -> None:
 
 
 async def test_two_clicks_at_the_same_moment_join_a_trip_once(portal: Portal) -> None:
-    """Eight requests, each with a key of its own: one registration, and the others are told that there is one."""
+    """Eight requests with eight keys: one registration, and the others are refused as `already_joined`."""
     group_id = (await portal.done(LEADER, "POST", "/group-trips", trip()))["groupId"]
     person = OTHERS[0]
     body = {"contact": person.contact, "language": "en"}
@@ -94,7 +94,7 @@ async def test_two_clicks_at_the_same_moment_join_a_trip_once(portal: Portal) ->
 
 
 async def test_leader_changes_the_plan_and_nobody_is_moved_by_it(portal: Portal) -> None:
-    """Everybody confirms their own dates; the leader sees who still has the old ones."""
+    """Participants confirm their own dates; the leader sees who still has the old ones."""
     group_id = (await portal.done(LEADER, "POST", "/group-trips", trip()))["groupId"]
     path, person = f"/group-trips/{group_id}", OTHERS[0]
     await portal.done(person, "POST", f"{path}/participants", {"contact": person.contact, "language": "en"})

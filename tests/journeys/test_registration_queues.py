@@ -1,4 +1,4 @@
-"""The queues of those who help: found at once, taken on, talked about, closed; nothing closes by itself."""
+"""The task queues of staff: listed, claimed, commented, closed; no task is closed automatically without its cause."""
 
 from tests.journeys.registration_world import (
     APPROVER,
@@ -16,7 +16,7 @@ COLLEAGUE = another(FACULTY_CONTACT, "contact-sciences-2")
 
 
 async def test_task_is_claimed_commented_and_closed(portal: Portal) -> None:
-    """Who has it is seen by all; two do not have it at once; remarks stay with it, and closing decides nothing."""
+    """Everybody sees who claimed it; only one person can; remarks stay with it, and closing decides nothing."""
     registration_id = await portal.register(**voluntary(), legs=legs(5, 20))
     (task,) = await portal.tasks(FACULTY_CONTACT, registration_id)
     path = f"/tasks/{task['taskId']}"
@@ -45,7 +45,7 @@ async def test_task_is_claimed_commented_and_closed(portal: Portal) -> None:
 
 
 async def test_queue_is_filtered_sorted_and_counted(portal: Portal) -> None:
-    """By departure or by age, by rule, mine or nobody's; and how much there is of what."""
+    """By departure or age, by rule, claimed by me or by nobody; and the counts of each queue."""
     later = await portal.register(**voluntary(), legs=legs(9, 20))
     sooner = await portal.register(another(STUDENT, "student-two"), **voluntary(), legs=legs(3, 20))
     gone = await portal.register(another(STUDENT, "student-three"), **voluntary(), legs=legs(-3, 20))
@@ -82,7 +82,7 @@ async def test_nothing_closes_by_itself(portal: Portal) -> None:
 
 
 async def test_remark_must_be_words(portal: Portal) -> None:
-    """Free text: lines are kept, control and directional marks are not, and an empty one says nothing."""
+    """Free text keeps its lines; control and direction marks are refused, and so is an empty remark."""
     registration_id = await portal.register(**voluntary(), legs=legs(5, 20))
     (task,) = await portal.tasks(FACULTY_CONTACT, registration_id)
     for wrong in ("", "   ", "right\u202eto left", "bell\x07", "x" * 4_001):

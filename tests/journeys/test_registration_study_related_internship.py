@@ -4,7 +4,7 @@ from tests.journeys.registration_world import APPROVER, STUDENT, Level, Portal, 
 
 
 async def test_internship_with_credits_is_approved_and_may_depart(portal: Portal) -> None:
-    """Credits: yes. Approved by the programme, registered in time, a green country: "you may depart" (R1, R2, R10)."""
+    """With credits, approved by the programme, registered in time, to a green country: approved (R1, R2, R10)."""
     await portal.grant("approval-1")
 
     registration_id = await portal.register(approvalId="approval-1")
@@ -55,7 +55,7 @@ async def test_approval_for_another_country_goes_to_the_coordinator(portal: Port
 
 
 async def test_every_place_travelled_through_counts(portal: Portal) -> None:
-    """A stop on the way in a red country is a stop in a red country (R15)."""
+    """A stop on the way in a red country is refused (R15)."""
     await portal.grant("approval-1")
     await portal.advise("ML", Level.RED)
     journey = [*legs(59, 60, "ML", kind="through"), *legs(60, 120)]

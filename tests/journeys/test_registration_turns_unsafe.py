@@ -68,7 +68,7 @@ async def test_during_the_stay_a_return_is_asked_for_and_its_outcome_recorded(po
 
 
 async def test_better_advice_ends_the_asking_for_a_return(portal: Portal) -> None:
-    """The cause has ended, and the task with it."""
+    """Better advice closes the task."""
     registration_id = await portal.register(**voluntary(), legs=legs(-3, 20))
     await portal.advise("ES", Level.RED)
     assert await portal.tasks(SAFETY_OFFICER, registration_id)
@@ -81,7 +81,7 @@ async def test_better_advice_ends_the_asking_for_a_return(portal: Portal) -> Non
 
 
 async def test_study_in_a_negative_area_is_flagged_to_the_board_of_examiners(portal: Portal) -> None:
-    """No credit, no scholarship: the board knows, once; a voluntary trip is none of its business (R23)."""
+    """The board of examiners gets one task about a study-related stay, and none about a voluntary trip (R23)."""
     studying = await portal.register(legs=legs(-3, 20))
     voluntary_ = await portal.register(**voluntary(), legs=legs(-3, 20))
     for level in (Level.ORANGE, Level.YELLOW, Level.ORANGE):
@@ -96,7 +96,7 @@ async def test_study_in_a_negative_area_is_flagged_to_the_board_of_examiners(por
 
 
 async def test_flag_is_in_the_boards_own_queue_where_the_catalogue_names_it(portal: Portal) -> None:
-    """R23: the board sees the registration and works on the task, which does not exist for the coordinator."""
+    """R23: the board sees the registration and its task, which the coordinator cannot see."""
     of_linguistics = {"facultyId": "example-humanities", "programmeId": "example-linguistics"}
     registration_id = await portal.register(**of_linguistics, legs=legs(-3, 20))
     await portal.advise("ES", Level.ORANGE)
@@ -114,7 +114,7 @@ async def test_flag_is_in_the_boards_own_queue_where_the_catalogue_names_it(port
 
 
 async def test_stay_that_begins_in_a_negative_area_is_found_without_any_event(portal: Portal) -> None:
-    """A sweep looks once a day at who is in a negative country; here on the day that a journey begins."""
+    """Once a day the sweep evaluates who is in a negative country; here on the day on which a journey begins."""
     await portal.advise("ES", Level.RED)
     registration_id = await portal.register(**voluntary(), legs=legs(-1, 20))
 

@@ -1,4 +1,4 @@
-"""An unsafe destination: orange and red are a no (R13), and red stays one whatever anybody decides (R18)."""
+"""An unsafe destination: orange and red are refused (R13), and nobody can clear red (R18)."""
 
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from tests.journeys.registration_world import (
 
 @pytest.mark.parametrize("level", [Level.ORANGE, Level.RED])
 async def test_negative_advice_refuses_and_nobody_can_approve(portal: Portal, level: Level) -> None:
-    """The block names its rule, its reason and a person; no role gets past it."""
+    """The block names its rule, its reason and a contact; nobody can clear it."""
     await portal.advise("FR", level)
     registration_id = await portal.register(**voluntary(), legs=legs(60, 70, "FR"))
     found = await portal.see(registration_id)
@@ -36,7 +36,7 @@ async def test_negative_advice_refuses_and_nobody_can_approve(portal: Portal, le
 
 
 async def test_place_that_cannot_be_resolved_is_for_a_safety_officer(portal: Portal) -> None:
-    """Part of the country is red: routed, and green again by itself when the student names a region elsewhere (R16)."""
+    """Part of the country is red: routed; approved automatically when the student names a region elsewhere (R16)."""
     await portal.advise("FR", Level.GREEN, {"FR-75C": Level.RED})
     registration_id = await portal.register(**voluntary(), legs=legs(60, 70, "FR"))
     assert (await portal.see(registration_id))["clearance"]["rule"] == "R16"
@@ -54,7 +54,7 @@ async def test_place_that_cannot_be_resolved_is_for_a_safety_officer(portal: Por
 
 
 async def test_orange_with_a_red_part_is_refused_wherever_it_is(portal: Portal) -> None:
-    """Which of two bad colours holds is no question for a person: nobody may approve it (R13)."""
+    """Orange or red: whichever applies, it is negative, and nobody may approve it (R13)."""
     await portal.advise("FR", Level.ORANGE, {"a border without a code": Level.RED})
 
     registration_id = await portal.register(**voluntary(), legs=legs(60, 70, "FR"))
@@ -64,7 +64,7 @@ async def test_orange_with_a_red_part_is_refused_wherever_it_is(portal: Portal) 
 
 
 async def test_exceptions_are_off_by_default(portal: Portal) -> None:
-    """R18: the current page says never."""
+    """R18: by default there is no exception."""
     registration_id, permissions = await _with_permissions(portal, Level.ORANGE)
 
     problem = await portal.cannot(409, SAFETY_OFFICER, registration_id, "approve", exception=permissions)
@@ -73,7 +73,7 @@ async def test_exceptions_are_off_by_default(portal: Portal) -> None:
 
 
 async def test_exception_at_orange_with_both_permissions_on_record(stack: Stack, tmp_path: Path) -> None:
-    """R18, switched on: two documents of this registration, a safety officer, orange and no more."""
+    """R18, switched on: two documents of this registration, a safety officer, orange and no worse."""
     async with opened(stack.mongo, tmp_path, exceptions_at_orange=True) as portal:
         await portal.advise("FR", Level.GREEN)
         registration_id, permissions = await _with_permissions(portal, Level.ORANGE)
@@ -98,7 +98,7 @@ async def test_exception_at_orange_with_both_permissions_on_record(stack: Stack,
 
 
 async def _with_permissions(portal: Portal, level: Level) -> tuple[str, dict[str, Any]]:
-    """A refused registration with both written permissions lying at it."""
+    """A refused registration with both written permissions attached."""
     registration_id = await portal.register(**voluntary(), legs=legs(60, 70, "FR"))
     await portal.advise("FR", level)
     if (await portal.see(registration_id))["status"] == "suspended":

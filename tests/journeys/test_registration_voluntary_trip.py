@@ -1,10 +1,10 @@
-"""A study association trip without credits: voluntary, accepted, and looked after like every other."""
+"""A study association's trip without credits: voluntary, and alerted like every other."""
 
 from tests.journeys.registration_world import SAFETY_OFFICER, STUDENT, Level, Portal, legs, voluntary
 
 
 async def test_voluntary_trip_needs_no_approval(portal: Portal) -> None:
-    """No to all three questions: no approval is asked for, the advice counts all the same (R11)."""
+    """No to all three questions: no approval is needed, and the advice still counts (R11)."""
     body = {**voluntary(), "activityType": "study_association_trip"}
 
     registration_id = await portal.register(**body)
@@ -17,7 +17,7 @@ async def test_voluntary_trip_needs_no_approval(portal: Portal) -> None:
 
 
 async def test_voluntary_trip_to_an_unknown_country_is_for_a_safety_officer(portal: Portal) -> None:
-    """Unknown is never safe (R14): a person looks, sees the advice, and decides; orange would stay a no (R13)."""
+    """Unknown is never safe (R14): a person sees the advice and decides; orange would be refused (R13)."""
     registration_id = await portal.register(**voluntary(), legs=legs(60, 70, "BT"))
     assert (await portal.see(registration_id))["clearance"]["rule"] == "R14"
 
@@ -31,7 +31,7 @@ async def test_voluntary_trip_to_an_unknown_country_is_for_a_safety_officer(port
 
 
 async def test_voluntary_trip_is_the_students_own(portal: Portal) -> None:
-    """The list of the student holds it, with the countries it leads to."""
+    """The student's list contains it, with its countries."""
     registration_id = await portal.register(**voluntary())
 
     found = await portal.done(STUDENT, "GET", "/registrations", params={"country": "ES", "status": "approved"})

@@ -1,4 +1,4 @@
-"""Departing within two weeks: neither approved nor refused by rules; the faculty's contact person has it (R6, R7)."""
+"""Departing within two weeks: rules neither approve nor refuse; the faculty's contact person decides (R6, R7)."""
 
 from tests.journeys.registration_world import (
     APPROVER,
@@ -27,7 +27,7 @@ async def test_fourteen_days_pass_and_thirteen_are_routed(portal: Portal) -> Non
 
 
 async def test_contact_person_decides_on_the_advice_that_they_saw(portal: Portal) -> None:
-    """Approved by a person, with the advice on the decision; on advice that has changed nobody decides blindly."""
+    """A person approves, and the decision names the advice; on changed advice the decision is refused."""
     registration_id = await portal.register(**voluntary(), legs=legs(5, 20))
     assert [task["rule"] for task in await portal.tasks(FACULTY_CONTACT, registration_id)] == ["R7"]
     old = await portal.decision(registration_id, "approve")
@@ -47,7 +47,7 @@ async def test_contact_person_decides_on_the_advice_that_they_saw(portal: Portal
 
 
 async def test_nobody_decides_what_is_anothers_matter(portal: Portal) -> None:
-    """A coordinator or safety officer is told whose it is; the student, and who does not see it, cannot at all."""
+    """Others are told who decides; the student, and staff who do not see the registration, cannot decide at all."""
     registration_id = await portal.register(**voluntary(), legs=legs(5, 20))
     for who in (APPROVER, SAFETY_OFFICER, INTERNATIONAL_OFFICE):
         problem = await portal.cannot(403, who, registration_id, "approve")
@@ -61,7 +61,7 @@ async def test_nobody_decides_what_is_anothers_matter(portal: Portal) -> None:
 
 
 async def test_two_people_each_decide_their_own_part(portal: Portal) -> None:
-    """Short notice (R7) and an unknown country (R14): the one agrees, the other decides, in either order."""
+    """Short notice (R7) and an unknown country (R14): the first person agrees, the second decides, in either order."""
     for first, second in ((FACULTY_CONTACT, SAFETY_OFFICER), (SAFETY_OFFICER, FACULTY_CONTACT)):
         registration_id = await portal.register(**voluntary(), legs=legs(5, 20, "BT"))
         rules = {task["rule"] for who in (first, second) for task in await portal.tasks(who, registration_id)}
@@ -87,7 +87,7 @@ async def test_what_was_agreed_on_other_advice_is_decided_again(portal: Portal) 
 
 
 async def test_refused_by_a_person_with_a_reason(portal: Portal) -> None:
-    """The remark is sealed, the tasks end, and the student is told whom to turn to."""
+    """The remark is sealed, the tasks are closed, and the student is told whom to contact."""
     registration_id = await portal.register(**voluntary(), legs=legs(5, 20))
 
     await portal.decide(FACULTY_CONTACT, registration_id, "refuse")

@@ -60,7 +60,7 @@ async def test_each_participant_has_their_own_journey(portal: Portal) -> None:
 
 
 async def test_trip_is_joined_once_while_it_is_open(portal: Portal) -> None:
-    """Joining twice, a closed trip or no trip is refused and stores nothing; after a cancellation it is allowed again."""
+    """Joining twice, a closed trip or no trip is refused and stores nothing; after a cancellation it is allowed."""
     group_id = (await portal.done(LEADER, "POST", "/group-trips", trip()))["groupId"]
     path, person = f"/group-trips/{group_id}", OTHERS[0]
     body = {"contact": person.contact, "language": "en"}

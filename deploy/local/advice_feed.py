@@ -1,4 +1,4 @@
-"""A travel-advice feed in the ministry's format (Nederland Wereldwijd, open data v2), set over HTTP.
+"""Simulates the ministry's travel-advice feed (Nederland Wereldwijd, open data v2); controlled over HTTP.
 
 It starts with a synthetic world or a real picture; changes are kept in `--state/feed.json`, faults are not kept.
 """
@@ -38,7 +38,7 @@ class Status(BaseModel):
 
 
 class FeedFaults(FaultSettings):
-    """What goes wrong on request, for the list and the details; the control routes stay well."""
+    """Faults of the list and the details, set over HTTP; the control routes always work."""
 
     short_page: Annotated[int, Field(ge=0)] | None = Field(None, description="a page of the list holds at most N")
     html_instead_of_json: bool = Field(False, description="200 with an HTML page")
@@ -49,7 +49,7 @@ class FeedFaults(FaultSettings):
 
 
 class Server:
-    """HTTP: the ministry's routes under /v2, the control routes beside them."""
+    """Serves the ministry's routes under /v2 and the control routes."""
 
     def __init__(self, feed: Feed) -> None:
         self._feed = feed
@@ -67,7 +67,7 @@ class Server:
 
     @web.middleware
     async def gateway(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """What stands before the feed: no default user agents, no v1, and the faults."""
+        """Refuses default user agents and v1, as the ministry's gateway does, and applies the faults."""
         if request.path.startswith("/v1/"):
             return web.Response(status=410, text="Gone")
         if not request.path.startswith(BASE):
@@ -105,26 +105,26 @@ class Server:
         if self.faults.current.short_page is not None:
             page = page[: self.faults.current.short_page]
         note("list", offset=offset, records=len(page))
-        return self._answer(request, [listed_record(one, self._origin(request), now) for one in page])
+        return self._answer(request, [listed_record(advice, self._origin(request), now) for advice in page])
 
     async def country_detail(self, request: web.Request) -> web.StreamResponse:
         """GET /infotypes/countries/{iso3|locationkey}/traveladvice: a dict, or for some countries a list of one."""
-        one, now = self._one(request)
-        answer = detail(one, self._origin(request), now)
-        note("detail", country=str(one.record["isocode"]))
-        # The real feed does either; here it is fixed per country: the second letter's place in the alphabet is odd.
-        return self._answer(request, [answer] if ord(str(one.record["isocode"])[1]) % 2 else answer)
+        advice, now = self._requested_advice(request)
+        answer = detail(advice, self._origin(request), now)
+        note("detail", country=str(advice.record["isocode"]))
+        # The real feed answers either form. Here a country gets a list if its second letter has an odd code.
+        return self._answer(request, [answer] if ord(str(advice.record["isocode"])[1]) % 2 else answer)
 
     async def country_map(self, request: web.Request) -> web.Response:
         """GET …/traveladvice/map: a PNG."""
-        return web.Response(body=map_image(self._one(request)[0]), content_type="image/png")
+        return web.Response(body=map_image(self._requested_advice(request)[0]), content_type="image/png")
 
-    def _one(self, request: web.Request) -> tuple[Advice, datetime]:
+    def _requested_advice(self, request: web.Request) -> tuple[Advice, datetime]:
         advices, now = self._now_shown()
         wanted = request.match_info["country"].casefold()
-        for one in advices:
-            if wanted in (str(one.record["isocode"]).casefold(), one.record["locationkey"]):
-                return one, now
+        for advice in advices:
+            if wanted in (str(advice.record["isocode"]).casefold(), advice.record["locationkey"]):
+                return advice, now
         raise web.HTTPNotFound
 
     def _answer(self, request: web.Request, answer: Record | Sequence[Record]) -> web.Response:
@@ -176,19 +176,19 @@ class Server:
         return web.json_response({"records": len(picture), "countries": len(self._feed.advices())})
 
     async def countries(self, _: web.Request) -> web.Response:
-        """GET /control/countries: what was set; the level of an untouched picture stands only in its text: null."""
-        return web.json_response([self._as_set(one) for one in self._feed.advices()])
+        """GET /control/countries: the levels that were set; null where the level stands only in the picture's text."""
+        return web.json_response([self._as_set(advice) for advice in self._feed.advices()])
 
-    def _as_set(self, one: Advice) -> Record:
-        code = str(one.record["isocode"])
+    def _as_set(self, advice: Advice) -> Record:
+        code = str(advice.record["isocode"])
         return {
             "country": self._feed.iso2(code),
             "isocode": code,
-            "location": one.record.get("location"),
-            "level": one.level,
-            "regions": [region.model_dump() for region in one.regions],
-            "lastmodified": one.record["lastmodified"],
-            "origin": one.origin,
+            "location": advice.record.get("location"),
+            "level": advice.level,
+            "regions": [region.model_dump() for region in advice.regions],
+            "lastmodified": advice.record["lastmodified"],
+            "origin": advice.origin,
         }
 
     async def healthz(self, _: web.Request) -> web.Response:

@@ -1,4 +1,4 @@
-"""From a bare Python to an installed project: uv when it is absent, the locked packages, Kafka's jars.
+"""Installs the project from a bare Python: uv when it is absent, the locked packages, Kafka's jars.
 
 Runs on the system's python3 with the standard library alone. A second run does nothing and needs no network.
 """
@@ -37,7 +37,7 @@ def main() -> int:
 
 
 def own_uv() -> str | None:
-    """uv below .local, fetched by pip; None when that is not possible here."""
+    """The path of uv below .local, fetched by pip if needed; None when it cannot be fetched."""
     target = LOCAL / "uv"
     found = target / "bin" / "uv"
     if found.exists():
@@ -55,12 +55,12 @@ def own_uv() -> str | None:
 
 
 def say(sentence: str) -> None:
-    """One line of progress."""
+    """Write one line of progress."""
     sys.stderr.write(f"  install  {sentence}\n")
 
 
 def fail(sentence: str) -> int:
-    """What is wrong and the way on."""
+    """Write the error with its next step; returns exit code 1."""
     sys.stderr.write(sentence + "\n")
     return 1
 

@@ -1,6 +1,6 @@
-"""What the SMS gateway owes its customer: receipts and replies, posted when due, again until they are taken.
+"""The callbacks of the SMS gateway to its customer: receipts and replies, posted when due, repeated until accepted.
 
-Each is settled once in a log, so that a gateway that was killed posts after its restart what was still owed.
+A log notes each callback that is settled, so that a gateway that was killed posts the pending ones after its restart.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ SLOWEST_RETRY_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Callback:
-    """One post that is owed: `kind` is receipt or reply, `times` how often it is posted when all goes well."""
+    """One pending post: `kind` is receipt or reply; `times` is how often it is posted without failures."""
 
     id: str
     kind: str
@@ -30,7 +30,7 @@ class Callback:
 
 
 class Callbacks:
-    """Posts callbacks in the order they fall due; a failure comes back after 0.5 s, doubling up to 10 s."""
+    """Posts callbacks in the order of their due times; a failed post is repeated after 0.5 s, doubling up to 10 s."""
 
     def __init__(
         self, settled: LineLog, url: Callable[[str], str | None], accepted: Callable[[str, int], bool]
@@ -47,21 +47,21 @@ class Callbacks:
 
     @property
     def pending(self) -> int:
-        """How many are owed."""
+        """How many callbacks are pending."""
         return len(self._due) + self._in_flight
 
     def owe(self, callback: Callback, seconds: float, attempt: int = 0) -> None:
-        """Post it this much later."""
+        """Post the callback after this delay."""
         due = asyncio.get_running_loop().time() + seconds
         heapq.heappush(self._due, (due, next(self._order), attempt, callback))
         self._sooner.set()
 
     def settle(self, callback_id: str, kind: str, outcome: str) -> None:
-        """It is owed no longer: posted, without_url or withheld."""
+        """Remove a callback and note why: posted, without_url or withheld."""
         self._settled.append({"id": callback_id, "kind": kind, "outcome": outcome, "at": rfc3339()})
 
     async def run(self) -> None:
-        """Post what falls due, for ever."""
+        """Post due callbacks until cancelled."""
         async with (
             ClientSession(timeout=ClientTimeout(total=POST_TIMEOUT_SECONDS)) as session,
             asyncio.TaskGroup() as workers,
@@ -89,7 +89,7 @@ class Callbacks:
             attempt, callback = await self._ready.get()
             try:
                 await self._deliver(session, callback, attempt)
-            except OSError as error:  # the log cannot be written: still owed
+            except OSError as error:  # the log cannot be written: the callback stays pending
                 note("callback_not_settled", reason=error.strerror)
                 self.owe(callback, SLOWEST_RETRY_SECONDS, attempt)
             finally:

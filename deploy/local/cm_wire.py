@@ -1,4 +1,4 @@
-"""The wire of CM.com's Business Messaging API as far as SMS goes: what a request holds, and what is answered.
+"""The SMS part of the wire format of CM.com's Business Messaging API: requests, answers, reports and replies.
 
 Source: developers.cm.com/messaging/docs (request, response, error codes); pure, no I/O.
 """
@@ -62,7 +62,7 @@ _GSM_EXTENDED = frozenset("\f^{}\\[~]|€")
 
 @dataclass(frozen=True, slots=True)
 class Sms:
-    """One SMS to one number as the gateway took it."""
+    """One SMS to one number as the gateway accepted it."""
 
     to: str
     sender: str
@@ -74,7 +74,7 @@ class Sms:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What becomes of one recipient of the request: an SMS, or the code of the refusal."""
+    """The result for one recipient of a request: an SMS, or the error code of its refusal."""
 
     to: str
     reference: str
@@ -91,12 +91,12 @@ class Refusal(Exception):
 
 
 def token_in_body(body: object) -> str | None:
-    """The product token where it stands in the body."""
+    """The product token of the body; empty when it has none."""
     return _text(_field(_field(_field(body, "messages"), "authentication"), "productToken"))
 
 
 def judge(body: object) -> list[Verdict]:
-    """One verdict per recipient in the order of the request; `Refusal` when it cannot be read as messages."""
+    """One result per recipient in the order of the request. Raises Refusal when it cannot be parsed as messages."""
     messages = _field(body, "messages")
     if not isinstance(messages, dict):
         raise Refusal(Code.MALFORMED)
@@ -137,7 +137,7 @@ def receipt(to: str, reference: str, received: str, status: Json) -> Json:
 
 
 def inbound(number: str, to: str, text: str, reference: str, received: str) -> Json:
-    """An SMS from a handset; `reference` is its own, it names no message of ours."""
+    """An SMS from a handset; `reference` is its own and refers to none of our messages."""
     return {
         "from": {"number": number, "name": ""},
         "to": {"number": to},

@@ -1,5 +1,5 @@
-"""What can stand in the way of the local stack, said in one sentence with a way on."""
+"""The error of the local stack: one sentence with a next step."""
 
 
 class LocalStackError(Exception):
-    """Shown as it is, without a traceback; the command ends with exit code 1."""
+    """Printed without a traceback; the command ends with exit code 1."""

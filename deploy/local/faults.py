@@ -1,4 +1,4 @@
-"""Faults on request: what a simulator is told to do wrong, set and read over HTTP at `/faults`."""
+"""Faults of a simulator, set and read over HTTP at `/faults`."""
 
 from collections.abc import Callable
 from typing import Annotated, Generic, TypeVar
@@ -13,7 +13,7 @@ Seconds = Annotated[float, Field(ge=0, le=3600)]
 
 
 class FaultSettings(BaseModel):
-    """Base of a simulator's faults: an unknown name is refused, and everything is off by default."""
+    """Base of a simulator's faults: unknown names are refused, and every fault is off by default."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
@@ -22,20 +22,20 @@ F = TypeVar("F", bound=FaultSettings)
 
 
 class Faults(Generic[F]):
-    """The faults in force. A count says how often more it happens and consumes itself."""
+    """The current faults. A fault with a count happens that many times more."""
 
     def __init__(self, none: F, changed: Callable[[F], None] | None = None) -> None:
         self.current = none
         self._changed = changed
 
     def replace(self, faults: F) -> None:
-        """Put these in the place of all that were set."""
+        """Replace all current faults."""
         self.current = faults
         if self._changed is not None:
             self._changed(faults)
 
     def take(self, name: str) -> bool:
-        """Whether the fault counted by this field happens now; one time less is left then."""
+        """Whether the fault counted by this field happens now; if so, its count goes down by one."""
         left = int(getattr(self.current, name))
         if left <= 0:
             return False
@@ -44,7 +44,7 @@ class Faults(Generic[F]):
         return True
 
     def routes(self) -> list[web.RouteDef]:
-        """`GET /faults` shows what is in force, `PUT /faults` replaces it whole; `{}` clears it."""
+        """`GET /faults` shows the current faults, `PUT /faults` replaces all of them; `{}` clears them."""
 
         async def show(_: web.Request) -> web.Response:
             return web.json_response(self.current.model_dump(mode="json", by_alias=True))

@@ -28,7 +28,7 @@ http {{
 
 
 def program(folder: Path, listen: str, upstreams: Mapping[str, str]) -> Program:
-    """nginx with the deployed template filled in. Raises LocalStackError where there is no nginx."""
+    """nginx with the deployed template filled in. Raises LocalStackError when nginx is not installed."""
     nginx = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin:/opt/homebrew/bin")
     if nginx is None:
         raise LocalStackError("GATEWAY=1 needs nginx: install it (the package is called nginx), or leave GATEWAY out.")

@@ -1,4 +1,4 @@
-"""Kafka's jars: fetched once by jgo into the stack's own folder, held against committed checksums every time."""
+"""Kafka's jars: fetched once by jgo into the cache folder, and compared with committed checksums every time."""
 
 import hashlib
 import shutil
@@ -19,14 +19,14 @@ PROGRESS_SECONDS = 5.0
 
 
 def folder(cache: Path) -> Path:
-    """Where the jars of this version lie below the cache folder (`.local`)."""
+    """The folder of this version's jars below the cache folder (`.local`)."""
     return cache / "kafka" / KAFKA_VERSION
 
 
 def ready(cache: Path, say: Callable[[str], None], checksums: Path = CHECKSUMS) -> Path:
-    """The folder with exactly the jars of the checksum file, fetched when it is not there (46 MB, once).
+    """The folder with exactly the jars of the checksum file; fetches them the first time (46 MB).
 
-    Raises LocalStackError when a jar is not the one whose checksum is committed, or when it cannot be fetched.
+    Raises LocalStackError when a jar differs from its committed checksum, or cannot be fetched.
     """
     jars = folder(cache)
     with locked(cache / "kafka" / "lock", "another start fetches Kafka's jars"):
@@ -59,10 +59,10 @@ def _resolve(repository: Path) -> list[Path]:
 
     # Not jgo.build: that fetches a whole JDK to tell modules from jars, and Kafka wants all on its class path anyway.
     context = MavenContext(repo_cache=repository, timeout=30)
-    wanted = [replace(Coordinate.parse(each), scope="compile") for each in COORDINATES]
+    wanted = [replace(Coordinate.parse(text), scope="compile") for text in COORDINATES]
     try:
-        named, further = context.resolver.resolve([context.create_dependency(each) for each in wanted])
-        needed = [*named, *(each for each in further if each.scope in ("compile", "runtime"))]
+        named, further = context.resolver.resolve([context.create_dependency(coordinate) for coordinate in wanted])
+        needed = [*named, *(jar for jar in further if jar.scope in ("compile", "runtime"))]
         with ThreadPoolExecutor(4) as fetching:
             return sorted(fetching.map(lambda each: Path(each.artifact.resolve()), needed))
     except (requests.RequestException, RuntimeError, ValueError) as error:
@@ -98,7 +98,7 @@ def _progress(repository: Path, say: Callable[[str], None]) -> Iterator[None]:
 
     def report() -> None:
         while not done.wait(PROGRESS_SECONDS):
-            size = sum(each.stat().st_size for each in repository.rglob("*.jar"))
+            size = sum(jar.stat().st_size for jar in repository.rglob("*.jar"))
             say(f"fetching Kafka: {size / 1e6:.0f} MB so far")
 
     reporter = threading.Thread(target=report, daemon=True)

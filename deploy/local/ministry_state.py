@@ -1,4 +1,4 @@
-"""What the advice feed knows of each country: changes on top of a real picture on top of the synthetic world.
+"""The state of the simulated feed: changes on top of a real picture on top of the synthetic world.
 
 The picture and the changes are kept in one file, replaced as a whole, so that a restart shows the same.
 """
@@ -25,8 +25,8 @@ class Change(BaseModel):
     introduction: str | None = Field(None, description="HTML that replaces the whole introduction, as it is")
 
 
-class Kept(BaseModel):
-    """What a restart takes up again."""
+class SavedFeed(BaseModel):
+    """The changes and the picture, stored so that a restart continues with them."""
 
     as_of: datetime
     picture: list[Record] = []
@@ -39,23 +39,23 @@ class Feed:
     def __init__(self, file: Path) -> None:
         self._file = file
         self._places = places()
-        self._kept = Kept.model_validate_json(file.read_bytes()) if file.exists() else Kept(as_of=utc_now())
+        self._kept = SavedFeed.model_validate_json(file.read_bytes()) if file.exists() else SavedFeed(as_of=utc_now())
         self._world = starting_world(self._kept.as_of)
         self._write()
 
     def show(self, picture: list[Record]) -> None:
-        """Real records in the place of the synthetic ones of the same country; the changes stay on top."""
+        """Replace the synthetic records by real ones of the same country; the changes stay on top."""
         self._kept = self._kept.model_copy(update={"picture": picture})
         self._write()
 
     def change(self, change: Change, now: datetime) -> Advice:
-        """Write this country's advice anew; LookupError when there is no such country."""
+        """Change the country's advice. Raises LookupError for an unknown country."""
         current = self._found(change.country)
         place = self._places.get(str(current.record["isocode"]))
         if place is None:
             raise LookupError(f"{change.country}: the picture has it, but its name is not known")
         new = advice(place, change.level, change.regions, change.text, now, "changed")
-        # What the picture says beside the text (title, name, keys) is the ministry's own and stays.
+        # The picture's title, name and keys are the ministry's own and stay.
         record = current.record | {name: new.record[name] for name in ("introduction", "lastmodified")}
         if "modificationdate" in current.record:
             record["modificationdate"] = new.record["modificationdate"]
@@ -68,7 +68,7 @@ class Feed:
         return new
 
     def forget_changes(self) -> None:
-        """Back to the starting picture, with its old dates: for a fresh start, not for a fall."""
+        """Go back to the first state with its old dates: for a fresh start, not for an improvement of advice."""
         self._kept = self._kept.model_copy(update={"changes": {}})
         self._write()
 
@@ -79,7 +79,7 @@ class Feed:
             for record in self._kept.picture
         }
         merged = self._world | pictured | self._kept.changes
-        return sorted(merged.values(), key=lambda one: str(one.record["locationkey"]))
+        return sorted(merged.values(), key=lambda shown: str(shown.record["locationkey"]))
 
     def iso2(self, isocode: str) -> str | None:
         """ISO 3166-1 alpha-2 of a code of the feed."""
@@ -88,10 +88,10 @@ class Feed:
 
     def _found(self, country: str) -> Advice:
         wanted = country.casefold()
-        for one in self.advices():
-            code = str(one.record["isocode"])
-            if wanted in (code.casefold(), (self.iso2(code) or "").casefold(), one.record["locationkey"]):
-                return one
+        for shown in self.advices():
+            code = str(shown.record["isocode"])
+            if wanted in (code.casefold(), (self.iso2(code) or "").casefold(), shown.record["locationkey"]):
+                return shown
         hint = " (BQ has three: BQ-BO, BQ-SA, BQ-SE)" if wanted in ("bq", "bes") else ""
         raise LookupError(f"{country}: not a country of this feed{hint}")
 
@@ -103,7 +103,7 @@ class Feed:
 
 
 def picture_of(body: object) -> list[Record]:
-    """The records of a real list response; ValueError with the reason when it is none."""
+    """The records of a real list response. Raises ValueError with the reason for anything else."""
     if not isinstance(body, list):
         raise ValueError("the picture is not a list of records")
     for record in body:

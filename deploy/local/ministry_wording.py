@@ -91,6 +91,6 @@ def _by_colour(regions: Sequence[RegionLevel]) -> list[tuple[str, list[str]]]:
 
 
 def _wrapped(sentence: str) -> str:
-    # The real feed breaks its lines in the middle of sentences, and so in the middle of what is searched for.
+    # The real feed breaks its lines in the middle of sentences, so a phrase may span two lines.
     text = html.escape(sentence, quote=False)
     return "\n    ".join(textwrap.wrap(text, width=68, break_long_words=False, break_on_hyphens=False))

@@ -1,4 +1,4 @@
-"""The world as the local advice feed starts: 226 records in the ministry's format, made by code, none of it real.
+"""The first state of the simulated feed: 226 synthetic records in the ministry's format.
 
 The codes are ISO 3166-1 (pycountry), Kosovo's XKX and the three Caribbean islands' BQ-BO, BQ-SA and BQ-SE.
 """
@@ -87,7 +87,7 @@ class Place:
 
 
 class Advice(BaseModel):
-    """One advice: the record as the list shows it, and what the simulator knows about it beside that."""
+    """One advice: the record as the list shows it, and the data that the simulator keeps with it."""
 
     model_config = ConfigDict(frozen=True)
 

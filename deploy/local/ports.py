@@ -1,4 +1,4 @@
-"""Which ports the local stack listens on, and who holds one that is not free."""
+"""The ports of the local stack, and which process holds a port that is not free."""
 
 import os
 import socket
@@ -16,7 +16,7 @@ PATIENCE_SECONDS = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """One TCP port each on 127.0.0.1. Each can be set by `<FIELD>_PORT` in the environment, as `KAFKA_PORT`."""
+    """TCP ports on 127.0.0.1. `<FIELD>_PORT` in the environment sets one, such as `KAFKA_PORT`."""
 
     kafka: int = 29092
     kafka_controller: int = 29093
@@ -33,7 +33,7 @@ class Ports:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Ports":
-        """The default ports with what the environment says instead. Raises LocalStackError for what is no port."""
+        """The default ports, replaced by those of the environment. Raises LocalStackError for an invalid port."""
         chosen: dict[str, int] = {}
         for field in fields(cls):
             name = f"{field.name.upper()}_PORT"
@@ -47,26 +47,26 @@ class Ports:
 
     @classmethod
     def free(cls) -> "Ports":
-        """Ports that nobody listens on now, for a stack of one's own."""
+        """Ports that are free now."""
         sockets = [socket.socket() for _ in fields(cls)]
         try:
-            for each in sockets:
-                each.bind((HOST, 0))
-            return cls(*(each.getsockname()[1] for each in sockets))
+            for opened in sockets:
+                opened.bind((HOST, 0))
+            return cls(*(opened.getsockname()[1] for opened in sockets))
         finally:
-            for each in sockets:
-                each.close()
+            for opened in sockets:
+                opened.close()
 
 
 def is_open(port: int) -> bool:
-    """Whether somebody accepts connections on this port."""
+    """Whether a process accepts connections on this port."""
     with socket.socket() as probe:
         probe.settimeout(1)
         return probe.connect_ex((HOST, port)) == 0
 
 
 def is_free(port: int) -> bool:
-    """Whether a program of ours could listen on this port now."""
+    """Whether a program could listen on this port now."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -77,9 +77,9 @@ def is_free(port: int) -> bool:
 
 
 def wait_free(port: int, name: str) -> None:
-    """Return when the port is free. Raises LocalStackError naming its holder when it stays taken for some seconds."""
+    """Wait until the port is free. Raises LocalStackError naming its holder when it stays taken."""
     deadline = time.monotonic() + PATIENCE_SECONDS
-    while not is_free(port):  # a killed process lets go of its sockets a moment after it is gone
+    while not is_free(port):  # a killed process releases its sockets a moment after it has ended
         if time.monotonic() > deadline:
             raise LocalStackError(
                 f"Port {port} for {name} is held by {holder(port)}: stop that, or set {name.upper()}_PORT to another."
@@ -88,10 +88,10 @@ def wait_free(port: int, name: str) -> None:
 
 
 def holder(port: int) -> str:
-    """Who listens on this port, as `nginx (process 123)`; "another program" when that may not be seen."""
+    """The process that listens on this port, as `nginx (process 123)`; "another program" if it is not visible."""
     try:
         connections = psutil.net_connections("tcp")
-    except psutil.AccessDenied:  # other people's processes on some platforms
+    except psutil.AccessDenied:  # processes of other users on some platforms
         return "another program"
     for connection in connections:
         local = connection.laddr

@@ -1,4 +1,4 @@
-"""Programs started in the background: found again by process id and start time, stopped by process id only."""
+"""Programs in the background: found by process id and start time, stopped by process id only."""
 
 import json
 import os
@@ -30,10 +30,10 @@ class Program:
 
 
 class Processes:
-    """The programs of one local stack; process ids in `<root>/run`, what they say in `<root>/log`.
+    """The programs of one local stack; process ids in `<root>/run`, output in `<root>/log`.
 
-    A process is ours when its id and start time are noted, or when it carries this stack's mark in its environment:
-    so one that was started a moment before its starter was killed is found as well.
+    A process belongs to the stack when its id and start time are noted, or when its environment holds the stack's
+    mark. The mark finds a process whose starter was killed before it noted the id.
     """
 
     def __init__(self, root: Path) -> None:
@@ -43,11 +43,11 @@ class Processes:
         self._children: dict[int, subprocess.Popen[bytes]] = {}
 
     def log(self, name: str) -> Path:
-        """Where the program's standard output and error go."""
+        """The file with the program's standard output and error."""
         return self._logs / f"{name}.log"
 
     def start(self, program: Program) -> int:
-        """Start detached from this terminal; the process id. Raises LocalStackError when it cannot be started."""
+        """Start the program detached from the terminal; returns its process id. Raises LocalStackError if it fails."""
         self._notes.mkdir(parents=True, exist_ok=True)
         self._logs.mkdir(parents=True, exist_ok=True)
         log = self.log(program.name)
@@ -75,7 +75,7 @@ class Processes:
         return child.pid
 
     def find(self, name: str) -> psutil.Process | None:
-        """The running process of this name, or None; a note of a process that is gone or not ours is removed."""
+        """The running process of this name, or None. Removes a note of a process that ended or is another program."""
         note = self._notes / f"{name}.json"
         process = self._noted(note)
         if process is None:
@@ -87,27 +87,27 @@ class Processes:
         return process
 
     def ended(self, name: str) -> bool:
-        """Whether the program that was started is not running any more."""
+        """Whether the started program has ended."""
         for child in self._children.values():
             child.poll()
         return self.find(name) is None
 
     def stop(self, name: str, patience_seconds: float = 20.0) -> bool:
-        """SIGTERM, SIGKILL when that is not enough; True when there was something to stop."""
+        """Send SIGTERM, then SIGKILL after the patience. True if a process was running."""
         return self._end(name, signal.SIGTERM, patience_seconds)
 
     def kill(self, name: str) -> bool:
-        """SIGKILL; True when there was something to kill. Gone when this returns."""
+        """Send SIGKILL and wait until the process has ended. True if one was running."""
         return self._end(name, signal.SIGKILL, 0)
 
     def names(self) -> list[str]:
-        """The names of everything of this stack that runs, noted or marked."""
+        """The names of all running processes of this stack."""
         noted = {note.stem for note in self._notes.glob("*.json")} if self._notes.is_dir() else set()
         marked = {self._name(process) for process in self._marked()}
         return sorted(name for name in noted | marked if self.find(name))
 
     def last_words(self, name: str) -> str:
-        """The last line in the program's log, shortened; "" when it said nothing."""
+        """The last line of the program's log, shortened; empty when there is none."""
         with suppress(OSError):
             lines = self.log(name).read_bytes()[-20_000:].decode(errors="replace").splitlines()
             return next((line.strip()[:300] for line in reversed(lines) if line.strip()), "")
@@ -115,7 +115,7 @@ class Processes:
 
     def _end(self, name: str, first: signal.Signals, patience_seconds: float) -> bool:
         found = False
-        while process := self.find(name):  # a second one only after a start that was killed half-way
+        while process := self.find(name):  # a second process only after a start that was killed
             found = True
             with suppress(psutil.NoSuchProcess):
                 process.send_signal(first)
@@ -151,7 +151,7 @@ class Processes:
         try:
             noted = json.loads(note.read_text(encoding="utf-8"))
             process = psutil.Process(int(noted["pid"]))
-            # The system gives a process id out again: another start time is another process.
+            # The system reuses process ids: another start time is another process.
             same = abs(process.create_time() - float(noted["started"])) < START_TOLERANCE_SECONDS
         except (OSError, ValueError, KeyError, TypeError, psutil.Error):
             return None

@@ -36,7 +36,7 @@ SMS_SENDER = "+31970000000"
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """How the services are run. `picture` is a real response of the ministry to start with.
+    """How to run the services. `picture`: a real response of the ministry to start with.
 
     `overrides` holds more environment for a service, by its name.
     """
@@ -49,7 +49,7 @@ class Choices:
 
 
 class LocalServices:
-    """Everything that runs on top of Kafka and MongoDB; state and logs below the stack's folder."""
+    """The simulators, the services and the gateway; state and logs lie below the stack's folder."""
 
     def __init__(self, stack: LocalStack, choices: Choices, say: Say = lambda sentence: None) -> None:
         self.stack = stack
@@ -60,12 +60,12 @@ class LocalServices:
 
     @property
     def maildir(self) -> Path:
-        """Where mail arrives."""
+        """The Maildir of the simulated inbox."""
         return self.stack.root / "inbox" / "maildir"
 
     @property
     def sms_log(self) -> Path:
-        """Where SMS arrive: JSON lines."""
+        """The log of the simulated SMS gateway: JSON lines."""
         return self.stack.root / "sms" / "sms.jsonl"
 
     def bases(self) -> dict[str, str]:
@@ -75,8 +75,8 @@ class LocalServices:
         return {name: self.direct(name) for name in SERVICES}
 
     def write_addresses(self, file: Path) -> None:
-        """Where everything is, as variables for a shell: `set -a; . FILE`."""
-        places: dict[str, object] = {
+        """Write all addresses as shell variables: `set -a; . FILE`."""
+        addresses: dict[str, object] = {
             "KAFKA_BOOTSTRAP_SERVERS": self.stack.kafka,
             "MONGO_URL": self.stack.mongo,
             "NAMESPACE": self.choices.namespace,
@@ -84,11 +84,11 @@ class LocalServices:
             "MAILDIR": self.maildir,
             "SMS_LOG": self.sms_log,
         }
-        lines = [f"{name}={shlex.quote(str(place))}\n" for name, place in places.items()]
+        lines = [f"{name}={shlex.quote(str(address))}\n" for name, address in addresses.items()]
         file.write_text("".join(lines), encoding="utf-8")
 
     def direct(self, name: str) -> str:
-        """A service's own address, for probes."""
+        """The address of a service without the gateway."""
         return f"http://{HOST}:{self._port(name)}"
 
     def start(self) -> None:
@@ -120,11 +120,11 @@ class LocalServices:
         self._start(name, self._service(name), self._port(name))
 
     def wait_ready(self, name: str) -> None:
-        """Until the service says that nothing is wrong with it."""
+        """Wait until the service is ready. Raises LocalStackError when it ends or is not ready in time."""
         self._wait(name, f"{self.direct(name)}/readyz", lambda body: body.get("status") == "ready")
 
     def readiness(self, name: str) -> dict[str, Any]:
-        """What the service says of itself; empty when it does not answer."""
+        """The service's answer to `/readyz`; empty when it does not answer."""
         return _json(f"{self.direct(name)}/readyz") or {}
 
     def _apply_topics(self) -> None:
@@ -183,7 +183,7 @@ class LocalServices:
             "CATALOGUE_DIR": str(ROOT / "deploy" / "local" / "catalogue"),
             "TOPICS_FILE": str(ROOT / "deploy" / "topics.yaml"),
             "ROOT_PATH": f"/{name}" if self.choices.through_gateway else "",
-            "REQUESTS_PER_SECOND": "0",  # one machine plays everybody
+            "REQUESTS_PER_SECOND": "0",  # one machine sends the requests of all people
         }
         own = {
             "registration": {"SWEEP_SECONDS": "2", "SCHEDULER_SECONDS": "2"},
@@ -238,13 +238,13 @@ class LocalServices:
 
 
 def choose_ports() -> Ports:
-    """The ports of the environment where they are free, otherwise free ones."""
+    """The ports of the environment if all are free, otherwise free ones."""
     ports = Ports.from_environment()
     return ports if all(is_free(getattr(ports, name)) for name in Ports.__slots__) else Ports.free()
 
 
 def _json(url: str) -> dict[str, Any] | None:
-    """The JSON that a probe answers, whatever its status; None without an answer."""
+    """The JSON answer of a probe, whatever its status; None without an answer."""
     try:
         with urllib.request.urlopen(url, timeout=5) as response:
             found = json.loads(response.read())
@@ -259,7 +259,7 @@ def _json(url: str) -> dict[str, Any] | None:
 
 
 def _secrets(path: Path) -> dict[str, str]:
-    """Secrets of this local stack alone, made once; they are worth nothing anywhere else."""
+    """The secrets of this local stack, created once. They open nothing else."""
     if not path.exists():
         made = {
             "KEY_ENCRYPTION_KEY": base64.b64encode(os.urandom(32)).decode(),

@@ -1,4 +1,4 @@
-"""What the simulators share: their command line, one log line per thing, logs of whole lines, HTTP until SIGTERM."""
+"""Shared by the simulators: command line, log lines, files of JSON lines, and an HTTP server until SIGTERM."""
 
 import argparse
 import asyncio
@@ -22,7 +22,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def arguments(program: str, description: str) -> argparse.ArgumentParser:
-    """The flags every simulator has; port 0 takes a free one, which the `listening` line names."""
+    """The flags of every simulator; port 0 takes a free port, which the `listening` line names."""
     parser = argparse.ArgumentParser(prog=f"python -m deploy.local.{program}", description=description)
     parser.add_argument("--port", type=int, required=True, help="TCP port to listen on; 0 takes a free one")
     parser.add_argument("--state", type=Path, required=True, help="directory for what it keeps; made when absent")
@@ -31,7 +31,7 @@ def arguments(program: str, description: str) -> argparse.ArgumentParser:
 
 
 def note(event: str, **facts: Fact) -> None:
-    """One JSON line on standard error. Facts never hold message content, addresses or phone numbers."""
+    """Write one JSON line to standard error. Never pass message content, addresses or phone numbers."""
     sys.stderr.write(json.dumps({"time": rfc3339(), "event": event, **facts}) + "\n")
     sys.stderr.flush()
 
@@ -42,7 +42,7 @@ def rfc3339() -> str:
 
 
 class LineLog:
-    """A file of JSON lines. A line is written by one write before anybody is told; a torn last line is cut off."""
+    """A file of JSON lines. Each line is written before its sender is answered; a torn last line is cut off."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -51,7 +51,7 @@ class LineLog:
         self._cut_torn_line()
 
     def append(self, *entries: Mapping[str, object]) -> None:
-        """Write whole lines or none; a full disk raises OSError and leaves the log as it was."""
+        """Write all lines or none; a full disk raises OSError and leaves the file as it was."""
         lines = b"".join(json.dumps(entry, ensure_ascii=False).encode() + b"\n" for entry in entries)
         before = os.fstat(self._file).st_size
         if os.write(self._file, lines) != len(lines):
@@ -66,11 +66,11 @@ class LineLog:
                     yield json.loads(line)
 
     def close(self) -> None:
-        """Give the file back."""
+        """Close the file."""
         os.close(self._file)
 
     def _cut_torn_line(self) -> None:
-        """A kill in the middle of a write leaves half a line whose sender never got an answer."""
+        """Cut off half a line: its writer was killed in the middle, and its sender got no answer."""
         size = os.fstat(self._file).st_size
         end = size
         while end > 0:
@@ -94,7 +94,7 @@ class Listener:
         self._port = port
 
     async def start(self) -> int:
-        """Listen; the port that was taken."""
+        """Listen; returns the port."""
         await self._runner.setup()
         await web.TCPSite(self._runner, self._host, self._port).start()
         return int(self._runner.addresses[0][1])
@@ -105,7 +105,7 @@ class Listener:
 
 
 def application() -> web.Application:
-    """An application that answers JSON errors and takes a whole picture of the feed as a body."""
+    """An application that answers errors in JSON and accepts a whole list of the feed as a body."""
     return web.Application(client_max_size=BODY_LIMIT_BYTES)
 
 
@@ -132,7 +132,7 @@ def bad_request(reason: str) -> web.HTTPBadRequest:
 
 
 def run(serve: Callable[[asyncio.Event], Coroutine[None, None, None]]) -> int:
-    """Serve until SIGTERM or SIGINT; 0 after a clean end, 1 with one sentence when the port cannot be had."""
+    """Serve until SIGTERM or SIGINT. The exit code: 0 after a clean end, 1 when the port is not free."""
 
     async def until_told() -> None:
         stop = asyncio.Event()

@@ -1,4 +1,4 @@
-"""An SMS gateway that speaks CM.com's wire: it takes messages, logs them, posts receipts and replies by SMS.
+"""Simulates an SMS gateway with CM.com's wire format: accepts and logs messages, posts receipts and replies.
 
 What it accepted stands in `--state/sms.jsonl` before the answer leaves; faults and replies are set over HTTP.
 """
@@ -50,7 +50,7 @@ class Gateway:
         )
 
     def resume(self) -> None:
-        """Take up what the log says was still owed when the process ended."""
+        """Continue with the callbacks that the log shows as pending from the previous run."""
         for entry in self._log.entries():
             self.accepted += 1
             self._senders[str(entry["to"])] = str(entry["from"])
@@ -172,7 +172,7 @@ class Gateway:
         wanted = {name: request.query[name] for name in ("to", "reference") if name in request.query}
 
         def newest() -> list[dict[str, object]]:
-            # Only what was there when asked: a log that grows while it is read has an end all the same.
+            # Only lines from before the request: the log may grow while it is read.
             lines = islice(self._log.entries(), self.accepted)
             return list(deque((line for line in lines if wanted.items() <= line.items()), maxlen=int(limit)))
 
@@ -183,7 +183,7 @@ class Gateway:
         return web.json_response(self.config.model_dump(mode="json", exclude={"product_token"}))
 
     async def put_config(self, request: web.Request) -> web.Response:
-        """PUT /config: the keys that are given change, the others stay."""
+        """PUT /config: given keys change, the others stay."""
         body = await json_body(request)
         if not isinstance(body, dict):
             raise bad_request("the body is not an object")
@@ -192,7 +192,7 @@ class Gateway:
         return await self.show_config(request)
 
     async def healthz(self, _: web.Request) -> web.Response:
-        """GET /healthz with counts, cheap enough to poll."""
+        """GET /healthz with counts; cheap enough to poll."""
         counts = {"accepted": self.accepted, "callbacks_pending": self.callbacks.pending}
         return web.json_response({"status": "ok", **counts})
 
@@ -237,7 +237,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         await asyncio.wait({posting, told}, return_when=asyncio.FIRST_COMPLETED)
         await listener.stop()
         if posting.done():
-            await posting  # it never ends by itself: say why
+            await posting  # it ends only with an error: raise it
         posting.cancel()
 
     return run(serve)

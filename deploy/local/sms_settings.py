@@ -1,4 +1,4 @@
-"""How the SMS gateway is set: its faults, its configuration, and the requests of its control routes."""
+"""The faults, the configuration and the control requests of the SMS gateway simulator."""
 
 from typing import Annotated
 
@@ -25,7 +25,7 @@ HttpUrl = Annotated[str, AfterValidator(_http_url)]
 
 
 class SmsFaults(FaultSettings):
-    """What goes wrong on request at POST /v1.0/message and with receipts."""
+    """Faults of POST /v1.0/message and of receipts."""
 
     too_many_requests: Count = Field(0, description="the next N requests are answered 429; nothing is accepted")
     http_500: Count = Field(0, description="the next N requests are answered 500; nothing is accepted")
@@ -42,7 +42,7 @@ class SmsFaults(FaultSettings):
 
 
 class Config(BaseModel):
-    """How the gateway is set. Credentials in a URL (`http://user:secret@…`) are sent as HTTP Basic."""
+    """The configuration. Credentials in a URL (`http://user:secret@…`) are sent as HTTP Basic."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

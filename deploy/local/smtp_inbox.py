@@ -1,4 +1,4 @@
-"""An SMTP server that keeps what it is sent in a Maildir, so that a demo and the tests can see what people received.
+"""Simulates a mail server: an SMTP server that stores each mail in a Maildir, where demo and tests read them.
 
 It speaks PIPELINING, 8BITMIME, SMTPUTF8 and SIZE; its HTTP control port sets faults and lists the messages.
 """
@@ -40,7 +40,7 @@ Pattern = Annotated[str, AfterValidator(_pattern)]
 
 
 class SmtpFaults(FaultSettings):
-    """What goes wrong on request; patterns are searched in the recipient's address."""
+    """Faults of the server; patterns are searched in the recipient's address."""
 
     refuse_rcpt: tuple[Pattern, ...] = Field((), description="RCPT for such an address is answered 550")
     tempfail_rcpt: tuple[Pattern, ...] = Field((), description="RCPT for such an address is answered 451")
@@ -52,7 +52,7 @@ class SmtpFaults(FaultSettings):
 
 
 class Maildir:
-    """One file per recipient, written to tmp/ and renamed into new/: a reader never sees half a message."""
+    """Stores one file per recipient: written to tmp/, then renamed into new/, so that a reader sees whole messages."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -78,7 +78,7 @@ class Maildir:
         return name
 
     def messages(self) -> list[dict[str, str | int]]:
-        """What lies in new/ and cur/ now, oldest first: message_id, to, received_at (RFC 3339 UTC), size, file."""
+        """The mails in new/ and cur/, oldest first: message_id, to, received_at (RFC 3339 UTC), size, file."""
         found: list[tuple[tuple[int, ...], dict[str, str | int]]] = []
         for path in self._files():
             order = _KEY.match(path.name)
@@ -123,7 +123,7 @@ class Connection(SMTP):
 
 
 class Inbox:
-    """What the server does at each command; the names of the methods are aiosmtpd's hooks."""
+    """Handles each SMTP command; the names of the methods are aiosmtpd's hooks."""
 
     def __init__(self, maildir: Maildir, faults: Faults[SmtpFaults]) -> None:
         self._maildir = maildir
@@ -139,7 +139,7 @@ class Inbox:
     async def handle_MAIL(  # noqa: N802 - aiosmtpd looks the hook up by this name
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
-        """Take the sender, or say 421."""
+        """Accept the sender, or answer 421."""
         if self._faults.take("unavailable_next"):
             return "421 4.3.2 Service not available, closing transmission channel"
         envelope.mail_from = address
@@ -149,7 +149,7 @@ class Inbox:
     async def handle_RCPT(  # noqa: N802 - aiosmtpd looks the hook up by this name
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
-        """Take the recipient, or refuse for ever or for now."""
+        """Accept the recipient, or refuse it permanently or temporarily."""
         faults = self._faults.current
         if any(re.search(pattern, address) for pattern in faults.refuse_rcpt):
             note("rcpt_refused", code=550)
@@ -177,7 +177,7 @@ class Inbox:
         return f"250 2.0.0 OK queued as {names[0].partition('.localhost')[0]}"
 
     async def handle_exception(self, error: Exception) -> str:
-        """A full disk or a defect of ours is the sender's cue to try again."""
+        """After a full disk or a defect the sender is asked to try again."""
         note("smtp_error", kind=type(error).__name__)
         return "452 4.3.1 Insufficient system storage" if isinstance(error, OSError) else "451 4.3.0 Local error"
 

@@ -23,7 +23,7 @@ MIN_FREE_BYTES = 1_000_000_000
 #: For a broker that lives for minutes: compile its code at once and optimize it little. Formatting and starting
 #: then takes 4 s of CPU time instead of 7 s. A benchmark needs the optimized code, and passes ().
 QUICK_JVM = ("-XX:TieredStopAtLevel=1",)
-#: Stopped after everything that uses them, in this order.
+#: Stopped after all others, in this order.
 LAST = ("kafka", "mongod")
 
 Say = Callable[[str], None]
@@ -38,7 +38,7 @@ controller.quorum.bootstrap.servers={host}:{controller}
 log.dirs={data}
 """
 
-#: What a broker needs that is alone: nothing is copied, and nobody is waited for.
+#: Settings of a single broker: one replica, and no wait for other members.
 ALONE = """
 auto.create.topics.enable=false
 offsets.topic.replication.factor=1
@@ -92,7 +92,7 @@ class LocalStack:
         return os.environ.get("MONGO_URL") or f"mongodb://{HOST}:{self.ports.mongod}/?replicaSet={REPLICA_SET}"
 
     def start(self) -> None:
-        """Start what is not running, both at the same time; ready when this returns. Raises LocalStackError."""
+        """Start both where they do not run, and wait until they are ready. Raises LocalStackError."""
         self.root.mkdir(parents=True, exist_ok=True)
         if shutil.disk_usage(self.root).free < self._min_free_bytes:
             size = f"{self._min_free_bytes / 1e9:,.0f} GB"
@@ -108,7 +108,7 @@ class LocalStack:
         self._say("Kafka and MongoDB are ready")
 
     def stop(self) -> None:
-        """Stop everything of this stack, what others need last; what does not run is no trouble."""
+        """Stop every running process of this stack; Kafka and MongoDB last, because the others use them."""
         running = self.processes.names()
         first = [name for name in running if name not in LAST]
         with ThreadPoolExecutor(max(1, len(first))) as workers:
@@ -132,7 +132,7 @@ class LocalStack:
         program = [str(java()), f"-Dlog4j.configuration=file:{log4j}", "-cp", f"{found}/*"]
         format_program = [program[0], *QUICK_JVM, *program[1:]]
         if not (data / "meta.properties").exists():
-            shutil.rmtree(data, ignore_errors=True)  # a format that was killed half-way
+            shutil.rmtree(data, ignore_errors=True)  # left by a format that was killed
             arguments = ["format", "--standalone", "-t", cluster_name(), "-c", str(properties)]
             command = [*format_program, "kafka.tools.StorageTool", *arguments]
             self.processes.start(Program("kafka-format", command, self.root))
@@ -146,7 +146,7 @@ class LocalStack:
         )
 
     def start_mongod(self) -> None:
-        """Start the replica set's one member."""
+        """Start the only member of the replica set."""
         if self.processes.find("mongod"):
             return
         wait_free(self.ports.mongod, "mongod")
@@ -156,7 +156,7 @@ class LocalStack:
         command = [
             str(mongod()), "--dbpath", str(data), "--bind_ip", HOST, "--port", str(self.ports.mongod),
             "--replSet", REPLICA_SET, "--wiredTigerCacheSizeGB", "0.5", "--quiet",
-            # A killed client's open transaction blocks its documents for so long.
+            # The open transaction of a killed client blocks its documents for this long.
             "--setParameter", "transactionLifetimeLimitSeconds=5",
         ]  # fmt: skip
         self.processes.start(Program("mongod", command, self.root))

@@ -1,4 +1,4 @@
-"""One command at a time on one stack; the lock goes with its process, also when that is killed."""
+"""Only one command at a time works on a stack. The lock ends with its process, also when that is killed."""
 
 import fcntl
 import os
@@ -12,7 +12,7 @@ from deploy.local.errors import LocalStackError
 
 @contextmanager
 def locked(file: Path, why: str, patience_seconds: float = 180.0) -> Iterator[None]:
-    """Hold the lock for the block; LocalStackError saying `why` when it is not had in time."""
+    """Hold the lock for the block. Raises LocalStackError with `why` when the lock is not free in time."""
     file.parent.mkdir(parents=True, exist_ok=True)
     end = time.monotonic() + patience_seconds
     with file.open("a+") as held:

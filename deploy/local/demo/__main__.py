@@ -1,4 +1,4 @@
-"""`python -m deploy.local.demo`: the main job from nothing to the auditor's check. KEEP=1, FEED=FILE, GATEWAY=1."""
+"""`python -m deploy.local.demo`: plays the main job, from an empty stack to the audit. KEEP=1, FEED=FILE, GATEWAY=1."""
 
 import asyncio
 import functools
@@ -27,9 +27,9 @@ REPORT = ROOT / "report.json"
 
 
 def main() -> int:
-    """Exit code 0 when everything is as promised, 1 when not, 2 for wrong use."""
+    """The exit code: 0 if all promises were kept, 1 if not, 2 for wrong use."""
     view = View()
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what goes wrong is said in our own words
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # errors are printed by the demo itself
     picture = os.environ.get("FEED")
     if picture and not Path(picture).is_file():
         sys.stderr.write(f"FEED={picture}: there is no such file.\n")
@@ -46,15 +46,15 @@ def main() -> int:
             services.start()
             if _is_kept():
                 services.write_addresses(LOCAL / "env")
-            found = asyncio.run(_play(services, view))
-            found.write(REPORT)
-            print_summary(view, found, REPORT)
-            return 1 if found.broken else 0
+            report = asyncio.run(_play(services, view))
+            report.write(REPORT)
+            print_summary(view, report, REPORT)
+            return 1 if report.broken else 0
     except (LocalStackError, Refused, OSError) as error:
         view.console.print(f"[red]stopped:[/red] {error}")
         return 1
-    except ExceptionGroup as troubles:  # of many people acting at the same time
-        known, others = troubles.split((LocalStackError, Refused, OSError))
+    except ExceptionGroup as errors:  # of many students who act at the same time
+        known, others = errors.split((LocalStackError, Refused, OSError))
         if others is not None or known is None:
             raise
         view.console.print(f"[red]stopped:[/red] {known.exceptions[0]}")

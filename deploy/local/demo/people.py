@@ -1,4 +1,4 @@
-"""The people of the story at their keyboards: HTTP calls to the services with a token of each person's own."""
+"""The HTTP calls of students and staff, each with a token of that person."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,12 +18,12 @@ class Refused(Exception):
 
 
 class Away(Refused):
-    """The gateway answers for a service that does not."""
+    """The service is away: the gateway answered 502, 503 or 504."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a service answered."""
+    """The answer of a service."""
 
     status: int
     body: Any
@@ -75,7 +75,7 @@ class People:
             return Answer(response.status, answer, response.headers.get("ETag"))
 
     async def request_approval(self, student: Student) -> str:
-        """The student asks the programme; returns the approvalId."""
+        """Request approval as the student; returns the approvalId."""
         answer = await self.call(
             "POST", "approval", "/v1/approval-requests",
             who=student.subject, roles=("student",),
@@ -89,7 +89,7 @@ class People:
         return str(answer.body["approvalId"])
 
     async def grant(self, approval_id: str, programme: str) -> None:
-        """The programme's coordinator says yes, on the version seen."""
+        """Grant the request as the programme's coordinator, on its current version."""
         who, roles = f"coordinator-{programme}", (f"approver:{programme}",)
         seen = await self.call("GET", "approval", f"/v1/approval-requests/{approval_id}", who=who, roles=roles)
         await self.call(
@@ -101,7 +101,7 @@ class People:
     async def register(
         self, student: Student, approval_id: str | None = None, headers: Mapping[str, str] | None = None
     ) -> Answer:
-        """The student registers the journey."""
+        """Register the journey as the student."""
         leg = {"startDate": str(student.start), "endDate": str(student.end), "country": student.country}
         if student.region:
             leg["region"] = student.region

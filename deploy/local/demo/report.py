@@ -1,4 +1,4 @@
-"""The figures of the story, from the receiving side and from the events; and whether they are as promised."""
+"""The figures of the demonstration, from received messages and from events; and which promises were not kept."""
 
 import json
 from collections import Counter, defaultdict
@@ -29,7 +29,7 @@ from shared.gazetteer import resolve
 
 @dataclass(slots=True)
 class Told:
-    """What the events say of the alerts' deliveries; sets of references per channel.
+    """The deliveries of alerts according to the events: sets of references per channel.
 
     `later`: messages that followed the alert itself: answers confirmed, reminders, new addresses.
     """
@@ -43,7 +43,7 @@ class Told:
     answers: dict[str, str] = field(default_factory=dict)
 
     def take(self, event: Event) -> None:
-        """Take one event of the notification topic."""
+        """Count one event of the notification topic."""
         if isinstance(event, PersonAnswered):
             self.answers[event.person_id] = event.answer
         if not isinstance(event, OutcomeEvent) or event.alert_id.startswith("n-"):
@@ -68,7 +68,7 @@ class Told:
 
 @dataclass(slots=True)
 class Findings:
-    """What the events say, and what the auditor's checks say of them."""
+    """The deliveries according to the events, and the results of the auditor's checks."""
 
     told: Told
     chain: list[str]
@@ -80,7 +80,7 @@ class Findings:
 
 
 async def audit(kafka: str, namespace: str) -> Findings:
-    """Read everything from Kafka, verify the chains and recompute who had to be told."""
+    """Read all topics, verify the chains and recompute who had to be notified."""
     told, affected, problems, events = Told(), Affected(resolve), [], 0
     for topic in TOPICS:
         verifier = ChainVerifier(topic)
@@ -108,13 +108,13 @@ async def audit(kafka: str, namespace: str) -> Findings:
 
 @dataclass(slots=True)
 class Report:
-    """`.local/demo/report.json`, and what is not as promised."""
+    """`.local/demo/report.json`, and the promises that were not kept."""
 
     figures: dict[str, Any]
     broken: list[str]
 
     def write(self, path: Path) -> None:
-        """Keep it as JSON."""
+        """Write the report as JSON."""
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps({**self.figures, "broken": self.broken}, indent=2) + "\n", encoding="utf-8")
 
@@ -128,14 +128,14 @@ def report(
     changed: datetime,
     late: set[str],
 ) -> Report:
-    """Hold what arrived against who had to be told. `expected` is the story's own list of who is affected.
+    """Compare received messages with the people who had to be notified. `expected`: computed from the story alone.
 
-    `late` are the addresses of who registered after the change: they are told, but do not count for its speed.
+    `late`: addresses of students who registered after the change; their messages do not count for the speed.
     """
     told = findings.told
     arrived = {
-        Channel.EMAIL: [each for each in mails(maildir) if each.reference in told.references(Channel.EMAIL)],
-        Channel.SMS: [each for each in texts(sms_log) if each.reference in told.references(Channel.SMS)],
+        Channel.EMAIL: [mail for mail in mails(maildir) if mail.reference in told.references(Channel.EMAIL)],
+        Channel.SMS: [text for text in texts(sms_log) if text.reference in told.references(Channel.SMS)],
     }
     addresses = {
         Channel.EMAIL: {student.email for student in expected},
@@ -147,7 +147,7 @@ def report(
         reached = {_address(message) for message in messages}
         missed += sorted(f"{channel} {address}" for address in addresses[channel] - reached)
         unexpected += sorted(f"{channel} {address}" for address in reached - addresses[channel])
-    broken += [f"missed: {each}" for each in missed] + [f"unexpected: {each}" for each in unexpected]
+    broken += [f"missed: {person}" for person in missed] + [f"unexpected: {person}" for person in unexpected]
     if findings.selected != len(expected):
         broken.append(f"{findings.selected} selected, {len(expected)} affected")
     channels = {}
@@ -181,7 +181,7 @@ def report(
 
 
 def _channel(told: Told, channel: Channel, messages: list[Received], again: "Counter[str]") -> dict[str, int]:
-    """`accepted` is what arrived of the alerts, each message once; the rest is what the events say of it."""
+    """The figures of one channel. `accepted` counts received messages of alerts once; the others come from events."""
     return {
         "accepted": len({message.reference for message in messages} - told.later),
         "delivered": len(told.delivered[channel] - told.later),
@@ -192,7 +192,7 @@ def _channel(told: Told, channel: Channel, messages: list[Received], again: "Cou
 
 
 def _unflagged(told: Told, channel: Channel, again: "Counter[str]") -> list[str]:
-    """A message may come twice only when its first verdict was unknown, and the second says so."""
+    """A message may arrive twice only if its first outcome was unknown and the second is flagged as such."""
     problems = []
     for reference in again:
         if reference not in told.unknown[channel]:
@@ -205,7 +205,7 @@ def _unflagged(told: Told, channel: Channel, again: "Counter[str]") -> list[str]
 
 
 def _address(message: Received) -> str:
-    """Addresses as the students have them: the SMS log may say 0031…"""
+    """The address as the student has it: the SMS log may write 0031…"""
     return "+" + message.to[2:] if message.to.startswith("00") else message.to
 
 

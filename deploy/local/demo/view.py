@@ -1,4 +1,4 @@
-"""What the person at the terminal sees: one line a step, a bar for what takes long, plain lines elsewhere."""
+"""The output of the demonstration: one line for each step; on a terminal a progress bar for long steps."""
 
 import time
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 
 class Step:
-    """A step under way; `advance` moves its bar, `result` is what stands behind its name at the end."""
+    """A running step; `advance` moves its bar, `result` is printed behind its name at the end."""
 
     def __init__(self, title: str, total: int | None, progress: Progress | None) -> None:
         self.result = ""
@@ -17,12 +17,12 @@ class Step:
         self._task = progress.add_task(title, total=total) if progress else None
 
     def advance(self, by: int = 1) -> None:
-        """So many more are done."""
+        """Count more items as done."""
         if self._progress is not None and self._task is not None:
             self._progress.advance(self._task, by)
 
     def reach(self, completed: int) -> None:
-        """So many are done in all."""
+        """Set the number of items that are done."""
         if self._progress is not None and self._task is not None:
             self._progress.update(self._task, completed=completed)
 
@@ -40,16 +40,16 @@ class View:
         return time.monotonic() - self._began
 
     def chapter(self, title: str) -> None:
-        """A new part of the story."""
+        """Print the title of a chapter."""
         self.console.print(f"\n[bold]{title}[/bold]")
 
     def say(self, text: str) -> None:
-        """One line."""
+        """Print one line."""
         self.console.print(f"  [dim]{self.elapsed:6.1f} s[/dim]  {text}", soft_wrap=True)
 
     @contextmanager
     def step(self, title: str, total: int | None = None) -> Iterator[Step]:
-        """One step, with a live bar on a terminal and a line when it is done."""
+        """Run one step, with a live bar on a terminal, and print a line when it is done."""
         if not self.console.is_terminal:
             step = Step(title, total, None)
             yield step

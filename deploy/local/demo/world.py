@@ -1,4 +1,4 @@
-"""A thousand synthetic students over two dozen countries: the same ones at every run, dated from today."""
+"""A thousand synthetic students in two dozen countries: the same in every run, with dates relative to today."""
 
 import random
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ PROGRAMMES = (
 
 
 class Plan(StrEnum):
-    """How a student goes about it."""
+    """In which order a student requests approval and registers."""
 
     APPROVED_FIRST = "approved first, registers in time"
     REGISTERED_FIRST = "registers first, approved later (R2)"
@@ -51,12 +51,12 @@ class Student:
 
     @property
     def subject(self) -> str:
-        """The login's name for the student."""
+        """The `sub` claim of the student's token."""
         return f"student-{self.number:04d}"
 
     @property
     def email(self) -> str:
-        """Nobody's address."""
+        """A synthetic mail address."""
         return f"{self.subject}@students.example"
 
     @property
@@ -66,7 +66,7 @@ class Student:
 
     @property
     def study_related(self) -> bool:
-        """R1, as the demo answers its questions."""
+        """Whether the demo's answers make the journey study-related (R1)."""
         return self.plan is not Plan.VOLUNTARY
 
     def is_there(self, today: date) -> bool:
@@ -75,7 +75,7 @@ class Student:
 
     @property
     def place_is_affected(self) -> bool:
-        """What the demo's change of advice touches: a whole country, and one region of another (R16)."""
+        """Whether the change of advice affects the place: a whole country, and one region of another (R16)."""
         if self.country == RED_COUNTRY:
             return True
         return self.country == REGION_COUNTRY and self.region in (RED_REGION, None)
@@ -88,7 +88,7 @@ def students(count: int, today: date, seed: int = 1) -> list[Student]:
 
 
 def late_student(number: int, today: date) -> Student:
-    """Somebody who is in the red country already and registers only now."""
+    """A student who is in the red country already and registers only now."""
     start, end = today - timedelta(days=2), today + timedelta(days=30)
     return Student(number, Plan.ABROAD, RED_COUNTRY, None, None, start, end, "nl", *PROGRAMMES[0])
 

@@ -86,21 +86,21 @@ class SafetyWorld:
     async def events(self) -> list[Envelope[Event]]:
         """Everything written, stream by stream."""
         found = self.store.outbox.events.find({}).sort([("stream", 1), ("version", 1)])
-        return [parse(bytes(each["body"])) async for each in found]
+        return [parse(bytes(document["body"])) async for document in found]
 
     async def of(self, kind: type[Event]) -> list[Any]:
         """The events of one kind."""
-        return [each.data for each in await self.events() if isinstance(each.data, kind)]
+        return [event.data for event in await self.events() if isinstance(event.data, kind)]
 
     async def news(self) -> list[TravelAdviceChanged]:
         """The changes after the first pictures."""
-        return [each for each in await self.of(TravelAdviceChanged) if not each.baseline]
+        return [event for event in await self.of(TravelAdviceChanged) if not event.baseline]
 
     async def check(self) -> None:
         """What is kept is the fold of what was written, for every country, now and at every moment between."""
         kept = await self.store.all_countries()
         folded: dict[str, CountryState] = {}
-        for each in await self.events():
-            if isinstance(each.data, TravelAdviceChanged | AdviceHeld | AdviceReleased) or each.subject in kept:
-                folded[each.subject] = evolve(folded.get(each.subject), each.data, each.time, each.streamversion)
+        for event in await self.events():
+            if isinstance(event.data, TravelAdviceChanged | AdviceHeld | AdviceReleased) or event.subject in kept:
+                folded[event.subject] = evolve(folded.get(event.subject), event.data, event.time, event.streamversion)
         assert folded == kept

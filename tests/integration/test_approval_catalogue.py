@@ -43,7 +43,7 @@ async def until(approval_service: ApprovalService, detail: str) -> None:
     """Wait until the service says so of its catalogue."""
     async with asyncio.timeout(DEADLINE_SECONDS):
         while True:
-            checks = {each["name"]: each for each in (await approval_service.http.get("/readyz")).json()["checks"]}
+            checks = {check["name"]: check for check in (await approval_service.http.get("/readyz")).json()["checks"]}
             if detail in checks["catalogue"]["detail"]:
                 return
             await asyncio.sleep(0.05)
@@ -100,7 +100,10 @@ async def test_places_that_the_catalogue_adds_go_to_who_waits_in_order(
     }  # fmt: skip
     async with approval_service_on(stack.mongo, namespace, keys, catalogue) as approval_service:
         students = [approval_service.student() for _ in range(4)]
-        ids = [(await approval_service.asks(each, **rotation, contact=each.contact))["approvalId"] for each in students]
+        ids = [
+            (await approval_service.asks(student, **rotation, contact=student.contact))["approvalId"]
+            for student in students
+        ]
         live = LiveCatalogue(catalogue, 3_600)
         commits = GroupCommit(approval_service.mongo, approval_service.database)
         deps = CommandDeps(
@@ -124,5 +127,5 @@ async def test_places_that_the_catalogue_adds_go_to_who_waits_in_order(
         pool = (await deps.store.pools.load("example-surgery-2051")).state
         assert (nothing, first, again, fewer) == (0, 2, 0, 0)
         assert pool is not None
-        assert [each.approval_id for each in pool.allocated] == ids[:3]
-        assert [each.approval_id for each in pool.waiting] == ids[3:]
+        assert [entry.approval_id for entry in pool.allocated] == ids[:3]
+        assert [entry.approval_id for entry in pool.waiting] == ids[3:]

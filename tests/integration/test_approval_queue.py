@@ -95,9 +95,9 @@ async def test_queue_begins_with_what_is_overdue_and_says_so(full: ApprovalServi
     """By first day; those whose day has come are blocked by R4 with the coordinator's contact; with counts."""
     found = await page(full, open="true")
 
-    first_days = [each["startDate"] for each in found["items"]]
+    first_days = [item["startDate"] for item in found["items"]]
     assert first_days == sorted(first_days)
-    assert all(each["blocked"]["rule"] == "R4" and each["blocked"]["contact"]["email"] for each in found["items"])
+    assert all(item["blocked"]["rule"] == "R4" and item["blocked"]["contact"]["email"] for item in found["items"])
     overdue = [number for number in OPEN if number % 60 <= 10]
     returned = [number for number in OPEN if STATUSES[number % len(STATUSES)] is Status.RETURNED]
     assert found["counts"] == {
@@ -124,21 +124,21 @@ async def test_queue_filters(full: ApprovalService, query: dict[str, str], wante
     """Everything that a coordinator narrows the queue by, over all its pages, each request once."""
     found = await everything(full, **query)
 
-    assert [each["approvalId"] for each in found] == sorted(
-        (each["approvalId"] for each in found),
-        key=lambda name: next((each["startDate"], name) for each in found if each["approvalId"] == name),
+    assert [item["approvalId"] for item in found] == sorted(
+        (item["approvalId"] for item in found),
+        key=lambda name: next((item["startDate"], name) for item in found if item["approvalId"] == name),
     )
-    assert {each["approvalId"] for each in found} == names(number for number in MINE if wanted(number))
+    assert {item["approvalId"] for item in found} == names(number for number in MINE if wanted(number))
 
 
 async def test_queue_between_two_days(full: ApprovalService) -> None:
     """Both days are in it."""
     today = amsterdam_date(utc_now())
-    first, last = (today + timedelta(days=each) for each in (5, 7))
+    first, last = (today + timedelta(days=size) for size in (5, 7))
 
     found = await everything(full, startsFrom=first.isoformat(), startsUntil=last.isoformat())
 
-    assert {each["approvalId"] for each in found} == names(number for number in MINE if 15 <= number % 60 <= 17)
+    assert {item["approvalId"] for item in found} == names(number for number in MINE if 15 <= number % 60 <= 17)
 
 
 @pytest.mark.parametrize("sort", ["startDate", "-startDate", "requestedAt", "-requestedAt"])
@@ -146,7 +146,7 @@ async def test_queue_sorts(full: ApprovalService, sort: str) -> None:
     """As a person asks, forwards and backwards."""
     field = sort.removeprefix("-")
 
-    found = [each[field] for each in await everything(full, sort=sort)]
+    found = [item[field] for item in await everything(full, sort=sort)]
 
     assert found == sorted(found, reverse=sort.startswith("-"))
 
@@ -156,7 +156,7 @@ async def test_office_has_a_queue_of_its_own(full: ApprovalService) -> None:
     found = await page(full, OFFICE, open="true", pageSize="250")
 
     theirs = [n for n in range(0, TOTAL, 7) if STATUSES[n % len(STATUSES)] in (Status.REQUESTED, Status.RETURNED)]
-    assert {each["approvalId"] for each in found["items"]} == names(theirs)
+    assert {item["approvalId"] for item in found["items"]} == names(theirs)
     assert found["counts"]["open"] == len(theirs)
 
 
@@ -181,7 +181,7 @@ PLANS: list[tuple[str, Permissions, dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(
-    ("permissions", "states", "sort"), [each[1:] for each in PLANS], ids=[each[0] for each in PLANS]
+    ("permissions", "states", "sort"), [plan[1:] for plan in PLANS], ids=[plan[0] for plan in PLANS]
 )
 async def test_page_is_read_from_an_index_in_its_order(
     full: ApprovalService, permissions: Permissions, states: dict[str, Any], sort: str
@@ -225,7 +225,7 @@ async def test_counting_reads_keys_alone_and_not_more_than_it_counts(full: Appro
 def _stages(plan: dict[str, Any]) -> set[str]:
     """Every stage of a plan."""
     found = {plan["stage"]} if "stage" in plan else set()
-    for each in (plan.get("inputStage"), plan.get("queryPlan"), *plan.get("inputStages", ())):
-        if each:
-            found |= _stages(each)
+    for stage in (plan.get("inputStage"), plan.get("queryPlan"), *plan.get("inputStages", ())):
+        if stage:
+            found |= _stages(stage)
     return found

@@ -44,7 +44,7 @@ async def test_collections_rebuilt_from_kafka_alone_are_equal(stack: Any, namesp
     assert len(kept["pools"]) == 1
     assert log.unlike(evolve, kept["requests"], ApprovalRequested) == []
     assert log.unlike(evolve_pool, kept["pools"], SlotAllocated) == []
-    statuses = {ApprovalRequest.model_validate(each).status.value for each in kept["requests"].values()}
+    statuses = {ApprovalRequest.model_validate(request).status.value for request in kept["requests"].values()}
     assert statuses == {"requested", "returned", "granted", "refused", "withdrawn"}
     (pool,) = kept["pools"].values()
     assert [len(SlotPool.model_validate(pool).allocated), len(SlotPool.model_validate(pool).waiting)] == [3, 1]
@@ -57,8 +57,10 @@ async def _live(approval_service: ApprovalService) -> None:
         "activityType": "clinical_clerkship", "country": "SR", "startDate": "2050-06-01", "endDate": "2050-07-01",
         "details": {"rotation": "regular", "cluster": "surinam-surgery"}, "language": "nl",
     }  # fmt: skip
-    application = [await approval_service.asks(each, **rotation, contact=each.contact) for each in students[:5]]
-    ids = [each["approvalId"] for each in application]
+    application = [
+        await approval_service.asks(student, **rotation, contact=student.contact) for student in students[:5]
+    ]
+    ids = [answer["approvalId"] for answer in application]
     await asyncio.gather(
         approval_service.does(students[0], ids[0], "withdrawal"),
         approval_service.records(MEDICINE, ids[1], "criteria_confirmed", remark="All of them."),
@@ -82,4 +84,4 @@ async def _live(approval_service: ApprovalService) -> None:
 
 
 async def _documents(approval_service: ApprovalService, collection: str) -> dict[str, dict[str, Any]]:
-    return {str(each["_id"]): each async for each in approval_service.database[collection].find({})}
+    return {str(document["_id"]): document async for document in approval_service.database[collection].find({})}

@@ -70,31 +70,41 @@ async def test_places_two_processes_never_give_one_place_twice(stack: Any, names
     ):
         students = [one.student() for _ in range(STUDENTS)]
         instances = [(one, two)[number % 2] for number in range(STUDENTS)]
-        ids = await asyncio.gather(*(asks(*each) for each in zip(instances, students, strict=True)))
+        ids = await asyncio.gather(*(asks(*pair) for pair in zip(instances, students, strict=True)))
         leaving = range(0, STUDENTS, 2)
         late = [two.student() for _ in range(4)]
         more = await asyncio.gather(
             *(withdraws(instances[number + 1], students[number], ids[number]) for number in leaving),
-            *(asks(one, each) for each in late),
+            *(asks(one, student) for student in late),
         )
 
         store = Store(one.database)
         pool = (await store.pools.load(POOL)).state
-        bodies = [each["body"] async for each in one.database["events"].find({"stream": POOL}).sort("version", 1)]
-        facts = [parse(bytes(each)).data for each in bodies]
-        stay = {ids[number] for number in range(1, STUDENTS, 2)} | {each for each in more if each is not None}
+        bodies = [
+            document["body"] async for document in one.database["events"].find({"stream": POOL}).sort("version", 1)
+        ]
+        facts = [parse(bytes(body)).data for body in bodies]
+        stay = {ids[number] for number in range(1, STUDENTS, 2)} | {
+            approval_id for approval_id in more if approval_id is not None
+        }
         assert pool is not None
         assert len(pool.allocated) == SLOTS
-        assert sorted(each.approval_id for each in (*pool.allocated, *pool.waiting)) == sorted(stay)
-        allocated = Counter(each.approval_id for each in facts if isinstance(each, SlotAllocated))
+        assert sorted(entry.approval_id for entry in (*pool.allocated, *pool.waiting)) == sorted(stay)
+        allocated = Counter(fact.approval_id for fact in facts if isinstance(fact, SlotAllocated))
         assert max(allocated.values()) == 1
-        promoted = [each for each in facts if isinstance(each, SlotAllocated) and each.promoted]
+        promoted = [fact for fact in facts if isinstance(fact, SlotAllocated) and fact.promoted]
         assert len(promoted) == len(allocated) - SLOTS
-        whose = dict(zip((*ids, *(each for each in more if each is not None)), (*students, *late), strict=True))
-        for each in promoted:
-            details = await one.keyring.open(str(each.contact), "/contact")
+        whose = dict(
+            zip(
+                (*ids, *(approval_id for approval_id in more if approval_id is not None)),
+                (*students, *late),
+                strict=True,
+            )
+        )
+        for event in promoted:
+            details = await one.keyring.open(str(event.contact), "/contact")
             assert details is not None
-            assert details["email"] == whose[each.approval_id].contact["email"]
+            assert details["email"] == whose[event.approval_id].contact["email"]
         for number in range(1, STUDENTS, 2):
             seen = await two.look(ids[number], students[number])
             assert seen["slot"]["hasPlace"] is pool.has_slot(ids[number])
@@ -109,7 +119,7 @@ async def test_places_promotion_prepared_for_another_begins_again(stack: Any, na
     leiden(catalogue)
     async with approval_service_on(stack.mongo, namespace, keys, catalogue) as approval_service:
         students = [approval_service.student() for _ in range(SLOTS + 2)]
-        ids = [await asks(approval_service, each) for each in students]
+        ids = [await asks(approval_service, student) for student in students]
         store = Store(approval_service.database)
         live = LiveCatalogue(catalogue, 3_600)
         commits = GroupCommit(approval_service.mongo, approval_service.database)

@@ -40,10 +40,10 @@ def test_backtest_prints_days_delays_and_the_total(files: tuple[str, str], tmp_p
 
     assert result.returncode == 0, result.stderr
     lines = [json.loads(line) for line in result.stdout.splitlines()]
-    days, delayed = ([each for each in lines if each["kind"] == kind] for kind in ("day", "delayed"))
+    days, delayed = ([line for line in lines if line["kind"] == kind] for kind in ("day", "delayed"))
     assert [day["date"] for day in days][:2] == ["2021-01-04", "2021-01-05"]
     assert (len(days), days[0]["changes"], days[0]["alerts"], days[0]["suspended"]) == (12, 2, 2, 1)
-    assert {each["delayedSeconds"] for each in delayed} == {180.0}
+    assert {alert["delayedSeconds"] for alert in delayed} == {180.0}
     assert lines[-1]["kind"] == "total"
     assert (lines[-1]["alerts"], lines[-1]["risesDelayed"], lines[-1]["alertsTwice"]) == (6, 0, 0)
     assert ElementTree.parse(drawn).getroot().tag.endswith("svg")  # our own
@@ -77,7 +77,7 @@ def test_backtest_says_what_is_wrong(
     bad = tmp_path / "bad.jsonl"
     bad.write_text(f"{HISTORY[0]}\nnonsense", encoding="utf-8")
 
-    result = backtest(*(each.format(bad=bad, good=files[0]) for each in arguments))
+    result = backtest(*(argument.format(bad=bad, good=files[0]) for argument in arguments))
 
     assert (result.returncode, result.stdout) == (code, "")
     assert says in result.stderr

@@ -106,7 +106,7 @@ def test_feed_parse_reads_standard_input(pages: list[str]) -> None:
     """`curl … | passage feed parse netherlands -`."""
     found = lines(passage("netherlands", "-", "--json", given=Path(pages[0]).read_text(encoding="utf-8")))
 
-    assert [each["country"] for each in found] == ["EG", "XK"]
+    assert [line["country"] for line in found] == ["EG", "XK"]
 
 
 @pytest.mark.parametrize(
@@ -238,4 +238,4 @@ def test_feed_parse_real_list_is_twelve_lines() -> None:
     found = lines(passage("netherlands", str(FEED_SAMPLES / "traveladvice-list-12.json"), "--json"))
 
     assert len(found) == 12
-    assert {each["country"]: each["level"] for each in found if each["level"] == 3} == {"BF": 3, "SO": 3}
+    assert {line["country"]: line["level"] for line in found if line["level"] == 3} == {"BF": 3, "SO": 3}

@@ -59,11 +59,13 @@ async def test_bulk_improvement_is_looked_through_and_released_in_part_then_whol
     rest = await world.decide(hold_id, "reject", reason="The page still says yellow.")
 
     assert (item.reason, item.releases_at, len(item.countries)) == ("mass_fall", None, 20)
-    assert [(each.area, each.before, each.after) for each in item.countries[0].changes] == [("AA", 1, 0)]
+    assert [(change.area, change.before, change.after) for change in item.countries[0].changes] == [("AA", 1, 0)]
     assert (part.status, part.body["left"], rest.body["left"]) == (201, 10, 0)
     states = await world.store.all_countries()
     assert {country for country, state in states.items() if state.effective == 0} == set(names(10))
-    words = {each.country: (each.accepted, each.decided_by, each.reason) for each in await world.of(AdviceReleased)}
+    words = {
+        event.country: (event.accepted, event.decided_by, event.reason) for event in await world.of(AdviceReleased)
+    }
     assert words["AA"] == (True, "officer-1", "Looked.")
     assert words["AT"] == (False, "officer-1", "The page still says yellow.")
     assert await holds.open_holds(world.store) == []
@@ -94,7 +96,7 @@ async def test_mass_release_wants_two_persons_where_that_is_configured(world: Sa
     assert all(change.effective.after == 1 for change in before)
     assert second.body["countries"] == names(5)
     words = await world.of(AdviceReleased)
-    assert {(each.decided_by, each.second, each.reason) for each in words} == {
+    assert {(release.decided_by, release.second, release.reason) for release in words} == {
         ("officer-1", "officer-2", "I called them.")
     }
 
@@ -103,7 +105,7 @@ async def test_single_improvement_may_be_decided_before_its_second_reading(world
     """It is shown beside the holds; released, it counts at once; rejected, no reading of the same word confirms it."""
     world.now = LATER
     await world.read([reading("AA", 0, at=LATER), reading("AB", 0, at=LATER)])
-    items = {each.countries[0].country: each for each in await holds.open_holds(world.store)}
+    items = {hold.countries[0].country: hold for hold in await holds.open_holds(world.store)}
 
     await world.decide(items["AA"].hold_id, "release")
     await world.decide(items["AB"].hold_id, "reject")
@@ -111,7 +113,7 @@ async def test_single_improvement_may_be_decided_before_its_second_reading(world
     for _ in range(2):
         await world.read([reading("AA", 0, at=LATER), reading("AB", 0, at=LATER)])
 
-    assert {each.reason for each in items.values()} == {holds.UNCONFIRMED}
+    assert {item.reason for item in items.values()} == {holds.UNCONFIRMED}
     assert ((await world.state("AA")).effective, (await world.state("AB")).effective) == (0, 1)
     assert (await world.state("AA")).decided_by == "officer-1"
     assert await world.store.pending_improvements() == {}
@@ -130,10 +132,10 @@ async def test_bulk_deterioration_is_asked_and_goes_by_itself(world: SafetyWorld
     assert (item.reason, item.releases_at, len(item.countries)) == ("mass_rise", LATER + timedelta(minutes=3), 20)
     assert all(change.alerts_held_until == item.releases_at for change in await world.news())
     assert (early, again) == (0, 0)
-    assert not [each for each in both if isinstance(each, BaseException)]
+    assert not [event for event in both if isinstance(event, BaseException)]
     words = await world.of(AdviceReleased)
     assert len(words) == 20
-    assert {(each.accepted, each.decided_by) for each in words} == {(True, "silence")}
+    assert {(release.accepted, release.decided_by) for release in words} == {(True, "silence")}
 
 
 async def test_bulk_deterioration_rejected_is_taken_back_with_a_correcting_change(world: SafetyWorld) -> None:
@@ -146,7 +148,7 @@ async def test_bulk_deterioration_rejected_is_taken_back_with_a_correcting_chang
     await world.decide(item.hold_id, "reject", reason="Their press office says that it is a fault.")
     await world.read(flood)
 
-    stream = [type(each.data).__name__ for each in await world.events() if each.subject == "AA"]
+    stream = [type(event.data).__name__ for event in await world.events() if event.subject == "AA"]
     assert stream == [
         "TravelAdviceChanged",
         "AdviceHeld",
@@ -167,7 +169,7 @@ async def test_batch_that_turns_unknown_is_a_failure_of_the_source(world: Safety
     assert await world.news() == []
     assert source.failure == "10 of 60 countries turned unknown at once"
     assert source.fresh_until == before.fresh_until
-    assert [each.reason for each in await world.of(SourceFailed)] == [source.failure]
+    assert [event.reason for event in await world.of(SourceFailed)] == [source.failure]
 
 
 async def test_country_that_stays_away_is_put_before_a_person(world: SafetyWorld) -> None:
@@ -196,7 +198,7 @@ async def test_new_parser_is_listed_in_its_source(world: SafetyWorld) -> None:
     source = await world.store.source_state("netherlands")
     [item] = await holds.open_holds(world.store)
     assert source.read_differently == ("AA: yellow is read as red",)
-    assert (item.reason, [each.country for each in item.countries]) == ("parser_reads_worse", ["AA"])
+    assert (item.reason, [reading.country for reading in item.countries]) == ("parser_reads_worse", ["AA"])
     assert len(await world.news()) == 1
 
 
@@ -226,8 +228,8 @@ async def test_override_begins_and_ends_by_itself_and_stands_in_the_history(worl
         levels.append((await world.state("AA")).effective)
 
     assert levels == [1, 3, 3, 1, 1]
-    assert [(each.effective.before, each.effective.after) for each in await world.news()] == [(1, 3), (3, 1)]
-    assert [each.ended_by for each in await world.of(OverrideEnded)] == ["expired"]
+    assert [(change.effective.before, change.effective.after) for change in await world.news()] == [(1, 3), (3, 1)]
+    assert [event.ended_by for event in await world.of(OverrideEnded)] == ["expired"]
     for hours, level in ((13, 1), (14, 3), (37, 3), (38, 1)):
         then = await world.store.state_at("AA", NOW + timedelta(hours=hours))
         assert then is not None

@@ -177,15 +177,15 @@ class World:
         await self.published()
         async with Reader(self.kafka, self.namespace) as reader:
             values = {record.value or b"" async for record in reader.in_order([TOPIC])}
-        return sorted((parse(value) for value in values), key=lambda each: each.sequence or 0)
+        return sorted((parse(value) for value in values), key=lambda envelope: envelope.sequence or 0)
 
     async def changes(self) -> list[TravelAdviceChanged]:
         """Every change of advice so far."""
-        return [each.data for each in await self.events() if isinstance(each.data, TravelAdviceChanged)]
+        return [event.data for event in await self.events() if isinstance(event.data, TravelAdviceChanged)]
 
     async def news(self) -> list[TravelAdviceChanged]:
         """The changes after the first picture."""
-        return [each for each in await self.changes() if not each.baseline]
+        return [change for change in await self.changes() if not change.baseline]
 
     async def source(self) -> SourceState:
         """How the feed is doing."""
@@ -269,7 +269,7 @@ async def world(stack: Any, namespace: str, process: Simulator, tmp_path: Path) 
 
 def areas(change: TravelAdviceChanged) -> dict[str, tuple[int | None, int | None]]:
     """What differs: area → before and after."""
-    return {each.area: (each.before, each.after) for each in change.changes}
+    return {area.area: (area.before, area.after) for area in change.changes}
 
 
 async def test_feed_first_picture_is_a_baseline_and_reading_again_writes_nothing(world: World) -> None:
@@ -280,8 +280,8 @@ async def test_feed_first_picture_is_a_baseline_and_reading_again_writes_nothing
         listed = await service.get("/v1/travel-advice", pageSize=250)
         source = await service.source()
 
-    changes = [each.data for each in events if isinstance(each.data, TravelAdviceChanged)]
-    checks = [each.data for each in events if isinstance(each.data, SourceChecked)]
+    changes = [event.data for event in events if isinstance(event.data, TravelAdviceChanged)]
+    checks = [event.data for event in events if isinstance(event.data, SourceChecked)]
     assert Counter(change.country for change in changes).most_common(1)[0][1] == 1
     assert len(changes) == len(listed["items"]) == COUNTRIES
     assert all(change.baseline and change.advice_version == 1 for change in changes)
@@ -294,13 +294,13 @@ async def test_feed_first_picture_is_a_baseline_and_reading_again_writes_nothing
         [],
         None,
     )
-    assert {(each["country"], each["level"]) for each in listed["items"]} >= {
+    assert {(item["country"], item["level"]) for item in listed["items"]} >= {
         ("ES", 1),
         ("FR", 0),
         ("BQ", 0),
         ("XK", 0),
     }
-    assert all(each["isFresh"] for each in listed["items"])
+    assert all(item["isFresh"] for item in listed["items"])
     assert world.door.agents == {"SafePassage/0.1 (+mailto:safe-passage@university.example)"}
 
 
@@ -326,15 +326,15 @@ async def test_feed_change_is_one_event_with_the_full_state(world: World) -> Non
     assert areas(news["JP"]) == {"JP": (0, 1), "het zuidoosten van Fukushima": (0, 3), "JP-01": (0, 2)}
     france = news["FR"]
     assert (france.ministry.after, france.effective.after, france.advice_version, france.baseline) == (0, 0, 2, False)
-    assert [(each.area, each.code, each.before, each.after) for each in france.regions] == [
+    assert [(region.area, region.code, region.before, region.after) for region in france.regions] == [
         ("de regio Bretagne", "FR-BRE", 0, 2)
     ]
     assert (france.source, france.decided_by, france.url[:8]) == ("netherlands", "rules", "https://")
     assert news["ES"].text_nl.startswith("Er is oorlog uitgebroken.")
     assert "Spain: red, do not travel there." in news["ES"].text_en
     assert (spain["level"], spain["colour"], spain["adviceVersion"]) == (3, "red", 2)
-    assert [each["adviceVersion"] for each in history["items"]] == [2, 1]
-    assert {"ES", "JP"} <= {each["country"] for each in negative["items"]}
+    assert [item["adviceVersion"] for item in history["items"]] == [2, 1]
+    assert {"ES", "JP"} <= {item["country"] for item in negative["items"]}
     verifier = ChainVerifier(TOPIC)
     async with Reader(world.kafka, world.namespace) as reader:
         async for record in reader.in_order([TOPIC]):
@@ -400,12 +400,12 @@ async def test_feed_fault_keeps_the_state_is_told_once_and_heals(world: World) -
         after = await service.get("/v1/travel-advice", pageSize=250)
         events = await world.events()
 
-    told = [each.data for each in events if isinstance(each.data, SourceFailed | SourceChecked)]
+    told = [event.data for event in events if isinstance(event.data, SourceFailed | SourceChecked)]
     assert after == before
-    assert not [each for each in events if isinstance(each.data, TravelAdviceChanged) and not each.data.baseline]
+    assert not [event for event in events if isinstance(event.data, TravelAdviceChanged) and not event.data.baseline]
     assert isinstance(told[0], SourceChecked)
-    failures = [each for each in told if isinstance(each, SourceFailed)]
-    assert [type(each) for each in told[1:]] == [SourceFailed, SourceChecked] * len(FAULTS)
+    failures = [event for event in told if isinstance(event, SourceFailed)]
+    assert [type(event) for event in told[1:]] == [SourceFailed, SourceChecked] * len(FAULTS)
     for failure, (_, reason) in zip(failures, FAULTS.values(), strict=True):
         assert reason in failure.reason
         assert "Onderhoud" not in failure.reason
@@ -439,7 +439,7 @@ async def test_feed_failing_long_enough_is_stale(world: World) -> None:
         ready = (await service.http.get("/readyz")).json()
 
     assert (spain["level"], spain["isFresh"]) == (1, False)
-    [check] = [each for each in ready["checks"] if each["name"] == "source netherlands"]
+    [check] = [check for check in ready["checks"] if check["name"] == "source netherlands"]
     assert not check["ok"]
     assert check["detail"] == "status 503"
 
@@ -454,7 +454,7 @@ async def test_feed_never_read_says_so(world: World) -> None:
 
     assert (source["state"], source["countries"], source["checkedAt"]) == ("never_read", 0, None)
     assert spain.status_code == 404
-    assert [each.type for each in await world.events()] == ["SourceFailed"]
+    assert [event.type for event in await world.events()] == ["SourceFailed"]
 
 
 async def test_feed_stale_answer_hides_a_change_and_older_text_replaces_nothing(world: World) -> None:
@@ -476,7 +476,7 @@ async def test_feed_stale_answer_hides_a_change_and_older_text_replaces_nothing(
 
 async def test_feed_date_to_come_does_not_shut_out_what_follows(world: World) -> None:
     """An advisory dated 2099 is read and flagged, and the red that the ministry writes after it counts all the same."""
-    record = next(each for each in list_of(world.feed) if each["isocode"] == "ESP")
+    record = next(record for record in list_of(world.feed) if record["isocode"] == "ESP")
     world.feed.put("/picture", [{**record, "lastmodified": "2099-01-01T00:00:00.000Z"}])
     async with world.service() as service:
         await world.read_again(2)
@@ -515,12 +515,12 @@ async def test_feed_improvement_waits_for_the_second_reading(world: World) -> No
     news = await world.news()
 
     assert unconfirmed["level"] == 3
-    assert [(each.ministry.after, each.effective.before, each.effective.after) for each in news] == [
+    assert [(change.ministry.after, change.effective.before, change.effective.after) for change in news] == [
         (3, 1, 3),
         (2, 3, 3),
         (2, 3, 2),
     ]
-    assert [areas(each) for each in news] == [{"ES": (1, 3)}, {}, {"ES": (3, 2)}]
+    assert [areas(change) for change in news] == [{"ES": (1, 3)}, {}, {"ES": (3, 2)}]
 
 
 async def test_feed_improvement_taken_back_was_never_believed(world: World) -> None:
@@ -638,7 +638,9 @@ async def test_feed_read_twice_at_the_same_moment_writes_each_change_once(world:
         done = [False, False]
         while not all(done):
             results = await asyncio.gather(*(poll_once(deps, source, utc_now) for _ in done), return_exceptions=True)
-            assert all(each is True or isinstance(each, TransientError | PyMongoError) for each in results), results
+            assert all(result is True or isinstance(result, TransientError | PyMongoError) for result in results), (
+                results
+            )
             done = [before or result is True for before, result in zip(done, results, strict=True)]
 
     async with asyncio.timeout(120):
@@ -647,11 +649,15 @@ async def test_feed_read_twice_at_the_same_moment_writes_each_change_once(world:
         world.change("FR", "geel", ("de regio Bretagne", "oranje"))
         await both_adopt()
     await http.aclose()
-    written = [parse(bytes(each["body"])).data async for each in world.store.outbox.events.find({}).sort("position", 1)]
+    written = [
+        parse(bytes(document["body"])).data async for document in world.store.outbox.events.find({}).sort("position", 1)
+    ]
 
-    changes = [each for each in written if isinstance(each, TravelAdviceChanged)]
-    assert Counter(each.country for each in changes if each.baseline) == Counter([*await world.store.all_countries()])
-    assert sorted(each.country for each in changes if not each.baseline) == ["ES", "FR"]
+    changes = [event for event in written if isinstance(event, TravelAdviceChanged)]
+    assert Counter(change.country for change in changes if change.baseline) == Counter(
+        [*await world.store.all_countries()]
+    )
+    assert sorted(change.country for change in changes if not change.baseline) == ["ES", "FR"]
 
 
 async def test_feed_restarted_service_writes_nothing_again(world: World) -> None:

@@ -324,8 +324,8 @@ async def test_fetch_keeps_the_polite_rate(http: httpx.AsyncClient) -> None:
 def uk_index(*slugs: str) -> bytes:
     """An index of these."""
     children = [
-        {"public_updated_at": "2026-09-15T14:41:54Z", "details": {"country": {"name": each, "slug": each}}}
-        for each in slugs
+        {"public_updated_at": "2026-09-15T14:41:54Z", "details": {"country": {"name": slug, "slug": slug}}}
+        for slug in slugs
     ]
     return json.dumps({"links": {"children": children}}).encode()
 
@@ -365,8 +365,8 @@ async def test_fetch_index_that_is_none_asks_for_no_page(http: httpx.AsyncClient
         return web.Response(body=index)
 
     async with server(answer) as url:
-        for each in (germany.fetch, united_kingdom.fetch):
+        for fetch_pages in (germany.fetch, united_kingdom.fetch):
             with pytest.raises(FetchFailed, match="the index: page 1"):
-                await fetcher(http, url).read(each)
+                await fetcher(http, url).read(fetch_pages)
 
     assert len(asked) == 2

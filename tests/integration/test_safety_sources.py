@@ -66,7 +66,7 @@ async def both(world: World, canada: Government) -> AsyncIterator[Service]:  # n
 async def listed(service: Service, name: str) -> dict[str, Any]:
     """What GET /v1/sources says of a source."""
     found = (await service.get("/v1/sources"))["items"]
-    return next(dict(each) for each in found if each["source"] == name)
+    return next(dict(item) for item in found if item["source"] == name)
 
 
 async def said(service: Service, country: str) -> dict[str, Any]:
@@ -104,8 +104,8 @@ async def test_source_that_informs_is_shown_and_changes_nothing(world: World) ->
     assert (spain["source"], spain["level"], spain["counts"], spain["standing"]) == ("canada", 3, 1, "negative_there")
     assert spain["isFresh"]
     assert (france["level"], france["counts"], france["standing"]) == (1, 0, "worse")
-    assert "ES" in {each["country"] for each in matters}
-    assert "FR" not in {each["country"] for each in matters}
+    assert "ES" in {item["country"] for item in matters}
+    assert "FR" not in {item["country"] for item in matters}
     assert (after["level"], after["standing"]) == (1, "agrees")
     assert after["saysSoSince"] > spain["saysSoSince"]
     assert (source["state"], source["countries"], source["failure"]) == ("fresh", len(DESTINATIONS), None)
@@ -191,7 +191,7 @@ async def test_source_of_cap_messages_informs_until_they_are_taken_back(world: W
         service = await stack.enter_async_context(read)
 
         async def shown() -> list[str]:
-            return [each["identifier"] for each in (await service.get("/v1/cap-messages"))["items"]]
+            return [item["identifier"] for item in (await service.get("/v1/cap-messages"))["items"]]
 
         async def one() -> bool:
             return await shown() == ["1"] and (await listed(service, "cap-1"))["checkedAt"] is not None
@@ -207,4 +207,4 @@ async def test_source_of_cap_messages_informs_until_they_are_taken_back(world: W
         events = await world.events()
 
     assert (source["state"], source["unread"]) == ("fresh", ["message 2: its status is Exercise, not Actual"])
-    assert not [each for each in events if isinstance(each.data, TravelAdviceChanged) and not each.data.baseline]
+    assert not [event for event in events if isinstance(event.data, TravelAdviceChanged) and not event.data.baseline]

@@ -161,7 +161,7 @@ async def test_after_the_start_nothing_is_decided_and_the_coordinator_is_named(
     assert queue["items"][0]["blocked"]["contact"]["email"] == "international-office@university.example"
     assert queue["counts"]["overdue"] >= 1
     seen = await approval_service.look(approval_id, student)
-    assert [(each["what"], each["state"], each["rule"]) for each in seen["progress"]] == [("decision", "blocked", "R4")]
+    assert [(line["what"], line["state"], line["rule"]) for line in seen["progress"]] == [("decision", "blocked", "R4")]
 
 
 async def test_step_by_the_wrong_role_or_of_no_rule(approval_service: ApprovalService) -> None:
@@ -195,8 +195,8 @@ async def test_two_approvers_at_once_one_wins_and_the_other_sees_the_newer_state
         approval_service.does(second, approval_id, "decisions", {"decision": "refuse", "reason": "No."}, seen),
     )
 
-    assert sorted(each.status_code for each in answers) == [201, 412]
-    loser = next(each for each in answers if each.status_code == 412)
-    winner = next(each for each in answers if each.status_code == 201)
+    assert sorted(answer.status_code for answer in answers) == [201, 412]
+    loser = next(answer for answer in answers if answer.status_code == 412)
+    winner = next(answer for answer in answers if answer.status_code == 201)
     assert loser.headers["etag"] == winner.headers["etag"] == '"2"'
     assert (await approval_service.look(approval_id, second))["status"] == winner.json()["status"]

@@ -27,4 +27,4 @@ async def test_elective_needs_no_cluster_and_is_told_so(approval_service: Approv
         approval_service.student(), activityType="clinical_clerkship", country="NP", details=details
     )
 
-    assert [each["field"] for each in response.json()["errors"]] == ["body.details.cluster"]
+    assert [error["field"] for error in response.json()["errors"]] == ["body.details.cluster"]

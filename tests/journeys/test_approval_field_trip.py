@@ -12,7 +12,7 @@ async def test_group_is_found_together_and_decided_one_by_one(approval_service: 
     digger = approver("example-archaeology")
     students = [approval_service.student() for _ in range(5)]
     wish = {"activityType": "field_trip", "country": "GR", "details": {"groupId": "dig-2030"}}
-    ids = [(await approval_service.asks(each, "example-archaeology", **wish))["approvalId"] for each in students]
+    ids = [(await approval_service.asks(student, "example-archaeology", **wish))["approvalId"] for student in students]
     await approval_service.asks(
         approval_service.student(), "example-archaeology", activityType="field_trip", country="GR"
     )
@@ -22,9 +22,9 @@ async def test_group_is_found_together_and_decided_one_by_one(approval_service: 
         await approval_service.granted(digger, approval_id)
     left = await approval_service.call("GET", "/approval-requests", digger, groupId="dig-2030", open="true")
 
-    assert {each["approvalId"] for each in queue.json()["items"]} == set(ids)
-    assert all(each["groupId"] == "dig-2030" for each in queue.json()["items"])
-    assert [each["approvalId"] for each in left.json()["items"]] == ids[4:]
+    assert {item["approvalId"] for item in queue.json()["items"]} == set(ids)
+    assert all(item["groupId"] == "dig-2030" for item in queue.json()["items"])
+    assert [item["approvalId"] for item in left.json()["items"]] == ids[4:]
     assert (await approval_service.look(ids[0], students[0]))["status"] == "granted"
     own = await approval_service.call("GET", "/approval-requests", students[0])
-    assert [each["approvalId"] for each in own.json()["items"]] == ids[:1]
+    assert [item["approvalId"] for item in own.json()["items"]] == ids[:1]

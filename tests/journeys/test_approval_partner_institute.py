@@ -35,9 +35,9 @@ async def test_programme_list_shows_the_networks_and_themes(approval_service: Ap
     """What a student can name is in the catalogue over HTTP, spelled as the faculty spells it."""
     response = await approval_service.call("GET", "/programmes", approval_service.student(), pageSize="250")
 
-    medicine = next(each for each in response.json()["items"] if each["programmeId"] == "lumc-medicine")
-    assert [each["name"] for each in medicine["partnerNetworks"]] == ["LERU", "Eurolife"]
-    assert [each["name"] for each in medicine["themes"]] == [
+    medicine = next(item for item in response.json()["items"] if item["programmeId"] == "lumc-medicine")
+    assert [network["name"] for network in medicine["partnerNetworks"]] == ["LERU", "Eurolife"]
+    assert [theme["name"] for theme in medicine["themes"]] == [
         "Academic Pharma", "Neuroscience", "Oncology", "(Auto) Immunology", "Cell Tissue & Organ", "Cardiovascular",
         "Genetics", "Infection", "Lifecourse", "Prevention & Lifestyle",
     ]  # fmt: skip

@@ -21,7 +21,7 @@ async def test_project_in_a_theme_needs_nothing_but_the_programmes_yes(approval_
     assert seen["progress"][0]["contact"]["email"] == "intoff@lumc.nl"
     await approval_service.granted(BIOMEDICAL, asked["approvalId"])
     after = await approval_service.look(asked["approvalId"], student)
-    assert [each["what"] for each in after["history"]] == ["ApprovalRequested", "ApprovalGranted"]
+    assert [entry["what"] for entry in after["history"]] == ["ApprovalRequested", "ApprovalGranted"]
     assert after["history"][1]["by"] == await approval_service.person_id(BIOMEDICAL)
 
 
@@ -67,5 +67,5 @@ async def test_project_outside_the_themes_needs_the_theme_approved_first(approva
     assert progress(seen) == {"theme_approved": "done", "decision": "done"}
     assert seen["progress"][0]["by"] == await approval_service.person_id(BIOMEDICAL)
     assert seen["progress"][0]["remark"] == "The new plan is close enough."
-    steps = [(each["step"], each["positive"]) for each in seen["history"] if each["step"]]
+    steps = [(entry["step"], entry["positive"]) for entry in seen["history"] if entry["step"]]
     assert steps == [("theme_approved", False), ("theme_approved", True)]

@@ -28,7 +28,7 @@ async def test_trip_is_returned_with_a_question_answered_and_granted(approval_se
     assert (returned["status"], returned["waitsFor"], returned["explanation"]) == (
         "returned", "answer", "Who leads the trip?",
     )  # fmt: skip
-    assert [(each["what"], each["queue"]) for each in returned["progress"]] == [
+    assert [(line["what"], line["queue"]) for line in returned["progress"]] == [
         ("answer", "student"), ("decision", "coordinator"),
     ]  # fmt: skip
     assert (answered["status"], answered["answer"]) == ("requested", "The board of ours.")

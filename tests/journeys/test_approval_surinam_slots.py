@@ -21,9 +21,9 @@ def rotation(student: Person, cluster: str = "surinam-surgery", year: int = 2051
 async def test_last_slot_waiting_list_and_promotion(approval_service: ApprovalService) -> None:
     """One slot, three students: the second gets it when the first withdraws, and the third moves up."""
     first, second, third = (approval_service.student() for _ in range(3))
-    answers = [await approval_service.asks(each, **rotation(each)) for each in (first, second, third)]
-    ids = [each["approvalId"] for each in answers]
-    assert [(each["slot"]["hasPlace"], each["slot"]["position"]) for each in answers] == [
+    answers = [await approval_service.asks(student, **rotation(student)) for student in (first, second, third)]
+    ids = [answer["approvalId"] for answer in answers]
+    assert [(answer["slot"]["hasPlace"], answer["slot"]["position"]) for answer in answers] == [
         (True, None), (False, 1), (False, 2),
     ]  # fmt: skip
 
@@ -35,16 +35,16 @@ async def test_last_slot_waiting_list_and_promotion(approval_service: ApprovalSe
 
     seen = await approval_service.look(ids[1], second)
     assert progress(seen) == {"criteria_confirmed": "done", "place": "done", "decision": "waiting"}
-    assert [each["what"] for each in seen["history"]][-1] == "SlotAllocated"
+    assert [entry["what"] for entry in seen["history"]][-1] == "SlotAllocated"
     assert (await approval_service.look(ids[2], third))["slot"]["position"] == 1
     await approval_service.granted(MEDICINE, ids[1])
     assert (
         await approval_service.does(MEDICINE, ids[2], "decisions", {"decision": "refuse", "reason": "No."})
     ).status_code == 201
     board = await approval_service.call("GET", "/rotation-slots", OFFICE, clusterId="surinam-surgery")
-    pool = next(each for each in board.json()["items"] if each["slotPoolId"] == "example-surgery-2051")
+    pool = next(item for item in board.json()["items"] if item["slotPoolId"] == "example-surgery-2051")
     assert (pool["slots"], pool["allocated"], pool["waiting"]) == (1, 1, 0)
-    assert [each["approvalId"] for each in pool["places"]] == [ids[1]]
+    assert [entry["approvalId"] for entry in pool["places"]] == [ids[1]]
 
 
 async def test_promotion_carries_what_the_mail_needs_and_nobody_else_can_read(
@@ -53,14 +53,18 @@ async def test_promotion_carries_what_the_mail_needs_and_nobody_else_can_read(
     """SlotAllocated: promoted, the language, the cluster's name, and contact details sealed for this event."""
     first, second = approval_service.student(), approval_service.student()
     year = 2049
-    ids = [(await approval_service.asks(each, **rotation(each, year=year)))["approvalId"] for each in (first, second)]
+    ids = [
+        (await approval_service.asks(student, **rotation(student, year=year)))["approvalId"]
+        for student in (first, second)
+    ]
 
     await approval_service.does(first, ids[0], "withdrawal")
 
     bodies = [
-        each["body"] async for each in approval_service.database["events"].find({"stream": "example-surgery-to-2049"})
+        document["body"]
+        async for document in approval_service.database["events"].find({"stream": "example-surgery-to-2049"})
     ]
-    fact: Any = next(parse(bytes(each)).data for each in bodies[::-1] if b'"promoted":true' in bytes(each))
+    fact: Any = next(parse(bytes(body)).data for body in bodies[::-1] if b'"promoted":true' in bytes(body))
     assert (fact.approval_id, fact.language, fact.cluster) == (ids[1], "nl", "Surgery")
     assert second.contact["email"] not in str(fact)
     opened = await approval_service.keyring.open(fact.contact, "/contact")
@@ -86,7 +90,7 @@ async def test_cluster_without_slots_goes_to_the_international_office(approval_s
     await approval_service.granted(MEDICINE, approval_id)
 
     assert (too_early.rule, too_early.email) == ("R34", "intoff@lumc.nl")
-    assert approval_id in {each["approvalId"] for each in listed.json()["items"]}
+    assert approval_id in {item["approvalId"] for item in listed.json()["items"]}
 
 
 @pytest.mark.parametrize("cluster", ["surinam-radiology", None])
@@ -120,4 +124,4 @@ async def test_board_shows_students_no_places_of_others(approval_service: Approv
     response = await approval_service.call("GET", "/rotation-slots", approval_service.student(), facultyId="lumc")
 
     assert response.json()["items"]
-    assert all(each["places"] is None for each in response.json()["items"])
+    assert all(item["places"] is None for item in response.json()["items"])

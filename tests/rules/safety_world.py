@@ -20,10 +20,10 @@ def reading(
     country: str, level: int | None, *, at: datetime = NOW, text: str = "", **regions: int | None
 ) -> CountryReading:
     """What the source says of a country."""
-    known = [each for each in regions.values() if each is not None]
+    known = [region for region in regions.values() if region is not None]
     return CountryReading(
         source="netherlands", source_id=country, country=country, level=level,
-        regions=tuple(RegionReading(area=name, code=None, level=each) for name, each in regions.items()),
+        regions=tuple(RegionReading(area=name, code=None, level=regional) for name, regional in regions.items()),
         regional_max=max(known, default=None), effective_at=at, source_modified_at=at, text_nl=text, text_en=text,
         url="https://advice.example/", unread=(),
     )  # fmt: skip
@@ -52,17 +52,17 @@ class World:
         judgement = judge(batch, self.states, self.seen, self.limits, now)
         if judgement.is_refused:
             return judgement
-        for each in batch.countries:
+        for reading in batch.countries:
             adoption: Adoption = adopt(
-                self.states.get(each.country), each, self.pending.pop(each.country, None),
+                self.states.get(reading.country), reading, self.pending.pop(reading.country, None),
                 parser_version=parser_version, confirmation=self.confirmation, now=now,
                 batch=judgement.batch,
             )  # fmt: skip
-            self.write(each.country, adoption.events, now)
+            self.write(reading.country, adoption.events, now)
             if adoption.pending is not None:
-                self.pending[each.country] = adoption.pending
-            self.seen[each.country] = LastReading(
-                source_version=source_version(each), parser_version=parser_version, read_at=now
+                self.pending[reading.country] = adoption.pending
+            self.seen[reading.country] = LastReading(
+                source_version=source_version(reading), parser_version=parser_version, read_at=now
             )
         return judgement
 
@@ -97,14 +97,14 @@ class World:
     @property
     def changes(self) -> list[TravelAdviceChanged]:
         """The changes that were written last."""
-        return [each for each in self.written if isinstance(each, TravelAdviceChanged)]
+        return [event for event in self.written if isinstance(event, TravelAdviceChanged)]
 
     @property
     def held(self) -> list[AdviceHeld]:
         """What was put before a person last."""
-        return [each for each in self.written if isinstance(each, AdviceHeld)]
+        return [event for event in self.written if isinstance(event, AdviceHeld)]
 
     @property
     def released(self) -> list[AdviceReleased]:
         """The last words about holds."""
-        return [each for each in self.written if isinstance(each, AdviceReleased)]
+        return [event for event in self.written if isinstance(event, AdviceReleased)]

@@ -20,10 +20,10 @@ LEVELS = st.sampled_from([None, *Level])
 
 def reading(level: int | None, *, at: datetime = NOW, text: str = "", **regions: int | None) -> CountryReading:
     """What the ministry says of Spain."""
-    known = [each for each in regions.values() if each is not None]
+    known = [region for region in regions.values() if region is not None]
     return CountryReading(
         source="netherlands", source_id="ESP", country="ES", level=level,
-        regions=tuple(RegionReading(area=name, code=None, level=each) for name, each in regions.items()),
+        regions=tuple(RegionReading(area=name, code=None, level=regional) for name, regional in regions.items()),
         regional_max=max(known, default=None), effective_at=at, source_modified_at=at, text_nl=text, text_en=text,
         url="https://advice.example/es", unread=(),
     )  # fmt: skip
@@ -120,7 +120,7 @@ def test_adoption_improvement_of_two_levels_waits_for_a_person(safety: Safety, b
     first = safety.read(reading(after), NOW)
     late = safety.read(reading(after), NOW + timedelta(days=1))
 
-    assert [(each.reason, each.releases_at) for each in first.held] == [(HoldReason.IMPLAUSIBLE_FALL, None)]
+    assert [(hold.reason, hold.releases_at) for hold in first.held] == [(HoldReason.IMPLAUSIBLE_FALL, None)]
     assert first.pending is None
     assert late.events == ()
     assert late.reason is Reason.IMPROVEMENT_HELD
@@ -133,7 +133,7 @@ def test_adoption_improvement_from_a_placeholder_waits_for_a_person(safety: Safe
     """One level, from a text that stands where an advice is missing."""
     adoption = safety.read(reading(0, text=text))
 
-    assert [each.reason for each in adoption.held] == [HoldReason.IMPLAUSIBLE_FALL]
+    assert [hold.reason for hold in adoption.held] == [HoldReason.IMPLAUSIBLE_FALL]
     assert safety.state is not None
     assert safety.state.effective == Level.YELLOW
 
@@ -180,7 +180,7 @@ def test_adoption_region_gets_worse_while_the_country_improves(safety: Safety) -
 
     assert adoption.event is not None
     assert adoption.event.effective.after == Level.ORANGE
-    assert [(each.area, each.before, each.after) for each in adoption.event.regions] == [("North", 2, 3)]
+    assert [(region.area, region.before, region.after) for region in adoption.event.regions] == [("North", 2, 3)]
 
 
 def test_adoption_region_that_leaves_the_list_is_an_improvement(safety: Safety) -> None:
@@ -194,7 +194,7 @@ def test_adoption_region_that_leaves_the_list_is_an_improvement(safety: Safety) 
     adoption = safety.read(reading(1), NOW + HALF_AN_HOUR)
     assert safety.state.regions == ()
     assert adoption.event is not None
-    assert [(each.area, each.before, each.after) for each in adoption.event.changes] == [("North", 2, 1)]
+    assert [(change.area, change.before, change.after) for change in adoption.event.changes] == [("North", 2, 1)]
 
 
 @given(st.lists(st.tuples(LEVELS, LEVELS, st.integers(0, 60)), max_size=12))

@@ -270,9 +270,9 @@ def test_pool_is_never_over_full_and_keeps_its_order(acts: list[tuple[bool, int]
             facts = [SlotReleased(**who, reason="withdrawn")]
         else:
             continue
-        for each in facts:
+        for fact in facts:
             version += 1
-            state = evolve_pool(state, each, NOW, version)
+            state = evolve_pool(state, fact, NOW, version)
         first = slots.promotion(state, count).entry
         if first is not None:
             version += 1
@@ -280,10 +280,10 @@ def test_pool_is_never_over_full_and_keeps_its_order(acts: list[tuple[bool, int]
                                      promoted=True)  # fmt: skip
             state = evolve_pool(state, promoted, NOW, version)
 
-        there = [each.approval_id for each in (*state.allocated, *state.waiting)]
+        there = [entry.approval_id for entry in (*state.allocated, *state.waiting)]
         assert len(state.allocated) == min(count, len(came))
         assert sorted(there) == sorted(came)
-        assert [each.approval_id for each in state.waiting] == came[len(state.allocated) :]
+        assert [entry.approval_id for entry in state.waiting] == came[len(state.allocated) :]
 
 
 def test_pool_without_a_beginning_is_refused() -> None:
@@ -357,11 +357,11 @@ def test_findings_table(
     """R29-R37: each kind of activity asks its own rules, and nothing that is said is ignored."""
     found = findings.findings(application, settings)
 
-    told = {(each.rule, each.effect.value) for each in found.rulings if each.effect is not Effect.SATISFIED}
+    told = {(ruling.rule, ruling.effect.value) for ruling in found.rulings if ruling.effect is not Effect.SATISFIED}
     assert told == expected
     assert found.unexpected_fields == unexpected
-    assert {(each.rule, each.effect.value) for each in found.as_event_findings()} == {
-        each for each in expected if each[1] not in ("blocked", "incomplete")
+    assert {(finding.rule, finding.effect.value) for finding in found.as_event_findings()} == {
+        finding for finding in expected if finding[1] not in ("blocked", "incomplete")
     }
 
 
@@ -472,7 +472,7 @@ def test_grantable_table(
     """R30, R31, R33-R35, R37: everything that is missing is named; only a complete request is grantable."""
     found = grantable.grantable(request(steps=steps, slot_pool_id=slot_pool_id), held)
 
-    assert [(each.reason.value, each.rule) for each in found.missing] == missing
+    assert [(item.reason.value, item.rule) for item in found.missing] == missing
     assert found.is_permitted is (not missing)
 
 

@@ -81,11 +81,11 @@ def test_backtest_tells_who_had_to_be_told_and_says_what_waited() -> None:
     totals = report.totals()
 
     assert told == {("p-1", "ES"), ("p-2", "ES"), ("p-3", "IT"), ("p-4", "IT")}
-    assert [each[0] for each in report.notified].count("p-1") == 2  # orange, then red
+    assert [alert[0] for alert in report.notified].count("p-1") == 2  # orange, then red
     assert totals["alertsTwice"] == totals["risesDelayed"] == 0
-    assert {each.seconds for each in report.delayed} == {180.0}
+    assert {alert.seconds for alert in report.delayed} == {180.0}
     assert len(report.delayed) == len(FLOOD) - 2
-    assert sum(each.persons for each in report.delayed) == 3
+    assert sum(alert.persons for alert in report.delayed) == 3
     assert (report.days[0].alerts, report.days[4].late_alerts) == (2, 0)
     assert sum(day.late_alerts for day in report.days) == 1
     assert report.days[0].suspended == 1  # p-2, who had not left for Spain
@@ -121,7 +121,7 @@ def test_backtest_twice_is_the_same() -> None:
     """Byte for byte, invented journeys included."""
     history = read_history(HISTORY)
     journeys = [synthetic_journeys(200, history) for _ in range(2)]
-    reports = [replay(history, each, BacktestRules(), Terms()) for each in journeys]
+    reports = [replay(history, journey, BacktestRules(), Terms()) for journey in journeys]
 
     assert journeys[0] == journeys[1]
     assert [day.document() for day in reports[0].days] == [day.document() for day in reports[1].days]

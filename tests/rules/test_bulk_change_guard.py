@@ -40,10 +40,10 @@ def test_guard_bulk_improvement_is_one_item_on_every_stream(world: World) -> Non
     """The same hold on each country's stream, with what would change; the worse level counts meanwhile."""
     world.read([reading(country, 0, at=LATER) for country in names(30)], LATER)
 
-    assert len({each.hold_id for each in world.held}) == 1
-    assert {each.country for each in world.held} == set(names(30))
-    assert {each.reason for each in world.held} == {HoldReason.MASS_FALL}
-    assert all(each.releases_at is None for each in world.held)
+    assert len({hold.hold_id for hold in world.held}) == 1
+    assert {hold.country for hold in world.held} == set(names(30))
+    assert {hold.reason for hold in world.held} == {HoldReason.MASS_FALL}
+    assert all(hold.releases_at is None for hold in world.held)
     assert [(c.area, c.before, c.after) for c in world.held[0].changes] == [("AA", 1, 0)]
     assert set(world.levels().values()) == {1}
 
@@ -57,7 +57,7 @@ def test_guard_bulk_improvement_is_asked_once_and_latecomers_join(world: World) 
     assert world.written == []
 
     world.read([reading(country, 0, at=LATER) for country in names(31)], LATER + 2 * HALF_AN_HOUR)
-    assert [(each.country, each.hold_id) for each in world.held] == [(names(31)[-1], hold_id)]
+    assert [(hold.country, hold.hold_id) for hold in world.held] == [(names(31)[-1], hold_id)]
 
 
 def test_guard_bulk_improvement_killed_halfway_is_the_same_item(world: World) -> None:
@@ -71,8 +71,8 @@ def test_guard_bulk_improvement_killed_halfway_is_the_same_item(world: World) ->
 
     fresh.read([reading(country, 0, at=LATER) for country in names(30)], LATER)
 
-    assert {each.hold_id for each in fresh.held} == {hold_id}
-    assert {each.country for each in fresh.held} == set(names(30)[25:])
+    assert {hold.hold_id for hold in fresh.held} == {hold_id}
+    assert {hold.country for hold in fresh.held} == set(names(30)[25:])
 
 
 def test_guard_bulk_improvement_released_in_part(world: World) -> None:
@@ -82,8 +82,8 @@ def test_guard_bulk_improvement_released_in_part(world: World) -> None:
 
     world.decide(hold_id, accepted=True, now=LATER, only=lambda country: country in some)
 
-    assert {each.country for each in world.changes} == some
-    assert all(each.decided_by == "officer-1" and each.hold_id == hold_id for each in world.changes)
+    assert {change.country for change in world.changes} == some
+    assert all(change.decided_by == "officer-1" and change.hold_id == hold_id for change in world.changes)
     assert {country for country, level in world.levels().items() if level == 0} == some
     assert world.states[names(30)[-1]].hold(hold_id) is not None
 
@@ -108,7 +108,7 @@ def test_guard_improvement_taken_back_by_the_source_closes_its_hold(world: World
 
     world.read([reading(country, 1, at=LATER + HALF_AN_HOUR) for country in names(30)], LATER + HALF_AN_HOUR)
 
-    assert {(each.accepted, each.decided_by) for each in world.released} == {(False, "rules")}
+    assert {(release.accepted, release.decided_by) for release in world.released} == {(False, "rules")}
     assert all(not state.holds and state.rejected is None for state in world.states.values())
 
 
@@ -118,22 +118,22 @@ def test_guard_deteriorations_above_a_quarter_count_at_once_and_their_alerts_wai
 
     assert judgement.reason is Reason.MASS_RISE
     assert all(world.levels()[country] == 3 for country in names(26))
-    assert {each.alerts_held_until for each in world.changes} == {LATER + THREE_MINUTES}
-    assert {each.releases_at for each in world.held} == {LATER + THREE_MINUTES}
-    assert {each.hold_id for each in world.held} == {each.hold_id for each in world.changes}
-    assert len({each.hold_id for each in world.held}) == 1
+    assert {change.alerts_held_until for change in world.changes} == {LATER + THREE_MINUTES}
+    assert {hold.releases_at for hold in world.held} == {LATER + THREE_MINUTES}
+    assert {hold.hold_id for hold in world.held} == {change.hold_id for change in world.changes}
+    assert len({hold.hold_id for hold in world.held}) == 1
 
 
 def test_guard_a_quarter_itself_is_no_bulk_change(world: World) -> None:
     """Twenty-five of a hundred leave at once; so does everything when it is turned off."""
     world.read([reading(country, 3, at=LATER) for country in names(25)], LATER)
-    assert {each.alerts_held_until for each in world.changes} == {None}
+    assert {change.alerts_held_until for change in world.changes} == {None}
     assert world.held == []
 
     off = World(GuardLimits(alert_hold=timedelta(0)))
     off.read([reading(country, 1) for country in names(100)])
     off.read([reading(country, 3, at=LATER) for country in names(100)], LATER)
-    assert {each.alerts_held_until for each in off.changes} == {None}
+    assert {change.alerts_held_until for change in off.changes} == {None}
     assert off.held == []
 
 
@@ -144,7 +144,7 @@ def test_guard_bulk_yellow_holds_no_alert(world: World) -> None:
 
     world.read([reading(country, 1 if n else 3, at=LATER) for n, country in enumerate(names(100))], LATER)
 
-    assert {each.alerts_held_until for each in world.changes} == {None}
+    assert {change.alerts_held_until for change in world.changes} == {None}
 
 
 def test_guard_alerts_leave_without_a_decision(world: World) -> None:
@@ -155,7 +155,7 @@ def test_guard_alerts_leave_without_a_decision(world: World) -> None:
     world.tick(LATER + timedelta(seconds=179))
     assert world.written == []
     world.tick(LATER + THREE_MINUTES)
-    assert {(each.accepted, each.decided_by) for each in world.released} == {(True, "silence")}
+    assert {(release.accepted, release.decided_by) for release in world.released} == {(True, "silence")}
     assert len(world.released) == 26
     world.tick(LATER + 2 * THREE_MINUTES)
     assert world.written == []
@@ -172,8 +172,8 @@ def test_guard_rejected_deterioration_goes_back_and_stays_back(world: World) -> 
     world.decide(world.held[0].hold_id, accepted=False, now=LATER + HALF_AN_HOUR)
 
     assert set(world.levels().values()) == {1}
-    assert [(each.area, each.level) for each in world.states["AA"].regions] == [("North", 2)]
-    assert {each.decided_by for each in world.changes} == {"officer-1"}
+    assert [(region.area, region.level) for region in world.states["AA"].regions] == [("North", 2)]
+    assert {change.decided_by for change in world.changes} == {"officer-1"}
     world.read(flood, LATER + 2 * HALF_AN_HOUR)
     assert world.written == []
 
@@ -185,7 +185,7 @@ def test_guard_newer_version_names_the_hold_while_alerts_wait(world: World) -> N
 
     world.read([reading("AA", 3, at=minute, text="Meer woorden.")], minute)
 
-    assert [each.alerts_held_until for each in world.changes] == [LATER + THREE_MINUTES]
+    assert [change.alerts_held_until for change in world.changes] == [LATER + THREE_MINUTES]
 
 
 def test_guard_deterioration_without_a_hold_releases_waiting_alerts(world: World) -> None:
@@ -196,7 +196,7 @@ def test_guard_deterioration_without_a_hold_releases_waiting_alerts(world: World
 
     world.read([reading("AA", 3, at=minute)], minute, parser_version=2)
 
-    assert [(each.effective.after, each.alerts_held_until) for each in world.changes] == [(3, None)]
+    assert [(change.effective.after, change.alerts_held_until) for change in world.changes] == [(3, None)]
 
 
 def test_guard_second_alert_hold_ends_with_the_first(world: World) -> None:
@@ -206,10 +206,12 @@ def test_guard_second_alert_hold_ends_with_the_first(world: World) -> None:
 
     world.read([reading(country, 3, at=minute) for country in names(26)], minute)
 
-    assert {(each.hold_id, each.alerts_held_until) for each in world.changes} == {(hold_id, LATER + THREE_MINUTES)}
+    assert {(change.hold_id, change.alerts_held_until) for change in world.changes} == {
+        (hold_id, LATER + THREE_MINUTES)
+    }
     second = world.held[0].hold_id
     world.decide(second, accepted=False, now=minute)
-    assert {(each.hold_id, each.alerts_held_until, each.effective.after) for each in world.changes} == {
+    assert {(change.hold_id, change.alerts_held_until, change.effective.after) for change in world.changes} == {
         (hold_id, LATER + THREE_MINUTES, 2)
     }
 
@@ -221,9 +223,9 @@ def test_guard_alert_hold_is_named_beside_an_improvement_that_waits(world: World
     world.read([reading("AA", 0, at=hour)], hour)
     assert world.held[0].reason is HoldReason.IMPLAUSIBLE_FALL
     world.read([reading(country, 0 if country == "AA" else 3, at=hour, North=3) for country in names(26)], hour)
-    flood = {each.hold_id for each in world.held if each.reason is HoldReason.MASS_RISE}
+    flood = {hold.hold_id for hold in world.held if hold.reason is HoldReason.MASS_RISE}
 
-    assert {each.hold_id for each in world.changes if each.alerts_held_until is not None} == flood
+    assert {change.hold_id for change in world.changes if change.alerts_held_until is not None} == flood
 
 
 def test_guard_unknown_above_a_twentieth_is_refused_whole(world: World) -> None:
@@ -246,18 +248,18 @@ def test_new_parser_rebaselines_without_alerts_and_asks_about_worse(world: World
         *(reading(country, 1) for country in names(100)[3:]),
     ]  # fmt: skip
     judgement = world.read(told, LATER, parser_version=2)
-    changes = {each.country: each for each in world.changes}
+    changes = {change.country: change for change in world.changes}
 
     assert judgement.batch.reread == set(names(100))
     assert changes.keys() == {"AA", "AB", "AC"}
     assert (changes["AA"].effective.after, changes["AA"].alerts_held_until) == (3, LATER + HALF_AN_HOUR)
-    assert [(each.country, each.reason) for each in world.held] == [("AA", HoldReason.PARSER_READS_WORSE)]
+    assert [(hold.country, hold.reason) for hold in world.held] == [("AA", HoldReason.PARSER_READS_WORSE)]
     assert (changes["AB"].effective.after, changes["AB"].baseline) == (1, True)
     assert changes["AC"].baseline
     world.read(told, LATER + timedelta(minutes=5), parser_version=2)
     assert world.written == []
     world.tick(LATER + HALF_AN_HOUR)
-    assert [(each.country, each.decided_by) for each in world.released] == [("AA", "silence")]
+    assert [(release.country, release.decided_by) for release in world.released] == [("AA", "silence")]
 
 
 def test_new_parser_does_not_hide_what_the_source_writes_at_the_same_time(world: World) -> None:
@@ -301,7 +303,7 @@ def test_vanished_country_that_returns_answers_for_itself(world: World) -> None:
 
     world.read([reading("AA", 1)], LATER)
 
-    assert [each.decided_by for each in world.released] == ["rules"]
+    assert [release.decided_by for release in world.released] == ["rules"]
     assert world.states["AA"].holds == ()
 
 

@@ -36,7 +36,7 @@ def destination(code: str = "CL", state: object = 0, text: object = None, **more
 
 def index(**destinations: object) -> dict[str, Any]:
     """An index; PT_20 is PT-20."""
-    return {"metadata": {}, "data": {code.replace("_", "-"): each for code, each in destinations.items()}}
+    return {"metadata": {}, "data": {code.replace("_", "-"): entry for code, entry in destinations.items()}}
 
 
 @real
@@ -46,14 +46,14 @@ def test_canada_real_index_is_read_as_it_stands() -> None:
 
     found = read(parse, whole)
 
-    expected = {code: each["advisory-state"] for code, each in whole["data"].items() if code != "BQ"}
+    expected = {code: destination["advisory-state"] for code, destination in whole["data"].items() if code != "BQ"}
     assert {code: reading.level for code, reading in found.items() if code != "BQ"} == expected
-    assert [(each.code, each.level) for each in found["BQ"].regions] == [("BQ-BO", 0)]
+    assert [(region.code, region.level) for region in found["BQ"].regions] == [("BQ-BO", 0)]
     assert found["BQ"].level is None
     assert "PS" not in found
     assert found["AF"].source_modified_at == datetime(2026, 7, 2, 18, 24, 43, 80_872, UTC)
     assert {code for code, reading in found.items() if reading.unread} == {
-        code for code, each in whole["data"].items() if each["has-regional-advisory"]
+        code for code, destination in whole["data"].items() if destination["has-regional-advisory"]
     }
 
 
@@ -91,7 +91,7 @@ def test_canada_parts_never_raise_their_country() -> None:
     both = read(parse, index(PT=destination("PT", 0), PT_20=azores))["PT"]
     alone = read(parse, index(PT_20=azores))["PT"]
 
-    assert (both.level, both.regional_max, [each.code for each in both.regions]) == (0, 3, ["PT-20"])
+    assert (both.level, both.regional_max, [region.code for region in both.regions]) == (0, 3, ["PT-20"])
     assert (alone.level, alone.regional_max) == (None, 3)
 
 
@@ -102,7 +102,7 @@ def test_canada_odd_destination_touches_no_other() -> None:
 
     batch = parse([body(index(CL=destination(), FR=far, **odd))], NOW, floor=1)
 
-    assert [(each.country, each.level) for each in batch.countries] == [("CL", 0), ("FR", 1)]
+    assert [(reading.country, reading.level) for reading in batch.countries] == [("CL", 0), ("FR", 1)]
     assert batch.countries[1].source_modified_at == NOW
     assert "which is still to come" in batch.countries[1].unread[0]
     assert len(batch.skipped) == 3
@@ -128,7 +128,7 @@ def test_canada_level_stands_in_the_document(data: st.DataObject) -> None:
     text = json.dumps(document)
 
     for reading in tried(parse, [body(document)]):
-        for level in {reading.level, *(each.level for each in reading.regions)} - {None}:
+        for level in {reading.level, *(region.level for region in reading.regions)} - {None}:
             assert level is not None
             assert f'"advisory-state": {level.value}' in text or TEXTS[level.value] in text
         assert reading.level is not Level.GREEN or reading.country != "PT"

@@ -93,7 +93,7 @@ def test_cap_update_and_cancel_end_what_they_refer_to_in_any_order() -> None:
     for order in itertools.permutations([first, update, cancel, first]):
         assert messages_in_force(messages(*order), NOW) == []
     for order in itertools.permutations([first, update]):
-        assert [each.identifier for each in messages_in_force(messages(*order), NOW)] == ["2"]
+        assert [message.identifier for message in messages_in_force(messages(*order), NOW)] == ["2"]
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_cap_update_and_cancel_end_what_they_refer_to_in_any_order() -> None:
 )
 def test_cap_nothing_else_ends_a_message(other: str) -> None:
     """Another sender, an older message, half a reference, an exercise."""
-    assert "1" in {each.identifier for each in messages_in_force(messages(alert("1"), other), NOW)}
+    assert "1" in {message.identifier for message in messages_in_force(messages(alert("1"), other), NOW)}
 
 
 def test_cap_message_is_over_when_it_expires() -> None:

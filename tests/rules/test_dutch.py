@@ -331,8 +331,8 @@ def advice(draw: st.DrawFn) -> tuple[list[str], str, dict[str, str]]:
     colour = draw(st.sampled_from(list(COLOURS)))
     whole = "de rest van Marokko" if chosen else "Marokko"
     sentences = [
-        draw(st.sampled_from(_FORMS)).format(area=area, colour=each)
-        for area, each in [*chosen.items(), (whole, colour)]
+        draw(st.sampled_from(_FORMS)).format(area=area, colour=colour_of_area)
+        for area, colour_of_area in [*chosen.items(), (whole, colour)]
     ]
     texts = [f"{sentence} {draw(st.sampled_from(['', DO_NOT]))}" for sentence in sentences]
     return draw(st.permutations(texts + draw(st.lists(st.sampled_from(NEWS), max_size=2)))), colour, chosen
@@ -347,7 +347,9 @@ def test_dutch_any_order_reads_the_same(written: tuple[list[str], str, dict[str,
     colours = read(*texts)
 
     assert colours.level == COLOURS[colour]
-    assert {part.area: part.level for part in colours.parts} == {area: COLOURS[each] for area, each in chosen.items()}
+    assert {part.area: part.level for part in colours.parts} == {
+        area: COLOURS[colour_of_area] for area, colour_of_area in chosen.items()
+    }
     assert colours.unread == ()
 
 
@@ -388,7 +390,7 @@ def test_dutch_damage_never_loses_a_negative_colour_nor_makes_one_up(written: tu
 
     assert {part.level for part in colours.parts} <= standing
     assert colours.level is None or colours.level in standing
-    about_advice = [part for each in texts for part in each.split(". ") if re.search("kleurcode|reisadvies", part)]
+    about_advice = [part for text in texts for part in text.split(". ") if re.search("kleurcode|reisadvies", part)]
     said = {COLOURS[word] for part in about_advice for word in re.findall(r"\b(oranje|rood)\b", part)}
     assert max(said, default=G) <= (worst(colours) or G)
 

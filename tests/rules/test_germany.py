@@ -29,7 +29,7 @@ def entry(iso3: str = "KWT", name: str = "Kuwait", content: str | None = None, *
 
 def answer(*entries: dict[str, Any]) -> dict[str, Any]:
     """An index, or a page: both look the same."""
-    numbered = {str(200_000 + number): each for number, each in enumerate(entries)}
+    numbered = {str(200_000 + number): advisory for number, advisory in enumerate(entries)}
     return {"response": {"lastModified": MODIFIED, **numbered, "contentList": list(numbered)}}
 
 
@@ -42,10 +42,10 @@ def test_german_real_index_and_page_are_read_as_a_person_does() -> None:
         json.loads((FEEDS / "de-aa" / "travelwarning-221216-nepal.json").read_bytes()),
     )
 
-    assert {code for code, each in found.items() if each.level == Level.RED} == {"NE"}
-    assert {code for code, each in found.items() if each.regional_max == Level.RED} == {"MR", "NG", "GH", "LB"}
-    assert {each.level for each in found.values()} == {Level.RED, None}
-    assert [code for code, each in found.items() if each.is_without_warning] == ["NP"]
+    assert {code for code, reading in found.items() if reading.level == Level.RED} == {"NE"}
+    assert {code for code, reading in found.items() if reading.regional_max == Level.RED} == {"MR", "NG", "GH", "LB"}
+    assert {reading.level for reading in found.values()} == {Level.RED, None}
+    assert [code for code, reading in found.items() if reading.is_without_warning] == ["NP"]
     assert found["NP"].source_modified_at == datetime(2026, 7, 9, 13, 47, 6, tzinfo=UTC)
 
 
@@ -80,7 +80,7 @@ def test_german_sentence_is_a_level_of_what_it_names(content: str, level: int | 
     """The country, its rest, or a part of it; a neighbour on the same page is neither."""
     reading = read(parse, answer(entry(content=content)))["KW"]
 
-    assert (reading.level, {each.area: each.level for each in reading.regions}) == (level, regions)
+    assert (reading.level, {region.area: region.level for region in reading.regions}) == (level, regions)
     assert reading.unread == ()
     assert reading.is_without_warning is (level is None and not regions)
 
@@ -91,7 +91,7 @@ def test_german_flags_are_red_whatever_the_text_says() -> None:
     parts = read(parse, answer(entry(partialWarning=True, content="<p>Nichts.</p>")))["KW"]
 
     assert whole.level == Level.RED
-    assert (parts.level, [(each.area, each.level) for each in parts.regions]) == (None, [("parts of Kuwait", 3)])
+    assert (parts.level, [(region.area, region.level) for region in parts.regions]) == (None, [("parts of Kuwait", 3)])
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_german_advisory_without_a_date_is_left_out(modified: object) -> None:
     """It replaces nothing; its neighbour stands."""
     batch = parse([body(answer(entry(lastModified=modified), entry("JOR", "Jordanien")))], NOW, floor=1)
 
-    assert [each.country for each in batch.countries] == ["JO"]
+    assert [reading.country for reading in batch.countries] == ["JO"]
     assert batch.skipped == ("200000: no date",)
 
 
@@ -140,7 +140,7 @@ def test_german_codes_must_agree_and_have_two_spellings() -> None:
     spelled = {name: value for name, value in entry("XKX", "Kosovo*").items() if name != "countryCode"}
     batch = parse([body(answer({**spelled, "CountryCode": "XK"}, entry("KWT", countryCode="IQ")))], NOW, floor=1)
 
-    assert [each.country for each in batch.countries] == ["XK"]
+    assert [reading.country for reading in batch.countries] == ["XK"]
     assert batch.skipped == ("200001: not a country that we know",)
 
 

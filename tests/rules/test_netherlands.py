@@ -314,8 +314,11 @@ def test_netherlands_islands_make_one_country(
     """BQ: each island a region by its code; the country is known when all of them are."""
     texts = {
         "": "",
-        **{each: "De kleurcode van het reisadvies voor {} is " + each for each in COLOURS},
-        **{f"deels {each}": f"De kleurcode van het reisadvies is {each} voor het westen van {{}}" for each in COLOURS},
+        **{colour: "De kleurcode van het reisadvies voor {} is " + colour for colour in COLOURS},
+        **{
+            f"deels {colour}": f"De kleurcode van het reisadvies is {colour} voor het westen van {{}}"
+            for colour in COLOURS
+        },
     }
     names = {"BQ-BO": "Bonaire", "BQ-SA": "Saba", "BQ-SE": "Sint Eustatius"}
 
@@ -323,7 +326,7 @@ def test_netherlands_islands_make_one_country(
 
     assert (reading.country, reading.level) == ("BQ", level)
     assert {region.code: region.level for region in reading.regions} == dict(zip(names, regions, strict=True))
-    assert reading.regional_max == max(each for each in regions if each is not None)
+    assert reading.regional_max == max(region for region in regions if region is not None)
 
 
 def test_netherlands_area_has_a_code_only_where_it_is_certain() -> None:
@@ -390,7 +393,7 @@ def records(draw: st.DrawFn) -> dict[str, Any]:
     """An advisory, whole or with fields that are missing or of another kind."""
     found = record(
         draw(st.sampled_from(CODES)),
-        "".join(f"<p>{each}</p>" for each in draw(st.lists(st.sampled_from(SENTENCES), max_size=4))),
+        "".join(f"<p>{sentence}</p>" for sentence in draw(st.lists(st.sampled_from(SENTENCES), max_size=4))),
         lastmodified=draw(st.datetimes(datetime(1999, 1, 1), datetime(2100, 1, 1))).isoformat() + "Z",
     )
     for name in draw(st.lists(st.sampled_from(FIELDS), max_size=2)):
@@ -429,7 +432,7 @@ def test_netherlands_level_stands_in_the_text(entries: list[dict[str, Any]]) -> 
         text = " ".join(str(entry.get("introduction")) for entry in own)
         said = {level for colour, level in COLOURS.items() if colour in text}
         assert {reading.level, *(region.level for region in reading.regions)} <= {None, *said}
-        assert reading.regional_max == max((each.level for each in reading.regions if each.level is not None),
+        assert reading.regional_max == max((region.level for region in reading.regions if region.level is not None),
                                            default=None)  # fmt: skip
         assert reading.source_modified_at <= NOW
 

@@ -32,14 +32,14 @@ def picture(level: int | None, **regions: int | None) -> AdviceLevels:
     return AdviceLevels(
         level=level,
         regions=tuple(
-            AreaLevel(area=f"Region {name}", code=f"ES-{name}", level=each) for name, each in regions.items()
+            AreaLevel(area=f"Region {name}", code=f"ES-{name}", level=regional) for name, regional in regions.items()
         ),
     )
 
 
 def levels(found: AdviceLevels) -> dict[str, int | None]:
     """Area to level."""
-    return {"ES": found.level} | {each.code or each.area: each.level for each in found.regions}
+    return {"ES": found.level} | {region.code or region.area: region.level for region in found.regions}
 
 
 @pytest.mark.parametrize(
@@ -144,15 +144,15 @@ def test_override_full_state_follows_each_effect_and_the_end_undoes_it(world: Wo
     [change] = world.changes
     assert (change.effective.before, change.effective.after, change.ministry.after) == (2, 3, 2)
     assert (change.override_id, change.decided_by) == ("o-1", "officer-1")
-    assert {each.area: each.after for each in change.regions} == {"North": 3, "South": 3}
+    assert {region.area: region.after for region in change.regions} == {"North": 3, "South": 3}
     world.tick(midnight + timedelta(hours=1))
     assert world.written == []
 
     world.tick(midnight + timedelta(days=1))
-    [ended] = [each for each in world.written if isinstance(each, OverrideEnded)]
+    [ended] = [event for event in world.written if isinstance(event, OverrideEnded)]
     [change] = world.changes
     assert (ended.ended_by, change.effective.after, change.override_id) == ("expired", 2, None)
-    assert {each.area: each.after for each in change.regions} == {"North": 3, "South": 1}
+    assert {region.area: region.after for region in change.regions} == {"North": 3, "South": 1}
     assert world.states["ES"].overrides == ()
 
 
@@ -176,4 +176,4 @@ def test_override_survives_readings(world: World) -> None:
 
     state = world.states["ES"]
     assert (state.effective, state.adopted.level, state.said.level) == (3, 2, 2)
-    assert [(each.area, each.level) for each in state.adopted.regions] == [("North", 3), ("South", 2)]
+    assert [(region.area, region.level) for region in state.adopted.regions] == [("North", 3), ("South", 2)]

@@ -40,7 +40,7 @@ def page(slug: str = "ukraine", *statuses: object, text: str = "<p>No travel can
 
 def index(*slugs: str, at: str = "2026-09-15T14:41:54Z") -> dict[str, Any]:
     """An index that lists these."""
-    children = [{"public_updated_at": at, "details": {"country": {"name": each, "slug": each}}} for each in slugs]
+    children = [{"public_updated_at": at, "details": {"country": {"name": slug, "slug": slug}}} for slug in slugs]
     return {"base_path": "/foreign-travel-advice", "links": {"children": children}}
 
 
@@ -50,7 +50,7 @@ def test_uk_real_pages_are_read_as_a_person_does() -> None:
     found = read(parse, json.loads((FEEDS / "uk-fcdo" / "alert-status-samples.json").read_bytes()))
     nepal = read(parse, json.loads((FEEDS / "uk-fcdo" / "nepal-2026-07.json").read_bytes()))["NP"]
 
-    assert {code: (each.level, each.regional_max) for code, each in found.items()} == {
+    assert {code: (reading.level, reading.regional_max) for code, reading in found.items()} == {
         "AF": (3, None), "MX": (1, 2), "UA": (None, 3), "FR": (None, None),
     }  # fmt: skip
     assert found["FR"].is_without_warning
@@ -63,8 +63,8 @@ def test_uk_real_index_alone_knows_its_countries_and_no_level() -> None:
     """BQ is one page for three islands; what was not fetched is unknown."""
     found = read(parse, json.loads((FEEDS / "uk-fcdo" / "index-2026-09.trimmed.json").read_bytes()))
 
-    assert {code: each.level for code, each in found.items()} == {"MX": None, "BQ": None, "UA": None}
-    assert all(each.unread and not each.is_without_warning for each in found.values())
+    assert {code: reading.level for code, reading in found.items()} == {"MX": None, "BQ": None, "UA": None}
+    assert all(reading.unread and not reading.is_without_warning for reading in found.values())
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_uk_warnings_are_read_by_their_structure(
     """The flags say that there is a warning, the text of what."""
     reading = read(parse, page("ukraine", *statuses, text=text))["UA"]
 
-    assert (reading.level, {each.area: each.level for each in reading.regions}) == (level, regions)
+    assert (reading.level, {region.area: region.level for region in reading.regions}) == (level, regions)
     assert reading.is_without_warning is (statuses == [])
 
 
@@ -122,7 +122,7 @@ def test_uk_region_has_a_code_where_it_is_certain() -> None:
     """As for the ministry."""
     text = "<p>FCDO advises against all travel to Catalonia.</p>"
 
-    assert [each.code for each in read(parse, page("spain", RED, text=text))["ES"].regions] == ["ES-CT"]
+    assert [region.code for region in read(parse, page("spain", RED, text=text))["ES"].regions] == ["ES-CT"]
 
 
 @pytest.mark.parametrize(
@@ -191,12 +191,12 @@ WHOLE = [index("chile", "ukraine"), page("chile", ALL_ORANGE),
 @given(st.data())
 def test_uk_level_stands_in_the_document(data: st.DataObject) -> None:
     """Whatever the pages hold: no exception, and no level that neither a flag nor the text says."""
-    documents = [data.draw(mutated(each)) for each in WHOLE]
+    documents = [data.draw(mutated(document)) for document in WHOLE]
     said = json.dumps(documents)
 
-    for reading in tried(parse, [body(each) for each in data.draw(st.permutations(documents))]):
+    for reading in tried(parse, [body(document) for document in data.draw(st.permutations(documents))]):
         levels = {reading.level, reading.regional_max}
         assert Level.GREEN not in levels
         assert Level.RED not in levels or "avoid_all_travel" in said or "against all travel" in said
         assert Level.ORANGE not in levels or "essential" in said
-    tried(parse, [data.draw(damaged(body(each))) for each in WHOLE])
+    tried(parse, [data.draw(damaged(body(document))) for document in WHOLE])

@@ -43,10 +43,10 @@ def test_us_real_list_is_read_as_a_person_does() -> None:
     """NS is Suriname, CH China; the group of three is nobody's; the evening in Washington is the date in UTC."""
     batch = parse([(FEEDS / "us-state" / "api-TravelAdvisories-7.json").read_bytes()], NOW, floor=1)
 
-    assert {each.country: each.level for each in batch.countries} == {
+    assert {reading.country: reading.level for reading in batch.countries} == {
         "SA": 2, "SR": 0, "CN": 1, "BD": 1, "MX": 1, "CI": 1
     }  # fmt: skip
-    assert [each for each in batch.skipped if "a group of countries" in each] == list(batch.skipped)
+    assert [reason for reason in batch.skipped if "a group of countries" in reason] == list(batch.skipped)
     assert batch.countries[-1].source_modified_at == datetime(2026, 9, 8, tzinfo=UTC)
 
 
@@ -92,7 +92,7 @@ def test_us_entry_is_of_the_country_that_page_name_and_tag_agree_on(entry: dict[
     """Never by ISO: the tag CD is Chad, CH China. What cannot be told is left out."""
     batch = parse([body([entry, advisory("Peru", tag="PE"), advisory("Fiji", tag="FJ")])], NOW, floor=1)
 
-    assert {each.country for each in batch.countries} - {"PE", "FJ"} == ({country} if country else set())
+    assert {reading.country for reading in batch.countries} - {"PE", "FJ"} == ({country} if country else set())
     assert bool(batch.skipped) is (country is None)
 
 
@@ -160,7 +160,7 @@ def test_us_date_to_come_and_no_date() -> None:
     far = advisory(at="2099-01-01T00:00:00Z")
     batch = parse([body([far, advisory("Peru", tag="PE", at="yesterday")])], NOW, floor=1)
 
-    assert [(each.country, each.source_modified_at) for each in batch.countries] == [("CL", NOW)]
+    assert [(reading.country, reading.source_modified_at) for reading in batch.countries] == [("CL", NOW)]
     assert len(batch.skipped) == 1
 
 
@@ -172,7 +172,7 @@ WHOLE = [advisory(), advisory("Chad", 4, "CD"), advisory("Peru", 2, "PE", Link=l
 def test_us_level_stands_in_a_title(data: st.DataObject) -> None:
     """Whatever the entries hold and in whatever order: no exception, no level that no title says."""
     document = data.draw(st.permutations(data.draw(mutated(WHOLE)) or []))
-    titles = [each.get("Title") for each in document if isinstance(each, dict)]
+    titles = [entry.get("Title") for entry in document if isinstance(entry, dict)]
 
     for reading in tried(parse, [body(document)]):
         if reading.level is not None:

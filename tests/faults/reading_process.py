@@ -1,4 +1,4 @@
-"""Safety takes the batches in a file, one after the other, in a process that may be killed.
+"""Adopts the batches in a file, one after the other, in a process that a test may kill.
 
 `python -m tests.faults.reading_process MONGO NAMESPACE FILE`
 """
@@ -14,7 +14,7 @@ from tests.integration.safety_world import SafetyWorld
 
 
 async def take(mongo_url: str, namespace: str, file: Path) -> None:
-    """Each line is a batch; one that could not be kept is taken again, as the next reading would."""
+    """Each line is a batch. If it could not be stored, it is adopted again, as the next reading would."""
     mongo = Mongo(mongo_url, namespace=namespace)
     world = SafetyWorld(mongo)
     for line in file.read_text(encoding="utf-8").splitlines():

@@ -1,4 +1,4 @@
-"""R34 under kill -9: 200 students at once for 3 slots, the service dies halfway, and nobody has a place twice."""
+"""R34 under kill -9: 200 students at once for 3 slots, the service dies halfway, and nobody gets two slots."""
 
 import asyncio
 import base64
@@ -28,7 +28,7 @@ PATIENCE_SECONDS = 900.0
 
 
 class Service:
-    """The approval service as a process that may die, and is started again when it has."""
+    """The approval service as a process that may die, and is then started again."""
 
     def __init__(self, environment: dict[str, str], port: int) -> None:
         self._environment = environment
@@ -38,11 +38,11 @@ class Service:
 
     @property
     def url(self) -> str:
-        """Where it answers."""
+        """Its base address."""
         return f"http://127.0.0.1:{self._port}"
 
     async def start(self) -> None:
-        """A new process."""
+        """Start a new process."""
         self.process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "uvicorn", "--factory", "services.approval.app:from_environment",
             "--host", "127.0.0.1", "--port", str(self._port), "--no-access-log", "--log-level", "warning",
@@ -50,7 +50,7 @@ class Service:
         )  # fmt: skip
 
     async def nurse(self) -> None:
-        """Start it again whenever it has died, as an orchestrator would."""
+        """Start it again whenever it died, as an orchestrator would."""
         while True:
             assert self.process is not None
             await self.process.wait()
@@ -58,7 +58,7 @@ class Service:
             await self.start()
 
     async def stop(self) -> None:
-        """The end of this one process."""
+        """Stop this one process."""
         if self.process is not None and self.process.returncode is None:
             self.process.terminate()
             await self.process.wait()
@@ -100,7 +100,7 @@ async def service(mongo: str, namespace: str, folder: Path) -> AsyncIterator[Ser
 
 
 async def ask(http: httpx.AsyncClient, token: str, number: int) -> dict[str, Any]:
-    """One student asks until there is an answer, always under the same Idempotency-Key."""
+    """One student asks until there is an answer, under the same Idempotency-Key."""
     student = Person(f"student-{number}")
     body = {
         **request("lumc-medicine"), "activityType": "clinical_clerkship", "country": "SR", "contact": student.contact,
@@ -130,7 +130,7 @@ async def ask(http: httpx.AsyncClient, token: str, number: int) -> dict[str, Any
 async def test_slots_two_hundred_at_once_with_a_kill_halfway(
     failpoint: str, stack: Any, namespace: str, tmp_path: Path
 ) -> None:
-    """3 allocated, 197 waiting in order, none twice; every answer says what is kept."""
+    """3 allocated, 197 waiting in order, nobody twice; every answer matches the stored pool."""
     async with service(stack.mongo, namespace, tmp_path) as approval:
         (tmp_path / "failpoints" / failpoint).write_text("kill 100")
         tokens = [
@@ -163,7 +163,7 @@ async def test_slots_two_hundred_at_once_with_a_kill_halfway(
 
 
 def _in_the_order_of_the_stream(kept: SlotPool, events: list[Any]) -> None:
-    """Who came first has a place, the others wait as they came; the pool is the fold of its events."""
+    """Slots and positions follow the order of the events; the pool is the fold of its events."""
     facts: list[SlotEvent] = [each.data for each in events]
     assert [type(each) for each in facts] == [SlotAllocated] * SLOTS + [SlotWaitlisted] * (STUDENTS - SLOTS)
     assert [each.position for each in facts if isinstance(each, SlotWaitlisted)] == list(range(1, STUDENTS - SLOTS + 1))

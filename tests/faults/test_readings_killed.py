@@ -1,4 +1,4 @@
-"""kill -9 while a batch is taken, again and again and with another instance beside it: each change is one event."""
+"""kill -9 while a batch is adopted, again and again, with another instance beside it: each change is one event."""
 
 import asyncio
 import os
@@ -36,7 +36,7 @@ def batches() -> list[Batch]:
 
 
 async def run(mongo: str, namespace: str, file: Path, failpoints: Path) -> int:
-    """One process to its end, whichever way; its exit code."""
+    """Run one process to its end; its exit code."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "tests.faults.reading_process", mongo, namespace, str(file),
         cwd=ROOT, env={**os.environ, "FAILPOINTS_DIR": str(failpoints)},
@@ -47,7 +47,7 @@ async def run(mongo: str, namespace: str, file: Path, failpoints: Path) -> int:
 @pytest.mark.timeout(480)
 @pytest.mark.fault("safety killed while it records a batch, two instances at a time")
 async def test_readings_killed_halfway_write_each_change_once(stack: Any, namespace: str, tmp_path: Path) -> None:
-    """Whoever carries on, and from wherever: no change twice, none lost, one hold for a mass, kept = fold."""
+    """No change twice, none lost, one hold for a bulk improvement, and the state equals the fold."""
     mongo = Mongo(stack.mongo, namespace=namespace)
     world = SafetyWorld(mongo)
     await world.store.create_indexes()

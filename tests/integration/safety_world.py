@@ -1,4 +1,4 @@
-"""Safety's commands on a real MongoDB, with a clock that the test moves; what was written is read from the outbox."""
+"""Safety's commands on a real MongoDB, with a clock that the test sets. Events are read from the outbox."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -26,7 +26,7 @@ NOW = datetime(2026, 3, 1, 9, tzinfo=UTC)
 
 @dataclass
 class SafetyWorld:
-    """One namespace. `now` is the clock."""
+    """Safety in one namespace. `now` is its clock."""
 
     mongo: Mongo
     two_persons: bool = False
@@ -47,20 +47,20 @@ class SafetyWorld:
         return Command(person_id, None, None, Cause("c", new_id()), self.now)
 
     async def read(self, readings: Iterable[CountryReading], parser_version: int = 1) -> list[str]:
-        """Take a batch."""
+        """Adopt a batch."""
         batch = Batch(source="netherlands", parser_version=parser_version, countries=tuple(readings))
         policy = ReadingPolicy(timedelta(minutes=30), timedelta(hours=1), self.limits)
         deps = ReadingDeps(self.mongo, self.store, policy)
         return await adopt_batch(deps, batch, began=self.now, now=self.now)
 
     async def tick(self) -> int:
-        """Time has come."""
+        """Apply the clock."""
         return await apply_clock(self.mongo, self.store, self.now)
 
     async def decide(
         self, hold_id: str, decision: holds.Decision, *countries: str, by: str = "officer-1", reason: str = "Looked."
     ) -> Answer:
-        """A person decides."""
+        """A safety officer decides about a hold."""
         request = holds.RequestedDecision(hold_id, decision, reason, countries)
         return await holds.decide(self.decision_deps, self.command(by), request)
 
@@ -78,26 +78,26 @@ class SafetyWorld:
         return await overrides.end_override(self.decision_deps, command, override_id, "It is over.")
 
     async def state(self, country: str) -> CountryState:
-        """What is kept of a country."""
+        """The stored state of a country."""
         state = (await self.store.countries.load(country)).state
         assert state is not None
         return state
 
     async def events(self) -> list[Envelope[Event]]:
-        """Everything written, stream by stream."""
+        """Every event in the outbox, stream by stream."""
         found = self.store.outbox.events.find({}).sort([("stream", 1), ("version", 1)])
         return [parse(bytes(document["body"])) async for document in found]
 
     async def of(self, kind: type[Event]) -> list[Any]:
-        """The events of one kind."""
+        """The events of one type."""
         return [event.data for event in await self.events() if isinstance(event.data, kind)]
 
     async def news(self) -> list[TravelAdviceChanged]:
-        """The changes after the first pictures."""
+        """The changes without the baselines."""
         return [event for event in await self.of(TravelAdviceChanged) if not event.baseline]
 
     async def check(self) -> None:
-        """What is kept is the fold of what was written, for every country, now and at every moment between."""
+        """Every stored country equals the fold of its events."""
         kept = await self.store.all_countries()
         folded: dict[str, CountryState] = {}
         for event in await self.events():

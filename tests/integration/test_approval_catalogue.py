@@ -1,4 +1,4 @@
-"""The catalogue under a running service: edited, broken, mended; places that are added reach who waits."""
+"""The catalogue of a running service: edited, broken and mended; added slots go to the waiting list."""
 
 import asyncio
 import os
@@ -24,7 +24,7 @@ DEADLINE_SECONDS = 90
 
 @pytest.fixture
 def folders(tmp_path: Path) -> tuple[Path, Path]:
-    """Keys, and a catalogue to edit."""
+    """Keys, and a catalogue that the test edits."""
     keys, catalogue = tmp_path / "keys", tmp_path / "leiden"
     keys.mkdir()
     catalogue.mkdir()
@@ -33,14 +33,14 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
 
 
 def edit(file: Path, before: str, after: str) -> None:
-    """An edit that the file's time shows, however fast the test is."""
+    """An edit with a newer file time, however fast the test is."""
     seen = file.stat()
     change(file, before, after)
     os.utime(file, ns=(seen.st_atime_ns, seen.st_mtime_ns + int(timedelta(seconds=1).total_seconds() * 1e9)))
 
 
 async def until(approval_service: ApprovalService, detail: str) -> None:
-    """Wait until the service says so of its catalogue."""
+    """Wait until the health of the catalogue has this state."""
     async with asyncio.timeout(DEADLINE_SECONDS):
         while True:
             checks = {check["name"]: check for check in (await approval_service.http.get("/readyz")).json()["checks"]}
@@ -52,7 +52,7 @@ async def until(approval_service: ApprovalService, detail: str) -> None:
 async def test_broken_edit_keeps_the_old_catalogue_and_a_mended_one_is_taken(
     stack: Any, namespace: str, folders: tuple[Path, Path]
 ) -> None:
-    """Requests go on under the version that stands in their event; the health says what is wrong."""
+    """Requests go on under the last good version, which their events name; the health names the mistake."""
     keys, catalogue = folders
     file = catalogue / "lumc.yaml"
     wish = {"details": {"theme": "oncology", "institute": "listed"}}
@@ -72,7 +72,7 @@ async def test_broken_edit_keeps_the_old_catalogue_and_a_mended_one_is_taken(
 
 
 async def _version(approval_service: ApprovalService, wish: dict[str, Any]) -> str:
-    """The catalogue version that a new request is taken under, and its grant."""
+    """The catalogue version in the events of a new request and of its grant."""
     student = approval_service.student()
     approval_id = (await approval_service.asks(student, **wish))["approvalId"]
     await approval_service.granted(MEDICINE, approval_id)
@@ -81,7 +81,7 @@ async def _version(approval_service: ApprovalService, wish: dict[str, Any]) -> s
 
 @pytest.mark.parametrize(("before", "after"), [("slots: 3", "slots: -1"), ("themes:", "themes: [")])
 def test_service_refuses_to_start_with_a_broken_catalogue(folders: tuple[Path, Path], before: str, after: str) -> None:
-    """It names file, line and field, and nothing runs."""
+    """The error names file, line and field."""
     keys, catalogue = folders
     change(catalogue / "lumc.yaml", before, after)
 
@@ -89,10 +89,10 @@ def test_service_refuses_to_start_with_a_broken_catalogue(folders: tuple[Path, P
         build(settings("mongodb://127.0.0.1:9", "", keys, catalogue))
 
 
-async def test_places_that_the_catalogue_adds_go_to_who_waits_in_order(
+async def test_slots_that_the_catalogue_adds_go_to_the_waiting_list_in_order(
     stack: Any, namespace: str, folders: tuple[Path, Path]
 ) -> None:
-    """R34: two more slots promote the first two in line, once; fewer take nobody's place."""
+    """R34: two more slots promote the first two, once; with fewer slots nobody loses one."""
     keys, catalogue = folders
     rotation = {
         "activityType": "clinical_clerkship", "country": "SR", "startDate": "2051-06-01", "endDate": "2051-07-01",

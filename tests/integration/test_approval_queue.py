@@ -1,4 +1,4 @@
-"""The approver's queue on a real MongoDB: overdue first, counts, filters, pages, and what MongoDB reads for it."""
+"""The approver's list on a real MongoDB: overdue first, counts, filters, pages, and its query plans."""
 
 import uuid
 from collections.abc import AsyncIterator
@@ -25,7 +25,7 @@ STATUSES = (Status.REQUESTED, Status.RETURNED, Status.GRANTED, Status.REQUESTED,
 
 
 def kept(number: int) -> dict[str, Any]:
-    """A request as it is stored; first days from ten days ago on, one in seven is the office's as well."""
+    """A stored request. First days start ten days ago; every seventh is the office's as well."""
     now, today = utc_now(), amsterdam_date(utc_now())
     start = today + timedelta(days=number % 60 - 10)
     finding = Finding(
@@ -53,7 +53,7 @@ def kept(number: int) -> dict[str, Any]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def full(stack: Any, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ApprovalService]:
-    """A service with many requests in it."""
+    """A service with many requests."""
     namespace = f"t{uuid.uuid4().hex[:8]}-"
     keys, catalogue = tmp_path_factory.mktemp("keys"), leiden(tmp_path_factory.mktemp("leiden"))
     create_keys(keys)
@@ -64,7 +64,7 @@ async def full(stack: Any, tmp_path_factory: pytest.TempPathFactory) -> AsyncIte
 
 
 async def page(approval_service: ApprovalService, person: Any = MEDICINE, **query: str) -> dict[str, Any]:
-    """One page."""
+    """One page of the list."""
     response = await approval_service.call("GET", "/approval-requests", person, **query)
     assert response.status_code == 200, response.text
     found: dict[str, Any] = response.json()
@@ -72,7 +72,7 @@ async def page(approval_service: ApprovalService, person: Any = MEDICINE, **quer
 
 
 async def everything(approval_service: ApprovalService, **query: str) -> list[dict[str, Any]]:
-    """All pages."""
+    """Every item, page by page."""
     found: list[dict[str, Any]] = []
     for number in range(1, 20):
         one = await page(approval_service, pageSize="250", pageNumber=str(number), **query)
@@ -87,12 +87,12 @@ OPEN = [number for number in MINE if STATUSES[number % len(STATUSES)] in (Status
 
 
 def names(numbers: Any) -> set[str]:
-    """Their ids."""
+    """The ids of the items."""
     return {f"a-{number:06}" for number in numbers}
 
 
 async def test_queue_begins_with_what_is_overdue_and_says_so(full: ApprovalService) -> None:
-    """By first day; those whose day has come are blocked by R4 with the coordinator's contact; with counts."""
+    """By first day. Overdue requests are blocked by R4 with the coordinator's contact. With counts."""
     found = await page(full, open="true")
 
     first_days = [item["startDate"] for item in found["items"]]
@@ -121,7 +121,7 @@ FILTERS: list[tuple[dict[str, str], Any]] = [
 
 @pytest.mark.parametrize(("query", "wanted"), FILTERS, ids=["&".join(query.values()) for query, _ in FILTERS])
 async def test_queue_filters(full: ApprovalService, query: dict[str, str], wanted: Any) -> None:
-    """Everything that a coordinator narrows the queue by, over all its pages, each request once."""
+    """Every filter, over all pages, each request once."""
     found = await everything(full, **query)
 
     assert [item["approvalId"] for item in found] == sorted(
@@ -132,7 +132,7 @@ async def test_queue_filters(full: ApprovalService, query: dict[str, str], wante
 
 
 async def test_queue_between_two_days(full: ApprovalService) -> None:
-    """Both days are in it."""
+    """Both days are included."""
     today = amsterdam_date(utc_now())
     first, last = (today + timedelta(days=size) for size in (5, 7))
 
@@ -143,7 +143,7 @@ async def test_queue_between_two_days(full: ApprovalService) -> None:
 
 @pytest.mark.parametrize("sort", ["startDate", "-startDate", "requestedAt", "-requestedAt"])
 async def test_queue_sorts(full: ApprovalService, sort: str) -> None:
-    """As a person asks, forwards and backwards."""
+    """By either field, in both directions."""
     field = sort.removeprefix("-")
 
     found = [item[field] for item in await everything(full, sort=sort)]
@@ -152,7 +152,7 @@ async def test_queue_sorts(full: ApprovalService, sort: str) -> None:
 
 
 async def test_office_has_a_queue_of_its_own(full: ApprovalService) -> None:
-    """R35: what a rule gives to the office, of every programme."""
+    """R35: requests in which a rule gives the office a part, of every programme."""
     found = await page(full, OFFICE, open="true", pageSize="250")
 
     theirs = [n for n in range(0, TOTAL, 7) if STATUSES[n % len(STATUSES)] in (Status.REQUESTED, Status.RETURNED)]
@@ -186,7 +186,7 @@ PLANS: list[tuple[str, Permissions, dict[str, Any], str]] = [
 async def test_page_is_read_from_an_index_in_its_order(
     full: ApprovalService, permissions: Permissions, states: dict[str, Any], sort: str
 ) -> None:
-    """`explain`: no collection scan, nothing sorted in memory, hardly more keys than the page has entries."""
+    """`explain`: no collection scan, no sort in memory, and hardly more keys than items."""
     query = {"$and": [permissions.query(), *([states] if states else [])]}
     limit = 51
 
@@ -210,7 +210,7 @@ async def test_page_is_read_from_an_index_in_its_order(
 
 
 async def test_counting_reads_keys_alone_and_not_more_than_it_counts(full: ApprovalService) -> None:
-    """A queue of a hundred thousand is counted as fast as one of a thousand."""
+    """A list of a hundred thousand is counted as fast as one of a thousand."""
     plan = await full.database.command(
         {
             "explain": {"count": "requests", "query": {"$and": [APPROVER.query(), is_open()]}, "limit": 100},
@@ -223,7 +223,7 @@ async def test_counting_reads_keys_alone_and_not_more_than_it_counts(full: Appro
 
 
 def _stages(plan: dict[str, Any]) -> set[str]:
-    """Every stage of a plan."""
+    """Every stage of a query plan."""
     found = {plan["stage"]} if "stage" in plan else set()
     for stage in (plan.get("inputStage"), plan.get("queryPlan"), *plan.get("inputStages", ())):
         if stage:

@@ -1,4 +1,4 @@
-"""State is a fold: the collections of approval rebuilt from Kafka alone are the ones that it keeps."""
+"""State is a fold: the collections of approval, rebuilt from Kafka alone, equal the stored ones."""
 
 import asyncio
 from pathlib import Path
@@ -18,7 +18,7 @@ TOPIC = ApprovalRequested.topic
 
 
 async def test_collections_rebuilt_from_kafka_alone_are_equal(stack: Any, namespace: str, tmp_path: Path) -> None:
-    """Requests of every kind and end, pools with a promotion: each document is the fold of its stream on the topic."""
+    """Requests with every outcome and a pool with a promotion: each document is the fold of its stream."""
     keys, catalogue = tmp_path / "keys", tmp_path / "leiden"
     keys.mkdir()
     catalogue.mkdir()
@@ -51,7 +51,7 @@ async def test_collections_rebuilt_from_kafka_alone_are_equal(stack: Any, namesp
 
 
 async def _live(approval_service: ApprovalService) -> None:
-    """What people do in a day: ask, ask back, answer, record, grant, refuse, withdraw, wait, be promoted."""
+    """A day of requests: asked, returned, answered, recorded, granted, refused, withdrawn, waiting, promoted."""
     students = [approval_service.student() for _ in range(6)]
     rotation = {
         "activityType": "clinical_clerkship", "country": "SR", "startDate": "2050-06-01", "endDate": "2050-07-01",

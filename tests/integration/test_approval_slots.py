@@ -1,4 +1,4 @@
-"""Places under concurrency: two processes of the service, students who ask and withdraw at the same moment (R34)."""
+"""Slots under concurrency: two processes, and students who ask and withdraw at the same moment (R34)."""
 
 import asyncio
 import uuid
@@ -27,7 +27,7 @@ POOL, SLOTS, STUDENTS = "example-surgery-2050", 3, 24
 
 
 def rotation(student: Person) -> dict[str, Any]:
-    """A wish for one of three places."""
+    """A request for one of three slots."""
     return {
         "activityType": "clinical_clerkship", "country": "SR", "startDate": "2050-06-01", "endDate": "2050-07-01",
         "details": {"rotation": "regular", "cluster": "surinam-surgery"}, "contact": student.contact,
@@ -35,7 +35,7 @@ def rotation(student: Person) -> dict[str, Any]:
 
 
 async def asks(approval_service: ApprovalService, student: Person) -> str:
-    """Until there is an answer: whoever is pushed aside is asked to come again."""
+    """Ask until it is accepted: a request that lost against competing writers is sent again."""
     key = uuid.uuid4().hex
     async with asyncio.timeout(240):
         while True:
@@ -47,7 +47,7 @@ async def asks(approval_service: ApprovalService, student: Person) -> str:
 
 
 async def withdraws(approval_service: ApprovalService, student: Person, approval_id: str) -> None:
-    """The same, for taking it back."""
+    """Withdraw until it is accepted."""
     async with asyncio.timeout(240):
         while True:
             response = await approval_service.does(student, approval_id, "withdrawal")
@@ -57,8 +57,8 @@ async def withdraws(approval_service: ApprovalService, student: Person, approval
             await asyncio.sleep(0.05)
 
 
-async def test_places_two_processes_never_give_one_place_twice(stack: Any, namespace: str, tmp_path: Path) -> None:
-    """All who stay have a place or wait; who is promoted is promoted once, and can be told."""
+async def test_slots_two_processes_never_give_one_slot_twice(stack: Any, namespace: str, tmp_path: Path) -> None:
+    """Everyone who stays has a slot or waits. Each promotion happens once, with a contact that can be opened."""
     keys, catalogue = tmp_path / "keys", tmp_path / "leiden"
     keys.mkdir()
     catalogue.mkdir()
@@ -110,8 +110,8 @@ async def test_places_two_processes_never_give_one_place_twice(stack: Any, names
             assert seen["slot"]["hasPlace"] is pool.has_slot(ids[number])
 
 
-async def test_places_promotion_prepared_for_another_begins_again(stack: Any, namespace: str, tmp_path: Path) -> None:
-    """Another one is first in line by then: nobody gets a place with somebody else's address, nothing is stored."""
+async def test_slots_promotion_prepared_for_another_starts_again(stack: Any, namespace: str, tmp_path: Path) -> None:
+    """If another student is first by then, nothing is stored, and nobody gets another student's contact."""
     keys, catalogue = tmp_path / "keys", tmp_path / "leiden"
     keys.mkdir()
     catalogue.mkdir()

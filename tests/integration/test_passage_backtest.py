@@ -1,4 +1,4 @@
-"""`passage feed backtest` as a process: JSON lines on standard output, words on standard error, a picture."""
+"""`passage feed backtest` as a process: JSON lines on standard output, messages on standard error, a chart."""
 
 import json
 import os
@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def backtest(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the command to its end, with nothing of the stack in its environment."""
+    """Run the command to its end, without the stack in its environment."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("KAFKA", "MONGO"))}
     return subprocess.run(
         [sys.executable, "-m", "services.passage", "feed", "backtest", *arguments],
@@ -33,7 +33,7 @@ def files(tmp_path: Path) -> tuple[str, str]:
 
 
 def test_backtest_prints_days_delays_and_the_total(files: tuple[str, str], tmp_path: Path) -> None:
-    """One line for each day, one for each pass that a hold delayed, the sums at the end; and the picture."""
+    """A line for each day, for each selection run that a hold delayed, and the totals; and the chart."""
     drawn = tmp_path / "levels.svg"
 
     result = backtest(files[0], "--registrations", files[1], "--picture", str(drawn), "--json")
@@ -50,7 +50,7 @@ def test_backtest_prints_days_delays_and_the_total(files: tuple[str, str], tmp_p
 
 
 def test_backtest_for_people_and_with_invented_journeys(files: tuple[str, str]) -> None:
-    """A table, and every delayed pass in words."""
+    """A table, and a sentence for every delayed selection run."""
     result = backtest(files[0], "--registrations", "synthetic:500")
 
     assert result.returncode == 0, result.stderr

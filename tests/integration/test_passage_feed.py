@@ -1,4 +1,4 @@
-"""`passage feed parse` as a process: JSON lines on standard output, words on standard error, exit codes."""
+"""`passage feed parse` as a process: JSON lines on standard output, messages on standard error, exit codes."""
 
 import json
 import os
@@ -37,7 +37,7 @@ def record(isocode: str, location: str, introduction: str) -> dict[str, str]:
 def passage(
     *arguments: str, given: str = "", command: str = "parse", more: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run the command to its end, with nothing of the stack in its environment."""
+    """Run the command to its end, without the stack in its environment."""
     environment = {
         name: value for name, value in os.environ.items() if name not in ("KAFKA_BOOTSTRAP_SERVERS", "MONGO_URL")
     }
@@ -49,7 +49,7 @@ def passage(
 
 
 def lines(result: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
-    """The JSON lines of a run that went well."""
+    """The JSON lines of a successful run."""
     assert result.returncode == 0, result.stderr
     return [json.loads(line) for line in result.stdout.splitlines()]
 
@@ -68,7 +68,7 @@ def pages(tmp_path: Path) -> list[str]:
 
 
 def test_feed_parse_writes_one_json_line_per_country(pages: list[str]) -> None:
-    """Several pages are one answer; exactly the named fields; a code where it is certain; nothing else on stdout."""
+    """Several pages are one answer; exactly these fields; a code only if it is certain; nothing else on stdout."""
     result = passage("netherlands", *pages, "--json")
     egypt, iraq, kosovo = lines(result)
 
@@ -94,7 +94,7 @@ def test_feed_parse_writes_one_json_line_per_country(pages: list[str]) -> None:
 
 
 def test_feed_parse_says_the_same_to_people(pages: list[str]) -> None:
-    """Without --json: a line a country in words, and each sentence that was not read under it."""
+    """Without --json: a line of words for each country, with its unread sentences below."""
     result = passage("netherlands", *pages)
 
     assert result.returncode == 0
@@ -120,7 +120,7 @@ def test_feed_parse_reads_standard_input(pages: list[str]) -> None:
     ],
 )  # fmt: skip
 def test_feed_parse_rejected_answer_is_exit_1_with_the_reason(body: str, flags: list[str], reason: str) -> None:
-    """Nothing on standard output: half an answer is no answer."""
+    """A rejected answer prints nothing on standard output."""
     result = passage("netherlands", "-", "--json", *flags, given=body)
 
     assert (result.returncode, result.stdout, result.stderr) == (1, "", reason)
@@ -137,7 +137,7 @@ def test_feed_parse_rejected_answer_is_exit_1_with_the_reason(body: str, flags: 
     ],
 )
 def test_feed_parse_wrong_use_is_exit_2(arguments: list[str], words: str) -> None:
-    """A missing file, an unknown source or option: said on standard error, no traceback."""
+    """A missing file, an unknown source or option: a message on standard error, no traceback."""
     result = passage(*arguments)
 
     assert (result.returncode, result.stdout) == (2, "")
@@ -174,7 +174,7 @@ OTHERS: dict[str, tuple[object, dict[str, Any]]] = {
 
 @pytest.mark.parametrize("source", OTHERS)
 def test_feed_parse_reads_every_source(source: str) -> None:
-    """The same line whoever speaks: other people's tests use this."""
+    """The same fields for every source: other tests rely on this."""
     answer, expected = OTHERS[source]
     [found] = lines(passage(source, "-", "--json", given=json.dumps(answer)))
 
@@ -184,7 +184,7 @@ def test_feed_parse_reads_every_source(source: str) -> None:
 
 
 def test_feed_check_reports_like_a_doctor(tmp_path: Path) -> None:
-    """One source that answers and one that does not: what is wrong and how old the rest is; exit 1."""
+    """One source answers and one does not: the failure, and the age of the other; exit 1."""
     entry = {"advisory-state": 0, "date-published": {"asp": "2026-06-23T16:13:34-04:00"}, "has-regional-advisory": 1}
     codes = [country.alpha_2 for country in pycountry.countries][:230]
     index = {"data": {code: {**entry, "eng": {"name": code}} for code in codes}}
@@ -214,7 +214,7 @@ def test_feed_check_reports_like_a_doctor(tmp_path: Path) -> None:
 
 
 def test_feed_check_without_a_contact_is_wrong_use() -> None:
-    """It says which variable is missing."""
+    """The message names the missing variable."""
     result = passage(command="check", more={"USER_AGENT_CONTACT": ""})
 
     assert (result.returncode, result.stdout, result.stderr) == (2, "", "Missing or wrong: USER_AGENT_CONTACT.\n")

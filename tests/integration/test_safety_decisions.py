@@ -1,4 +1,4 @@
-"""Holds and overrides on a real MongoDB: each decision is one transaction, an event with who and why, and a fold."""
+"""Holds and overrides on a real MongoDB: each decision is one transaction, and an event with person and reason."""
 
 import asyncio
 import contextlib
@@ -43,7 +43,7 @@ async def world(stack: Any, namespace: str) -> AsyncIterator[SafetyWorld]:
 
 
 async def mass_fall(world: SafetyWorld, count: int = 20) -> str:
-    """So many countries turn green in one batch; the id of the hold."""
+    """Let so many countries turn green in one batch; the id of their hold."""
     world.now = LATER
     await world.read([reading(country, 0 if n < count else 1, at=LATER) for n, country in enumerate(names(60))])
     [item] = await holds.open_holds(world.store)
@@ -51,7 +51,7 @@ async def mass_fall(world: SafetyWorld, count: int = 20) -> str:
 
 
 async def test_bulk_improvement_is_looked_through_and_released_in_part_then_whole(world: SafetyWorld) -> None:
-    """One item with every country and what would change; ten go, then the rest; who and why stand on each stream."""
+    """One hold with every country and its changes; ten are released, then the rest; each stream has who and why."""
     hold_id = await mass_fall(world)
     [item] = await holds.open_holds(world.store)
 
@@ -75,7 +75,7 @@ async def test_bulk_improvement_is_looked_through_and_released_in_part_then_whol
 
 
 async def test_mass_release_wants_two_persons_where_that_is_configured(world: SafetyWorld) -> None:
-    """The first word is shown and changes nothing; the same person twice is one person; the second makes it so."""
+    """The first approval is shown and changes nothing; the same person does not count twice; the second releases."""
     world.two_persons = True
     hold_id = await mass_fall(world)
 
@@ -102,7 +102,7 @@ async def test_mass_release_wants_two_persons_where_that_is_configured(world: Sa
 
 
 async def test_single_improvement_may_be_decided_before_its_second_reading(world: SafetyWorld) -> None:
-    """It is shown beside the holds; released, it counts at once; rejected, no reading of the same word confirms it."""
+    """It is listed with the holds. Released, it counts at once; rejected, no reading of the same levels confirms it."""
     world.now = LATER
     await world.read([reading("AA", 0, at=LATER), reading("AB", 0, at=LATER)])
     items = {hold.countries[0].country: hold for hold in await holds.open_holds(world.store)}
@@ -120,7 +120,7 @@ async def test_single_improvement_may_be_decided_before_its_second_reading(world
 
 
 async def test_bulk_deterioration_is_asked_and_goes_by_itself(world: SafetyWorld) -> None:
-    """Red at once; the officer sees one item with its time; nobody decides; after three minutes silence does, once."""
+    """Red at once; the officer sees one hold with its end; after three minutes it is released without a decision."""
     world.now = LATER
     await world.read([reading(country, 3, at=LATER) for country in names(20)])
     [item] = await holds.open_holds(world.store)
@@ -139,7 +139,7 @@ async def test_bulk_deterioration_is_asked_and_goes_by_itself(world: SafetyWorld
 
 
 async def test_bulk_deterioration_rejected_is_taken_back_with_a_correcting_change(world: SafetyWorld) -> None:
-    """A hijacked feed: the word first, then the level as it was; the feed's same word moves nothing any more."""
+    """A manipulated feed: the rejection, then the former level; the same statement changes nothing any more."""
     world.now = LATER
     flood = [reading(country, 3, at=LATER) for country in names(20)]
     await world.read(flood)
@@ -160,7 +160,7 @@ async def test_bulk_deterioration_rejected_is_taken_back_with_a_correcting_chang
 
 
 async def test_batch_that_turns_unknown_is_a_failure_of_the_source(world: SafetyWorld) -> None:
-    """Above a twentieth: nothing of it counts, the source says why, freshness is not renewed."""
+    """Above a twentieth the batch is refused, the source shows the reason, and freshness is not renewed."""
     before = await world.store.source_state("netherlands")
     world.now = LATER
     await world.read([*(reading(country, None, at=LATER) for country in names(10)), reading("BA", 3, at=LATER)])
@@ -173,7 +173,7 @@ async def test_batch_that_turns_unknown_is_a_failure_of_the_source(world: Safety
 
 
 async def test_country_that_stays_away_is_put_before_a_person(world: SafetyWorld) -> None:
-    """A week of readings without it: one question, not one a reading; withdrawn, its level stays and is stale."""
+    """After a week without it: one hold, not one for each reading. Withdrawn, its level stays and is stale."""
     week = timedelta(days=7)
     for day in (1, 8, 9):
         world.now = NOW + timedelta(days=day)
@@ -191,7 +191,7 @@ async def test_country_that_stays_away_is_put_before_a_person(world: SafetyWorld
 
 
 async def test_new_parser_is_listed_in_its_source(world: SafetyWorld) -> None:
-    """What it reads otherwise is said once and stays until the next version; the worse is asked about."""
+    """The differences are listed until the next parser version; what it reads as worse opens a hold."""
     await world.read([reading("AA", 3), *(reading(country, 1) for country in names(60)[1:])], parser_version=2)
     await world.read([reading("AA", 3), *(reading(country, 1) for country in names(60)[1:])], parser_version=2)
 
@@ -203,7 +203,7 @@ async def test_new_parser_is_listed_in_its_source(world: SafetyWorld) -> None:
 
 
 async def test_source_in_which_nothing_moves_is_frozen(world: SafetyWorld) -> None:
-    """It answers every time, and no record has moved for a week; one that moves wakes it."""
+    """It answers, but no record has changed for a week; a change ends that."""
     for day in (3, 8):
         world.now = NOW + timedelta(days=day)
         await world.read([reading(country, 1) for country in names(60)])
@@ -216,7 +216,7 @@ async def test_source_in_which_nothing_moves_is_frozen(world: SafetyWorld) -> No
 
 
 async def test_override_begins_and_ends_by_itself_and_stands_in_the_history(world: SafetyWorld) -> None:
-    """Set for tomorrow, until the day after: nothing, then red, then yellow again; each effect is one change."""
+    """Set for tomorrow until the day after: no change, then red, then yellow again; one change each."""
     tomorrow = date(2026, 3, 2)
     answer = await world.override("AA", 3, valid_from=tomorrow, valid_until=tomorrow)
     assert (answer.status, answer.body["state"], answer.body["effect"]) == (201, "to_come", "stricter")
@@ -237,7 +237,7 @@ async def test_override_begins_and_ends_by_itself_and_stands_in_the_history(worl
 
 
 async def test_override_ended_by_a_person_gives_the_ministrys_level_back(world: SafetyWorld) -> None:
-    """It counts in the moment it is set and no longer when it is ended; red is refused with its rule."""
+    """It counts from the moment it is set until it is ended; loosening red is refused with the rule."""
     answer = await world.override("AA", 3)
     [shown] = await open_overrides(world.store, world.now)
     assert ((await world.state("AA")).effective, shown.override_id) == (3, answer.body["overrideId"])
@@ -257,7 +257,7 @@ async def test_override_ended_by_a_person_gives_the_ministrys_level_back(world: 
 
 
 async def test_override_and_reading_at_the_same_moment_lose_nothing(world: SafetyWorld) -> None:
-    """Two transactions on one country: whichever comes second sees the first."""
+    """Two transactions on one country: the second one sees the first."""
     world.now = LATER
     other = replace(world, now=LATER)
 
@@ -278,7 +278,7 @@ async def test_override_and_reading_at_the_same_moment_lose_nothing(world: Safet
 
 
 async def test_state_at_any_moment_is_the_fold_of_the_events_until_then(world: SafetyWorld) -> None:
-    """A rise, a fall that is held, an override, a release: at each moment what was known, before the first nothing."""
+    """A worse level, a held better one, an override, a release: the state as known at each moment."""
     known = [(NOW, await world.state("AA"))]
     for hours, act in (
         (1, lambda: world.read([reading("AA", 3, at=LATER)])),

@@ -1,6 +1,6 @@
-"""The safety service reads the ministry's feed over HTTP: each change once, no fault changes what is known.
+"""The safety service reads the ministry's feed over HTTP: each change once, and no fault changes the advice.
 
-Real service, Kafka, MongoDB and simulator; a door in front of the simulator plays what it cannot play itself.
+Real service, Kafka, MongoDB and simulator; a proxy in front of the simulator plays further faults.
 """
 
 import asyncio
@@ -50,7 +50,7 @@ SIGKILLED = -9
 
 
 class Door:
-    """Stands before the simulator: lets everything through until it is told otherwise."""
+    """A proxy before the simulator: it passes every request on until the test sets a fault."""
 
     def __init__(self, feed: Simulator) -> None:
         self._feed = feed
@@ -75,7 +75,7 @@ class Door:
         await self._http.aclose()
 
     async def redirect(self, request: web.Request) -> web.StreamResponse:
-        """To a list that would do, if it were followed."""
+        """A redirect to another origin, which would serve the list."""
         return web.Response(status=302, headers={"Location": f"http://127.0.0.1:{self._feed.port}{request.path_qs}"})
 
     async def endless(self, request: web.Request) -> web.StreamResponse:
@@ -86,7 +86,7 @@ class Door:
             await response.write(b" " * 1_000_000)
 
     async def drip(self, request: web.Request) -> web.StreamResponse:
-        """Never silent for long, and never done."""
+        """Bytes keep coming, and the answer never ends."""
         response = web.StreamResponse()
         await response.prepare(request)
         while True:
@@ -94,11 +94,11 @@ class Door:
             await asyncio.sleep(0.01)
 
     async def junk(self, request: web.Request) -> web.StreamResponse:
-        """The German feed's way of being down: status 200 and nothing."""
+        """How the German feed fails: status 200 and `{}`."""
         return web.Response(body=b"{}")
 
     async def cut(self, request: web.Request) -> web.StreamResponse:
-        """The connection ends in the middle."""
+        """The connection ends in the middle of the answer."""
         response = web.StreamResponse(headers={"Content-Length": "1000000"})
         await response.prepare(request)
         await response.write(b'[{"isocode": "ESP"')
@@ -109,7 +109,7 @@ class Door:
 
 @dataclass
 class World:
-    """A feed, and safety services that read it."""
+    """A feed, and the safety services that read it."""
 
     kafka: str
     mongo_url: str
@@ -126,7 +126,7 @@ class World:
         self.store = Store(database, Outbox(database, "/safety"))
 
     def environment(self, instance: str, **more: str) -> dict[str, str]:
-        """What a safety service is told here."""
+        """The environment of a safety service in this world."""
         return {
             "ENV": "local",
             "NAMESPACE": self.namespace,
@@ -148,7 +148,7 @@ class World:
 
     @asynccontextmanager
     async def service(self, instance: str = "safety-0", **more: str) -> AsyncIterator["Service"]:
-        """A safety service under way, with its watch and its relay; ends when what it wrote is on Kafka."""
+        """A running safety service with polling and relay. It ends when every event is on Kafka."""
         settings = Settings(**{name.lower(): value for name, value in self.environment(instance, **more).items()})  # type: ignore[arg-type] # pydantic reads the words
         app = safety.build(settings)
         async with app.router.lifespan_context(app):
@@ -162,7 +162,7 @@ class World:
             await self.published()
 
     async def published(self) -> None:
-        """Until the outbox is empty."""
+        """Wait until the outbox is empty."""
 
         async def empty() -> bool:
             return await self.store.outbox.events.count_documents({"pending": True}) == 0
@@ -170,9 +170,9 @@ class World:
         await until(empty)
 
     async def events(self) -> list[Envelope[Event]]:
-        """Every fact on Kafka, in the order of the relay, once the running service has published all.
+        """Every event on Kafka, in the order of the relay, once the service has published all.
 
-        After a kill a relay may publish the same bytes again: that is one fact.
+        After a kill a relay may publish the same bytes again; they count as one event.
         """
         await self.published()
         async with Reader(self.kafka, self.namespace) as reader:
@@ -184,15 +184,15 @@ class World:
         return [event.data for event in await self.events() if isinstance(event.data, TravelAdviceChanged)]
 
     async def news(self) -> list[TravelAdviceChanged]:
-        """The changes after the first picture."""
+        """The changes without the baselines."""
         return [change for change in await self.changes() if not change.baseline]
 
     async def source(self) -> SourceState:
-        """How the feed is doing."""
+        """The state of the feed."""
         return await self.store.source_state("netherlands")
 
     async def read_again(self, times: int = 2) -> None:
-        """Until the feed was read whole so many times more; the first may have begun before the call."""
+        """Wait for this many more whole readings. The first may have begun before the call."""
         for _ in range(times):
             before = (await self.source()).checked_at
 
@@ -203,7 +203,7 @@ class World:
             await until(later, seconds=240)
 
     async def has(self, country: str, level: int, *, version: int = 1) -> None:
-        """Until the country counts at this level."""
+        """Wait until the country has this effective level."""
 
         async def there() -> bool:
             state = (await self.store.countries.load(country)).state
@@ -212,7 +212,7 @@ class World:
         await until(there, seconds=240)
 
     def change(self, country: str, level: object, *regions: tuple[str, str], **more: object) -> None:
-        """New advice for a country."""
+        """Set new advice for a country."""
         body = {"country": country, "level": level, "regions": [{"area": area, "level": c} for area, c in regions]}
         answer = self.feed.http.post("/control/change", json={**body, **more})
         assert answer.status_code == 200, answer.text
@@ -226,13 +226,13 @@ class Service:
     http: httpx.AsyncClient
 
     async def get(self, path: str, **query: str | int) -> Any:
-        """The JSON of a GET that must succeed."""
+        """The JSON of a successful GET."""
         answer = await self.http.get(path, params=query)
         assert answer.status_code == 200, answer.text
         return answer.json()
 
     async def source(self) -> dict[str, Any]:
-        """What GET /v1/sources says of the feed."""
+        """The state of the feed."""
         [found] = (await self.get("/v1/sources"))["items"]
         return dict(found)
 
@@ -246,7 +246,7 @@ def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
 
 @pytest.fixture
 async def world(stack: Any, namespace: str, process: Simulator, tmp_path: Path) -> AsyncIterator[World]:
-    """The synthetic world, without changes and faults, and nothing read of it yet."""
+    """The synthetic world without changes and faults, not read yet."""
     process.put("/faults", {})
     process.put("/picture", [])
     assert process.http.delete("/control/changes").status_code == 200
@@ -268,12 +268,12 @@ async def world(stack: Any, namespace: str, process: Simulator, tmp_path: Path) 
 
 
 def areas(change: TravelAdviceChanged) -> dict[str, tuple[int | None, int | None]]:
-    """What differs: area → before and after."""
+    """The changed areas, with their levels before and after."""
     return {area.area: (area.before, area.after) for area in change.changes}
 
 
 async def test_feed_first_picture_is_a_baseline_and_reading_again_writes_nothing(world: World) -> None:
-    """Every country once, as baseline; then silence, however often the same is read. The feed knows who asks."""
+    """Every country once, as baseline, and no event for the same advice again. Requests name us."""
     async with world.service() as service:
         await world.read_again(3)
         events = await world.events()
@@ -305,7 +305,7 @@ async def test_feed_first_picture_is_a_baseline_and_reading_again_writes_nothing
 
 
 async def test_feed_change_is_one_event_with_the_full_state(world: World) -> None:
-    """The country alone, a region alone, both at once: one event each, complete, chained, and nothing after it."""
+    """A country, a region, or both: one event each, complete and chained."""
     async with world.service() as service:
         await world.read_again(1)
         world.change("ES", "rood", text="Er is oorlog uitgebroken.")
@@ -343,7 +343,7 @@ async def test_feed_change_is_one_event_with_the_full_state(world: World) -> Non
 
 
 async def test_feed_change_is_followed_by_the_word_that_it_is_known(world: World) -> None:
-    """After news the source is told checked with the new version: whoever has not seen it is behind."""
+    """After a change, SourceChecked lists the new version: a consumer without it knows that it is behind."""
     async with world.service():
         await world.read_again(1)
         world.change("ES", "oranje")
@@ -373,7 +373,7 @@ FAULTS: dict[str, tuple[dict[str, object] | str, str]] = {
 
 
 async def test_feed_fault_keeps_the_state_is_told_once_and_heals(world: World) -> None:
-    """Each way in which the feed fails: nothing changes, it is shown and told once, the next reading heals it."""
+    """For each fault of the feed: no change, one SourceFailed, and the next reading heals it."""
     async with world.service() as service:
         await world.read_again(1)
         before = await service.get("/v1/travel-advice", pageSize=250)
@@ -417,7 +417,7 @@ def feed_at(world: World, http: httpx.AsyncClient, *, whole_seconds: float = 60)
 
 
 async def test_feed_that_drips_is_given_up(world: World) -> None:
-    """Each byte in time and the whole never: the reading has an end of its own."""
+    """Bytes keep coming and the answer never ends: the time limit of the reading ends it."""
     world.door.answer = world.door.drip
     async with fetch.client("mailto:safe-passage@university.example", 10) as http:
         with pytest.raises(fetch.FetchFailed, match=r"no whole answer within 0.5 s"):
@@ -425,7 +425,7 @@ async def test_feed_that_drips_is_given_up(world: World) -> None:
 
 
 async def test_feed_failing_long_enough_is_stale(world: World) -> None:
-    """R14: what was read stands until its time is over, then nothing of it is fresh, and nothing of it is gone."""
+    """R14: the last reading is fresh until its time is over; then the advice is stale, and still there."""
     async with world.service(FEED_STALE_AFTER_SECONDS="2") as service:
         await world.read_again(1)
         world.feed.put("/faults", {"status": {"code": 503}})
@@ -445,7 +445,7 @@ async def test_feed_failing_long_enough_is_stale(world: World) -> None:
 
 
 async def test_feed_never_read_says_so(world: World) -> None:
-    """A feed that was down from the start: no country is known, the source was never read, and that is told once."""
+    """A feed that fails from the start: no country is known, the source is never_read, and one SourceFailed."""
     world.feed.put("/faults", {"status": {"code": 503}})
     async with world.service() as service:
         await until(lambda: world.door.asked >= 4)
@@ -458,7 +458,7 @@ async def test_feed_never_read_says_so(world: World) -> None:
 
 
 async def test_feed_stale_answer_hides_a_change_and_older_text_replaces_nothing(world: World) -> None:
-    """A frozen feed changes nothing; a text with an older date than the known one never wins, however mild."""
+    """A frozen feed changes nothing; a text with an older date never replaces the known one."""
     async with world.service():
         await world.read_again(1)
         world.feed.put("/faults", {"stale": True})
@@ -475,7 +475,7 @@ async def test_feed_stale_answer_hides_a_change_and_older_text_replaces_nothing(
 
 
 async def test_feed_date_to_come_does_not_shut_out_what_follows(world: World) -> None:
-    """An advisory dated 2099 is read and flagged, and the red that the ministry writes after it counts all the same."""
+    """An advisory dated 2099 is read and flagged, and the ministry's later red counts."""
     record = next(record for record in list_of(world.feed) if record["isocode"] == "ESP")
     world.feed.put("/picture", [{**record, "lastmodified": "2099-01-01T00:00:00.000Z"}])
     async with world.service() as service:
@@ -500,7 +500,7 @@ def list_of(feed: Simulator) -> list[dict[str, Any]]:
 
 
 async def test_feed_improvement_waits_for_the_second_reading(world: World) -> None:
-    """Red to orange: shown as the ministry's word, not believed; believed once a later reading agrees."""
+    """Red to orange: shown as the ministry's level, and effective after a later reading agrees."""
     async with world.service(FALL_CONFIRMATION_SECONDS=str(NEVER)) as service:
         await world.read_again(1)
         world.change("ES", "rood")
@@ -524,7 +524,7 @@ async def test_feed_improvement_waits_for_the_second_reading(world: World) -> No
 
 
 async def test_feed_improvement_taken_back_was_never_believed(world: World) -> None:
-    """Orange for a moment, then red again: no all-clear was ever written."""
+    """Orange for a moment, then red again: no event ever said orange."""
     async with world.service(FALL_CONFIRMATION_SECONDS=str(NEVER)):
         await world.read_again(1)
         world.change("ES", "rood")
@@ -539,7 +539,7 @@ async def test_feed_improvement_taken_back_was_never_believed(world: World) -> N
 
 
 async def test_feed_unreadable_country_keeps_its_level_and_is_vouched_for_no_more(world: World) -> None:
-    """Unknown never replaces a known level (R14): it stays, is stale, and the sentence waits for a person."""
+    """R14: unknown never replaces a known level: it stays, is stale, and the sentence is shown to a person."""
     async with world.service() as service:
         await world.read_again(1)
         world.change("FR", None, introduction="<p>Voor Frankrijk geldt kleurcode blauw.</p>")
@@ -566,7 +566,7 @@ async def test_feed_unreadable_country_keeps_its_level_and_is_vouched_for_no_mor
 
 
 async def test_feed_country_that_is_missing_is_kept_and_vouched_for_no_more(world: World) -> None:
-    """A list above the floor that lacks a country: its advice stays and is stale, the others are fresh."""
+    """A list above the floor without one country: its advice stays and is stale, the others are fresh."""
     async with world.service() as service:
         await world.read_again(1)
         world.door.answer = partial(without, world.feed, "FRA")
@@ -587,14 +587,14 @@ async def test_feed_country_that_is_missing_is_kept_and_vouched_for_no_more(worl
 
 
 async def without(feed: Simulator, isocode: str, request: web.Request) -> web.StreamResponse:
-    """The list without one country, in pages as they were asked for."""
+    """The list without one country, in the requested pages."""
     left = [record for record in list_of(feed) if record["isocode"] != isocode]
     offset = int(request.query["offset"])
     return web.json_response(left[offset : offset + 200])
 
 
 async def test_feed_country_too_large_to_record_stops_no_other(world: World) -> None:
-    """An advice that makes no event of a lawful size: that country ages and is named, its neighbours are adopted."""
+    """Advice above the size limit of an event: that country turns stale and is named, the others are adopted."""
     areas_ = "".join(f"<li>Voor {'𓀀' * 250}{n} geldt kleurcode oranje.</li>" for n in range(60))
     async with world.service() as service:
         await world.read_again(1)
@@ -610,7 +610,7 @@ async def test_feed_country_too_large_to_record_stops_no_other(world: World) -> 
 
 
 async def test_feed_two_services_write_each_change_once(world: World) -> None:
-    """Two instances at the same feed, then the one that reads stops: no change twice, none lost."""
+    """Two instances read the same feed, then the reading one stops: no change twice, none lost."""
     async with AsyncExitStack() as first, world.service("safety-1"):
         await first.enter_async_context(world.service("safety-0"))
         await world.read_again(1)
@@ -627,7 +627,7 @@ async def test_feed_two_services_write_each_change_once(world: World) -> None:
 
 
 async def test_feed_read_twice_at_the_same_moment_writes_each_change_once(world: World) -> None:
-    """Even past the lease: two readings of one answer, adopted at the same time, are one event per country."""
+    """Two instances adopt one answer at the same time, past the lease: one event per country."""
     http = fetch.client("mailto:safe-passage@university.example", 10)
     source = PolledSource("netherlands", partial(feed_at(world, http).read, netherlands.fetch), READ)
     policy = ReadingPolicy(timedelta(minutes=30), timedelta(seconds=NEVER))
@@ -661,7 +661,7 @@ async def test_feed_read_twice_at_the_same_moment_writes_each_change_once(world:
 
 
 async def test_feed_restarted_service_writes_nothing_again(world: World) -> None:
-    """Stopped and started: what was known is known, and what changed in between is one event."""
+    """After a restart, only a change that happened meanwhile is one event."""
     async with world.service("safety-0"):
         await world.read_again(1)
         world.change("ES", "oranje")
@@ -679,7 +679,7 @@ async def test_feed_restarted_service_writes_nothing_again(world: World) -> None
 
 
 async def test_feed_service_killed_in_the_middle_is_carried_on_by_the_next(world: World) -> None:
-    """kill -9 while the first picture is written: the next service writes the rest, no country twice."""
+    """kill -9 during the first batch: the next service writes the rest, no country twice."""
     victim = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "uvicorn", "--factory", "services.safety.app:from_environment", "--port", "0",
         "--log-level", "warning", cwd=ROOT, env={**os.environ, **world.environment("victim")},

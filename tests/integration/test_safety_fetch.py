@@ -1,4 +1,4 @@
-"""Fetching on real sockets: what a server may do to us ends in one sentence, and what we do to a server is polite."""
+"""Fetching over real sockets: every fault of a server ends in one sentence, and we ask at a polite rate."""
 
 import asyncio
 import gzip
@@ -27,7 +27,7 @@ CONTACT = "mailto:safe-passage@university.example"
 
 @asynccontextmanager
 async def server(handler: Handler, context: ssl.SSLContext | None = None) -> AsyncIterator[str]:
-    """A server of one handler; its address."""
+    """A server with one handler; its address."""
     site = web.Application()
     site.router.add_get("/{path:.*}", handler)
     runner = web.AppRunner(site, shutdown_timeout=0.1)
@@ -40,7 +40,7 @@ async def server(handler: Handler, context: ssl.SSLContext | None = None) -> Asy
 
 
 class Clock:
-    """Time that goes on when told."""
+    """A clock that the test sets."""
 
     def __init__(self) -> None:
         self.now = 1_000.0
@@ -57,12 +57,12 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
 
 
 def fetcher(http: httpx.AsyncClient, url: str, **more: float) -> Fetcher:
-    """A fetcher that is in no hurry to be polite."""
+    """A fetcher without a polite rate."""
     return Fetcher(http, url, **{"per_second": 10_000, "whole_seconds": 60, **more})
 
 
 async def one(source: Fetcher) -> list[bytes]:
-    """A reading of one page."""
+    """Fetch one page."""
     return [await source.get("/list")]
 
 
@@ -70,7 +70,7 @@ async def one(source: Fetcher) -> list[bytes]:
 
 
 async def endless(request: web.Request) -> web.StreamResponse:
-    """No length and no end."""
+    """An answer without a length and without an end."""
     response = web.StreamResponse()
     await response.prepare(request)
     while True:
@@ -78,7 +78,7 @@ async def endless(request: web.Request) -> web.StreamResponse:
 
 
 async def huge(request: web.Request) -> web.StreamResponse:
-    """200 MB, and it says so."""
+    """200 MB, announced in the header."""
     response = web.StreamResponse(headers={"Content-Length": "200000000"})
     await response.prepare(request)
     while True:
@@ -93,42 +93,42 @@ async def bomb(request: web.Request) -> web.StreamResponse:
 
 
 async def broken_gzip(request: web.Request) -> web.StreamResponse:
-    """Not what its header says."""
+    """A body that is not gzip, although its header says so."""
     return web.Response(body=b"[]", headers={"Content-Encoding": "gzip"})
 
 
 async def half_gzip(request: web.Request) -> web.StreamResponse:
-    """The second half is missing."""
+    """A gzip body that is cut off."""
     return web.Response(body=gzip.compress(b"[" * 100_000)[:-20], headers={"Content-Encoding": "gzip"})
 
 
 async def brotli(request: web.Request) -> web.StreamResponse:
-    """Nobody asked for that."""
+    """An encoding that we did not ask for."""
     return web.Response(body=b"[]", headers={"Content-Encoding": "br"})
 
 
 async def inward(request: web.Request) -> web.StreamResponse:
-    """To the machine's own metadata."""
+    """A redirect to the cloud metadata address."""
     return web.Response(status=302, headers={"Location": "http://169.254.169.254/latest/meta-data/"})
 
 
 async def to_a_file(request: web.Request) -> web.StreamResponse:
-    """Out of HTTP altogether."""
+    """A redirect to a file URL."""
     return web.Response(status=301, headers={"Location": "file:///etc/passwd"})
 
 
 async def to_nowhere(request: web.Request) -> web.StreamResponse:
-    """A place that is none."""
+    """A redirect to an invalid URL."""
     return web.Response(status=301, headers={"Location": "http://["})
 
 
 async def round_and_round(request: web.Request) -> web.StreamResponse:
-    """To itself."""
+    """A redirect to itself."""
     return web.Response(status=307, headers={"Location": str(request.rel_url)})
 
 
 async def cut(request: web.Request) -> web.StreamResponse:
-    """The connection ends in the middle."""
+    """The connection ends in the middle of the answer."""
     response = web.StreamResponse(headers={"Content-Length": "1000"})
     await response.prepare(request)
     await response.write(b"[")
@@ -147,7 +147,7 @@ async def trickle(request: web.Request) -> web.StreamResponse:
 
 
 async def gone(request: web.Request) -> web.StreamResponse:
-    """As v1 is."""
+    """410, as version 1 of the ministry's feed."""
     return web.Response(status=410, text="Gone: secret words of the answer")
 
 
@@ -169,7 +169,7 @@ async def gone(request: web.Request) -> web.StreamResponse:
     ],
 )
 async def test_fetch_bad_answer_is_one_sentence(http: httpx.AsyncClient, handler: Handler, reason: str) -> None:
-    """Each ends by itself, soon, and the sentence quotes nothing of it."""
+    """Each fault ends soon, with a sentence that quotes nothing of the answer."""
     async with server(handler) as url:
         with pytest.raises(FetchFailed) as failed:
             await fetcher(http, url).read(one)
@@ -178,7 +178,7 @@ async def test_fetch_bad_answer_is_one_sentence(http: httpx.AsyncClient, handler
 
 
 async def test_fetch_trickle_ends_with_its_page_and_with_the_whole(http: httpx.AsyncClient) -> None:
-    """Never silent for long, and never done: both times have an end."""
+    """The time limits of the page and of the reading both end it."""
     async with server(trickle) as url:
         with pytest.raises(FetchFailed, match=r"no whole page within 0.5 s"):
             await fetcher(http, url, page_seconds=0.5).read(one)
@@ -187,7 +187,7 @@ async def test_fetch_trickle_ends_with_its_page_and_with_the_whole(http: httpx.A
 
 
 def certificate(folder: Path) -> ssl.SSLContext:
-    """A server with a certificate that nobody vouches for."""
+    """A server with an untrusted certificate."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     now = datetime.now(UTC)
@@ -212,14 +212,14 @@ def certificate(folder: Path) -> ssl.SSLContext:
 
 
 async def test_fetch_certificate_that_nobody_vouches_for_is_refused(http: httpx.AsyncClient, tmp_path: Path) -> None:
-    """The advice could be anybody's."""
+    """An untrusted certificate is refused, and the sentence says that it is TLS."""
     async with server(gone, certificate(tmp_path)) as url:
         with pytest.raises(FetchFailed, match="connection: ConnectError, TLS is not trusted"):
             await fetcher(http, url).read(one)
 
 
 async def test_fetch_redirect_within_the_source_is_followed(http: httpx.AsyncClient) -> None:
-    """A slug that changed; never to another port of the same machine."""
+    """A redirect within the origin is followed, never one to another port."""
 
     async def moved(request: web.Request) -> web.StreamResponse:
         if request.path == "/list":
@@ -241,7 +241,7 @@ async def test_fetch_redirect_within_the_source_is_followed(http: httpx.AsyncCli
 
 
 async def test_fetch_asks_again_only_for_what_may_have_changed(http: httpx.AsyncClient) -> None:
-    """An own name, gzip, ETag, Last-Modified; a page of the version that we have is not asked for, until a day on."""
+    """Own name, gzip, ETag, Last-Modified; a page of the same version is not fetched again for a day."""
     asked: list[tuple[str, str | None, str | None]] = []
     agents = set()
 
@@ -282,7 +282,7 @@ async def test_fetch_asks_again_only_for_what_may_have_changed(http: httpx.Async
 
 
 async def test_fetch_leaves_a_server_alone_that_asks_for_it(http: httpx.AsyncClient) -> None:
-    """429 with Retry-After: no request before that, and never longer than a quarter of an hour."""
+    """After 429 with Retry-After no request is sent before that time, at most 15 minutes."""
     count = 0
 
     async def busy(request: web.Request) -> web.StreamResponse:
@@ -304,7 +304,7 @@ async def test_fetch_leaves_a_server_alone_that_asks_for_it(http: httpx.AsyncCli
 
 
 async def test_fetch_keeps_the_polite_rate(http: httpx.AsyncClient) -> None:
-    """Never more requests a second than the source's module says; the first goes at once."""
+    """Never more requests a second than the source's module says; the first is sent at once."""
     loop = asyncio.get_running_loop()
 
     async def answer(request: web.Request) -> web.StreamResponse:
@@ -322,7 +322,7 @@ async def test_fetch_keeps_the_polite_rate(http: httpx.AsyncClient) -> None:
 
 
 def uk_index(*slugs: str) -> bytes:
-    """An index of these."""
+    """An index of these pages."""
     children = [
         {"public_updated_at": "2026-09-15T14:41:54Z", "details": {"country": {"name": slug, "slug": slug}}}
         for slug in slugs
@@ -331,7 +331,7 @@ def uk_index(*slugs: str) -> bytes:
 
 
 async def test_fetch_details_may_lack_some_pages_and_not_many(http: httpx.AsyncClient) -> None:
-    """One page of thirty that is down costs its country, not the reading; a source that is down costs the reading."""
+    """One failing page of thirty costs its country; a failing source costs the reading."""
     slugs = [f"country-{number}" for number in range(30)]
     down = {"/country-3"}
     asked: list[str] = []
@@ -357,7 +357,7 @@ async def test_fetch_details_may_lack_some_pages_and_not_many(http: httpx.AsyncC
 
 @pytest.mark.parametrize("index", [b"{}", b"<html></html>", b"[]", b"[" * 10_000])
 async def test_fetch_index_that_is_none_asks_for_no_page(http: httpx.AsyncClient, index: bytes) -> None:
-    """Germany out of order: 200 and `{}`."""
+    """The German source out of order: 200 and `{}`, and no page is requested."""
     asked: list[str] = []
 
     async def answer(request: web.Request) -> web.StreamResponse:

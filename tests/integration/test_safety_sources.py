@@ -1,6 +1,6 @@
-"""Sources that inform beside the one that decides: kept as what each says, shown as disagreement, changing nothing.
+"""Secondary sources beside the deciding one: stored as each states it, shown as disagreement, without effect.
 
-Real service, Kafka, MongoDB and ministry; the other governments are small servers that may misbehave.
+Real service, Kafka, MongoDB and ministry; the other governments are small servers that may fail.
 """
 
 import json
@@ -28,7 +28,7 @@ TEXTS = ("Exercise normal security precautions", "Exercise a high degree of caut
 
 @dataclass
 class Government:
-    """Canada, as it is told to be: everything green but what is set; or an answer that is none."""
+    """Canada's server: every country green except those in `levels`, or an answer in a wrong format."""
 
     levels: dict[str, int] = field(default_factory=dict)
     published: str = "2026-06-23T16:13:34-04:00"
@@ -64,19 +64,19 @@ async def both(world: World, canada: Government) -> AsyncIterator[Service]:  # n
 
 
 async def listed(service: Service, name: str) -> dict[str, Any]:
-    """What GET /v1/sources says of a source."""
+    """The entry of a source in GET /v1/sources."""
     found = (await service.get("/v1/sources"))["items"]
     return next(dict(item) for item in found if item["source"] == name)
 
 
 async def said(service: Service, country: str) -> dict[str, Any]:
-    """What Canada says of a country."""
+    """Canada's advice for a country."""
     [found] = (await service.get(f"/v1/travel-advice/{country}/sources"))["items"]
     return dict(found)
 
 
 async def test_source_that_informs_is_shown_and_changes_nothing(world: World) -> None:  # noqa: F811
-    """Red there, yellow here: the officer sees who says so since when; no event, no level, whatever it says later."""
+    """Red there, yellow here: the officer sees source and date; no event and no level changes."""
     canada = Government({"ES": 3, "FR": 1})
     async with both(world, canada) as service:
         await world.read_again(1)
@@ -119,24 +119,24 @@ async def html(request: web.Request) -> web.StreamResponse:
 
 
 async def deep(request: web.Request) -> web.StreamResponse:
-    """10,000 levels."""
+    """10,000 levels of nesting."""
     return web.Response(body=b'{"data":' * 10_000)
 
 
 async def empty(request: web.Request) -> web.StreamResponse:
-    """Out of order."""
+    """The source is out of order."""
     return web.Response(body=b"{}")
 
 
 async def short(request: web.Request) -> web.StreamResponse:
-    """Fewer than nine tenths of what there was."""
+    """Fewer than nine tenths of the former countries."""
     few = {
         code: {"advisory-state": 0, "date-published": {"asp": "2026-06-24T00:00:00Z"}} for code in DESTINATIONS[:201]
     }
     return web.Response(body=json.dumps({"data": few}).encode())
 
 
-#: What the other government does, and the one sentence that is kept of it.
+#: Fault of the other government → the sentence in GET /v1/sources.
 FAULTS = {
     inward: "status 302 to an address that is not the source's",
     bomb: "a page of more than 30000000 bytes",
@@ -148,7 +148,7 @@ FAULTS = {
 
 
 async def test_source_that_misbehaves_keeps_its_word_and_touches_no_other(world: World) -> None:  # noqa: F811
-    """One sentence in GET /v1/sources; what it said stands; the ministry is read as ever."""
+    """One sentence in GET /v1/sources; its former advice stays; the ministry is read as usual."""
     canada = Government({"ES": 3})
     async with both(world, canada) as service:
         await world.read_again(1)
@@ -177,7 +177,7 @@ async def test_source_that_misbehaves_keeps_its_word_and_touches_no_other(world:
 
 
 async def test_source_of_cap_messages_informs_until_they_are_taken_back(world: World) -> None:  # noqa: F811
-    """Off by default; an alert is shown, its cancellation by reference ends it, an exercise never is."""
+    """Off by default. An alert is shown, its cancellation ends it, an exercise is left out."""
     now = utc_now()
     sent, expires = now.isoformat(), (now + timedelta(days=1)).isoformat()
     documents = [alert("1", sent=sent, expires=expires), alert("2", status="Exercise", sent=sent, expires=expires)]

@@ -8,7 +8,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def test_another_programmes_student_goes_to_their_own_coordinator(approval_service: ApprovalService) -> None:
-    """R29: accepted, routed with the contact named, none of LUMC's themes asked; only the own programme decides."""
+    """R29: accepted and routed to the own programme with its contact; LUMC's themes are not asked."""
     student, own = approval_service.student(), approver("example-mathematics")
     asked = await approval_service.asks(student, "example-mathematics", details={"researchAt": "lumc"})
     approval_id = asked["approvalId"]

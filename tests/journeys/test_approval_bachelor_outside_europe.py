@@ -12,7 +12,7 @@ INTERNSHIP = {"theme": "infection", "institute": "listed", "studyLevel": "bachel
 
 
 async def test_outside_europe_is_warned_and_granted_all_the_same(approval_service: ApprovalService) -> None:
-    """R32: the student reads why, in their language, and the coordinator may say yes at once."""
+    """R32: the student reads the reason in their language, and the coordinator may grant at once."""
     asked = await approval_service.asks(
         approval_service.student(),
         "lumc-biomedical-sciences",
@@ -38,7 +38,7 @@ async def test_outside_europe_is_warned_and_granted_all_the_same(approval_servic
 async def test_in_europe_or_in_another_year_is_not_warned(
     approval_service: ApprovalService, country: str, details: dict[str, Any]
 ) -> None:
-    """R32 is for year 3 of the bachelor outside Europe alone."""
+    """R32 is only for year 3 of the bachelor outside Europe."""
     asked = await approval_service.asks(
         approval_service.student(),
         "lumc-biomedical-sciences",

@@ -1,4 +1,4 @@
-"""What nobody should send: each is a clear problem with the field named, nothing is stored, and nothing is lost."""
+"""Wrong requests: each is a clear problem that names the field, and nothing is stored."""
 
 import asyncio
 import uuid
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 GOOD: dict[str, Any] = {"details": {"theme": "oncology", "institute": "listed"}}
 
-#: What is sent → status, rule, the field that is named.
+#: Request → status, rule, and the field in the answer.
 WRONG: list[tuple[dict[str, Any], int, str | None, str | None]] = [
     ({"facultyId": "astrology"}, 400, None, "body.facultyId"),
     ({"programmeId": "lumc-astrology"}, 400, None, "body.programmeId"),
@@ -51,7 +51,7 @@ WRONG: list[tuple[dict[str, Any], int, str | None, str | None]] = [
 async def test_wrong_request_is_named_and_not_stored(
     approval_service: ApprovalService, wrong: dict[str, Any], status: int, rule: str | None, field: str | None
 ) -> None:
-    """The whole list; whoever mends it gets in."""
+    """Every kind of mistake; the corrected request is accepted."""
     student, before = approval_service.student(), await approval_service.facts()
 
     found = blocked(await approval_service.tries(student, **{**GOOD, **wrong}))
@@ -63,7 +63,7 @@ async def test_wrong_request_is_named_and_not_stored(
 
 
 async def test_every_mistake_is_named_together(approval_service: ApprovalService) -> None:
-    """Nobody mends one field to be told of the next."""
+    """All mistakes of a request are reported in one answer."""
     wrong = {"details": {"theme": "astrology", "institute": "own_choice", "credits": True}}
 
     found = blocked(await approval_service.tries(approval_service.student(), **wrong))
@@ -81,7 +81,7 @@ async def test_every_mistake_is_named_together(approval_service: ApprovalService
 async def test_html_and_lines_are_text_and_nothing_of_them_is_lost(
     approval_service: ApprovalService, sent: str, kept: str
 ) -> None:
-    """It comes back as it was written, as JSON that no browser takes for a page; browsers' CRLF are lines."""
+    """Text comes back as it was written, as JSON that no browser renders; CRLF becomes a line break."""
     student = approval_service.student()
     asked = await approval_service.asks(student, **GOOD, description=sent)
 
@@ -93,7 +93,7 @@ async def test_html_and_lines_are_text_and_nothing_of_them_is_lost(
 
 
 async def test_same_idempotency_key_repeats_and_refuses_another_body(approval_service: ApprovalService) -> None:
-    """The repeat gets the first answer; another body under the key is refused and stores nothing."""
+    """A repeat gets the first answer; another body under the same key is refused and stores nothing."""
     student, key = approval_service.student(), uuid.uuid4().hex
     first = await approval_service.tries(student, key=key, **GOOD)
     before = await approval_service.facts()
@@ -107,7 +107,7 @@ async def test_same_idempotency_key_repeats_and_refuses_another_body(approval_se
 
 
 async def test_withdrawn_request_is_not_decided(approval_service: ApprovalService) -> None:
-    """Nor is a step recorded, nor is it withdrawn again."""
+    """A withdrawn request takes no decision, no step and no second withdrawal."""
     student = approval_service.student()
     asked = await approval_service.asks(student, details={"institute": "listed"})
     approval_id = asked["approvalId"]
@@ -126,7 +126,7 @@ async def test_withdrawn_request_is_not_decided(approval_service: ApprovalServic
 
 
 async def test_decided_twice_or_without_words(approval_service: ApprovalService) -> None:
-    """A second decision is a conflict; a refusal or a question needs its words."""
+    """A second decision is a conflict; a refusal or a question needs its text."""
     asked = await approval_service.asks(approval_service.student(), **GOOD)
     for decision in ("refuse", "return"):
         found = blocked(await approval_service.does(MEDICINE, asked["approvalId"], "decisions", {"decision": decision}))
@@ -141,7 +141,7 @@ async def test_decided_twice_or_without_words(approval_service: ApprovalService)
 async def test_after_the_start_nothing_is_decided_and_the_coordinator_is_named(
     approval_service: ApprovalService,
 ) -> None:
-    """R4: the decision, the step and the answer are blocked; the queue shows it first, and says so."""
+    """R4: decision, step and answer are blocked; the list shows the request first, with the block."""
     student, own = approval_service.student(), approver("example-languages")
     wish = {"activityType": "study_association_trip", "country": "CZ"}
     asked = await approval_service.asks(student, "example-languages", **wish)
@@ -165,7 +165,7 @@ async def test_after_the_start_nothing_is_decided_and_the_coordinator_is_named(
 
 
 async def test_step_by_the_wrong_role_or_of_no_rule(approval_service: ApprovalService) -> None:
-    """R31's step is the coordinator's; a step that no rule asks is refused as well."""
+    """R31's step is the coordinator's; a step that no rule demands is refused."""
     asked = await approval_service.asks(approval_service.student(), details={"institute": "listed"})
     approval_id, before = asked["approvalId"], await approval_service.facts()
 
@@ -184,7 +184,7 @@ async def test_step_by_the_wrong_role_or_of_no_rule(approval_service: ApprovalSe
 async def test_two_approvers_at_once_one_wins_and_the_other_sees_the_newer_state(
     approval_service: ApprovalService,
 ) -> None:
-    """412 with the newer ETag for whoever decides on what is no longer there; one decision is stored."""
+    """The second gets 412 with the newer ETag; one decision is stored."""
     second = Person("another-coordinator", ("approver:lumc-medicine",))
     asked = await approval_service.asks(approval_service.student(), **GOOD)
     approval_id = asked["approvalId"]

@@ -8,7 +8,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def test_elective_elsewhere_is_told_about_registration_and_granted(approval_service: ApprovalService) -> None:
-    """R36: nothing is demanded; the student reads that the questions of R1 decide whether they must register."""
+    """R36: no step is demanded; the student reads that R1 decides whether to register."""
     student = approval_service.student()
     details = {"rotation": "elective"}
 
@@ -20,7 +20,7 @@ async def test_elective_elsewhere_is_told_about_registration_and_granted(approva
 
 
 async def test_elective_needs_no_cluster_and_is_told_so(approval_service: ApprovalService) -> None:
-    """A detail that no rule asks is refused by name: nothing that a student says is ignored."""
+    """A detail that no rule asks for is refused by name, so that none is ignored."""
     details = {"rotation": "elective", "cluster": "surinam-surgery"}
 
     response = await approval_service.tries(

@@ -1,4 +1,4 @@
-"""A field trip of a whole group: everybody asks for themselves, and the coordinator finds them together."""
+"""A field trip of a group: each student asks for approval, and the coordinator finds the requests together."""
 
 import pytest
 

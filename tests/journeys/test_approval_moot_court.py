@@ -11,7 +11,7 @@ MOOT_COURT = {"activityType": "moot_court", "country": "AT"}
 
 
 async def test_moot_court_is_granted_by_the_own_programme(approval_service: ApprovalService) -> None:
-    """No further rule asks anything of it."""
+    """No other rule applies to it."""
     student = approval_service.student()
 
     asked = await approval_service.asks(student, "example-law", **MOOT_COURT)
@@ -22,7 +22,7 @@ async def test_moot_court_is_granted_by_the_own_programme(approval_service: Appr
 
 
 async def test_moot_court_is_refused_with_a_reason_that_the_student_reads(approval_service: ApprovalService) -> None:
-    """A no has its reason; deciding again is too late."""
+    """A refusal has its reason, and is final."""
     student = approval_service.student()
     asked = await approval_service.asks(student, "example-law", **MOOT_COURT)
 
@@ -36,7 +36,7 @@ async def test_moot_court_is_refused_with_a_reason_that_the_student_reads(approv
 
 
 async def test_moot_court_is_not_decided_by_oneself(approval_service: ApprovalService) -> None:
-    """R5: an approver who asks for themselves needs another approver."""
+    """R5: an approver's own request needs another approver."""
     both = Person("student-and-approver", ("student", "approver:example-law"))
     asked = await approval_service.asks(both, "example-law", **MOOT_COURT)
 

@@ -1,4 +1,4 @@
-"""A research project at an institute of one's own choice: a written reason, and a recorded discussion (R30)."""
+"""A research project at an institute of the student's own choice: a reason, and a recorded discussion (R30)."""
 
 import pytest
 
@@ -10,7 +10,7 @@ OWN = {"theme": "cardiovascular", "institute": "own_choice"}
 
 
 async def test_own_choice_without_a_reason_is_told_to_write_one(approval_service: ApprovalService) -> None:
-    """R30: the field is named, with the rule and whom to ask; nothing is stored."""
+    """R30: the answer names the field, the rule and the contact; nothing is stored."""
     before = await approval_service.facts()
 
     found = blocked(await approval_service.tries(approval_service.student(), details=OWN))
@@ -22,7 +22,7 @@ async def test_own_choice_without_a_reason_is_told_to_write_one(approval_service
 
 
 async def test_own_choice_with_reason_and_discussion_is_granted(approval_service: ApprovalService) -> None:
-    """R30: the programme reads the reason, records the discussion with the supervisor, and then says yes."""
+    """R30: the programme reads the reason, records the discussion with the supervisor, and grants."""
     student = approval_service.student()
     why = "Nobody else keeps these cells alive."
     asked = await approval_service.asks(student, details=OWN, instituteReason=why)
@@ -43,7 +43,7 @@ async def test_own_choice_with_reason_and_discussion_is_granted(approval_service
 
 
 async def test_own_choice_outside_the_themes_names_both_steps_together(approval_service: ApprovalService) -> None:
-    """R30 and R31: the approver sees all that is missing at once."""
+    """R30 and R31: the approver sees both missing steps at once."""
     asked = await approval_service.asks(
         approval_service.student(), details={"institute": "own_choice"}, instituteReason="Because."
     )

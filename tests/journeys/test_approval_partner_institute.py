@@ -9,7 +9,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 @pytest.mark.parametrize("network", ["leru", "eurolife"])
 async def test_partner_institute_needs_no_discussion(approval_service: ApprovalService, network: str) -> None:
-    """R30: a partner by its network; the programme may say yes at once."""
+    """R30: a partner by its network; the programme may grant at once."""
     details = {"theme": "genetics", "institute": "partner", "partnerNetwork": network}
 
     asked = await approval_service.asks(approval_service.student(), details=details)
@@ -22,7 +22,7 @@ async def test_partner_institute_needs_no_discussion(approval_service: ApprovalS
 async def test_partner_without_a_network_of_the_catalogue_is_asked_which(
     approval_service: ApprovalService, network: str | None
 ) -> None:
-    """R30: nobody is a partner by saying so."""
+    """R30: only a network of the catalogue makes an institute a partner."""
     details = {"theme": "genetics", "institute": "partner", "partnerNetwork": network}
 
     found = blocked(await approval_service.tries(approval_service.student(), details=details))
@@ -32,7 +32,7 @@ async def test_partner_without_a_network_of_the_catalogue_is_asked_which(
 
 
 async def test_programme_list_shows_the_networks_and_themes(approval_service: ApprovalService) -> None:
-    """What a student can name is in the catalogue over HTTP, spelled as the faculty spells it."""
+    """The catalogue over HTTP shows what a request can name, in the faculty's spelling."""
     response = await approval_service.call("GET", "/programmes", approval_service.student(), pageSize="250")
 
     medicine = next(item for item in response.json()["items"] if item["programmeId"] == "lumc-medicine")

@@ -10,7 +10,7 @@ ROTATION = {"activityType": "clinical_clerkship", "country": "BE", "details": {"
 
 
 async def test_rotation_is_granted_once_the_criteria_are_confirmed(approval_service: ApprovalService) -> None:
-    """R33: "meets all criteria of a regular internship" is recorded by the coordinator, with what they said."""
+    """R33: the coordinator confirms that it meets all criteria of a regular internship, with a remark."""
     student = approval_service.student()
     asked = await approval_service.asks(student, **ROTATION)
     assert findings(asked) == {("R33", "demanded")}
@@ -27,7 +27,7 @@ async def test_rotation_is_granted_once_the_criteria_are_confirmed(approval_serv
 
 
 async def test_rotation_of_another_programmes_student_is_blocked(approval_service: ApprovalService) -> None:
-    """R33: rule, reason and contact, and nothing is stored."""
+    """R33: the answer names rule, reason and contact; nothing is stored."""
     before = await approval_service.facts()
 
     found = blocked(await approval_service.tries(approval_service.student(), "lumc-pharmacy", **ROTATION))
@@ -38,7 +38,7 @@ async def test_rotation_of_another_programmes_student_is_blocked(approval_servic
 
 
 async def test_criteria_are_not_for_others_to_confirm(approval_service: ApprovalService) -> None:
-    """R33: neither the student, nor a coordinator of another programme, nor the International Office."""
+    """R33: not the student, not another programme's coordinator, not the International Office."""
     student = approval_service.student()
     asked = await approval_service.asks(student, **ROTATION)
     body = {"step": "criteria_confirmed", "positive": True}

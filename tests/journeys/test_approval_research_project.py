@@ -10,7 +10,7 @@ PROGRAMME = "lumc-biomedical-sciences"
 
 
 async def test_project_in_a_theme_needs_nothing_but_the_programmes_yes(approval_service: ApprovalService) -> None:
-    """Oncology at a listed institute: the coordinator decides at once, and the student sees who has it."""
+    """Oncology at a listed institute: the coordinator decides at once, and the student sees who has the request."""
     student = approval_service.student()
 
     asked = await approval_service.asks(student, PROGRAMME, details={"theme": "oncology", "institute": "listed"})
@@ -33,7 +33,7 @@ async def test_project_in_a_theme_needs_nothing_but_the_programmes_yes(approval_
     ],
 )  # fmt: skip
 async def test_each_of_the_ten_themes_is_one(approval_service: ApprovalService, theme: str) -> None:
-    """R30: all ten of the page."""
+    """R30: all ten themes of the page."""
     asked = await approval_service.asks(
         approval_service.student(), PROGRAMME, details={"theme": theme, "institute": "listed"}
     )
@@ -42,7 +42,7 @@ async def test_each_of_the_ten_themes_is_one(approval_service: ApprovalService, 
 
 
 async def test_project_outside_the_themes_needs_the_theme_approved_first(approval_service: ApprovalService) -> None:
-    """R31: no grant before somebody has approved the theme; a no stands in the way, a later yes does not."""
+    """R31: no grant before the theme is approved. A negative result blocks until a positive one replaces it."""
     student = approval_service.student()
     asked = await approval_service.asks(student, PROGRAMME, details={"institute": "listed"})
     approval_id = asked["approvalId"]

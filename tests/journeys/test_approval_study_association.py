@@ -8,7 +8,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def test_trip_is_returned_with_a_question_answered_and_granted(approval_service: ApprovalService) -> None:
-    """The student sees who has it at every moment; the answer brings it back to the coordinator."""
+    """The student always sees who has the request; the answer brings it back to the coordinator."""
     student, linguist = approval_service.student(), approver("example-languages")
     asked = await approval_service.asks(
         student, "example-languages", activityType="study_association_trip", country="CZ"
@@ -36,7 +36,7 @@ async def test_trip_is_returned_with_a_question_answered_and_granted(approval_se
 
 
 async def test_nothing_asked_nothing_answered(approval_service: ApprovalService) -> None:
-    """An answer to no question changes nothing."""
+    """An answer without a question is refused."""
     student = approval_service.student()
     asked = await approval_service.asks(
         student, "example-languages", activityType="study_association_trip", country="CZ"

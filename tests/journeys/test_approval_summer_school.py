@@ -1,4 +1,4 @@
-"""A summer or winter school: with credits the course coordinator is asked first, and the fees are one's own (R37)."""
+"""A summer or winter school: with credits the course coordinator is asked first; the student pays the fees (R37)."""
 
 import pytest
 
@@ -11,7 +11,7 @@ SCHOOL = {"activityType": "summer_or_winter_school", "country": "IT"}
 
 
 async def test_school_with_credits_waits_for_the_course_coordinators_answer(approval_service: ApprovalService) -> None:
-    """R37: the answer is recorded first, a no stands in the way; that the student pays is shown."""
+    """R37: the coordinator's answer is recorded first; a negative one blocks; the fees are shown."""
     asked = await approval_service.asks(approval_service.student(), "example-law", **SCHOOL, details={"credits": True})
     approval_id = asked["approvalId"]
     assert findings(asked) == {("R37", "demanded"), ("R37", "shown")}
@@ -27,7 +27,7 @@ async def test_school_with_credits_waits_for_the_course_coordinators_answer(appr
 
 
 async def test_school_without_credits_shows_the_fees_and_asks_nothing(approval_service: ApprovalService) -> None:
-    """R37 demands nothing without credits."""
+    """R37 demands no step without credits."""
     asked = await approval_service.asks(approval_service.student(), "example-law", **SCHOOL, details={"credits": False})
 
     assert findings(asked) == {("R37", "shown")}
@@ -36,7 +36,7 @@ async def test_school_without_credits_shows_the_fees_and_asks_nothing(approval_s
 
 
 async def test_school_that_does_not_say_is_asked(approval_service: ApprovalService) -> None:
-    """R37 cannot judge silence."""
+    """R37: a request without `credits` is incomplete."""
     found = blocked(await approval_service.tries(approval_service.student(), "example-law", **SCHOOL))
 
     assert (found.status, found.rule, found.fields) == (400, "R37", ("body.details.credits",))

@@ -10,7 +10,7 @@ ELECTIVE = {"activityType": "clinical_clerkship", "country": "SR", "details": {"
 
 
 async def test_elective_in_surinam_waits_for_the_international_office(approval_service: ApprovalService) -> None:
-    """R35: no grant before the office has recorded the contact; the coordinator cannot record it for them."""
+    """R35: no grant before the office recorded the contact; the coordinator cannot record it."""
     student = approval_service.student()
     asked = await approval_service.asks(student, **ELECTIVE)
     approval_id = asked["approvalId"]
@@ -32,7 +32,7 @@ async def test_elective_in_surinam_waits_for_the_international_office(approval_s
 
 
 async def test_office_sees_the_step_and_not_the_words(approval_service: ApprovalService) -> None:
-    """What student and programme write to each other is theirs."""
+    """The office may not read what student and programme write to each other."""
     asked = await approval_service.asks(approval_service.student(), **ELECTIVE, description="Words for my programme.")
 
     seen = await approval_service.look(asked["approvalId"], OFFICE)

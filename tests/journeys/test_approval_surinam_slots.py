@@ -1,4 +1,4 @@
-"""A regular rotation in Surinam: one of three clusters, a few slots, a waiting list in order (R34)."""
+"""A regular rotation in Surinam: one of three clusters, a few slots, and a waiting list in order (R34)."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ def rotation(student: Person, cluster: str = "surinam-surgery", year: int = 2051
 
 
 async def test_last_slot_waiting_list_and_promotion(approval_service: ApprovalService) -> None:
-    """One slot, three students: the second gets it when the first withdraws, and the third moves up."""
+    """One slot and three students: the second gets it when the first withdraws, and the third moves up."""
     first, second, third = (approval_service.student() for _ in range(3))
     answers = [await approval_service.asks(student, **rotation(student)) for student in (first, second, third)]
     ids = [answer["approvalId"] for answer in answers]
@@ -74,7 +74,7 @@ async def test_promotion_carries_what_the_mail_needs_and_nobody_else_can_read(
 
 
 async def test_cluster_without_slots_goes_to_the_international_office(approval_service: ApprovalService) -> None:
-    """R34: no configured slot means none; the office records whether there is a place before anybody can grant."""
+    """R34: without a pool the office records whether there is a slot before a grant."""
     student = approval_service.student()
     asked = await approval_service.asks(student, **rotation(student, "surinam-woman-and-child"))
     approval_id = asked["approvalId"]
@@ -95,7 +95,7 @@ async def test_cluster_without_slots_goes_to_the_international_office(approval_s
 
 @pytest.mark.parametrize("cluster", ["surinam-radiology", None])
 async def test_cluster_that_is_none_is_named(approval_service: ApprovalService, cluster: str | None) -> None:
-    """R34: one of the three."""
+    """R34: only one of the three clusters is accepted."""
     student = approval_service.student()
     wish = {**rotation(student), "details": {"rotation": "regular", "cluster": cluster}}
 
@@ -105,7 +105,7 @@ async def test_cluster_that_is_none_is_named(approval_service: ApprovalService, 
 
 
 async def test_one_student_has_one_place(approval_service: ApprovalService) -> None:
-    """R34: a second request for the same slots is blocked; so is one that could never be told."""
+    """R34: a second request for the same slots is blocked, and so is one without a contact."""
     student = approval_service.student()
     asked = await approval_service.asks(student, **rotation(student, year=2050))
 
@@ -120,7 +120,7 @@ async def test_one_student_has_one_place(approval_service: ApprovalService) -> N
 
 
 async def test_board_shows_students_no_places_of_others(approval_service: ApprovalService) -> None:
-    """Counts for everybody, requests for the office alone."""
+    """Everyone sees the counts; only the office sees the requests."""
     response = await approval_service.call("GET", "/rotation-slots", approval_service.student(), facultyId="lumc")
 
     assert response.json()["items"]

@@ -1,4 +1,4 @@
-"""Readings and countries for the rules of safety, and a world that folds what the rules decide; no I/O, no clock."""
+"""Builds readings for the rules of safety, and folds the events that the rules decide; no I/O, no clock."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -30,13 +30,13 @@ def reading(
 
 
 def names(count: int) -> list[str]:
-    """So many countries that nobody else has."""
+    """Invented country codes, each used once."""
     return [f"{chr(65 + number // 26)}{chr(65 + number % 26)}" for number in range(count)]
 
 
 @dataclass
 class World:
-    """Countries under a series of batches, as the service would keep them."""
+    """Countries under a series of batches, in the state that the service would store."""
 
     limits: GuardLimits = field(default_factory=GuardLimits)
     confirmation: timedelta = HALF_AN_HOUR
@@ -46,7 +46,7 @@ class World:
     written: list[Event] = field(default_factory=list)
 
     def read(self, readings: Iterable[CountryReading], now: datetime = NOW, parser_version: int = 1) -> Judgement:
-        """Take a batch; what it leads to is in `written`, which begins anew."""
+        """Adopt a batch. Its events are in `written`."""
         batch = Batch(source="netherlands", parser_version=parser_version, countries=tuple(readings))
         self.written = []
         judgement = judge(batch, self.states, self.seen, self.limits, now)
@@ -75,7 +75,7 @@ class World:
     def decide(
         self, hold_id: str, *, accepted: bool, now: datetime, only: Callable[[str], bool] = lambda country: True
     ) -> None:
-        """A person decides about a hold, or a part of it."""
+        """A person decides about a hold, for all of its countries or for some."""
         self.written = []
         for country, state in sorted(self.states.items()):
             hold = state.hold(hold_id)
@@ -85,26 +85,26 @@ class World:
                 )
 
     def tick(self, now: datetime) -> None:
-        """Time has come for whatever begins or ends by itself."""
+        """Apply what the clock brings."""
         self.written = []
         for country, state in sorted(self.states.items()):
             self.write(country, events_due(state, now), now)
 
     def levels(self) -> dict[str, int | None]:
-        """What counts for each country as a whole."""
+        """The effective level of each country."""
         return {country: state.effective for country, state in self.states.items()}
 
     @property
     def changes(self) -> list[TravelAdviceChanged]:
-        """The changes that were written last."""
+        """The changes among the events of the last batch or decision."""
         return [event for event in self.written if isinstance(event, TravelAdviceChanged)]
 
     @property
     def held(self) -> list[AdviceHeld]:
-        """What was put before a person last."""
+        """The holds opened by the last batch or decision."""
         return [event for event in self.written if isinstance(event, AdviceHeld)]
 
     @property
     def released(self) -> list[AdviceReleased]:
-        """The last words about holds."""
+        """The holds closed by the last batch or decision."""
         return [event for event in self.written if isinstance(event, AdviceReleased)]

@@ -1,4 +1,4 @@
-"""R12-R14: rises act at once, falls wait for a second reading, unknown and older readings replace nothing."""
+"""R12-R14: worse counts at once, better after a second reading, unknown and older readings replace nothing."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -19,7 +19,7 @@ LEVELS = st.sampled_from([None, *Level])
 
 
 def reading(level: int | None, *, at: datetime = NOW, text: str = "", **regions: int | None) -> CountryReading:
-    """What the ministry says of Spain."""
+    """A reading of Spain by the ministry."""
     known = [region for region in regions.values() if region is not None]
     return CountryReading(
         source="netherlands", source_id="ESP", country="ES", level=level,
@@ -30,7 +30,7 @@ def reading(level: int | None, *, at: datetime = NOW, text: str = "", **regions:
 
 
 def spain(level: int) -> CountryReading:
-    """The same, for a world of countries."""
+    """The same, for the world of countries."""
     return reading_of("ES", level)
 
 
@@ -43,7 +43,7 @@ class Safety:
         self.events = 0
 
     def read(self, what: CountryReading, now: datetime = NOW) -> Adoption:
-        """Take one reading."""
+        """Adopt one reading."""
         adoption = adopt(self.state, what, self.pending, parser_version=1, confirmation=HALF_AN_HOUR, now=now)
         for event in adoption.events:
             self.events += 1
@@ -61,7 +61,7 @@ def safety() -> Safety:
 
 
 def test_adoption_first_picture_is_a_baseline() -> None:
-    """The first reading of a country says what is, not that something changed for anybody."""
+    """The first reading of a country is a baseline: it raises no alert."""
     adoption = Safety().read(reading(3))
 
     assert adoption.reason is Reason.FIRST_READING
@@ -70,13 +70,13 @@ def test_adoption_first_picture_is_a_baseline() -> None:
 
 
 def test_adoption_same_reading_again_changes_nothing(safety: Safety) -> None:
-    """However often the feed is read, each change is one event."""
+    """Reading the same advice again appends no event."""
     assert safety.read(reading(1)).event is None
     assert safety.read(reading(1, at=NOW + timedelta(days=1))).event is None
 
 
 def test_adoption_deterioration_acts_at_once(safety: Safety) -> None:
-    """Yellow to red: one event, effective at once."""
+    """Yellow to red is one event, and counts at once."""
     adoption = safety.read(reading(3))
 
     assert adoption.event is not None
@@ -86,7 +86,7 @@ def test_adoption_deterioration_acts_at_once(safety: Safety) -> None:
 
 
 def test_adoption_improvement_waits_for_a_second_reading(safety: Safety) -> None:
-    """Red to orange: the worse level counts until half an hour later the feed still says so."""
+    """Red to orange: red counts until a reading half an hour later says orange as well."""
     safety.read(reading(3))
 
     first = safety.read(reading(2), NOW)
@@ -102,7 +102,7 @@ def test_adoption_improvement_waits_for_a_second_reading(safety: Safety) -> None
 
 
 def test_adoption_improvement_is_read_twice_even_without_a_wait() -> None:
-    """FALL_CONFIRMATION_SECONDS=0: the very next reading confirms it, its first never does."""
+    """With FALL_CONFIRMATION_SECONDS=0 the next reading confirms a better level, the first one never does."""
     world = World(confirmation=timedelta(0))
     world.read([spain(1)])
 
@@ -114,7 +114,7 @@ def test_adoption_improvement_is_read_twice_even_without_a_wait() -> None:
 
 @pytest.mark.parametrize(("before", "after"), [(3, 1), (3, 0), (2, 0)])
 def test_adoption_improvement_of_two_levels_waits_for_a_person(safety: Safety, before: int, after: int) -> None:
-    """North Korea was Level 1 for a day: however often that is read, nobody believes it without a person."""
+    """North Korea was level 1 for a day: such a reading counts only after a person released it."""
     safety.read(reading(before))
 
     first = safety.read(reading(after), NOW)
@@ -130,7 +130,7 @@ def test_adoption_improvement_of_two_levels_waits_for_a_person(safety: Safety, b
 
 @pytest.mark.parametrize("text", ["Exercise normal precautionSummary not available", "Content not available."])
 def test_adoption_improvement_from_a_placeholder_waits_for_a_person(safety: Safety, text: str) -> None:
-    """One level, from a text that stands where an advice is missing."""
+    """Better by one level, but the text stands in place of missing advice."""
     adoption = safety.read(reading(0, text=text))
 
     assert [hold.reason for hold in adoption.held] == [HoldReason.IMPLAUSIBLE_FALL]
@@ -139,7 +139,7 @@ def test_adoption_improvement_from_a_placeholder_waits_for_a_person(safety: Safe
 
 
 def test_adoption_improvement_that_is_taken_back_never_counts(safety: Safety) -> None:
-    """A feed that says Level 1 for a moment sends no all-clear."""
+    """A feed that says level 1 for a moment never counts as better."""
     safety.read(reading(3))
     safety.read(reading(2))
     safety.read(reading(3), NOW + timedelta(minutes=10))
@@ -152,7 +152,7 @@ def test_adoption_improvement_that_is_taken_back_never_counts(safety: Safety) ->
 
 
 def test_adoption_unknown_never_replaces_a_level(safety: Safety) -> None:
-    """What cannot be read is not safe and not red: the known level stays."""
+    """Unreadable text is neither safe nor red: the known level stays."""
     safety.read(reading(2))
 
     adoption = safety.read(reading(None))
@@ -163,7 +163,7 @@ def test_adoption_unknown_never_replaces_a_level(safety: Safety) -> None:
 
 
 def test_adoption_older_reading_is_dropped(safety: Safety) -> None:
-    """Out of order: an older source date never replaces a newer one."""
+    """A reading with an older source date never replaces a newer one."""
     safety.read(reading(3, at=NOW + timedelta(hours=1)))
 
     adoption = safety.read(reading(0, at=NOW))
@@ -173,7 +173,7 @@ def test_adoption_older_reading_is_dropped(safety: Safety) -> None:
 
 
 def test_adoption_region_gets_worse_while_the_country_improves(safety: Safety) -> None:
-    """One event may raise a province at once while the country's fall waits."""
+    """One event raises a province at once, while the country's better level waits."""
     safety.read(reading(2))
 
     adoption = safety.read(reading(1, North=3))
@@ -184,7 +184,7 @@ def test_adoption_region_gets_worse_while_the_country_improves(safety: Safety) -
 
 
 def test_adoption_region_that_leaves_the_list_is_an_improvement(safety: Safety) -> None:
-    """A region is dropped only when that was read twice."""
+    """A region is dropped only after a second reading without it."""
     safety.read(reading(1, North=2))
 
     safety.read(reading(1))
@@ -199,7 +199,7 @@ def test_adoption_region_that_leaves_the_list_is_an_improvement(safety: Safety) 
 
 @given(st.lists(st.tuples(LEVELS, LEVELS, st.integers(0, 60)), max_size=12))
 def test_adoption_never_counts_better_than_two_readings_said(steps: list[tuple[int | None, int | None, int]]) -> None:
-    """Whatever is read in whatever order: the counting level is no better than the worst of the last half hour."""
+    """For any readings in any order: the effective level is never better than the worst of the last half hour."""
     safety = Safety()
     now = NOW
     said: list[tuple[datetime, int]] = []

@@ -1,4 +1,4 @@
-"""What each rule of the activities decides (R29-R37), who records what, and when a grant is possible: tables."""
+"""The rules of the activities (R29-R37), who records a step, and when a grant is possible: tables."""
 
 from datetime import UTC, date, datetime
 from typing import Any
@@ -56,7 +56,7 @@ NAME = {"slot_pool_id": "pool"}
     [("medicine", Effect.SATISFIED), ("pharmacy", Effect.SATISFIED), ("law", Effect.ROUTED), ("", Effect.ROUTED)],
 )
 def test_research_another_programme_goes_to_its_coordinator(programme: str, effect: Effect) -> None:
-    """R29: never blocked, never waved through."""
+    """R29: such a request is routed, neither blocked nor accepted at once."""
     found = research.research(programme, {"medicine", "pharmacy"})
 
     assert (found.effect, found.queue) == (effect, "coordinator")
@@ -78,7 +78,7 @@ def test_research_another_programme_goes_to_its_coordinator(programme: str, effe
 def test_institute_table(
     kind: InstituteKind | None, network: str | None, has_reason: bool, effect: Effect, reason: str
 ) -> None:
-    """R30: what the choice of an institute asks for."""
+    """R30: what each choice of an institute requires."""
     found = institute.institute(kind, network, {"leru", "eurolife"}, has_reason)
 
     assert (found.rule, found.effect, found.reason) == ("R30", effect, reason)
@@ -98,7 +98,7 @@ def test_institute_table(
 def test_theme_outside_needs_its_own_approval(
     named: str | None, rule: str, effect: Effect, step: StepKind | None
 ) -> None:
-    """R30, R31: one of them, or an approval of the theme; a name that is none is a mistake, not an outside."""
+    """R30, R31: a theme of the faculty, or the theme's approval; an unknown name is a mistake, not "outside"."""
     found = theme.theme(named, {"oncology"})
 
     assert (found.rule, found.effect, found.step) == (rule, effect, step)
@@ -127,7 +127,7 @@ def test_europe_is_advised_and_never_demanded(
 
 @given(country=st.text(max_size=3), level=st.sampled_from(["bachelor", "master", None]), year=st.integers(1, 8))
 def test_europe_never_blocks(country: str, level: str | None, year: int) -> None:
-    """R32: whatever is asked."""
+    """R32: for any request."""
     found = europe.europe(ActivityType.INTERNSHIP, country, level, year, ("bachelor", 3))
 
     assert found.effect in (Effect.WARNED, Effect.SATISFIED)
@@ -137,7 +137,7 @@ def test_europe_never_blocks(country: str, level: str | None, year: int) -> None
     ("programme", "effect"), [("medicine", Effect.DEMANDED), ("pharmacy", Effect.BLOCKED), ("", Effect.BLOCKED)]
 )
 def test_regular_rotation_is_for_medicine_students(programme: str, effect: Effect) -> None:
-    """R33: and the coordinator confirms the criteria."""
+    """R33: only for Medicine, and the coordinator confirms the criteria."""
     found = rotation.regular(programme, {"medicine"})
 
     assert (found.rule, found.effect) == ("R33", effect)
@@ -145,7 +145,7 @@ def test_regular_rotation_is_for_medicine_students(programme: str, effect: Effec
 
 
 def test_rotation_that_does_not_say_which_is_asked() -> None:
-    """R33: silence is not an elective."""
+    """R33: a clerkship without its kind is incomplete, not an elective."""
     found = rotation.rotation_missing(None)
 
     assert found is not None
@@ -155,7 +155,7 @@ def test_rotation_that_does_not_say_which_is_asked() -> None:
 
 @pytest.mark.parametrize(("country", "rule", "effect"), [("SR", "R35", Effect.DEMANDED), ("NP", "R36", Effect.SHOWN)])
 def test_elective_in_surinam_asks_the_office_first(country: str, rule: str, effect: Effect) -> None:
-    """R35 there, R36 anywhere else."""
+    """R35 in Surinam, R36 anywhere else."""
     found = rotation.elective(country, {"SR"})
 
     assert (found.rule, found.effect) == (rule, effect)
@@ -166,7 +166,7 @@ def test_elective_in_surinam_asks_the_office_first(country: str, rule: str, effe
     ("credits", "effect"), [(True, Effect.DEMANDED), (False, Effect.SATISFIED), (None, Effect.INCOMPLETE)]
 )
 def test_school_with_credits_asks_the_course_coordinator(credits: bool | None, effect: Effect) -> None:
-    """R37: and the fees are the student's own, always shown."""
+    """R37: with credits a step is demanded; the fees are always shown."""
     assert school.school(credits).effect is effect
     assert school.fees().effect is Effect.SHOWN
 
@@ -190,7 +190,7 @@ CLUSTERS = {"surgery": (SPRING,), "children": ()}
     ],
 )
 def test_cluster_has_a_pool_or_a_person(named: str | None, start: date, effect: Effect, pool: str | None) -> None:
-    """R34: both days of a period are in it; no configured slot means none, and the International Office."""
+    """R34: a period includes its first and last day; without a pool the International Office decides."""
     ruling, period = slots.cluster(named, start, CLUSTERS)
 
     assert (ruling.rule, ruling.effect) == ("R34", effect)
@@ -199,12 +199,12 @@ def test_cluster_has_a_pool_or_a_person(named: str | None, start: date, effect: 
 
 
 def place(number: int) -> PoolEntry:
-    """The place of a student."""
+    """A student's entry in a pool."""
     return PoolEntry(approval_id=f"a-{number}", person_id=f"p-{number}", since=NOW)
 
 
 def pool(allocated: int, waiting: int) -> SlotPool:
-    """A pool with so many in it."""
+    """A pool with so many entries."""
     there = tuple(place(number) for number in range(allocated + waiting))
     return SlotPool(slot_pool_id="pool", allocated=there[:allocated], waiting=there[allocated:])
 
@@ -216,13 +216,13 @@ def pool(allocated: int, waiting: int) -> SlotPool:
         (2, 0, 3, "allocated", None),
         (3, 0, 3, "waitlisted", 1),
         (3, 4, 3, "waitlisted", 5),
-        (2, 1, 3, "waitlisted", 2),  # whoever waits comes first
+        (2, 1, 3, "waitlisted", 2),  # the waiting list goes first
         (0, 0, 0, "waitlisted", 1),
         (3, slots.MAX_WAITING, 3, "waiting_list_full", None),
     ],
 )
 def test_allocation_table(allocated: int, waiting: int, count: int, reason: str, position: int | None) -> None:
-    """R34: a place while there is one and nobody waits, else the end of the list."""
+    """R34: a slot if one is free and nobody waits, otherwise the end of the waiting list."""
     found = slots.allocation(pool(allocated, waiting), count, "somebody")
 
     assert (found.reason, found.position) == (reason, position)
@@ -231,7 +231,7 @@ def test_allocation_table(allocated: int, waiting: int, count: int, reason: str,
 
 @pytest.mark.parametrize("person", ["p-0", "p-4"])
 def test_allocation_is_one_for_each_student(person: str) -> None:
-    """R34: neither with a place nor waiting does anybody get a second one."""
+    """R34: a student with a slot, or on the waiting list, gets no second entry."""
     assert slots.allocation(pool(3, 2), 9, person).reason is slots.Reason.ALREADY_IN_POOL
 
 
@@ -242,7 +242,7 @@ def test_allocation_is_one_for_each_student(person: str) -> None:
 def test_promotion_is_the_first_in_line_where_a_place_is_free(
     allocated: int, waiting: int, count: int, promoted: str | None
 ) -> None:
-    """R34: fewer slots than before promote nobody, and take nobody's place."""
+    """R34: with fewer slots than before nobody is promoted, and nobody loses a slot."""
     found = slots.promotion(pool(allocated, waiting), count)
 
     assert (found.entry.approval_id if found.entry else None) == promoted
@@ -250,7 +250,7 @@ def test_promotion_is_the_first_in_line_where_a_place_is_free(
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 9)), max_size=60), st.integers(0, 4))
 def test_pool_is_never_over_full_and_keeps_its_order(acts: list[tuple[bool, int]], count: int) -> None:
-    """R34, whatever people do: at most as many places as slots, nobody twice, and whoever waits came in that order."""
+    """R34, for any sequence: at most as many entries as slots, nobody twice, the waiting list in order of arrival."""
     state, came, version = SlotPool(slot_pool_id="pool"), list[str](), 0
     for asks, number in acts:
         who = {**NAME, "approval_id": f"a-{number}", "person_id": f"p-{number}"}
@@ -287,7 +287,7 @@ def test_pool_is_never_over_full_and_keeps_its_order(acts: list[tuple[bool, int]
 
 
 def test_pool_without_a_beginning_is_refused() -> None:
-    """Nobody gives back what nobody had."""
+    """A stream that begins with a release is broken."""
     with pytest.raises(PermanentError):
         evolve_pool(None, SlotReleased(**NAME, approval_id="a", person_id="p", reason="withdrawn"), NOW, 1)
 
@@ -310,7 +310,7 @@ BARE = RuleSettings(None, None, None)
 def wish(
     kind: str, country: str = "SE", programme: str = "medicine", reason: bool = False, **details: Any
 ) -> RuleInput:
-    """What a student asks for in the spring of 2026."""
+    """A request for the spring of 2026."""
     said = ActivityDetails(**details)
     return RuleInput(programme, ActivityType(kind), country, date(2026, 4, 1), said, reason)
 
@@ -354,7 +354,7 @@ def test_findings_table(
     expected: set[tuple[str, str]],
     unexpected: tuple[str, ...],
 ) -> None:
-    """R29-R37: each kind of activity asks its own rules, and nothing that is said is ignored."""
+    """R29-R37: each kind of activity asks its own rules, and a detail that no rule asks for is reported."""
     found = findings.findings(application, settings)
 
     told = {(ruling.rule, ruling.effect.value) for ruling in found.rulings if ruling.effect is not Effect.SATISFIED}
@@ -380,7 +380,7 @@ def test_findings_name_a_pool_only_where_a_place_is_to_be_had(
 
 
 def demanded(step: StepKind, rule: str, queue: Any = "coordinator") -> Finding:
-    """What a rule demands."""
+    """A finding that demands a step."""
     return Finding(rule=rule, effect=FindingEffect.DEMANDED, reason="criteria_to_be_confirmed", queue=queue, step=step)
 
 
@@ -400,7 +400,7 @@ def request(**other: Any) -> ApprovalRequest:
 
 
 def recorded(step: StepKind, positive: bool = True) -> RecordedStep:
-    """An answer."""
+    """The recorded result of a step."""
     return RecordedStep(step=step, positive=positive, recorded_by="somebody", at=NOW, remark=None)
 
 
@@ -421,7 +421,7 @@ def recorded(step: StepKind, positive: bool = True) -> RecordedStep:
 def test_recorder_table(
     step: StepKind, person: str, scopes: set[str], is_office: bool, reason: str, rule: str | None
 ) -> None:
-    """R30-R37: each step by its own role, and nobody for themselves (R5)."""
+    """R30-R37: each step is recorded by its own role, and never by the student (R5)."""
     found = recorder.recorder(request(), step, person, scopes, {"medicine"}, is_office, NOW)
 
     assert (found.reason, found.rule) == (reason, rule)
@@ -438,7 +438,7 @@ def test_recorder_table(
     ],
 )
 def test_recorder_needs_an_open_request_before_its_start(other: dict[str, Any], reason: str, rule: str | None) -> None:
-    """R4: after the first day the coordinator takes it up."""
+    """R4: on the first day nothing can be recorded any more."""
     found = recorder.recorder(
         request(**other), StepKind.CRITERIA_CONFIRMED, "c", {"medicine"}, {"medicine"}, False, NOW
     )
@@ -497,7 +497,7 @@ def test_answerable_table(status: Status, start: date, reason: str) -> None:
 
 
 def test_every_reason_has_its_words() -> None:
-    """Each reason of each rule, in both languages, and no words without a reason."""
+    """Each reason of each rule has a text in both languages, and each text a reason."""
     modules = (
         activity, answerable, approver, before_start, decidable, europe, grantable, institute, recorder, research,
         rotation, school, slots, theme, withdrawable,

@@ -1,4 +1,4 @@
-"""R3, R4, R5: which activity, decided when, by whom."""
+"""R3, R4, R5: which activities exist, until when they are decided, and by whom."""
 
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -53,20 +53,20 @@ def request(status: Status = Status.REQUESTED, start: date = date(2026, 5, 1)) -
 
 @pytest.mark.parametrize("kind", list(ActivityType))
 def test_activity_of_the_eight_is_offered(kind: ActivityType) -> None:
-    """R3: every one of the eight types can be asked for where the faculty offers it."""
+    """R3: each of the eight can be requested where the faculty offers it."""
     assert activity(kind.value, list(ActivityType)).type is kind
 
 
 @pytest.mark.parametrize("asked", ["", "holiday", "Internship", "internship ", "moot-court", "null"])
 def test_activity_outside_the_eight_is_none(asked: str) -> None:
-    """R3: a ninth type does not exist, however close its name is."""
+    """R3: any other name is refused, however similar."""
     found = activity(asked, list(ActivityType))
 
     assert (found.reason, found.type) == (activities.Reason.NOT_AN_ACTIVITY, None)
 
 
 def test_activity_that_the_faculty_does_not_offer_is_none() -> None:
-    """R3: the catalogue may offer fewer than eight."""
+    """R3: a faculty may offer fewer than eight."""
     found = activity("moot_court", [ActivityType.INTERNSHIP])
 
     assert (found.reason, found.type) == (activities.Reason.NOT_OFFERED_BY_FACULTY, None)
@@ -82,7 +82,7 @@ def test_before_start_days_left_decide(days: int, in_time: bool) -> None:
 
 @given(start=st.dates(date(2020, 1, 1), date(2035, 12, 31)))
 def test_before_start_ends_at_midnight_in_amsterdam(start: date) -> None:
-    """R4: a minute before midnight in Amsterdam there is time, at midnight there is none; summer and winter."""
+    """R4: in time until midnight in Amsterdam, in summer and in winter."""
     midnight = datetime.combine(start, datetime.min.time(), ZoneInfo("Europe/Amsterdam")).astimezone(UTC)
 
     assert before_start(start, midnight - timedelta(minutes=1)).is_in_time
@@ -109,7 +109,7 @@ def test_approver_table(person: str, scopes: set[str], reason: approvers.Reason)
 
 
 def test_approver_of_a_programme_without_approvers_is_nobody() -> None:
-    """R5: a programme that the catalogue does not know is decided by nobody."""
+    """R5: nobody decides for a programme that is not in the catalogue."""
     assert not approver(COORDINATOR, {"example-biology"}, STUDENT, frozenset()).may_decide
 
 
@@ -127,7 +127,7 @@ def test_approver_of_a_programme_without_approvers_is_nobody() -> None:
     ],
 )
 def test_decidable_table(state: ApprovalRequest, person: str, reason: decisions.Reason, rule: str | None) -> None:
-    """R4, R5: the first block is named with its rule."""
+    """R4, R5: the first rule that blocks is named."""
     found = decidable(state, person, PROGRAMME, PROGRAMME, NOW)
 
     assert (found.reason, found.rule) == (reason, rule)
@@ -136,12 +136,12 @@ def test_decidable_table(state: ApprovalRequest, person: str, reason: decisions.
 
 @pytest.mark.parametrize("status", list(Status))
 def test_withdrawable_only_what_is_open_or_granted(status: Status) -> None:
-    """A refusal stands, and nothing is withdrawn twice."""
+    """A refusal is final, and nothing is withdrawn twice."""
     assert withdrawable(status).is_permitted == (status in (Status.REQUESTED, Status.RETURNED, Status.GRANTED))
 
 
 def test_request_folds_its_events() -> None:
-    """Asked, returned with a question, granted, withdrawn."""
+    """Requested, returned with a question, granted, withdrawn."""
     whose = {"approval_id": "approval-1", "person_id": STUDENT}
     what = {
         "faculty_id": "f", "programme_id": "p", "activity_type": ActivityType.INTERNSHIP, "country": "ES",
@@ -165,7 +165,7 @@ def test_request_folds_its_events() -> None:
 
 
 def test_request_without_a_beginning_is_refused() -> None:
-    """A decision about nothing is a broken stream, not a request."""
+    """A stream that begins with a decision is broken."""
     refusal = ApprovalRefused(
         approval_id="approval-1", person_id=STUDENT, decided_by="x", reason="sealed:v1:r", catalogue_version="0"
     )

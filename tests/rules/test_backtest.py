@@ -1,4 +1,4 @@
-"""The back-test: the past through the real rules. A small history of our own always; the real quarter where it is."""
+"""The back-test replays the past through the real rules: a small history, an invented quarter, and the real one."""
 
 import json
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ FLOOD = [
 
 
 def line(day: str, country: str, before: int, after: int, region: str | None = None, *flags: str) -> str:
-    """One change as the record has it."""
+    """One change in the format of the history."""
     record = {
         "ts": f"2021-{day}T00:00:00Z", "source": "example", "kind": "regional" if region else "level",
         "country_iso2": country, "level_before": before, "level_after": after, "flags": flags,
@@ -51,7 +51,7 @@ HISTORY = [
 
 
 def journey(number: int, country: str, start: str, end: str, region: str | None = None) -> str:
-    """Somebody who registered in time."""
+    """A student who registered in time."""
     leg = {"startDate": f"2021-{start}", "endDate": f"2021-{end}", "country": country, "region": region,
            "place": "Example Town", "kind": "stay"}  # fmt: skip
     return json.dumps({"registrationId": f"r-{number}", "personId": f"p-{number}",
@@ -70,12 +70,12 @@ JOURNEYS = [
 
 
 def played(history: Sequence[str], journeys: Sequence[str], **terms: object) -> Report:
-    """A run; `terms` replace some."""
+    """Replay a history; `terms` override the defaults."""
     return replay(read_history(history), read_journeys(journeys), BacktestRules(), Terms(**terms))  # type: ignore[arg-type] # given by name
 
 
 def test_backtest_tells_who_had_to_be_told_and_says_what_waited() -> None:
-    """Person by person: who is told of what; the flood's alerts wait three minutes, and nothing else does."""
+    """The right persons are notified of the right country. Only the bulk change's alerts wait, for three minutes."""
     report = played(HISTORY, JOURNEYS)
     told = {(person, country) for person, country, _ in report.notified}
     totals = report.totals()
@@ -94,7 +94,7 @@ def test_backtest_tells_who_had_to_be_told_and_says_what_waited() -> None:
 
 
 def test_backtest_improvement_of_three_levels_waits_for_the_officer() -> None:
-    """Believed after the hours given; with an officer who never looks it stays red."""
+    """It counts after the officer's hours; with an officer who never decides it stays red."""
     agreed, never = played(HISTORY, []), played(HISTORY, [], officer=None)
 
     assert (agreed.days[2].held, agreed.days[2].released) == (1, 1)
@@ -103,14 +103,14 @@ def test_backtest_improvement_of_three_levels_waits_for_the_officer() -> None:
 
 
 def test_backtest_delay_is_from_the_sources_time_to_ours() -> None:
-    """Half an interval on average: no rise waits for anything but the next reading."""
+    """Half an interval: a worse level waits for nothing but the next reading."""
     report = played(HISTORY, [], interval=timedelta(minutes=10))
 
     assert {seconds for day in report.days for seconds in day.delays} == {300.0}
 
 
 def test_backtest_without_the_hold_delays_nothing() -> None:
-    """MASS_RISE_SECONDS=0."""
+    """With MASS_RISE_SECONDS=0 no alert waits."""
     report = played(HISTORY, JOURNEYS, limits=GuardLimits(alert_hold=timedelta(0)))
 
     assert report.delayed == []
@@ -118,7 +118,7 @@ def test_backtest_without_the_hold_delays_nothing() -> None:
 
 
 def test_backtest_twice_is_the_same() -> None:
-    """Byte for byte, invented journeys included."""
+    """A second replay gives the same report, invented journeys included."""
     history = read_history(HISTORY)
     journeys = [synthetic_journeys(200, history) for _ in range(2)]
     reports = [replay(history, journey, BacktestRules(), Terms()) for journey in journeys]
@@ -140,13 +140,13 @@ def test_backtest_twice_is_the_same() -> None:
     ],
 )
 def test_backtest_bad_history_is_rejected_with_its_line(lines: list[str], says: str) -> None:
-    """One clear sentence, without the content."""
+    """One sentence names the line and the field, without quoting it."""
     with pytest.raises(InputRejected, match=says):
         read_history(lines)
 
 
 def test_backtest_picture_is_an_svg_of_every_day() -> None:
-    """Well-formed, and each day adds up to all countries."""
+    """The SVG is well-formed, and the levels of each day add up to all countries."""
     report = played(HISTORY, [])
 
     drawn = ElementTree.fromstring(chart(report))  # our own
@@ -157,7 +157,7 @@ def test_backtest_picture_is_an_svg_of_every_day() -> None:
 
 @dataclass(frozen=True)
 class Quarter:
-    """A replayed quarter: its history, the report, and the one day on which nearly the whole world turns."""
+    """A replayed quarter: its history, its report, and the one day on which most countries turn red."""
 
     history: list[DatedChange]
     report: Report
@@ -198,7 +198,7 @@ def quarter(request: pytest.FixtureRequest) -> Quarter:
 
 
 def test_backtest_of_a_quarter_delays_no_deterioration_beyond_the_hold(quarter: Quarter) -> None:
-    """Every rise counts at the next reading; alerts wait on the day of the flood alone, for three minutes, one each."""
+    """Worse counts at the next reading. Alerts wait only on the day of the bulk change, three minutes, once each."""
     totals = quarter.report.totals()
 
     assert (totals["days"], totals["risesDelayed"], totals["alertsTwice"]) == (90, 0, 0)
@@ -227,7 +227,7 @@ def test_backtest_of_2020_is_the_picture_in_the_readme() -> None:
 
 
 def test_backtest_file_and_stamp_are_utc() -> None:
-    """Times are instants; the days of the report are Amsterdam's."""
+    """Times in the history are UTC; the days of the report are Amsterdam's."""
     [first] = read_history(HISTORY[:1])
 
     assert first.ts == datetime(2021, 1, 4, tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""R12-R14 over whole batches: unknown is refused, many falls are one question, a flood of rises waits a moment."""
+"""R12-R14 for whole batches: unknown is refused, many better are one question, the alerts of many worse wait."""
 
 from datetime import timedelta
 
@@ -24,7 +24,7 @@ def world() -> World:
 
 
 def test_guard_ten_improvements_wait_for_a_second_reading_eleven_for_a_person() -> None:
-    """The eleventh makes it a mass."""
+    """The eleventh country makes it a bulk improvement."""
     for count, reason in ((10, Reason.ORDINARY), (11, Reason.MASS_FALL)):
         world = World()
         world.read([reading(country, 1) for country in names(100)])
@@ -37,7 +37,7 @@ def test_guard_ten_improvements_wait_for_a_second_reading_eleven_for_a_person() 
 
 
 def test_guard_bulk_improvement_is_one_item_on_every_stream(world: World) -> None:
-    """The same hold on each country's stream, with what would change; the worse level counts meanwhile."""
+    """The same hold is on each country's stream, with its changes; the worse level counts meanwhile."""
     world.read([reading(country, 0, at=LATER) for country in names(30)], LATER)
 
     assert len({hold.hold_id for hold in world.held}) == 1
@@ -49,7 +49,7 @@ def test_guard_bulk_improvement_is_one_item_on_every_stream(world: World) -> Non
 
 
 def test_guard_bulk_improvement_is_asked_once_and_latecomers_join(world: World) -> None:
-    """Read again: nothing. One more that falls while it is undecided belongs to the same item."""
+    """A second reading opens no new hold. A country that improves while it is open joins it."""
     world.read([reading(country, 0, at=LATER) for country in names(30)], LATER)
     hold_id = world.held[0].hold_id
 
@@ -61,7 +61,7 @@ def test_guard_bulk_improvement_is_asked_once_and_latecomers_join(world: World) 
 
 
 def test_guard_bulk_improvement_killed_halfway_is_the_same_item(world: World) -> None:
-    """Twenty-five of thirty were written: the five that follow join them, though five alone are no mass."""
+    """After a crash with 25 of 30 countries written, the other five join the hold, although five alone are no bulk."""
     world.read([reading(country, 0, at=LATER) for country in names(30)], LATER)
     hold_id = world.held[0].hold_id
     fresh = World()
@@ -76,7 +76,7 @@ def test_guard_bulk_improvement_killed_halfway_is_the_same_item(world: World) ->
 
 
 def test_guard_bulk_improvement_released_in_part(world: World) -> None:
-    """Released for ten: those fall, at once; the others stay held, and stay worse."""
+    """The ten released countries improve at once; the others stay held at the worse level."""
     world.read([reading(country, 0, at=LATER) for country in names(30)], LATER)
     hold_id, some = world.held[0].hold_id, set(names(10))
 
@@ -89,7 +89,7 @@ def test_guard_bulk_improvement_released_in_part(world: World) -> None:
 
 
 def test_guard_rejected_improvement_is_not_asked_again_until_the_source_writes(world: World) -> None:
-    """The same word is known to be wrong; a newer version of it is a new question."""
+    """Rejected levels are not asked about again; a newer version of the source opens a new hold."""
     world.read([reading(country, 0, at=LATER) for country in names(30)], LATER)
     world.decide(world.held[0].hold_id, accepted=False, now=LATER)
     assert set(world.levels().values()) == {1}
@@ -103,7 +103,7 @@ def test_guard_rejected_improvement_is_not_asked_again_until_the_source_writes(w
 
 
 def test_guard_improvement_taken_back_by_the_source_closes_its_hold(world: World) -> None:
-    """The source says yellow again: there is nothing left to decide."""
+    """When the source says yellow again, the hold is closed."""
     world.read([reading(country, 0, at=LATER) for country in names(30)], LATER)
 
     world.read([reading(country, 1, at=LATER + HALF_AN_HOUR) for country in names(30)], LATER + HALF_AN_HOUR)
@@ -113,7 +113,7 @@ def test_guard_improvement_taken_back_by_the_source_closes_its_hold(world: World
 
 
 def test_guard_deteriorations_above_a_quarter_count_at_once_and_their_alerts_wait(world: World) -> None:
-    """Twenty-six of a hundred: red at once, for clearances; alerts in three minutes; the officer is asked."""
+    """26 of 100 turn red: that counts at once, the alerts wait three minutes, and the officer is asked."""
     judgement = world.read([reading(country, 3, at=LATER) for country in names(26)], LATER)
 
     assert judgement.reason is Reason.MASS_RISE
@@ -125,7 +125,7 @@ def test_guard_deteriorations_above_a_quarter_count_at_once_and_their_alerts_wai
 
 
 def test_guard_a_quarter_itself_is_no_bulk_change(world: World) -> None:
-    """Twenty-five of a hundred leave at once; so does everything when it is turned off."""
+    """The alerts of 25 of 100 leave at once, and so do all alerts if the wait is turned off."""
     world.read([reading(country, 3, at=LATER) for country in names(25)], LATER)
     assert {change.alerts_held_until for change in world.changes} == {None}
     assert world.held == []
@@ -138,7 +138,7 @@ def test_guard_a_quarter_itself_is_no_bulk_change(world: World) -> None:
 
 
 def test_guard_bulk_yellow_holds_no_alert(world: World) -> None:
-    """What raises no alert is no flood: one red among it leaves at once."""
+    """Countries that turn yellow raise no alert and do not count: one red country among them alerts at once."""
     world.states.clear()
     world.read([reading(country, 0) for country in names(100)])
 
@@ -148,7 +148,7 @@ def test_guard_bulk_yellow_holds_no_alert(world: World) -> None:
 
 
 def test_guard_alerts_leave_without_a_decision(world: World) -> None:
-    """Before its time nothing; then each country is released by silence, once, and no level changes."""
+    """Nothing before the end of the hold; then each country is released once, and no level changes."""
     world.read([reading(country, 3, at=LATER) for country in names(26)], LATER)
     before = world.levels()
 
@@ -163,7 +163,7 @@ def test_guard_alerts_leave_without_a_decision(world: World) -> None:
 
 
 def test_guard_rejected_deterioration_goes_back_and_stays_back(world: World) -> None:
-    """A hijacked feed: every level as it was, regions too, and the same word changes nothing any more."""
+    """A manipulated feed: every level goes back, regions too, and the same statement changes nothing any more."""
     world.read([reading("AA", 1, at=LATER, North=2)], LATER)
     flood = [reading(country, 3, at=LATER + HALF_AN_HOUR) for country in names(26)]
     world.read(flood, LATER + HALF_AN_HOUR)
@@ -179,7 +179,7 @@ def test_guard_rejected_deterioration_goes_back_and_stays_back(world: World) -> 
 
 
 def test_guard_newer_version_names_the_hold_while_alerts_wait(world: World) -> None:
-    """The newest event alone is enough: a new text does not set the alerts free."""
+    """The newest event alone says that alerts wait: a new text does not release them."""
     world.read([reading(country, 3, at=LATER) for country in names(26)], LATER)
     minute = LATER + timedelta(minutes=1)
 
@@ -189,7 +189,7 @@ def test_guard_newer_version_names_the_hold_while_alerts_wait(world: World) -> N
 
 
 def test_guard_deterioration_without_a_hold_releases_waiting_alerts(world: World) -> None:
-    """While a new parser's red waits for half an hour, the ministry writes red itself: that alert waits for nobody."""
+    """A new parser's red waits half an hour; if the ministry itself writes red meanwhile, alerts leave at once."""
     world.read([reading("AA", 2)], LATER, parser_version=2)
     assert world.changes[0].alerts_held_until == LATER + HALF_AN_HOUR
     minute = LATER + timedelta(minutes=1)
@@ -200,7 +200,7 @@ def test_guard_deterioration_without_a_hold_releases_waiting_alerts(world: World
 
 
 def test_guard_second_alert_hold_ends_with_the_first(world: World) -> None:
-    """Raised again by another flood a minute later: the alerts leave at the first time, under the first hold."""
+    """Worse again by another bulk change a minute later: the alerts leave at the end of the first hold."""
     world.read([reading(country, 2, at=LATER) for country in names(26)], LATER)
     hold_id, minute = world.held[0].hold_id, LATER + timedelta(minutes=1)
 
@@ -217,7 +217,7 @@ def test_guard_second_alert_hold_ends_with_the_first(world: World) -> None:
 
 
 def test_guard_alert_hold_is_named_beside_an_improvement_that_waits(world: World) -> None:
-    """A change whose alerts wait names the hold of the alerts, whatever else of the country waits."""
+    """A change whose alerts wait names the hold of the alerts, also if another hold of the country is open."""
     world.read([reading("AA", 3, at=LATER)], LATER)
     hour = LATER + timedelta(hours=1)
     world.read([reading("AA", 0, at=hour)], hour)
@@ -229,7 +229,7 @@ def test_guard_alert_hold_is_named_beside_an_improvement_that_waits(world: World
 
 
 def test_guard_unknown_above_a_twentieth_is_refused_whole(world: World) -> None:
-    """Five of a hundred turn unknown and are kept; six are a feed that broke, and nothing of it is used."""
+    """If five of 100 turn unknown, their levels stay. If six do, the whole batch is refused."""
     five = [reading(country, None, at=LATER) for country in names(5)]
     assert not world.read([*five, reading("CA", 3, at=LATER)], LATER).is_refused
     assert world.levels()["CA"] == 3
@@ -242,7 +242,7 @@ def test_guard_unknown_above_a_twentieth_is_refused_whole(world: World) -> None:
 
 
 def test_new_parser_rebaselines_without_alerts_and_asks_about_worse(world: World) -> None:
-    """The same texts by another parser: better waits, text is a baseline, worse counts and its alerts are held."""
+    """A new parser on the same texts: better waits, other text is a baseline, worse counts and its alerts wait."""
     told = [
         reading("AA", 3), reading("AB", 0), reading("AC", 1, text="Anders gelezen."),
         *(reading(country, 1) for country in names(100)[3:]),
@@ -263,7 +263,7 @@ def test_new_parser_rebaselines_without_alerts_and_asks_about_worse(world: World
 
 
 def test_new_parser_does_not_hide_what_the_source_writes_at_the_same_time(world: World) -> None:
-    """A newer version of the text is a change like any other: at once, with its alert."""
+    """A newer version of the text is an ordinary change: it counts and alerts at once."""
     world.read([reading("AA", 3, at=LATER)], LATER, parser_version=2)
 
     [change] = world.changes
@@ -271,7 +271,7 @@ def test_new_parser_does_not_hide_what_the_source_writes_at_the_same_time(world:
 
 
 def test_vanished_country_is_asked_about_after_its_grace(world: World) -> None:
-    """Seven days, then once; kept: asked again after as long; withdrawn: its level stays, and nobody asks."""
+    """After seven days, once. If it is kept, again after as long; if it is withdrawn, its level stays for good."""
     state, week, grace = world.states["AA"], timedelta(days=7), GuardLimits().grace
 
     assert hold_missing_country(state, world.seen["AA"], grace, NOW + week) is None
@@ -296,7 +296,7 @@ def test_vanished_country_is_asked_about_after_its_grace(world: World) -> None:
 
 
 def test_vanished_country_that_returns_answers_for_itself(world: World) -> None:
-    """Named again: the question is closed."""
+    """When the source names the country again, the hold is closed."""
     hold = hold_missing_country(world.states["AA"], world.seen["AA"], timedelta(0), LATER)
     assert hold is not None
     world.write("AA", [hold], LATER)
@@ -326,7 +326,7 @@ STEPS = st.lists(
 def test_guard_no_deterioration_ever_waits_and_no_level_improves_unasked(
     steps: list[tuple[dict[str, tuple[int | None, int | None]], int, bool]],
 ) -> None:
-    """Whatever is read: worse counts in the same batch; better only after half an hour; alerts wait three minutes."""
+    """For any batches: worse counts at once, better only after half an hour, and alerts wait at most three minutes."""
     world, now = World(), NOW
     world.read([reading(country, 1) for country in names(45)])
     said: dict[str, list[tuple[int, int]]] = {country: [] for country in names(45)}
@@ -356,7 +356,7 @@ def test_guard_no_deterioration_ever_waits_and_no_level_improves_unasked(
 
 
 def test_guard_worse_again_while_alerts_wait_does_not_wait_longer(world: World) -> None:
-    """A second flood within the three minutes holds what it raises, from its own moment, and closes with silence."""
+    """A second bulk change within three minutes holds its own alerts from its own time, and ends without a decision."""
     world.read([reading(country, 2, at=LATER) for country in names(26)], LATER)
     minute = LATER + timedelta(minutes=1)
 

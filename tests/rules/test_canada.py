@@ -1,4 +1,4 @@
-"""Canada's index: the level is a number beside its words; parts of countries; whatever it looks like."""
+"""Canada's index: a number and its words, parts of countries, and damaged answers."""
 
 import json
 from datetime import UTC, datetime
@@ -20,7 +20,7 @@ TEXTS = (
 
 
 def destination(code: str = "CL", state: object = 0, text: object = None, **more: object) -> dict[str, Any]:
-    """A destination as the index shows it."""
+    """A destination as the index has it."""
     words = text if text is not None else TEXTS[state] if state in (0, 1, 2, 3) else "?"  # type: ignore[call-overload]
     return {
         "country-iso": code,
@@ -78,14 +78,14 @@ def test_canada_real_index_is_read_as_it_stands() -> None:
 def test_canada_level_is_the_number_and_the_worse_of_two(
     state: object, text: str | None, level: int | None, is_whole: bool
 ) -> None:
-    """No level of 7, no True for 1; where number and words differ the worse counts and a person is told."""
+    """7 and True are no levels. If number and words differ, the worse counts and a person is told."""
     reading = read(parse, index(CL=destination("CL", state, text)))["CL"]
 
     assert (reading.level, reading.unread == ()) == (level, is_whole)
 
 
 def test_canada_parts_never_raise_their_country() -> None:
-    """The Azores are red: Portugal is what its own entry says, or unknown without one."""
+    """The Azores are red: Portugal has the level of its own entry, and is unknown without one."""
     azores = destination("PT-20", 3)
 
     both = read(parse, index(PT=destination("PT", 0), PT_20=azores))["PT"]
@@ -96,7 +96,7 @@ def test_canada_parts_never_raise_their_country() -> None:
 
 
 def test_canada_odd_destination_touches_no_other() -> None:
-    """A code that is no country, one that contradicts itself, one without a date, one dated 2099."""
+    """An unknown code, a contradicting one, a missing date and a date in 2099 affect only their own record."""
     far = destination("FR", 1, **{"date-published": {"asp": "2099-01-01T00:00:00-04:00"}})
     odd = {"QQ": destination("QQ"), "IT": destination("ES"), "ES": {**destination("ES"), "date-published": "soon"}}
 
@@ -110,7 +110,7 @@ def test_canada_odd_destination_touches_no_other() -> None:
 
 @pytest.mark.parametrize("page", [b"{}", b"[]", b"<html></html>", b"", b'{"data": []}', b"[" * 10_000])
 def test_canada_answer_that_is_no_index_is_rejected(page: bytes) -> None:
-    """And so is one that is too short."""
+    """Answers in another format are rejected, and an index that is too short."""
     with pytest.raises(BatchRejected):
         parse([page], NOW, floor=1)
     with pytest.raises(BatchRejected, match=f"1 destinations where at least {FLOOR}"):
@@ -123,7 +123,7 @@ WHOLE = index(CL=destination("CL", 0), FR=destination("FR", 2), PT_20=destinatio
 @settings(deadline=None)
 @given(st.data())
 def test_canada_level_stands_in_the_document(data: st.DataObject) -> None:
-    """Cut, changed, with values of any kind: a batch or a rejection, and no level that neither number nor words say."""
+    """For any damage: a batch or a rejection, and no level that neither the number nor the words state."""
     document = data.draw(mutated(WHOLE))
     text = json.dumps(document)
 

@@ -1,4 +1,4 @@
-"""CAP 1.2: what holds after alerts, updates and cancels in any order; what is an exercise, a trick or no message."""
+"""CAP 1.2: which messages are in force after alerts, updates and cancels in any order, and which are left out."""
 
 import contextlib
 import itertools
@@ -26,7 +26,7 @@ def alert(
     expires: str = "2026-11-02T09:00:00+00:00",
     language: str = "en-GB",
 ) -> str:
-    """A message."""
+    """A CAP message as XML."""
     info = (
         f"<info><language>nl</language><event>Overstroming</event></info><info><language>{language}</language>"
         f"<event>Flood</event><urgency>Immediate</urgency><severity>Extreme</severity><certainty>Observed</certainty>"
@@ -40,7 +40,7 @@ def alert(
 
 
 def messages(*documents: str) -> list[CapMessage]:
-    """What the documents hold."""
+    """The messages in the documents."""
     return [message for document in documents for message in parse(document.encode())[0]]
 
 
@@ -58,7 +58,7 @@ def test_cap_sample_is_read() -> None:
 
 @real
 def test_cap_real_message_is_read() -> None:
-    """A police warning in Maryland, over after an hour."""
+    """A police warning in Maryland ends after an hour."""
     [message] = parse((FEEDS / "cap" / "ipaws-2019-carroll-county.xml").read_bytes())[0]
 
     assert (message.event, message.severity, message.areas) == (
@@ -70,14 +70,14 @@ def test_cap_real_message_is_read() -> None:
 
 
 def test_cap_english_of_several_languages() -> None:
-    """Else the first."""
+    """The English text is taken; without one, the first."""
     assert messages(alert())[0].event == "Flood"
     assert messages(alert(language="fr"))[0].event == "Overstroming"
 
 
 @pytest.mark.parametrize("status", ["Exercise", "Test", "System", "Draft", "", "actual"])
 def test_cap_only_actual_counts(status: str) -> None:
-    """An exercise is no flood."""
+    """Exercises, tests and drafts are left out."""
     found, left_out = parse(alert(status=status).encode())
 
     assert found == []
@@ -85,7 +85,7 @@ def test_cap_only_actual_counts(status: str) -> None:
 
 
 def test_cap_update_and_cancel_end_what_they_refer_to_in_any_order() -> None:
-    """By the triple, whatever came first, and however often."""
+    """They end the message with that sender, identifier and time, in any order, and also if it comes twice."""
     first = alert("1")
     update = alert("2", "Update", sent="2026-11-01T10:00:00+00:00", references=f"civil,1,{SENT}")
     cancel = alert("3", "Cancel", sent="2026-11-01T11:00:00+00:00", references="civil,2,2026-11-01T11:00:00+01:00")
@@ -108,12 +108,12 @@ def test_cap_update_and_cancel_end_what_they_refer_to_in_any_order() -> None:
     ],
 )
 def test_cap_nothing_else_ends_a_message(other: str) -> None:
-    """Another sender, an older message, half a reference, an exercise."""
+    """Another sender, an older message, half a reference and an exercise end nothing."""
     assert "1" in {message.identifier for message in messages_in_force(messages(alert("1"), other), NOW)}
 
 
 def test_cap_message_is_over_when_it_expires() -> None:
-    """Or two days after it was sent, when it says no end."""
+    """A message ends when it expires, or two days after it was sent if it has no expiry."""
     assert messages_in_force(messages(alert(expires="2026-11-01T11:59:00Z")), NOW) == []
     endless = messages(alert(expires=""))
 
@@ -136,7 +136,7 @@ def test_cap_message_is_over_when_it_expires() -> None:
     ],
 )
 def test_cap_document_that_is_none_is_rejected(page: bytes, reason: str) -> None:
-    """Entities above all."""
+    """XML that is not well-formed, declares entities or holds no CAP 1.2 message is rejected."""
     with pytest.raises(BatchRejected, match=reason):
         parse(page)
 
@@ -144,6 +144,6 @@ def test_cap_document_that_is_none_is_rejected(page: bytes, reason: str) -> None
 @settings(deadline=None)
 @given(st.data())
 def test_cap_damaged_document_is_messages_or_a_rejection(data: st.DataObject) -> None:
-    """Never another exception."""
+    """Damage never raises another exception than BatchRejected."""
     with contextlib.suppress(BatchRejected):
         parse(data.draw(damaged(alert().encode())))

@@ -1,4 +1,4 @@
-"""`passage catalogue check`: documents on standard output, words on standard error, exit codes."""
+"""`passage catalogue check`: documents on standard output, messages on standard error, exit codes."""
 
 import json
 from pathlib import Path
@@ -13,7 +13,7 @@ LOCAL = Path(__file__).resolve().parents[2] / "deploy" / "local" / "catalogue"
 
 
 def test_catalogue_check_of_a_whole_catalogue_is_fine() -> None:
-    """Exit 0, and nothing is to be configured."""
+    """Exit 0, and no setting is missing."""
     result = CliRunner().invoke(main, ["catalogue", "check", str(LOCAL), "--json"])
 
     assert result.exit_code == 0
@@ -39,7 +39,7 @@ def test_catalogue_check_names_mistakes_and_what_is_to_be_configured(tmp_path: P
 
 
 def test_catalogue_check_with_gaps_alone_is_fine_unless_a_service_needs_them(tmp_path: Path) -> None:
-    """What is marked is listed; only what no service starts without is wrong."""
+    """Marked settings are listed; exit 1 only if a service needs one to start."""
     leiden(tmp_path)
     assert CliRunner().invoke(main, ["catalogue", "check", str(tmp_path)]).exit_code == 0
 

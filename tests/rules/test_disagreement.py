@@ -1,4 +1,4 @@
-"""What other governments say: kept as it was said, compared with what counts, never more than that."""
+"""Advice of other governments: stored as the source states it, compared with the effective level, without effect."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -15,7 +15,7 @@ NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 def reading(
     level: int | None = 1, *, parts: int | None = None, days_old: int = 1, quiet: bool = False
 ) -> CountryReading:
-    """What a source says of Chile."""
+    """A reading of Chile by another source."""
     regions = () if parts is None else (RegionReading(area="the north", code=None, level=Level(parts)),)
     return CountryReading(
         source="canada", source_id="CL", country="CL", level=None if level is None else Level(level), regions=regions,
@@ -25,7 +25,7 @@ def reading(
 
 
 def advice(level: int | None, parts: int | None = None, *, quiet: bool = False) -> SecondaryAdvice:
-    """The same, kept."""
+    """Its secondary advice."""
     return advice_after(None, reading(level, parts=parts, quiet=quiet), now=NOW)
 
 
@@ -57,14 +57,14 @@ def advice(level: int | None, parts: int | None = None, *, quiet: bool = False) 
 def test_disagreement_matters_where_one_side_is_negative(
     level: int | None, worst: int | None, theirs: SecondaryAdvice, reason: str, matters: bool
 ) -> None:
-    """R12, R13: countries with countries, the worst places where those agree; unknown is no agreement."""
+    """R12, R13: countries are compared first, then the worst areas; unknown is no agreement."""
     found = disagreement(None if level is None else Level(level), None if worst is None else Level(worst), theirs)
 
     assert (found.reason, found.matters) == (reason, matters)
 
 
-def test_opinion_is_as_old_as_its_levels() -> None:
-    """A new text with the same levels keeps its "since"; other levels begin anew."""
+def test_secondary_advice_is_as_old_as_its_levels() -> None:
+    """A new text with the same levels keeps `since`; other levels set it anew."""
     first = advice_after(None, reading(1), now=NOW)
     later = NOW + timedelta(days=3)
 
@@ -76,15 +76,15 @@ def test_opinion_is_as_old_as_its_levels() -> None:
     assert (other.says_so_since, parts.says_so_since) == (later, later)
 
 
-def test_opinion_older_text_replaces_nothing() -> None:
-    """Bangladesh: two entries that win in turn."""
+def test_secondary_advice_older_text_replaces_nothing() -> None:
+    """Bangladesh had two entries that alternated: the older one is ignored."""
     first = advice_after(None, reading(1), now=NOW)
 
     assert advice_after(first, reading(2, days_old=190), now=NOW + timedelta(days=1)) is first
 
 
-def test_opinion_that_cannot_be_read_replaces_nothing() -> None:
-    """Unknown is no news; "no warning" is."""
+def test_secondary_advice_that_cannot_be_read_replaces_nothing() -> None:
+    """An unreadable text replaces nothing; "no warning" does."""
     first = advice_after(None, reading(3), now=NOW)
 
     assert advice_after(first, reading(None, days_old=0), now=NOW) is first

@@ -1,4 +1,4 @@
-"""The ministry's sentences: what each colours. A part never colours the country, and what is unread is never safe."""
+"""The ministry's Dutch sentences: which colour each gives to what. A part never colours the country."""
 
 import re
 
@@ -19,7 +19,7 @@ REST_GREEN = "Voor de rest van Marokko geldt kleurcode groen."
 
 
 def read(*texts: str, country: str = "MA", called: str = "Marokko") -> Colours:
-    """What these blocks say of Morocco."""
+    """The colours in these blocks, for Morocco."""
     return read_colours(texts, country, [called])
 
 
@@ -29,7 +29,7 @@ def parts(colours: Colours) -> list[tuple[str, int]]:
 
 
 def worst(colours: Colours) -> Level | None:
-    """The worst level anywhere."""
+    """The worst level of the country and its parts."""
     return max((level for level in (colours.level, *(part.level for part in colours.parts)) if level is not None),
                default=None)  # fmt: skip
 
@@ -56,7 +56,7 @@ def worst(colours: Colours) -> Level | None:
     ],
 )  # fmt: skip
 def test_dutch_sentence_about_the_country_gives_its_level(sentence: str, level: Level) -> None:
-    """The editors' fixed sentences, their variants and their slips."""
+    """The editors' fixed sentences, their variants and their typing errors."""
     colours = read(sentence)
 
     assert (colours.level, colours.parts, colours.unread) == (level, (), ())
@@ -81,7 +81,7 @@ def test_dutch_sentence_about_the_country_gives_its_level(sentence: str, level: 
     ],
 )
 def test_dutch_rest_of_the_country_is_the_country(rest: str) -> None:
-    """The closing sentence gives the country its level, the carve-out before it never does."""
+    """The sentence about the rest gives the country its level; the sentence about a part never does."""
     colours = read(f"{NORTH_RED} {DO_NOT}", rest)
 
     assert colours.level == Y
@@ -107,7 +107,7 @@ def test_dutch_rest_of_the_country_is_the_country(rest: str) -> None:
     ],
 )  # fmt: skip
 def test_dutch_part_never_colours_the_country(sentence: str, expected: list[str]) -> None:
-    """A part in the country's own sentence form, a rest that is a part, and what goes on in a second sentence."""
+    """A part in the form of the country's sentence, the rest of a part, and a part in a second sentence."""
     colours = read(sentence, REST_GREEN)
 
     assert colours.level == G
@@ -128,12 +128,12 @@ def test_dutch_part_never_colours_the_country(sentence: str, expected: list[str]
     ],
 )  # fmt: skip
 def test_dutch_two_colours_in_one_sentence_are_kept_apart(sentence: str, expected: list[tuple[str, int]]) -> None:
-    """Neither colour is lost, and a colour that only says where an area lies is none of its own."""
+    """Both colours are read; a colour that only describes where an area lies is none of its own."""
     assert parts(read(sentence, REST_GREEN)) == expected
 
 
 def test_dutch_rest_in_the_sentence_of_the_part_is_the_country() -> None:
-    """Both statements of one sentence count, each for what it speaks of."""
+    """Both statements of one sentence are read, each for its own area."""
     colours = read("Voor A geldt kleurcode rood, maar voor de rest van Marokko geldt kleurcode geel.")
 
     assert (colours.level, parts(colours)) == (Y, [("A", R)])
@@ -154,7 +154,7 @@ def test_dutch_rest_in_the_sentence_of_the_part_is_the_country() -> None:
     ],
 )
 def test_dutch_unread_negative_colour_counts_for_all_places(sentence: str) -> None:
-    """A sentence that nobody can read and that speaks of red is kept, and feared everywhere; nothing is green by it."""
+    """An unread sentence with red is shown and counts for the whole country; nothing is green because of it."""
     colours = read(sentence)
 
     assert colours.level is None
@@ -163,7 +163,7 @@ def test_dutch_unread_negative_colour_counts_for_all_places(sentence: str) -> No
 
 
 def test_dutch_colour_that_was_left_is_not_feared() -> None:
-    """News that a colour went from orange to yellow frightens nobody."""
+    """News of a change from orange to yellow does not count as orange."""
     colours = read("De kleurcode van het reisadvies voor Marokko ging van oranje naar geel.", "Voor Marokko geldt "
                    "kleurcode geel.")  # fmt: skip
 
@@ -171,7 +171,7 @@ def test_dutch_colour_that_was_left_is_not_feared() -> None:
 
 
 def test_dutch_colour_of_something_else_alarms_nobody() -> None:
-    """A colour word that has nothing to do with advice is shown to a person and colours nothing."""
+    """A colour word without relation to advice is shown to a person, and gives no level."""
     colours = read("Het water van de rivier is rood door vervuiling.", "Voor Marokko geldt kleurcode groen.")
 
     assert (colours.level, colours.parts) == (G, ())
@@ -188,7 +188,7 @@ def test_dutch_colour_of_something_else_alarms_nobody() -> None:
     ],
 )
 def test_dutch_unreadable_colour_makes_the_country_unknown(lost: str) -> None:
-    """Some part has a colour that cannot be read: "the rest is green" is no longer the whole story."""
+    """If a part's colour cannot be read, "the rest is green" makes no green country."""
     colours = read(lost, "Voor het oosten geldt kleurcode oranje.", REST_GREEN)
 
     assert colours.level is None
@@ -206,7 +206,7 @@ def test_dutch_unreadable_colour_makes_the_country_unknown(lost: str) -> None:
     ],
 )
 def test_dutch_rest_without_its_part_is_unknown(alone: str) -> None:
-    """The text says that some part differs, and the part is not there."""
+    """If the text speaks of a rest and no part was read, the country is unknown."""
     colours = read(alone)
 
     assert colours.level is None
@@ -214,18 +214,18 @@ def test_dutch_rest_without_its_part_is_unknown(alone: str) -> None:
 
 
 def test_dutch_rest_without_its_part_stays_negative() -> None:
-    """What is negative stays negative, whatever is missing beside it."""
+    """Orange and red stay, whatever else is missing."""
     assert read("De kleurcode van het reisadvies voor Marokko is rood (behalve voor Rabat).").level == R
 
 
 @pytest.mark.parametrize("news", ["De kleurcode van het reisadvies is aangepast.", "Er geldt een avondklok.", ""])
 def test_dutch_news_without_a_colour_takes_nothing_away(news: str) -> None:
-    """Only a sentence that ought to give a colour and gives none makes unknown."""
+    """Only a sentence that seems to state a colour, and states none, makes the country unknown."""
     assert read(news, "De kleurcode van het reisadvies voor Marokko is groen.").level == G
 
 
 def test_dutch_country_with_two_colours_is_the_worse_and_unread() -> None:
-    """The text contradicts itself: the worse counts, and a person is told."""
+    """If the text contradicts itself, the worse colour counts, and a person is told."""
     colours = read("Voor Marokko geldt kleurcode groen.", "Voor het hele land geldt kleurcode oranje.")
 
     assert colours.level == O
@@ -254,14 +254,14 @@ def test_dutch_country_with_two_colours_is_the_worse_and_unread() -> None:
     ],
 )
 def test_dutch_country_is_known_by_its_whole_names_only(country: str, called: str, own: str, *, is_known: bool) -> None:
-    """Old, new, short and official names are the country; a name that only resembles one is a part."""
+    """Old, new, short and official names are the country; a similar name is a part."""
     colours = read(f"De kleurcode van het reisadvies voor {own} is oranje.", country=country, called=called)
 
     assert (colours.level, parts(colours)) == ((O, []) if is_known else (None, [(own, O)]))
 
 
 def test_dutch_short_name_is_learnt_from_the_text() -> None:
-    """`Long Name (LN)` in the text names the country; another country's short name does not."""
+    """`Long Name (LN)` in the text gives the country a short name; another country's short name does not."""
     intro = "In de Verenigde Staten van Voorbeeld (VSV) en de Democratische Republiek Congo (DRC) is onrust."
     called = "Verenigde Staten van Voorbeeld"
     north = "De kleurcode van het reisadvies is rood voor het noorden."
@@ -288,14 +288,14 @@ def test_dutch_short_name_is_learnt_from_the_text() -> None:
     ],
 )
 def test_dutch_blocks_hide_no_sentence(html: str) -> None:
-    """Lists, paragraphs, tables, loose text, even a heading or a notice: a colour counts wherever it stands."""
+    """Lists, paragraphs, tables, loose text, headings and notices: a colour counts in each."""
     colours = read(*introduction_blocks(html.format(a=NORTH_RED, b=REST_GREEN)))
 
     assert (colours.level, parts(colours)) == (G, [("het noorden van Marokko", R)])
 
 
 def test_dutch_blocks_leave_out_headings_notices_and_code() -> None:
-    """What people read, without the frame around it; markup inside a sentence does not break it."""
+    """The text without headings, notices and scripts; markup inside a sentence does not break it."""
     html = (
         "<style>p {color: red}</style><h2>In het kort</h2><p>De kleurcode van het\n reisadvies voor Marokko is "
         '<strong>gr&shy;oen</strong>&nbsp;.</p><div class="notification">Meld u aan</div><script>x()</script>'
@@ -306,7 +306,7 @@ def test_dutch_blocks_leave_out_headings_notices_and_code() -> None:
 
 
 def test_dutch_endless_text_is_unknown_and_quick() -> None:
-    """Sizes no editor writes: nothing is read as safe, and the reader comes to an end."""
+    """A text of extreme size is unknown, and is read in a short time."""
     long = "De kleurcode van het reisadvies is groen voor " + "Marokko, behalve voor " * 8_000 + "."
 
     assert introduction_blocks("<p>" + "x" * HTML_LIMIT) == ()
@@ -326,7 +326,7 @@ _FORMS = (
 
 @st.composite
 def advice(draw: st.DrawFn) -> tuple[list[str], str, dict[str, str]]:
-    """Blocks in the editors' grammar in any order, the country's colour, and each part's."""
+    """Blocks in the editors' grammar in any order, with the country's colour and each part's."""
     chosen = draw(st.dictionaries(st.sampled_from(AREAS), st.sampled_from(list(COLOURS)), max_size=4))
     colour = draw(st.sampled_from(list(COLOURS)))
     whole = "de rest van Marokko" if chosen else "Marokko"
@@ -341,7 +341,7 @@ def advice(draw: st.DrawFn) -> tuple[list[str], str, dict[str, str]]:
 @unhurried
 @given(advice())
 def test_dutch_any_order_reads_the_same(written: tuple[list[str], str, dict[str, str]]) -> None:
-    """Carve-outs first, last or between the news: every part its colour, the country the rest's."""
+    """In any order of the sentences each part has its colour, and the country that of the rest."""
     texts, colour, chosen = written
 
     colours = read(*texts)
@@ -355,7 +355,7 @@ def test_dutch_any_order_reads_the_same(written: tuple[list[str], str, dict[str,
 
 @st.composite
 def damaged(draw: st.DrawFn) -> tuple[list[str], str]:
-    """Blocks in the grammar, with words lost, doubled, exchanged or cut, and the country's true colour."""
+    """Blocks in the grammar with words lost, doubled, exchanged or cut, and the country's true colour."""
     texts, colour, _ = draw(advice())
     words = [text.split(" ") for text in texts]
     for _ in range(draw(st.integers(1, 4))):
@@ -381,7 +381,7 @@ def damaged(draw: st.DrawFn) -> tuple[list[str], str]:
 @given(damaged())
 @example((["De kleurcode van het reisadvies is geel voor de Sahara en rood voor Rabat.", REST_GREEN], "groen"))
 def test_dutch_damage_never_loses_a_negative_colour_nor_makes_one_up(written: tuple[list[str], str]) -> None:
-    """Whatever happens to the words: no level that does not stand there, and no orange or red that is overlooked."""
+    """For any damage: no level that the text does not state, and no orange or red that is overlooked."""
     texts, _ = written
     text = " ".join(texts)
     standing = {COLOURS[word.lower()] for word in re.findall(r"\b(?:groen|geel|oranje|rood)\b", text, re.IGNORECASE)}
@@ -404,7 +404,7 @@ _WORDS = (
 @unhurried
 @given(st.text(max_size=300) | st.lists(st.sampled_from(_WORDS), max_size=40).map(" ".join))
 def test_dutch_any_text_is_read_without_an_error(text: str) -> None:
-    """Anything at all, as HTML and as words: an answer, never an exception, and never a colour that is not there."""
+    """Any text, as HTML or as words, gives a result, never an exception, and never a colour that is not there."""
     colours = read(*introduction_blocks(text))
 
     assert worst(colours) is None or re.search("groen|geel|oranje|rood", text, re.IGNORECASE)

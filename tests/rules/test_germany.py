@@ -1,4 +1,4 @@
-"""The Auswärtiges Amt: flags that know red only, sentences that know orange, seconds or milliseconds, and `{}`."""
+"""The Auswärtiges Amt: flags that know only red, sentences that know orange, seconds or milliseconds, and `{}`."""
 
 import json
 from datetime import UTC, datetime
@@ -17,7 +17,7 @@ MODIFIED = 1_783_604_826
 
 
 def entry(iso3: str = "KWT", name: str = "Kuwait", content: str | None = None, **more: object) -> dict[str, Any]:
-    """An advisory as the index shows it; with content, as its page does."""
+    """An advisory as the index has it; with `content`, as its page has it."""
     codes = {"KWT": "KW", "JOR": "JO", "XKX": "XK", "PRK": "KP", "ROU": "RO", "IRQ": "IQ"}
     found = {
         "lastModified": MODIFIED, "effective": MODIFIED - 600, "title": f"{name}: Reise- und Sicherheitshinweise",
@@ -28,14 +28,14 @@ def entry(iso3: str = "KWT", name: str = "Kuwait", content: str | None = None, *
 
 
 def answer(*entries: dict[str, Any]) -> dict[str, Any]:
-    """An index, or a page: both look the same."""
+    """The answer of the index or of a page; both have the same format."""
     numbered = {str(200_000 + number): advisory for number, advisory in enumerate(entries)}
     return {"response": {"lastModified": MODIFIED, **numbered, "contentList": list(numbered)}}
 
 
 @real
 def test_german_real_index_and_page_are_read_as_a_person_does() -> None:
-    """Flags alone: red for all of Niger, for parts of others, unknown for the rest; Nepal's text warns of nothing."""
+    """Flags alone: red for Niger, red parts of others, unknown for the rest. Nepal's text warns of nothing."""
     found = read(
         parse,
         json.loads((FEEDS / "de-aa" / "travelwarning-index-sample.json").read_bytes()),
@@ -77,7 +77,7 @@ def test_german_real_index_and_page_are_read_as_a_person_does() -> None:
     ],
 )
 def test_german_sentence_is_a_level_of_what_it_names(content: str, level: int | None, regions: dict[str, int]) -> None:
-    """The country, its rest, or a part of it; a neighbour on the same page is neither."""
+    """A sentence is about the country, its rest or a part; a neighbour on the same page is ignored."""
     reading = read(parse, answer(entry(content=content)))["KW"]
 
     assert (reading.level, {region.area: region.level for region in reading.regions}) == (level, regions)
@@ -86,7 +86,7 @@ def test_german_sentence_is_a_level_of_what_it_names(content: str, level: int | 
 
 
 def test_german_flags_are_red_whatever_the_text_says() -> None:
-    """And a part without a name is a part."""
+    """A flag is red, for the country or for parts without a name."""
     whole = read(parse, answer(entry(warning=True, content="<p>Von Reisen nach Kuwait wird abgeraten.</p>")))["KW"]
     parts = read(parse, answer(entry(partialWarning=True, content="<p>Nichts.</p>")))["KW"]
 
@@ -102,7 +102,7 @@ def test_german_flags_are_red_whatever_the_text_says() -> None:
     ],
 )
 def test_german_sentence_that_cannot_be_read_is_no_all_clear(content: str) -> None:
-    """It waits for a person."""
+    """The country is unknown, and the sentence is shown to a person."""
     reading = read(parse, answer(entry(content=content)))["KW"]
 
     assert (reading.level, reading.is_without_warning) == (None, False)
@@ -120,7 +120,7 @@ def test_german_index_without_the_page_is_unknown_and_an_old_page_says_nothing()
 
 @pytest.mark.parametrize("factor", [1, 1_000])
 def test_german_time_is_seconds_or_milliseconds(factor: int) -> None:
-    """Told apart by its size."""
+    """The size of the number tells which it is."""
     reading = read(parse, answer(entry(lastModified=MODIFIED * factor, effective=MODIFIED * factor)))["KW"]
 
     assert reading.source_modified_at == reading.effective_at == datetime.fromtimestamp(MODIFIED, UTC)
@@ -128,7 +128,7 @@ def test_german_time_is_seconds_or_milliseconds(factor: int) -> None:
 
 @pytest.mark.parametrize("modified", [None, "gestern", True, 0, -1, 1e300, 5])
 def test_german_advisory_without_a_date_is_left_out(modified: object) -> None:
-    """It replaces nothing; its neighbour stands."""
+    """It replaces nothing, and the others are read."""
     batch = parse([body(answer(entry(lastModified=modified), entry("JOR", "Jordanien")))], NOW, floor=1)
 
     assert [reading.country for reading in batch.countries] == ["JO"]
@@ -136,7 +136,7 @@ def test_german_advisory_without_a_date_is_left_out(modified: object) -> None:
 
 
 def test_german_codes_must_agree_and_have_two_spellings() -> None:
-    """Kosovo; the description's `CountryCode`; a record that contradicts itself is nobody's."""
+    """Kosovo, the field name `CountryCode`, and a record with codes of two countries, which is left out."""
     spelled = {name: value for name, value in entry("XKX", "Kosovo*").items() if name != "countryCode"}
     batch = parse([body(answer({**spelled, "CountryCode": "XK"}, entry("KWT", countryCode="IQ")))], NOW, floor=1)
 
@@ -156,7 +156,7 @@ def test_german_codes_must_agree_and_have_two_spellings() -> None:
     ],
 )
 def test_german_answer_that_is_no_index_is_rejected(page: bytes, reason: str) -> None:
-    """Out of order it answers 200 with `{}`: an outage, never "all gone"."""
+    """Out of order, the source answers 200 with `{}`: the answer is rejected, and no country is lost."""
     with pytest.raises(BatchRejected, match=reason):
         parse([page], NOW, floor=1)
     with pytest.raises(BatchRejected, match=f"1 advisories where at least {FLOOR}"):
@@ -170,7 +170,7 @@ WHOLE = answer(entry(content="<p>Von Reisen nach Kuwait wird abgeraten.</p>"), e
 @settings(deadline=None)
 @given(st.data())
 def test_german_level_stands_in_the_document(data: st.DataObject) -> None:
-    """Whatever it holds: no exception, no green, and no level that neither a flag nor a sentence says."""
+    """For any document: no exception, no green, and no level that neither a flag nor a sentence states."""
     document = data.draw(mutated(WHOLE))
     said = json.dumps(document, ensure_ascii=False)
 

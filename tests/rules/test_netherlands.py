@@ -45,13 +45,13 @@ def page(*records: object) -> bytes:
 
 
 def only(*records: object, now: datetime = NOW) -> CountryReading:
-    """The one country that these records make."""
+    """The single country in these records."""
     [reading] = parse([page(*records)], now, floor=1).countries
     return reading
 
 
 def sample(name: str) -> dict[str, CountryReading]:
-    """A real sample as it is read, by the ministry's code."""
+    """The readings of a real sample, by the ministry's code."""
     batch = parse([(FEEDS / "nl-bz" / name).read_bytes()], NOW, floor=1)
     assert batch.skipped == ()
     return {reading.source_id: reading for reading in batch.countries}
@@ -81,7 +81,7 @@ def test_netherlands_real_list_is_read_as_a_person_does() -> None:
 
 @real
 def test_netherlands_real_regions_are_read_as_a_person_does() -> None:
-    """Every area with its level, and the country's own level apart from them, as the person noted it."""
+    """Every area with its level, and the country's own level, as a person noted them."""
     noted = json.loads((FEEDS / "nl-bz" / "traveladvice-regional.expected.json").read_text(encoding="utf-8"))
     read = sample("traveladvice-regional.json")
 
@@ -158,13 +158,13 @@ def test_netherlands_every_name_is_its_country(places_of: Callable[[], list[Plac
     ],
 )
 def test_netherlands_answer_that_is_not_the_list_is_rejected_whole(pages: list[bytes], reason: str) -> None:
-    """`{}` or HTML with status 200, an empty page, one advisory thrice: nothing is used, and the reason says why."""
+    """`{}` or HTML with status 200, an empty page, one advisory three times: rejected, with the reason."""
     with pytest.raises(BatchRejected, match=reason):
         parse(pages, NOW, floor=2)
 
 
 def test_netherlands_page_that_got_lost_is_below_the_floor() -> None:
-    """Reading only the first of two pages once lost 26 countries: 200 of 226 are no picture of the world."""
+    """Reading only the first of two pages once lost 26 countries: 200 of 226 are rejected."""
     codes = [country.alpha_3 for country in pycountry.countries if country.alpha_2 != "BQ"]
     first, second = page(*map(record, codes[:200])), page(*map(record, codes[200:FLOOR]))
 
@@ -174,7 +174,7 @@ def test_netherlands_page_that_got_lost_is_below_the_floor() -> None:
 
 
 def test_netherlands_odd_record_touches_no_other() -> None:
-    """One record without a usable code, date or text costs nobody else their advice."""
+    """A record without a usable code, date or text affects no other country."""
     odd = [{"isocode": None}, record("MAR", lastmodified="gisteren"), record("FRA", introduction=["geen tekst"])]
 
     batch = parse([page(record(), *odd)], NOW, floor=1)
@@ -201,7 +201,7 @@ def test_netherlands_odd_record_touches_no_other() -> None:
     ],
 )
 def test_netherlands_placeholder_is_unknown_never_green(introduction: object) -> None:
-    """No text, or one that says nothing: level null, kept for a person."""
+    """No text, or one without a colour: level null, and shown to a person."""
     reading = only({**record(), "introduction": introduction})
 
     assert (reading.level, reading.regional_max, reading.regions) == (None, None, ())
@@ -209,7 +209,7 @@ def test_netherlands_placeholder_is_unknown_never_green(introduction: object) ->
 
 
 def test_netherlands_no_sentence_about_the_country_keeps_the_regional_maximum() -> None:
-    """As for Iraq: the country is unknown, its worst part is not."""
+    """As for Iraq: the country is unknown, its worst part is known."""
     reading = only(record("MAR", "<li>De kleurcode van het reisadvies is rood voor het westen.</li>"))
 
     assert (reading.level, reading.regional_max) == (None, Level.RED)
@@ -218,7 +218,7 @@ def test_netherlands_no_sentence_about_the_country_keeps_the_regional_maximum() 
 
 
 def test_netherlands_country_may_be_renamed_in_any_of_its_names() -> None:
-    """The field, the headline and the standard's names all name the country; a name from nowhere is a part."""
+    """The field, the headline and ISO's names all name the country; an unknown name is a part."""
     text = "<p>De kleurcode van het reisadvies voor {} is geel.</p>"
 
     def level(own: str, **fields: object) -> Level | None:
@@ -239,7 +239,7 @@ def test_netherlands_country_may_be_renamed_in_any_of_its_names() -> None:
     ],
 )
 def test_netherlands_date_is_an_instant_in_utc(lastmodified: str, expected: datetime) -> None:
-    """Whatever the zone, what orders readings is UTC."""
+    """Dates with any offset are ordered as UTC."""
     assert only(record(lastmodified=lastmodified)).source_modified_at == expected
 
 
@@ -249,7 +249,7 @@ def test_netherlands_date_is_an_instant_in_utc(lastmodified: str, expected: date
      "1970-01-01T00:00:00Z", "9999-12-31T23:59:59-14:00", "2026-02-30T00:00:00Z", "2" * 50],
 )  # fmt: skip
 def test_netherlands_advisory_without_a_date_is_left_out(lastmodified: object) -> None:
-    """Nothing says whether it is old or new, so it replaces nothing; its neighbour stands."""
+    """Without a date it replaces nothing, and the others are read."""
     batch = parse([page(record("MAR"), record(lastmodified=lastmodified))], NOW, floor=1)
 
     assert [reading.country for reading in batch.countries] == ["MA"]
@@ -257,7 +257,7 @@ def test_netherlands_advisory_without_a_date_is_left_out(lastmodified: object) -
 
 
 def test_netherlands_date_to_come_is_now_and_flagged() -> None:
-    """A date in 2099 would make every later advice "older": it counts as written when it was read."""
+    """A date in 2099 would make all later advice older: it counts as now, and is flagged."""
     far = only(record(lastmodified="2099-01-01T00:00:00Z", issued="2099-01-01T00:00:00Z"))
     near = only(record(lastmodified=(NOW + timedelta(minutes=5)).isoformat()))
 
@@ -267,7 +267,7 @@ def test_netherlands_date_to_come_is_now_and_flagged() -> None:
 
 
 def test_netherlands_effective_is_the_last_editorial_push() -> None:
-    """`issued` where there is one, else the modification."""
+    """`issued`, or without it the modification date."""
     assert only(record(issued="2026-04-22T08:00:00Z")).effective_at == datetime(2026, 4, 22, 8, tzinfo=UTC)
     assert only(record(issued="onbekend")).effective_at == only(record()).source_modified_at
 
@@ -291,7 +291,7 @@ RED = "<p>De kleurcode van het reisadvies voor Spanje is rood.</p>"
 def test_netherlands_duplicate_newest_counts_then_the_worse(
     one: dict[str, Any], other: dict[str, Any], level: Level | None
 ) -> None:
-    """The same advisory on two pages: the newest instant, of two as new the worse, in whichever order they come."""
+    """An advisory on two pages: the newest counts, of two with the same date the worse, in any order."""
     readings = [parse(pages, NOW, floor=1).countries for pages in ([page(one, other)], [page(other), page(one)])]
 
     assert readings[0] == readings[1]
@@ -311,7 +311,7 @@ def test_netherlands_duplicate_newest_counts_then_the_worse(
 def test_netherlands_islands_make_one_country(
     islands: dict[str, str], level: Level | None, regions: tuple[int | None, ...]
 ) -> None:
-    """BQ: each island a region by its code; the country is known when all of them are."""
+    """BQ: each island is a region with its code; the country has a level if all of them have one."""
     texts = {
         "": "",
         **{colour: "De kleurcode van het reisadvies voor {} is " + colour for colour in COLOURS},
@@ -330,7 +330,7 @@ def test_netherlands_islands_make_one_country(
 
 
 def test_netherlands_area_has_a_code_only_where_it_is_certain() -> None:
-    """A province by its code, an enumeration of provinces taken apart, a part of one as text."""
+    """A province has its code, an enumeration of provinces is taken apart, a part of a province stays text."""
     html = (
         "<li>De kleurcode van het reisadvies is rood voor de provincie Barcelona.</li>"
         "<li>Voor Andalusië en Aragón geldt kleurcode oranje.</li>"
@@ -347,7 +347,7 @@ def test_netherlands_area_has_a_code_only_where_it_is_certain() -> None:
 
 
 def test_netherlands_bounds_lose_no_level() -> None:
-    """Far too many areas, far too long ones: what is left out of the list still counts as an area of its worst."""
+    """Too many areas become one area with their worst level; too long names are cut."""
     many = "".join(f"<li>Voor gebied {n} geldt kleurcode oranje.</li>" for n in range(500))
     long = f"<li>Voor {'x' * 1_000} geldt kleurcode rood.</li><li>Voor {'y' * 19_000} geldt kleurcode rood.</li>"
 
@@ -365,7 +365,7 @@ def test_netherlands_bounds_lose_no_level() -> None:
     "canonical", [None, 5, "javascript:alert(1)", "http://plain.example", "https://x.example/" * 99]
 )
 def test_netherlands_address_is_https_and_short_or_none(canonical: object) -> None:
-    """What people are sent to."""
+    """The link is an HTTPS address of at most 500 characters, or empty."""
     url = only(record(canonical=canonical)).url
 
     assert url == "" or (url.startswith("https://") and len(url) <= 500)
@@ -390,7 +390,7 @@ FIELDS = ("isocode", "introduction", "lastmodified", "issued", "location", "titl
 
 @st.composite
 def records(draw: st.DrawFn) -> dict[str, Any]:
-    """An advisory, whole or with fields that are missing or of another kind."""
+    """An advisory, complete or with missing or wrong fields."""
     found = record(
         draw(st.sampled_from(CODES)),
         "".join(f"<p>{sentence}</p>" for sentence in draw(st.lists(st.sampled_from(SENTENCES), max_size=4))),
@@ -405,7 +405,7 @@ def records(draw: st.DrawFn) -> dict[str, Any]:
 
 
 def readings(pages: Sequence[bytes]) -> tuple[CountryReading, ...] | None:
-    """What the pages give; None when they are rejected. Any other exception fails the test."""
+    """The readings of the pages; None if they are rejected. Any other exception fails the test."""
     try:
         return parse(pages, NOW, floor=1).countries
     except BatchRejected:
@@ -415,7 +415,7 @@ def readings(pages: Sequence[bytes]) -> tuple[CountryReading, ...] | None:
 @unhurried
 @given(st.lists(records() | JSON, max_size=8), st.randoms(use_true_random=False))
 def test_netherlands_order_and_paging_never_matter(entries: list[Any], random: Any) -> None:
-    """Shuffled, repeated and paged otherwise: the same readings."""
+    """Shuffled, repeated and on other pages, the records give the same readings."""
     shuffled = [*entries, *random.sample(entries, len(entries) // 2)]
     random.shuffle(shuffled)
     middle = len(shuffled) // 2
@@ -426,7 +426,7 @@ def test_netherlands_order_and_paging_never_matter(entries: list[Any], random: A
 @unhurried
 @given(st.lists(records(), max_size=6))
 def test_netherlands_level_stands_in_the_text(entries: list[dict[str, Any]]) -> None:
-    """Whatever the fields hold: a level, of the country or a part, is a colour that its own text says."""
+    """For any fields: every level is a colour in the advisory's own text."""
     for reading in readings([page(*entries)]) or ():
         own = [entry for entry in entries if str(entry.get("isocode")) in reading.source_id.split(",")]
         text = " ".join(str(entry.get("introduction")) for entry in own)
@@ -442,7 +442,7 @@ def test_netherlands_level_stands_in_the_text(entries: list[dict[str, Any]]) -> 
 def test_netherlands_damaged_bytes_are_a_batch_or_a_rejection(
     entries: list[dict[str, Any]], data: st.DataObject
 ) -> None:
-    """Cut off, changed, doubled in the middle: readings or BatchRejected, never another exception."""
+    """For any damage: readings or BatchRejected, never another exception."""
     body = bytearray(page(*entries))
     for _ in range(data.draw(st.integers(1, 3))):
         at = data.draw(st.integers(0, len(body)))
@@ -462,7 +462,7 @@ def test_netherlands_damaged_bytes_are_a_batch_or_a_rejection(
 @given(st.lists(st.binary(max_size=200) | JSON.map(lambda value: json.dumps(value).encode()), max_size=4))
 @settings(unhurried, max_examples=200)
 def test_netherlands_any_bytes_are_a_batch_or_a_rejection(pages: list[bytes]) -> None:
-    """Pages of anything."""
+    """For any bytes: readings or BatchRejected."""
     readings(pages)
 
 
@@ -486,7 +486,7 @@ def real_records() -> list[dict[str, Any]]:
 def test_netherlands_text_cut_anywhere_is_never_better(
     records_of: Callable[[], list[dict[str, Any]]], data: st.DataObject
 ) -> None:
-    """An introduction that ends too early: the country's own level or unknown, never a milder one for all."""
+    """A text that is cut off: the country's own level or unknown, never a better one."""
     entry = data.draw(st.sampled_from(records_of()))
     whole = only(entry)
     cut = only(

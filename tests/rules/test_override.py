@@ -20,7 +20,7 @@ AREAS = st.sampled_from(["ES", "ES-CT", "ES-MD"])
 def override(
     area: str, level: int, *, loosens: bool = False, since: date = TODAY, until: date | None = None
 ) -> Override:
-    """An override of Spain."""
+    """An override of Spain or of a region."""
     return Override(
         override_id=f"o-{area}-{level}-{loosens}", area=area, level=Level(level), loosens=loosens, valid_from=since,
         valid_until=until, decided_by="officer-1", document="Decision 1", reason="Because.", set_at=NOW,
@@ -28,7 +28,7 @@ def override(
 
 
 def picture(level: int | None, **regions: int | None) -> AdviceLevels:
-    """Spain with regions by the last part of their codes."""
+    """Levels of Spain, with regions by the last part of their codes."""
     return AdviceLevels(
         level=level,
         regions=tuple(
@@ -38,7 +38,7 @@ def picture(level: int | None, **regions: int | None) -> AdviceLevels:
 
 
 def levels(found: AdviceLevels) -> dict[str, int | None]:
-    """Area to level."""
+    """The levels by area."""
     return {"ES": found.level} | {region.code or region.area: region.level for region in found.regions}
 
 
@@ -65,13 +65,13 @@ def levels(found: AdviceLevels) -> dict[str, int | None]:
     ],
 )
 def test_override_table(adopted: AdviceLevels, overrides: list[Override], expected: dict[str, int | None]) -> None:
-    """What counts under which overrides."""
+    """The effective levels under each combination of overrides."""
     assert levels(apply_overrides("ES", adopted, tuple(overrides), TODAY)) == expected
 
 
 @pytest.mark.parametrize(("day", "counts"), [(-1, 1), (0, 3), (5, 3), (6, 1)])
 def test_override_counts_from_its_first_day_to_its_last(day: int, counts: int) -> None:
-    """Both days belong to it, in Amsterdam."""
+    """Both days count, in Amsterdam time."""
     one = override("ES", 3, until=TODAY + timedelta(days=5))
 
     assert apply_overrides("ES", picture(1), (one,), TODAY + timedelta(days=day)).level == counts
@@ -83,7 +83,7 @@ def test_override_counts_from_its_first_day_to_its_last(day: int, counts: int) -
 def test_override_never_loosens_red_and_never_makes_unknown_safe(
     country: Level | None, region: Level | None, given_: list[tuple[str, Level, bool]]
 ) -> None:
-    """Whatever is set: red stays red, unknown stays unknown or turns negative."""
+    """For any overrides: red stays red, unknown stays unknown or turns orange or red."""
     adopted = picture(country, CT=region)
     overrides = tuple(override(area, level, loosens=loosens) for area, level, loosens in given_)
 
@@ -106,7 +106,7 @@ def world() -> World:
 
 
 def test_override_permission(world: World) -> None:
-    """Who asks to loosen red, or what is over, is refused with the reason; the kind follows from the level."""
+    """Loosening red, or an override whose last day is over, is refused with a reason. The level decides the kind."""
 
     def asked(level: int, *, loosens: bool | None = None, until: date | None = None) -> tuple[Reason, bool]:
         found = permission(world.states["ES"], "ES", Level(level), until, loosens=loosens, today=TODAY)
@@ -123,7 +123,7 @@ def test_override_permission(world: World) -> None:
 
 
 def set_event(level: int, *, since: date, until: date | None = None, loosens: bool = False) -> OverrideSet:
-    """The fact that an override was set."""
+    """The event of an override."""
     return OverrideSet(
         country="ES", override_id="o-1", area="ES", level=Level(level), valid_from=since, valid_until=until,
         decided_by="officer-1", document="Decision 1", reason="Because.", loosens=loosens,
@@ -131,7 +131,7 @@ def set_event(level: int, *, since: date, until: date | None = None, loosens: bo
 
 
 def test_override_full_state_follows_each_effect_and_the_end_undoes_it(world: World) -> None:
-    """Set for tomorrow: nothing yet; the day comes: one change; its last day is over: ended, and one change back."""
+    """Set for tomorrow: no change; on its first day: one change; after its last: it ends, and one change back."""
     tomorrow = TODAY + timedelta(days=1)
     event = set_event(3, since=tomorrow, until=tomorrow)
     world.write("ES", [event, *apply_overrides_of_today(state_after(world.states["ES"], (event,), NOW), NOW)], NOW)
@@ -157,7 +157,7 @@ def test_override_full_state_follows_each_effect_and_the_end_undoes_it(world: Wo
 
 
 def test_override_does_not_hide_a_deterioration_of_the_ministry(world: World) -> None:
-    """Loosened at orange: red counts in the moment when it is read."""
+    """Loosened at orange, red counts at the reading that brings it."""
     event = set_event(1, since=TODAY, loosens=True)
     world.write("ES", [event, *apply_overrides_of_today(state_after(world.states["ES"], (event,), NOW), NOW)], NOW)
     assert world.levels()["ES"] == 1
@@ -168,7 +168,7 @@ def test_override_does_not_hide_a_deterioration_of_the_ministry(world: World) ->
 
 
 def test_override_survives_readings(world: World) -> None:
-    """The ministry writes anew: the override still lies over it, and the fold knows what lies under it."""
+    """After a new version of the ministry the override still applies, and the state keeps the level under it."""
     event = set_event(3, since=TODAY)
     world.write("ES", [event, *apply_overrides_of_today(state_after(world.states["ES"], (event,), NOW), NOW)], NOW)
 

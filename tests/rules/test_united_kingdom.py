@@ -39,7 +39,7 @@ def page(slug: str = "ukraine", *statuses: object, text: str = "<p>No travel can
 
 
 def index(*slugs: str, at: str = "2026-09-15T14:41:54Z") -> dict[str, Any]:
-    """An index that lists these."""
+    """An index that lists these pages."""
     children = [{"public_updated_at": at, "details": {"country": {"name": slug, "slug": slug}}} for slug in slugs]
     return {"base_path": "/foreign-travel-advice", "links": {"children": children}}
 
@@ -60,7 +60,7 @@ def test_uk_real_pages_are_read_as_a_person_does() -> None:
 
 @real
 def test_uk_real_index_alone_knows_its_countries_and_no_level() -> None:
-    """BQ is one page for three islands; what was not fetched is unknown."""
+    """One page is about three islands of BQ; a country whose page was not fetched is unknown."""
     found = read(parse, json.loads((FEEDS / "uk-fcdo" / "index-2026-09.trimmed.json").read_bytes()))
 
     assert {code: reading.level for code, reading in found.items()} == {"MX": None, "BQ": None, "UA": None}
@@ -111,7 +111,7 @@ def test_uk_real_index_alone_knows_its_countries_and_no_level() -> None:
 def test_uk_warnings_are_read_by_their_structure(
     statuses: list[str], text: str, level: int | None, regions: dict[str, int]
 ) -> None:
-    """The flags say that there is a warning, the text of what."""
+    """The flags say that there is a warning, the text says of which areas."""
     reading = read(parse, page("ukraine", *statuses, text=text))["UA"]
 
     assert (reading.level, {region.area: region.level for region in reading.regions}) == (level, regions)
@@ -119,7 +119,7 @@ def test_uk_warnings_are_read_by_their_structure(
 
 
 def test_uk_region_has_a_code_where_it_is_certain() -> None:
-    """As for the ministry."""
+    """Catalonia has its ISO 3166-2 code."""
     text = "<p>FCDO advises against all travel to Catalonia.</p>"
 
     assert [region.code for region in read(parse, page("spain", RED, text=text))["ES"].regions] == ["ES-CT"]
@@ -136,12 +136,12 @@ def test_uk_region_has_a_code_where_it_is_certain() -> None:
     ],
 )  # fmt: skip
 def test_uk_slug_is_a_country_or_none(slug: str, countries: set[str]) -> None:
-    """Slugs change and are no codes: whole names, never the beginning of one."""
+    """Slugs change: they are compared as whole names, never by their beginning."""
     assert set(read(parse, page(slug), page("chile"))) - {"CL"} == countries
 
 
 def test_uk_status_of_a_new_kind_is_no_all_clear() -> None:
-    """The schema allows any string: unknown, and shown."""
+    """The schema allows any string: the country is unknown, and the flag is shown."""
     reading = read(parse, page("chile", "avoid_moonlight", 7))["CL"]
 
     assert (reading.level, reading.is_without_warning) == (None, False)
@@ -150,14 +150,14 @@ def test_uk_status_of_a_new_kind_is_no_all_clear() -> None:
 
 @pytest.mark.parametrize("more", [{"alert_status": None}, {"alert_status": "avoid"}, {"alert_status": {}}])
 def test_uk_page_without_its_list_of_warnings_is_unknown(more: dict[str, object]) -> None:
-    """A field that is gone says nothing."""
+    """A missing or wrong field is unknown, not "no warning"."""
     reading = read(parse, page("chile", **more))["CL"]
 
     assert (reading.level, reading.is_without_warning, len(reading.unread)) == (None, False, 1)
 
 
 def test_uk_minor_edit_keeps_its_date_and_the_newest_page_counts() -> None:
-    """`updated_at` is noise; a page twice is its newest; one older than the index says is flagged."""
+    """`updated_at` is ignored. Of two pages the newest counts. A page older than the index says is flagged."""
     old = page("chile", ALL_RED, at="2026-09-01T00:00:00Z")
     new = page("chile", at="2026-09-15T15:41:54+01:00")
 
@@ -168,7 +168,7 @@ def test_uk_minor_edit_keeps_its_date_and_the_newest_page_counts() -> None:
 
 
 def test_uk_text_without_an_end_hides_no_warning() -> None:
-    """Too long to be read: the flags count all the same."""
+    """A text that is too long is not read; the flags count."""
     found = read(parse, page("chile", RED, text="<p>x" * HTML_LIMIT))["CL"]
 
     assert found.regional_max == Level.RED
@@ -176,7 +176,7 @@ def test_uk_text_without_an_end_hides_no_warning() -> None:
 
 @pytest.mark.parametrize("document", [b"{}", b"[]", b"", b"<html>", b'{"details": {}}', b"[" * 10_000])
 def test_uk_answer_that_is_no_page_is_rejected(document: bytes) -> None:
-    """And too few are too few."""
+    """Answers in another format are rejected, and answers with too few countries."""
     with pytest.raises(BatchRejected):
         parse([document], NOW, floor=1)
     with pytest.raises(BatchRejected, match=f"1 countries where at least {FLOOR}"):
@@ -190,7 +190,7 @@ WHOLE = [index("chile", "ukraine"), page("chile", ALL_ORANGE),
 @settings(deadline=None)
 @given(st.data())
 def test_uk_level_stands_in_the_document(data: st.DataObject) -> None:
-    """Whatever the pages hold: no exception, and no level that neither a flag nor the text says."""
+    """For any documents: no exception, and no level that neither a flag nor the text states."""
     documents = [data.draw(mutated(document)) for document in WHOLE]
     said = json.dumps(documents)
 

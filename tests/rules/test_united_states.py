@@ -40,7 +40,7 @@ RSS = """<?xml version="1.0" encoding="UTF-8"?>
 
 @real
 def test_us_real_list_is_read_as_a_person_does() -> None:
-    """NS is Suriname, CH China; the group of three is nobody's; the evening in Washington is the date in UTC."""
+    """NS is Suriname and CH China; the group of three is left out; the evening in Washington is the date in UTC."""
     batch = parse([(FEEDS / "us-state" / "api-TravelAdvisories-7.json").read_bytes()], NOW, floor=1)
 
     assert {reading.country: reading.level for reading in batch.countries} == {
@@ -52,13 +52,13 @@ def test_us_real_list_is_read_as_a_person_does() -> None:
 
 @real
 def test_us_real_rss_that_is_not_well_formed_is_rejected() -> None:
-    """A prefix that is bound to nothing: nothing of it is used."""
+    """The prefix dc: is not bound: the whole answer is rejected."""
     with pytest.raises(BatchRejected, match="not well-formed XML"):
         parse([(FEEDS / "us-state" / "rss-TAsTWs-4.xml").read_bytes()], NOW, floor=1)
 
 
 def test_us_rss_says_the_same_as_the_list() -> None:
-    """CD is Chad, and its date is a date."""
+    """CD is Chad, and a date without a time is midnight UTC."""
     [reading] = parse([RSS.encode()], NOW, floor=1).countries
 
     assert (reading.country, reading.level) == ("TD", 3)
@@ -89,7 +89,7 @@ def test_us_rss_says_the_same_as_the_list() -> None:
     ],
 )
 def test_us_entry_is_of_the_country_that_page_name_and_tag_agree_on(entry: dict[str, Any], country: str | None) -> None:
-    """Never by ISO: the tag CD is Chad, CH China. What cannot be told is left out."""
+    """Tags are not ISO codes: CD is Chad, CH China. An entry without a certain country is left out."""
     batch = parse([body([entry, advisory("Peru", tag="PE"), advisory("Fiji", tag="FJ")])], NOW, floor=1)
 
     assert {reading.country for reading in batch.countries} - {"PE", "FJ"} == ({country} if country else set())
@@ -97,7 +97,7 @@ def test_us_entry_is_of_the_country_that_page_name_and_tag_agree_on(entry: dict[
 
 
 def test_us_newest_of_two_entries_counts_in_whatever_order() -> None:
-    """Bangladesh 3 of January and 2 of July: 2. Of the same day, the worse. A placeholder, never."""
+    """Bangladesh: the July entry counts, not January's; of the same day the worse; a placeholder never."""
     old = advisory("Bangladesh", 3, "BG", "2026-01-19T19:00:00-05:00")
     new = advisory("Bangladesh", 2, "BG", Link=linked("bgd"))
     same = advisory("Bangladesh", 4, "BG")
@@ -110,7 +110,7 @@ def test_us_newest_of_two_entries_counts_in_whatever_order() -> None:
 
 
 def test_us_placeholder_alone_says_nothing() -> None:
-    """North Korea stood at level 1 for a day: unknown, and a person is told."""
+    """North Korea was level 1 for a day: such a placeholder is unknown, and a person is told."""
     hollow = advisory("North Korea", 1, "KN", Summary="Exercise normal precautionSummary not available")
 
     reading = read(parse, [hollow])["KP"]
@@ -120,7 +120,7 @@ def test_us_placeholder_alone_says_nothing() -> None:
 
 @pytest.mark.parametrize("title", ["Chile - Level 7: ?", "Chile - Level 0", "Chile - Level 4: Reconsider Travel"])
 def test_us_level_that_cannot_be_is_unknown(title: str) -> None:
-    """A level of 7, or number and words of two levels."""
+    """Level 7, or a number and words of two levels."""
     reading = read(parse, [advisory(Title=title)])["CL"]
 
     assert reading.level is None
@@ -142,13 +142,13 @@ def test_us_level_that_cannot_be_is_unknown(title: str) -> None:
     ],
 )
 def test_us_answer_that_is_no_list_is_rejected(page: bytes, reason: str) -> None:
-    """A challenge page, entities, nesting without an end: nothing is used, and the reason says why."""
+    """A challenge page, entities, endless nesting: rejected, with the reason."""
     with pytest.raises(BatchRejected, match=reason):
         parse([page], NOW, floor=1)
 
 
 def test_us_short_list_is_rejected_and_deep_xml_is_read() -> None:
-    """The floor; and 10,000 levels that are closed again hold nothing."""
+    """A list below the floor is rejected; 10,000 closed levels of XML are read, and hold nothing."""
     with pytest.raises(BatchRejected, match=f"1 advisories where at least {FLOOR}"):
         parse([body([advisory()])], NOW, floor=FLOOR)
     with pytest.raises(BatchRejected, match="0 advisories"):
@@ -156,7 +156,7 @@ def test_us_short_list_is_rejected_and_deep_xml_is_read() -> None:
 
 
 def test_us_date_to_come_and_no_date() -> None:
-    """2099 counts as now; without a date nothing says whether it is old or new."""
+    """2099 counts as now; an entry without a date is left out."""
     far = advisory(at="2099-01-01T00:00:00Z")
     batch = parse([body([far, advisory("Peru", tag="PE", at="yesterday")])], NOW, floor=1)
 
@@ -170,7 +170,7 @@ WHOLE = [advisory(), advisory("Chad", 4, "CD"), advisory("Peru", 2, "PE", Link=l
 @settings(deadline=None)
 @given(st.data())
 def test_us_level_stands_in_a_title(data: st.DataObject) -> None:
-    """Whatever the entries hold and in whatever order: no exception, no level that no title says."""
+    """For any entries in any order: no exception, and no level that no title states."""
     document = data.draw(st.permutations(data.draw(mutated(WHOLE)) or []))
     titles = [entry.get("Title") for entry in document if isinstance(entry, dict)]
 

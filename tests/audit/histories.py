@@ -1,7 +1,8 @@
-"""Random histories: services that state facts, and a notify that reads them as it likes, crashes and reads again.
+"""Random histories: the services write events, and a simulated notify reads them in any order, crashes and reads again.
 
-Notify's decisions are the real ones (services/notify/rules, shared/advice); its steps are told again here without a
-database, so that a thousand histories take seconds. `decide` may be replaced: that is how a fault is planted.
+Notify's decisions are the real rules (services/notify/rules, shared/advice). Its steps are repeated here without a
+database, so that a thousand histories take seconds. Replacing `decide` plants a fault.
+
 """
 
 from collections import defaultdict
@@ -78,7 +79,7 @@ def resolve(country: str, place: str) -> str | None:
 
 
 class Crash(Exception):
-    """Notify dies here; what it has committed stays."""
+    """Notify dies here; what it committed before stays."""
 
 
 @dataclass
@@ -95,7 +96,7 @@ class Alert:
 
 
 class Notify:
-    """What notify keeps and does (services/notify/audience), one step after the other."""
+    """The state and the steps of notify (services/notify/audience), one step after the other."""
 
     def __init__(self, log: Log, decide: Decide) -> None:
         self.log = log
@@ -109,7 +110,7 @@ class Notify:
         self._alerts: dict[str, Alert] = {}
 
     def registrations(self, records: Sequence[Record], now: datetime) -> None:
-        """Keep who is where, and only then look at the advice; commit at the end."""
+        """Store the whereabouts, then look up the advice; commit the offsets at the end."""
         moved = []
         for record in records:
             envelope = parse(record.value)
@@ -131,7 +132,7 @@ class Notify:
         self._commit(records)
 
     def advice(self, records: Sequence[Record], now: datetime) -> None:
-        """Keep the advice, and only then look who is there; commit at the end."""
+        """Store the advice, then scan the whereabouts; commit the offsets at the end."""
         for record in records:
             envelope = parse(record.value)
             fact = envelope.data
@@ -146,7 +147,7 @@ class Notify:
         self._commit(records)
 
     def everybody(self, country: str, now: datetime) -> None:
-        """The pass of the current advice when it asks for one, then whoever else is due."""
+        """Run the selection of the current advice when it asks for one, then add late arrivals."""
         advice = self._advice.get(country)
         if advice is None or not advice.is_negative_somewhere:
             return
@@ -154,7 +155,7 @@ class Notify:
         self._select(country, None, now)
 
     def sweep(self, now: datetime) -> None:
-        """Finish what was begun, and look at every country."""
+        """Finish open selection runs, and check every country."""
         for alert_id, alert in sorted(self._alerts.items()):
             self._complete(alert_id, alert, now)
         for country in sorted(self._advice):
@@ -244,7 +245,9 @@ class Notify:
             if alert.advice.country == advice.country and alert.trigger is not AlertTrigger.MANUAL:
                 for person, level in alert.told.items():
                     told[person].append(PastNotification(alert.advice.advice_version, level))
-        return [each for each in due if not was_notified(each[1], told[each[0].person_id], advice.advice_version)]
+        return [
+            person for person in due if not was_notified(person[1], told[person[0].person_id], advice.advice_version)
+        ]
 
     def _raise(
         self, alert_id: str, advice: CountryAdvice, trigger: AlertTrigger, now: datetime, area: str | None = None
@@ -301,7 +304,7 @@ class Notify:
 
 
 class History:
-    """The whole: facts as they happen, what notify has read, and the days that pass."""
+    """A whole history: events as they happen, notify's progress in reading them, and the days that pass."""
 
     def __init__(self, decide: Decide = rightly) -> None:
         self.now = START
@@ -317,13 +320,13 @@ class History:
 
     @property
     def registered(self) -> list[str]:
-        """Registrations that are not cancelled."""
+        """The registrations that are not cancelled."""
         return sorted(self._legs)
 
     # ------------------------------------------------------------ facts
 
     def register(self, person: int, legs: Sequence[Leg], *, imported: bool = False) -> None:
-        """Somebody registers, asks for approval, or changes what they registered."""
+        """A student registers, asks for approval, or changes a registration."""
         name = f"p{person}"
         kind = RegistrationChanged if f"r-{name}" in self._legs else RegistrationSubmitted
         if kind is RegistrationSubmitted:
@@ -347,7 +350,7 @@ class History:
         return Leg(start_date=first, end_date=first + timedelta(length), country=country, region=region, place=place)
 
     def decide(self, registration: str, kind: type[Event]) -> None:
-        """What the rules, or a person, say about the clearance. It changes nobody's whereabouts."""
+        """A rule or a person decides about the clearance. That changes nobody's whereabouts."""
         about = {"registration_id": registration, "person_id": registration[2:]}
         seen = (AdviceSeen(country="ES", advice_version=1, level=Level.GREEN),)
         facts = {
@@ -360,18 +363,18 @@ class History:
         self._state(facts[kind]())
 
     def cancel(self, registration: str) -> None:
-        """Somebody does not go."""
+        """A student cancels."""
         self._state(RegistrationCancelled(registration_id=registration, person_id=registration[2:], cancelled_by="x"))
         del self._legs[registration]
         self._ended.discard(registration)
 
     def come_back(self, registration: str, outcome: str) -> None:
-        """Somebody says what came of the stay."""
+        """A person's return, or another outcome of the stay, is recorded."""
         about = {"registration_id": registration, "person_id": registration[2:], "on": amsterdam_date(self.now)}
         self._state(ReturnRecorded(**about, outcome=outcome, recorded_by="officer"))
 
     def advise(self, country: str, level: Level, region: str | None = None, text_only: bool = False) -> None:
-        """The advice of a country, or of one of its regions, becomes this. The first picture is the baseline."""
+        """The advice of a country or a region changes. The first reading is the baseline."""
         before, regions = self._level.get(country), dict(self._regions[country])
         if region is None:
             after = level
@@ -385,12 +388,12 @@ class History:
             for name, now in sorted(self._regions[country].items())
         )
         changes = [AreaChange(area=country, before=before, after=after)]
-        changes += [AreaChange(area=each.code or each.area, before=each.before, after=each.after) for each in listed]
+        changes += [AreaChange(area=area.code or area.area, before=area.before, after=area.after) for area in listed]
         change = LevelChange(before=before, after=after)
         fact = TravelAdviceChanged(
             country=country, advice_version=self._versions[country], baseline=self._versions[country] == 1,
             ministry=change, effective=change, regions=listed, source="netherlands",
-            changes=tuple(each for each in changes if each.before != each.after), source_version="1",
+            changes=tuple(change for change in changes if change.before != change.after), source_version="1",
             parser_version=1, effective_at=self.now, text_nl="", text_en="", url="", decided_by="rules",
         )  # fmt: skip
         self.advice.append(fact, at=self._later())
@@ -407,17 +410,17 @@ class History:
     # ------------------------------------------------------------ notify
 
     def read(self, topic: str, partition: int, count: int, lives: int = -1) -> None:
-        """Notify reads on, so many records; with `lives` it dies at that step and keeps what it had done."""
+        """Notify reads the next records; with `lives`, it crashes at that step and keeps what it had committed."""
         log = self.registrations if topic == self.registrations.topic else self.advice
         at = self.notify.committed[topic].get(str(partition), 0)
-        records = [each for each in log.records if each.partition == partition][at : at + count]
+        records = [record for record in log.records if record.partition == partition][at : at + count]
         self._run(lives, lambda: self._handle(topic, records))
 
     def read_again(self, topic: str, partition: int) -> None:
-        """Kafka hands a partition out from the beginning, up to where notify has committed."""
+        """Kafka redelivers a partition from the beginning up to notify's committed offset."""
         log = self.registrations if topic == self.registrations.topic else self.advice
         at = self.notify.committed[topic].get(str(partition), 0)
-        self._handle(topic, [each for each in log.records if each.partition == partition][:at])
+        self._handle(topic, [record for record in log.records if record.partition == partition][:at])
 
     def sweep(self, lives: int = -1) -> None:
         """Notify's sweep."""
@@ -437,7 +440,7 @@ class History:
     # ------------------------------------------------------------ the auditor
 
     def audit(self) -> tuple[list[SelectionCheck], list[NotNotified]]:
-        """What the audit says, from the records alone."""
+        """The audit's result, from the records alone."""
         affected = Affected(resolve)
         for log in (self.registrations, self.advice, self.notify.log):
             for record in log.records:
@@ -468,11 +471,11 @@ class History:
 
 
 def _is_there(where: Whereabouts, stay: Stay, today: date) -> bool:
-    """R26, for an officer's own message."""
+    """R26, for a manual alert."""
     grace = timedelta(days=1)
     if not stay.start_date - grace <= today:
         return False
     if RETURNS and where.returned_on is not None and today > where.returned_on + grace:
         return False
-    is_last = stay.end_date == max(each.end_date for each in where.stays)
+    is_last = stay.end_date == max(visit.end_date for visit in where.stays)
     return today <= stay.end_date + grace or (RETURNS and is_last and where.ended and where.returned_on is None)

@@ -1,4 +1,4 @@
-"""A service's log in memory: what the relay would have written, to be read and tampered with."""
+"""A service's log in memory: the records that its relay would have written. Tests read and tamper with it."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -28,7 +28,7 @@ class Log:
     def append(
         self, event: Event, at: datetime | None = None, event_id: str | None = None, cause: Cause = CAUSE
     ) -> str:
-        """Record a fact; returns its id."""
+        """Append an event; returns its id."""
         stream = event.stream
         self._versions[stream] = version = self._versions.get(stream, 0) + 1
         event_id = event_id or new_id()
@@ -49,7 +49,7 @@ class Log:
 
 
 def changed(record: Record, old: bytes, new: bytes) -> Record:
-    """The record with some of its bytes replaced."""
+    """The record with a part of its bytes replaced."""
     assert record.value is not None
     assert old in record.value
     return replace(record, value=record.value.replace(old, new))

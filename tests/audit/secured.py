@@ -1,4 +1,4 @@
-"""A broker that knows who asks: TLS, SCRAM, and nobody may anything that was not granted."""
+"""A broker with TLS, SCRAM and an authorizer: a user has only the granted rights."""
 
 import datetime
 import ipaddress
@@ -50,14 +50,16 @@ log.dirs={data}
 
 @dataclass(frozen=True, slots=True)
 class Secured:
-    """`clients` asks who comes; `inside` lets everything pass, for whoever prepares the test. `ca_file` signed it."""
+    """`clients` requires credentials; `inside` accepts everything, for preparing the test. `ca_file` is the issuing
+    certificate.
+    """
 
     clients: str
     inside: str
     ca_file: Path
 
     def may_read(self, user: str, prefix: str) -> None:
-        """The user may see and read topics whose names begin so, and nothing else."""
+        """Grant a user READ and DESCRIBE on the topics with this prefix, and nothing else."""
         rules = [
             AclBinding(ResourceType.TOPIC, prefix, ResourcePatternType.PREFIXED, f"User:{user}", "*", operation,
                        AclPermissionType.ALLOW)

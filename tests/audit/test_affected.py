@@ -1,4 +1,4 @@
-"""must ⊆ selected ⊆ must ∪ may, recomputed from events alone; a fault planted in the selection is caught."""
+"""must ⊆ selected ⊆ must ∪ may, recomputed from events alone. A fault planted in the selection is detected."""
 
 from datetime import date, datetime, timedelta
 
@@ -29,7 +29,7 @@ SEALED = "sealed:v1:person:event:AAAA"
 
 
 class World:
-    """The three topics an audit reads."""
+    """The three topics that the audit reads."""
 
     def __init__(self) -> None:
         self.registrations = Log("travel.registration.v1", partitions=2)
@@ -40,12 +40,12 @@ class World:
         self._level: int | None = None
 
     def _later(self) -> datetime:
-        """The facts of all topics happen one after the other."""
+        """The events of all topics happen one after the other."""
         self._seconds += 1
         return START + timedelta(seconds=self._seconds)
 
     def register(self, person: str, start: int = -3, end: int = 3, region: str | None = None, **more: object) -> None:
-        """Somebody is in Spain from `start` to `end` days from today."""
+        """Register a person in Spain from `start` to `end` days from today."""
         leg = Leg(
             start_date=TODAY + timedelta(days=start), end_date=TODAY + timedelta(days=end), country="ES", region=region,
             place=str(more["place"]) if "place" in more else None,
@@ -61,7 +61,7 @@ class World:
         )  # fmt: skip
 
     def advise(self, level: int | None, *, baseline: bool = False, regions: tuple[RegionAdvice, ...] = ()) -> None:
-        """The advice for Spain changes."""
+        """Change the advice for Spain."""
         self._version += 1
         change = LevelChange(before=self._level, after=level)
         self.advice.append(
@@ -79,7 +79,7 @@ class World:
     def alert(
         self, *selected: str, level: int = 3, trigger: str = "advice_changed", area: str | None = None
     ) -> SelectionCheck:
-        """Notify raised the alert for the newest version and selected these people."""
+        """Notify raises the alert for the newest version and selects these people."""
         alert_id = f"ES-{self._version}" if area is None and trigger not in ("manual", "drill") else "m-1"
         ends = {"travel.registration.v1": self.registrations.ends}
         self.notifications.append(
@@ -98,7 +98,7 @@ class World:
         return self.verdict(alert_id)
 
     def select(self, alert_id: str, shard: int, person: str, level: int = 3, late: bool = False) -> None:
-        """One recipient more."""
+        """Add a recipient to the alert."""
         recipient = Recipient(
             person_id=person, registration_id="r-" + person, registration_version=1, reason="country", area="ES",
             level=level, channels=(),
@@ -108,7 +108,7 @@ class World:
         )
 
     def state(self, fact: StayEnded | ReturnRecorded | PersonErased) -> None:
-        """Any other fact of the registration stream."""
+        """Append another event of the registration stream."""
         self.registrations.append(fact, at=self._later())
 
     def verdict(self, alert_id: str) -> SelectionCheck:
@@ -128,7 +128,7 @@ def world() -> World:
 
 
 def test_affected_everyone_there_selected_holds(world: World) -> None:
-    """Who is there, with one day of grace on both sides, must be selected."""
+    """Everybody who is there, with a day of grace on both sides, must be selected."""
     world.register("there")
     world.register("arrives-tomorrow", start=1, end=9)
     world.register("left-yesterday", start=-9, end=-1)
@@ -144,7 +144,7 @@ def test_affected_everyone_there_selected_holds(world: World) -> None:
 
 @pytest.mark.parametrize("left_out", ["there", "arrives-tomorrow", "left-yesterday"])
 def test_affected_person_left_out_is_missed(world: World, left_out: str) -> None:
-    """One off at either end of the stay, or simply forgotten: caught."""
+    """A person left out by one day at either end of the stay, or altogether, is reported as missed."""
     world.register("there")
     world.register("arrives-tomorrow", start=1, end=9)
     world.register("left-yesterday", start=-9, end=-1)
@@ -156,7 +156,7 @@ def test_affected_person_left_out_is_missed(world: World, left_out: str) -> None
 
 
 def test_affected_person_elsewhere_is_unexpected(world: World) -> None:
-    """Nobody else gets an alert."""
+    """A selected person who is elsewhere is reported as unexpected."""
     world.register("there")
     world.register("long-gone", start=-40, end=-30)
     world.advise(3)
@@ -165,7 +165,7 @@ def test_affected_person_elsewhere_is_unexpected(world: World) -> None:
 
 
 def test_affected_cancelled_before_the_pass_is_unexpected(world: World) -> None:
-    """A cancelled registration is nowhere."""
+    """A person who cancelled before the selection run must not be selected."""
     world.register("stays-home")
     world.registrations.append(
         RegistrationCancelled(registration_id="r-stays-home", person_id="stays-home", cancelled_by="stays-home")
@@ -176,7 +176,7 @@ def test_affected_cancelled_before_the_pass_is_unexpected(world: World) -> None:
 
 
 def test_affected_region_decides_who(world: World) -> None:
-    """A region's people must, other regions' people must not, people without a region must (R16)."""
+    """People in the region must be selected, people in other regions must not, people without a region must (R16)."""
     world.register("in-the-region", region="ES-AN")
     world.register("in-a-town-of-it", place="Sevilla")
     world.register("elsewhere", region="ES-MD")
@@ -190,7 +190,7 @@ def test_affected_region_decides_who(world: World) -> None:
 
 
 def test_affected_area_without_code_may_be_anywhere(world: World) -> None:
-    """An area that no gazetteer knows counts for every place of the country."""
+    """An area without a region code counts for every place in the country."""
     world.register("somewhere", region="ES-MD")
     world.advise(1, regions=(RegionAdvice(area="grensgebied", code=None, before=1, after=3),))
 
@@ -198,7 +198,7 @@ def test_affected_area_without_code_may_be_anywhere(world: World) -> None:
 
 
 def test_affected_late_arrival_may_be_selected(world: World) -> None:
-    """Who registers after the pass may be selected, and need not have been in the pass."""
+    """A person who registers after the selection run may be selected, but need not be in the run."""
     world.advise(3)
     before = world.alert()
     world.register("late")
@@ -214,7 +214,7 @@ def test_affected_late_arrival_may_be_selected(world: World) -> None:
 
 
 def test_affected_told_already_is_not_due_again(world: World) -> None:
-    """A new version that changes nothing for a person tells the person nothing (R27)."""
+    """A new advice version that changes nothing for a person alerts the person no second time (R27)."""
     world.register("there")
     world.advise(3)
     world.alert("there")
@@ -225,7 +225,7 @@ def test_affected_told_already_is_not_due_again(world: World) -> None:
 
 
 def test_affected_worse_than_told_is_due_again(world: World) -> None:
-    """Orange, then red: told of orange only, so due for red; green in between: due for orange again."""
+    """A person alerted of orange is due again for red; after green in between, also for orange."""
     world.register("there")
     world.advise(2)
     world.alert("there", level=2)
@@ -240,7 +240,7 @@ def test_affected_worse_than_told_is_due_again(world: World) -> None:
 
 
 def test_affected_baseline_tells_only_who_comes_later() -> None:
-    """The first picture raises nothing for who was there; who registers into it is told."""
+    """The first reading alerts nobody who is there already; a person who registers later is alerted."""
     world = World()
     world.register("was-there")
     world.advise(3, baseline=True)
@@ -262,7 +262,7 @@ def _returned(person: str, outcome: str = "returned", days: int = -5) -> ReturnR
 
 
 def test_affected_overdue_return_must_be_told(world: World) -> None:
-    """R26: the stay ended long ago and nobody said that the person is back; whoever is back is nowhere."""
+    """R26: the stay ended and no return is recorded, so the person must be selected; after the return, not."""
     for person in ("overdue", "stays", "unknown", "back", "not-ended"):
         world.register(person, start=-40, end=-9)
         if person != "not-ended":
@@ -280,7 +280,7 @@ def test_affected_overdue_return_must_be_told(world: World) -> None:
 
 
 def test_affected_return_taken_back_is_overdue_again(world: World) -> None:
-    """First back, then somewhere else after all."""
+    """A return that is withdrawn makes the person overdue again."""
     world.register("lost", start=-40, end=-9)
     world.state(_ended("lost"))
     world.state(_returned("lost"))
@@ -291,7 +291,7 @@ def test_affected_return_taken_back_is_overdue_again(world: World) -> None:
 
 
 def test_affected_back_since_yesterday_may_be_told(world: World) -> None:
-    """A day of grace after the return by one reading, none by the other."""
+    """One reading of the rules gives a day of grace after the return, the other none: the person may be selected."""
     world.register("back-yesterday")
     world.state(_returned("back-yesterday", days=-1))
     world.advise(3)
@@ -303,7 +303,7 @@ def test_affected_back_since_yesterday_may_be_told(world: World) -> None:
 
 
 def test_affected_imported_into_a_negative_place_may_and_need_not_be_told(world: World) -> None:
-    """The officer tells them one by one; but when it gets worse they are alerted like everybody."""
+    """The officer notifies imported people one by one; when the advice gets worse, they are alerted like everybody."""
     world.advise(2)
     world.register("imported", imported=True)
     world.register("by-themselves")
@@ -319,7 +319,7 @@ def test_affected_imported_into_a_negative_place_may_and_need_not_be_told(world:
 
 
 def test_affected_erased_person_need_not_be_told(world: World) -> None:
-    """The key was destroyed before the pass: nobody could reach them."""
+    """A person erased before the selection run could not be reached."""
     world.register("erased")
     world.state(PersonErased(person_id="erased", requested_by="a", confirmed_by="b", reason="request"))
     world.advise(3)
@@ -331,7 +331,9 @@ def test_affected_erased_person_need_not_be_told(world: World) -> None:
 
 
 def test_affected_manual_alert_must_reach_everybody_in_its_area(world: World) -> None:
-    """Whatever the colour and whoever was told before; who can not be placed is included, other regions are not."""
+    """A manual alert ignores advice levels and earlier alerts. It includes unresolved places and excludes other
+    regions.
+    """
     for person, region in (("inside", "ES-AN"), ("in-a-part-of-it", "ES-SE"), ("elsewhere", "ES-MD"), ("lost", None)):
         world.register(person, region=region)
 
@@ -343,7 +345,7 @@ def test_affected_manual_alert_must_reach_everybody_in_its_area(world: World) ->
 
 
 def test_affected_drill_must_reach_nobody(world: World) -> None:
-    """Whoever is there may be in it."""
+    """Everybody in the area may be selected for a drill; nobody must be."""
     world.register("there")
 
     verdict = world.alert("there", trigger="drill")
@@ -352,7 +354,7 @@ def test_affected_drill_must_reach_nobody(world: World) -> None:
 
 
 def test_affected_place_inside_a_region_is_in_the_region(world: World) -> None:
-    """Sevilla lies in Andalusia: a province of a red region is red; a place known no closer than the region may be."""
+    """Sevilla lies in Andalusia, so it is red when the region is; a place known only as the region may be affected."""
     world.register("in-the-province", region="ES-SE")
     world.register("somewhere-in-catalonia", region="ES-CT")
     world.advise(1, regions=(RegionAdvice(area="Andalusië", code="ES-AN", before=1, after=3),
@@ -362,7 +364,7 @@ def test_affected_place_inside_a_region_is_in_the_region(world: World) -> None:
 
 
 def test_affected_untold_person_is_named_with_since_when(world: World) -> None:
-    """No alert was raised at all: the audit still says who should have been told."""
+    """Without any alert, the audit still names the person who should have been notified, and since when."""
     world.register("there")
     world.advise(3)
     affected = Affected(lambda country, place: None)
@@ -371,4 +373,6 @@ def test_affected_untold_person_is_named_with_since_when(world: World) -> None:
 
     untold = affected.not_notified(START + timedelta(hours=1))
 
-    assert [(each.because.person_id, each.country, each.advice_version) for each in untold] == [("there", "ES", 2)]
+    assert [(person.because.person_id, person.country, person.advice_version) for person in untold] == [
+        ("there", "ES", 2)
+    ]

@@ -16,7 +16,7 @@ TOPIC = "travel.notification.v1"
 
 
 def verify(records: Iterable[Record]) -> list[Finding]:
-    """What the verifier finds."""
+    """The verifier's findings."""
     verifier = ChainVerifier(TOPIC)
     for record in records:
         verifier.feed(record)
@@ -33,7 +33,7 @@ def log() -> Log:
 
 
 def test_chain_untouched_holds(log: Log) -> None:
-    """What the relay wrote verifies, partition by partition or in sequence."""
+    """The relay's log verifies, read by partition or by sequence."""
     by_partition = sorted(log.records, key=lambda record: record.partition)
 
     assert verify(log.records) == []
@@ -47,7 +47,7 @@ def test_chain_identical_duplicate_is_accepted(log: Log) -> None:
 
 @given(st.integers(0, 10), st.data())
 def test_chain_flipped_event_is_named(position: int, data: st.DataObject) -> None:
-    """Any changed byte of any event but the last is found at that event or as unreadable."""
+    """A changed byte of any event but the last is found at that event, or makes it unreadable."""
     log = Log(TOPIC)
     for number in range(12):
         log.append(AlertClosed(alert_id="ES-1", closed_by="officer", reason=f"reason {number}"))
@@ -64,7 +64,7 @@ def test_chain_flipped_event_is_named(position: int, data: st.DataObject) -> Non
 
 
 def test_chain_changed_content_is_altered(log: Log) -> None:
-    """A changed word leaves valid JSON; the successor's hash tells."""
+    """A changed word leaves valid JSON; the hash in the successor reveals it."""
     records = [*log.records]
     records[4] = changed(records[4], b"reason 4", b"reason X")
 
@@ -74,7 +74,7 @@ def test_chain_changed_content_is_altered(log: Log) -> None:
 
 
 def test_chain_dropped_event_is_missing(log: Log) -> None:
-    """A hole is named by its sequence."""
+    """A missing event is named by its sequence."""
     findings = verify([record for number, record in enumerate(log.records) if number != 6])
 
     assert (Fault.MISSING, 7) in {(finding.fault, finding.sequence) for finding in findings}
@@ -90,7 +90,7 @@ def test_chain_inserted_event_is_named(log: Log) -> None:
 
 
 def test_chain_reordered_events_are_named(log: Log) -> None:
-    """Two events of one stream that changed places."""
+    """Two exchanged events of one stream are named."""
     records = [record for record in log.records if record.partition == log.records[0].partition]
     full = [*records[:2], records[3], records[2], *records[4:]]
     rest = [record for record in log.records if record.partition != log.records[0].partition]
@@ -101,7 +101,9 @@ def test_chain_reordered_events_are_named(log: Log) -> None:
 
 
 def test_chain_wrong_key_and_foreign_bytes_are_named(log: Log) -> None:
-    """The key decides the partition: a key that is not the stream is wrong; so are bytes that are no event."""
+    """A key that is not the stream is a fault, since the key decides the partition; so are bytes that are not an
+    event.
+    """
     record = log.records[11]
     wrong = Record(record.topic, record.partition, record.offset, b"somebody-else", record.value)
     junk = Record(TOPIC, 0, 77, None, b"junk")
@@ -111,5 +113,5 @@ def test_chain_wrong_key_and_foreign_bytes_are_named(log: Log) -> None:
 
 
 def test_chain_fixture_is_a_chain(log: Log) -> None:
-    """The log these tests tamper with is linked as the relay links it."""
+    """The log of these tests is chained as the relay chains it."""
     assert b'"prevhash":"' + digest(log.records[0].value or b"").encode() in (log.records[1].value or b"")

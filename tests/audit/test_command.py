@@ -1,4 +1,4 @@
-"""The commands on a real Kafka: tampering and bad input are named in one sentence, with the right exit code."""
+"""The audit commands on a real Kafka: tampering and bad input are named in one sentence, with the right exit code."""
 
 import asyncio
 import json
@@ -51,7 +51,7 @@ Kept = Callable[[Tamper], dict[str, dict[str, Any]]]
 
 @pytest.fixture(scope="module")
 def published(stack: Any) -> Iterator[Publish]:
-    """Writes records into topics of their own; the variables of an auditor who reads them."""
+    """Writes records into topics of their own, and gives the environment variables of an auditor who reads them."""
     namespaces = []
 
     def write(records: Sequence[Record]) -> dict[str, str]:
@@ -66,7 +66,7 @@ def published(stack: Any) -> Iterator[Publish]:
 
 @pytest.fixture(scope="module")
 def sample(published: Publish) -> dict[str, str]:
-    """The sample log as it is."""
+    """The unchanged sample log."""
     return published(RECORDS)
 
 
@@ -78,7 +78,7 @@ def passage(environment: dict[str, str], *arguments: str) -> Result:
 
 
 def of_topic(number: int) -> list[int]:
-    """Where the records of a topic stand in RECORDS."""
+    """The positions of a topic's records in RECORDS."""
     return [at for at, record in enumerate(RECORDS) if record.topic == TOPICS[number]]
 
 
@@ -117,7 +117,7 @@ def _cut_the_tail(records: list[Record]) -> None:
      (_cut_the_tail, "truncated")],
 )  # fmt: skip
 def test_verify_names_what_was_done(published: Publish, tamper: Callable[[list[Record]], None], fault: str) -> None:
-    """Flip, drop, insert, reorder, truncate: exit 1, and the finding says where."""
+    """Flip, drop, insert, reorder and truncate each give exit code 1 and a finding with its place."""
     records = list(RECORDS)
     tamper(records)
 
@@ -130,7 +130,7 @@ def test_verify_names_what_was_done(published: Publish, tamper: Callable[[list[R
 def test_verify_with_manifest_shows_a_chain_made_anew(
     published: Publish, sample: dict[str, str], tmp_path: Path
 ) -> None:
-    """An insider writes the whole log again, every hash right: only the manifest knows."""
+    """A log rewritten as a whole, with every hash correct, is revealed by the manifest only."""
     key, public, file = (str(tmp_path / name) for name in ("audit.key", "audit.pub", "manifest.json"))
     assert passage(sample, "key", key, public).exit_code == 0
     assert passage(sample, "manifest", file, "--key", key).exit_code == 0
@@ -159,7 +159,7 @@ def test_verify_with_manifest_shows_a_chain_made_anew(
 
 
 def test_replay_twice_is_the_same_and_complete(sample: dict[str, str]) -> None:
-    """Byte for byte; every record once, each topic in the order of its chain."""
+    """Two replays give identical bytes: every record once, each topic in chain order."""
     first, second = (passage(sample, "replay", "--json") for _ in range(2))
 
     lines = [json.loads(line) for line in first.stdout.splitlines()]
@@ -172,7 +172,7 @@ def test_replay_twice_is_the_same_and_complete(sample: dict[str, str]) -> None:
 
 
 def test_replay_beside_the_providers_leaves_their_logs_empty(sample: dict[str, str], tmp_path: Path) -> None:
-    """A process with everything in its environment that notify sends with: it replays an alert, and sends nothing."""
+    """A process with all of notify's settings for sending replays an alert and sends nothing."""
     with (
         running("smtp_inbox", tmp_path / "inbox", "--control-port", "0") as inbox,
         running("sms_gateway", tmp_path / "sms") as gateway,
@@ -196,7 +196,7 @@ def test_replay_beside_the_providers_leaves_their_logs_empty(sample: dict[str, s
 
 
 def test_replay_filters_and_ends_where_it_is_told(sample: dict[str, str]) -> None:
-    """By type, country, person, alert, correlation, time; as far as given offsets."""
+    """Replay filters by type, country, person, alert, correlation and time, and stops at given offsets."""
 
     def types(*arguments: str) -> list[str]:
         result = passage(sample, "replay", "--json", *arguments)
@@ -213,7 +213,7 @@ def test_replay_filters_and_ends_where_it_is_told(sample: dict[str, str]) -> Non
 
 
 def test_replay_of_every_golden_sample_shows_each(published: Publish) -> None:
-    """Whatever was ever kept as a sample of an event is read and shown."""
+    """Every golden sample of an event is read and shown."""
     logs = {topic: Log(topic) for topic in TOPICS}
     for number, path in enumerate(SAMPLES):
         fact = read(Record("", 0, 0, None, path.read_bytes())).data
@@ -227,7 +227,7 @@ def test_replay_of_every_golden_sample_shows_each(published: Publish) -> None:
 
 
 def test_export_is_whole_and_no_cell_is_a_formula(sample: dict[str, str], tmp_path: Path) -> None:
-    """CSV and Parquet have a row for each event; a file that is there is not written over."""
+    """CSV and Parquet have one row for each event; an existing file is not overwritten."""
     pyarrow = pytest.importorskip("pyarrow.parquet")
     csv, parquet = tmp_path / "events.csv", tmp_path / "events.parquet"
 
@@ -243,7 +243,7 @@ def test_export_is_whole_and_no_cell_is_a_formula(sample: dict[str, str], tmp_pa
 
 
 def test_timings_draw_a_picture(sample: dict[str, str], tmp_path: Path) -> None:
-    """As SVG, with the numbers beside it."""
+    """`timings --svg` writes a chart with its numbers."""
     result = passage(sample, "timings", "ES-2", "--svg", str(tmp_path / "es-2.svg"), "--json")
 
     (times,) = json.loads(result.stdout)
@@ -255,7 +255,7 @@ def test_timings_draw_a_picture(sample: dict[str, str], tmp_path: Path) -> None:
 
 
 async def keep(mongo: Mongo) -> None:
-    """What the services keep when they have made these events."""
+    """The documents that the services keep after these events."""
     folder, evidences = Folder(STREAM_FOLDS), [read(record) for record in RECORDS]
     for evidence in evidences:
         folder.take(evidence)
@@ -277,17 +277,17 @@ async def keep(mongo: Mongo) -> None:
         if isinstance(evidence.data, RecipientsSelected):
             await keep_selection(mongo, evidence.data, evidence.at)
     answers = {"alertId": "ES-2", "personId": "student-01", "answer": "safe"}
-    given = [{"eventId": each.id, "answer": "safe", "via": "link"} for each in evidences
-             if each.type == "PersonAnswered"]  # fmt: skip
+    given = [{"eventId": evidence.id, "answer": "safe", "via": "link"} for evidence in evidences
+             if evidence.type == "PersonAnswered"]  # fmt: skip
     await mongo.database("notify")["answers"].insert_one({"_id": "ES-2:student-01", **answers, "given": given})
 
 
 async def keep_selection(mongo: Mongo, event: RecipientsSelected, at: datetime) -> None:
-    """A selection, and the lanes of it, sent to the end."""
+    """Store a selection whose send jobs are finished."""
     recipients = RecipientColumns.from_recipients(
-        Recipient(each.person_id, each.registration_id, "alert_country", "nl", each.channels, each.registration_version,
-               each.area, each.level, each.reason)
-        for each in event.recipients
+        Recipient(entry.person_id, entry.registration_id, "alert_country", "nl", entry.channels,
+                  entry.registration_version, entry.area, entry.level, entry.reason)
+        for entry in event.recipients
     )  # fmt: skip
     name = f"{event.alert_id}:{event.shard}{':late' if event.late else ''}"
     made = Selection(name, event.alert_id, event.shard, event.late, at, recipients)
@@ -304,7 +304,7 @@ async def keep_selection(mongo: Mongo, event: RecipientsSelected, at: datetime) 
 
 @pytest.fixture(scope="module")
 def kept(published: Publish) -> Iterator[Kept]:
-    """Does something to what the services keep, and asks for the differences: by the id of what differs."""
+    """Changes the services' documents, and gives the differences by id of the document."""
     environment = published(RECORDS)
 
     def differences(tamper: Tamper) -> dict[str, dict[str, Any]]:
@@ -320,7 +320,7 @@ def kept(published: Publish) -> Iterator[Kept]:
         result = passage(environment, "diff", "--json")
         found = json.loads(result.stdout)["differences"]
         assert result.exit_code == bool(found)
-        return {each["difference"]["id"]: {**each["difference"], "events": " ".join(each["events"])} for each in found}
+        return {item["difference"]["id"]: {**item["difference"], "events": " ".join(item["events"])} for item in found}
 
     yield differences
 
@@ -334,7 +334,7 @@ def kept(published: Publish) -> Iterator[Kept]:
 
 
 def test_diff_names_what_is_not_what_its_events_say(kept: Kept) -> None:
-    """Kept as folded: nothing differs. Changed, gone, invented: each is named, with the events that bear on it."""
+    """Documents as folded show no difference. A changed, missing or invented one is named, with its events."""
     told = list[str]()
 
     async def nothing(mongo: Mongo) -> None:
@@ -373,7 +373,7 @@ def test_diff_names_what_is_not_what_its_events_say(kept: Kept) -> None:
 
 
 def test_diff_names_whoever_fell_out_of_a_selection(kept: Kept) -> None:
-    """Of two selected one is gone, and the other one stands on another version of the registration."""
+    """One of two selected people is missing, and the other has another registration version: both are named."""
 
     async def tamper(mongo: Mongo) -> None:
         selections = mongo.database("notify")["selections"]
@@ -402,7 +402,7 @@ def test_diff_names_whoever_fell_out_of_a_selection(kept: Kept) -> None:
 def test_diff_names_work_that_is_not_as_it_was_said(
     kept: Kept, change: dict[str, Any], wrong: dict[str, list[str]]
 ) -> None:
-    """A lane in hand, one that nobody began, one without its selection."""
+    """A send job that is being worked on, one that was never begun, and one without its selection."""
 
     async def tamper(mongo: Mongo) -> None:
         await mongo.database("notify")["lanes"].update_one({"_id": "ES-2:0:late:sms"}, {"$set": change})
@@ -411,7 +411,7 @@ def test_diff_names_work_that_is_not_as_it_was_said(
 
 
 def test_diff_names_work_that_is_done_and_of_which_nothing_was_said(kept: Kept) -> None:
-    """Somebody more in a lane that is done: no event says what became of the message."""
+    """A finished send job has one more recipient, for whom no outcome event exists."""
 
     async def tamper(mongo: Mongo) -> None:
         notify = mongo.database("notify")
@@ -432,7 +432,7 @@ def test_diff_names_work_that_is_done_and_of_which_nothing_was_said(kept: Kept) 
 
 
 def test_wrong_use_is_two_and_one_sentence(sample: dict[str, str], tmp_path: Path) -> None:
-    """Nothing to read from, nobody of that name, no such alert, type, time, manifest."""
+    """No Kafka, an unknown person, alert or type, a bad time or manifest: exit code 2 and one sentence."""
     asked = [
         (["explain", "--person", "nobody"], "no such person"),
         (["explain", "--registration", "r-nobody"], "no such registration"),
@@ -460,7 +460,7 @@ def test_wrong_use_is_two_and_one_sentence(sample: dict[str, str], tmp_path: Pat
 def test_partial_reading_is_never_called_complete(
     published: Publish, sample: dict[str, str], command: list[str]
 ) -> None:
-    """A topic that is missing; nobody who answers: exit 1."""
+    """A missing topic or a silent broker gives exit code 1."""
     missing = passage({**sample, "NAMESPACE": "nothing-here-"}, *command)
 
     assert missing.exit_code == 1
@@ -468,7 +468,7 @@ def test_partial_reading_is_never_called_complete(
 
 
 def test_partial_unknown_version_and_wrong_clock_are_said(published: Publish) -> None:
-    """An event of version 2 and one of the year after next: each answer says that it is not complete."""
+    """An event of version 2, or from the year after next, makes every answer incomplete."""
     records = list(RECORDS)
     at = of_topic(3)[-1]
     records[at] = changed(records[at], b"NotificationsAccepted:1", b"NotificationsAccepted:2")
@@ -488,7 +488,7 @@ def test_partial_unknown_version_and_wrong_clock_are_said(published: Publish) ->
 
 
 def test_partial_start_eaten_by_retention_is_said(published: Publish) -> None:
-    """Somebody deleted the first records of a partition."""
+    """The first records of a partition were deleted."""
     environment = published(RECORDS)
     first = RECORDS[of_topic(1)[0]]
 
@@ -507,14 +507,14 @@ def test_partial_start_eaten_by_retention_is_said(published: Publish) -> None:
 
 
 def test_interrupted_says_so() -> None:
-    """Ctrl-C while Kafka does not answer: one sentence, exit 1."""
+    """Ctrl-C while Kafka does not answer: one sentence, exit code 1."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         silent.settimeout(120)
         environment = {**os.environ, "KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{silent.getsockname()[1]}"}
         process = subprocess.Popen(
             [sys.executable, "-m", "services.passage", "audit", "verify"],
             cwd=ROOT, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            # Whoever runs the tests in the background had it ignored, and so would the command.
+            # When the tests run in the background, SIGINT is ignored, and the command would inherit that.
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )  # fmt: skip
         connection, _ = silent.accept()
@@ -526,7 +526,7 @@ def test_interrupted_says_so() -> None:
 
 
 def test_interrupted_in_the_middle_says_so(published: Publish) -> None:
-    """Ctrl-C while whoever should read the output does not: one sentence, exit 1, no process left."""
+    """Ctrl-C while the reader of the output does not read: one sentence, exit code 1, no process left."""
     log = Log(TOPICS[3], 12, "/notify")
     for number in range(4_000):
         log.append(AlertClosed(alert_id=f"ES-m{number}", closed_by="officer", reason="a long reason " * 20))
@@ -552,7 +552,7 @@ def test_interrupted_in_the_middle_says_so(published: Publish) -> None:
 
 
 def test_broken_pipe_says_so(sample: dict[str, str]) -> None:
-    """Whoever read the output has gone: one sentence, exit 1."""
+    """The reader of the output has ended: one sentence, exit code 1."""
     reading, writing = os.pipe()
     os.close(reading)
     process = subprocess.run(

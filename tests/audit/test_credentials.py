@@ -1,4 +1,4 @@
-"""The auditor's own credentials on a broker that asks for them: all can be read with them, and nothing else be done."""
+"""The auditor's credentials on a broker with access rights: they suffice to read everything, and allow nothing else."""
 
 import ssl
 import uuid
@@ -19,7 +19,7 @@ USERS = {"auditor": "reads-alone", "stranger": "may-nothing"}
 
 @pytest.fixture(scope="module")
 def broker(stack: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Secured, str]]:
-    """The broker, and the namespace of the sample log on it, which the auditor may read."""
+    """The broker, and the namespace of the sample log that the auditor may read."""
     namespace = f"t{uuid.uuid4().hex[:8]}-"
     with secured_broker(tmp_path_factory.mktemp("secured"), USERS) as made:
         publish(made.inside, namespace, RECORDS)
@@ -28,7 +28,7 @@ def broker(stack: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tup
 
 
 def environment(broker: tuple[Secured, str], user: str, password: str) -> dict[str, str]:
-    """The auditor's variables win over those of a service."""
+    """The auditor's variables take precedence over a service's."""
     made, namespace = broker
     return {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9", "AUDIT_KAFKA_BOOTSTRAP_SERVERS": made.clients,
             "NAMESPACE": namespace, "KAFKA_CA_FILE": str(made.ca_file), "KAFKA_USERNAME": "nobody",
@@ -37,7 +37,7 @@ def environment(broker: tuple[Secured, str], user: str, password: str) -> dict[s
 
 
 def test_auditor_reads_everything_over_tls_without_any_right_to_groups(broker: tuple[Secured, str]) -> None:
-    """READ and DESCRIBE on the topics are enough: no group is joined, nothing is committed."""
+    """READ and DESCRIBE on the topics suffice: the audit joins no group and commits nothing."""
     asked = environment(broker, "auditor", USERS["auditor"])
 
     replayed = passage(asked, "replay", "--json")
@@ -52,7 +52,7 @@ def test_auditor_reads_everything_over_tls_without_any_right_to_groups(broker: t
 
 
 def test_stranger_sees_no_topic(broker: tuple[Secured, str]) -> None:
-    """Known to the broker, and granted nothing."""
+    """A user without grants sees no topic."""
     result = passage(environment(broker, "stranger", USERS["stranger"]), "verify")
 
     assert (result.exit_code, "Not complete: no topic" in result.stderr) == (1, True), result.stderr
@@ -68,7 +68,7 @@ def test_wrong_password_is_reported_as_refused_credentials(broker: tuple[Secured
 
 
 async def test_auditor_can_not_write(broker: tuple[Secured, str]) -> None:
-    """Whatever is done with these credentials, no event is added."""
+    """No event can be written with the auditor's credentials."""
     made, namespace = broker
     tls = ssl.create_default_context(cafile=made.ca_file)
     settings = BusSettings(

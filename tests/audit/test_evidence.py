@@ -1,4 +1,4 @@
-"""What a record claims, read in two ways: with everything in it, and only its place in the order."""
+"""`read` and `claims` agree: one reads the whole record, the other only its sequence and time."""
 
 from dataclasses import replace
 
@@ -15,7 +15,7 @@ RECORDS = Sample().records
 
 
 def said(record: Record) -> tuple[int | None, bytes] | str:
-    """What `read` finds of its place in the order, or why it can not be read."""
+    """The sequence and time by `read`, or why the record cannot be read."""
     try:
         evidence = read(record)
     except Unreadable as error:
@@ -32,7 +32,7 @@ def claimed(record: Record) -> tuple[int | None, bytes] | str:
 
 
 def test_claims_are_what_is_read() -> None:
-    """Every record of the sample."""
+    """They agree on every record of the sample."""
     assert [claimed(record) for record in RECORDS] == [said(record) for record in RECORDS]
 
 
@@ -44,8 +44,8 @@ def test_claims_are_what_is_read() -> None:
      (b"}", b""), (b'"id":"', b'"id":"\xc3\xab')],
 )  # fmt: skip
 def test_claims_refuse_what_reading_refuses(old: bytes, new: bytes) -> None:
-    """A day that there is not, an hour, a version, a type, no place in the chain, no end, no ASCII."""
-    record = next(each for each in RECORDS if old in (each.value or b""))
+    """An impossible day or hour, an unknown version or type, no chain attributes, a cut end, bytes beyond ASCII."""
+    record = next(record for record in RECORDS if old in (record.value or b""))
     other = changed(record, old, new)
 
     assert claimed(other) == said(other)
@@ -54,7 +54,7 @@ def test_claims_refuse_what_reading_refuses(old: bytes, new: bytes) -> None:
 @settings(max_examples=400, deadline=None)
 @given(st.sampled_from(RECORDS), st.data())
 def test_claims_of_broken_bytes_are_what_is_read_of_them(record: Record, data: st.DataObject) -> None:
-    """One byte is another one, somewhere; or the record ends early, or holds nothing."""
+    """They agree on records with a changed byte, cut records and empty ones."""
     value = record.value or b""
     at = data.draw(st.integers(0, len(value) - 1))
     broken = data.draw(

@@ -1,4 +1,4 @@
-"""What is recognised is what would have been found valid: no shape accepts what its schema refuses."""
+"""Data that match an event's pattern are valid: no pattern accepts data that the schema refuses."""
 
 import re
 from datetime import UTC, date, datetime
@@ -33,7 +33,7 @@ def _evidence(kind: str, data: bytes, stream: bytes) -> Evidence:
 
 
 def _newest(path: Path) -> tuple[str, bytes, bytes]:
-    """A golden sample as it would be written today: every field there."""
+    """A golden sample as it would be written today, with every field."""
     value = orjson.loads(path.read_bytes())
     fact = EVENTS[value["type"]].model_validate(value["data"])
     return value["type"], orjson.dumps(fact.model_dump(mode="json", by_alias=True)), fact.stream.encode()
@@ -43,18 +43,18 @@ NEWEST = [sample for sample in map(_newest, SAMPLES) if sample[0] in WITH]
 
 
 def test_shapes_are_there_for_all_but_a_few() -> None:
-    """Who adds a field that no pattern can say sees here that its event is read the slow way from now on."""
+    """A new field that no pattern can express shows up here: its event is parsed from then on."""
     assert {name for name, event in EVENTS.items() if event_pattern(event) is None} == WITHOUT
 
 
 def test_selection_completed_is_always_looked_at() -> None:
-    """What it says of other topics' offsets is needed (`Share._claims`)."""
+    """Its offsets are needed (`Share._claims`), so it has no pattern."""
     assert event_pattern(SelectionCompleted) is None
 
 
 @pytest.mark.parametrize("sample", NEWEST)
 def test_fits_what_is_written_today(sample: tuple[str, bytes, bytes]) -> None:
-    """A golden sample as our producers would write it is recognised, and only in its own stream."""
+    """A golden sample as our producers write it matches, in its own stream only."""
     kind, data, stream = sample
     shape = _shape(kind)
 
@@ -68,7 +68,7 @@ _AHEAD = re.compile(rb'\(\?=\[\^"\]\{\d*,\d*\}"\)')
 
 @pytest.mark.parametrize("kind", WITH)
 def test_whatever_matches_is_valid(kind: str) -> None:
-    """Data made from the pattern itself: the schema takes all of it, nothing is there twice, the stream is its own."""
+    """Data generated from the pattern itself: the schema accepts all of it, without duplicate keys, in its stream."""
     shape = _shape(kind)
 
     @settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
@@ -84,7 +84,7 @@ def test_whatever_matches_is_valid(kind: str) -> None:
 
 @given(st.sampled_from(NEWEST), st.data())
 def test_a_changed_event_that_fits_is_still_valid(sample: tuple[str, bytes, bytes], draw: st.DataObject) -> None:
-    """Bytes exchanged, dropped, doubled: what the shape still takes `check` takes as well."""
+    """Data with bytes exchanged, dropped or doubled that still match are valid."""
     kind, data, stream = sample
     at = draw.draw(st.integers(0, len(data) - 1))
     upto = draw.draw(st.integers(at, min(len(data), at + 40)))
@@ -110,7 +110,7 @@ def test_a_changed_event_that_fits_is_still_valid(sample: tuple[str, bytes, byte
     ],
 )
 def test_what_is_wrong_does_not_fit(change: tuple[bytes, bytes], why: str) -> None:
-    """It is looked at, and named."""
+    """Invalid data do not match; `check` names the fault."""
     fact = EVENTS["ApprovalGranted"].model_validate(
         {"approvalId": "a", "personId": "p", "facultyId": "f", "programmeId": "g", "activityType": "internship",
          "country": "ES", "startDate": "2026-02-01", "endDate": "2026-03-01", "decidedBy": "c",
@@ -127,7 +127,7 @@ def test_what_is_wrong_does_not_fit(change: tuple[bytes, bytes], why: str) -> No
 
 
 class _Known(Event):
-    """Everything a pattern can say."""
+    """A schema with every constraint that a pattern can express."""
 
     topic: ClassVar[str] = "t"
     key: Annotated[str, Field(min_length=2, max_length=4, pattern=r"^[a-z]*$")]
@@ -143,7 +143,7 @@ class _Known(Event):
 
 
 def test_shape_says_all_bounds() -> None:
-    """Lengths, ranges, numbers of items, days of the month."""
+    """Lengths, ranges, numbers of items and days of the month are part of the pattern."""
     shape = event_pattern(_Known)
     assert shape is not None
 
@@ -162,7 +162,7 @@ def test_shape_says_all_bounds() -> None:
 
 
 class _Checked(_Known):
-    """A schema with code in it."""
+    """A schema with a validator in code."""
 
     @field_validator("key")
     @classmethod
@@ -173,30 +173,30 @@ class _Checked(_Known):
 
 
 class _Odd(_Known):
-    """A pattern that may mean something else here."""
+    """A field pattern that Python may read otherwise."""
 
     odd: Annotated[str, Field(pattern=r"^\w.$")]
 
 
 class _Without(_Known):
-    """A class that means a set without another one in the schema's own engine."""
+    """A character class that is a set difference in pydantic's engine."""
 
     without: Annotated[str, Field(pattern=r"^[a-z--x]$")]
 
 
 class _Above(_Known):
-    """A bound that is said in another word."""
+    """A bound under another name (`gt`)."""
 
     above: Annotated[int, Field(gt=5)]
 
 
 class _Ratio(_Known):
-    """A number between others."""
+    """A range of floating-point numbers."""
 
     ratio: float
 
 
 @pytest.mark.parametrize("event", [_Checked, _Odd, _Without, _Above, _Ratio])
 def test_shape_of_more_than_it_understands_is_none(event: type[Event]) -> None:
-    """Nothing is recognised that the schema might refuse."""
+    """A schema that the module does not understand has no pattern."""
     assert event_pattern(event) is None

@@ -1,4 +1,4 @@
-"""must ⊆ selected ⊆ must ∪ may over random histories; and a fault planted in the selection is caught each time."""
+"""must ⊆ selected ⊆ must ∪ may over random histories, and every planted fault of the selection is detected."""
 
 import os
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ DECISIONS = (RegistrationHeld, RegistrationRouted, RegistrationApproved)
 
 
 class Histories(RuleBasedStateMachine):
-    """Anything may happen in any order, and notify may die at any step."""
+    """Any event may happen in any order, and notify may crash at any step."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ class Histories(RuleBasedStateMachine):
         imported=st.booleans(),
     )
     def register(self, person: int, legs: list[tuple[str, int, int, int]], imported: bool) -> None:
-        """A registration, or a move. One leg in each country: see the test of the second place below."""
+        """A registration or a change. One leg in each country: see the test of the second place below."""
         apart = {leg[0]: leg for leg in legs}.values()
         self.history.register(person, [_leg(self.history, *leg) for leg in apart], imported=imported and IMPORTS)
 
@@ -51,33 +51,33 @@ class Histories(RuleBasedStateMachine):
     @precondition(lambda self: self.history.registered)
     @rule(data=st.data())
     def cancel(self, data: st.DataObject) -> None:
-        """Somebody does not go."""
+        """A student cancels."""
         self.history.cancel(data.draw(st.sampled_from(self.history.registered)))
 
     @precondition(lambda self: RETURNS and self.history.registered)
     @rule(data=st.data(), outcome=st.sampled_from(["returned", "stays", "unknown"]))
     def come_back(self, data: st.DataObject, outcome: str) -> None:
-        """Somebody is back, or is not."""
+        """A return is recorded, or another outcome."""
         self.history.come_back(data.draw(st.sampled_from(self.history.registered)), outcome)
 
     @rule(country=st.sampled_from(COUNTRIES), level=st.sampled_from(Level), where=st.integers(0, 3))
     def advise(self, country: str, level: Level, where: int) -> None:
-        """The advice of a country, a region, or a stretch of land without a code goes up or down."""
+        """The advice of a country, a region or an area without a code rises or falls."""
         self.history.advise(country, level, (None, *REGIONS[country], "grensgebied")[where])
 
     @rule(topic=st.sampled_from(TOPICS), partition=st.integers(0, 1), count=st.integers(1, 5), lives=st.integers(0, 6))
     def read(self, topic: str, partition: int, count: int, lives: int) -> None:
-        """Notify reads on, and dies sometimes."""
+        """Notify reads on, and sometimes crashes."""
         self.history.read(topic, partition, count, lives or -1)
 
     @rule(topic=st.sampled_from(TOPICS), partition=st.integers(0, 1))
     def read_again(self, topic: str, partition: int) -> None:
-        """A redelivery."""
+        """Kafka redelivers."""
         self.history.read_again(topic, partition)
 
     @rule(lives=st.integers(0, 3))
     def sweep(self, lives: int) -> None:
-        """Notify sweeps, and dies sometimes."""
+        """Notify sweeps, and sometimes crashes."""
         self.history.sweep(lives or -1)
 
     @rule(country=st.sampled_from(COUNTRIES), where=st.integers(0, 2))
@@ -87,11 +87,11 @@ class Histories(RuleBasedStateMachine):
 
     @rule()
     def next_day(self) -> None:
-        """Time passes."""
+        """A day passes."""
         self.history.next_day()
 
     def teardown(self) -> None:
-        """The promise holds as things stand; and when notify has caught up nobody is left untold."""
+        """The promise holds at any moment; after notify has caught up, nobody is left without an alert."""
         assert _broken(self.history, settled=False) == []
         self.history.settle()
         assert _broken(self.history, settled=True) == []
@@ -106,9 +106,9 @@ def _leg(history: History, country: str, start: int, length: int, where: int) ->
 def _broken(history: History, *, settled: bool) -> list[tuple[str, str, list[str]]]:
     verdicts, untold = history.audit()
     wrong = [(verdict.alert_id, "missed", sorted(verdict.missed)) for verdict in verdicts if verdict.missed]
-    wrong += [(each.alert_id, "unexpected", sorted(each.unexpected)) for each in verdicts if each.unexpected]
+    wrong += [(check.alert_id, "unexpected", sorted(check.unexpected)) for check in verdicts if check.unexpected]
     if settled and untold:
-        wrong.append(("", "untold", sorted(each.because.person_id for each in untold)))
+        wrong.append(("", "untold", sorted(person.because.person_id for person in untold)))
     return wrong
 
 
@@ -125,7 +125,7 @@ def _run(examples: int) -> None:
 
 
 def test_histories_keep_the_promise() -> None:
-    """Some histories, each time others."""
+    """Some random histories, different ones in each run."""
     _run(int(os.environ.get("HISTORIES", "60")))
 
 
@@ -133,12 +133,14 @@ def test_histories_keep_the_promise() -> None:
 @pytest.mark.timeout(3_600)
 @pytest.mark.fault("a thousand random histories, notify dying at any step")
 def test_histories_a_thousand_keep_the_promise() -> None:
-    """A thousand."""
+    """A thousand random histories."""
     _run(1_000)
 
 
 def test_histories_second_place_of_the_same_day_is_told() -> None:
-    """On the day between two places of a country: told of the one, and then the other turns negative as well."""
+    """A person changes places within a country on one day: alerted about the first, then the second turns negative
+    too.
+    """
     history = History()
     history.advise("ES", Level.YELLOW)
     history.register(0, [_leg(history, "ES", -3, 3, 1), _leg(history, "ES", 0, 5, 2)])
@@ -155,20 +157,20 @@ def test_histories_second_place_of_the_same_day_is_told() -> None:
 
 
 def _one_off_at_the_end(where: Whereabouts, advice: CountryAdvice, today: date, _: Sequence[str]) -> AudienceDecision:
-    """The day after the last one is forgotten."""
+    """Planted fault: the day of grace at the end is missing."""
     stays = tuple(stay.model_copy(update={"end_date": stay.end_date - timedelta(days=1)}) for stay in where.stays)
     return decide_audience(where.model_copy(update={"stays": stays}), advice, today)
 
 
 def _region_ignored(where: Whereabouts, advice: CountryAdvice, today: date, _: Sequence[str]) -> AudienceDecision:
-    """Only the country's own colour counts."""
+    """Planted fault: only the country's own level counts."""
     return decide_audience(where, advice.model_copy(update={"regions": ()}), today)
 
 
 def _incomplete_skipped(
     where: Whereabouts, advice: CountryAdvice, today: date, words: Sequence[str]
 ) -> AudienceDecision:
-    """Whoever is not cleared is thought to be at home."""
+    """Planted fault: people without clearance are taken to be at home."""
     decided = [word for word in words if word in {"RegistrationHeld", "RegistrationRouted", "RegistrationApproved"}]
     if not decided or decided[-1] != "RegistrationApproved":
         return AudienceDecision(Reason.NOT_THERE)
@@ -178,7 +180,7 @@ def _incomplete_skipped(
 def _everybody_in_the_country(
     where: Whereabouts, advice: CountryAdvice, today: date, _: Sequence[str]
 ) -> AudienceDecision:
-    """Dates are not looked at: too many are told."""
+    """Planted fault: dates are ignored, so too many people are alerted."""
     long = {"start_date": today, "end_date": today}
     stays = tuple(stay.model_copy(update=long) for stay in where.stays)
     return decide_audience(where.model_copy(update={"stays": stays}), advice, today)
@@ -193,13 +195,15 @@ FAULTS: dict[str, Decide] = {
 
 
 def _told(history: History) -> set[tuple[str, str]]:
-    """Who was told of which country at all. Whether somebody is told again may depend on how a rule is read."""
+    """Who was alerted about which country at all. Whether a person is alerted again may depend on the reading of a
+    rule.
+    """
     verdicts, _ = history.audit()
     return {(verdict.alert_id[:2], person) for verdict in verdicts for person in verdict.selected}
 
 
 def _play(seed: int, decide: Decide) -> tuple[History, list[tuple[str, str, list[str]]]]:
-    """The same facts for the same seed, whatever is decided; the auditor looks whenever notify has caught up."""
+    """Play the events of a seed with a decision function; the audit runs whenever notify has caught up."""
     random = Random(seed)
     history, broken = History(decide), []
     for country in COUNTRIES:
@@ -210,7 +214,7 @@ def _play(seed: int, decide: Decide) -> tuple[History, list[tuple[str, str, list
         if what < 4:
             legs = [_leg(history, country, random.randint(-4, 2), random.randint(0, 3), random.randrange(4))]
             if random.random() < 0.6:  # and on to the other country
-                other = next(each for each in COUNTRIES if each != country)
+                other = next(code for code in COUNTRIES if code != country)
                 legs.append(_leg(history, other, random.randint(1, 3), random.randint(0, 3), random.randrange(4)))
             history.register(random.choice(PERSONS), legs)
         elif what == 4 and history.registered:
@@ -226,7 +230,7 @@ def _play(seed: int, decide: Decide) -> tuple[History, list[tuple[str, str, list
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_histories_planted_fault_is_caught_each_time(fault: str) -> None:
-    """Whenever the fault tells others than the rule does, the audit says so; without it, it says nothing."""
+    """Whenever the fault alerts other people than the rule does, the audit reports it; otherwise it reports nothing."""
     differing = 0
     for seed in range(40):
         (right, nothing), (wrong, caught) = _play(seed, rightly), _play(seed, FAULTS[fault])

@@ -1,4 +1,4 @@
-"""The manifest: RFC 9162's own vectors, a signature that is believed or not, and what it shows that a chain can not."""
+"""The manifest: RFC 9162's vectors, good and bad signatures, and the changes that only a manifest reveals."""
 
 import hashlib
 from datetime import UTC, datetime
@@ -30,7 +30,7 @@ TOPIC = "travel.advice.v1"
 
 
 def recursive(entries: list[bytes]) -> bytes:
-    """Section 2.1.1 as it is written: split at the largest power of two below n."""
+    """Section 2.1.1 literally: split at the largest power of two below n."""
     if not entries:
         return hashlib.sha256().digest()
     if len(entries) == 1:
@@ -40,7 +40,7 @@ def recursive(entries: list[bytes]) -> bytes:
 
 
 def grown(*entries: bytes) -> Grown:
-    """The tree over these."""
+    """The tree over these entries."""
     tree = Tree()
     for entry in entries:
         tree.append(entry)
@@ -53,7 +53,7 @@ def test_merkle_empty_tree_is_the_hash_of_nothing() -> None:
 
 
 def test_merkle_roots_are_those_of_the_reference() -> None:
-    """One entry after the other."""
+    """Roots after each entry equal the reference values."""
     tree, roots = Tree(), []
     for entry in ENTRIES:
         tree.append(bytes.fromhex(entry))
@@ -64,7 +64,7 @@ def test_merkle_roots_are_those_of_the_reference() -> None:
 
 @given(st.lists(st.binary(max_size=4), max_size=70))
 def test_merkle_grown_tree_equals_the_definition(entries: list[bytes]) -> None:
-    """Whatever the number of entries."""
+    """The incremental tree equals the recursive definition for any number of entries."""
     assert grown(*entries).root == recursive(entries).hex()
 
 
@@ -83,7 +83,7 @@ def made(tree: Grown) -> manifest.Manifest:
 
 
 def test_manifest_signed_is_read_back(tmp_path: Path, keys: tuple[Path, Path]) -> None:
-    """What was signed is believed, with the vector that a replay goes by; the private half is only its owner's."""
+    """A signed manifest is read back with its offsets; only the owner may read the private key file."""
     file = tmp_path / "manifest.json"
     manifest.write(file, made(grown(b"a", b"b", b"c")), manifest.private_key(keys[0]))
 
@@ -92,7 +92,7 @@ def test_manifest_signed_is_read_back(tmp_path: Path, keys: tuple[Path, Path]) -
 
 
 def test_manifest_changed_foreign_or_missing_is_refused(tmp_path: Path, keys: tuple[Path, Path]) -> None:
-    """One digit, another key, no file, no manifest, a file that is there: each in one sentence."""
+    """A changed digit, another key, a missing or existing file: each is refused in one sentence."""
     file = tmp_path / "manifest.json"
     manifest.write(file, made(grown(b"a")), manifest.private_key(keys[0]))
     other = tmp_path / "other.key", tmp_path / "other.pub"
@@ -122,11 +122,11 @@ def test_manifest_changed_foreign_or_missing_is_refused(tmp_path: Path, keys: tu
     ids=["last", "among the first four", "tail cut off"],
 )
 def test_manifest_shows_a_rewritten_or_shortened_partition(found: Grown, fault: Fault, offset: int) -> None:
-    """Even where the whole chain was made anew: the root was kept elsewhere; the subtrees say about where."""
+    """Even with a whole new chain: the root was kept elsewhere, and the subtrees narrow the place down."""
     signed = made(grown(b"a", b"b", b"c", b"d", b"e"))
 
     findings = manifest.compare(signed, {(TOPIC, 0): found})
 
-    assert [(each.fault, each.offset) for each in findings] == [(fault, offset)]
+    assert [(finding.fault, finding.offset) for finding in findings] == [(fault, offset)]
     assert manifest.compare(signed, {(TOPIC, 0): grown(b"a", b"b", b"c", b"d", b"e")}) == []
-    assert [each.fault for each in manifest.compare(signed, {})] == [Fault.TRUNCATED]
+    assert [finding.fault for finding in manifest.compare(signed, {})] == [Fault.TRUNCATED]

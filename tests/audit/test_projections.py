@@ -1,4 +1,4 @@
-"""What is no stream of its own: rebuilt of the facts, it is what the service's own code keeps."""
+"""Documents that are not event streams, rebuilt from events, equal what the service's own code stores."""
 
 from collections.abc import Iterable
 from datetime import timedelta
@@ -40,7 +40,7 @@ OPENED = TaskOpened(**ABOUT, queue="coordinator", scope="p", rule="R2", reason="
 
 
 def rebuilt(kind: tuple[str, str], *events: Event) -> dict[str, Any]:
-    """The document after these facts, an hour between each two."""
+    """The document after these events, one hour apart."""
     log, document = Log(events[0].topic, 1), None
     for number, event in enumerate(events):
         log.append(event, at=START + timedelta(hours=number))
@@ -53,7 +53,7 @@ def rebuilt(kind: tuple[str, str], *events: Event) -> dict[str, Any]:
 
 
 def test_task_is_what_registration_keeps() -> None:
-    """Opened, claimed, given back, commented twice, closed: the fields and the instants of each."""
+    """Opened, claimed, released, commented twice, closed: the fields and instants of each step."""
     kind = ("registration", "tasks")
     fresh = new_task(OPENED, registration(), START)
     del fresh["_id"], fresh["departureDate"]
@@ -75,7 +75,7 @@ def test_task_is_what_registration_keeps() -> None:
 
 
 def test_alert_is_what_notify_keeps() -> None:
-    """Raised, selected, closed; what notify copied of the advice is left out."""
+    """Raised, selected, closed; notify's copy of the advice is left out."""
     raised = AlertRaised(
         alert_id="ES-2", trigger=AlertTrigger.ADVICE_CHANGED, country="ES", advice_version=2, advice_event_id="e",
         as_of=START, shard_count=4, templates={},
@@ -95,7 +95,7 @@ def test_alert_is_what_notify_keeps() -> None:
 
 
 def test_delivery_is_the_same_in_whatever_order_its_facts_were_folded() -> None:
-    """Accepted, delivered, a late unknown: the state that knows most, and everything that was said."""
+    """Accepted, delivered, a late unknown: the most certain state wins, and the history is complete."""
     kind = ("notify", "deliveries")
     entry = DeliveryOutcome(
         delivery_id="ES-2:student-01:sms:1", person_id="student-01", registration_id="r-1", channel=Channel.SMS, step=1,
@@ -125,7 +125,7 @@ def test_delivery_is_the_same_in_whatever_order_its_facts_were_folded() -> None:
 
 
 def test_step_of_the_ladder_counts_once() -> None:
-    """StatusUpdate twice, the first one stands."""
+    """An escalation step that is reported twice counts once: the first report stands."""
     fact = AlertEscalated(alert_id="ES-2", person_id="student-01", step=2, to="sms", reason="no_answer", by="rules")
     kept = EscalationRecord(person_id="student-01", step=2, to="sms", reason="no_answer", by="rules", at=START)
 
@@ -135,7 +135,7 @@ def test_step_of_the_ladder_counts_once() -> None:
 
 
 def test_mail_that_a_fact_asks_for_is_in_a_selection_of_its_own() -> None:
-    """R19: the student and the coordinator; R22: the student."""
+    """R19: mail for the student and the coordinator; R22: mail for the student."""
     about = {"registration_id": "r-1", "person_id": "student-01", "faculty_id": "f", "programme_id": "p",
              "departure_date": START.date()}  # fmt: skip
     log = Log(ClearanceSuspended.topic, 1)
@@ -156,7 +156,7 @@ def test_mail_that_a_fact_asks_for_is_in_a_selection_of_its_own() -> None:
 
 
 def test_source_is_as_it_was_told() -> None:
-    """Read, failed, failed again, read: since when it fails, and when that was told."""
+    """Read, failed, failed again, read: the start of the failure and the time of its report."""
     read_at = START - timedelta(minutes=1)
     checked = SourceChecked(source="example", checked_at=read_at, fresh_until=START, countries={"ES": 1})
     failed = SourceFailed(source="example", failed_at=START + timedelta(hours=1), reason="status 500")

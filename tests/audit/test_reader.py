@@ -1,4 +1,4 @@
-"""The reader on a real Kafka: a log that is spread badly, processes that die."""
+"""The reader on a real Kafka: an unevenly spread log, and processes that die."""
 
 import os
 import signal
@@ -23,11 +23,11 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def value(sequence: int) -> bytes:
-    """As much of an event as the order is read from, and something to fetch."""
+    """As many bytes of an event as the order needs, and some to fetch."""
     return b'{"id":"1","time":"2026-01-01T00:00:00Z","data":"%b","sequence":%d,"prevhash":"0"}' % (b"x" * 500, sequence)
 
 
-#: One partition has most of the topic, and the other two what comes last.
+#: One partition holds most of the topic, the other two hold the last sequences.
 SEQUENCES = {0: range(1, 4_001), 1: range(4_001, 4_501), 2: range(4_501, 5_001)}
 LOPSIDED = [
     Record(TOPICS[1], number, offset, b"k", value(sequence))
@@ -38,7 +38,7 @@ LOPSIDED = [
 
 @pytest.fixture(scope="module")
 def lopsided(stack: Any) -> Iterator[tuple[str, str]]:
-    """Where Kafka is, and the namespace of the log."""
+    """Kafka's address, and the namespace of the log."""
     namespace = f"t{uuid.uuid4().hex[:8]}-"
     publish(stack.kafka, namespace, LOPSIDED)
     yield stack.kafka, namespace
@@ -109,7 +109,7 @@ def _fails(_: Send) -> None:
 
 
 def test_child_that_dies_is_not_taken_for_one_that_is_done() -> None:
-    """Killed between two things it said; and one that says why it can not go on."""
+    """A process killed between two messages, and one that reports its error: both raise in the parent."""
     dying, failing = Child(_dies), Child(_fails)
     try:
         assert dying.receive() == "begun"
@@ -137,7 +137,7 @@ time.sleep(600)
 
 
 def test_children_end_with_whoever_started_them() -> None:
-    """The parent is killed with -9 while they talk to it: none is left."""
+    """When the parent is killed with -9, its reading processes end as well."""
     parent = subprocess.Popen([sys.executable, "-c", PARENT], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
     children = [int(pid) for pid in parent.stdout.readline().split()]

@@ -1,4 +1,4 @@
-"""The auditor's README: each command is run on the sample log, and says what stands there. REFRESH=1 writes it anew."""
+"""Runs each command of the auditors' README on the sample log and compares the output. REFRESH=1 rewrites it."""
 
 import asyncio
 import os
@@ -22,7 +22,7 @@ BLOCK = re.compile(r"```console\n(.*?)```", re.DOTALL)
 
 @pytest.fixture(scope="module")
 def sample(stack: Any) -> Iterator[dict[str, str]]:
-    """The sample log on Kafka; the variables that an auditor sets."""
+    """The sample log on Kafka, and an auditor's environment variables."""
     namespace = f"t{uuid.uuid4().hex[:8]}-"
     publish(stack.kafka, namespace, Sample().records)
     yield {"KAFKA_BOOTSTRAP_SERVERS": stack.kafka, "NAMESPACE": namespace, "AUDIT_PUBLIC_KEY": ""}
@@ -44,13 +44,13 @@ def forget(kafka: str, namespace: str) -> None:
 def test_readme_answers_are_those_of_the_sample(
     sample: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Copied and run in order, in a folder of the auditor's own."""
+    """The commands run in order, in a folder of their own."""
     monkeypatch.chdir(tmp_path)
     text = README.read_text(encoding="utf-8")
 
     def answered(match: re.Match[str]) -> str:
         commands = [line[2:] for line in match[1].splitlines() if line.startswith("$ ")]
-        return "```console\n" + "".join(f"$ {each}\n{_output(each, sample)}" for each in commands) + "```"
+        return "```console\n" + "".join(f"$ {command}\n{_output(command, sample)}" for command in commands) + "```"
 
     fresh = BLOCK.sub(answered, text)
 

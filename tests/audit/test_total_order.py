@@ -1,4 +1,4 @@
-"""The one order of a replay: a merge by heads, whatever the sizes in which Kafka hands the records out."""
+"""The total order of a replay is a merge by heads, independent of Kafka's fetch sizes."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -15,13 +15,13 @@ LOGS = st.dictionaries(st.sampled_from(TOPICS), st.lists(st.lists(ENTRY, max_siz
 
 
 def value(sequence: int, second: int) -> bytes:
-    """What the order is read from, where an event has it."""
+    """The bytes from which the order is read."""
     tail = b',"sequence":%d,"prevhash":"0"}' % sequence if sequence else b"}"
     return b'{"id":"1","time":"2026-01-01T00:00:0%dZ","data":{}' % second + tail
 
 
 class Pile(Source):
-    """The records of some partitions, `at_once` at a time; now of one, now of all of them."""
+    """The records of some partitions, `at_once` at a time, now from one partition, now from all."""
 
     def __init__(self, log: Log, ends: Mapping[Partition, int], at_once: int) -> None:
         self.limits = ReadLimits()
@@ -29,7 +29,7 @@ class Pile(Source):
         self._read, self._turn = dict.fromkeys(ends, 0), 0
 
     def take(self) -> dict[Partition, list[Record]]:
-        """The next ones."""
+        """The next records."""
         self._turn += 1
         left = sorted(self.left)
         chosen = left if self._turn % 3 == 0 else [left[self._turn % len(left)]]
@@ -44,11 +44,11 @@ class Pile(Source):
         return [Record(partition.topic, partition.number, at, None, value(*entries[at])) for at in range(first, upto)]
 
     def pause_only(self, numbers: set[int]) -> None:
-        """Nothing waits here."""
+        """Nothing needs pausing here."""
 
 
 def by_heads(log: Log, odd: bool) -> list[tuple[str, int, int]]:
-    """The order as it is promised, one record at a time: the lowest head of a topic, the earliest of the topics."""
+    """The promised order, one record at a time: the lowest head within a topic, the earliest among the topics."""
     lines = []
     for topic in TOPICS:
         left = {number: [(at, *entry) for at, entry in enumerate(records)]
@@ -69,7 +69,7 @@ def by_heads(log: Log, odd: bool) -> list[tuple[str, int, int]]:
 
 
 def shown(log: Log, at_once: int, odd: bool) -> list[tuple[str, int, int]]:
-    """The order in which the lines give it."""
+    """The order that the merged topics give."""
 
     def entries(records: Iterable[Record]) -> Iterator[Entry[Record]]:
         for sequence, time, record in hinted(records):
@@ -93,5 +93,5 @@ def shown(log: Log, at_once: int, odd: bool) -> list[tuple[str, int, int]]:
 @settings(max_examples=300, deadline=None)
 @given(LOGS, st.integers(1, 6), st.booleans())
 def test_order_is_a_merge_by_heads_however_it_is_fetched(log: Log, at_once: int, odd: bool) -> None:
-    """Rising sequences or not, repeats, none at all, clocks that go back; with a filter and without."""
+    """Rising sequences or not, duplicates, none at all, clocks that go back; with a filter and without."""
     assert shown(log, at_once, odd) == by_heads(log, odd)

@@ -1,4 +1,4 @@
-"""The quick reading of several processes says the same as the exact one: fine, or not fine."""
+"""The fast verification of several processes agrees with the exact one on whether a log is faultless."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -24,7 +24,7 @@ LATEST = datetime(2026, 12, 1, tzinfo=UTC)
 
 
 def made(count: int) -> list[Record]:
-    """A log of so many events of a few streams."""
+    """A log with so many events of a few streams."""
     log = Log(TOPIC, partitions=PARTITIONS)
     for number in range(count):
         log.append(AlertClosed(alert_id=f"ES-{number % 7 + 1}", closed_by="officer", reason=f"reason {number}"))
@@ -36,7 +36,7 @@ MANY = made(3 * BLOCK)
 
 
 def quickly(records: Sequence[Record], processes: int = 2) -> str:
-    """What the quick reading finds: nothing, or what is wrong."""
+    """The fast verification's trouble; empty when it finds none."""
     shares = [Share(TOPIC, LATEST) for _ in range(processes)]
     joined = ChainJoiner(TOPIC, processes)
     for start in range(0, len(records), 50):
@@ -52,7 +52,7 @@ def quickly(records: Sequence[Record], processes: int = 2) -> str:
 
 
 def exactly(records: Sequence[Record]) -> list[Fault]:
-    """What the exact reading finds."""
+    """The findings of the exact verification."""
     verifier = ChainVerifier(TOPIC, latest=LATEST)
     for record in records:
         verifier.feed(record)
@@ -61,7 +61,7 @@ def exactly(records: Sequence[Record]) -> list[Fault]:
 
 @pytest.mark.parametrize("processes", [1, 2, 3])
 def test_quick_untouched_log_is_fine(processes: int) -> None:
-    """Over several blocks, and when a batch of the relay is there twice."""
+    """Over several blocks, and with a batch that the relay published twice."""
     assert quickly(MANY, processes) == ""
     assert quickly([*MANY[: 2 * BLOCK], *MANY[BLOCK : 2 * BLOCK], *MANY[2 * BLOCK :]], processes) == ""
 
@@ -71,7 +71,7 @@ def test_quick_untouched_log_is_fine(processes: int) -> None:
 def test_quick_is_never_fine_where_the_exact_is_not(
     first: int, second: int, tampering: str, data: st.DataObject
 ) -> None:
-    """And the other way round, whatever is done to the log."""
+    """And the other way round, for any change of the log."""
     records = list(FEW)
     match tampering:
         case "flip":
@@ -94,7 +94,7 @@ def test_quick_is_never_fine_where_the_exact_is_not(
 
 @pytest.mark.parametrize("place", [0, BLOCK - 1, BLOCK, 2 * BLOCK + 5])
 def test_quick_changed_event_is_seen_at_the_edges_of_blocks(place: int) -> None:
-    """Its own hash is in the next event, which may stand in the next block."""
+    """An event's hash is stored in its successor, which may lie in the next block."""
     records = list(MANY)
     records[place] = changed(records[place], b"reason ", b"reasox ")
 
@@ -102,7 +102,7 @@ def test_quick_changed_event_is_seen_at_the_edges_of_blocks(place: int) -> None:
 
 
 def test_golden_samples_of_every_version_are_read_the_same() -> None:
-    """Quick reading and `parse` agree on every sample that was ever kept."""
+    """The fast reading and `parse` agree on every golden sample."""
     for path in SAMPLES:
         evidence = read(Record(TOPIC, 0, 0, b"", path.read_bytes()))
         envelope = parse(path.read_bytes())
@@ -114,7 +114,7 @@ def test_golden_samples_of_every_version_are_read_the_same() -> None:
 
 
 def test_unknown_version_and_future_are_named() -> None:
-    """An event of version 2, of a type nobody knows, and one that a wrong clock wrote."""
+    """An event of version 2, one of an unknown type, and one from a wrong clock."""
     second = changed(FEW[3], b"AlertClosed:1", b"AlertClosed:2")
     unknown = replace(FEW[3], value=(FEW[3].value or b"").replace(b"AlertClosed", b"AlertMelted"))
     for record in (second, unknown):
@@ -130,7 +130,7 @@ def test_unknown_version_and_future_are_named() -> None:
 
 @pytest.mark.parametrize("value", [None, b"", b"{}", b"null", b"\xff", b'{"specversion":"1.0"}'])
 def test_garbage_is_unreadable_and_quoted_nowhere(value: bytes | None) -> None:
-    """Whatever stands there."""
+    """Garbage of any kind gives Unreadable, whose text quotes none of it."""
     with pytest.raises(Unreadable):
         read(Record(TOPIC, 0, 0, b"k", value))
 
@@ -148,5 +148,5 @@ def test_garbage_is_unreadable_and_quoted_nowhere(value: bytes | None) -> None:
     ],
 )
 def test_heard_are_those_who_are_not_far_ahead(done: dict[int, int], sizes: tuple[int, ...], near: set[int]) -> None:
-    """The last one always is, so the reading always goes on; what others have found waits with them, not with us."""
+    """The slowest process is always read from, so the reading goes on; the others wait in their pipes."""
     assert not_far_ahead(done, sizes) == near

@@ -130,8 +130,8 @@ class Back:
 
     async def said(self) -> list[tuple[str, str, str]]:
         """(person, answer, via), in order."""
-        answered = [each for each in await self.world.events_of(PersonAnswered) if isinstance(each, PersonAnswered)]
-        return [(each.person_id, each.answer, each.via) for each in answered]
+        events = await self.world.events_of(PersonAnswered)
+        return [(event.person_id, event.answer, event.via) for event in events if isinstance(event, PersonAnswered)]
 
 
 @pytest.fixture

@@ -181,4 +181,4 @@ async def test_stress_must_be_told_and_only_who_may(world: World, size: int, see
     assert sum(len(verdict.selected) for verdict in verdicts) > size / 20
     selections = Counter((alert, person) for alert, person, _ in await world.notified())
     assert not [pair for pair, times in selections.items() if times > 1]
-    assert [left_out.because.person_id for left_out in affected.untold(utc_now())] == []
+    assert [left_out.because.person_id for left_out in affected.not_notified(utc_now())] == []

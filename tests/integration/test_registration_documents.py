@@ -375,7 +375,7 @@ async def test_crash_between_the_bytes_and_the_fact_leaves_no_bytes_for_long(pla
     async def content() -> AsyncIterator[bytes]:
         yield PDF
 
-    await documents.keep("left-behind", "somebody", content())
+    await documents.store("left-behind", "somebody", content())
     await sweep(plain)
 
     assert (await kept(plain)) & {named, "left-behind"} == {named}

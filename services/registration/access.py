@@ -123,8 +123,9 @@ def permissions_of(caller: Identity, catalogue: Catalogue) -> Permissions:
         person_id=caller.person_id,
         is_student=caller.has("student"),
         faculties=caller.scopes("faculty-contact"),
-        programmes=catalogue.programmes_of(scopes),
-        boards=catalogue.boards_of(scopes),
+        # A student has no such scopes: without them no request walks through the catalogue.
+        programmes=catalogue.programmes_of(scopes) if scopes else frozenset(),
+        boards=catalogue.boards_of(scopes) if scopes else frozenset(),
         is_international_office=caller.has("international-office"),
         is_safety_officer=caller.has("safety-officer"),
     )

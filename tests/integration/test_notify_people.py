@@ -1,4 +1,4 @@
-"""Whom and what, beyond the plain pass: held alerts, returns, new addresses, alerts by hand, the ladder, past times."""
+"""Notify beyond the plain selection run: held alerts, returns, changed addresses, manual alerts, escalation."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta

@@ -12,7 +12,7 @@ nothing. When a step fails, Kafka delivers the event again, or the next sweep co
 from collections.abc import Collection
 from datetime import datetime
 
-from services.notify.audience.affected import affected_persons, memoised_decisions, registrations_in_country
+from services.notify.audience.affected import affected_persons, memoised_decisions
 from services.notify.audience.alert_opening import open_alert
 from services.notify.audience.deps import SelectionDeps
 from services.notify.audience.late_arrivals import add_late_arrivals
@@ -24,14 +24,14 @@ from shared.events import AlertTrigger
 
 
 async def alert_country(deps: SelectionDeps, country: str, *, cause: Cause, now: datetime) -> None:
-    """Tell everyone in the country whom its current advice affects and whom no alert has told yet."""
+    """Notify everyone in the country whom its current advice affects and whom no alert has notified yet."""
     advice = await deps.advice.get(country)
     if advice is None or not advice.is_negative_somewhere:
         return
     if await run_due_selections(deps, advice, cause=cause, now=now):
         return  # This call has just read everyone in the country. The next sweep reads the country once more.
     decide = memoised_decisions(advice, amsterdam_date(now))
-    async for registrations in registrations_in_country(deps, country):
+    async for registrations in deps.whereabouts.batches(country, deps.shard_size):
         await add_late_arrivals(deps, advice, affected_persons(registrations, decide), cause=cause, now=now)
     await deps.advice.note_swept(country, advice.advice_version, amsterdam_date(now))
 
@@ -39,7 +39,7 @@ async def alert_country(deps: SelectionDeps, country: str, *, cause: Cause, now:
 async def alert_arrivals(
     deps: SelectionDeps, countries: Collection[str], persons: Collection[str], *, cause: Cause, now: datetime
 ) -> None:
-    """Tell these persons, whose registration is new or changed, about negative advice where they are."""
+    """Notify these persons, whose registration is new or changed, of negative advice where they are."""
     for country in await deps.advice.negative(countries):
         advice = await deps.advice.get(country)
         if advice is None:

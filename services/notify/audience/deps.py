@@ -41,7 +41,7 @@ class SelectionDeps:
     def tolerating_kafka_outage(self) -> "SelectionDeps":
         """The same, but an alert raised while Kafka is away carries no offsets instead of failing.
 
-        Everybody affected is still told. Without offsets the audit cannot say who *must* have been selected.
+        Everyone affected is still notified. Without offsets the audit cannot say who *must* have been selected.
         """
 
         async def offsets_or_none(topic: str) -> dict[int, int]:

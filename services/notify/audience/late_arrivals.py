@@ -1,12 +1,13 @@
-"""Adds affected persons whom no alert has told yet to the alert of the current advice, marked as late.
+"""Adds affected persons whom no alert has notified yet to the alert of the current advice, marked as late.
 
 A person is late when the registration arrived after the selection run, or when a stay begins inside a negative area.
 """
 
 from datetime import datetime
 
-from services.notify.audience.affected import AffectedPerson, not_yet_notified
+from services.notify.audience.affected import AffectedPerson
 from services.notify.audience.alert_opening import open_alert
+from services.notify.audience.already_notified import without_notified
 from services.notify.audience.deps import SelectionDeps
 from services.notify.audience.preparation import prepare
 from services.notify.audience.recording import record_selections
@@ -18,14 +19,14 @@ from shared.events import AlertTrigger
 async def add_late_arrivals(
     deps: SelectionDeps, advice: CountryAdvice, affected: list[AffectedPerson], *, cause: Cause, now: datetime
 ) -> None:
-    """Select those of the affected persons whom no alert has told yet. `affected` holds every registration of each.
+    """Select those of the affected persons whom no alert has notified yet.
 
     The caller has finished the selection runs of the country. Under an advice that a newer one has replaced nobody is
     selected: the process that stored the newer one looks at everyone in the country after that.
     """
     if not affected:
         return
-    to_notify = await not_yet_notified(deps, advice, affected)
+    to_notify = await without_notified(deps, advice, affected)
     if not to_notify or not await deps.advice.is_current(advice.country, advice.advice_version):
         return
     alert = await open_alert(deps, advice, AlertTrigger.LATE_ARRIVAL, cause=cause, now=now)

@@ -42,7 +42,7 @@ class PreparedShard(NamedTuple):
 class PreparedAudience:
     """Affected persons, and for each shard what records them.
 
-    `channels`: registration → the channels over which its person is told.
+    `channels`: registration → the channels over which its person is notified.
     """
 
     alert: Alert
@@ -54,7 +54,7 @@ class PreparedAudience:
     shards: list[PreparedShard]
 
     def prepare_again(self, affected: Iterable[AffectedPerson]) -> list[PreparedShard]:
-        """The shards with these persons only: another alert has told the others meanwhile."""
+        """The shards with these persons only: another alert has notified the others meanwhile."""
         return [self.prepare_shard(*shard) for shard in _by_shard(affected, self.alert.shard_count).items()]
 
     def prepare_shard(self, shard: int, affected: Sequence[AffectedPerson]) -> PreparedShard:
@@ -96,14 +96,14 @@ async def prepare(
     prepared = PreparedAudience(alert, affected, channels, late, cause, now, [])
     for shard, persons in _by_shard(affected, alert.shard_count).items():
         prepared.shards.append(prepared.prepare_shard(shard, persons))
-        await asyncio.sleep(0)  # between two shards the transaction of the former ones goes on
+        await asyncio.sleep(0)  # let the transaction of the former shards go on
     return prepared
 
 
 async def usable_channels(
     deps: SelectionDeps, affected: Sequence[AffectedPerson], *, is_drill: bool
 ) -> Mapping[str, tuple[Channel, ...]]:
-    """Registration → the channels over which its person is told. A drill reaches only addresses on its list."""
+    """Registration → the channels over which its person is notified. A drill reaches only addresses on its list."""
     if not is_drill:
         return {person.newest.registration_id: ALL_CHANNELS for person in affected if person.newest.is_reachable}
     channels = {}

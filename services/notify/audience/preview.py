@@ -4,7 +4,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from services.notify.audience.affected import affected_persons, memoised_decisions, registrations_in_country
+from services.notify.audience.affected import affected_persons, memoised_decisions
 from services.notify.audience.deps import SelectionDeps
 from services.notify.audience.manual_alerts import place_as_advice
 from services.notify.audience.preparation import usable_channels
@@ -16,7 +16,7 @@ from shared.clock import amsterdam_date
 
 @dataclass(frozen=True, slots=True)
 class AudienceSize:
-    """How many persons an alert would reach. `uncertain`: their place cannot be resolved; they are told all the same.
+    """How many persons an alert would reach. `uncertain`: they are notified though their place cannot be resolved.
 
     `by_region`: ISO 3166-2 → persons; the empty key counts those whose region is not known.
     """
@@ -35,7 +35,7 @@ async def preview_audience(
     decide = memoised_decisions(place_as_advice(country, region, None, now), today)
     recipients, unreachable, uncertain = 0, 0, 0
     by_region: dict[str, int] = defaultdict(int)
-    async for registrations in registrations_in_country(deps, country):
+    async for registrations in deps.whereabouts.batches(country, deps.shard_size):
         affected = affected_persons(registrations, decide)
         channels = await usable_channels(deps, affected, is_drill=is_drill)
         for person in affected:

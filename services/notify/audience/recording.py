@@ -1,17 +1,17 @@
 """Stores a prepared audience: recipients, events and send jobs of several shards in one transaction.
 
-No person is told twice of the same place (R27). Selection runs, late arrivals and other advice versions may select in
-a country at the same time; the transaction locks the country, so each sees whom the others have told.
+No person is notified twice of the same place (R27). Selection runs, late arrivals and other advice versions may select
+in a country at the same time; the transaction locks the country, so each sees whom the others have notified.
 """
 
-from services.notify.audience.affected import not_yet_notified
+from services.notify.audience.already_notified import without_notified
 from services.notify.audience.deps import SelectionDeps
 from services.notify.audience.preparation import PreparedAudience, PreparedShard
 from shared.mongo.client import Session
 
 
 async def record_selections(deps: SelectionDeps, prepared: PreparedAudience) -> None:
-    """Store the selections, without persons whom another alert has told meanwhile, and wake the send workers."""
+    """Store the selections, without persons whom another alert has notified meanwhile, and wake the send workers."""
     if not prepared.affected:
         return
 
@@ -36,12 +36,12 @@ async def _may_still_select(deps: SelectionDeps, prepared: PreparedAudience, ses
 async def _without_notified_persons(
     deps: SelectionDeps, prepared: PreparedAudience, session: Session
 ) -> list[PreparedShard]:
-    """The prepared shards; prepared again when another alert has told some of the persons."""
+    """The prepared shards; prepared again when another alert has notified some of the persons."""
     alert = prepared.alert
     if alert.is_manual:
-        return prepared.shards  # an officer's words are no travel advice: everyone there gets them
+        return prepared.shards  # an officer's message is no travel advice: everyone there gets it
     except_alert = None if prepared.late else alert.alert_id
-    to_notify = await not_yet_notified(deps, alert.advice, prepared.affected, session, except_alert=except_alert)
+    to_notify = await without_notified(deps, alert.advice, prepared.affected, session, except_alert=except_alert)
     return prepared.shards if to_notify is prepared.affected else prepared.prepare_again(to_notify)
 
 

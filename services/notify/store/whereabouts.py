@@ -12,7 +12,7 @@ from datetime import date, datetime
 from typing import Any
 
 from services.notify.columns.registration_snapshot import RegistrationSnapshot, decode_snapshots, encode_snapshot
-from services.notify.model.shards import HASH_BITS
+from services.notify.model.shards import HASH_BITS, shard_count_for, shard_range
 from services.notify.model.whereabouts import Whereabouts
 from services.notify.store.contacts import EARLIER_WITH_REPLACED, FINGERPRINT_FIELDS, ContactStore
 from shared.events import Channel, Country
@@ -122,6 +122,14 @@ class WhereaboutsStore:
             query, SNAPSHOT_FIELDS, sort=[("hash", 1), ("_id", 1)], batch_size=SNAPSHOT_BATCH
         )
         return await self._snapshots(await documents.to_list(None))
+
+    async def batches(self, country: Country, shard_size: int) -> AsyncIterator[list[RegistrationSnapshot]]:
+        """All registrations with a leg in the country, about a shard at a time; those of one person are together."""
+        parts = shard_count_for(await self.count(country), shard_size)
+        for part in range(parts):
+            registrations = await self.in_range(country, *shard_range(part, parts))
+            if registrations:
+                yield registrations
 
     async def of_persons(self, country: Country, persons: Collection[str]) -> list[RegistrationSnapshot]:
         """All registrations of these persons with a leg in the country."""

@@ -55,7 +55,7 @@ def raw(messages: Messages, kind: Kind, language: Language, name: str) -> bytes:
     )
 
 
-def letter(messages: Messages, kind: Kind, language: Language, name: str) -> EmailMessage:
+def read_email(messages: Messages, kind: Kind, language: Language, name: str) -> EmailMessage:
     """The email as a mail program parses it."""
     content = raw(messages, kind, language, name)
     parsed: EmailMessage = email.message_from_bytes(content, policy=default)
@@ -110,7 +110,7 @@ def test_message_shows_the_emergency_number_and_where_to_answer(messages: Messag
 @pytest.mark.parametrize("kind", KINDS)
 def test_mail_survives_any_name(messages: Messages, kind: Kind, name: str) -> None:
     """A name makes no header, tag or second body; both parts say the same; the wire format is ASCII."""
-    mail = letter(messages, kind, "nl", name)
+    mail = read_email(messages, kind, "nl", name)
 
     assert mail.get_all("Bcc") is None
     assert mail["To"] == "robin@students.example"

@@ -58,7 +58,7 @@ def body(content: bytes, kind: str) -> str:
     return str(part.get_content())
 
 
-def test_letter_headers_are_those_of_an_automatic_urgent_message() -> None:
+def test_email_headers_are_those_of_an_automatic_urgent_message() -> None:
     """RFC 3834 headers, no bulk, no unsubscribe; Message-ID and Date are the given ones."""
     message = parsed(render(skeleton()))
 
@@ -78,7 +78,7 @@ def test_letter_headers_are_those_of_an_automatic_urgent_message() -> None:
 
 
 @pytest.mark.parametrize("name", HOSTILE_NAMES.values(), ids=HOSTILE_NAMES.keys())
-def test_letter_hostile_name_changes_nothing_but_the_name(name: str) -> None:
+def test_email_hostile_name_changes_nothing_but_the_name(name: str) -> None:
     """No name changes headers, parts or link; HTML is escaped; lines stay short and ASCII."""
     plain, hostile = render(skeleton()), render(skeleton(), name=name)
 
@@ -94,7 +94,7 @@ def test_letter_hostile_name_changes_nothing_but_the_name(name: str) -> None:
     assert not re.search(rb"\r\n(\.|From )", hostile)
 
 
-def test_letter_name_is_kept_as_it_is_written() -> None:
+def test_email_name_is_kept_as_it_is_written() -> None:
     """Accents, emoji and other scripts arrive; an empty name is a student."""
     assert "Beste Zoë 👩‍👩‍👧 de Boer," in body(render(skeleton(), name=HOSTILE_NAMES["emoji"]), "plain")
     assert "Beste שלום مرحبا," in body(render(skeleton(), name=HOSTILE_NAMES["right to left"]), "plain")
@@ -103,7 +103,7 @@ def test_letter_name_is_kept_as_it_is_written() -> None:
 
 
 @given(name=st.text(max_size=320), text=st.text(alphabet=st.characters(exclude_characters="\r"), max_size=400))
-def test_letter_any_name_and_text_come_back_the_same_twice(name: str, text: str) -> None:
+def test_email_any_name_and_text_come_back_the_same_twice(name: str, text: str) -> None:
     """Rendering is pure, and decoding gives the values back."""
     clean = "".join(c for c in text if c.isprintable() or c in "\n ").translate({0xE000: None, 0xE001: None})
     filled = skeleton(f"{clean}\n{NAME}|{LINK}")
@@ -129,7 +129,7 @@ def test_letter_any_name_and_text_come_back_the_same_twice(name: str, text: str)
         ("", b"To: undisclosed-recipients:;\r\n"),
     ],
 )
-def test_letter_recipient_stands_in_the_header_only_when_it_can(recipient: str, header: bytes) -> None:
+def test_email_recipient_stands_in_the_header_only_when_it_can(recipient: str, header: bytes) -> None:
     """An international domain becomes ASCII; anything that is more than one address is left out."""
     content = render(skeleton(), recipient=recipient)
 
@@ -138,7 +138,7 @@ def test_letter_recipient_stands_in_the_header_only_when_it_can(recipient: str, 
     assert b"Bcc" not in content
 
 
-def test_letter_link_with_markup_in_it_stays_an_attribute() -> None:
+def test_email_link_with_markup_in_it_stays_an_attribute() -> None:
     """Ampersands and quotes in a link are escaped in HTML and plain in text."""
     link = 'https://x.example/?a=1&b="><b>'
     content = skeleton().render(name="S", recipient="s@example.org", link=link, message_id="<a@b.example>", date=DATE)
@@ -147,7 +147,7 @@ def test_letter_link_with_markup_in_it_stays_an_attribute() -> None:
     assert 'href="https://x.example/?a=1&amp;b=&quot;&gt;&lt;b&gt;"' in body(content, "html")
 
 
-def test_letter_date_keeps_the_instant_in_any_zone() -> None:
+def test_email_date_keeps_the_instant_in_any_zone() -> None:
     """Another offset for the same instant is the same time; without one it is refused by the type."""
     local = DATE.astimezone(timezone(timedelta(hours=2)))
     content = skeleton().render(
@@ -160,14 +160,14 @@ def test_letter_date_keeps_the_instant_in_any_zone() -> None:
 @pytest.mark.parametrize(
     "message_id", ["", "r1@university.example", "<a b@c.example>", "<a@b.example>\r\nX: y", "<é@b.example>"]
 )
-def test_letter_broken_message_id_is_refused(message_id: str) -> None:
+def test_email_broken_message_id_is_refused(message_id: str) -> None:
     """A malformed Message-ID would break the header, so rendering refuses it."""
     with pytest.raises(PermanentError):
         skeleton().render(name="S", recipient="s@example.org", link=LINKED, message_id=message_id, date=DATE)
 
 
 @given(st.text(), st.text(), st.text(), st.text())
-def test_letter_goes_over_the_wire_as_it_is(words: str, name: str, recipient: str, link: str) -> None:
+def test_email_goes_over_the_wire_as_it_is(words: str, name: str, recipient: str, link: str) -> None:
     """For every name the email is ASCII in CRLF lines, none of which begins with a dot, as `is_plain` promises."""
     filled = skeleton(text=f"{words}\n{NAME}\n.{LINK}\n.\n", page=f"<p>{words}</p>.{NAME}")
     content = filled.render(name=name, recipient=recipient, link=link, message_id="<a@b.example>", date=DATE)

@@ -58,7 +58,7 @@ class _Batch:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def take(self, connection: SmtpConnection) -> _Unsent | None:
+    def next_email(self, connection: SmtpConnection) -> _Unsent | None:
         """The next email that this server can accept. The ones it cannot accept are refused before a byte is sent."""
         while self._waiting:
             unsent = self._waiting.popleft()
@@ -73,7 +73,7 @@ class _Batch:
         self.outcomes[unsent.index] = outcome
         self.answered += 1
 
-    def give_back(self, unsent: _Unsent, reason: str) -> None:
+    def requeue(self, unsent: _Unsent, reason: str) -> None:
         """The connection ended before the content was written: queue the email again, after the others."""
         unsent.connections_lost += 1
         self.trouble = without_addresses(reason, unsent.recipient, unsent.email.recipient)
@@ -106,11 +106,11 @@ class EmailChannel:
         batch = _Batch(emails)
         workers = min(self._settings.connections, -(-len(emails) // EMAILS_PER_CONNECTION))
         if workers == 1:
-            await self._work(batch)
+            await self._send_batch(batch)
         else:
             async with asyncio.TaskGroup() as tasks:
                 for _ in range(workers):
-                    tasks.create_task(self._work(batch))
+                    tasks.create_task(self._send_batch(batch))
         return batch.results()
 
     async def close(self) -> None:
@@ -118,7 +118,7 @@ class EmailChannel:
         idle, self._idle = self._idle, []
         await asyncio.gather(*(connection.quit() for connection in idle))
 
-    async def _work(self, batch: _Batch) -> None:
+    async def _send_batch(self, batch: _Batch) -> None:
         """Send emails of the batch until none is left, over as many connections as that needs."""
         fruitless = 0
         async with self._slots:
@@ -132,7 +132,7 @@ class EmailChannel:
                     batch.trouble = str(error)
                     return
                 try:
-                    await self._converse(connection, batch)
+                    await self._send_emails(connection, batch)
                 finally:
                     if connection.is_usable:
                         self._idle.append(connection)
@@ -149,18 +149,18 @@ class EmailChannel:
             connection.abort()
         return None
 
-    async def _converse(self, connection: SmtpConnection, batch: _Batch) -> None:
+    async def _send_emails(self, connection: SmtpConnection, batch: _Batch) -> None:
         """Send emails one after another over one connection, until none is left or the connection ends."""
-        current = batch.take(connection)
+        current = batch.next_email(connection)
         _, envelope = await self._exchange(connection, b"", False, current)
         while current is not None:
             step = _judge_envelope(envelope, current)
             if step is None or (connection.ended and step.outcome is None):
-                batch.give_back(current, connection.ended)
+                batch.requeue(current, connection.ended)
                 return
             if step.outcome is not None:
                 batch.settle(current, step.outcome)
-            following = batch.take(connection)
+            following = batch.next_email(connection)
             verdict, envelope = await self._exchange(connection, step.payload, step.outcome is not None, following)
             if step.outcome is None:
                 batch.settle(current, _judge_content(verdict, connection.ended, current))

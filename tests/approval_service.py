@@ -1,6 +1,6 @@
-"""The approval service alone, over the seven faculties of deploy/catalogue, on the real MongoDB: for what people do.
+"""The approval service alone, in process, over the seven faculties of deploy/catalogue, on the real MongoDB.
 
-What nobody has told us is filled in with synthetic entries where a journey needs it. HTTP needs no Kafka.
+Synthetic entries fill the gaps of the catalogue where a journey needs them. HTTP needs no Kafka.
 """
 
 import logging
@@ -45,7 +45,7 @@ PROGRAMMES = {
 
 
 def leiden(folder: Path) -> Path:
-    """The catalogue of deploy/catalogue with what a test needs and nobody has told us; the folder."""
+    """Copy deploy/catalogue into the folder and fill its gaps with synthetic entries; returns the folder."""
     for file in (ROOT / "deploy" / "catalogue").glob("*.yaml"):
         shutil.copy(file, folder)
     shutil.copy(ROOT / "deploy" / "local" / "catalogue" / "university.yaml", folder)
@@ -61,7 +61,7 @@ def leiden(folder: Path) -> Path:
 
 
 def change(file: Path, before: str, after: str) -> None:
-    """Write something else in a file; it has to be there."""
+    """Replace a text in a file; the text must be there."""
     text = file.read_text(encoding="utf-8")
     assert before in text
     file.write_text(text.replace(before, after), encoding="utf-8")
@@ -95,13 +95,13 @@ MEDICINE, BIOMEDICAL = approver("lumc-medicine"), approver("lumc-biomedical-scie
 
 
 def day(days: int) -> str:
-    """So many days from today, in Amsterdam."""
+    """The date this many days from today, in Amsterdam."""
     return (amsterdam_date(utc_now()) + timedelta(days=days)).isoformat()
 
 
 @dataclass(frozen=True)
 class Blocked:
-    """A problem, as far as a person reads it."""
+    """The fields of a problem that a person reads."""
 
     status: int
     rule: str | None
@@ -111,7 +111,7 @@ class Blocked:
 
 
 class ApprovalService:
-    """People and the service they speak with."""
+    """The running service, and requests to it by people."""
 
     def __init__(self, app: FastAPI, http: httpx.AsyncClient, mongo: Mongo, keys: Path, catalogue: Path) -> None:
         self.app = app
@@ -124,76 +124,76 @@ class ApprovalService:
         self._tokens: dict[Person, str] = {}
 
     def student(self) -> Person:
-        """Somebody new."""
+        """A new student."""
         return Person(f"student-{uuid.uuid4().hex[:8]}")
 
     async def person_id(self, person: Person) -> str:
-        """The person behind the login."""
+        """The personId of the login."""
         return await self.keyring.person_id(ISSUER, person.login)
 
     async def call(
         self, method: str, path: str, person: Person, body: Any = None, *, headers: dict[str, str] | None = None,
         **query: str,
     ) -> httpx.Response:  # fmt: skip
-        """One request."""
+        """Send one request."""
         if person not in self._tokens:
             self._tokens[person] = mint(self._keys, person.login, person.roles, issuer=ISSUER, audience=AUDIENCE)
         sent = {"Authorization": f"Bearer {self._tokens[person]}", **(headers or {})}
         return await self.http.request(method, f"/v1{path}", headers=sent, json=body, params=query)
 
     async def asks(self, person: Person, programme: str = "lumc-medicine", **wish: Any) -> dict[str, Any]:
-        """A student asks for approval; the answer."""
+        """Request approval as a student, which succeeds; returns the answer."""
         response = await self.tries(person, programme, **wish)
         assert response.status_code == 201, response.text
-        found: dict[str, Any] = response.json()
-        return found
+        body: dict[str, Any] = response.json()
+        return body
 
     async def tries(
         self, person: Person, programme: str = "lumc-medicine", *, key: str | None = None, **wish: Any
     ) -> httpx.Response:
-        """A student asks for approval, which may be refused; `key`: under an Idempotency-Key."""
+        """Request approval as a student, which may be refused. `key`: the Idempotency-Key."""
         headers = {"Idempotency-Key": key} if key else None
         return await self.call("POST", "/approval-requests", person, {**request(programme), **wish}, headers=headers)
 
     async def look(self, approval_id: str, person: Person) -> dict[str, Any]:
-        """The request as somebody sees it."""
+        """Read the request as this person."""
         response = await self.call("GET", f"/approval-requests/{approval_id}", person)
         assert response.status_code == 200, response.text
-        found: dict[str, Any] = response.json()
-        return found
+        body: dict[str, Any] = response.json()
+        return body
 
     async def does(
         self, person: Person, approval_id: str, what: str, body: Any = None, seen: str = "*"
     ) -> httpx.Response:
-        """`steps`, `answers`, `decisions` or `withdrawal` of a request."""
+        """Post to `steps`, `answers`, `decisions` or `withdrawal` of a request."""
         path = f"/approval-requests/{approval_id}/{what}"
         return await self.call("POST", path, person, body, headers={"If-Match": seen})
 
     async def records(
         self, person: Person, approval_id: str, step: str, positive: bool = True, remark: str | None = None
     ) -> None:
-        """Somebody records a step, which succeeds."""
+        """Record a step, which succeeds."""
         body = {"step": step, "positive": positive, "remark": remark}
         response = await self.does(person, approval_id, "steps", body)
         assert response.status_code == 201, response.text
 
     async def grants(self, person: Person, approval_id: str) -> httpx.Response:
-        """An approver says yes, which may be blocked."""
+        """Grant the request as an approver, which may be blocked."""
         return await self.does(person, approval_id, "decisions", {"decision": "grant"})
 
     async def granted(self, person: Person, approval_id: str) -> None:
-        """An approver says yes, and that is that."""
+        """Grant the request as an approver, which succeeds."""
         response = await self.grants(person, approval_id)
         assert (response.status_code, response.json().get("status")) == (201, "granted"), response.text
 
     async def facts(self) -> int:
-        """How many facts there are."""
+        """How many events the service has recorded."""
         return int(await self.database["events"].count_documents({}))
 
 
 def request(programme: str) -> dict[str, Any]:
-    """What a student asks, before the details."""
-    faculty = next((name for name, known in PROGRAMMES.items() if known == programme), "lumc")
+    """The body of an approval request without its details."""
+    faculty = next((name for name, synthetic in PROGRAMMES.items() if synthetic == programme), "lumc")
     return {
         "facultyId": faculty,
         "programmeId": programme,
@@ -205,25 +205,25 @@ def request(programme: str) -> dict[str, Any]:
 
 
 def blocked(response: httpx.Response) -> Blocked:
-    """The problem in an answer."""
+    """The problem of an answer."""
     body = response.json()
-    fields = tuple(each["field"] for each in body.get("errors", ()))
+    fields = tuple(error["field"] for error in body.get("errors", ()))
     contact = body.get("contact") or {}
     return Blocked(response.status_code, body.get("rule"), body.get("reason"), contact.get("email"), fields)
 
 
 def findings(shown: dict[str, Any]) -> set[tuple[str, str]]:
-    """Rule and effect of everything that was found."""
-    return {(each["rule"], each["effect"]) for each in shown["findings"]}
+    """The rule and the effect of each finding."""
+    return {(finding["rule"], finding["effect"]) for finding in shown["findings"]}
 
 
 def progress(shown: dict[str, Any]) -> dict[str, str]:
-    """What is on the way to a decision, and how far it is."""
-    return {each["what"]: each["state"] for each in shown["progress"]}
+    """The steps before the decision, each with its state."""
+    return {step["what"]: step["state"] for step in shown["progress"]}
 
 
 def settings(mongo: str, namespace: str, keys: Path, catalogue: Path, **more: Any) -> Settings:
-    """The service's settings; `more` replaces some."""
+    """The settings of the service; `more` replaces some."""
     common: dict[str, Any] = {
         "env": "local",
         "role": "api",
@@ -246,7 +246,7 @@ def settings(mongo: str, namespace: str, keys: Path, catalogue: Path, **more: An
 async def approval_service_on(
     mongo: str, namespace: str, keys: Path, catalogue: Path, **more: Any
 ) -> AsyncIterator[ApprovalService]:
-    """The service in this process, on a namespace."""
+    """Run the service in this process on a namespace."""
     client = Mongo(mongo, namespace=namespace)
     with _logs_as_they_were():
         app = build(settings(mongo, namespace, keys, catalogue, **more))
@@ -261,17 +261,17 @@ async def approval_service_on(
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def approval_service(stack: Any, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ApprovalService]:
-    """One for the whole session, in its loop: `pytestmark = pytest.mark.asyncio(loop_scope="session")`."""
+    """One service for the session, in the session's loop: `pytestmark = pytest.mark.asyncio(loop_scope="session")`."""
     namespace = f"t{uuid.uuid4().hex[:8]}-"
     keys, catalogue = tmp_path_factory.mktemp("keys"), leiden(tmp_path_factory.mktemp("leiden"))
     create_keys(keys)
-    async with approval_service_on(stack.mongo, namespace, keys, catalogue) as found:
-        yield found
+    async with approval_service_on(stack.mongo, namespace, keys, catalogue) as service:
+        yield service
     forget(stack.mongo, namespace)
 
 
 def forget(mongo: str, namespace: str) -> None:
-    """Drop what a namespace has left."""
+    """Drop the databases of a namespace."""
     with pymongo.MongoClient[dict[str, object]](mongo, serverSelectionTimeoutMS=5_000) as client:
         for name in client.list_database_names():
             if name.startswith(namespace):
@@ -280,7 +280,7 @@ def forget(mongo: str, namespace: str) -> None:
 
 @contextmanager
 def _logs_as_they_were() -> Iterator[None]:
-    """A service sets up the logs of its process when it is built; the other tests, and pytest, have theirs."""
+    """Keep the logging of pytest: a service configures the logging of its whole process when it is built."""
     before, root = structlog.get_config(), logging.getLogger()
     handlers, level = list(root.handlers), root.level
     root.handlers.clear()
@@ -293,5 +293,5 @@ def _logs_as_they_were() -> Iterator[None]:
 
 
 def first_day(year: int) -> date:
-    """A day in a year that has slots of its own."""
+    """A day in the year; each year of the synthetic catalogue has slots of its own."""
     return date(year, 6, 1)

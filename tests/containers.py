@@ -1,4 +1,4 @@
-"""The second way to the same Kafka and MongoDB: containers (`STACK=containers`), with the compose file's images."""
+"""Kafka and MongoDB as containers (`STACK=containers`), with the images of the compose file."""
 
 import secrets
 from collections.abc import Iterator
@@ -36,7 +36,7 @@ def containers() -> Iterator[tuple[str, str]]:
 
 @contextmanager
 def _kafka(image: str) -> Iterator[str]:
-    # The address that Kafka tells its clients must be known before it starts: a fixed port on the host.
+    # Kafka must know before it starts which address it gives to clients: a fixed port on the host.
     port = 20_000 + secrets.randbelow(10_000)
     environment = {
         "KAFKA_NODE_ID": "1",
@@ -66,7 +66,7 @@ def _mongo(image: str) -> Iterator[str]:
     with container:
         wait_for_logs(container, "Waiting for connections", timeout=READY_SECONDS)
         host, port = container.get_container_host_ip(), container.get_exposed_port(MONGO_PORT)
-        # Inside, the member calls itself localhost; from outside it is reached by a direct connection.
+        # The member's own name is localhost inside the container; clients outside need a direct connection.
         url = f"mongodb://{host}:{port}/?directConnection=true"
         client: pymongo.MongoClient[dict[str, object]] = pymongo.MongoClient(url)
         member = {"_id": 0, "host": f"localhost:{MONGO_PORT}"}

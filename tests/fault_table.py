@@ -1,4 +1,4 @@
-"""`--faults`: the tests marked `fault("what is done to it")` as a table: what was done, to what, and what was found.
+"""`--faults`: prints the tests marked `fault("description")` as a table: the fault, its test, and whether it held.
 
 Registered by tests/conftest.py. The same tests run in `make test`, except those marked `long`, which only
 `make faults` runs.
@@ -13,18 +13,18 @@ from rich.table import Table
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--faults`: with the table, and with those that take long."""
+    """Add the option `--faults`: print the table, and run the tests marked `long` too."""
     parser.addoption("--faults", action="store_true", help="the long fault tests too, and a table at the end")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """The two marks."""
+    """Declare the two marks."""
     config.addinivalue_line("markers", "fault(what): something is broken on purpose; a row of `make faults`")
     config.addinivalue_line("markers", "long: takes minutes; only `make faults` runs it")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What takes minutes is left out of `make test`, as deselected, not as skipped."""
+    """Deselect (not skip) tests marked `long`, unless `--faults` is given."""
     if config.getoption("--faults"):
         return
     left = [item for item in items if item.get_closest_marker("long")]
@@ -34,7 +34,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_runtest_makereport(item: pytest.Item, call: Any) -> None:
-    """Give the report what the table needs."""
+    """Add the description and the duration to the report, for the table."""
     mark = item.get_closest_marker("fault")
     if mark is not None and call.when == "call":
         parameters = getattr(item, "callspec", None)
@@ -44,7 +44,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: Any) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """The table."""
+    """Print the table."""
     if not config.getoption("--faults"):
         return
     table = Table(title="faults", show_lines=False)

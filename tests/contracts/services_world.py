@@ -1,4 +1,4 @@
-"""The four real services in process, on the real MongoDB, in a namespace of their own; HTTP needs no Kafka.
+"""The four services in process, on the real MongoDB, in a namespace of their own; HTTP needs no Kafka.
 
 `operations()` reads the routes from the OpenAPI documents; `running()` starts the services (ROLE=api) with people
 whose tokens the local keys sign; `CALLS` knows for each operation how to make one request that succeeds.
@@ -65,7 +65,7 @@ WEBHOOK_SECRET = "webhook-secret-of-the-tests"
 NOWHERE = "127.0.0.1:9"
 METHODS = ("get", "post", "put", "patch", "delete")
 
-#: C19, said here a second time: what the code sends is held against this.
+#: C19, stated here a second time: the headers that the services send must equal these.
 SECURITY_HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "frame-ancestors 'none'",
@@ -75,7 +75,7 @@ SECURITY_HEADERS = {
     "Referrer-Policy": "no-referrer",
 }
 
-#: More than one page of the smallest size.
+#: More than one page of the smallest page size.
 MANY = 12
 
 
@@ -121,7 +121,7 @@ def settings(name: str, mongo: str, namespace: str, keys: Path, **more: Any) -> 
 
 
 def build(name: str, mongo: str, namespace: str, keys: Path, **more: Any) -> FastAPI:
-    """One of the four services, as its own app.py wires it. pytest keeps its handlers, which that would close."""
+    """One of the four services, built by its own app.py. Keeps pytest's log handlers, which `build` would close."""
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
     root.handlers.clear()
@@ -135,12 +135,12 @@ def build(name: str, mongo: str, namespace: str, keys: Path, **more: Any) -> Fas
     return app
 
 
-# ---------------------------------------------------------------- what the documents say
+# ---------------------------------------------------------------- routes, from the OpenAPI documents
 
 
 @dataclass(frozen=True)
 class Operation:
-    """One route as its OpenAPI document describes it. `path` is what is called, below the service's own address."""
+    """One route as its OpenAPI document describes it. `path` begins below the service's own address."""
 
     service: str
     id: str
@@ -155,12 +155,13 @@ class Operation:
 
     @property
     def roles(self) -> frozenset[str]:
-        """Who may call it; empty: everybody whose token is good."""
+        """The roles that may call it; empty: everybody with a good token."""
         return frozenset(self.described.get(ROLES_KEY, ()))
 
     def parameters(self, where: str) -> dict[str, Mapping[str, Any]]:
         """Its parameters in `path`, `query` or `header`: name to schema."""
-        return {each["name"]: each["schema"] for each in self.described.get("parameters", ()) if each["in"] == where}
+        parameters = self.described.get("parameters", ())
+        return {parameter["name"]: parameter["schema"] for parameter in parameters if parameter["in"] == where}
 
     @property
     def body(self) -> dict[str, Any] | None:
@@ -174,18 +175,18 @@ class Operation:
 
 @functools.cache
 def documents() -> dict[str, dict[str, Any]]:
-    """The OpenAPI document of each service, as it answers it. Nothing has to run for that."""
-    found: dict[str, dict[str, Any]] = {}
+    """The OpenAPI document of each service. The services are built, and neither Kafka nor MongoDB is used."""
+    answered: dict[str, dict[str, Any]] = {}
 
     async def read() -> None:
         for name in SERVICES:
             app = build(name, f"mongodb://{NOWHERE}", "", Path("nowhere"))
             async with client(app) as http:
-                found[name] = (await http.get("/v1/openapi.json")).raise_for_status().json()
+                answered[name] = (await http.get("/v1/openapi.json")).raise_for_status().json()
 
     with _logs_as_they_were(), ThreadPoolExecutor(1) as thread:
-        thread.submit(lambda: asyncio.run(read())).result()  # there may be a loop here already
-    return found
+        thread.submit(lambda: asyncio.run(read())).result()  # this thread may have a running loop
+    return answered
 
 
 @functools.cache
@@ -207,7 +208,7 @@ def operations() -> tuple[Operation, ...]:
 
 def operation(operation_id: str) -> Operation:
     """An operation by its id."""
-    return next(each for each in operations() if each.id == operation_id)
+    return next(route for route in operations() if route.id == operation_id)
 
 
 def bound_by(convention: str) -> list[Operation]:
@@ -217,7 +218,7 @@ def bound_by(convention: str) -> list[Operation]:
 
 @contextmanager
 def _logs_as_they_were() -> Iterator[None]:
-    """A service sets up the logs of its process when it is built; the other tests have theirs."""
+    """Keep the logging of the tests: a service configures the logging of its whole process when it is built."""
     before = structlog.get_config()
     try:
         yield
@@ -230,14 +231,14 @@ def _logs_as_they_were() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Person:
-    """A login with its roles; the names are canaries that no answer to somebody else may hold."""
+    """A login with its roles; the names are canaries that no answer to another person may hold."""
 
     login: str
     roles: tuple[str, ...]
 
     @property
     def contact(self) -> dict[str, Any]:
-        """Contact details that are this person's alone."""
+        """Contact details of this person only."""
         number = int.from_bytes(self.login.encode()[-4:], "big") % 9_000_000 + 1_000_000
         return {
             "givenName": f"AnswerRecord {self.login}",
@@ -248,14 +249,14 @@ class Person:
 
     @property
     def canaries(self) -> tuple[str, ...]:
-        """What must not be seen by others."""
+        """The texts that other people must not see."""
         return tuple(self.contact.values())
 
 
 STUDENT = Person("student-one", ("student",))
 OTHER_STUDENT = Person("student-two", ("student",))
 APPROVER = Person("approver-biology", ("approver:example-biology",))
-#: Of a programme whose board of examiners has a role of its own.
+#: The approver of a programme whose board of examiners has a role of its own.
 LINGUIST = Person("approver-linguistics", ("approver:example-linguistics",))
 BOARD = Person("board", ("approver:example-humanities-board-of-examiners",))
 SECOND_APPROVER = Person("approver-biology-2", ("approver:example-biology",))
@@ -278,7 +279,7 @@ EVERYBODY = (STUDENT, APPROVER, FACULTY_CONTACT, INTERNATIONAL_OFFICE, SAFETY_OF
 
 @dataclass(frozen=True)
 class Call:
-    """One request to an operation. `person` None: without a token."""
+    """One request to an operation; without a token if `person` is None."""
 
     operation: Operation
     person: Person | None
@@ -294,20 +295,20 @@ class Call:
         return self.operation.path.format(**self.path)
 
     def by(self, person: Person | None) -> "Call":
-        """The same by somebody else."""
+        """The same call by another person."""
         return replace(self, person=person)
 
     def under(self, key: str) -> "Call":
-        """The same with an Idempotency-Key."""
+        """The same call with an Idempotency-Key."""
         return self.also({"Idempotency-Key": key})
 
     def also(self, headers: Mapping[str, str]) -> "Call":
-        """The same with more headers."""
+        """The same call with more headers."""
         return replace(self, headers={**self.headers, **headers})
 
 
 class World:
-    """The running services and what is in them."""
+    """The running services, and ways to fill them with data."""
 
     def __init__(self, mongo: str, namespace: str, keys: Path, clients: Mapping[str, httpx.AsyncClient]) -> None:
         self.mongo_url = mongo
@@ -323,7 +324,7 @@ class World:
         self._countries = itertools.cycle(sorted({each.alpha_2 for each in pycountry.countries} - {"ES", "NO", "SE"}))
 
     def claims(self, person: Person, **other: Any) -> dict[str, Any]:
-        """What a good token of the person says; `other` replaces claims, None takes one away."""
+        """The claims of a good token of the person; `other` replaces claims, None removes one."""
         now = int(time.time())
         claims: dict[str, Any] = {
             "iss": ISSUER, "aud": AUDIENCE, "sub": person.login, "roles": list(person.roles), "iat": now, "nbf": now,
@@ -332,7 +333,7 @@ class World:
         return {name: value for name, value in claims.items() if value is not None}
 
     def forge(self, claims: Mapping[str, Any], **header: Any) -> str:
-        """A token with these claims, signed with the login's own key; None takes a header parameter away."""
+        """A token with these claims, signed with the identity provider's key; None removes a header parameter."""
         headers = {name: value for name, value in {"kid": KID, "typ": "at+jwt", **header}.items() if value is not None}
         if "typ" not in headers:
             headers["typ"] = ""  # then PyJWT leaves its own out
@@ -345,13 +346,13 @@ class World:
         return self._tokens[person]
 
     async def person_id(self, person: Person) -> str:
-        """The person behind the login."""
+        """The personId of the login."""
         return await self.keyring.person_id(ISSUER, person.login)
 
     async def send(
         self, call: Call, *, method: str | None = None, url: str | None = None, **more: Any
     ) -> httpx.Response:
-        """Send a call; `method`, `url` and httpx' own `headers`, `content`, `params` replace what it says."""
+        """Send a call; `method`, `url` and the httpx arguments `headers`, `content`, `params` replace its own."""
         headers = dict(call.headers)
         if call.person is not None and "Authorization" not in headers:
             headers["Authorization"] = f"Bearer {self.token(call.person)}"
@@ -369,36 +370,36 @@ class World:
         return await http.request(method or call.operation.method, url or call.url, **arguments)
 
     async def call(self, operation: Operation) -> Call:
-        """A call whose objects exist; the same one again and again, for what looks at everything but success."""
+        """A call whose resources exist; the same one every time, for tests of refused requests."""
         if operation.id not in self._calls:
             self._calls[operation.id] = await self.fresh(operation)
         return self._calls[operation.id]
 
     async def fresh(self, operation: Operation) -> Call:
-        """A call that will succeed: its objects were made for it."""
+        """A call that succeeds: its resources are new."""
         return await CALLS[operation.id](self, operation)
 
     async def facts(self, service: str) -> int:
-        """How many facts a service has recorded."""
+        """How many events a service has recorded."""
         return int(await self.mongo.database(service)["events"].count_documents({}))
 
     async def content(self, service: str) -> dict[str, list[Any]]:
-        """Everything a service keeps."""
+        """Collection → every document that a service stores."""
         database = self.mongo.database(service)
         names = sorted(await database.list_collection_names())
-        return {name: [each async for each in database[name].find({}).sort("_id", 1)] for name in names}
+        return {name: await database[name].find({}).sort("_id", 1).to_list(None) for name in names}
 
-    # ------------------------------------------------------------ making objects, through HTTP
+    # ------------------------------------------------------------ making resources, through HTTP
 
     async def ask_approval(self, person: Person = STUDENT, **other: Any) -> str:
-        """Ask for approval; returns its id."""
+        """Request approval; returns its id."""
         call = Call(operation("requestApproval"), person, json={**approval_body(person), **other})
         response = await self.send(call)
         assert response.status_code == 201, response.text
         return str(response.json()["approvalId"])
 
     async def ask_question(self, person: Person = STUDENT, **other: Any) -> str:
-        """Ask for approval, which comes back with a question; returns its id."""
+        """Request approval, and return the request with a question to the student; returns its id."""
         approval_id = await self.ask_approval(person, **other)
         question = {"decision": "return", "reason": "Where will you stay?"}
         call = Call(
@@ -409,7 +410,7 @@ class World:
         return approval_id
 
     async def register(self, person: Person = STUDENT, **other: Any) -> str:
-        """Hand in a registration; returns its id."""
+        """Submit a registration; returns its id."""
         call = Call(operation("submitRegistration"), person, json={**registration_body(person), **other})
         response = await self.send(call)
         assert response.status_code == 201, response.text
@@ -429,7 +430,7 @@ class World:
         return str(response.json()["registrationId"])
 
     async def attach(self, registration_id: str, person: Person = STUDENT, kind: str = "Letter of the host") -> str:
-        """Hand in a document; returns its id."""
+        """Attach a document; returns its id."""
         path = {"registration_id": registration_id}
         call = Call(operation("attachDocument"), person, path, {"kind": kind}, FILE, content=PDF)
         response = await self.send(call)
@@ -437,7 +438,7 @@ class World:
         return str(response.json()["documentId"])
 
     async def open_task(self, queue: str, person: Person = STUDENT, **other: Any) -> str:
-        """Hand in a registration that somebody has to look at; returns the id of the task in that queue."""
+        """Submit a registration that opens a task; returns the id of the task in that queue."""
         registration_id = await self.register(person, **other)
         task = await self.mongo.database("registration")["tasks"].find_one(
             {"registrationId": registration_id, "queue": queue}
@@ -445,10 +446,10 @@ class World:
         assert task is not None
         return str(task["_id"])
 
-    # ------------------------------------------------------------ making objects that no request makes
+    # ------------------------------------------------------------ making resources that no request makes
 
     async def give_advice(self, countries: Sequence[str], versions: int = 1) -> None:
-        """Travel advice as a reading of the ministry makes it, ever worse and better in turn."""
+        """Store readings of the ministry's feed: orange and red in turn."""
         store = SafetyStore(self.mongo.database("safety"), Outbox(self.mongo.database("safety"), "/safety"))
         deps = ReadingDeps(self.mongo, store, ReadingPolicy(timedelta(0), timedelta(hours=1)))
         for version in range(versions):
@@ -461,12 +462,12 @@ class World:
                 )
                 for country in countries
             )  # fmt: skip
-            for _ in range(2):  # a fall is believed the second time
+            for _ in range(2):  # an improvement is adopted at the second reading
                 batch = Batch(source="netherlands", parser_version=1, countries=readings)
                 await adopt_batch(deps, batch, began=now, now=utc_now())
 
     async def hold_falls(self, count: int = 1) -> list[str]:
-        """Countries that fall too far to be believed, few enough to be no mass; the ids of their holds."""
+        """Improve countries from red to green at once, so that each gets a hold; returns the ids of the holds."""
         countries, now = [next(self._countries) for _ in range(count)], utc_now()
         store = SafetyStore(self.mongo.database("safety"), Outbox(self.mongo.database("safety"), "/safety"))
         deps = ReadingDeps(
@@ -486,7 +487,7 @@ class World:
         return [state.holds[0].hold_id for state in states if state is not None]
 
     async def advised_country(self) -> str:
-        """The next country, with an advice."""
+        """The next country, after storing advice for it."""
         country = next(self._countries)
         await self.give_advice([country])
         return country
@@ -499,7 +500,7 @@ class World:
         return str(response.json()["overrideId"])
 
     async def give_opinions(self, countries: Sequence[str]) -> None:
-        """What a government that does not decide says: green, where the ministry says orange or red."""
+        """Store the levels of a secondary source: green, where the ministry has orange or red."""
         now = utc_now()
         secondary_advice = [
             SecondaryAdvice(
@@ -512,7 +513,7 @@ class World:
         await SecondaryAdviceStore(self.mongo.database("safety")).put(secondary_advice)
 
     async def give_messages(self, count: int) -> None:
-        """Warnings of another system."""
+        """Store CAP messages of another warning system."""
         now = utc_now()
         messages = [
             CapMessage(
@@ -524,7 +525,7 @@ class World:
         await CapMessageStore(self.mongo.database("safety")).put("cap-1", messages)
 
     async def be_in(self, country: str, person: Person, region: str | None = None) -> str:
-        """Put a person into a country today; returns the registration's id."""
+        """Store that a person is in a country today; returns the registration's id."""
         registration_id, today = new_id(), amsterdam_date(utc_now())
         person_id = await self.person_id(person)
         stay = Stay(
@@ -541,7 +542,7 @@ class World:
         return registration_id
 
     async def raise_alert(self, *persons: Person, country: str = "ES") -> str:
-        """An alert for which these people were selected; returns its id."""
+        """Store an alert with these people as its recipients; returns its id."""
         version = await self.mongo.database("notify")["alerts"].count_documents({}) + 1
         alert_id, now, selected = f"{country}-{version}", utc_now(), []
         for person in persons:
@@ -586,11 +587,11 @@ class World:
         return alert_id
 
     async def answer_token(self, alert_id: str, person: Person) -> str:
-        """The end of the link in the person's message."""
+        """The token of the answer link in the person's message."""
         return self._deliveries.answers.link_token(alert_id, await self.person_id(person))
 
     async def unclear_reply(self) -> str:
-        """An SMS that a human has to read; returns its id."""
+        """Store an SMS reply that a human must read; returns its id."""
         callbacks = CallbackStore(self._notify, ServiceKey(SERVICE_KEY))
         body = f'{{"from":{{"number":"+31612345678"}},"message":{{"text":"hm {new_id()}"}}}}'.encode()
         await callbacks.store("cm", "inbound", body, utc_now())
@@ -616,7 +617,7 @@ class World:
 
 
 def client(app: FastAPI) -> httpx.AsyncClient:
-    """HTTP to an app in this process. What it lets out as an exception is raised here."""
+    """HTTP to an app in this process. Exceptions that the app does not handle are raised here."""
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service")
 
 
@@ -635,7 +636,7 @@ async def instances(mongo: str, namespace: str, keys: Path, **more: Any) -> Asyn
 
 @asynccontextmanager
 async def running(mongo: str, keys: Path) -> AsyncIterator[World]:
-    """The four services in a namespace of their own, which is forgotten afterwards."""
+    """The four services in a namespace of their own, which is dropped afterwards."""
     namespace = f"t{uuid.uuid4().hex[:8]}-"
     create_keys(keys)
     with _logs_as_they_were():
@@ -653,7 +654,7 @@ async def running(mongo: str, keys: Path) -> AsyncIterator[World]:
 
 
 def approval_body(person: Person = STUDENT) -> dict[str, Any]:
-    """What a student asks the programme for; the description is a canary."""
+    """The body of an approval request; the description is a canary."""
     start = amsterdam_date(utc_now()) + timedelta(days=60)
     return {
         "facultyId": "example-sciences",
@@ -667,7 +668,7 @@ def approval_body(person: Person = STUDENT) -> dict[str, Any]:
 
 
 def registration_body(person: Person = STUDENT, *, in_days: int = 60, approval_id: str | None = None) -> dict[str, Any]:
-    """What a student registers. Within 13 days it is routed to the faculty contact person (R7)."""
+    """The body of a registration. Within 13 days it is routed to the faculty contact person (R7)."""
     start: date = amsterdam_date(utc_now()) + timedelta(days=in_days)
     end = (start + timedelta(days=60)).isoformat()
     return {
@@ -683,7 +684,7 @@ def registration_body(person: Person = STUDENT, *, in_days: int = 60, approval_i
 
 
 def override_body(country: str = "ES") -> dict[str, Any]:
-    """What a safety officer overrides: red, for a month."""
+    """The body of an override: red, for a month."""
     today = amsterdam_date(utc_now())
     return {
         "country": country,
@@ -696,7 +697,7 @@ def override_body(country: str = "ES") -> dict[str, Any]:
 
 
 def clerkship_body(person: Person = STUDENT) -> dict[str, Any]:
-    """A regular rotation for which there are no places: the International Office has a step, so it sees it (R34)."""
+    """The body of a request for a regular rotation without slots: the International Office has a step in it (R34)."""
     return {
         **approval_body(person),
         "facultyId": "example-medical-centre",
@@ -708,17 +709,17 @@ def clerkship_body(person: Person = STUDENT) -> dict[str, Any]:
 
 
 def trip_body(name: str = "Example trip") -> dict[str, Any]:
-    """What a leader prefills."""
+    """The body of a group trip."""
     common = ("facultyId", "programmeId", "activityType", "legs", "answers")
     return {"name": name, **{field: registration_body()[field] for field in common}}
 
 
 def join_body(person: Person) -> dict[str, Any]:
-    """What a participant says for themselves."""
+    """The body of a participant who joins a trip."""
     return {"approvalId": None, "contact": person.contact, "language": "en"}
 
 
-#: The smallest thing that begins and ends as a PDF; its name is a canary.
+#: The smallest file that begins and ends as a PDF; its name is a canary.
 PDF = b"%PDF-1.7\n1 0 obj\n<<>>\nendobj\ntrailer\n<<>>\n%%EOF\n"
 FILE = {
     "Content-Type": "application/octet-stream",
@@ -746,14 +747,14 @@ def _on_approval(person: Person, **parts: Any) -> _Make:
 
 
 async def _step(world: World, operation: Operation) -> Call:
-    """A step of the programme's coordinator (R33)."""
+    """The programme's coordinator records a step (R33)."""
     approval_id = await world.ask_approval(**clerkship_body())
     body = {"step": "criteria_confirmed", "positive": True, "remark": "It meets all of them."}
     return Call(operation, CLINICAL_APPROVER, path={"approval_id": approval_id}, json=body, headers=_ANY)
 
 
 async def _answer(world: World, operation: Operation) -> Call:
-    """An answer to a question that was asked."""
+    """A student answers the approver's question."""
     approval_id = await world.ask_question()
     return Call(operation, STUDENT, path={"approval_id": approval_id}, json={"answer": "In Madrid."}, headers=_ANY)
 
@@ -783,7 +784,7 @@ def _on_trip(person: Person, **parts: Any) -> _Make:
 
 
 def _on_full_trip(person: Person) -> _Make:
-    """MANY take part in it."""
+    """A trip with MANY participants."""
 
     async def make(world: World, operation: Operation) -> Call:
         group_id = await world.lead(person)
@@ -795,7 +796,7 @@ def _on_full_trip(person: Person) -> _Make:
 
 
 def _with_documents(person: Person, count: int, *, newest: bool = False) -> _Make:
-    """Documents lie with the registration; `newest`: the call is about the last of them."""
+    """A registration with documents; `newest`: the call reads the last one."""
 
     async def make(world: World, operation_: Operation) -> Call:
         path = {"registration_id": await world.register()}
@@ -808,7 +809,7 @@ def _with_documents(person: Person, count: int, *, newest: bool = False) -> _Mak
 
 
 def _on_routed(person: Person, **parts: Any) -> _Make:
-    """Somebody has to decide about it (R7)."""
+    """A registration that waits for a decision (R7)."""
 
     async def make(world: World, operation: Operation) -> Call:
         registration_id = await world.register(legs=SHORT_NOTICE)
@@ -818,7 +819,7 @@ def _on_routed(person: Person, **parts: Any) -> _Make:
 
 
 def _on_stay(person: Person, **parts: Any) -> _Make:
-    """The student is there."""
+    """A registration whose stay has begun."""
 
     async def make(world: World, operation: Operation) -> Call:
         registration_id = await world.register(legs=ABROAD)
@@ -887,11 +888,11 @@ def _on_link(**parts: Any) -> _Make:
 
 
 def _on_person(who: Person, **parts: Any) -> _Make:
-    """Somebody who once logged in and goes nowhere: nothing stands in the way of an erasure."""
+    """A person who logged in once and has no registration, so that erasure is allowed."""
 
     async def make(world: World, operation: Operation) -> Call:
-        somebody = Person(f"leaver-{uuid.uuid4().hex[:8]}", ("student",))
-        return Call(operation, who, path={"id": await world.person_id(somebody)}, **parts)
+        leaver = Person(f"leaver-{uuid.uuid4().hex[:8]}", ("student",))
+        return Call(operation, who, path={"id": await world.person_id(leaver)}, **parts)
 
     return make
 

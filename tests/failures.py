@@ -54,7 +54,7 @@ class Failures:
 def _shown(error: Exception) -> str:
     """The error on a few short lines, and the line of the test that raised it."""
     frame = next(
-        (each for each in reversed(traceback.extract_tb(error.__traceback__)) if "/tests/" in each.filename), None
+        (line for line in reversed(traceback.extract_tb(error.__traceback__)) if "/tests/" in line.filename), None
     )
     where = f" ({Path(frame.filename).name}:{frame.lineno})" if frame else ""
     text = str(error) if isinstance(error, AssertionError) else f"{type(error).__name__}: {error}"

@@ -1,4 +1,4 @@
-"""The four services for the whole session: building and starting them once keeps the contract tests short."""
+"""The four services, started once for all contract tests."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,7 +12,7 @@ from tests.contracts.services_world import MANY, OTHER_STUDENT, SHORT_NOTICE, ST
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def world(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
-    """The services with more than one page of everything in them."""
+    """The services, filled with more than one page of every resource."""
     async with running(stack.mongo, tmp_path_factory.mktemp("keys")) as world:
         await world.give_advice(["ES"], versions=MANY)
         others = ["AT", "BE", "CZ", "DE", "DK", "FI", "FR", "GR", "IE", "IT", "PL", "PT"]
@@ -35,7 +35,7 @@ async def world(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Async
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The tests of this folder run in the loop that the services run in."""
+    """Run the tests of this folder in the event loop of the services."""
     for item in items:
         if item.path.parent == Path(__file__).parent and pytest_asyncio.is_async_test(item):
             item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)

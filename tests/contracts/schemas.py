@@ -1,4 +1,4 @@
-"""What a JSON schema of an OpenAPI document forbids: one wrong value for each place of a good body, with its path."""
+"""Wrong values for every place of a good body, derived from the JSON schema of an OpenAPI document."""
 
 import copy
 import re
@@ -14,20 +14,20 @@ def resolved(schema: Mapping[str, Any], document: Mapping[str, Any]) -> Mapping[
         if "$ref" in schema:
             schema = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
         elif "anyOf" in schema:
-            schema = next(each for each in schema["anyOf"] if each.get("type") != "null")
+            schema = next(branch for branch in schema["anyOf"] if branch.get("type") != "null")
         else:
             return schema
 
 
 def is_nullable(schema: Mapping[str, Any]) -> bool:
     """Whether null is a value of it."""
-    return schema.get("type") == "null" or any(each.get("type") == "null" for each in schema.get("anyOf", ()))
+    return schema.get("type") == "null" or any(branch.get("type") == "null" for branch in schema.get("anyOf", ()))
 
 
 def places(
     schema: Mapping[str, Any], value: Any, document: Mapping[str, Any], path: Path = ()
 ) -> Iterator[tuple[Path, Mapping[str, Any], bool]]:
-    """Every place in a good value: its path, what its schema is, and whether it may be null."""
+    """Every place in a good value: its path, its schema, and whether it may be null."""
     known = resolved(schema, document)
     yield path, known, is_nullable(schema)
     if isinstance(value, dict):
@@ -62,7 +62,7 @@ def wrong_texts(schema: Mapping[str, Any]) -> list[str]:
     if "enum" in schema or "const" in schema or schema.get("type") in ("integer", "boolean"):
         wrong += ["invented", ""]
     if "pattern" in schema:
-        wrong += [each for each in ("!", "a b", "") if not re.search(schema["pattern"], each)]
+        wrong += [text for text in ("!", "a b", "") if not re.search(schema["pattern"], text)]
     if "maxLength" in schema:
         wrong.append("x" * (schema["maxLength"] + 1))
     if schema.get("minLength", 0) > 0:
@@ -104,7 +104,7 @@ def named(path: Path) -> str:
 
 
 def mistakes(schema: Mapping[str, Any], good: Any, document: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Bodies with one mistake each, and the field that a problem has to name for it."""
+    """Bodies with one mistake each, with the field that the problem must name."""
     for path, known, nullable in places(schema, good, document):
         for wrong in wrong_values(known, nullable=nullable):
             yield named(path), replaced(good, path, wrong)

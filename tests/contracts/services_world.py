@@ -321,7 +321,9 @@ class World:
         self.loop = asyncio.get_running_loop()
         self._tokens: dict[Person, str] = {}
         self._calls: dict[str, Call] = {}
-        self._countries = itertools.cycle(sorted({each.alpha_2 for each in pycountry.countries} - {"ES", "NO", "SE"}))
+        self._countries = itertools.cycle(
+            sorted({country.alpha_2 for country in pycountry.countries} - {"ES", "NO", "SE"})
+        )
 
     def claims(self, person: Person, **other: Any) -> dict[str, Any]:
         """The claims of a good token of the person; `other` replaces claims, None removes one."""

@@ -55,6 +55,7 @@ from tests.contracts.services_world import (
     bound_by,
     documents,
     instances,
+    operation,
     operations,
 )
 from tests.failures import Failures
@@ -127,8 +128,8 @@ def is_list(route: Operation) -> bool:
 
 def size_limit(route: Operation, method: str) -> int:
     """The size limit in bytes of a request with this method to the route's path."""
-    same_path = (other for other in operations() if (other.service, other.path) == (route.service, route.path))
-    described = next((other.described for other in same_path if other.method == method), {})
+    same_path = (match for match in operations() if (match.service, match.path) == (route.service, route.path))
+    described = next((match.described for match in same_path if match.method == method), {})
     return int(described.get(BYTES_KEY, 1_000_000))
 
 
@@ -409,7 +410,7 @@ async def test_c06_get_and_head_change_nothing(world: World, route: Operation) -
 
 @routes("C6", lambda route: route.method in ("PUT", "DELETE"))
 async def test_c06_put_and_delete_twice_are_once(world: World, route: Operation) -> None:
-    """C6: the second time leaves what the first left, but for the record of when it was done."""
+    """C6: the second request changes nothing but the times of the record."""
     call = await world.fresh(route)
     looks = replace(call, operation=_sibling(route), json=None, headers={})
 
@@ -425,14 +426,13 @@ def _sibling(route: Operation) -> Operation:
     """The GET of the resource that a route changes."""
     parts = route.path.split("/")
     parent = "/".join(parts[: max(index for index, part in enumerate(parts) if part.startswith("{")) + 1])
-    return next(
-        each for each in operations() if each.method == "GET" and (each.service, each.path) == (route.service, parent)
-    )
+    reads = (match for match in operations() if match.method == "GET" and match.service == route.service)
+    return next(match for match in reads if match.path == parent)
 
 
 @routes("C7")
 async def test_c07_answer_needs_no_session(world: World, route: Operation) -> None:
-    """C7 (ADR core/stateless): no cookie is set, and one that is sent means nothing."""
+    """C7 (ADR core/stateless): no cookie is set, and a sent cookie has no effect."""
     call = await world.call(route)
 
     response = await world.send(call, headers={"Cookie": "session=of-somebody-else"})
@@ -531,7 +531,7 @@ async def test_c09_invalid_body_is_400_and_changes_nothing(world: World, route: 
 
 
 def _mistaken(route: Operation, call: Call) -> tuple[Call, set[str]]:
-    """A call with everything wrong that can be wrong at once, and what has to be named."""
+    """A call with a mistake in every field, header and query key, and the names that the problem must list."""
     document, query, headers, body = document_of(route), dict(call.query), dict(call.headers), call.json
     fields = set()
     for name, schema in route.parameters("query").items():
@@ -540,7 +540,7 @@ def _mistaken(route: Operation, call: Call) -> tuple[Call, set[str]]:
             fields.add(f"query.{name}")
     for name, schema in route.parameters("header").items():
         if wrong := wrong_texts(resolved(schema, document)):
-            headers[name] = next(each for each in wrong if each)
+            headers[name] = next(text for text in wrong if text)
             fields.add(f"header.{name}")
     for path, schema, nullable in _places(route, call):
         if path and "properties" not in schema and schema.get("type") != "array":
@@ -558,12 +558,12 @@ async def test_c10_all_mistakes_are_told_together(world: World, route: Operation
 
     body = problem_of(await world.send(call), 400)
 
-    assert {each["field"] for each in body["errors"]} == fields
-    assert all(each["reason"] for each in body["errors"])
+    assert {error["field"] for error in body["errors"]} == fields
+    assert all(error["reason"] for error in body["errors"])
 
 
 async def test_c10_mistakes_that_the_catalogue_finds_are_told_together(world: World) -> None:
-    """C10: what only the service can know (faculty, order of dates) is collected, too."""
+    """C10: mistakes that only the service can find (faculty, order of dates) are listed together as well."""
     for operation_id, wrong, fields in (
         ("requestApproval", {"facultyId": "nowhere", "startDate": "2027-02-01", "endDate": "2027-01-01"},
          {"body.facultyId", "body.endDate"}),
@@ -571,12 +571,12 @@ async def test_c10_mistakes_that_the_catalogue_finds_are_told_together(world: Wo
             {"startDate": "2027-02-01", "endDate": "2027-01-01", "country": "ES"}]},
          {"body.programmeId", "body.legs.0.endDate"}),
     ):  # fmt: skip
-        route = next(each for each in operations() if each.id == operation_id)
+        route = operation(operation_id)
         call = await world.call(route)
 
         body = problem_of(await world.send(replace(call, json={**call.json, **wrong})), 400)
 
-        assert {each["field"] for each in body["errors"]} == fields
+        assert {error["field"] for error in body["errors"]} == fields
 
 
 # ---------------------------------------------------------------- C11 to C16: the document
@@ -596,12 +596,12 @@ def test_c11_document_is_openapi_3_1(service: str) -> None:
 
 
 def test_c11_operation_ids_are_unique_among_all_services() -> None:
-    """C11: an operation is named once; what operates a service has its name in each of them."""
-    names = Counter(each.id for each in operations() if each.route_class is not RouteClass.OPERATIONS)
+    """C11: operation ids are unique; only those of the operations routes recur in each service."""
+    names = Counter(route.id for route in operations() if route.route_class is not RouteClass.OPERATIONS)
 
     assert [name for name, count in names.items() if count > 1] == []
     for service in SERVICES:
-        own = Counter(each.id for each in operations() if each.service == service)
+        own = Counter(route.id for route in operations() if route.service == service)
         assert max(own.values()) == 1
 
 
@@ -819,7 +819,7 @@ async def test_c22_list_comes_in_pages_of_the_sizes_of_oeapi(world: World, route
 
 @routes("C22", is_list)
 async def test_c22_pages_together_are_the_list(world: World, route: Operation) -> None:
-    """C22: page after page gives everything once and in order, and the last one says so."""
+    """C22: the pages together hold every item once and in order, and the last page says that it is the last."""
     call = await world.call(route)
     if route.id == "listAlertRecipients":
         call = replace(call, path={"alert_id": "ES-1"})
@@ -847,15 +847,15 @@ async def test_c22_pages_together_are_the_list(world: World, route: Operation) -
 
 
 async def test_c22_page_that_leaves_people_out_shows_nobody_twice(world: World) -> None:
-    """C22: who is certainly elsewhere in the country is left out of a page, and nobody moves up from the next one."""
+    """C22: a page leaves out people in another region of the country, and does not fill up from the next page."""
     first = await world.be_in("CH", Person("elsewhere", ("student",)), region="CH-ZH")
     others = [await world.be_in("CH", Person(f"perhaps-{number}", ("student",))) for number in range(MANY)]
-    call = await world.call(next(each for each in operations() if each.id == "listWhereabouts"))
+    call = await world.call(operation("listWhereabouts"))
     found = []
     for number in (1, 2):
         query = {"country": "CH", "region": "CH-BE", "pageSize": "10", "pageNumber": str(number)}
         page = (await world.send(replace(call, query=query))).json()
-        found += [each["registrationId"] for each in page["items"]]
+        found += [stay["registrationId"] for stay in page["items"]]
         assert page["hasNextPage"] is (number == 1)
 
     assert found == others
@@ -887,15 +887,15 @@ async def test_c23_change_without_if_match_is_428_and_on_an_old_version_412(worl
 
 @routes("C23", has_if_match)
 async def test_c23_of_two_changes_at_once_one_wins(world: World, route: Operation) -> None:
-    """C23: two callers who saw the same version; one is told that somebody else was faster."""
+    """C23: of two callers with the same version one succeeds, and the other gets 409 or 412."""
     call = await world.fresh(route)
     looks = replace(call, operation=_sibling(route), json=None, headers={})
     current = (await world.send(looks)).headers["etag"]
     both = call.also({"If-Match": current})
 
-    found = await asyncio.gather(world.send(both), world.send(both))
+    both_answers = await asyncio.gather(world.send(both), world.send(both))
 
-    statuses = sorted(each.status_code for each in found)
+    statuses = sorted(answer.status_code for answer in both_answers)
     assert statuses[0] in (200, 201)
     assert statuses[1] in (409, 412)
 
@@ -914,7 +914,7 @@ def test_c23_put_patch_and_delete_need_if_match() -> None:
 
 @routes("C24", changes)
 async def test_c24_repeat_gets_the_first_answer_and_changes_nothing(world: World, route: Operation) -> None:
-    """C24: same key, same request: same status, body and headers that matter; nothing is recorded twice."""
+    """C24: same key, same request: same status, body, ETag and Location; no second event is recorded."""
     assert "Idempotency-Key" in route.parameters("header")
     call = (await world.fresh(route)).under(secrets.token_hex(8))
     first = await world.send(call)
@@ -931,26 +931,26 @@ async def test_c24_repeat_gets_the_first_answer_and_changes_nothing(world: World
 
 @routes("C24", changes)
 async def test_c24_two_at_once_are_one(world: World, route: Operation) -> None:
-    """C24: the same request twice at the same moment has one effect; the other waits or is told to come again."""
+    """C24: the same request twice at the same moment has one effect; the second waits, or gets 409 with Retry-After."""
     alone, both = await world.fresh(route), await world.fresh(route)
     start = await world.facts(route.service)
     await world.send(alone)
     one = await world.facts(route.service) - start
     call = both.under(secrets.token_hex(8))
 
-    found = await asyncio.gather(world.send(call), world.send(call))
+    both_answers = await asyncio.gather(world.send(call), world.send(call))
 
     assert await world.facts(route.service) - start == 2 * one
-    good = [each for each in found if each.status_code < 300]
+    good = [answer for answer in both_answers if answer.status_code < 300]
     assert good
-    assert all(each.json() == good[0].json() for each in good)
-    for each in found:
-        if each.status_code >= 300:
-            problem_of(each, 409)
-            assert each.headers["retry-after"]
+    assert all(answer.json() == good[0].json() for answer in good)
+    for answer in both_answers:
+        if answer.status_code >= 300:
+            problem_of(answer, 409)
+            assert answer.headers["retry-after"]
 
 
-#: A field that a body may have, and what is not in the first one.
+#: Field → a value that the first body does not have.
 OTHER_VALUES = {
     "alertId": "XX-1",
     "description": "Something else.", "reason": "Something else.", "remark": "Something else.",
@@ -961,14 +961,15 @@ OTHER_VALUES = {
 
 @routes("C24", changes, has_body)
 async def test_c24_key_with_another_body_is_422(world: World, route: Operation) -> None:
-    """C24: the documented exception to C9."""
+    """C24: 422, the documented exception to C9."""
     call = (await world.fresh(route)).under(secrets.token_hex(8))
     await world.send(call)
     properties = _properties(route)
     name = next(name for name in OTHER_VALUES if name in properties)
-    other = [each for each in properties[name].get("enum", [OTHER_VALUES[name]]) if each != call.json.get(name)]
+    allowed = properties[name].get("enum", [OTHER_VALUES[name]])
+    other = next(value for value in allowed if value != call.json.get(name))
 
-    problem_of(await world.send(replace(call, json={**call.json, name: other[0]})), 422)
+    problem_of(await world.send(replace(call, json={**call.json, name: other})), 422)
 
 
 def _properties(route: Operation) -> Mapping[str, Any]:
@@ -979,17 +980,17 @@ def _properties(route: Operation) -> Mapping[str, Any]:
 
 @routes("C24", changes)
 async def test_c24_key_of_somebody_else_is_another_key(world: World, route: Operation) -> None:
-    """C24: who uses another's key gets what they may have themselves, never the other's stored answer."""
+    """C24: a caller with another person's key gets an answer of their own, never the stored one."""
     call = (await world.fresh(route)).under(secrets.token_hex(8))
     first = await world.send(call)
     assert call.person is not None
-    kept = world.mongo.database(route.service)["idempotency"]
-    before = await kept.count_documents({})
+    stored_answers = world.mongo.database(route.service)["idempotency"]
+    before = await stored_answers.count_documents({})
     stranger = Person(f"stranger-{uuid.uuid4().hex[:8]}", call.person.roles)
 
     other = await world.send(call.by(stranger))
 
-    assert await kept.count_documents({}) - before == (1 if other.status_code < 300 else 0)
+    assert await stored_answers.count_documents({}) - before == (1 if other.status_code < 300 else 0)
     if "location" in first.headers:
         assert other.headers.get("location") != first.headers["location"]
 
@@ -1010,7 +1011,7 @@ def test_c25_partial_changes_are_merge_patches() -> None:
 
 @routes("C26")
 async def test_c26_too_many_requests_are_429_with_retry_after(tight: World, route: Operation) -> None:
-    """C26 (RFC 6585): one caller who asks too much waits; another is served."""
+    """C26 (RFC 6585): a caller above the limit gets 429; another caller is served."""
     person = Person(f"eager-{uuid.uuid4().hex[:8]}", (STUDENT.roles[0],))
     call = Call(route, person, path=dict.fromkeys(route.parameters("path"), "ES"))
     patient = Person(f"patient-{uuid.uuid4().hex[:8]}", person.roles)
@@ -1027,17 +1028,17 @@ async def test_c26_too_many_requests_are_429_with_retry_after(tight: World, rout
 
 @pytest.mark.parametrize("route", bound_by("C27"), ids=str)
 async def test_c27_too_large_is_413(world: World, route: Operation) -> None:
-    """C27: said at once when the length is told, and as soon as it shows when it is not."""
+    """C27: 413 at once for a Content-Length above the limit, and while reading a body without one."""
     call = await world.call(route)
     problem_of((await answers(world, route))["large"], 413)
     before = await world.facts(route.service)
 
     async def without_length() -> AsyncIterator[bytes]:
-        yield (call.content or b" ")[:5]  # what begins wrong may be refused before it is too long
+        yield (call.content or b" ")[:5]  # a wrong beginning may be refused before the size is
         for _ in range(size_limit(route, route.method) // 100_000 + 2):
             yield b" " * 100_000
 
-    if call.json is not None or call.content is not None:  # what nobody reads does not count
+    if call.json is not None or call.content is not None:  # a body that the route does not read has no limit
         media_type = call.headers.get("Content-Type", "application/json")
         problem_of(await world.send(call, content=without_length(), headers={"Content-Type": media_type}), 413)
     assert await world.facts(route.service) == before
@@ -1133,7 +1134,7 @@ async def test_c28_invalid_traces_and_request_ids_are_replaced(world: World, rou
 
 
 async def test_c28_every_answer_has_a_trace_and_a_request_id(world: World) -> None:
-    """C28: errors too."""
+    """C28: every collected answer, errors too."""
 
     def check(route: Operation, kind: str, response: httpx.Response) -> None:
         assert TRACEPARENT.fullmatch(response.headers["traceparent"])

@@ -37,7 +37,7 @@ def compose() -> dict[str, Any]:
 
 
 def filled(value: object) -> str:
-    """A value with what an operator fills in: the default, or an example."""
+    """A value with its variables filled in: the default, or an example."""
 
     def one(match: re.Match[str]) -> str:
         return match["default"] if match["kind"] == ":-" else EXAMPLES.get(match["name"], "example")
@@ -61,7 +61,7 @@ def test_compose_gives_a_service_what_it_reads_and_nothing_else(
 
 
 def test_env_example_names_every_variable_of_the_compose_file(compose: dict[str, Any]) -> None:
-    """What has to be filled in, and what may be."""
+    """The variables that an operator must set, and those that an operator may set."""
     wanted = set(re.findall(r"\$\{(\w+):", (DEPLOY / "compose.yaml").read_text(encoding="utf-8")))
     lines = (DEPLOY / "env.example").read_text(encoding="utf-8").splitlines()
     given = {line.partition("=")[0] for line in lines if line and not line.startswith("#")}
@@ -69,13 +69,13 @@ def test_env_example_names_every_variable_of_the_compose_file(compose: dict[str,
 
 
 def test_images_are_pinned(compose: dict[str, Any]) -> None:
-    """Never `latest`, always a full version."""
+    """Images have a full version, never `latest`."""
     for name, service in compose["services"].items():
         assert re.search(r":\d+\.\d+\.\d+", service["image"]), name
 
 
 def test_gateway_has_one_path_for_each_service() -> None:
-    """And nothing of a service that is for the inside only."""
+    """The gateway exposes no route that is for internal use."""
     template = (DEPLOY / "gateway" / "gateway.conf.template").read_text(encoding="utf-8")
     for service in SETTINGS:
         assert f"location /{service}/" in template

@@ -1,7 +1,6 @@
 """Schemathesis over every OpenAPI document: whatever a caller sends, the answer is one that the document describes.
 
-Requests are made from the documents alone and sent with a token of somebody who may call the route; what it found is
-kept below as plain examples.
+Requests are generated from the documents alone and sent with the token of a person who may call the route.
 """
 
 import functools
@@ -39,9 +38,9 @@ def _schema(service: str) -> Any:
 @functools.cache
 def _described(service: str, method: str, path: str) -> Any:
     return next(
-        found.ok()
-        for found in _schema(service).get_all_operations()
-        if (found.ok().method.upper(), found.ok().path) == (method, path)
+        operation.ok()
+        for operation in _schema(service).get_all_operations()
+        if (operation.ok().method.upper(), operation.ok().path) == (method, path)
     )
 
 

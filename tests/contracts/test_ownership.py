@@ -279,7 +279,7 @@ CASES = [
     Case("cancelRegistration", STUDENT, STUDENT, 201),
     *(Case("cancelRegistration", *row) for row in CHANGE_REGISTRATION),
     *(Case("putSafetySession", *row) for row in READ_REGISTRATION),
-    # decisions: whoever answers for the student, and never the student
+    # decisions: staff of the student's programme and faculty, and never the student
     Case("decideRegistration", FACULTY_CONTACT, STUDENT, 201),
     Case("decideRegistration", APPROVER, STUDENT, 201),
     Case("decideRegistration", SAFETY_OFFICER, STUDENT, 201),
@@ -322,7 +322,7 @@ CASES = [
         Case("attachDocument", who, STUDENT, 403, "role")
         for who in (FACULTY_CONTACT, APPROVER, SAFETY_OFFICER, AUDITOR, OPERATOR, MACHINE, NOBODY)
     ),
-    # group trips: whoever has the link sees what is prefilled and joins; the rest is for the leader alone
+    # group trips: everybody with the link reads the prefilled journey and joins; the rest is for the leader alone
     *(Case("getGroupTrip", who, STUDENT, 200) for who in (STUDENT, OTHER_STUDENT, FACULTY_CONTACT, APPROVER)),
     *(Case("getGroupTrip", who, STUDENT, 403, "role") for who in (SAFETY_OFFICER, AUDITOR, OPERATOR, MACHINE, NOBODY)),
     *(Case("joinGroupTrip", who, STUDENT, 201) for who in (STUDENT, OTHER_STUDENT, STUDENT_AND_CONTACT)),
@@ -453,7 +453,7 @@ def _tells_nothing_of(response: httpx.Response, *things: Person | str) -> None:
             assert canary not in answer
 
 
-# ---------------------------------------------------------------- what stands in an answer, by who asks
+# ---------------------------------------------------------------- content of an answer, by caller
 
 DETAILS = [
     (STUDENT, True), (FACULTY_CONTACT, True), (INTERNATIONAL_OFFICE, True), (SAFETY_OFFICER, True), (APPROVER, False),

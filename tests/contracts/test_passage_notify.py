@@ -1,4 +1,4 @@
-"""`passage notify` and `passage drill`: what stands on standard output, and exit codes; the databases are not asked."""
+"""`passage notify` and `passage drill`: standard output and exit codes; no database is used."""
 
 import json
 

@@ -74,7 +74,7 @@ async def test_erasure_needs_two_officers_and_neither_erases_themselves(world: W
     gone = await world.send(data)
     assert gone.status_code == 200
     assert not any(canary in gone.text for canary in leaver.canaries)
-    assert await world.person_id(leaver) != person_id  # the login is somebody new
+    assert await world.person_id(leaver) != person_id  # the login is a new person
 
 
 async def test_erasure_of_a_person_abroad_or_in_an_open_alert_is_refused(world: World) -> None:

@@ -1,4 +1,4 @@
-"""What the environment says is checked at start, everything together, and no value is ever quoted."""
+"""The environment is checked at start: all mistakes are reported together, and no value is quoted."""
 
 import base64
 import importlib
@@ -20,7 +20,7 @@ GOOD = {
     "TOKEN_AUDIENCE": "safe-passage",
 }
 CANARY = "canary-secret"
-#: variable → nonsense → what is said of it
+#: Variable → an invalid value.
 NONSENSE = {
     "ENV": "staging",
     "NAMESPACE": "Upper Case",
@@ -43,7 +43,7 @@ def settings_of(service: str) -> type[CommonSettings]:
 
 @pytest.fixture(autouse=True)
 def empty_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing of what the tests themselves run with."""
+    """Remove the variables that the tests themselves run with."""
     for service in SERVICES:
         for name in settings_of(service).model_fields:
             monkeypatch.delenv(name.upper(), raising=False)
@@ -51,7 +51,7 @@ def empty_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_environment_that_is_empty_names_everything_that_is_missing(service: str) -> None:
-    """One start, one list."""
+    """One error names all missing variables."""
     settings = settings_of(service)
     required = {name.upper() for name, field in settings.model_fields.items() if field.is_required()}
 
@@ -62,7 +62,7 @@ def test_environment_that_is_empty_names_everything_that_is_missing(service: str
 
 
 def test_environment_of_nonsense_names_everything_and_quotes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wrong values are named together, by their variable, and a secret that is wrong stays one."""
+    """One error names all variables with wrong values, and quotes no secret."""
     for name, value in {**GOOD, **NONSENSE}.items():
         monkeypatch.setenv(name, value)
 
@@ -75,7 +75,7 @@ def test_environment_of_nonsense_names_everything_and_quotes_nothing(monkeypatch
 
 
 def test_environment_of_production_without_encryption_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """ENV=production is the default, and asks for TLS and logins."""
+    """ENV=production is the default, and requires TLS and credentials."""
     for name, value in {**GOOD, "ENV": "production"}.items():
         monkeypatch.setenv(name, value)
 
@@ -84,7 +84,7 @@ def test_environment_of_production_without_encryption_is_refused(monkeypatch: py
 
 
 def test_environment_that_is_good_is_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """And an authority that cannot be read is told when it is needed."""
+    """A certificate authority that cannot be read is reported when it is needed."""
     for name, value in {**GOOD, "KAFKA_CA_FILE": str(tmp_path / "nowhere.pem")}.items():
         monkeypatch.setenv(name, value)
 
@@ -96,7 +96,7 @@ def test_environment_that_is_good_is_taken(monkeypatch: pytest.MonkeyPatch, tmp_
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_every_variable_says_what_it_is(service: str) -> None:
-    """Each has a description, or a type and name that say it."""
+    """Each has a description, or a type and a name that suffice."""
     plain = {"kafka_password", "smtp_port", "smtp_username", "smtp_password", "log_level"}
 
     undescribed = {name for name, field in settings_of(service).model_fields.items() if not field.description}

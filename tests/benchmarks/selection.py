@@ -1,6 +1,6 @@
-"""Everybody in a country is selected: 1,000,000 people, each with a durable delivery per channel, in flat memory.
+"""Selects everyone in a country: 1,000,000 people, each with a durable delivery for each channel, in flat memory.
 
-Each size runs in a process of its own, so that its memory is its own. Nothing is sent: no worker runs.
+Each size runs in a process of its own, so that its memory is measured alone. Nothing is sent: no worker runs.
 """
 
 import asyncio
@@ -44,11 +44,11 @@ KEY = ServiceKey(b"k" * 32)
 
 
 async def run(where: Where) -> list[Measure]:
-    """Selection of everybody, and what its memory is against that of a few."""
+    """The time to select everyone, and the memory compared with that of a few."""
     large, small = where.size(EVERYBODY), min(FEW, where.size(EVERYBODY))
     first = await _alone(where.mongo, small)
     rounds = [await _alone(where.mongo, large)]
-    took = [each["seconds"] for each in rounds]
+    took = [measured["seconds"] for measured in rounds]
     facts = {
         "people": large,
         "people_per_second": round(large / took[0]),
@@ -58,7 +58,12 @@ async def run(where: Where) -> list[Measure]:
     }
     return [
         seconds("selection-1m", "≤ 10 s", took, **facts),
-        ratio("selection-1m memory against 10,000", "≤ 1.2", [each["rss"] / first["rss"] for each in rounds], **facts),
+        ratio(
+            "selection-1m memory against 10,000",
+            "≤ 1.2",
+            [measured["rss"] / first["rss"] for measured in rounds],
+            **facts,
+        ),
     ]
 
 
@@ -67,12 +72,12 @@ async def _alone(mongo: str, people: int) -> dict[str, Any]:
         sys.executable, "-m", "tests.benchmarks.selection", mongo, str(people), stdout=asyncio.subprocess.PIPE
     )
     out, _ = await process.communicate()
-    found: dict[str, Any] = json.loads(out.splitlines()[-1])
-    return found
+    measured: dict[str, Any] = json.loads(out.splitlines()[-1])
+    return measured
 
 
 def _documents(people: int) -> Iterator[dict[str, Any]]:
-    """Whereabouts as the projection keeps them; the sealed contact is only looked for, never opened."""
+    """Whereabouts as the projection stores them; the sealed contact is only counted, never opened."""
     now = utc_now()
     today = amsterdam_date(now)
     for number in range(people):

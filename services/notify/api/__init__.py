@@ -1,1 +1,1 @@
-"""HTTP of notify: who is where, the alerts and how far they are, answers by link, what providers post."""
+"""HTTP of notify: whereabouts, alerts and their roll call, answers by link, SMS replies, webhooks of providers."""

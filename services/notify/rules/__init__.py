@@ -1,1 +1,1 @@
-"""What the notify service decides; pure."""
+"""The decisions of notify. Pure: values in, a decision with its reason out."""

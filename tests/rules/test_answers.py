@@ -1,7 +1,7 @@
 """Replies by SMS: safe and help only where the meaning is certain; a safety officer reads all others."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.notify.rules.answers import SAFE_REPLIES, ReplyMeaning, read_reply
@@ -111,6 +111,7 @@ def test_answer_anything_else_is_unclear(text: str) -> None:
     assert read_reply(text).meaning is ReplyMeaning.UNCLEAR
 
 
+@settings(deadline=None)
 @given(st.text(max_size=200))
 def test_answer_any_text_is_safe_only_from_the_list(text: str) -> None:
     """Only a listed reply means safe, apart from case, marks and punctuation."""
@@ -121,6 +122,7 @@ def test_answer_any_text_is_safe_only_from_the_list(text: str) -> None:
     assert reading.meaning is not ReplyMeaning.SAFE or letters in listed or not text.isascii()
 
 
+@settings(deadline=None)
 @given(st.sampled_from(sorted(SAFE_REPLIES)), st.sampled_from(["not ", "niet ", "no, ", "geen ", "nooit "]))
 def test_answer_negated_safe_is_never_safe(reply: str, negation: str) -> None:
     """With a negation before it, no reply means safe."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.notify.model.answers import AnswerRecord, AnswerWord, is_verified, standing_answer
@@ -87,6 +87,7 @@ STANDINGS = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(STANDINGS)
 def test_escalation_ends_at_the_crisis_team_for_everybody_who_is_not_safe(standing: RecipientState) -> None:
     """After enough runs, a team has every person who is not surely safe; each step is taken once."""

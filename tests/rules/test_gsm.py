@@ -1,7 +1,7 @@
 """SMS text: the GSM alphabet, transliteration, and the number of parts."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deploy.local.cm_wire import parts
@@ -31,6 +31,7 @@ def test_to_gsm_text_becomes_readable_ascii_or_kept(text: str, expected: str) ->
     assert to_gsm(text) == expected
 
 
+@settings(deadline=None)
 @given(st.text(max_size=300))
 def test_to_gsm_any_text_is_in_the_alphabet_and_stable(text: str) -> None:
     """Every text becomes GSM, and a second transliteration changes nothing."""
@@ -66,6 +67,7 @@ def test_segments_at_the_borders(text: str, expected: int) -> None:
     assert segments(text) == expected
 
 
+@settings(deadline=None)
 @given(st.text(alphabet=st.sampled_from("ab é€{ëї🚨\n"), max_size=500))
 def test_segments_agree_with_the_gateway(text: str) -> None:
     """Our count equals the provider's, which is what we are billed for."""

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from email.message import EmailMessage
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.notify.channels.smtp_wire import transparent
@@ -102,6 +102,7 @@ def test_email_name_is_kept_as_it_is_written() -> None:
     assert "Beste " + "é" * 300 in body(render(skeleton(), name="é" * 300), "plain")
 
 
+@settings(deadline=None)
 @given(name=st.text(max_size=320), text=st.text(alphabet=st.characters(exclude_characters="\r"), max_size=400))
 def test_email_any_name_and_text_come_back_the_same_twice(name: str, text: str) -> None:
     """Rendering is pure, and decoding gives the values back."""
@@ -166,6 +167,7 @@ def test_email_broken_message_id_is_refused(message_id: str) -> None:
         skeleton().render(name="S", recipient="s@example.org", link=LINKED, message_id=message_id, date=DATE)
 
 
+@settings(deadline=None)
 @given(st.text(), st.text(), st.text(), st.text())
 def test_email_goes_over_the_wire_as_it_is(words: str, name: str, recipient: str, link: str) -> None:
     """For every name the email is ASCII in CRLF lines, none of which begins with a dot, as `is_plain` promises."""

@@ -101,7 +101,7 @@ async def taken_away(world: World, collection: str, query: Document) -> None:
 
 
 async def test_nothing_differs_before_and_after_sending(world: World, stack: Any, namespace: str) -> None:
-    """Alerts, one of them late; two registrations of one person; a reminder of the ladder; a suspension's mails."""
+    """Alerts, one of them late; two registrations of one person; an escalation's reminder; a suspension's mails."""
     for registration, region in (("r-first", "ES-CT"), ("r-newest", "ES-MD")):
         await world.handle(world.register("twice", leg(region=region), registration=registration))
     await turns_red(world)

@@ -79,11 +79,11 @@ LATER = timedelta(hours=1)
 
 
 @dataclass
-class Back:
+class PublicRoutes:
     """Notify's HTTP routes for providers and people, and its callback worker."""
 
     world: World
-    desk: provider_callbacks.CallbackDeps
+    deps: provider_callbacks.CallbackDeps
     app: FastAPI
     http: httpx.AsyncClient
 
@@ -111,8 +111,8 @@ class Back:
     async def work(self, now: datetime | None = None) -> None:
         """Run the callback worker until nothing is due."""
         now = now or utc_now()
-        while await provider_callbacks.process_receipts(self.desk, now) + await provider_callbacks.process_replies(
-            self.desk, now
+        while await provider_callbacks.process_receipts(self.deps, now) + await provider_callbacks.process_replies(
+            self.deps, now
         ):
             pass
 
@@ -136,17 +136,17 @@ class Back:
 
 @pytest.fixture
 async def world(stack: Any, namespace: str) -> AsyncIterator[World]:
-    async with notify(stack, namespace) as made:
-        made.send_timing = SendTiming(idle_seconds=0.02, backoff_seconds=(0.0,))
-        yield made
+    async with notify(stack, namespace) as world:
+        world.send_timing = SendTiming(idle_seconds=0.02, backoff_seconds=(0.0,))
+        yield world
 
 
 @pytest.fixture
-async def back(world: World, tmp_path: Path) -> AsyncIterator[Back]:
+async def public(world: World, tmp_path: Path) -> AsyncIterator[PublicRoutes]:
     """The public routes, in the app that every service is built from."""
     providers = ProviderStore(world.database)
     await providers.create_indexes()
-    desk = provider_callbacks.CallbackDeps(
+    deps = provider_callbacks.CallbackDeps(
         world.outbox, world.callbacks, world.deliveries, world.alerts, world.whereabouts,
         {
             bounce_mailbox.BOUNCE_PROVIDER: parse_bounce,
@@ -171,7 +171,7 @@ async def back(world: World, tmp_path: Path) -> AsyncIterator[Back]:
     app = service("notify", "", routes, settings=WebSettings(), verifier=verifier, checks=nothing)
     transport = httpx.ASGITransport(app=app)
     async with httpx.AsyncClient(transport=transport, base_url="http://notify.example") as http:
-        yield Back(world, desk, app, http)
+        yield PublicRoutes(world, deps, app, http)
 
 
 def ours(person: str) -> str:
@@ -198,14 +198,14 @@ async def state(world: World, person: str) -> DeliveryState:
 # ---------------------------------------------------------------- receipts
 
 
-async def test_receipt_delivered_and_failed_settle_the_delivery(world: World, back: Back) -> None:
+async def test_receipt_delivered_and_failed_settle_the_delivery(world: World, public: PublicRoutes) -> None:
     """Each becomes an event with the provider's time and text, and the delivery follows."""
     await alerted(world, "p1", "p2")
     await accepted(world, "p1", "p2")
 
-    await back.receipt(ours("p1"))
-    await back.receipt(ours("p2"), code=3, error="27")
-    await back.work()
+    await public.receipt(ours("p1"))
+    await public.receipt(ours("p2"), code=3, error="27")
+    await public.work()
 
     assert (await state(world, "p1"), await state(world, "p2")) == (DELIVERED, FAILED)
     (delivered,) = await outcomes(world, NotificationsDelivered, SMS)
@@ -213,60 +213,60 @@ async def test_receipt_delivered_and_failed_settle_the_delivery(world: World, ba
     assert (delivered.person_id, delivered.provider, delivered.reference) == ("p1", "cm", ours("p1"))
     assert delivered.at == datetime(2026, 3, 2, 9, tzinfo=UTC)
     assert (failed.person_id, failed.reason) == ("p2", "code 3, error 27")
-    assert await back.notes() == ["", ""]
+    assert await public.notes() == ["", ""]
 
 
 @pytest.mark.fault("the same receipt twice")
-async def test_receipt_twice_is_one_fact(world: World, back: Back) -> None:
+async def test_receipt_twice_is_one_fact(world: World, public: PublicRoutes) -> None:
     """The same request is stored once; another request with the same receipt changes nothing."""
     await alerted(world, "p1")
     await accepted(world, "p1")
 
     for at in ("2026-03-02T09:00:00", "2026-03-02T09:00:00", "2026-03-02T09:00:07"):
-        await back.receipt(ours("p1"), at=at)
-    await back.work()
-    await back.receipt(ours("p1"), at="2026-03-02T09:00:09")
-    await back.work()
+        await public.receipt(ours("p1"), at=at)
+    await public.work()
+    await public.receipt(ours("p1"), at="2026-03-02T09:00:09")
+    await public.work()
 
     assert len(await outcomes(world, NotificationsDelivered, SMS)) == 1
-    assert await back.notes() == ["", "", ""]
+    assert await public.notes() == ["", "", ""]
 
 
 @pytest.mark.fault("receipts out of order")
 @pytest.mark.parametrize(("first", "second", "end"), [(3, 2, DELIVERED), (2, 3, DELIVERED), (3, 3, FAILED)])
 @pytest.mark.parametrize("together", [True, False])
 async def test_receipts_out_of_order_end_in_what_is_certain(
-    world: World, back: Back, first: int, second: int, end: DeliveryState, together: bool
+    world: World, public: PublicRoutes, first: int, second: int, end: DeliveryState, together: bool
 ) -> None:
     """Delivered stays delivered, whatever receipt comes before or after."""
     await alerted(world, "p1")
     await accepted(world, "p1")
 
-    await back.receipt(ours("p1"), code=first, at="2026-03-02T09:00:01")
+    await public.receipt(ours("p1"), code=first, at="2026-03-02T09:00:01")
     if not together:
-        await back.work()
-    await back.receipt(ours("p1"), code=second, at="2026-03-02T09:00:02")
-    await back.work()
+        await public.work()
+    await public.receipt(ours("p1"), code=second, at="2026-03-02T09:00:02")
+    await public.work()
 
     assert await state(world, "p1") is end
-    assert await back.open_posts() == 0
+    assert await public.open_posts() == 0
 
 
 @pytest.mark.fault("a receipt before the response is stored")
-async def test_receipt_before_our_own_note_counts(world: World, back: Back) -> None:
+async def test_receipt_before_our_own_note_counts(world: World, public: PublicRoutes) -> None:
     """A receipt before the acceptance waits for it, and then the delivery is delivered."""
     await alerted(world, "p1")
 
-    await back.receipt(ours("p1"))
-    await back.work()
+    await public.receipt(ours("p1"))
+    await public.work()
     await accepted(world, "p1")
-    await back.work(utc_now() + LATER)
+    await public.work(utc_now() + LATER)
 
     assert await state(world, "p1") is DELIVERED
-    assert await back.open_posts() == 0
+    assert await public.open_posts() == 0
 
 
-async def test_receipt_late_settles_what_was_unknown(world: World, back: Back) -> None:
+async def test_receipt_late_settles_what_was_unknown(world: World, public: PublicRoutes) -> None:
     """The receipt of an unknown delivery comes before the resend: nothing is sent again."""
     await alerted(world, "p1")
     entry = (await alerted_entry(world, "p1"),)
@@ -274,8 +274,8 @@ async def test_receipt_late_settles_what_was_unknown(world: World, back: Back) -
     await world.deliveries.fold([StoredEvent("unknown", utc_now(), fact)])
     assert await state(world, "p1") is DeliveryState.UNKNOWN
 
-    await back.receipt(ours("p1"))
-    await back.work()
+    await public.receipt(ours("p1"))
+    await public.work()
 
     assert await state(world, "p1") is DELIVERED
     assert await resolve(world) == 0
@@ -292,100 +292,104 @@ async def alerted_entry(world: World, person: str) -> DeliveryOutcome:
     )  # fmt: skip
 
 
-async def test_receipt_interim_settles_nothing(world: World, back: Back) -> None:
+async def test_receipt_interim_settles_nothing(world: World, public: PublicRoutes) -> None:
     """A receipt code without a known meaning changes nothing."""
     await alerted(world, "p1")
     await accepted(world, "p1")
 
-    await back.receipt(ours("p1"), code=1)
-    await back.receipt(ours("p1"), code=77)
-    await back.work()
+    await public.receipt(ours("p1"), code=1)
+    await public.receipt(ours("p1"), code=77)
+    await public.work()
 
     assert await state(world, "p1") is ACCEPTED
-    assert await back.open_posts() == 0
+    assert await public.open_posts() == 0
 
 
 @pytest.mark.fault("a receipt with an unknown reference")
-async def test_receipt_of_an_unknown_reference_waits_and_is_tried_ever_less_often(world: World, back: Back) -> None:
+async def test_receipt_of_an_unknown_reference_waits_and_is_tried_ever_less_often(
+    world: World, public: PublicRoutes
+) -> None:
     """Forged or too early: the receipt is stored and tried again, without an effect."""
     await alerted(world, "p1")
-    await back.receipt(reference("ES-2:p9:sms:1"))
+    await public.receipt(reference("ES-2:p9:sms:1"))
     now = utc_now()
-    await back.work(now)
+    await public.work(now)
 
-    assert await back.notes() == [UNKNOWN_REFERENCE]
-    assert await back.open_posts() == 1
-    assert await provider_callbacks.process_receipts(back.desk, now) == 0
+    assert await public.notes() == [UNKNOWN_REFERENCE]
+    assert await public.open_posts() == 1
+    assert await provider_callbacks.process_receipts(public.deps, now) == 0
     for _ in range(12):
         now += LATER
-        assert await provider_callbacks.process_receipts(back.desk, now) == 1
+        assert await provider_callbacks.process_receipts(public.deps, now) == 1
     post = await world.database["callbacks"].find_one({})
     assert now + timedelta(minutes=4) < post["nextAttemptAt"] <= now + timedelta(minutes=5)
     assert not await outcomes(world, NotificationsDelivered, SMS)
 
 
-async def test_receipt_whose_delivery_comes_later_has_its_effect_then(world: World, back: Back) -> None:
+async def test_receipt_whose_delivery_comes_later_has_its_effect_then(world: World, public: PublicRoutes) -> None:
     """Once the reference is known, the stored request has its effect."""
     await alerted(world, "p1")
-    await back.receipt(ours("p2"))
-    await back.work()
+    await public.receipt(ours("p2"))
+    await public.work()
     await world.handle(world.register("p2"))
     await accepted(world, "p2")
 
-    await back.work(utc_now() + LATER)
+    await public.work(utc_now() + LATER)
 
     assert await state(world, "p2") is DELIVERED
-    assert await back.open_posts() == 0
+    assert await public.open_posts() == 0
 
 
-async def test_receipt_beside_an_unknown_one_in_the_same_post_counts_at_once(world: World, back: Back) -> None:
+async def test_receipt_beside_an_unknown_one_in_the_same_post_counts_at_once(
+    world: World, public: PublicRoutes
+) -> None:
     """One of three references is not known yet: the other two do not wait for it, and it has its effect later."""
     await alerted(world, "p1", "p2")
     await accepted(world, "p1", "p2")
 
-    await back.receipt(ours("p1"), ours("p3"), ours("p2"))
-    await back.work()
+    await public.receipt(ours("p1"), ours("p3"), ours("p2"))
+    await public.work()
     assert (await state(world, "p1"), await state(world, "p2")) == (DELIVERED, DELIVERED)
-    assert await back.open_posts() == 1
+    assert await public.open_posts() == 1
     await world.handle(world.register("p3"))
     await accepted(world, "p3")
-    await back.work(utc_now() + LATER)
+    await public.work(utc_now() + LATER)
 
     assert await state(world, "p3") is DELIVERED
     persons = [outcome.person_id for outcome in await outcomes(world, NotificationsDelivered, SMS)]
     assert sorted(str(person) for person in persons) == ["p1", "p2", "p3"]
-    assert await back.open_posts() == 0
+    assert await public.open_posts() == 0
 
 
 @pytest.mark.fault("stopped between the fact of a receipt and its mark")
-async def test_receipts_worked_again_after_a_stop_are_the_same_fact(world: World, back: Back) -> None:
+async def test_receipts_worked_again_after_a_stop_are_the_same_fact(world: World, public: PublicRoutes) -> None:
     """After a crash between event and mark, the same batch appends nothing new."""
     await alerted(world, "p1", "p2")
     await accepted(world, "p1", "p2")
-    await back.receipt(ours("p1"))
-    await back.receipt(ours("p2"))
-    await back.work()
+    await public.receipt(ours("p1"))
+    await public.receipt(ours("p2"))
+    await public.work()
     before = await world.events()
     assert len(await outcomes(world, NotificationsDelivered, SMS)) == 2
 
     await world.database["callbacks"].update_many({}, {"$set": {"done": False}})
     await world.database["deliveries"].delete_many({})
     await accepted(world, "p1", "p2")
-    await back.work()
+    await public.work()
 
     assert await world.events() == before
 
 
 @pytest.mark.fault("a flood of receipts after an outage")
-async def test_receipts_of_a_whole_alert_fit_into_events(world: World, back: Back) -> None:
+async def test_receipts_of_a_whole_alert_fit_into_events(world: World, public: PublicRoutes) -> None:
     """A batch of more receipts than one event may hold, with the longest texts: each has its effect."""
     persons = [f"p{number}" for number in range(400)]
     await alerted(world, *persons)
     await accepted(world, *persons)
     for first in range(0, 400, 50):
-        await back.receipt(*(ours(person) for person in persons[first : first + 50]), code=3, error="9" * 150)
+        await public.receipt(*(ours(person) for person in persons[first : first + 50]), code=3, error="9" * 150)
 
-    await back.work()
+    await public.work()
 
     assert {await state(world, person) for person in ("p0", "p199", "p399")} == {FAILED}
     assert len(await outcomes(world, NotificationsFailed, SMS)) == 400
@@ -394,72 +398,74 @@ async def test_receipts_of_a_whole_alert_fit_into_events(world: World, back: Bac
 # ---------------------------------------------------------------- other providers, and mail that comes back
 
 
-async def test_receipt_of_spryng_is_found_by_the_id_that_was_noted(world: World, back: Back) -> None:
+async def test_receipt_of_spryng_is_found_by_the_id_that_was_noted(world: World, public: PublicRoutes) -> None:
     """Spryng repeats no reference: a receipt before its id is stored waits, and then has its effect."""
     await alerted(world, "p1")
     await accepted(world, "p1")
     body = {"RequestId": "r", "Status": "Delivered", "Messages": [{"MessageId": "m-1", "Status": "Delivered"}]}
-    assert (await back.post("/v1/webhooks/spryng/receipts", body)).status_code == 200
-    await back.work()
-    assert (await state(world, "p1"), await back.notes()) == (ACCEPTED, [UNKNOWN_REFERENCE])
+    assert (await public.post("/v1/webhooks/spryng/receipts", body)).status_code == 200
+    await public.work()
+    assert (await state(world, "p1"), await public.notes()) == (ACCEPTED, [UNKNOWN_REFERENCE])
 
-    await back.desk.providers.store_ids({"spryng:m-1": ours("p1")}, utc_now())
-    await back.work(utc_now() + LATER)
+    await public.deps.providers.store_ids({"spryng:m-1": ours("p1")}, utc_now())
+    await public.work(utc_now() + LATER)
 
     assert await state(world, "p1") is DELIVERED
 
 
-async def twilio_post(back: Back, url: str, form: dict[str, str], token: str = "token") -> int:
+async def twilio_post(public: PublicRoutes, url: str, form: dict[str, str], token: str = "token") -> int:
     """Twilio posts a form, signed with this token."""
     body = urlencode(form).encode()
     headers = {
         "Content-Type": "application/x-www-form-urlencoded",
         "X-Twilio-Signature": signature(token, BASE + url, body),
     }
-    return (await back.http.post(url, content=body, headers=headers)).status_code
+    return (await public.http.post(url, content=body, headers=headers)).status_code
 
 
 @pytest.mark.fault("a forged receipt")
-async def test_receipt_of_twilio_is_signed_and_names_our_reference_in_its_address(world: World, back: Back) -> None:
+async def test_receipt_of_twilio_is_signed_and_names_our_reference_in_its_address(
+    world: World, public: PublicRoutes
+) -> None:
     """A wrong signature, or one for another delivery's URL, is refused; it covers unknown parameters too."""
     await alerted(world, "p1", "p2")
     await accepted(world, "p1", "p2")
     path = "/v1/webhooks/twilio/receipts?ref="
     form = {"MessageSid": "SM1", "MessageStatus": "delivered", "Something": "new"}
 
-    assert await twilio_post(back, path + ours("p1"), form, token="another") == 401
+    assert await twilio_post(public, path + ours("p1"), form, token="another") == 401
     body = urlencode(form).encode()
     stolen = {"X-Twilio-Signature": signature("token", BASE + path + ours("p1"), body)}
-    assert (await back.http.post(path + ours("p2"), content=body, headers=stolen)).status_code == 401
-    assert await twilio_post(back, path + ours("p1"), form) == 200
-    await back.work()
+    assert (await public.http.post(path + ours("p2"), content=body, headers=stolen)).status_code == 401
+    assert await twilio_post(public, path + ours("p1"), form) == 200
+    await public.work()
 
     assert (await state(world, "p1"), await state(world, "p2")) == (DELIVERED, ACCEPTED)
 
 
-async def test_receipt_temporary_failure_is_upgraded_by_a_late_delivery(world: World, back: Back) -> None:
+async def test_receipt_temporary_failure_is_upgraded_by_a_late_delivery(world: World, public: PublicRoutes) -> None:
     """The phone was off: failed for now, then delivered after all."""
     await alerted(world, "p1")
     await accepted(world, "p1")
     path = f"/v1/webhooks/twilio/receipts?ref={ours('p1')}"
-    await twilio_post(back, path, {"MessageStatus": "undelivered", "ErrorCode": "30003"})
-    await back.work()
+    await twilio_post(public, path, {"MessageStatus": "undelivered", "ErrorCode": "30003"})
+    await public.work()
     assert await state(world, "p1") is DeliveryState.TEMPORARY_FAILURE
 
-    await twilio_post(back, path, {"MessageStatus": "delivered"})
-    await back.work()
+    await twilio_post(public, path, {"MessageStatus": "delivered"})
+    await public.work()
 
     assert await state(world, "p1") is DELIVERED
 
 
-async def test_reply_over_twilio_is_an_answer_and_twilio_says_nothing_back(world: World, back: Back) -> None:
+async def test_reply_over_twilio_is_an_answer_and_twilio_says_nothing_back(world: World, public: PublicRoutes) -> None:
     """The reply counts; our response is empty, because Twilio would send it to the student."""
     await alerted(world, "p1")
 
-    assert await twilio_post(back, "/v1/webhooks/twilio/inbound", {"From": number("p1"), "Body": "HELP"}) == 200
-    await back.work()
+    assert await twilio_post(public, "/v1/webhooks/twilio/inbound", {"From": number("p1"), "Body": "HELP"}) == 200
+    await public.work()
 
-    assert await back.said() == [("p1", "help", "sms")]
+    assert await public.said() == [("p1", "help", "sms")]
 
 
 DSN = """From: MAILER-DAEMON@mx.example
@@ -486,7 +492,9 @@ Diagnostic-Code: smtp; 550 {status} <p1@students.example.org> no such mailbox
 
 
 @pytest.mark.fault("an address that bounces two days after its mail was accepted")
-async def test_bounce_changes_the_state_of_the_mail_it_names(world: World, back: Back, tmp_path: Path) -> None:
+async def test_bounce_changes_the_state_of_the_mail_it_names(
+    world: World, public: PublicRoutes, tmp_path: Path
+) -> None:
     """Bounces are read from the Maildir, stored sealed and processed; no event holds the address."""
     await alerted(world, "p1")
     ours_by_mail = reference("ES-2:p1:email:1")
@@ -499,7 +507,7 @@ async def test_bounce_changes_the_state_of_the_mail_it_names(world: World, back:
 
     assert await bounce_mailbox.store_bounces(tmp_path, world.callbacks) == 1
     assert await bounce_mailbox.store_bounces(tmp_path, world.callbacks) == 0
-    await back.work()
+    await public.work()
 
     assert (await delivery(world, "p1", EMAIL)).state is FAILED
     (failed,) = await outcomes(world, NotificationsFailed, EMAIL)
@@ -512,36 +520,36 @@ async def test_bounce_changes_the_state_of_the_mail_it_names(world: World, back:
 
 @pytest.mark.fault("a post without the secret")
 @pytest.mark.parametrize("path", [RECEIPTS, INBOUND])
-async def test_webhook_without_the_secret_is_refused_and_not_kept(back: Back, path: str) -> None:
+async def test_webhook_without_the_secret_is_refused_and_not_kept(public: PublicRoutes, path: str) -> None:
     """Forged, absent, or of another scheme: 401 with the challenge, and nothing is written."""
     body = orjson.dumps({"messages": {"msg": {"reference": "x"}}})
     wrong = [
-        await back.http.post(path, content=body),
-        await back.http.post(path, content=body, auth=("cm", "not-the-secret")),
-        await back.http.post(path, content=body, auth=("cm", "")),
-        await back.http.post(path, content=body, headers={"Authorization": f"Bearer {SECRET}"}),
-        await back.http.post(path, content=body, headers={"Authorization": "Basic %%%"}),
-        await back.http.post(path, content=body, headers={"Authorization": "Basic bm8gY29sb24="}),
+        await public.http.post(path, content=body),
+        await public.http.post(path, content=body, auth=("cm", "not-the-secret")),
+        await public.http.post(path, content=body, auth=("cm", "")),
+        await public.http.post(path, content=body, headers={"Authorization": f"Bearer {SECRET}"}),
+        await public.http.post(path, content=body, headers={"Authorization": "Basic %%%"}),
+        await public.http.post(path, content=body, headers={"Authorization": "Basic bm8gY29sb24="}),
     ]
 
     assert [response.status_code for response in wrong] == [401] * len(wrong)
     assert all(response.headers["www-authenticate"].startswith("Basic ") for response in wrong)
-    assert await back.notes() == []
+    assert await public.notes() == []
 
 
 @pytest.mark.parametrize("path", [RECEIPTS, INBOUND])
-async def test_webhook_oversized_is_refused_and_not_kept(back: Back, path: str) -> None:
+async def test_webhook_oversized_is_refused_and_not_kept(public: PublicRoutes, path: str) -> None:
     """One byte more than a callback may have: 413."""
-    at_the_limit = await back.post(path, b" " * CALLBACK_LIMIT_BYTES)
-    over = await back.post(path, b" " * (CALLBACK_LIMIT_BYTES + 1))
+    at_the_limit = await public.post(path, b" " * CALLBACK_LIMIT_BYTES)
+    over = await public.post(path, b" " * (CALLBACK_LIMIT_BYTES + 1))
 
     assert (at_the_limit.status_code, over.status_code) == (200, 413)
-    assert len(await back.notes()) == 1
+    assert len(await public.notes()) == 1
 
 
-async def test_webhook_of_a_provider_that_we_have_not_is_refused(back: Back) -> None:
+async def test_webhook_of_a_provider_that_we_have_not_is_refused(public: PublicRoutes) -> None:
     """Only the providers of this installation have webhooks."""
-    answer = await back.post("/v1/webhooks/other/receipts", {})
+    answer = await public.post("/v1/webhooks/other/receipts", {})
 
     assert answer.status_code in (400, 404)
 
@@ -552,23 +560,23 @@ GARBAGE = [b"", b"not JSON", b"[]", b"{}", b'{"messages": {}}', b"\xff\xfe\x00",
 
 @pytest.mark.fault("a post that is garbage")
 @pytest.mark.parametrize("path", [RECEIPTS, INBOUND])
-async def test_webhook_garbage_is_kept_and_marked_unreadable(world: World, back: Back, path: str) -> None:
+async def test_webhook_garbage_is_kept_and_marked_unreadable(world: World, public: PublicRoutes, path: str) -> None:
     """200, because repeating it would not help. It is marked, and blocks no other request."""
     await alerted(world, "p1")
     await accepted(world, "p1")
     for body in GARBAGE:
-        assert (await back.post(path, body)).status_code == 200
-    await back.receipt(ours("p1"))
+        assert (await public.post(path, body)).status_code == 200
+    await public.receipt(ours("p1"))
 
-    await back.work()
+    await public.work()
 
-    assert await back.notes() == [UNREADABLE] * len(GARBAGE) + [""]
+    assert await public.notes() == [UNREADABLE] * len(GARBAGE) + [""]
     assert await state(world, "p1") is DELIVERED
 
 
-async def test_webhook_posts_are_sealed_at_rest(world: World, back: Back) -> None:
+async def test_webhook_posts_are_sealed_at_rest(world: World, public: PublicRoutes) -> None:
     """The database holds no number and no word of a reply in clear."""
-    await back.reply("+31600000099", "HELP me in Exampletown")
+    await public.reply("+31600000099", "HELP me in Exampletown")
 
     post = await world.database["callbacks"].find_one({})
 
@@ -578,19 +586,19 @@ async def test_webhook_posts_are_sealed_at_rest(world: World, back: Back) -> Non
 
 
 async def test_webhook_post_that_our_key_does_not_open_waits_and_stands_in_nobodys_way(
-    world: World, back: Back
+    world: World, public: PublicRoutes
 ) -> None:
     """Damaged, or sealed by another key: it is put off, never dropped, and the next one has its effect."""
     await alerted(world, "p1")
-    await back.reply(number("p1"), "HELP")
+    await public.reply(number("p1"), "HELP")
     await world.database["callbacks"].update_one({}, {"$set": {"body": b"not what was sealed"}})
-    await back.reply(number("p1"), "VEILIG")
+    await public.reply(number("p1"), "VEILIG")
 
-    await back.work()
+    await public.work()
 
-    assert await back.said() == [("p1", "safe", "sms")]
-    assert await back.notes() == [SEALED, ""]
-    assert await back.open_posts() == 1
+    assert await public.said() == [("p1", "safe", "sms")]
+    assert await public.notes() == [SEALED, ""]
+    assert await public.open_posts() == 1
 
 
 # ---------------------------------------------------------------- replies
@@ -600,107 +608,109 @@ async def test_webhook_post_that_our_key_does_not_open_waits_and_stands_in_nobod
     ("text", "answer"),
     [("VEILIG", "safe"), ("safe.", "safe"), ("ok", "safe"), ("HELP", "help"), ("Hulp nodig!", "help")],
 )
-async def test_reply_is_the_answer_of_its_person(world: World, back: Back, text: str, answer: str) -> None:
+async def test_reply_is_the_answer_of_its_person(world: World, public: PublicRoutes, text: str, answer: str) -> None:
     """The number alone names the person; the time is that of the handset."""
     await alerted(world, "p1", "p2")
 
-    await back.reply(number("p1"), text)
-    await back.work()
+    await public.reply(number("p1"), text)
+    await public.work()
 
-    assert await back.said() == [("p1", answer, "sms")]
+    assert await public.said() == [("p1", answer, "sms")]
     assert await world.deliveries.answers.standing_by_person("ES-2") == {"p1": answer}
     (fact,) = await world.events_of(PersonAnswered)
     assert isinstance(fact, PersonAnswered)
     assert fact.answered_at == datetime(2026, 3, 2, 9, tzinfo=UTC)
-    assert await back.notes() == [""]
+    assert await public.notes() == [""]
 
 
 @pytest.mark.parametrize("text", ["niet veilig", "not safe", "?", "", "👍", "I am out of office, safe travels",
                                   "ok maar mijn vriend niet"])  # fmt: skip
-async def test_reply_unclear_goes_to_a_human_and_is_never_safe(world: World, back: Back, text: str) -> None:
+async def test_reply_unclear_goes_to_a_human_and_is_never_safe(world: World, public: PublicRoutes, text: str) -> None:
     """An unclear reply is counted for an officer to read; no answer is recorded."""
     await alerted(world, "p1")
 
-    await back.reply(number("p1"), text)
-    await back.work()
+    await public.reply(number("p1"), text)
+    await public.work()
 
-    assert await back.said() == []
-    assert await back.notes() == [UNCLEAR]
+    assert await public.said() == []
+    assert await public.notes() == [UNCLEAR]
     assert await world.callbacks.count(UNCLEAR) == 1
 
 
-async def test_reply_twice_is_one_answer(world: World, back: Back) -> None:
+async def test_reply_twice_is_one_answer(world: World, public: PublicRoutes) -> None:
     """The gateway repeats its request until it gets 200."""
     await alerted(world, "p1")
     for _ in range(3):
-        await back.reply(number("p1"), "VEILIG")
+        await public.reply(number("p1"), "VEILIG")
 
-    await back.work()
+    await public.work()
     await world.database["callbacks"].update_many({}, {"$set": {"done": False}})
-    await back.work()
+    await public.work()
 
-    assert await back.said() == [("p1", "safe", "sms")]
+    assert await public.said() == [("p1", "safe", "sms")]
 
 
-async def test_reply_help_wins_over_safe_in_any_order(world: World, back: Back) -> None:
+async def test_reply_help_wins_over_safe_in_any_order(world: World, public: PublicRoutes) -> None:
     """A request for help stands until an officer has dealt with it."""
     await alerted(world, "p1", "p2")
 
     for person, texts in (("p1", ("HELP", "VEILIG")), ("p2", ("VEILIG", "HELP"))):
         for minute, text in enumerate(texts):
-            await back.reply(number(person), text, at=f"2026-03-02T09:0{minute}:00")
-            await back.work()
+            await public.reply(number(person), text, at=f"2026-03-02T09:0{minute}:00")
+            await public.work()
 
     assert await world.deliveries.answers.standing_by_person("ES-2") == {"p1": "help", "p2": "help"}
 
 
 @pytest.mark.fault("a reply from a number that two students share")
-async def test_reply_from_a_shared_number_is_nobodys_answer(world: World, back: Back) -> None:
+async def test_reply_from_a_shared_number_is_nobodys_answer(world: World, public: PublicRoutes) -> None:
     """Two students with one phone: an officer reads the reply; notify does not guess."""
     world.keyring.contacts["p2"] = contact_of("p2").model_copy(update={"mobile": number("p1")})
     await alerted(world, "p1", "p2")
 
-    await back.reply(number("p1"), "VEILIG")
-    await back.work()
+    await public.reply(number("p1"), "VEILIG")
+    await public.work()
 
-    assert await back.said() == []
-    assert await back.notes() == [UNCLEAR]
+    assert await public.said() == []
+    assert await public.notes() == [UNCLEAR]
 
 
 @pytest.mark.fault("a reply from an unknown number")
 @pytest.mark.parametrize("text", ["HELP", "VEILIG", "this is p1, my phone was stolen"])
-async def test_reply_from_an_unknown_number_goes_to_a_human(world: World, back: Back, text: str) -> None:
+async def test_reply_from_an_unknown_number_goes_to_a_human(world: World, public: PublicRoutes, text: str) -> None:
     """An unknown number, perhaps a local SIM: no answer is recorded, and an officer reads the reply."""
     await alerted(world, "p1")
 
-    await back.reply("+34600000001", text)
-    await back.work()
+    await public.reply("+34600000001", text)
+    await public.work()
 
-    assert await back.said() == []
-    assert await back.notes() == [UNCLEAR]
+    assert await public.said() == []
+    assert await public.notes() == [UNCLEAR]
 
 
 @pytest.mark.parametrize(("text", "note"), [("HELP", UNCLEAR), ("there was an accident", UNCLEAR), ("ok", NO_ALERT)])
-async def test_reply_of_somebody_without_an_alert(world: World, back: Back, text: str, note: str) -> None:
+async def test_reply_of_somebody_without_an_alert(world: World, public: PublicRoutes, text: str, note: str) -> None:
     """Without an alert there is nothing to answer; only a plain "safe" needs no officer."""
     await alerted(world, "p1")
     await world.handle(world.register("p2", leg(country="FR")))
 
-    await back.reply(number("p2"), text)
-    await back.work()
+    await public.reply(number("p2"), text)
+    await public.work()
 
-    assert await back.said() == []
-    assert await back.notes() == [note]
+    assert await public.said() == []
+    assert await public.notes() == [note]
 
 
-async def test_reply_answers_the_newest_alert_of_its_person_even_when_closed(world: World, back: Back) -> None:
+async def test_reply_answers_the_newest_alert_of_its_person_even_when_closed(
+    world: World, public: PublicRoutes
+) -> None:
     """Of two alerts the newer one counts; an answer to a closed alert is recorded too."""
     await alerted(world, "p1")
     await world.handle(world.change(Level.YELLOW), world.change(Level.RED))
     await close_alert(world.commands, officer(), "ES-4", "over")
 
-    await back.reply(number("p1"), "VEILIG")
-    await back.work()
+    await public.reply(number("p1"), "VEILIG")
+    await public.work()
 
     assert await world.deliveries.answers.standing_by_person("ES-4") == {"p1": "safe"}
     assert await world.deliveries.answers.standing_by_person("ES-2") == {}
@@ -710,91 +720,93 @@ async def test_reply_answers_the_newest_alert_of_its_person_even_when_closed(wor
 
 
 @pytest.mark.fault("a scanner follows the answer link")
-async def test_link_opened_changes_nothing(world: World, back: Back) -> None:
+async def test_link_opened_changes_nothing(world: World, public: PublicRoutes) -> None:
     """Scanners follow links: GET shows the page, in the language asked for, and nothing is recorded."""
     await alerted(world, "p1")
 
     for _ in range(3):
-        page = await back.http.get(back.link("p1"))
+        page = await public.http.get(public.link("p1"))
         assert page.status_code == 200
         assert page.headers["content-type"].startswith("text/html")
-    dutch = await back.http.get(back.link("p1"), params={"language": "nl"})
+    dutch = await public.http.get(public.link("p1"), params={"language": "nl"})
 
     assert 'lang="nl"' in dutch.text
     assert 'lang="en"' in page.text
-    assert await back.said() == []
-    assert "p1" not in page.text.replace(back.link("p1"), "")
+    assert await public.said() == []
+    assert "p1" not in page.text.replace(public.link("p1"), "")
 
 
 @pytest.mark.parametrize("answer", ["safe", "help"])
-async def test_link_posted_records_the_answer_once(world: World, back: Back, answer: str) -> None:
+async def test_link_posted_records_the_answer_once(world: World, public: PublicRoutes, answer: str) -> None:
     """One answer for each person, even after a second click; the page then shows the answer."""
     await alerted(world, "p1", "p2")
 
-    first = await back.http.post(back.link("p1"), data={"answer": answer})
-    second = await back.http.post(back.link("p1"), data={"answer": answer})
+    first = await public.http.post(public.link("p1"), data={"answer": answer})
+    second = await public.http.post(public.link("p1"), data={"answer": answer})
 
     assert (first.status_code, second.status_code) == (303, 303)
-    assert await back.said() == [("p1", answer, "link")]
+    assert await public.said() == [("p1", answer, "link")]
     assert await world.deliveries.answers.standing_by_person("ES-2") == {"p1": answer}
-    before = (await back.http.get(back.link("p2"))).text
-    after = (await back.http.get(back.link("p1"))).text
-    assert before != after.replace(back.link("p1"), back.link("p2"))
+    before = (await public.http.get(public.link("p2"))).text
+    after = (await public.http.get(public.link("p1"))).text
+    assert before != after.replace(public.link("p1"), public.link("p2"))
 
 
-async def test_link_help_wins_over_safe_whenever_it_was_said(world: World, back: Back) -> None:
+async def test_link_help_wins_over_safe_whenever_it_was_said(world: World, public: PublicRoutes) -> None:
     """Safe, help, safe, safe: help; and the repeated safe is one more answer, not two."""
     await alerted(world, "p1")
 
     for answer in ("safe", "help", "safe", "safe"):
-        await back.http.post(back.link("p1"), data={"answer": answer})
+        await public.http.post(public.link("p1"), data={"answer": answer})
 
     assert await world.deliveries.answers.standing_by_person("ES-2") == {"p1": "help"}
-    assert await back.said() == [("p1", "safe", "link"), ("p1", "help", "link"), ("p1", "safe", "link")]
+    assert await public.said() == [("p1", "safe", "link"), ("p1", "help", "link"), ("p1", "safe", "link")]
 
 
 @pytest.mark.parametrize("body", [{}, {"answer": ""}, {"answer": "maybe"}, {"other": "safe"}])
-async def test_link_posted_without_a_choice_asks_again(world: World, back: Back, body: dict[str, str]) -> None:
+async def test_link_posted_without_a_choice_asks_again(
+    world: World, public: PublicRoutes, body: dict[str, str]
+) -> None:
     """400 with the page; nothing is recorded."""
     await alerted(world, "p1")
 
-    answer = await back.http.post(back.link("p1"), data=body)
+    answer = await public.http.post(public.link("p1"), data=body)
 
     assert answer.status_code == 400
     assert answer.headers["content-type"].startswith("text/html")
-    assert await back.said() == []
+    assert await public.said() == []
 
 
 @pytest.mark.parametrize("token", ["x", "A" * 22, "A" * 4_000, "..%2F..", "%00"])
-async def test_link_with_a_wrong_token_leads_nowhere(world: World, back: Back, token: str) -> None:
+async def test_link_with_a_wrong_token_leads_nowhere(world: World, public: PublicRoutes, token: str) -> None:
     """404 as a page, the same for every wrong token, and nothing is recorded."""
     await alerted(world, "p1")
 
-    shown = await back.http.get(f"/v1/answers/{token}")
-    posted = await back.http.post(f"/v1/answers/{token}", data={"answer": "safe"})
+    shown = await public.http.get(f"/v1/answers/{token}")
+    posted = await public.http.post(f"/v1/answers/{token}", data={"answer": "safe"})
 
     assert (shown.status_code, posted.status_code) == (404, 404)
-    assert await back.said() == []
+    assert await public.said() == []
 
 
-async def test_link_of_a_closed_alert_is_still_heard(world: World, back: Back) -> None:
+async def test_link_of_a_closed_alert_is_still_heard(world: World, public: PublicRoutes) -> None:
     """Closing an alert ends its sending; answers are still recorded."""
     await alerted(world, "p1")
     await close_alert(world.commands, officer(), "ES-2", "over")
 
-    answer = await back.http.post(back.link("p1"), data={"answer": "help"})
+    answer = await public.http.post(public.link("p1"), data={"answer": "help"})
 
     assert answer.status_code == 303
     assert await world.deliveries.answers.standing_by_person("ES-2") == {"p1": "help"}
 
 
-async def test_link_and_sms_are_one_standing_answer(world: World, back: Back) -> None:
+async def test_link_and_sms_are_one_standing_answer(world: World, public: PublicRoutes) -> None:
     """Safe by link, help by SMS: help."""
     await alerted(world, "p1")
 
-    await back.http.post(back.link("p1"), data={"answer": "safe"})
-    await back.reply(number("p1"), "HELP")
-    await back.work()
+    await public.http.post(public.link("p1"), data={"answer": "safe"})
+    await public.reply(number("p1"), "HELP")
+    await public.work()
 
     assert await world.deliveries.answers.standing_by_person("ES-2") == {"p1": "help"}
 
@@ -816,7 +828,7 @@ async def served(app: FastAPI) -> AsyncIterator[int]:
 
 
 async def test_gateway_posts_receipts_and_replies_and_all_of_them_count_once(
-    world: World, back: Back, tmp_path: Path
+    world: World, public: PublicRoutes, tmp_path: Path
 ) -> None:
     """SMS out to the simulated gateway; its receipts (twice each) and a reply come back over real HTTP."""
     world.keyring.contacts["p2"] = contact_of("p2").model_copy(update={"mobile": "+31609999002"})
@@ -826,7 +838,7 @@ async def test_gateway_posts_receipts_and_replies_and_all_of_them_count_once(
         running("sms_gateway", tmp_path / "sms") as gateway,
         running("smtp_inbox", tmp_path / "inbox", "--control-port", "0") as inbox,
     ):
-        async with served(back.app) as port, providers(inbox, gateway) as out:
+        async with served(public.app) as port, providers(inbox, gateway) as out:
             base = f"http://cm:{SECRET}@127.0.0.1:{port}"
             gateway.put("/config", {"receipts_url": base + RECEIPTS, "inbound_url": base + INBOUND,
                                     "receipt_delay_seconds": 0})  # fmt: skip
@@ -837,13 +849,13 @@ async def test_gateway_posts_receipts_and_replies_and_all_of_them_count_once(
                 gateway.http.post, "/control/reply", json={"number": number("p1"), "text": "VEILIG"}
             )
             await until(lambda: gateway_is_quiet(gateway))
-            await back.work()
+            await public.work()
 
     assert [await state(world, person) for person in ("p1", "p2", "p3")] == [DELIVERED, FAILED, ACCEPTED]
     assert len(await outcomes(world, NotificationsDelivered, SMS)) == 1
     assert len(await outcomes(world, NotificationsFailed, SMS)) == 1
-    assert await back.said() == [("p1", "safe", "sms")]
-    assert await back.open_posts() == 0
+    assert await public.said() == [("p1", "safe", "sms")]
+    assert await public.open_posts() == 0
     assert not await all_done(world)  # the mails were never sent here
 
 

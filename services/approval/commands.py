@@ -1,4 +1,4 @@
-"""Commands on a request: a student asks for approval or withdraws, an approver decides. A block names its rule."""
+"""Commands of a student: ask for approval, withdraw. A block names its rule."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -7,7 +7,6 @@ from typing import Any, Literal
 from services.approval import slots
 from services.approval.access import Permissions
 from services.approval.deps import CommandDeps, load_readable, seal_optional, state_of
-from services.approval.model import ApprovalRequest
 from services.approval.presentation import (
     blocked,
     contact_body,
@@ -17,7 +16,7 @@ from services.approval.presentation import (
     status_answer,
 )
 from services.approval.rule_settings import rule_settings
-from services.approval.rules import activity, before_start, decidable, findings, grantable, withdrawable
+from services.approval.rules import activity, before_start, findings, withdrawable
 from services.approval.slots import NextInLine
 from services.approval.texts import text
 from shared.catalogue import Catalogue, Programme
@@ -26,11 +25,7 @@ from shared.envelope import Draft
 from shared.events import (
     ActivityDetails,
     ActivityType,
-    ApprovalEvent,
-    ApprovalGranted,
-    ApprovalRefused,
     ApprovalRequested,
-    ApprovalReturned,
     ApprovalWithdrawn,
 )
 from shared.ids import new_id
@@ -40,9 +35,6 @@ from shared.privacy.contact import ContactDetails
 from shared.web.concurrency import etag, must_match
 from shared.web.idempotency import Answer, insert_once, run_once
 from shared.web.problem import FieldError, Problem, invalid
-from shared.web.sealing import sealed
-
-Decision = Literal["grant", "return", "refuse"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,36 +95,6 @@ async def request_approval(deps: CommandDeps, command: Command[str], application
         return await run_once(deps.mongo, deps.database, command.idempotency, work)
 
     return await slots.with_next_in_line(deps, found.pool_id, None, act)
-
-
-async def decide(
-    deps: CommandDeps, command: Command[Permissions], approval_id: str, decision: Decision, reason: str | None
-) -> Answer:
-    """An approver grants, returns with a question, or refuses with a reason. Raises Problem: a rule, or the state."""
-    if decision != "grant" and reason is None:
-        raise invalid(FieldError("body.reason", "is required to return or refuse"))
-    catalogue, caller, cause, now = deps.catalogue, command.caller, command.cause, command.now
-    request = state_of(await load_readable(deps, caller, approval_id))
-    event_id = new_id()
-    event = await _decision_event(deps, catalogue, request, caller.person_id, decision, reason, event_id)
-
-    async def act(next_in_line: NextInLine | None) -> Answer:
-        async def work(session: Session) -> Answer:
-            loaded = await load_readable(deps, caller, approval_id, session)
-            must_match(command.expected_version, loaded.version)
-            state = state_of(loaded)
-            _check_decidable(catalogue, command, state)
-            if decision == "grant":
-                await _check_grantable(deps, catalogue, state, session)
-            drafts = [Draft(event, event_id)]
-            after = await deps.store.requests.record(loaded, drafts, cause=cause, now=now, session=session)
-            if decision == "refuse" and state.slot_pool_id is not None:
-                await slots.release(deps, cause, now, state.slot_pool_id, approval_id, "refused", next_in_line, session)
-            return status_answer(after)
-
-        return await run_once(deps.mongo, deps.database, command.idempotency, work)
-
-    return await slots.with_next_in_line(deps, request.slot_pool_id if decision == "refuse" else None, approval_id, act)
 
 
 async def withdraw(deps: CommandDeps, command: Command[Permissions], approval_id: str) -> Answer:
@@ -263,63 +225,3 @@ async def _requested(
         slot_pool_id=found.pool_id,
         findings=found.as_event_findings(),
     )
-
-
-def _check_decidable(catalogue: Catalogue, command: Command[Permissions], state: ApprovalRequest) -> None:
-    """R4, R5 and the state of the request. Raises Problem."""
-    caller = command.caller
-    programme_scopes = catalogue.approver_scopes(state.faculty_id, state.programme_id)
-    decision = decidable.decidable(state, caller.person_id, caller.scopes, programme_scopes, command.now)
-    if not decision.is_permitted:
-        contact = contact_for(catalogue, state, "coordinator")
-        raise refused(decision.rule, decision.reason, contact, status=403 if decision.rule == "R5" else 409)
-
-
-async def _check_grantable(deps: CommandDeps, catalogue: Catalogue, state: ApprovalRequest, session: Session) -> None:
-    """Every step and slot that a grant needs. Raises Problem with all that is missing; the first one gives its rule."""
-    pool = (await deps.store.pools.load(state.slot_pool_id, session)).state if state.slot_pool_id else None
-    decision = grantable.grantable(state, pool)
-    if decision.is_permitted:
-        return
-    first = decision.missing[0]
-    errors = tuple(
-        FieldError(f"steps.{item.step}" if item.step else "slot", f"{item.rule}: {text(item.reason, 'en')}")
-        for item in decision.missing
-    )
-    raise blocked(first.rule, first.reason, contact_for(catalogue, state, first.queue), errors=errors)
-
-
-async def _decision_event(
-    deps: CommandDeps,
-    catalogue: Catalogue,
-    state: ApprovalRequest,
-    decided_by: str,
-    decision: Decision,
-    reason: str | None,
-    event_id: str,
-) -> ApprovalEvent:
-    """The event of a decision; what the approver writes is sealed under the student's key."""
-    if decision == "grant":
-        return ApprovalGranted(
-            approval_id=state.approval_id,
-            person_id=state.person_id,
-            faculty_id=state.faculty_id,
-            programme_id=state.programme_id,
-            activity_type=state.activity_type,
-            country=state.country,
-            start_date=state.start_date,
-            end_date=state.end_date,
-            decided_by=decided_by,
-            catalogue_version=catalogue.version,
-        )
-    path = "/question" if decision == "return" else "/reason"
-    sealed_reason = await sealed(deps.keyring, state.person_id, event_id, path, reason)
-    if decision == "return":
-        return ApprovalReturned(
-            approval_id=state.approval_id, person_id=state.person_id, decided_by=decided_by,
-            question=sealed_reason, catalogue_version=catalogue.version,
-        )  # fmt: skip
-    return ApprovalRefused(
-        approval_id=state.approval_id, person_id=state.person_id, decided_by=decided_by,
-        reason=sealed_reason, catalogue_version=catalogue.version,
-    )  # fmt: skip

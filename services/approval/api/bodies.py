@@ -5,7 +5,8 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field
 
-from services.approval.commands import Application, Decision
+from services.approval.commands import Application
+from services.approval.decisions import Decision
 from shared.events import ActivityDetails, ActivityType, Identifier, InstituteKind, Rotation, StepKind
 from shared.fields import CountryCode, FreeText
 from shared.privacy.contact import ContactDetails

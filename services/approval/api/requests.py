@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from fastapi import Depends, Path, Query, Response
 from fastapi.responses import JSONResponse
 
-from services.approval import commands, steps
+from services.approval import commands, decisions, steps
 from services.approval.access import DECIDERS, READERS, RECORDERS, Permissions, permissions_of
 from services.approval.api import shapes, views
 from services.approval.api.bodies import AnswerBody, DecisionBody, RequestBody, StepBody
@@ -125,7 +125,7 @@ def routes(deps: CommandDeps) -> Routes:
     async def decide(caller: Decider, approval_id: Id, body: DecisionBody, change: ChangeOf) -> JSONResponse:
         """An approver of the student's own programme decides, on the version that the approver has seen."""
         command = change.by(permissions(caller))
-        answer = await commands.decide(deps, command, approval_id, body.decision, body.reason)
+        answer = await decisions.decide(deps, command, approval_id, body.decision, body.reason)
         return answer.response()
 
     @router.post(

@@ -38,8 +38,8 @@ _INVISIBLE = dict.fromkeys(map(ord, "\u00ad\u200b\u200c\u200d\ufeff"))
 
 
 @dataclass(frozen=True, slots=True)
-class WarnedArea:
-    """An area that a text warns against, and its level."""
+class StatedLevel:
+    """An area, and the level that a text states for it."""
 
     area: str
     level: Level
@@ -128,6 +128,16 @@ def newest_of(readings: Iterable[CountryReading]) -> CountryReading:
     if len(versions) == 1:
         return versions[0]
     return max(versions, key=lambda reading: (reading.source_modified_at, severity(reading), reading.model_dump_json()))
+
+
+def worst_by_area(stated_levels: Iterable[StatedLevel]) -> list[StatedLevel]:
+    """Each area once, with its worst level."""
+    worst: dict[str, StatedLevel] = {}
+    for stated in stated_levels:
+        known = worst.get(stated.area)
+        if known is None or stated.level > known.level:
+            worst[stated.area] = stated
+    return list(worst.values())
 
 
 def limit_regions(regions: Sequence[RegionReading], *, others: str) -> tuple[RegionReading, ...]:

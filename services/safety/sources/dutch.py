@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from services.safety.sources.documents import text_blocks
+from services.safety.sources.documents import StatedLevel, text_blocks, worst_by_area
 from shared.events import Level
 from shared.subdivision_names import country_names, folded, variants
 
@@ -73,19 +73,11 @@ _SHORT_FORM = re.compile(r"((?:[A-ZÀ-Ý][\w'’-]*\s+(?:van\s+)?){1,8})\(([A-Z]
 
 
 @dataclass(frozen=True, slots=True)
-class ColouredPart:
-    """One part of a country with a colour of its own, as the text names it."""
-
-    area: str
-    level: Level
-
-
-@dataclass(frozen=True, slots=True)
 class Colours:
     """The colours in a text. `level`: of the country or of its rest; None if no sentence states it for certain."""
 
     level: Level | None
-    parts: tuple[ColouredPart, ...]
+    parts: tuple[StatedLevel, ...]
     unread: tuple[str, ...]
 
 
@@ -112,7 +104,7 @@ def read_colours(texts: Sequence[str], country: str, feed_names: Sequence[str]) 
     """
     names = _names(country, feed_names, texts)
     levels: list[Level] = []
-    parts: list[ColouredPart] = []
+    parts: list[StatedLevel] = []
     unread: list[str] = []
     needs_parts = is_unsure = False
     for text in texts:
@@ -120,7 +112,7 @@ def read_colours(texts: Sequence[str], country: str, feed_names: Sequence[str]) 
         for sentence in _sentences(text):
             continued = _MORE.match(sentence)
             if continued and last_level is not None and not _ANY_COLOUR.search(sentence):
-                parts.append(ColouredPart(_area(continued["area"]), last_level))
+                parts.append(StatedLevel(_area(continued["area"]), last_level))
                 continue
             is_long = len(sentence) > _MAX_SENTENCE_CHARS
             statements = [] if is_long else _statements(sentence)
@@ -130,7 +122,7 @@ def read_colours(texts: Sequence[str], country: str, feed_names: Sequence[str]) 
                     needs_parts |= statement.implies_parts or _REST.match(statement.area) is not None
                     last_level = None
                 else:
-                    parts.append(ColouredPart(_area(statement.area + statement.exception), statement.level))
+                    parts.append(StatedLevel(_area(statement.area + statement.exception), statement.level))
                     last_level = statement.level
             if statements:
                 continue
@@ -149,7 +141,7 @@ def read_colours(texts: Sequence[str], country: str, feed_names: Sequence[str]) 
     level = max(levels, default=None)
     if is_unsure and level is not None and level < Level.ORANGE:
         level = None
-    return Colours(level, tuple(_worst_by_area(parts)), tuple(unread))
+    return Colours(level, tuple(worst_by_area(parts)), tuple(unread))
 
 
 def _statements(sentence: str) -> list[_Statement]:
@@ -227,23 +219,13 @@ def _area(text: str) -> str:
     return text.strip(" ,;:")
 
 
-def _worst_case(sentence: str) -> list[ColouredPart]:
+def _worst_case(sentence: str) -> list[StatedLevel]:
     """An unread sentence that names orange or red counts as a part with that colour, so that no warning is lost."""
     if not _OF_ADVICE.search(sentence):
         return []
     words = _ANY_COLOUR.findall(_FROM_TO.sub("naar ", sentence))
     worst = max((COLOURS[word.lower()] for word in words), default=Level.GREEN)
-    return [ColouredPart(_area(sentence[:_MAX_AREA_CHARS]), worst)] if worst >= Level.ORANGE else []
-
-
-def _worst_by_area(parts: Iterable[ColouredPart]) -> list[ColouredPart]:
-    """Each area once, with its worst colour."""
-    worst: dict[str, ColouredPart] = {}
-    for part in parts:
-        known = worst.get(part.area)
-        if known is None or part.level > known.level:
-            worst[part.area] = part
-    return list(worst.values())
+    return [StatedLevel(_area(sentence[:_MAX_AREA_CHARS]), worst)] if worst >= Level.ORANGE else []
 
 
 def _sentences(text: str) -> list[str]:

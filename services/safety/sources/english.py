@@ -4,9 +4,9 @@ Source: GOV.UK travel advice. See docs/feeds.md, United Kingdom.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
-from services.safety.sources.documents import WarnedArea, text_blocks
+from services.safety.sources.documents import StatedLevel, text_blocks
 from services.safety.sources.identity import by_name, is_named
 from shared.events import Level
 from shared.subdivision_names import folded
@@ -38,7 +38,7 @@ _ITEM = "\u2022"
 _MAX_SENTENCE_CHARS = 2_000
 
 
-def warned_areas(body: str) -> Iterator[WarnedArea]:
+def warned_areas(body: str) -> Iterator[StatedLevel]:
     """Every area that the text of a page warns against. A list after a colon is read item by item."""
     level_of_list: Level | None = None
     is_marked = False
@@ -50,7 +50,7 @@ def warned_areas(body: str) -> Iterator[WarnedArea]:
         is_item, is_marked = is_marked or block.startswith(_ITEM), False
         text = block.lstrip(f"{_ITEM} ")
         if is_item and level_of_list is not None and not _ADVISES.search(text):
-            yield WarnedArea(_area(text), level_of_list)
+            yield StatedLevel(_area(text), level_of_list)
             continue
         if not is_item:
             level_of_list = None
@@ -63,7 +63,7 @@ def warned_areas(body: str) -> Iterator[WarnedArea]:
                 if not area or match["area"].rstrip().endswith(":"):
                     level_of_list = level
                 elif not area.endswith(":"):
-                    yield WarnedArea(area, level)
+                    yield StatedLevel(area, level)
 
 
 def is_whole_country(area: str, country: str, page_name: str) -> bool:
@@ -79,16 +79,6 @@ def is_other_country(area: str, country: str) -> bool:
     """Whether an area is another country, which has a page of its own."""
     other = by_name(_WHOLE_OF.sub("", _EXCEPT.sub("", area)))
     return other is not None and other != country
-
-
-def worst_by_area(warned: Sequence[WarnedArea]) -> list[WarnedArea]:
-    """Each area once, with its worst level."""
-    worst: dict[str, WarnedArea] = {}
-    for warning in warned:
-        known = worst.get(warning.area)
-        if known is None or warning.level > known.level:
-            worst[warning.area] = warning
-    return list(worst.values())
 
 
 def _area(text: str) -> str:

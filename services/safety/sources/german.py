@@ -6,7 +6,7 @@
 import re
 from collections.abc import Iterator
 
-from services.safety.sources.documents import WarnedArea, text_blocks
+from services.safety.sources.documents import StatedLevel, text_blocks
 from services.safety.sources.identity import by_name, is_named
 from shared.events import Level
 from shared.subdivision_names import folded
@@ -51,9 +51,9 @@ _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-ZÄÖÜ])")
 _MAX_SENTENCE_CHARS = 1_500
 
 
-def warned_areas(content: str) -> tuple[list[WarnedArea], list[str]]:
+def warned_areas(content: str) -> tuple[list[StatedLevel], list[str]]:
     """Every area that the text warns against, and the sentences that seem to warn but could not be read."""
-    warned: list[WarnedArea] = []
+    warned: list[StatedLevel] = []
     unread: list[str] = []
     for sentence in _sentences(content):
         is_long = len(sentence) > _MAX_SENTENCE_CHARS
@@ -63,7 +63,7 @@ def warned_areas(content: str) -> tuple[list[WarnedArea], list[str]]:
             is_red = groups["verb"] in ("gewarnt", "warnt") or groups.get("urgent") or groups.get("late")
             area = _EXCEPT.sub("", _PREPOSITION.sub("", groups["area"])).strip(" ,;:–-")
             level = Level.RED if is_red else Level.ORANGE
-            warned += [WarnedArea(name, level) for name in _areas(area)]
+            warned += [StatedLevel(name, level) for name in _areas(area)]
         elif _SEEMS_TO_WARN.search(sentence[:_MAX_SENTENCE_CHARS]) and not _LIFTED.search(sentence):
             unread.append(sentence)
     return warned, unread

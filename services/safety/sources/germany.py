@@ -15,7 +15,7 @@ from typing import Any
 from services.safety.reading import AREA_LENGTH, TEXT_LENGTH, Batch, BatchRejected, CountryReading, RegionReading
 from services.safety.sources.documents import (
     HTML_LIMIT,
-    WarnedArea,
+    StatedLevel,
     json_document,
     limit_regions,
     name_of,
@@ -25,6 +25,7 @@ from services.safety.sources.documents import (
     regional_max,
     text_field,
     unread_entries,
+    worst_by_area,
 )
 from services.safety.sources.feed import Feed
 from services.safety.sources.fetch import Fetcher, FetchFailed
@@ -160,17 +161,16 @@ def _reading(identity: str, country: str, record: _Record, now: datetime) -> Cou
 
 
 def _levels(
-    country: str, page_name: str, flags: Mapping[str, Any], warned: Sequence[WarnedArea]
+    country: str, page_name: str, flags: Mapping[str, Any], warned: Sequence[StatedLevel]
 ) -> tuple[Level | None, tuple[RegionReading, ...]]:
     """The country's own level, and its regions. The flags know red only."""
     of_country = [warning for warning in warned if is_whole_country(warning.area, country, page_name)]
-    worst: dict[str, Level] = {}
-    for warning in warned:
-        if warning not in of_country and not is_other_country(warning.area, country):
-            worst[warning.area] = max(warning.level, worst.get(warning.area, warning.level))
+    of_parts = [
+        warning for warning in warned if warning not in of_country and not is_other_country(warning.area, country)
+    ]
     regions = [
-        RegionReading(area=area[:AREA_LENGTH], code=resolve(country, area), level=level)
-        for area, level in worst.items()
+        RegionReading(area=warning.area[:AREA_LENGTH], code=resolve(country, warning.area), level=warning.level)
+        for warning in worst_by_area(of_parts)
     ]
     levels = [warning.level for warning in of_country] + ([Level.RED] if flags.get("warning") is True else [])
     if flags.get("partialWarning") is True and not any(region.level == Level.RED for region in regions):

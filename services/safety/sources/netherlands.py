@@ -22,6 +22,7 @@ from services.safety.reading import (
 )
 from services.safety.sources.documents import (
     COLOUR_NAMES,
+    StatedLevel,
     json_document,
     limit_regions,
     name_of,
@@ -31,7 +32,7 @@ from services.safety.sources.documents import (
     regional_max,
     unread_entries,
 )
-from services.safety.sources.dutch import ColouredPart, Colours, introduction_blocks, read_colours
+from services.safety.sources.dutch import Colours, introduction_blocks, read_colours
 from services.safety.sources.feed import Feed
 from services.safety.sources.fetch import Fetcher, FetchFailed
 from services.safety.sources.identity import by_alpha3
@@ -161,7 +162,7 @@ def _country(identity: str) -> str | None:
     return country if country != "BQ" else None
 
 
-def _regions(country: str, parts: Sequence[ColouredPart]) -> tuple[RegionReading, ...]:
+def _regions(country: str, parts: Sequence[StatedLevel]) -> tuple[RegionReading, ...]:
     """R16: parts as regions, with a code if the gazetteer is sure. An enumeration of known regions is taken apart."""
     regions: dict[str, RegionReading] = {}
     for part in parts:

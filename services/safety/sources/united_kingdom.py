@@ -23,8 +23,9 @@ from services.safety.sources.documents import (
     regional_max,
     text_field,
     unread_entries,
+    worst_by_area,
 )
-from services.safety.sources.english import is_other_country, is_whole_country, warned_areas, worst_by_area
+from services.safety.sources.english import is_other_country, is_whole_country, warned_areas
 from services.safety.sources.feed import Feed
 from services.safety.sources.fetch import Fetcher, FetchFailed
 from services.safety.sources.identity import by_name

@@ -58,7 +58,8 @@ async def request_approval(deps: CommandDeps, command: Command[str], application
     """A student asks for approval. `command.caller` is the student. Raises Problem: a wrong field, or a rule."""
     catalogue, cause, now = deps.catalogue, command.cause, command.now
     programme = _programme(catalogue, application)
-    found = _findings(catalogue, programme, application, _activity_type(catalogue, programme, application, command))
+    kind = _activity_type(catalogue, programme, application, command)
+    found = _findings(catalogue, programme, application, kind)
     placed = catalogue.pools()[found.pool_id] if found.pool_id is not None else None
     if placed is not None and application.contact is None:
         raise invalid(FieldError("body.contact", "is required: a student who gets a slot later is notified by mail"))

@@ -113,8 +113,8 @@ class CountryState(Part):
     @property
     def worst(self) -> Level | None:
         """The worst known effective level anywhere in the country."""
-        known = [level for level in (self.effective, *(region.level for region in self.regions)) if level is not None]
-        return max(known) if known else None
+        levels = [level for level in (self.effective, *(region.level for region in self.regions)) if level is not None]
+        return max(levels) if levels else None
 
     def hold(self, hold_id: str) -> Hold | None:
         """The open hold with this id."""

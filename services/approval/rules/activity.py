@@ -23,12 +23,12 @@ class Activity:
     type: ActivityType | None = None
 
 
-def activity(application: str, offered: Collection[ActivityType]) -> Activity:
+def activity(name: str, offered: Collection[ActivityType]) -> Activity:
     """R3: it is one of the eight activities, and the faculty offers it."""
     try:
-        known = ActivityType(application)
+        kind = ActivityType(name)
     except ValueError:
         return Activity(Reason.NOT_AN_ACTIVITY)
-    if known in offered:
-        return Activity(Reason.OFFERED, known)
+    if kind in offered:
+        return Activity(Reason.OFFERED, kind)
     return Activity(Reason.NOT_OFFERED_BY_FACULTY)

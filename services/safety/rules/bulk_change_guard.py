@@ -76,28 +76,28 @@ def judge(
     now: datetime,
 ) -> Judgement:
     """R12, R13, R14: look at the whole batch before any of its countries."""
-    known = [(reading, states[reading.country]) for reading in batch.countries if reading.country in states]
+    known_countries = [(reading, states[reading.country]) for reading in batch.countries if reading.country in states]
     countries = max(len(states), MIN_COUNTRIES_FOR_SHARES)
-    turned_unknown = sum(reading.level is None and state.said.level is not None for reading, state in known)
+    turned_unknown = sum(reading.level is None and state.said.level is not None for reading, state in known_countries)
     if turned_unknown > limits.unknown_share * countries:
         detail = f"{turned_unknown} of {len(states)} countries turned unknown at once"
         return Judgement(Reason.UNREADABLE, detail=detail)
 
     reread = frozenset(
         reading.country
-        for reading, _ in known
+        for reading, _ in known_countries
         if _is_reread(reading, batch.parser_version, last_readings.get(reading.country))
     )
-    improving = [(reading, state) for reading, state in known if would_improve(state, reading)]
+    improving = [(reading, state) for reading, state in known_countries if would_improve(state, reading)]
     deteriorating = [
         reading.country
-        for reading, state in known
+        for reading, state in known_countries
         if reading.country not in reread and would_raise_alert(state, reading, now)
     ]
     improvement_hold_id = _improvement_hold_id(batch, improving) if len(improving) > limits.max_improvements else None
     alert_hold = None
     if limits.alert_hold and len(deteriorating) > limits.deterioration_share * countries:
-        versions = [f"{reading.country}:{state.advice_version}" for reading, state in known]
+        versions = [f"{reading.country}:{state.advice_version}" for reading, state in known_countries]
         hold_id = derive_hold_id(HoldReason.MASS_RISE, batch.source, *versions)
         alert_hold = AlertHold(hold_id, now + limits.alert_hold)
     context = BatchContext(improvement_hold_id, alert_hold, reread, limits.parser_hold)

@@ -40,7 +40,7 @@ def disagreement(level: Level | None, worst: Level | None, theirs: SecondaryAdvi
 
     The levels of the whole country are compared first. If those agree, the worst areas are compared.
     """
-    their_worst = max((known for known in (theirs.level, theirs.regional_max) if known is not None), default=None)
+    their_worst = max((level for level in (theirs.level, theirs.regional_max) if level is not None), default=None)
     if theirs.is_without_warning:
         if worst is None:
             return Disagreement(Reason.UNKNOWN)

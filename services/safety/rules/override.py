@@ -105,9 +105,9 @@ def override_in_effect(
 def level_at(country: str, levels: AdviceLevels, area: str) -> Level | None:
     """The level of the country, or of a region by its code. A region that is not listed has the country's level."""
     listed = [region.level for region in levels.regions if area != country and region.code == area]
-    known = [level for level in listed if level is not None]
+    known_levels = [level for level in listed if level is not None]
     if listed:
-        return max(known) if len(known) == len(listed) else None
+        return max(known_levels) if len(known_levels) == len(listed) else None
     return levels.level
 
 

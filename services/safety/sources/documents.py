@@ -134,8 +134,8 @@ def worst_by_area(stated_levels: Iterable[StatedLevel]) -> list[StatedLevel]:
     """Each area once, with its worst level."""
     worst: dict[str, StatedLevel] = {}
     for stated in stated_levels:
-        known = worst.get(stated.area)
-        if known is None or stated.level > known.level:
+        worst_so_far = worst.get(stated.area)
+        if worst_so_far is None or stated.level > worst_so_far.level:
             worst[stated.area] = stated
     return list(worst.values())
 
@@ -159,8 +159,8 @@ def name_of(country: str) -> str:
     """A country's English name, in ISO's shortest form."""
     if country == "XK":
         return "Kosovo"
-    known = pycountry.countries.get(alpha_2=country)
-    return str(getattr(known, "common_name", known.name)) if known else country
+    entry = pycountry.countries.get(alpha_2=country)
+    return str(getattr(entry, "common_name", entry.name)) if entry else country
 
 
 def unread_entries(source_id: str, sentences: Iterable[str]) -> tuple[str, ...]:

@@ -195,7 +195,8 @@ async def fetch(source: Fetcher) -> list[bytes]:
     except BatchRejected as rejected:
         raise FetchFailed(f"the index: {rejected}") from None
     versions = [
-        (f"/travelwarning/{identity}", str(found[0].get("lastModified"))[:40]) for identity, found in entries.items()
+        (f"/travelwarning/{identity}", str(index_entries[0].get("lastModified"))[:40])
+        for identity, index_entries in entries.items()
     ]
     pages = await source.details(versions[:MAX_PAGES])
     # A page that is out of order (`{}`) counts as missing: its country is unknown, the others are read.

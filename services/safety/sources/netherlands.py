@@ -174,8 +174,8 @@ def _regions(country: str, parts: Sequence[StatedLevel]) -> tuple[RegionReading,
                 names = several
         for name in names:
             region = RegionReading(area=name[:AREA_LENGTH], code=resolve(country, name), level=part.level)
-            known = regions.get(region.area)
-            if known is None or (known.level is not None and part.level > known.level):
+            worst_so_far = regions.get(region.area)
+            if worst_so_far is None or (worst_so_far.level is not None and part.level > worst_so_far.level):
                 regions[region.area] = region
     return limit_regions(list(regions.values()), others="andere gebieden")
 

@@ -192,9 +192,9 @@ def _statuses(value: object) -> tuple[set[str], list[str]]:
     """The known flags, and a remark for each unknown one."""
     if not isinstance(value, list):
         return set(), ["no list of warnings"]
-    known = {flag for flag in value if isinstance(flag, str) and (flag in _WHOLE or flag in _PARTS)}
-    unknown = [flag for flag in value if not isinstance(flag, str) or flag not in known]
-    return known, [f"a warning of another kind: {str(flag)[:80]}" for flag in unknown[:5]]
+    known_flags = {flag for flag in value if isinstance(flag, str) and (flag in _WHOLE or flag in _PARTS)}
+    unknown = [flag for flag in value if not isinstance(flag, str) or flag not in known_flags]
+    return known_flags, [f"a warning of another kind: {str(flag)[:80]}" for flag in unknown[:5]]
 
 
 def _body(parts: object) -> str | None:

@@ -20,6 +20,7 @@ from shared.envelope import Cause, Draft
 from shared.events import PersonErased, RegistrationCancelled
 from shared.ids import derived_id, new_id
 from shared.mongo.client import Database, Document, DuplicateKeyError, Mongo, Session
+from shared.mongo.retry import retry
 from shared.observability.logs import get_logger
 from shared.privacy.keyring import Keyring
 from shared.testing.failpoints import failpoint
@@ -94,10 +95,12 @@ async def erase(deps: ErasureDeps, person_id: str, ground: Ground, command: Comm
     await failpoint("erasure_marked")
     state = ""
     try:
-        try:
-            answer = await run_once(deps.mongo, deps.database, command.idempotency, work)
-        except DuplicateKeyError:  # two officers requested it at the same moment: the first request is stored now
-            answer = await run_once(deps.mongo, deps.database, command.idempotency, work)
+        # Two officers may request it at the same moment: the second attempt finds the first request stored.
+        answer = await retry(
+            lambda: run_once(deps.mongo, deps.database, command.idempotency, work),
+            what=f"erasure of person {person_id}",
+            retry_on=(DuplicateKeyError,),
+        )
         state = answer.body["state"]
     finally:
         if state != "erased":

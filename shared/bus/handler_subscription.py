@@ -44,7 +44,7 @@ class HandlerSubscription(Subscription):
         self._skipped: dict[str, tuple[int, str]] = {}
 
     async def _handle(self, records: Sequence[ConsumerRecord], held_keys: set[bytes], begin: SetPosition) -> None:
-        self._skipped.clear()  # left by a batch that failed: its records come again
+        self._skipped.clear()  # left by a batch that failed
         for number, record in enumerate(records):
             begin(number)
             if number:

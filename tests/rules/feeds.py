@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import pytest
 from hypothesis import strategies as st
 
 from services.safety.reading import Batch, BatchRejected, CountryReading
@@ -16,7 +15,6 @@ NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 SAMPLES = Path(__file__).resolve().parents[1] / "data" / "feeds"
 #: Real answers, as an extra where they lie beside the project.
 FEEDS = Path(__file__).resolve().parents[3] / "shared" / "data" / "feeds"
-real = pytest.mark.skipif(not FEEDS.exists(), reason=f"the real samples are an extra, and not at {FEEDS}")
 
 Parse = Callable[..., Batch]
 JSON = st.recursive(

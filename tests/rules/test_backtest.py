@@ -179,9 +179,6 @@ def day_of(number: int) -> str:
     return f"{date(2021, 1, 1) + timedelta(days=number - 1):%m-%d}"
 
 
-needs_real_history = pytest.mark.skipif(not REAL.exists(), reason=f"the real history is an extra, and not at {REAL}")
-
-
 @lru_cache(maxsize=2)
 def played_quarter(name: str) -> Quarter:
     """The invented quarter, or the first quarter of 2020 as the ministry changed it, with 10,000 invented journeys."""
@@ -191,7 +188,7 @@ def played_quarter(name: str) -> Quarter:
     return Quarter(history, report, flood_day="2021-03-01" if name == "invented" else "2020-03-17")
 
 
-@pytest.fixture(params=["invented", pytest.param("real", marks=needs_real_history)])
+@pytest.fixture(params=["invented", "real"] if REAL.exists() else ["invented"])
 def quarter(request: pytest.FixtureRequest) -> Quarter:
     """An invented quarter always; the real one of 2020 where it lies beside the project."""
     return played_quarter(request.param)
@@ -215,15 +212,6 @@ def test_backtest_of_a_quarter_keeps_the_quiet_weeks_quiet(quarter: Quarter) -> 
     for day in quarter.report.days:
         if day.date not in busy_days:
             assert (day.changes, day.held, day.released, day.alerts) == (0, 0, 0, 0)
-
-
-@needs_real_history
-def test_backtest_of_2020_is_the_picture_in_the_readme() -> None:
-    """`passage feed backtest … --picture services/safety/backtest-2020.svg` draws it anew from the real history."""
-    quarter = played_quarter("real")
-    drawn = (ROOT / "services" / "safety" / "backtest-2020.svg").read_text(encoding="utf-8")
-
-    assert chart(quarter.report) == drawn
 
 
 def test_backtest_file_and_stamp_are_utc() -> None:

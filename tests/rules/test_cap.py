@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from services.safety.reading import BatchRejected
 from services.safety.sources.cap import CapMessage, messages_in_force, parse
-from tests.rules.feeds import FEEDS, NOW, SAMPLES, damaged, real
+from tests.rules.feeds import NOW, SAMPLES, damaged
 
 SENT = "2026-11-01T09:00:00-00:00"
 
@@ -54,19 +54,6 @@ def test_cap_sample_is_read() -> None:
     assert message.sent == datetime(2026, 3, 29, 16, 13, 10, tzinfo=UTC)
     assert messages_in_force([message], message.sent + timedelta(hours=2)) == [message]
     assert messages_in_force([message], message.sent + timedelta(hours=3)) == []
-
-
-@real
-def test_cap_real_message_is_read() -> None:
-    """A police warning in Maryland ends after an hour."""
-    [message] = parse((FEEDS / "cap" / "ipaws-2019-carroll-county.xml").read_bytes())[0]
-
-    assert (message.event, message.severity, message.areas) == (
-        "Law Enforcement Warning", "Severe", ("Carroll County, MD",)
-    )  # fmt: skip
-    assert message.sent == datetime(2019, 3, 29, 16, 13, 10, tzinfo=UTC)
-    assert messages_in_force([message], message.sent) == [message]
-    assert messages_in_force([message], NOW) == []
 
 
 def test_cap_english_of_several_languages() -> None:

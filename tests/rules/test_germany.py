@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from services.safety.reading import BatchRejected
 from services.safety.sources.germany import FLOOR, parse
 from shared.events import Level
-from tests.rules.feeds import FEEDS, NOW, body, damaged, mutated, read, real, tried
+from tests.rules.feeds import NOW, body, damaged, mutated, read, tried
 
 MODIFIED = 1_783_604_826
 
@@ -31,22 +31,6 @@ def answer(*entries: dict[str, Any]) -> dict[str, Any]:
     """The answer of the index or of a page; both have the same format."""
     numbered = {str(200_000 + number): advisory for number, advisory in enumerate(entries)}
     return {"response": {"lastModified": MODIFIED, **numbered, "contentList": list(numbered)}}
-
-
-@real
-def test_german_real_index_and_page_are_read_as_a_person_does() -> None:
-    """Flags alone: red for Niger, red parts of others, unknown for the rest. Nepal's text warns of nothing."""
-    found = read(
-        parse,
-        json.loads((FEEDS / "de-aa" / "travelwarning-index-sample.json").read_bytes()),
-        json.loads((FEEDS / "de-aa" / "travelwarning-221216-nepal.json").read_bytes()),
-    )
-
-    assert {code for code, reading in found.items() if reading.level == Level.RED} == {"NE"}
-    assert {code for code, reading in found.items() if reading.regional_max == Level.RED} == {"MR", "NG", "GH", "LB"}
-    assert {reading.level for reading in found.values()} == {Level.RED, None}
-    assert [code for code, reading in found.items() if reading.is_without_warning] == ["NP"]
-    assert found["NP"].source_modified_at == datetime(2026, 7, 9, 13, 47, 6, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(

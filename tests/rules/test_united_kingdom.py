@@ -1,7 +1,6 @@
 """GOV.UK's pages: warnings for the whole or for parts, the rest in the text, no warning that is not green."""
 
 import json
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -12,7 +11,7 @@ from services.safety.reading import BatchRejected
 from services.safety.sources.documents import HTML_LIMIT
 from services.safety.sources.united_kingdom import FLOOR, parse
 from shared.events import Level
-from tests.rules.feeds import FEEDS, NOW, body, damaged, mutated, read, real, tried
+from tests.rules.feeds import NOW, body, damaged, mutated, read, tried
 
 RED, ORANGE = "avoid_all_travel_to_parts", "avoid_all_but_essential_travel_to_parts"
 ALL_RED, ALL_ORANGE = "avoid_all_travel_to_whole_country", "avoid_all_but_essential_travel_to_whole_country"
@@ -42,29 +41,6 @@ def index(*slugs: str, at: str = "2026-09-15T14:41:54Z") -> dict[str, Any]:
     """An index that lists these pages."""
     children = [{"public_updated_at": at, "details": {"country": {"name": slug, "slug": slug}}} for slug in slugs]
     return {"base_path": "/foreign-travel-advice", "links": {"children": children}}
-
-
-@real
-def test_uk_real_pages_are_read_as_a_person_does() -> None:
-    """No warning is not green; red parts without the text leave the rest unknown."""
-    found = read(parse, json.loads((FEEDS / "uk-fcdo" / "alert-status-samples.json").read_bytes()))
-    nepal = read(parse, json.loads((FEEDS / "uk-fcdo" / "nepal-2026-07.json").read_bytes()))["NP"]
-
-    assert {code: (reading.level, reading.regional_max) for code, reading in found.items()} == {
-        "AF": (3, None), "MX": (1, 2), "UA": (None, 3), "FR": (None, None),
-    }  # fmt: skip
-    assert found["FR"].is_without_warning
-    assert (nepal.level, nepal.is_without_warning, nepal.unread) == (None, True, ())
-    assert nepal.source_modified_at == datetime(2026, 3, 19, 14, 4, 20, tzinfo=UTC)
-
-
-@real
-def test_uk_real_index_alone_knows_its_countries_and_no_level() -> None:
-    """One page is about three islands of BQ; a country whose page was not fetched is unknown."""
-    found = read(parse, json.loads((FEEDS / "uk-fcdo" / "index-2026-09.trimmed.json").read_bytes()))
-
-    assert {code: reading.level for code, reading in found.items()} == {"MX": None, "BQ": None, "UA": None}
-    assert all(reading.unread and not reading.is_without_warning for reading in found.values())
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from services.safety.reading import BatchRejected
 from services.safety.sources.united_states import FLOOR, parse
-from tests.rules.feeds import FEEDS, NOW, body, damaged, mutated, read, real, tried
+from tests.rules.feeds import NOW, body, damaged, mutated, read, tried
 
 WORDS = ("Exercise Normal Precautions", "Exercise Increased Caution", "Reconsider Travel", "Do Not Travel")
 
@@ -36,25 +36,6 @@ RSS = """<?xml version="1.0" encoding="UTF-8"?>
 <description><![CDATA[<p><b>The advisory level was increased to 4.</b></p><p>Do not travel.</p>]]></description>
 <category domain="Threat-Level">Level 4: Do Not Travel</category><category domain="Country-Tag">CD</category>
 </item></channel></rss>"""
-
-
-@real
-def test_us_real_list_is_read_as_a_person_does() -> None:
-    """NS is Suriname and CH China; the group of three is left out; the evening in Washington is the date in UTC."""
-    batch = parse([(FEEDS / "us-state" / "api-TravelAdvisories-7.json").read_bytes()], NOW, floor=1)
-
-    assert {reading.country: reading.level for reading in batch.countries} == {
-        "SA": 2, "SR": 0, "CN": 1, "BD": 1, "MX": 1, "CI": 1
-    }  # fmt: skip
-    assert [reason for reason in batch.skipped if "a group of countries" in reason] == list(batch.skipped)
-    assert batch.countries[-1].source_modified_at == datetime(2026, 9, 8, tzinfo=UTC)
-
-
-@real
-def test_us_real_rss_that_is_not_well_formed_is_rejected() -> None:
-    """The prefix dc: is not bound: the whole answer is rejected."""
-    with pytest.raises(BatchRejected, match="not well-formed XML"):
-        parse([(FEEDS / "us-state" / "rss-TAsTWs-4.xml").read_bytes()], NOW, floor=1)
 
 
 def test_us_rss_says_the_same_as_the_list() -> None:

@@ -23,7 +23,7 @@ from shared.privacy.keyring import Keyring
 
 #: After these a person may be in a negative place who was not there before.
 ARRIVALS = (RegistrationSubmitted, StayEnded, ReturnRecorded)
-#: These change where a person is. The state before each of them stays available for questions about the past.
+#: These change where a person is. The state after each of them is stored, for questions about the past.
 ITINERARY_CHANGES = (RegistrationSubmitted, RegistrationCancelled, StayEnded, ReturnRecorded)
 
 

@@ -121,7 +121,7 @@ class World:
         self.database: Any = database
         self.outbox = Outbox(database, "/notify")
         self.whereabouts = WhereaboutsStore(database, KEY)
-        self.known = AdviceStore(database)
+        self.advice_store = AdviceStore(database)
         self.alerts = AlertStore(database)
         self.send_queue = SendQueue(database, self.instance)
         self.deliveries = DeliveryStore(database, KEY)
@@ -133,14 +133,14 @@ class World:
             mongo=self.mongo,
             outbox=self.outbox,
             whereabouts=self.whereabouts,
-            advice=self.known,
+            advice=self.advice_store,
             alerts=self.alerts,
             send_queue=self.send_queue,
             offsets=self.offsets,
             templates=self.messages.versions(),
         )
         self.notice_deps = notices.NoticeDeps(
-            self.mongo, self.alerts, self.send_queue, self.university, self.whereabouts, self.known
+            self.mongo, self.alerts, self.send_queue, self.university, self.whereabouts, self.advice_store
         )
         self.escalation = alert_steps.EscalationDeps(
             self.mongo, self.outbox, self.alerts, self.send_queue, self.deliveries, self.whereabouts, self.notice_deps

@@ -166,7 +166,7 @@ async def test_stress_must_be_told_and_only_who_may(world: World, size: int, see
         sweep(),
     )
     while await world.database["advice"].find_one({"held": {"$ne": None}}):
-        await world.known.release_due(utc_now() + EXPIRED_HOLD_WAIT * 2)
+        await world.advice_store.release_due(utc_now() + EXPIRED_HOLD_WAIT * 2)
     await world.sweep()
 
     affected = Affected(build.nowhere)

@@ -22,9 +22,9 @@ from deploy.local.stack import LocalStack
 from shared.web.local_tokens import mint
 from tests.containers import containers
 from tests.full_stack import FullStack
-from tests.shared_stack import shared_addresses
+from tests.shared_stack import SharedStackHooks, mongod_folder, shared_addresses
 
-pytest_plugins = ("tests.fault_table", "tests.log_repeats", "tests.shared_stack", "tests.approval_service")
+pytest_plugins = ("tests.fault_table", "tests.log_repeats", "tests.approval_service")
 
 ROOT = Path(__file__).resolve().parents[1]
 #: The groups that take longest. They start first, so that all workers end at about the same time.
@@ -38,6 +38,11 @@ class Stack:
 
     kafka: str
     mongo: str
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let all workers of a parallel run share one Kafka and one MongoDB."""
+    config.pluginmanager.register(SharedStackHooks(), "shared-stack")
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
@@ -90,14 +95,15 @@ def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     if addresses is not None:
         yield Stack(addresses["kafka"], addresses["mongo"])
         return
-    local = LocalStack(tmp_path_factory.mktemp("stack"), ROOT / ".local", Ports.free())
-    try:
-        local.start()
-    except LocalStackError as error:
+    with mongod_folder() as data:
+        local = LocalStack(tmp_path_factory.mktemp("stack"), ROOT / ".local", Ports.free(), mongod_data=data)
+        try:
+            local.start()
+        except LocalStackError as error:
+            local.stop()
+            _give_up(error)
+        yield Stack(local.kafka, local.mongo)
         local.stop()
-        _give_up(error)
-    yield Stack(local.kafka, local.mongo)
-    local.stop()
 
 
 def _give_up(error: LocalStackError) -> NoReturn:
@@ -128,7 +134,7 @@ async def namespace(stack: Stack) -> AsyncIterator[str]:
 @pytest.fixture(scope="session")
 def full_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FullStack]:
     """Kafka, MongoDB, simulators and services of this session alone, because tests kill them."""
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, mongod_folder() as data:
         for name in ("KAFKA_BOOTSTRAP_SERVERS", "MONGO_URL"):
             patch.delenv(name, raising=False)
         root = tmp_path_factory.mktemp("full_stack")
@@ -137,7 +143,7 @@ def full_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FullStack]:
             folder.mkdir(parents=True)
         overrides = {name: {"FAILPOINTS_DIR": str(folder)} for name, folder in failpoints.items()}
         overrides["notify"]["UNKNOWN_WAIT_SECONDS"] = "1"
-        stack = LocalStack(root, ROOT / ".local", Ports.free())
+        stack = LocalStack(root, ROOT / ".local", Ports.free(), mongod_data=data)
         services = LocalServices(stack, Choices(keys=root / "keys", overrides=overrides))
         try:
             stack.start()

@@ -40,9 +40,10 @@ from shared.events import (
     RegistrationSubmitted,
     TravelAdviceChanged,
 )
-from shared.testing.checker import Acknowledged, read_topic
+from shared.testing.checker import Acknowledged, Checker, read_topic
 
 PATIENCE_SECONDS = 300.0
+CONSISTENT_READS = 100
 OFFICER: dict[str, Any] = {"who": "officer-1", "roles": ("safety-officer",)}
 #: Service → collection that its events rebuild, the fold, and the event that such a stream begins with.
 FOLDS: dict[str, tuple[str, Any, Any]] = {
@@ -320,24 +321,13 @@ class FullStack:
         """Check the promises: no acknowledged event lost, one chain for each service, the stored state is the fold
         of the events, and exactly the affected people were notified, once."""
         bootstrap, namespace = self.services.stack.kafka, self.services.choices.namespace
-        client: pymongo.MongoClient[dict[str, Any]] = pymongo.MongoClient(self.services.stack.mongo, tz_aware=True)
         errors: list[str] = []
-        for service, topic in TOPICS.items():
-            database = client[f"{namespace}{service}"]
-            # Read before the topic, because safety appends SourceChecked by the clock.
-            published = database["events"].find({"pending": {"$ne": True}}, {"body": 1})
-            outbox = {str(event["_id"]): bytes(event["body"]) for event in published}
-            stored = (
-                {str(document["_id"]): document for document in database[FOLDS[service][0]].find({})}
-                if service in FOLDS
-                else {}
-            )
-            checker = await read_topic(bootstrap, namespace, topic)
+        for service in TOPICS:
+            checker, outbox, stored = await self._consistent_read(service)
             errors += checker.broken() + checker.lost(self.acknowledged[service]) + checker.rewritten(outbox)
             if service in FOLDS:
                 _, fold, first_event = FOLDS[service]
                 errors += checker.unlike(fold, stored, first_event)
-        client.close()
         findings = await audit(bootstrap, namespace)
         errors += [f"missed: {person}" for person in findings.missed]
         errors += [f"notified without reason: {person}" for person in findings.unexpected]
@@ -347,6 +337,31 @@ class FullStack:
                     errors.append(f"{channel} {reference} arrived twice, and its outcome was known")
         assert not errors, "\n".join(errors)
         await self._check_rebuilt_state()
+
+    async def _consistent_read(self, service: str) -> tuple[Checker, dict[str, bytes], dict[str, dict[str, Any]]]:
+        """The service's topic, its outbox (id → body) and its stored aggregates (id → document), without a write in
+        between: schedulers write by the clock, and the stored state would differ from the topic."""
+        namespace = self.services.choices.namespace
+        client: pymongo.MongoClient[dict[str, Any]] = pymongo.MongoClient(self.services.stack.mongo, tz_aware=True)
+        database = client[f"{namespace}{service}"]
+
+        def aggregates() -> dict[str, dict[str, Any]]:
+            if service not in FOLDS:
+                return {}
+            return {str(document["_id"]): document for document in database[FOLDS[service][0]].find({})}
+
+        try:
+            for _ in range(CONSISTENT_READS):
+                stored = aggregates()
+                outbox = {str(event["_id"]): bytes(event["body"]) for event in database["events"].find({})}
+                if database["events"].find_one({"pending": True}) is None:
+                    checker = await read_topic(self.services.stack.kafka, namespace, TOPICS[service])
+                    if aggregates() == stored:
+                        return checker, outbox, stored
+                await asyncio.sleep(0.2)
+        finally:
+            client.close()
+        raise AssertionError(f"{service} writes without a pause: its state cannot be compared with its topic")
 
     async def _check_rebuilt_state(self) -> None:
         """`passage audit diff` finds no difference; asked up to three times, as SourceChecked may arrive meanwhile.

@@ -72,6 +72,7 @@ class LocalStack:
         *,
         jvm_options: Sequence[str] = QUICK_JVM,
         min_free_bytes: int = MIN_FREE_BYTES,
+        mongod_data: Path | None = None,
     ) -> None:
         self.root = root.resolve()
         self.ports = ports
@@ -80,6 +81,7 @@ class LocalStack:
         self._say = say
         self._jvm_options = jvm_options
         self._min_free_bytes = min_free_bytes
+        self._mongod_data = mongod_data or self.root / "mongod"
 
     @property
     def kafka(self) -> str:
@@ -150,7 +152,7 @@ class LocalStack:
         if self.processes.find("mongod"):
             return
         wait_free(self.ports.mongod, "mongod")
-        data = self.root / "mongod"
+        data = self._mongod_data
         data.mkdir(parents=True, exist_ok=True)
         self._say("starting MongoDB")
         command = [

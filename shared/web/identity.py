@@ -3,30 +3,21 @@
 Checked: signature (pinned algorithms), exact issuer, our audience, expiry and type. Keys come from a JWKS file or URL.
 """
 
-import asyncio
-import json
-import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any, Protocol
 
-import httpx
 import jwt
 from fastapi import Depends, Request
-from jwt import PyJWK
 
+from shared.web.key_set import ALGORITHMS, KeySet
 from shared.web.problem import Problem
 from shared.web.rates import Rates
 
-ALGORITHMS = ("RS256", "ES256", "EdDSA")
 LEEWAY_SECONDS = 30
 MAX_TOKEN_BYTES = 8_192
-#: Keys are fetched again after `KEYS_SECONDS`, and for an unknown key id, but not within `REFETCH_SECONDS`.
-REFETCH_SECONDS = 30.0
-KEYS_SECONDS = 600.0
 #: A verified token is accepted for this long without checking its signature again; this many tokens are cached.
 TOKEN_CACHE_SECONDS = 60.0
 TOKEN_CACHE_SIZE = 2_000
@@ -111,10 +102,9 @@ class Verifier:
         self._persons = persons
         self._rates = rates or Rates()
         self._clock = clock
-        self._keys: dict[str, PyJWK] = {}
-        self._fetched_at = -math.inf
-        self._lock = asyncio.Lock()
         self._token_cache: OrderedDict[str, tuple[float, dict[str, Any]]] = OrderedDict()
+        # After a fetch, tokens of a withdrawn key must not be accepted from the cache.
+        self._key_set = KeySet(rules.jwks, on_fetch=self._token_cache.clear, clock=clock)
 
     async def identify(self, request: Request) -> Identity:
         """The caller of a request. Raises Unauthorised, and Problem 429 above the rate limit."""
@@ -158,7 +148,10 @@ class Verifier:
             raise Unauthorised("algorithm")
         if self._rules.require_type and str(header.get("typ", "")).lower() not in ("at+jwt", "application/at+jwt"):
             raise Unauthorised("type")
-        key = await self._key(header.get("kid"))
+        key_id = header.get("kid")
+        key = await self._key_set.key(key_id) if isinstance(key_id, str) else None
+        if key is None:
+            raise Unauthorised("key")
         if key.algorithm_name != header["alg"]:
             raise Unauthorised("algorithm")
         try:
@@ -180,58 +173,6 @@ class Verifier:
         except jwt.InvalidTokenError:
             raise Unauthorised("invalid") from None
         return claims
-
-    async def _key(self, kid: object) -> PyJWK:
-        """The key with this id. For an unknown id the key set is fetched again, at most once in 30 s."""
-        if not isinstance(kid, str):
-            raise Unauthorised("key")
-        if kid in self._keys and self._clock() - self._fetched_at <= KEYS_SECONDS:
-            return self._keys[kid]  # no waiting for a fetch that another token's unknown key has caused
-        async with self._lock:
-            age = self._clock() - self._fetched_at
-            if age > KEYS_SECONDS or (kid not in self._keys and age > REFETCH_SECONDS):
-                await self._fetch()
-        key = self._keys.get(kid)
-        if key is None:
-            raise Unauthorised("key")
-        return key
-
-    async def _fetch(self) -> None:
-        self._fetched_at = self._clock()
-        try:
-            if self._rules.jwks.startswith(("https://", "http://")):
-                async with asyncio.timeout(6), httpx.AsyncClient(timeout=5, follow_redirects=False) as http:
-                    response = await http.get(self._rules.jwks)
-                response.raise_for_status()
-                text = response.text
-            else:
-                text = await asyncio.to_thread(Path(self._rules.jwks).read_text, encoding="utf-8")
-            self._keys = _keys(text)
-            self._token_cache.clear()  # tokens of a withdrawn key are no longer accepted
-        except (httpx.HTTPError, OSError, ValueError, TimeoutError):
-            if self._keys:
-                return  # the known keys are used until the login answers again
-            self._fetched_at = -math.inf
-            raise Problem(
-                503, "The login's keys cannot be read now: try again.", headers={"Retry-After": "5"}
-            ) from None
-
-
-def _keys(text: str) -> dict[str, PyJWK]:
-    """Key id → key, for the usable keys of a set. Raises ValueError when there is none."""
-    document = json.loads(text)
-    entries = document.get("keys") if isinstance(document, dict) else None
-    keys = {}
-    for entry in entries if isinstance(entries, list) else ():
-        try:
-            key = PyJWK.from_dict(entry)
-        except (jwt.PyJWTError, ValueError, TypeError, AttributeError):
-            continue  # an unreadable key must not disable the others
-        if isinstance(key.key_id, str) and key.key_id and key.algorithm_name in ALGORITHMS:
-            keys[key.key_id] = key
-    if not keys:
-        raise ValueError("the key set has no usable key")
-    return keys
 
 
 def _roles(claim: object) -> frozenset[str]:

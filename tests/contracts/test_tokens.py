@@ -17,7 +17,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from starlette.requests import Request
 
-from shared.web.identity import KEYS_SECONDS, LEEWAY_SECONDS, REFETCH_SECONDS, TokenRules, Verifier
+from shared.web.identity import LEEWAY_SECONDS, TokenRules, Verifier
+from shared.web.key_set import KEYS_SECONDS, REFETCH_SECONDS
 from shared.web.local_tokens import AUDIENCE, ISSUER, JWKS, KEY, KID, mint
 from shared.web.problem import MEDIA_TYPE, Problem
 from shared.web.routes import RouteClass

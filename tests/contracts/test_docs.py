@@ -1,27 +1,39 @@
-"""Documents and code refer to each other, and every reference resolves."""
+"""Documents and code refer to each other, and every reference resolves; nothing refers outside the repository."""
 
+import os
 import re
-import subprocess
 from functools import cache
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
+#: A longer line in a document hides what it says.
+LONGEST_LINE = 400
 #: Files of ours that people read; data and generated files are not among them.
 SUFFIXES = {".py", ".md", ".toml", ".yaml", ".yml", ".j2", ".example", ".template", ""}
 LINK = re.compile(r"!?\[[^\]]*\]\((?P<target>[^)\s]+)\)")
 #: `docs/notifications.md`, perhaps followed by `, Promises`: file, comma, title of a section.
 REFERENCE = re.compile(r"(?<![\w/.])(?P<file>docs/[\w./-]+\.md)(?:, (?P<rest>[\"“']?[A-Z].{0,120}))?")
+#: Names of papers that lie outside the repository, and other ways to point there.
+OUTSIDE = re.compile(
+    r"\b(?:DESIGN|NOTIFY|KAFKA|FEEDS|STANDARDS|RULES|STYLE|ENGINE|PAGES|WORDS)(?:\.md\b| ?§|, \"| R\d)"
+    r"|(?<![(\w])\.\./shared/|\bthe issue on\b|\(issue \d|\bissue \d+,"
+)
 THIS = Path(__file__).name
 
 
 @cache
 def files() -> tuple[Path, ...]:
-    """The text files of the repository, tests' data left out."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout
-    paths = (ROOT / name for name in listed.splitlines() if not name.startswith("tests/data/"))
-    return tuple(path for path in paths if path.suffix in SUFFIXES and path.is_file())
+    """The text files of the repository, without hidden folders; of the tests' data only what explains them."""
+    found = []
+    for folder, folders, names in os.walk(ROOT):
+        folders[:] = [name for name in folders if not name.startswith((".", "__"))]
+        found += [Path(folder, name) for name in names]
+    data = ROOT / "tests" / "data"
+    return tuple(
+        sorted(path for path in found if path.suffix in SUFFIXES and (data not in path.parents or path.suffix == ".md"))
+    )
 
 
 def documents() -> list[Path]:
@@ -83,6 +95,32 @@ def test_documents_every_reference_resolves() -> None:
                 )
 
     assert broken == []
+
+
+@pytest.mark.parametrize("kind", ["documents", "code"])
+def test_documents_nothing_refers_outside_the_repository(kind: str) -> None:
+    """The repository explains itself: it names no paper that its readers do not have."""
+    outside = [
+        f"{path.relative_to(ROOT)}:{number}: {line.strip()[:80]}"
+        for path in files()
+        if path.name != THIS and (path.suffix == ".md") == (kind == "documents")
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
+        if OUTSIDE.search(line)
+    ]
+
+    assert outside == []
+
+
+def test_documents_have_no_endless_lines() -> None:
+    """A line can be read, quoted and compared."""
+    long = [
+        f"{path.relative_to(ROOT)}:{number}: {len(line)} characters"
+        for path in documents()
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
+        if len(line) > LONGEST_LINE
+    ]
+
+    assert long == []
 
 
 def test_documents_decisions_stand_in_their_index() -> None:

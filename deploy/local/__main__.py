@@ -5,6 +5,7 @@ import shutil
 import sys
 import time
 from pathlib import Path
+from typing import TextIO
 
 from deploy.local import jars
 from deploy.local.errors import LocalStackError
@@ -22,21 +23,24 @@ def say(sentence: str) -> None:
     sys.stderr.write(f"{time.monotonic() - STARTED_AT:6.1f} s  {sentence}\n")
 
 
-def main(arguments: list[str], root: Path = ROOT) -> int:
-    """Run one command on the local stack below `root`. The exit code: 0 done, 1 failed, 2 wrong use."""
+def main(arguments: list[str], root: Path = ROOT, answers: TextIO = sys.stdin) -> int:
+    """Run one command on the local stack below `root`; `answers` are those to its questions.
+
+    The exit code: 0 done, 1 failed, 2 wrong use.
+    """
     if len(arguments) != 1 or arguments[0] not in _COMMANDS:
         sys.stderr.write(f"usage: python -m deploy.local {'|'.join(_COMMANDS)}\n")
         return 2
     try:
         with locked(root / "lock", "another command is at work on the local stack"):
-            _COMMANDS[arguments[0]](LocalStack(root / "stack", root, Ports.from_environment(), say), root)
+            _COMMANDS[arguments[0]](LocalStack(root / "stack", root, Ports.from_environment(), say), root, answers)
     except (LocalStackError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
     return 0
 
 
-def up(stack: LocalStack, root: Path) -> None:
+def up(stack: LocalStack, root: Path, answers: TextIO) -> None:
     """Start everything that does not run yet, and print the addresses."""
     stack.start()
     picture = os.environ.get("FEED")
@@ -54,30 +58,30 @@ def up(stack: LocalStack, root: Path) -> None:
     say(f"addresses are in {root / 'env'}; `passage token --role safety-officer --person officer-1` gives a token")
 
 
-def down(stack: LocalStack, root: Path) -> None:
+def down(stack: LocalStack, root: Path, answers: TextIO) -> None:
     """Stop every process of the local stack, and those that a demo left running."""
     for running in (stack, LocalStack(root / "demo", root, stack.ports, say)):
         running.stop()
     say("everything of the local stack is stopped")
 
 
-def reset(stack: LocalStack, root: Path) -> None:
+def reset(stack: LocalStack, root: Path, answers: TextIO) -> None:
     """Stop everything and delete all local state, after asking."""
     demo = root / "demo"
     if os.environ.get("FORCE") != "1":
         sys.stderr.write(f"Delete everything in {stack.root} and {demo}? [y/N] ")
         sys.stderr.flush()
-        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        if answers.readline().strip().lower() not in ("y", "yes"):
             say("nothing was changed")
             return
-    down(stack, root)
+    down(stack, root, answers)
     for folder in (stack.root, demo):
         shutil.rmtree(folder, ignore_errors=True)
     (root / "env").unlink(missing_ok=True)
     say("the local state is deleted")
 
 
-def fetch(stack: LocalStack, root: Path) -> None:
+def fetch(stack: LocalStack, root: Path, answers: TextIO) -> None:
     """Fetch what the stack needs from the network, so that later starts need none."""
     jars.ready(root, say)
 

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from services.notify import escalation, send_worker
 from services.notify.commands.alerts import close_alert
 from services.notify.model.outcome import Outcome
+from services.notify.store.send_queue import SendJob, SendQueue
 from services.passage.rebuild import ShadowRebuild
 from services.safety.commands.deps import ReadingDeps, ReadingPolicy
 from services.safety.commands.secondary_sources import record_secondary_batch, record_secondary_failure
@@ -144,21 +146,24 @@ async def test_lane_without_its_selection_is_named(world: World, stack: Any, nam
     assert {(collection, what) for collection, _, what in found} == {("lanes", SILENT)}
 
 
+class DyingQueue(SendQueue):
+    """The process dies before it marks a job as done."""
+
+    async def finish(self, job: SendJob, now: datetime) -> None:
+        """Ends the worker."""
+        raise asyncio.CancelledError
+
+
 async def test_alert_that_is_closed_before_its_work_is_done_is_as_it_should_be(
-    world: World, stack: Any, namespace: str, monkeypatch: pytest.MonkeyPatch
+    world: World, stack: Any, namespace: str
 ) -> None:
-    """StatusUpdate to be cancelled, and the process dies before it notes that nothing is left to do."""
+    """The deliveries of a closed alert are cancelled, and the process dies before it marks the send job as done."""
     await turns_red(world)
     await close_alert(world.commands, officer(), "ES-2", "over")
 
-    async def dies(*_: object) -> None:
-        raise asyncio.CancelledError
-
-    made = send_deps(world)
-    with monkeypatch.context() as patched:
-        patched.setattr(type(made.send_queue), "finish", dies)
-        worker = asyncio.create_task(send_worker.claim_and_send(made, Channel.SMS, Accepting(), "w"))
-        await asyncio.gather(worker, return_exceptions=True)
+    deps = replace(send_deps(world), send_queue=DyingQueue(world.database, "notify-0"))
+    worker = asyncio.create_task(send_worker.claim_and_send(deps, Channel.SMS, Accepting(), "w"))
+    await asyncio.gather(worker, return_exceptions=True)
     assert await world.database["deliveries"].count_documents({})
 
     assert await differing(world, stack, namespace) == set()

@@ -80,8 +80,7 @@ def test_up_and_down_are_idempotent_and_state_survives(
     with pymongo.MongoClient(HOST, ports.mongod) as client:  # type: ignore[var-annotated] # any document
         assert client["kept"]["things"].find_one() == {"_id": 1}
 
-    monkeypatch.setattr(sys, "stdin", io.StringIO("no\n"))
-    assert command.main(["reset"], root) == 0
+    assert command.main(["reset"], root, io.StringIO("no\n")) == 0
     assert "nothing was changed" in capsys.readouterr().err
     assert (root / "stack").is_dir()
     monkeypatch.setenv("FORCE", "1")

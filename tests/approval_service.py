@@ -272,7 +272,7 @@ async def approval_service(stack: Any, tmp_path_factory: pytest.TempPathFactory)
 
 def forget(mongo: str, namespace: str) -> None:
     """Drop the databases of a namespace."""
-    with pymongo.MongoClient[dict[str, object]](mongo, serverSelectionTimeoutMS=5_000) as client:
+    with pymongo.MongoClient[dict[str, object]](mongo, serverSelectionTimeoutMS=30_000) as client:
         for name in client.list_database_names():
             if name.startswith(namespace):
                 client.drop_database(name)

@@ -118,7 +118,7 @@ async def namespace(stack: Stack) -> AsyncIterator[str]:
     """A prefix for the databases and topics of this test, which are dropped afterwards."""
     prefix = f"t{uuid.uuid4().hex[:8]}-"
     yield prefix
-    client: pymongo.MongoClient[dict[str, object]] = pymongo.MongoClient(stack.mongo, serverSelectionTimeoutMS=5_000)
+    client: pymongo.MongoClient[dict[str, object]] = pymongo.MongoClient(stack.mongo, serverSelectionTimeoutMS=30_000)
     for name in client.list_database_names():
         if name.startswith(prefix):
             client.drop_database(name)

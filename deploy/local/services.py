@@ -28,7 +28,7 @@ from shared.web.local_tokens import AUDIENCE, ISSUER, create_keys
 ROOT = Path(__file__).resolve().parents[2]
 SERVICES = ("approval", "registration", "safety", "notify")
 SIMULATORS = ("inbox", "sms", "feed")
-READY_SECONDS = 60.0
+READY_SECONDS = 120.0
 
 SMTP_SENDER = "alerts@university.example"
 SMS_SENDER = "+31970000000"

@@ -18,7 +18,7 @@ from deploy.local.ports import HOST, Ports, is_open, wait_free
 from deploy.local.processes import Processes, Program
 
 REPLICA_SET = "rs0"
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 120.0
 MIN_FREE_BYTES = 1_000_000_000
 #: For a broker that lives for minutes: compile its code at once and optimize it little. Formatting and starting
 #: then takes 4 s of CPU time instead of 7 s. A benchmark needs the optimized code, and passes ().

@@ -229,7 +229,7 @@ async def _publish(kafka: str, namespace: str, records: Sequence[Record]) -> Non
             await producer.send(namespace + record.topic, record.value, key=record.key, partition=record.partition)
             for record in records
         ]
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(180):
             await asyncio.gather(*sent)
     finally:
         await producer.stop()

@@ -67,7 +67,7 @@ class Secured:
         ]  # fmt: skip
         admin = AdminClient({"bootstrap.servers": self.inside})
         for done in admin.create_acls(rules).values():
-            done.result(timeout=30)
+            done.result(timeout=60)
 
 
 @contextmanager

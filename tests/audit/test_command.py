@@ -519,7 +519,7 @@ def test_interrupted_says_so() -> None:
         )  # fmt: skip
         connection, _ = silent.accept()
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=60)
+        _, said = process.communicate(timeout=120)
         connection.close()
 
     assert (process.returncode, said) == (1, "Interrupted, not complete: the unread events were not checked.\n")
@@ -544,11 +544,11 @@ def test_interrupted_in_the_middle_says_so(published: Publish) -> None:
     said = process.stderr.read().decode()
     process.stdout.close()
 
-    assert (process.wait(timeout=60), said) == (
+    assert (process.wait(timeout=120), said) == (
         1,
         "Interrupted, not complete: the unread events were not checked.\n",
     )
-    assert not psutil.wait_procs(children, timeout=30)[1]
+    assert not psutil.wait_procs(children, timeout=90)[1]
 
 
 def test_broken_pipe_says_so(sample: dict[str, str]) -> None:

@@ -646,7 +646,7 @@ async def running(mongo: str, keys: Path) -> AsyncIterator[World]:
             async with instances(mongo, namespace, keys) as world:
                 yield world
         finally:
-            with pymongo.MongoClient[dict[str, object]](mongo, serverSelectionTimeoutMS=5_000) as database:
+            with pymongo.MongoClient[dict[str, object]](mongo, serverSelectionTimeoutMS=30_000) as database:
                 for name in database.list_database_names():
                     if name.startswith(namespace):
                         database.drop_database(name)

@@ -445,7 +445,7 @@ async def test_c29_token_that_was_good_expires_all_the_same(world: World, provid
     assert await status_for(verifier, token) == 200
     assert await status_for(verifier, token) == 200
     assert await status_for(verifier, token[:-6] + "AAAAAA") == 401
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 90
     while await status_for(verifier, token) == 200:
         assert time.monotonic() < deadline
         await asyncio.sleep(0.1)

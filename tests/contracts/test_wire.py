@@ -46,7 +46,7 @@ class Wire:
         """Everything that comes back until the server closes."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 writer.write(sent)
                 if and_no_more:
                     writer.write_eof()

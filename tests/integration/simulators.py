@@ -15,7 +15,7 @@ import httpx
 
 ROOT = Path(__file__).parents[2]
 FEED_SAMPLES = ROOT.parent / "shared" / "data" / "feeds" / "nl-bz"
-DEADLINE_SECONDS = 20.0
+DEADLINE_SECONDS = 60.0
 T = TypeVar("T")
 
 

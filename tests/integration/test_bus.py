@@ -258,7 +258,7 @@ async def test_subscriber_record_that_cannot_be_parked_comes_again(notify: Side,
 
     async with running(effects.bus):
         await until(lambda: effects.count(1))
-        await until(lambda: _parked(notify, 1), seconds=30)
+        await until(lambda: _parked(notify, 1), seconds=120)
 
     assert bus.parking.has_failed
 
@@ -393,7 +393,7 @@ async def test_bus_without_kafka_keeps_trying() -> None:
     bus.project(TOPIC, _never)
 
     async with running(bus):
-        await until(lambda: "Kafka does not answer" in bus._failure, seconds=40)
+        await until(lambda: "Kafka does not answer" in bus._failure, seconds=120)
 
     one.mongo.close()
 

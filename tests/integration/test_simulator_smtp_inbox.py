@@ -15,7 +15,7 @@ class Session:
     """One SMTP connection, byte by byte."""
 
     def __init__(self, port: int) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=20)
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=60)
         self._lines = self.socket.makefile("rb")
         self.reply()
         self.write("EHLO test.example\r\n")

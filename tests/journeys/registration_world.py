@@ -291,7 +291,7 @@ async def portal(mongo: str, folder: Path, **settings: Any) -> AsyncIterator[Por
             evaluation = EvaluationDeps(world.mongo, Store(database), gazetteer.resolve, known)
             yield Portal(world, app, http, HandlerDeps(evaluation, Inbox(world.mongo, database), "tests"))
     finally:
-        with pymongo.MongoClient[dict[str, object]](mongo, serverSelectionTimeoutMS=5_000) as mongo_client:
+        with pymongo.MongoClient[dict[str, object]](mongo, serverSelectionTimeoutMS=30_000) as mongo_client:
             for name in mongo_client.list_database_names():
                 if name.startswith(namespace):
                     mongo_client.drop_database(name)

@@ -22,7 +22,7 @@ import aiohttp
 import orjson
 import pymongo
 
-from deploy.local.demo.people import Answer, Away, People
+from deploy.local.demo.people import Answer, People, ServiceUnavailable
 from deploy.local.demo.received import Received, mails, repeats, texts
 from deploy.local.demo.report import audit
 from deploy.local.demo.world import PROGRAMMES, Plan, Student
@@ -207,7 +207,7 @@ class FullStack:
             while True:
                 try:
                     return await act(people)
-                except (aiohttp.ClientError, TimeoutError, Away):
+                except (aiohttp.ClientError, TimeoutError, ServiceUnavailable):
                     await asyncio.sleep(0.1)
 
     def _note(self, service: str, stream: str, answer: Answer) -> None:

@@ -29,7 +29,7 @@ COLOURS = {None: "unknown", 0: "green", 1: "yellow", 2: "orange", 3: "red"}
 
 
 @dataclass(slots=True)
-class Told:
+class AlertedPerson:
     """One person in an alert: the time and reason of the selection, and the outcomes of each message."""
 
     person_id: str
@@ -82,7 +82,7 @@ class AlertHistory:
         self.completed: SelectionCompleted | None = None
         self.completed_at: datetime | None = None
         self.checked_at: datetime | None = None
-        self.told: dict[str, Told] = {}
+        self.told: dict[str, AlertedPerson] = {}
         self.changes: dict[int, Evidence] = {}
         self._facts: list[Fact] = []
         self._checks: list[tuple[int, datetime]] = []
@@ -132,8 +132,8 @@ class AlertHistory:
                 for recipient in data.recipients:
                     self.told.setdefault(
                         recipient.person_id,
-                        Told(recipient.person_id, recipient.registration_id, at, data.late, int(recipient.level),
-                             recipient.area, recipient.reason),
+                        AlertedPerson(recipient.person_id, recipient.registration_id, at, data.late,
+                                      int(recipient.level), recipient.area, recipient.reason),
                     )  # fmt: skip
             case OutcomeEvent():
                 for entry in data.entries:

@@ -88,7 +88,7 @@ class _File(_Part):
 
 
 @dataclass(frozen=True, slots=True)
-class Grown:
+class TreeSnapshot:
     """The Merkle tree of one partition at one offset."""
 
     offset: int
@@ -96,13 +96,13 @@ class Grown:
     subtrees: tuple[str, ...]
 
     @classmethod
-    def of(cls, tree: Tree) -> "Grown":
+    def of(cls, tree: Tree) -> "TreeSnapshot":
         """A snapshot of a growing tree."""
         return cls(tree.size, tree.root().hex(), tuple(peak.hex() for _, _, peak in tree.peaks))
 
 
 def make(
-    trees: Mapping[Partition, Grown],
+    trees: Mapping[Partition, TreeSnapshot],
     chains: Mapping[str, tuple[int, str]],
     *,
     at: datetime,
@@ -134,7 +134,7 @@ def _root(parts: Mapping[str, Mapping[int, PartitionRoot]]) -> str:
     return tree.root().hex()
 
 
-def compare(manifest: Manifest, trees: Mapping[Partition, Grown]) -> list[Finding]:
+def compare(manifest: Manifest, trees: Mapping[Partition, TreeSnapshot]) -> list[Finding]:
     """Differences from the signed manifest. `trees` are those at the manifest's offsets, or at the ends if shorter."""
     findings = []
     for topic, parts in sorted(manifest.partitions.items()):
@@ -151,7 +151,7 @@ def compare(manifest: Manifest, trees: Mapping[Partition, Grown]) -> list[Findin
     return findings
 
 
-def _first_difference(signed: PartitionRoot, found: Grown) -> tuple[int, int]:
+def _first_difference(signed: PartitionRoot, found: TreeSnapshot) -> tuple[int, int]:
     first = 0
     widths = [1 << bit for bit in reversed(range(signed.offset.bit_length())) if signed.offset >> bit & 1]
     for width, before, now in zip(widths, signed.subtrees, found.subtrees, strict=False):

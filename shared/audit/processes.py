@@ -9,7 +9,7 @@ from datetime import datetime
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from shared.audit.manifest import Grown
+from shared.audit.manifest import TreeSnapshot
 from shared.audit.merkle import Tree
 from shared.audit.reader import Partition, Reader, Record, Vector, by_topic
 from shared.audit.settings import AuditSettings
@@ -42,8 +42,8 @@ class Reading:
 
     topics: dict[str, Verified]
     ends: dict[Partition, int]
-    trees: dict[Partition, Grown] = field(default_factory=dict)
-    earlier: dict[Partition, Grown] = field(default_factory=dict)
+    trees: dict[Partition, TreeSnapshot] = field(default_factory=dict)
+    earlier: dict[Partition, TreeSnapshot] = field(default_factory=dict)
 
 
 def verify(
@@ -123,7 +123,9 @@ def not_far_ahead(done: Mapping[int, int], sizes: Sequence[int]) -> set[int]:
     return {number for number, share in shares.items() if (share - last) * total <= MOST_AHEAD}
 
 
-def _add_result(reading: Reading, content: tuple[list[Share], dict[Partition, Grown], dict[Partition, Grown]]) -> None:
+def _add_result(
+    reading: Reading, content: tuple[list[Share], dict[Partition, TreeSnapshot], dict[Partition, TreeSnapshot]]
+) -> None:
     shares, trees, earlier = content
     reading.trees |= trees
     reading.earlier |= earlier
@@ -174,7 +176,7 @@ class _Worker:
         self._trees = {place: Tree() for place in ends} if trees else {}
         self._marks = {Partition(topic, number): offset
                        for topic, parts in earlier.items() for number, offset in parts.items()}  # fmt: skip
-        self._earlier: dict[Partition, Grown] = {}
+        self._earlier: dict[Partition, TreeSnapshot] = {}
 
     def run(self) -> None:
         """Read to the end, and send the finished blocks to the parent after every 5,000 events."""
@@ -203,7 +205,7 @@ class _Worker:
         for record in batch:
             tree.append(hashlib.sha256(record.value or b"").digest())
             if tree.size == mark:
-                self._earlier[place] = Grown.of(tree)
+                self._earlier[place] = TreeSnapshot.of(tree)
 
     def _send_blocks(self, share: Share, left: Collection[Partition]) -> None:
         blocks, upto = share.ready(partition.number for partition in left)
@@ -211,10 +213,10 @@ class _Worker:
             self._send(("blocks", (share.topic, blocks, upto if left else _EVERYTHING)))
 
     def _finish(self) -> None:
-        grown = {place: Grown.of(tree) for place, tree in self._trees.items()}
+        grown = {place: TreeSnapshot.of(tree) for place, tree in self._trees.items()}
         for place, mark in self._marks.items():
             # Requested at offset 0, or beyond the end: then the tree as it is.
             if place in grown and place not in self._earlier:
-                self._earlier[place] = Grown.of(Tree()) if mark == 0 else grown[place]
+                self._earlier[place] = TreeSnapshot.of(Tree()) if mark == 0 else grown[place]
         shares: list[Any] = list(self._shares.values())
         self._send(("done", (shares, grown, self._earlier)))

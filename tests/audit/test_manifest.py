@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from shared.audit import manifest
 from shared.audit.chain import Fault
-from shared.audit.manifest import BadManifest, Grown
+from shared.audit.manifest import BadManifest, TreeSnapshot
 from shared.audit.merkle import Tree, leaf_hash, node_hash
 
 #: Entries and roots of the reference implementation of RFC 6962 and RFC 9162 (certificate-transparency,
@@ -39,12 +39,12 @@ def recursive(entries: list[bytes]) -> bytes:
     return node_hash(recursive(entries[:split]), recursive(entries[split:]))
 
 
-def grown(*entries: bytes) -> Grown:
+def grown(*entries: bytes) -> TreeSnapshot:
     """The tree over these entries."""
     tree = Tree()
     for entry in entries:
         tree.append(entry)
-    return Grown.of(tree)
+    return TreeSnapshot.of(tree)
 
 
 def test_merkle_empty_tree_is_the_hash_of_nothing() -> None:
@@ -76,7 +76,7 @@ def keys(tmp_path: Path) -> tuple[Path, Path]:
     return private, public
 
 
-def made(tree: Grown) -> manifest.Manifest:
+def made(tree: TreeSnapshot) -> manifest.Manifest:
     """A manifest of one partition."""
     at = datetime(2026, 3, 1, tzinfo=UTC)
     return manifest.make({(TOPIC, 0): tree}, {TOPIC: (3, "ab" * 32)}, at=at, namespace="", previous=None)
@@ -121,7 +121,7 @@ def test_manifest_changed_foreign_or_missing_is_refused(tmp_path: Path, keys: tu
     ],
     ids=["last", "among the first four", "tail cut off"],
 )
-def test_manifest_shows_a_rewritten_or_shortened_partition(found: Grown, fault: Fault, offset: int) -> None:
+def test_manifest_shows_a_rewritten_or_shortened_partition(found: TreeSnapshot, fault: Fault, offset: int) -> None:
     """Even with a whole new chain: the root was kept elsewhere, and the subtrees narrow the place down."""
     signed = made(grown(b"a", b"b", b"c", b"d", b"e"))
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import aiohttp
 
-from deploy.local.demo.people import Away, People
+from deploy.local.demo.people import People, ServiceUnavailable
 from deploy.local.demo.view import View
 from deploy.local.demo.world import Plan, Student
 from deploy.local.errors import LocalStackError
@@ -75,7 +75,7 @@ class Story:
             return [
                 (await self.people.call("GET", "notify", path, who=OFFICER[0], roles=OFFICER[1])).body for path in paths
             ]
-        except (aiohttp.ClientError, TimeoutError, Away):
+        except (aiohttp.ClientError, TimeoutError, ServiceUnavailable):
             return []
 
     async def wait_until_handled(self, *names: str) -> None:

@@ -17,7 +17,7 @@ class Refused(Exception):
     """A service answered with a problem; its text says which."""
 
 
-class Away(Refused):
+class ServiceUnavailable(Refused):
     """The service is away: the gateway answered 502, 503 or 504."""
 
 
@@ -61,7 +61,7 @@ class People:
         headers: Mapping[str, str] | None = None,
         data: Mapping[str, str] | None = None,
     ) -> Answer:
-        """One request. Raises Refused for any answer that is not 2xx, Away for 502, 503 and 504."""
+        """One request. Raises Refused for any answer that is not 2xx, ServiceUnavailable for 502, 503 and 504."""
         sent = dict(headers or {})
         if who is not None:
             sent["Authorization"] = f"Bearer {self._token(who, roles)}"
@@ -69,7 +69,7 @@ class People:
         async with self._http.request(method, url, json=body, data=data, headers=sent) as response:
             text = await response.text()
             if not 200 <= response.status < 300:
-                kind = Away if response.status in (502, 503, 504) else Refused
+                kind = ServiceUnavailable if response.status in (502, 503, 504) else Refused
                 raise kind(f"{method} {service}{path.partition('?')[0]} → {response.status}: {text[:300]}")
             answer = await response.json() if "json" in response.content_type and text else text
             return Answer(response.status, answer, response.headers.get("ETag"))

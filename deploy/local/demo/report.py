@@ -28,7 +28,7 @@ from shared.gazetteer import resolve
 
 
 @dataclass(slots=True)
-class Told:
+class AlertDeliveries:
     """The deliveries of alerts according to the events: sets of references per channel.
 
     `later`: messages that followed the alert itself: answers confirmed, reminders, new addresses.
@@ -70,7 +70,7 @@ class Told:
 class Findings:
     """The deliveries according to the events, and the results of the auditor's checks."""
 
-    told: Told
+    told: AlertDeliveries
     chain: list[str]
     events: int
     missed: list[str]
@@ -81,7 +81,7 @@ class Findings:
 
 async def audit(kafka: str, namespace: str) -> Findings:
     """Read all topics, verify the chains and recompute who had to be notified."""
-    told, affected, problems, events = Told(), Affected(resolve), [], 0
+    told, affected, problems, events = AlertDeliveries(), Affected(resolve), [], 0
     for topic in TOPICS:
         verifier = ChainVerifier(topic)
         async with Reader(kafka, namespace) as reader:
@@ -180,7 +180,9 @@ def report(
     return Report(figures, broken)
 
 
-def _channel(told: Told, channel: Channel, messages: list[Received], again: "Counter[str]") -> dict[str, int]:
+def _channel(
+    told: AlertDeliveries, channel: Channel, messages: list[Received], again: "Counter[str]"
+) -> dict[str, int]:
     """The figures of one channel. `accepted` counts received messages of alerts once; the others come from events."""
     return {
         "accepted": len({message.reference for message in messages} - told.later),
@@ -191,7 +193,7 @@ def _channel(told: Told, channel: Channel, messages: list[Received], again: "Cou
     }
 
 
-def _unflagged(told: Told, channel: Channel, again: "Counter[str]") -> list[str]:
+def _unflagged(told: AlertDeliveries, channel: Channel, again: "Counter[str]") -> list[str]:
     """A message may arrive twice only if its first outcome was unknown and the second is flagged as such."""
     problems = []
     for reference in again:

@@ -35,7 +35,7 @@ Officer = Annotated[Identity, Depends(require("safety-officer"))]
 NotAlerted = Literal["there_at_baseline", "there_at_import"]
 
 
-class There(Part):
+class WhereaboutsEntry(Part):
     """One person in a place. `isCertain` is false when the requested region is only possible (R16)."""
 
     person_id: str
@@ -54,7 +54,7 @@ class There(Part):
     contact: ContactDetails | None
 
 
-class WhereaboutsPage(Page[There]):
+class WhereaboutsPage(Page[WhereaboutsEntry]):
     """A page of persons. `notAssessable` registrations are parked: nobody knows yet whether they belong here."""
 
     not_assessable: int
@@ -131,8 +131,8 @@ def _entry(
     day: date,
     contact: ContactDetails | None,
     not_alerted: NotAlerted | None,
-) -> There:
-    return There(
+) -> WhereaboutsEntry:
+    return WhereaboutsEntry(
         person_id=where.person_id,
         registration_id=where.registration_id,
         country=stay.country,

@@ -1,6 +1,6 @@
 """The answers of the ministry's feed: the record of the list, the detail of a country, as JSON or as XML. Pure.
 
-What is shown depends on the day: "Nog steeds geldig op" is always today.
+The answers depend on the day: "Nog steeds geldig op" is always today.
 """
 
 import json

@@ -213,7 +213,7 @@ def operation(operation_id: str) -> Operation:
 
 def bound_by(convention: str) -> list[Operation]:
     """The routes for which a convention holds (docs/standards.md, HTTP conventions): not those of an exempt class."""
-    return [each for each in operations() if holds(each.route_class, convention)]
+    return [route for route in operations() if holds(route.route_class, convention)]
 
 
 @contextmanager

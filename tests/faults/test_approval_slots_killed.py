@@ -68,8 +68,8 @@ class Service:
 async def service(mongo: str, namespace: str, folder: Path) -> AsyncIterator[Service]:
     """The real service with failpoints, over the catalogue of the seven faculties."""
     failpoints, keys, catalogue = folder / "failpoints", folder / "keys", folder / "catalogue"
-    for each in (failpoints, keys, catalogue):
-        each.mkdir()
+    for subfolder in (failpoints, keys, catalogue):
+        subfolder.mkdir()
     create_keys(keys)
     environment = {
         **os.environ,
@@ -88,15 +88,15 @@ async def service(mongo: str, namespace: str, folder: Path) -> AsyncIterator[Ser
         "LOG_LEVEL": "ERROR",
         "FAILPOINTS_DIR": str(failpoints),
     }
-    found = Service(environment, Ports.free().approval)
-    await found.start()
-    nurse = asyncio.create_task(found.nurse())
+    approval = Service(environment, Ports.free().approval)
+    await approval.start()
+    nurse = asyncio.create_task(approval.nurse())
     try:
-        yield found
+        yield approval
     finally:
         nurse.cancel()
         await asyncio.gather(nurse, return_exceptions=True)
-        await found.stop()
+        await approval.stop()
 
 
 async def ask(http: httpx.AsyncClient, token: str, number: int) -> dict[str, Any]:
@@ -116,8 +116,8 @@ async def ask(http: httpx.AsyncClient, token: str, number: int) -> dict[str, Any
                 await asyncio.sleep(0.2)
                 continue
             if response.status_code == 201:
-                found: dict[str, Any] = response.json()
-                return found
+                answer: dict[str, Any] = response.json()
+                return answer
             assert response.status_code in (408, 409, 503), response.text
             assert "retry-after" in response.headers or response.status_code == 408, response.text
             await asyncio.sleep(0.2)
@@ -145,31 +145,34 @@ async def test_slots_two_hundred_at_once_with_a_kill_halfway(
 
     mongo = Mongo(stack.mongo, namespace=namespace)
     database = mongo.database("approval")
-    kept = (await Store(database).pools.load(POOL)).state
-    events = [parse(bytes(each["body"])) async for each in database["events"].find({"stream": POOL}).sort("version", 1)]
-    requests = [str(each["_id"]) async for each in database["requests"].find({}, {"_id": 1})]
+    pool = (await Store(database).pools.load(POOL)).state
+    stored_events = database["events"].find({"stream": POOL}).sort("version", 1)
+    events = [parse(bytes(document["body"])) async for document in stored_events]
+    requests = [str(document["_id"]) async for document in database["requests"].find({}, {"_id": 1})]
     mongo.close()
 
     assert deaths == 1
-    assert kept is not None
-    assert (len(kept.allocated), len(kept.waiting)) == (SLOTS, STUDENTS - SLOTS)
-    there = [each.approval_id for each in (*kept.allocated, *kept.waiting)]
-    assert len(set(there)) == len({each.person_id for each in (*kept.allocated, *kept.waiting)}) == STUDENTS
-    assert set(there) == set(requests) == {each["approvalId"] for each in answers}
-    _in_the_order_of_the_stream(kept, events)
+    assert pool is not None
+    assert (len(pool.allocated), len(pool.waiting)) == (SLOTS, STUDENTS - SLOTS)
+    entries = (*pool.allocated, *pool.waiting)
+    approval_ids = {entry.approval_id for entry in entries}
+    assert len(approval_ids) == len({entry.person_id for entry in entries}) == len(entries) == STUDENTS
+    assert approval_ids == set(requests) == {answer["approvalId"] for answer in answers}
+    _check_order(pool, events)
     for answer in answers:
-        position = kept.position(answer["approvalId"])
+        position = pool.position(answer["approvalId"])
         assert answer["slot"] == {"slotPoolId": POOL, "hasPlace": position is None, "position": position}
 
 
-def _in_the_order_of_the_stream(kept: SlotPool, events: list[Any]) -> None:
+def _check_order(pool: SlotPool, events: list[Any]) -> None:
     """Slots and positions follow the order of the events; the pool is the fold of its events."""
-    facts: list[SlotEvent] = [each.data for each in events]
-    assert [type(each) for each in facts] == [SlotAllocated] * SLOTS + [SlotWaitlisted] * (STUDENTS - SLOTS)
-    assert [each.position for each in facts if isinstance(each, SlotWaitlisted)] == list(range(1, STUDENTS - SLOTS + 1))
-    assert [each.approval_id for each in kept.waiting] == [each.approval_id for each in facts[SLOTS:]]
-    assert [each.streamversion for each in events] == list(itertools.islice(itertools.count(1), STUDENTS))
+    facts: list[SlotEvent] = [event.data for event in events]
+    assert [type(fact) for fact in facts] == [SlotAllocated] * SLOTS + [SlotWaitlisted] * (STUDENTS - SLOTS)
+    positions = [fact.position for fact in facts if isinstance(fact, SlotWaitlisted)]
+    assert positions == list(range(1, STUDENTS - SLOTS + 1))
+    assert [entry.approval_id for entry in pool.waiting] == [fact.approval_id for fact in facts[SLOTS:]]
+    assert [event.streamversion for event in events] == list(itertools.islice(itertools.count(1), STUDENTS))
     state: SlotPool | None = None
-    for each in events:
-        state = evolve_pool(state, each.data, each.time, each.streamversion)
-    assert state == kept
+    for event in events:
+        state = evolve_pool(state, event.data, event.time, event.streamversion)
+    assert state == pool

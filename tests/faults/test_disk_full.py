@@ -38,7 +38,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 async def test_disk_of_the_broker_is_full_and_nothing_is_lost(
     small_disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The broker gives up; what is written meanwhile is acknowledged, waits, and is published after the clean-up."""
+    """The broker stops; commands are accepted meanwhile, and their events are published after the clean-up."""
     for name in ("KAFKA_BOOTSTRAP_SERVERS", "MONGO_URL"):
         monkeypatch.delenv(name, raising=False)
     stack = LocalStack(tmp_path, ROOT / ".local", Ports.free())

@@ -51,7 +51,8 @@ async def test_service_killed(full_stack: FullStack, service: str, failpoint: st
     full_stack.arm(service, failpoint)
     async with full_stack.restarting_services():
         await asyncio.gather(
-            *(full_stack.request_approval(each) for each in others), *(full_stack.register(each) for each in students)
+            *(full_stack.request_approval(student) for student in others),
+            *(full_stack.register(student) for student in students),
         )
         await full_stack.raise_to_red(country)
         await full_stack.wait_for_messages(students)

@@ -32,7 +32,9 @@ def batches() -> list[Batch]:
         reading(country, 0, at=fall) if RISING <= n < RISING + FALLING else second[n]
         for n, country in enumerate(names(COUNTRIES))
     ]
-    return [Batch(source="netherlands", parser_version=1, countries=tuple(each)) for each in (first, second, third)]
+    return [
+        Batch(source="netherlands", parser_version=1, countries=tuple(readings)) for readings in (first, second, third)
+    ]
 
 
 async def run(mongo: str, namespace: str, file: Path, failpoints: Path) -> int:
@@ -52,7 +54,7 @@ async def test_readings_killed_halfway_write_each_change_once(stack: Any, namesp
     world = SafetyWorld(mongo)
     await world.store.create_indexes()
     file = tmp_path / "batches.jsonl"
-    file.write_text("\n".join(each.model_dump_json() for each in batches()), encoding="utf-8")
+    file.write_text("\n".join(batch.model_dump_json() for batch in batches()), encoding="utf-8")
     chance, killed = random.Random(7), 0
     for attempt in range(3):
         folders = [tmp_path / f"failpoints-{attempt}-{number}" for number in range(2)]
@@ -68,13 +70,13 @@ async def test_readings_killed_halfway_write_each_change_once(stack: Any, namesp
     changes = await world.of(TravelAdviceChanged)
     held = await world.of(AdviceHeld)
     assert killed >= 2
-    assert Counter(each.country for each in changes if each.baseline) == Counter(names(COUNTRIES))
-    risen = [each.country for each in changes if not each.baseline and each.effective.after == 3]
-    assert sorted(risen) == names(RISING)
-    falls = [each for each in held if each.reason is HoldReason.MASS_FALL]
-    assert sorted(each.country for each in falls) == names(COUNTRIES)[RISING : RISING + FALLING]
-    items = [each for each in await holds.open_holds(world.store) if each.reason == "mass_fall"]
-    assert sum(len(each.countries) for each in items) == FALLING
+    assert Counter(change.country for change in changes if change.baseline) == Counter(names(COUNTRIES))
+    turned_red = [change.country for change in changes if not change.baseline and change.effective.after == 3]
+    assert sorted(turned_red) == names(RISING)
+    improved = [hold.country for hold in held if hold.reason is HoldReason.MASS_FALL]
+    assert sorted(improved) == names(COUNTRIES)[RISING : RISING + FALLING]
+    bulk_holds = [hold for hold in await holds.open_holds(world.store) if hold.reason == "mass_fall"]
+    assert sum(len(hold.countries) for hold in bulk_holds) == FALLING
     assert {state.effective for state in (await world.store.all_countries()).values()} == {1, 3}
     await world.check()
     mongo.close()

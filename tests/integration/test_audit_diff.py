@@ -1,4 +1,4 @@
-"""`audit diff` on what the services really keep: nothing is found where all is well, and what was lost is named."""
+"""`audit diff` on the databases of the services: no difference after normal work, and every loss is named."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
@@ -29,7 +29,7 @@ from tests.integration.notify_sending_world import send_deps
 from tests.integration.notify_world import World, leg, notify, officer
 from tests.integration.safety_world import SafetyWorld
 
-#: (collection, id, the fields that differ or what is wrong)
+#: (collection, id, the fields that differ or the kind of difference)
 Found = set[tuple[str, str, str]]
 ADVICE = "travel.advice.v1"
 GONE, SILENT = "is in the events and is not kept", "is kept and is not in the events"
@@ -42,10 +42,12 @@ async def differences(mongo: Mongo, records: Iterable[Record], service: str) -> 
         for record in records:
             await shadow.fold(read(record))
         await shadow.flush()
-        found = [each async for each in shadow.differences() if each.service == service]
+        found = [difference async for difference in shadow.differences() if difference.service == service]
     finally:
         await shadow.close()
-    return {(each.collection, each.id, ",".join(each.fields) or each.what) for each in found}
+    return {
+        (difference.collection, difference.id, ",".join(difference.fields) or difference.what) for difference in found
+    }
 
 
 # ---------------------------------------------------------------- notify
@@ -125,10 +127,11 @@ async def test_work_that_is_lost_is_named(world: World, stack: Any, namespace: s
     await taken_away(world, "lanes", {"channel": "email", "alertId": "ES-2"})
     await taken_away(world, "lanes", {"alertId": {"$regex": "^n-"}})
     found = await differing(world, stack, namespace)
-    assert {each for each in found if not each[1].startswith("n-")} == {
+    assert {difference for difference in found if not difference[1].startswith("n-")} == {
         ("lanes", f"ES-2:p{number}:email:1", GONE) for number in range(5)
     }
-    assert sorted(each[1].split(":", 1)[1] for each in found if each[1].startswith("n-")) == [
+    notices = [identity for _, identity, _ in found if identity.startswith("n-")]
+    assert sorted(identity.split(":", 1)[1] for identity in notices) == [
         "coordinator:email:1", "p1:email:1",
     ]  # fmt: skip
 

@@ -139,13 +139,13 @@ def test_feed_world_says_what_the_control_route_lists(feed: Simulator) -> None:
     records = world(feed)
     listed = feed.get("/control/countries")
 
-    assert {one["level"] for one in listed} == {"groen", "geel"}
-    assert sum(bool(one["regions"]) for one in listed) == 10
-    for one in listed:
-        *carve_outs, whole = sentences(records[one["isocode"]])
-        assert f" {one['level']}. " in f"{whole} "
-        assert len(carve_outs) == len({region["level"] for region in one["regions"]})
-        for region in one["regions"]:
+    assert {country["level"] for country in listed} == {"groen", "geel"}
+    assert sum(bool(country["regions"]) for country in listed) == 10
+    for country in listed:
+        *carve_outs, whole = sentences(records[country["isocode"]])
+        assert f" {country['level']}. " in f"{whole} "
+        assert len(carve_outs) == len({region["level"] for region in country["regions"]})
+        for region in country["regions"]:
             assert any(region["area"] in text and region["level"] in text for text in carve_outs)
 
 
@@ -254,7 +254,7 @@ def test_feed_change_without_a_level_has_no_sentence_about_the_country(feed: Sim
 def test_feed_change_that_makes_no_sense_is_refused(
     feed: Simulator, country: str, level: object, status: int, reason: str
 ) -> None:
-    """The answer names what is wrong, and nothing changes."""
+    """The answer names the mistake, and nothing changes."""
     before = world(feed)
 
     answer = change(feed, country, level)
@@ -277,7 +277,7 @@ def test_feed_killed_shows_the_same_after_its_restart(tmp_path: Path) -> None:
     without_port = [{code: r | {"dataurl": ""} for code, r in records.items()} for records in (before, after)]
     assert without_port[0] == without_port[1]
     assert set_before == set_after
-    assert [one["isocode"] for one in set_after if one["origin"] == "changed"] == ["JPN", "ESP"]
+    assert [country["isocode"] for country in set_after if country["origin"] == "changed"] == ["JPN", "ESP"]
 
 
 def own_picture() -> list[dict[str, str]]:
@@ -314,7 +314,7 @@ def test_feed_picture_replaces_its_countries_and_leaves_the_others(feed: Simulat
 
 @pytest.mark.parametrize("picture", [{}, [{"isocode": "ESP"}], ["ESP"], [own_picture()[0] | {"lastmodified": "soon"}]])
 def test_feed_picture_that_is_none_is_refused(feed: Simulator, picture: object) -> None:
-    """What is not a list response leaves the world as it was."""
+    """Anything else than a list response is refused and changes nothing."""
     before = world(feed)
 
     answer = feed.http.put("/picture", json=picture)

@@ -35,7 +35,7 @@ def gateway(process: Simulator, customer: Customer) -> Iterator[Simulator]:
     process.put("/config", urls(customer))
     yield process
     process.put("/config", {"receipts_url": None, "inbound_url": None})
-    until(lambda: process.get("/healthz")["callbacks_pending"] == 0, "nothing is owed")
+    until(lambda: process.get("/healthz")["callbacks_pending"] == 0, "no callback is pending")
 
 
 def urls(customer: Customer) -> dict[str, object]:
@@ -130,7 +130,7 @@ def test_gateway_some_refused_is_200_with_201_and_all_refused_400(gateway: Simul
     none = post(gateway, message("partial2", refused))
 
     assert (partial.status_code, partial.json()["errorCode"]) == (200, 201)
-    assert [(one["status"], one["messageErrorCode"]) for one in partial.json()["messages"]] == [
+    assert [(result["status"], result["messageErrorCode"]) for result in partial.json()["messages"]] == [
         ("Accepted", 0),
         ("Rejected", 402),
     ]
@@ -160,7 +160,7 @@ def test_gateway_invalid_message_is_refused_with_its_code(
     answer = post(gateway, message("invalid1") | wrong)
 
     assert answer.status_code == 400
-    assert [one["messageErrorCode"] for one in answer.json()["messages"]] == [code]
+    assert [result["messageErrorCode"] for result in answer.json()["messages"]] == [code]
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_gateway_invalid_message_is_refused_with_its_code(
     ],
 )
 def test_gateway_unreadable_request_is_refused_whole(gateway: Simulator, body: bytes, code: int) -> None:
-    """What is not a list of messages for at most 1000 recipients sends nothing."""
+    """Anything else than a list of messages for at most 1000 recipients sends nothing."""
     answer = gateway.http.post("/v1.0/message", content=body, headers={"X-CM-PRODUCTTOKEN": TOKEN})
 
     assert (answer.status_code, answer.json()["errorCode"]) == (400, code)
@@ -237,7 +237,7 @@ def test_gateway_number_without_receipts_gets_none(gateway: Simulator, customer:
     post(gateway, message("loud1"))
 
     customer.at("/receipts")
-    until(lambda: gateway.get("/healthz")["callbacks_pending"] == 0, "nothing is owed")
+    until(lambda: gateway.get("/healthz")["callbacks_pending"] == 0, "no callback is pending")
     assert [receipt["messages"]["msg"]["reference"] for receipt in customer.at("/receipts")] == ["loud1"]
 
 
@@ -247,7 +247,7 @@ def test_gateway_receipt_comes_again_until_it_is_taken(gateway: Simulator, custo
     post(gateway, message("again1"))
 
     first, second = customer.at("/receipts", 2)
-    until(lambda: gateway.get("/healthz")["callbacks_pending"] == 0, "nothing is owed")
+    until(lambda: gateway.get("/healthz")["callbacks_pending"] == 0, "no callback is pending")
     assert first == second
     assert len(customer.posts) == 2
 
@@ -311,7 +311,7 @@ def test_gateway_reply_without_anywhere_to_go_is_refused(gateway: Simulator) -> 
 def test_gateway_counted_fault_hits_once(
     gateway: Simulator, customer: Customer, fault: dict[str, int], status: int, said: str, accepted: bool
 ) -> None:
-    """The next request meets the fault, the one after it does not; only what was accepted gets a receipt."""
+    """The next request meets the fault, the one after it does not; only accepted messages get a receipt."""
     gateway.put("/faults", fault)
     hit = post(gateway, message("hit1"))
     spared = post(gateway, message("spared1"))
@@ -379,23 +379,23 @@ def test_gateway_late_receipt_comes_after_a_later_one(gateway: Simulator, custom
 
 
 def test_gateway_no_receipts_withholds_them_for_good(gateway: Simulator, customer: Customer) -> None:
-    """What was accepted meanwhile never gets one, also after the fault is cleared."""
+    """Messages accepted during the fault never get a receipt, also after the fault is cleared."""
     gateway.put("/faults", {"no_receipts": True})
     post(gateway, message("withheld1"))
     gateway.put("/faults", {})
     post(gateway, message("sent1"))
 
-    until(lambda: customer.posts and gateway.get("/healthz")["callbacks_pending"] == 0, "nothing is owed")
+    until(lambda: customer.posts and gateway.get("/healthz")["callbacks_pending"] == 0, "no callback is pending")
     assert [receipt["messages"]["msg"]["reference"] for receipt in customer.at("/receipts")] == ["sent1"]
 
 
 def test_gateway_killed_still_owes_its_receipts_and_cuts_the_torn_line(tmp_path: Path, customer: Customer) -> None:
-    """After kill -9 the log holds what was answered for, half a line is gone, and the receipt comes once."""
+    """After kill -9 the log holds every answered message, half a line is cut off, and the receipt is posted once."""
     flags = ("--product-token", TOKEN, "--receipts-url", f"http://{customer.address}/receipts")
     with running("sms_gateway", tmp_path, *flags, "--receipt-delay-seconds", "0") as first:
         post(first, message("settled1"))
         customer.at("/receipts")
-        until(lambda: first.get("/healthz")["callbacks_pending"] == 0, "nothing is owed")
+        until(lambda: first.get("/healthz")["callbacks_pending"] == 0, "no callback is pending")
         first.put("/config", {"receipt_delay_seconds": 3600})
         post(first, message("owed1"))
         first.kill()
@@ -403,7 +403,7 @@ def test_gateway_killed_still_owes_its_receipts_and_cuts_the_torn_line(tmp_path:
         log.write('{"id": "torn')
     with running("sms_gateway", tmp_path, *flags, "--receipt-delay-seconds", "0") as second:
         receipts = customer.at("/receipts", 2)
-        until(lambda: second.get("/healthz")["callbacks_pending"] == 0, "nothing is owed")
+        until(lambda: second.get("/healthz")["callbacks_pending"] == 0, "no callback is pending")
         post(second, message("after1"))
         listed = [line["reference"] for line in second.get("/messages")]
 

@@ -216,7 +216,7 @@ def test_inbox_delay_stores_before_it_answers(inbox: Simulator, session: Session
 
 
 def test_inbox_421_closes_the_connection_and_takes_nothing(inbox: Simulator, session: Session) -> None:
-    """What was pipelined behind the MAIL that got 421 is not taken; the next connection works."""
+    """Commands pipelined behind the MAIL that got 421 are not accepted; the next connection works."""
     inbox.put("/faults", {"421_next": 1})
     session.write(envelope("s1@example.org") + content("lost") + b".\r\n")
 

@@ -1,4 +1,4 @@
-"""What all three simulators do alike: start, refuse, stop, and keep quiet about what they carry."""
+"""Behaviour of all three simulators: start, refuse, stop, and log no message content."""
 
 import smtplib
 import socket

@@ -49,7 +49,7 @@ async def test_each_service_has_its_path(full_stack: FullStack, outside: aiohttp
 
 
 async def test_inside_is_not_reached(outside: aiohttp.ClientSession) -> None:
-    """Probes and metrics are for the inside; what is not known is a problem document."""
+    """Probes and metrics are not reachable through the gateway; unknown addresses answer a problem document."""
     for path in ("/notify/metrics", "/approval/readyz", "/registration/healthz", "/", "/elsewhere"):
         async with outside.get(path) as response:
             assert response.status == 404, path

@@ -437,16 +437,16 @@ def test_wrong_use_is_two_and_one_sentence(sample: dict[str, str], tmp_path: Pat
         (["explain", "--person", "nobody"], "no such person"),
         (["explain", "--registration", "r-nobody"], "no such registration"),
         (["explain", "ES-99"], "No alert ES-99"),
-        (["explain"], "what is to be explained"),
+        (["explain"], "Name an alert"),
         (["affected", "ES-99"], "No alert ES-99"),
         (["state", "--person", "nobody"], "Nothing was known of nobody"),
-        (["state", "--person", "a", "--country", "ES"], "One of"),
+        (["state", "--person", "a", "--country", "ES"], "only one of"),
         (["replay", "--type", "Nothing"], "There is no event Nothing"),
         (["replay", "--since", "yesterday"], "is no time"),
         (["replay", "--until", "2026-03-01T10:00:00"], "no time zone"),
-        (["replay", "--offsets", "[]"], "The offsets are"),
+        (["replay", "--offsets", "[]"], "--offsets takes"),
         (["verify", "--manifest", str(tmp_path / "none")], "--public-key"),
-        (["timings", "--svg", str(tmp_path / "x.svg")], "which"),
+        (["timings", "--svg", str(tmp_path / "x.svg")], "name it"),
     ]
     for arguments, sentence in asked:
         result = passage(sample, *arguments)
@@ -563,4 +563,4 @@ def test_broken_pipe_says_so(sample: dict[str, str]) -> None:
     os.close(writing)
 
     assert process.returncode == 1
-    assert process.stderr.splitlines()[-1] == "Not complete: whoever read the output went away."
+    assert process.stderr.splitlines()[-1] == "Not complete: the program that read the output has ended."

@@ -1,1 +1,1 @@
-"""What all services stand on. It imports no service."""
+"""Code that all services share. It imports no service."""

@@ -1,7 +1,7 @@
 """The gazetteer: finds the ISO 3166-2 code of a place that prose names, when it is certain (R16, docs/rules.md).
 
 The names come from `shared.subdivision_names`. A change that makes a text resolve differently must raise the
-`parser_version` of the sources in services/safety/sources.
+`PARSER_VERSION` of the sources in services/safety/sources.
 """
 
 import re

@@ -2,7 +2,7 @@
 
 Sources: pycountry (Debian iso-codes, LGPL): the subdivisions' own names and their Dutch, English and French
 translations; iso3166-2 (MIT): more English names. A change that makes a text resolve differently must raise the
-`parser_version` of the sources in services/safety/sources.
+`PARSER_VERSION` of the sources in services/safety/sources.
 """
 
 import gettext

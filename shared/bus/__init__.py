@@ -1,1 +1,1 @@
-"""Facts onto Kafka and back: outbox, relay, subscriptions, parking, topics."""
+"""Events to and from Kafka: outbox, relay, bus, subscriptions, parking, topics."""

@@ -26,14 +26,13 @@ from shared.bus.parking import Parking
 from shared.bus.projection_subscription import ProjectionSubscription, Projector
 from shared.bus.settings import BusSettings
 from shared.bus.subscription import Subscription
+from shared.bus.watchdog import accepts_connections, measure_lag, reason_to_restart
 from shared.errors import PermanentError, TransientError
 from shared.events import Event
 from shared.mongo.client import Database, Mongo, PyMongoError
 from shared.observability.health import Check
 from shared.observability.logs import get_logger
 
-#: A subscription with waiting records that handles none for this long is stuck.
-STUCK_SECONDS = 120.0
 WATCH_SECONDS = 1.0
 #: Pause before the next broker; it doubles with each broker that lived for less than `STABLE_SECONDS`.
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, STABLE_SECONDS = 0.5, 5.0, 30.0
@@ -172,13 +171,13 @@ class Bus:
         """Look at every consumer each second. Raises TransientError when one is dead or stuck, or Kafka is away."""
         while True:
             await asyncio.sleep(WATCH_SECONDS)
-            if not await _accepts_connections(self._settings.bootstrap_servers):
+            if not await accepts_connections(self._settings.bootstrap_servers):
                 # aiokafka retries a broker that is away without a pause, which fills a core and a disk.
                 raise TransientError("Kafka does not answer")
             for topic, subscriber in subscribers.items():
                 subscription = self._subscriptions[topic]
-                await _measure_lag(subscription, subscriber)
-                reason = _reason_to_restart(subscription, subscriber)
+                await measure_lag(subscription, subscriber)
+                reason = reason_to_restart(subscription, subscriber)
                 if reason:
                     subscription.status.restarts += 1
                     raise TransientError(f"{topic}: {reason}, starting a new broker")
@@ -256,49 +255,6 @@ def _registered(subscriber: Any, consume: Callable[[Any], Any]) -> Any:
     """Give FastStream the handler. Returns the subscriber, not the decorated handler."""
     subscriber(consume)
     return subscriber
-
-
-async def _accepts_connections(bootstrap_servers: str) -> bool:
-    """Whether any of the brokers accepts a TCP connection within 3 s."""
-    for server in bootstrap_servers.split(","):
-        host, _, port = server.strip().rpartition(":")
-        try:
-            async with asyncio.timeout(3):
-                _, writer = await asyncio.open_connection(host.strip("[]"), int(port))
-            writer.close()
-            return True
-        except (OSError, TimeoutError, ValueError):
-            continue
-    return False
-
-
-async def _measure_lag(subscription: Subscription, subscriber: Any) -> None:
-    """Records that wait in the assigned partitions; 0 without an assignment (a rebalance, a late start)."""
-    consumer = subscriber.consumer
-    if consumer is None:
-        return
-    lag, assigned = 0, set()
-    for partition in consumer.assignment():
-        assigned.add(partition.partition)
-        with contextlib.suppress(TimeoutError, KafkaError):
-            async with asyncio.timeout(1):
-                end = consumer.highwater(partition)
-                lag += max(0, end - await consumer.position(partition)) if end is not None else 0
-    if lag == 0:
-        subscription.status.progressed_at = time.monotonic()
-    subscription.status.lag = lag
-    subscription.status.assigned = frozenset(assigned)
-
-
-def _reason_to_restart(subscription: Subscription, subscriber: Any) -> str:
-    """Why this subscription needs a new broker; empty while it is well."""
-    tasks = getattr(subscriber, "tasks", [])
-    if tasks and all(task.done() for task in tasks):
-        return "its consumer has died"
-    idle_seconds = time.monotonic() - subscription.status.progressed_at
-    if subscription.status.lag > 0 and subscription.status.failures == 0 and idle_seconds > STUCK_SECONDS:
-        return f"no progress for {idle_seconds:.0f} s with {subscription.status.lag} records waiting"
-    return ""
 
 
 _FASTSTREAM_LOG = logging.getLogger("faststream")

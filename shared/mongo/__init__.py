@@ -1,1 +1,1 @@
-"""MongoDB: the one client, transactions, leases and aggregates."""
+"""MongoDB: client, transactions, group commit, leases, files."""

@@ -97,6 +97,8 @@ class ShadowRebuild:
         self._name = f"shadow-{new_id()[-12:]}"
         self._shadow: Database = mongo.database(self._name)
         self._buffer: dict[tuple[str, str], Document] = {}
+        #: Folded states as (version, model): a state is dumped once, at the flush, not after each of its events.
+        self._states: dict[tuple[str, str], tuple[int, BaseModel]] = {}
         self._spilled = False
         self._erased: set[str] = set()
         self.counts: dict[str, int] = {}
@@ -111,21 +113,29 @@ class ShadowRebuild:
                 await self._fold_stream(compared, compared.fold, evidence)
             elif compared.documents is not None:
                 await self._change_documents(compared, compared.documents, evidence)
-        if len(self._buffer) > BUFFERED:
+        if len(self._buffer) + len(self._states) > BUFFERED:
             await self.flush()
 
     async def _fold_stream(self, compared: ComparedCollection, fold: Fold, evidence: Evidence) -> None:
-        former = (await self._load(compared, [evidence.subject])) if evidence.streamversion > 1 else {}
-        state = None
-        if evidence.subject in former:
-            assert compared.model is not None
-            state = compared.model.model_validate(former[evidence.subject]["state"])
-        elif evidence.streamversion > 1:
-            return  # the stream begins with events that this fold does not use
-        after = fold.evolve(state, evidence.data, evidence.at, evidence.streamversion)
+        version, state = evidence.streamversion, None
+        if version > 1:
+            state = await self._state(compared, evidence.subject)
+            if state is None:
+                return  # the stream begins with events that this fold does not use
+        after = fold.evolve(state, evidence.data, evidence.at, version)
         if after is not None:
-            dumped = after.model_dump(mode="json", by_alias=True)
-            self._put(compared, evidence.subject, {"version": evidence.streamversion, "state": dumped})
+            self._states[compared.name, evidence.subject] = version, after
+
+    async def _state(self, compared: ComparedCollection, stream: str) -> BaseModel | None:
+        """The folded state of a stream: buffered, or read from the shadow database."""
+        buffered = self._states.get((compared.name, stream))
+        if buffered is not None:
+            return buffered[1]
+        document = await self._shadow[compared.name].find_one({"_id": stream}) if self._spilled else None
+        if document is None:
+            return None
+        assert compared.model is not None
+        return compared.model.model_validate(document["state"])
 
     async def _change_documents(
         self, compared: ComparedCollection, projection: DocumentProjection, evidence: Evidence
@@ -152,9 +162,13 @@ class ShadowRebuild:
         writes: dict[str, list[ReplaceOne[Document]]] = {}
         for (name, identity), document in self._buffer.items():
             writes.setdefault(name, []).append(ReplaceOne({"_id": identity}, document, upsert=True))
+        for (name, identity), (version, state) in self._states.items():
+            document = {"_id": identity, "version": version, "state": state.model_dump(mode="json", by_alias=True)}
+            writes.setdefault(name, []).append(ReplaceOne({"_id": identity}, document, upsert=True))
         for name, batch in writes.items():
             await self._shadow[name].bulk_write(batch, ordered=False)
         self._buffer.clear()
+        self._states.clear()
         self._spilled = True
 
     async def differences(self) -> AsyncIterator[Difference]:

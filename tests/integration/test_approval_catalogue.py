@@ -64,7 +64,7 @@ async def test_broken_edit_keeps_the_old_catalogue_and_a_mended_one_is_taken(
         assert await _version(approval_service, wish) == before
 
         edit(file, "id: [oncology", "id: astrology")
-        await until(approval_service, "as its files say")
+        await until(approval_service, "as in its files")
 
         refused = await approval_service.tries(approval_service.student(), **wish)
         assert refused.status_code == 400

@@ -44,17 +44,19 @@ class HandlerSubscription(Subscription):
         self._skipped: dict[str, tuple[int, str]] = {}
 
     async def _handle(self, records: Sequence[ConsumerRecord], held_keys: set[bytes], begin: SetPosition) -> None:
-        self._skipped.clear()  # left by a batch that failed
-        for number, record in enumerate(records):
-            begin(number)
-            if number:
-                await failpoint("mid_batch")
-            envelope = await self._read(record, held_keys)
-            if envelope is not None and not await self._handle_event(envelope, record):
-                held_keys.add(record.key or b"")
-            self.status.handled += 1
-            self.status.progressed_at = time.monotonic()
-        await self._store_skipped()
+        try:
+            for number, record in enumerate(records):
+                begin(number)
+                if number:
+                    await failpoint("mid_batch")
+                envelope = await self._read(record, held_keys)
+                if envelope is not None and not await self._handle_event(envelope, record):
+                    held_keys.add(record.key or b"")
+                self.status.handled += 1
+                self.status.progressed_at = time.monotonic()
+        finally:
+            # Also after a failure: the bus seeks back to the failed record, so the skipped ones do not come again.
+            await self._store_skipped()
 
     async def _handle_event(self, envelope: Envelope[Event], record: ConsumerRecord) -> bool:
         """Run the event's handler. False: the event was parked."""
@@ -93,5 +95,5 @@ class HandlerSubscription(Subscription):
 
     async def _store_skipped(self) -> None:
         """Move the inbox past the skipped events, so that the next event of their stream is no version gap."""
-        skipped, self._skipped = self._skipped, {}
-        await self._inbox.skip(self.group, skipped)
+        await self._inbox.skip(self.group, self._skipped)
+        self._skipped.clear()  # only now: if MongoDB fails, the next batch stores them

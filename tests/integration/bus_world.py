@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aiokafka import AIOKafkaProducer
+import orjson
+from aiokafka import AIOKafkaProducer, ConsumerRecord
 
 from shared.bus import topics
 from shared.bus.bus import Bus
@@ -16,7 +17,7 @@ from shared.bus.relay import Relay
 from shared.bus.settings import BusSettings
 from shared.clock import utc_now
 from shared.envelope import GENESIS, Cause, Draft, chain, compose, draft
-from shared.events import AlertClosed, RegistrationCancelled
+from shared.events import AlertClosed, RegistrationCancelled, RegistrationHeld
 from shared.ids import new_id
 from shared.mongo.client import Mongo, Session
 
@@ -123,6 +124,18 @@ def record(registration: str, version: int, sequence: int = 1, event_id: str = "
         cause=Cause("c", "c"),
     )
     return registration.encode(), chain(body, sequence, GENESIS)
+
+
+def held(registration: str, version: int) -> tuple[bytes, bytes]:
+    """Key and value of a valid RegistrationHeld."""
+    envelope = orjson.loads(record(registration, version)[1]) | {"type": "RegistrationHeld"}
+    fact = RegistrationHeld(registration_id=registration, person_id="p", rule="R2", reason="x")
+    return registration.encode(), orjson.dumps(envelope | {"data": fact.model_dump(mode="json", by_alias=True)})
+
+
+def consumed(offset: int, key: bytes, value: bytes) -> ConsumerRecord:
+    """A record as a consumer gets it, at this offset of partition 0."""
+    return ConsumerRecord(TOPIC, 0, offset, 0, 0, key, value, None, len(key), len(value), ())
 
 
 def other_event() -> AlertClosed:

@@ -21,7 +21,19 @@ from shared.envelope import Envelope
 from shared.errors import PermanentError, TransientError
 from shared.events import RegistrationCancelled, RegistrationHeld
 from shared.mongo.client import Session
-from tests.integration.bus_world import TOPIC, TOPICS, Side, prepare, publish, record, running, side, until
+from tests.integration.bus_world import (
+    TOPIC,
+    TOPICS,
+    Side,
+    consumed,
+    held,
+    prepare,
+    publish,
+    record,
+    running,
+    side,
+    until,
+)
 
 
 @pytest.fixture
@@ -300,18 +312,43 @@ async def test_subscriber_event_without_handler_leaves_no_gap(notify: Side, stac
         await inbox.apply(bus.group(TOPIC), envelope, work)
 
     bus.subscribe(TOPIC, {RegistrationHeld: handle})
-    held = orjson.loads(record("r-1", 3)[1])
-    held |= {"type": "RegistrationHeld"}
-    held["data"] = RegistrationHeld(registration_id="r-1", person_id="p", rule="R2", reason="x").model_dump(
-        mode="json", by_alias=True
-    )
     unknown = orjson.loads(record("r-1", 2)[1]) | {"type": "InventedLater"}
-    await publish(stack, namespace, record("r-1", 1), (b"r-1", orjson.dumps(unknown)), (b"r-1", orjson.dumps(held)))
+    await publish(stack, namespace, record("r-1", 1), (b"r-1", orjson.dumps(unknown)), held("r-1", 3))
 
     async with running(bus):
         await until(lambda: seen == [3])
 
     assert bus.subscriptions[TOPIC].status.skipped == 1
+
+
+async def test_subscriber_event_without_handler_leaves_no_gap_when_another_stream_fails(
+    notify: Side, stack: Any, namespace: str
+) -> None:
+    """A batch fails after a skipped event and is continued at the failed record: the skipped event stays counted."""
+    await prepare(stack, namespace)
+    bus, seen = notify.bus(), []
+    inbox = Inbox(notify.mongo, notify.database)
+
+    async def handle(envelope: Envelope[RegistrationHeld]) -> None:
+        async def work(session: Session) -> None:
+            seen.append(envelope.subject)
+
+        if envelope.subject == "r-2" and not seen:
+            seen.append("failed")
+            raise TransientError("a conflict")
+        await inbox.apply(bus.group(TOPIC), envelope, work)
+
+    bus.subscribe(TOPIC, {RegistrationHeld: handle})
+    subscription = bus.subscriptions[TOPIC]
+    skipped, failing, following = (
+        consumed(number, *content) for number, content in enumerate((record("r-1", 1), held("r-2", 1), held("r-1", 2)))
+    )
+
+    with pytest.raises(TransientError):
+        await subscription.handle_batch([skipped, failing, following], lambda number: None)
+    await subscription.handle_batch([failing, following], lambda number: None)
+
+    assert seen == ["failed", "r-2", "r-1"]
 
 
 async def test_projection_gets_batches_in_order_and_parks_the_refused(

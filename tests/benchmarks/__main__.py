@@ -1,6 +1,7 @@
-"""`make bench`: every benchmark, or those named; a table for people, JSON for two runs to be compared.
+"""`make bench`: runs the named benchmarks, or all; prints a table, and writes JSON so that two runs can be compared.
 
 `python -m tests.benchmarks [NAME …] [--scale 0.1] [--against FILE]`
+
 """
 
 import argparse
@@ -27,7 +28,7 @@ RESULTS = ROOT / ".local" / "bench"
 
 
 def main() -> int:
-    """Exit 0 when everything could be measured, 2 for wrong use. Whether a goal is met is for people to judge."""
+    """Exit 0 when everything could be measured, 2 for wrong use. People judge whether a goal is reached."""
     parser = argparse.ArgumentParser(prog="make bench", description="Ratios to a floor measured in the same run.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}")
     parser.add_argument("--scale", type=float, default=1.0, help="share of the full size, e.g. 0.1")
@@ -71,7 +72,7 @@ def main() -> int:
 def _former(path: Path | None) -> dict[str, float]:
     if path is None:
         return {}
-    return {each["name"]: float(each["value"]) for each in json.loads(path.read_text())["measures"]}
+    return {measure["name"]: float(measure["value"]) for measure in json.loads(path.read_text())["measures"]}
 
 
 def _value(measure: Measure) -> str:

@@ -1,4 +1,4 @@
-"""Approval against its floors: a request over HTTP, durable; and the first page of a queue of a hundred thousand."""
+"""Approval against its floors: durable requests over HTTP, and the first page of a queue of 100,000 requests."""
 
 import math
 import statistics
@@ -19,7 +19,7 @@ from tests.benchmarks.served import beside_a_bare_route
 
 
 async def submit(where: Where) -> list[Measure]:
-    """Requests a second over HTTP, each durable, by many students at once: ours and a bare route's, in turn."""
+    """Requests a second over HTTP, each durable, by many students at once: the service and a bare route in turn."""
     namespace, count = f"b{uuid.uuid4().hex[:8]}-", where.size(1_000)
     catalogue = where.folder / namespace / "leiden"
     catalogue.mkdir(parents=True)
@@ -38,8 +38,8 @@ async def queue(where: Where) -> list[Measure]:
     """The approver's queue with its counts: the 95th percentile at 100,000 requests against that at 1,000."""
     namespaces = {size: f"b{uuid.uuid4().hex[:8]}-" for size in (1_000, where.size(100_000))}
     keys, catalogue = where.folder / "queue-keys", where.folder / "queue-leiden"
-    for each in (keys, catalogue):
-        each.mkdir(exist_ok=True)
+    for folder in (keys, catalogue):
+        folder.mkdir(exist_ok=True)
     create_keys(keys)
     leiden(catalogue)
     async with AsyncExitStack() as stack:
@@ -59,7 +59,7 @@ async def queue(where: Where) -> list[Measure]:
             if number:  # the first one warms up
                 rounds.append(many / few)
                 seen.append((few, many))
-        milliseconds = [round(statistics.median(each) * 1_000, 1) for each in zip(*seen, strict=True)]
+        milliseconds = [round(statistics.median(times) * 1_000, 1) for times in zip(*seen, strict=True)]
         return [
             ratio(
                 "approval-queue", "p95 ≤ 2 × that of 1,000 requests", rounds,
@@ -69,7 +69,7 @@ async def queue(where: Where) -> list[Measure]:
 
 
 async def _percentile(approval_service: ApprovalService, looks: int = 60) -> float:
-    """Seconds that 95 of 100 first pages of the open queue take at most."""
+    """The 95th percentile of the time for the first page of the open queue, in seconds."""
     durations = []
     for _ in range(looks):
         began = time.perf_counter()
@@ -80,7 +80,7 @@ async def _percentile(approval_service: ApprovalService, looks: int = 60) -> flo
 
 
 def _batches(size: int) -> Iterator[list[dict[str, Any]]]:
-    """So many requests of one programme, two in five of them open, over a year of first days."""
+    """Requests of one programme, two in five of them open, with first days over a year."""
     now, today = utc_now(), amsterdam_date(utc_now())
     statuses = (Status.REQUESTED, Status.GRANTED, Status.RETURNED, Status.REFUSED, Status.WITHDRAWN)
     batch: list[dict[str, Any]] = []

@@ -1,7 +1,7 @@
 """What an audit costs: verify, replay, state and explain against a consumer that only reads, and their memory.
 
 Each run is a process of its own, as an auditor starts it; the bare consumer too, so that both begin equally cold.
-Memory has runs of its own: looking at it every 20 ms costs what is timed.
+Memory has runs of its own: sampling it every 20 ms would change the measured times.
 """
 
 import asyncio
@@ -74,7 +74,7 @@ async def run(where: Where) -> list[Measure]:
 
 
 async def _in_a_log(where: Where, events: int) -> dict[str, float]:
-    """The memory of each command over a log of so many events."""
+    """The memory of each command over a log of this size."""
     namespace = await _written(where.kafka, events)
     found = {}
     for name, (_, arguments) in COMMANDS.items():
@@ -105,20 +105,20 @@ def _timed(where: Where, namespace: str, events: int, command: list[str], peaks:
 
 
 async def _peak(pid: int) -> float:
-    """The most memory that the process and its children had together, bytes; shared pages are counted once (PSS)."""
+    """The peak memory of the process and its children together, bytes; shared pages count once (PSS)."""
     most = 0.0
     while True:
         try:
             root = psutil.Process(pid)
             family = [root, *root.children(recursive=True)]
-            most = max(most, float(sum(each.memory_full_info().pss for each in family)))
+            most = max(most, float(sum(process.memory_full_info().pss for process in family)))
         except psutil.Error:
             return most
         await asyncio.sleep(0.02)
 
 
 async def _written(kafka: str, events: int) -> str:
-    """A log of about so many events in a namespace of its own: one alert of AFFECTED people, and others elsewhere."""
+    """A log of about this size in its own namespace: one alert of AFFECTED people, and registrations elsewhere."""
     namespace = f"b{uuid.uuid4().hex[:8]}-"
     settings = BusSettings(kafka, namespace, "bench", "bench")
     await topics.apply(settings, topics.load(ROOT / "deploy" / "topics.yaml"), "local")
@@ -148,8 +148,8 @@ async def _written(kafka: str, events: int) -> str:
 async def _sent(producer: AIOKafkaProducer, namespace: str, logs: dict[str, Log]) -> int:
     records = [record for log in logs.values() for record in log.records]
     sent = [
-        await producer.send(namespace + each.topic, each.value, key=each.key, partition=each.partition)
-        for each in records
+        await producer.send(namespace + record.topic, record.value, key=record.key, partition=record.partition)
+        for record in records
     ]
     await asyncio.gather(*sent)
     for log in logs.values():
@@ -162,7 +162,7 @@ def _append(logs: dict[str, Log], event: Event, number: int) -> None:
 
 
 def _person(logs: dict[str, Log], person: str, country: str, number: int) -> None:
-    """Four events: approved, registered, cleared, told."""
+    """Four events of one person: approved, registered, cleared, selected."""
     about = {"approval_id": f"a-{person}", "person_id": person}
     granted = ApprovalGranted(
         **about, faculty_id="f", programme_id="p", activity_type="internship", country=country,
@@ -181,7 +181,7 @@ def _person(logs: dict[str, Log], person: str, country: str, number: int) -> Non
 
 
 def _alert(logs: dict[str, Log]) -> None:
-    """Everybody who is registered in Spain so far is selected."""
+    """Selects everybody who is registered in Spain so far."""
     raised = AlertRaised(
         alert_id="ES-2", trigger=AlertTrigger.ADVICE_CHANGED, country="ES", advice_version=2, advice_event_id="e",
         as_of=START + timedelta(days=1), shard_count=400, templates={},

@@ -17,7 +17,7 @@ BEGAN = datetime(2020, 1, 2, tzinfo=UTC)
 
 
 def quarter() -> list[DatedChange]:
-    """Two months with a few changes a day, then one in which nearly the whole world turns, a hundred in one day."""
+    """Two months with a few changes a day, then one in which nearly every country changes, a hundred on one day."""
     chance = random.Random(2020)
     level = {country.alpha_2: Level.GREEN for country in pycountry.countries}
     found = []
@@ -33,7 +33,7 @@ def quarter() -> list[DatedChange]:
 
 
 async def run(where: Where) -> list[Measure]:
-    """Goal of the issue: at most 30 s."""
+    """Goal: at most 30 s."""
     history = quarter()
     journeys = synthetic_journeys(where.size(10_000), history)
     rounds, alerts = [], 0

@@ -1,4 +1,4 @@
-"""The floor of the audit's benchmarks: a consumer that reads everything and looks at nothing. A process of its own."""
+"""The floor of the audit's benchmarks: a consumer process that reads everything and parses nothing."""
 
 import asyncio
 import os
@@ -10,7 +10,7 @@ from shared.kafka import partitions
 
 
 async def read(servers: str, namespace: str) -> None:
-    """All four topics, to where they end now."""
+    """Read all four topics up to their present ends."""
     consumer = AIOKafkaConsumer(
         bootstrap_servers=servers, group_id=None, enable_auto_commit=False, auto_offset_reset="earliest"
     )

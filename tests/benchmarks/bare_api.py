@@ -1,4 +1,6 @@
-"""The floor of the submissions: FastAPI, the same body, one majority insert in a transaction; nothing else."""
+"""The floor of the submissions: a FastAPI route that validates the same body and inserts it with majority, nothing
+else.
+"""
 
 import os
 from collections.abc import AsyncIterator

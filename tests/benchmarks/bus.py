@@ -32,7 +32,7 @@ DETAILS = ContactDetails(
 
 
 async def relay(where: Where) -> list[Measure]:
-    """Events that are in the outbox already; from the moment the relay leads to the last mark."""
+    """Publish events that are already in the outbox: from the start of leading to the last mark."""
     count = where.size(100_000)
 
     async def ours() -> float:
@@ -67,7 +67,7 @@ async def relay(where: Where) -> list[Measure]:
 
 
 async def projection(where: Where) -> list[Measure]:
-    """Whereabouts: parsed, folded, sealed, upserted by the bus; beside bare fetches and like upserts of raw JSON."""
+    """Whereabouts: the bus parses, folds, seals and upserts. Floor: bare fetches and similar upserts of raw JSON."""
     count = where.size(50_000)
 
     async def ours() -> float:
@@ -142,7 +142,7 @@ def _bare(record: dict[str, Any]) -> UpdateOne:
 
 
 async def subscriber(where: Where) -> list[Measure]:
-    """An effect once: inbox and transaction behind Kafka, beside the same transaction in a loop."""
+    """An effect that happens once: inbox and transaction behind Kafka. Floor: the same transaction in a loop."""
     count = where.size(3_000)
 
     async def ours() -> float:
@@ -188,7 +188,7 @@ async def subscriber(where: Where) -> list[Measure]:
 
 
 async def fill(where: Where, one: Side, count: int) -> None:
-    """So many submissions on the topic."""
+    """Publish this many submissions."""
     for at in range(0, count, 20_000):
         pairs = await asyncio.to_thread(lambda at=at: list(registrations(min(20_000, count - at), first=at)))
         values = chained(body for _, body in pairs)

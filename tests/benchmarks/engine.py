@@ -55,7 +55,7 @@ SMS = f"Spain: red. Leave now. +31 71 800 0000 {LINK}"
 
 @dataclass(frozen=True, slots=True)
 class Sinks:
-    """The ports of the servers that take mails and SMS."""
+    """The ports of the servers that accept mails and SMS."""
 
     smtp: int
     cm: int
@@ -64,7 +64,7 @@ class Sinks:
 
 @contextmanager
 def sinks(delay_ms: int = 0) -> Iterator[Sinks]:
-    """Both servers, as processes of their own."""
+    """Both servers, each in its own process."""
     smtp, cm = _free(), _free()
     with smtp_sink(smtp, delay_ms) as name, cm_sink(cm, delay_ms):
         yield Sinks(smtp, cm, name)
@@ -84,7 +84,7 @@ async def installation(where: Where) -> AsyncIterator[tuple[World, str]]:
 
 
 async def fill(world: World, count: int, country: str = "ES", first: int = 0) -> None:
-    """Store the whereabouts of so many people in the country."""
+    """Store the whereabouts of this many people in the country."""
     for start in range(first, first + count, 2_000):
         kept = []
         for number in range(start, min(first + count, start + 2_000)):
@@ -107,7 +107,7 @@ async def select(world: World, country: str = "ES") -> float:
 
 @contextmanager
 def worker(where: Where, namespace: str, to: Sinks, instance: str = "notify-0") -> Iterator[subprocess.Popen[bytes]]:
-    """One worker process, killed in the end."""
+    """A worker process, killed at the end."""
     command = [sys.executable, "-m", "tests.benchmarks.engine_worker", where.mongo, where.kafka, namespace,
                str(to.smtp), str(to.cm), instance, str(BATCH)]  # fmt: skip
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -126,14 +126,14 @@ async def sent(world: World, *, on_kafka: bool = True) -> bool:
 
 
 async def until(condition: Callable[[], Awaitable[bool]], pause: float = 0.02) -> None:
-    """Wait for the condition; check it every `pause` seconds."""
+    """Wait for the condition, checking it every `pause` seconds."""
     async with asyncio.timeout(PATIENCE_SECONDS):
         while not await condition():
             await asyncio.sleep(pause)
 
 
 async def begun(world: World) -> bool:
-    """Whether a send job is claimed: the process is up."""
+    """Whether a send job is claimed, so the process is up."""
     return await world.database["lanes"].find_one({"epoch": {"$gt": 0}}, {"_id": 1}) is not None
 
 
@@ -201,7 +201,7 @@ def _letter() -> bytes:
 
 
 async def own_bare(to: Sinks, count: int) -> float:
-    """The same by our own clients."""
+    """The same messages by our own clients."""
     mail = EmailChannel(EmailSettings(host="127.0.0.1", port=to.smtp, connections=CONNECTIONS))
     sms = CmProvider(CmSettings(url=f"http://127.0.0.1:{to.cm}", product_token=SecretStr("t"), sender="+31970000000"))
     content = _letter()
@@ -216,7 +216,7 @@ async def own_bare(to: Sinks, count: int) -> float:
 
 
 async def engine_100k(where: Where) -> list[Measure]:
-    """Everybody by mail and SMS, one worker process, durable and on Kafka."""
+    """100,000 people by mail and SMS, one worker process; outcomes durable and on Kafka."""
     count = where.size(100_000)
     rates: dict[str, list[float]] = {"ours": [], "bare": [], "own": []}
     with sinks() as to:
@@ -235,7 +235,7 @@ async def engine_100k(where: Where) -> list[Measure]:
 
 
 async def engine_two_workers(where: Where) -> list[Measure]:
-    """Two processes against servers that answer after 20 ms, over one."""
+    """Two processes against servers that answer after 20 ms, relative to one process."""
     count = where.size(20_000)
     ratios = []
     with sinks(delay_ms=20) as to:
@@ -316,7 +316,7 @@ async def engine_receipts(where: Where) -> list[Measure]:
 
 
 async def _posted(url: str, count: int) -> float:
-    """Posts a second, sixteen at once; each is another receipt."""
+    """Posts a second with sixteen at once; each is another receipt."""
     left = iter(range(count))
 
     async def one(http: aiohttp.ClientSession) -> None:

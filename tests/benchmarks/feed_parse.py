@@ -26,7 +26,7 @@ async def run(where: Where) -> list[Measure]:
     records = _records(where)
     times = where.size(LISTS)
     known = _pages(records)
-    strange = (_pages([{**each, "introduction": f"{each['introduction']}<!-- {number} -->"} for each in records])
+    strange = (_pages([{**record, "introduction": f"{record['introduction']}<!-- {number} -->"} for record in records])
                for number in range(10 * LISTS))  # fmt: skip
 
     async def again() -> float:
@@ -58,7 +58,7 @@ def _rate(times: int, work: Callable[[], object]) -> float:
 
 
 def _taken_apart(pages: list[bytes]) -> None:
-    """The floor: what nobody who reads the list can do without."""
+    """The floor: the least work of any reader of the list, JSON and HTML parsing."""
     for page in pages:
         for record in json.loads(page):
             LexborHTMLParser(record["introduction"]).text()
@@ -76,4 +76,4 @@ def _records(where: Where) -> list[Record]:
         if number % 4 == 0:
             change = {"country": one.record["isocode"], "level": "geel", "regions": REGIONS}
             feed.change(Change.model_validate(change), NOW)
-    return [listed_record(one, "http://127.0.0.1", NOW) for one in feed.advices()]
+    return [listed_record(advice, "http://127.0.0.1", NOW) for advice in feed.advices()]

@@ -1,4 +1,4 @@
-"""What a benchmark says: ours against a floor measured in the same run, alternately, with the spread."""
+"""The result of a benchmark: our rate relative to a floor measured in the same run, in turn, with the spread."""
 
 import statistics
 from collections.abc import Awaitable, Callable, Sequence
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """The parts a benchmark may use, real ones, and how large it shall be (1.0: as the goal says)."""
+    """The real parts that a benchmark may use, and its size (1.0: the full size of the goal)."""
 
     kafka: str
     mongo: str
@@ -17,7 +17,7 @@ class Where:
     scale: float
 
     def size(self, full: int) -> int:
-        """So many things at this scale; never none."""
+        """The number of items at this scale; at least one."""
         return max(1, int(full * self.scale))
 
 
@@ -34,7 +34,7 @@ class Measure:
     facts: dict[str, Any] = field(default_factory=dict)
 
     def document(self) -> dict[str, Any]:
-        """JSON-able."""
+        """The measure as a JSON document."""
         return asdict(self)
 
 
@@ -56,10 +56,10 @@ async def against(name: str, goal: str, ours: Round, floor: Round, *, rounds: in
 
 
 def seconds(name: str, goal: str, rounds: Sequence[float], **facts: Any) -> Measure:
-    """A duration, of several rounds."""
+    """A duration measured over several rounds."""
     return Measure(name, goal, statistics.median(rounds), min(rounds), max(rounds), "s", facts)
 
 
 def ratio(name: str, goal: str, rounds: Sequence[float], **facts: Any) -> Measure:
-    """A ratio that was measured some other way (memory, percentiles), of one or several rounds."""
+    """A ratio measured in another way (memory, percentiles), over one or several rounds."""
     return Measure(name, goal, statistics.median(rounds), min(rounds), max(rounds), "ratio", facts)

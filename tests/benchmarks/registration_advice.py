@@ -62,7 +62,7 @@ async def _cleared(one: Parts, size: int) -> None:
 
 
 async def _ask(one: Parts, waits: list[float], stop: asyncio.Event) -> None:
-    """What a checklist reads, again and again, in the same process."""
+    """Read a checklist again and again, in the same process."""
     some = await one.store.page({}, 0, 1)
     state = some[0].state
     assert state is not None

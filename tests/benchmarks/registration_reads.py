@@ -48,7 +48,7 @@ async def run(where: Where) -> list[Measure]:
 
 
 async def _filled(one: Parts, size: int) -> list[RegistrationSubmitted]:
-    """Registrations all over the year, one in five with a task."""
+    """Registrations over the whole year, one in five with a task."""
     await one.advise("ES", Level.YELLOW, 1)
     filed = [journey(20 + number % 300) for number in range(size)]
     await one.submit(filed, utc_now())

@@ -1,4 +1,4 @@
-"""A command over HTTP beside a bare route that takes the same body: each a process of its own, as it is run."""
+"""A command over HTTP next to a bare route that takes the same body, each in its own process."""
 
 import asyncio
 import base64
@@ -32,9 +32,10 @@ async def beside_a_bare_route(
     count: int,
     more: Mapping[str, str],
 ) -> Measure:
-    """So many requests by many students, some at once, to the service and to `bare_api.py`, in turn.
+    """Requests by many students, some at once, to the service and to `bare_api.py` in turn.
 
-    `more`: what the service's environment holds beside what all services need. The bodies are taken in turn.
+    `more`: environment of the service beyond what all services need. The bodies are used in turn.
+
     """
     keys = where.folder / namespace / "keys"
     keys.mkdir(parents=True, exist_ok=True)
@@ -71,7 +72,7 @@ async def beside_a_bare_route(
 
 
 async def _asked(url: str, bodies: Sequence[Mapping[str, Any]], tokens: Sequence[str], count: int) -> float:
-    """So many requests, some at once, over connections of this round alone; how many a second."""
+    """Send requests, some at once, over connections of this round; returns requests a second."""
     left = iter(range(count))
     connector = aiohttp.TCPConnector(limit=ASKED_AT_ONCE)
     async with aiohttp.ClientSession(connector=connector) as http:
@@ -91,7 +92,7 @@ async def _asked(url: str, bodies: Sequence[Mapping[str, Any]], tokens: Sequence
 
 @asynccontextmanager
 async def _as_process(app: list[str], environment: dict[str, str]) -> AsyncIterator[str]:
-    """An app as a process of its own, by uvicorn; its address."""
+    """Run an app by uvicorn in its own process; gives its address."""
     port = Ports.free().approval
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "uvicorn", *app, "--host", "127.0.0.1", "--port", str(port), "--no-access-log",

@@ -1,6 +1,7 @@
-"""Servers that take everything and keep nothing, as processes of their own, so that only the sender is measured.
+"""Servers that accept everything and keep nothing, in their own processes, so that only the sender is measured.
 
-`smtp-sink` of Debian's postfix where it is there (or named in SMTP_SINK), otherwise the one below; CM's wire, static.
+Uses `smtp-sink` of Debian's postfix where installed (or named in SMTP_SINK), otherwise the SMTP sink below.
+
 """
 
 import argparse
@@ -27,7 +28,7 @@ ANSWERS = {b"EHLO": _EHLO, b"DATA": b"354 go\r\n", b"QUIT": b"221 2.0.0 bye\r\n"
 
 
 class SmtpSink(asyncio.Protocol):
-    """Says yes to everything; `delay` seconds before the verdict on each content."""
+    """Accepts everything; waits `delay` seconds before it answers each mail."""
 
     delay = 0.0
 
@@ -42,7 +43,7 @@ class SmtpSink(asyncio.Protocol):
         self._write(b"220 sink\r\n")
 
     def data_received(self, data: bytes) -> None:
-        """Answer whatever is complete."""
+        """Answer every complete request."""
         self._buffer += data
         if not self._waits:
             self._answer()

@@ -1,4 +1,4 @@
-"""What benchmarks are made of: a namespace with its topics, events by the hundred thousand, a bare producer."""
+"""Building blocks of benchmarks: a namespace with topics, events by the hundred thousand, a bare producer."""
 
 import asyncio
 import time
@@ -39,7 +39,7 @@ async def installation(where: Where, service: str = "registration") -> AsyncIter
 def registrations(
     count: int, *, first: int = 0, country: str = "ES", sealed: str = ""
 ) -> Iterator[tuple[Draft, bytes]]:
-    """Submissions of so many people, numbered from `first`, with their bodies: about 1,000 bytes each."""
+    """Submissions of this many people, numbered from `first`, with bodies of about 1,000 bytes."""
     today = amsterdam_date(utc_now())
     leg = Leg(start_date=today - timedelta(5), end_date=today + timedelta(30), country=country, place="Testville")
     answers = StudyAnswers(credits=True, university_funding=False, transcript_entry=True)
@@ -62,7 +62,7 @@ def registrations(
 
 
 def chained(bodies: Iterable[bytes]) -> Iterator[bytes]:
-    """Final bytes; the chain itself is of no account here."""
+    """Final bytes with a placeholder chain, which no benchmark checks."""
     for number, body in enumerate(bodies):
         yield chain(body, number + 1, GENESIS)
 
@@ -84,7 +84,7 @@ async def produce(bootstrap: str, topic: str, messages: Sequence[tuple[bytes, by
 
 
 def peak_kilobytes(pid: int | str = "self") -> int:
-    """The most memory that a process has had resident."""
+    """The peak resident memory of this process."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1])

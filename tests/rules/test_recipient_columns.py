@@ -1,4 +1,4 @@
-"""Recipient columns: what is encoded is decoded to the same recipients; shards and digests have the same order."""
+"""Recipient columns decode to the encoded recipients; shards and digests have the same order."""
 
 import orjson
 

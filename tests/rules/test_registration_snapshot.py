@@ -1,4 +1,4 @@
-"""Registration snapshots: what is encoded is decoded, and the stored bytes stay as earlier versions wrote them."""
+"""Registration snapshots decode to the encoded values, and the stored bytes stay as earlier versions wrote them."""
 
 from datetime import timedelta
 

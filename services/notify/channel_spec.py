@@ -91,8 +91,11 @@ def compose_email(skeleton: DatedEmailSkeleton, values: RecipientValues, rules: 
         link=values.link,
         message_id=message_id(values.reference, rules.sender),
     )
-    return_path = rules.return_path(values.reference)
-    return Email(values.delivery_id, return_path, mailbox(values.address), content, is_plain=True)
+    recipient = mailbox(values.address)
+    # Only the To header can hold anything but ASCII: a local part such as zoë needs 8BITMIME and SMTPUTF8.
+    return Email(
+        values.delivery_id, rules.return_path(values.reference), recipient, content, is_plain=recipient.isascii()
+    )
 
 
 def sms_skeleton(messages: Messages, wanted: SkeletonRequest) -> SmsSkeleton:

@@ -10,9 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from services.notify.channel_spec import RecipientValues, compose_email
 from services.notify.channels.smtp_wire import transparent
+from services.notify.messages.addresses import mailbox
 from services.notify.messages.plain import LINK, NAME
 from services.notify.messages.skeleton import EmailSkeleton, Headers, build_email_skeleton
+from services.notify.sending_rules import SendingRules
 from shared.errors import PermanentError
 
 DATE = datetime(2026, 10, 12, 12, 6, tzinfo=UTC)
@@ -170,9 +173,20 @@ def test_email_broken_message_id_is_refused(message_id: str) -> None:
 @settings(deadline=None)
 @given(st.text(), st.text(), st.text(), st.text())
 def test_email_goes_over_the_wire_as_it_is(words: str, name: str, recipient: str, link: str) -> None:
-    """For every name the email is ASCII in CRLF lines, none of which begins with a dot, as `is_plain` promises."""
+    """The email has CRLF lines, none begins with a dot, and it is ASCII unless its recipient is not."""
     filled = skeleton(text=f"{words}\n{NAME}\n.{LINK}\n.\n", page=f"<p>{words}</p>.{NAME}")
     content = filled.render(name=name, recipient=recipient, link=link, message_id="<a@b.example>", date=DATE)
 
     assert transparent(content) == content
-    assert content.isascii()
+    assert content.isascii() or not mailbox(recipient).isascii()
+
+
+@pytest.mark.parametrize(("address", "is_plain"), [("zoe@example.org", True), ("zoë@example.org", False)])
+def test_email_promises_to_be_plain_only_when_it_is(address: str, is_plain: bool) -> None:
+    """A recipient that is not ASCII makes the To header UTF-8, so the channel must ask for 8BITMIME."""
+    values = RecipientValues("d-1", "r1", address, "Zoë", LINKED)
+    rules = SendingRules("alerts@university.example", LINKED, {})
+
+    composed = compose_email(skeleton().dated(DATE, None), values, rules)
+
+    assert (composed.is_plain, composed.content.isascii()) == (is_plain, is_plain)

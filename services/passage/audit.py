@@ -7,7 +7,7 @@ from shared.audit.projections import Fold, Rebuild
 
 
 def _folds() -> tuple[Fold, ...]:
-    folds: tuple[Fold, ...] = import_module("services.passage.projections.streams").STREAM_FOLDS
+    folds: tuple[Fold, ...] = import_module("services.passage.stream_folds").STREAM_FOLDS
     return folds
 
 

@@ -13,7 +13,7 @@ from services.approval.model import ApprovalRequest, SlotPool
 from services.notify.model.whereabouts import Whereabouts
 from services.passage.projections import DOCUMENT_PROJECTIONS
 from services.passage.projections.projection import Comparable, DocumentProjection, as_kept, unequal, whole
-from services.passage.projections.streams import STREAM_FOLDS
+from services.passage.stream_folds import STREAM_FOLDS
 from services.registration.group_trip import GroupTrip
 from services.registration.model import Registration
 from services.safety.model import CountryState

@@ -28,7 +28,7 @@ from services.notify.store.selections import Selection
 from services.notify.store.send_queue import EMERGENCY, SendJob, SendQueue
 from services.passage import main
 from services.passage.projections import DOCUMENT_PROJECTIONS
-from services.passage.projections.streams import STREAM_FOLDS
+from services.passage.stream_folds import STREAM_FOLDS
 from shared.audit.evidence import read
 from shared.audit.projections import Folder
 from shared.audit.reader import TOPICS, Record

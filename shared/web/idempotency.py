@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import orjson
-from fastapi import Header, Request
+from fastapi import Depends, Header, Request
 from fastapi.responses import JSONResponse
 
 from shared.mongo.client import ASCENDING, Database, Document, DuplicateKeyError, IndexModel, Mongo, Session
@@ -54,6 +54,10 @@ async def idempotent_request(
     return IdempotentRequest(
         await _bound_key(request, idempotency_key), hashlib.sha256(await request.body()).hexdigest()
     )
+
+
+#: The request's idempotency, as a parameter of a route; None when no key was sent.
+Idempotency = Annotated[IdempotentRequest | None, Depends(idempotent_request)]
 
 
 async def streamed_idempotency_key(

@@ -35,7 +35,7 @@ from shared.fields import CountryCode, FreeText, RegionOfCountry, is_region_of
 from shared.mongo.client import Session
 from shared.web.bodies import Body
 from shared.web.cause import CauseOf
-from shared.web.idempotency import Answer, IdempotentRequest, idempotent_request, run_once
+from shared.web.idempotency import Answer, Idempotency, run_once
 from shared.web.identity import Identity, require
 from shared.web.paging import Page, Paged
 from shared.web.problem import FieldError, invalid, not_found
@@ -43,7 +43,6 @@ from shared.web.routes import RouteClass, Routes
 
 Officer = Annotated[Identity, Depends(require("safety-officer"))]
 Reader = Annotated[Identity, Depends(require("safety-officer", "international-office", "auditor"))]
-Idempotency = Annotated[IdempotentRequest | None, Depends(idempotent_request)]
 AlertId = Annotated[Identifier, Path()]
 
 AlertState = Literal["selecting", "sending", "sent", "closed"]

@@ -21,14 +21,13 @@ from shared.events import Identifier, Part
 from shared.observability.logs import get_logger
 from shared.web.bodies import Body
 from shared.web.cause import CauseOf
-from shared.web.idempotency import Answer, IdempotentRequest, idempotent_request, run_once
+from shared.web.idempotency import Answer, Idempotency, run_once
 from shared.web.identity import Identity, require
 from shared.web.paging import Page, Paged
 from shared.web.problem import Problem, not_found
 from shared.web.routes import RouteClass, Routes
 
 Officer = Annotated[Identity, Depends(require("safety-officer"))]
-OnceOf = Annotated[IdempotentRequest | None, Depends(idempotent_request)]
 
 log = get_logger()
 
@@ -102,7 +101,7 @@ def routes(deps: ReplyDeps) -> Routes:
         caller: Officer,
         reply_id: Annotated[Identifier, Path()],
         body: ReadingBody,
-        repeat: OnceOf,
+        repeat: Idempotency,
         cause: CauseOf,
         response: Response,
     ) -> JSONResponse:

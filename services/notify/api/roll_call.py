@@ -25,7 +25,7 @@ from shared.events import Channel, Identifier, Level, Part
 from shared.observability.logs import get_logger
 from shared.web.bodies import Body
 from shared.web.cause import CauseOf
-from shared.web.idempotency import IdempotentRequest, idempotent_request
+from shared.web.idempotency import Idempotency
 from shared.web.identity import Identity, require
 from shared.web.paging import Page, Paged
 from shared.web.problem import not_found
@@ -33,7 +33,6 @@ from shared.web.routes import RouteClass, Routes
 
 Officer = Annotated[Identity, Depends(require("safety-officer"))]
 Reader = Annotated[Identity, Depends(require("safety-officer", "international-office", "auditor"))]
-Idempotency = Annotated[IdempotentRequest | None, Depends(idempotent_request)]
 AlertId = Annotated[Identifier, Path()]
 
 READ_BATCH = 500

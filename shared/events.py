@@ -808,13 +808,26 @@ class AlertEscalated(AlertEvent):
     to: str = Field(max_length=80, description="Channel or role: `sms`, `on-call`, `emergency-contact`, `crisis-unit`")
     reason: str = Field(max_length=80, description="Reason code: `no_answer`, `failed`, `unreachable`, `help`")
     by: str = Field(description="`rules`, or personId of the person who escalated")
+    answer_id: Identifier | None = Field(
+        default=None, description="Reason `help`: id of the PersonAnswered that asks for it; each one escalates once"
+    )
 
 
 class AlertClosed(AlertEvent):
-    """A safety officer closed the alert: no further message is sent for it."""
+    """A safety officer closed the alert: its messages, reminders and escalation end for everyone selected until then.
+
+    Who comes into the place later is still told. A cry for help still escalates.
+    """
 
     closed_by: Identifier
     reason: str = Field(max_length=500)
+
+
+class AlertReopened(AlertEvent):
+    """A safety officer opened a closed alert again: its reminders and its escalation go on."""
+
+    reopened_by: Identifier = Field(description="personId of the safety officer")
+    reason: str = Field(max_length=500, description="The officer's words; no personal data")
 
 
 class ShardEvent(Event):
@@ -908,6 +921,21 @@ class PersonAnswered(ShardEvent):
     recorded_by: Identifier | None = Field(default=None, description="personId of the officer who wrote down a call")
 
 
+class HandedOver(Part):
+    """A recipient who needs a person, and who takes care of them from now on."""
+
+    person_id: Identifier
+    status: str = Field(max_length=40, description="Status on the board: `help`, `no_answer`, `unreachable` …")
+    owner: Identifier = Field(description="personId of a member of staff, or a team, such as `crisis-unit`")
+
+
+class RecipientsHandedOver(ShardEvent):
+    """These recipients of an alert have an owner: a named person or team takes care of them (R38)."""
+
+    handed_by: Identifier = Field(description="personId of the safety officer")
+    entries: tuple[HandedOver, ...] = Field(min_length=1, max_length=500)
+
+
 #: CloudEvents `type` → event. A test compares this with the classes on this page.
 EVENTS: dict[str, type[Event]] = {
     event.__name__: event
@@ -958,11 +986,13 @@ EVENTS: dict[str, type[Event]] = {
         SelectionCompleted,
         AlertEscalated,
         AlertClosed,
+        AlertReopened,
         RecipientsSelected,
         NotificationsAccepted,
         NotificationsDelivered,
         NotificationsFailed,
         NotificationsUnknown,
         PersonAnswered,
+        RecipientsHandedOver,
     )
 }

@@ -12,11 +12,12 @@ from datetime import datetime
 
 from services.notify import notices
 from services.notify.columns.recipient_columns import Recipient, RecipientColumns
+from services.notify.conversations import ConversationDeps
 from services.notify.messages.content import AnyContent
+from services.notify.model.escalations import EscalationRecord
 from services.notify.rules.escalation import EscalationPolicy
 from services.notify.store.alerts import Alert, AlertStore
 from services.notify.store.deliveries import DeliveryStore
-from services.notify.store.escalations import EscalationRecord
 from services.notify.store.selections import Selection
 from services.notify.store.send_queue import EMERGENCY, SendQueue, send_jobs
 from services.notify.store.whereabouts import WhereaboutsStore
@@ -43,18 +44,25 @@ class EscalationDeps:
     notices: notices.NoticeDeps
     policy: EscalationPolicy = field(default_factory=EscalationPolicy)
 
+    @property
+    def conversations(self) -> ConversationDeps:
+        """The stores that tell whether a conversation is over."""
+        return ConversationDeps(self.alerts, self.whereabouts, self.notices.advice)
+
 
 @dataclass(frozen=True, slots=True)
 class PlannedStep:
     """A step for one recipient. `recipient` holds the channels of its message; without channels nothing is sent.
 
-    `selection`: the selection of the alert that the recipient stands in. `to`, `reason`: as in AlertEscalated.
+    `selection`: the selection of the alert that the recipient stands in. `to`, `reason`, `answer_id`: as in
+    AlertEscalated.
     """
 
     recipient: Recipient
     selection: Selection
     to: str
     reason: str
+    answer_id: str | None = None
 
     @property
     def person_id(self) -> str:
@@ -63,10 +71,18 @@ class PlannedStep:
 
 
 def plan_step(
-    selection: Selection, recipient: Recipient, channels: tuple[Channel, ...], to: str, reason: str, kind: str = ""
+    selection: Selection,
+    recipient: Recipient,
+    channels: tuple[Channel, ...],
+    to: str,
+    reason: str,
+    kind: str = "",
+    *,
+    answer_id: str | None = None,
 ) -> PlannedStep:
     """A step over these channels; `kind` replaces the kind of message that the alert itself had."""
-    return PlannedStep(recipient._replace(kind=kind or recipient.kind, channels=channels), selection, to, reason)
+    of_step = recipient._replace(kind=kind or recipient.kind, channels=channels)
+    return PlannedStep(of_step, selection, to, reason, answer_id)
 
 
 async def record_steps(
@@ -90,9 +106,16 @@ async def record_steps(
 
     async def write(session: Session) -> int:
         records = await deps.alerts.escalations.by_person(alert.alert_id, persons, session)
-        done = {person for person, of_person in records.items() if any(record.step == number for record in of_person)}
-        done |= await deps.alerts.selections.persons_in_step(alert.alert_id, number, persons, session)
-        new_steps = [step for step in steps if step.person_id not in done]
+        done = {
+            (record.person_id, record.answer_id)
+            for of_person in records.values()
+            for record in of_person
+            if record.step == number
+        }
+        sent = await deps.alerts.selections.persons_in_step(alert.alert_id, number, persons, session)
+        new_steps = [
+            step for step in steps if (step.person_id, step.answer_id) not in done and step.person_id not in sent
+        ]
         if not new_steps:
             return 0
         if is_escalation:
@@ -126,9 +149,16 @@ async def _append_events(
     drafts, records = [], []
     for step in steps:
         event = AlertEscalated(
-            alert_id=alert.alert_id, person_id=step.person_id, step=number, to=step.to, reason=step.reason, by=by
+            alert_id=alert.alert_id,
+            person_id=step.person_id,
+            step=number,
+            to=step.to,
+            reason=step.reason,
+            by=by,
+            answer_id=step.answer_id,
         )
-        drafts.append(Draft(event, derived_id("escalated", alert.alert_id, step.person_id, str(number))))
+        cry = (step.answer_id,) if step.answer_id is not None else ()
+        drafts.append(Draft(event, derived_id("escalated", alert.alert_id, step.person_id, str(number), *cry)))
         records.append(EscalationRecord.of(event, now))
     expected = await deps.outbox.version(alert.alert_id, session)
     await deps.outbox.append(drafts, expected=expected, cause=cause, now=now, session=session)

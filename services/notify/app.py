@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TypeVar
 
 from fastapi import FastAPI
@@ -34,6 +35,7 @@ def build(settings: Settings) -> FastAPI:
         stores.providers,
     ):  # fmt: skip
         process.at_start(store.create_indexes)
+    process.at_start(partial(stores.alerts.note_closing_times, stores.outbox))
     _subscribe(process.bus, parts.handlers)
     run_in_background(process, settings, parts)
     return process.app("Safe Passage: notify", DESCRIPTION, _routes(process, settings, parts))
@@ -64,8 +66,7 @@ def _routes(process: Process, settings: Settings, parts: Parts) -> list[Routes]:
     return [
         whereabouts.routes(
             whereabouts.WhereaboutsApiDeps(
-                whereabouts=stores.whereabouts,
-                advice=stores.advice,
+                selection=parts.handlers.selection,
                 bus=process.bus,
             )
         ),
@@ -100,8 +101,6 @@ def _routes(process: Process, settings: Settings, parts: Parts) -> list[Routes]:
             replies.ReplyDeps(
                 commands=parts.commands,
                 callbacks=stores.callbacks,
-                whereabouts=stores.whereabouts,
-                reply_parsers=parts.callbacks.reply_parsers,
             )
         ),
         webhooks.routes(

@@ -29,9 +29,11 @@ from services.notify.model.whereabouts import Whereabouts
 from services.notify.rules.audience import stay_there
 from services.notify.store.advice import AdviceStore
 from services.notify.store.alerts import Alert, AlertStore
+from services.notify.store.callbacks import CallbackStore
 from services.notify.store.deliveries import DeliveryStore
 from services.notify.store.send_queue import SendQueue
 from services.notify.store.whereabouts import WhereaboutsStore
+from services.notify.unread_replies import UnreadReplies
 from shared.bus.outbox import Outbox
 from shared.clock import amsterdam_date, end_of_day, utc_now
 from shared.command import Command
@@ -164,7 +166,8 @@ async def _run_drill(
     """Raise the alert and select its recipients here; notify's send workers send. Returns how far they came."""
     database = mongo.database("notify")
     deliveries = DeliveryStore(database, _key())
-    commands = CommandDeps(mongo, database, deps.outbox, deps.alerts, deliveries)
+    replies = UnreadReplies(CallbackStore(database, _key()), deps.whereabouts.contacts, {})
+    commands = CommandDeps(mongo, database, deps.outbox, deps.alerts, deliveries, replies)
     command = Command(officer, None, None, Cause(new_id(), "passage drill"), plan.as_of)
     alert_id = str((await raise_alert(commands, command, deps, plan)).body["alertId"])
     alert = await deps.alerts.get(alert_id)

@@ -1,20 +1,23 @@
-"""R38: runs the escalation policy over every open alert, until each recipient has answered or a team has taken over.
+"""R38: runs the escalation policy, until each recipient has answered or a team has taken over.
 
-`app.py` runs it every LADDER_SECONDS, in one process at a time. A run may stop anywhere and be repeated: steps are
-recorded once (alert_steps.py). If MongoDB fails, the next run does the rest. See docs/notifications.md, Escalation.
+It covers the recipients of the last 7 days with whom the conversation goes on, and every cry for help, whatever the
+age or the state of its alert. `app.py` runs it every LADDER_SECONDS, in one process at a time. A run may stop anywhere
+and be repeated: steps are recorded once (alert_steps.py). If MongoDB fails, the next run does the rest.
+See docs/notifications.md, Escalation.
 """
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 
 from services.notify import notices
 from services.notify.alert_steps import EscalationDeps, PlannedStep, plan_step, record_steps
 from services.notify.columns.recipient_columns import Recipient
+from services.notify.conversations import endings
 from services.notify.messages.content import IncidentContent, common_content
+from services.notify.rules.conversation import ESCALATION_ENDS_AFTER
 from services.notify.rules.escalation import (
-    ESCALATION_ENDS_AFTER,
     EscalationDecision,
     EscalationStep,
     Reason,
@@ -32,31 +35,45 @@ from shared.ids import derived_id
 
 #: People in one transaction.
 PERSONS_BATCH = 200
+NEVER = datetime.fromtimestamp(0, UTC)
 #: Selections of one alert that one run checks for each step.
 SELECTIONS_BATCH = 50
 
 
 @dataclass(slots=True)
 class _TeamNotice:
-    """What one team is told: how many people and why, never who; `persons` only makes the notice's id."""
+    """What one team is told: how many people and why, never who; `cases` only makes the notice's id."""
 
     contact: Contact
     reasons: Counter[str] = field(default_factory=Counter)
-    persons: list[str] = field(default_factory=list)
+    cases: list[str] = field(default_factory=list)
 
 
 async def run_escalations(deps: EscalationDeps, now: datetime) -> int:
-    """Record every step that is due in any open alert; how many. Drills are not escalated."""
+    """Record every step that is due in any alert; how many. In a drill only a cry for help escalates."""
+    asking_for_help = await deps.deliveries.answers.persons_asking_for_help()
+    in_conversation = {
+        alert.alert_id: alert
+        for alert in await deps.alerts.in_conversation(now - ESCALATION_ENDS_AFTER)
+        if alert.trigger is not AlertTrigger.DRILL
+    }
     count = 0
-    for alert in await deps.alerts.open_since(now - ESCALATION_ENDS_AFTER):
-        if alert.trigger is not AlertTrigger.DRILL:
-            count += await _escalate(deps, alert, now)
+    for alert_id in dict.fromkeys((*in_conversation, *asking_for_help)):
+        alert = in_conversation.get(alert_id) or await deps.alerts.get(alert_id)
+        if alert is not None:
+            selections = await _selections_to_check(deps, alert, now) if alert_id in in_conversation else {}
+            persons = {*asking_for_help.get(alert_id, ()), *await _persons_to_check(deps, alert, selections)}
+            count += await _escalate(deps, alert, selections, sorted(persons), now)
     return count
 
 
-async def _escalate(deps: EscalationDeps, alert: Alert, now: datetime) -> int:
-    selections = await _selections_to_check(deps, alert, now)
-    persons = await _persons_to_check(deps, alert, selections)
+async def _escalate(
+    deps: EscalationDeps,
+    alert: Alert,
+    selections: dict[EscalationStep, list[Selection]],
+    persons: Sequence[str],
+    now: datetime,
+) -> int:
     steps_due: dict[EscalationStep, list[PlannedStep]] = defaultdict(list)
     for start in range(0, len(persons), PERSONS_BATCH):
         for step, planned in await _steps_due(deps, alert, persons[start : start + PERSONS_BATCH], now):
@@ -78,8 +95,9 @@ async def _selections_to_check(
 ) -> dict[EscalationStep, list[Selection]]:
     """The selections for which the waiting time of a step is over."""
     waits = {EscalationStep.REMINDER: deps.policy.reminder, EscalationStep.CRISIS_TEAM: deps.policy.crisis_team}
+    since = max(now - ESCALATION_ENDS_AFTER, alert.closed_at or NEVER)
     return {
-        step: await deps.alerts.selections.not_checked(alert.alert_id, step.name, now - wait, SELECTIONS_BATCH)
+        step: await deps.alerts.selections.not_checked(alert.alert_id, step.name, since, now - wait, SELECTIONS_BATCH)
         for step, wait in waits.items()
     }
 
@@ -87,14 +105,19 @@ async def _selections_to_check(
 async def _persons_to_check(
     deps: EscalationDeps, alert: Alert, selections: dict[EscalationStep, list[Selection]]
 ) -> list[str]:
-    """Everyone in those selections, and everyone whose answer, failed message or lack of an address may need a step."""
-    persons = await deps.deliveries.answers.persons_who_answered(alert.alert_id, ("help", "wrong_person"))
+    """Everyone in those selections, and everyone whose answer, failed message or lack of an address may need a step.
+
+    Nobody when no selection is to be checked for the alert: then only cries for help escalate.
+    """
+    if not selections:
+        return []
+    persons = await deps.deliveries.answers.persons_who_answered(alert.alert_id, ("wrong_person",))
     persons += await deps.deliveries.persons_with_failures(alert.alert_id)
     for selection in await deps.alerts.selections.with_unreachable(alert.alert_id):
         persons += [str(recipient.person_id) for recipient in selection.recipients if not recipient.channels]
     for of_step in selections.values():
         persons += [str(recipient.person_id) for selection in of_step for recipient in selection.recipients]
-    return sorted(set(persons))
+    return persons
 
 
 async def _steps_due(
@@ -106,10 +129,19 @@ async def _steps_due(
     shards = {person: selection.shard for person, (selection, _) in recipients.items()}
     deliveries = await deps.deliveries.of_recipients(alert.alert_id, shards)
     answers = await deps.deliveries.answers.records(alert.alert_id, persons)
+    ended = await endings(deps.conversations, alert, recipients, now)
     steps = []
     for person, (selection, recipient) in recipients.items():
-        state = recipient_state(recipient.channels, selection.at, deliveries.get(person, ()), answers.get(person, ()))
-        steps_taken = {record.step for record in records.get(person, ())}
+        of_person = records.get(person, ())
+        state = recipient_state(
+            recipient.channels,
+            selection.at,
+            deliveries.get(person, ()),
+            answers.get(person, ()),
+            of_person,
+            ended.get(person),
+        )
+        steps_taken = {record.step for record in of_person}
         decision = decide_escalation(state, steps_taken, deps.policy, now)
         if decision.step is not None:
             steps.append((decision.step, _planned(deps, decision, selection, recipient)))
@@ -124,7 +156,7 @@ def _planned(
         return plan_step(selection, recipient, (channel,), channel.value, decision.reason)
     if decision.step is EscalationStep.REMINDER:
         return plan_step(selection, recipient, recipient.channels, "reminder", decision.reason, "reminder")
-    return plan_step(selection, recipient, (), "crisis-unit", decision.reason)
+    return plan_step(selection, recipient, (), "crisis-unit", decision.reason, answer_id=decision.answer_id)
 
 
 async def _notify_teams(deps: EscalationDeps, alert: Alert, steps: Sequence[PlannedStep], now: datetime) -> None:
@@ -144,7 +176,7 @@ async def _notify_teams(deps: EscalationDeps, alert: Alert, steps: Sequence[Plan
         for contact in decision.contacts:
             team = teams.setdefault(contact.email, _TeamNotice(contact))
             team.reasons[step.reason] += 1
-            team.persons.append(step.person_id)
+            team.cases.append(f"{step.person_id}/{step.answer_id}" if step.answer_id else step.person_id)
     for team in teams.values():
         content = IncidentContent(
             **common_content(university),
@@ -152,8 +184,10 @@ async def _notify_teams(deps: EscalationDeps, alert: Alert, steps: Sequence[Plan
             country=alert.country,
             reasons=tuple(sorted(team.reasons.items())),
             at=now,
+            is_closed=alert.is_closed,
+            is_drill=alert.trigger is AlertTrigger.DRILL,
         )
-        key = derived_id("incident", alert.alert_id, team.contact.email, *sorted(team.persons))
+        key = derived_id("incident", alert.alert_id, team.contact.email, *sorted(team.cases))
         notice_id = notices.notice_id(key)
         recipient = notices.office_recipient(team.contact, "incident")
         cause = Cause(alert.alert_id, "ladder")

@@ -7,9 +7,11 @@ from datetime import datetime
 
 from services.notify.alert_steps import EscalationDeps, plan_step, record_steps
 from services.notify.channel_spec import NOTICE_CHANNEL
+from services.notify.conversations import endings
 from services.notify.messages.content import AnswerContent, common_content
 from services.notify.model.answers import is_verified, standing_answer
-from services.notify.rules.escalation import CONFIRMATION_STEPS, ESCALATION_ENDS_AFTER, NEW_ADDRESS
+from services.notify.rules.conversation import ESCALATION_ENDS_AFTER, Ending
+from services.notify.rules.escalation import CONFIRMATION_STEPS, NEW_ADDRESS
 from services.notify.store.alerts import Alert
 from services.notify.store.contacts import ChangedAddress
 from shared.envelope import Cause
@@ -19,9 +21,12 @@ CHANGED_ADDRESSES_BATCH = 500
 
 
 async def alert_new_addresses(deps: EscalationDeps, cause: Cause, now: datetime) -> None:
-    """Send an open alert once more to each person whose address changed after a worker had read it."""
+    """Send an alert once more to each person whose address changed after a worker had read it.
+
+    Not when the conversation with the person is over: the old news would be wrong, or too late.
+    """
     for changed in await deps.whereabouts.contacts.changed_addresses(CHANGED_ADDRESSES_BATCH):
-        for alert in await deps.alerts.open_since(now - ESCALATION_ENDS_AFTER):
+        for alert in await deps.alerts.in_conversation(now - ESCALATION_ENDS_AFTER):
             await _alert_new_address(deps, alert, changed, cause, now)
         await deps.whereabouts.contacts.note_handled(changed)
 
@@ -34,7 +39,8 @@ async def _alert_new_address(
     if where.person_id not in by_person:
         return
     selection, recipient = by_person[where.person_id]
-    if recipient.registration_id != where.registration_id:
+    ending = (await endings(deps.conversations, alert, by_person, now)).get(where.person_id)
+    if recipient.registration_id != where.registration_id or ending not in (None, Ending.DRILL):
         return
     answers = (await deps.deliveries.answers.records(alert.alert_id, [where.person_id])).get(where.person_id, [])
     if standing_answer(answers) == "safe" and is_verified(answers):

@@ -12,9 +12,10 @@ from services.notify import follow_ups, notices
 from services.notify.alert_steps import EscalationDeps
 from services.notify.audience.alerting import alert_arrivals, alert_country
 from services.notify.audience.deps import SelectionDeps
+from services.notify.model.escalations import EscalationRecord
+from services.notify.model.owners import owner_records
 from services.notify.model.whereabouts import Resolve
 from services.notify.store.deliveries import DeliveryStore, StoredEvent
-from services.notify.store.escalations import EscalationRecord
 from services.notify.whereabouts_projection import open_contact, project_whereabouts
 from shared.clock import utc_now
 from shared.envelope import Cause, Envelope
@@ -27,6 +28,7 @@ from shared.events import (
     Event,
     PersonAnswered,
     PersonErased,
+    RecipientsHandedOver,
     RegistrationEvent,
     ReminderDue,
     SlotAllocated,
@@ -100,6 +102,9 @@ async def fold_own_events_when_published(batch: Sequence[Envelope[Event]], deps:
             case AlertEscalated() as escalated:
                 record = EscalationRecord.of(escalated, event.time)
                 await deps.selection.alerts.escalations.add(escalated.alert_id, [record])
+            case RecipientsHandedOver() as handed_over:
+                records = owner_records(handed_over, event.time)
+                await deps.selection.alerts.owners.add(handed_over.alert_id, records)
             case PersonAnswered() as answered:
                 await follow_ups.confirm_answer(deps.escalation, answered, event.cause(), utc_now())
 

@@ -12,17 +12,27 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from services.notify.channels.sms_callbacks import DeliveryReceipt, ReceiptState, SmsReply, provider_reference
+from services.notify import help_without_alert
+from services.notify.alert_steps import EscalationDeps
+from services.notify.channels.sms_callbacks import DeliveryReceipt, ReceiptState, provider_reference
 from services.notify.commands.answers import record_answer
 from services.notify.model.deliveries import TRANSITIONS, Delivery, DeliveryState, state_of_entry, step_of
 from services.notify.model.shards import MAX_EVENT_ENTRIES
 from services.notify.notices import is_notice
 from services.notify.rules.answers import ReplyMeaning, read_reply
 from services.notify.store.alerts import AlertStore
-from services.notify.store.callbacks import Callback, CallbackStore
+from services.notify.store.callbacks import (
+    NO_ALERT,
+    UNCLEAR,
+    UNKNOWN_REFERENCE,
+    UNREADABLE,
+    Callback,
+    CallbackStore,
+)
 from services.notify.store.deliveries import DeliveryStore, StoredEvent
 from services.notify.store.providers import ProviderStore
 from services.notify.store.whereabouts import WhereaboutsStore
+from services.notify.unread_replies import ParseReply
 from shared.bus.outbox import Outbox
 from shared.clock import utc_now
 from shared.envelope import Cause, Draft
@@ -44,12 +54,6 @@ POLL_SECONDS = 0.25
 #: Longest provider text stored in an event.
 REASON_MAX_CHARS = 300
 
-#: Notes on a stored request. `unclear`: a safety officer has to read the reply. `no_alert`: a person without an alert
-#: answered "safe". `read`: a safety officer has read it.
-UNCLEAR, UNREADABLE, UNKNOWN_REFERENCE, NO_ALERT, READ = (
-    "unclear", "unreadable", "unknown_reference", "no_alert", "read",
-)  # fmt: skip
-
 #: The event that reports a receipt's state, and the `detail` of its entry.
 _EVENTS: Mapping[ReceiptState, tuple[type[OutcomeEvent], str]] = {
     "delivered": (NotificationsDelivered, ""),
@@ -58,7 +62,6 @@ _EVENTS: Mapping[ReceiptState, tuple[type[OutcomeEvent], str]] = {
     "pending": (NotificationsAccepted, "pending"),
 }
 ParseReceipts = Callable[[bytes], list[DeliveryReceipt]]
-ParseReply = Callable[[bytes], SmsReply]
 
 log = get_logger()
 
@@ -72,6 +75,7 @@ class CallbackDeps:
     deliveries: DeliveryStore
     alerts: AlertStore
     whereabouts: WhereaboutsStore
+    escalation: EscalationDeps
     receipt_parsers: Mapping[str, ParseReceipts]
     reply_parsers: Mapping[str, ParseReply]
     providers: ProviderStore
@@ -184,10 +188,15 @@ async def _process_reply(deps: CallbackDeps, callback: Callback, now: datetime) 
     persons = await deps.whereabouts.contacts.persons_with_number(reply.number)
     if len(persons) != 1:
         # Two persons share the number, or the sender uses a borrowed phone or a local SIM: we do not guess.
+        if reading.meaning is ReplyMeaning.HELP:
+            await help_without_alert.tell_teams(deps.escalation, callback, persons, now)
         return UNCLEAR
     person_id = persons.pop()
     alert_ids = [alert_id for alert_id in await deps.alerts.of_person(person_id) if not is_notice(alert_id)]
-    if reading.meaning is ReplyMeaning.UNCLEAR or (not alert_ids and reading.meaning is ReplyMeaning.HELP):
+    if reading.meaning is ReplyMeaning.UNCLEAR:
+        return UNCLEAR
+    if not alert_ids and reading.meaning is ReplyMeaning.HELP:
+        await help_without_alert.tell_teams(deps.escalation, callback, [person_id], now)
         return UNCLEAR
     if not alert_ids:
         return NO_ALERT

@@ -4,10 +4,14 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from services.notify.composer import Composer, ComposerDeps
+from services.notify.conversations import ConversationDeps
+from services.notify.rules.escalation import CONFIRMATION_STEPS
 from services.notify.sending_rules import SendingRules
-from services.notify.store.alerts import AlertStore
+from services.notify.store.advice import AdviceStore
+from services.notify.store.alerts import Alert, AlertStore
 from services.notify.store.contacts import ContactAddress
 from services.notify.store.deliveries import DeliveryStore, StoredEvent
 from services.notify.store.selections import Selection
@@ -44,26 +48,32 @@ class SendDeps:
     alerts: AlertStore
     whereabouts: WhereaboutsStore
     deliveries: DeliveryStore
+    advice: AdviceStore
     composing: ComposerDeps
     timing: SendTiming = field(default_factory=SendTiming)
     #: One worker of a kind looks for work at a time, however many are free.
     claim_locks: dict[tuple[Channel, int], asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
-    #: Alert → when it was read (the loop's clock), and whether it was closed.
-    closed_alerts: dict[str, tuple[float, bool]] = field(default_factory=dict)
+    #: Alert → when it was read (the loop's clock), and when it was closed.
+    closed_alerts: dict[str, tuple[float, datetime | None]] = field(default_factory=dict)
 
     @property
     def rules(self) -> SendingRules:
         """Senders, chunk sizes and allow-lists."""
         return self.composing.rules
 
-    async def is_closed(self, alert_id: str) -> bool:
-        """Whether the alert is closed, as of `closed_alert_cache_seconds` ago."""
+    @property
+    def conversations(self) -> ConversationDeps:
+        """The stores that tell whether a conversation is over."""
+        return ConversationDeps(self.alerts, self.whereabouts, self.advice)
+
+    async def closed_at(self, alert_id: str) -> datetime | None:
+        """When the alert was closed, as of `closed_alert_cache_seconds` ago; None: it is open."""
         now, max_age = asyncio.get_running_loop().time(), self.timing.closed_alert_cache_seconds
-        read_at, is_closed = self.closed_alerts.get(alert_id, (-max_age, False))
+        read_at, closed_at = self.closed_alerts.get(alert_id, (-max_age, None))
         if now - read_at >= max_age:
-            is_closed = await self.alerts.is_closed(alert_id)
-            self.closed_alerts[alert_id] = now, is_closed
-        return is_closed
+            closed_at = await self.alerts.closed_at(alert_id)
+            self.closed_alerts[alert_id] = now, closed_at
+        return closed_at
 
 
 @dataclass(slots=True)
@@ -75,10 +85,16 @@ class ClaimedJob:
 
     job: SendJob
     selection: Selection
+    alert: Alert | None
     composer: Composer
     addresses: Mapping[str, ContactAddress]
     unfolded: list[StoredEvent] = field(default_factory=list)
     lease_lost: bool = False
+
+    @property
+    def ends_at_closing(self) -> bool:
+        """Whether closing the alert cancels the messages. Service mail goes on, and so do confirmations of answers."""
+        return self.alert is not None and self.selection.step not in CONFIRMATION_STEPS.values()
 
     @property
     def cause(self) -> Cause:

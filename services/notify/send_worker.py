@@ -20,10 +20,14 @@ from dataclasses import replace
 
 from services.notify.channels.message_channel import MessageChannel
 from services.notify.composer import Composer
+from services.notify.conversations import endings
 from services.notify.messages.outgoing import OutgoingMessage
+from services.notify.model.answers import is_verified
 from services.notify.model.deliveries import DeliveryState, reference
 from services.notify.model.outcome import Outcome, OutcomeKind
 from services.notify.record_outcomes import EVENTS, append_events, event_id, record_chunk, states_by_events
+from services.notify.rules.conversation import Ending, is_closed_for
+from services.notify.rules.escalation import FIRST_STEP
 from services.notify.send_deps import ClaimedJob, SendDeps
 from services.notify.store.deliveries import StoredEvent
 from services.notify.store.send_queue import EMERGENCY, NOTICE, SendChunk, SendJob
@@ -99,12 +103,10 @@ async def _send(deps: SendDeps, job: SendJob, provider: MessageChannel) -> None:
     addresses = await deps.whereabouts.contacts.addresses(
         [registration for registration in registrations if registration], job.addresses_as_of
     )
-    claimed = ClaimedJob(job, selection, Composer(deps.composing, selection, alert, job.channel), addresses)
+    claimed = ClaimedJob(job, selection, alert, Composer(deps.composing, selection, alert, job.channel), addresses)
     renewal = asyncio.create_task(_renew_lease(deps, claimed))
     try:
-        is_finished = await _recover(deps, claimed, provider) and await _send_chunks(
-            deps, claimed, provider, can_be_closed=alert is not None
-        )
+        is_finished = await _recover(deps, claimed, provider) and await _send_chunks(deps, claimed, provider)
         await deps.deliveries.fold(claimed.unfolded)
         if is_finished:
             await deps.send_queue.finish(job, utc_now())
@@ -130,7 +132,7 @@ async def _renew_lease(deps: SendDeps, claimed: ClaimedJob) -> None:
             claimed.lease_lost = loop.time() >= safe_until
 
 
-async def _send_chunks(deps: SendDeps, claimed: ClaimedJob, provider: MessageChannel, *, can_be_closed: bool) -> bool:
+async def _send_chunks(deps: SendDeps, claimed: ClaimedJob, provider: MessageChannel) -> bool:
     """Send chunk after chunk; True when the job is finished, False when another worker has it or may take it."""
     job, loop = claimed.job, asyncio.get_running_loop()
     size = deps.rules.chunk_sizes[job.channel]
@@ -143,7 +145,7 @@ async def _send_chunks(deps: SendDeps, claimed: ClaimedJob, provider: MessageCha
         end = min(position + size, len(job.indices))
         chunk = job.chunk(position, end)
         await provider.ready(len(chunk.indices), is_urgent=job.priority == EMERGENCY)
-        if can_be_closed and await deps.is_closed(job.alert_id):
+        if claimed.ends_at_closing and is_closed_for(claimed.selection.at, await deps.closed_at(job.alert_id)):
             await _cancel_rest(deps, claimed, position, provider)
             return True
         drafts = await _compose(deps, claimed, chunk)
@@ -251,10 +253,14 @@ def _fit_into_one_event(outcomes: Sequence[Outcome]) -> bool:
 async def _compose(deps: SendDeps, claimed: ClaimedJob, chunk: SendChunk) -> list["OutgoingMessage | Outcome"]:
     """The messages of a chunk. A recipient whose message cannot be built fails alone; the others are sent."""
     settled = await _settled(deps, claimed, chunk)
+    over = await _no_longer_needed(deps, claimed, chunk)
     registrations, drafts = claimed.selection.recipients.registrations, list[OutgoingMessage | Outcome]()
     for index in chunk.indices:
         if index in settled:
             drafts.append(Outcome(OutcomeKind.SETTLED, OutcomeKind.SETTLED.value, utc_now()))
+            continue
+        if index in over:
+            drafts.append(Outcome(OutcomeKind.REFUSED, "the conversation is over", utc_now(), detail="cancelled"))
             continue
         try:
             drafts.append(claimed.composer.compose(index, claimed.addresses.get(registrations[index] or "")))
@@ -262,6 +268,20 @@ async def _compose(deps: SendDeps, claimed: ClaimedJob, chunk: SendChunk) -> lis
             reason = str(error) if isinstance(error, PermanentError) else type(error).__name__
             drafts.append(Outcome(OutcomeKind.REFUSED, reason, utc_now(), detail="invalid"))
     return drafts
+
+
+async def _no_longer_needed(deps: SendDeps, claimed: ClaimedJob, chunk: SendChunk) -> set[int]:
+    """The recipients of a reminder, or of the alert once more, who have answered meanwhile or with whom it is over."""
+    alert, selection = claimed.alert, claimed.selection
+    if alert is None or selection.step == FIRST_STEP or not claimed.ends_at_closing:
+        return set()
+    persons = {str(selection.recipients.persons[index]): index for index in chunk.indices}
+    selected = await deps.alerts.selections.recipients_by_person(alert.alert_id, persons)
+    ended = await endings(deps.conversations, alert, selected, utc_now())
+    answers = await deps.deliveries.answers.records(alert.alert_id, persons)
+    answered = {person for person, records in answers.items() if is_verified(records)}
+    over = {person for person, ending in ended.items() if ending is not Ending.DRILL}  # a drill has no reminders
+    return {index for person, index in persons.items() if person in over or person in answered}
 
 
 async def _settled(deps: SendDeps, claimed: ClaimedJob, chunk: SendChunk) -> set[int]:

@@ -13,6 +13,8 @@ from services.notify.channel_spec import CHANNELS
 from services.notify.channels.registry import Lookup
 from services.notify.model.deliveries import Delivery, delivery_id, reference, step_of
 from services.notify.model.shards import MAX_EVENT_ENTRIES
+from services.notify.rules.conversation import is_closed_for
+from services.notify.rules.escalation import CONFIRMATION_STEPS
 from services.notify.send_deps import SendDeps
 from services.notify.store.deliveries import StoredEvent
 from services.notify.store.selections import Selection
@@ -44,16 +46,39 @@ async def resolve_unknown(
         deliveries = group
         if channel in lookups:
             deliveries = await _look_up(deps, lookups[channel], alert_id, shard, group, now)
-        may_resend = resend and not await deps.alerts.is_closed(alert_id)
-        resent = [delivery for delivery in deliveries if may_resend and delivery.resends < MAX_RESENDS]
+        selections = await _still_sent(deps, alert_id, shard) if resend else []
+        may_be_resent = _delivery_ids(selections, channel)
+        resent = [
+            delivery
+            for delivery in deliveries
+            if delivery.delivery_id in may_be_resent and delivery.resends < MAX_RESENDS
+        ]
         held = [delivery for delivery in deliveries if delivery not in resent]
         await deps.deliveries.mark_resolved(held, resent=False)
         if resent:
-            selections = await deps.alerts.selections.of_alert(alert_id, (shard, shard))
             await _resend(deps, selections, channel, resent, now)
     if unknown:
         log.info("unknown_resolved", count=len(unknown), decision="resend" if resend else "hold")
     return len(unknown)
+
+
+async def _still_sent(deps: SendDeps, alert_id: str, shard: int) -> list[Selection]:
+    """The selections of a shard whose messages are still sent: closing an alert cancels those of the persons before."""
+    selections = await deps.alerts.selections.of_alert(alert_id, (shard, shard))
+    closed_at = await deps.alerts.closed_at(alert_id)
+    return [
+        selection
+        for selection in selections
+        if not is_closed_for(selection.at, closed_at) or selection.step in CONFIRMATION_STEPS.values()
+    ]
+
+
+def _delivery_ids(selections: Sequence[Selection], channel: Channel) -> set[str]:
+    return {
+        delivery_id(selection.alert_id, recipient.who, channel, selection.step)
+        for selection in selections
+        for recipient in selection.recipients
+    }
 
 
 async def give_up_without_receipt(deps: SendDeps, *, limit: int, now: datetime) -> int:

@@ -28,6 +28,7 @@ from services.notify.store.deliveries import DeliveryStore
 from services.notify.store.providers import ProviderStore
 from services.notify.store.send_queue import SendQueue
 from services.notify.store.whereabouts import WhereaboutsStore
+from services.notify.unread_replies import UnreadReplies
 from shared import catalogue_files, gazetteer
 from shared.bus.outbox import Outbox
 from shared.catalogue import Catalogue
@@ -87,6 +88,7 @@ def assemble(process: Process, settings: Settings) -> Parts:
     messages = Messages(settings.smtp_sender)
     sms_members = open_sms_providers(settings)
     sms_providers = {member.name: member.provider for member in sms_members}
+    handlers = _handler_deps(process, settings, stores, catalogue, messages)
     return Parts(
         stores=stores,
         catalogue=catalogue,
@@ -99,10 +101,15 @@ def assemble(process: Process, settings: Settings) -> Parts:
             outbox=stores.outbox,
             alerts=stores.alerts,
             deliveries=stores.deliveries,
+            replies=UnreadReplies(
+                stores.callbacks,
+                stores.whereabouts.contacts,
+                {name: provider.parse_reply for name, provider in sms_providers.items()},
+            ),
         ),
-        handlers=_handler_deps(process, settings, stores, catalogue, messages),
+        handlers=handlers,
         sending=_send_deps(settings, stores, catalogue, messages),
-        callbacks=_callback_deps(stores, sms_providers),
+        callbacks=_callback_deps(stores, handlers.escalation, sms_providers),
     )
 
 
@@ -165,11 +172,14 @@ def _send_deps(settings: Settings, stores: Stores, catalogue: Catalogue, message
         alerts=stores.alerts,
         whereabouts=stores.whereabouts,
         deliveries=stores.deliveries,
+        advice=stores.advice,
         composing=composing,
     )
 
 
-def _callback_deps(stores: Stores, sms_providers: Mapping[str, SmsProvider]) -> CallbackDeps:
+def _callback_deps(
+    stores: Stores, escalation: EscalationDeps, sms_providers: Mapping[str, SmsProvider]
+) -> CallbackDeps:
     receipts = {name: provider.parse_receipts for name, provider in sms_providers.items()}
     return CallbackDeps(
         outbox=stores.outbox,
@@ -177,6 +187,7 @@ def _callback_deps(stores: Stores, sms_providers: Mapping[str, SmsProvider]) -> 
         deliveries=stores.deliveries,
         alerts=stores.alerts,
         whereabouts=stores.whereabouts,
+        escalation=escalation,
         receipt_parsers={**receipts, BOUNCE_PROVIDER: parse_bounce},
         reply_parsers={name: provider.parse_reply for name, provider in sms_providers.items()},
         providers=stores.providers,

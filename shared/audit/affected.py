@@ -152,7 +152,7 @@ class Affected:
         self._erased: dict[str, tuple[int, int, datetime]] = {}
         self._rejected: set[str] = set()
         self._accepted: set[str] = set()
-        self.latest: datetime | None = None
+        self._newest = b""
 
     def feed(self, record: Record) -> None:
         """Take a record. Identical duplicates, unknown types and unreadable values are ignored."""
@@ -163,6 +163,8 @@ class Affected:
 
     def take(self, evidence: Evidence) -> None:
         """Take an event. Raises Unreadable when a relevant event does not fit its schema."""
+        # Events of any kind show that time went on: on a quiet day nothing else tells how long somebody has waited.
+        self._newest = max(self._newest, evidence.order)
         if evidence.type not in RELEVANT:
             return
         if (
@@ -173,7 +175,6 @@ class Affected:
         ):
             return
         data, at = evidence.data, evidence.at
-        self.latest = max(self.latest or at, at)
         match data:
             case RegistrationSubmitted() | RegistrationCancelled() | StayEnded() | ReturnRecorded():
                 self._register(data, evidence)
@@ -230,6 +231,11 @@ class Affected:
                 back = data.on if data.outcome == "returned" else None
                 new = replace(new, legs=versions[-1].legs, ended=versions[-1].ended, returned_on=back)
         versions.append(new)
+
+    @property
+    def latest(self) -> datetime | None:
+        """The time of the newest event, of whatever kind; None: there was none."""
+        return datetime.fromisoformat(f"{self._newest.decode()}+00:00") if self._newest else None
 
     @property
     def alerts(self) -> list[str]:
@@ -348,8 +354,9 @@ class Affected:
         """People in a place with negative advice at an instant whom no alert of the country covers (R26, R27)."""
         missing = []
         for country in sorted(self._advice):
-            history = [advice for advice in self._history(country) if advice.time <= at]
-            if not history or not may_be_negative(history[-1].data) or self._is_held(history[-1].data, at):
+            history = [advice for advice in self._history(country)
+                       if advice.time <= at and not self._is_held(advice.data, at)]  # fmt: skip
+            if not history or not may_be_negative(history[-1].data):
                 continue
             newest = history[-1].data
             # Evaluated as if an alert of the newest version were raised now.

@@ -14,11 +14,13 @@ from shared.events import (
     AlertClosed,
     AlertEscalated,
     AlertRaised,
+    AlertReopened,
     LevelChange,
     OutcomeEvent,
     OverrideEnded,
     OverrideSet,
     PersonAnswered,
+    RecipientsHandedOver,
     RecipientsSelected,
     SelectionCompleted,
     SourceChecked,
@@ -103,8 +105,10 @@ class AlertHistory:
                 AlertRaised()
                 | SelectionCompleted()
                 | AlertClosed()
+                | AlertReopened()
                 | AlertEscalated()
                 | RecipientsSelected()
+                | RecipientsHandedOver()
                 | OutcomeEvent()
                 | PersonAnswered()
             ) if data.alert_id == self.alert:
@@ -128,6 +132,11 @@ class AlertHistory:
                 )
             case AlertClosed():
                 self._say(evidence, f"closed by {data.closed_by}")
+            case AlertReopened():
+                self._say(evidence, f"reopened by {data.reopened_by}")
+            case RecipientsHandedOver():
+                owners = ", ".join(sorted({entry.owner for entry in data.entries}))
+                self._say(evidence, f"{len(data.entries)} handed over by {data.handed_by} to {owners}")
             case RecipientsSelected():
                 for recipient in data.recipients:
                     self.told.setdefault(

@@ -13,6 +13,7 @@ from shared.events import (
     AlertClosed,
     AlertEscalated,
     AlertRaised,
+    AlertReopened,
     Leg,
     OutcomeEvent,
     PersonAnswered,
@@ -54,6 +55,8 @@ class AlertState:
                 self.selection_completed_at = evidence.at
             case AlertClosed():
                 self.closed_at = evidence.at
+            case AlertReopened():
+                self.closed_at = None
             case RecipientsSelected() as event:
                 self.selected += len(event.recipients)
             case OutcomeEvent() as event:
@@ -121,7 +124,7 @@ class StateAt:
             self._take_of_person(evidence)
         elif isinstance(evidence.data, TravelAdviceChanged):
             self._folder.take(evidence)
-        elif isinstance(evidence.data, AlertRaised | AlertClosed | SelectionCompleted):
+        elif isinstance(evidence.data, AlertRaised | AlertClosed | AlertReopened | SelectionCompleted):
             self._alert(evidence)
 
     def _alert(self, evidence: Evidence) -> None:

@@ -29,7 +29,10 @@ class FieldError:
 
 
 class Problem(Exception):
-    """An answer that is not a success. `type_` is the last part of the problem's URN."""
+    """An answer that is not a success. `type_` is the last part of the problem's URN.
+
+    `members`: further members of the document (RFC 9457, Extension Members).
+    """
 
     def __init__(
         self,
@@ -42,6 +45,7 @@ class Problem(Exception):
         contact: Mapping[str, Any] | None = None,
         errors: Sequence[FieldError] = (),
         headers: Mapping[str, str] | None = None,
+        members: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(detail)
         self.status = status
@@ -52,6 +56,7 @@ class Problem(Exception):
         self.contact = contact
         self.errors = tuple(errors)
         self.headers = dict(headers or {})
+        self.members = dict(members or {})
 
     def body(self) -> dict[str, Any]:
         """The JSON document."""
@@ -69,7 +74,7 @@ class Problem(Exception):
             body["contact"] = dict(self.contact)
         if self.errors:
             body["errors"] = [{"field": error.field, "reason": error.reason} for error in self.errors]
-        return body
+        return {**body, **self.members}
 
     def response(self) -> JSONResponse:
         """The HTTP answer."""

@@ -28,7 +28,7 @@ from shared.web.routes import BYTES_KEY, CLASS_KEY, SECONDS_KEY, CheckedRoute, R
 log = get_logger()
 
 #: Every version has its entry in CHANGELOG.md, HTTP API.
-VERSION = "1.0.0"
+VERSION = "1.1.0"
 BASE = "/v1"
 HOST = "https://safe-passage.example"
 CONTACT = {"name": "Safe Passage", "url": "https://safe-passage.example", "email": "safe-passage@university.example"}

@@ -5,8 +5,11 @@ from datetime import timedelta
 from itertools import permutations
 from typing import Any
 
+from services.notify.model.escalations import EscalationRecord
+from services.notify.model.owners import OwnerRecord
 from services.notify.store.alerts import Alert
-from services.notify.store.escalations import EscalationRecord
+from services.notify.store.escalations import escalation_document
+from services.notify.store.owners import owner_document
 from services.passage.projections import DOCUMENT_PROJECTIONS
 from services.registration.store.tasks import new_task
 from shared.audit.evidence import read
@@ -15,14 +18,17 @@ from shared.events import (
     AlertClosed,
     AlertEscalated,
     AlertRaised,
+    AlertReopened,
     AlertTrigger,
     Channel,
     ClearanceSuspended,
     DeliveryOutcome,
     Event,
+    HandedOver,
     NotificationsAccepted,
     NotificationsDelivered,
     NotificationsUnknown,
+    RecipientsHandedOver,
     ReminderDue,
     SelectionCompleted,
     SourceChecked,
@@ -75,7 +81,7 @@ def test_task_is_what_registration_keeps() -> None:
 
 
 def test_alert_is_what_notify_keeps() -> None:
-    """Raised, selected, closed; notify's copy of the advice is left out."""
+    """Raised, selected, closed, reopened; notify's copy of the advice is left out."""
     raised = AlertRaised(
         alert_id="ES-2", trigger=AlertTrigger.ADVICE_CHANGED, country="ES", advice_version=2, advice_event_id="e",
         as_of=START, shard_count=4, templates={},
@@ -85,11 +91,17 @@ def test_alert_is_what_notify_keeps() -> None:
     kept = Alert.model_construct(
         alert_id="ES-2", country="ES", advice_version=2, trigger=AlertTrigger.ADVICE_CHANGED, as_of=START,
         shard_count=4, is_selected=True, selected=9, unreachable=1, is_closed=True, closed_by="officer",
+        closed_at=START + timedelta(hours=2),
     )  # fmt: skip
+    reopened = AlertReopened(alert_id="ES-2", reopened_by="officer", reason="one of them asks for help")
+    open_again = kept.model_copy(update={"is_closed": False, "closed_by": None, "closed_at": None})
     comparable = DOCUMENT_PROJECTIONS["notify", "alerts"].comparable
 
     assert rebuilt(("notify", "alerts"), raised, done, closed) == comparable(
         {"state": kept.model_dump(mode="json", by_alias=True)}
+    )
+    assert rebuilt(("notify", "alerts"), raised, done, closed, reopened) == comparable(
+        {"state": open_again.model_dump(mode="json", by_alias=True)}
     )
     assert rebuilt(("notify", "alerts"), raised)["isSelected"] is False
 
@@ -131,7 +143,23 @@ def test_step_of_the_ladder_counts_once() -> None:
 
     found = rebuilt(("notify", "escalations"), fact, fact)
 
-    assert found == {"alertId": "ES-2", **kept.model_dump(mode="python", by_alias=True)}
+    assert found == escalation_document("ES-2", kept)
+
+
+def test_owner_is_the_newest_one() -> None:
+    """A recipient who is handed over twice belongs to the second owner."""
+    first, second = (
+        RecipientsHandedOver(
+            alert_id="ES-2", shard=0, handed_by="officer",
+            entries=(HandedOver(person_id="student-01", status="no_answer", owner=owner),),
+        )
+        for owner in ("crisis-unit", "officer-2")
+    )  # fmt: skip
+    kept = OwnerRecord(
+        person_id="student-01", status="no_answer", owner="officer-2", by="officer", at=START + timedelta(hours=1)
+    )
+
+    assert rebuilt(("notify", "owners"), first, second) == owner_document("ES-2", kept)
 
 
 def test_mail_that_a_fact_asks_for_is_in_a_selection_of_its_own() -> None:

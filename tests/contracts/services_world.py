@@ -543,8 +543,8 @@ class World:
         await self._whereabouts.put([WhereaboutsUpdate(where, NewContact(details))])
         return registration_id
 
-    async def raise_alert(self, *persons: Person, country: str = "ES") -> str:
-        """Store an alert with these people as its recipients; returns its id."""
+    async def raise_alert(self, *persons: Person, country: str = "ES", closed: bool = False) -> str:
+        """Store an alert with these people as its recipients, open or closed; returns its id."""
         version = await self.mongo.database("notify")["alerts"].count_documents({}) + 1
         alert_id, now, selected = f"{country}-{version}", utc_now(), []
         for person in persons:
@@ -557,6 +557,7 @@ class World:
         alert = Alert(
             alert_id=alert_id, country=country, advice_version=version, trigger=AlertTrigger.ADVICE_CHANGED,
             as_of=now, shard_count=1, offsets={}, advice=advice, is_selected=True,
+            is_closed=closed, closed_at=now if closed else None,
         )  # fmt: skip
         chosen = RecipientColumns.from_recipients(
             Recipient(
@@ -848,6 +849,13 @@ def _on_alert(person: Person, **parts: Any) -> _Make:
     return make
 
 
+def _on_closed_alert(person: Person, **parts: Any) -> _Make:
+    async def make(world: World, operation: Operation) -> Call:
+        return Call(operation, person, path={"alert_id": await world.raise_alert(closed=True)}, **parts)
+
+    return make
+
+
 def _on_hold(**parts: Any) -> _Make:
     async def make(world: World, operation: Operation) -> Call:
         return Call(operation, SAFETY_OFFICER, path={"hold_id": (await world.hold_falls())[0]}, **parts)
@@ -982,7 +990,8 @@ CALLS: dict[str, _Make] = {
     "recordCall": _on_recipient(SAFETY_OFFICER, answer="safe"),
     "listUnclearReplies": _plain(SAFETY_OFFICER),
     "readReply": _on_reply(SAFETY_OFFICER, json={"answer": "nothing"}),
-    "closeAlert": _on_alert(SAFETY_OFFICER, json={"reason": "It is over."}),
+    "closeAlert": _on_alert(SAFETY_OFFICER, json={"reason": "It is over.", "handOver": [{"owner": "crisis-unit"}]}),
+    "reopenAlert": _on_closed_alert(SAFETY_OFFICER, json={"reason": "It is not over."}),
     "showAnswerPage": _on_link(),
     "answerAlert": _on_link(content=b"answer=safe", headers=_FORM),
     "takeReceipts": _plain(None, path={"provider": "cm"}, json=_RECEIPT, headers=_BASIC),

@@ -13,13 +13,18 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
+from pydantic import SecretStr
+
 from services.notify import alert_steps, handlers, notices
 from services.notify.audience import alerting
 from services.notify.audience.deps import SelectionDeps
+from services.notify.channels.cm import CmProvider, CmSettings
 from services.notify.commands.alerts import CommandDeps
+from services.notify.commands.closing import close_alert
 from services.notify.messages.rendering import Messages
 from services.notify.model.deliveries import Delivery
 from services.notify.rules.audience import PastNotification
+from services.notify.rules.handing_over import Assignment
 from services.notify.send_deps import SendTiming
 from services.notify.store.advice import AdviceStore
 from services.notify.store.alerts import AlertStore
@@ -28,6 +33,7 @@ from services.notify.store.deliveries import DeliveryStore
 from services.notify.store.selections import Selection
 from services.notify.store.send_queue import SendQueue
 from services.notify.store.whereabouts import WhereaboutsStore
+from services.notify.unread_replies import UnreadReplies
 from shared import catalogue_files
 from shared.audit.affected import Affected, SelectionCheck
 from shared.audit.reader import Record
@@ -61,6 +67,7 @@ SENDER = "alerts@university.example"
 KEY = ServiceKey(b"k" * 32)
 CAUSE = Cause("test", "test")
 OFFICER = "o-1"
+CM = CmProvider(CmSettings(url="http://cm.example", product_token=SecretStr("t"), sender="+31970000000"))
 REGISTRATIONS, ADVICE, NOTIFICATIONS = RegistrationEvent.topic, TravelAdviceChanged.topic, AlertEvent.topic
 
 
@@ -75,6 +82,11 @@ def leg(start: int = -5, end: int = 5, country: str = "ES", **more: object) -> L
 def officer(now: datetime | None = None) -> Command[str]:
     """A command of a safety officer, now."""
     return Command(OFFICER, None, None, CAUSE, now or utc_now())
+
+
+async def close(world: "World", alert_id: str = "ES-2", owner: str = "crisis-unit") -> None:
+    """An officer closes the alert, and hands everybody who is not safe to one owner."""
+    await close_alert(world.commands, officer(), alert_id, "over", [Assignment(owner)])
 
 
 def contact_of(person: str) -> ContactDetails:
@@ -145,7 +157,8 @@ class World:
         self.escalation = alert_steps.EscalationDeps(
             self.mongo, self.outbox, self.alerts, self.send_queue, self.deliveries, self.whereabouts, self.notice_deps
         )
-        self.commands = CommandDeps(self.mongo, database, self.outbox, self.alerts, self.deliveries)
+        self.replies = UnreadReplies(self.callbacks, self.whereabouts.contacts, {CM.provider: CM.parse_reply})
+        self.commands = CommandDeps(self.mongo, database, self.outbox, self.alerts, self.deliveries, self.replies)
         self.deps = handlers.HandlerDeps(
             selection=self.selection,
             notices=self.notice_deps,

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from services.notify import escalation, send_worker
-from services.notify.commands.alerts import close_alert
 from services.notify.model.outcome import Outcome
 from services.notify.store.send_queue import SendJob, SendQueue
 from services.passage.rebuild import ShadowRebuild
@@ -26,7 +25,7 @@ from shared.events import AdviceSeen, Channel, ClearanceSuspended, Level
 from shared.mongo.client import Document, Mongo
 from tests.integration.bus_world import until
 from tests.integration.notify_sending_world import send_deps
-from tests.integration.notify_world import World, leg, notify, officer
+from tests.integration.notify_world import World, close, leg, notify
 from tests.integration.safety_world import SafetyWorld
 
 #: (collection, id, the fields that differ or the kind of difference)
@@ -162,7 +161,7 @@ async def test_alert_that_is_closed_before_its_work_is_done_is_as_it_should_be(
 ) -> None:
     """The deliveries of a closed alert are cancelled, and the process dies before it marks the send job as done."""
     await turns_red(world)
-    await close_alert(world.commands, officer(), "ES-2", "over")
+    await close(world, "ES-2")
 
     deps = replace(send_deps(world), send_queue=DyingQueue(world.database, "notify-0"))
     worker = asyncio.create_task(send_worker.claim_and_send(deps, Channel.SMS, Accepting(), "w"))

@@ -26,7 +26,6 @@ from services.notify.channels.sms_callbacks import CALLBACK_LIMIT_BYTES
 from services.notify.channels.sms_provider import SmsProvider
 from services.notify.channels.spryng import SpryngProvider, SpryngSettings
 from services.notify.channels.twilio import TwilioProvider, TwilioSettings, signature
-from services.notify.commands.alerts import close_alert
 from services.notify.model.deliveries import DeliveryState, reference
 from services.notify.pages.answer import Pages
 from services.notify.provider_callbacks import NO_ALERT, UNCLEAR, UNKNOWN_REFERENCE, UNREADABLE
@@ -59,7 +58,7 @@ from tests.integration.notify_sending_world import (
     send_deps,
     working,
 )
-from tests.integration.notify_world import World, contact_of, leg, notify, officer
+from tests.integration.notify_world import World, close, contact_of, leg, notify
 from tests.integration.simulators import running
 
 SECRET = "a-secret-of-the-tests"
@@ -147,7 +146,7 @@ async def public(world: World, tmp_path: Path) -> AsyncIterator[PublicRoutes]:
     providers = ProviderStore(world.database)
     await providers.create_indexes()
     deps = provider_callbacks.CallbackDeps(
-        world.outbox, world.callbacks, world.deliveries, world.alerts, world.whereabouts,
+        world.outbox, world.callbacks, world.deliveries, world.alerts, world.whereabouts, world.escalation,
         {
             bounce_mailbox.BOUNCE_PROVIDER: parse_bounce,
             **{provider.provider: provider.parse_receipts for provider in PROVIDERS},
@@ -707,7 +706,7 @@ async def test_reply_answers_the_newest_alert_of_its_person_even_when_closed(
     """Of two alerts the newer one counts; an answer to a closed alert is recorded too."""
     await alerted(world, "p1")
     await world.handle(world.change(Level.YELLOW), world.change(Level.RED))
-    await close_alert(world.commands, officer(), "ES-4", "over")
+    await close(world, "ES-4")
 
     await public.reply(number("p1"), "VEILIG")
     await public.work()
@@ -792,7 +791,7 @@ async def test_link_with_a_wrong_token_leads_nowhere(world: World, public: Publi
 async def test_link_of_a_closed_alert_is_still_heard(world: World, public: PublicRoutes) -> None:
     """Closing an alert ends its sending; answers are still recorded."""
     await alerted(world, "p1")
-    await close_alert(world.commands, officer(), "ES-2", "over")
+    await close(world, "ES-2")
 
     answer = await public.http.post(public.link("p1"), data={"answer": "help"})
 

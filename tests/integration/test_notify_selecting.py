@@ -15,7 +15,6 @@ import pytest
 from services.notify.audience.alerting import sweep
 from services.notify.columns.recipient_columns import Recipient, RecipientColumns
 from services.notify.columns.registration_snapshot import RegistrationSnapshot
-from services.notify.commands.alerts import close_alert
 from services.notify.model.shards import person_hash
 from services.notify.rules.audience import PastNotification
 from services.notify.store.alerts import AlertStore
@@ -36,7 +35,7 @@ from shared.events import (
 from shared.mongo.client import DuplicateKeyError, Session
 from shared.testing.failpoints import Broken
 from tests.integration.bus_world import until
-from tests.integration.notify_world import CAUSE, KEY, Failpoints, World, leg, notify, officer, together
+from tests.integration.notify_world import CAUSE, KEY, Failpoints, World, close, leg, notify, together
 
 G, Y, O, R = Level.GREEN, Level.YELLOW, Level.ORANGE, Level.RED  # noqa: E741  the four colours
 
@@ -380,17 +379,34 @@ async def test_versions_new_text_alone_tells_nobody_and_raises_nothing(world: Wo
     assert raised(await world.events_of(AlertRaised)) == [("ES-2", AlertTrigger.ADVICE_CHANGED)]
 
 
-async def test_versions_closed_alert_selects_nobody(world: World) -> None:
-    """Closed: who comes later is not told by it; the next rise tells everybody."""
+async def test_versions_closed_alert_still_tells_who_comes_later(world: World) -> None:
+    """Closed: who comes later is told by it, in a conversation of their own; the next rise tells everybody."""
     await world.handle(world.register("p1"), world.change(Y), world.change(O))
-    await close_alert(world.commands, officer(), "ES-2", "over")
+    await close(world, "ES-2")
 
     await world.handle(world.register("p2"))
     await world.sweep()
-    assert await world.notified() == [("ES-2", "p1", O)]
+    assert await world.notified() == [("ES-2", "p1", O), ("ES-2", "p2", O)]
     await world.handle(world.change(R))
 
-    assert await world.notified() == [("ES-2", "p1", O), ("ES-3", "p1", R), ("ES-3", "p2", R)]
+    assert (await world.notified())[2:] == [("ES-3", "p1", R), ("ES-3", "p2", R)]
+    await world.check()
+
+
+async def test_run_of_an_alert_that_is_closed_tells_the_others_as_late(world: World, failpoints: Failpoints) -> None:
+    """Closed after the first shard: nobody in the red country stays untold, and the run is not taken up again."""
+    await in_shards(world)
+    failpoints.arm("mid_selection", "raise")
+    await crashed(world.handle(world.change(R)))
+    told_first = {person for _, person, _ in await world.notified()}
+    await close(world, "ES-2")
+
+    await world.sweep()
+
+    assert 0 < len(told_first) < 12
+    assert len(await world.notified()) == 12
+    assert told_first.isdisjoint(await world.late_arrivals())
+    await world.check()
 
 
 # ---------------------------------------------------------------- a selection run that is interrupted

@@ -13,7 +13,6 @@ import pytest
 
 from services.notify import unknown_deliveries
 from services.notify.channels.message_channel import MessageChannel
-from services.notify.commands.alerts import close_alert
 from services.notify.model.deliveries import Delivery, DeliveryState, reference
 from services.notify.model.outcome import Outcome
 from services.notify.record_outcomes import retry_pause
@@ -53,7 +52,7 @@ from tests.integration.notify_sending_world import (
     states,
     working,
 )
-from tests.integration.notify_world import KEY, Failpoints, World, contact_of, leg, notify, officer
+from tests.integration.notify_world import KEY, Failpoints, World, close, contact_of, leg, notify
 from tests.integration.simulators import Simulator, running
 
 EMAIL, SMS = Channel.EMAIL, Channel.SMS
@@ -714,11 +713,6 @@ async def test_poison_contact_that_does_not_open_fails_alone(world: World, out: 
 
 
 # ---------------------------------------------------------------- closed
-
-
-async def close(world: World, alert: str = "ES-2") -> None:
-    """A safety officer closes the alert."""
-    await close_alert(world.commands, officer(), alert, "over")
 
 
 async def test_closed_alert_sends_nothing_more(world: World, out: Providers) -> None:

@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.notify.model.answers import AnswerRecord, AnswerWord, is_verified, standing_answer
+from services.notify.model.answers import AnswerRecord, AnswerWord, is_verified, open_cries, standing_answer
 from services.notify.model.deliveries import DeliveryState
+from services.notify.model.escalations import EscalationRecord
+from services.notify.rules.conversation import Ending
 from services.notify.rules.escalation import (
     EscalationPolicy,
     EscalationStep,
@@ -17,6 +19,7 @@ from services.notify.rules.escalation import (
     RollCallStatus,
     decide_escalation,
     roll_call_status,
+    unheard_cry,
 )
 from services.notify.rules.routing import Reason as RouteReason
 from services.notify.rules.routing import route
@@ -55,9 +58,8 @@ SECOND_SMS, REMINDER, TEAM = EscalationStep.SECOND_SMS, EscalationStep.REMINDER,
         ("safe", False, GOOD, (), 10, None, Reason.NOT_YET),
         ("safe", False, GOOD, (), 30, REMINDER, Reason.NO_ANSWER),
         ("safe", False, GOOD, (REMINDER,), 60, TEAM, Reason.NO_ANSWER),
-        ("help", True, GOOD, (), 0, TEAM, Reason.HELP),
-        ("help", False, GOOD, (), 0, TEAM, Reason.HELP),
-        ("help", True, GOOD, (TEAM,), 5, None, Reason.TAKEN),
+        ("help", True, GOOD, (), 0, None, Reason.TAKEN),
+        ("help", True, GOOD, (REMINDER,), 600, None, Reason.TAKEN),
         ("wrong_person", True, GOOD, (), 0, TEAM, Reason.WRONG_PERSON),
     ],
 )
@@ -78,10 +80,24 @@ def test_escalation_table(
     assert (decision.step, decision.reason) == (step, reason)
 
 
+@pytest.mark.parametrize("taken", [(), (REMINDER, TEAM), (SECOND_SMS, REMINDER, TEAM)])
+@pytest.mark.parametrize("ending", [None, *Ending])
+@pytest.mark.parametrize("states", [GOOD, SMS_FAILED, ALL_FAILED, {}])
+def test_cry_for_help_escalates_whatever_happened_before(
+    taken: tuple[int, ...], ending: Ending | None, states: Mapping[Channel, DeliveryState]
+) -> None:
+    """Closed, improved, a drill, a week old, handed to a team for no answer already: the team hears of it at once."""
+    recipient = RecipientState(THEN, "help", True, states, "answer-1", ending)
+
+    decision = decide_escalation(recipient, taken, EscalationPolicy(), THEN + timedelta(days=400))
+
+    assert (decision.step, decision.reason, decision.answer_id) == (TEAM, Reason.HELP, "answer-1")
+
+
 STANDINGS = st.builds(
     RecipientState,
     st.just(THEN),
-    st.sampled_from([None, "safe", "help", "wrong_person"]),
+    st.sampled_from([None, "safe", "wrong_person"]),
     st.booleans(),
     st.dictionaries(st.sampled_from(list(Channel)), st.sampled_from(list(DeliveryState))),
 )
@@ -121,6 +137,20 @@ def test_status_table(
     assert roll_call_status(RecipientState(THEN, answer, verified, states)) is shown
 
 
+@pytest.mark.parametrize(
+    ("answer", "shown"),
+    [
+        (None, RollCallStatus.UNCLEAR),
+        ("safe", RollCallStatus.UNCLEAR),
+        ("wrong_person", RollCallStatus.UNCLEAR),
+        ("help", RollCallStatus.HELP),
+    ],
+)
+def test_status_of_who_sent_a_reply_that_nobody_has_read(answer: AnswerWord | None, shown: RollCallStatus) -> None:
+    """ "I am not safe" counts neither as safe nor as no answer: a person has to read it."""
+    assert roll_call_status(RecipientState(THEN, answer, True, GOOD), has_unread_reply=True) is shown
+
+
 def _said(*answers: str) -> list[AnswerRecord]:
     """`help`, `safe`, `officer:safe`, `?safe` (unverified), a minute apart."""
     found = []
@@ -139,6 +169,65 @@ def _said(*answers: str) -> list[AnswerRecord]:
             )
         )
     return found
+
+
+@pytest.mark.parametrize(
+    ("answers", "cries"),
+    [
+        ((), []),
+        (("safe",), []),
+        (("help",), ["e0"]),
+        (("help", "help", "help"), ["e0"]),
+        (("help", "safe"), ["e0"]),
+        (("help", "safe", "help"), ["e0", "e2"]),
+        (("help", "officer:safe"), []),
+        (("help", "officer:wrong_person"), []),
+        (("help", "officer:safe", "help"), ["e2"]),
+        (("help", "officer:help"), ["e0"]),
+        (("help", "officer:help", "safe", "help"), ["e0", "e3"]),
+        (("officer:help", "safe"), ["e0"]),
+    ],
+)
+def test_cries_for_help_table(answers: tuple[str, ...], cries: list[str]) -> None:
+    """Said twice is one cry; after another answer it is a new one; an officer who spoke to the person settles it."""
+    said = _said(*answers)
+
+    assert [cry.event_id for cry in open_cries(said)] == cries
+    assert [cry.event_id for cry in open_cries(said[::-1])] == cries
+
+
+@settings(deadline=None)
+@given(st.lists(st.sampled_from(["safe", "help", "wrong_person", "officer:safe", "officer:help", "?safe"])))
+def test_cries_for_help_are_open_exactly_while_help_stands(answers: list[str]) -> None:
+    """So nobody whom the board shows under help is without a cry that escalates."""
+    said = _said(*answers)
+
+    assert bool(open_cries(said)) is (standing_answer(said) == "help")
+
+
+def _escalated(reason: str, minute: int, answer_id: str | None = None) -> EscalationRecord:
+    return EscalationRecord(
+        person_id="p", step=4, to="crisis-unit", reason=reason, by="rules", at=THEN + timedelta(minutes=minute),
+        answer_id=answer_id,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("answers", "escalated", "unheard"),
+    [
+        (("help",), [], "e0"),
+        (("help",), [_escalated("help", 1, "e0")], None),
+        (("help",), [_escalated("no_answer", 1)], "e0"),
+        (("help", "safe", "help"), [_escalated("help", 1, "e0")], "e2"),
+        (("help", "safe", "help"), [_escalated("help", 3, "e2")], None),
+        (("help",), [_escalated("help", 1)], None),
+        (("help", "officer:safe", "help"), [_escalated("help", 1)], "e2"),
+        (("help", "officer:safe"), [], None),
+    ],
+)
+def test_unheard_cry_table(answers: tuple[str, ...], escalated: list[EscalationRecord], unheard: str | None) -> None:
+    """Each cry escalates once. A step of an earlier version names no cry: it covers what was said before it."""
+    assert unheard_cry(_said(*answers), escalated) == unheard
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Alerts over HTTP: list them, see how far one is, preview one, raise one, close one."""
+"""Alerts over HTTP: list them, see how far one is, preview one, raise one, close one, reopen one."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,16 +14,19 @@ from services.notify.audience.deps import SelectionDeps
 from services.notify.audience.manual_alerts import plan_manual_alert
 from services.notify.audience.preview import preview_audience
 from services.notify.audience.selection_run import run_selection
-from services.notify.commands.alerts import CommandDeps, close_alert, raise_alert
+from services.notify.commands.alerts import CommandDeps, raise_alert, reopen_alert
+from services.notify.commands.closing import close_alert
 from services.notify.message_content import manual_content
 from services.notify.messages.links import answer_link
 from services.notify.messages.rendering import Messages
 from services.notify.messages.sms import SEGMENT_LIMIT
 from services.notify.messages.wording import LANGUAGES
+from services.notify.model.answers import AnswerRecord, open_cries
 from services.notify.model.deliveries import DeliveryState
-from services.notify.provider_callbacks import UNCLEAR
+from services.notify.rules.escalation import RollCallStatus
+from services.notify.rules.handing_over import Assignment
 from services.notify.store.alerts import Alert
-from services.notify.store.callbacks import CallbackStore
+from services.notify.store.callbacks import UNCLEAR, CallbackStore
 from services.notify.store.send_queue import SendQueue
 from shared.bus.bus import Bus
 from shared.catalogue import University
@@ -63,6 +66,13 @@ class AlertSummary(Part):
     unreachable: int = Field(description="Recipients without any usable channel")
     area: str | None = Field(default=None, description="Manual alert: the region; null: the whole country")
     raised_by: str | None = Field(default=None, description="Manual alert: personId of the officer")
+    closed_at: datetime | None = None
+    asking_for_help: int = Field(
+        default=0, description="Recipients whose cry for help stands: no officer has heard since that they are safe"
+    )
+    help_since_closing: int = Field(
+        default=0, description="Of these, how many cried after the alert was closed: it can be reopened"
+    )
 
 
 class Answers(Part):
@@ -121,8 +131,35 @@ class AlertPreview(Part):
     messages: tuple[ShownMessage, ...]
 
 
+class HandOverEntry(Body):
+    """Who takes care of recipients who are not safe: of one person, of all with one status, or of all others."""
+
+    owner: Identifier = Field(
+        description="personId of a member of staff, or a team, such as `crisis-unit`; no name, no address"
+    )
+    status: RollCallStatus | None = Field(default=None, description="Everybody with this status on the board")
+    person_id: Identifier | None = Field(default=None, description="This recipient alone")
+
+    @model_validator(mode="after")
+    def _names_one_thing(self) -> "HandOverEntry":
+        if self.status is not None and self.person_id is not None:
+            raise ValueError("name a status or a person, not both")
+        if self.status is RollCallStatus.SAFE:
+            raise ValueError("who is safe needs no owner")
+        return self
+
+
 class ClosureBody(Body):
-    """Why an alert is closed. No personal data: the reason becomes part of the record."""
+    """Why an alert is closed, and who goes on with the open cases. No personal data: it becomes part of the record."""
+
+    reason: FreeText = Field(max_length=500)
+    hand_over: tuple[HandOverEntry, ...] = Field(
+        default=(), max_length=250, description="The owner of each recipient who is not safe; the most specific counts"
+    )
+
+
+class ReopeningBody(Body):
+    """Why a closed alert is opened again. No personal data: the reason becomes part of the record."""
 
     reason: FreeText = Field(max_length=500)
 
@@ -148,8 +185,9 @@ def routes(deps: AlertApiDeps) -> Routes:
 
     @router.get("/v1/alerts", operation_id="listAlerts")
     async def list_alerts(caller: Reader, paged: Paged) -> Page[AlertSummary]:
-        """Alerts, newest first."""
-        page = await alerts.page(paged.skip, paged.fetch)
+        """Alerts, newest first; before all others those in which somebody asks for help, closed or not."""
+        asking = await deliveries.answers.persons_asking_for_help()
+        page = await alerts.page(paged.skip, paged.fetch, first=asking)
         return paged.page([await _summary(deps, alert) for alert in page])
 
     @router.post("/v1/alerts/preview", operation_id="previewAlert")
@@ -216,9 +254,22 @@ def routes(deps: AlertApiDeps) -> Routes:
         caller: Officer, alert_id: AlertId, body: ClosureBody, idempotency: Idempotency, cause: CauseOf,
         response: Response,
     ) -> JSONResponse:  # fmt: skip
-        """Nothing more is selected or sent for the alert. Answers and receipts are still taken."""
+        """End the messages, reminders and escalation for everyone selected until now. Who comes later is still told.
+
+        Refused (R38) until each recipient who is not safe has an owner. Answers are still taken; help still escalates.
+        """
         command = Command(caller.person_id, None, idempotency, cause, utc_now())
-        return (await close_alert(deps.commands, command, alert_id, body.reason)).response()
+        assignments = [Assignment(entry.owner, entry.status, entry.person_id) for entry in body.hand_over]
+        return (await close_alert(deps.commands, command, alert_id, body.reason, assignments)).response()
+
+    @router.post("/v1/alerts/{alert_id}/reopening", operation_id="reopenAlert", status_code=201)
+    async def reopen(
+        caller: Officer, alert_id: AlertId, body: ReopeningBody, idempotency: Idempotency, cause: CauseOf,
+        response: Response,
+    ) -> JSONResponse:  # fmt: skip
+        """Open a closed alert again: the reminders and the escalation go on for whoever has not answered."""
+        command = Command(caller.person_id, None, idempotency, cause, utc_now())
+        return (await reopen_alert(deps.commands, command, alert_id, body.reason)).response()
 
     return router
 
@@ -232,6 +283,7 @@ async def _summary(deps: AlertApiDeps, alert: Alert) -> AlertSummary:
     elif await deps.send_queue.unfinished_jobs(alert.alert_id):
         state = "sending"
     selected, unreachable = await deps.commands.alerts.selections.totals(alert.alert_id)
+    cries = await _standing_cries(deps, alert.alert_id)
     return AlertSummary(
         alert_id=alert.alert_id,
         country=alert.country,
@@ -243,7 +295,17 @@ async def _summary(deps: AlertApiDeps, alert: Alert) -> AlertSummary:
         unreachable=unreachable,
         area=alert.area,
         raised_by=alert.raised_by,
+        closed_at=alert.closed_at,
+        asking_for_help=len(cries),
+        help_since_closing=sum(alert.closed_at is not None and cry.order[0] > alert.closed_at for cry in cries),
     )
+
+
+async def _standing_cries(deps: AlertApiDeps, alert_id: str) -> list[AnswerRecord]:
+    """The newest cry for help of each recipient whose cry stands."""
+    answers = deps.commands.deliveries.answers
+    persons = await answers.persons_who_answered(alert_id, ("help",))
+    return [open_cries(records)[-1] for records in (await answers.records(alert_id, persons)).values()]
 
 
 async def _plan(deps: AlertApiDeps, body: AlertBody, caller: Identity, now: datetime) -> Alert:

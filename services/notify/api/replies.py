@@ -1,6 +1,5 @@
 """SMS replies whose meaning or sender is unclear: a safety officer reads each one and records what it means."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Literal
@@ -11,12 +10,9 @@ from pydantic import Field, model_validator
 
 from services.notify.commands.alerts import CommandDeps, record_call
 from services.notify.notices import is_notice
-from services.notify.provider_callbacks import READ, UNCLEAR, ParseReply
-from services.notify.store.callbacks import CallbackStore
-from services.notify.store.whereabouts import WhereaboutsStore
+from services.notify.store.callbacks import READ, UNCLEAR, CallbackStore
 from shared.clock import utc_now
 from shared.command import Command
-from shared.errors import PermanentError
 from shared.events import Identifier, Part
 from shared.observability.logs import get_logger
 from shared.web.bodies import Body
@@ -44,15 +40,18 @@ class UnclearReply(Part):
 
 
 class ReadingBody(Body):
-    """What a safety officer read in a reply. `nothing`: it is not about anyone's safety."""
+    """What a safety officer read in a reply. `nothing`: it is not about anyone's safety.
 
-    answer: Literal["safe", "help", "wrong_person", "nothing"]
+    `handled`: it is, the sender was helped, and there is no alert to record an answer in.
+    """
+
+    answer: Literal["safe", "help", "wrong_person", "nothing", "handled"]
     alert_id: Identifier | None = None
     person_id: Identifier | None = None
 
     @model_validator(mode="after")
     def _names_alert_and_person(self) -> "ReadingBody":
-        if self.answer != "nothing" and (self.alert_id is None or self.person_id is None):
+        if self.answer not in ("nothing", "handled") and (self.alert_id is None or self.person_id is None):
             raise ValueError("an answer needs alertId and personId")
         return self
 
@@ -63,8 +62,6 @@ class ReplyDeps:
 
     commands: CommandDeps
     callbacks: CallbackStore
-    whereabouts: WhereaboutsStore
-    reply_parsers: Mapping[str, ParseReply]
 
 
 def routes(deps: ReplyDeps) -> Routes:
@@ -74,22 +71,16 @@ def routes(deps: ReplyDeps) -> Routes:
     @router.get("/v1/replies", operation_id="listUnclearReplies")
     async def unclear(caller: Officer, paged: Paged) -> Page[UnclearReply]:
         """Replies that no safety officer has read yet, oldest first. They are kept for 14 days."""
-        callbacks = await deps.callbacks.with_note(UNCLEAR, paged.skip, paged.fetch)
         replies = []
-        for callback in callbacks:
-            try:
-                reply = deps.reply_parsers[callback.provider](callback.body)
-            except (PermanentError, KeyError):  # unreadable, or from a provider without a contract
-                continue
-            persons = sorted(await deps.whereabouts.contacts.persons_with_number(reply.number))
-            alerts = [alert_id for person in persons for alert_id in await deps.commands.alerts.of_person(person)]
+        for unread in await deps.commands.replies.page(paged.skip, paged.fetch):
+            alerts = [id_ for person in unread.persons for id_ in await deps.commands.alerts.of_person(person)]
             replies.append(
                 UnclearReply(
-                    reply_id=callback.id,
-                    at=callback.at,
-                    text=reply.text,
-                    number=reply.number,
-                    persons=tuple(persons),
+                    reply_id=unread.callback.id,
+                    at=unread.callback.at,
+                    text=unread.reply.text,
+                    number=unread.reply.number,
+                    persons=unread.persons,
                     alerts=tuple(dict.fromkeys(alert_id for alert_id in alerts if not is_notice(alert_id))),
                 )
             )
@@ -108,12 +99,12 @@ def routes(deps: ReplyDeps) -> Routes:
         """Record what a reply means. It leaves the list, and the answer counts as one that an officer heard."""
         if not await deps.callbacks.has_note(reply_id, (UNCLEAR, READ)):
             raise not_found()
-        if body.answer == "nothing" or body.alert_id is None or body.person_id is None:
+        if body.answer == "nothing" or body.answer == "handled" or body.alert_id is None or body.person_id is None:
 
-            async def nothing(session: object) -> Answer:
-                return Answer(201, {"replyId": reply_id, "answer": "nothing"})
+            async def without_answer(session: object) -> Answer:
+                return Answer(201, {"replyId": reply_id, "answer": body.answer})
 
-            answer = await run_once(deps.commands.mongo, deps.commands.database, repeat, nothing)
+            answer = await run_once(deps.commands.mongo, deps.commands.database, repeat, without_answer)
         else:
             if await deps.commands.alerts.selections.recipient(body.alert_id, body.person_id) is None:
                 raise Problem(409, "This person is no recipient of that alert.", reason="not_a_recipient")

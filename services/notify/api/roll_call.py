@@ -1,6 +1,6 @@
 """The roll call of an alert: its recipients with their messages and answers, the counts, and calls by officers."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Literal
@@ -10,14 +10,12 @@ from fastapi.responses import JSONResponse
 from pydantic import Field
 
 from services.notify.api.not_assessable import count_not_assessable
-from services.notify.columns.recipient_columns import Recipient
 from services.notify.commands.alerts import CommandDeps, record_call
-from services.notify.model.answers import AnswerRecord, AnswerWord
+from services.notify.model.answers import AnswerWord
 from services.notify.model.deliveries import Delivery, DeliveryState, step_of
-from services.notify.rules.escalation import RecipientState, RollCallStatus, recipient_state, roll_call_status
-from services.notify.store.deliveries import created
-from services.notify.store.escalations import EscalationRecord
-from services.notify.store.selections import Selection
+from services.notify.model.escalations import EscalationRecord
+from services.notify.roll_call import RecipientOverview, all_overviews, overviews
+from services.notify.rules.escalation import RollCallStatus
 from shared.bus.bus import Bus
 from shared.clock import utc_now
 from shared.command import Command
@@ -34,8 +32,6 @@ from shared.web.routes import RouteClass, Routes
 Officer = Annotated[Identity, Depends(require("safety-officer"))]
 Reader = Annotated[Identity, Depends(require("safety-officer", "international-office", "auditor"))]
 AlertId = Annotated[Identifier, Path()]
-
-READ_BATCH = 500
 
 log = get_logger()
 
@@ -75,9 +71,11 @@ class RecipientEntry(Part):
     deliveries: tuple[DeliveryEntry, ...]
     answer: AnswerWord | None
     status: RollCallStatus = Field(
-        description="Only an answer means safe; `unverified`: perhaps a machine followed the link"
+        description="Only an answer means safe; `unverified`: perhaps a machine followed the link; `unclear`: a reply "
+        "that nobody has read"
     )
     escalations: tuple[EscalationEntry, ...] = ()
+    owner: str | None = Field(default=None, description="Who takes care of them since a hand-over: a person or a team")
 
 
 class Board(Part):
@@ -85,7 +83,12 @@ class Board(Part):
 
     alert_id: str
     counts: dict[RollCallStatus, int]
-    to_do: int = Field(description="Help, unreachable, somebody else, or handed to a team: a person has to act")
+    to_do: int = Field(
+        description="Help, a reply to be read, unreachable, somebody else, or handed to a team: a person has to act"
+    )
+    with_owner: int = Field(
+        default=0, description="Of those who are not safe: how many a person or a team has taken over"
+    )
     not_assessable: int = Field(description="Parked registrations: nobody knows whether they are affected")
 
 
@@ -102,21 +105,6 @@ class RollCallDeps:
 
     commands: CommandDeps
     bus: Bus
-
-
-@dataclass(frozen=True, slots=True)
-class _RecipientOverview:
-    """One recipient with everything that is known of them."""
-
-    selection: Selection
-    recipient: Recipient
-    deliveries: Sequence[Delivery]
-    answers: Sequence[AnswerRecord]
-    escalations: Sequence[EscalationRecord]
-
-    @property
-    def state(self) -> RecipientState:
-        return recipient_state(self.recipient.channels, self.selection.at, self.deliveries, self.answers)
 
 
 def routes(deps: RollCallDeps) -> Routes:
@@ -139,11 +127,13 @@ def routes(deps: RollCallDeps) -> Routes:
         await check_alert(alert_id)
         if status is None:
             page = await alerts.selections.page_of_recipients(alert_id, paged.skip, paged.fetch)
-            return paged.page([_entry(overview) for overview in await _overviews(deps.commands, alert_id, page)])
+            return paged.page(
+                [_entry(overview) for overview in await overviews(deps.commands.roll_call, alert_id, page)]
+            )
         entries: list[RecipientEntry] = []
         matching = 0
-        async for overview in _all_overviews(deps.commands, alert_id):
-            if roll_call_status(overview.state) is not status:
+        async for overview in all_overviews(deps.commands.roll_call, alert_id):
+            if overview.status is not status:
                 continue
             matching += 1
             if matching > paged.skip:
@@ -157,13 +147,16 @@ def routes(deps: RollCallDeps) -> Routes:
         """The roll call in numbers."""
         await check_alert(alert_id)
         counts = dict.fromkeys(RollCallStatus, 0)
-        to_do = 0
-        async for overview in _all_overviews(deps.commands, alert_id):
-            status = roll_call_status(overview.state)
+        to_do = with_owner = 0
+        async for overview in all_overviews(deps.commands.roll_call, alert_id):
+            status = overview.status
             counts[status] += 1
             to_do += _needs_a_person(status, overview.escalations)
+            with_owner += status is not RollCallStatus.SAFE and overview.owner is not None
         not_assessable = await count_not_assessable(deps.bus)
-        return Board(alert_id=alert_id, counts=counts, to_do=to_do, not_assessable=not_assessable)
+        return Board(
+            alert_id=alert_id, counts=counts, to_do=to_do, with_owner=with_owner, not_assessable=not_assessable
+        )
 
     @router.post("/v1/alerts/{alert_id}/calls", operation_id="recordCall", status_code=201)
     async def record(
@@ -180,50 +173,22 @@ def routes(deps: RollCallDeps) -> Routes:
     return router
 
 
+NEEDS_A_PERSON = (
+    RollCallStatus.HELP,
+    RollCallStatus.UNCLEAR,
+    RollCallStatus.UNREACHABLE,
+    RollCallStatus.WRONG_PERSON,
+)
+
+
 def _needs_a_person(status: RollCallStatus, escalations: Sequence[EscalationRecord]) -> bool:
     """R38: a human has to act. A recipient who was handed to a team stays with the team until safe."""
-    if status in (RollCallStatus.HELP, RollCallStatus.UNREACHABLE, RollCallStatus.WRONG_PERSON):
+    if status in NEEDS_A_PERSON:
         return True
     return status is not RollCallStatus.SAFE and any(step.to == "crisis-unit" for step in escalations)
 
 
-async def _all_overviews(deps: CommandDeps, alert_id: str) -> AsyncIterator[_RecipientOverview]:
-    async for selection in deps.alerts.selections.stream(alert_id):
-        for first in range(0, len(selection.recipients), READ_BATCH):
-            batch = [(selection, recipient) for recipient in selection.recipients[first : first + READ_BATCH]]
-            for overview in await _overviews(deps, alert_id, batch):
-                yield overview
-
-
-async def _overviews(
-    deps: CommandDeps, alert_id: str, recipients: Sequence[tuple[Selection, Recipient]]
-) -> list[_RecipientOverview]:
-    shards = {
-        recipient.person_id: selection.shard for selection, recipient in recipients if recipient.person_id is not None
-    }
-    escalations = await deps.alerts.escalations.by_person(alert_id, shards)
-    deliveries = await deps.deliveries.of_recipients(alert_id, shards)
-    answers = await deps.deliveries.answers.records(alert_id, shards)
-    return [
-        _RecipientOverview(
-            selection=selection,
-            recipient=recipient,
-            deliveries=_with_created(selection, recipient, deliveries.get(recipient.person_id or "", [])),
-            answers=answers.get(recipient.person_id or "", []),
-            escalations=escalations.get(recipient.person_id or "", []),
-        )
-        for selection, recipient in recipients
-    ]
-
-
-def _with_created(selection: Selection, recipient: Recipient, stored: Sequence[Delivery]) -> list[Delivery]:
-    """The stored deliveries, and those in state `created`, which the selection implies before their first outcome."""
-    ids = {delivery.delivery_id for delivery in stored}
-    implied = created(selection.alert_id, selection.shard, recipient, selection.step)
-    return [*stored, *(delivery for delivery in implied if delivery.delivery_id not in ids)]
-
-
-def _entry(overview: _RecipientOverview) -> RecipientEntry:
+def _entry(overview: RecipientOverview) -> RecipientEntry:
     selection, recipient, state = overview.selection, overview.recipient, overview.state
     deliveries = sorted(overview.deliveries, key=lambda delivery: (step_of(delivery.delivery_id), delivery.channel))
     return RecipientEntry(
@@ -236,7 +201,8 @@ def _entry(overview: _RecipientOverview) -> RecipientEntry:
         selected_at=selection.at,
         deliveries=tuple(_delivery_entry(delivery) for delivery in deliveries),
         answer=state.answer,
-        status=roll_call_status(state),
+        status=overview.status,
+        owner=overview.owner.owner if overview.owner is not None else None,
         escalations=tuple(
             EscalationEntry(
                 step=escalation.step,

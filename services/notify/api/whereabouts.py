@@ -3,17 +3,19 @@
 For a past time the answer is what was known then, from registration events alone; for a future day, what is planned.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
-from typing import Annotated, Literal
+from datetime import date, datetime, timedelta
+from typing import Annotated
 
 from fastapi import Depends, Query
 from pydantic import AwareDatetime, Field
 
 from services.notify.api.not_assessable import count_not_assessable
+from services.notify.audience.deps import SelectionDeps
+from services.notify.audience.not_alerted import NotAlerted, registrations_not_alerted, why_not_alerted
 from services.notify.model.whereabouts import Stay, Whereabouts
-from services.notify.rules.audience import Reason, decide_audience, stay_there
-from services.notify.store.advice import AdviceStore
+from services.notify.rules.audience import GRACE, stay_there
 from services.notify.store.whereabouts import WhereaboutsStore
 from shared.advice import CountryAdvice
 from shared.bus.bus import Bus
@@ -24,15 +26,13 @@ from shared.observability.logs import get_logger
 from shared.privacy.contact import ContactDetails
 from shared.web.bodies import Day
 from shared.web.identity import Identity, require
-from shared.web.paging import Page, Paged
+from shared.web.paging import Page, Paged, Paging
 from shared.web.problem import FieldError, invalid
 from shared.web.routes import RouteClass, Routes
 
 log = get_logger()
 
 Officer = Annotated[Identity, Depends(require("safety-officer"))]
-
-NotAlerted = Literal["there_at_baseline", "there_at_import"]
 
 
 class WhereaboutsEntry(Part):
@@ -49,7 +49,8 @@ class WhereaboutsEntry(Part):
     is_overdue: bool = Field(default=False, description="The stay is over and no return is recorded")
     not_alerted: NotAlerted | None = Field(
         default=None,
-        description="In a place with negative advice, told by no alert: an officer tells them",
+        description="In a place with negative advice, told by no alert. `told_by_no_alert`: the next sweep tells them, "
+        "or something is wrong; an officer tells the others",
     )
     contact: ContactDetails | None
 
@@ -64,8 +65,7 @@ class WhereaboutsPage(Page[WhereaboutsEntry]):
 class WhereaboutsApiDeps:
     """What the routes need."""
 
-    whereabouts: WhereaboutsStore
-    advice: AdviceStore
+    selection: SelectionDeps
     bus: Bus
 
 
@@ -87,26 +87,33 @@ def routes(deps: WhereaboutsApiDeps) -> Routes:
         ] = None,
         not_alerted: Annotated[
             bool,
-            Query(alias="notAlerted", description="Only persons in a negative place whom no alert told (today)"),
+            Query(
+                alias="notAlerted",
+                description="Only persons in a negative place whom no alert told; today, with the days of grace (R26)",
+            ),
         ] = False,
     ) -> WhereaboutsPage:
         """Everyone whose stay in the country covers the day; with a region, those who are or may be in it."""
         if region is not None and not is_region_of(region, country):
             raise invalid(FieldError("query.region", "is not a region of the country"))
         now = utc_now()
-        instant = known_at or (end_of_day(at) if at is not None and at < amsterdam_date(now) else None)
+        today = amsterdam_date(now)
+        instant = known_at or (end_of_day(at) if at is not None and at < today else None)
         day = at or amsterdam_date(instant or now)
-        if instant is None:
-            rows = await deps.whereabouts.there(country, day, paged.skip, paged.fetch)
+        advice = await deps.selection.advice.get(country) if day == today and instant is None else None
+        if not_alerted:
+            if instant is not None or day != today:
+                raise invalid(FieldError("query.notAlerted", "is known for today only"))
+            rows, reasons = await _not_alerted(deps.selection, country, advice, paged, today)
         else:
-            rows = await deps.whereabouts.there_at(country, instant, paged.skip, paged.fetch)
-        advice = await deps.advice.get(country) if day == amsterdam_date(now) and instant is None else None
+            rows = await _there(deps.selection.whereabouts, country, day, instant, paged)
+            reasons = await _reasons(deps.selection, advice, [where.person_id for where, _ in rows], today)
+        grace = GRACE if not_alerted else timedelta(0)
         persons = []
         for where, contact in rows[: paged.size]:
-            stay = stay_there(where, country, region, day)
-            reason = _why_not_alerted(where, advice, day)
-            if stay is not None and (reason is not None or not not_alerted):
-                persons.append(_entry(where, stay, region, day, contact, reason))
+            stay = stay_there(where, country, region, day, grace)
+            if stay is not None:
+                persons.append(_entry(where, stay, region, day, contact, reasons.get(where.registration_id)))
         log.info("personal_data_read", kind="whereabouts", person_id=caller.person_id, country=country,
                  count=len(persons))  # fmt: skip
         page = paged.page(persons)
@@ -117,11 +124,36 @@ def routes(deps: WhereaboutsApiDeps) -> Routes:
     return router
 
 
-def _why_not_alerted(where: Whereabouts, advice: CountryAdvice | None, day: date) -> NotAlerted | None:
-    reason = decide_audience(where, advice, day).reason if advice is not None else None
-    if reason is Reason.THERE_AT_BASELINE:
-        return "there_at_baseline"
-    return "there_at_import" if reason is Reason.THERE_AT_IMPORT else None
+Rows = list[tuple[Whereabouts, ContactDetails | None]]
+
+
+async def _there(store: WhereaboutsStore, country: str, day: date, instant: datetime | None, paged: Paging) -> Rows:
+    if instant is None:
+        return await store.there(country, day, paged.skip, paged.fetch)
+    return await store.there_at(country, instant, paged.skip, paged.fetch)
+
+
+async def _reasons(
+    selection: SelectionDeps, advice: CountryAdvice | None, persons: Sequence[str], today: date
+) -> Mapping[str, NotAlerted]:
+    """Registration → why its person was told by no alert; empty for a day that is not today."""
+    if advice is None:
+        return {}
+    registrations = await selection.whereabouts.of_persons(advice.country, persons)
+    return await why_not_alerted(selection, advice, registrations, today)
+
+
+async def _not_alerted(
+    selection: SelectionDeps, country: str, advice: CountryAdvice | None, paged: Paging, today: date
+) -> tuple[Rows, Mapping[str, NotAlerted]]:
+    """A page of the registrations whose person was told by no alert, with the reasons."""
+    if advice is None:
+        return [], {}
+    reasons = await registrations_not_alerted(selection, advice, today)
+    ids = list(reasons)[paged.skip : paged.skip + paged.fetch]
+    whereabouts = await selection.whereabouts.load(ids)
+    contacts = await selection.whereabouts.contacts.of_registrations(ids)
+    return [(whereabouts[id_], contacts.get(id_)) for id_ in ids if id_ in whereabouts], reasons
 
 
 def _entry(

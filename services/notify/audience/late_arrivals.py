@@ -1,6 +1,8 @@
 """Adds affected persons whom no alert has notified yet to the alert of the current advice, marked as late.
 
 A person is late when the registration arrived after the selection run, or when a stay begins inside a negative area.
+A closed alert takes late persons too: closing ends the conversation with those selected until then, not the duty to
+tell who comes later (R26). Another alert of the same advice there cannot be (R27).
 """
 
 from datetime import datetime
@@ -30,6 +32,4 @@ async def add_late_arrivals(
     if not to_notify or not await deps.advice.is_current(advice.country, advice.advice_version):
         return
     alert = await open_alert(deps, advice, AlertTrigger.LATE_ARRIVAL, cause=cause, now=now)
-    if alert.is_closed:
-        return
     await record_selections(deps, await prepare(deps, alert, to_notify, late=True, cause=cause, now=now))

@@ -4,9 +4,12 @@ No person is notified twice of the same place (R27). Selection runs, late arriva
 in a country at the same time; the transaction locks the country, so each sees whom the others have notified.
 """
 
+from dataclasses import replace
+
 from services.notify.audience.already_notified import without_notified
 from services.notify.audience.deps import SelectionDeps
 from services.notify.audience.preparation import PreparedAudience, PreparedShard
+from services.notify.store.alerts import AFTER_CLOSING
 from shared.mongo.client import Session
 
 
@@ -18,8 +21,9 @@ async def record_selections(deps: SelectionDeps, prepared: PreparedAudience) -> 
     async def store(session: Session) -> None:
         await deps.alerts.lock_country(prepared.alert.country, session)
         if await _may_still_select(deps, prepared, session):
-            shards = await _without_notified_persons(deps, prepared, session)
-            await _insert(deps, prepared, await _without_stored(deps, shards, session), session)
+            timed = await _after_closing(deps, prepared, session)
+            shards = await _without_notified_persons(deps, timed, session)
+            await _insert(deps, timed, await _without_stored(deps, shards, session), session)
 
     await deps.mongo.transact(store, what=f"selections of alert {prepared.alert.alert_id}")
     deps.send_queue.announce()
@@ -31,6 +35,20 @@ async def _may_still_select(deps: SelectionDeps, prepared: PreparedAudience, ses
     if prepared.late:
         return await deps.advice.is_current(alert.country, alert.advice_version, session)
     return await deps.alerts.hold_open_run(alert.alert_id, session)
+
+
+async def _after_closing(deps: SelectionDeps, prepared: PreparedAudience, session: Session) -> PreparedAudience:
+    """The audience, dated after the closing of its alert: who is selected by then gets no message any more.
+
+    The alert may have been closed while the audience was prepared, or by a process whose clock is ahead.
+    """
+    if not prepared.late:
+        return prepared  # its alert is open: `hold_open_run` has seen to that
+    closed_at = (await deps.alerts.get(prepared.alert.alert_id, session) or prepared.alert).closed_at
+    if closed_at is None or prepared.now >= closed_at + AFTER_CLOSING:
+        return prepared
+    timed = replace(prepared, now=closed_at + AFTER_CLOSING)
+    return replace(timed, shards=timed.prepare_again(timed.affected))
 
 
 async def _without_notified_persons(

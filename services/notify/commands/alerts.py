@@ -1,16 +1,18 @@
-"""What a safety officer may ask: raise an alert, close one, write down a call. `command.caller` is the officer's id."""
+"""What a safety officer may ask: raise or reopen an alert, write down a call. `command.caller` is the officer's id."""
 
 from dataclasses import dataclass
 
 from services.notify.audience.deps import SelectionDeps
 from services.notify.audience.manual_alerts import open_manual_alert
 from services.notify.model.answers import AnswerWord
+from services.notify.roll_call import RollCallStores
 from services.notify.store.alerts import Alert, AlertStore
 from services.notify.store.deliveries import DeliveryStore, StoredEvent
+from services.notify.unread_replies import UnreadReplies
 from shared.bus.outbox import Outbox
 from shared.command import Command
 from shared.envelope import Draft
-from shared.events import AlertClosed, PersonAnswered
+from shared.events import AlertReopened, PersonAnswered
 from shared.ids import new_id
 from shared.mongo.client import Database, Mongo, Session
 from shared.web.idempotency import Answer, run_once
@@ -26,6 +28,12 @@ class CommandDeps:
     outbox: Outbox
     alerts: AlertStore
     deliveries: DeliveryStore
+    replies: UnreadReplies
+
+    @property
+    def roll_call(self) -> RollCallStores:
+        """What a roll call is read from."""
+        return RollCallStores(self.alerts, self.deliveries, self.replies)
 
 
 async def raise_alert(deps: CommandDeps, command: Command[str], selection: SelectionDeps, plan: Alert) -> Answer:
@@ -39,20 +47,22 @@ async def raise_alert(deps: CommandDeps, command: Command[str], selection: Selec
     return await run_once(deps.mongo, deps.database, command.idempotency, store)
 
 
-async def close_alert(deps: CommandDeps, command: Command[str], alert_id: str, reason: str) -> Answer:
-    """Close an alert: nothing more is selected or sent for it. Raises Problem when it is closed already."""
+async def reopen_alert(deps: CommandDeps, command: Command[str], alert_id: str, reason: str) -> Answer:
+    """Open a closed alert again: its reminders and its escalation go on. Raises Problem when it is open."""
 
     async def store(session: Session) -> Answer:
+        await deps.alerts.lock(alert_id, session)
         alert = await deps.alerts.get(alert_id, session)
         if alert is None:
             raise not_found()
-        if alert.is_closed:
-            raise Problem(409, "It is closed already.", reason="already_closed")
-        event = Draft(AlertClosed(alert_id=alert_id, closed_by=command.caller, reason=reason), new_id())
+        if not alert.is_closed:
+            raise Problem(409, "It is open.", reason="not_closed")
+        event = Draft(AlertReopened(alert_id=alert_id, reopened_by=command.caller, reason=reason), new_id())
         expected = await deps.outbox.version(alert_id, session)
         await deps.outbox.append([event], expected=expected, cause=command.cause, now=command.now, session=session)
-        await deps.alerts.put(alert.model_copy(update={"is_closed": True, "closed_by": command.caller}), session)
-        return Answer(201, {"alertId": alert_id, "state": "closed"})
+        reopened = alert.model_copy(update={"is_closed": False, "closed_by": None, "closed_at": None})
+        await deps.alerts.put(reopened, session)
+        return Answer(201, {"alertId": alert_id, "state": "reopened"})
 
     return await run_once(deps.mongo, deps.database, command.idempotency, store)
 

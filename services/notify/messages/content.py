@@ -22,6 +22,7 @@ NoticeKind = Literal[
     "advice_improved",
     "answer_received",
     "incident",
+    "help_reply",
     "check_advice",
     "stay_contact",
     "still_correct",
@@ -95,6 +96,16 @@ class IncidentContent(MessageContent):
     country: Country
     reasons: tuple[tuple[str, int], ...] = Field(description="Reason code and how many people")
     at: datetime
+    is_closed: bool = Field(default=False, description="The alert is closed: somebody cried for help all the same")
+    is_drill: bool = False
+
+
+class HelpReplyContent(MessageContent):
+    """R38: somebody asked for help by SMS, and no alert knows of it. Who it is stands in the list of replies only."""
+
+    asked_at: datetime
+    is_known: bool = Field(description="The number belongs to exactly one person")
+    country: Country | None = Field(default=None, description="Where that person is by the registration")
 
 
 class SlotContent(MessageContent):
@@ -144,6 +155,7 @@ AnyContent = (
     | ReminderContent
     | AnswerContent
     | IncidentContent
+    | HelpReplyContent
     | SlotContent
     | RegistrationContent
 )

@@ -8,6 +8,7 @@ from services.notify.messages.content import (
     AnswerContent,
     AnyContent,
     ClearanceContent,
+    HelpReplyContent,
     IncidentContent,
     ManualContent,
     MessageContent,
@@ -63,6 +64,14 @@ def _of_kind(content: AnyContent, language: Language, place_limit: int) -> Mappi
                 "total": sum(count for _, count in content.reasons),
                 "reasons": [{"what": REASONS[language][reason], "count": count} for reason, count in content.reasons],
                 "at": moment(content.at, language),
+                "is_closed": content.is_closed,
+                "is_drill": content.is_drill,
+            }
+        case HelpReplyContent():
+            return {
+                "asked_at": moment(content.asked_at, language),
+                "is_known": content.is_known,
+                "country": country_name(content.country, language) if content.country is not None else "",
             }
         case SlotContent():
             return {"cluster": content.cluster, **_contact(content.contact)}

@@ -9,6 +9,7 @@ from services.notify.messages.content import (
     AnswerContent,
     AnyContent,
     ClearanceContent,
+    HelpReplyContent,
     IncidentContent,
     Kind,
     ManualContent,
@@ -81,6 +82,7 @@ ANSWER = AnswerContent(**_COMMON, country="UA", answer="help", answered_at=NOON)
 INCIDENT = IncidentContent(
     **_COMMON, alert_id="UA-7", country="UA", reasons=(("help", 1), ("no_answer", 12), ("unreachable", 2)), at=NOON
 )
+HELP_REPLY = HelpReplyContent(**_COMMON, asked_at=NOON, is_known=True, country="UA")
 SLOT = SlotContent(**_COMMON, cluster="Surgery", contact=CLEARANCE.contact)
 REGISTRATION = RegistrationContent(
     **_COMMON,
@@ -108,6 +110,7 @@ SPECIMENS: Mapping[Kind, AnyContent] = {
     "advice_improved": COUNTRY.model_copy(update={"level": Level.YELLOW}),
     "answer_received": ANSWER,
     "incident": INCIDENT,
+    "help_reply": HELP_REPLY,
     "check_advice": REGISTRATION,
     "stay_contact": REGISTRATION,
     "still_correct": REGISTRATION,

@@ -45,6 +45,22 @@ def standing_answer(records: Sequence[AnswerRecord]) -> AnswerWord | None:
     return "safe" if after_call else None
 
 
+def open_cries(records: Sequence[AnswerRecord]) -> list[AnswerRecord]:
+    """The cries for help that no officer has settled by speaking to the person, the oldest first.
+
+    "Help" said twice is one cry. "Help" after another answer is a new one: the team may have relaxed meanwhile.
+    """
+    cries: list[AnswerRecord] = []
+    previous = None
+    for record in sorted(records, key=lambda record: record.order):
+        if record.answer == "help" and previous != "help":
+            cries.append(record)
+        if record.via == "officer" and record.answer != "help":
+            cries.clear()
+        previous = record.answer
+    return cries
+
+
 def is_verified(records: Sequence[AnswerRecord]) -> bool:
     """Whether a person gave one of the answers. An unverified one may come from a mail scanner that opens links."""
     return any(record.verified for record in records)

@@ -152,12 +152,13 @@ def is_there(where: Whereabouts, stay: Stay, today: date, grace: timedelta = GRA
     return today <= stay.end_date + grace or (where.is_overdue and stay.end_date == where.last_day)
 
 
-def stay_there(where: Whereabouts, country: str, region: str | None, day: date) -> Stay | None:
-    """The leg on which the person is, or may be (R16), in the place on that day, without grace. None: not there."""
+def stay_there(
+    where: Whereabouts, country: str, region: str | None, day: date, grace: timedelta = timedelta(0)
+) -> Stay | None:
+    """The leg on which the person is, or may be (R16), in the place on that day. None: not there."""
     if where.cancelled:
         return None
-    no_grace = timedelta(0)
-    stays = [stay for stay in where.stays if stay.country == country and is_there(where, stay, day, no_grace)]
+    stays = [stay for stay in where.stays if stay.country == country and is_there(where, stay, day, grace)]
     possible = [stay for stay in stays if region is None or stay.region in (region, None)]
     return next((stay for stay in possible if stay.region == region), possible[0]) if possible else None
 

@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
 
-from services.notify.model.answers import AnswerRecord, AnswerWord, is_verified, standing_answer
+from services.notify.model.answers import AnswerRecord, AnswerWord, is_verified, open_cries, standing_answer
 from services.notify.model.deliveries import FAILURES, Delivery, DeliveryState, step_of
+from services.notify.model.escalations import EscalationRecord
+from services.notify.rules.conversation import Ending
 from shared.events import Channel
-
-#: Alerts older than this are not escalated any more: the teams have taken over the open cases.
-ESCALATION_ENDS_AFTER = timedelta(days=7)
 
 
 class EscalationStep(IntEnum):
@@ -25,6 +24,8 @@ class EscalationStep(IntEnum):
     CRISIS_TEAM = 4
 
 
+#: The step of the alert itself.
+FIRST_STEP = 1
 #: The steps that confirm an answer by mail: one number for each answer, so each is confirmed once in an alert.
 CONFIRMATION_STEPS: Mapping[str, int] = {"safe": 5, "help": 6}
 #: Steps from this number on send the alert to a changed address: the number plus the version of the registration.
@@ -45,6 +46,7 @@ class Reason(StrEnum):
     NO_ANSWER = "no_answer"
     TAKEN = "taken"
     NOT_YET = "not_yet"
+    ENDED = "ended"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,20 +60,26 @@ class EscalationPolicy:
 
 @dataclass(frozen=True, slots=True)
 class RecipientState:
-    """One recipient's answer and delivery states. `states`: the best state on each channel; empty: unreachable."""
+    """One recipient's answer and delivery states. `states`: the best state on each channel; empty: unreachable.
+
+    `unheard_cry`: the PersonAnswered that asks for help and was not escalated. `ending`: why the conversation is over.
+    """
 
     selected_at: datetime
     answer: AnswerWord | None
     is_verified: bool
     states: Mapping[Channel, DeliveryState]
+    unheard_cry: str | None = None
+    ending: Ending | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class EscalationDecision:
-    """The decision. `step` is None when nothing follows now."""
+    """The decision. `step` is None when nothing follows now. `answer_id`: the cry for help that it is about."""
 
     reason: Reason
     step: EscalationStep | None = None
+    answer_id: str | None = None
 
 
 def recipient_state(
@@ -79,6 +87,8 @@ def recipient_state(
     selected_at: datetime,
     deliveries: Sequence[Delivery],
     answers: Sequence[AnswerRecord],
+    escalations: Sequence[EscalationRecord] = (),
+    ending: Ending | None = None,
 ) -> RecipientState:
     """The state of a recipient of an alert over these channels. A channel has failed when every step on it failed."""
     states: dict[Channel, DeliveryState] = {}
@@ -93,13 +103,44 @@ def recipient_state(
             states[channel] = max(not_failed, key=_STATES_BY_KNOWLEDGE.index, default=DeliveryState.CREATED)
         else:
             states[channel] = DeliveryState.FAILED
-    return RecipientState(selected_at, standing_answer(answers), is_verified(answers), states)
+    return RecipientState(
+        selected_at,
+        standing_answer(answers),
+        is_verified(answers),
+        states,
+        unheard_cry(answers, escalations),
+        ending,
+    )
+
+
+def unheard_cry(answers: Sequence[AnswerRecord], escalations: Sequence[EscalationRecord]) -> str | None:
+    """R38: the newest cry for help that still stands, if it was not escalated: the event id of the answer."""
+    cries = open_cries(answers)
+    if not cries:
+        return None
+    newest = cries[-1]
+    of_help = [record for record in escalations if record.reason == Reason.HELP]
+    heard = any(
+        # A record of an earlier version does not name its cry.
+        record.answer_id == newest.event_id or (record.answer_id is None and record.at >= newest.order[0])
+        for record in of_help
+    )
+    return None if heard else newest.event_id
 
 
 def decide_escalation(
     recipient: RecipientState, steps_taken: Collection[int], policy: EscalationPolicy, now: datetime
 ) -> EscalationDecision:
-    """R38: the step that is due now for a recipient. The crisis team is the last step; it lasts until the closure."""
+    """R38: the step that is due now for a recipient. The crisis team is the last step.
+
+    A cry for help goes to the team at once and each time, whatever was taken before and whatever has ended.
+    """
+    if recipient.unheard_cry is not None:
+        return EscalationDecision(Reason.HELP, EscalationStep.CRISIS_TEAM, recipient.unheard_cry)
+    if recipient.answer == "help":
+        return EscalationDecision(Reason.TAKEN)
+    if recipient.ending is not None:
+        return EscalationDecision(Reason.ENDED)
     if recipient.answer == "safe" and recipient.is_verified:
         return EscalationDecision(Reason.SAFE)
     due = _first_due(recipient, policy, now)
@@ -119,8 +160,6 @@ def decide_escalation(
 
 def _first_due(recipient: RecipientState, policy: EscalationPolicy, now: datetime) -> EscalationDecision:
     """The step that is due if none was taken yet."""
-    if recipient.answer == "help":
-        return EscalationDecision(Reason.HELP, EscalationStep.CRISIS_TEAM)
     if recipient.answer == "wrong_person":
         return EscalationDecision(Reason.WRONG_PERSON, EscalationStep.CRISIS_TEAM)
     if _is_unreachable(recipient):
@@ -141,16 +180,22 @@ class RollCallStatus(StrEnum):
     UNVERIFIED = "unverified"
     HELP = "help"
     WRONG_PERSON = "wrong_person"
+    UNCLEAR = "unclear"
     UNREACHABLE = "unreachable"
     NO_ANSWER = "no_answer"
 
 
-def roll_call_status(recipient: RecipientState) -> RollCallStatus:
-    """R38: what the board shows. Only an answer counts as safe; one that a machine may have given is unverified."""
-    if recipient.answer == "safe":
-        return RollCallStatus.SAFE if recipient.is_verified else RollCallStatus.UNVERIFIED
+def roll_call_status(recipient: RecipientState, *, has_unread_reply: bool = False) -> RollCallStatus:
+    """R38: what the board shows. Only an answer counts as safe; one that a machine may have given is unverified.
+
+    `has_unread_reply`: after the last answer came a reply that nobody has read. Until then only help is certain.
+    """
     if recipient.answer == "help":
         return RollCallStatus.HELP
+    if has_unread_reply:
+        return RollCallStatus.UNCLEAR
+    if recipient.answer == "safe":
+        return RollCallStatus.SAFE if recipient.is_verified else RollCallStatus.UNVERIFIED
     if recipient.answer == "wrong_person":
         return RollCallStatus.WRONG_PERSON
     return RollCallStatus.UNREACHABLE if _is_unreachable(recipient) else RollCallStatus.NO_ANSWER

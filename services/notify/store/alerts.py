@@ -4,18 +4,25 @@
 transaction that selects writes it, so no two select in the same country at the same time.
 """
 
-from datetime import datetime
+from collections.abc import Collection, Mapping
+from datetime import datetime, timedelta
+from typing import Any
 
 from pydantic import Field
 
 from services.notify.columns.recipient_columns import Recipient
 from services.notify.model.shards import digest
 from services.notify.store.escalations import EscalationStore
+from services.notify.store.owners import OwnerStore
 from services.notify.store.selections import Selection, SelectionStore
 from shared.advice import CountryAdvice
-from shared.events import AlertTrigger, Identifier, Level, Part
+from shared.bus.outbox import Outbox
+from shared.envelope import parse
+from shared.events import AlertClosed, AlertTrigger, Identifier, Level, Part
 from shared.mongo.client import ASCENDING, Database, Document, IndexModel, Session
 
+#: A selection after a closing is later by this much at least: the database keeps milliseconds.
+AFTER_CLOSING = timedelta(milliseconds=1)
 #: Triggers of alerts about travel advice; the others are manual.
 ADVICE_TRIGGERS = [AlertTrigger.ADVICE_CHANGED.value, AlertTrigger.LATE_ARRIVAL.value]
 
@@ -36,6 +43,9 @@ class Alert(Part):
     unreachable: int = 0
     is_closed: bool = False
     closed_by: str | None = None
+    closed_at: datetime | None = Field(
+        default=None, description="The conversation ended with everyone selected by then"
+    )
     area: str | None = Field(default=None, description="Manual: region code; null: the whole country")
     message_nl: str = Field(default="", description="Manual: the officer's text")
     message_en: str = ""
@@ -49,13 +59,14 @@ class Alert(Part):
 
 
 class AlertStore:
-    """Alerts by id and by country, with the selections and the escalations that belong to them."""
+    """Alerts by id and by country, with the selections, escalations and owners that belong to them."""
 
     def __init__(self, database: Database) -> None:
         self._alerts = database["alerts"]
         self._turns = database["turns"]
         self.selections = SelectionStore(database)
         self.escalations = EscalationStore(database)
+        self.owners = OwnerStore(database)
 
     async def create_indexes(self) -> None:
         """Idempotent."""
@@ -67,6 +78,7 @@ class AlertStore:
         )
         await self.selections.create_indexes()
         await self.escalations.create_indexes()
+        await self.owners.create_indexes()
 
     async def get(self, alert_id: str, session: Session | None = None) -> Alert | None:
         """An alert by its id."""
@@ -79,9 +91,15 @@ class AlertStore:
         document = {"tag": alert_tag(alert.alert_id), "state": state}
         await self._alerts.replace_one({"_id": alert.alert_id}, document, upsert=True, session=session)
 
-    async def page(self, skip: int, limit: int) -> list[Alert]:
-        """Alerts, newest first."""
-        documents = self._alerts.find({}).sort([("state.asOf", -1), ("_id", 1)]).skip(skip).limit(limit)
+    async def page(self, skip: int, limit: int, *, first: Collection[str] = ()) -> list[Alert]:
+        """Alerts, newest first; before all others those in `first`."""
+        pipeline: list[Mapping[str, Any]] = [
+            {"$set": {"first": {"$in": ["$_id", sorted(first)]}}},
+            {"$sort": {"first": -1, "state.asOf": -1, "_id": 1}},
+            {"$skip": skip},
+            {"$limit": limit},
+        ]
+        documents = self._alerts.aggregate(pipeline)
         return [Alert.model_validate(document["state"]) async for document in documents]
 
     async def of_person(self, person_id: str) -> list[str]:
@@ -94,16 +112,34 @@ class AlertStore:
         alerts = [str(document["_id"]) async for document in self._alerts.find({"tag": tag}, {"_id": 1})]
         return await self.selections.recipient_with_digest(alerts, who)
 
-    async def is_closed(self, alert_id: str) -> bool:
-        """Whether a safety officer closed the alert. Service mail is never closed."""
-        return await self._alerts.find_one({"_id": alert_id, "state.isClosed": True}, {"_id": 1}) is not None
+    async def closed_at(self, alert_id: str) -> datetime | None:
+        """When an alert was closed; None: it is open. Service mail is never closed."""
+        document = await self._alerts.find_one({"_id": alert_id, "state.isClosed": True}, {"state.closedAt": 1})
+        return datetime.fromisoformat(document["state"]["closedAt"]) if document is not None else None
 
-    async def open_since(self, since: datetime) -> list[Alert]:
-        """Alerts that are completed, not closed, and not older than that; the newest first."""
-        query = {"state.isSelected": True, "state.isClosed": False}
-        documents = self._alerts.find(query).sort("state.asOf", -1)
+    async def note_closing_times(self, outbox: Outbox) -> None:
+        """Give each alert that an earlier version of this service closed the time of its `AlertClosed`. Idempotent."""
+        closed = self._alerts.find({"state.isClosed": True, "state.closedAt": None}, {"_id": 1})
+        for alert_id in [str(document["_id"]) async for document in closed]:
+            *_, body = await outbox.bodies_of_stream(alert_id, [AlertClosed.__name__])
+            alert = await self.get(alert_id)
+            if alert is not None:
+                timed = alert.model_copy(update={"closed_at": parse(body).time})
+                state = timed.model_dump(mode="json", by_alias=True)
+                await self._alerts.update_one({"_id": alert_id, "state.closedAt": None}, {"$set": {"state": state}})
+
+    async def in_conversation(self, since: datetime) -> list[Alert]:
+        """Alerts that selected somebody since that time and, when closed, somebody since they were closed."""
+        query = {"state.isSelected": True}
+        alert_ids = [str(document["_id"]) async for document in self._alerts.find(query, {"_id": 1})]
+        recent = sorted(await self.selections.with_recipients_since(alert_ids, since)) if alert_ids else []
+        documents = self._alerts.find({"_id": {"$in": recent}}).sort("state.asOf", -1)
         alerts = [Alert.model_validate(document["state"]) async for document in documents]
-        return [alert for alert in alerts if alert.as_of >= since]
+        return [
+            alert
+            for alert in alerts
+            if alert.closed_at is None or await self.selections.with_recipients_since([alert.alert_id], alert.closed_at)
+        ]
 
     # ------------------------------------------------------------ selecting
 
@@ -129,6 +165,10 @@ class AlertStore:
     async def lock_country(self, country: str, session: Session) -> None:
         """Until the transaction ends, no other one selects in this country: it fails on this write and begins again."""
         await self._turns.update_one({"_id": country}, {"$inc": {"turn": 1}}, upsert=True, session=session)
+
+    async def lock(self, alert_id: str, session: Session) -> None:
+        """Lock the country of an alert: nobody is selected for it until the transaction ends."""
+        await self.lock_country(alert_id.partition("-")[0], session)
 
     async def hold_open_run(self, alert_id: str, session: Session) -> bool:
         """Whether the run is open; if so, nobody completes it or closes the alert until the transaction ends."""

@@ -30,7 +30,9 @@ class AnswerStore:
 
     async def create_indexes(self) -> None:
         """Idempotent."""
-        await self._answers.create_indexes([IndexModel([("alertId", ASCENDING)], name="alert")])
+        await self._answers.create_indexes(
+            [IndexModel([("alertId", ASCENDING)], name="alert"), IndexModel([("answer", ASCENDING)], name="answer")]
+        )
 
     def link_token(self, alert_id: str, person_id: str) -> str:
         """The last part of a person's answer link: alert and person, readable only with the service key."""
@@ -93,6 +95,13 @@ class AnswerStore:
             str(document["personId"]): [AnswerRecord.model_validate(answer) for answer in document["given"]]
             async for document in documents
         }
+
+    async def persons_asking_for_help(self) -> dict[str, list[str]]:
+        """Alert → the persons whose cry for help stands: no officer has heard since that they are safe."""
+        asking: dict[str, list[str]] = {}
+        async for document in self._answers.find({"answer": "help"}, {"alertId": 1, "personId": 1}):
+            asking.setdefault(str(document["alertId"]), []).append(str(document["personId"]))
+        return asking
 
     async def persons_who_answered(self, alert_id: str, answers: Collection[str]) -> list[str]:
         """The persons whose standing answer is one of these."""

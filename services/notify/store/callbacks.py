@@ -20,6 +20,12 @@ FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=1), timedelta(minutes=5)
 #: The note on a callback that our key does not open.
 SEALED = "sealed"
 
+#: Notes on a stored request. `unclear`: a safety officer has to read the reply. `no_alert`: a person without an alert
+#: answered "safe". `read`: a safety officer has read it.
+UNCLEAR, UNREADABLE, UNKNOWN_REFERENCE, NO_ALERT, READ = (
+    "unclear", "unreadable", "unknown_reference", "no_alert", "read",
+)  # fmt: skip
+
 Kind = Literal["receipt", "inbound"]
 
 

@@ -1,33 +1,13 @@
 """Which escalation steps were taken for whom: the fold of `AlertEscalated`.
 
-`escalations`: {_id `<alert>:<person>:<step>`, alertId, personId, step, to, reason, by, at}.
+`escalations`: {_id `<alert>:<person>:<step>[:<answer>]`, alertId, personId, step, to, reason, by, at, answerId}.
+`answerId`: the cry for help that the step is about; records of an earlier version have none.
 """
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
 
-from shared.events import AlertEscalated, Part
+from services.notify.model.escalations import EscalationRecord
 from shared.mongo.client import ASCENDING, Database, Document, IndexModel, Session
-
-
-class EscalationRecord(Part):
-    """An escalation step that was taken for one person."""
-
-    person_id: str
-    step: int
-    to: str
-    reason: str
-    by: str
-    at: datetime
-
-    @classmethod
-    def of(cls, event: AlertEscalated, at: datetime) -> "EscalationRecord":
-        """The record of an event that happened at that time."""
-        return cls(person_id=event.person_id, step=event.step, to=event.to, reason=event.reason, by=event.by, at=at)
-
-    def document(self, alert_id: str) -> Document:
-        """The stored document without its id."""
-        return {"alertId": alert_id, **self.model_dump(mode="python", by_alias=True)}
 
 
 class EscalationStore:
@@ -43,11 +23,11 @@ class EscalationStore:
         )
 
     async def add(self, alert_id: str, records: Sequence[EscalationRecord], session: Session | None = None) -> None:
-        """Store records. Idempotent: one record for each alert, person and step."""
+        """Store records. Idempotent: one record for each alert, person, step and cry for help."""
         for record in records:
             await self._escalations.update_one(
-                {"_id": f"{alert_id}:{record.person_id}:{record.step}"},
-                {"$setOnInsert": record.document(alert_id)},
+                {"_id": record.id(alert_id)},
+                {"$setOnInsert": escalation_document(alert_id, record)},
                 upsert=True,
                 session=session,
             )
@@ -58,6 +38,12 @@ class EscalationStore:
         """The steps that were taken for these persons, in order. A person without a step is not in the answer."""
         records: dict[str, list[EscalationRecord]] = {}
         query = {"alertId": alert_id, "personId": {"$in": list(persons)}}
-        async for document in self._escalations.find(query, session=session).sort("step", 1):
+        async for document in self._escalations.find(query, session=session).sort([("step", 1), ("at", 1)]):
             records.setdefault(str(document["personId"]), []).append(EscalationRecord.model_validate(document))
         return records
+
+
+def escalation_document(alert_id: str, record: EscalationRecord) -> Document:
+    """The stored document without its id. A step without a cry for help looks as it did in earlier versions."""
+    fields = record.model_dump(mode="python", by_alias=True, exclude_none=True)
+    return {"alertId": alert_id, **fields}

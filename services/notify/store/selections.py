@@ -133,19 +133,32 @@ class SelectionStore:
         query = {"alertId": alert_id, "step": 1, "unreachable": {"$gt": 0}}
         return [Selection.read(document) async for document in self._selections.find(query, PROJECTION)]
 
-    async def not_checked(self, alert_id: str, step_name: str, before: datetime, limit: int) -> list[Selection]:
-        """Selections of an alert from before that time for which the escalation step was not checked, oldest first."""
-        query = {"alertId": alert_id, "step": 1, "at": {"$lte": before}, "rungs": {"$ne": step_name}}
+    async def with_recipients_since(self, alert_ids: Sequence[str], since: datetime) -> set[str]:
+        """Which of these alerts selected somebody after that time."""
+        query = {"alertId": {"$in": list(alert_ids)}, "at": {"$gt": since}, "step": 1}
+        return {str(alert_id) for alert_id in await self._selections.distinct("alertId", query)}
+
+    async def not_checked(
+        self, alert_id: str, step_name: str, after: datetime, before: datetime, limit: int
+    ) -> list[Selection]:
+        """Selections of an alert between two times for which the escalation step was not checked, oldest first."""
+        query = {"alertId": alert_id, "step": 1, "at": {"$gt": after, "$lte": before}, "rungs": {"$ne": step_name}}
         documents = self._selections.find(query, PROJECTION).sort("at", 1).limit(limit)
         return [Selection.read(document) async for document in documents]
 
-    async def totals(self, alert_id: str) -> tuple[int, int]:
+    async def newest(self, alert_id: str, session: Session) -> datetime | None:
+        """When somebody was selected for an alert last; None: nobody was."""
+        query = {"alertId": alert_id, "step": 1}
+        document = await self._selections.find_one(query, {"at": 1}, sort=[("at", -1)], session=session)
+        return document["at"] if document is not None else None
+
+    async def totals(self, alert_id: str, session: Session | None = None) -> tuple[int, int]:
         """How many recipients an alert has, and how many of them have no usable channel."""
         pipeline: list[Mapping[str, Any]] = [
             {"$match": {"alertId": alert_id, "step": 1}},
             {"$group": {"_id": None, "all": {"$sum": "$count"}, "mute": {"$sum": "$unreachable"}}},
         ]
-        async for document in self._selections.aggregate(pipeline):
+        async for document in self._selections.aggregate(pipeline, session=session):
             return int(document["all"]), int(document["mute"])
         return 0, 0
 

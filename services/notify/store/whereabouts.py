@@ -136,6 +136,11 @@ class WhereaboutsStore:
         query = {"personId": {"$in": list(persons)}, "countries": country, "cancelled": False}
         return await self._snapshots(await self._whereabouts.find(query, SNAPSHOT_FIELDS).to_list(None))
 
+    async def registrations_of(self, person_id: str) -> list[Whereabouts]:
+        """All registrations of a person, in whatever country."""
+        documents = self._whereabouts.find({"personId": person_id, "state": {"$exists": True}}, {"state": 1})
+        return [_read(document) async for document in documents]
+
     async def _snapshots(self, documents: Sequence[Document]) -> list[RegistrationSnapshot]:
         # A document of an earlier version of this service has no encoded snapshot.
         without_snapshot = [str(document["_id"]) for document in documents if document.get("seen") is None]

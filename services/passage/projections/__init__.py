@@ -3,7 +3,7 @@
 `passage audit diff` compares them with the services' collections. Each projection is a module of this package.
 """
 
-from services.passage.projections.alerts import ALERTS, ANSWERS, STEPS
+from services.passage.projections.alerts import ALERTS, ANSWERS, OWNERS, STEPS
 from services.passage.projections.deliveries import DELIVERIES
 from services.passage.projections.projection import DocumentProjection
 from services.passage.projections.selections import SELECTIONS
@@ -21,4 +21,5 @@ DOCUMENT_PROJECTIONS: dict[tuple[str, str], DocumentProjection] = {
     ("notify", "deliveries"): DELIVERIES,
     ("notify", "answers"): ANSWERS,
     ("notify", "escalations"): STEPS,
+    ("notify", "owners"): OWNERS,
 }

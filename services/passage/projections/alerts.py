@@ -1,24 +1,38 @@
-"""Rebuilds notify's alerts, escalation steps and answers."""
+"""Rebuilds notify's alerts, escalation steps, owners and answers."""
 
 from collections.abc import Mapping
 
 from services.notify.model.answers import AnswerRecord, standing_answer
-from services.notify.store.escalations import EscalationRecord
+from services.notify.model.escalations import EscalationRecord
+from services.notify.model.owners import OwnerRecord, owner_records
+from services.notify.store.escalations import escalation_document
+from services.notify.store.owners import owner_document
 from services.passage.projections.projection import Comparable, DocumentProjection
 from shared.audit.evidence import Evidence
-from shared.events import AlertClosed, AlertEscalated, AlertRaised, Event, PersonAnswered, SelectionCompleted
+from shared.events import (
+    AlertClosed,
+    AlertEscalated,
+    AlertRaised,
+    AlertReopened,
+    Event,
+    PersonAnswered,
+    RecipientsHandedOver,
+    SelectionCompleted,
+)
 from shared.mongo.client import Document
 
 _OF_ALERTS = ("country", "adviceVersion", "trigger", "asOf", "shardCount", "area", "messageNl", "messageEn", "raisedBy",
-              "isSelected", "selected", "unreachable", "isClosed", "closedBy")  # fmt: skip
+              "isSelected", "selected", "unreachable", "isClosed", "closedBy", "closedAt")  # fmt: skip
 
 
 def _of_alert(evidence: Evidence) -> Mapping[str, Event]:
     event = evidence.data
-    return {event.alert_id: event} if isinstance(event, AlertRaised | SelectionCompleted | AlertClosed) else {}
+    if not isinstance(event, AlertRaised | SelectionCompleted | AlertClosed | AlertReopened):
+        return {}
+    return {event.alert_id: event}
 
 
-def _alert(former: Document | None, _: Evidence, fact: Event) -> Document:
+def _alert(former: Document | None, evidence: Evidence, fact: Event) -> Document:
     state = dict((former or {"state": {}})["state"])
     match fact:
         case AlertRaised() as raised:
@@ -29,7 +43,10 @@ def _alert(former: Document | None, _: Evidence, fact: Event) -> Document:
         case SelectionCompleted() as done:
             state |= {"isSelected": True, "selected": done.selected, "unreachable": done.unreachable}
         case AlertClosed() as closed:
-            state |= {"isClosed": True, "closedBy": closed.closed_by}
+            closed_at = evidence.at.isoformat().replace("+00:00", "Z")
+            state |= {"isClosed": True, "closedBy": closed.closed_by, "closedAt": closed_at}
+        case AlertReopened():
+            state |= {"isClosed": False, "closedBy": None, "closedAt": None}
     return {"state": state}
 
 
@@ -40,12 +57,27 @@ def _comparable_alert(document: Document) -> Comparable:
 
 def _of_step(evidence: Evidence) -> Mapping[str, Event]:
     event = evidence.data
-    return {f"{event.alert_id}:{event.person_id}:{event.step}": event} if isinstance(event, AlertEscalated) else {}
+    if not isinstance(event, AlertEscalated):
+        return {}
+    return {EscalationRecord.of(event, evidence.at).id(event.alert_id): event}
 
 
 def _step(former: Document | None, evidence: Evidence, fact: Event) -> Document:
     assert isinstance(fact, AlertEscalated)
-    return former or EscalationRecord.of(fact, evidence.at).document(fact.alert_id)
+    return former or escalation_document(fact.alert_id, EscalationRecord.of(fact, evidence.at))
+
+
+def _of_owner(evidence: Evidence) -> Mapping[str, tuple[str, OwnerRecord]]:
+    event = evidence.data
+    if not isinstance(event, RecipientsHandedOver):
+        return {}
+    records = owner_records(event, evidence.at)
+    return {f"{event.alert_id}:{record.person_id}": (event.alert_id, record) for record in records}
+
+
+def _owner(former: Document | None, _: Evidence, change: tuple[str, OwnerRecord]) -> Document:
+    alert_id, record = change
+    return owner_document(alert_id, record)
 
 
 def _of_answer(evidence: Evidence) -> Mapping[str, Event]:
@@ -77,4 +109,5 @@ def _comparable_answers(document: Document) -> Comparable:
 
 ALERTS = DocumentProjection(_of_alert, _alert, _comparable_alert)
 STEPS = DocumentProjection(_of_step, _step)
+OWNERS = DocumentProjection(_of_owner, _owner)
 ANSWERS = DocumentProjection(_of_answer, _answer, _comparable_answers)

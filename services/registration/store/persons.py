@@ -5,7 +5,7 @@ from datetime import date, datetime
 
 from services.registration.model import Registration
 from shared.envelope import Envelope
-from shared.events import AlertClosed, AlertRaised, Event, RecipientsSelected
+from shared.events import AlertClosed, AlertRaised, AlertReopened, Event, RecipientsSelected
 from shared.mongo.client import ASCENDING, Database, Document, IndexModel, Session, UpdateOne
 from shared.mongo.coalesced_reader import CoalescedReader
 
@@ -35,7 +35,6 @@ class PersonsStore:
         await self._alerted.create_indexes(
             [
                 IndexModel([("personId", ASCENDING)], name="person"),
-                IndexModel([("alertId", ASCENDING)], name="alert"),
             ]
         )
         await self.erasures.create_indexes([IndexModel([("state", ASCENDING), ("_id", ASCENDING)], name="state")])
@@ -46,14 +45,14 @@ class PersonsStore:
         """Store who is in which alert, and which alerts are closed. Idempotent, in any order."""
         alerts: list[UpdateOne] = []
         alerted: list[UpdateOne] = []
-        closed_ids: list[str] = []
         for envelope in envelopes:
             match envelope.data:
                 case AlertRaised(alert_id=alert_id):
                     alerts.append(UpdateOne({"_id": alert_id}, {"$setOnInsert": {"closed": False}}, upsert=True))
                 case AlertClosed(alert_id=alert_id):
                     alerts.append(UpdateOne({"_id": alert_id}, {"$set": {"closed": True}}, upsert=True))
-                    closed_ids.append(alert_id)
+                case AlertReopened(alert_id=alert_id):
+                    alerts.append(UpdateOne({"_id": alert_id}, {"$set": {"closed": False}}, upsert=True))
                 case RecipientsSelected(alert_id=alert_id, recipients=recipients) if not alert_id.startswith(
                     NOTICE_PREFIX
                 ):
@@ -66,11 +65,9 @@ class PersonsStore:
                         for recipient in recipients
                     ]
         if alerts:
-            await self._alerts.bulk_write(alerts, ordered=False)
+            await self._alerts.bulk_write(alerts)  # in order: closed, then reopened
         if alerted:
             await self._alerted.bulk_write(alerted, ordered=False)
-        if closed_ids:
-            await self._alerted.delete_many({"alertId": {"$in": closed_ids}})
 
     async def open_alerts(self, person_id: str, session: Session | None = None) -> int:
         """In how many open alerts the person is. An alert whose closing has not arrived is open."""

@@ -149,15 +149,15 @@ EVENTS = ("improved", "closed", "returned", "cancelled", "safe", "help")
 def test_no_reminder_follows_the_all_clear_in_any_order() -> None:
     """Each of the events ends the reminders at once; help still reaches the team once, after any of them."""
     with Failures() as failures:
-        for order in permutations(EVENTS):
+        for order in (order for length in range(1, 7) for order in permutations(EVENTS, length)):
             with failures.case("-".join(order)):
                 story = Story()
                 for event in order:
                     story.happens(event)
                     steps = story.escalates()
                     assert steps == ([EscalationStep.CRISIS_TEAM] if event == "help" else []), event
-                story.now += timedelta(hours=2)
-                assert story.escalates() == []
+                    story.now += timedelta(hours=2)  # a reminder and the team would be due by now
+                    assert story.escalates() == [], event
 
 
 @settings(deadline=None, max_examples=300)

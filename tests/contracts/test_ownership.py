@@ -691,6 +691,7 @@ WHO_MAY = {
     "listAlertRecipients": (SAFETY_OFFICER, INTERNATIONAL_OFFICE, AUDITOR),
     "getAlertBoard": (SAFETY_OFFICER, INTERNATIONAL_OFFICE, AUDITOR),
     "closeAlert": (SAFETY_OFFICER,),
+    "reopenAlert": (SAFETY_OFFICER,),
     "previewAlert": (SAFETY_OFFICER,),
     "raiseAlert": (SAFETY_OFFICER,),
     "recordCall": (SAFETY_OFFICER,),

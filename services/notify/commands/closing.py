@@ -19,7 +19,7 @@ from services.notify.store.alerts import Alert
 from shared.command import Command
 from shared.envelope import Draft
 from shared.events import AlertClosed, AlertTrigger, HandedOver, RecipientsHandedOver
-from shared.ids import new_id
+from shared.ids import derived_id, new_id
 from shared.mongo.client import Session
 from shared.web.idempotency import Answer, run_once
 from shared.web.problem import FieldError, Problem, invalid, not_found
@@ -97,7 +97,8 @@ async def _hand_over_open_cases(
 
 
 async def _record(deps: CommandDeps, command: Command[str], alert_id: str, decision: HandOver) -> None:
-    """Append the events, shard by shard, and store the owners. A repeated event stores the same owners again."""
+    """Append the events, shard by shard, and store the owners. The same request sent twice at once appends them once."""
+    request = command.idempotency.key if command.idempotency is not None else new_id()
     by_shard: dict[int, list[HandedOver]] = defaultdict(list)
     for case, owner in decision.handed_over:
         by_shard[case.shard].append(HandedOver(person_id=case.person_id, status=case.status.value, owner=owner))
@@ -105,8 +106,9 @@ async def _record(deps: CommandDeps, command: Command[str], alert_id: str, decis
         for start in range(0, len(entries), MAX_EVENT_ENTRIES):
             part = tuple(entries[start : start + MAX_EVENT_ENTRIES])
             event = RecipientsHandedOver(alert_id=alert_id, shard=shard, handed_by=command.caller, entries=part)
-            await deps.outbox.append_once(Draft(event, new_id()), cause=command.cause, now=command.now)
-            await deps.alerts.owners.add(alert_id, owner_records(event, command.now))
+            event_id = derived_id("handed-over", request, event.stream, *(entry.person_id for entry in part))
+            if await deps.outbox.append_once(Draft(event, event_id), cause=command.cause, now=command.now):
+                await deps.alerts.owners.add(alert_id, owner_records(event, command.now))
 
 
 def _refusal(decision: HandOver) -> Problem:

@@ -97,7 +97,7 @@ async def _hand_over_open_cases(
 
 
 async def _record(deps: CommandDeps, command: Command[str], alert_id: str, decision: HandOver) -> None:
-    """Append the events, shard by shard, and store the owners. The same request sent twice at once appends them once."""
+    """Append the events, shard by shard, and store the owners. A request sent twice at once appends them once."""
     request = command.idempotency.key if command.idempotency is not None else new_id()
     by_shard: dict[int, list[HandedOver]] = defaultdict(list)
     for case, owner in decision.handed_over:

@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from shared.events import Level, Part, TravelAdviceChanged
+from shared.events import (
+    DecidingOverride,
+    Level,
+    LevelBasis,
+    LevelGrounds,
+    Part,
+    Picture,
+    TravelAdviceChanged,
+)
 from shared.subdivision_names import enclosing
 
 NEGATIVE = Level.ORANGE  # R13: orange and red are negative advice
@@ -22,13 +30,20 @@ class Since(Part):
 
 
 class AreaAdvice(Part):
-    """The level of the country (`code` is the country's) or of one of its regions (`code` null: only a text)."""
+    """The level of the country (`code` is the country's) or of one of its regions (`code` null: only a text).
+
+    `adopted`: the level before overrides, and since when it is this one; by the source's own time where the source said
+    it. `grounds`: who decided the level; null in a state that an older version stored.
+    """
 
     area: str
     code: str | None
     level: Level | None
     orange_since: Since | None = None
     red_since: Since | None = None
+    adopted: Level | None = None
+    adopted_since: datetime | None = None
+    grounds: LevelGrounds | None = None
 
 
 class CountryAdvice(Part):
@@ -95,7 +110,11 @@ def evolve(state: CountryAdvice | None, event: TravelAdviceChanged, event_id: st
     # A version in between is missing (parked): `before` in the newer event shows whether it was better.
     has_gap = state is not None and event.advice_version > state.advice_version + 1
 
-    def area(name: str, code: str | None, level: Level | None, just_before: Level | None) -> AreaAdvice:
+    grounds_of = _Grounds(event, at, has_gap)
+
+    def area(
+        name: str, code: str | None, level: Level | None, just_before: Level | None, unread: bool = False
+    ) -> AreaAdvice:
         # A region that is new in the list had the country's level until now.
         before = areas_before.get(name) or (state.whole if state else None)
         now = Since(advice_version=event.advice_version, at=at, baseline=event.baseline)
@@ -105,12 +124,17 @@ def evolve(state: CountryAdvice | None, event: TravelAdviceChanged, event_id: st
                 earlier = None
             return (earlier or now) if level is not None and level >= threshold else None
 
+        adopted = grounds_of.adopted(name, code, level)
+        adopted_since = grounds_of.adopted_since(name, code, adopted, before)
         return AreaAdvice(
             area=name,
             code=code,
             level=level,
             orange_since=since(Level.ORANGE, before.orange_since if before else None),
             red_since=since(Level.RED, before.red_since if before else None),
+            adopted=adopted,
+            adopted_since=adopted_since,
+            grounds=grounds_of.grounds(name, code, level, adopted, adopted_since, before, unread=unread),
         )
 
     return CountryAdvice(
@@ -121,12 +145,94 @@ def evolve(state: CountryAdvice | None, event: TravelAdviceChanged, event_id: st
         source=event.source,
         whole=area(event.country, event.country, event.effective.after, event.effective.before),
         # A region that left the list has the country's level again and is dropped here.
-        regions=tuple(area(region.area, region.code, region.after, region.before) for region in event.regions),
+        regions=tuple(
+            area(region.area, region.code, region.after, region.before, region.unread) for region in event.regions
+        ),
         effective_at=event.effective_at,
         text_nl=event.text_nl,
         text_en=event.text_en,
         url=event.url,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Grounds:
+    """Who decided each level of an event: the source, the university by an override, or nobody yet (a held change)."""
+
+    event: TravelAdviceChanged
+    at: datetime
+    has_gap: bool
+
+    def adopted(self, name: str, code: str | None, level: Level | None) -> Level | None:
+        """The level of an area before overrides."""
+        return level if self.event.adopted is None else level_in(self.event.adopted, name, code)
+
+    def adopted_since(self, name: str, code: str | None, adopted: Level | None, before: AreaAdvice | None) -> datetime:
+        """Since when an area has its adopted level: by the source's time if it says so itself, else by ours."""
+        is_same = before is not None and before.adopted == adopted and not self.has_gap
+        if is_same and before is not None and before.adopted_since is not None:
+            return before.adopted_since
+        return self.event.effective_at if self._said(name, code, adopted) == adopted else self.at
+
+    def grounds(
+        self,
+        name: str,
+        code: str | None,
+        level: Level | None,
+        adopted: Level | None,
+        adopted_since: datetime,
+        before: AreaAdvice | None,
+        *,
+        unread: bool,
+    ) -> LevelGrounds:
+        """Who decided the level of an area, and since when that holds."""
+        basis = self._basis(level, adopted, self._said(name, code, adopted), unread=unread)
+        deciding = self._override(code or name)
+        override = deciding.override if deciding is not None else None
+        by_override = basis in OVERRIDES
+        former = before.grounds if before is not None else None
+        ended_at = None
+        if former is not None and not by_override and before is not None:
+            has_ended = former.basis in OVERRIDES
+            ended_at = self.at if has_ended else former.override_ended_at if before.level == level else None
+        return LevelGrounds(
+            basis=basis,
+            # An event of an older version does not say which override decides, only that one does.
+            since=(override.since if override is not None else self.at) if by_override else adopted_since,
+            source=self.event.source,
+            override=override,
+            override_ended_at=ended_at,
+        )
+
+    def _said(self, name: str, code: str | None, adopted: Level | None) -> Level | None:
+        """The level that the source itself gives."""
+        if self.event.said is not None:
+            return level_in(self.event.said, name, code)
+        return self.event.ministry.after if name == self.event.country else adopted
+
+    def _basis(self, level: Level | None, adopted: Level | None, said: Level | None, *, unread: bool) -> LevelBasis:
+        if level != adopted:
+            is_stricter = adopted is None or (level is not None and level > adopted)
+            return LevelBasis.STRICTER_OVERRIDE if is_stricter else LevelBasis.LOOSER_OVERRIDE
+        if said == adopted or adopted is None:
+            return LevelBasis.UNREAD if unread else LevelBasis.SOURCE
+        if said is None:
+            return LevelBasis.LAST_KNOWN
+        return LevelBasis.UNCONFIRMED if said < adopted else LevelBasis.NOT_ADOPTED
+
+    def _override(self, area: str) -> DecidingOverride | None:
+        return next((deciding for deciding in self.event.overrides if area in deciding.areas), None)
+
+
+#: R17: the university decided.
+OVERRIDES = frozenset({LevelBasis.STRICTER_OVERRIDE, LevelBasis.LOOSER_OVERRIDE})
+
+
+def level_in(levels: Picture, name: str, code: str | None) -> Level | None:
+    """The level of the country or of an area. An area that is not listed has the country's level."""
+    by_name = next((region for region in levels.regions if region.area == name), None)
+    listed = by_name or next((region for region in levels.regions if code is not None and region.code == code), None)
+    return listed.level if listed is not None else levels.level
 
 
 def at_place(advice: CountryAdvice, region: str | None) -> PlaceAdvice:

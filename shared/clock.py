@@ -11,9 +11,14 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+def start_of_day(day: date) -> datetime:
+    """The first instant of a day in Europe/Amsterdam."""
+    return datetime.combine(day, time.min, AMSTERDAM).astimezone(UTC)
+
+
 def end_of_day(day: date) -> datetime:
     """The last microsecond of a day in Europe/Amsterdam, which may have 23 or 25 hours."""
-    return datetime.combine(day + timedelta(days=1), time.min, AMSTERDAM).astimezone(UTC) - timedelta(microseconds=1)
+    return start_of_day(day + timedelta(days=1)) - timedelta(microseconds=1)
 
 
 def amsterdam_date(instant: datetime) -> date:

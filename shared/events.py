@@ -287,6 +287,46 @@ class StudyAnswers(Part):
     transcript_entry: bool = Field(description="Will it stand on the transcript?")
 
 
+class LevelBasis(StrEnum):
+    """Who decided the level that counts in an area, and how it relates to what the source says now."""
+
+    SOURCE = "source"  # the source says this level
+    UNREAD = "unread"  # a sentence of the source that cannot be read names it: it counts to be sure (R14)
+    LAST_KNOWN = "last_known"  # the source gives no level now: its last one counts (R14)
+    UNCONFIRMED = "unconfirmed"  # the source says a better level that is not confirmed: the former one counts
+    NOT_ADOPTED = "not_adopted"  # the source says a worse level, which a safety officer rejected
+    STRICTER_OVERRIDE = "stricter_override"  # R17: the university raised the level
+    LOOSER_OVERRIDE = "looser_override"  # R17: the university lowered the level
+
+
+class OverrideFacts(Part):
+    """R17: what a person is told about an override of the university. Students read the document and the reason."""
+
+    override_id: Identifier = Field(description="The override")
+    since: datetime = Field(description="Since when it counts: when it was set, or the beginning of its first day")
+    document: str = Field(max_length=500, description="Reference of the written decision")
+    reason: str = Field(max_length=500, description="Reason in words")
+    order_to_leave: bool = Field(
+        default=False,
+        description="True: everybody there must leave; false: a ban on travel, no order to leave",
+    )
+
+
+class LevelGrounds(Part):
+    """Who decided a level, and since when it holds."""
+
+    basis: LevelBasis = Field(description="Who decided the level")
+    since: datetime = Field(description="Since when it holds: of an override its own beginning")
+    source: str = Field(max_length=80, description="Source module, e.g. `netherlands`")
+    override: OverrideFacts | None = Field(
+        default=None, description="The override that decided; with basis `source`: one that says the same level"
+    )
+    override_ended_at: datetime | None = Field(
+        default=None,
+        description="When an override that decided here ended: the source's level counts again",
+    )
+
+
 class AdviceSeen(Part):
     """The advice for one country on which a decision was taken."""
 
@@ -295,6 +335,7 @@ class AdviceSeen(Part):
         description="Version of the country's advice; 0 when none was known"
     )
     level: Level | None = Field(description="The worst level of the places there, which decided; null: unknown")
+    grounds: LevelGrounds | None = Field(default=None, description="Who decided that level, and since when it holds")
 
 
 class RegistrationEvent(Event):
@@ -588,6 +629,7 @@ class RegionAdvice(LevelChange):
 
     area: str = Field(max_length=300, description="The ministry's name for it")
     code: RegionCode | None = Field(default=None, description="ISO 3166-2, when the gazetteer is certain")
+    unread: bool = Field(default=False, description="True: `area` is a sentence that names the level and was not read")
 
 
 class AreaChange(LevelChange):
@@ -602,6 +644,7 @@ class AreaLevel(Part):
     area: str = Field(max_length=300, description="The source's name for it")
     code: RegionCode | None = Field(default=None, description="ISO 3166-2, when the gazetteer is certain")
     level: Level | None = Field(description="null: unknown")
+    unread: bool = Field(default=False, description="True: `area` is a sentence that names the level and was not read")
 
 
 class Picture(Part):
@@ -609,6 +652,13 @@ class Picture(Part):
 
     level: Level | None = Field(description="The country, or the rest of it; null: unknown")
     regions: tuple[AreaLevel, ...] = Field(default=(), max_length=200, description="Every area with a level of its own")
+
+
+class DecidingOverride(Part):
+    """R17: an override, and the areas whose effective level it sets, or also sets."""
+
+    areas: tuple[str, ...] = Field(max_length=201, description="Country code, region codes, or the regions' texts")
+    override: OverrideFacts = Field(description="The override")
 
 
 class AdviceEvent(Event):
@@ -650,6 +700,9 @@ class TravelAdviceChanged(AdviceEvent):
         default=None, description="All levels that the source gives, when not only the country's level differs"
     )
     adopted: Picture | None = Field(default=None, description="All levels before overrides, when overrides change them")
+    overrides: tuple[DecidingOverride, ...] = Field(
+        default=(), max_length=100, description="R17: the override that decides the effective level of each area"
+    )
 
 
 class HoldReason(StrEnum):
@@ -701,6 +754,10 @@ class OverrideSet(AdviceEvent):
     reason: str = Field(max_length=500, description="Reason in words")
     loosens: bool = Field(
         default=False, description="True: may lower a worse level, but never red; false: can only raise"
+    )
+    order_to_leave: bool = Field(
+        default=False,
+        description="True: everybody there must leave; false: a ban on travel, no order to leave",
     )
 
 

@@ -1,6 +1,11 @@
 """The texts of reasons and checklist lines, in Dutch and English. A test checks that every reason has both."""
 
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Literal
+
+from shared.clock import amsterdam_date
+from shared.events import LevelBasis, LevelGrounds
 
 Language = Literal["nl", "en"]
 
@@ -64,6 +69,15 @@ REASONS: dict[str, tuple[str, str]] = {
     "advice_negative": (
         "Het reisadvies is oranje of rood: je mag niet vertrekken.",
         "The travel advice is orange or red: you may not depart.",
+    ),
+    # R17
+    "override_negative": (
+        "De universiteit verbiedt reizen hierheen: je mag niet vertrekken.",
+        "The university forbids travel to this place: you may not depart.",
+    ),
+    "override_safe": (
+        "De universiteit staat reizen hierheen toe, met een eigen besluit.",
+        "The university permits travel to this place, by a decision of its own.",
     ),
     "advice_unknown": (
         "Er is geen reisadvies bekend. Een veiligheidsfunctionaris beslist erover.",
@@ -189,10 +203,55 @@ REASONS: dict[str, tuple[str, str]] = {
 }
 
 
-def reason_text(reason: str, language: Language) -> str:
-    """The text of a reason code. A code without a text (from a later version) is shown unchanged."""
+#: Why a level counts that the ministry does not give (any more): (Dutch, English)
+BASES: Mapping[LevelBasis, tuple[str, str]] = {
+    LevelBasis.UNREAD: (
+        "Een zin in het reisadvies kon niet worden gelezen; voor de zekerheid telt de strengste kleur daarin.",
+        "A sentence of the travel advice could not be read; to be sure, the strictest colour in it counts.",
+    ),
+    LevelBasis.LAST_KNOWN: (
+        "Het reisadvies van nu kon niet worden gelezen; het laatste dat bekend is, telt.",
+        "The present travel advice could not be read; the last one that is known counts.",
+    ),
+    LevelBasis.UNCONFIRMED: (
+        "Een verbetering van het reisadvies telt pas als die is bevestigd.",
+        "An improvement of the travel advice counts only when it has been confirmed.",
+    ),
+    LevelBasis.NOT_ADOPTED: (
+        "De universiteit heeft een strenger reisadvies bekeken en niet overgenomen.",
+        "The university has looked at a stricter travel advice and has not adopted it.",
+    ),
+}
+
+
+def reason_text(reason: str, language: Language, grounds: LevelGrounds | None = None) -> str:
+    """The text of a reason code. A code without a text (from a later version) is shown unchanged.
+
+    `grounds`: who decided the level of the advice; the text then says so where it is not the ministry (R17).
+    """
     dutch, english = REASONS.get(reason, (reason, reason))
-    return dutch if language == "nl" else english
+    text = dutch if language == "nl" else english
+    return f"{text} {_grounds_text(grounds, language)}".rstrip() if grounds is not None else text
+
+
+def _grounds_text(grounds: LevelGrounds, language: Language) -> str:
+    in_dutch = language == "nl"
+    if grounds.basis in BASES:
+        return BASES[grounds.basis][0 if in_dutch else 1]
+    if grounds.override is None:
+        return ""
+    override = grounds.override
+    since = _day(override.since, language)
+    if in_dutch:
+        order = " Wie daar is, moet vertrekken." if override.order_to_leave else ""
+        return f"Besluit van de universiteit, sinds {since} ({override.document}): {override.reason}{order}"
+    order = " Whoever is there must leave." if override.order_to_leave else ""
+    return f"Decision of the university, since {since} ({override.document}): {override.reason}{order}"
+
+
+def _day(at: datetime, language: Language) -> str:
+    day = amsterdam_date(at)
+    return f"{day:%d-%m-%Y}" if language == "nl" else f"{day.day} {day:%B %Y}"
 
 
 #: item of a checklist line -> title (Dutch, English)

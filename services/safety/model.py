@@ -8,6 +8,7 @@ from shared.events import (
     AdviceReleased,
     AreaChange,
     AreaLevel,
+    DecidingOverride,
     Event,
     HoldReason,
     Level,
@@ -55,6 +56,7 @@ class Override(Part):
     document: str
     reason: str
     set_at: datetime
+    order_to_leave: bool = False
 
     def is_valid(self, today: date) -> bool:
         """Whether the override counts today; its first and last day are included."""
@@ -72,7 +74,7 @@ class CountryState(Part):
     """Advice for one country: its levels, their source, open holds and overrides.
 
     `said`: the levels in the source's newest statement. `adopted`: the levels accepted from it. `counting`: the
-    effective levels, which are `adopted` under the overrides of the day.
+    effective levels, which are `adopted` under the overrides of the day. `overrides_in_effect`: as last published.
     """
 
     country: str
@@ -94,6 +96,7 @@ class CountryState(Part):
     rejected: Rejected | None = None
     withdrawn: bool = False
     kept_at: datetime | None = None
+    overrides_in_effect: tuple[DecidingOverride, ...] = ()
 
     @property
     def ministry(self) -> Level | None:
@@ -139,7 +142,7 @@ def evolve(state: CountryState | None, event: Event, at: datetime, version: int)
             override = Override(
                 override_id=event.override_id, area=event.area, level=event.level, loosens=event.loosens,
                 valid_from=event.valid_from, valid_until=event.valid_until, decided_by=event.decided_by,
-                document=event.document, reason=event.reason, set_at=at,
+                document=event.document, reason=event.reason, set_at=at, order_to_leave=event.order_to_leave,
             )  # fmt: skip
             return state.model_copy(update={"overrides": (*state.overrides, override)})
         case OverrideEnded():
@@ -150,7 +153,10 @@ def evolve(state: CountryState | None, event: Event, at: datetime, version: int)
 
 
 def _changed(state: CountryState | None, event: TravelAdviceChanged, at: datetime) -> CountryState:
-    regions = tuple(AreaLevel(area=region.area, code=region.code, level=region.after) for region in event.regions)
+    regions = tuple(
+        AreaLevel(area=region.area, code=region.code, level=region.after, unread=region.unread)
+        for region in event.regions
+    )
     counting = AdviceLevels(level=event.effective.after, regions=regions)
     adopted = event.adopted or counting
     return CountryState(
@@ -173,6 +179,7 @@ def _changed(state: CountryState | None, event: TravelAdviceChanged, at: datetim
         rejected=state.rejected if state else None,
         withdrawn=state is not None and state.withdrawn and event.ministry.after is None,
         kept_at=state.kept_at if state else None,
+        overrides_in_effect=event.overrides,
     )
 
 

@@ -19,6 +19,7 @@ class RegionReading(Part):
     area: str = Field(min_length=1, max_length=AREA_LENGTH, description="As the source names it")
     code: RegionCode | None = Field(default=None, description="ISO 3166-2, if the gazetteer is sure")
     level: Level | None = Field(description="null: not read, e.g. an island that is missing from this reading")
+    unread: bool = Field(default=False, description="`area` is a sentence that names the level and was not read (R14)")
 
 
 class CountryReading(Part):

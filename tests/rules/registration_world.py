@@ -6,7 +6,7 @@ from services.registration.model import Registration, Status
 from services.registration.read_models import Approval, ApprovalStatus, DecisionInputs, Freshness
 from services.registration.rules.study_related import study_related
 from shared.advice import AreaAdvice, CountryAdvice
-from shared.events import ActivityType, Leg, LegKind, Level, StudyAnswers
+from shared.events import ActivityType, Leg, LegKind, Level, LevelBasis, LevelGrounds, OverrideFacts, StudyAnswers
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
 DEPARTURE = date(2026, 5, 1)
@@ -89,6 +89,13 @@ def advice(
         text_en="",
         url="https://advice.example/",
     )
+
+
+def overridden(country_advice: CountryAdvice, basis: LevelBasis = LevelBasis.STRICTER_OVERRIDE) -> CountryAdvice:
+    """The same levels, decided by the university for the whole country."""
+    facts = OverrideFacts(override_id="o-1", since=NOW, document="Board 2026/114", reason="The borders are closed.")
+    grounds = LevelGrounds(basis=basis, since=NOW, source=SOURCE, override=facts)
+    return country_advice.model_copy(update={"whole": country_advice.whole.model_copy(update={"grounds": grounds})})
 
 
 def inputs(

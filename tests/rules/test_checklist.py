@@ -11,11 +11,12 @@ from services.registration.rules import approval as approvals
 from services.registration.rules import checklist as lines
 from services.registration.rules import clearance, departure, itinerary, places, study_related, suspension
 from services.registration.rules.checklist import Item, State, checklist
-from services.registration.texts import REASONS, reason_text
-from shared.events import Level
-from tests.rules.registration_world import DEPARTURE, NOW, advice, approval, inputs, leg, registration
+from services.registration.texts import REASONS, Language, reason_text
+from shared.events import Level, LevelBasis
+from tests.rules.registration_world import DEPARTURE, NOW, advice, approval, inputs, leg, overridden, registration
 
 DAY = timedelta(days=1)
+LANGUAGES: tuple[Language, ...] = ("nl", "en")
 Shown = list[tuple[str, str, str]]
 
 
@@ -123,6 +124,46 @@ def test_checklist_voluntary_needs_no_approval() -> None:
 
     assert ("approval", "done", "R11") in found
     assert ("travel_advice", "blocked", "R13") in found
+
+
+def test_checklist_names_the_universitys_decision() -> None:
+    """R17: the line of the advice and the clearance both name the rule, the document and the reason."""
+    known = inputs(overridden(advice(Level.RED)), granted=approval())
+    refused = clearance.clearance(registration(), known, NOW)
+    state = registration(status=Status.REFUSED).model_copy(
+        update={
+            "decision": Decision(
+                status=Status.REFUSED, rule=refused.rule, reason=refused.reason, advice=refused.advice,
+                decided_by="rules", decided_at=NOW,
+            )
+        }
+    )  # fmt: skip
+
+    lines = [line for line in checklist(state, known, NOW) if line.state is State.BLOCKED]
+
+    assert [(line.item, line.rule) for line in lines] == [(Item.ADVICE, "R17"), (Item.CLEARANCE, "R17")]
+    for line in lines:
+        for language in LANGUAGES:
+            text = reason_text(line.reason, language, line.grounds)
+            assert "Board 2026/114" in text
+            assert "The borders are closed." in text
+
+
+@pytest.mark.parametrize("basis", LevelBasis)
+def test_checklist_text_says_who_decided(basis: LevelBasis) -> None:
+    """For every way in which a level comes about: the text of the advice line in two languages, never the same one."""
+    level = Level.YELLOW if basis in (LevelBasis.LOOSER_OVERRIDE, LevelBasis.NOT_ADOPTED) else Level.ORANGE
+    line = next(
+        line
+        for line in checklist(registration(), inputs(overridden(advice(level), basis)), NOW)
+        if line.item is Item.ADVICE
+    )
+    dutch, english = (reason_text(line.reason, language, line.grounds) for language in LANGUAGES)
+
+    by_university = basis in (LevelBasis.STRICTER_OVERRIDE, LevelBasis.LOOSER_OVERRIDE)
+    assert dutch != english
+    assert ("university" in english) is (by_university or basis in (LevelBasis.SOURCE, LevelBasis.NOT_ADOPTED))
+    assert (line.rule == "R17") is by_university
 
 
 REASON_ENUMS: list[type[StrEnum]] = [

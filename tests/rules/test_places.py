@@ -6,8 +6,8 @@ import pytest
 
 from services.registration.read_models import DecisionInputs
 from services.registration.rules.places import Reason, advice_seen, place, places
-from shared.events import AdviceSeen, LegKind, Level
-from tests.rules.registration_world import DEPARTURE, NOW, advice, inputs, leg
+from shared.events import AdviceSeen, LegKind, Level, LevelBasis
+from tests.rules.registration_world import DEPARTURE, NOW, advice, inputs, leg, overridden
 
 G, Y, O, R = Level.GREEN, Level.YELLOW, Level.ORANGE, Level.RED  # noqa: E741  the four colours
 
@@ -34,6 +34,39 @@ def test_place_whole_country_table(known: DecisionInputs, reason: Reason, level:
 
     assert (found.reason, found.level) == (reason, level)
     assert found.is_safe == (reason is Reason.SAFE)
+
+
+@pytest.mark.parametrize(
+    ("level", "basis", "reason"),
+    [
+        (R, LevelBasis.STRICTER_OVERRIDE, Reason.FORBIDDEN),
+        (O, LevelBasis.STRICTER_OVERRIDE, Reason.FORBIDDEN),
+        (Y, LevelBasis.LOOSER_OVERRIDE, Reason.ALLOWED),
+        (R, LevelBasis.SOURCE, Reason.NEGATIVE),
+        (R, LevelBasis.UNCONFIRMED, Reason.NEGATIVE),
+        (Y, LevelBasis.NOT_ADOPTED, Reason.SAFE),
+    ],
+)
+def test_place_under_an_override_says_that_the_university_decided(
+    level: Level, basis: LevelBasis, reason: Reason
+) -> None:
+    """R17: what the university decided is not called the ministry's advice."""
+    found = place(leg(), None, inputs(overridden(advice(level), basis)), NOW)
+
+    assert found.reason is reason
+    assert found.is_safe == (level is Y)
+    assert found.is_negative == (level is not Y)
+
+
+def test_advice_seen_carries_who_decided_the_worst_place() -> None:
+    """The mail about a decision says who decided, from the event alone."""
+    known = inputs(advice(Y, "FR"), overridden(advice(R)))
+
+    seen = {each.country: each for each in advice_seen(places((leg("FR"), leg()), known, NOW))}
+
+    assert seen["FR"].grounds is None
+    assert seen["ES"].grounds is not None
+    assert seen["ES"].grounds.basis is LevelBasis.STRICTER_OVERRIDE
 
 
 def test_place_without_any_reading_of_the_source_is_stale() -> None:

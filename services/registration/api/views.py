@@ -19,6 +19,7 @@ from shared.events import (
     AdviceSeen,
     Event,
     Leg,
+    LevelGrounds,
     Part,
     RegistrationSubmitted,
     StudyAnswers,
@@ -121,6 +122,9 @@ class ChecklistLine(Part):
     contact: dict[str, str] | None
     document: str | None = Field(default=None, description="R9: the kind of document that is required")
     title: str = Field(description="What the line is about, in words")
+    grounds: LevelGrounds | None = Field(
+        default=None, description="R17: who decided the level of the advice, and since when; document and reason"
+    )
 
 
 class Checklist(Part):
@@ -231,10 +235,11 @@ def _checklist_line(deps: CommandDeps, state: Registration, line: checklist.Line
         state=line.state,
         rule=line.rule,
         reason=line.reason,
-        reason_text=reason_text(line.reason, language),
+        reason_text=reason_text(line.reason, language, line.grounds),
         until=line.until,
         country=line.country,
         contact=contact_for_queue(deps.catalogue, state, line.who) if line.who is not None else None,
         document=line.document,
         title=item_text(line.item, language),
+        grounds=line.grounds,
     )

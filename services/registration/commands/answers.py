@@ -7,7 +7,7 @@ from typing import Any
 
 from services.registration.commands.loading import state_of
 from services.registration.model import Registration, Status
-from services.registration.rules.checklist import whom_to_ask
+from services.registration.rules.checklist import override_decided_on, whom_to_ask
 from services.registration.rules.clearance import Queue
 from services.registration.texts import reason_text
 from shared.bus.aggregate import Loaded
@@ -32,6 +32,7 @@ def registration_answer(catalogue: Catalogue, loaded: Loaded[Registration], stat
 def clearance_summary(catalogue: Catalogue, state: Registration) -> dict[str, Any]:
     """The decision with its text; `undecided` until there is one. A decision that blocks names a contact."""
     decision = state.decision
+    grounds = override_decided_on(decision) if decision is not None else None
     if state.status is Status.SUBMITTED or decision is None:
         rule, reason, outcome = "R10", "undecided", "undecided"
     elif state.status is Status.CANCELLED:
@@ -43,7 +44,7 @@ def clearance_summary(catalogue: Catalogue, state: Registration) -> dict[str, An
         "outcome": outcome,
         "rule": rule,
         "reason": reason,
-        "reasonText": reason_text(reason, state.language),
+        "reasonText": reason_text(reason, state.language, grounds),
         "contact": contact_for_queue(catalogue, state, whom_to_ask(rule)) if blocks else None,
     }
 

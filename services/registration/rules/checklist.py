@@ -1,15 +1,17 @@
-"""What a student still needs, why, until when and from whom: R1, R2, R6-R16, R19, R24, R39, a line for each."""
+"""What a student still needs, why, until when and from whom: R1, R2, R6-R17, R19, R24, R39, a line for each."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 
-from services.registration.model import Registration, Status
+from services.registration.model import Decision, Registration, Status
 from services.registration.read_models import DecisionInputs
 from services.registration.rules import approval, departure, documents, places, reminders
 from services.registration.rules.clearance import Queue
 from services.registration.rules.study_related import study_related
+from shared.advice import OVERRIDES
 from shared.clock import amsterdam_date
+from shared.events import LevelGrounds
 
 
 class Item(StrEnum):
@@ -36,7 +38,10 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line. `reason` has a text, `until` is the last day, `who` is the queue whose staff the student contacts."""
+    """One line. `reason` has a text, `until` is the last day, `who` is the queue whose staff the student contacts.
+
+    `grounds`: who decided the level of the advice that the line is about (R17), and since when.
+    """
 
     item: Item
     state: State
@@ -46,6 +51,7 @@ class Line:
     who: Queue | None = None
     country: str | None = None
     document: str | None = None
+    grounds: LevelGrounds | None = None
 
 
 def checklist(registration: Registration, inputs: DecisionInputs, now: datetime) -> tuple[Line, ...]:
@@ -151,16 +157,24 @@ def _advice_lines(registration: Registration, inputs: DecisionInputs, now: datet
 
 
 def _advice_line(place: places.Place, departure_date: date) -> Line:
-    country = place.leg.country
+    line = _line_of_place(place, departure_date)
+    return replace(line, country=place.leg.country, grounds=place.grounds)
+
+
+def _line_of_place(place: places.Place, departure_date: date) -> Line:
     match place.reason:
         case places.Reason.SAFE:
-            return Line(Item.ADVICE, State.DONE, "R12", place.reason, country=country)
+            return Line(Item.ADVICE, State.DONE, "R12", place.reason)
+        case places.Reason.ALLOWED:
+            return Line(Item.ADVICE, State.DONE, "R17", place.reason)
+        case places.Reason.FORBIDDEN:
+            return Line(Item.ADVICE, State.BLOCKED, "R17", place.reason, None, Queue.FACULTY_CONTACT)
         case places.Reason.NEGATIVE:
-            return Line(Item.ADVICE, State.BLOCKED, "R13", place.reason, None, Queue.FACULTY_CONTACT, country)
+            return Line(Item.ADVICE, State.BLOCKED, "R13", place.reason, None, Queue.FACULTY_CONTACT)
         case places.Reason.UNRESOLVED:
-            return Line(Item.ADVICE, State.TODO, "R16", place.reason, departure_date, Queue.SAFETY_OFFICER, country)
+            return Line(Item.ADVICE, State.TODO, "R16", place.reason, departure_date, Queue.SAFETY_OFFICER)
         case _:
-            return Line(Item.ADVICE, State.WAITING, "R14", place.reason, departure_date, Queue.SAFETY_OFFICER, country)
+            return Line(Item.ADVICE, State.WAITING, "R14", place.reason, departure_date, Queue.SAFETY_OFFICER)
 
 
 def _clearance_line(registration: Registration) -> Line:
@@ -175,9 +189,18 @@ def _clearance_line(registration: Registration) -> Line:
         case Status.APPROVED:
             return Line(Item.CLEARANCE, State.DONE, decision.rule, decision.reason)
         case Status.REFUSED | Status.SUSPENDED:
-            return Line(Item.CLEARANCE, State.BLOCKED, decision.rule, decision.reason, None, who)
+            grounds = override_decided_on(decision)
+            return Line(Item.CLEARANCE, State.BLOCKED, decision.rule, decision.reason, None, who, grounds=grounds)
         case _:
             return Line(Item.CLEARANCE, State.WAITING, decision.rule, decision.reason, registration.departure_date, who)
+
+
+def override_decided_on(decision: Decision) -> LevelGrounds | None:
+    """R17: the override for which the decision blocks; None when it blocks for another reason."""
+    if decision.reason != places.Reason.FORBIDDEN:
+        return None
+    all_grounds = (seen.grounds for seen in decision.advice)
+    return next((grounds for grounds in all_grounds if grounds and grounds.basis in OVERRIDES), None)
 
 
 #: R24: after the reminder of day 7 the coordinator gets a task (proposal).
@@ -192,6 +215,7 @@ _WHO = {
     "R13": Queue.FACULTY_CONTACT,
     "R14": Queue.SAFETY_OFFICER,
     "R16": Queue.SAFETY_OFFICER,
+    "R17": Queue.FACULTY_CONTACT,
     "R18": Queue.SAFETY_OFFICER,
     "R19": Queue.COORDINATOR,
     "R21": Queue.COORDINATOR,

@@ -1,4 +1,4 @@
-"""R10, with R2, R7-R9, R11-R16, R21: may the student depart? Source: Leiden, "Approval and registration".
+"""R10, with R2, R7-R9, R11-R17, R21: may the student depart? Source: Leiden, "Approval and registration".
 
 Every block is collected and shown; the first of PRECEDENCE is the outcome (argued in the README). Only the branch
 without any block permits.
@@ -54,6 +54,7 @@ class Reason(StrEnum):
     APPROVAL_FOR_ANOTHER_COUNTRY = approval.Reason.OTHER_COUNTRY.value
     APPROVAL_FOR_OTHER_DATES = approval.Reason.OTHER_DATES.value
     ADVICE_NEGATIVE = places.Reason.NEGATIVE.value
+    OVERRIDE_NEGATIVE = places.Reason.FORBIDDEN.value
     ADVICE_UNKNOWN = places.Reason.UNKNOWN.value
     ADVICE_STALE = places.Reason.STALE.value
     ADVICE_BEING_UPDATED = places.Reason.BEHIND.value
@@ -135,6 +136,7 @@ PRECEDENCE: tuple[tuple[Outcome, str], ...] = (
     (Outcome.HELD, "R2"),  # nothing to decide yet; the advice counts when the approval arrives
     (Outcome.REFUSED, "R2"),
     (Outcome.REFUSED, "R13"),
+    (Outcome.REFUSED, "R17"),
     (Outcome.INCOMPLETE, "R9"),  # the student first, so that staff then have every document
     (Outcome.ROUTED, "R2"),
     (Outcome.ROUTED, "R14"),
@@ -174,6 +176,8 @@ def _place_block(place: places.Place, waited: bool) -> Block | None:
     match place.reason:
         case places.Reason.NEGATIVE:
             return Block(Outcome.REFUSED, "R13", reason, country=country)
+        case places.Reason.FORBIDDEN:
+            return Block(Outcome.REFUSED, "R17", reason, country=country)
         case places.Reason.UNRESOLVED:
             return Block(Outcome.ROUTED, "R16", reason, Queue.SAFETY_OFFICER, country)
         case places.Reason.BEHIND if not waited:

@@ -99,7 +99,7 @@ def _permission(
         return Ruling(Step.DENIED, "R18", reason, Queue.SAFETY_OFFICER)
     excepted = exception is not None
     unclearable = [block for block in current.blocks if block.outcome is not Outcome.ROUTED]
-    blocking = [block for block in unclearable if not (excepted and block.rule == "R13" and _is_orange(current, block))]
+    blocking = [block for block in unclearable if not (excepted and _is_orange(current, block))]
     if blocking:
         return Ruling(Step.DENIED, blocking[0].rule, blocking[0].reason, whom_to_ask(blocking[0].rule))
 
@@ -129,6 +129,9 @@ def _permission(
 
 
 def _is_orange(current: Clearance, block: Block) -> bool:
+    """R18: whether the block is about negative advice that is orange, and no worse."""
+    if block.rule not in ("R13", "R17"):
+        return False
     levels = [place.level for place in current.places if place.leg.country == block.country]
     return all(level is not None and level <= Level.ORANGE for level in levels)
 
@@ -136,4 +139,8 @@ def _is_orange(current: Clearance, block: Block) -> bool:
 def _has_agreed(agreements: Sequence[Agreement], block: Block, advice: Sequence[AdviceSeen]) -> bool:
     """Whether a person has decided this block. For R14 and R16 only on the same advice; otherwise they decide again."""
     agreement = next((agreement for agreement in agreements if agreement.rule == block.rule), None)
-    return agreement is not None and (block.rule not in ("R14", "R16") or tuple(agreement.advice) == tuple(advice))
+    return agreement is not None and (block.rule not in ("R14", "R16") or _levels(agreement.advice) == _levels(advice))
+
+
+def _levels(advice: Sequence[AdviceSeen]) -> list[tuple[str, int, Level | None]]:
+    return [(seen.country, seen.advice_version, seen.level) for seen in advice]

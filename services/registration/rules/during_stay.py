@@ -59,7 +59,7 @@ def during_stay(registration: Registration, inputs: DecisionInputs, now: datetim
     negative = [place for place in remaining if place.may_be_negative and not is_judged(registration, place)]
     if not negative:
         return DuringStay(Reason.SAFE, advice=seen)
-    is_certain = any(place.reason is places.Reason.NEGATIVE for place in negative)
+    is_certain = any(place.is_negative for place in negative)
     return DuringStay(
         Reason.NEGATIVE if is_certain else Reason.PLACE_UNRESOLVED,
         asks_for_return=any(

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from services.registration.rules.places import Place
-from services.registration.rules.places import Reason as PlaceReason
 from shared.events import AdviceSeen, ExceptionPermissions, Level
 
 
@@ -50,7 +49,7 @@ def exception_at_orange(
 def tolerated(exception: Iterable[AdviceSeen], place: Place) -> bool:
     """R18: the place is certainly orange, no worse, and an exception was made for its country at orange."""
     return (
-        place.reason is PlaceReason.NEGATIVE
+        place.is_negative
         and place.level == Level.ORANGE
         and any(seen.country == place.leg.country and seen.level == Level.ORANGE for seen in exception)
     )

@@ -1,12 +1,12 @@
-"""R12-R16: is each place of the journey safe? Sources: Leiden, Health and safety; Safety abroad."""
+"""R12-R17: is each place of the journey safe? Sources: Leiden, Health and safety; Safety abroad."""
 
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 from services.registration.read_models import DecisionInputs
-from shared.advice import CountryAdvice, HowAffected, at_place
-from shared.events import AdviceSeen, Leg, Level
+from shared.advice import OVERRIDES, CountryAdvice, HowAffected, at_place
+from shared.events import AdviceSeen, Leg, Level, LevelGrounds
 
 
 class Reason(StrEnum):
@@ -14,6 +14,8 @@ class Reason(StrEnum):
 
     SAFE = "advice_safe"
     NEGATIVE = "advice_negative"
+    FORBIDDEN = "override_negative"
+    ALLOWED = "override_safe"
     UNKNOWN = "advice_unknown"
     STALE = "advice_stale"
     BEHIND = "advice_being_updated"
@@ -28,11 +30,17 @@ class Place:
     reason: Reason
     level: Level | None
     advice_version: int
+    grounds: LevelGrounds | None = None
 
     @property
     def is_safe(self) -> bool:
-        """R12: green or yellow, known, fresh, and the place is certain."""
-        return self.reason is Reason.SAFE
+        """R12, R17: green or yellow, known, fresh, and the place is certain."""
+        return self.reason in (Reason.SAFE, Reason.ALLOWED)
+
+    @property
+    def is_negative(self) -> bool:
+        """R13, R17: certainly orange or red."""
+        return self.reason in (Reason.NEGATIVE, Reason.FORBIDDEN)
 
     @property
     def may_be_negative(self) -> bool:
@@ -47,19 +55,22 @@ def places(legs: tuple[Leg, ...], inputs: DecisionInputs, now: datetime) -> tupl
 
 
 def place(leg: Leg, region: str | None, inputs: DecisionInputs, now: datetime) -> Place:
-    """R12, R13, R14, R16 for one leg. A known negative level counts even when it is stale."""
+    """R12, R13, R14, R16, R17 for one leg. A known negative level counts even when it is stale."""
     advice = inputs.advice.get(leg.country)
     if advice is None:
         return Place(leg, Reason.UNKNOWN, None, 0)
     local = at_place(advice, region)
     is_unresolved = local.how is HowAffected.UNRESOLVED_PLACE
+    grounds = local.area.grounds
+    is_overridden = grounds is not None and grounds.basis in OVERRIDES
 
     def judged(reason: Reason) -> Place:
-        return Place(leg, reason, local.level, advice.advice_version)
+        return Place(leg, reason, local.level, advice.advice_version, grounds)
 
     if local.is_negative:
         is_uncertain = is_unresolved and not _is_certainly_negative(advice, region)
-        return judged(Reason.UNRESOLVED if is_uncertain else Reason.NEGATIVE)
+        negative = Reason.FORBIDDEN if is_overridden else Reason.NEGATIVE
+        return judged(Reason.UNRESOLVED if is_uncertain else negative)
     if local.level is None:
         return judged(Reason.UNKNOWN)
     if not inputs.is_fresh(advice, now):
@@ -67,7 +78,7 @@ def place(leg: Leg, region: str | None, inputs: DecisionInputs, now: datetime) -
     if is_unresolved and region is None:
         return judged(Reason.UNRESOLVED)
     if local.level in (Level.GREEN, Level.YELLOW):
-        return judged(Reason.SAFE)
+        return judged(Reason.ALLOWED if is_overridden else Reason.SAFE)
     return judged(Reason.UNKNOWN)
 
 
@@ -81,10 +92,13 @@ def advice_seen(checked: tuple[Place, ...]) -> tuple[AdviceSeen, ...]:
     """R10: the advice of every country of the journey, to be stored with the decision."""
     seen: dict[str, AdviceSeen] = {}
     for checked_place in checked:
-        country = checked_place.leg.country
-        former = seen.get(country)
-        level = checked_place.level if former is None else _worst(former.level, checked_place.level)
-        seen[country] = AdviceSeen(country=country, advice_version=checked_place.advice_version, level=level)
+        country, level, grounds = checked_place.leg.country, checked_place.level, checked_place.grounds
+        if (former := seen.get(country)) is not None:
+            level = _worst(former.level, level)
+            grounds = former.grounds if level == former.level else grounds
+        seen[country] = AdviceSeen(
+            country=country, advice_version=checked_place.advice_version, level=level, grounds=grounds
+        )
     return tuple(seen.values())
 
 

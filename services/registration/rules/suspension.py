@@ -21,6 +21,7 @@ class Reason(StrEnum):
     STANDS = "clearance_stands"
     DEPARTED = "already_departed"
     ADVICE_NEGATIVE = "advice_negative"
+    OVERRIDE_NEGATIVE = "override_negative"
     PLACE_UNRESOLVED = "place_unresolved"
     APPROVAL_WITHDRAWN = "approval_withdrawn"
     APPROVAL_REFUSED = "approval_refused"
@@ -62,6 +63,8 @@ def suspension(registration: Registration, inputs: DecisionInputs, now: datetime
         return Suspension(Reason.DEPARTED, "R20", seen, gone)
     if any(place.reason is places.Reason.NEGATIVE for place in checked):
         return Suspension(Reason.ADVICE_NEGATIVE, "R19", seen)
+    if any(place.reason is places.Reason.FORBIDDEN for place in checked):
+        return Suspension(Reason.OVERRIDE_NEGATIVE, "R19", seen)
     if any(place.may_be_negative for place in checked):
         return Suspension(Reason.PLACE_UNRESOLVED, "R19", seen)
     if gone is not None:

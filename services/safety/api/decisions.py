@@ -45,8 +45,12 @@ class OverrideBody(Body):
     effect: Literal["stricter", "looser"] | None = None
     valid_from: date
     valid_until: date | None = None
-    document: ShortText = Field(description="Document in which the decision is recorded")
-    reason: FreeText = Field(max_length=500)
+    document: ShortText = Field(description="Document in which the decision is recorded; shown to students")
+    reason: FreeText = Field(max_length=500, description="Shown to students")
+    order_to_leave: bool = Field(
+        default=False,
+        description="True: everybody there must leave; false: a ban on travel, no order to leave",
+    )
 
     @model_validator(mode="after")
     def _check_area_and_days(self) -> "OverrideBody":
@@ -127,6 +131,7 @@ def routes(deps: DecisionDeps) -> Routes:
             valid_until=body.valid_until,
             document=body.document,
             reason=body.reason,
+            order_to_leave=body.order_to_leave,
         )
         answer = await overrides.set_override(deps, command.by(caller.person_id), override)
         return answer.response()

@@ -45,6 +45,7 @@ class Change(Part):
     override_id: str | None = None
     reason: str | None = None
     document: str | None = None
+    order_to_leave: bool | None = None
 
 
 def routes(store: Store) -> Routes:
@@ -93,7 +94,7 @@ def _change(event: Event, at: datetime) -> Change:
             return Change(
                 kind="override_set", at=at, changes=({"area": event.area, "before": None, "after": event.level},),
                 decided_by=event.decided_by, override_id=event.override_id, reason=event.reason,
-                document=event.document,
+                document=event.document, order_to_leave=event.order_to_leave,
             )  # fmt: skip
         case _:
             assert isinstance(event, OverrideEnded)

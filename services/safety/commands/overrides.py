@@ -33,6 +33,7 @@ class RequestedOverride:
     valid_until: date | None
     document: str
     reason: str
+    order_to_leave: bool = False
 
 
 class OpenOverride(Part):
@@ -50,6 +51,7 @@ class OpenOverride(Part):
     document: str
     reason: str
     set_at: datetime
+    order_to_leave: bool
 
 
 async def open_overrides(store: Store, now: datetime) -> list[OpenOverride]:
@@ -69,7 +71,7 @@ async def set_override(deps: DecisionDeps, command: Command[str], request: Reque
     def decide(state: CountryState) -> tuple[Event, ...]:
         decision = permission(
             state, request.area, request.level, request.valid_until, loosens=request.loosens,
-            today=amsterdam_date(now),
+            order_to_leave=request.order_to_leave, today=amsterdam_date(now),
         )  # fmt: skip
         if not decision.is_given:
             raise _blocked(decision)
@@ -84,6 +86,7 @@ async def set_override(deps: DecisionDeps, command: Command[str], request: Reque
             document=request.document,
             reason=request.reason,
             loosens=decision.loosens,
+            order_to_leave=request.order_to_leave,
         )
         return (event, *apply_overrides_of_today(state_after(state, (event,), now), now))
 
@@ -131,6 +134,7 @@ def _open_override(state: CountryState, override: Override, now: datetime) -> Op
         document=override.document,
         reason=override.reason,
         set_at=override.set_at,
+        order_to_leave=override.order_to_leave,
     )
 
 
@@ -138,6 +142,7 @@ _REASON_TEXTS = {
     Reason.RED_IS_NEVER_LOOSENED: "Red is never loosened for students.",
     Reason.UNKNOWN_IS_NEVER_LOOSENED: "An unknown level is not safe: only orange or red can be set there.",
     Reason.IS_OVER: "Its last day is over.",
+    Reason.ORDER_NEEDS_NEGATIVE_LEVEL: "Only a stricter override, to orange or red, can order people to leave.",
     Reason.TOO_MANY: "There are too many overrides for this country: end some first.",
 }
 

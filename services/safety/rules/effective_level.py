@@ -8,7 +8,7 @@ from datetime import datetime
 
 from services.safety.model import RULES, AdviceLevels, CountryState, Override
 from services.safety.reading import CountryReading
-from services.safety.rules.override import apply_overrides, override_in_effect
+from services.safety.rules.override import apply_overrides, override_in_effect, overrides_in_effect
 from shared.advice import NEGATIVE
 from shared.clock import amsterdam_date
 from shared.events import AreaChange, AreaLevel, LevelChange, RegionAdvice, TravelAdviceChanged
@@ -39,7 +39,10 @@ class ChangeContext:
 
 def levels_of(reading: CountryReading) -> AdviceLevels:
     """The levels in a reading."""
-    regions = [AreaLevel(area=region.area, code=region.code, level=region.level) for region in reading.regions]
+    regions = [
+        AreaLevel(area=region.area, code=region.code, level=region.level, unread=region.unread)
+        for region in reading.regions
+    ]
     return AdviceLevels(level=reading.level, regions=sorted_regions(regions))
 
 
@@ -104,6 +107,7 @@ def advice_changed(
             code=region.code,
             before=regions_before.get(region.area, level_before),
             after=region.level,
+            unread=region.unread,
         )
         for region in effective.regions
     )
@@ -128,6 +132,7 @@ def advice_changed(
         alerts_held_until=context.alerts_held_until,
         said=None if said == adopted_regions_only else said,
         adopted=None if adopted == effective else adopted,
+        overrides=overrides_in_effect(country, adopted, effective, overrides, today),
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from services.safety.model import AdviceLevels
 from services.safety.reading import CountryReading
 from services.safety.rules.effective_level import sorted_regions
-from shared.events import AreaLevel, Level
+from shared.events import Level
 
 #: Text that a source shows in place of missing advice. See docs/feeds.md.
 _PLACEHOLDER = re.compile(r"summary not available|content not available", re.IGNORECASE)
@@ -40,12 +40,13 @@ def merge_levels(adopted: AdviceLevels, said: AdviceLevels, *, confirmed: bool) 
     adopted_regions = {region.area: region for region in adopted.regions}
     regions = [
         # A region that was not listed before had the country's level until now.
-        AreaLevel(
-            area=region.area,
-            code=region.code,
-            level=merged(
-                adopted_regions[region.area].level if region.area in adopted_regions else adopted.level, region.level
-            ),
+        region.model_copy(
+            update={
+                "level": merged(
+                    adopted_regions[region.area].level if region.area in adopted_regions else adopted.level,
+                    region.level,
+                )
+            }
         )
         for region in said.regions
     ]

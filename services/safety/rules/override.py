@@ -9,7 +9,9 @@ from datetime import date
 from enum import StrEnum
 
 from services.safety.model import AdviceLevels, CountryState, Override
-from shared.events import AreaLevel, Level
+from shared.advice import level_in
+from shared.clock import start_of_day
+from shared.events import AreaLevel, DecidingOverride, Level, OverrideFacts
 
 #: Open overrides for one country: a person can still oversee this number.
 MAX_OVERRIDES = 50
@@ -23,6 +25,7 @@ class Reason(StrEnum):
     UNKNOWN_IS_NEVER_LOOSENED = "unknown_is_never_loosened"
     IS_OVER = "is_over"
     TOO_MANY = "too_many"
+    ORDER_NEEDS_NEGATIVE_LEVEL = "order_needs_negative_level"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,14 @@ class Permission:
 
 
 def permission(
-    state: CountryState, area: str, level: Level, valid_until: date | None, *, loosens: bool | None, today: date
+    state: CountryState,
+    area: str,
+    level: Level,
+    valid_until: date | None,
+    *,
+    loosens: bool | None,
+    order_to_leave: bool = False,
+    today: date,
 ) -> Permission:
     """R17: whether an override may be set. `loosens` None: it loosens if its level is better than the adopted one."""
     adopted = level_at(state.country, state.adopted, area)
@@ -49,6 +59,8 @@ def permission(
         return Permission(Reason.IS_OVER, wants_looser)
     if len(state.overrides) >= MAX_OVERRIDES:
         return Permission(Reason.TOO_MANY, wants_looser)
+    if order_to_leave and (wants_looser or level < Level.ORANGE):
+        return Permission(Reason.ORDER_NEEDS_NEGATIVE_LEVEL, wants_looser)
     if wants_looser and adopted is Level.RED:
         return Permission(Reason.RED_IS_NEVER_LOOSENED, wants_looser)
     if adopted is None and (wants_looser or level < Level.ORANGE):
@@ -100,6 +112,51 @@ def override_in_effect(
         if deciding:
             return min(deciding, key=lambda override: override.loosens).override_id
     return None
+
+
+def overrides_in_effect(
+    country: str, adopted: AdviceLevels, effective: AdviceLevels, overrides: tuple[Override, ...], today: date
+) -> tuple[DecidingOverride, ...]:
+    """For each area the override that decides its effective level; also a stricter one that says the same level.
+
+    Of several, the one for the area itself comes before the one for the country, and an order to leave before a ban.
+    """
+    valid = [override for override in overrides if override.is_valid(today)]
+    adopted_codes = {region.code for region in adopted.regions}
+
+    def covers(override: Override, code: str | None) -> bool:
+        # A looser override of the whole country never lowers a region that the source lists.
+        reaches_regions = not override.loosens or (code is not None and code not in adopted_codes)
+        return override.area == code or (override.area == country and reaches_regions)
+
+    deciding: dict[str, tuple[Override, list[str]]] = {}
+    for area, code, level in [
+        (country, country, effective.level),
+        *((region.area, region.code, region.level) for region in effective.regions),
+    ]:
+        is_changed = level != level_in(adopted, area, code)
+        candidates = [
+            (override.loosens, override.area != code, not override.order_to_leave, override.set_at, override)
+            for override in valid
+            if override.level == level and covers(override, code) and (is_changed or not override.loosens)
+        ]
+        if candidates:
+            chosen = min(candidates, key=lambda candidate: candidate[:-1])[-1]
+            deciding.setdefault(chosen.override_id, (chosen, []))[1].append(code or area)
+    return tuple(
+        DecidingOverride(areas=tuple(areas), override=_override_facts(override))
+        for override, areas in deciding.values()
+    )
+
+
+def _override_facts(override: Override) -> OverrideFacts:
+    return OverrideFacts(
+        override_id=override.override_id,
+        since=max(override.set_at, start_of_day(override.valid_from)),
+        document=override.document,
+        reason=override.reason,
+        order_to_leave=override.order_to_leave,
+    )
 
 
 def level_at(country: str, levels: AdviceLevels, area: str) -> Level | None:

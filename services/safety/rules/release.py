@@ -33,7 +33,7 @@ from services.safety.rules.effective_level import (
 )
 from services.safety.rules.holding import earliest_alert_hold
 from services.safety.rules.merging import merge_levels
-from services.safety.rules.override import apply_overrides
+from services.safety.rules.override import apply_overrides, overrides_in_effect
 from shared.clock import amsterdam_date
 from shared.events import (
     AdviceHeld,
@@ -194,7 +194,9 @@ def _change_to(
 ) -> tuple[Event, ...]:
     """The change to these levels; none if nothing differs. `decided_by` None: the person who set the override."""
     effective = apply_overrides(state.country, adopted, state.overrides, amsterdam_date(now))
-    if (state.said, state.adopted, state.counting) == (said, adopted, effective):
+    in_effect = overrides_in_effect(state.country, adopted, effective, state.overrides, amsterdam_date(now))
+    before = (state.said, state.adopted, state.counting, state.overrides_in_effect)
+    if before == (said, adopted, effective, in_effect):
         return ()
     # A level that turns worse by a decision alerts at once. Otherwise the alerts of other holds go on waiting.
     is_alert = raises_alert(level_changes(state.country, state.counting, effective))

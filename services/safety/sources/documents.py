@@ -39,10 +39,11 @@ _INVISIBLE = dict.fromkeys(map(ord, "\u00ad\u200b\u200c\u200d\ufeff"))
 
 @dataclass(frozen=True, slots=True)
 class StatedLevel:
-    """An area, and the level that a text states for it."""
+    """An area, and the level that a text states for it. `unread`: the area is a sentence that could not be read."""
 
     area: str
     level: Level
+    unread: bool = False
 
 
 def json_document(page: bytes, number: int) -> Any:

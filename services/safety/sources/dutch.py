@@ -225,7 +225,7 @@ def _worst_case(sentence: str) -> list[StatedLevel]:
         return []
     words = _ANY_COLOUR.findall(_FROM_TO.sub("naar ", sentence))
     worst = max((COLOURS[word.lower()] for word in words), default=Level.GREEN)
-    return [StatedLevel(_area(sentence[:_MAX_AREA_CHARS]), worst)] if worst >= Level.ORANGE else []
+    return [StatedLevel(_area(sentence[:_MAX_AREA_CHARS]), worst, unread=True)] if worst >= Level.ORANGE else []
 
 
 def _sentences(text: str) -> list[str]:

@@ -173,7 +173,9 @@ def _regions(country: str, parts: Sequence[StatedLevel]) -> tuple[RegionReading,
             if len(several) > 1 and all(codes):
                 names = several
         for name in names:
-            region = RegionReading(area=name[:AREA_LENGTH], code=resolve(country, name), level=part.level)
+            region = RegionReading(
+                area=name[:AREA_LENGTH], code=resolve(country, name), level=part.level, unread=part.unread
+            )
             worst_so_far = regions.get(region.area)
             if worst_so_far is None or (worst_so_far.level is not None and part.level > worst_so_far.level):
                 regions[region.area] = region

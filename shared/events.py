@@ -899,6 +899,15 @@ class ShardEvent(Event):
         return f"{self.alert_id}.{self.shard}"
 
 
+class Presence(StrEnum):
+    """Where a person is on the day of an alert, by the stay that it is about. It decides what the message asks."""
+
+    THERE = "there"  # on a day of the stay
+    BEFORE = "before"  # on the day before its first day: do not go
+    AFTER = "after"  # on the day after its last day, or after a recorded return
+    OVERDUE = "overdue"  # later, and no return is recorded
+
+
 class Recipient(Part):
     """A person who gets a message, and why."""
 
@@ -911,6 +920,7 @@ class Recipient(Part):
     area: str = Field(max_length=300, description="Country code, region code, or the region's text")
     level: Level
     channels: tuple[Channel, ...] = Field(description="Channels on which the person can be reached; empty: unreachable")
+    presence: Presence = Field(default=Presence.THERE, description="Whether the person is there, by their stay")
 
 
 class RecipientsSelected(ShardEvent):

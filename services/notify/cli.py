@@ -23,7 +23,7 @@ from services.notify.audience.selection_run import run_selection
 from services.notify.commands.alerts import CommandDeps, raise_alert
 from services.notify.messages.content import Kind
 from services.notify.messages.rendering import FORMS, Messages
-from services.notify.messages.specimens import SPECIMENS
+from services.notify.messages.specimens import SPECIMENS, VARIANTS
 from services.notify.messages.wording import Language
 from services.notify.model.whereabouts import Whereabouts
 from services.notify.rules.audience import stay_there
@@ -95,6 +95,9 @@ def whereabouts(
 def preview(
     kind: Annotated[str, typer.Argument(help=", ".join(get_args(get_args(Kind)[0]) + get_args(get_args(Kind)[1])))],
     language: Annotated[str, typer.Option(help="nl or en: the language that comes first")] = "nl",
+    variant: Annotated[
+        str | None, typer.Option(help="Decided by another, or for somebody who is elsewhere; an unknown one lists all")
+    ] = None,
     templates: Annotated[Path | None, typer.Option(help="Folder of templates to try instead")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -103,6 +106,9 @@ def preview(
     languages: dict[str, Language] = {"nl": "nl", "en": "en"}
     if kind not in kinds or language not in languages:
         _fail(f"There is no message {kind} in {language}.", 2)
+    variants = VARIANTS.get(kinds[kind], {})
+    if variant is not None and variant not in variants:
+        _fail(f"The message {kind} has no variant {variant}. Its variants: {', '.join(variants) or 'none'}.", 2)
     sender = "alerts@university.example"
     try:
         messages = Messages(sender, templates=templates) if templates is not None else Messages(sender)
@@ -110,11 +116,11 @@ def preview(
         _fail(str(error), 1)
         raise
     link = "https://notify.example/v1/answers/" + "0" * 22
-    message = messages.preview(
-        kinds[kind], languages[language], SPECIMENS[kinds[kind]], name="Robin Voorbeeld", link=link
-    )
+    content = SPECIMENS[kinds[kind]] if variant is None else variants[variant]
+    message = messages.preview(kinds[kind], languages[language], content, name="Robin Voorbeeld", link=link)
     document = {
         "kind": kind,
+        "variant": variant,
         "version": messages.versions()[kind],
         "subject": message.subject,
         "text": message.text,

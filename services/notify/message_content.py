@@ -7,6 +7,7 @@ from services.notify.store.alerts import Alert
 from services.notify.store.selections import Selection
 from shared.catalogue import University
 from shared.errors import PermanentError
+from shared.events import Presence
 
 
 def message_content(
@@ -18,15 +19,17 @@ def message_content(
     if alert is None:
         raise PermanentError(f"selection {selection.selection_id} has neither an alert nor facts")
     if recipient.kind == "reminder":
-        return ReminderContent(**common_content(university), country=alert.country, asked_at=alert.as_of)
+        return ReminderContent(
+            **common_content(university), country=alert.country, asked_at=alert.as_of, presence=recipient.presence
+        )
     if alert.is_manual:
-        return manual_content(alert, university)
+        return manual_content(alert, university, recipient.presence)
     if recipient.level is None:
         raise PermanentError(f"selection {selection.selection_id} has a recipient without an advice level")
-    return alert_content(alert.advice, recipient.area, recipient.level, university)
+    return alert_content(alert.advice, recipient.area, recipient.level, university, recipient.presence)
 
 
-def manual_content(alert: Alert, university: University) -> ManualContent:
+def manual_content(alert: Alert, university: University, presence: Presence = Presence.THERE) -> ManualContent:
     """The content of an alert that an officer raised: the officer's words."""
     return ManualContent(
         **common_content(university),
@@ -35,4 +38,5 @@ def manual_content(alert: Alert, university: University) -> ManualContent:
         message_nl=alert.message_nl,
         message_en=alert.message_en,
         raised_at=alert.as_of,
+        presence=presence,
     )

@@ -137,7 +137,9 @@ async def create_slot_notice(
     if details is None:
         return
     university = deps.catalogue.university
-    content = SlotContent(**common_content(university), cluster=event.cluster, contact=university.international_office)
+    placed = deps.catalogue.pools().get(event.slot_pool_id)
+    office = deps.catalogue.international_office(placed.faculty_id) if placed else university.international_office
+    content = SlotContent(**common_content(university), cluster=event.cluster, contact=office)
     key = f"slot-{event.approval_id}"
     await deps.whereabouts.contacts.put_without_registration(key, event.person_id, details)
     student = Recipient(

@@ -15,12 +15,22 @@ from typing import get_args
 
 import pytest
 
-from services.notify.messages.content import AlertKind, Kind, ManualContent, NoticeKind
+from services.notify.messages.content import (
+    AlertContent,
+    AlertKind,
+    AnyContent,
+    ClearanceContent,
+    Kind,
+    ManualContent,
+    NoticeKind,
+    Place,
+    RegistrationContent,
+)
 from services.notify.messages.gsm import is_gsm, segments
 from services.notify.messages.rendering import FORMS, TEMPLATES, Messages
 from services.notify.messages.sms import SEGMENT_LIMIT
-from services.notify.messages.specimens import EMERGENCY_NUMBER, MANUAL, SPECIMENS
-from services.notify.messages.wording import LANGUAGES, Language, readable_number
+from services.notify.messages.specimens import EMERGENCY_NUMBER, MANUAL, REGION, SPECIMENS, VARIANTS
+from services.notify.messages.wording import COLOURS, LANGUAGES, Language, colour, readable_number
 from shared.errors import PermanentError
 
 GOLDEN = Path(__file__).parent / "messages"
@@ -83,11 +93,167 @@ def test_message_is_as_its_golden_file(messages: Messages, kind: Kind, language:
     assert text == file.read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("kind", VARIANTS)
+def test_variants_of_a_message_are_as_their_golden_file(messages: Messages, kind: Kind, language: Language) -> None:
+    """The same kind where something else was decided, or the person is elsewhere; in one language, with its SMS."""
+    shown = ""
+    for name, content in VARIANTS[kind].items():
+        subject, text, sms = one_language(messages, kind, language, content)
+        shown += f"===== {name}\nSubject: {subject}\n\n{text}" + (f"--- sms\n{sms}\n" if sms else "") + "\n"
+    file = GOLDEN / f"{kind}.variants.{language}.txt"
+    if os.environ.get("UPDATE_GOLDEN"):
+        file.write_text(shown, encoding="utf-8")
+
+    assert shown == file.read_text(encoding="utf-8")
+
+
+def one_language(messages: Messages, kind: Kind, language: Language, content: AnyContent) -> tuple[str, str, str]:
+    """Subject, text and SMS of a message, in the reader's own language alone."""
+    shown = messages.preview(kind, language, content, name="Robin", link=LINK)
+    sms = (shown.sms or "").partition(" *** ")[0]
+    return shown.subject.partition(" / ")[0], shown.text.partition("\n\n* * *")[0] + "\n", sms
+
+
+#: For each way in which a level comes about: who must be named, and since when, in Amsterdam.
+MINISTRYS_TIME = {"nl": "12 oktober 2026, 14:05", "en": "12 october 2026, 14:05"}
+OVERRIDES_TIME = {"nl": "3 november 2026, 09:30", "en": "3 november 2026, 09:30"}
+DECIDED = {
+    "source": ("ministry", MINISTRYS_TIME),
+    "stricter_override": ("university", OVERRIDES_TIME),
+    "order_to_leave": ("university", OVERRIDES_TIME),
+    "looser_override": ("university", OVERRIDES_TIME),
+    "unconfirmed": ("not confirmed", MINISTRYS_TIME),
+    "not_adopted": ("not adopted", MINISTRYS_TIME),
+    "last_known": ("last known", MINISTRYS_TIME),
+    "unread": ("not read", MINISTRYS_TIME),
+    "override_ended": ("ministry", MINISTRYS_TIME),
+}
+NAMED = {
+    "nl": {
+        "ministry": "dit staat in het reisadvies van het ministerie van buitenlandse zaken",
+        "university": "dit is een besluit van voorbeelduniversiteit",
+        "not confirmed": "totdat een verbetering van het reisadvies is bevestigd",
+        "not adopted": "een strenger reisadvies van het ministerie van buitenlandse zaken bekeken en niet overgenomen",
+        "last known": "geeft geen kleurcode die wij kunnen lezen",
+        "not read": "wij konden die zin niet zeker lezen",
+    },
+    "en": {
+        "ministry": "this is in the travel advice of the dutch ministry of foreign affairs",
+        "university": "this is a decision of example university",
+        "not confirmed": "until an improvement of the travel advice has been confirmed",
+        "not adopted": "a stricter travel advice of the dutch ministry of foreign affairs and has not adopted it",
+        "last known": "gives no colour that we can read",
+        "not read": "we could not read that sentence with certainty",
+    },
+}
+QUOTED = {"nl": "in de woorden van het advies", "en": "in the words of the advice"}
+IMPROVED = {"nl": "verbeterd", "en": "improved"}
+#: A sentence that names every colour, whatever the level.
+RULE_OF_COLOURS = {"nl": "Oranje, rood of onbekend", "en": "Orange, red or unknown"}
+ABOUT_LEVELS = [kind for kind in VARIANTS if kind not in ("manual", "reminder", "incident")]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("mechanism", DECIDED)
+@pytest.mark.parametrize("kind", ABOUT_LEVELS)
+def test_message_says_who_decided_and_since_when(
+    messages: Messages, kind: Kind, mechanism: str, language: Language
+) -> None:
+    """R17: it names nobody else, shows document and reason of an override, and quotes only what says the same."""
+    content = {"source": SPECIMENS[kind], **VARIANTS[kind]}.get(mechanism)
+    if content is None:
+        pytest.skip("cannot be: a looser override raises no alert, an order lists no places, an unread text no country")
+    who, since = DECIDED[mechanism]
+    subject, text, sms = one_language(messages, kind, language, content)
+    shown = f"{subject}\n{text.replace(RULE_OF_COLOURS[language], '')}\n{sms}".lower()
+
+    assert {name for name, words in NAMED[language].items() if words in shown} == {who}
+    assert since[language] in shown
+    assert ("cvb 2026/1" in shown) is (who == "university")
+    assert ("onze verzekering dekt deze reis niet meer." in shown) is (who == "university")
+    assert (QUOTED[language] in shown) is (isinstance(content, AlertContent) and who == "ministry")
+    assert (IMPROVED[language] in shown) is ((kind, mechanism) == ("advice_improved", "source"))
+    levels = [content.level] if isinstance(content, AlertContent) else [place.level for place in places_of(content)]
+    colours = {word for word in COLOURS[language].values() if re.search(rf"\b{word}\b", shown)}
+    assert colours == {colour(level, language) for level in levels}
+    if who == "university":
+        assert "buza" not in sms.lower()
+        assert "mfa" not in sms.lower()
+
+
+def places_of(content: AnyContent) -> tuple[Place, ...]:
+    """The places that a message lists."""
+    assert isinstance(content, ClearanceContent | RegistrationContent)
+    return content.places
+
+
+def test_message_says_whether_the_university_forbids_travel_or_orders_to_leave(messages: Messages) -> None:
+    """R17: a ban is no evacuation; an order to leave is not lost where the ministry says the same level."""
+    variants = VARIANTS["alert_country"]
+    ban, order, both = (
+        one_language(messages, "alert_country", "en", variants[name])
+        for name in ("stricter_override", "order_to_leave", "order_to_leave_and_source")
+    )
+
+    assert "not an order to leave" in ban[1]
+    assert "no order to leave" in ban[2]
+    assert "ask you to return" not in ban[1]
+    for subject, text, sms in (order, both):
+        assert subject.startswith("Leave Ukraine.")
+        assert "Whoever is there must leave." in text
+        assert "Leave as soon as it is safe." in sms
+    assert "This is in the travel advice" in both[1]
+    assert "has decided this itself as well" in both[1]
+
+
+def test_quote_that_names_another_colour_is_left_out(messages: Messages) -> None:
+    """The beginning of a long text may speak of another part of the country: it does not say the same."""
+    content = REGION.model_copy(update={"text_nl": "Voor de rest van het land geldt kleurcode geel."})
+
+    _, text, _ = one_language(messages, "alert_region", "nl", content)
+
+    assert "geel" not in text
+
+
+#: Presence → what the message must say, and what it must not say, in the reader's language.
+ASKED = {
+    "nl": {
+        "there": ("nu in", "Ga niet naar"),
+        "before": ("Ga niet naar", "nu in"),
+        "after": ("net voorbij", "nu in"),
+        "overdue": ("Ben je terug", "nu in"),
+    },
+    "en": {
+        "there": (" now", "Do not go to"),
+        "before": ("Do not go to", "you are in"),
+        "after": ("has just ended", "you are in"),
+        "overdue": ("If you are back", "you are in"),
+    },
+}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("presence", ["there", "before", "after", "overdue"])
+@pytest.mark.parametrize("kind", ["alert_country", "alert_region", "alert_unresolved"])
+def test_alert_says_where_the_person_is(messages: Messages, kind: Kind, presence: str, language: Language) -> None:
+    """R26: who leaves tomorrow reads "do not go", and not that they are there and must return."""
+    content = SPECIMENS[kind] if presence == "there" else VARIANTS[kind][presence]
+    said, unsaid = ASKED[language][presence]
+
+    _, text, sms = one_language(messages, kind, language, content)
+
+    assert said in text
+    assert unsaid not in text
+    assert ("terug te keren" in text or "ask you to return" in text) is (presence == "there")
+    assert (re.search(r"NIET heen|NOT go", sms) is not None) is (presence == "before")
+
+
 def test_golden_files_are_those_of_the_messages_there_are() -> None:
     """Every kind has its files and templates, and every file and template belongs to a kind."""
-    assert {file.name for file in GOLDEN.iterdir()} == {
-        f"{kind}.{language}.txt" for kind in KINDS for language in LANGUAGES
-    }
+    golden = {f"{kind}.{language}.txt" for kind in KINDS for language in LANGUAGES}
+    golden |= {f"{kind}.variants.{language}.txt" for kind in VARIANTS for language in LANGUAGES}
+    assert {file.name for file in GOLDEN.iterdir()} == golden
     assert set(FORMS) == set(SPECIMENS) == set(KINDS)
     written = {f"{kind}.{language}.txt.j2" for kind in KINDS for language in LANGUAGES}
     written |= {f"{kind}.{language}.sms.j2" for kind in KINDS if FORMS[kind].sms for language in LANGUAGES}
@@ -128,10 +294,11 @@ def test_mail_survives_any_name(messages: Messages, kind: Kind, name: str) -> No
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if FORMS[kind].sms])
 def test_sms_is_plain_and_short(messages: Messages, kind: Kind) -> None:
     """Every SMS is in the GSM alphabet and takes at most three parts, in both orders of the languages."""
-    for language in LANGUAGES:
-        text = messages.sms(kind, language, SPECIMENS[kind], LINK)
-        assert is_gsm(text)
-        assert segments(text) <= SEGMENT_LIMIT
+    for content in (SPECIMENS[kind], *VARIANTS.get(kind, {}).values()):
+        for language in LANGUAGES:
+            text = messages.sms(kind, language, content, LINK)
+            assert is_gsm(text)
+            assert segments(text) <= SEGMENT_LIMIT
 
 
 @pytest.mark.parametrize("words", ["€" * 500, "ë" * 1_000, "Стой. " * 200, "👩‍🚀 " * 100, "a" * 1_000, "Kort."])

@@ -18,7 +18,7 @@ from services.notify.rules.audience import (
 )
 from shared.advice import CountryAdvice, HowAffected, Since, evolve
 from shared.clock import amsterdam_date
-from shared.events import LegKind, Level, TravelAdviceChanged
+from shared.events import LegKind, Level, Presence, TravelAdviceChanged
 from tests.rules.notify_world import (
     DAY,
     LONG_AGO,
@@ -92,7 +92,7 @@ def test_audience_is_affected_exactly_when_there_in_a_negative_place(
 
     counted = {TODAY + offset * DAY for offset in range(start - 1, start + length + 2)}
     assert decision.is_affected == (not cancelled and TODAY in counted and level in (O, R))
-    assert (decision.place is not None) == decision.is_affected
+    assert (decision.worst is not None) == decision.is_affected
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,6 @@ def test_audience_place_table(
 
     assert decision.reason is reason
     if how is not None:
-        assert decision.place is not None
         assert (decision.place.how, decision.level) == (how, level)
 
 
@@ -160,8 +159,58 @@ def test_audience_worst_place_of_several_decides() -> None:
     decision = decide_audience(there, advice(Y, {"ES-MD": O, "ES-CT": R}), TODAY)
 
     assert decision.level is R
-    assert decision.place is not None
     assert decision.place.area.code == "ES-CT"
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "ended", "returned", "expected"),
+    [
+        (1, 5, False, None, Presence.BEFORE),  # leaves tomorrow: do not go
+        (0, 5, False, None, Presence.THERE),
+        (-5, 5, False, None, Presence.THERE),
+        (-5, 0, False, None, Presence.THERE),  # the last day belongs to the stay
+        (-5, -1, False, None, Presence.AFTER),
+        (-5, -1, True, None, Presence.AFTER),
+        (-5, -2, True, None, Presence.OVERDUE),
+        (-5, 5, False, 0, Presence.AFTER),  # came back early, today
+        (-5, 5, False, -1, Presence.AFTER),
+        (-5, -1, True, -1, Presence.AFTER),
+    ],
+)
+def test_presence_table(start: int, end: int, ended: bool, returned: int | None, expected: Presence) -> None:
+    """R26: on each day on which a stay counts, the person is there, not yet, or no longer."""
+    where = whereabouts(stay(start, end)).model_copy(
+        update={"ended": ended, "returned_on": None if returned is None else TODAY + returned * DAY}
+    )
+
+    decision = decide_audience(where, advice(R), TODAY)
+
+    assert decision.presence is expected
+
+
+def test_presence_of_the_next_leg_is_before_while_the_person_is_still_elsewhere() -> None:
+    """Who moves on tomorrow is told not to go on, and not that they are there."""
+    moving = whereabouts(stay(-5, 0, country="FR"), stay(1, 9))
+
+    assert decide_audience(moving, advice(R), TODAY).presence is Presence.BEFORE
+
+
+def test_presence_makes_another_message_of_the_same_place() -> None:
+    """Persons share a message only when the same is asked of them."""
+    keys = {
+        decide_audience(whereabouts(stay(*days)), advice(R), TODAY).message_key for days in ((1, 5), (0, 5), (-5, -1))
+    }
+
+    assert len(keys) == 3
+
+
+def test_presence_where_the_person_is_comes_before_where_they_go() -> None:
+    """Of two places that are equally bad, the message is about the one in which they are."""
+    both = whereabouts(stay(1, 5, region="ES-MD"), stay(-5, 0, region="ES-CT"))
+
+    decision = decide_audience(both, advice(Y, {"ES-MD": R, "ES-CT": R}), TODAY)
+
+    assert (decision.place.area.code, decision.presence) == ("ES-CT", Presence.THERE)
 
 
 def test_audience_cancelled_registration_is_nowhere() -> None:
@@ -334,5 +383,5 @@ def test_raises_alert_whenever_a_person_who_stays_is_newly_affected(
         there = whereabouts(stay(region=region))
         decision = decide_audience(there, second, TODAY)
         former = decide_audience(there, first, TODAY)
-        if decision.is_affected and (former.place is None or former.level < decision.level):
+        if decision.is_affected and (former.worst is None or former.level < decision.level):
             assert raises_alert(event)

@@ -4,7 +4,7 @@ import orjson
 
 from services.notify.columns.recipient_columns import Recipient, RecipientColumns
 from services.notify.model.shards import digest, person_hash
-from shared.events import Channel, Level
+from shared.events import Channel, Level, Presence
 
 BOTH = tuple(Channel)
 RECIPIENTS = (
@@ -12,6 +12,7 @@ RECIPIENTS = (
     Recipient("p2", "r2", "alert_region", "en", (Channel.EMAIL,), 1, '"d\'Azur" \u2028 België', Level.ORANGE, "region"),
     Recipient("p3", "r3", "alert_country", "nl", (), 2, "ES", Level.RED, "country"),
     Recipient("p4", "r4", "manual", "en", BOTH, 1, "ES", Level.GREEN, "unresolved_place"),
+    Recipient("p5", "r5", "alert_country", "nl", BOTH, 4, "ES", Level.RED, "country", presence=Presence.BEFORE),
 )
 MAILBOX = Recipient(None, None, "incident", "en", (Channel.EMAIL,), mailbox="office@example.org", called="Office")
 
@@ -23,8 +24,8 @@ def test_recipient_columns_are_decoded_to_the_recipients_that_were_encoded() -> 
     decoded = RecipientColumns.decode(columns.encode())
 
     assert tuple(decoded) == (*RECIPIENTS, MAILBOX)
-    assert (decoded.count_by_channel, decoded.unreachable) == ({"email": 4, "sms": 2}, 1)
-    assert (decoded.indices_for(Channel.SMS), decoded[1:3]) == ((0, 3), RECIPIENTS[1:3])
+    assert (decoded.count_by_channel, decoded.unreachable) == ({"email": 5, "sms": 3}, 1)
+    assert (decoded.indices_for(Channel.SMS), decoded[1:3]) == ((0, 3, 4), RECIPIENTS[1:3])
 
 
 def test_recipient_columns_are_stored_as_the_bytes_that_old_selections_have() -> None:
@@ -42,6 +43,15 @@ def test_recipient_columns_are_stored_as_the_bytes_that_old_selections_have() ->
         ],
     ]
     assert RecipientColumns.decode(columns.encode()).encode() == columns.encode()
+
+
+def test_recipient_columns_store_where_a_person_is_who_is_not_there() -> None:
+    """A ninth field, only for who is about to go, or whose stay is over."""
+    columns = RecipientColumns.from_recipients(RECIPIENTS[-1:])
+
+    assert orjson.loads(columns.encode())[4] == [
+        ["alert_country", "nl", ["email", "sms"], "ES", 3, "country", None, "", "before"]
+    ]
 
 
 def test_digests_of_persons_have_the_order_of_their_hashes() -> None:

@@ -35,6 +35,7 @@ def test_recipients_selected_has_the_bytes_of_its_models(count: int) -> None:
                 area=recipient.area,
                 level=recipient.level or Level.GREEN,
                 channels=recipient.channels,
+                presence=recipient.presence,
             )
             for recipient, registration in zip(recipients[part], registrations[part], strict=True)
         )

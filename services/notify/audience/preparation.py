@@ -151,9 +151,9 @@ def _message_variant(
     alert: Alert, decision: AudienceDecision, language: Literal["nl", "en"], channels: tuple[Channel, ...]
 ) -> MessageVariant:
     place = decision.place
-    assert place is not None
     kind, level = ALERT_KINDS[place.how.value], decision.level
     if alert.is_manual:
         kind = "drill" if alert.trigger is AlertTrigger.DRILL else "manual"
         level = alert.noted_level or Level.GREEN  # the country's level for the record; the message names none
-    return MessageVariant(kind, language, channels, place.area.code or place.area.area, level, place.how.value)
+    area = place.area.code or place.area.area
+    return MessageVariant(kind, language, channels, area, level, place.how.value, presence=decision.presence)

@@ -42,7 +42,6 @@ async def preview_audience(
             has_channel = person.newest.registration_id in channels
             if is_drill and not has_channel:
                 continue
-            assert person.decision.place is not None
             recipients += 1
             unreachable += not has_channel
             uncertain += person.decision.place.how is HowAffected.UNRESOLVED_PLACE

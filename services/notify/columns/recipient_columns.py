@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple, overload
 
 import orjson
 
-from shared.events import Channel, Level
+from shared.events import Channel, Level, Presence
 
 #: Stands in a delivery id where the recipient is the mailbox of a function of the university and not a person.
 NO_PERSON = "coordinator"
@@ -32,6 +32,7 @@ class Recipient(NamedTuple):
     reason: str = ""
     mailbox: str | None = None
     called: str = ""
+    presence: Presence = Presence.THERE
 
     @property
     def who(self) -> str:
@@ -50,6 +51,7 @@ class MessageVariant(NamedTuple):
     reason: str = ""
     mailbox: str | None = None
     called: str = ""
+    presence: Presence = Presence.THERE
 
 
 class RecipientColumns(Sequence[Recipient]):
@@ -79,7 +81,7 @@ class RecipientColumns(Sequence[Recipient]):
         for recipient in recipients:
             variant = MessageVariant(
                 recipient.kind, recipient.language, recipient.channels, recipient.area, recipient.level,
-                recipient.reason, recipient.mailbox, recipient.called,
+                recipient.reason, recipient.mailbox, recipient.called, recipient.presence,
             )  # fmt: skip
             persons.append(recipient.person_id)
             registrations.append(recipient.registration_id)
@@ -98,7 +100,7 @@ class RecipientColumns(Sequence[Recipient]):
     def encode(self) -> bytes:
         """The columns as one JSON array, as the database stores them."""
         return orjson.dumps(
-            [self.persons, self.registrations, self.versions, self.variant_index, list(map(tuple, self.variants))]
+            [self.persons, self.registrations, self.versions, self.variant_index, list(map(_stored, self.variants))]
         )
 
     @property
@@ -135,10 +137,11 @@ class RecipientColumns(Sequence[Recipient]):
     def __getitem__(self, index: int | slice) -> Recipient | tuple[Recipient, ...]:
         if isinstance(index, slice):
             return tuple(self[position] for position in range(*index.indices(len(self))))
-        kind, language, channels, area, level, reason, mailbox, called = self.variants[self.variant_index[index]]
+        variant = self.variants[self.variant_index[index]]
+        kind, language, channels, area, level, reason, mailbox, called, presence = variant
         return Recipient(
             self.persons[index], self.registrations[index], kind, language, channels, self.versions[index], area,
-            level, reason, mailbox, called,
+            level, reason, mailbox, called, presence,
         )  # fmt: skip
 
     def __eq__(self, other: object) -> bool:
@@ -146,6 +149,11 @@ class RecipientColumns(Sequence[Recipient]):
 
     def __hash__(self) -> int:
         return hash(tuple(self))
+
+
+def _stored(variant: MessageVariant) -> tuple[object, ...]:
+    """The fields as they are stored. Who is there has no presence stored, as in selections of older versions."""
+    return tuple(variant[:-1] if variant.presence is Presence.THERE else variant)
 
 
 def _decode_variant(
@@ -157,8 +165,9 @@ def _decode_variant(
     reason: str,
     mailbox: str | None,
     called: str,
+    presence: str = Presence.THERE,
 ) -> MessageVariant:
     return MessageVariant(
         kind, language, tuple(map(Channel, channels)), area, None if level is None else Level(level), reason, mailbox,
-        called,
+        called, Presence(presence),
     )  # fmt: skip

@@ -20,7 +20,13 @@ def encode_recipients_selected(
     contact details are used.
     """
     variants = [
-        {"reason": variant.reason, "area": variant.area, "level": variant.level, "channels": variant.channels}
+        {
+            "reason": variant.reason,
+            "area": variant.area,
+            "level": variant.level,
+            "channels": variant.channels,
+            "presence": variant.presence,
+        }
         for variant in columns.variants
     ]
     recipients = [

@@ -12,7 +12,16 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from shared.advice import AreaAdvice, CountryAdvice
 from shared.catalogue import Contact, Name, University
-from shared.events import AdviceSeen, ClearanceRestored, ClearanceSuspended, Country, Level, RegionCode
+from shared.events import (
+    AdviceSeen,
+    ClearanceRestored,
+    ClearanceSuspended,
+    Country,
+    Level,
+    LevelGrounds,
+    Presence,
+    RegionCode,
+)
 
 AlertKind = Literal["alert_country", "alert_region", "alert_unresolved", "manual", "drill", "reminder"]
 NoticeKind = Literal[
@@ -56,12 +65,14 @@ class AlertContent(MessageContent):
     area: str = Field(default="", max_length=300, description="As the ministry names it; empty: the whole country")
     area_code: RegionCode | None = None
     level: Level
-    since: datetime = Field(description="Since when this level or a worse one holds there")
+    since: datetime = Field(description="Since when this level holds there: of an override its own beginning")
     effective_at: datetime = Field(description="The advice's own time")
     source: str = Field(description="Source module")
     text_nl: str
     text_en: str
     url: str
+    grounds: LevelGrounds | None = Field(default=None, description="Who decided the level; null: the source")
+    presence: Presence = Presence.THERE
 
 
 class ManualContent(MessageContent):
@@ -72,6 +83,7 @@ class ManualContent(MessageContent):
     message_nl: str = Field(max_length=2_000)
     message_en: str = Field(max_length=2_000)
     raised_at: datetime
+    presence: Presence = Presence.THERE
 
 
 class ReminderContent(MessageContent):
@@ -79,6 +91,7 @@ class ReminderContent(MessageContent):
 
     country: Country
     asked_at: datetime = Field(description="When the alert was raised")
+    presence: Presence = Presence.THERE
 
 
 class AnswerContent(MessageContent):
@@ -123,6 +136,7 @@ class Place(BaseModel):
     country: Country
     level: Level | None = None
     url: str = ""
+    grounds: LevelGrounds | None = Field(default=None, description="Who decided the level; null: not known")
 
 
 class ClearanceContent(MessageContent):
@@ -172,16 +186,21 @@ def common_content(university: University) -> dict[str, Any]:
 
 def places_seen(advice: Iterable[AdviceSeen], urls: Mapping[str, str]) -> tuple[Place, ...]:
     """The places of a decision or reminder, each with its colour and the web page of its advice."""
-    return tuple(Place(country=seen.country, level=seen.level, url=urls.get(seen.country, "")) for seen in advice)
+    return tuple(
+        Place(country=seen.country, level=seen.level, url=urls.get(seen.country, ""), grounds=seen.grounds)
+        for seen in advice
+    )
 
 
-def alert_content(advice: CountryAdvice, area: str, level: Level, university: University) -> AlertContent:
+def alert_content(
+    advice: CountryAdvice, area: str, level: Level, university: University, presence: Presence = Presence.THERE
+) -> AlertContent:
     """R28: the content of an alert about this advice, with the emergency number.
 
-    `area`, `level`: those of the recipient in RecipientsSelected.
+    `area`, `level`, `presence`: those of the recipient in RecipientsSelected.
     """
     named = _area(advice, area)
-    since = None if named is None else named.red_since if level is Level.RED else named.orange_since
+    grounds = named.grounds if named is not None else None
     is_whole = named is advice.whole
     return AlertContent(
         **common_content(university),
@@ -189,13 +208,14 @@ def alert_content(advice: CountryAdvice, area: str, level: Level, university: Un
         area="" if is_whole else named.area if named else area,
         area_code=None if is_whole or named is None else named.code,
         level=level,
-        # The source's own time if this version brought the level; our time if an earlier version did.
-        since=advice.effective_at if since is None or since.advice_version == advice.advice_version else since.at,
+        since=grounds.since if grounds is not None else _since_before_grounds(advice, named, level),
         effective_at=advice.effective_at,
         source=advice.source,
         text_nl=advice.text_nl,
         text_en=advice.text_en,
         url=advice.url,
+        grounds=grounds,
+        presence=presence,
     )
 
 
@@ -222,6 +242,12 @@ def clearance_content(
         places=places_seen(named, urls),
         contact=contact,
     )
+
+
+def _since_before_grounds(advice: CountryAdvice, area: AreaAdvice | None, level: Level) -> datetime:
+    """For advice that a version without grounds stored: the source's time if it brought the level now, else ours."""
+    since = None if area is None else area.red_since if level is Level.RED else area.orange_since
+    return advice.effective_at if since is None or since.advice_version == advice.advice_version else since.at
 
 
 def _area(advice: CountryAdvice, area: str) -> AreaAdvice | None:

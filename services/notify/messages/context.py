@@ -1,6 +1,6 @@
 """MessageContent as the words that a template may use, in one language. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from services.notify.messages.content import (
@@ -12,7 +12,6 @@ from services.notify.messages.content import (
     IncidentContent,
     ManualContent,
     MessageContent,
-    Place,
     RegistrationContent,
     ReminderContent,
     SlotContent,
@@ -21,17 +20,21 @@ from services.notify.messages.countries import country_name, region_name
 from services.notify.messages.plain import shortened
 from services.notify.messages.wording import (
     MEANINGS,
-    REASONS,
     Language,
     colour,
     day,
     moment,
+    names_another_colour,
     readable_number,
+    reason_of,
     short_moment,
     source_name,
     source_short,
+    students,
 )
+from shared.advice import NEGATIVE, OVERRIDES
 from shared.catalogue import Contact
+from shared.events import Level, LevelBasis, LevelGrounds
 
 #: Characters quoted of the source's own text; the link leads to the rest.
 QUOTE_MAX_CHARS = 600
@@ -50,7 +53,7 @@ def _of_kind(content: AnyContent, language: Language, place_limit: int) -> Mappi
             return _manual(content, language, place_limit)
         case ReminderContent():
             asked = {"since": moment(content.asked_at, language), "since_short": short_moment(content.asked_at)}
-            return {"country": country_name(content.country, language), **asked}
+            return {"country": country_name(content.country, language), "presence": content.presence.value, **asked}
         case AnswerContent():
             return {
                 "country": country_name(content.country, language),
@@ -58,11 +61,15 @@ def _of_kind(content: AnyContent, language: Language, place_limit: int) -> Mappi
                 "answered_at": moment(content.answered_at, language),
             }
         case IncidentContent():
+            total = sum(count for _, count in content.reasons)
             return {
                 "country": country_name(content.country, language),
                 "alert": content.alert_id,
-                "total": sum(count for _, count in content.reasons),
-                "reasons": [{"what": REASONS[language][reason], "count": count} for reason, count in content.reasons],
+                "total": total,
+                "students": students(total, language),
+                "reasons": [
+                    {"what": reason_of(reason, count, language), "count": count} for reason, count in content.reasons
+                ],
                 "at": moment(content.at, language),
                 "is_closed": content.is_closed,
                 "is_drill": content.is_drill,
@@ -80,7 +87,7 @@ def _of_kind(content: AnyContent, language: Language, place_limit: int) -> Mappi
                 "registration": content.registration_id,
                 "departure": day(content.departure_date, language),
                 "programme": content.programme.text(language),
-                "places": _places(content.places, language),
+                "places": _places(content, language),
                 "checked_at": moment(content.checked_at, language) if content.checked_at else "",
                 **_contact(content.contact),
             }
@@ -98,20 +105,55 @@ def _common(content: MessageContent, language: Language) -> Mapping[str, Any]:
 
 
 def _alert(content: AlertContent, language: Language, place_limit: int) -> Mapping[str, Any]:
-    in_english = language == "en" and content.area_code is not None
-    area = region_name(content.area_code) if in_english and content.area_code else content.area
+    in_english = language == "en"
+    # An area that only an override names has its code for a name.
+    by_code = content.area_code is not None and (in_english or content.area == content.area_code)
+    area = region_name(content.area_code) if by_code and content.area_code else content.area
+    # Selections that an older version stored have no grounds; then it was told as the source's own.
+    grounds = content.grounds or LevelGrounds(
+        basis=LevelBasis.SOURCE, since=content.since, source=content.source, override=None
+    )
+    words = shortened(content.text_nl if language == "nl" else content.text_en, QUOTE_MAX_CHARS)
+    says_the_same = grounds.basis is LevelBasis.SOURCE and not names_another_colour(words, content.level, language)
     return {
         "country": country_name(content.country, language),
         "area": shortened(area, place_limit),
-        "colour": colour(content.level, language),
         "meaning": MEANINGS[language][content.level],
-        "since": moment(content.since, language),
-        "since_short": short_moment(content.since),
+        "presence": content.presence.value,
+        "level": _level(content, content.level, grounds, language),
+        "document_short": shortened(grounds.override.document, min(place_limit, 40)) if grounds.override else "",
         "advice_of": moment(content.effective_at, language),
-        "source": source_name(content.source, language),
-        "source_short": source_short(content.source, language),
-        "words": shortened(content.text_nl if language == "nl" else content.text_en, QUOTE_MAX_CHARS),
+        "words": words if says_the_same else "",
         "url": content.url,
+    }
+
+
+def _level(
+    content: MessageContent, level: Level | None, grounds: LevelGrounds | None, language: Language
+) -> Mapping[str, Any]:
+    """A level, and who decided it, for the macros of parts/who_decided. Without grounds nobody is named."""
+    override = grounds.override if grounds is not None else None
+    ended_at = grounds.override_ended_at if grounds is not None else None
+    is_override = grounds is not None and grounds.basis in OVERRIDES
+    return {
+        "colour": colour(level, language),
+        "is_negative": level is not None and level >= NEGATIVE,
+        "basis": grounds.basis.value if grounds is not None and level is not None else "",
+        "by_university": is_override and level is not None,
+        "orders_to_leave": override is not None and override.order_to_leave,
+        "since": moment(grounds.since, language) if grounds is not None else "",
+        "since_short": short_moment(grounds.since) if grounds is not None else "",
+        "source": source_name(grounds.source, language) if grounds is not None else "",
+        "source_short": source_short(grounds.source, language) if grounds is not None else "",
+        "university": content.university.text(language),
+        "override": {
+            "since": moment(override.since, language),
+            "document": override.document,
+            "reason": override.reason,
+        }
+        if override is not None
+        else {},
+        "override_ended": moment(ended_at, language) if ended_at is not None else "",
     }
 
 
@@ -121,7 +163,7 @@ def _clearance(content: ClearanceContent, language: Language) -> Mapping[str, An
         "registration": content.registration_id,
         "departure": day(content.departure_date, language),
         "programme": content.programme.text(language),
-        "places": _places(content.places, language),
+        "places": _places(content, language),
         **_contact(content.contact),
     }
 
@@ -130,6 +172,7 @@ def _manual(content: ManualContent, language: Language, words_limit: int) -> Map
     words = content.message_nl if language == "nl" else content.message_en
     return {
         "country": country_name(content.country, language),
+        "presence": content.presence.value,
         "area": region_name(content.area_code) if content.area_code else "",
         "paragraphs": [line for line in words.split("\n") if line.strip()],
         "words_short": shortened(words, words_limit),
@@ -138,14 +181,14 @@ def _manual(content: ManualContent, language: Language, words_limit: int) -> Map
     }
 
 
-def _places(places: Sequence[Place], language: Language) -> list[Mapping[str, Any]]:
+def _places(content: ClearanceContent | RegistrationContent, language: Language) -> list[Mapping[str, Any]]:
     return [
         {
             "country": country_name(place.country, language),
-            "colour": colour(place.level, language),
+            "level": _level(content, place.level, place.grounds, language),
             "url": place.url,
         }
-        for place in places
+        for place in content.places
     ]
 
 

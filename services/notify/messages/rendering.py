@@ -31,7 +31,7 @@ from services.notify.messages.gsm import segments
 from services.notify.messages.plain import LINK, NAME, one_line
 from services.notify.messages.skeleton import EmailSkeleton, Headers, build_email_skeleton
 from services.notify.messages.sms import SmsSkeleton, build_sms_skeleton
-from services.notify.messages.specimens import SPECIMENS
+from services.notify.messages.specimens import SPECIMENS, VARIANTS
 from services.notify.messages.wording import LANGUAGES, Language, other
 from shared.errors import PermanentError
 
@@ -109,10 +109,11 @@ class Messages:
         self._email_skeletons: dict[tuple[Kind, Language, AnyContent], EmailSkeleton] = {}
         self._sms_skeletons: dict[tuple[Kind, Language, AnyContent, int], SmsSkeleton] = {}
         for kind, form in FORMS.items():
-            for language in LANGUAGES:
-                self._render_email(kind, language, SPECIMENS[kind])
-                if form.sms:
-                    self._render_sms(kind, language, SPECIMENS[kind], link_length=80)
+            for content in (SPECIMENS[kind], *VARIANTS.get(kind, {}).values()):
+                for language in LANGUAGES:
+                    self._render_email(kind, language, content)
+                    if form.sms:
+                        self._render_sms(kind, language, content, link_length=80)
 
     def versions(self) -> dict[str, str]:
         """Kind of message → version of its templates and all that they include (first 12 hex digits of SHA-256)."""

@@ -19,11 +19,41 @@ from services.notify.messages.content import (
     SlotContent,
 )
 from shared.catalogue import Contact, Name
-from shared.events import Level
+from shared.events import Level, LevelBasis, LevelGrounds, OverrideFacts, Presence
 
 UNIVERSITY = Name(nl="Voorbeelduniversiteit", en="Example University")
 EMERGENCY_NUMBER = "+31715270000"
 EMERGENCY_EMAIL = "emergency@university.example"
+
+#: The ministry's time; the university decided later.
+MINISTRY_SINCE = datetime(2026, 10, 12, 12, 5, tzinfo=UTC)
+OVERRIDE_SINCE = datetime(2026, 11, 3, 8, 30, tzinfo=UTC)
+BAN = OverrideFacts(
+    override_id="override-1",
+    since=OVERRIDE_SINCE,
+    document="CvB 2026/114",
+    reason="Onze verzekering dekt deze reis niet meer.",
+)
+ORDER = BAN.model_copy(update={"document": "CvB 2026/118", "order_to_leave": True})
+
+
+def _grounds(basis: LevelBasis, override: OverrideFacts | None = None, **other: Any) -> LevelGrounds:
+    since = override.since if override is not None else MINISTRY_SINCE
+    return LevelGrounds(basis=basis, since=since, source="netherlands", override=override, **other)
+
+
+#: Every way in which a level comes about (docs/notifications.md, Who decided).
+GROUNDS: Mapping[str, LevelGrounds] = {
+    "source": _grounds(LevelBasis.SOURCE),
+    "stricter_override": _grounds(LevelBasis.STRICTER_OVERRIDE, BAN),
+    "looser_override": _grounds(LevelBasis.LOOSER_OVERRIDE, BAN),
+    "unconfirmed": _grounds(LevelBasis.UNCONFIRMED),
+    "not_adopted": _grounds(LevelBasis.NOT_ADOPTED),
+    "last_known": _grounds(LevelBasis.LAST_KNOWN),
+    "unread": _grounds(LevelBasis.UNREAD),
+    "override_ended": _grounds(LevelBasis.SOURCE, override_ended_at=OVERRIDE_SINCE),
+}
+SOURCE_GROUNDS = GROUNDS["source"]
 
 COUNTRY = AlertContent(
     university=UNIVERSITY,
@@ -31,8 +61,9 @@ COUNTRY = AlertContent(
     emergency_email=EMERGENCY_EMAIL,
     country="UA",
     level=Level.RED,
-    since=datetime(2026, 10, 12, 12, 5, tzinfo=UTC),
-    effective_at=datetime(2026, 10, 12, 12, 5, tzinfo=UTC),
+    since=MINISTRY_SINCE,
+    effective_at=MINISTRY_SINCE,
+    grounds=SOURCE_GROUNDS,
     source="netherlands",
     text_nl="Dit is een verzonnen advies. De kleurcode voor Oekraïne is rood. Reis er niet heen.",
     text_en="This is an invented advice. The colour for Ukraine is red. Do not travel there.",
@@ -57,7 +88,7 @@ CLEARANCE = ClearanceContent(
     registration_id="0199d0a0-0000-7000-8000-000000000001",
     departure_date=date(2026, 11, 2),
     programme=Name(nl="Voorbeeldkunde", en="Example Studies"),
-    places=(Place(country="UA", level=Level.RED, url="https://advice.example/oekraine"),),
+    places=(Place(country="UA", level=Level.RED, url="https://advice.example/oekraine", grounds=SOURCE_GROUNDS),),
     contact=Contact(
         function="Coordinator Example Studies", email="coordinator@university.example", phone="+31715270001"
     ),
@@ -90,11 +121,23 @@ REGISTRATION = RegistrationContent(
     departure_date=CLEARANCE.departure_date,
     programme=CLEARANCE.programme,
     places=(
-        Place(country="JP", level=Level.GREEN, url="https://advice.example/japan"),
-        Place(country="TR", level=Level.YELLOW, url="https://advice.example/turkije"),
+        Place(country="JP", level=Level.GREEN, url="https://advice.example/japan", grounds=SOURCE_GROUNDS),
+        Place(country="TR", level=Level.YELLOW, url="https://advice.example/turkije", grounds=SOURCE_GROUNDS),
     ),
     checked_at=NOON,
     contact=CLEARANCE.contact,
+)
+
+IMPROVED = COUNTRY.model_copy(
+    update={
+        "level": Level.YELLOW,
+        "text_nl": "Dit is een verzonnen advies. De kleurcode voor Oekraïne is geel.",
+        "text_en": "This is an invented advice. The colour for Ukraine is yellow.",
+    }
+)
+UNREAD = REGION.model_copy(
+    update={"area": "Code oranje, waar de weg langs de kust is afgesloten", "area_code": None}
+    | {"grounds": GROUNDS["unread"]}
 )
 
 SPECIMENS: Mapping[Kind, AnyContent] = {
@@ -107,7 +150,7 @@ SPECIMENS: Mapping[Kind, AnyContent] = {
     "clearance_suspended_student": CLEARANCE,
     "clearance_suspended_coordinator": CLEARANCE,
     "clearance_restored": CLEARANCE.model_copy(update={"rule": "R21"}),
-    "advice_improved": COUNTRY.model_copy(update={"level": Level.YELLOW}),
+    "advice_improved": IMPROVED,
     "answer_received": ANSWER,
     "incident": INCIDENT,
     "help_reply": HELP_REPLY,
@@ -116,4 +159,65 @@ SPECIMENS: Mapping[Kind, AnyContent] = {
     "still_correct": REGISTRATION,
     "safety_session": REGISTRATION,
     "slot_promoted": SLOT,
+}
+
+
+def _under(content: AlertContent, grounds: LevelGrounds) -> AlertContent:
+    return content.model_copy(update={"grounds": grounds, "since": grounds.since})
+
+
+def _decided(content: AlertContent) -> dict[str, AnyContent]:
+    """Decided otherwise than by the ministry now. A looser override never leaves a level that raises an alert."""
+    return {
+        name: _under(content, grounds)
+        for name, grounds in GROUNDS.items()
+        if name not in ("source", "looser_override", "unread")
+    }
+
+
+def _presences(content: AlertContent | ManualContent | ReminderContent) -> dict[str, AnyContent]:
+    return {
+        presence.value: content.model_copy(update={"presence": presence})
+        for presence in Presence
+        if presence is not Presence.THERE
+    }
+
+
+def _ordered_to_leave(content: AlertContent) -> dict[str, AnyContent]:
+    """An order to leave, to each who is there or was; and a ban and an order to who is about to go, or was there."""
+    ordered = _under(content, _grounds(LevelBasis.STRICTER_OVERRIDE, ORDER))
+    banned = _under(content, GROUNDS["stricter_override"])
+    both = _under(content, _grounds(LevelBasis.SOURCE).model_copy(update={"override": ORDER}))
+    return {
+        "order_to_leave": ordered,
+        "order_to_leave_and_source": both,
+        **{f"order_to_leave.{name}": variant for name, variant in _presences(ordered).items()},
+        **{f"stricter_override.{name}": variant for name, variant in _presences(banned).items()},
+    }
+
+
+def _places_decided(content: ClearanceContent | RegistrationContent | AnyContent) -> dict[str, AnyContent]:
+    assert isinstance(content, ClearanceContent | RegistrationContent)
+    return {
+        name: content.model_copy(
+            update={"places": tuple(place.model_copy(update={"grounds": grounds}) for place in content.places)}
+        )
+        for name, grounds in GROUNDS.items()
+        if name != "source"
+    }
+
+
+#: The same kinds of message where something else was decided, or the person is elsewhere: kind → variant → content.
+VARIANTS: Mapping[Kind, Mapping[str, AnyContent]] = {
+    "alert_country": {**_decided(COUNTRY), **_presences(COUNTRY), **_ordered_to_leave(COUNTRY)},
+    "alert_region": {**_decided(REGION), **_presences(REGION), **_ordered_to_leave(REGION)},
+    "alert_unresolved": {**_decided(REGION), **_presences(REGION), **_ordered_to_leave(REGION), "unread": UNREAD},
+    "manual": _presences(MANUAL),
+    "reminder": _presences(REMINDER),
+    "clearance_suspended_student": _places_decided(CLEARANCE),
+    "clearance_suspended_coordinator": _places_decided(CLEARANCE),
+    "clearance_restored": _places_decided(SPECIMENS["clearance_restored"]),
+    "advice_improved": {**_decided(IMPROVED), "looser_override": _under(IMPROVED, GROUNDS["looser_override"])},
+    "check_advice": _places_decided(REGISTRATION),
+    "incident": {"one": INCIDENT.model_copy(update={"reasons": (("help", 1),)})},
 }

@@ -1,5 +1,6 @@
 """Wording that all messages share, in Dutch and English: colours and their meaning, sources, dates. Pure."""
 
+import re
 from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Literal
@@ -15,6 +16,9 @@ LANGUAGES: tuple[Language, ...] = ("nl", "en")
 COLOURS: Mapping[Language, Mapping[Level, str]] = {
     "nl": {Level.GREEN: "groen", Level.YELLOW: "geel", Level.ORANGE: "oranje", Level.RED: "rood"},
     "en": {Level.GREEN: "green", Level.YELLOW: "yellow", Level.ORANGE: "orange", Level.RED: "red"},
+}
+_COLOUR_WORD: Mapping[Language, re.Pattern[str]] = {
+    language: re.compile(rf"\b(?:{'|'.join(words.values())})\b", re.IGNORECASE) for language, words in COLOURS.items()
 }
 NO_COLOUR: Mapping[Language, str] = {"nl": "onbekend", "en": "unknown"}
 # Our own wording. The email quotes the ministry's words too, where the source gives them.
@@ -32,21 +36,29 @@ MEANINGS: Mapping[Language, Mapping[Level, str]] = {
         Level.RED: "do not travel there. Anyone who is there is in great danger.",
     },
 }
-# Why a team has to take care of a person (R38), as a line of a list.
-REASONS: Mapping[Language, Mapping[str, str]] = {
+# Why a team has to take care of people (R38), as a line of a list after their number: of one person, of several.
+REASONS: Mapping[Language, Mapping[str, tuple[str, str]]] = {
     "nl": {
-        "help": "vraagt om hulp",
-        "no_answer": "heeft niet geantwoord",
-        "unreachable": "is over geen enkel kanaal bereikbaar",
-        "wrong_person": "is onder dit nummer of adres niet te bereiken: iemand anders antwoordde",
+        "help": ("vraagt om hulp", "vragen om hulp"),
+        "no_answer": ("heeft niet geantwoord", "hebben niet geantwoord"),
+        "unreachable": ("is over geen enkel kanaal bereikbaar", "zijn over geen enkel kanaal bereikbaar"),
+        "wrong_person": (
+            "is onder dit nummer of adres niet te bereiken: iemand anders antwoordde",
+            "zijn onder hun nummer of adres niet te bereiken: iemand anders antwoordde",
+        ),
     },
     "en": {
-        "help": "asks for help",
-        "no_answer": "has not answered",
-        "unreachable": "cannot be reached over any channel",
-        "wrong_person": "cannot be reached at this number or address: someone else answered",
+        "help": ("asks for help", "ask for help"),
+        "no_answer": ("has not answered", "have not answered"),
+        "unreachable": ("cannot be reached over any channel", "cannot be reached over any channel"),
+        "wrong_person": (
+            "cannot be reached at this number or address: someone else answered",
+            "cannot be reached at their number or address: someone else answered",
+        ),
     },
 }
+# One student, several students.
+STUDENTS: Mapping[Language, tuple[str, str]] = {"nl": ("student", "studenten"), "en": ("student", "students")}
 SOURCES: Mapping[str, Mapping[Language, str]] = {
     "netherlands": {"nl": "het ministerie van Buitenlandse Zaken", "en": "the Dutch Ministry of Foreign Affairs"},
 }
@@ -63,6 +75,16 @@ _MONTHS: Mapping[Language, tuple[str, ...]] = {
 }  # fmt: skip
 
 
+def students(count: int, language: Language) -> str:
+    """`student` or `students`."""
+    return STUDENTS[language][count != 1]
+
+
+def reason_of(reason: str, count: int, language: Language) -> str:
+    """Why a team has to take care of so many people, to be read after their number."""
+    return f"{students(count, language)} {REASONS[language][reason][count != 1]}"
+
+
 def other(language: Language) -> Language:
     """The other language, which comes second in a message."""
     return "en" if language == "nl" else "nl"
@@ -71,6 +93,12 @@ def other(language: Language) -> Language:
 def colour(level: Level | None, language: Language) -> str:
     """The colour of a level."""
     return NO_COLOUR[language] if level is None else COLOURS[language][level]
+
+
+def names_another_colour(words: str, level: Level, language: Language) -> bool:
+    """Whether words name colours of advice, and not this one: they do not say the same as the level."""
+    named = {word.lower() for word in _COLOUR_WORD[language].findall(words)}
+    return bool(named) and COLOURS[language][level] not in named
 
 
 def source_name(source: str, language: Language) -> str:

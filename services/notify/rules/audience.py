@@ -12,7 +12,7 @@ from enum import StrEnum
 from services.notify.model.whereabouts import Stay, Whereabouts
 from shared.advice import NEGATIVE, CountryAdvice, PlaceAdvice, at_place
 from shared.clock import amsterdam_date
-from shared.events import Level, TravelAdviceChanged
+from shared.events import Level, Presence, TravelAdviceChanged
 
 #: R26: a stay counts from one day before its first day until one day after its last.
 GRACE = timedelta(days=1)
@@ -30,23 +30,31 @@ class Reason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class AffectedPlace:
+    """A place of a registration that counts, and whether its person is there, about to go, or should have left."""
+
+    place: PlaceAdvice
+    presence: Presence
+
+
+@dataclass(frozen=True, slots=True)
 class AudienceDecision:
-    """The decision about one registration. When it is affected, `place` is the worst place that counts.
+    """The decision about one registration. When it is affected, `worst` is the worst place that counts.
 
     `others`: the further places that count on the same day, the worst first. `message_key`: names all of the decision
     that a message depends on; persons with the same key and language get the same text.
     """
 
     reason: Reason
-    place: PlaceAdvice | None = None
-    others: tuple[PlaceAdvice, ...] = ()
+    worst: AffectedPlace | None = None
+    others: tuple[AffectedPlace, ...] = ()
     message_key: str = field(init=False, compare=False, default="")
 
     def __post_init__(self) -> None:
         # Computed once for each decision, because a selection run looks it up for each person.
-        if self.place is not None:
-            area = self.place.area
-            key = f"{self.place.how.value} {_level_or_below(self.place)} {area.code or area.area}"
+        if self.worst is not None:
+            place, presence = self.worst.place, self.worst.presence
+            key = f"{place.how.value} {_level_or_below(place)} {presence.value} {place.area.code or place.area.area}"
             object.__setattr__(self, "message_key", key)
 
     @property
@@ -55,11 +63,23 @@ class AudienceDecision:
         return self.reason is Reason.AFFECTED
 
     @property
+    def place(self) -> PlaceAdvice:
+        """The worst place. Only an affected registration has one."""
+        assert self.worst is not None
+        return self.worst.place
+
+    @property
+    def presence(self) -> Presence:
+        """Whether the person is in the worst place. Only an affected registration has one."""
+        assert self.worst is not None
+        return self.worst.presence
+
+    @property
     def level(self) -> Level:
         """The level of the worst place. Only an affected registration has one."""
-        assert self.place is not None
-        assert self.place.level is not None
-        return self.place.level
+        level = self.place.level
+        assert level is not None
+        return level
 
 
 def decide_audience(where: Whereabouts, advice: CountryAdvice, today: date) -> AudienceDecision:
@@ -81,7 +101,11 @@ def decide_audience(where: Whereabouts, advice: CountryAdvice, today: date) -> A
     after_baseline = [(stay, place) for stay, place in negative if _came_after_baseline(stay, place)]
     if not after_baseline:
         return AudienceDecision(Reason.THERE_AT_BASELINE)
-    counting = [place for stay, place in after_baseline if not _was_there_at_import(stay, place)]
+    counting = [
+        AffectedPlace(place, presence(where, stay, today))
+        for stay, place in after_baseline
+        if not _was_there_at_import(stay, place)
+    ]
     if not counting:
         return AudienceDecision(Reason.THERE_AT_IMPORT)
     worst, *others = sorted(counting, key=_severity, reverse=True)
@@ -104,11 +128,13 @@ def not_yet_notified(
     An alert told of a place when it is the alert of this advice version, or when it told of the same or a worse level
     and the place has been this bad without a break since then.
     """
-    assert decision.place is not None
+    assert decision.worst is not None
     places = [
-        place for place in (decision.place, *decision.others) if not _was_notified_of(place, past, advice_version)
+        affected
+        for affected in (decision.worst, *decision.others)
+        if not _was_notified_of(affected.place, past, advice_version)
     ]
-    return replace(decision, place=places[0], others=tuple(places[1:])) if places else None
+    return replace(decision, worst=places[0], others=tuple(places[1:])) if places else None
 
 
 def was_notified(decision: AudienceDecision, past: Collection[PastNotification], advice_version: int) -> bool:
@@ -152,6 +178,17 @@ def is_there(where: Whereabouts, stay: Stay, today: date, grace: timedelta = GRA
     return today <= stay.end_date + grace or (where.is_overdue and stay.end_date == where.last_day)
 
 
+def presence(where: Whereabouts, stay: Stay, today: date) -> Presence:
+    """R26: whether the person is there on a day on which the stay counts, or not yet, or no longer."""
+    if today < stay.start_date:
+        return Presence.BEFORE
+    if where.returned_on is not None and today >= where.returned_on:
+        return Presence.AFTER
+    if today <= stay.end_date:
+        return Presence.THERE
+    return Presence.AFTER if today <= stay.end_date + GRACE else Presence.OVERDUE
+
+
 def stay_there(
     where: Whereabouts, country: str, region: str | None, day: date, grace: timedelta = timedelta(0)
 ) -> Stay | None:
@@ -179,9 +216,14 @@ def _was_there_at_import(stay: Stay, place: PlaceAdvice) -> bool:
     return since.at <= stay.since and stay.start_date - GRACE <= amsterdam_date(stay.since)
 
 
-def _severity(place: PlaceAdvice) -> tuple[int, int]:
-    """The level; of two places with the same level, the one that became this bad later is the worse one."""
-    return _level_or_below(place), place.since.advice_version if place.since is not None else 0
+def _severity(affected: AffectedPlace) -> tuple[int, int, bool]:
+    """The level; of two places with the same level, the one that became this bad later is the worse one.
+
+    Where both are equal, the place where the person is comes before one where they will be or were.
+    """
+    place = affected.place
+    since = place.since.advice_version if place.since is not None else 0
+    return _level_or_below(place), since, affected.presence is Presence.THERE
 
 
 def _level_or_below(place: PlaceAdvice) -> int:

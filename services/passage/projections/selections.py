@@ -78,6 +78,7 @@ def _of_alert(selection: Selection, recipient: Recipient) -> Document:
         "area": recipient.area,
         "level": recipient.level,
         "channels": [channel.value for channel in recipient.channels],
+        "presence": recipient.presence.value,
         "late": selection.late,
         "at": selection.at,
     }

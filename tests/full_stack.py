@@ -188,8 +188,12 @@ class FullStack:
 
     async def raise_to_red(self, country: str) -> None:
         """Publish red advice for the country in the ministry's feed."""
+        await self.publish_advice(country, "rood", "Er is een natuurramp.")
+
+    async def publish_advice(self, country: str, colour: str, text: str) -> None:
+        """Publish advice for the country in the ministry's feed; the colour in Dutch."""
         await self._control(self.services.stack.ports.feed, "POST", "/control/change",
-                            {"country": country, "level": "rood", "text": "Er is een natuurramp."})  # fmt: skip
+                            {"country": country, "level": colour, "text": text})  # fmt: skip
 
     async def wait_for_red(self, country: str) -> None:
         """Wait until safety has adopted red. Before that the stack may be idle because nothing has begun."""

@@ -17,6 +17,7 @@ from services.registration.decision_events import agreement_events, close_decide
 from services.registration.decision_inputs import load_inputs
 from services.registration.evaluation import ATTEMPTS
 from services.registration.model import Registration
+from services.registration.rules.checklist import override_in
 from services.registration.rules.clearance import Clearance, clearance
 from services.registration.rules.decision import Ask, Reason, Ruling, Step, decision
 from services.registration.rules.exception import OrangeException, exception_at_orange
@@ -100,7 +101,7 @@ async def _prepare(
     exception = _exception(deps, state, current, request)
     ruling = decision(state, current, permissions.competences(state), request.ask, exception)
     if ruling.step is Step.DENIED:
-        return _PreparedDecision(loaded.version, problem=_denial(deps, state, ruling))
+        return _PreparedDecision(loaded.version, problem=_denial(deps, state, current, ruling))
     if request.ask is not Ask.REFUSE:
         outdated = _outdated_advice(current, request)
         if outdated is not None:
@@ -118,11 +119,12 @@ def _exception(
     return exception_at_orange(deps.exceptions_at_orange, current.places, request.exception, attached)
 
 
-def _denial(deps: CommandDeps, state: Registration, ruling: Ruling) -> Problem:
-    """The problem names the rule, the reason and whom to contact."""
+def _denial(deps: CommandDeps, state: Registration, current: Clearance, ruling: Ruling) -> Problem:
+    """The problem names the rule, the reason and whom to contact; of an override its document and reason (R17)."""
+    grounds = override_in(current.advice) if ruling.rule == "R17" else None
     return Problem(
         403 if ruling.reason == Reason.NOT_YOURS else 409,
-        reason_text(ruling.reason, "en"),
+        reason_text(ruling.reason, "en", grounds),
         rule=ruling.rule,
         reason=str(ruling.reason),
         contact=contact_for_queue(deps.catalogue, state, ruling.who) if ruling.who is not None else None,

@@ -1,5 +1,6 @@
 """What a student still needs, why, until when and from whom: R1, R2, R6-R17, R19, R24, R39, a line for each."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
@@ -11,7 +12,7 @@ from services.registration.rules.clearance import Queue
 from services.registration.rules.study_related import study_related
 from shared.advice import OVERRIDES
 from shared.clock import amsterdam_date
-from shared.events import LevelGrounds
+from shared.events import AdviceSeen, LevelGrounds
 
 
 class Item(StrEnum):
@@ -197,9 +198,12 @@ def _clearance_line(registration: Registration) -> Line:
 
 def override_decided_on(decision: Decision) -> LevelGrounds | None:
     """R17: the override for which the decision blocks; None when it blocks for another reason."""
-    if decision.reason != places.Reason.FORBIDDEN:
-        return None
-    all_grounds = (seen.grounds for seen in decision.advice)
+    return override_in(decision.advice) if decision.reason == places.Reason.FORBIDDEN else None
+
+
+def override_in(advice: Sequence[AdviceSeen]) -> LevelGrounds | None:
+    """R17: the first override that decided a level of this advice."""
+    all_grounds = (seen.grounds for seen in advice)
     return next((grounds for grounds in all_grounds if grounds and grounds.basis in OVERRIDES), None)
 
 

@@ -15,6 +15,7 @@ from services.notify.commands.answers import record_answer
 from services.notify.model.deliveries import delivery_id
 from services.notify.rules.escalation import EscalationStep, RollCallStatus, recipient_state, roll_call_status
 from services.notify.store.deliveries import StoredEvent
+from services.notify.store.selections import Selection
 from shared.audit.reader import Record
 from shared.clock import utc_now
 from shared.envelope import parse
@@ -331,6 +332,32 @@ async def test_promotion_from_the_waiting_list_becomes_mail_to_the_address_in_th
     assert await world.notices() == [("p1", "slot_promoted")]
     contacts = await world.whereabouts.contacts.of_registrations(["slot-a-p1"])
     assert contacts["slot-a-p1"].email == contact_of("p1").email
+
+
+async def test_mail_about_a_slot_names_the_facultys_own_office(world: World) -> None:
+    """R34: the International Office of the faculty that has the slots; the university's for a pool nobody knows."""
+    log = Log("travel.approval.v1", partitions=1, source="/approval")
+    catalogue = world.deps.notices.catalogue
+    pool_id, placed = next(iter(catalogue.pools().items()))
+    for person, pool in (("p1", pool_id), ("p2", "pool-of-another-year")):
+        event = SlotAllocated(
+            slot_pool_id=pool, cluster="Surgery", approval_id=f"a-{person}", person_id=person, promoted=True,
+            contact=f"sealed:v1:{person}:event:AAAA",
+        )  # fmt: skip
+        log.append(event, utc_now())
+
+    for record in log.records:
+        envelope: Any = parse(record.value)
+        await handlers.notify_student_when_slot_allocated(envelope, world.deps)
+
+    contacts = {}
+    async for document in world.database["selections"].find({"alertId": {"$regex": "^n-"}}):
+        selection = Selection.read(document)
+        assert selection.facts is not None
+        contacts[selection.recipients.persons[0]] = selection.facts["contact"]["email"]
+    own_office = catalogue.international_office(placed.faculty_id).email
+    assert contacts == {"p1": own_office, "p2": catalogue.university.international_office.email}
+    assert own_office != catalogue.university.international_office.email
 
 
 async def test_improvement_notifies_who_was_notified_and_is_there(world: World) -> None:

@@ -1,6 +1,6 @@
 """Aggregates: each is one document, the fold of its stream. Events and state are stored in one transaction."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, TypeVar
@@ -79,10 +79,16 @@ class Aggregates(Generic[S]):
         return after, {self._outbox.events.name: events, self.collection.name: [_document(after)]}
 
     async def record_all(
-        self, changes: Sequence[tuple[Loaded[S], Sequence[Draft]]], *, cause: Cause, now: datetime, session: Session
+        self,
+        changes: Sequence[tuple[Loaded[S], Sequence[Draft]]],
+        *,
+        cause: Cause | Mapping[str, Cause],
+        now: datetime,
+        session: Session,
     ) -> list[Loaded[S]]:
         """As `record`, for many aggregates in the same number of round trips. Each has at least one draft.
 
+        `cause` is that of every event, or a mapping stream → cause.
         Raises StreamMoved or DuplicateKeyError when one of them changed since it was loaded; then nothing may be
         committed.
         """

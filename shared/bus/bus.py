@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient
@@ -20,6 +20,7 @@ from faststream.kafka.message import KafkaAckableMessage
 from faststream.security import SASLScram512
 
 from shared.bus import topics
+from shared.bus.batch_subscription import BatchHandler, BatchSubscription
 from shared.bus.handler_subscription import Handler, HandlerSubscription
 from shared.bus.inbox import Inbox
 from shared.bus.parking import Parking
@@ -70,6 +71,16 @@ class Bus:
         """Handle one event at a time. `ordered`: events behind a parked one of their stream are parked too."""
         self._add(
             HandlerSubscription(topic, self._settings, self.parking, self.inbox, ordered=ordered, handlers=handlers)
+        )
+
+    def subscribe_in_batches(
+        self, topic: str, events: Collection[type[Event]], handle: BatchHandler, *, ordered: bool = True
+    ) -> None:
+        """Handle the events that are fetched together at once, with an effect that happens once for each."""
+        self._add(
+            BatchSubscription(
+                topic, self._settings, self.parking, self.inbox, ordered=ordered, events=events, handle=handle
+            )
         )
 
     def project(self, topic: str, apply: Projector, *, ordered: bool = True) -> None:

@@ -56,14 +56,15 @@ class Outbox:
         drafts: Sequence[Draft],
         *,
         expected: int | Mapping[str, int],
-        cause: Cause,
+        cause: Cause | Mapping[str, Cause],
         now: datetime,
         session: Session,
     ) -> None:
         """Append events to one or many streams in the caller's transaction: two round trips, however many they are.
 
         `expected` is the version after which to append (0: a new stream); for drafts of several streams, a mapping
-        stream → version, from which new streams may be missing. Drafts keep their order within a stream.
+        stream → version, from which new streams may be missing. `cause` is that of every event, or a mapping
+        stream → cause. Drafts keep their order within a stream.
         Raises StreamMoved when an expected version is not stored, DuplicateKeyError when a later one is stored
         already, PermanentError for an event over 256 kB. The caller then lets the transaction abort.
         """
@@ -80,7 +81,11 @@ class Outbox:
             document
             for stream, stream_drafts in by_stream.items()
             for document in self._documents(
-                stream_drafts, versions[stream], _next_position(now, head_positions.get(stream)), cause, now
+                stream_drafts,
+                versions[stream],
+                _next_position(now, head_positions.get(stream)),
+                cause if isinstance(cause, Cause) else cause[stream],
+                now,
             )
         ]
         if documents:

@@ -3,8 +3,6 @@ simulators."""
 
 import asyncio
 import re
-import time
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from email import policy
@@ -14,6 +12,7 @@ from typing import Any
 
 import aiohttp
 
+from deploy.local.demo.pace import NotYet, Pace
 from deploy.local.demo.people import People, ServiceUnavailable
 from deploy.local.demo.view import View
 from deploy.local.demo.world import Plan, Student
@@ -23,7 +22,6 @@ from deploy.local.rewind import rewind
 from deploy.local.services import LocalServices
 from deploy.local.wait_idle import is_idle
 
-PATIENCE_SECONDS = 90.0
 REWIND_SECONDS = 40.0
 OFFICER = ("officer-1", ("safety-officer",))
 _LINK = re.compile(r"https?://\S+/v1/answers/[A-Za-z0-9_-]+")
@@ -41,6 +39,11 @@ class Story:
     changed: datetime = field(default_factory=lambda: datetime.now(UTC))
     late: Student | None = None
     facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def pace(self) -> Pace:
+        """How long this run waits for an effect."""
+        return self.people.pace
 
     @property
     def expected(self) -> list[Student]:
@@ -81,28 +84,31 @@ class Story:
     async def wait_until_handled(self, *names: str) -> None:
         """Wait until these services have handled every event on their topics."""
 
-        async def handled() -> Any:
-            return (await is_idle(self.services, names)) or None
+        async def handled() -> bool | NotYet:
+            return (await is_idle(self.services, names)) or NotYet()
 
-        await until(handled, f"{' and '.join(names)} handled everything")
+        await self.pace.until(handled, f"{' and '.join(names)} handled everything")
 
     async def wait_until_sent(self) -> None:
         """Wait until no alert, notice or receipt is pending."""
 
-        async def sent() -> Any:
+        async def sent() -> bool | NotYet:
             state = await asyncio.to_thread(self.services.readiness, "notify")
             sending = next((check for check in state.get("checks", []) if check["name"] == "sending"), None)
             callbacks = (await self.get(self.services.stack.ports.sms, "/healthz"))["callbacks_pending"]
             idle = sending is not None and not sending["oldest_unsent_seconds"] and not sending["unknown"]
-            return (idle and not callbacks) or None
+            return (idle and not callbacks) or NotYet(await self.count_messages())
 
-        await until(sent, "nothing left to send")
+        await self.pace.until(sent, "nothing left to send")
 
     async def rewind(self, topic: str) -> int:
         """Make notify read a topic from its beginning; returns the number of its records."""
         namespace = self.services.choices.namespace
         return await rewind(
-            self.services.stack.kafka, f"{namespace}notify.{topic}", f"{namespace}{topic}", REWIND_SECONDS
+            self.services.stack.kafka,
+            f"{namespace}notify.{topic}",
+            f"{namespace}{topic}",
+            self.pace.patience(REWIND_SECONDS),
         )
 
     # ------------------------------------------------------------ the simulators
@@ -157,16 +163,6 @@ class Story:
 
 def _http(port: int) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(f"http://{HOST}:{port}", timeout=aiohttp.ClientTimeout(total=20))
-
-
-async def until(look: Callable[[], Awaitable[Any]], what: str, pause: float = 0.2) -> Any:
-    """Wait until `look` returns something else than None, and return that. Raises LocalStackError after 90 s."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while (value := await look()) is None:
-        if time.monotonic() > deadline:
-            raise LocalStackError(f"Not within {PATIENCE_SECONDS:.0f} s: {what}.")
-        await asyncio.sleep(pause)
-    return value
 
 
 def answer_links(maildir: Path, addresses: set[str]) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """The HTTP calls of students and staff, each with a token of that person."""
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
@@ -7,6 +8,7 @@ from typing import Any
 
 import aiohttp
 
+from deploy.local.demo.pace import Pace
 from deploy.local.demo.world import Student
 
 #: mint(subject, roles) -> bearer token
@@ -37,6 +39,7 @@ class People:
         self._bases = dict(bases)
         self._mint = mint
         self._tokens: dict[str, str] = {}
+        self.pace = Pace()
 
     async def __aenter__(self) -> "People":
         self._http = aiohttp.ClientSession(
@@ -66,8 +69,10 @@ class People:
         if who is not None:
             sent["Authorization"] = f"Bearer {self._token(who, roles)}"
         url = f"{self._bases[service]}{path}"
+        began = time.monotonic()
         async with self._http.request(method, url, json=body, data=data, headers=sent) as response:
             text = await response.text()
+            self.pace.note(time.monotonic() - began)
             if not 200 <= response.status < 300:
                 kind = ServiceUnavailable if response.status in (502, 503, 504) else Refused
                 raise kind(f"{method} {service}{path.partition('?')[0]} → {response.status}: {text[:300]}")
@@ -96,6 +101,14 @@ class People:
             "POST", "approval", f"/v1/approval-requests/{approval_id}/decisions", who=who, roles=roles,
             headers={"If-Match": seen.etag or "*", "Idempotency-Key": f"grant-{approval_id}"},
             body={"decision": "grant"},
+        )  # fmt: skip
+
+    async def decide_approval(self, approval_id: str, scope: str, decision: str, reason: str | None = None) -> Answer:
+        """Decide a request as an approver with this scope, whatever its version."""
+        return await self.call(
+            "POST", "approval", f"/v1/approval-requests/{approval_id}/decisions",
+            who=f"approver-{scope}", roles=(f"approver:{scope}",),
+            headers={"If-Match": "*"}, body={"decision": decision, "reason": reason},
         )  # fmt: skip
 
     async def register(

@@ -8,7 +8,8 @@ from typing import Any
 
 import aiohttp
 
-from deploy.local.demo.context import OFFICER, Story, answer_links, until
+from deploy.local.demo.context import OFFICER, Story, answer_links
+from deploy.local.demo.pace import NotYet
 from deploy.local.demo.people import People
 from deploy.local.demo.report import Report, audit, report
 from deploy.local.demo.view import View
@@ -56,9 +57,10 @@ async def _first_reading(story: Story) -> None:
         async def read() -> Any:
             answer = await story.people.call("GET", "safety", "/v1/sources", who=OFFICER[0], roles=OFFICER[1])
             source = answer.body["items"][0]
-            return source if source["state"] == "fresh" and source["countries"] > 200 else None
+            is_read = source["state"] == "fresh" and source["countries"] > 200
+            return source if is_read else NotYet()
 
-        source = await until(read, "the first reading of the feed")
+        source = await story.pace.until(read, "the first reading of the feed")
         step.result = f"{source['countries']} countries"
     await story.wait_until_handled("registration", "notify")
 
@@ -105,9 +107,9 @@ async def _register(story: Story) -> None:
 
         async def decided() -> Any:
             left = [await story.count_registrations(status) for status in ("held", "submitted")]
-            return None if any(left) else True
+            return NotYet(left) if any(left) else True
 
-        await until(decided, "every held registration decided")
+        await story.pace.until(decided, "every held registration decided")
         statuses = {
             status: await story.count_registrations(status) for status in ("approved", "routed", "refused", "held")
         }
@@ -137,9 +139,9 @@ async def _clearances_are_suspended(story: Story) -> None:
         async def all_suspended() -> Any:
             count = await story.count_registrations("suspended")
             step.reach(count)
-            return count if count >= wanted else None
+            return count if count >= wanted else NotYet(count)
 
-        count = await until(all_suspended, f"{wanted} clearances suspended")
+        count = await story.pace.until(all_suspended, f"{wanted} clearances suspended")
         step.result = f"{count} of {wanted}"
         story.facts["suspended"] = count
 
@@ -155,9 +157,9 @@ async def _send_through_a_kill(story: Story) -> None:
         async def in_the_middle() -> Any:
             arrived = await story.count_alert_messages()
             step.reach(arrived)
-            return arrived if arrived >= goal // 3 else None
+            return arrived if arrived >= goal // 3 else NotYet(arrived)
 
-        at_kill = await until(in_the_middle, "a third of the messages handed over", pause=0.05)
+        at_kill = await story.pace.until(in_the_middle, "a third of the messages handed over", pause=0.05)
         if not await asyncio.to_thread(processes.kill, "notify"):
             raise LocalStackError("There was no notify process to kill.")
         story.view.say(f"[red]notify killed (SIGKILL)[/red] with about {at_kill} of {goal} messages handed over")
@@ -167,7 +169,8 @@ async def _send_through_a_kill(story: Story) -> None:
         story.facts["handed_over_at_kill"] = at_kill
 
         async def all_known() -> Any:
-            step.reach(min(goal, await story.count_alert_messages()))
+            arrived = await story.count_alert_messages()
+            step.reach(min(goal, arrived))
             alerts = await story.alerts()
             pending = sum(
                 count
@@ -178,9 +181,9 @@ async def _send_through_a_kill(story: Story) -> None:
             )
             selected = sum(alert["selected"] for alert in alerts)
             done = all(alert["state"] == "sent" for alert in alerts) and selected >= affected and not pending
-            return alerts if done else None
+            return alerts if done else NotYet((arrived, pending))
 
-        alerts = await until(all_known, "every message accepted or refused")
+        alerts = await story.pace.until(all_known, "every message accepted or refused")
         step.result = f"{sum(alert['selected'] for alert in alerts)} people, {len(alerts)} alerts"
     again = sum(alert["sentAgain"] for alert in alerts)
     story.view.say(f"in flight at the kill: {again} messages were unknown, sent again and flagged")
@@ -192,9 +195,9 @@ async def _send_through_a_kill(story: Story) -> None:
                 + alert["deliveries"].get("sms", {}).get("failed", 0)
                 for alert in await story.alerts()
             )
-            return receipts if receipts >= affected else None
+            return receipts if receipts >= affected else NotYet(receipts)
 
-        step.result = f"{await until(delivered, 'a receipt for every SMS')} SMS delivered or failed"
+        step.result = f"{await story.pace.until(delivered, 'a receipt for every SMS')} SMS delivered or failed"
 
 
 async def _answers(story: Story) -> None:
@@ -223,9 +226,9 @@ async def _answers(story: Story) -> None:
             answers = [alert["answers"] for alert in await story.alerts()]
             safe, help_ = sum(counts["safe"] for counts in answers), sum(counts["help"] for counts in answers)
             wanted = (SAFE_BY_LINK + SAFE_BY_SMS, HELP_BY_LINK + HELP_BY_SMS)
-            return (safe, help_) if (safe, help_) == wanted else None
+            return (safe, help_) if (safe, help_) == wanted else NotYet((safe, help_))
 
-        safe, help_ = await until(recorded, "the answers recorded")
+        safe, help_ = await story.pace.until(recorded, "the answers recorded")
         step.result = f"{safe} safe, {help_} need help, everyone else has not answered"
     with story.view.step("the crisis team is notified of students who need help (R38)") as step:
         # Every alert with a student in need sends each team at least one mail.
@@ -236,9 +239,10 @@ async def _answers(story: Story) -> None:
         crisis_team = routing.serious.email
 
         async def taken_over() -> Any:
-            return (await story.mail_recipients()).count(crisis_team) >= in_need or None
+            mails = (await story.mail_recipients()).count(crisis_team)
+            return mails if mails >= in_need else NotYet(mails)
 
-        await until(taken_over, "a mail to the crisis team")
+        await story.pace.until(taken_over, "a mail to the crisis team")
         step.result = f"{in_need} alerts with a student in need"
 
 
@@ -250,9 +254,9 @@ async def _late_and_redelivered(story: Story) -> None:
     with story.view.step("a student who registers now is notified as well") as step:
 
         async def told() -> Any:
-            return await story.has_both_messages(late) or None
+            return await story.has_both_messages(late) or NotYet()
 
-        await until(told, "an email and an SMS for the late student")
+        await story.pace.until(told, "an email and an SMS for the late student")
         step.result = "email and SMS"
     await story.wait_until_sent()
     await _notices(story)

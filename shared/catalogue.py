@@ -237,6 +237,14 @@ class Catalogue:
             return frozenset()
         return frozenset(programme.approver_roles or self.faculties[faculty_id].approver_roles or (programme_id,))
 
+    def coordinator_scopes(self, faculty_id: str, programme_id: str) -> frozenset[str]:
+        """The approver scopes that are not the board's: who may still decide after the start of the activity (R4).
+
+        Where the catalogue names no board, or the board approves alone, every approver.
+        """
+        approvers = self.approver_scopes(faculty_id, programme_id)
+        return approvers - self.board_scopes(faculty_id, programme_id) or approvers
+
     def board_scopes(self, faculty_id: str, programme_id: str) -> frozenset[str]:
         """Scopes of `approver:<scope>` of a programme's board of examiners (R23); empty for an unknown programme."""
         programme = self.programme(faculty_id, programme_id)

@@ -128,7 +128,7 @@ class FindingEffect(StrEnum):
 class Finding(Part):
     """The finding of one rule when the request was accepted, by the catalogue version of that event."""
 
-    rule: str = Field(max_length=10, description="R29 to R37")
+    rule: str = Field(max_length=10, description="R4, or R29 to R37")
     effect: FindingEffect = Field(description="The effect on the request")
     reason: str = Field(max_length=80, description="Reason code")
     queue: Literal["coordinator", "international-office", "student"] = Field(
@@ -181,7 +181,7 @@ class ApprovalStepRecorded(ApprovalEvent):
 
 
 class ApprovalGranted(ApprovalEvent):
-    """The programme approved the activity before it started (R4, R5)."""
+    """The programme approved the activity (R5): before it started, or by its coordinator after that (R4)."""
 
     faculty_id: Identifier = Field(description="Faculty in the catalogue")
     programme_id: Identifier = Field(description="The student's programme")
@@ -191,6 +191,8 @@ class ApprovalGranted(ApprovalEvent):
     end_date: date = Field(description="Approved last day")
     decided_by: Identifier = Field(description="personId of the approver")
     catalogue_version: str = Field(description="Version of the catalogue at the decision")
+    reason: Sealed | None = Field(default=None, description="The approver's reason; always there after the start")
+    after_start: bool = Field(default=False, description="True: the activity had started (R4)")
 
 
 class ApprovalReturned(ApprovalEvent):
@@ -220,6 +222,14 @@ class ApprovalWithdrawn(ApprovalEvent):
     """The student withdrew the request or the approval."""
 
     withdrawn_by: Identifier = Field(description="personId of the person who withdrew it")
+
+
+class ApprovalRevoked(ApprovalEvent):
+    """The programme took its approval back (R5): the approval does not hold any more."""
+
+    decided_by: Identifier = Field(description="personId of the approver")
+    reason: Sealed = Field(description="The approver's reason, for the student")
+    catalogue_version: str = Field(description="Version of the catalogue at the decision")
 
 
 class SlotEvent(Event):
@@ -255,7 +265,7 @@ class SlotWaitlisted(SlotEvent):
 class SlotReleased(SlotEvent):
     """The request gave back its slot, or its position on the waiting list."""
 
-    reason: str = Field(description="Reason code: withdrawn, refused")
+    reason: str = Field(description="Reason code: withdrawn, refused, revoked")
 
 
 # ---------------------------------------------------------------- travel.registration.v1
@@ -565,6 +575,20 @@ class TaskCommented(RegistrationEvent):
     task_id: Identifier
     commented_by: Identifier = Field(description="personId of the person who wrote it")
     remark: Sealed = Field(description="The remark, sealed under the student's key")
+
+
+class TripChangeOffered(RegistrationEvent):
+    """The leader changed the group trip: the participant is asked whether the registration follows the change."""
+
+    group_id: Identifier = Field(description="The trip")
+    trip_version: Version = Field(description="Version of the trip's stream that the participant can take over")
+    faculty_id: Identifier = Field(description="Faculty, whose contact person the message names")
+    programme_id: Identifier = Field(description="Programme, whose coordinator the message names")
+    departure_date: date = Field(description="First day of the first leg of the registration as it is now")
+    withdrawn: bool = Field(
+        default=False,
+        description="True: the trip is again what the registration says, so there is nothing to take over",
+    )
 
 
 class GroupTripEvent(Event):
@@ -1014,6 +1038,7 @@ EVENTS: dict[str, type[Event]] = {
         ApprovalAnswered,
         ApprovalRefused,
         ApprovalWithdrawn,
+        ApprovalRevoked,
         SlotAllocated,
         SlotWaitlisted,
         SlotReleased,
@@ -1038,6 +1063,7 @@ EVENTS: dict[str, type[Event]] = {
         TaskClosed,
         TaskClaimed,
         TaskCommented,
+        TripChangeOffered,
         GroupTripCreated,
         GroupTripChanged,
         GroupTripClosed,

@@ -34,7 +34,8 @@ NOWHERE = "127.0.0.1:9"
 SURGERY = """pools:
         - {id: example-surgery-to-2049, starts_on: 2020-01-01, ends_on: 2049-12-31, slots: 1}
         - {id: example-surgery-2050, starts_on: 2050-01-01, ends_on: 2050-12-31, slots: 3}
-        - {id: example-surgery-2051, starts_on: 2051-01-01, ends_on: 2051-12-31, slots: 1}"""
+        - {id: example-surgery-2051, starts_on: 2051-01-01, ends_on: 2051-12-31, slots: 1}
+        - {id: example-surgery-2052, starts_on: 2052-01-01, ends_on: 2052-12-31, slots: 1}"""
 #: A faculty's file → its synthetic programme.
 PROGRAMMES = {
     "law": "example-law",
@@ -53,6 +54,11 @@ def leiden(folder: Path) -> Path:
         entry = f"programmes:\n  {programme}:\n    name: {{en: {programme}}}\n    coordinator: to be configured\n"
         change(folder / f"{faculty}.yaml", "programmes: to be configured\n", entry)
         change(folder / f"{faculty}.yaml", "approver_roles: to be configured\n", f"approver_roles: [{programme}]\n")
+    archaeology = folder / "archaeology.yaml"
+    change(
+        archaeology, "approver_roles: [example-archaeology]\n", "approver_roles: [example-archaeology, example-board]\n"
+    )
+    change(archaeology, "board_of_examiners: to be configured\n", "board_of_examiners: [example-board]\n")
     text = (folder / "lumc.yaml").read_text(encoding="utf-8")
     before, surgery = text.split("surinam-surgery", 1)
     after = surgery.replace("pools: to be configured", SURGERY, 1)

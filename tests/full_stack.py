@@ -158,6 +158,23 @@ class FullStack:
         await self.retry(lambda people: people.grant(approval_id, student.programme))
         self.acknowledged["approval"].append(Acknowledged(approval_id, 2))
 
+    async def decide_approval(self, approval_id: str, scope: str, decision: str, reason: str | None = None) -> Answer:
+        """Decide a request as an approver with this scope. Raises Refused."""
+        return await self.retry(lambda people: people.decide_approval(approval_id, scope, decision, reason))
+
+    async def decide(self, registration_id: str, who: str, role: str, decision: str) -> Answer:
+        """Decide about a registration in this role, on the advice as it is now. Raises Refused."""
+        path = f"/v1/registrations/{registration_id}"
+        advice = (await self.registration(registration_id))["advice"]
+        seen = [{"country": place["country"], "adviceVersion": place["adviceVersion"]} for place in advice]
+        body = {"decision": decision, "remark": "Looked at with care.", "adviceSeen": seen}
+        return await self.retry(
+            lambda people: people.call(
+                "POST", "registration", f"{path}/decisions", who=who, roles=(role,),
+                headers={"If-Match": "*"}, body=body,
+            )
+        )  # fmt: skip
+
     async def withdraw(self, approval_id: str, student: Student) -> None:
         """Withdraw the approval request, as the student."""
         path = f"/v1/approval-requests/{approval_id}"
@@ -176,6 +193,13 @@ class FullStack:
         answer = await self.retry(lambda people: people.call("GET", "registration", path, **OFFICER))
         registration: dict[str, Any] = answer.body
         return registration
+
+    async def checklist_line(self, registration_id: str, item: str) -> dict[str, Any]:
+        """The first line of a registration's checklist about this."""
+        path = f"/v1/registrations/{registration_id}/checklist"
+        answer = await self.retry(lambda people: people.call("GET", "registration", path, **OFFICER))
+        line: dict[str, Any] = next(line for line in answer.body["lines"] if line["item"] == item)
+        return line
 
     async def wait_for_status(self, registration_id: str, status: str) -> dict[str, Any]:
         """Wait until the registration has the status; returns it. AssertionError after five minutes."""

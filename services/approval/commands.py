@@ -1,7 +1,7 @@
 """Commands of a student: ask for approval, withdraw. A block names its rule."""
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Any, Literal
 
 from services.approval import slots
@@ -20,6 +20,7 @@ from services.approval.rules import activity, before_start, findings, withdrawab
 from services.approval.slots import NextInLine
 from services.approval.texts import text
 from shared.catalogue import Catalogue, Programme
+from shared.clock import amsterdam_date
 from shared.command import Command
 from shared.envelope import Draft
 from shared.events import (
@@ -59,7 +60,7 @@ async def request_approval(deps: CommandDeps, command: Command[str], application
     catalogue, cause, now = deps.catalogue, command.cause, command.now
     programme = _programme(catalogue, application)
     kind = _activity_type(catalogue, programme, application, command)
-    found = _findings(catalogue, programme, application, kind)
+    found = _findings(catalogue, programme, application, kind, now)
     placed = catalogue.pools()[found.pool_id] if found.pool_id is not None else None
     if placed is not None and application.contact is None:
         raise invalid(FieldError("body.contact", "is required: a student who gets a slot later is notified by mail"))
@@ -146,21 +147,21 @@ def _programme(catalogue: Catalogue, application: Application) -> Programme:
 def _activity_type(
     catalogue: Catalogue, programme: Programme, application: Application, command: Command[str]
 ) -> ActivityType:
-    """The activity, if the faculty offers it (R3) and it has not started (R4). Raises Problem."""
+    """The activity, if the faculty offers it (R3) and it is not over (R4). Raises Problem."""
     coordinator = contact_body(programme.coordinator)
     offered = activity.activity(application.activity_type, catalogue.faculties[application.faculty_id].activity_types)
     if offered.type is None:
         raise blocked("R3", offered.reason, coordinator, language=application.language)
-    if not before_start.before_start(application.start_date, command.now).is_in_time:
+    if application.end_date < amsterdam_date(command.now):
         raise blocked(
-            "R4", before_start.Reason.ALREADY_STARTED, coordinator, language=application.language,
-            errors=(FieldError("body.startDate", "has come already"),),
+            "R4", "already_over", coordinator, language=application.language,
+            errors=(FieldError("body.endDate", "has passed already"),),
         )  # fmt: skip
     return offered.type
 
 
 def _findings(
-    catalogue: Catalogue, programme: Programme, application: Application, kind: ActivityType
+    catalogue: Catalogue, programme: Programme, application: Application, kind: ActivityType, now: datetime
 ) -> findings.Findings:
     """What the rules find. Raises Problem if a rule makes it impossible, or needs another or a missing detail."""
     settings = rule_settings(catalogue, application.faculty_id, programme, application.details.research_at)
@@ -175,6 +176,7 @@ def _findings(
         start_date=application.start_date,
         details=application.details,
         has_institute_reason=application.institute_reason is not None,
+        has_started=not before_start.before_start(application.start_date, now).is_in_time,
     )
     found = findings.findings(rule_input, settings)
     coordinator = contact_body(programme.coordinator)

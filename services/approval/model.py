@@ -15,6 +15,7 @@ from shared.events import (
     ApprovalRefused,
     ApprovalRequested,
     ApprovalReturned,
+    ApprovalRevoked,
     ApprovalStepRecorded,
     ApprovalWithdrawn,
     Country,
@@ -40,6 +41,7 @@ class Status(StrEnum):
     GRANTED = "granted"
     REFUSED = "refused"
     WITHDRAWN = "withdrawn"
+    REVOKED = "revoked"
 
 
 #: Not decided yet, and in an approver's queue. A returned request waits for the student's answer and stays there.
@@ -139,7 +141,7 @@ def evolve(state: ApprovalRequest | None, event: Event, at: datetime, version: i
         case ApprovalAnswered():
             change = {"status": Status.REQUESTED, "answer": event.answer, "waiting_since": at}
         case ApprovalGranted():
-            change = {"status": Status.GRANTED, "decided_by": event.decided_by, "explanation": None}
+            change = {"status": Status.GRANTED, "decided_by": event.decided_by, "explanation": event.reason}
         case ApprovalReturned():
             change = {
                 "status": Status.RETURNED, "decided_by": event.decided_by, "explanation": event.question,
@@ -147,8 +149,10 @@ def evolve(state: ApprovalRequest | None, event: Event, at: datetime, version: i
             }  # fmt: skip
         case ApprovalRefused():
             change = {"status": Status.REFUSED, "decided_by": event.decided_by, "explanation": event.reason}
+        case ApprovalRevoked():
+            change = {"status": Status.REVOKED, "decided_by": event.decided_by, "explanation": event.reason}
         case ApprovalWithdrawn():
-            change = {"status": Status.WITHDRAWN}
+            change = {"status": Status.WITHDRAWN, "explanation": state.explanation if state.is_open else None}
         case _:
             return state
     return state.model_copy(update={**change, "changed_at": at})

@@ -99,7 +99,7 @@ async def release(
     now: datetime,
     pool_id: str,
     approval_id: str,
-    reason: Literal["withdrawn", "refused"],
+    reason: Literal["withdrawn", "refused", "revoked"],
     next_in_line: NextInLine | None,
     session: Session,
 ) -> None:

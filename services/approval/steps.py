@@ -23,7 +23,7 @@ async def record_step(
     positive: bool,
     remark: str | None,
 ) -> Answer:
-    """A person in the right role records a step. Raises Problem: wrong role, R4, R5, or the state of the request."""
+    """A person in the right role records a step. Raises Problem: wrong role, R5, or the state of the request."""
     catalogue, caller, now = deps.catalogue, command.caller, command.now
     request = state_of(await load_readable(deps, caller, approval_id))
     event_id = new_id()
@@ -42,9 +42,7 @@ async def record_step(
         must_match(command.expected_version, loaded.version)
         state = state_of(loaded)
         programme_scopes = catalogue.approver_scopes(state.faculty_id, state.programme_id)
-        decision = recorder.recorder(
-            state, step, caller.person_id, caller.scopes, programme_scopes, caller.is_office, now
-        )
+        decision = recorder.recorder(state, step, caller.person_id, caller.scopes, programme_scopes, caller.is_office)
         if not decision.is_permitted:
             is_forbidden = decision.reason in (recorder.Reason.OWN_REQUEST, recorder.Reason.WRONG_ROLE)
             queue = OFFICE if decision.queue == OFFICE else "coordinator"
@@ -61,7 +59,7 @@ async def record_step(
 async def answer_question(
     deps: CommandDeps, command: Command[Permissions], approval_id: str, answer_text: str
 ) -> Answer:
-    """The student answers, and the request is the approver's again. Raises Problem: no question was asked, or R4."""
+    """The student answers, and the request is the approver's again. Raises Problem: no question was asked."""
     caller, now = command.caller, command.now
     request = state_of(await load_readable(deps, caller, approval_id))
     event_id = new_id()
@@ -78,10 +76,10 @@ async def answer_question(
         if not caller.owns(state):
             raise Problem(403, "Only the student can answer.", reason="not_the_student")
         must_match(command.expected_version, loaded.version)
-        decision = answerable.answerable(state, now)
+        decision = answerable.answerable(state)
         if not decision.is_permitted:
             contact = contact_for(deps.catalogue, state, "coordinator")
-            raise refused(decision.rule, decision.reason, contact, language=state.language)
+            raise refused(None, decision.reason, contact, language=state.language)
         drafts = [Draft(event, event_id)]
         return status_answer(
             await deps.store.requests.record(loaded, drafts, cause=command.cause, now=now, session=session)

@@ -12,8 +12,14 @@ REASONS: dict[str, tuple[str, str]] = {
     # R4
     "before_start": ("De activiteit is nog niet begonnen.", "The activity has not started yet."),
     "already_started": (
-        "Goedkeuring wordt gegeven voordat de activiteit begint. De coördinator van de opleiding kijkt ernaar.",
-        "Approval is decided before the activity starts. The programme's coordinator takes it up.",
+        "De activiteit is al begonnen. Alleen de coördinator van de opleiding kan er nog over beslissen, en schrijft op"
+        " waarom.",
+        "The activity has started already. Only the programme's coordinator can still decide, and writes down why.",
+    ),
+    "already_over": ("De activiteit is al voorbij.", "The activity is over already."),
+    "reason_required": (
+        "De activiteit is al begonnen: schrijf erbij waarom je alsnog beslist.",
+        "The activity has started already: write why you still decide.",
     ),
     # R5
     "approver_of_programme": ("Je keurt voor deze opleiding goed.", "You approve for this programme."),
@@ -27,6 +33,9 @@ REASONS: dict[str, tuple[str, str]] = {
     "withdrawn": ("De student heeft de aanvraag ingetrokken.", "The student has withdrawn it."),
     "already_decided": ("Er is al over beslist.", "It has been decided already."),
     "withdrawable": ("De aanvraag kan worden ingetrokken.", "It can be withdrawn."),
+    "already_revoked": ("De goedkeuring is al teruggenomen.", "The approval has been taken back already."),
+    "revocable": ("De goedkeuring kan worden teruggenomen.", "The approval can be taken back."),
+    "not_granted": ("Er is geen goedkeuring om terug te nemen.", "There is no approval to take back."),
     "already_withdrawn": ("De aanvraag is al ingetrokken.", "It has been withdrawn already."),
     "already_refused": (
         "De aanvraag is geweigerd en kan niet meer worden ingetrokken.",

@@ -72,13 +72,13 @@ def _subscribe(process: Process, evaluation: EvaluationDeps, persons: PersonsSto
     deps = handlers.HandlerDeps(
         evaluation=evaluation, inbox=process.bus.inbox, approval_group=process.bus.group(ApprovalEvent.topic)
     )
-    for topic, ordered in ((ApprovalEvent.topic, True), (TravelAdviceChanged.topic, False)):
-        subscriptions = {
-            event: partial(handler, deps=deps)
-            for event, handler in handlers.SUBSCRIPTIONS.items()
-            if event.topic == topic
-        }
-        process.bus.subscribe(topic, subscriptions, ordered=ordered)
+    process.bus.subscribe_in_batches(
+        ApprovalEvent.topic,
+        handlers.APPROVALS,
+        partial(handlers.evaluate_registrations_when_approvals_changed, deps=deps),
+    )
+    advice = {event: partial(handler, deps=deps) for event, handler in handlers.SUBSCRIPTIONS.items()}
+    process.bus.subscribe(TravelAdviceChanged.topic, advice, ordered=False)
 
     async def project_notifications(envelopes: Sequence[Envelope[Event]]) -> None:
         await persons.save_alerts(envelopes)

@@ -1,5 +1,6 @@
 """Turns decisions into events: the decision itself, the tasks that it opens, and the tasks that it closes. Pure."""
 
+from collections.abc import Set
 from typing import Any
 
 from services.registration.model import Registration, Status
@@ -8,6 +9,7 @@ from services.registration.rules.decision import Ruling
 from services.registration.rules.during_stay import DuringStay
 from services.registration.rules.evaluation import Evaluation, Step
 from services.registration.rules.suspension import Reason, Suspension
+from services.registration.rules.task_end import coordinators_block
 from shared.envelope import Draft, draft
 from shared.events import (
     ClearanceSuspended,
@@ -23,8 +25,6 @@ from shared.ids import new_id
 
 RULES = "rules"
 CAUSE_ENDED = "cause-ended"
-#: A task of these rules is closed by a decision that does not name the rule any more. Those of R19 and R21 never are.
-_CLOSED_WITHOUT_CAUSE = frozenset({"R2", "R7", "R8", "R14", "R16"})
 #: A person's decision leaves these open: what a student abroad still needs, and who was imported into danger (R13).
 _OPEN_AFTER_DECISION = frozenset({"R13", "R20", "R23", "R24"})
 
@@ -39,10 +39,14 @@ def decision_events(state: Registration, evaluation: Evaluation) -> list[Draft]:
         events = _suspension_events(state, suspension)
     elif evaluation.step is Step.ASK_TO_REINSTATE and clearance is not None:
         events = [open_task(state, Queue.COORDINATOR, clearance.rule, clearance.reason)]
+    elif evaluation.step is Step.BLOCKED_OTHERWISE and clearance is not None:
+        block = coordinators_block(clearance)
+        events = [open_task(state, Queue.COORDINATOR, block.rule, block.reason)] if block is not None else []
     elif evaluation.step is Step.ASK_ABOUT_APPROVAL and suspension is not None and suspension.gone is not None:
         events = [open_task(state, Queue.COORDINATOR, "R2", suspension.gone)]
     if evaluation.stay is not None:
         events += _stay_events(state, evaluation.stay)
+    events += [close_task(state, task.task_id) for task in evaluation.ended]
     return [draft(event) for event in events]
 
 
@@ -51,7 +55,7 @@ def close_all_tasks(state: Registration) -> list[Draft]:
     return [draft(close_task(state, task.task_id)) for task in state.open_tasks]
 
 
-def close_tasks(state: Registration, rules: set[str]) -> list[Draft]:
+def close_tasks(state: Registration, rules: Set[str]) -> list[Draft]:
     """Closes the open tasks of these rules: their subject is done."""
     return [draft(close_task(state, task.task_id)) for task in state.open_tasks if task.rule in rules]
 
@@ -94,7 +98,7 @@ def agreement_events(state: Registration, clearance: Clearance, ruling: Ruling, 
                 advice=clearance.advice,
             )
         )
-    if not any(task.queue == next_block.queue for task in state.open_tasks):
+    if not any(task.queue == next_block.queue and task.rule not in _OPEN_AFTER_DECISION for task in state.open_tasks):
         events.append(open_task(state, next_block.queue, next_block.rule, next_block.reason))
     return [draft(event) for event in events]
 
@@ -152,18 +156,11 @@ def _clearance_event(state: Registration, clearance: Clearance) -> Event:
 
 
 def _task_events(state: Registration, clearance: Clearance) -> list[Event]:
-    blocking_rules = {block.rule for block in clearance.blocks}
-    opened = [
+    return [
         open_task(state, block.queue, block.rule, block.reason)
         for block in clearance.queues
         if block.queue is not None and not state.has_open_task(block.queue, block.rule)
     ]
-    closed = [
-        close_task(state, task.task_id)
-        for task in state.open_tasks
-        if task.rule in _CLOSED_WITHOUT_CAUSE and task.rule not in blocking_rules
-    ]
-    return [*opened, *closed]
 
 
 def _suspension_events(state: Registration, suspension: Suspension) -> list[Event]:
@@ -187,12 +184,9 @@ def _suspension_events(state: Registration, suspension: Suspension) -> list[Even
 
 
 def _stay_events(state: Registration, stay: DuringStay) -> list[Event]:
-    """R20: a safety officer asks for the return; R23: the board of examiners is told. Better advice ends R20's task."""
-    return_tasks = [task for task in state.open_tasks if task.rule == "R20"]
-    if not stay.is_negative:
-        return [close_task(state, task.task_id) for task in return_tasks]
+    """R20: a safety officer asks for the return; R23: the board of examiners is told."""
     events: list[Event] = []
-    if stay.asks_for_return and not return_tasks:
+    if stay.asks_for_return and not state.has_open_task(Queue.SAFETY_OFFICER, "R20"):
         events.append(open_task(state, Queue.SAFETY_OFFICER, "R20", stay.reason))
     if stay.flags_board:
         events.append(open_task(state, Queue.BOARD_OF_EXAMINERS, "R23", stay.reason))

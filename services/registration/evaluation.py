@@ -7,7 +7,7 @@ evaluated.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from services.registration.decision_events import decision_events
@@ -38,6 +38,8 @@ REQUEST_ENDED_AFTER = timedelta(seconds=60)
 
 #: decide(registration, its inputs) -> the events that follow, none when nothing changes. Pure.
 Decide = Callable[[Registration, DecisionInputs], Sequence[Draft]]
+#: The cause of every decision of a batch, or registration id → its own.
+Causes = Cause | Mapping[str, Cause]
 Change = tuple[Loaded[Registration], Sequence[Draft]]
 #: What a competing writer of the same registration causes.
 CONFLICTS = (DuplicateKeyError, StreamMoved)
@@ -52,7 +54,7 @@ async def evaluate(deps: EvaluationDeps, registration_id: str, *, cause: Cause, 
 
 
 async def evaluate_all(
-    deps: EvaluationDeps, batch: Sequence[Loaded[Registration]], *, cause: Cause, now: datetime
+    deps: EvaluationDeps, batch: Sequence[Loaded[Registration]], *, cause: Causes, now: datetime
 ) -> None:
     """Evaluate a batch. Each registration is tried; then the first failure is raised."""
     await decide_and_record_all(deps, batch, _rules_at(now), cause=cause, now=now)
@@ -85,7 +87,7 @@ async def decide_and_record(
 
 
 async def decide_and_record_all(
-    deps: EvaluationDeps, batch: Sequence[Loaded[Registration]], decide: Decide, *, cause: Cause, now: datetime
+    deps: EvaluationDeps, batch: Sequence[Loaded[Registration]], decide: Decide, *, cause: Causes, now: datetime
 ) -> int:
     """As `decide_and_record`, for a batch; returns how many events were stored.
 
@@ -106,7 +108,8 @@ async def decide_and_record_all(
         async with free_transactions:
             if not await _record_together(deps, part, cause, now):
                 for loaded, _ in part:
-                    await decide_and_record(deps, loaded.id, decide, cause=cause, now=now)
+                    own_cause = cause if isinstance(cause, Cause) else cause[loaded.id]
+                    await decide_and_record(deps, loaded.id, decide, cause=own_cause, now=now)
 
     parts = [changes[start : start + TRANSACTION_SIZE] for start in range(0, len(changes), TRANSACTION_SIZE)]
     for failure in await asyncio.gather(*map(record, parts), return_exceptions=True):
@@ -115,7 +118,7 @@ async def decide_and_record_all(
     return sum(len(drafts) for _, drafts in changes)
 
 
-async def _record_together(deps: EvaluationDeps, changes: Sequence[Change], cause: Cause, now: datetime) -> bool:
+async def _record_together(deps: EvaluationDeps, changes: Sequence[Change], cause: Causes, now: datetime) -> bool:
     """Store all changes in one transaction. False: another writer changed a registration, and nothing is stored."""
 
     async def work(session: Session) -> None:

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from services.registration.model import Agreement, Decision, Document, Registration, Return, Status, Task
+from services.registration.model import APPROVAL_LOST, Agreement, Decision, Document, Registration, Return, Status, Task
 from services.registration.schedule import JourneyProgress, advance_progress
 from shared.errors import PermanentError
 from shared.events import (
@@ -23,6 +23,7 @@ from shared.events import (
     TaskClaimed,
     TaskClosed,
     TaskOpened,
+    TripChangeOffered,
 )
 
 
@@ -80,6 +81,8 @@ def _evolve_registration(state: Registration | None, event: Event, at: datetime,
             confirmed = at if event.confirmed else state.contact_confirmed_at
             contact = {"contact": event.contact, "stay_contact_at": at, "contact_confirmed_at": confirmed}
             return state.model_copy(update=contact)
+        case TripChangeOffered():
+            return state.model_copy(update={"trip_change": None if event.withdrawn else event.trip_version})
         case ReturnRecorded():
             return _record_return(state, event, at)
         case _:
@@ -114,7 +117,9 @@ def _submit(state: Registration | None, event: RegistrationSubmitted, at: dateti
     )
     if state is None:
         return submitted
+    keeps_journey = (state.legs, state.group_id) == (submitted.legs, submitted.group_id)
     retained: dict[str, object] = {
+        "trip_change": state.trip_change if keeps_journey else None,  # another journey is the student's answer
         "submitted_at": state.submitted_at,
         "itinerary_at": state.itinerary_at if state.legs == submitted.legs else at,
         "was_suspended": state.was_suspended,
@@ -180,18 +185,17 @@ def _clearance_fields(state: Registration, event: RegistrationApproved) -> dict[
     return {"exception": orange, "was_suspended": suspended, "approval_asked": False, "agreements": ()}
 
 
-#: Reasons of a task: the approval on which a clearance rested does not hold any more.
-_APPROVAL_LOST = frozenset({"approval_withdrawn", "approval_refused"})
-
-
 def _open_task(state: Registration, event: TaskOpened) -> Registration:
     task = Task(task_id=event.task_id, queue=event.queue, scope=event.scope, rule=event.rule, reason=event.reason)
     other_tasks = tuple(open_task for open_task in state.open_tasks if open_task.task_id != event.task_id)
+    is_lost = event.reason in APPROVAL_LOST
+    # R21: asked again on the next improvement, when what suspended the clearance has come back meanwhile.
+    asked_before = state.reinstatement_asked and event.rule != "R19" and not is_lost
     change = {
         "open_tasks": (*other_tasks, task),
-        "reinstatement_asked": state.reinstatement_asked or event.rule == "R21",
+        "reinstatement_asked": asked_before or event.rule == "R21",
         "was_flagged": state.was_flagged or event.rule == "R23",
-        "approval_asked": state.approval_asked or event.reason in _APPROVAL_LOST,
+        "approval_asked": state.approval_asked or is_lost,
     }
     return state.model_copy(update=change)
 

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from services.registration.model import Registration
 from shared.errors import PermanentError
 from shared.events import (
     ActivityType,
@@ -31,6 +32,11 @@ class GroupTrip(Part):
     is_open: bool
     created_at: datetime
     changed_at: datetime
+
+    def differs_from(self, registration: Registration) -> bool:
+        """Whether a participant registered another journey. Programme and faculty are each participant's own."""
+        own = (registration.legs, registration.activity_type, registration.answers)
+        return own != (self.legs, self.activity_type, self.answers)
 
 
 def evolve_trip(state: GroupTrip | None, event: Event, at: datetime, version: int) -> GroupTrip:

@@ -1,6 +1,6 @@
 """What registration does with each event from approval or safety. Idempotent: a repeated event changes nothing."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,6 +15,7 @@ from shared.events import (
     ApprovalRefused,
     ApprovalRequested,
     ApprovalReturned,
+    ApprovalRevoked,
     ApprovalWithdrawn,
     Event,
     SourceChecked,
@@ -33,17 +34,32 @@ class HandlerDeps:
     approval_group: str
 
 
-async def evaluate_registrations_when_approval_changed(envelope: Envelope[ApprovalEvent], deps: HandlerDeps) -> None:
-    """R2: store what the programme decided, then evaluate the registrations that name the approval."""
-    event, store = envelope.data, deps.evaluation.store
+async def evaluate_registrations_when_approvals_changed(envelopes: Sequence[Envelope[Any]], deps: HandlerDeps) -> None:
+    """R2: store what the programmes decided, then evaluate the registrations that name one of these approvals.
 
-    async def save(session: Session) -> None:
-        await store.read_models.save_approval(event, session)
+    For a whole batch, because programmes grant many at a time; each decision keeps the event that caused it.
+    """
+    store = deps.evaluation.store
 
-    await deps.inbox.apply(deps.approval_group, envelope, save)
-    # Also when it was stored before: the process may have died before it evaluated them.
-    registrations = await store.naming_approval(event.approval_id)
-    await evaluate_all(deps.evaluation, registrations, cause=envelope.cause(), now=utc_now())
+    async def save(session: Session, new: Sequence[Envelope[Event]]) -> None:
+        await store.read_models.save_approvals(_approval_events(new), session)
+
+    await deps.inbox.apply_all(deps.approval_group, envelopes, save)
+    await failpoint("approvals_stored")
+    # Also those that were stored before: the process may have died before it evaluated them.
+    causes = {envelope.data.approval_id: envelope.cause() for envelope in envelopes if type(envelope.data) in APPROVALS}
+    registrations = await store.naming_approvals(sorted(causes))
+    own_causes = {
+        loaded.id: causes[loaded.state.approval_id]
+        for loaded in registrations
+        if loaded.state is not None and loaded.state.approval_id is not None
+    }
+    await evaluate_all(deps.evaluation, registrations, cause=own_causes, now=utc_now())
+
+
+def _approval_events(envelopes: Sequence[Envelope[Event]]) -> list[ApprovalEvent]:
+    events = (envelope.data for envelope in envelopes if type(envelope.data) in APPROVALS)
+    return [event for event in events if isinstance(event, ApprovalEvent)]
 
 
 async def evaluate_registrations_when_travel_advice_changed(
@@ -68,12 +84,12 @@ class Handler(Protocol):
         """Handle one event."""
 
 
+#: What `evaluate_registrations_when_approvals_changed` follows; other events of the topic leave an approval as it is.
+APPROVALS: frozenset[type[Event]] = frozenset(
+    {ApprovalRequested, ApprovalGranted, ApprovalReturned, ApprovalRefused, ApprovalWithdrawn, ApprovalRevoked}
+)
+
 SUBSCRIPTIONS: Mapping[type[Event], Handler] = {
-    ApprovalRequested: evaluate_registrations_when_approval_changed,
-    ApprovalGranted: evaluate_registrations_when_approval_changed,
-    ApprovalReturned: evaluate_registrations_when_approval_changed,
-    ApprovalRefused: evaluate_registrations_when_approval_changed,
-    ApprovalWithdrawn: evaluate_registrations_when_approval_changed,
     TravelAdviceChanged: evaluate_registrations_when_travel_advice_changed,
     SourceChecked: save_freshness_when_source_checked,
 }

@@ -24,6 +24,10 @@ class Status(StrEnum):
     CANCELLED = "cancelled"
 
 
+#: Reasons of a task of R2: the approval on which a clearance rested does not hold any more.
+APPROVAL_LOST = frozenset({"approval_withdrawn", "approval_refused", "approval_revoked"})
+
+
 class Decision(Part):
     """The newest decision about the clearance, with the advice on which it was taken."""
 
@@ -105,6 +109,7 @@ class Registration(Part):
     imported: bool = Field(default=False, description="Imported unchanged; false once the student has changed it")
     progress: JourneyProgress = Field(default=JourneyProgress(), description="How far the journey is, what is due next")
     group_id: Identifier | None = Field(default=None, description="The group trip that it belongs to")
+    trip_change: int | None = Field(default=None, description="Version of the trip that the student can take over")
     documents: tuple[Document, ...] = Field(default=(), description="R9: the newest of each kind")
     stay_contact_at: datetime | None = Field(default=None, description="R24: contact details abroad were entered")
     contact_confirmed_at: datetime | None = Field(default=None, description="R25: the student confirmed the details")

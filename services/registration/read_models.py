@@ -13,6 +13,7 @@ from shared.events import (
     ApprovalRefused,
     ApprovalRequested,
     ApprovalReturned,
+    ApprovalRevoked,
     ApprovalWithdrawn,
     Country,
     Identifier,
@@ -27,6 +28,7 @@ class ApprovalStatus(StrEnum):
     GRANTED = "granted"
     REFUSED = "refused"
     WITHDRAWN = "withdrawn"
+    REVOKED = "revoked"
 
 
 class Approval(Part):
@@ -66,6 +68,8 @@ def evolve_approval(state: Approval | None, event: ApprovalEvent) -> Approval:
             return before.model_copy(update={"status": ApprovalStatus.REFUSED})
         case ApprovalWithdrawn():
             return before.model_copy(update={"status": ApprovalStatus.WITHDRAWN})
+        case ApprovalRevoked():
+            return before.model_copy(update={"status": ApprovalStatus.REVOKED})
         case _:
             return before
 

@@ -26,6 +26,20 @@ REASONS: dict[str, tuple[str, str]] = {
         "Je registratie wacht op de goedkeuring van je opleiding. Vraag die aan en vermeld die in je registratie.",
         "Your registration waits for your programme's approval. Request it and name it in your registration.",
     ),
+    "approval_missing_after_start": (
+        "Je activiteit is al begonnen zonder goedkeuring van je opleiding. Vraag die alsnog aan en vermeld die in je "
+        "registratie: alleen de coördinator van je opleiding kan er nog over beslissen.",
+        "Your activity has started already, without your programme's approval. Request it all the same and name it in "
+        "your registration: only your programme's coordinator can still decide.",
+    ),
+    "approval_pending_after_start": (
+        "Je aanvraag ligt bij de coördinator van je opleiding: na het begin van de activiteit beslist alleen die nog.",
+        "Your programme's coordinator has your request: after the start of the activity only they can decide.",
+    ),
+    "approval_not_named": (
+        "Je hebt goedkeuring aangevraagd, maar je registratie vermeldt die nog niet. Vermeld die in je registratie.",
+        "You have requested approval, but your registration does not name it yet. Name it in your registration.",
+    ),
     "approval_pending": (
         "Je opleiding heeft nog niet over je aanvraag beslist.",
         "Your programme has not decided on your request yet.",
@@ -35,6 +49,10 @@ REASONS: dict[str, tuple[str, str]] = {
         "The approval that you named is not yours.",
     ),
     "approval_refused": ("Je opleiding heeft het niet goedgekeurd.", "Your programme has refused it."),
+    "approval_revoked": (
+        "Je opleiding heeft de goedkeuring teruggenomen.",
+        "Your programme has taken its approval back.",
+    ),
     "approval_withdrawn": (
         "De goedkeuring die je noemt, is ingetrokken.",
         "The approval that you named has been withdrawn.",
@@ -141,7 +159,18 @@ REASONS: dict[str, tuple[str, str]] = {
     ),
     "nothing_to_decide": ("Er valt nu niets te beslissen.", "There is nothing to decide now."),
     "not_yours_to_decide": ("Hierover beslist een andere medewerker.", "Another member of staff decides about this."),
+    # R15
+    "trip_changed": (
+        "De leider heeft de groepsreis gewijzigd, en jouw registratie is nog de oude. Neem de wijziging over, of laat "
+        "je registratie zoals die is als jij anders reist.",
+        "The leader has changed the group trip, and your registration is still the former one. Take the change over, "
+        "or leave your registration as it is if you travel otherwise.",
+    ),
     # R20, R24
+    "overdue": (
+        "Je verblijf is voorbij, maar je terugkeer is nog niet vastgelegd.",
+        "Your stay is over, but your return is not recorded yet.",
+    ),
     "not_abroad": ("Je bent niet in het buitenland.", "You are not abroad."),
     "stay_contact_missing": (
         "Geef zo snel mogelijk door hoe je daar te bereiken bent.",
@@ -203,6 +232,24 @@ REASONS: dict[str, tuple[str, str]] = {
 }
 
 
+#: What staff read who try to decide before the programme has: reason code -> English
+_STAFF_REASONS = {
+    "approval_missing": "The registration names no approval of the student's programme yet. The student must request "
+    "it, also after the start of the activity, and name it. You can decide once the programme has granted it.",
+    "approval_pending": "The student has requested the programme's approval, and its coordinator has not decided yet. "
+    "You can decide once it is granted.",
+    "approval_of_another_person": "The approval that the registration names is not this student's.",
+    "approval_refused": "The programme has refused to approve this activity.",
+    "approval_withdrawn": "The student has withdrawn the approval that the registration names.",
+    "approval_revoked": "The programme has taken its approval back.",
+}
+
+
+def staff_reason_text(reason: str, grounds: LevelGrounds | None = None) -> str:
+    """The text of a reason for staff, in English; where the student's text speaks to both, that one."""
+    return _STAFF_REASONS.get(reason) or reason_text(reason, "en", grounds)
+
+
 #: Why a level counts that the ministry does not give (any more): (Dutch, English)
 BASES: Mapping[LevelBasis, tuple[str, str]] = {
     LevelBasis.UNREAD: (
@@ -262,6 +309,7 @@ ITEMS: dict[str, tuple[str, str]] = {
     "document": ("Document", "Document"),
     "travel_advice": ("Reisadvies", "Travel advice"),
     "stay_contact": ("Bereikbaar tijdens je verblijf", "Reachable during your stay"),
+    "group_trip": ("Je groepsreis", "Your group trip"),
     "safety_session": ("Bijeenkomst over gezondheid en veiligheid", "Health and safety session"),
     "clearance": ("Mag je vertrekken?", "May you depart?"),
 }

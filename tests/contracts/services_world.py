@@ -431,6 +431,17 @@ class World:
         assert response.status_code == 201, response.text
         return str(response.json()["registrationId"])
 
+    async def offer_trip_change(self, person: Person) -> str:
+        """Take part in a trip that its leader then changes; returns the registration's id."""
+        leader = Person("trip-leader", ("student",))
+        group_id = await self.lead(leader)
+        registration_id = await self.join(group_id, person)
+        changed = {**trip_body(), "legs": registration_body(in_days=70)["legs"]}
+        call = Call(operation("changeGroupTrip"), leader, {"group_id": group_id}, json=changed, headers=_ANY)
+        response = await self.send(call)
+        assert response.status_code == 200, response.text
+        return registration_id
+
     async def attach(self, registration_id: str, person: Person = STUDENT, kind: str = "Letter of the host") -> str:
         """Attach a document; returns its id."""
         path = {"registration_id": registration_id}
@@ -798,6 +809,12 @@ def _on_full_trip(person: Person) -> _Make:
     return make
 
 
+async def _on_changed_trip(world: World, operation: Operation) -> Call:
+    """The registration of a participant whose leader has changed the trip."""
+    path = {"registration_id": await world.offer_trip_change(STUDENT)}
+    return Call(operation, STUDENT, path=path, headers=_ANY)
+
+
 def _with_documents(person: Person, count: int, *, newest: bool = False) -> _Make:
     """A registration with documents; `newest`: the call reads the last one."""
 
@@ -957,6 +974,7 @@ CALLS: dict[str, _Make] = {
     "closeGroupTrip": _on_trip(STUDENT, headers=_ANY),
     "joinGroupTrip": _on_trip(OTHER_STUDENT, json=join_body(OTHER_STUDENT)),
     "listParticipants": _on_full_trip(STUDENT),
+    "takeOverTripChange": _on_changed_trip,
     "listTasks": _plain(FACULTY_CONTACT),
     "getTaskCounts": _plain(FACULTY_CONTACT),
     "getTask": _on_task(FACULTY_CONTACT),

@@ -253,7 +253,7 @@ async def test_every_route_answers_the_call_that_is_made_for_it(world: World) ->
 
 #: Nouns without a plural, and resources of which their parent has one.
 SINGLE = {"travel-advice", "whereabouts", "withdrawal", "checklist", "cancellation", "closure", "inbound", "history"}
-SINGLE |= {"reopening", "stay-contact", "return", "claim", "release", "preview", "safety-session"}
+SINGLE |= {"reopening", "stay-contact", "return", "claim", "release", "preview", "safety-session", "trip-change"}
 VERBS = {
     "get",
     "list",

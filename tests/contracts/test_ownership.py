@@ -108,6 +108,10 @@ async def _registration(world: World, owner: Person) -> str:
     return await world.register(owner)
 
 
+async def _changed_trip(world: World, owner: Person) -> str:
+    return await world.offer_trip_change(owner)
+
+
 async def _trip(world: World, owner: Person) -> str:
     return await world.lead(owner)
 
@@ -161,6 +165,7 @@ OBJECTS: dict[str, tuple[str, Make, dict[str, Any]]] = {
     ),
     "getChecklist": ("registration_id", _registration, {}),
     "cancelRegistration": ("registration_id", _registration, {"headers": {"If-Match": "*"}}),
+    "takeOverTripChange": ("registration_id", _changed_trip, {"headers": {"If-Match": "*"}}),
     "decideRegistration": (
         "registration_id", _routed, {"json": {"decision": "refuse", "remark": "No."}, "headers": {"If-Match": "*"}}
     ),
@@ -278,6 +283,8 @@ CASES = [
     *(Case("changeRegistration", *row) for row in CHANGE_REGISTRATION),
     Case("cancelRegistration", STUDENT, STUDENT, 201),
     *(Case("cancelRegistration", *row) for row in CHANGE_REGISTRATION),
+    Case("takeOverTripChange", STUDENT, STUDENT, 200),
+    *(Case("takeOverTripChange", *row) for row in CHANGE_REGISTRATION),
     *(Case("putSafetySession", *row) for row in READ_REGISTRATION),
     # decisions: staff of the student's programme and faculty, and never the student
     Case("decideRegistration", FACULTY_CONTACT, STUDENT, 201),

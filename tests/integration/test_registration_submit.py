@@ -1,17 +1,23 @@
 """Submitting on a real MongoDB: the decision is confirmed after the commit, or the registration evaluated again."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import timedelta
+from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from services.registration.commands.form import RegistrationForm
 from services.registration.commands.submit import submit
+from services.registration.handlers import HandlerDeps, evaluate_registrations_when_approvals_changed
+from shared.bus.inbox import Inbox
 from shared.clock import amsterdam_date, utc_now
-from shared.events import ActivityType, Leg, Level, StudyAnswers
+from shared.envelope import Envelope
+from shared.events import ActivityType, ApprovalGranted, Leg, Level, StudyAnswers
 from shared.ids import new_id
 from shared.privacy.contact import ContactDetails
 from shared.web.idempotency import IdempotentRequest
@@ -94,3 +100,88 @@ async def test_submission_whose_inputs_change_before_the_commit_is_evaluated_aga
         "ClearanceSuspended",
         "TaskOpened",
     ]
+
+
+#: What a submission and the handler of its grant do, each in its order; and every way in which the two can mix.
+SUBMISSION, GRANT = ("decide", "commit", "confirm"), ("store", "evaluate")
+MIXES = [
+    tuple((GRANT if at in grants else SUBMISSION)[sum((earlier in grants) == (at in grants) for earlier in range(at))]
+          for at in range(5))
+    for grants in combinations(range(5), 2)
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("mix", MIXES, ids="-".join)
+async def test_submissions_and_their_grants_find_each_other_in_every_order(
+    service: Parts, pauses: Pauses, mix: tuple[str, ...]
+) -> None:
+    """R2: whichever commits second sees the first, for three students whose submissions share a transaction."""
+    students = [permissions_with(await service.keyring.person_id("issuer", new_id()), "student") for _ in range(3)]
+    forms = [replace(form(), approval_id=new_id(), answers=STUDY) for _ in students]
+    grants = [
+        _granted(student.person_id, granted) for student, granted in zip(students, forms, strict=True)
+    ]  # fmt: skip
+    handler = HandlerDeps(service.evaluation, Inbox(service.mongo, service.mongo.database("registration")), "tests")
+    running: dict[str, asyncio.Task[Any]] = {}
+
+    async with AsyncExitStack() as at_decided, AsyncExitStack() as at_committed, AsyncExitStack() as at_stored:
+        is_decided = await at_decided.enter_async_context(pauses.at("decided_provisionally"))
+        is_committed = await at_committed.enter_async_context(pauses.at("after_commit"))
+        is_stored = await at_stored.enter_async_context(pauses.at("approvals_stored"))
+        for step in mix:
+            match step:
+                case "decide":
+                    submissions = (
+                        submit(service.commands, wanted, command_by(student))
+                        for student, wanted in zip(students, forms, strict=True)
+                    )
+                    running["submissions"] = asyncio.ensure_future(asyncio.gather(*submissions))
+                    await until(is_decided)
+                case "commit":
+                    await at_decided.aclose()
+                    await until(is_committed)
+                    await until(lambda: _all_stored(service, forms))
+                case "confirm":
+                    await at_committed.aclose()
+                    answers = await running["submissions"]
+                case "store":
+                    running["grants"] = asyncio.create_task(
+                        evaluate_registrations_when_approvals_changed(grants, handler)
+                    )
+                    await until(is_stored)
+                case "evaluate":
+                    await at_stored.aclose()
+                    await running["grants"]
+
+    for answer in answers:
+        names = await event_names(service, answer.body["registrationId"])
+        assert (names[0], names[-1]) == ("RegistrationSubmitted", "RegistrationApproved")
+    if mix.index("store") < mix.index("confirm"):
+        assert {answer.body["status"] for answer in answers} == {"approved"}, "the answer is what is stored"
+
+
+STUDY = StudyAnswers(credits=True, university_funding=False, transcript_entry=False)
+
+
+async def _all_stored(service: Parts, forms: Sequence[RegistrationForm]) -> bool:
+    wanted = [submitted.approval_id for submitted in forms if submitted.approval_id is not None]
+    return len(await service.store.naming_approvals(wanted)) == len(forms)
+
+
+def _granted(person_id: str, submitted: RegistrationForm) -> Envelope[ApprovalGranted]:
+    assert submitted.approval_id is not None
+    event = ApprovalGranted(
+        approval_id=submitted.approval_id,
+        person_id=person_id,
+        faculty_id=submitted.faculty_id,
+        programme_id=submitted.programme_id,
+        activity_type=submitted.activity_type,
+        country="ES",
+        start_date=submitted.legs[0].start_date,
+        end_date=submitted.legs[0].end_date,
+        decided_by="approver-1",
+        catalogue_version="0" * 12,
+    )
+    return Envelope(
+        new_id(), "ApprovalGranted", "/approval", utc_now(), event.stream, 1, "tests", "tests", None, None, None, event
+    )

@@ -243,7 +243,7 @@ class Portal:
     async def _approval(self, event: ApprovalEvent) -> None:
         envelope = self._envelope(event)
         for _ in range(2):  # Kafka may deliver an event twice: the second time changes nothing
-            await handlers.evaluate_registrations_when_approval_changed(envelope, self.deps)
+            await handlers.evaluate_registrations_when_approvals_changed([envelope], self.deps)
 
     def _envelope(self, event: Event) -> Envelope[Any]:
         self.versions[event.stream] += 1

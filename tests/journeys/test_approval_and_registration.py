@@ -1,5 +1,10 @@
 """R2 through the real APIs: a registration and the approval it rests on, in both orders, and taken back."""
 
+from dataclasses import replace
+
+import pytest
+
+from deploy.local.demo.people import Refused
 from deploy.local.demo.world import Plan
 from tests.full_stack import COUNTRIES, FullStack
 
@@ -48,6 +53,87 @@ async def test_approval_withdrawn_after_the_clearance(full_stack: FullStack) -> 
     await full_stack.wait_for_mail(student.email)
     await full_stack.wait_until_idle()
     await full_stack.check()
+
+
+async def test_i_am_abroad_without_approval_and_somebody_ends_it(full_stack: FullStack) -> None:
+    """R4, R8: the request goes to the coordinator, who may still grant it with a reason; then the contact person ends
+    the case. Meanwhile each of them reads who has it, and nobody is told to ask for what was asked."""
+    student = full_stack.student(next(COUNTRIES), Plan.ABROAD, ABROAD)
+    student = replace(student, faculty="example-medicine", programme="example-medicine-master")
+    approval_id = await full_stack.request_approval(student)
+    registration_id = await full_stack.register(student, approval_id)
+    await full_stack.wait_until_idle()
+    routed = await full_stack.registration(registration_id)
+    assert (routed["status"], routed["clearance"]["rule"]) == ("routed", "R8")
+    assert (routed["waitsFor"]["queue"], routed["waitsFor"]["reason"]) == ("coordinator", "approval_pending")
+    contact_person = ("contact", "faculty-contact:example-medicine")
+    with pytest.raises(Refused, match=r"409.*has not decided yet"):
+        await full_stack.decide(registration_id, *contact_person, "approve")
+    line = await full_stack.checklist_line(registration_id, "approval")
+    assert (line["state"], line["rule"], line["reason"]) == ("waiting", "R4", "approval_pending_after_start")
+
+    with pytest.raises(Refused, match=r"403.*R4"):
+        await full_stack.decide_approval(approval_id, "example-medicine-board-of-examiners", "grant", LATE)
+    with pytest.raises(Refused, match=r"400.*R4"):
+        await full_stack.decide_approval(approval_id, "example-medicine-master", "grant")
+    await full_stack.decide_approval(approval_id, "example-medicine-master", "grant", LATE)
+    await full_stack.wait_until_idle()
+    assert (await full_stack.registration(registration_id))["waitsFor"]["queue"] == "faculty-contact"
+    await full_stack.decide(registration_id, *contact_person, "approve")
+
+    approved = await full_stack.registration(registration_id)
+    assert (approved["status"], approved["waitsFor"], approved["openTasks"]) == ("approved", None, [])
+    await full_stack.wait_until_idle()
+    await full_stack.check()
+
+
+async def test_my_programme_refuses_after_i_left_and_the_case_ends(full_stack: FullStack) -> None:
+    """R2, R4: refused by the coordinator, the registration is refused, and the contact person has nothing to decide."""
+    student = full_stack.student(next(COUNTRIES), Plan.ABROAD, ABROAD)
+    approval_id = await full_stack.request_approval(student)
+    registration_id = await full_stack.register(student, approval_id)
+    assert (await full_stack.registration(registration_id))["openTasks"]
+
+    await full_stack.decide_approval(approval_id, student.programme, "refuse", LATE)
+
+    refused = await full_stack.wait_for_status(registration_id, "refused")
+    assert (refused["clearance"]["rule"], refused["clearance"]["reason"]) == ("R2", "approval_refused")
+    assert refused["openTasks"] == []
+
+
+async def test_my_programme_takes_its_approval_back(full_stack: FullStack) -> None:
+    """R2, R5: before departure the clearance goes and the student is told; during the stay the coordinator gets a task
+    and nothing is cancelled. Once the activity is over nothing can be taken back."""
+    leaving = full_stack.student(next(COUNTRIES), Plan.APPROVED_FIRST, LATER)
+    approval_id = await full_stack.request_approval(leaving)
+    await full_stack.grant(approval_id, leaving)
+    registration_id = await full_stack.register(leaving, approval_id)
+    await full_stack.wait_for_status(registration_id, "approved")
+
+    await full_stack.decide_approval(approval_id, leaving.programme, "revoke", "The host has closed.")
+
+    suspended = await full_stack.wait_for_status(registration_id, "suspended")
+    assert (suspended["clearance"]["rule"], suspended["clearance"]["reason"]) == ("R2", "approval_revoked")
+    assert [(task["queue"], task["rule"]) for task in suspended["openTasks"]] == [("coordinator", "R2")]
+    line = await full_stack.checklist_line(registration_id, "approval")
+    assert (line["state"], line["reason"]) == ("blocked", "approval_revoked")
+    await full_stack.wait_for_mail(leaving.email)
+
+    there = full_stack.student(next(COUNTRIES), Plan.ABROAD, ABROAD)
+    late_id = await full_stack.request_approval(there)
+    there_id = await full_stack.register(there, late_id)
+    await full_stack.decide_approval(late_id, there.programme, "grant", LATE)
+    await full_stack.wait_until_idle()
+    await full_stack.decide(there_id, "contact", f"faculty-contact:{there.faculty}", "approve")
+    await full_stack.decide_approval(late_id, there.programme, "revoke", "The host has closed.")
+    await full_stack.wait_until_idle()
+    found = await full_stack.registration(there_id)
+    assert found["status"] == "approved", "during the stay nothing is suspended or cancelled"
+    assert [(task["queue"], task["reason"]) for task in found["openTasks"]] == [("coordinator", "approval_revoked")]
+    await full_stack.check()
+
+
+LATE = "The host changed the dates at the last moment."
 
 
 async def test_departing_within_two_weeks_and_already_departed(full_stack: FullStack) -> None:

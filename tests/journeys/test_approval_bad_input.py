@@ -2,13 +2,11 @@
 
 import asyncio
 import uuid
-from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from shared.clock import amsterdam_date, utc_now
-from tests.approval_service import MEDICINE, OFFICE, ApprovalService, Person, approver, blocked, day
+from tests.approval_service import MEDICINE, OFFICE, ApprovalService, Person, blocked, day
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -24,8 +22,7 @@ WRONG: list[tuple[dict[str, Any], int, str | None, str | None]] = [
     ({"country": "XX"}, 400, None, "body.country"),
     ({"country": "se"}, 400, None, "body.country"),
     ({"startDate": day(90), "endDate": day(80)}, 400, None, "body.endDate"),
-    ({"startDate": day(0), "endDate": day(80)}, 409, "R4", "body.startDate"),
-    ({"startDate": day(-1), "endDate": day(80)}, 409, "R4", "body.startDate"),
+    ({"startDate": day(-9), "endDate": day(-1)}, 409, "R4", "body.endDate"),
     ({"startDate": "2030-02-30"}, 400, None, "body.startDate"),
     ({"details": {"theme": "astrology", "institute": "listed"}}, 400, "R30", "body.details.theme"),
     ({"details": {"theme": "oncology"}}, 400, "R30", "body.details.institute"),
@@ -136,32 +133,6 @@ async def test_decided_twice_or_without_words(approval_service: ApprovalService)
     again = blocked(await approval_service.grants(MEDICINE, asked["approvalId"]))
 
     assert (again.status, again.reason) == (409, "already_decided")
-
-
-async def test_after_the_start_nothing_is_decided_and_the_coordinator_is_named(
-    approval_service: ApprovalService,
-) -> None:
-    """R4: decision, step and answer are blocked; the list shows the request first, with the block."""
-    student, own = approval_service.student(), approver("example-languages")
-    wish = {"activityType": "study_association_trip", "country": "CZ"}
-    asked = await approval_service.asks(student, "example-languages", **wish)
-    approval_id = asked["approvalId"]
-    yesterday = amsterdam_date(utc_now()) - timedelta(days=1)
-    await approval_service.database["requests"].update_one(
-        {"_id": approval_id}, {"$set": {"startDate": yesterday.isoformat()}}
-    )  # fmt: skip
-
-    found = blocked(await approval_service.grants(own, approval_id))
-    queue = (await approval_service.call("GET", "/approval-requests", own, open="true", overdue="true")).json()
-
-    assert (found.status, found.rule, found.reason) == (409, "R4", "already_started")
-    assert found.email == "international-office@university.example"
-    assert queue["items"][0]["approvalId"] == approval_id
-    assert queue["items"][0]["blocked"]["rule"] == "R4"
-    assert queue["items"][0]["blocked"]["contact"]["email"] == "international-office@university.example"
-    assert queue["counts"]["overdue"] >= 1
-    seen = await approval_service.look(approval_id, student)
-    assert [(line["what"], line["state"], line["rule"]) for line in seen["progress"]] == [("decision", "blocked", "R4")]
 
 
 async def test_step_by_the_wrong_role_or_of_no_rule(approval_service: ApprovalService) -> None:

@@ -59,6 +59,53 @@ async def test_each_participant_has_their_own_journey(portal: Portal) -> None:
     }  # fmt: skip
 
 
+async def test_our_leader_changes_the_trip_and_each_of_us_is_told_and_follows_in_one_step(portal: Portal) -> None:
+    """Nobody's registration changes by itself, who has other dates keeps them, and a second click changes nothing."""
+    group_id = (await portal.done(LEADER, "POST", "/group-trips", trip()))["groupId"]
+    path = f"/group-trips/{group_id}"
+    mine = {}
+    for person in OTHERS[:2]:
+        body = {"contact": person.contact, "language": "en"}
+        mine[person] = (await portal.done(person, "POST", f"{path}/participants", body))["registrationId"]
+    mine[OTHERS[2]] = await portal.register(OTHERS[2], **voluntary(), legs=legs(60, 70, "FR"), groupId=group_id)
+
+    await portal.done(LEADER, "PUT", path, trip(legs=legs(62, 69)), etag="*")
+
+    for person, registration_id in mine.items():
+        seen = await portal.see(registration_id, person)
+        assert (seen["tripChange"], seen["history"][-1]["what"]) == (2, "TripChangeOffered")
+        line = (await portal.checklist(registration_id, person))["lines"]
+        assert ("group_trip", "todo") in {(shown["item"], shown["state"]) for shown in line}
+    follower, registration_id = OTHERS[0], mine[OTHERS[0]]
+    take_over = f"/registrations/{registration_id}/trip-change"
+    await portal.refused(404, OTHERS[1], "POST", take_over, etag="*")
+    await portal.refused(412, follower, "POST", take_over, etag='"1"')
+    before = await portal.see(registration_id, follower)
+
+    answer = await portal.done(follower, "POST", take_over, etag="*")
+
+    after = await portal.see(registration_id, follower)
+    assert (answer["status"], after["tripChange"]) == ("approved", None)
+    assert [(leg["startDate"], leg["endDate"]) for leg in after["legs"]] == [
+        (leg["startDate"], leg["endDate"]) for leg in legs(62, 69)
+    ]
+    assert (after["contact"], after["language"]) == (before["contact"], before["language"])
+    facts = await portal.facts()
+    await portal.done(follower, "POST", take_over, etag="*")
+    assert await portal.facts() == facts, "a second click changes nothing"
+    deviating = await portal.done(LEADER, "GET", f"{path}/participants")
+    assert sorted(participant["deviates"] for participant in deviating["items"]) == [False, True, True]
+    await portal.done(LEADER, "PUT", path, trip(), etag="*")
+    assert (await portal.see(mine[OTHERS[1]], OTHERS[1]))["tripChange"] is None, (
+        "the trip is what they registered again"
+    )
+    voluntary_alone = await portal.register(another(STUDENT, "alone"), **voluntary())
+    problem = await portal.refused(
+        409, another(STUDENT, "alone"), "POST", f"/registrations/{voluntary_alone}/trip-change", etag="*"
+    )
+    assert problem["reason"] == "no_group_trip"
+
+
 async def test_trip_is_joined_once_while_it_is_open(portal: Portal) -> None:
     """Joining twice, a closed trip or no trip is refused and stores nothing; after a cancellation it is allowed."""
     group_id = (await portal.done(LEADER, "POST", "/group-trips", trip()))["groupId"]

@@ -50,6 +50,25 @@ async def test_registration_is_decided_on_advice_that_turns_before_it_is_durable
     await full_stack.check()
 
 
+async def test_my_registration_comes_in_the_moment_of_my_grant_and_does_not_wait_a_minute(
+    full_stack: FullStack,
+) -> None:
+    """The grant is stored between the decision of a submission and its commit: the answer itself says `approved`."""
+    student = full_stack.student(next(COUNTRIES), Plan.REGISTERED_FIRST, (30, 60))
+    approval_id = await full_stack.request_approval(student)
+    await full_stack.wait_until_idle()
+    async with full_stack.paused_at("registration", "decided_provisionally") as wait_until_paused:
+        submission = asyncio.create_task(full_stack.register(student, approval_id))
+        await wait_until_paused()
+        await full_stack.grant(approval_id, student)
+        await full_stack.wait_until_idle()
+    registration = await full_stack.registration(await submission)
+    assert registration["status"] == "approved"
+    history = [step["what"] for step in registration["history"]]
+    assert history == ["RegistrationSubmitted", "RegistrationHeld", "RegistrationApproved"]
+    await full_stack.check()
+
+
 async def test_advice_stands_before_it_scans_while_the_registration_arrives(full_stack: FullStack) -> None:
     """The advice is stored and its scan has not run: the submission reads the advice and is refused."""
     country = next(COUNTRIES)

@@ -15,6 +15,7 @@ from services.approval.rules.activity import activity
 from services.approval.rules.approver import approver
 from services.approval.rules.before_start import before_start
 from services.approval.rules.decidable import decidable
+from services.approval.rules.revocable import revocable
 from services.approval.rules.withdrawable import withdrawable
 from shared.errors import PermanentError
 from shared.events import (
@@ -121,17 +122,67 @@ def test_approver_of_a_programme_without_approvers_is_nobody() -> None:
         (request(Status.GRANTED), COORDINATOR, decisions.Reason.ALREADY_DECIDED, None),
         (request(Status.REFUSED), COORDINATOR, decisions.Reason.ALREADY_DECIDED, None),
         (request(Status.WITHDRAWN), COORDINATOR, decisions.Reason.WITHDRAWN, None),
-        (request(start=date(2026, 3, 2)), COORDINATOR, decisions.Reason.ALREADY_STARTED, "R4"),
+        (request(Status.REVOKED), COORDINATOR, decisions.Reason.ALREADY_DECIDED, None),
         (request(), STUDENT, decisions.Reason.OWN_REQUEST, "R5"),
         (request(start=date(2026, 3, 2)), STUDENT, decisions.Reason.OWN_REQUEST, "R5"),
     ],
 )
 def test_decidable_table(state: ApprovalRequest, person: str, reason: decisions.Reason, rule: str | None) -> None:
     """R4, R5: the first rule that blocks is named."""
-    found = decidable(state, person, PROGRAMME, PROGRAMME, NOW)
+    found = decidable(state, person, PROGRAMME, PROGRAMME, PROGRAMME, NOW)
 
     assert (found.reason, found.rule) == (reason, rule)
     assert found.is_permitted == (reason is decisions.Reason.DECIDABLE)
+
+
+@pytest.mark.parametrize("status", [Status.REQUESTED, Status.RETURNED])
+@pytest.mark.parametrize(
+    ("scopes", "has_reason", "reason", "rule"),
+    [
+        ({"example-biology"}, True, decisions.Reason.DECIDABLE, None),
+        ({"example-biology", "board"}, True, decisions.Reason.DECIDABLE, None),
+        ({"example-biology"}, False, decisions.Reason.REASON_REQUIRED, "R4"),
+        ({"board"}, True, decisions.Reason.ALREADY_STARTED, "R4"),
+        ({"board"}, False, decisions.Reason.ALREADY_STARTED, "R4"),
+        ({"example-physics"}, True, decisions.Reason.NOT_APPROVER_OF_PROGRAMME, "R5"),
+    ],
+)
+def test_decidable_after_the_start_by_the_coordinator_alone(
+    status: Status, scopes: set[str], has_reason: bool, reason: decisions.Reason, rule: str | None
+) -> None:
+    """R4: from the first day on the coordinator decides, with a reason; the board of examiners does not."""
+    state = request(status, start=date(2026, 3, 2))
+
+    found = decidable(state, COORDINATOR, scopes, PROGRAMME | {"board"}, PROGRAMME, NOW, has_reason=has_reason)
+
+    assert (found.reason, found.rule) == (reason, rule)
+
+
+LAST_DAY = request(Status.GRANTED, start=NOW.date() - timedelta(days=30))
+OVER = request(Status.GRANTED, start=NOW.date() - timedelta(days=31))
+
+
+@pytest.mark.parametrize(
+    ("state", "scopes", "reason", "rule"),
+    [
+        (request(Status.GRANTED), PROGRAMME, "revocable", None),
+        (LAST_DAY, PROGRAMME, "revocable", None),
+        (OVER, PROGRAMME, "already_over", None),
+        (request(), PROGRAMME, "not_granted", None),
+        (request(Status.RETURNED), PROGRAMME, "not_granted", None),
+        (request(Status.REFUSED), PROGRAMME, "not_granted", None),
+        (request(Status.WITHDRAWN), PROGRAMME, "not_granted", None),
+        (request(Status.REVOKED), PROGRAMME, "already_revoked", None),
+        (request(Status.GRANTED), {"example-physics"}, "not_approver_of_programme", "R5"),
+    ],
+)
+def test_revocable_table(state: ApprovalRequest, scopes: set[str], reason: str, rule: str | None) -> None:
+    """R5: a grant is taken back by an approver of the programme, until the activity is over."""
+    found = revocable(state, COORDINATOR, scopes, PROGRAMME, NOW)
+
+    assert (found.reason, found.rule) == (reason, rule)
+    assert found.is_permitted == (reason == "revocable")
+    assert revocable(state, STUDENT, PROGRAMME, PROGRAMME, NOW).reason == "own_request"
 
 
 @pytest.mark.parametrize("status", list(Status))

@@ -35,6 +35,7 @@ CLEARED = registration(status=Status.APPROVED)
         (inputs(advice(G), granted=approval(), fresh_until=NOW), LAST_DAY, Reason.STANDS, "R10"),
         (inputs(advice(G), granted=approval(ApprovalStatus.WITHDRAWN)), NOW, Reason.APPROVAL_WITHDRAWN, "R2"),
         (inputs(advice(G), granted=approval(ApprovalStatus.REFUSED)), NOW, Reason.APPROVAL_REFUSED, "R2"),
+        (inputs(advice(G), granted=approval(ApprovalStatus.REVOKED)), NOW, Reason.APPROVAL_REVOKED, "R2"),
         (inputs(advice(G), granted=approval(ApprovalStatus.WITHDRAWN)), ON_THE_WAY, Reason.DEPARTED, "R20"),
     ],
 )  # fmt: skip
@@ -97,7 +98,7 @@ def test_suspension_is_never_lifted_by_better_advice() -> None:
     again, nothing = after(improved, inputs(advice(G, version=5), granted=approval()))
 
     assert improved.status is again.status is Status.SUSPENDED
-    assert [(type(event), getattr(event, "rule", "")) for event in events] == [(TaskOpened, "R21")]
+    assert [(type(event), getattr(event, "rule", "")) for event in events] == [(TaskOpened, "R21"), (TaskClosed, "")]
     assert nothing == []
 
 

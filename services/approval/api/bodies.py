@@ -90,7 +90,10 @@ class AnswerBody(Body):
 
 
 class DecisionBody(Body):
-    """An approver's decision. `reason`: the question of a return or the reason of a refusal, for the student."""
+    """An approver's decision. `reason`, for the student: the question of a return, the reason of any other decision.
+
+    A grant needs a reason only after the start of the activity (R4).
+    """
 
     decision: Decision
     reason: FreeText | None = None

@@ -123,7 +123,10 @@ def routes(deps: CommandDeps) -> Routes:
         response_model=shapes.RequestStatus,
     )
     async def decide(caller: Decider, approval_id: Id, body: DecisionBody, change: ChangeOf) -> JSONResponse:
-        """An approver of the student's own programme decides, on the version that the approver has seen."""
+        """An approver of the programme decides, or takes a grant back (`revoke`), on the version that they have seen.
+
+        After the start of the activity only the programme's coordinator decides, with a reason (R4).
+        """
         command = change.by(permissions(caller))
         answer = await decisions.decide(deps, command, approval_id, body.decision, body.reason)
         return answer.response()

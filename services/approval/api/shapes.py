@@ -13,7 +13,7 @@ WhomToAsk = dict[str, str] | None
 
 
 class Block(Part):
-    """The rule that blocks a decision, and the contact to turn to."""
+    """The rule that blocks a decision by anybody but this contact."""
 
     rule: str
     reason: str
@@ -44,7 +44,7 @@ class ProgressLine(Part):
 
     what: str = Field(description="A step's name, `place`, `answer` or `decision`")
     rule: str | None
-    state: Literal["waiting", "done", "no", "blocked"]
+    state: Literal["waiting", "done", "no"]
     reason: str | None
     reason_text: str | None = Field(description="In the student's language")
     queue: Literal["coordinator", "international-office", "student"]
@@ -62,6 +62,9 @@ class HistoryEntry(Part):
     by: str | None
     step: StepKind | None = None
     positive: bool | None = None
+    remark: str | None = Field(
+        default=None, description="What the person wrote; null also if the student was erased, or for another reader"
+    )
 
 
 class ApprovalSummary(Part):
@@ -78,7 +81,7 @@ class ApprovalSummary(Part):
     requested_at: datetime
     changed_at: datetime
     days_left: int = Field(description="Until the first day, Europe/Amsterdam")
-    blocked: Block | None = Field(description="R4: the first day has come and nobody decided")
+    blocked: Block | None = Field(description="R4: the first day has come; only the coordinator decides")
     group_id: str | None = Field(description="Id of the trip that it belongs to")
     waits_for: str | None = Field(description="The first step that the decision waits for; null if it is decided")
     findings: tuple[ShownFinding, ...]
@@ -109,7 +112,7 @@ class ApprovalInFull(ApprovalSummary):
         description="null also if the person was erased, and for a caller who may not read it"
     )
     institute_reason: str | None
-    explanation: str | None = Field(description="The approver's newest question or reason")
+    explanation: str | None = Field(description="The approver's newest question or reason, for the student")
     answer: str | None = Field(description="The student's answer to it")
     decided_by: str | None
     catalogue_version: str = Field(description="The catalogue version of the request")

@@ -21,6 +21,7 @@ from services.approval.rules import before_start
 from services.approval.rules.slots import Reason as SlotReason
 from services.approval.texts import text
 from shared.bus.history import history
+from shared.events import ApprovalEvent, Event
 
 Pools = Mapping[str, SlotPool]
 
@@ -40,15 +41,13 @@ async def in_full(deps: CommandDeps, state: ApprovalRequest, permissions: Permis
         details=state.details,
         description=await _opened(deps, state.description, "/description", may_read),
         institute_reason=await _opened(deps, state.institute_reason, "/instituteReason", may_read),
-        explanation=await _opened(
-            deps, state.explanation, "/reason" if state.status is Status.REFUSED else "/question", may_read
-        ),
+        explanation=await _opened(deps, state.explanation, _explanation_path(state), may_read),
         answer=await _opened(deps, state.answer, "/answer", may_read),
         decided_by=state.decided_by,
         catalogue_version=state.catalogue_version,
         contact=contact_for(deps.catalogue, state, "coordinator"),
         progress=tuple(await _progress(deps, state, pools, now)),
-        history=await _history(deps, state),
+        history=await _history(deps, state, may_read),
     )
 
 
@@ -139,7 +138,7 @@ async def _progress(deps: CommandDeps, state: ApprovalRequest, pools: Pools, now
     if not state.is_open:
         lines.append(line("decision", None, None, "coordinator", state.changed_at, state="done", by=state.decided_by))
     elif not before_start.before_start(state.start_date, now).is_in_time:
-        lines.append(line("decision", "R4", "already_started", "coordinator", since, state="blocked"))
+        lines.append(line("decision", "R4", "already_started", "coordinator", since))
     else:
         lines.append(line("decision", None, None, "coordinator", since))
     return lines
@@ -149,8 +148,12 @@ async def _progress(deps: CommandDeps, state: ApprovalRequest, pools: Pools, now
 _ACTOR_FIELDS = ("decided_by", "withdrawn_by", "recorded_by", "answered_by")
 
 
-async def _history(deps: CommandDeps, state: ApprovalRequest) -> tuple[HistoryEntry, ...]:
-    """Who did what and when: the events of the request and of its slot, by time."""
+#: The fields of events that hold what the person wrote, each sealed for its path.
+_REMARK_FIELDS = {"reason": "/reason", "question": "/question", "answer": "/answer", "remark": "/remark"}
+
+
+async def _history(deps: CommandDeps, state: ApprovalRequest, may_read: bool) -> tuple[HistoryEntry, ...]:
+    """Who did what and when, and what they wrote: the events of the request and of its slot, by time."""
     envelopes = await history(deps.store.outbox, state.approval_id)
     if state.slot_pool_id is not None:
         envelopes += await deps.store.slot_history(state.slot_pool_id, state.approval_id)
@@ -164,9 +167,24 @@ async def _history(deps: CommandDeps, state: ApprovalRequest) -> tuple[HistoryEn
                 by=next((getattr(event, name) for name in _ACTOR_FIELDS if hasattr(event, name)), None),
                 step=getattr(event, "step", None),
                 positive=getattr(event, "positive", None),
+                remark=await _remark(deps, event, may_read),
             )
         )
     return tuple(entries)
+
+
+async def _remark(deps: CommandDeps, event: Event, may_read: bool) -> str | None:
+    if not isinstance(event, ApprovalEvent):
+        return None
+    for name, path in _REMARK_FIELDS.items():
+        if getattr(event, name, None) is not None:
+            return await _opened(deps, getattr(event, name), path, may_read)
+    return None
+
+
+def _explanation_path(state: ApprovalRequest) -> str:
+    """The field for which the explanation was sealed: a question while the request is open, else a reason."""
+    return "/question" if state.is_open or state.status is Status.WITHDRAWN else "/reason"
 
 
 async def _opened(deps: CommandDeps, sealed_text: str | None, path: str, may_read: bool) -> str | None:

@@ -1,11 +1,9 @@
-"""R4 and the state of a request: whether the student can answer the approver's question."""
+"""The state of a request: whether the student can answer the approver's question. R4 ends nothing for the student."""
 
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 
 from services.approval.model import ApprovalRequest, Status
-from services.approval.rules import before_start
 
 
 class Reason(StrEnum):
@@ -13,15 +11,13 @@ class Reason(StrEnum):
 
     ANSWERABLE = "answerable"
     NOTHING_ASKED = "nothing_asked"
-    ALREADY_STARTED = "already_started"
 
 
 @dataclass(frozen=True, slots=True)
 class Answerable:
-    """Decision. `rule`: the rule that blocks; None if the state of the request does."""
+    """Decision on one request."""
 
     reason: Reason
-    rule: str | None = None
 
     @property
     def is_permitted(self) -> bool:
@@ -29,10 +25,6 @@ class Answerable:
         return self.reason is Reason.ANSWERABLE
 
 
-def answerable(request: ApprovalRequest, now: datetime) -> Answerable:
-    """The request was returned, and the activity has not started (R4)."""
-    if request.status is not Status.RETURNED:
-        return Answerable(Reason.NOTHING_ASKED)
-    if before_start.before_start(request.start_date, now).is_in_time:
-        return Answerable(Reason.ANSWERABLE)
-    return Answerable(Reason.ALREADY_STARTED, "R4")
+def answerable(request: ApprovalRequest) -> Answerable:
+    """The request was returned with a question. After the start too: the coordinator may still ask and decide."""
+    return Answerable(Reason.ANSWERABLE if request.status is Status.RETURNED else Reason.NOTHING_ASKED)

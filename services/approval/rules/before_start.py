@@ -1,9 +1,14 @@
-"""R4: approval is decided before the activity starts. Source: Leiden, "approved before the start date"."""
+"""R4: approval is decided before the activity starts. Source: Leiden, "approved before the start date".
+
+After the start the programme's coordinator alone may still decide, with a recorded reason (proposal): otherwise the
+registration of a student who has already left could never be cleared.
+"""
 
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 
+from services.approval.rules.ruling import Effect, Ruling
 from shared.clock import amsterdam_date
 
 
@@ -23,11 +28,16 @@ class Timeliness:
 
     @property
     def is_in_time(self) -> bool:
-        """Whether R4 permits a decision."""
+        """Whether every approver may decide."""
         return self.reason is Reason.BEFORE_START
 
 
 def before_start(start_date: date, now: datetime) -> Timeliness:
-    """R4: the activity starts on its first day (Europe/Amsterdam). Then the programme's coordinator takes it up."""
+    """R4: the activity starts on its first day (Europe/Amsterdam). From then on only the coordinator decides."""
     days_left = (start_date - amsterdam_date(now)).days
     return Timeliness(Reason.BEFORE_START if days_left > 0 else Reason.ALREADY_STARTED, days_left)
+
+
+def after_start() -> Ruling:
+    """R4: the finding of a request that comes after the start."""
+    return Ruling(Effect.ROUTED, "R4", Reason.ALREADY_STARTED)

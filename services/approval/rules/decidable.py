@@ -10,7 +10,7 @@ from services.approval.rules import approver, before_start
 
 
 class Reason(StrEnum):
-    """Why a request can be decided or not."""
+    """Why a request can be decided or not. ALREADY_STARTED: by the coordinator alone."""
 
     DECIDABLE = "decidable"
     OWN_REQUEST = approver.Reason.OWN_REQUEST.value
@@ -18,6 +18,7 @@ class Reason(StrEnum):
     WITHDRAWN = "withdrawn"
     ALREADY_DECIDED = "already_decided"
     ALREADY_STARTED = before_start.Reason.ALREADY_STARTED.value
+    REASON_REQUIRED = "reason_required"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +35,19 @@ class Decidable:
 
 
 def decidable(
-    request: ApprovalRequest, person_id: str, scopes: Set[str], programme_scopes: Set[str], now: datetime
+    request: ApprovalRequest,
+    person_id: str,
+    scopes: Set[str],
+    programme_scopes: Set[str],
+    coordinator_scopes: Set[str],
+    now: datetime,
+    *,
+    has_reason: bool = False,
 ) -> Decidable:
-    """R4, R5: checked in this order: R5, the state of the request, R4."""
+    """R4, R5: checked in this order: R5, the state of the request, R4.
+
+    `coordinator_scopes`: those of `programme_scopes` that may still decide after the start.
+    """
     who = approver.approver(person_id, scopes, request.person_id, programme_scopes)
     if not who.may_decide:
         return Decidable(Reason(who.reason.value), "R5")
@@ -46,4 +57,6 @@ def decidable(
         return Decidable(Reason.ALREADY_DECIDED)
     if before_start.before_start(request.start_date, now).is_in_time:
         return Decidable(Reason.DECIDABLE)
-    return Decidable(Reason.ALREADY_STARTED, "R4")
+    if not scopes & coordinator_scopes:
+        return Decidable(Reason.ALREADY_STARTED, "R4")
+    return Decidable(Reason.DECIDABLE) if has_reason else Decidable(Reason.REASON_REQUIRED, "R4")

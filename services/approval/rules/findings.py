@@ -1,4 +1,4 @@
-"""R29-R37: runs the rules of a kind of activity on a request, in the order of their numbers.
+"""R4, R29-R37: runs the rules of a kind of activity on a request, in the order of their numbers.
 
 Which rules apply depends on the activity and on what the faculty configures. A detail that no rule asks for is reported
 as unexpected, so that nothing a student says is ignored.
@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from services.approval.rules import europe, institute, research, rotation, school, slots, theme
+from services.approval.rules import before_start, europe, institute, research, rotation, school, slots, theme
 from services.approval.rules.ruling import Effect, Ruling
 from services.approval.rules.slots import Period
 from shared.events import ActivityDetails, ActivityType, Finding, FindingEffect, Rotation
@@ -52,6 +52,7 @@ class RuleInput:
     start_date: date
     details: ActivityDetails
     has_institute_reason: bool
+    has_started: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +99,8 @@ _ACTIVITY_FIELDS = ("theme", "institute", "partnerNetwork", "rotation", "cluster
 
 
 def findings(request: RuleInput, settings: RuleSettings) -> Findings:
-    """R29-R37: run every rule of this kind of activity."""
-    rulings: list[Ruling] = []
+    """R4, R29-R37: run every rule of this kind of activity."""
+    rulings: list[Ruling] = [before_start.after_start()] if request.has_started else []
     asked_fields: set[str] = set()
     pool_id = None
     if settings.research is not None and request.kind in settings.research.activity_types:

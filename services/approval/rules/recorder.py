@@ -1,12 +1,13 @@
-"""R30, R31, R33, R34, R35, R37: who records the result of a step that a rule demands, and when."""
+"""R30, R31, R33, R34, R35, R37: who records the result of a step that a rule demands, and when.
+
+After the start too (R4): the coordinator can then still grant, and a grant needs its steps.
+"""
 
 from collections.abc import Set
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 
 from services.approval.model import ApprovalRequest, Status
-from services.approval.rules import before_start
 from shared.events import Finding, StepKind
 
 
@@ -19,7 +20,6 @@ class Reason(StrEnum):
     WRONG_ROLE = "wrong_role"
     WITHDRAWN = "withdrawn"
     ALREADY_DECIDED = "already_decided"
-    ALREADY_STARTED = "already_started"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,6 @@ def recorder(
     scopes: Set[str],
     programme_scopes: Set[str],
     is_international_office: bool,
-    now: datetime,
 ) -> Recorder:
     """The coordinator's steps: an approver of the programme; the office's: the office; never the student (R5)."""
     if person_id == request.person_id:
@@ -61,8 +60,6 @@ def recorder(
         return Recorder(Reason.WITHDRAWN)
     if not request.is_open:
         return Recorder(Reason.ALREADY_DECIDED)
-    if not before_start.before_start(request.start_date, now).is_in_time:
-        return Recorder(Reason.ALREADY_STARTED, "R4")
     return Recorder(Reason.RECORDABLE, demand.rule, demand.queue)
 
 

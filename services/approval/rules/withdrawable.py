@@ -12,6 +12,7 @@ class Reason(StrEnum):
     WITHDRAWABLE = "withdrawable"
     ALREADY_WITHDRAWN = "already_withdrawn"
     ALREADY_REFUSED = "already_refused"
+    ALREADY_REVOKED = "already_revoked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ class Withdrawable:
 
 
 def withdrawable(status: Status) -> Withdrawable:
-    """Open and granted requests can be withdrawn; a refusal is final."""
+    """Open and granted requests can be withdrawn; a refusal and a revocation are final."""
     match status:
         case Status.REQUESTED | Status.RETURNED | Status.GRANTED:
             return Withdrawable(Reason.WITHDRAWABLE)
@@ -35,3 +36,5 @@ def withdrawable(status: Status) -> Withdrawable:
             return Withdrawable(Reason.ALREADY_WITHDRAWN)
         case Status.REFUSED:
             return Withdrawable(Reason.ALREADY_REFUSED)
+        case Status.REVOKED:
+            return Withdrawable(Reason.ALREADY_REVOKED)

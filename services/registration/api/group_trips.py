@@ -10,7 +10,7 @@ from pydantic import Field
 from services.registration.access import with_permissions
 from services.registration.api.bodies import AnswersBody, ContactBody, Id, LegBody, Student
 from services.registration.api.views import ClearanceSummary, RegistrationAnswer, open_contact
-from services.registration.commands import group_trips
+from services.registration.commands import group_trips, trip_change
 from services.registration.commands.answers import clearance_summary
 from services.registration.commands.deps import CommandDeps
 from services.registration.commands.loading import state_of
@@ -97,7 +97,7 @@ class Participant(Part):
     clearance: ClearanceSummary
     departure_date: date
     return_date: date
-    deviates: bool = Field(description="Other places or days than the trip's")
+    deviates: bool = Field(description="Another journey than the trip's: places, days, activity or answers")
 
 
 def routes(deps: CommandDeps) -> Routes:
@@ -125,8 +125,18 @@ def routes(deps: CommandDeps) -> Routes:
 
     @router.put("/v1/group-trips/{group_id}", operation_id="changeGroupTrip", response_model=TripAnswer)
     async def change_trip(caller: Leader, group_id: Id, body: TripBody, command: ChangeOf) -> JSONResponse:
-        """The leader changes the trip; participants who have registered keep their own registration."""
+        """The leader changes the trip; each participant keeps their registration, is told, and can take it over."""
         answer = await group_trips.change(deps, group_id, body.form(), with_permissions(command, deps.catalogue))
+        return answer.response()
+
+    @router.post(
+        "/v1/registrations/{registration_id}/trip-change",
+        operation_id="takeOverTripChange",
+        response_model=RegistrationAnswer,
+    )
+    async def take_over_trip_change(caller: Student, registration_id: Id, change: ChangeOf) -> JSONResponse:
+        """Register the journey as the leader of the group trip changed it; contact details and approval stay."""
+        answer = await trip_change.take_over(deps, registration_id, with_permissions(change, deps.catalogue))
         return answer.response()
 
     @router.post(
@@ -168,7 +178,7 @@ def routes(deps: CommandDeps) -> Routes:
                     clearance=ClearanceSummary.model_validate(clearance_summary(deps.catalogue, state)),
                     departure_date=state.departure_date,
                     return_date=state.return_date,
-                    deviates=state.legs != trip.legs,
+                    deviates=trip.differs_from(state),
                 )
             )
         return paged.page(participants)

@@ -10,8 +10,11 @@ from services.registration.commands.answers import clearance_summary, contact_fo
 from services.registration.commands.deps import CommandDeps
 from services.registration.decision_inputs import load_inputs
 from services.registration.model import Registration, Status
+from services.registration.read_models import DecisionInputs
 from services.registration.rules import checklist, places
-from services.registration.texts import Language, item_text, reason_text
+from services.registration.rules.clearance import clearance
+from services.registration.rules.waits_for import waits_for
+from services.registration.texts import Language, item_text, reason_text, staff_reason_text
 from shared.bus.history import history
 from shared.clock import utc_now
 from shared.events import (
@@ -90,6 +93,16 @@ class ReturnEntry(Part):
     recorded_at: datetime
 
 
+class WaitsFor(Part):
+    """Who has the registration now, and why; `contact` is null when the student has to act."""
+
+    queue: str = Field(description="`student`, or the queue of the staff who have it")
+    rule: str
+    reason: str
+    reason_text: str
+    contact: dict[str, str] | None
+
+
 class RegistrationDetails(RegistrationSummary):
     """One registration. `contact` is null when the caller may not read it, and when the person was erased."""
 
@@ -101,12 +114,14 @@ class RegistrationDetails(RegistrationSummary):
     open_tasks: tuple[dict[str, str], ...]
     history: tuple[HistoryEntry, ...]
     group_id: str | None
+    trip_change: int | None = Field(description="Version of the group trip that the student can take over; null: none")
     advice: tuple[AdviceSeen, ...] = Field(description="As it is now; a decision names these versions")
     decided_on: tuple[AdviceSeen, ...] = Field(description="As it was at the newest decision")
     documents: tuple[DocumentEntry, ...]
     stay_contact_at: datetime | None
     contact_confirmed_at: datetime | None
     returned: ReturnEntry | None
+    waits_for: WaitsFor | None = Field(description="null when nobody has to act before the student may depart")
 
 
 class ChecklistLine(Part):
@@ -170,6 +185,7 @@ async def registration_details(deps: CommandDeps, state: Registration, permissio
         open_tasks=tuple({"queue": task.queue, "rule": task.rule, "reason": task.reason} for task in state.open_tasks),
         history=await _history(deps, state.registration_id),
         group_id=state.group_id,
+        trip_change=state.trip_change,
         advice=places.advice_seen(places.places(state.legs, inputs, utc_now())),
         decided_on=state.decision.advice if state.decision is not None else (),
         documents=tuple(DocumentEntry(**document.model_dump(exclude={"name"})) for document in state.documents),
@@ -180,6 +196,20 @@ async def registration_details(deps: CommandDeps, state: Registration, permissio
         )
         if recorded_return is not None
         else None,
+        waits_for=_waits_for(deps, state, inputs),
+    )
+
+
+def _waits_for(deps: CommandDeps, state: Registration, inputs: DecisionInputs) -> WaitsFor | None:
+    waits = waits_for(state, clearance(state, inputs, utc_now()))
+    if waits is None:
+        return None
+    return WaitsFor(
+        queue=waits.queue or "student",
+        rule=waits.rule,
+        reason=waits.reason,
+        reason_text=staff_reason_text(waits.reason),
+        contact=contact_for_queue(deps.catalogue, state, waits.queue) if waits.queue is not None else None,
     )
 
 
@@ -192,7 +222,9 @@ async def open_contact(deps: CommandDeps, state: Registration) -> ContactDetails
 async def checklist_view(deps: CommandDeps, state: Registration, language: Language | None) -> Checklist:
     """The checklist in this language, or in the student's."""
     chosen = language or state.language
-    lines = checklist.checklist(state, await load_inputs(deps.evaluation, state), utc_now())
+    unnamed = state.approval_id is None and await deps.store.read_models.has_request(state.person_id)
+    inputs = await load_inputs(deps.evaluation, state)
+    lines = checklist.checklist(state, inputs, utc_now(), has_unnamed_request=unnamed)
     return Checklist(
         registration_id=state.registration_id,
         may_depart=state.status is Status.APPROVED,

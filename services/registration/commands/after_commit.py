@@ -4,7 +4,6 @@ from services.registration.access import Permissions
 from services.registration.commands.answers import registration_answer
 from services.registration.commands.deps import CommandDeps
 from services.registration.evaluation import evaluate
-from services.registration.model import Status
 from shared.command import Command
 from shared.errors import TransientError
 from shared.mongo.client import PyMongoError
@@ -15,18 +14,14 @@ from shared.web.problem import Problem
 
 log = get_logger()
 
-#: An evaluation right after a command can change registrations in these states only.
-_EVALUATED = frozenset({Status.SUBMITTED, Status.INCOMPLETE, Status.APPROVED})
-
 
 async def evaluate_after_commit(deps: CommandDeps, answer: Answer, command: Command[Permissions]) -> Answer:
-    """Evaluate the registration of a committed command; returns the answer with the new decision.
+    """Evaluate the registration of a committed command, whatever its state; returns the answer with the new decision.
 
-    When that fails for now, the command's own answer stands: it is committed, and the sweep evaluates the
-    registration later.
+    A held registration too: its approval may have been granted between the command's reading and its commit. When
+    that fails for now, the command's own answer stands: it is committed, and the sweep evaluates the registration
+    later.
     """
-    if answer.body["status"] not in _EVALUATED:
-        return answer
     await failpoint("after_commit")
     registration_id = answer.body["registrationId"]
     try:

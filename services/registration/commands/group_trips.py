@@ -12,6 +12,7 @@ from services.registration.access import Permissions
 from services.registration.commands.deps import CommandDeps
 from services.registration.commands.form import RegistrationForm, check_form
 from services.registration.commands.submit import submit
+from services.registration.commands.trip_change import offer_change, offer_change_to
 from services.registration.group_trip import GroupTrip
 from shared.bus.aggregate import Loaded
 from shared.command import Command
@@ -61,14 +62,16 @@ async def create(deps: CommandDeps, form: TripForm, command: Command[Permissions
 
 
 async def change(deps: CommandDeps, group_id: str, form: TripForm, command: Command[Permissions]) -> Answer:
-    """Change what later participants have in common. Earlier ones change their own registration."""
+    """Change what participants have in common. Who has registered already is told, and can take the change over."""
     check_form(deps.catalogue, form, "en", command.now)
     event_id = new_id()
     event = await _trip_event(deps, GroupTripChanged, group_id, command.caller.person_id, form, event_id)
 
     async def work(session: Session) -> Answer:
         loaded = await _load_open_trip(deps, group_id, command, session)
-        return _trip_answer(await _record(deps, loaded, Draft(event, event_id), command, session), 200)
+        after = await _record(deps, loaded, Draft(event, event_id), command, session)
+        await offer_change(deps, after, command, session)
+        return _trip_answer(after, 200)
 
     return await run_once(deps.mongo, deps.database, command.idempotency, work)
 
@@ -98,7 +101,11 @@ async def join(deps: CommandDeps, group_id: str, form: ParticipantForm, command:
         language=form.language,
         group_id=group_id,
     )
-    return await submit(deps, registration_form, command)
+    answer = await submit(deps, registration_form, command)
+    now_planned = await load_trip(deps, group_id)
+    if trip_of(now_planned) != trip:
+        await offer_change_to(deps, answer.body["registrationId"], now_planned, command)
+    return answer
 
 
 async def load_trip(deps: CommandDeps, group_id: str) -> Loaded[GroupTrip]:

@@ -21,7 +21,7 @@ from services.registration.rules.checklist import override_in
 from services.registration.rules.clearance import Clearance, clearance
 from services.registration.rules.decision import Ask, Reason, Ruling, Step, decision
 from services.registration.rules.exception import OrangeException, exception_at_orange
-from services.registration.texts import reason_text
+from services.registration.texts import staff_reason_text
 from shared.bus.outbox import StreamMoved
 from shared.command import Command
 from shared.envelope import Draft
@@ -124,7 +124,7 @@ def _denial(deps: CommandDeps, state: Registration, current: Clearance, ruling: 
     grounds = override_in(current.advice) if ruling.rule == "R17" else None
     return Problem(
         403 if ruling.reason == Reason.NOT_YOURS else 409,
-        reason_text(ruling.reason, "en", grounds),
+        staff_reason_text(ruling.reason, grounds),
         rule=ruling.rule,
         reason=str(ruling.reason),
         contact=contact_for_queue(deps.catalogue, state, ruling.who) if ruling.who is not None else None,

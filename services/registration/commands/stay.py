@@ -13,6 +13,7 @@ from services.registration.decision_events import close_tasks
 from services.registration.decision_inputs import load_inputs
 from services.registration.model import Registration
 from services.registration.rules import places
+from services.registration.rules.task_end import ENDED_BY_RETURN
 from shared.clock import amsterdam_date
 from shared.command import Command
 from shared.envelope import Draft
@@ -97,7 +98,8 @@ async def record_return(
         must_match(command.expected_version, loaded.version)
         current = state_of(loaded)
         _check_outcome(current, outcome, command)
-        drafts = [Draft(event, event_id), *close_tasks(current, {"R20"})]
+        ended = ENDED_BY_RETURN if outcome.outcome == "returned" else {"R20"}
+        drafts = [Draft(event, event_id), *close_tasks(current, ended)]
         after = await deps.store.record(loaded, drafts, cause=command.cause, now=command.now, session=session)
         return registration_answer(deps.catalogue, after, 201)
 

@@ -22,6 +22,7 @@ class Reason(StrEnum):
     OF_ANOTHER_PERSON = "approval_of_another_person"
     REFUSED = "approval_refused"
     WITHDRAWN = "approval_withdrawn"
+    REVOKED = "approval_revoked"
     OTHER_ACTIVITY = "approval_for_another_activity"
     OTHER_COUNTRY = "approval_for_another_country"
     OTHER_DATES = "approval_for_other_dates"
@@ -65,6 +66,7 @@ _NOT_GRANTED = {
     ApprovalStatus.PENDING: Reason.PENDING,
     ApprovalStatus.REFUSED: Reason.REFUSED,
     ApprovalStatus.WITHDRAWN: Reason.WITHDRAWN,
+    ApprovalStatus.REVOKED: Reason.REVOKED,
 }
 
 

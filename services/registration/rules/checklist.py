@@ -1,4 +1,4 @@
-"""What a student still needs, why, until when and from whom: R1, R2, R6-R17, R19, R24, R39, a line for each."""
+"""What a student still needs, why, until when and from whom: R1, R2, R4, R6-R17, R19, R24, R39, a line for each."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -25,6 +25,7 @@ class Item(StrEnum):
     ADVICE = "travel_advice"
     STAY_CONTACT = "stay_contact"
     SAFETY_SESSION = "safety_session"
+    GROUP_TRIP = "group_trip"
     CLEARANCE = "clearance"
 
 
@@ -55,16 +56,22 @@ class Line:
     grounds: LevelGrounds | None = None
 
 
-def checklist(registration: Registration, inputs: DecisionInputs, now: datetime) -> tuple[Line, ...]:
-    """Every line, done or not, on the current inputs; the last line is the clearance as it was decided."""
+def checklist(
+    registration: Registration, inputs: DecisionInputs, now: datetime, *, has_unnamed_request: bool = False
+) -> tuple[Line, ...]:
+    """Every line, done or not, on the current inputs; the last line is the clearance as it was decided.
+
+    `has_unnamed_request`: the student has asked for an approval that the registration does not name.
+    """
     return (
         _study_line(registration),
-        _approval_line(registration, inputs),
+        _approval_line(registration, inputs, now, has_unnamed_request),
         _timing_line(registration, now),
         *_document_lines(registration, inputs),
         *_advice_lines(registration, inputs, now),
         *_stay_contact_lines(registration, now),
         *_session_lines(registration, now),
+        *_trip_lines(registration),
         _clearance_line(registration),
     )
 
@@ -75,17 +82,26 @@ def _study_line(registration: Registration) -> Line:
     return Line(Item.STUDY_RELATED, State.DONE, rule, relation.reasons[0])
 
 
-def _approval_line(registration: Registration, inputs: DecisionInputs) -> Line:
-    """R4: the approval must be decided before the first day, so the day before is the last."""
+def _approval_line(
+    registration: Registration, inputs: DecisionInputs, now: datetime, has_unnamed_request: bool
+) -> Line:
+    """R4: decided before the first day, so the day before is the last; after that by the coordinator alone."""
     reason = approval.approval_standing(registration, inputs.approval).reason
-    last_day = registration.departure_date - timedelta(days=1)
+    has_started = amsterdam_date(now) >= registration.departure_date
+    last_day = None if has_started else registration.departure_date - timedelta(days=1)
     match reason:
         case approval.Reason.NOT_NEEDED:
             return Line(Item.APPROVAL, State.DONE, "R11", reason)
         case approval.Reason.GRANTED:
             return Line(Item.APPROVAL, State.DONE, "R2", reason)
-        case approval.Reason.REFUSED:
+        case approval.Reason.REFUSED | approval.Reason.REVOKED:
             return Line(Item.APPROVAL, State.BLOCKED, "R2", reason, last_day, Queue.COORDINATOR)
+        case approval.Reason.MISSING if has_unnamed_request:
+            return Line(Item.APPROVAL, State.TODO, "R2", "approval_not_named", last_day)
+        case approval.Reason.MISSING if has_started:
+            return Line(Item.APPROVAL, State.TODO, "R4", "approval_missing_after_start", None, Queue.COORDINATOR)
+        case approval.Reason.PENDING if has_started:
+            return Line(Item.APPROVAL, State.WAITING, "R4", "approval_pending_after_start", None, Queue.COORDINATOR)
         case approval.Reason.MISSING | approval.Reason.WITHDRAWN | approval.Reason.OF_ANOTHER_PERSON:
             return Line(Item.APPROVAL, State.TODO, "R2", reason, last_day, Queue.COORDINATOR)
         case _:
@@ -146,6 +162,13 @@ def _session_lines(registration: Registration, now: datetime) -> list[Line]:
             Queue.INTERNATIONAL_OFFICE,
         )
     ]
+
+
+def _trip_lines(registration: Registration) -> list[Line]:
+    """R15: the leader changed the trip, and the places that count are those that the student registers."""
+    if registration.trip_change is None or registration.status is Status.CANCELLED or registration.has_returned:
+        return []
+    return [Line(Item.GROUP_TRIP, State.TODO, "R15", "trip_changed", registration.departure_date)]
 
 
 def _advice_lines(registration: Registration, inputs: DecisionInputs, now: datetime) -> list[Line]:

@@ -50,6 +50,7 @@ class Reason(StrEnum):
     APPROVAL_OF_ANOTHER_PERSON = approval.Reason.OF_ANOTHER_PERSON.value
     APPROVAL_REFUSED = approval.Reason.REFUSED.value
     APPROVAL_WITHDRAWN = approval.Reason.WITHDRAWN.value
+    APPROVAL_REVOKED = approval.Reason.REVOKED.value
     APPROVAL_FOR_ANOTHER_ACTIVITY = approval.Reason.OTHER_ACTIVITY.value
     APPROVAL_FOR_ANOTHER_COUNTRY = approval.Reason.OTHER_COUNTRY.value
     APPROVAL_FOR_OTHER_DATES = approval.Reason.OTHER_DATES.value
@@ -87,13 +88,16 @@ class Clearance:
 
     @property
     def queues(self) -> tuple[Block, ...]:
-        """R7, R8, R14, R16: the blocks that persons decide, one for each queue and rule; only when routed."""
+        """R2, R7, R8, R14, R16, R21: the blocks that persons decide, one for each queue; only when routed.
+
+        The people of a queue decide once about all that is theirs; the first block in PRECEDENCE names their task.
+        """
         if self.outcome is not Outcome.ROUTED:
             return ()
-        first: dict[tuple[Queue, str], Block] = {}
+        first: dict[Queue, Block] = {}
         for block in self.blocks:
             if block.outcome is Outcome.ROUTED and block.queue is not None:
-                first.setdefault((block.queue, block.rule), block)
+                first.setdefault(block.queue, block)
         return tuple(first.values())
 
     @property
@@ -131,10 +135,10 @@ def clearance(registration: Registration, inputs: DecisionInputs, now: datetime)
 
 #: Which block is the outcome when there are several: the first in this list.
 PRECEDENCE: tuple[tuple[Outcome, str], ...] = (
+    (Outcome.REFUSED, "R2"),  # the programme said no: there is nothing for a person to decide
     (Outcome.ROUTED, "R8"),  # rules neither approve nor refuse it: a person decides
     (Outcome.ROUTED, "R7"),
     (Outcome.HELD, "R2"),  # nothing to decide yet; the advice counts when the approval arrives
-    (Outcome.REFUSED, "R2"),
     (Outcome.REFUSED, "R13"),
     (Outcome.REFUSED, "R17"),
     (Outcome.INCOMPLETE, "R9"),  # the student first, so that staff then have every document
@@ -155,7 +159,7 @@ def _approval_block(standing: approval.Standing) -> Block | None:
         return None
     reason = Reason(standing.reason.value)
     match standing.reason:
-        case approval.Reason.REFUSED:
+        case approval.Reason.REFUSED | approval.Reason.REVOKED:
             return Block(Outcome.REFUSED, "R2", reason)
         case approval.Reason.OTHER_ACTIVITY | approval.Reason.OTHER_COUNTRY | approval.Reason.OTHER_DATES:
             return Block(Outcome.ROUTED, "R2", reason, Queue.COORDINATOR)

@@ -21,9 +21,10 @@ GRACE = timedelta(days=1)
 
 
 class Reason(StrEnum):
-    """Whether the student is abroad, and what the advice is there."""
+    """Whether the student is abroad, and what the advice is there. OVERDUE: no return is recorded after the stay."""
 
     NOT_ABROAD = "not_abroad"
+    OVERDUE = "overdue"
     SAFE = "advice_safe"
     NEGATIVE = "advice_negative"
     PLACE_UNRESOLVED = "place_unresolved"
@@ -52,7 +53,8 @@ def during_stay(registration: Registration, inputs: DecisionInputs, now: datetim
     today = amsterdam_date(now)
     is_abroad = has_departed(registration.departure_date, now) and registration.return_date >= today - GRACE
     if registration.status is Status.CANCELLED or registration.has_returned or not is_abroad:
-        return DuringStay(Reason.NOT_ABROAD)
+        is_overdue = registration.progress.is_overdue and registration.return_date < today - GRACE
+        return DuringStay(Reason.OVERDUE if is_overdue else Reason.NOT_ABROAD)
     checked = places.places(registration.legs, inputs, now)
     remaining = [place for place in checked if place.leg.end_date >= today - GRACE]
     seen = places.advice_seen(tuple(remaining))

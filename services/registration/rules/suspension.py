@@ -25,6 +25,7 @@ class Reason(StrEnum):
     PLACE_UNRESOLVED = "place_unresolved"
     APPROVAL_WITHDRAWN = "approval_withdrawn"
     APPROVAL_REFUSED = "approval_refused"
+    APPROVAL_REVOKED = "approval_revoked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,7 @@ def suspension(registration: Registration, inputs: DecisionInputs, now: datetime
 _LOST_APPROVAL = {
     approval.Reason.WITHDRAWN: Reason.APPROVAL_WITHDRAWN,
     approval.Reason.REFUSED: Reason.APPROVAL_REFUSED,
+    approval.Reason.REVOKED: Reason.APPROVAL_REVOKED,
 }
 
 

@@ -33,6 +33,8 @@ REGISTRATIONS = [
     ),
 ]
 
+APPROVALS = [_index("person", "personId", "status")]
+
 TRIPS = [_index("leader", "leaderId", "createdAt", "_id")]
 
 TASKS = [

@@ -8,12 +8,13 @@ changed ones were evaluated once more.
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, date, datetime
 
-from services.registration.read_models import Approval, Freshness, evolve_approval
+from services.registration.read_models import Approval, ApprovalStatus, Freshness, evolve_approval
+from services.registration.store import indexes
 from shared.advice import CountryAdvice
 from shared.advice import evolve as evolve_advice
 from shared.envelope import Envelope
 from shared.events import ApprovalEvent, Level, SourceChecked, TravelAdviceChanged
-from shared.mongo.client import Database, Document, DuplicateKeyError, Session
+from shared.mongo.client import Database, Document, DuplicateKeyError, ReplaceOne, Session
 from shared.mongo.coalesced_reader import CoalescedReader
 
 
@@ -29,6 +30,10 @@ class ReadModelStore:
         self._cached_freshness: Mapping[str, Freshness] = {}
         self._event_ids = CoalescedReader(self._read_event_ids)
 
+    async def create_indexes(self) -> None:
+        """Idempotent."""
+        await self._approvals.create_indexes(indexes.APPROVALS)
+
     async def approvals(self, approval_ids: Sequence[str]) -> dict[str, Approval]:
         """Approvals by id, without the ids that are not known."""
         if not approval_ids:
@@ -36,13 +41,24 @@ class ReadModelStore:
         documents = self._approvals.find({"_id": {"$in": list(approval_ids)}})
         return {str(document["_id"]): Approval.model_validate(document) async for document in documents}
 
-    async def save_approval(self, event: ApprovalEvent, session: Session) -> None:
-        """Fold one event into its approval, in the transaction of the inbox."""
-        document = await self._approvals.find_one({"_id": event.approval_id}, session=session)
-        approval = evolve_approval(Approval.model_validate(document) if document else None, event)
-        await self._approvals.replace_one(
-            {"_id": event.approval_id}, approval.model_dump(mode="json", by_alias=True), upsert=True, session=session
-        )
+    async def has_request(self, person_id: str) -> bool:
+        """Whether the student has an approval, or a request for one that is not decided."""
+        wanted = {"personId": person_id, "status": {"$in": [ApprovalStatus.PENDING, ApprovalStatus.GRANTED]}}
+        return await self._approvals.find_one(wanted, {"_id": 1}) is not None
+
+    async def save_approvals(self, events: Sequence[ApprovalEvent], session: Session) -> None:
+        """Fold events into their approvals, in the transaction of the inbox: one read and one bulk write."""
+        approval_ids = sorted({event.approval_id for event in events})
+        documents = self._approvals.find({"_id": {"$in": approval_ids}}, session=session)
+        approvals = {str(document["_id"]): Approval.model_validate(document) async for document in documents}
+        for event in events:
+            approvals[event.approval_id] = evolve_approval(approvals.get(event.approval_id), event)
+        writes = [
+            ReplaceOne({"_id": approval_id}, approvals[approval_id].model_dump(mode="json", by_alias=True), upsert=True)
+            for approval_id in approval_ids
+        ]
+        if writes:
+            await self._approvals.bulk_write(writes, session=session)
 
     async def advice(self, countries: Sequence[str]) -> dict[str, CountryAdvice]:
         """Country → current advice, without the countries of which none is known."""

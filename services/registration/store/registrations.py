@@ -1,6 +1,6 @@
 """Collections `registrations` and `trips`: aggregates (the fold of their events), and the queries over them."""
 
-from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 
 from services.registration.evolve import evolve
@@ -19,6 +19,8 @@ SOURCE = "/registration"
 #: The rules may change these at any time; a cleared one only until the day of departure (R19, R20).
 _UNDECIDED = [Status.SUBMITTED.value, Status.HELD.value, Status.INCOMPLETE.value]
 _CLEARED = [Status.APPROVED.value, Status.SUSPENDED.value]
+#: What persons have to decide; only the tasks may lose their cause.
+_WITH_PERSONS = [Status.ROUTED.value, Status.REFUSED.value]
 
 Batches = AsyncIterator[list[Loaded[Registration]]]
 
@@ -39,6 +41,7 @@ class Store:
         await self.outbox.create_indexes()
         await self.registrations.collection.create_indexes(indexes.REGISTRATIONS)
         await self.trips.collection.create_indexes(indexes.TRIPS)
+        await self.read_models.create_indexes()
         await self.tasks.create_indexes()
 
     # ------------------------------------------------------------ writes
@@ -79,7 +82,7 @@ class Store:
         self,
         changes: Sequence[tuple[Loaded[Registration], Sequence[Draft]]],
         *,
-        cause: Cause,
+        cause: Cause | Mapping[str, Cause],
         now: datetime,
         session: Session,
     ) -> list[Loaded[Registration]]:
@@ -106,9 +109,15 @@ class Store:
         documents = self.registrations.collection.find({"_id": {"$in": list(registration_ids)}})
         return [self._loaded(document) async for document in documents]
 
-    async def naming_approval(self, approval_id: str) -> list[Loaded[Registration]]:
-        """Registrations whose student named this approval."""
-        documents = self.registrations.collection.find({"approvalId": approval_id})
+    async def naming_approvals(self, approval_ids: Sequence[str]) -> list[Loaded[Registration]]:
+        """Registrations whose student named one of these approvals."""
+        documents = self.registrations.collection.find({"approvalId": {"$in": list(approval_ids)}})
+        return [self._loaded(document) async for document in documents]
+
+    async def participants(self, group_id: str, session: Session) -> list[Loaded[Registration]]:
+        """The registrations for a trip that are not cancelled."""
+        taking_part = {"groupId": group_id, "status": {"$in": indexes.PARTICIPATING}}
+        documents = self.registrations.collection.find(taking_part, session=session)
         return [self._loaded(document) async for document in documents]
 
     async def stream(self, query: Document) -> AsyncIterator[Registration]:
@@ -132,7 +141,7 @@ class Store:
     # ------------------------------------------------------------ registrations to evaluate, in batches
 
     def in_country(self, country: str, today: date, size: int) -> Batches:
-        """Registrations with a leg in the country whose clearance the rules may still change."""
+        """Registrations with a leg in the country whose clearance or open tasks the rules may still change."""
         changeable = {
             "$or": [
                 {"legs.country": country, "status": {"$in": _UNDECIDED}},
@@ -141,6 +150,7 @@ class Store:
                     "status": {"$in": _CLEARED},
                     "departureDate": {"$gte": today.isoformat()},
                 },
+                {"legs.country": country, "status": {"$in": _WITH_PERSONS}, "openTasks.0": {"$exists": True}},
             ]
         }
         return self._find_in_batches(changeable, size, index="country")

@@ -31,9 +31,12 @@ from shared.events import (
     ApprovalEvent,
     ApprovalGranted,
     ApprovalWithdrawn,
+    DecidingOverride,
     Event,
     Level,
     LevelChange,
+    OverrideFacts,
+    Picture,
     RegionAdvice,
     SourceChecked,
     TravelAdviceChanged,
@@ -183,9 +186,14 @@ class Portal:
     # ------------------------------------------------------------ facts of the other services
 
     async def advise(
-        self, country: str, level: Level | None, regions: Mapping[str, Level | None] | None = None
+        self,
+        country: str,
+        level: Level | None,
+        regions: Mapping[str, Level | None] | None = None,
+        *,
+        override: OverrideFacts | None = None,
     ) -> None:
-        """The ministry says so, and safety has read all of it."""
+        """The ministry says so, and safety has read all of it. With `override` the university says so, and it green."""
         before = self.advised.get(country, 0)
         self.advised[country] = version = before + 1
         change = LevelChange(before=None, after=level)
@@ -193,7 +201,7 @@ class Portal:
             country=country,
             advice_version=version,
             baseline=version == 1,
-            ministry=change,
+            ministry=change if override is None else LevelChange(before=None, after=Level.GREEN),
             effective=change,
             regions=tuple(
                 RegionAdvice(area=area, code=area if area.startswith(f"{country}-") else None, before=None, after=each)
@@ -208,6 +216,8 @@ class Portal:
             text_en="Text",
             url="https://advice.example/",
             decided_by="rules",
+            adopted=Picture(level=Level.GREEN) if override is not None else None,
+            overrides=(DecidingOverride(areas=(country,), override=override),) if override is not None else (),
         )
         checked = SourceChecked(
             source=SOURCE, checked_at=utc_now(), fresh_until=utc_now() + timedelta(days=1), countries=self.advised

@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from shared.clock import utc_now
+from shared.events import OverrideFacts
 from tests.conftest import Stack
 from tests.journeys.registration_world import (
     APPROVER,
@@ -33,6 +35,35 @@ async def test_negative_advice_refuses_and_nobody_can_approve(portal: Portal, le
         problem = await portal.cannot(409, who, registration_id, "approve")
         assert (problem["rule"], problem["reason"]) == ("R13", "advice_negative")
         assert problem["contact"]["phone"]
+
+
+async def test_country_that_the_university_forbids_is_refused_by_the_universitys_rule(portal: Portal) -> None:
+    """Green by the ministry, red by the university: R17 refuses, and every answer has the document and the reason."""
+    override = OverrideFacts(
+        override_id="override-1", since=utc_now(), document="Board 2026/114", reason="No insurance covers it."
+    )
+    await portal.advise("FR", Level.RED, override=override)
+    registration_id = await portal.register(**voluntary(), legs=legs(60, 70, "FR"))
+    clearance = (await portal.see(registration_id))["clearance"]
+    assert clearance["rule"] == "R17"
+    assert (await portal.lines(registration_id))["travel_advice"] == ("blocked", "R17")
+    problem = await portal.cannot(409, APPROVER, registration_id, "approve")
+    assert (problem["rule"], problem["reason"]) == ("R17", "override_negative")
+    for text in (clearance["reasonText"], problem["detail"]):
+        assert "Board 2026/114" in text
+        assert "No insurance covers it." in text
+
+
+async def test_stay_in_a_country_that_the_university_forbids_opens_a_task_with_its_reason(portal: Portal) -> None:
+    """The safety officer's task does not say that the travel advice is negative: it is green."""
+    override = OverrideFacts(override_id="override-1", since=utc_now(), document="Board 2026/114", reason="Closed.")
+    registration_id = await portal.register(**voluntary(), legs=legs(-3, 20, "FR"))
+    await portal.decide(FACULTY_CONTACT, registration_id, "approve")
+
+    await portal.advise("FR", Level.RED, override=override)
+
+    (task,) = await portal.tasks(SAFETY_OFFICER, registration_id)
+    assert (task["rule"], task["reason"]) == ("R20", "override_negative")
 
 
 async def test_place_that_cannot_be_resolved_is_for_a_safety_officer(portal: Portal) -> None:

@@ -46,7 +46,8 @@ class Published(World):
     def grounds(self, area: str = "RU") -> tuple[Level | None, LevelGrounds]:
         """The level of an area, and who decided it."""
         assert self.advice is not None
-        found = next(each for each in (self.advice.whole, *self.advice.regions) if area in (each.code, each.area))
+        areas = (self.advice.whole, *self.advice.regions)
+        found = next(listed for listed in areas if area in (listed.code, listed.area))
         assert found.grounds is not None
         return found.level, found.grounds
 

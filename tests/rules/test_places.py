@@ -62,7 +62,7 @@ def test_advice_seen_carries_who_decided_the_worst_place() -> None:
     """The mail about a decision says who decided, from the event alone."""
     known = inputs(advice(Y, "FR"), overridden(advice(R)))
 
-    seen = {each.country: each for each in advice_seen(places((leg("FR"), leg()), known, NOW))}
+    seen = {advised.country: advised for advised in advice_seen(places((leg("FR"), leg()), known, NOW))}
 
     assert seen["FR"].grounds is None
     assert seen["ES"].grounds is not None

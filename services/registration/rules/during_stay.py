@@ -27,6 +27,7 @@ class Reason(StrEnum):
     OVERDUE = "overdue"
     SAFE = "advice_safe"
     NEGATIVE = "advice_negative"
+    FORBIDDEN = "override_negative"
     PLACE_UNRESOLVED = "place_unresolved"
 
 
@@ -42,7 +43,7 @@ class DuringStay:
     @property
     def is_negative(self) -> bool:
         """Certainly or possibly negative (R16: the worst level decides)."""
-        return self.reason in (Reason.NEGATIVE, Reason.PLACE_UNRESOLVED)
+        return self.reason in (Reason.NEGATIVE, Reason.FORBIDDEN, Reason.PLACE_UNRESOLVED)
 
 
 def during_stay(registration: Registration, inputs: DecisionInputs, now: datetime) -> DuringStay:
@@ -61,15 +62,19 @@ def during_stay(registration: Registration, inputs: DecisionInputs, now: datetim
     negative = [place for place in remaining if place.may_be_negative and not is_judged(registration, place)]
     if not negative:
         return DuringStay(Reason.SAFE, advice=seen)
-    is_certain = any(place.is_negative for place in negative)
+    reasons = {place.reason for place in negative}
     return DuringStay(
-        Reason.NEGATIVE if is_certain else Reason.PLACE_UNRESOLVED,
+        next((Reason(reason) for reason in _CERTAIN if reason in reasons), Reason.PLACE_UNRESOLVED),
         asks_for_return=any(
             not tolerated(registration.exception, place) and not _is_recorded(registration, place) for place in negative
         ),
         flags_board=registration.study_related and not registration.was_flagged,
         advice=seen,
     )
+
+
+#: Certainly negative: by the ministry's advice, or by the university's own decision (R17).
+_CERTAIN = (places.Reason.NEGATIVE.value, places.Reason.FORBIDDEN.value)
 
 
 def _is_recorded(registration: Registration, place: places.Place) -> bool:

@@ -147,7 +147,7 @@ NAMED = {
         "not read": "we could not read that sentence with certainty",
     },
 }
-QUOTED = {"nl": "in de woorden van het advies", "en": "in the words of the advice"}
+QUOTED = {"nl": "in de woorden van het advies", "en": "says, in english"}
 IMPROVED = {"nl": "verbeterd", "en": "improved"}
 #: A sentence that names every colour, whatever the level.
 RULE_OF_COLOURS = {"nl": "Oranje, rood of onbekend", "en": "Orange, red or unknown"}

@@ -48,6 +48,8 @@ class SmtpFaults(FaultSettings):
     drop_before_verdict: Count = Field(0, description="the next N messages are stored, then the connection is cut")
     drop_during_data: Count = Field(0, description="the next N messages are cut off after the final dot, not stored")
     delay_seconds: Seconds = Field(0, description="each message is stored at once and answered this much later")
+    refuse_login: Count = Field(0, description="the next N MAIL are answered 530: authentication required")
+    refuse_relay: Count = Field(0, description="the next N RCPT are answered 554: relay access denied")
     unavailable_next: Count = Field(0, alias="421_next", description="the next N MAIL are answered 421 and closed")
 
 
@@ -142,6 +144,8 @@ class Inbox:
         """Accept the sender, or answer 421."""
         if self._faults.take("unavailable_next"):
             return "421 4.3.2 Service not available, closing transmission channel"
+        if self._faults.take("refuse_login"):
+            return "530 5.7.0 Authentication required"
         envelope.mail_from = address
         envelope.mail_options.extend(options)
         return "250 2.1.0 OK"
@@ -151,6 +155,8 @@ class Inbox:
     ) -> str:
         """Accept the recipient, or refuse it permanently or temporarily."""
         faults = self._faults.current
+        if self._faults.take("refuse_relay"):
+            return "554 5.7.1 Relay access denied"
         if any(re.search(pattern, address) for pattern in faults.refuse_rcpt):
             note("rcpt_refused", code=550)
             return "550 5.1.1 No such mailbox"

@@ -32,7 +32,7 @@ def build(settings: Settings) -> FastAPI:
     process.publish(stores.outbox, AlertEvent.topic)
     for store in (
         stores.outbox, stores.whereabouts, stores.alerts, stores.send_queue, stores.deliveries, stores.callbacks,
-        stores.providers,
+        stores.providers, stores.provider_health,
     ):  # fmt: skip
         process.at_start(store.create_indexes)
     process.at_start(partial(stores.alerts.note_closing_times, stores.outbox))

@@ -45,7 +45,9 @@ def run_in_background(process: Process, settings: Settings, parts: Parts) -> Non
     for channel, senders in parts.senders.items():
         _run_send_workers(process, settings, parts, channel, senders)
         process.at_stop(senders.close)
+    process.in_background("provider health", parts.provider_health.store_regularly)
     process.add_checks(partial(_sending_health, parts.stores))
+    process.add_checks(partial(_provider_health, parts))
 
 
 def _run_send_workers(process: Process, settings: Settings, parts: Parts, channel: Channel, senders: Senders) -> None:
@@ -83,6 +85,11 @@ async def _maintain_senders(parts: Parts) -> None:
     for senders in parts.senders.values():
         if senders.maintain is not None:
             await senders.maintain(utc_now())
+    await parts.provider_health.log_changes(utc_now())
+
+
+async def _provider_health(parts: Parts) -> Sequence[Check]:
+    return await parts.provider_health.checks(utc_now())
 
 
 async def _sending_health(stores: Stores) -> Sequence[Check]:

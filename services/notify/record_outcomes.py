@@ -40,19 +40,23 @@ async def record_chunk(deps: SendDeps, claimed: ClaimedJob, chunk: SendChunk, ou
     if job.attempt >= timing.max_attempts:
         outcomes = [_given_up(outcome) if outcome.kind is OutcomeKind.TRY_LATER else outcome for outcome in outcomes]
     await append_events(deps, claimed, chunk, outcomes)
-    later = tuple(
-        index for index, outcome in zip(chunk.indices, outcomes, strict=True) if outcome.kind is OutcomeKind.TRY_LATER
-    )
+    later = {
+        index: outcome
+        for index, outcome in zip(chunk.indices, outcomes, strict=True)
+        if outcome.kind is OutcomeKind.TRY_LATER
+    }
     if later:
         retry = send_job(
             claimed.selection,
             job.channel,
             job.priority,
             job_id=f"{chunk.id}+",
-            indices=later,
+            indices=tuple(later),
             attempt=job.attempt + 1,
             possible_duplicate=job.possible_duplicate,
             addresses_as_of=job.addresses_as_of,
+            refusals=tuple(outcome.reason for outcome in later.values()),
+            refused_at=max(outcome.at for outcome in later.values()),
         )
         await deps.send_queue.add([retry], utc_now(), pause=retry_pause(job.attempt, timing.backoff_seconds))
 

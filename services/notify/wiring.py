@@ -9,7 +9,7 @@ from services.notify.audience.deps import SelectionDeps
 from services.notify.bounce_mailbox import BOUNCE_PROVIDER
 from services.notify.channel_spec import CHANNELS
 from services.notify.channels.bounces import parse_bounce
-from services.notify.channels.registry import Senders, open_channels, open_sms_providers
+from services.notify.channels.registry import Senders, channels_of_providers, open_channels, open_sms_providers
 from services.notify.channels.sms_provider import SmsProvider
 from services.notify.commands.alerts import CommandDeps
 from services.notify.composer import ComposerDeps
@@ -17,6 +17,7 @@ from services.notify.handlers import HandlerDeps
 from services.notify.messages.rendering import Messages
 from services.notify.notices import NoticeDeps
 from services.notify.provider_callbacks import CallbackDeps
+from services.notify.provider_health import ProviderHealth
 from services.notify.rules.escalation import EscalationPolicy
 from services.notify.send_deps import SendDeps
 from services.notify.sending_rules import SendingRules
@@ -25,6 +26,7 @@ from services.notify.store.advice import AdviceStore
 from services.notify.store.alerts import AlertStore
 from services.notify.store.callbacks import CallbackStore
 from services.notify.store.deliveries import DeliveryStore
+from services.notify.store.provider_health import ProviderHealthStore
 from services.notify.store.providers import ProviderStore
 from services.notify.store.send_queue import SendQueue
 from services.notify.store.whereabouts import WhereaboutsStore
@@ -49,6 +51,7 @@ class Stores:
     deliveries: DeliveryStore
     callbacks: CallbackStore
     providers: ProviderStore
+    provider_health: ProviderHealthStore
 
     @classmethod
     def open(cls, process: Process, settings: Settings) -> "Stores":
@@ -63,6 +66,7 @@ class Stores:
             deliveries=DeliveryStore(database, key),
             callbacks=CallbackStore(database, key),
             providers=ProviderStore(database),
+            provider_health=ProviderHealthStore(database),
         )
 
 
@@ -75,6 +79,7 @@ class Parts:
     messages: Messages
     sms_providers: Mapping[str, SmsProvider]
     senders: Mapping[Channel, Senders]
+    provider_health: ProviderHealth
     commands: CommandDeps
     handlers: HandlerDeps
     sending: SendDeps
@@ -89,12 +94,14 @@ def assemble(process: Process, settings: Settings) -> Parts:
     sms_members = open_sms_providers(settings)
     sms_providers = {member.name: member.provider for member in sms_members}
     handlers = _handler_deps(process, settings, stores, catalogue, messages)
+    provider_health = ProviderHealth(stores.provider_health, channels_of_providers(sms_members))
     return Parts(
         stores=stores,
         catalogue=catalogue,
         messages=messages,
         sms_providers=sms_providers,
-        senders=open_channels(settings, sms_members, stores.providers),
+        senders=open_channels(settings, sms_members, stores.providers, provider_health.note),
+        provider_health=provider_health,
         commands=CommandDeps(
             mongo=process.mongo,
             database=process.database,

@@ -15,7 +15,28 @@ parked = Gauge(
 )
 deliveries = Gauge("deliveries", "Deliveries by state", ["channel", "state"], registry=REGISTRY)
 oldest_unsent_seconds = Gauge(
-    "oldest_unsent_seconds", "Age of the oldest delivery without an attempt", registry=REGISTRY
+    "oldest_unsent_seconds", "Time since the selection of the oldest message that waits", registry=REGISTRY
+)
+provider_ok = Gauge(
+    "provider_ok",
+    "1: the provider takes our messages, or was not asked yet",
+    ["channel", "provider"],
+    registry=REGISTRY,
+)
+provider_account_refused = Gauge(
+    "provider_account_refused", "1: the provider refuses our account", ["channel", "provider"], registry=REGISTRY
+)
+provider_refused_share = Gauge(
+    "provider_refused_share",
+    "Share of the last 15 minutes' messages that the provider did not accept",
+    ["channel", "provider"],
+    registry=REGISTRY,
+)
+provider_accepted_age_seconds = Gauge(
+    "provider_accepted_age_seconds",
+    "Time since the provider last accepted a message; -1: never",
+    ["channel", "provider"],
+    registry=REGISTRY,
 )
 feed_age_seconds = Gauge(
     "feed_age_seconds", "Time since a source was last read completely", ["source"], registry=REGISTRY

@@ -1,6 +1,6 @@
 """The roll call of an alert: its recipients with their messages and answers, the counts, and calls by officers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Literal
@@ -16,6 +16,7 @@ from services.notify.model.deliveries import Delivery, DeliveryState, step_of
 from services.notify.model.escalations import EscalationRecord
 from services.notify.roll_call import RecipientOverview, all_overviews, overviews
 from services.notify.rules.escalation import RollCallStatus
+from services.notify.store.waiting_messages import WaitingMessage, WaitingMessages
 from shared.bus.bus import Bus
 from shared.clock import utc_now
 from shared.command import Command
@@ -42,7 +43,7 @@ class DeliveryEntry(Part):
     channel: Channel
     step: int = Field(description="1: the alert itself; higher: an escalation step")
     state: DeliveryState
-    attempts: int
+    attempts: int = Field(description="Attempts so far, also while the message waits for the next one")
     sent_again: int
     reason: str = Field(description="The newest reason of the provider, without addresses")
     at: datetime | None
@@ -110,11 +111,16 @@ class RollCallDeps:
 def routes(deps: RollCallDeps) -> Routes:
     """The roll call."""
     router = Routes(RouteClass.USER, tags=["alerts"])
-    alerts = deps.commands.alerts
+    alerts, waiting_messages = deps.commands.alerts, WaitingMessages(deps.commands.database)
 
     async def check_alert(alert_id: str) -> None:
         if await alerts.get(alert_id) is None:
             raise not_found()
+
+    async def entries_of(of_page: Sequence[RecipientOverview]) -> list[RecipientEntry]:
+        selections = {overview.selection.selection_id: overview.selection for overview in of_page}
+        waiting = await waiting_messages.of(selections.values())
+        return [_entry(overview, waiting) for overview in of_page]
 
     @router.get("/v1/alerts/{alert_id}/recipients", operation_id="listAlertRecipients")
     async def recipients(
@@ -127,20 +133,18 @@ def routes(deps: RollCallDeps) -> Routes:
         await check_alert(alert_id)
         if status is None:
             page = await alerts.selections.page_of_recipients(alert_id, paged.skip, paged.fetch)
-            return paged.page(
-                [_entry(overview) for overview in await overviews(deps.commands.roll_call, alert_id, page)]
-            )
-        entries: list[RecipientEntry] = []
+            return paged.page(await entries_of(await overviews(deps.commands.roll_call, alert_id, page)))
+        selected: list[RecipientOverview] = []
         matching = 0
         async for overview in all_overviews(deps.commands.roll_call, alert_id):
             if overview.status is not status:
                 continue
             matching += 1
             if matching > paged.skip:
-                entries.append(_entry(overview))
-            if len(entries) >= paged.fetch:
+                selected.append(overview)
+            if len(selected) >= paged.fetch:
                 break
-        return paged.page(entries)
+        return paged.page(await entries_of(selected))
 
     @router.get("/v1/alerts/{alert_id}/counts", operation_id="getAlertBoard")
     async def board(caller: Reader, alert_id: AlertId) -> Board:
@@ -188,7 +192,7 @@ def _needs_a_person(status: RollCallStatus, escalations: Sequence[EscalationReco
     return status is not RollCallStatus.SAFE and any(step.to == "crisis-unit" for step in escalations)
 
 
-def _entry(overview: RecipientOverview) -> RecipientEntry:
+def _entry(overview: RecipientOverview, waiting: Mapping[str, WaitingMessage]) -> RecipientEntry:
     selection, recipient, state = overview.selection, overview.recipient, overview.state
     deliveries = sorted(overview.deliveries, key=lambda delivery: (step_of(delivery.delivery_id), delivery.channel))
     return RecipientEntry(
@@ -199,7 +203,7 @@ def _entry(overview: RecipientOverview) -> RecipientEntry:
         level=recipient.level,
         late=selection.late,
         selected_at=selection.at,
-        deliveries=tuple(_delivery_entry(delivery) for delivery in deliveries),
+        deliveries=tuple(_delivery_entry(delivery, waiting.get(delivery.delivery_id)) for delivery in deliveries),
         answer=state.answer,
         status=overview.status,
         owner=overview.owner.owner if overview.owner is not None else None,
@@ -216,7 +220,18 @@ def _entry(overview: RecipientOverview) -> RecipientEntry:
     )
 
 
-def _delivery_entry(delivery: Delivery) -> DeliveryEntry:
+def _delivery_entry(delivery: Delivery, waiting: WaitingMessage | None) -> DeliveryEntry:
+    """The message as its delivery stands; one that was only refused for now has its attempts in its send job."""
+    if waiting is not None and waiting.attempts > delivery.attempts:
+        return DeliveryEntry(
+            channel=delivery.channel,
+            step=step_of(delivery.delivery_id),
+            state=delivery.state,
+            attempts=waiting.attempts,
+            sent_again=delivery.resends,
+            reason=waiting.reason,
+            at=waiting.at,
+        )
     newest = next((change for change in reversed(delivery.history) if change.counted), None)
     return DeliveryEntry(
         channel=delivery.channel,

@@ -36,15 +36,15 @@ MESSAGES_PER_REQUEST = 100
 PATH = "/v1.0/message"
 NO_CODE = -1
 
-Meaning = Literal["permanent", "temporary", "unknown"]
-# Source: developers.cm.com/messaging/docs, error codes. An error of the account or of our request is temporary: an
-# operator can mend it. An error of the message or its number is permanent. After an internal error of CM the message
-# may or may not have been accepted.
+Meaning = Literal["permanent", "temporary", "account", "unknown"]
+# Source: developers.cm.com/messaging/docs, error codes. An error of the account is tried again: an operator can mend
+# it. An error of the message or its number is permanent. After an internal error of CM the message may or may not have
+# been accepted.
 ERROR_CODES: Mapping[int, Meaning] = {
-    101: "temporary",  # authentication
-    102: "temporary",  # balance
-    103: "temporary",  # product key
-    301: "temporary",  # our sender
+    101: "account",  # authentication
+    102: "account",  # balance
+    103: "account",  # product key
+    301: "account",  # our sender
     302: "permanent",  # recipient
     303: "permanent",  # number
     304: "permanent",  # body
@@ -55,8 +55,10 @@ ERROR_CODES: Mapping[int, Meaning] = {
     500: "unknown",
     999: "unknown",
 }
-#: HTTP statuses that concern our account or the moment, not the messages.
-_RETRIED_STATUSES = {401, 403, 407, 408, 425, 429}
+#: HTTP statuses that concern our account or the address of the API, not the messages.
+_ACCOUNT_STATUSES = {401, 402, 403, 404, 405, 407}
+#: HTTP statuses that concern the moment.
+_RETRIED_STATUSES = {408, 425, 429}
 # CM does not publish its numeric receipt codes. These two are what our contract's gateway is known to send; every
 # other code is interim.
 RECEIPT_STATES: Mapping[int, ReceiptState] = {2: "delivered", 3: "failed"}
@@ -146,7 +148,8 @@ class CmProvider:
             middle = len(texts) // 2
             return [*await self._send(texts[:middle]), *await self._send(texts[middle:])]
         return [
-            Outcome.refused(outcome.reason) if isinstance(outcome, _RequestRefused) else outcome for outcome in outcomes
+            Outcome.refused(outcome.reason, code=outcome.code) if isinstance(outcome, _RequestRefused) else outcome
+            for outcome in outcomes
         ]
 
     def _receipt(self, entry: object) -> DeliveryReceipt | None:
@@ -179,21 +182,26 @@ class _RequestRefused:
     """CM refused the request as a whole and did not say which message was at fault."""
 
     reason: str
+    code: str
 
 
 def judge(
     status: int, body: bytes, texts: Sequence[Sms], codes: Mapping[int, Meaning]
 ) -> list["Outcome | _RequestRefused"]:
     """One outcome per text, from the HTTP status and the body. Pure."""
+    http_code = f"HTTP {status}"
     if status >= 500:
-        return [Outcome.unknown(f"HTTP {status}")] * len(texts)
+        return [Outcome.unknown(http_code, code=http_code)] * len(texts)
     answer = _json_object(body)
-    reason = f"HTTP {status}{_error_text(answer)}"
-    if status == 429 or 300 <= status < 400:
-        return [Outcome.try_later(reason)] * len(texts)
+    reason = f"{http_code}{_error_text(answer)}"
+    if 300 <= status < 400:
+        return [Outcome.account_refused(reason, code=http_code)] * len(texts)
+    if status == 429:
+        return [Outcome.try_later(reason, code=http_code)] * len(texts)
     by_reference = _outcomes_by_reference(answer.get("messages"), codes)
     if status < 300:
-        return [by_reference.get(text.reference, Outcome.unknown(f"{reason}: not in the answer")) for text in texts]
+        missing = Outcome.unknown(f"{reason}: not in the answer", code=http_code)
+        return [by_reference.get(text.reference, missing) for text in texts]
     refusal = _refusal_of_request(status, answer, reason, codes)
     return [by_reference.get(text.reference, refusal) for text in texts]
 
@@ -201,12 +209,15 @@ def judge(
 def _refusal_of_request(
     status: int, answer: Mapping[str, Any], reason: str, codes: Mapping[int, Meaning]
 ) -> "Outcome | _RequestRefused":
-    meaning = codes.get(_code(answer.get("errorCode")))
+    number = _code(answer.get("errorCode"))
+    meaning, code = codes.get(number), f"HTTP {status}" if number == NO_CODE else str(number)
     if meaning == "unknown":
-        return Outcome.unknown(reason)
+        return Outcome.unknown(reason, code=code)
+    if meaning == "account" or status in _ACCOUNT_STATUSES:
+        return Outcome.account_refused(reason, code=code)
     if meaning == "temporary" or status in _RETRIED_STATUSES:
-        return Outcome.try_later(reason)
-    return _RequestRefused(reason)
+        return Outcome.try_later(reason, code=code)
+    return _RequestRefused(reason, code)
 
 
 def _outcomes_by_reference(messages: object, codes: Mapping[int, Meaning]) -> dict[str, Outcome]:
@@ -225,11 +236,16 @@ def _judge_entry(entry: Mapping[str, Any], codes: Mapping[int, Meaning]) -> Outc
         return Outcome.accepted(f"Accepted, {_code(entry.get('parts'))} part(s)")
     reason = without_numbers(f"{status or 'no status'} {code}: {entry.get('messageDetails') or ''}".rstrip(": "))
     if status == "Accepted" or code <= 0:
-        return Outcome.unknown(f"contradictory: {reason}")
-    meaning = codes.get(code, "temporary")
-    if meaning == "unknown":
-        return Outcome.unknown(reason)
-    return Outcome.refused(reason) if meaning == "permanent" else Outcome.try_later(reason)
+        return Outcome.unknown(f"contradictory: {reason}", code=str(code))
+    match codes.get(code, "temporary"):
+        case "unknown":
+            return Outcome.unknown(reason, code=str(code))
+        case "permanent":
+            return Outcome.refused(reason, code=str(code))
+        case "account":
+            return Outcome.account_refused(reason, code=str(code))
+        case _:
+            return Outcome.try_later(reason, code=str(code))
 
 
 def _json_object(body: bytes) -> Mapping[str, Any]:

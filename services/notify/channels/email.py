@@ -47,12 +47,12 @@ class _Unsent:
 
 
 class _Batch:
-    """The emails of one `send`, and their outcomes so far. `trouble`: why the last connection failed."""
+    """The emails of one `send`, and their outcomes so far. `trouble`: the outcome of emails that stay unsent."""
 
     def __init__(self, emails: Sequence[Email]) -> None:
         self.outcomes: list[Outcome | None] = [None] * len(emails)
         self.answered = 0
-        self.trouble = "no connection"
+        self.trouble = Outcome.try_later("no connection")
         self._waiting = deque(_Unsent(index, email, mailbox(email.recipient)) for index, email in enumerate(emails))
 
     def __len__(self) -> int:
@@ -73,18 +73,19 @@ class _Batch:
         self.outcomes[unsent.index] = outcome
         self.answered += 1
 
-    def requeue(self, unsent: _Unsent, reason: str) -> None:
+    def requeue(self, unsent: _Unsent, reason: str, code: str) -> None:
         """The connection ended before the content was written: queue the email again, after the others."""
         unsent.connections_lost += 1
-        self.trouble = without_addresses(reason, unsent.recipient, unsent.email.recipient)
+        reason = without_addresses(reason, unsent.recipient, unsent.email.recipient)
+        self.trouble = Outcome.try_later(reason, code=code)
         if unsent.connections_lost < LOST_CONNECTIONS_PER_EMAIL:
             self._waiting.append(unsent)
         else:
-            self.outcomes[unsent.index] = Outcome.try_later(self.trouble)
+            self.outcomes[unsent.index] = self.trouble
 
     def results(self) -> list[Outcome]:
         """The outcomes in the order of the emails. An email without one was never written."""
-        return [outcome or Outcome.try_later(self.trouble) for outcome in self.outcomes]
+        return [outcome or self.trouble for outcome in self.outcomes]
 
 
 class EmailChannel:
@@ -129,7 +130,8 @@ class EmailChannel:
                 try:
                     connection = connection or await SmtpConnection.open(self._settings, self._tls)
                 except CannotOpen as error:
-                    batch.trouble = str(error)
+                    refusal = Outcome.account_refused if error.refuses_account else Outcome.try_later
+                    batch.trouble = refusal(str(error), code=error.code)
                     return
                 try:
                     await self._send_emails(connection, batch)
@@ -156,14 +158,14 @@ class EmailChannel:
         while current is not None:
             step = _judge_envelope(envelope, current)
             if step is None or (connection.ended and step.outcome is None):
-                batch.requeue(current, connection.ended)
+                batch.requeue(current, connection.ended, connection.ended_code)
                 return
             if step.outcome is not None:
                 batch.settle(current, step.outcome)
             following = batch.next_email(connection)
             verdict, envelope = await self._exchange(connection, step.payload, step.outcome is not None, following)
             if step.outcome is None:
-                batch.settle(current, _judge_content(verdict, connection.ended, current))
+                batch.settle(current, _judge_content(verdict, connection, current))
                 if verdict is not None and verdict.code < 400 and not verdict.is_positive:
                     connection.abort()  # the replies can no longer be matched to our commands
             current = following
@@ -242,24 +244,26 @@ def _content(email: Email) -> bytes:
 
 
 def _refusal(stage: str, reply: SmtpReply, unsent: _Unsent) -> Outcome:
-    reason = f"{stage} {_words(reply, unsent)}"
-    if not reply.is_permanent:
-        return Outcome.try_later(reason)
-    if stage == "MAIL" and reply.code != MESSAGE_TOO_BIG:
-        # About the sender, the session or our rights, not about the recipient: an operator can mend it.
-        return Outcome.try_later(reason)
-    return Outcome.refused(reason)
+    reason, code = f"{stage} {_words(reply, unsent)}", str(reply.code)
+    # A permanent refusal of MAIL is about the sender, the session or our rights, not about the recipient.
+    is_about_us = stage == "MAIL" and reply.is_permanent and reply.code != MESSAGE_TOO_BIG
+    if is_about_us or reply.refuses_account:
+        return Outcome.account_refused(reason, code=code)
+    return Outcome.refused(reason, code=code) if reply.is_permanent else Outcome.try_later(reason, code=code)
 
 
-def _judge_content(verdict: SmtpReply | None, ended: str, unsent: _Unsent) -> Outcome:
+def _judge_content(verdict: SmtpReply | None, connection: SmtpConnection, unsent: _Unsent) -> Outcome:
     if verdict is None:
-        return Outcome.unknown(without_addresses(ended, unsent.recipient, unsent.email.recipient))
-    words = _words(verdict, unsent)
+        reason = without_addresses(connection.ended, unsent.recipient, unsent.email.recipient)
+        return Outcome.unknown(reason, code=connection.ended_code)
+    words, code = _words(verdict, unsent), str(verdict.code)
     if verdict.is_positive:
         return Outcome.accepted(words)
     if verdict.code < 400:
-        return Outcome.unknown(f"no verdict: {words}")
-    return Outcome.refused(words) if verdict.is_permanent else Outcome.try_later(words)
+        return Outcome.unknown(f"no verdict: {words}", code=code)
+    if verdict.refuses_account:
+        return Outcome.account_refused(words, code=code)
+    return Outcome.refused(words, code=code) if verdict.is_permanent else Outcome.try_later(words, code=code)
 
 
 def _words(reply: SmtpReply, unsent: _Unsent) -> str:

@@ -88,8 +88,14 @@ class ProviderHttp:
                 await failpoint("mid_send")
                 return HttpResponse(response.status, await _bounded(response))
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-            reason = f"no answer: {type(error).__name__}"
-            return Outcome.unknown(reason) if written.any else Outcome.try_later(reason)
+            code = type(error).__name__
+            reason = f"no answer: {code}"
+            if written.any:
+                return Outcome.unknown(reason, code=code)
+            if isinstance(error, aiohttp.ClientSSLError | aiohttp.InvalidURL):
+                # A wrong certificate or address stays wrong until an operator mends it.
+                return Outcome.account_refused(reason, code=code)
+            return Outcome.try_later(reason, code=code)
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:

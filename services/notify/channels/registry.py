@@ -10,6 +10,7 @@ from datetime import datetime
 from services.notify.channels import cm, spryng, twilio
 from services.notify.channels.email import EmailChannel
 from services.notify.channels.message_channel import MessageChannel
+from services.notify.channels.noted import NoteAnswers, NotedChannel
 from services.notify.channels.sms import ProviderState, SmsPool
 from services.notify.channels.sms_provider import PoolMember
 from services.notify.channels.smtp import EmailSettings
@@ -52,13 +53,13 @@ def open_sms_providers(settings: Settings) -> list[PoolMember]:
     return [member for member in members if member is not None]
 
 
-def sms_senders(members: list[PoolMember], state: ProviderState) -> Senders:
+def sms_senders(members: list[PoolMember], state: ProviderState, note: NoteAnswers) -> Senders:
     """The pool of SMS providers; it keeps part of each rate limit for urgent messages itself."""
-    pool = SmsPool(members, state)
+    pool = SmsPool(members, state, note)
     return Senders(pool, pool, pool.close, pool.lookup, pool.adjust_weights)
 
 
-def email_senders(settings: Settings) -> Senders:
+def email_senders(settings: Settings, note: NoteAnswers) -> Senders:
     """Two pools of connections to the submission server: one for all mail, one for alerts alone."""
     ordinary, urgent = open_email(settings), open_email(settings)
 
@@ -66,12 +67,22 @@ def email_senders(settings: Settings) -> Senders:
         await ordinary.close()
         await urgent.close()
 
-    return Senders(ordinary, urgent, close)
+    return Senders(NotedChannel(ordinary, note), NotedChannel(urgent, note), close)
 
 
-def open_channels(settings: Settings, members: list[PoolMember], state: ProviderState) -> Mapping[Channel, Senders]:
-    """The senders of every channel."""
-    return {Channel.EMAIL: email_senders(settings), Channel.SMS: sms_senders(members, state)}
+def open_channels(
+    settings: Settings,
+    members: list[PoolMember],
+    state: ProviderState,
+    note: NoteAnswers = lambda provider, answers: None,
+) -> Mapping[Channel, Senders]:
+    """The senders of every channel. `note` hears what each provider answers."""
+    return {Channel.EMAIL: email_senders(settings, note), Channel.SMS: sms_senders(members, state, note)}
+
+
+def channels_of_providers(members: list[PoolMember]) -> Mapping[str, Channel]:
+    """Provider → its channel, for every provider of this installation."""
+    return {EmailChannel.provider: Channel.EMAIL, **{member.name: Channel.SMS for member in members}}
 
 
 def open_email(settings: Settings) -> EmailChannel:

@@ -12,6 +12,7 @@ from contextvars import ContextVar
 from datetime import datetime
 from typing import Protocol
 
+from services.notify.channels.noted import NoteAnswers
 from services.notify.channels.sms_callbacks import provider_reference
 from services.notify.channels.sms_provider import PoolMember
 from services.notify.messages.outgoing import Sms
@@ -56,9 +57,12 @@ class SmsPool:
 
     provider = CHANNEL
 
-    def __init__(self, members: Sequence[PoolMember], state: ProviderState) -> None:
+    def __init__(
+        self, members: Sequence[PoolMember], state: ProviderState, note: NoteAnswers = lambda provider, answers: None
+    ) -> None:
         self._members = {member.name: member for member in members}
         self._state = state
+        self._note = note
         self._weights: Mapping[str, int] = self.resting_weights
         self._weights_expire_at = 0.0
 
@@ -137,6 +141,7 @@ class SmsPool:
 
     async def _record(self, member: PoolMember, texts: Sequence[Sms], answers: Sequence[Outcome]) -> None:
         """Count the provider's errors, and store its ids of what it accepted."""
+        self._note(member.name, answers)
         now = utc_now()
         errors = sum(1 for answer in answers if answer.kind in (OutcomeKind.TRY_LATER, OutcomeKind.UNKNOWN))
         if errors:

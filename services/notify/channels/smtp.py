@@ -63,15 +63,27 @@ def is_loopback(host: str) -> bool:
 
 
 class CannotOpen(Exception):
-    """The connection cannot be used, and no mail was sent on it. The text says why, without credentials."""
+    """The connection cannot be used, and no mail was sent on it. The text says why, without credentials.
+
+    `code`: the server's, or the kind of error. `refuses_account`: as in Outcome.
+    """
+
+    def __init__(self, reason: str, code: str, *, refuses_account: bool = False) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.refuses_account = refuses_account
 
 
 class SmtpConnection(asyncio.Protocol):
-    """A connection after EHLO. It never raises for what the server does: it ends, and `ended` says why."""
+    """A connection after EHLO. It never raises for what the server does: it ends, and `ended` says why.
+
+    `ended_code` says the same for operators: the server's code, or the kind of error.
+    """
 
     def __init__(self) -> None:
         self.extensions: dict[str, str] = {}
         self.ended = ""
+        self.ended_code = ""
         self._transport: asyncio.Transport | None = None
         self._reader = ReplyReader()
         self._replies: deque[SmtpReply] = deque()
@@ -94,7 +106,11 @@ class SmtpConnection(asyncio.Protocol):
             await connection._greet(settings, tls)
         except (OSError, TimeoutError) as error:
             connection.abort()
-            raise CannotOpen(f"no connection: {_kind(error)}") from None
+            # A certificate that does not fit stays wrong until an operator mends it.
+            is_refused = isinstance(error, ssl.SSLError)
+            raise CannotOpen(
+                f"no connection: {_kind(error)}", type(error).__name__, refuses_account=is_refused
+            ) from None
         except BaseException:
             connection.abort()
             raise
@@ -120,7 +136,7 @@ class SmtpConnection(asyncio.Protocol):
         if len(self._replies) < count and not self.ended:
             loop = asyncio.get_running_loop()
             self._wanted, self._waiter = count, loop.create_future()
-            timer = loop.call_later(seconds, self._end, f"no answer within {seconds:g} s")
+            timer = loop.call_later(seconds, self._end, f"no answer within {seconds:g} s", "timeout")
             try:
                 await self._waiter
             finally:
@@ -131,7 +147,7 @@ class SmtpConnection(asyncio.Protocol):
     def expect_silence(self) -> None:
         """End the connection if the server sent more replies than commands: they can no longer be matched."""
         if not self.is_usable:
-            self._end("the server said more than it was asked")
+            self._end("the server said more than it was asked", "no SMTP")
 
     async def quit(self) -> None:
         """Send QUIT, wait at most a second for the reply, and close."""
@@ -157,22 +173,23 @@ class SmtpConnection(asyncio.Protocol):
         try:
             arrived = self._reader.feed(data)
         except BrokenReply as error:
-            self._end(str(error))
+            self._end(str(error), "no SMTP")
             return
         self._replies.extend(arrived)
         closing = next((reply for reply in arrived if reply.code == SERVICE_CLOSING), None)
         if closing is not None:
-            self._end(str(closing))
+            self._end(str(closing), str(closing.code))
         elif self._waiter is not None and len(self._replies) >= self._wanted:
             self._wake()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The server, the network or this process closed the connection."""
-        self._end(f"connection lost: {_kind(exc)}" if exc else "connection closed by the server")
+        reason = f"connection lost: {_kind(exc)}" if exc else "connection closed by the server"
+        self._end(reason, type(exc).__name__ if exc else "closed")
 
-    def _end(self, reason: str) -> None:
+    def _end(self, reason: str, code: str) -> None:
         if not self.ended:
-            self.ended = reason
+            self.ended, self.ended_code = reason, code
             if self._transport is not None:
                 self._transport.abort()
         self._wake()
@@ -198,9 +215,14 @@ class SmtpConnection(asyncio.Protocol):
             self.write(command)
         reply = next(iter(await self.replies(1, settings.command_timeout_seconds)), None)
         if reply is None:
-            raise CannotOpen(f"{what}: {without_addresses(self.ended, *secrets)}")
+            raise CannotOpen(f"{what}: {without_addresses(self.ended, *secrets)}", self.ended_code)
         if not (reply.is_positive or reply.code == 334):
-            raise CannotOpen(f"{what}: {without_addresses(str(reply), *secrets)}")
+            # Before any mail, a permanent refusal can only concern us.
+            raise CannotOpen(
+                f"{what}: {without_addresses(str(reply), *secrets)}",
+                str(reply.code),
+                refuses_account=reply.is_permanent or reply.refuses_account,
+            )
         return reply
 
     async def _hello(self, settings: EmailSettings) -> None:
@@ -212,7 +234,8 @@ class SmtpConnection(asyncio.Protocol):
             await self._expect(b"HELO " + name + b"\r\n", settings, "HELO")
             return
         if reply is None or not reply.is_positive:
-            raise CannotOpen(f"EHLO: {without_addresses(str(reply) if reply else self.ended)}")
+            code = str(reply.code) if reply else self.ended_code
+            raise CannotOpen(f"EHLO: {without_addresses(str(reply) if reply else self.ended)}", code)
         self.extensions = extensions(reply)
 
     def _own_address(self) -> str:
@@ -223,11 +246,11 @@ class SmtpConnection(asyncio.Protocol):
 
     async def _encrypt(self, settings: EmailSettings, tls: ssl.SSLContext | None) -> None:
         if "STARTTLS" not in self.extensions:
-            raise CannotOpen("the server does not offer STARTTLS")
+            raise CannotOpen("the server does not offer STARTTLS", "STARTTLS", refuses_account=True)
         await self._expect(b"STARTTLS\r\n", settings, "STARTTLS")
         if not self.is_usable:
             # Bytes that arrive in clear after the 220 would be read as if they had come encrypted.
-            raise CannotOpen("STARTTLS: the server went on in clear")
+            raise CannotOpen("STARTTLS: the server went on in clear", "STARTTLS", refuses_account=True)
         assert tls is not None
         assert self._transport is not None
         self._transport = await asyncio.get_running_loop().start_tls(
@@ -247,7 +270,7 @@ class SmtpConnection(asyncio.Protocol):
             for command in (b"AUTH LOGIN", _base64(username), _base64(password)):
                 await self._expect(command + b"\r\n", settings, "AUTH", username, password)
         else:
-            raise CannotOpen("the server offers neither AUTH PLAIN nor AUTH LOGIN")
+            raise CannotOpen("the server offers neither AUTH PLAIN nor AUTH LOGIN", "AUTH", refuses_account=True)
 
 
 def tls_context(settings: EmailSettings) -> ssl.SSLContext | None:

@@ -11,6 +11,15 @@ SERVICE_CLOSING = 421
 START_INPUT = 354
 _REPLY_LINE = re.compile(rb"([2-5][0-9]{2})([ -]|$)(.*)", re.DOTALL)
 _BARE_NEWLINE = re.compile(rb"\r\n|\r|\n")
+#: Replies about our login. Source: RFC 4954 §6, RFC 5248 (525: account disabled).
+_LOGIN_CODES = frozenset({432, 525, 530, 534, 535, 538})
+#: Enhanced status codes about our sender or our rights. Source: RFC 5248's registry (X.1.7, X.1.8: sender's address;
+#: X.7.8, X.7.9, X.7.11, X.7.13: login), and Microsoft's list of NDR codes (5.7.60 send as, 5.2.252 send as denied).
+_ACCOUNT_STATUS = re.compile(r"^5\.(1\.[78]|7\.(8|9|11|13|60)|2\.252)\b", re.MULTILINE)
+#: A server that does not relay for us answers 550, 554 or 454 with 5.7.1; only its text tells it from a spam filter's.
+_NO_RELAY = re.compile(
+    r"\brelay(ing)?\b.*\b(denied|prohibited|not (permitted|allowed))|\b(unable|not allowed) to relay", re.IGNORECASE
+)
 _PATH = re.compile(r"[^\s<>\x00-\x1f\x7f]{1,64}@[^\s<>@\x00-\x1f\x7f]{1,255}")
 
 
@@ -34,6 +43,13 @@ class SmtpReply:
     def is_permanent(self) -> bool:
         """5xx."""
         return self.code >= 500
+
+    @property
+    def refuses_account(self) -> bool:
+        """Refuses our login, our sender or relaying for us, whoever the recipient is: an operator can mend it."""
+        if self.code in _LOGIN_CODES or (self.is_permanent and _ACCOUNT_STATUS.search(self.text)):
+            return True
+        return self.code >= 400 and _NO_RELAY.search(self.text) is not None
 
     def __str__(self) -> str:
         return f"{self.code} {self.text}"

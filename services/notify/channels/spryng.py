@@ -46,8 +46,10 @@ STATES: Mapping[str, ReceiptState] = {
     "pending": "pending",
     "sent": "pending",
 }
-#: HTTP statuses that concern our account or the moment, not the message.
-_RETRIED_STATUSES = {401, 402, 403, 404, 405, 408, 425, 429}
+#: HTTP statuses that concern our account or the address of the API, not the message.
+_ACCOUNT_STATUSES = {401, 402, 403, 404, 405, 407}
+#: HTTP statuses that concern the moment.
+_RETRIED_STATUSES = {408, 425, 429}
 
 
 class SpryngSettings(HttpSettings):
@@ -162,22 +164,24 @@ class SpryngProvider:
 
 def judge(answer: HttpResponse) -> Outcome:
     """The outcome, from status and body. Pure."""
-    reason = f"HTTP {answer.status}"
+    reason = code = f"HTTP {answer.status}"
     if answer.status >= 500:
-        return Outcome.unknown(reason)
+        return Outcome.unknown(reason, code=code)
     if answer.status < 300:
         identities = field_of(answer.json.get("data"), "messageIds")
         if isinstance(identities, list) and identities and isinstance(identities[0], str):
             return Outcome.accepted("accepted", provider_id=identities[0][:100])
         # Spryng may have accepted it: the lookup by name will tell.
-        return Outcome.unknown(f"{reason}, no message id in it")
+        return Outcome.unknown(f"{reason}, no message id in it", code=code)
     errors = answer.json.get("errors")
     first = errors[0] if isinstance(errors, list) and errors else None
     words = f"{field_of(first, 'errorCode') or ''} {field_of(first, 'errorMessage') or ''}".strip()
     reason = without_numbers(f"{reason}{f', {words}' if words else ''}")
-    if answer.status < 400 or answer.status in _RETRIED_STATUSES:
-        return Outcome.try_later(reason)
-    return Outcome.refused(reason)
+    if answer.status < 400 or answer.status in _ACCOUNT_STATUSES:
+        return Outcome.account_refused(reason, code=code)
+    if answer.status in _RETRIED_STATUSES:
+        return Outcome.try_later(reason, code=code)
+    return Outcome.refused(reason, code=code)
 
 
 def _messages(post: Mapping[str, Any]) -> list[Any]:

@@ -31,8 +31,12 @@ from shared.errors import PermanentError
 BODY_LIMIT = 1_600
 #: Error codes of the number or the message, permanent: bad number, no route, opted out, no mobile, body too long.
 PERMANENT = frozenset({21211, 21217, 21219, 21610, 21612, 21614, 21617, 21635})
-#: HTTP statuses that concern our account or the moment, not the message.
-_RETRIED_STATUSES = {401, 403, 404, 405, 408, 425, 429}
+#: Error codes of our account: login, suspended, access denied, sender, region not enabled, trial, empty sender pool.
+ACCOUNT = frozenset({20003, 20005, 20006, 20008, 21212, 21408, 21603, 21606, 21608, 21659, 21660, 21703})
+#: HTTP statuses that concern our account or the address of the API, not the message.
+_ACCOUNT_STATUSES = {401, 402, 403, 404, 405, 407}
+#: HTTP statuses that concern the moment.
+_RETRIED_STATUSES = {408, 425, 429}
 _REFUSED_AT_ONCE = {"failed", "undelivered", "canceled"}
 #: A receipt's `MessageStatus`. Any other status is interim.
 STATES: Mapping[str, ReceiptState] = {
@@ -138,21 +142,25 @@ class TwilioProvider:
 def judge(answer: HttpResponse) -> Outcome:
     """The outcome, from status and body. Pure."""
     found = answer.json
-    reason = f"HTTP {answer.status}"
+    reason = http_code = f"HTTP {answer.status}"
     if answer.status >= 500:
-        return Outcome.unknown(reason)
+        return Outcome.unknown(reason, code=http_code)
     if answer.status < 300:
         identity, status = found.get("sid"), found.get("status")
         if not isinstance(identity, str):
-            return Outcome.unknown(f"{reason}, no sid in it")
+            return Outcome.unknown(f"{reason}, no sid in it", code=http_code)
         if status in _REFUSED_AT_ONCE:
-            return Outcome.refused(f"{status}, error {_code(found.get('error_code'))}")
+            error = _code(found.get("error_code"))
+            return Outcome.refused(f"{status}, error {error}", code=str(error))
         return Outcome.accepted(str(status)[:40], provider_id=identity[:100])
-    code = _code(found.get("code"))
-    reason = without_numbers(f"{reason}, error {code}: {found.get('message') or ''}".rstrip(": "))
-    if answer.status < 400 or answer.status in _RETRIED_STATUSES:
-        return Outcome.try_later(reason)
-    return Outcome.refused(reason) if code in PERMANENT else Outcome.try_later(reason)
+    number = _code(found.get("code"))
+    reason = without_numbers(f"{reason}, error {number}: {found.get('message') or ''}".rstrip(": "))
+    code = str(number) if number else http_code
+    if number in ACCOUNT or answer.status < 400 or answer.status in _ACCOUNT_STATUSES:
+        return Outcome.account_refused(reason, code=code)
+    if number in PERMANENT and answer.status not in _RETRIED_STATUSES:
+        return Outcome.refused(reason, code=code)
+    return Outcome.try_later(reason, code=code)
 
 
 def signature(token: str, url: str, body: bytes) -> str:

@@ -48,7 +48,7 @@ def encode(
     states: dict[str, DeliveryState] = {}
     entries, updates = [], []
     for delivery_id, person_id, registration_id, reference, outcome in messages:
-        _, words, at, provider, detail, _ = outcome
+        _, words, at, provider, detail, *_ = outcome
         reason = words[:REASON_MAX_CHARS]
         entries.append(
             {

@@ -31,6 +31,8 @@ class Outcome(NamedTuple):
 
     `reason`: the provider's words, without addresses or numbers. `provider`: which one it was, where a channel has
     several. `detail`: as in DeliveryOutcome. `provider_id`: the provider's own id of the message, for its receipts.
+    `code`: the provider's code or status, for operators. `refuses_account`: the provider refuses us (login, token,
+    balance, sender, relaying), not this message: nothing will be sent until an operator mends it.
     """
 
     kind: OutcomeKind
@@ -39,6 +41,8 @@ class Outcome(NamedTuple):
     provider: str = ""
     detail: str = ""
     provider_id: str = ""
+    code: str = ""
+    refuses_account: bool = False
 
     @classmethod
     def accepted(cls, reason: str, *, provider: str = "", provider_id: str = "") -> "Outcome":
@@ -46,19 +50,24 @@ class Outcome(NamedTuple):
         return cls(OutcomeKind.ACCEPTED, reason, NOT_RECORDED, provider, "", provider_id)
 
     @classmethod
-    def refused(cls, reason: str, *, detail: str = "", provider: str = "") -> "Outcome":
+    def refused(cls, reason: str, *, detail: str = "", provider: str = "", code: str = "") -> "Outcome":
         """The provider will never take this message for this address, or we do not send it."""
-        return cls(OutcomeKind.REFUSED, reason, NOT_RECORDED, provider, detail)
+        return cls(OutcomeKind.REFUSED, reason, NOT_RECORDED, provider, detail, code=code)
 
     @classmethod
-    def try_later(cls, reason: str, *, provider: str = "") -> "Outcome":
+    def try_later(cls, reason: str, *, provider: str = "", code: str = "") -> "Outcome":
         """Nothing was delivered, and the same bytes may be sent again."""
-        return cls(OutcomeKind.TRY_LATER, reason, NOT_RECORDED, provider)
+        return cls(OutcomeKind.TRY_LATER, reason, NOT_RECORDED, provider, code=code)
 
     @classmethod
-    def unknown(cls, reason: str, *, provider: str = "") -> "Outcome":
+    def account_refused(cls, reason: str, *, code: str) -> "Outcome":
+        """TRY_LATER, because the provider refuses us: the message can be sent once an operator has mended that."""
+        return cls(OutcomeKind.TRY_LATER, reason, NOT_RECORDED, code=code, refuses_account=True)
+
+    @classmethod
+    def unknown(cls, reason: str, *, provider: str = "", code: str = "") -> "Outcome":
         """Bytes were written and no verdict came."""
-        return cls(OutcomeKind.UNKNOWN, reason, NOT_RECORDED, provider)
+        return cls(OutcomeKind.UNKNOWN, reason, NOT_RECORDED, provider, code=code)
 
     def recorded(self, at: datetime, channel_name: str) -> "Outcome":
         """The outcome with its time, and with the channel's name where the channel names no provider of its own."""

@@ -1,8 +1,10 @@
 """Job queue of sending. A send job has one owner at a time, by lease and epoch; a chunk of it is one attempt.
 
 Collection `lanes` holds the send jobs: {_id, selectionId, alertId, shard, channel, priority, indices, ends, attempt,
-owner, until, epoch, …}. `ends` is `SendJob.attempted_until`: it records how far sending has begun. Only the current
-epoch may extend it, which fences off former owners.
+owner, until, epoch, createdAt, …}. `createdAt`: when its recipients were selected, for retries too. `refusals`,
+`refusedAt`: why the former attempt has to be repeated (waiting_messages.py).
+`ends` is `SendJob.attempted_until`: it records how far sending has begun. Only the current epoch may extend it, which
+fences off former owners.
 Collection `windows` holds chunks: {_id `<send job>#<position>`, owner, verdicts}: only chunks whose outcomes do
 not fit into one event (docs/decisions/0016-the-fact-is-the-note.md); `verdicts` null: the chunk was interrupted.
 """
@@ -14,6 +16,7 @@ from datetime import datetime, timedelta
 
 from services.notify.model.outcome import Outcome, OutcomeKind
 from services.notify.store.selections import Selection
+from services.notify.store.waiting_messages import encode_refusals
 from shared.events import Channel
 from shared.mongo.client import ASCENDING, Database, Document, DuplicateKeyError, IndexModel, Session, UpdateOne
 
@@ -30,7 +33,9 @@ class SendJob:
 
     `indices`: places of the recipients in the selection. `attempted_until`: the end of each chunk that was begun, as a
     position in `indices`. `addresses_as_of` (the database's clock): when a worker first claimed these recipients, in
-    this job or in the one that it repeats. Every attempt uses the addresses of that time.
+    this job or in the one that it repeats. Every attempt uses the addresses of that time. `selected_at`: since when
+    their messages wait. `refusals`: for each recipient, why a provider refused the former attempt for now, at
+    `refused_at`; empty at a first attempt.
     """
 
     id: str
@@ -45,6 +50,9 @@ class SendJob:
     attempted_until: tuple[int, ...] = ()
     epoch: int = 0
     addresses_as_of: datetime | None = None
+    selected_at: datetime | None = None
+    refusals: tuple[str, ...] = ()
+    refused_at: datetime | None = None
 
     def chunk(self, start: int, end: int) -> "SendChunk":
         """The chunk between two positions."""
@@ -75,6 +83,8 @@ def send_job(
     attempt: int = 1,
     possible_duplicate: bool = False,
     addresses_as_of: datetime | None = None,
+    refusals: tuple[str, ...] = (),
+    refused_at: datetime | None = None,
 ) -> SendJob:
     """A send job of a selection: every job is made here. Without `indices`: all recipients with that channel."""
     return SendJob(
@@ -88,6 +98,9 @@ def send_job(
         attempt=attempt,
         possible_duplicate=possible_duplicate,
         addresses_as_of=addresses_as_of,
+        selected_at=selection.at,
+        refusals=refusals,
+        refused_at=refused_at,
     )
 
 
@@ -145,9 +158,11 @@ class SendQueue:
                 "ends": [],
                 "owner": "",
                 "epoch": 0,
-                "createdAt": now,
+                "createdAt": job.selected_at or now,
                 "done": False,
             }
+            if job.refusals:
+                document |= {"refusals": encode_refusals(job.refusals), "refusedAt": job.refused_at}
             new = {"$mergeObjects": ["$$ROOT", {"$literal": document}, {"until": "$$NOW", "nextAttemptAt": due}]}
             is_new = {"$eq": [{"$type": "$selectionId"}, "missing"]}
             update = [{"$replaceWith": {"$cond": [is_new, new, "$$ROOT"]}}]
@@ -251,7 +266,7 @@ class SendQueue:
         }
 
     async def oldest_unsent(self) -> datetime | None:
-        """When the oldest unfinished job was created; None when there is none."""
+        """When the recipients of the oldest unfinished job were selected; None when there is none."""
         document = await self._jobs.find_one(UNFINISHED, {"createdAt": 1}, sort=[("createdAt", 1)])
         return document["createdAt"] if document else None
 

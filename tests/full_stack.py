@@ -392,31 +392,34 @@ class FullStack:
         raise AssertionError(f"{service} writes without a pause: its state cannot be compared with its topic")
 
     async def _check_rebuilt_state(self) -> None:
-        """`passage audit diff` finds no difference; asked up to three times, as SourceChecked may arrive meanwhile.
+        """`passage audit diff` finds no difference.
 
         Its exit code 1 is accepted without differences: it also reports clocks that were wrong, here on purpose.
         """
-        environment = {
-            **os.environ,
-            "KAFKA_BOOTSTRAP_SERVERS": self.services.stack.kafka,
-            "MONGO_URL": self.services.stack.mongo,
-            "NAMESPACE": self.services.choices.namespace,
-        }
-        for _ in range(3):
-            command = (sys.executable, "-m", "services.passage", "audit", "diff", "--json")
-            process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=PIPE, stderr=PIPE)
-            out, err = await process.communicate()
-            if process.returncode in (0, 1) and orjson.loads(out)["differences"] == []:
-                return
-        raise AssertionError(
-            f"the stored state differs from the events: {out.decode()[:20_000]} {err.decode()[-2_000:]}"
-        )
+        _, found = await passage(self, "audit", "diff", "--json")
+        assert found["differences"] == [], f"the stored state differs from the events: {str(found)[:20_000]}"
 
     async def _control(self, port: int, method: str, path: str, body: Any = None) -> Any:
         url = f"http://{HOST}:{port}{path}"
         async with aiohttp.ClientSession() as http, http.request(method, url, json=body) as response:
             assert response.status < 300, await response.text()
             return await response.json()
+
+
+async def passage(stack: FullStack, *arguments: str) -> tuple[int, Any]:
+    """Run a `passage` command on the stack; returns its exit code, and what it printed as JSON."""
+    environment = {
+        **os.environ,
+        "KAFKA_BOOTSTRAP_SERVERS": stack.services.stack.kafka,
+        "MONGO_URL": stack.services.stack.mongo,
+        "NAMESPACE": stack.services.choices.namespace,
+    }
+    command = (sys.executable, "-m", "services.passage", *arguments)
+    process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=PIPE, stderr=PIPE)
+    out, err = await process.communicate()
+    assert process.returncode in (0, 1), f"{arguments}: {err.decode()[-4_000:]}"
+    assert out, f"{arguments}: {err.decode()[-4_000:]}"
+    return process.returncode, orjson.loads(out)
 
 
 def _as(student: Student) -> dict[str, Any]:

@@ -23,8 +23,9 @@ from shared.audit.settings import NotConfigured
 from shared.errors import TransientError
 from shared.events import PersonErased
 from shared.ids import new_id
-from shared.mongo.client import Database, Document, Mongo, PyMongoError, ReplaceOne
+from shared.mongo.client import Collection, Database, Document, Mongo, PyMongoError, ReplaceOne
 
+ReadLive = Callable[[Collection], AsyncIterator[Document]]
 #: Documents buffered in memory before they are written to the shadow database.
 BUFFERED = 5_000
 
@@ -33,7 +34,7 @@ BUFFERED = 5_000
 class ComparedCollection:
     """One collection and how it is rebuilt: by a stream fold, or by a document projection.
 
-    `comparable`: the part of a live document that events determine.
+    `comparable`: the part of a live document that events determine. `live`: the service's documents in order of id.
     """
 
     service: str
@@ -42,6 +43,7 @@ class ComparedCollection:
     fold: Fold | None = None
     model: type[BaseModel] | None = None
     documents: DocumentProjection | None = None
+    live: ReadLive = as_kept
 
     @property
     def name(self) -> str:
@@ -65,6 +67,12 @@ def _whereabouts(document: Document) -> Comparable:
     return {"version": document["version"], **document["state"]}
 
 
+async def _of_registrations(collection: Collection) -> AsyncIterator[Document]:
+    """Without the contact details for one service mail, which stand beside the registrations and have no state."""
+    async for document in collection.find({"state": {"$exists": True}}).sort("_id", 1):
+        yield document
+
+
 _MODELS: Mapping[tuple[str, str], tuple[type[BaseModel], Callable[[Document], Comparable]]] = {
     ("approval", "requests"): (ApprovalRequest, whole),
     ("approval", "pools"): (SlotPool, whole),
@@ -73,17 +81,20 @@ _MODELS: Mapping[tuple[str, str], tuple[type[BaseModel], Callable[[Document], Co
     ("safety", "countries"): (CountryState, whole),
     ("notify", "whereabouts"): (Whereabouts, _whereabouts),
 }
+#: How the live documents of a fold are read, where not every document of the collection is one.
+_LIVE: Mapping[tuple[str, str], ReadLive] = {("notify", "whereabouts"): _of_registrations}
 
 
 def _by_fold(fold: Fold) -> ComparedCollection:
     model, comparable = _MODELS[fold.service, fold.kind]
-    return ComparedCollection(fold.service, fold.kind, comparable, fold, model)
+    live = _LIVE.get((fold.service, fold.kind), as_kept)
+    return ComparedCollection(fold.service, fold.kind, comparable, fold, model, live=live)
 
 
 COMPARED = (
     *map(_by_fold, STREAM_FOLDS),
     *(
-        ComparedCollection(service, name, documents.comparable, documents=documents)
+        ComparedCollection(service, name, documents.comparable, documents=documents, live=documents.live)
         for (service, name), documents in DOCUMENT_PROJECTIONS.items()
     ),
 )
@@ -101,6 +112,8 @@ class ShadowRebuild:
         self._states: dict[tuple[str, str], tuple[int, BaseModel]] = {}
         self._spilled = False
         self._erased: set[str] = set()
+        #: The documents that differed at the last comparison, and their two sides.
+        self._open: dict[tuple[str, str], tuple[Document | None, Document | None]] = {}
         self.counts: dict[str, int] = {}
 
     async def fold(self, evidence: Evidence) -> None:
@@ -175,14 +188,38 @@ class ShadowRebuild:
         """Read the shadow and the live documents side by side, in order of id, and yield the differences."""
         for compared in COMPARED:
             self.counts[compared.name] = 0
-            read_live = compared.documents.live if compared.documents else as_kept
-            live = read_live(self._mongo.database(compared.service)[compared.collection])
-            shadow = as_kept(self._shadow[compared.name])
-            async for identity, rebuilt, kept in _side_by_side(shadow, live):
+            async for identity, rebuilt, kept in self._sides(compared):
                 self.counts[compared.name] += 1
                 difference = self._compare(compared, identity, rebuilt, kept)
                 if difference is not None:
+                    self._open[compared.name, identity] = rebuilt, kept
                     yield difference
+
+    async def compare_again(self) -> tuple[list[Difference], bool]:
+        """Compare the documents that differed last time; what is left, and whether one of them has changed since.
+
+        Only collections that hold such documents are read again.
+        """
+        former, self._open = self._open, {}
+        differences, has_changed = [], False
+        for compared in COMPARED:
+            wanted = {identity for name, identity in former if name == compared.name}
+            if not wanted:
+                continue
+            async for identity, rebuilt, kept in self._sides(compared):
+                if identity not in wanted:
+                    continue
+                has_changed |= former[compared.name, identity] != (rebuilt, kept)
+                difference = self._compare(compared, identity, rebuilt, kept)
+                if difference is not None:
+                    self._open[compared.name, identity] = rebuilt, kept
+                    differences.append(difference)
+        return differences, has_changed
+
+    def _sides(self, compared: ComparedCollection) -> AsyncIterator[tuple[str, Document | None, Document | None]]:
+        """Id, rebuilt and live document; None on the side that lacks it."""
+        live = compared.live(self._mongo.database(compared.service)[compared.collection])
+        return _side_by_side(as_kept(self._shadow[compared.name]), live)
 
     def _compare(
         self, compared: ComparedCollection, identity: str, rebuilt: Document | None, kept: Document | None
@@ -193,7 +230,10 @@ class ShadowRebuild:
 
         if kept is None:
             return differs("is in the events and is not kept")
-        own = compared.comparable(kept)
+        try:
+            own = compared.comparable(kept)
+        except (KeyError, TypeError, ValueError):  # a document of another shape must not end the comparison
+            return differs("has not the shape of its collection")
         if rebuilt is None:
             return None if compared.is_ahead(own) else differs("is kept and is not in the events")
         wanted = compared.wanted(rebuilt)

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from shared.audit import integrity, manifest, processes
+from shared.audit import comparison, integrity, manifest, processes
 from shared.audit.affected import Affected, SelectionCheck
 from shared.audit.alert_history import because
 from shared.audit.event_query import SKEW, ReadingReport, follow
@@ -63,9 +63,17 @@ def build(folds: Callable[[], tuple[Fold, ...]], rebuild: OpenRebuild) -> typer.
         state_of(folds(), at, registration, person, country, alert, as_json)
 
     @app.command("diff")
-    def diff(as_json: AsJson = False) -> None:
-        """Rebuild the services' state in a shadow database and compare it with the live one (needs MONGO_URL)."""
-        _diff(rebuild, as_json)
+    def diff(
+        patience: Annotated[
+            float, typer.Option(min=0, help="Seconds for which documents that differ are compared again and again.")
+        ] = comparison.Patience().seconds,
+        as_json: AsJson = False,
+    ) -> None:
+        """Rebuild the services' state in a shadow database and compare it with the live one (needs MONGO_URL).
+
+        The services may go on: a document that differs is compared again with the events that came meanwhile.
+        """
+        _diff(rebuild, patience, as_json)
 
     return app
 
@@ -218,9 +226,10 @@ def _show_verdicts(verdicts: list[SelectionCheck]) -> None:
     show(table if verdicts else "No alert was ever raised.", *lines)
 
 
-def _diff(open_rebuild: OpenRebuild, as_json: bool) -> None:
+def _diff(open_rebuild: OpenRebuild, seconds: float, as_json: bool) -> None:
     settings = run(AuditSettings.of)
-    counts, differences, report = run_async(lambda: integrity.rebuilt(settings, open_rebuild))
+    patience = comparison.Patience(seconds)
+    counts, differences, report = run_async(lambda: comparison.compared(settings, open_rebuild, patience))
     if as_json:
         write_json(
             {
@@ -233,7 +242,7 @@ def _diff(open_rebuild: OpenRebuild, as_json: bool) -> None:
         table = Table("collection", "documents", title="Rebuilt from Kafka, against the live databases")
         for name, count in sorted(counts.items()):
             table.add_row(name, str(count))
-        lines = [integrity.difference_sentence(difference) for difference in differences]
+        lines = [comparison.difference_sentence(difference) for difference in differences]
         lines.append(f"{len(differences)} difference(s)." if differences else "What is kept is what the events say.")
         show(table, *lines)
     if report.trouble:

@@ -172,11 +172,13 @@ async def follow(
     now: datetime,
     *,
     topics: Iterable[str] = TOPICS,
+    until: Vector | None = None,
     any_of: Iterable[bytes] = (),
     progress: Callable[[int], None] = lambda events: None,
 ) -> AsyncIterator[Evidence]:
     """As `records`, each read as Evidence."""
-    async with aclosing(records(reader, report, now, topics=topics, any_of=any_of, progress=progress)) as matching:
+    matching = records(reader, report, now, topics=topics, until=until, any_of=any_of, progress=progress)
+    async with aclosing(matching):
         async for record in matching:
             yield read(record)
 

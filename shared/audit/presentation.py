@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-from rich.table import Table
+from rich.table import Column, Table
 
 from shared.audit.alert_history import AlertHistory, because, proof
 from shared.audit.output import show
@@ -19,8 +19,19 @@ def show_history(history: AlertHistory) -> None:
         f"{utc_time(fact.at)}  {fact.text}" + (f"  [{fact.place}]" if fact.place else "") for fact in history.facts()
     ]
     verdict = history.verdict
-    table = Table("person", "selected", "why", "accepted", "delivered", "failed", "unknown", "answered", "escalated",
-                  title=f"{len(history.told)} people")  # fmt: skip
+    table = people_table(history)
+    hidden = len(history.told) - MAX_PEOPLE
+    more = [f"… and {hidden} more people (--json shows all)"] if hidden > 0 else []
+    show(*lines, table, *more, *_proof_lines(proof(verdict)))
+
+
+def people_table(history: AlertHistory) -> Table:
+    """One row for each of the first people: why they were selected, their messages, answers and escalation steps."""
+    verdict = history.verdict
+    # A cut id finds nobody: it stands whole, and the other cells wrap.
+    columns = (Column(name, overflow="fold") for name in
+               ("selected", "why", "accepted", "delivered", "failed", "unknown", "answered", "escalated"))  # fmt: skip
+    table = Table(Column("person", no_wrap=True), *columns, title=f"{len(history.told)} people")
     for _, told in sorted(history.told.items())[:MAX_PEOPLE]:
         outcomes = (
             ", ".join(f"{message.channel} {_clock(message.outcomes[outcome])}" for message in told.messages.values()
@@ -31,9 +42,7 @@ def show_history(history: AlertHistory) -> None:
         steps = ", ".join(f"step {step} to {to}: {reason}" for _, step, to, reason in told.escalations)
         table.add_row(told.person_id, _clock(told.selected_at) + (" late" if told.late else ""),
                       because(verdict.because.get(told.person_id)), *outcomes, answers, steps)  # fmt: skip
-    hidden = len(history.told) - MAX_PEOPLE
-    more = [f"… and {hidden} more people (--json shows all)"] if hidden > 0 else []
-    show(*lines, table, *more, *_proof_lines(proof(verdict)))
+    return table
 
 
 def _proof_lines(comparison: dict[str, Any]) -> list[str]:

@@ -109,6 +109,9 @@ class Rebuild(Protocol):
     def differences(self) -> AsyncIterator[Difference]:
         """Compare the shadow with the live databases, document by document in order of id."""
 
+    async def compare_again(self) -> tuple[list[Difference], bool]:
+        """Compare the documents that differed last time; what is left, and whether a document of those changed."""
+
     @property
     def counts(self) -> dict[str, int]:
         """`service.collection` → number of documents compared."""

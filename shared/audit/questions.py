@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import orjson
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from shared.audit import manifest
 from shared.audit.affected import Affected
@@ -252,7 +252,8 @@ def stale(as_json_document: AsJson = False) -> None:
     if as_json_document:
         write_json(rows)
     else:
-        table = Table("registration", "decided", "by", "country", "on version", "but", title="Approved on stale advice")
+        registration = Column("registration", no_wrap=True)
+        table = Table(registration, "decided", "by", "country", "on version", "but", title="Approved on stale advice")
         for row in rows:
             table.add_row(row["registration_id"], utc_time(row["decided_at"]), row["decided_by"], row["country"],
                           str(row["advice_version"]), row["reason"])  # fmt: skip

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mappi
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -108,6 +109,19 @@ class Reader:
                     for record in batch:
                         yield record
 
+    async def between(self, begins: Mapping[Partition, int], ends: Mapping[Partition, int]) -> AsyncIterator[Record]:
+        """The records from `begins` on and before `ends`; those of one partition in order, topic by topic."""
+        grown = {partition: end for partition, end in ends.items() if end > begins.get(partition, 0)}
+        for partitions in by_topic(grown).values():
+            source = self.source(partitions, begins)
+            try:
+                while source.left:
+                    for batch in (await _take(source)).values():
+                        for record in batch:
+                            yield record
+            finally:
+                source.close()
+
     async def in_order(self, topics: Iterable[str] = TOPICS, until: Vector | None = None) -> AsyncIterator[Record]:
         """Every record of the topics in total order, the order of a replay (shared/audit/total_order.py)."""
         topics_left: list[tuple[MergedTopic[Record], Source]] = [
@@ -164,9 +178,12 @@ class Reader:
                     raise TransientError(f"Kafka does not answer at {where}") from error
                 await asyncio.sleep(0)
 
-    def source(self, ends: Mapping[Partition, int]) -> "Source":
-        """A separate consumer of these partitions of one topic, from their beginnings. The caller must close it."""
-        return Source(self._options, self._namespace, ends, self._limits)
+    def source(self, ends: Mapping[Partition, int], begins: Mapping[Partition, int] = MappingProxyType({})) -> "Source":
+        """A separate consumer of these partitions of one topic. The caller must close it.
+
+        It reads from the beginning of each partition, or from the offset in `begins`.
+        """
+        return Source(self._options, self._namespace, ends, self._limits, begins)
 
     def _on_error(self, error: KafkaError) -> None:
         """Remember refused credentials: librdkafka would retry them, but no retry can succeed."""
@@ -179,10 +196,15 @@ class Reader:
 
 
 class Source:
-    """Reads partitions of one topic from their beginnings to their ends. `left`: partitions not yet at their end."""
+    """Reads partitions of one topic to their ends. `left`: partitions not yet at their end."""
 
     def __init__(
-        self, options: dict[str, Any], namespace: str, ends: Mapping[Partition, int], limits: ReadLimits
+        self,
+        options: dict[str, Any],
+        namespace: str,
+        ends: Mapping[Partition, int],
+        limits: ReadLimits,
+        begins: Mapping[Partition, int],
     ) -> None:
         self.limits = limits
         self.left = {partition for partition, end in ends.items() if end > 0}
@@ -192,7 +214,9 @@ class Source:
         self._paused: set[int] = set()
         self._last_answer_at = time.monotonic()
         self._consumer = Consumer(options)
-        self._consumer.assign([TopicPartition(self._physical, partition.number, 0) for partition in self.left])
+        self._consumer.assign(
+            [TopicPartition(self._physical, partition.number, begins.get(partition, 0)) for partition in self.left]
+        )
 
     def poll(self) -> dict[Partition, list[Record]]:
         """The records that have arrived. A partition that just ended is a key as well, even without records.

@@ -7,16 +7,21 @@ from html import escape
 from typing import Any
 
 from shared.audit.alert_history import AlertHistory
-from shared.events import TravelAdviceChanged
+from shared.events import AlertTrigger, TravelAdviceChanged
 
 OUTCOMES = ("accepted", "delivered", "answered")
+#: Alerts that are no consequence of a change of advice.
+BY_OFFICER = frozenset({AlertTrigger.MANUAL, AlertTrigger.DRILL})
 PERCENTILES = (50, 90, 99, 100)
 _COLOURS = {"accepted": "#1f4e8c", "delivered": "#2e7d32", "answered": "#b26a00"}
 
 
 @dataclass(slots=True)
 class Timings:
-    """Instants of one alert. Durations count from `decided`: everything before that is the ministry's time."""
+    """Instants of one alert. Durations count from `decided`: everything before that is the ministry's time.
+
+    An officer decides an alert by raising it: a change of advice, perhaps hours before, is no part of it.
+    """
 
     alert_id: str
     changed: datetime | None
@@ -33,7 +38,8 @@ class Timings:
     @classmethod
     def of(cls, story: AlertHistory) -> "Timings":
         """Compute the timings of one alert from its history."""
-        change = story.change
+        by_officer = story.raised is not None and story.raised.trigger in BY_OFFICER
+        change = None if by_officer else story.change
         data = change.data if change is not None else None
         on_time = [person for person in story.told.values() if not person.late]
         reached = {
@@ -44,8 +50,8 @@ class Timings:
         return cls(
             story.alert,
             data.effective_at if isinstance(data, TravelAdviceChanged) else None,
-            story.read_at,
-            change.at if change is not None else None,
+            None if by_officer else story.read_at,
+            story.raised_at if by_officer else change.at if change is not None else None,
             story.raised_at,
             max((person.selected_at for person in on_time), default=story.completed_at),
             len(on_time),

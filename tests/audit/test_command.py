@@ -317,7 +317,7 @@ def kept(published: Publish) -> Iterator[Kept]:
             mongo.close()
 
         asyncio.run(arrange())
-        result = passage(environment, "diff", "--json")
+        result = passage(environment, "diff", "--json", "--patience", "0")
         found = json.loads(result.stdout)["differences"]
         assert result.exit_code == bool(found)
         return {item["difference"]["id"]: {**item["difference"], "events": " ".join(item["events"])} for item in found}

@@ -18,6 +18,7 @@ from services.safety.commands.source_states import record_failure
 from services.safety.reading import Batch
 from services.safety.store.secondary_advice import SecondaryAdviceStore
 from shared.audit.evidence import read
+from shared.audit.projections import Difference
 from shared.audit.reader import Record
 from shared.clock import amsterdam_date, utc_now
 from shared.envelope import GENESIS, chain
@@ -25,7 +26,7 @@ from shared.events import AdviceSeen, Channel, ClearanceSuspended, Level
 from shared.mongo.client import Document, Mongo
 from tests.integration.bus_world import until
 from tests.integration.notify_sending_world import send_deps
-from tests.integration.notify_world import World, close, leg, notify
+from tests.integration.notify_world import World, close, contact_of, leg, notify
 from tests.integration.safety_world import SafetyWorld
 
 #: (collection, id, the fields that differ or the kind of difference)
@@ -146,6 +147,52 @@ async def test_lane_without_its_selection_is_named(world: World, stack: Any, nam
 
     assert found
     assert {(collection, what) for collection, _, what in found} == {("lanes", SILENT)}
+
+
+async def test_contact_details_for_one_mail_are_no_registration(world: World, stack: Any, namespace: str) -> None:
+    """They stand in `whereabouts` under a key of their own, without a state."""
+    details = contact_of("p9")
+    await world.whereabouts.contacts.put_without_registration("slot-a-1", "p9", details)
+
+    assert await differing(world, stack, namespace) == set()
+
+
+async def test_document_of_no_known_shape_is_named_and_ends_nothing(world: World, stack: Any, namespace: str) -> None:
+    """A registration whose state is no document any more, and another loss: both are named."""
+    await world.database["whereabouts"].update_one({"_id": "r-p1"}, {"$set": {"state": 7}})
+    await taken_away(world, "whereabouts", {"_id": "r-p2"})
+
+    found = await differing(world, stack, namespace)
+
+    assert found == {("whereabouts", "r-p1", "has not the shape of its collection"), ("whereabouts", "r-p2", GONE)}
+
+
+async def test_what_arrives_between_the_readings_is_no_difference(world: World, stack: Any, namespace: str) -> None:
+    """Two documents differ; the events of one come later, the other one was lost."""
+    await taken_away(world, "whereabouts", {"_id": "r-p2"})
+    late = world.register("late")
+    await world.handle(late)
+    records = [record for record in world.registrations.records if record is not late]
+    shadow = ShadowRebuild(Mongo(stack.mongo, namespace=namespace))
+    try:
+        for record in records:
+            await shadow.fold(read(record))
+        await shadow.flush()
+        first = {difference.id async for difference in shadow.differences() if difference.service == "notify"}
+        same, has_changed = await shadow.compare_again()
+        assert (first, of_notify(same), has_changed) == ({"r-late", "r-p2"}, first, False)
+
+        await shadow.fold(read(late))
+        await shadow.flush()
+        left, has_changed = await shadow.compare_again()
+    finally:
+        await shadow.close()
+    assert (of_notify(left), has_changed) == ({"r-p2"}, True)
+
+
+def of_notify(differences: Iterable[Difference]) -> set[str]:
+    """The differing documents of notify; the other services keep nothing in this world."""
+    return {difference.id for difference in differences if difference.service == "notify"}
 
 
 class DyingQueue(SendQueue):

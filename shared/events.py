@@ -64,11 +64,31 @@ class Event(Part):
     """A fact. `topic` is its Kafka topic without the namespace; events of one `stream` keep their order."""
 
     topic: ClassVar[str]
+    #: Whether the event tells the whole state of its stream, so that no earlier event is needed to know it.
+    is_whole_state: ClassVar[bool] = False
 
     @property
     def stream(self) -> str:
         """The stream to which the event belongs, which is its Kafka key."""
         raise NotImplementedError
+
+
+class DiscardEvent(Event):
+    """An operator gave up a record that a service could not process. It stays in its topic and among the dead letters.
+
+    The service publishes the event on its own topic.
+    """
+
+    record_topic: str = Field(max_length=80, description="Topic of the record, without the namespace")
+    partition: int = Field(ge=0)
+    offset: int = Field(ge=0)
+    kind: str = Field(max_length=80, description="Why it was parked: `Unreadable`, `VersionGap` or the error's name")
+    discarded_by: str = Field(max_length=80, description="Who decided, as they named themselves")
+    reason: str = Field(max_length=500, description="Why, in their words; without personal data")
+
+    @property
+    def stream(self) -> str:
+        return f"parked:{self.record_topic}:{self.partition}:{self.offset}"
 
 
 # ---------------------------------------------------------------- travel.approval.v1
@@ -363,6 +383,8 @@ class RegistrationEvent(Event):
 class RegistrationSubmitted(RegistrationEvent):
     """A student registered an activity abroad. Holds the whole registration."""
 
+    is_whole_state: ClassVar[bool] = True
+
     approval_id: Identifier | None = Field(description="The approval that the student named (R2); null: none")
     faculty_id: Identifier = Field(description="Faculty in the catalogue")
     programme_id: Identifier = Field(description="Programme in the catalogue")
@@ -433,6 +455,8 @@ class RegistrationRefused(RegistrationEvent):
 
 class RegistrationCancelled(RegistrationEvent):
     """The registration was cancelled: the student does not go."""
+
+    is_whole_state: ClassVar[bool] = True
 
     cancelled_by: Identifier = Field(
         description="personId of the person who cancelled it; `erasure`: submitted while the person was being erased"
@@ -624,6 +648,12 @@ class GroupTripClosed(GroupTripEvent):
     """Nobody else can join. Registrations already made stay."""
 
 
+class RecordDiscardedByRegistration(DiscardEvent):
+    """Registration will not process a record of approval, advice or notification."""
+
+    topic: ClassVar[str] = "travel.registration.v1"
+
+
 class PersonErased(Event):
     """The person's key is destroyed: their sealed fields can no longer be read anywhere."""
 
@@ -698,6 +728,8 @@ class AdviceEvent(Event):
 
 class TravelAdviceChanged(AdviceEvent):
     """The advice for a country changed. Holds the whole advice: the newest event alone is enough."""
+
+    is_whole_state: ClassVar[bool] = True
 
     advice_version: Version = Field(description="Version of the country's advice, counted from 1")
     baseline: bool = Field(description="True: the first advice known for the country, which raises no alert by itself")
@@ -1027,6 +1059,12 @@ class RecipientsHandedOver(ShardEvent):
     entries: tuple[HandedOver, ...] = Field(min_length=1, max_length=500)
 
 
+class RecordDiscardedByNotify(DiscardEvent):
+    """Notify will not process a record. One of a registration leaves it not assessable until it changes."""
+
+    topic: ClassVar[str] = "travel.notification.v1"
+
+
 #: CloudEvents `type` → event. A test compares this with the classes on this page.
 EVENTS: dict[str, type[Event]] = {
     event.__name__: event
@@ -1068,6 +1106,7 @@ EVENTS: dict[str, type[Event]] = {
         GroupTripChanged,
         GroupTripClosed,
         PersonErased,
+        RecordDiscardedByRegistration,
         TravelAdviceChanged,
         AdviceHeld,
         AdviceReleased,
@@ -1087,5 +1126,6 @@ EVENTS: dict[str, type[Event]] = {
         NotificationsUnknown,
         PersonAnswered,
         RecipientsHandedOver,
+        RecordDiscardedByNotify,
     )
 }

@@ -1,6 +1,7 @@
 """`passage topics` and `passage parked`. Exit code 0: fine; 1: something is wrong; 2: wrong use."""
 
 import asyncio
+import getpass
 import json
 import os
 import sys
@@ -9,17 +10,19 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from shared.bus import parking
+from shared.bus import discarding, parking
 from shared.bus import topics as declared_topics
 from shared.bus.settings import BusSettings
 from shared.errors import PermanentError, TransientError
 from shared.mongo.client import Database, Document, Mongo, PyMongoError
 
 topics = typer.Typer(no_args_is_help=True, help="Create and check the topics of deploy/topics.yaml.")
-parked = typer.Typer(no_args_is_help=True, help="Show and requeue events that a service could not process.")
+parked = typer.Typer(no_args_is_help=True, help="Show, requeue or discard events that a service could not process.")
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 Service = Annotated[str, typer.Argument(help="approval, registration, safety or notify")]
 T = TypeVar("T")
+#: Lengths of the reason and of the name in a discard.
+MIN_REASON_CHARS, MAX_REASON_CHARS, MAX_NAME_CHARS = 10, 500, 80
 
 
 @topics.command("apply")
@@ -40,17 +43,21 @@ def check(as_json: AsJson = False) -> None:
 
 
 @parked.command("list")
-def list_(service: Service, as_json: AsJson = False) -> None:
+def list_(
+    service: Service,
+    discarded: Annotated[bool, typer.Option("--discarded", help="Also those that were discarded.")] = False,
+    as_json: AsJson = False,
+) -> None:
     """List the parked events of a service, oldest first."""
-    rows = [_row(document) for document in _run(_with_database(service, parking.listed))]
-    lines = [f"{row['id']}  {row['state']}  {row['kind']}: {row['reason']}" for row in rows]
-    _print(as_json, rows, lines or ["nothing is parked"])
+    selector: Document = {} if discarded else parking.OPEN
+    rows = [_row(document) for document in _run(_with_database(service, lambda of: parking.listed(of, selector)))]
+    _print(as_json, rows, [_line(row) for row in rows] or ["nothing is parked"])
 
 
 @parked.command()
 def show(service: Service, parked_id: str, as_json: AsJson = False) -> None:
     """Show where one parked event stands in Kafka and why it was parked."""
-    documents = _run(_with_database(service, parking.listed))
+    documents = _run(_with_database(service, lambda database: parking.listed(database, {})))
     rows = [_row(document) for document in documents if document["_id"] == parked_id]
     if not rows:
         _fail(f"{service} has no parked event {parked_id}: `passage parked list {service}` shows them.", 1)
@@ -70,7 +77,48 @@ def requeue(
     raise typer.Exit(0 if count or parked_id is None else 1)
 
 
+@parked.command()
+def discard(
+    service: Service,
+    parked_id: Annotated[str, typer.Argument(help="Id of one parked event")],
+    reason: Annotated[str, typer.Option(help="Why nobody will process it; without personal data")],
+    by: Annotated[str, typer.Option(help="Who decides; the login name when left out")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Give up a parked event for ever; an event of the service says who did it and why.
+
+    The record stays in its topic and among the dead letters. Events that waited behind it are processed.
+    """
+    who, why = (by or getpass.getuser()).strip(), reason.strip()
+    if not MIN_REASON_CHARS <= len(why) <= MAX_REASON_CHARS or not 0 < len(who) <= MAX_NAME_CHARS:
+        _fail(
+            f"--reason has {MIN_REASON_CHARS} to {MAX_REASON_CHARS} characters, --by 1 to {MAX_NAME_CHARS}: an auditor "
+            "must understand why the event was given up.",
+            2,
+        )
+    follows = _run(_discard(service, parked_id, who, why))
+    _print(as_json, {"discarded": parked_id, "follows": follows}, [f"discarded {parked_id}; {follows}"])
+
+
+async def _discard(service: str, parked_id: str, by: str, reason: str) -> str:
+    mongo = _mongo()
+    try:
+        return await discarding.discard(mongo, service, parked_id, by, reason)
+    finally:
+        mongo.close()
+
+
+def _line(row: dict[str, Any]) -> str:
+    why = f"{row['kind']}: {row['reason']}"
+    if row["state"] == parking.DISCARDED:
+        why += f"; discarded by {row['discardedBy']}: {row['discardReason']}"
+    return f"{row['id']}  {row['state']}  {why}"
+
+
 def _row(document: Document) -> dict[str, Any]:
+    decision = {
+        name: document[name] for name in ("discardedBy", "discardReason") if document["state"] == parking.DISCARDED
+    }
     return {
         "id": document["_id"],
         "topic": document["topic"],
@@ -80,16 +128,21 @@ def _row(document: Document) -> dict[str, Any]:
         "kind": document["kind"],
         "reason": document["reason"],
         "at": document["at"].isoformat(),
+        **decision,
     }
 
 
 async def _with_database(service: str, work: Any) -> Any:
-    mongo = Mongo(_required("MONGO_URL"), namespace=os.environ.get("NAMESPACE", ""))
+    mongo = _mongo()
     try:
         database: Database = mongo.database(service)
         return await work(database)
     finally:
         mongo.close()
+
+
+def _mongo() -> Mongo:
+    return Mongo(_required("MONGO_URL"), namespace=os.environ.get("NAMESPACE", ""))
 
 
 def _settings() -> BusSettings:

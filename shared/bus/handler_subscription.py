@@ -14,7 +14,7 @@ from shared.bus.parking import Parking
 from shared.bus.settings import BusSettings
 from shared.bus.subscription import SetPosition, Subscription
 from shared.envelope import Envelope
-from shared.errors import PermanentError
+from shared.errors import PermanentError, describe
 from shared.events import Event
 from shared.testing.failpoints import failpoint
 
@@ -59,7 +59,7 @@ class HandlerSubscription(Subscription):
             await self._store_skipped()
 
     async def _handle_event(self, envelope: Envelope[Event], record: ConsumerRecord) -> bool:
-        """Run the event's handler. False: the event was parked."""
+        """Run the event's handler. False: the event was parked, and others of its stream wait behind it."""
         handler = self._handlers.get(type(envelope.data))
         if handler is None:
             self._skip(envelope.subject, envelope.streamversion, envelope.id)
@@ -68,26 +68,35 @@ class HandlerSubscription(Subscription):
             await self._store_skipped()
         self.status.attempts += 1
         try:
-            await handler(envelope)
+            await self._call(handler, envelope, record)
         except PermanentError as error:
-            await self._park(record, type(error).__name__, str(error))
-            return False
+            return not await self._park(record, type(error).__name__, describe(error))
         except VersionGap as error:
             began = self._gap_began.setdefault(envelope.id, time.monotonic())
             if time.monotonic() - began < self._gap_limit_seconds:
                 raise  # the missing event may still come
-            await self._park(record, "VersionGap", str(error))
-            return False
+            return not await self._park(record, "VersionGap", describe(error))
         self._gap_began.pop(envelope.id, None)
         self.status.newest = envelope.time
         return True
 
-    async def _handle_requeued(self, envelope: Envelope[Event]) -> None:
+    async def _call(self, handler: Handler, envelope: Envelope[Event], record: ConsumerRecord) -> None:
+        """Run the handler. A gap that an operator made, by discarding the event before this one, is passed once."""
+        try:
+            await handler(envelope)
+        except VersionGap:
+            if not await self._parking.has_unpassed_gap(self.group, record):
+                raise
+            await self._inbox.skip(self.group, {envelope.subject: (envelope.streamversion - 1, envelope.id)})
+            await self._parking.pass_gap(self.group, record)
+            await handler(envelope)
+
+    async def _handle_requeued(self, envelope: Envelope[Event], record: ConsumerRecord) -> None:
         handler = self._handlers.get(type(envelope.data))
         if handler is None:
             await self._inbox.skip(self.group, {envelope.subject: (envelope.streamversion, envelope.id)})
         else:
-            await handler(envelope)
+            await self._call(handler, envelope, record)
 
     def _skip(self, stream: str, version: int, event_id: str) -> None:
         if version > self._skipped.get(stream, (0, ""))[0]:

@@ -3,6 +3,8 @@
 The collection `parked` remembers the reason and the key: {_id "<group>|<topic>|<partition>|<offset>", group, topic,
 partition, offset, key, kind, reason, state, at}. Later records of the same key are parked as well, in order, until an
 operator requeues them (`passage parked requeue`); the subscription then reads them from their own topic again.
+Or the operator discards the record (discarding.py): the ones behind it are requeued, and it stays here as `discarded`.
+`gapPassed`: the version that it leaves out was passed. `superseded`: a later event told the whole state of its stream.
 """
 
 import asyncio
@@ -24,7 +26,9 @@ ANSWER_SECONDS = 20.0
 #: A dead-letter topic takes larger records than others: one at the topic's own limit, and our headers.
 MAX_DEAD_LETTER_BYTES = 2 * 1024 * 1024
 
-PARKED, REQUEUED = "parked", "requeued"
+PARKED, REQUEUED, DISCARDED = "parked", "requeued", "discarded"
+#: Records that an operator has not given up.
+OPEN: Document = {"state": {"$in": [PARKED, REQUEUED]}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,18 +62,47 @@ class Parking:
     async def keys(self, group: str, keys: AnyOf[bytes | None]) -> set[bytes]:
         """Which of these keys have a parked record."""
         wanted = [key for key in keys if key]
-        held = await self._parked.distinct("key", {"group": group, "key": {"$in": wanted}})
+        held = await self._parked.distinct("key", {"group": group, "key": {"$in": wanted}, **OPEN})
         return {bytes(key) for key in held}
 
     async def count(self, group: str) -> int:
         """How many records are parked."""
-        return int(await self._parked.count_documents({"group": group}))
+        return int(await self._parked.count_documents({"group": group, **OPEN}))
 
-    async def park(self, topic: str, record: ConsumerRecord, group: str, kind: str, reason: str, now: datetime) -> str:
+    async def count_unknown(self, group: str) -> int:
+        """How many records, parked or discarded, tell something that nobody knows by a later event either."""
+        return int(await self._parked.count_documents({"group": group, "superseded": {"$ne": True}}))
+
+    async def discarded_keys(self, group: str, keys: AnyOf[bytes | None]) -> set[bytes]:
+        """Which of these keys have a discarded record that leaves something unknown."""
+        wanted = [key for key in keys if key]
+        query = {"group": group, "key": {"$in": wanted}, "state": DISCARDED, "superseded": {"$ne": True}}
+        return {bytes(key) for key in await self._parked.distinct("key", query)} if wanted else set()
+
+    async def supersede(self, group: str, record: ConsumerRecord) -> None:
+        """This record tells the whole state of its stream: earlier ones that were discarded leave nothing unknown."""
+        await self._parked.update_many({**_discarded_before(group, record)}, {"$set": {"superseded": True}})
+
+    async def has_unpassed_gap(self, group: str, record: ConsumerRecord) -> bool:
+        """Whether a record of this key before it was discarded, and explains that a version is missing."""
+        query = {**_discarded_before(group, record), "gapPassed": {"$ne": True}}
+        return await self._parked.find_one(query, {"_id": 1}) is not None
+
+    async def pass_gap(self, group: str, record: ConsumerRecord) -> None:
+        """The versions that earlier discarded records leave out were passed."""
+        await self._parked.update_many(_discarded_before(group, record), {"$set": {"gapPassed": True}})
+
+    async def park(
+        self, topic: str, record: ConsumerRecord, group: str, kind: str, reason: str, now: datetime
+    ) -> str | None:
         """Copy a record to the dead-letter topic, then store why. Returns the parked record's id.
 
-        Idempotent. Raises TransientError when Kafka does not answer: then the record is not parked, and comes again.
+        None: the record was discarded before and is read again; it is passed over. Idempotent. Raises TransientError
+        when Kafka does not answer: then the record is not parked, and comes again.
         """
+        parked_id = _id(group, Place(topic, record.partition, record.offset))
+        if await self._parked.find_one({"_id": parked_id, "state": DISCARDED}, {"_id": 1}) is not None:
+            return None
         headers = [
             ("x-original-topic", topic.encode()),
             ("x-original-partition", str(record.partition).encode()),
@@ -84,7 +117,6 @@ class Parking:
             # its own topic is for ever.
             await self.close()
             await self._send_dead_letter(topic, None, record.key, [*headers, ("x-value", b"left out: too large")])
-        parked_id = _id(group, Place(topic, record.partition, record.offset))
         await self._parked.update_one(
             {"_id": parked_id},
             {
@@ -125,7 +157,8 @@ class Parking:
         own = await self._parked.find_one({"_id": _id(group, place)}, {"key": 1})
         if own is None:
             return False
-        earlier = {"group": group, "key": own["key"], "partition": place.partition, "offset": {"$lt": place.offset}}
+        of_key = {"group": group, "key": own["key"], "partition": place.partition}
+        earlier = {**of_key, "offset": {"$lt": place.offset}, **OPEN}
         return not own["key"] or await self._parked.find_one(earlier, {"_id": 1}) is None
 
     async def remove(self, group: str, place: Place) -> None:
@@ -181,9 +214,14 @@ def _id(group: str, place: Place) -> str:
     return f"{group}|{place.topic}|{place.partition}|{place.offset}"
 
 
-async def listed(database: Database) -> list[Document]:
-    """Every parked record of a service, oldest first, for `passage parked`."""
-    return await database["parked"].find({}).sort([("at", ASCENDING), ("offset", ASCENDING)]).to_list(None)
+def _discarded_before(group: str, record: ConsumerRecord) -> Document:
+    of_key = {"group": group, "key": record.key or b"", "partition": record.partition}
+    return {**of_key, "offset": {"$lt": record.offset}, "state": DISCARDED}
+
+
+async def listed(database: Database, selector: Document = OPEN) -> list[Document]:
+    """The parked records of a service, oldest first, for `passage parked`."""
+    return await database["parked"].find(selector).sort([("at", ASCENDING), ("offset", ASCENDING)]).to_list(None)
 
 
 async def requeue(database: Database, selector: Document) -> int:

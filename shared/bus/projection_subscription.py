@@ -11,7 +11,7 @@ from shared.bus.parking import Parking
 from shared.bus.settings import BusSettings
 from shared.bus.subscription import SetPosition, Subscription
 from shared.envelope import Envelope
-from shared.errors import PermanentError
+from shared.errors import PermanentError, describe
 from shared.events import Event
 
 Projector = Callable[[Sequence[Envelope[Event]]], Awaitable[None]]
@@ -37,8 +37,17 @@ class ProjectionSubscription(Subscription):
                 await self._apply([envelope for envelope, _ in readable])
             except PermanentError:
                 await self._apply_one_by_one(readable)
+            await self._supersede(readable)
             self.status.newest = readable[-1][0].time
         self.status.handled += len(records)
+
+    async def _supersede(self, readable: Sequence[tuple[Envelope[Event], ConsumerRecord]]) -> None:
+        """Whole states end what discarded records of their streams left unknown."""
+        whole = [record for envelope, record in readable if envelope.data.is_whole_state]
+        discarded = await self._parking.discarded_keys(self.group, {record.key for record in whole})
+        for record in whole:
+            if record.key in discarded:
+                await self._parking.supersede(self.group, record)
 
     async def _apply_one_by_one(self, readable: Sequence[tuple[Envelope[Event], ConsumerRecord]]) -> None:
         held_keys: set[bytes] = set()
@@ -49,10 +58,10 @@ class ProjectionSubscription(Subscription):
             try:
                 await self._apply([envelope])
             except PermanentError as error:
-                held_keys.add(record.key or b"")
-                await self._park(record, type(error).__name__, str(error))
+                if await self._park(record, type(error).__name__, describe(error)):
+                    held_keys.add(record.key or b"")
 
-    async def _handle_requeued(self, envelope: Envelope[Event]) -> None:
+    async def _handle_requeued(self, envelope: Envelope[Event], record: ConsumerRecord) -> None:
         await self._apply([envelope])
 
     def _skip(self, stream: str, version: int, event_id: str) -> None:

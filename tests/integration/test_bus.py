@@ -10,13 +10,14 @@ import pytest
 
 from shared.audit.chain import ChainVerifier
 from shared.audit.reader import Reader
-from shared.bus import parking, topics
+from shared.bus import discarding, parking, topics
 from shared.bus.bus import Bus
 from shared.bus.inbox import Inbox
 from shared.bus.parking import Parking
 from shared.bus.relay import Relay
 from shared.bus.relay_batches import LogAhead
 from shared.bus.settings import BusSettings
+from shared.clock import utc_now
 from shared.envelope import Envelope
 from shared.errors import PermanentError, TransientError
 from shared.events import RegistrationCancelled, RegistrationHeld
@@ -297,6 +298,38 @@ async def test_subscriber_parked_key_holds_its_followers_until_requeued(
 
     assert await effects.versions("r-1") == [1, 2, 3, 4]
     assert await parking.listed(notify.database) == []
+
+
+async def test_subscriber_passes_over_a_discarded_event_once(notify: Side, stack: Any, namespace: str) -> None:
+    """What waited behind it and what comes later is handled; it is not parked again when the topic is read again."""
+    await prepare(stack, namespace)
+    effects = Effects(notify)
+    await publish(stack, namespace, record("r-1", 1), (b"r-1", b"{torn"), record("r-1", 3))
+
+    async with running(effects.bus):
+
+        async def parked() -> bool:
+            return len(await parking.listed(notify.database)) == 2 and await effects.count(1)
+
+        await until(parked)
+        first, second = await parking.listed(notify.database)
+        with pytest.raises(discarding.CannotDiscard, match="waits behind"):
+            await discarding.discard(notify.mongo, "notify", second["_id"], "operator-1", "in the way")
+        await discarding.discard(notify.mongo, "notify", first["_id"], "operator-1", "written by a tool")
+        await until(lambda: effects.count(2))
+        await publish(stack, namespace, record("r-1", 4))
+        await until(lambda: effects.count(3))
+        with pytest.raises(discarding.CannotDiscard, match="discarded already, by operator-1: written by a tool"):
+            await discarding.discard(notify.mongo, "notify", first["_id"], "operator-2", "again")
+    assert await effects.versions("r-1") == [1, 3, 4]
+    assert await parking.listed(notify.database) == []
+    again = Parking(notify.settings, notify.database)
+    torn = consumed(first["offset"], b"r-1", b"{torn")
+    assert (
+        await again.park(TOPIC, replace(torn, partition=first["partition"]), first["group"], "x", "x", utc_now())
+        is None
+    )
+    await again.close()
 
 
 async def test_subscriber_event_without_handler_leaves_no_gap(notify: Side, stack: Any, namespace: str) -> None:

@@ -5,6 +5,7 @@
 
 from services.passage.projections.alerts import ALERTS, ANSWERS, OWNERS, STEPS
 from services.passage.projections.deliveries import DELIVERIES
+from services.passage.projections.discarded import DISCARDED_BY_NOTIFY, DISCARDED_BY_REGISTRATION
 from services.passage.projections.projection import DocumentProjection
 from services.passage.projections.selections import SELECTIONS
 from services.passage.projections.send_jobs import SEND_JOBS
@@ -14,6 +15,7 @@ from services.passage.projections.tasks import TASKS
 #: (service, collection) → projection that rebuilds its documents
 DOCUMENT_PROJECTIONS: dict[tuple[str, str], DocumentProjection] = {
     ("registration", "tasks"): TASKS,
+    ("registration", "parked"): DISCARDED_BY_REGISTRATION,
     ("safety", "sources"): SOURCES,
     ("notify", "alerts"): ALERTS,
     ("notify", "selections"): SELECTIONS,
@@ -22,4 +24,5 @@ DOCUMENT_PROJECTIONS: dict[tuple[str, str], DocumentProjection] = {
     ("notify", "answers"): ANSWERS,
     ("notify", "escalations"): STEPS,
     ("notify", "owners"): OWNERS,
+    ("notify", "parked"): DISCARDED_BY_NOTIFY,
 }

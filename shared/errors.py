@@ -11,3 +11,9 @@ class PermanentError(Exception):
 
 class TopicMissing(PermanentError):
     """A topic does not exist. Reading fails, because without it the result would be incomplete."""
+
+
+def describe(error: BaseException) -> str:
+    """An error in a log line or a check, never empty. Only our own errors are quoted: others may quote data."""
+    words = str(error) if isinstance(error, PermanentError | TransientError) else ""
+    return words or type(error).__name__

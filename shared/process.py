@@ -19,7 +19,7 @@ from shared.bus.bus import Bus
 from shared.bus.outbox import Outbox
 from shared.bus.relay import Relay
 from shared.clock import utc_now
-from shared.errors import PermanentError, TransientError
+from shared.errors import PermanentError, TransientError, describe
 from shared.mongo.client import Mongo, PyMongoError
 from shared.mongo.lease import Lease, while_held
 from shared.observability import logs, metrics
@@ -164,7 +164,7 @@ class Process:
             # So that a permanent error, such as a wrong key, is found before the first request.
             await self._prepare()
         except PermanentError as error:
-            log.error("cannot_start", reason=str(error), next_step="mend this, then start the process again")
+            log.error("cannot_start", reason=describe(error), next_step="mend this, then start the process again")
             raise
         background = asyncio.create_task(self._background())
         log.info("started", role=self.settings.role)
@@ -194,7 +194,7 @@ class Process:
             try:
                 await self._prepare()
             except PermanentError as error:
-                log.error("cannot_start", reason=str(error), next_step="mend this, then start the process again")
+                log.error("cannot_start", reason=describe(error), next_step="mend this, then start the process again")
                 os.kill(os.getpid(), signal.SIGTERM)
                 return
         work_by_name = dict(self._background_work)

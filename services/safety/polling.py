@@ -28,7 +28,7 @@ from services.safety.sources.fetch import Fetcher, FetchFailed
 from services.safety.store.advice import Store
 from services.safety.store.cap_messages import CapMessageStore
 from services.safety.store.secondary_advice import SecondaryAdviceStore
-from shared.errors import TransientError
+from shared.errors import TransientError, describe
 from shared.mongo.client import PyMongoError
 from shared.observability.logs import get_logger
 
@@ -89,8 +89,8 @@ async def poll_once(deps: ReadingDeps, source: PolledSource, clock: Clock) -> bo
     try:
         batch = await read_batch(source, clock)
     except (FetchFailed, BatchRejected) as error:
-        await record_failure(deps, source.name, str(error), now=clock())
-        log.warning("source_failed", source=source.name, reason=str(error)[:MAX_REASON_CHARS])
+        await record_failure(deps, source.name, describe(error), now=clock())
+        log.warning("source_failed", source=source.name, reason=describe(error)[:MAX_REASON_CHARS])
         return False
     changed = await adopt_batch(deps, batch, began=began, now=clock())
     log.info("source_read", source=source.name, countries=len(batch.countries), changed=len(changed))
@@ -149,5 +149,5 @@ async def poll_secondary_forever(source: str, poll: Callable[[], Awaitable[bool]
 
 
 async def _secondary_failed(deps: SecondaryDeps, source: str, error: Exception) -> None:
-    await record_secondary_failure(deps.store, source, str(error), now=deps.clock())
-    log.warning("source_failed", source=source, reason=str(error)[:MAX_REASON_CHARS])
+    await record_secondary_failure(deps.store, source, describe(error), now=deps.clock())
+    log.warning("source_failed", source=source, reason=describe(error)[:MAX_REASON_CHARS])

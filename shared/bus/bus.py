@@ -9,6 +9,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Collection, Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient
@@ -23,18 +24,24 @@ from shared.bus import topics
 from shared.bus.batch_subscription import BatchHandler, BatchSubscription
 from shared.bus.handler_subscription import Handler, HandlerSubscription
 from shared.bus.inbox import Inbox
+from shared.bus.known_until import KnownUntil
 from shared.bus.parking import Parking
 from shared.bus.projection_subscription import ProjectionSubscription, Projector
 from shared.bus.settings import BusSettings
-from shared.bus.subscription import Subscription
-from shared.bus.watchdog import accepts_connections, measure_lag, reason_to_restart
-from shared.errors import PermanentError, TransientError
+from shared.bus.subscription import UNKNOWN_LAG, Subscription
+from shared.bus.watchdog import accepts_connections, measure_lag, reason_to_restart, seconds_without_answer
+from shared.clock import utc_now
+from shared.errors import PermanentError, TransientError, describe
 from shared.events import Event
 from shared.mongo.client import Database, Mongo, PyMongoError
 from shared.observability.health import Check
 from shared.observability.logs import get_logger
 
 WATCH_SECONDS = 1.0
+#: An idle consumer gets an answer every half second; after this long without one, Kafka is away or hangs.
+SILENT_SECONDS = 6.0
+#: `known_until` is stored when it has moved by so much.
+NOTE_KNOWN_AFTER = timedelta(seconds=2)
 #: Pause before the next broker; it doubles with each broker that lived for less than `STABLE_SECONDS`.
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, STABLE_SECONDS = 0.5, 5.0, 30.0
 
@@ -61,6 +68,9 @@ class Bus:
         self.inbox = Inbox(mongo, database)
         self._subscriptions: dict[str, Subscription] = {}
         self._failure = "starting"
+        self._known = KnownUntil(database, settings.instance)
+        #: Topic → the time that was stored last.
+        self._noted: dict[str, datetime] = {}
         self._admin: AIOKafkaAdminClient | None = None
 
     def group(self, topic: str) -> str:
@@ -103,21 +113,26 @@ class Bus:
                 await self._run_broker()
             except _BROKER_ERRORS as error:
                 attempt += 1
-                self._failure = str(error) or type(error).__name__
+                self._fail(error)
                 log.warning(
                     "bus_stopped",
                     service=self._settings.service,
                     error=type(error).__name__,
-                    reason=str(error) if isinstance(error, PermanentError | TransientError) else "",
+                    reason=describe(error),
                     attempt=attempt,
                     next_step="none: a new broker is started by itself",
                 )
-            for subscription in self._subscriptions.values():
-                subscription.status.failure = subscription.status.failure or self._failure
             was_stable = time.monotonic() - began > STABLE_SECONDS
             pause = FIRST_PAUSE_SECONDS if was_stable else min(pause * 2, LONGEST_PAUSE_SECONDS)
             attempt = 0 if was_stable else attempt
             await asyncio.sleep(pause)
+
+    def _fail(self, error: Exception) -> None:
+        """Show the failure in `/readyz`. Nobody knows how many records wait now."""
+        self._failure = describe(error)
+        for subscription in self._subscriptions.values():
+            subscription.status.failure = subscription.status.failure or self._failure
+            subscription.status.lag = UNKNOWN_LAG
 
     async def health(self) -> list[Check]:
         """One check for the connection, one for each subscription."""
@@ -169,6 +184,9 @@ class Bus:
                 subscription.status.failure = ""
                 subscription.status.progressed_at = time.monotonic()
             await self._watch(subscribers)
+        except _BROKER_ERRORS as error:
+            self._fail(error)  # at once: stopping the broker may take half a minute
+            raise
         finally:
             for subscription in self._subscriptions.values():
                 subscription.stopping = True
@@ -194,6 +212,28 @@ class Bus:
                     raise TransientError(f"{topic}: {reason}, starting a new broker")
                 with contextlib.suppress(TransientError, KafkaError, PyMongoError, TimeoutError):
                     await subscription.retry_requeued()
+                    await self._note_known(subscription)
+            self._failure = self._silence()
+
+    async def _note_known(self, subscription: Subscription) -> None:
+        """Store until when a projection is complete, for the processes that answer requests from it."""
+        known_until, noted = subscription.status.known_until, self._noted.get(subscription.topic)
+        if not isinstance(subscription, ProjectionSubscription) or known_until is None:
+            return
+        if noted is None or known_until - noted >= NOTE_KNOWN_AFTER:
+            await self._known.note(subscription.group, subscription.status.assigned, known_until)
+            self._noted[subscription.topic] = known_until
+
+    def _silence(self) -> str:
+        """Why the connection is not well although the broker accepts connections; empty while it answers."""
+        longest = max(seconds_without_answer(each, utc_now()) for each in self._subscriptions.values())
+        return f"Kafka has not answered for {longest:.0f} s" if longest > SILENT_SECONDS else ""
+
+    async def known_until(self, topic: str) -> datetime | None:
+        """Until when this service has handled everything on a projected topic. None: it never read all of it."""
+        declared = await asyncio.to_thread(topics.load, self._settings.topics_file)
+        count = next(each.partitions for each in declared.topics if each.name == topic)
+        return await self._known.read(self.group(topic), count)
 
     def _broker(self) -> KafkaBroker:
         security = None

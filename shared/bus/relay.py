@@ -20,7 +20,7 @@ from shared.bus.log_end import highest_published_sequence
 from shared.bus.outbox import Outbox
 from shared.bus.relay_batches import Batch, Head, LogAhead, RelayBatches
 from shared.bus.settings import BusSettings
-from shared.errors import PermanentError, TransientError
+from shared.errors import TransientError, describe
 from shared.mongo.client import Database, Mongo, PyMongoError
 from shared.mongo.lease import Lease, while_held
 from shared.observability.health import Check
@@ -38,6 +38,9 @@ POLL_SECONDS = 1.0
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.2, 5.0
 #: Pause after LogAhead: only an operator can help.
 LOG_AHEAD_PAUSE_SECONDS = 30.0
+#: Kafka is asked so often whether it answers, also when nothing is to be published: `/readyz` tells within 10 s.
+PROBE_SECONDS, PROBE_ANSWER_SECONDS = 2.0, 4.0
+NO_ANSWER = "Kafka does not answer: events wait"
 #: A starting service waits this long for Kafka to show the end of its log.
 START_SECONDS = 10.0
 PRODUCER_START_SECONDS, PRODUCER_STOP_SECONDS = 30.0, 10.0
@@ -91,7 +94,7 @@ class Relay:
                     self._database, "relay", self._settings.instance, self._lead, ttl_seconds=LEASE_SECONDS
                 )
             except LogAhead as error:
-                self._note_failure(error, str(error), next_step="restore the newest backup")
+                self._note_failure(error, describe(error), next_step="restore the newest backup")
                 await asyncio.sleep(LOG_AHEAD_PAUSE_SECONDS)
             except (KafkaError, TransientError, PyMongoError, TimeoutError, OSError) as error:
                 self._note_failure(error, f"{type(error).__name__}: publishing stopped, trying again")
@@ -138,15 +141,17 @@ class Relay:
         """Publish for as long as the lease is held: first what a former holder assigned, then every pending event."""
         await self._refuse_when_log_is_ahead()
         producer = self._producer()
-        watcher = asyncio.create_task(self._watch_outbox())
+        watchers = [asyncio.create_task(self._watch_outbox())]
         try:
             async with asyncio.timeout(PRODUCER_START_SECONDS):
                 await producer.start()
             self._status.leading, self._status.failure = True, ""
+            watchers.append(asyncio.create_task(self._watch_kafka(producer)))
             await self._resume(producer)
             await self._publish_pending(producer, lease, await self._batches.head())
         finally:
-            watcher.cancel()
+            for watcher in watchers:
+                watcher.cancel()
             await _stop(producer)
 
     async def _resume(self, producer: AIOKafkaProducer) -> None:
@@ -209,6 +214,21 @@ class Relay:
         self._status.published += len(batch.event_ids)
         self._status.failures = 0
 
+    async def _watch_kafka(self, producer: AIOKafkaProducer) -> None:
+        """Show in `/readyz` that Kafka does not answer. The producer connects again by itself."""
+        while True:
+            await asyncio.sleep(PROBE_SECONDS)
+            try:
+                async with asyncio.timeout(PROBE_ANSWER_SECONDS):
+                    await producer.client.fetch_all_metadata()
+            except (KafkaError, TimeoutError, OSError) as error:
+                if not self._status.failure:
+                    self._note_failure(error, NO_ANSWER)
+            else:
+                if self._status.failure == NO_ANSWER:
+                    self._status.failure = ""
+                    log.info("relay_connected", service=self._settings.service)
+
     async def _watch_outbox(self) -> None:
         """Wake the relay when an event is inserted. While the change stream fails, the relay polls."""
         # Without the bodies, which would all be read a second time.
@@ -232,14 +252,14 @@ class Relay:
         )
 
     def _note_failure(self, error: Exception, text: str, *, next_step: str = "none: tried again by itself") -> None:
-        """For `/readyz` and the log. Only our own errors are quoted: those of libraries may quote data."""
+        """For `/readyz` and the log."""
         self._status.failure = text
         self._status.failures += 1
         log.warning(
             "relay_stopped",
             service=self._settings.service,
             error=type(error).__name__,
-            reason=str(error) if isinstance(error, PermanentError | TransientError) else "",
+            reason=describe(error),
             attempt=self._status.failures,
             next_step=next_step,
         )

@@ -1,8 +1,8 @@
 """A subscription: one topic as one service reads it, record by record in order. The bus runs it and commits offsets.
 
 Records that cannot be processed are parked: copied to the dead-letter topic, with their key held until an operator
-requeues them. Any other failure (database, broker, timeout) is waited out in place: the batch fails after a pause, the
-bus seeks back to the failed record, and offsets move only past records that have had their effect.
+requeues or discards them. Any other failure (database, broker, timeout) is waited out in place: the batch fails after a
+pause, the bus seeks back to the failed record, and offsets move only past records that have had their effect.
 FastStream only fetches; it parses neither headers nor bodies. Every case: docs/architecture.md, The subscriber.
 """
 
@@ -21,7 +21,7 @@ from shared.bus.parking import Parking
 from shared.bus.settings import BusSettings
 from shared.clock import utc_now
 from shared.envelope import Envelope, UnknownEventType, parse
-from shared.errors import PermanentError
+from shared.errors import PermanentError, describe
 from shared.events import Event
 from shared.observability.health import Check
 from shared.observability.logs import get_logger
@@ -33,12 +33,18 @@ SetPosition = Callable[[int], None]
 #: max.poll.interval (5 min), after which the group would give the partition to another member.
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.2, 30.0
 
+#: `lag` while nobody can say how many records wait.
+UNKNOWN_LAG = -1
+
 log = get_logger()
 
 
 @dataclass(slots=True)
 class SubscriptionStatus:
-    """How a subscription is doing. `failures` counts those in a row; `progressed_at` is `time.monotonic()`."""
+    """How a subscription is doing. `failures` counts those in a row; `progressed_at` is `time.monotonic()`.
+
+    `lag`: UNKNOWN_LAG while Kafka does not answer. `known_until`: every record that Kafka had then was handled.
+    """
 
     handled: int = 0
     skipped: int = 0
@@ -50,6 +56,7 @@ class SubscriptionStatus:
     lag: int = 0
     restarts: int = 0
     failure: str = "not started"
+    known_until: datetime | None = None
 
 
 class Subscription(ABC):
@@ -100,10 +107,10 @@ class Subscription(ABC):
                     continue
                 record = await self._parking.fetch(place)
                 refusal = "the record is gone from its topic" if record is None else await self._refusal(record)
-                if refusal is None:
+                if refusal is None and record is not None:
                     await self._parking.remove(self.group, place)
                 else:
-                    await self._parking.park_again(self.group, place, refusal)
+                    await self._parking.park_again(self.group, place, refusal or "")
                 log.info("requeued", topic=self.topic, partition=place.partition, offset=place.offset,
                          outcome="parked" if refusal else "handled")  # fmt: skip
 
@@ -114,27 +121,39 @@ class Subscription(ABC):
         facts: dict[str, int | float | str | bool] = {
             "lag": status.lag,
             "lag_seconds": self.lag_seconds(utc_now()),
+            "known_until": status.known_until.isoformat() if status.known_until else "",
             "handled": status.handled,
             "skipped": status.skipped,
             "failures": status.failures,
             "restarts": status.restarts,
             "parked": parked,
+            # Reading goes on; only an operator can end it.
+            "waits_for_operator": bool(parked) and not status.failure,
         }
         detail = status.failure or (f"{parked} parked: passage parked list {self._service}" if parked else "reading")
         return Check(f"subscription {self.topic}", not status.failure and not parked, False, detail, facts)
 
     def lag_seconds(self, now: datetime) -> float:
-        """Age of the newest handled event while records wait; 0 when none waits."""
-        if self.status.lag <= 0 or self.status.newest is None:
+        """Age of the newest handled event while records wait; 0 when none waits.
+
+        While Kafka does not answer: the time since it last did and everything was handled.
+        """
+        since = self.status.known_until if self.status.lag == UNKNOWN_LAG else self.status.newest
+        if self.status.lag == 0 or since is None:
             return 0.0
-        return max(0.0, (now - self.status.newest).total_seconds())
+        return max(0.0, (now - since).total_seconds())
+
+    @property
+    def is_idle(self) -> bool:
+        """No batch is being handled or retried."""
+        return not self._lock.locked() and self.status.failures == 0
 
     @abstractmethod
     async def _handle(self, records: Sequence[ConsumerRecord], held_keys: set[bytes], begin: SetPosition) -> None:
         """Handle the records in order. Keys of records that are parked on the way are added to `held_keys`."""
 
     @abstractmethod
-    async def _handle_requeued(self, envelope: Envelope[Event]) -> None:
+    async def _handle_requeued(self, envelope: Envelope[Event], record: ConsumerRecord) -> None:
         """Handle one event that an operator has requeued."""
 
     @abstractmethod
@@ -158,20 +177,26 @@ class Subscription(ABC):
             self.status.skipped += 1
             self._skip(unknown.subject, unknown.streamversion, unknown.event_id)
         except PermanentError as error:
-            held_keys.add(record.key or b"")
-            await self._park(record, "Unreadable", str(error))
+            if await self._park(record, "Unreadable", describe(error)):
+                held_keys.add(record.key or b"")
         return None
 
     async def _refusal(self, record: ConsumerRecord) -> str | None:
         """Handle a requeued record. Returns the reason when it must be parked again."""
         try:
-            await self._handle_requeued(parse(record.value))
+            envelope = parse(record.value)
+            await self._handle_requeued(envelope, record)
+            if envelope.data.is_whole_state:
+                await self._parking.supersede(self.group, record)
         except (PermanentError, UnknownEventType, VersionGap) as error:
-            return str(error)
+            return describe(error)
         return None
 
-    async def _park(self, record: ConsumerRecord, kind: str, reason: str) -> None:
+    async def _park(self, record: ConsumerRecord, kind: str, reason: str) -> bool:
+        """Park a record. False: an operator discarded it before, so nothing waits behind it."""
         parked_id = await self._parking.park(self.topic, record, self.group, kind, reason, utc_now())
+        if parked_id is None:
+            return False
         log.warning(
             "event_parked",
             topic=self.topic,
@@ -182,6 +207,7 @@ class Subscription(ABC):
             parked_id=parked_id,
             next_step=f"passage parked show {self._service} '{parked_id}'",
         )
+        return True
 
     async def _back_off(self, error: Exception, record: ConsumerRecord) -> None:
         """Wait before the same record is fetched again. A stop ends the wait."""

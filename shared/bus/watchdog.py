@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import time
+from datetime import UTC, datetime
 from typing import Any
 
 from aiokafka.errors import KafkaError
@@ -28,21 +29,38 @@ async def accepts_connections(bootstrap_servers: str) -> bool:
 
 
 async def measure_lag(subscription: Subscription, subscriber: Any) -> None:
-    """Records that wait in the assigned partitions; 0 without an assignment (a rebalance, a late start)."""
+    """Records that wait in the assigned partitions; 0 without an assignment (a rebalance, a late start).
+
+    When none waits and none is being handled, everything is known until Kafka's last answer.
+    """
     consumer = subscriber.consumer
     if consumer is None:
         return
-    lag, assigned = 0, set()
+    lag, assigned, answered_ms = 0, set(), list[int | None]()
+    was_idle = subscription.is_idle
     for partition in consumer.assignment():
         assigned.add(partition.partition)
+        answered_ms.append(consumer.last_poll_timestamp(partition))
         with contextlib.suppress(TimeoutError, KafkaError):
             async with asyncio.timeout(1):
                 end = consumer.highwater(partition)
                 lag += max(0, end - await consumer.position(partition)) if end is not None else 0
     if lag == 0:
         subscription.status.progressed_at = time.monotonic()
-    subscription.status.lag = lag
-    subscription.status.assigned = frozenset(assigned)
+    status = subscription.status
+    status.lag = lag
+    status.assigned = frozenset(assigned)
+    answers = [answer for answer in answered_ms if answer is not None]
+    if lag == 0 and was_idle and answers and len(answers) == len(answered_ms):
+        status.known_until = datetime.fromtimestamp(min(answers) / 1000, UTC)
+
+
+def seconds_without_answer(subscription: Subscription, now: datetime) -> float:
+    """For how long an idle subscription has had no answer from Kafka; 0 while it works or has no partition."""
+    status = subscription.status
+    if not subscription.is_idle or status.lag != 0 or not status.assigned or status.known_until is None:
+        return 0.0
+    return (now - status.known_until).total_seconds()
 
 
 def reason_to_restart(subscription: Subscription, subscriber: Any) -> str:

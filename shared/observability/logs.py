@@ -89,7 +89,16 @@ class _LibraryLine(logging.Formatter):
         self._service = service
 
     def format(self, record: logging.LogRecord) -> str:
-        kind = record.exc_info[0].__name__ if record.exc_info and record.exc_info[0] else ""
-        line = {"event": "library_log", "logger": record.name, "level": record.levelname.lower(), "error": kind}
+        line = {"event": "library_log", "logger": record.name, "level": record.levelname.lower(),
+                "error": _error(record)}  # fmt: skip
         rendered: str = structlog.processors.JSONRenderer()(None, "", {**line, "service": self._service})  # type: ignore[assignment] # str for str
         return rendered
+
+
+def _error(record: logging.LogRecord) -> str:
+    """The type of the exception that a library logs, or that it names in its text; else the place of the line."""
+    if record.exc_info and record.exc_info[0]:
+        return record.exc_info[0].__name__
+    arguments = record.args if isinstance(record.args, tuple) else ()
+    named = next((argument for argument in arguments if isinstance(argument, BaseException)), None)
+    return type(named).__name__ if named is not None else f"no exception, {record.filename}:{record.lineno}"

@@ -20,7 +20,7 @@ from services.notify.store.whereabouts import WhereaboutsStore
 from shared.advice import CountryAdvice
 from shared.bus.bus import Bus
 from shared.clock import amsterdam_date, end_of_day, utc_now
-from shared.events import Part
+from shared.events import Part, RegistrationEvent
 from shared.fields import CountryCode, RegionOfCountry, is_region_of
 from shared.observability.logs import get_logger
 from shared.privacy.contact import ContactDetails
@@ -59,6 +59,9 @@ class WhereaboutsPage(Page[WhereaboutsEntry]):
     """A page of persons. `notAssessable` registrations are parked: nobody knows yet whether they belong here."""
 
     not_assessable: int
+    known_until: AwareDatetime | None = Field(
+        description="Registrations and changes after this time may be missing; null: not all of them were read yet"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +122,12 @@ def routes(deps: WhereaboutsApiDeps) -> Routes:
         page = paged.page(persons)
         fields = {name: getattr(page, name) for name in Page.model_fields}
         fields["has_next_page"] = len(rows) > paged.size
-        return WhereaboutsPage(**fields, not_assessable=await count_not_assessable(deps.bus))
+        known_until = await deps.bus.known_until(RegistrationEvent.topic)
+        return WhereaboutsPage(
+            **fields,
+            not_assessable=await count_not_assessable(deps.bus),
+            known_until=min(known_until, instant) if known_until and instant else known_until,
+        )
 
     return router
 

@@ -18,7 +18,7 @@ import typer
 from pydantic import TypeAdapter, ValidationError
 
 from services.notify.audience.deps import SelectionDeps
-from services.notify.audience.manual_alerts import plan_manual_alert
+from services.notify.audience.manual_alerts import EmptyDrillList, plan_manual_alert
 from services.notify.audience.selection_run import run_selection
 from services.notify.commands.alerts import CommandDeps, raise_alert
 from services.notify.messages.content import Kind
@@ -148,7 +148,7 @@ def drill(
         entry.strip().lower() for entry in os.environ.get("DRILL_ALLOW_LIST", "").split(",") if entry.strip()
     )
     if not listed:
-        _fail("DRILL_ALLOW_LIST is empty, so a drill would reach nobody. Set it to addresses, numbers or @domains.", 2)
+        _fail(str(EmptyDrillList()), 2)
 
     logs.configure("passage", "WARNING")
 

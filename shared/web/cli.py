@@ -9,16 +9,20 @@ from typing import Annotated
 import typer
 
 from shared.web.local_tokens import AUDIENCE, ISSUER, mint
+from shared.web.roles import is_role, known_roles
 
 
 def token(
-    role: Annotated[list[str], typer.Option(help="e.g. student, approver:example-biology, safety-officer; repeatable")],
+    role: Annotated[list[str], typer.Option(help=f"Repeatable; one of {', '.join(known_roles())}")],
     person: Annotated[str, typer.Option(help="The login's subject, e.g. student-1")],
     keys: Annotated[Path, typer.Option(help="Folder of the local stack's keys")] = Path(".local/keys"),
     hours: Annotated[int, typer.Option(min=1, max=24)] = 8,
     as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
     """Print a bearer token for the local stack. No other installation accepts it."""
+    if unknown := [each for each in role if not is_role(each)]:
+        sys.stderr.write(f"No such role: {', '.join(unknown)}. The roles are {', '.join(known_roles())}.\n")
+        raise typer.Exit(2)
     issuer, audience = os.environ.get("TOKEN_ISSUER", ISSUER), os.environ.get("TOKEN_AUDIENCE", AUDIENCE)
     try:
         minted = mint(keys, person, role, issuer=issuer, audience=audience, lifetime_seconds=hours * 3_600)

@@ -15,6 +15,7 @@ from fastapi import Depends, Request
 from shared.web.key_set import ALGORITHMS, KeySet
 from shared.web.problem import Problem
 from shared.web.rates import Rates
+from shared.web.roles import is_role
 
 LEEWAY_SECONDS = 30
 MAX_TOKEN_BYTES = 8_192
@@ -22,9 +23,6 @@ MAX_TOKEN_BYTES = 8_192
 TOKEN_CACHE_SECONDS = 60.0
 TOKEN_CACHE_SIZE = 2_000
 CHALLENGE = 'Bearer realm="safe-passage"'
-
-SCOPED = frozenset({"approver", "faculty-contact"})
-PLAIN = frozenset({"student", "international-office", "safety-officer", "auditor", "operator", "machine"})
 
 
 class Persons(Protocol):
@@ -178,14 +176,7 @@ class Verifier:
 def _roles(claim: object) -> frozenset[str]:
     """The known roles in a claim. Anything else is ignored."""
     values = claim if isinstance(claim, list) else [claim]
-    roles = set()
-    for value in values:
-        if not isinstance(value, str) or len(value) > 120:
-            continue
-        role, colon, scope = value.partition(":")
-        if (role in SCOPED and colon and scope) or (role in PLAIN and not colon):
-            roles.add(value)
-    return frozenset(roles)
+    return frozenset(value for value in values if isinstance(value, str) and is_role(value))
 
 
 async def authenticate(request: Request) -> Identity:

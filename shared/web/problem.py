@@ -13,6 +13,8 @@ MEDIA_TYPE = "application/problem+json"
 #: Phrases that Python renames between versions stay the same here. Source: RFC 9110.
 _TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
 MAX_FIELD_ERRORS = 100
+#: Names of fields that the caller made up are cut off after this many characters.
+MAX_NAME_CHARS = 60
 
 
 def title(status: int) -> str:

@@ -3,7 +3,7 @@
 Checks that do not depend on the handler run here, before it: caller, Accept header, Content-Type.
 """
 
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from datetime import UTC, date, datetime
 from email.utils import format_datetime
 from enum import StrEnum
@@ -18,7 +18,7 @@ from starlette.requests import Request
 from shared.errors import PermanentError
 from shared.web.identity import Required, authenticate
 from shared.web.media import StrictRequest, must_be_json, must_take_json
-from shared.web.problem import MEDIA_TYPE
+from shared.web.problem import MAX_NAME_CHARS, MEDIA_TYPE, FieldError, invalid
 
 
 class RouteClass(StrEnum):
@@ -45,6 +45,7 @@ EXEMPT: dict[RouteClass, dict[str, str]] = {
         "C29": "providers send no JWT but HTTP Basic, each with a secret of its own",
         "C30": "the challenge is Basic, not Bearer",
         "C31": "there is no token, so there are no claims",
+        "C32": "the provider chooses its parameters, and every callback is stored",
     },
     RouteClass.ANSWER_LINK: {
         "C8": "a person reads the answer: for a dead link and an empty form it is a page that says what to do",
@@ -55,6 +56,7 @@ EXEMPT: dict[RouteClass, dict[str, str]] = {
         "C29": "no login: the unguessable token in the link is the permission",
         "C30": "there is no login",
         "C31": "there is no token, so there are no claims",
+        "C32": "mail filters append parameters to links, and a person who needs help is never refused",
     },
     RouteClass.OPERATIONS: {
         "C1": "/healthz, /readyz and /metrics have the names that their readers expect",
@@ -126,10 +128,13 @@ class CheckedRoute(APIRoute):
         handler = super().get_route_handler()
         route_class, has_body = self.declared_class, self.body_field is not None
         merges = "PATCH" in (self.methods or ())
+        parameters = sorted(set(_query_parameters(self.dependant)))
 
         async def checked(request: Request) -> Response:
             if holds(route_class, "C29"):
                 await authenticate(request)
+            if holds(route_class, "C32"):
+                _must_know_parameters(request, parameters)
             if holds(route_class, "C27/406"):
                 must_take_json(request)
             if has_body and holds(route_class, "C27/415"):
@@ -137,6 +142,16 @@ class CheckedRoute(APIRoute):
             return await handler(StrictRequest(request.scope, request.receive))
 
         return checked
+
+
+def _must_know_parameters(request: Request, parameters: Sequence[str]) -> None:
+    """Raises 400 for a query parameter that the route does not know: a misspelt filter must not return everything."""
+    unknown = sorted(set(request.query_params) - set(parameters))
+    if unknown:
+        known = f"this path knows {', '.join(parameters)}" if parameters else "this path knows none"
+        raise invalid(
+            *(FieldError(f"query.{name[:MAX_NAME_CHARS]}", f"is not a known parameter; {known}") for name in unknown)
+        )
 
 
 class Routes(APIRouter):
@@ -164,6 +179,13 @@ class Routes(APIRouter):
         assert isinstance(route, CheckedRoute)
         if holds(self.declared_class, "C31"):
             extra[ROLES_KEY] = sorted({role for required in _required(route.dependant) for role in required.roles})
+
+
+def _query_parameters(dependant: Dependant) -> Iterator[str]:
+    """The query parameters of a handler and its dependencies."""
+    yield from (str(parameter.alias) for parameter in dependant.query_params)
+    for dependency in dependant.dependencies:
+        yield from _query_parameters(dependency)
 
 
 def _required(dependant: Dependant) -> Iterator[Required]:

@@ -22,7 +22,7 @@ from shared.observability.logs import get_logger
 from shared.web.identity import Verifier
 from shared.web.limits import Bounds, Limits, RouteLimits
 from shared.web.origins import Origins
-from shared.web.problem import FieldError, Problem, ProblemBody, invalid
+from shared.web.problem import MAX_NAME_CHARS, FieldError, Problem, ProblemBody, invalid
 from shared.web.routes import BYTES_KEY, CLASS_KEY, SECONDS_KEY, CheckedRoute, RouteClass, Routes, holds
 
 log = get_logger()
@@ -267,8 +267,6 @@ def _reason(error: Any) -> str:
         return str(error["msg"]).removeprefix("Value error, ")
     return _KINDS.get(error["type"], str(error["type"]).replace("_", " "))
 
-
-MAX_NAME_CHARS = 60
 
 _KINDS = {
     "model_attributes_type": "is not an object",

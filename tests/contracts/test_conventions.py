@@ -1,4 +1,4 @@
-"""The HTTP conventions C1-C28 (docs/standards.md) for every route of the four services, read from their documents.
+"""The HTTP conventions C1-C28 and C32 (docs/standards.md) for every route of the four services, by their documents.
 
 shared/web/routes.py lists which class of routes is exempt from which convention; a route without its line in `CALLS`
 fails. A convention that the document or the collected answers show is one test over all routes; one that needs
@@ -232,11 +232,11 @@ def test_calls_know_every_route_and_no_other() -> None:
 
 @pytest.mark.parametrize("route_class", RouteClass)
 def test_exemptions_name_conventions_and_say_why(route_class: RouteClass) -> None:
-    """An exemption is one of C1 to C31, or a part of one, with a reason."""
+    """An exemption is one of C1 to C32, or a part of one, with a reason."""
     for convention, reason in EXEMPT[route_class].items():
         number = re.fullmatch(r"C(\d+)(/\d{3})?", convention)
         assert number is not None
-        assert 1 <= int(number[1]) <= 31
+        assert 1 <= int(number[1]) <= 32
         assert len(reason) > 10
 
 
@@ -412,7 +412,7 @@ async def test_c06_get_and_head_change_nothing(world: World, route: Operation) -
 async def test_c06_put_and_delete_twice_are_once(world: World, route: Operation) -> None:
     """C6: the second request changes nothing but the times of the record."""
     call = await world.fresh(route)
-    looks = replace(call, operation=_sibling(route), json=None, headers={})
+    looks = replace(call, operation=_sibling(route), json=None, headers={}, query={})
 
     first, seen = await world.send(call), (await world.send(looks)).json()
     second, again = await world.send(call), (await world.send(looks)).json()
@@ -509,6 +509,34 @@ async def test_c09_invalid_parameters_are_400(world: World, route: Operation) ->
             with failures.case("header", name, wrong):
                 body = problem_of(await world.send(call.also({name: wrong})), 400)
                 assert [error["field"] for error in body["errors"]] == [f"header.{name}"]
+
+
+@routes("C32")
+async def test_c32_a_filter_that_does_not_exist_is_refused_and_those_that_do_are_named(
+    world: World, route: Operation
+) -> None:
+    """C32: a misspelt filter must not return everything; the answer says which parameters the path knows."""
+    call = await world.fresh(route)
+    before = await world.facts(route.service)
+    for wrong in ("statuss", "pagesize", "filter[status]", "q" * 200):
+        body = problem_of(await world.send(call, params={**call.query, wrong: "x"}), 400)
+        (error,) = body["errors"]
+        assert error["field"] == f"query.{wrong[:60]}"
+        for known in route.parameters("query"):
+            assert known in error["reason"]
+    assert await world.facts(route.service) == before
+
+
+async def test_c32_a_link_in_a_mail_and_a_callback_may_carry_parameters_of_others(world: World) -> None:
+    """Mail filters append parameters to the links that they rewrite; providers choose theirs."""
+    exempt = [route for route in operations() if not holds(route.route_class, "C32")]
+    assert {route.route_class for route in exempt} == {RouteClass.ANSWER_LINK, RouteClass.WEBHOOK}
+    with Failures() as failures:
+        for route in exempt:
+            with failures.case(str(route)):
+                call = await world.fresh(route)
+                response = await world.send(call, params={**call.query, "utm_source": "x"})
+                assert response.status_code < 400
 
 
 @routes("C9", has_body)
@@ -869,7 +897,7 @@ async def test_c22_page_that_leaves_people_out_shows_nobody_twice(world: World) 
 async def test_c23_change_without_if_match_is_428_and_on_an_old_version_412(world: World, route: Operation) -> None:
     """C23 (RFC 9110, RFC 6585): absent 428, other than current 412 with the current ETag, current passes."""
     call = await world.fresh(route)
-    looks = replace(call, operation=_sibling(route), json=None, headers={})
+    looks = replace(call, operation=_sibling(route), json=None, headers={}, query={})
     current = (await world.send(looks)).headers["etag"]
     before = await world.facts(route.service)
 
@@ -889,7 +917,7 @@ async def test_c23_change_without_if_match_is_428_and_on_an_old_version_412(worl
 async def test_c23_of_two_changes_at_once_one_wins(world: World, route: Operation) -> None:
     """C23: of two callers with the same version one succeeds, and the other gets 409 or 412."""
     call = await world.fresh(route)
-    looks = replace(call, operation=_sibling(route), json=None, headers={})
+    looks = replace(call, operation=_sibling(route), json=None, headers={}, query={})
     current = (await world.send(looks)).headers["etag"]
     both = call.also({"If-Match": current})
 

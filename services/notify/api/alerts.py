@@ -11,7 +11,7 @@ from starlette.background import BackgroundTask
 
 from services.notify.api.not_assessable import count_not_assessable
 from services.notify.audience.deps import SelectionDeps
-from services.notify.audience.manual_alerts import plan_manual_alert
+from services.notify.audience.manual_alerts import EmptyDrillList, plan_manual_alert
 from services.notify.audience.preview import preview_audience
 from services.notify.audience.selection_run import run_selection
 from services.notify.commands.alerts import CommandDeps, raise_alert, reopen_alert
@@ -41,7 +41,7 @@ from shared.web.cause import CauseOf
 from shared.web.idempotency import Answer, Idempotency, run_once
 from shared.web.identity import Identity, require
 from shared.web.paging import Page, Paged
-from shared.web.problem import FieldError, invalid, not_found
+from shared.web.problem import FieldError, Problem, invalid, not_found
 from shared.web.routes import RouteClass, Routes
 
 Officer = Annotated[Identity, Depends(require("safety-officer"))]
@@ -310,9 +310,13 @@ async def _standing_cries(deps: AlertApiDeps, alert_id: str) -> list[AnswerRecor
 
 async def _plan(deps: AlertApiDeps, body: AlertBody, caller: Identity, now: datetime) -> Alert:
     messages = {"nl": body.message_nl, "en": body.message_en}
-    return await plan_manual_alert(
-        deps.selection, body.country, body.region, messages, is_drill=body.drill, raised_by=caller.person_id, now=now
-    )
+    try:
+        return await plan_manual_alert(
+            deps.selection, body.country, body.region, messages, is_drill=body.drill, raised_by=caller.person_id,
+            now=now,
+        )  # fmt: skip
+    except EmptyDrillList as error:
+        raise Problem(409, str(error), type_="empty-drill-list", reason="drill_list_empty") from None
 
 
 def _example_messages(deps: AlertApiDeps, plan: Alert) -> tuple[ShownMessage, ...]:

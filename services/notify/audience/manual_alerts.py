@@ -12,8 +12,18 @@ from services.notify.audience.deps import SelectionDeps
 from services.notify.store.alerts import Alert
 from shared.advice import AreaAdvice, CountryAdvice, Since
 from shared.envelope import Cause
+from shared.errors import PermanentError
 from shared.events import AlertTrigger, Level
 from shared.mongo.client import Session
+
+
+class EmptyDrillList(PermanentError):
+    """A drill would reach nobody."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "DRILL_ALLOW_LIST is empty, so a drill would reach nobody. Set it to addresses, numbers or @domains."
+        )
 
 
 async def plan_manual_alert(
@@ -26,7 +36,12 @@ async def plan_manual_alert(
     raised_by: str,
     now: datetime,
 ) -> Alert:
-    """A manual alert that is complete except for its number. Works without Kafka. `messages`: language → text."""
+    """A manual alert that is complete except for its number. Works without Kafka. `messages`: language → text.
+
+    Raises EmptyDrillList.
+    """
+    if is_drill and not deps.drill_list:
+        raise EmptyDrillList
     advice = await deps.advice.get(country)
     offsets = await read_offsets(deps.tolerating_kafka_outage())
     shard_count = await count_shards(deps, country)

@@ -10,9 +10,11 @@ from typing import TextIO
 from deploy.local import jars
 from deploy.local.errors import LocalStackError
 from deploy.local.ports import Ports
-from deploy.local.services import Choices, LocalServices
+from deploy.local.services import CATALOGUE, Choices, LocalServices
 from deploy.local.stack import LocalStack
 from deploy.local.stack_lock import locked
+from shared import catalogue_files
+from shared.errors import PermanentError
 
 ROOT = Path(__file__).resolve().parents[2] / ".local"
 STARTED_AT = time.monotonic()
@@ -41,17 +43,33 @@ def main(arguments: list[str], root: Path = ROOT, answers: TextIO = sys.stdin) -
 
 
 def up(stack: LocalStack, root: Path, answers: TextIO) -> None:
-    """Start everything that does not run yet, and print the addresses."""
+    """Start everything that does not run yet, and print the addresses. A failed start leaves nothing of it running."""
+    ran_before = set(stack.processes.names())
+    try:
+        _start(stack, root)
+    except BaseException:
+        begun = [name for name in stack.processes.names() if name not in ran_before]
+        stack.stop(begun)
+        say(f"the start failed; what it had begun is stopped again ({', '.join(begun) or 'nothing'})")
+        if ran_before:
+            say(f"as before, these run: {', '.join(sorted(ran_before))}; `make down` stops them")
+        raise
+
+
+def _start(stack: LocalStack, root: Path) -> None:
+    catalogue = _catalogue(os.environ.get("CATALOGUE_DIR", ""))
     stack.start()
     picture = os.environ.get("FEED")
     choices = Choices(
         keys=root / "keys",
         picture=Path(picture).resolve() if picture else None,
         through_gateway=os.environ.get("GATEWAY") == "1",
+        catalogue=catalogue,
     )
     services = LocalServices(stack, choices, say)
     services.start()
     services.write_addresses(root / "env")
+    say(f"the catalogue is {catalogue}")
     for name, base in services.bases().items():
         say(f"{name:13} {base}/v1/openapi.json")
     say(f"mail arrives in {services.maildir}, SMS in {services.sms_log}")
@@ -62,6 +80,7 @@ def down(stack: LocalStack, root: Path, answers: TextIO) -> None:
     """Stop every process of the local stack, and those that a demo left running."""
     for running in (stack, LocalStack(root / "demo", root, stack.ports, say)):
         running.stop()
+    (root / "env").unlink(missing_ok=True)  # it would name addresses at which nothing answers
     say("everything of the local stack is stopped")
 
 
@@ -77,8 +96,24 @@ def reset(stack: LocalStack, root: Path, answers: TextIO) -> None:
     down(stack, root, answers)
     for folder in (stack.root, demo):
         shutil.rmtree(folder, ignore_errors=True)
-    (root / "env").unlink(missing_ok=True)
     say("the local state is deleted")
+
+
+def _catalogue(folder: str) -> Path:
+    """The catalogue to use. Raises LocalStackError, which names CATALOGUE_DIR, when it cannot be used."""
+    if not folder:
+        return CATALOGUE
+    path = Path(folder).resolve()
+    try:
+        catalogue_files.load(path)
+    except PermanentError as error:
+        mistakes = str(error).splitlines()
+        more = f" (and {len(mistakes) - 1} more)" if len(mistakes) > 1 else ""
+        raise LocalStackError(
+            f"CATALOGUE_DIR={folder} cannot be used: {mistakes[0]}{more}. `passage catalogue check {folder}` shows "
+            "all; without CATALOGUE_DIR the example catalogue is used."
+        ) from None
+    return path
 
 
 def fetch(stack: LocalStack, root: Path, answers: TextIO) -> None:

@@ -86,6 +86,26 @@ class Processes:
                 self._note(name, process.pid)
         return process
 
+    def require_same(self, name: str, environment: Mapping[str, str], command: Sequence[str] = ()) -> None:
+        """Raise LocalStackError when the running process of this name was started with other variables or arguments.
+
+        Without a command, its arguments are not compared.
+        """
+        process = self.find(name)
+        if process is None:
+            return
+        differing: list[str] = []
+        with suppress(psutil.Error, OSError):
+            own = process.environ()
+            differing = [variable for variable, value in sorted(environment.items()) if own.get(variable, "") != value]
+            # Without the program itself: an interpreter may show under another path.
+            if command and process.cmdline()[1:] != list(command)[1:]:
+                differing.append("command line")
+        if differing:
+            raise LocalStackError(
+                f"{name} runs already, with another {', '.join(differing)}: `make down`, then start again."
+            )
+
     def ended(self, name: str) -> bool:
         """Whether the started program has ended."""
         for child in self._children.values():

@@ -5,7 +5,7 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -93,13 +93,18 @@ class LocalStack:
         """Connection URL."""
         return os.environ.get("MONGO_URL") or f"mongodb://{HOST}:{self.ports.mongod}/?replicaSet={REPLICA_SET}"
 
+    def _is_own(self, variable: str, own: str) -> bool:
+        """Whether this stack runs the part. An address of its own, from an earlier `.local/env`, is no other's."""
+        return os.environ.get(variable, "") in ("", own)
+
     def start(self) -> None:
         """Start both where they do not run, and wait until they are ready. Raises LocalStackError."""
         self.root.mkdir(parents=True, exist_ok=True)
         if shutil.disk_usage(self.root).free < self._min_free_bytes:
             size = f"{self._min_free_bytes / 1e9:,.0f} GB"
             raise LocalStackError(f"Less than {size} is free where {self.root} lies: make room and start again.")
-        kafka, mongod = not os.environ.get("KAFKA_BOOTSTRAP_SERVERS"), not os.environ.get("MONGO_URL")
+        kafka = self._is_own("KAFKA_BOOTSTRAP_SERVERS", f"{HOST}:{self.ports.kafka}")
+        mongod = self._is_own("MONGO_URL", f"mongodb://{HOST}:{self.ports.mongod}/?replicaSet={REPLICA_SET}")
         if kafka:
             self.start_kafka()
         if mongod:
@@ -109,9 +114,9 @@ class LocalStack:
             self._wait("kafka", lambda: is_open(self.ports.kafka))
         self._say("Kafka and MongoDB are ready")
 
-    def stop(self) -> None:
-        """Stop every running process of this stack; Kafka and MongoDB last, because the others use them."""
-        running = self.processes.names()
+    def stop(self, names: Collection[str] | None = None) -> None:
+        """Stop these processes, or all of this stack; Kafka and MongoDB last, because the others use them."""
+        running = self.processes.names() if names is None else names
         first = [name for name in running if name not in LAST]
         with ThreadPoolExecutor(max(1, len(first))) as workers:
             list(workers.map(self.processes.stop, first))
@@ -121,9 +126,13 @@ class LocalStack:
 
     def start_kafka(self) -> None:
         """Start the broker; formats its folder at the first start."""
+        # Kafka's ports stand in a file; the mark shows with which ones a running broker was started.
+        mark = {"LOCAL_KAFKA_PORTS": f"{self.ports.kafka},{self.ports.kafka_controller}"}
         if self.processes.find("kafka"):
+            self.processes.require_same("kafka", mark)
             return
         wait_free(self.ports.kafka, "kafka")
+        wait_free(self.ports.kafka_controller, "kafka_controller")
         folder = self.root / "kafka"
         data, properties, log4j = folder / "data", folder / "server.properties", folder / "log4j.properties"
         found = jars.ready(self._cache, self._say)
@@ -144,17 +153,12 @@ class LocalStack:
         self._say("starting Kafka")
         options = ["-Xms256m", "-Xmx1g", "-XX:+UseSerialGC", *self._jvm_options]
         self.processes.start(
-            Program("kafka", [program[0], *options, *program[1:], "kafka.Kafka", str(properties)], self.root)
+            Program("kafka", [program[0], *options, *program[1:], "kafka.Kafka", str(properties)], self.root, mark)
         )
 
     def start_mongod(self) -> None:
         """Start the only member of the replica set."""
-        if self.processes.find("mongod"):
-            return
-        wait_free(self.ports.mongod, "mongod")
         data = self._mongod_data
-        data.mkdir(parents=True, exist_ok=True)
-        self._say("starting MongoDB")
         command = [
             str(mongod()), "--dbpath", str(data), "--bind_ip", HOST, "--port", str(self.ports.mongod),
             "--replSet", REPLICA_SET, "--wiredTigerCacheSizeGB", "0.5", "--quiet",
@@ -163,7 +167,14 @@ class LocalStack:
             # Nobody reads mongod's diagnostic samples here; collecting them every second costs processor time.
             "--setParameter", "diagnosticDataCollectionEnabled=false",
         ]  # fmt: skip
-        self.processes.start(Program("mongod", command, self.root))
+        program = Program("mongod", command, self.root)
+        if self.processes.find("mongod"):
+            self.processes.require_same("mongod", {}, command)
+            return
+        wait_free(self.ports.mongod, "mongod")
+        data.mkdir(parents=True, exist_ok=True)
+        self._say("starting MongoDB")
+        self.processes.start(program)
 
     def _replica_set_is_ready(self) -> bool:
         client: pymongo.MongoClient[dict[str, object]] = pymongo.MongoClient(

@@ -9,13 +9,14 @@ import sys
 import uuid
 from pathlib import Path
 
+from deploy.local import jars
 from deploy.local.demo import story
 from deploy.local.demo.people import People, Refused
 from deploy.local.demo.report import Report
 from deploy.local.demo.summary import print_summary
 from deploy.local.demo.view import View
 from deploy.local.errors import LocalStackError
-from deploy.local.services import Choices, LocalServices, choose_ports
+from deploy.local.services import SERVICES, SIMULATORS, Choices, LocalServices, choose_ports
 from deploy.local.stack import LocalStack
 from deploy.local.stack_lock import locked
 from shared.clock import amsterdam_date, utc_now
@@ -37,6 +38,8 @@ def main() -> int:
     stack: LocalStack | None = None
     try:
         with locked(LOCAL / "lock", "another command is at work on the local stack"):
+            if not os.environ.get("KAFKA_BOOTSTRAP_SERVERS"):
+                jars.ready(LOCAL, view.say)  # before the ports are chosen: a download takes long enough to lose them
             stack = LocalStack(ROOT, LOCAL, choose_ports(), view.say)
             stack.stop()
             shutil.rmtree(ROOT, ignore_errors=True)
@@ -64,8 +67,18 @@ def main() -> int:
             stack.stop()
             view.say("everything is stopped (KEEP=1 leaves it running)")
         elif stack is not None:
-            view.say("everything is left running; `make down` stops it")
-            view.say("`set -a; . .local/env`, then ask: `.venv/bin/passage audit explain ES-2`, `audit diff`, `--help`")
+            _say_what_runs(stack, view)
+
+
+def _say_what_runs(stack: LocalStack, view: View) -> None:
+    """After KEEP=1: what runs in truth. A part that fails to start ends the demo before the others begin."""
+    running = stack.processes.names()
+    if not {*SERVICES, *SIMULATORS} <= set(running):
+        stack.stop()
+        view.say("the start failed; everything of the demo is stopped")
+        return
+    view.say("everything is left running; `make down` stops it")
+    view.say("`set -a; . .local/env`, then ask: `.venv/bin/passage audit explain ES-2`, `audit diff`, `--help`")
 
 
 def _is_kept() -> bool:

@@ -2,26 +2,55 @@
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable, Callable, Iterator
+from contextvars import ContextVar
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 from shared.catalogue import Catalogue
 from shared.catalogue_files import BrokenCatalogue, fingerprint, load
 from shared.observability.health import Check
 from shared.observability.logs import get_logger
 
+P = ParamSpec("P")
+T = TypeVar("T")
 log = get_logger()
 
 
 class LiveCatalogue:
     """One per process. Its constructor raises BrokenCatalogue: no service starts with a broken catalogue."""
 
-    def __init__(self, directory: Path, every_seconds: float) -> None:
+    def __init__(self, directory: Path, every_seconds: float = 3_600) -> None:
         self._directory = directory
         self._every_seconds = every_seconds
         self._fingerprint = fingerprint(directory)
         self._failure = ""
         self._watching: asyncio.Task[None] | None = None
-        self.current: Catalogue = load(directory)
+        self._newest = load(directory)
+
+    @property
+    def current(self) -> Catalogue:
+        """The newest catalogue; inside `pinned` the one that was the newest when the block began."""
+        pinned = _PINNED.get()
+        return pinned[1] if pinned is not None and pinned[0] is self else self._newest
+
+    @contextlib.contextmanager
+    def pinned(self) -> Iterator[None]:
+        """One request, one event or one run of periodic work sees one version throughout, whatever is edited."""
+        token = _PINNED.set((self, self.current))
+        try:
+            yield
+        finally:
+            _PINNED.reset(token)
+
+    def throughout(self, work: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
+        """The same work, each call of which sees one version throughout."""
+
+        async def pinned_work(*args: P.args, **kwargs: P.kwargs) -> T:
+            with self.pinned():
+                return await work(*args, **kwargs)
+
+        return pinned_work
 
     async def start(self) -> None:
         """Read the files again every `every_seconds` from now on, in every role of the process."""
@@ -41,25 +70,30 @@ class LiveCatalogue:
         try:
             current_fingerprint = await asyncio.to_thread(fingerprint, self._directory)
             if current_fingerprint == self._fingerprint:
+                self._failure = ""  # a file that was away has come back as it was
                 return
             catalogue = await asyncio.to_thread(load, self._directory)
             self._fingerprint, self._failure = current_fingerprint, ""
-            if catalogue.version != self.current.version:
+            if catalogue.version != self._newest.version:
                 log.info("catalogue_read", version=catalogue.version)
-                self.current = catalogue
+                self._newest = catalogue
         except (BrokenCatalogue, OSError) as error:
             # Perhaps an edit is under way: the next refresh reads them again, and `health` says so until then.
             failure = str(error).splitlines()[0] if isinstance(error, BrokenCatalogue) else "cannot be read"
             if failure != self._failure:
-                log.warning("catalogue_kept", reason=failure, version=self.current.version)
+                log.warning("catalogue_kept", reason=failure, version=self._newest.version)
             self._failure = failure
 
     async def health(self) -> list[Check]:
         """Degraded while the files are broken: the service works with the old version."""
         detail = f"old version kept: {self._failure}" if self._failure else "as in its files"
-        return [Check("catalogue", not self._failure, False, detail, {"version": self.current.version})]
+        return [Check("catalogue", not self._failure, False, detail, {"version": self._newest.version})]
 
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(self._every_seconds)
             await self.refresh()
+
+
+#: The version that the work of this task sees, and the catalogue that it is a version of.
+_PINNED: ContextVar[tuple[LiveCatalogue, Catalogue] | None] = ContextVar("pinned_catalogue", default=None)

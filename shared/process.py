@@ -11,7 +11,7 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 
 from fastapi import FastAPI
 
@@ -20,15 +20,17 @@ from shared.bus.outbox import Outbox
 from shared.bus.relay import Relay
 from shared.clock import utc_now
 from shared.errors import PermanentError, TransientError, describe
+from shared.live_catalogue import LiveCatalogue
 from shared.mongo.client import Mongo, PyMongoError
 from shared.mongo.lease import Lease, while_held
 from shared.observability import logs, metrics
 from shared.observability.health import Check
 from shared.privacy.keyring import Keyring
-from shared.settings import CommonSettings
+from shared.settings import CatalogueSettings, CommonSettings
 from shared.web import idempotency
 from shared.web.identity import Verifier
 from shared.web.rates import Rates
+from shared.web.request_context import RequestContext
 from shared.web.routes import Routes
 from shared.web.service import service as web_service
 
@@ -64,6 +66,8 @@ class Process:
         self.bus = Bus(self.bus_settings, self.mongo, self.database)
         self.instance = self.bus_settings.instance
         self._relay: Relay | None = None
+        #: Entered around each request and each run of periodic work.
+        self._around: Callable[[], AbstractContextManager[None]] = nullcontext
         self._start_work: list[Work] = [
             self.keyring.check,
             lambda: idempotency.create_indexes(self.database),
@@ -80,6 +84,18 @@ class Process:
         self._relay = Relay(self.bus_settings, self.mongo, self.database, outbox, [topic])
         self._start_work.append(self._relay.refuse_start_when_log_is_ahead)
         self._background_work["relay"] = self._relay.run
+
+    def follow_catalogue(self, settings: CatalogueSettings) -> LiveCatalogue:
+        """Read the catalogue, and follow its files. Raises BrokenCatalogue.
+
+        `/readyz` shows its version. Each request and each run of periodic work sees one version throughout.
+        """
+        live = LiveCatalogue(settings.catalogue_dir, settings.catalogue_seconds)
+        self.at_start(live.start)
+        self.at_stop(live.stop)
+        self.add_checks(live.health)
+        self._around = live.pinned
+        return live
 
     def at_start(self, work: Work) -> None:
         """Run this before all other work, once MongoDB answers: indexes, checks. A PermanentError ends the process."""
@@ -102,7 +118,8 @@ class Process:
 
         async def repeat() -> None:
             while True:
-                await work()
+                with self._around():
+                    await work()
                 self._failures.pop(name, None)
                 await asyncio.sleep(seconds)
 
@@ -118,7 +135,7 @@ class Process:
 
     def app(self, title: str, description: str, routers: Sequence[Routes]) -> FastAPI:
         """The app: routes unless ROLE=worker, background work unless ROLE=api."""
-        return web_service(
+        app = web_service(
             title,
             description,
             routers if self.settings.role != "worker" else (),
@@ -127,6 +144,8 @@ class Process:
             checks=self.health,
             lifespan=self._lifespan,
         )
+        app.add_middleware(RequestContext, enter=self._around)
+        return app
 
     async def health(self) -> list[Check]:
         """The checks of `/readyz`; sets the gauges of `/metrics`. Without MongoDB, that check alone."""

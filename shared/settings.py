@@ -123,6 +123,15 @@ class CommonSettings(BaseSettings):
         return WebSettings(self.root_path, self.request_limit_bytes, self.request_timeout_seconds, origins)
 
 
+class CatalogueSettings(CommonSettings):
+    """The variables of every service that reads the catalogue."""
+
+    catalogue_dir: Path = Field(description="Folder with university.yaml and one YAML file for each faculty")
+    catalogue_seconds: float = Field(
+        default=2, gt=0, description="Seconds between two checks for changes in the catalogue's files"
+    )
+
+
 S = TypeVar("S", bound=CommonSettings)
 
 

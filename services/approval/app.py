@@ -9,7 +9,6 @@ from services.approval.slots import fill_free_slots
 from services.approval.store.requests import Store
 from shared.clock import utc_now
 from shared.events import ApprovalEvent
-from shared.live_catalogue import LiveCatalogue
 from shared.mongo.group_commit import GroupCommit
 from shared.process import Process, freeze_gc_after_startup
 from shared.settings import from_environment as read_environment
@@ -25,7 +24,7 @@ def build(settings: Settings) -> FastAPI:
         database=process.database,
         store=Store(process.database),
         keyring=process.keyring,
-        live=LiveCatalogue(settings.catalogue_dir, settings.catalogue_seconds),
+        live=process.follow_catalogue(settings),
         commits=GroupCommit(process.mongo, process.database),
     )
 
@@ -34,9 +33,6 @@ def build(settings: Settings) -> FastAPI:
 
     process.publish(deps.store.outbox, ApprovalEvent.topic)
     process.at_start(deps.store.create_indexes)
-    process.at_start(deps.live.start)
-    process.at_stop(deps.live.stop)
-    process.add_checks(deps.live.health)
     process.every("places", settings.places_seconds, fill)
     return process.app("Safe Passage: approval", DESCRIPTION, [requests.routes(deps), catalogue.routes(deps)])
 

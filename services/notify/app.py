@@ -50,7 +50,7 @@ def _subscribe(bus: Bus, deps: handlers.HandlerDeps) -> None:
     """Subscribe the handlers that handlers.py lists: one subscription for each topic."""
 
     def with_deps(handle: Callable[[T, handlers.HandlerDeps], Awaitable[None]]) -> Callable[[T], Awaitable[None]]:
-        return lambda event_or_batch: handle(event_or_batch, deps)
+        return deps.notices.live.throughout(lambda event_or_batch: handle(event_or_batch, deps))
 
     for topic, project in handlers.PROJECTIONS.items():
         bus.project(topic, with_deps(project), ordered=topic == RegistrationEvent.topic)
@@ -62,7 +62,7 @@ def _subscribe(bus: Bus, deps: handlers.HandlerDeps) -> None:
 
 
 def _routes(process: Process, settings: Settings, parts: Parts) -> list[Routes]:
-    stores, university = parts.stores, parts.catalogue.university
+    stores = parts.stores
     return [
         whereabouts.routes(
             whereabouts.WhereaboutsApiDeps(
@@ -78,7 +78,7 @@ def _routes(process: Process, settings: Settings, parts: Parts) -> list[Routes]:
                 callbacks=stores.callbacks,
                 bus=process.bus,
                 messages=parts.messages,
-                university=university,
+                live=parts.live,
                 answer_base_url=settings.answer_base_url,
             )
         ),
@@ -93,7 +93,7 @@ def _routes(process: Process, settings: Settings, parts: Parts) -> list[Routes]:
                 outbox=stores.outbox,
                 deliveries=stores.deliveries,
                 alerts=stores.alerts,
-                pages=Pages(university),
+                pages=Pages(parts.live),
                 scanner_seconds=settings.scanner_seconds,
             )
         ),

@@ -19,9 +19,9 @@ from services.notify.store.alerts import Alert
 from services.notify.store.answers import AnswerStore
 from services.notify.store.contacts import ContactAddress
 from services.notify.store.selections import Selection
-from shared.catalogue import University
 from shared.errors import PermanentError
 from shared.events import AlertTrigger, Channel
+from shared.live_catalogue import LiveCatalogue
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class ComposerDeps:
     """What every message is made of."""
 
     messages: Messages
-    university: University
+    live: LiveCatalogue
     answers: AnswerStore
     rules: SendingRules
 
@@ -46,6 +46,7 @@ class Composer:
         self._alert = alert
         self._channel = channel
         self._spec = CHANNELS[channel]
+        self._university = deps.live.current.university  # one version for the whole job
         self._skeletons: dict[tuple[int, int], Any] = {}
         self._ids: dict[int, tuple[str, str]] = {}
 
@@ -85,7 +86,7 @@ class Composer:
         skeleton = self._skeletons.get(key)
         if skeleton is None:
             selection, recipient = self._selection, self._selection.recipients[index]
-            content = message_content(selection, self._alert, recipient, self._deps.university)
+            content = message_content(selection, self._alert, recipient, self._university)
             wanted = SkeletonRequest(
                 kind=recipient.kind,
                 language=recipient.language,

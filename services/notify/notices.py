@@ -44,6 +44,7 @@ from shared.events import (
     TravelAdviceChanged,
 )
 from shared.ids import derived_id
+from shared.live_catalogue import LiveCatalogue
 from shared.mongo.client import DuplicateKeyError, Mongo, Session
 from shared.privacy.contact import ContactDetails
 
@@ -69,9 +70,14 @@ class NoticeDeps:
     mongo: Mongo
     alerts: AlertStore
     send_queue: SendQueue
-    catalogue: Catalogue
+    live: LiveCatalogue
     whereabouts: WhereaboutsStore
     advice: AdviceStore
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The catalogue as the work at hand sees it."""
+        return self.live.current
 
 
 async def create_suspension_notices(

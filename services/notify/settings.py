@@ -1,18 +1,16 @@
 """The environment variables of the notify service."""
 
-from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, SecretStr
 
 from services.notify.model.shards import MAX_EVENT_ENTRIES
-from shared.settings import CommonSettings, Key
+from shared.settings import CatalogueSettings, Key
 
 
-class Settings(CommonSettings):
+class Settings(CatalogueSettings):
     """Every variable of the service. The variables common to all services stand in shared/settings.py."""
 
-    catalogue_dir: Path = Field(description="Folder of university.yaml and one YAML file per faculty")
     service_key: Key = Field(description="Base64 of 32 bytes: seals contact details, makes answer links")
     smtp_host: str = Field(min_length=1, description="The submission server")
     smtp_port: int = Field(default=587, ge=1, le=65535)

@@ -31,10 +31,10 @@ from services.notify.store.providers import ProviderStore
 from services.notify.store.send_queue import SendQueue
 from services.notify.store.whereabouts import WhereaboutsStore
 from services.notify.unread_replies import UnreadReplies
-from shared import catalogue_files, gazetteer
+from shared import gazetteer
 from shared.bus.outbox import Outbox
-from shared.catalogue import Catalogue
 from shared.events import Channel
+from shared.live_catalogue import LiveCatalogue
 from shared.privacy.service_key import ServiceKey
 from shared.process import Process
 
@@ -75,7 +75,7 @@ class Parts:
     """The parts of the service, each with what it needs."""
 
     stores: Stores
-    catalogue: Catalogue
+    live: LiveCatalogue
     messages: Messages
     sms_providers: Mapping[str, SmsProvider]
     senders: Mapping[Channel, Senders]
@@ -89,15 +89,15 @@ class Parts:
 def assemble(process: Process, settings: Settings) -> Parts:
     """Build the parts. Nothing connects or runs yet."""
     stores = Stores.open(process, settings)
-    catalogue = catalogue_files.load(settings.catalogue_dir)
+    live = process.follow_catalogue(settings)
     messages = Messages(settings.smtp_sender)
     sms_members = open_sms_providers(settings)
     sms_providers = {member.name: member.provider for member in sms_members}
-    handlers = _handler_deps(process, settings, stores, catalogue, messages)
+    handlers = _handler_deps(process, settings, stores, live, messages)
     provider_health = ProviderHealth(stores.provider_health, channels_of_providers(sms_members))
     return Parts(
         stores=stores,
-        catalogue=catalogue,
+        live=live,
         messages=messages,
         sms_providers=sms_providers,
         senders=open_channels(settings, sms_members, stores.providers, provider_health.note),
@@ -115,13 +115,13 @@ def assemble(process: Process, settings: Settings) -> Parts:
             ),
         ),
         handlers=handlers,
-        sending=_send_deps(settings, stores, catalogue, messages),
+        sending=_send_deps(settings, stores, live, messages),
         callbacks=_callback_deps(stores, handlers.escalation, sms_providers),
     )
 
 
 def _handler_deps(
-    process: Process, settings: Settings, stores: Stores, catalogue: Catalogue, messages: Messages
+    process: Process, settings: Settings, stores: Stores, live: LiveCatalogue, messages: Messages
 ) -> HandlerDeps:
     selection = SelectionDeps(
         mongo=process.mongo,
@@ -138,7 +138,7 @@ def _handler_deps(
         mongo=process.mongo,
         alerts=stores.alerts,
         send_queue=stores.send_queue,
-        catalogue=catalogue,
+        live=live,
         whereabouts=stores.whereabouts,
         advice=stores.advice,
     )
@@ -163,7 +163,7 @@ def _handler_deps(
     )
 
 
-def _send_deps(settings: Settings, stores: Stores, catalogue: Catalogue, messages: Messages) -> SendDeps:
+def _send_deps(settings: Settings, stores: Stores, live: LiveCatalogue, messages: Messages) -> SendDeps:
     rules = SendingRules(
         sender=settings.smtp_sender,
         answer_base_url=settings.answer_base_url,
@@ -172,7 +172,7 @@ def _send_deps(settings: Settings, stores: Stores, catalogue: Catalogue, message
         bounce_address=settings.bounce_address or None,
         drill_list=settings.drill_list,
     )
-    composing = ComposerDeps(messages, catalogue.university, stores.deliveries.answers, rules)
+    composing = ComposerDeps(messages, live, stores.deliveries.answers, rules)
     return SendDeps(
         outbox=stores.outbox,
         send_queue=stores.send_queue,

@@ -17,7 +17,7 @@ from services.registration.retention import erase_after_retention
 from services.registration.settings import Settings
 from services.registration.store.persons import PersonsStore
 from services.registration.store.registrations import Store
-from shared import catalogue_files, gazetteer
+from shared import gazetteer
 from shared.clock import utc_now
 from shared.envelope import Envelope
 from shared.events import AlertEvent, ApprovalEvent, Event, RegistrationEvent, TravelAdviceChanged
@@ -35,16 +35,14 @@ def build(settings: Settings) -> FastAPI:
     mongo, database, keyring = process.mongo, process.database, process.keyring
     store, persons = Store(database), PersonsStore(database)
     documents = DocumentStorage(database, keyring, settings.scanner)
-    evaluation = EvaluationDeps(
-        mongo=mongo, store=store, resolve=gazetteer.resolve, catalogue=catalogue_files.load(settings.catalogue_dir)
-    )
+    live = process.follow_catalogue(settings)
+    evaluation = EvaluationDeps(mongo=mongo, store=store, resolve=gazetteer.resolve, live=live)
     commands = CommandDeps(
         mongo=mongo,
         database=database,
         store=store,
         persons=persons,
         keyring=keyring,
-        catalogue=evaluation.catalogue,
         evaluation=evaluation,
         documents=documents,
         group_commit=GroupCommit(mongo, database),
@@ -72,12 +70,13 @@ def _subscribe(process: Process, evaluation: EvaluationDeps, persons: PersonsSto
     deps = handlers.HandlerDeps(
         evaluation=evaluation, inbox=process.bus.inbox, approval_group=process.bus.group(ApprovalEvent.topic)
     )
+    throughout = evaluation.live.throughout
     process.bus.subscribe_in_batches(
         ApprovalEvent.topic,
         handlers.APPROVALS,
-        partial(handlers.evaluate_registrations_when_approvals_changed, deps=deps),
+        throughout(partial(handlers.evaluate_registrations_when_approvals_changed, deps=deps)),
     )
-    advice = {event: partial(handler, deps=deps) for event, handler in handlers.SUBSCRIPTIONS.items()}
+    advice = {event: throughout(partial(handler, deps=deps)) for event, handler in handlers.SUBSCRIPTIONS.items()}
     process.bus.subscribe(TravelAdviceChanged.topic, advice, ordered=False)
 
     async def project_notifications(envelopes: Sequence[Envelope[Event]]) -> None:

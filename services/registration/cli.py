@@ -28,9 +28,10 @@ from services.registration.retention import RetentionCandidate, retention_candid
 from services.registration.settings import Settings
 from services.registration.store.persons import PersonsStore
 from services.registration.store.registrations import Store
-from shared import catalogue_files, gazetteer
+from shared import gazetteer
 from shared.clock import amsterdam_date, utc_now
 from shared.errors import PermanentError, TransientError
+from shared.live_catalogue import LiveCatalogue
 from shared.mongo.client import Mongo, PyMongoError
 from shared.mongo.group_commit import GroupCommit
 from shared.observability import logs
@@ -142,14 +143,13 @@ async def _open_deps(settings: Settings) -> AsyncIterator[CommandDeps]:
         database = mongo.database("registration")
         store, keyring = Store(database), Keyring(mongo, settings.key_encryption_key)
         await keyring.check()
-        evaluation = EvaluationDeps(mongo, store, gazetteer.resolve, catalogue_files.load(settings.catalogue_dir))
+        evaluation = EvaluationDeps(mongo, store, gazetteer.resolve, LiveCatalogue(settings.catalogue_dir))
         yield CommandDeps(
             mongo=mongo,
             database=database,
             store=store,
             persons=PersonsStore(database),
             keyring=keyring,
-            catalogue=evaluation.catalogue,
             evaluation=evaluation,
             documents=DocumentStorage(database, keyring, settings.scanner),
             group_commit=GroupCommit(mongo, database),

@@ -13,6 +13,7 @@ from services.registration.read_models import Approval, DecisionInputs, Freshnes
 from services.registration.store.registrations import Store
 from shared.advice import CountryAdvice
 from shared.catalogue import Catalogue
+from shared.live_catalogue import LiveCatalogue
 from shared.mongo.client import Mongo
 
 #: resolve(country, place as written) -> ISO 3166-2 region, or None where the region is not certain (R16)
@@ -26,7 +27,12 @@ class EvaluationDeps:
     mongo: Mongo
     store: Store
     resolve: Resolve
-    catalogue: Catalogue
+    live: LiveCatalogue
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The catalogue as the work at hand sees it: one version for each request and each event."""
+        return self.live.current
 
 
 async def load_inputs(deps: EvaluationDeps, registration: Registration, *, cached: bool = False) -> DecisionInputs:

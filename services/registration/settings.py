@@ -1,17 +1,14 @@
 """The environment variables of the registration service."""
 
-from pathlib import Path
-
 from pydantic import Field
 
 from services.registration.virus_scanner import Clamd
-from shared.settings import CommonSettings
+from shared.settings import CatalogueSettings
 
 
-class Settings(CommonSettings):
+class Settings(CatalogueSettings):
     """The variables of this service alone; the common ones are in shared/settings.py."""
 
-    catalogue_dir: Path = Field(description="Folder of university.yaml and one YAML file per faculty")
     sweep_seconds: float = Field(default=5, gt=0, description="From one sweep of missed evaluations to the next")
     document_limit_bytes: int = Field(default=20_000_000, ge=1_000, description="R9: largest document, bytes")
     document_timeout_seconds: float = Field(

@@ -24,11 +24,11 @@ from services.notify.store.alerts import AlertStore
 from services.notify.store.deliveries import DeliveryStore
 from services.notify.store.send_queue import EMERGENCY, NOTICE, SendQueue
 from services.notify.store.whereabouts import WhereaboutsStore
-from shared import catalogue_files
 from shared.bus.outbox import Outbox
 from shared.bus.relay import Relay
 from shared.bus.settings import BusSettings
 from shared.events import Channel
+from shared.live_catalogue import LiveCatalogue
 from shared.mongo.client import Mongo
 from tests.integration.notify_world import CATALOGUE, KEY, SENDER
 
@@ -55,7 +55,7 @@ async def run(where: Where) -> None:
     outbox = Outbox(database, "/notify")
     deliveries = DeliveryStore(database, KEY)
     rules = SendingRules(SENDER, "https://travel.university.example/notify", dict.fromkeys(Channel, where.chunk_size))
-    composing = ComposerDeps(Messages(SENDER), catalogue_files.load(CATALOGUE).university, deliveries.answers, rules)
+    composing = ComposerDeps(Messages(SENDER), LiveCatalogue(CATALOGUE), deliveries.answers, rules)
     send_queue = SendQueue(database, where.instance)
     deps = SendDeps(outbox, send_queue, AlertStore(database), WhereaboutsStore(database, KEY), deliveries, composing)
     sms = CmProvider(

@@ -109,7 +109,7 @@ def send_deps(world: World, instance: str = "notify-0", chunk_size: int = CHUNK_
         world.whereabouts,
         world.deliveries,
         world.advice_store,
-        ComposerDeps(world.messages, world.university.university, world.deliveries.answers, rules),
+        ComposerDeps(world.messages, world.live, world.deliveries.answers, rules),
         world.send_timing,
     )
 

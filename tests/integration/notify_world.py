@@ -34,7 +34,6 @@ from services.notify.store.selections import Selection
 from services.notify.store.send_queue import SendQueue
 from services.notify.store.whereabouts import WhereaboutsStore
 from services.notify.unread_replies import UnreadReplies
-from shared import catalogue_files
 from shared.audit.affected import Affected, SelectionCheck
 from shared.audit.reader import Record
 from shared.bus.outbox import Outbox
@@ -55,6 +54,7 @@ from shared.events import (
     RegistrationSubmitted,
     TravelAdviceChanged,
 )
+from shared.live_catalogue import LiveCatalogue
 from shared.mongo.client import Mongo
 from shared.privacy.contact import ContactDetails
 from shared.privacy.keyring import Keyring
@@ -140,7 +140,7 @@ class World:
         self.callbacks = CallbackStore(database, KEY)
         self.send_timing = SendTiming()
         self.messages = Messages(SENDER)
-        self.university = catalogue_files.load(CATALOGUE)
+        self.live = LiveCatalogue(CATALOGUE)
         self.selection = SelectionDeps(
             mongo=self.mongo,
             outbox=self.outbox,
@@ -152,7 +152,7 @@ class World:
             templates=self.messages.versions(),
         )
         self.notice_deps = notices.NoticeDeps(
-            self.mongo, self.alerts, self.send_queue, self.university, self.whereabouts, self.advice_store
+            self.mongo, self.alerts, self.send_queue, self.live, self.whereabouts, self.advice_store
         )
         self.escalation = alert_steps.EscalationDeps(
             self.mongo, self.outbox, self.alerts, self.send_queue, self.deliveries, self.whereabouts, self.notice_deps

@@ -15,7 +15,7 @@ from services.registration.document_storage import DocumentStorage
 from services.registration.model import Registration
 from services.registration.store.persons import PersonsStore
 from services.registration.store.registrations import Store
-from shared import catalogue_files, gazetteer
+from shared import gazetteer
 from shared.bus.aggregate import Loaded
 from shared.clock import utc_now
 from shared.command import Command
@@ -32,6 +32,7 @@ from shared.events import (
     TravelAdviceChanged,
 )
 from shared.ids import new_id
+from shared.live_catalogue import LiveCatalogue
 from shared.mongo.client import Mongo, Session
 from shared.mongo.group_commit import GroupCommit
 from shared.privacy.keyring import Keyring
@@ -56,7 +57,7 @@ class Parts:
     @cached_property
     def evaluation(self) -> EvaluationDeps:
         """For evaluations and the scheduler."""
-        return EvaluationDeps(self.mongo, self.store, gazetteer.resolve, example_catalogue())
+        return EvaluationDeps(self.mongo, self.store, gazetteer.resolve, live_catalogue())
 
     @cached_property
     def commands(self) -> CommandDeps:
@@ -68,7 +69,6 @@ class Parts:
             store=self.store,
             persons=PersonsStore(database),
             keyring=self.keyring,
-            catalogue=self.evaluation.catalogue,
             evaluation=self.evaluation,
             documents=DocumentStorage(database, self.keyring, None),
             group_commit=GroupCommit(self.mongo, database),
@@ -169,7 +169,7 @@ async def parts(mongo_url: str, namespace: str) -> AsyncIterator[Parts]:
         mongo.close()
 
 
-example_catalogue = cache(partial(catalogue_files.load, CATALOGUE))
+live_catalogue = cache(partial(LiveCatalogue, CATALOGUE))
 
 
 def command_by(caller: CallerT, now: datetime | None = None) -> Command[CallerT]:
@@ -179,7 +179,7 @@ def command_by(caller: CallerT, now: datetime | None = None) -> Command[CallerT]
 
 def permissions_with(person_id: str, *roles: str) -> Permissions:
     """The permissions of a person with these roles."""
-    return permissions_of(Identity(person_id, frozenset(roles)), example_catalogue())
+    return permissions_of(Identity(person_id, frozenset(roles)), live_catalogue().current)
 
 
 def _envelope(event: Any, subject: str, version: int, now: datetime) -> Envelope[Any]:

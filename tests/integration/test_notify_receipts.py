@@ -159,7 +159,7 @@ async def public(world: World, tmp_path: Path) -> AsyncIterator[PublicRoutes]:
             webhooks_api.WebhookDeps(world.callbacks, {provider.provider: provider for provider in PROVIDERS}, BASE)
         ),
         answers_api.routes(
-            answers_api.AnswerDeps(world.outbox, world.deliveries, world.alerts, Pages(world.university.university))
+            answers_api.AnswerDeps(world.outbox, world.deliveries, world.alerts, Pages(world.live))
         ),
     ]
 

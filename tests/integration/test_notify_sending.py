@@ -134,7 +134,7 @@ async def test_sending_messages_show_the_emergency_number_and_a_link_of_ones_own
         body = mail.get_body(("plain",))
         assert body is not None
         for text in (body.get_content(), sms["body"]):
-            assert world.university.university.emergency_number in text.replace(" ", "")
+            assert world.live.current.university.emergency_number in text.replace(" ", "")
             assert link in text.replace("=\n", "")
             assert not any(other in text for owner, other in links.items() if owner != person)
 
@@ -154,7 +154,7 @@ async def test_sending_suspension_tells_student_and_coordinator_by_mail_alone(wo
     await world.handle(fact)
     await send_all(world, out.by_channel)
 
-    coordinator = world.university.programme("example-sciences", "example-biology")
+    coordinator = world.live.current.programme("example-sciences", "example-biology")
     assert coordinator is not None
     assert out.mailed() == Counter([address("p1"), coordinator.coordinator.email])
     assert out.texted() == Counter()

@@ -22,7 +22,7 @@ from services.registration import handlers
 from services.registration.decision_inputs import EvaluationDeps
 from services.registration.handlers import HandlerDeps
 from services.registration.store.registrations import Store
-from shared import catalogue_files, gazetteer
+from shared import gazetteer
 from shared.bus.inbox import Inbox
 from shared.clock import amsterdam_date, utc_now
 from shared.envelope import Envelope
@@ -42,6 +42,7 @@ from shared.events import (
     TravelAdviceChanged,
 )
 from shared.ids import new_id
+from shared.live_catalogue import LiveCatalogue
 from shared.web.local_tokens import create_keys
 from tests.contracts.services_world import (
     APPROVER,
@@ -289,7 +290,7 @@ async def portal(mongo: str, folder: Path, **settings: Any) -> AsyncIterator[Por
     file = folder / "catalogue" / "example-sciences.yaml"
     content = yaml.safe_load(file.read_text(encoding="utf-8"))
     file.write_text(yaml.safe_dump({**content, "required_documents": REQUIRED}), encoding="utf-8")
-    known = catalogue_files.load(folder / "catalogue")
+    known = LiveCatalogue(folder / "catalogue")
     try:
         async with AsyncExitStack() as stack:
             world = World(mongo, namespace, keys, {})

@@ -77,3 +77,34 @@ def test_live_catalogue_does_not_start_with_a_broken_one(tmp_path: Path, before:
 
     with pytest.raises(BrokenCatalogue):
         LiveCatalogue(tmp_path, 3_600)
+
+
+async def test_live_catalogue_is_well_again_when_a_file_comes_back_as_it_was(tmp_path: Path) -> None:
+    """A file that is moved away and back has its old time and size: the failure ends all the same."""
+    live, away = LiveCatalogue(leiden(tmp_path), 3_600), tmp_path / "lumc.away"
+
+    (tmp_path / "university.yaml").rename(away)
+    await live.refresh()
+    (while_away,) = await live.health()
+    away.rename(tmp_path / "university.yaml")
+    await live.refresh()
+    (check,) = await live.health()
+
+    assert (while_away.ok, check.ok) == (False, True)
+
+
+async def test_a_request_sees_one_catalogue_throughout_although_the_files_change(tmp_path: Path) -> None:
+    """Inside `pinned` the version stays, also across a refresh; afterwards, and for other work, it is the newest."""
+    live = LiveCatalogue(leiden(tmp_path), 3_600)
+
+    with live.pinned():
+        before = live.current
+        change(tmp_path / "lumc.yaml", "slots: 3", "slots: 4")
+        touched(tmp_path / "lumc.yaml")
+        await live.refresh()
+        during = live.current
+    (check,) = await live.health()
+
+    assert during is before
+    assert live.current is not before
+    assert check.facts["version"] == live.current.version

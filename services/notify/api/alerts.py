@@ -29,12 +29,12 @@ from services.notify.store.alerts import Alert
 from services.notify.store.callbacks import UNCLEAR, CallbackStore
 from services.notify.store.send_queue import SendQueue
 from shared.bus.bus import Bus
-from shared.catalogue import University
 from shared.clock import utc_now
 from shared.command import Command
 from shared.envelope import Cause
 from shared.events import AlertTrigger, Channel, Identifier, Part
 from shared.fields import CountryCode, FreeText, RegionOfCountry, is_region_of
+from shared.live_catalogue import LiveCatalogue
 from shared.mongo.client import Session
 from shared.web.bodies import Body
 from shared.web.cause import CauseOf
@@ -174,7 +174,7 @@ class AlertApiDeps:
     callbacks: CallbackStore
     bus: Bus
     messages: Messages
-    university: University
+    live: LiveCatalogue
     answer_base_url: str
 
 
@@ -321,7 +321,7 @@ async def _plan(deps: AlertApiDeps, body: AlertBody, caller: Identity, now: date
 
 def _example_messages(deps: AlertApiDeps, plan: Alert) -> tuple[ShownMessage, ...]:
     """The planned alert's message in each language. Raises a problem when its SMS takes more than three parts."""
-    content = manual_content(plan, deps.university)
+    content = manual_content(plan, deps.live.current.university)
     kind: Literal["manual", "drill"] = "drill" if plan.trigger is AlertTrigger.DRILL else "manual"
     link = answer_link(deps.answer_base_url, EXAMPLE_TOKEN)
     shown = []

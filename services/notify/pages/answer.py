@@ -13,8 +13,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from services.notify.messages.countries import country_name
 from services.notify.messages.wording import Language, colour, other, readable_number
-from shared.catalogue import University
 from shared.events import Level
+from shared.live_catalogue import LiveCatalogue
 
 FOLDER = Path(__file__).parent
 
@@ -32,8 +32,8 @@ class AnswerPage:
 class Pages:
     """Renders the pages in Dutch and English."""
 
-    def __init__(self, university: University, folder: Path = FOLDER) -> None:
-        self._university = university
+    def __init__(self, live: LiveCatalogue, folder: Path = FOLDER) -> None:
+        self._live = live
         self._style = (folder / "page.css").read_text(encoding="utf-8")
         self._environment = Environment(
             loader=FileSystemLoader(folder),
@@ -73,13 +73,14 @@ class Pages:
         return self._render("unknown_link", language)
 
     def _render(self, name: str, language: Language, **values: object) -> str:
+        university = self._live.current.university
         return self._environment.get_template(f"{name}.{language}.html.j2").render(
             language=language,
             other_language=other(language),
             style=self._style,
-            university=self._university.name.text(language),
-            emergency_number=readable_number(self._university.emergency_number),
-            emergency_number_short=self._university.emergency_number,
-            emergency_email=self._university.emergency_email,
+            university=university.name.text(language),
+            emergency_number=readable_number(university.emergency_number),
+            emergency_number_short=university.emergency_number,
+            emergency_email=university.emergency_email,
             **values,
         )

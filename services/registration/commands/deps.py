@@ -21,8 +21,12 @@ class CommandDeps:
     store: Store
     persons: PersonsStore
     keyring: Keyring
-    catalogue: Catalogue
     evaluation: EvaluationDeps
     documents: DocumentStorage
     group_commit: GroupCommit
     exceptions_at_orange: bool = False
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The catalogue as this request sees it."""
+        return self.evaluation.catalogue

@@ -6,7 +6,7 @@ in the place of a contact that is marked (coordinator → contact person → Int
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,24 +15,21 @@ from pydantic import ValidationError
 
 from shared import marked_yaml
 from shared.catalogue import Catalogue, Entry, Faculty, University
+from shared.catalogue_mistakes import (
+    UNIVERSITY_FILE,
+    Findings,
+    Gap,
+    Mistake,
+    ids_of_university,
+    ids_used_before,
+    inconsistent_faculty,
+    inconsistent_university,
+    unknown_documents,
+)
 from shared.errors import PermanentError
-from shared.marked_yaml import UNCONFIGURED, FieldPath, MarkedFile, NotYaml, dotted, parents, without_unconfigured
+from shared.marked_yaml import UNCONFIGURED, FieldPath, NotYaml, dotted, parents, without_unconfigured
 
-UNIVERSITY_FILE = "university.yaml"
 E = TypeVar("E", bound=Entry)
-
-
-@dataclass(frozen=True, slots=True)
-class Mistake:
-    """One mistake in a file; `line` counts from 1, or is 0 when the mistake has no line."""
-
-    file: str
-    line: int
-    field: str
-    reason: str
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.field}: {self.reason}"
 
 
 class BrokenCatalogue(PermanentError):
@@ -44,25 +41,14 @@ class BrokenCatalogue(PermanentError):
 
 
 @dataclass(frozen=True, slots=True)
-class Gap:
-    """A field that is marked `to be configured`. `is_needed`: no service starts without it."""
-
-    file: str
-    line: int
-    field: str
-    is_needed: bool
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.field}"
-
-
-@dataclass(frozen=True, slots=True)
 class CatalogueReport:
     """The result of reading a folder. `catalogue` is None when there are mistakes, or gaps that are needed."""
 
     catalogue: Catalogue | None
     mistakes: tuple[Mistake, ...]
     gaps: tuple[Gap, ...]
+    #: Faculty id → its file and the line of its programmes.
+    places: Mapping[str, tuple[str, int]] = field(default_factory=dict)
 
 
 def load(directory: Path) -> Catalogue:
@@ -88,21 +74,26 @@ def examine(directory: Path) -> CatalogueReport:
     contents = {file.name: file.read_bytes() for file in sorted(directory.glob("*.yaml"))}
     if UNIVERSITY_FILE not in contents:
         return CatalogueReport(None, (Mistake(UNIVERSITY_FILE, 0, "-", f"is not in {directory.name}/"),), ())
-    findings = _Findings()
+    findings = Findings()
     university = _validated(findings, UNIVERSITY_FILE, contents[UNIVERSITY_FILE], University, None)
     office = university.international_office.model_dump() if university else None
+    if university is not None:
+        findings.mistakes.extend(ids_of_university(university, findings))
     faculties: dict[str, Faculty] = {}
     for file, content in contents.items():
         if file != UNIVERSITY_FILE:
             faculty = _validated(findings, file, content, Faculty, office)
             if faculty is not None:
-                findings.mistakes.extend(_ids_used_before(file, faculty, findings))
+                findings.mistakes.extend(ids_used_before(file, faculty, findings))
+                findings.mistakes.extend(unknown_documents(file, faculty, university, findings))
                 faculties[faculty.id] = faculty
     if len(contents) == 1:
         findings.mistakes.append(Mistake(UNIVERSITY_FILE, 0, "-", "has no faculty's file beside it"))
     if findings.mistakes or university is None or any(gap.is_needed for gap in findings.gaps):
         return CatalogueReport(None, tuple(findings.mistakes), tuple(findings.gaps))
-    return CatalogueReport(Catalogue(_version(contents), university, faculties), (), tuple(findings.gaps))
+    file_of = {faculty_id: findings.file_of_id[faculty_id] for faculty_id in faculties}
+    places = {name: (file, findings.files[file].line(("programmes",))) for name, file in file_of.items()}
+    return CatalogueReport(Catalogue(_version(contents), university, faculties), (), tuple(findings.gaps), places)
 
 
 def _version(contents: Mapping[str, bytes]) -> str:
@@ -112,18 +103,8 @@ def _version(contents: Mapping[str, bytes]) -> str:
     return checksum.hexdigest()[:12]
 
 
-@dataclass(slots=True)
-class _Findings:
-    """Collected while reading. `file_of_id`: the file that defines an id; `files`: each file with its lines."""
-
-    mistakes: list[Mistake] = field(default_factory=list)
-    gaps: list[Gap] = field(default_factory=list)
-    file_of_id: dict[str, str] = field(default_factory=dict)
-    files: dict[str, MarkedFile] = field(default_factory=dict)
-
-
 def _validated(
-    findings: _Findings, file: str, content: bytes, model: type[E], office: Mapping[str, Any] | None
+    findings: Findings, file: str, content: bytes, model: type[E], office: Mapping[str, Any] | None
 ) -> E | None:
     """The content of one file; None when it has mistakes or needed gaps, which are added to `findings`."""
     try:
@@ -152,7 +133,9 @@ def _validated(
     for path in marked.gaps:
         findings.gaps.append(Gap(file, marked.line(path), dotted(path), path in needed))
     if isinstance(entry, Faculty):
-        findings.mistakes.extend(_inconsistent(file, entry, marked))
+        findings.mistakes.extend(inconsistent_faculty(file, entry, marked))
+    if isinstance(entry, University):
+        findings.mistakes.extend(inconsistent_university(file, entry, marked))
     return entry if len(findings.mistakes) == mistakes_before else None
 
 
@@ -173,16 +156,36 @@ def _with_next_offices(faculty: dict[str, Any], office: Mapping[str, Any]) -> di
     changed = dict(faculty)
     if faculty.get("international_office") is not None:
         changed["international_office"] = own_office
+    next_contact = _contact_alone(own_office)
     if "contact_person" in faculty:
-        changed["contact_person"] = _or_next(faculty["contact_person"], own_office)
+        next_contact = changed["contact_person"] = _or_next(faculty["contact_person"], next_contact)
     if isinstance(faculty.get("programmes"), dict):
-        next_contact = changed.get("contact_person", own_office)
         changed["programmes"] = {
-            name: {**programme, "coordinator": _or_next(programme["coordinator"], next_contact)}
-            if isinstance(programme, dict) and "coordinator" in programme
-            else programme
-            for name, programme in faculty["programmes"].items()
+            name: _with_coordinators(programme, next_contact) for name, programme in faculty["programmes"].items()
         }
+    return changed
+
+
+def _contact_alone(office: Any) -> Any:
+    """An office as the contact of something else: without its address and its page for meetings."""
+    if not isinstance(office, Mapping):
+        return office
+    return {key: value for key, value in office.items() if key not in ("address", "meeting")}
+
+
+def _with_coordinators(programme: Any, next_contact: Any) -> Any:
+    """The programme with its unconfigured coordinators replaced: the others by its own, its own by the next contact."""
+    if not isinstance(programme, dict) or "coordinator" not in programme:
+        return programme
+    coordinator = _or_next(programme["coordinator"], next_contact)
+    changed = {**programme, "coordinator": coordinator}
+    if isinstance(programme.get("other_coordinators"), list):
+        changed["other_coordinators"] = [
+            {**other, "contact": _or_next(other["contact"], coordinator)}
+            if isinstance(other, dict) and "contact" in other
+            else other
+            for other in programme["other_coordinators"]
+        ]
     return changed
 
 
@@ -196,56 +199,3 @@ def _or_next(contact: Any, next_contact: Any) -> Any:
     if contact.get("phone") is UNCONFIGURED:
         return {**contact, "phone": next_contact["phone"]}
     return contact
-
-
-def _ids_used_before(file: str, faculty: Faculty, findings: _Findings) -> Iterator[Mistake]:
-    """Ids are unique in the whole university: roles name a programme, events a pool, without the faculty."""
-    ids: list[tuple[FieldPath, str]] = [(("id",), faculty.id)]
-    ids += [(("programmes", programme_id), programme_id) for programme_id in faculty.programmes]
-    for c, cluster in enumerate(faculty.clerkships.clusters if faculty.clerkships else ()):
-        ids += [(("clerkships", "clusters", c, "pools", p, "id"), pool.id) for p, pool in enumerate(cluster.pools)]
-    for path, entry_id in ids:
-        if entry_id in findings.file_of_id:
-            reason = f"{entry_id} is already in {findings.file_of_id[entry_id]}"
-            yield Mistake(file, findings.files[file].line(path), dotted(path), reason)
-        findings.file_of_id.setdefault(entry_id, file)
-
-
-def _inconsistent(file: str, faculty: Faculty, marked: MarkedFile) -> Iterator[Mistake]:
-    """Mistakes that show only when fields are compared."""
-
-    def mistake(reason: str, *path: str | int) -> Mistake:
-        return Mistake(file, marked.line(path), dotted(path), reason)
-
-    if not faculty.programmes and ("programmes",) not in marked.gaps:
-        yield mistake("Field required", "programmes")
-    for part in ("research", "clerkships"):
-        names = getattr(faculty, part).programmes if getattr(faculty, part) else ()
-        for n, name in enumerate(names):
-            if name not in faculty.programmes:
-                yield mistake(f"{name} is not a programme of this faculty", part, "programmes", n)
-    for path, entries in _lists_with_ids(faculty):
-        seen_ids: set[str] = set()
-        for n, entry in enumerate(entries):
-            if entry.id in seen_ids:
-                yield mistake(f"{entry.id} stands twice", *path, n, "id")
-            seen_ids.add(entry.id)
-    for c, cluster in enumerate(faculty.clerkships.clusters if faculty.clerkships else ()):
-        for p, pool in enumerate(cluster.pools):
-            pool_path = ("clerkships", "clusters", c, "pools", p)
-            if pool.ends_on < pool.starts_on:
-                yield mistake("lies before the start", *pool_path, "ends_on")
-            if any(
-                pool.starts_on <= before.ends_on and before.starts_on <= pool.ends_on for before in cluster.pools[:p]
-            ):
-                yield mistake("overlaps with another pool of the cluster", *pool_path, "starts_on")
-
-
-def _lists_with_ids(faculty: Faculty) -> Iterator[tuple[FieldPath, Sequence[Any]]]:
-    """Path → list, for every list whose entries have an id."""
-    if faculty.research:
-        yield ("research", "themes"), faculty.research.themes
-        yield ("research", "partner_networks"), faculty.research.partner_networks
-    if faculty.clerkships:
-        yield ("clerkships", "clusters"), faculty.clerkships.clusters
-    yield ("schools",), faculty.schools

@@ -124,6 +124,11 @@ class ActivityDetails(Part):
     research_at: Identifier | None = Field(
         default=None, description="R29: the faculty of the research project; null: the student's own faculty"
     )
+    partner_institute: Identifier | None = Field(default=None, description="R30: the partner institute, if listed")
+    hospital: Identifier | None = Field(default=None, description="R34: the hospital of the cluster that was chosen")
+    school: Identifier | None = Field(
+        default=None, description="R37: the summer or winter school; null: one that is not listed, or none"
+    )
 
 
 class StepKind(StrEnum):
@@ -380,6 +385,14 @@ class RegistrationEvent(Event):
         return self.registration_id
 
 
+class AcknowledgedPage(Part):
+    """A page of the university that the student acknowledged (R39), as it was then."""
+
+    id: Identifier = Field(description="Id of the page in the catalogue, e.g. `regulations`")
+    version: str = Field(max_length=200, description="Its version; of a page without one, that of the catalogue")
+    url: str | None = Field(default=None, max_length=500, description="Its link; null: none was configured")
+
+
 class RegistrationSubmitted(RegistrationEvent):
     """A student registered an activity abroad. Holds the whole registration."""
 
@@ -399,6 +412,9 @@ class RegistrationSubmitted(RegistrationEvent):
     imported: bool = Field(
         default=False,
         description="True: imported. A safety officer informs the student personally; older advice sends no alert",
+    )
+    acknowledged: tuple[AcknowledgedPage, ...] = Field(
+        default=(), max_length=20, description="R39: the pages acknowledged with this form; earlier ones stay"
     )
 
 

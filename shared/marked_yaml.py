@@ -90,6 +90,8 @@ def _value(node: yaml.Node, path: FieldPath, marked: MarkedFile) -> Any:
         if node.value == TO_BE_CONFIGURED:
             marked.gaps.append(path)
             return UNCONFIGURED
+        if node.tag == _TRUTH and node.value.lower() not in ("true", "false"):
+            return node.value  # NO is Norway, as in YAML 1.2
         return node.value if node.tag in _TEXT_TAGS else yaml.safe_load(yaml.serialize(node))
     values: dict[str, Any] = {}
     for key_node, child in node.value:
@@ -101,5 +103,6 @@ def _value(node: yaml.Node, path: FieldPath, marked: MarkedFile) -> Any:
     return values
 
 
+_TRUTH = "tag:yaml.org,2002:bool"
 #: Read as the text that was written: an unquoted `+31...`, a version or a date is text in the catalogue.
 _TEXT_TAGS = {f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "timestamp")}

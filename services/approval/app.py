@@ -1,15 +1,21 @@
 """The approval service, wired."""
 
+from collections.abc import Sequence
+
 from fastapi import FastAPI
 
-from services.approval.api import catalogue, requests
+from services.approval.api import catalogue as catalogue_api
+from services.approval.api import requests
 from services.approval.deps import CommandDeps
 from services.approval.settings import Settings
 from services.approval.slots import fill_free_slots
+from services.approval.store import open_work
 from services.approval.store.requests import Store
-from shared.clock import utc_now
+from shared.catalogue import Catalogue
+from shared.clock import amsterdam_date, utc_now
 from shared.events import ApprovalEvent
 from shared.mongo.group_commit import GroupCommit
+from shared.open_work import OpenWork, OpenWorkCheck
 from shared.process import Process, freeze_gc_after_startup
 from shared.settings import from_environment as read_environment
 
@@ -28,13 +34,17 @@ def build(settings: Settings) -> FastAPI:
         commits=GroupCommit(process.mongo, process.database),
     )
 
+    async def requests_without_home(catalogue: Catalogue) -> Sequence[OpenWork]:
+        return await open_work.requests_without_home(deps.database, catalogue, amsterdam_date(utc_now()))
+
     async def fill() -> None:
         await fill_free_slots(deps, utc_now())
 
     process.publish(deps.store.outbox, ApprovalEvent.topic)
     process.at_start(deps.store.create_indexes)
+    process.add_checks(OpenWorkCheck(deps.live, requests_without_home).health)
     process.every("places", settings.places_seconds, fill)
-    return process.app("Safe Passage: approval", DESCRIPTION, [requests.routes(deps), catalogue.routes(deps)])
+    return process.app("Safe Passage: approval", DESCRIPTION, [requests.routes(deps), catalogue_api.routes(deps)])
 
 
 def from_environment() -> FastAPI:

@@ -14,9 +14,11 @@ from services.approval.presentation import (
     refused,
     show_findings,
     status_answer,
+    with_choices,
 )
 from services.approval.rule_settings import rule_settings
 from services.approval.rules import activity, before_start, findings, withdrawable
+from services.approval.rules.inputs import RuleInput
 from services.approval.slots import NextInLine
 from services.approval.texts import text
 from shared.catalogue import Catalogue, Programme
@@ -72,7 +74,7 @@ async def request_approval(deps: CommandDeps, command: Command[str], application
         body = {
             "approvalId": approval_id,
             "status": state_of(after).status,
-            "contact": contact_body(programme.coordinator),
+            "contact": _coordinator(catalogue, programme, application),
             "findings": show_findings(catalogue, state_of(after)),
             "slot": slot,
         }
@@ -144,12 +146,20 @@ def _programme(catalogue: Catalogue, application: Application) -> Programme:
     return programme
 
 
+def _coordinator(catalogue: Catalogue, programme: Programme, application: Application) -> dict[str, str]:
+    """Whom the student asks: the coordinator of this activity at this level of study."""
+    kind = next((kind for kind in ActivityType if kind == application.activity_type), None)
+    level = application.details.study_level
+    return contact_body(catalogue.coordinator(application.programme_id, kind, level) or programme.coordinator)
+
+
 def _activity_type(
     catalogue: Catalogue, programme: Programme, application: Application, command: Command[str]
 ) -> ActivityType:
     """The activity, if the faculty offers it (R3) and it is not over (R4). Raises Problem."""
-    coordinator = contact_body(programme.coordinator)
-    offered = activity.activity(application.activity_type, catalogue.faculties[application.faculty_id].activity_types)
+    coordinator = _coordinator(catalogue, programme, application)
+    types = catalogue.activity_types(application.faculty_id, application.programme_id)
+    offered = activity.activity(application.activity_type, types)
     if offered.type is None:
         raise blocked("R3", offered.reason, coordinator, language=application.language)
     if application.end_date < amsterdam_date(command.now):
@@ -169,7 +179,7 @@ def _findings(
         settings.research is None or kind not in settings.research.activity_types
     ):
         raise invalid(FieldError("body.details.researchAt", "has no such research projects"))
-    rule_input = findings.RuleInput(
+    rule_input = RuleInput(
         programme_id=application.programme_id,
         kind=kind,
         country=application.country,
@@ -177,13 +187,17 @@ def _findings(
         details=application.details,
         has_institute_reason=application.institute_reason is not None,
         has_started=not before_start.before_start(application.start_date, now).is_in_time,
+        has_description=application.description is not None,
     )
     found = findings.findings(rule_input, settings)
-    coordinator = contact_body(programme.coordinator)
+    coordinator = _coordinator(catalogue, programme, application)
     language = application.language
     if found.blocked is not None:
         raise blocked(found.blocked.rule, found.blocked.reason, coordinator, language=language)
-    errors = [FieldError(f"body.{ruling.field}", text(ruling.reason, language)) for ruling in found.incomplete]
+    errors = [
+        FieldError(f"body.{ruling.field}", with_choices(text(ruling.reason, language), ruling.choices))
+        for ruling in found.incomplete
+    ]
     errors += [FieldError(f"body.{field}", "is not asked for this activity") for field in found.unexpected_fields]
     if found.incomplete:
         first = found.incomplete[0]

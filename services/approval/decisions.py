@@ -70,8 +70,8 @@ def _check_decidable(
         state,
         caller.person_id,
         caller.scopes,
-        catalogue.approver_scopes(state.faculty_id, state.programme_id),
-        catalogue.coordinator_scopes(state.faculty_id, state.programme_id),
+        catalogue.approver_scopes(state.programme_id),
+        catalogue.coordinator_scopes(state.programme_id),
         command.now,
         has_reason=has_reason,
     )
@@ -89,7 +89,7 @@ def _check_decidable(
 def _check_revocable(catalogue: Catalogue, command: Command[Permissions], state: ApprovalRequest) -> None:
     """R5 and the state of the request. Raises Problem."""
     caller = command.caller
-    programme_scopes = catalogue.approver_scopes(state.faculty_id, state.programme_id)
+    programme_scopes = catalogue.approver_scopes(state.programme_id)
     decision = revocable.revocable(state, caller.person_id, caller.scopes, programme_scopes, command.now)
     if not decision.is_permitted:
         contact = contact_for(catalogue, state, "coordinator")

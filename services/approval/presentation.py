@@ -1,26 +1,40 @@
 """How answers look: contacts, blocks with their rule and reason, findings in the student's language."""
 
+from collections.abc import Sequence
+
 from services.approval.deps import state_of
 from services.approval.model import ApprovalRequest
 from services.approval.texts import text
 from shared.bus.aggregate import Loaded
-from shared.catalogue import Catalogue, Contact
+from shared.catalogue import Catalogue, Contact, Office
 from shared.web.concurrency import etag
 from shared.web.idempotency import Answer
 from shared.web.problem import FieldError, Problem
 
 
 def contact_body(contact: Contact) -> dict[str, str]:
-    """A contact of the catalogue as an answer shows it."""
-    return {"function": contact.function, "email": contact.email, "phone": contact.phone}
+    """A contact of the catalogue as an answer shows it; of an office also its address and the page for meetings."""
+    body = {"function": contact.function, "email": contact.email, "phone": contact.phone}
+    if isinstance(contact, Office):
+        more = {"address": contact.address, "meeting": contact.meeting}
+        body |= {name: value for name, value in more.items() if value is not None}
+    return body
+
+
+def with_choices(sentence: str, choices: Sequence[str]) -> str:
+    """A sentence about a wrong value, with the values that are known."""
+    return f"{sentence} ({', '.join(choices)})" if choices else sentence
 
 
 def contact_for(catalogue: Catalogue, state: ApprovalRequest, queue: str) -> dict[str, str] | None:
-    """The contact behind a queue. None for the student's own turn, and for a programme no longer in the catalogue."""
-    if queue == "international-office":
-        return contact_body(catalogue.international_office(state.faculty_id))
-    programme = catalogue.programme(state.faculty_id, state.programme_id)
-    return contact_body(programme.coordinator) if programme and queue == "coordinator" else None
+    """The contact behind a queue, the International Office if the programme is gone; None for the student's turn."""
+    if queue not in ("international-office", "coordinator"):
+        return None
+    level = state.details.study_level if state.details else None
+    coordinator = catalogue.coordinator(state.programme_id, state.activity_type, level)
+    if queue == "coordinator" and coordinator is not None:
+        return contact_body(coordinator)
+    return contact_body(catalogue.international_office(state.faculty_id))
 
 
 def status_answer(after: Loaded[ApprovalRequest]) -> Answer:

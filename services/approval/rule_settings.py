@@ -1,6 +1,7 @@
 """Turns the catalogue into the plain values that the rules take, so that the rules know no files."""
 
-from services.approval.rules.findings import ClerkshipRules, ResearchProjects, RuleSettings
+from services.approval.rules.inputs import ClerkshipRules, ResearchProjects, RuleSettings
+from services.approval.rules.institute import Partners
 from services.approval.rules.slots import Period
 from shared.catalogue import Catalogue, Clerkships, Programme, Research
 
@@ -14,6 +15,8 @@ def rule_settings(catalogue: Catalogue, faculty_id: str, programme: Programme, r
         _research(host.research) if host is not None and host.research is not None else None,
         _clerkships(own.clerkships) if own.clerkships is not None else None,
         (advice.study_level, advice.year_of_study) if advice is not None else None,
+        {school.id: school.year for school in catalogue.schools(faculty_id)},
+        frozenset(school.id for school in catalogue.schools(faculty_id) if school.fees_paid_by != "student"),
     )
 
 
@@ -22,7 +25,13 @@ def _research(research: Research) -> ResearchProjects:
         frozenset(research.programmes),
         frozenset(research.activity_types),
         frozenset(theme.id for theme in research.themes),
-        frozenset(network.id for network in research.partner_networks),
+        Partners(
+            {
+                network.id: tuple(institute.id for institute in network.institutes)
+                for network in research.partner_networks
+            },
+            tuple(institute.id for institute in research.partner_institutes),
+        ),
     )
 
 
@@ -31,4 +40,5 @@ def _clerkships(clerkships: Clerkships) -> ClerkshipRules:
     for cluster in clerkships.clusters:
         periods = tuple(Period(pool.id, pool.starts_on, pool.ends_on) for pool in cluster.pools)
         clusters.setdefault(cluster.country, {})[cluster.id] = periods
-    return ClerkshipRules(frozenset(clerkships.programmes), clusters, frozenset(clerkships.office_first_in))
+    hospitals = {cluster.id: tuple(hospital.id for hospital in cluster.hospitals) for cluster in clerkships.clusters}
+    return ClerkshipRules(frozenset(clerkships.programmes), clusters, frozenset(clerkships.office_first_in), hospitals)

@@ -41,7 +41,7 @@ async def record_step(
         loaded = await load_readable(deps, caller, approval_id, session)
         must_match(command.expected_version, loaded.version)
         state = state_of(loaded)
-        programme_scopes = catalogue.approver_scopes(state.faculty_id, state.programme_id)
+        programme_scopes = catalogue.approver_scopes(state.programme_id)
         decision = recorder.recorder(state, step, caller.person_id, caller.scopes, programme_scopes, caller.is_office)
         if not decision.is_permitted:
             is_forbidden = decision.reason in (recorder.Reason.OWN_REQUEST, recorder.Reason.WRONG_ROLE)

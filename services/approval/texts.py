@@ -56,6 +56,14 @@ REASONS: dict[str, tuple[str, str]] = {
         "Noem het netwerk waardoor het instituut een partner is.",
         "Name the network through which the institute is a partner.",
     ),
+    "not_a_partner_institute": (
+        "Dit is geen partnerinstituut. Kies er een van de lijst, of zeg dat het je eigen keuze is.",
+        "This is not a partner institute. Choose one of the list, or say that it is your own choice.",
+    ),
+    "partner_institute_not_said": (
+        "Kies het partnerinstituut van de lijst.",
+        "Choose the partner institute from the list.",
+    ),
     "own_choice_to_be_discussed": (
         "Een instituut van je eigen keuze bespreek je met je begeleider; dat wordt vastgelegd.",
         "An institute of your own choice is discussed with your supervisor, which is recorded.",
@@ -105,6 +113,12 @@ REASONS: dict[str, tuple[str, str]] = {
     ),
     "cluster_not_said": ("Zeg om welk cluster het gaat.", "Say which cluster it is."),
     "not_a_cluster": ("Dit cluster is er in dat land niet.", "There is no such cluster in that country."),
+    "hospital_of_cluster": ("Het ziekenhuis hoort bij het cluster.", "The hospital belongs to the cluster."),
+    "no_hospital_wished": ("Je noemt geen ziekenhuis.", "You name no hospital."),
+    "not_a_hospital": (
+        "Dit ziekenhuis hoort niet bij het cluster. Kies er een van de lijst, of laat het open.",
+        "This hospital does not belong to the cluster. Choose one of the list, or leave it open.",
+    ),
     "allocated": ("Je hebt een plaats.", "You have a place."),
     "waitlisted": ("Je staat op de wachtlijst.", "You are on the waiting list."),
     "already_in_pool": (
@@ -141,6 +155,28 @@ REASONS: dict[str, tuple[str, str]] = {
     ),
     "without_credits": ("Je krijgt er geen studiepunten voor.", "You earn no credits for it."),
     "credits_not_said": ("Zeg of je er studiepunten voor wilt.", "Say whether you want credits for it."),
+    "others_pay_the_fees": (
+        "De universiteit betaalt de kosten van deze school.",
+        "The university pays the fees of this school.",
+    ),
+    "listed_school": ("De school staat op de lijst.", "The school is on the list."),
+    "school_of_another_year": (
+        "De school staat op de lijst voor een ander jaar. Kijk op de website van de school of zij weer gehouden wordt.",
+        "The school is on the list for another year. See on the school's website whether it is held again.",
+    ),
+    "not_a_listed_school": (
+        "Deze school staat niet op de lijst. Kies er een, of laat dit veld leeg en beschrijf de school.",
+        "This school is not on the list. Choose one, or leave this field empty and describe the school.",
+    ),
+    "school_not_said": (
+        "Kies de school van de lijst. Staat zij er niet bij, beschrijf haar dan.",
+        "Choose the school from the list. If it is not there, describe it.",
+    ),
+    "another_school": (
+        "De school staat niet op de lijst. De coördinator van je opleiding kijkt ernaar.",
+        "The school is not on the list. The coordinator of your programme looks at it.",
+    ),
+    "no_schools_listed": ("Er is geen lijst van scholen.", "There is no list of schools."),
     "student_pays_the_fees": ("De kosten van de school betaal je zelf.", "You pay the school's fees yourself."),
     # steps and grants
     "recordable": ("De stap kan worden vastgelegd.", "The step can be recorded."),

@@ -261,7 +261,7 @@ def _student(person_id: str, registration_id: str, where: Whereabouts | None, ki
 
 def _programme(deps: NoticeDeps, faculty_id: str, programme_id: str) -> tuple[Contact, Name]:
     """The coordinator of a programme, and its name; the International Office if the catalogue does not know it."""
-    programme = deps.catalogue.programme(faculty_id, programme_id)
+    programme = deps.catalogue.programme_today(programme_id)
     if programme is None:
         return deps.catalogue.university.international_office, Name(nl=programme_id, en=programme_id)
     return programme.coordinator, programme.name

@@ -12,7 +12,7 @@ from typer.main import get_command
 #: Command → module and name of its Typer app or function.
 GROUPS = {
     "audit": "services.passage.audit:audit",
-    "catalogue": "services.approval.cli:catalogue",
+    "catalogue": "services.passage.catalogue_check:catalogue",
     "drill": "services.notify.cli:drill",
     "feed": "services.passage.feed:feed",
     "notify": "services.notify.cli:notify",

@@ -18,6 +18,14 @@ TASK_READERS = ("faculty-contact", "approver", "international-office", "safety-o
 
 
 @dataclass(frozen=True, slots=True)
+class KnownScopes:
+    """The faculties and programmes of the catalogue: the International Office stands in for those that are gone."""
+
+    faculties: frozenset[str]
+    programmes: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Permissions:
     """What one caller may see and change.
 
@@ -32,6 +40,7 @@ class Permissions:
     boards: frozenset[str]
     is_international_office: bool
     is_safety_officer: bool
+    known: KnownScopes | None = None
 
     @property
     def sees_all(self) -> bool:
@@ -60,8 +69,8 @@ class Permissions:
         if state.person_id == self.person_id:
             return frozenset()
         by_queue = {
-            Queue.FACULTY_CONTACT: state.faculty_id in self.faculties,
-            Queue.COORDINATOR: state.programme_id in self.programmes,
+            Queue.FACULTY_CONTACT: self.has_task(Queue.FACULTY_CONTACT, state.faculty_id),
+            Queue.COORDINATOR: self.has_task(Queue.COORDINATOR, state.programme_id),
             Queue.INTERNATIONAL_OFFICE: self.is_international_office,
             Queue.SAFETY_OFFICER: self.is_safety_officer,
         }
@@ -88,17 +97,24 @@ class Permissions:
         """May see and close tasks of this queue and scope."""
         match queue:
             case Queue.FACULTY_CONTACT:
-                return scope in self.faculties
+                return scope in self.faculties or self._stands_in(queue, scope)
             case Queue.COORDINATOR:
-                return scope in self.programmes
+                return scope in self.programmes or self._stands_in(queue, scope)
             case Queue.BOARD_OF_EXAMINERS:
-                return scope in self.boards
+                return scope in self.boards or self._stands_in(queue, scope)
             case Queue.INTERNATIONAL_OFFICE:
                 return self.is_international_office
             case Queue.SAFETY_OFFICER:
                 return self.is_safety_officer
             case _:
                 return False
+
+    def _stands_in(self, queue: str, scope: str) -> bool:
+        """The International Office looks after the tasks of a faculty or programme that is gone from the catalogue."""
+        if not self.is_international_office or self.known is None:
+            return False
+        is_of_faculty = queue == Queue.FACULTY_CONTACT
+        return scope not in (self.known.faculties if is_of_faculty else self.known.programmes)
 
     def tasks_query(self) -> dict[str, Any]:
         """The same as `has_task`, as a MongoDB query."""
@@ -111,6 +127,7 @@ class Permissions:
             visible.append({"queue": Queue.BOARD_OF_EXAMINERS.value, "scope": {"$in": sorted(self.boards)}})
         if self.is_international_office:
             visible.append({"queue": Queue.INTERNATIONAL_OFFICE.value})
+            visible.extend(tasks_without_home(self.known) if self.known is not None else [])
         if self.is_safety_officer:
             visible.append({"queue": Queue.SAFETY_OFFICER.value})
         return _any_of(visible)
@@ -128,7 +145,23 @@ def permissions_of(caller: Identity, catalogue: Catalogue) -> Permissions:
         boards=catalogue.boards_of(scopes) if scopes else frozenset(),
         is_international_office=caller.has("international-office"),
         is_safety_officer=caller.has("safety-officer"),
+        known=known_scopes(catalogue),
     )
+
+
+def known_scopes(catalogue: Catalogue) -> KnownScopes:
+    """The faculties and programmes that the catalogue has today."""
+    return KnownScopes(frozenset(catalogue.faculties), catalogue.programme_ids)
+
+
+def tasks_without_home(known: KnownScopes) -> list[dict[str, Any]]:
+    """Queries for the tasks of faculties and programmes that are gone from the catalogue."""
+    by_queue = {
+        Queue.FACULTY_CONTACT: known.faculties,
+        Queue.COORDINATOR: known.programmes,
+        Queue.BOARD_OF_EXAMINERS: known.programmes,
+    }
+    return [{"queue": queue.value, "scope": {"$nin": sorted(scopes)}} for queue, scopes in by_queue.items()]
 
 
 def with_permissions(command: Command[Identity], catalogue: Catalogue) -> Command[Permissions]:

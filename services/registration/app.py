@@ -15,13 +15,16 @@ from services.registration.document_storage import DocumentStorage
 from services.registration.evaluation import sweep
 from services.registration.retention import erase_after_retention
 from services.registration.settings import Settings
+from services.registration.store import open_work
 from services.registration.store.persons import PersonsStore
 from services.registration.store.registrations import Store
 from shared import gazetteer
-from shared.clock import utc_now
+from shared.catalogue import Catalogue
+from shared.clock import amsterdam_date, utc_now
 from shared.envelope import Envelope
 from shared.events import AlertEvent, ApprovalEvent, Event, RegistrationEvent, TravelAdviceChanged
 from shared.mongo.group_commit import GroupCommit
+from shared.open_work import OpenWork, OpenWorkCheck
 from shared.process import Process, freeze_gc_after_startup
 from shared.settings import from_environment as read_environment
 from shared.web.routes import roomy
@@ -56,6 +59,11 @@ def build(settings: Settings) -> FastAPI:
         keyring=keyring,
         delete_elsewhere=(documents.delete_of_person,),
     )
+
+    async def without_home(catalogue: Catalogue) -> Sequence[OpenWork]:
+        return await open_work.registrations_without_home(database, catalogue, amsterdam_date(utc_now()))
+
+    process.add_checks(OpenWorkCheck(live, without_home).health)
     _subscribe(process, evaluation, persons)
     _repeat(process, settings, commands, erasures)
     process.publish(store.outbox, RegistrationEvent.topic)

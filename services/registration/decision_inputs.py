@@ -86,8 +86,11 @@ def _inputs(
     advice: Mapping[str, CountryAdvice],
     sources: Mapping[str, Freshness],
 ) -> DecisionInputs:
-    required = deps.catalogue.required_documents(registration.faculty_id, registration.activity_type)
-    return DecisionInputs(approval, advice, sources, _regions(deps, registration), required)
+    required = deps.catalogue.required_documents(
+        registration.faculty_id, registration.activity_type, study_related=registration.study_related
+    )
+    pages = {page.id: page.version for page in deps.catalogue.university.acknowledged}
+    return DecisionInputs(approval, advice, sources, _regions(deps, registration), required, pages)
 
 
 def _regions(deps: EvaluationDeps, registration: Registration) -> tuple[str | None, ...]:

@@ -6,6 +6,7 @@ from services.registration.model import APPROVAL_LOST, Agreement, Decision, Docu
 from services.registration.schedule import JourneyProgress, advance_progress
 from shared.errors import PermanentError
 from shared.events import (
+    AcknowledgedPage,
     ClearanceRestored,
     ClearanceSuspended,
     DocumentAttached,
@@ -89,6 +90,12 @@ def _evolve_registration(state: Registration | None, event: Event, at: datetime,
             return state
 
 
+def _acknowledged(state: Registration, event: RegistrationSubmitted) -> tuple[AcknowledgedPage, ...]:
+    """R39: the newest acknowledgement of each page; a form that names none takes none away."""
+    newest = {page.id: page for page in (*state.acknowledged, *event.acknowledged)}
+    return tuple(newest.values())
+
+
 def _submit(state: Registration | None, event: RegistrationSubmitted, at: datetime) -> Registration:
     """What the student submitted. A former decision stays when nothing on which it rests has changed."""
     if isinstance(event, RegistrationChanged) and state is None:
@@ -114,6 +121,7 @@ def _submit(state: Registration | None, event: RegistrationSubmitted, at: dateti
         external_id=event.external_id,
         imported=event.imported,
         group_id=event.group_id,
+        acknowledged=event.acknowledged,
     )
     if state is None:
         return submitted
@@ -131,6 +139,7 @@ def _submit(state: Registration | None, event: RegistrationSubmitted, at: dateti
         "contact_confirmed_at": state.contact_confirmed_at,
         "was_flagged": state.was_flagged,
         "return_recorded": state.return_recorded,
+        "acknowledged": _acknowledged(state, event),
     }
     if _decision_basis(state) == _decision_basis(submitted):
         retained |= {

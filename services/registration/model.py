@@ -8,7 +8,17 @@ from pydantic import Field
 
 from services.registration.schedule import JourneyDates, JourneyProgress
 from shared.clock import amsterdam_date
-from shared.events import ActivityType, AdviceSeen, Identifier, Leg, LegKind, Part, Sealed, StudyAnswers
+from shared.events import (
+    AcknowledgedPage,
+    ActivityType,
+    AdviceSeen,
+    Identifier,
+    Leg,
+    LegKind,
+    Part,
+    Sealed,
+    StudyAnswers,
+)
 
 
 class Status(StrEnum):
@@ -117,6 +127,7 @@ class Registration(Part):
     exception: tuple[AdviceSeen, ...] = Field(default=(), description="R18: the orange advice of the exception")
     was_flagged: bool = Field(default=False, description="R23: the board of examiners has had a task")
     return_recorded: Return | None = None
+    acknowledged: tuple[AcknowledgedPage, ...] = Field(default=(), description="R39: the newest of each page")
 
     @property
     def dates(self) -> JourneyDates:

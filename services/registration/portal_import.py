@@ -184,7 +184,7 @@ async def _submission(deps: CommandDeps, line: ImportLine, issuer: str, *, seal:
             contact = await deps.keyring.seal(person_id, event_id, "/contact", form.contact)
         except PermanentError:
             return None
-    fields = event_fields(form, line.registration_id, person_id, contact)
+    fields = event_fields(deps.catalogue, form, line.registration_id, person_id, contact)
     event = RegistrationSubmitted(**fields, external_id=line.record.external_id, imported=True)
     return Draft(event, event_id)
 

@@ -89,6 +89,7 @@ class DecisionInputs:
 
     `regions` holds the ISO 3166-2 code of each leg in order, None where its place is not resolved.
     `required_documents` are the kinds that the catalogue requires for the faculty and the activity (R9).
+    `pages`: id → version of the pages that students acknowledge (R39); without a version any will do.
     """
 
     approval: Approval | None = None
@@ -96,6 +97,7 @@ class DecisionInputs:
     sources: Mapping[str, Freshness] = field(default_factory=dict)
     regions: tuple[str | None, ...] = ()
     required_documents: tuple[str, ...] = ()
+    pages: Mapping[str, str | None] = field(default_factory=dict)
 
     def is_fresh(self, advice: CountryAdvice, now: datetime) -> bool:
         """R14: its source was read completely and recently, and reported this version for the country."""

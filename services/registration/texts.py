@@ -122,6 +122,11 @@ REASONS: dict[str, tuple[str, str]] = {
         "Dit document ontbreekt nog. Voeg het toe aan je registratie.",
         "This document is still missing. Attach it to your registration.",
     ),
+    "known_document_kind": ("Dit soort document is bekend.", "This kind of document is known."),
+    "unknown_document_kind": (
+        "Dit soort document is hier niet bekend. Kies er een van de lijst:",
+        "This kind of document is not known here. Choose one of the list:",
+    ),
     "type_not_allowed": ("is naar zijn inhoud geen PDF, JPEG of PNG", "is not a PDF, JPEG or PNG file by its content"),
     "holds_something_else": (
         "bevat naast het document nog iets anders; sla het opnieuw op als PDF, JPEG of PNG",
@@ -199,6 +204,11 @@ REASONS: dict[str, tuple[str, str]] = {
     "session_missing": (
         "Je hebt de bijeenkomst over gezondheid en veiligheid nog niet bijgewoond.",
         "You have not attended the health and safety session yet.",
+    ),
+    "page_acknowledged": ("Je hebt deze pagina gelezen.", "You have read this page."),
+    "page_not_acknowledged": (
+        "Lees deze pagina en bevestig dat in je registratie.",
+        "Read this page, and confirm that in your registration.",
     ),
     "superseded": ("Een latere herinnering kwam ervoor in de plaats.", "A later reminder replaced it."),
     "refused": ("Je registratie was afgewezen.", "Your registration was refused."),
@@ -311,6 +321,7 @@ ITEMS: dict[str, tuple[str, str]] = {
     "stay_contact": ("Bereikbaar tijdens je verblijf", "Reachable during your stay"),
     "group_trip": ("Je groepsreis", "Your group trip"),
     "safety_session": ("Bijeenkomst over gezondheid en veiligheid", "Health and safety session"),
+    "page": ("Te lezen", "To read"),
     "clearance": ("Mag je vertrekken?", "May you depart?"),
 }
 

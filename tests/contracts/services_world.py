@@ -694,6 +694,7 @@ def registration_body(person: Person = STUDENT, *, in_days: int = 60, approval_i
         "answers": {"credits": True, "universityFunding": False, "transcriptEntry": False},
         "contact": person.contact,
         "language": "en",
+        "acknowledged": [{"id": "health-and-safety", "version": "2026-09-01"}, {"id": "regulations", "version": "3"}],
     }
 
 
@@ -947,6 +948,7 @@ _REPLY = {"from": {"number": "+31612345678"}, "message": {"text": "1"}}
 #: operationId → how to make one request that succeeds. A route without its line here fails the tests.
 CALLS: dict[str, _Make] = {
     "listProgrammes": _plain(STUDENT),
+    "getActivityNeeds": _plain(STUDENT, path={"programme_id": "example-biology"}, query={"activityType": "internship"}),
     "requestApproval": _plain(STUDENT, json=approval_body()),
     "listApprovalRequests": _plain(STUDENT),
     "getApprovalRequest": _on_approval(STUDENT),

@@ -158,9 +158,7 @@ async def public(world: World, tmp_path: Path) -> AsyncIterator[PublicRoutes]:
         webhooks_api.routes(
             webhooks_api.WebhookDeps(world.callbacks, {provider.provider: provider for provider in PROVIDERS}, BASE)
         ),
-        answers_api.routes(
-            answers_api.AnswerDeps(world.outbox, world.deliveries, world.alerts, Pages(world.live))
-        ),
+        answers_api.routes(answers_api.AnswerDeps(world.outbox, world.deliveries, world.alerts, Pages(world.live))),
     ]
 
     async def nothing() -> list[Any]:

@@ -322,15 +322,21 @@ async def test_name_that_is_no_name_is_refused(plain: Portal, name: str) -> None
         ({"Content-Type": "multipart/form-data; boundary=x"}, 415),
         ({"Content-Type": "application/json"}, 415),
         ({"Content-Encoding": "gzip"}, 415),
-        ({"Content-Disposition": "attachment; filename=letter.pdf"}, 400),
+        ({"Content-Disposition": "attachment; filename=letter.pdf"}, 201),
+        ({"Content-Disposition": 'attachment; filename="letter of the host.pdf"'}, 201),
+        ({"Content-Disposition": "attachment; filename=\"l.pdf\"; filename*=UTF-8''l%C3%A9tter.pdf"}, 201),
+        ({"Content-Disposition": 'attachment; filename=""'}, 400),
+        ({"Content-Disposition": 'attachment; filename="../letter.pdf"'}, 400),
+        ({"Content-Disposition": 'attachment; filename="letter.pdf'}, 400),
+        ({"Content-Disposition": 'attachment; filename="letter.pdf"; size=3'}, 400),
         ({"Content-Disposition": "inline; filename*=UTF-8''letter.pdf"}, 400),
         ({"Content-Disposition": "attachment; filename*=UTF-8''%FF%FE.pdf"}, 400),
         ({"Content-Disposition": "attachment; filename*=UTF-8''%zz.pdf"}, 400),
         ({"Content-Disposition": "attachment; filename*=latin1''letter.pdf"}, 400),
     ],
 )
-async def test_headers_that_say_it_otherwise_are_refused(plain: Portal, headers: dict[str, str], status: int) -> None:
-    """Another Content-Type is a 415, for every client."""
+async def test_headers_name_a_file_or_are_refused(plain: Portal, headers: dict[str, str], status: int) -> None:
+    """A plain or an encoded name; another Content-Type is a 415, for every client."""
     registration_id = await plain.register(**voluntary())
 
     response = await plain.upload(registration_id, "Letter", **headers)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from shared.catalogue_files import load
 from shared.web.local_tokens import create_keys
 from tests.approval_service import change, forget
 from tests.contracts.services_world import CATALOGUE, Person, World, instances
@@ -25,6 +26,7 @@ class EditedCatalogue:
 
     world: World
     folder: Path
+    first_version: str
 
     async def call(self, service: str, method: str, path: str, person: Person | None, **more: Any) -> Any:
         """One request to a service."""
@@ -50,8 +52,10 @@ class EditedCatalogue:
     async def until(self, holds: Callable[[Mapping[str, Any]], bool]) -> dict[str, Mapping[str, Any]]:
         """Wait until the check of the catalogue is so in every service; returns the checks."""
         async with asyncio.timeout(DEADLINE_SECONDS):
-            while not all(holds(check) for check in (checks := await self.catalogue_checks()).values()):
+            checks = await self.catalogue_checks()
+            while not all(holds(check) for check in checks.values()):
                 await asyncio.sleep(0.05)
+                checks = await self.catalogue_checks()
         return checks
 
 
@@ -64,6 +68,6 @@ async def edited_catalogue(mongo: str, tmp_path: Path, **settings: Any) -> Async
     more = {"catalogue_dir": folder, "catalogue_seconds": 0.05, **settings}
     try:
         async with instances(mongo, namespace, keys, **more) as world:
-            yield EditedCatalogue(world, folder)
+            yield EditedCatalogue(world, folder, load(folder).version)
     finally:
         forget(mongo, namespace)

@@ -70,6 +70,9 @@ __all__ = [
 #: What the faculty of these tests asks for, beside the invented catalogue; other activities ask for nothing.
 LETTER, PLAN = "Letter of the host", "Safety plan"
 REQUIRED = {"research_or_fieldwork": [LETTER, PLAN]}
+PERMISSIONS = ("Permission of the board of examiners", "Permission of the host")
+#: Kinds of documents that the faculty knows, and does not ask for.
+MORE_KINDS = ("Letter", "Other letter", "One more", *(f"Letter {number}" for number in range(30)), *PERMISSIONS)
 SOURCE = "netherlands"
 
 
@@ -289,7 +292,9 @@ async def portal(mongo: str, folder: Path, **settings: Any) -> AsyncIterator[Por
     shutil.copytree(CATALOGUE, folder / "catalogue")
     file = folder / "catalogue" / "example-sciences.yaml"
     content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    file.write_text(yaml.safe_dump({**content, "required_documents": REQUIRED}), encoding="utf-8")
+    kinds = {kind: {"name": {"nl": f"{kind} (nl)", "en": kind}} for kind in (LETTER, PLAN, *MORE_KINDS)}
+    asked = {"document_kinds": kinds, "required_documents": REQUIRED, "voluntary_documents": REQUIRED}
+    file.write_text(yaml.safe_dump({**content, **asked}), encoding="utf-8")
     known = LiveCatalogue(folder / "catalogue")
     try:
         async with AsyncExitStack() as stack:

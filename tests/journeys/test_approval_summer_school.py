@@ -7,12 +7,15 @@ from tests.approval_service import ApprovalService, approver, blocked, findings
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 LAWYER = approver("example-law")
-SCHOOL = {"activityType": "summer_or_winter_school", "country": "IT"}
+LASTS = {"startDate": "2050-02-01", "endDate": "2050-02-20"}
+SCHOOL = {"activityType": "summer_or_winter_school", "country": "AT", **LASTS}
+NAMED = {"school": "example-winter-school-2050"}
 
 
 async def test_school_with_credits_waits_for_the_course_coordinators_answer(approval_service: ApprovalService) -> None:
     """R37: the coordinator's answer is recorded first; a negative one blocks; the fees are shown."""
-    asked = await approval_service.asks(approval_service.student(), "example-law", **SCHOOL, details={"credits": True})
+    details = {**NAMED, "credits": True}
+    asked = await approval_service.asks(approval_service.student(), "example-law", **SCHOOL, details=details)
     approval_id = asked["approvalId"]
     assert findings(asked) == {("R37", "demanded"), ("R37", "shown")}
 
@@ -28,7 +31,8 @@ async def test_school_with_credits_waits_for_the_course_coordinators_answer(appr
 
 async def test_school_without_credits_shows_the_fees_and_asks_nothing(approval_service: ApprovalService) -> None:
     """R37 demands no step without credits."""
-    asked = await approval_service.asks(approval_service.student(), "example-law", **SCHOOL, details={"credits": False})
+    details = {**NAMED, "credits": False}
+    asked = await approval_service.asks(approval_service.student(), "example-law", **SCHOOL, details=details)
 
     assert findings(asked) == {("R37", "shown")}
     assert "fees" in asked["findings"][0]["reasonText"]
@@ -37,6 +41,6 @@ async def test_school_without_credits_shows_the_fees_and_asks_nothing(approval_s
 
 async def test_school_that_does_not_say_is_asked(approval_service: ApprovalService) -> None:
     """R37: a request without `credits` is incomplete."""
-    found = blocked(await approval_service.tries(approval_service.student(), "example-law", **SCHOOL))
+    found = blocked(await approval_service.tries(approval_service.student(), "example-law", **SCHOOL, details=NAMED))
 
     assert (found.status, found.rule, found.fields) == (400, "R37", ("body.details.credits",))

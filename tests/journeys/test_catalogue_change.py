@@ -63,9 +63,7 @@ async def test_a_mistake_in_a_file_is_shown_by_every_service_and_the_last_good_c
 
         services.edit("example-sciences.yaml", "+31710000201", "no number")
         broken = await services.until(lambda check: not check["ok"])
-        registered = await services.call(
-            "registration", "POST", "/v1/registrations", STUDENT, json=registration_body()
-        )
+        registered = await services.call("registration", "POST", "/v1/registrations", STUDENT, json=registration_body())
         services.edit("example-sciences.yaml", "no number", "+31710000299")
         mended = await services.until(lambda check: check["ok"])
 

@@ -17,7 +17,7 @@ async def test_internship_with_credits_is_approved_and_may_depart(portal: Portal
     # All done but the health and safety session, which is in nobody's way.
     states = {line["rule"]: line["state"] for line in checklist["lines"]}
     assert states == {"R1": "done", "R2": "done", "R6": "done", "R12": "done", "R39": "todo", "R10": "done"}
-    assert [line["rule"] for line in checklist["lines"]] == list(states)
+    assert list(dict.fromkeys(line["rule"] for line in checklist["lines"])) == list(states)
 
 
 async def test_internship_without_approval_says_what_is_missing_in_both_languages(portal: Portal) -> None:

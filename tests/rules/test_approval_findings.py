@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.approval.model import ApprovalRequest, PoolEntry, RecordedStep, SlotPool, Status, evolve_pool
+from services.approval.need_texts import FIELD_LABELS, VALUE_NAMES, WHEN_TEXTS
 from services.approval.rules import (
     activity,
     answerable,
@@ -17,6 +18,7 @@ from services.approval.rules import (
     europe,
     findings,
     grantable,
+    hospital,
     institute,
     recorder,
     research,
@@ -27,7 +29,8 @@ from services.approval.rules import (
     theme,
     withdrawable,
 )
-from services.approval.rules.findings import ClerkshipRules, ResearchProjects, RuleInput, RuleSettings
+from services.approval.rules.inputs import ClerkshipRules, ResearchProjects, RuleInput, RuleSettings
+from services.approval.rules.needs import When, needs
 from services.approval.rules.ruling import Effect
 from services.approval.rules.slots import Period
 from services.approval.texts import REASONS, text
@@ -64,23 +67,38 @@ def test_research_another_programme_goes_to_its_coordinator(programme: str, effe
 
 
 @pytest.mark.parametrize(
-    ("kind", "network", "has_reason", "effect", "reason"),
+    ("kind", "network", "chosen", "has_reason", "effect", "reason"),
     [
-        (InstituteKind.LISTED, None, False, Effect.SATISFIED, "listed_institute"),
-        (InstituteKind.PARTNER, "leru", False, Effect.SATISFIED, "partner_institute"),
-        (InstituteKind.PARTNER, "other", False, Effect.INCOMPLETE, "not_a_partner_network"),
-        (InstituteKind.PARTNER, None, True, Effect.INCOMPLETE, "not_a_partner_network"),
-        (InstituteKind.OWN_CHOICE, None, True, Effect.DEMANDED, "own_choice_to_be_discussed"),
-        (InstituteKind.OWN_CHOICE, "leru", True, Effect.DEMANDED, "own_choice_to_be_discussed"),
-        (InstituteKind.OWN_CHOICE, None, False, Effect.INCOMPLETE, "own_choice_without_reason"),
-        (None, "leru", True, Effect.INCOMPLETE, "institute_not_said"),
+        (InstituteKind.LISTED, None, None, False, Effect.SATISFIED, "listed_institute"),
+        (InstituteKind.PARTNER, "leru", None, False, Effect.SATISFIED, "partner_institute"),
+        (InstituteKind.PARTNER, "other", None, False, Effect.INCOMPLETE, "not_a_partner_network"),
+        (InstituteKind.PARTNER, None, None, True, Effect.INCOMPLETE, "not_a_partner_network"),
+        (InstituteKind.PARTNER, "league", None, False, Effect.INCOMPLETE, "partner_institute_not_said"),
+        (InstituteKind.PARTNER, "league", "north", False, Effect.SATISFIED, "partner_institute"),
+        (InstituteKind.PARTNER, "league", "west", False, Effect.INCOMPLETE, "not_a_partner_institute"),
+        (InstituteKind.PARTNER, "other", "north", False, Effect.INCOMPLETE, "not_a_partner_network"),
+        (InstituteKind.PARTNER, "leru", "north", False, Effect.INCOMPLETE, "not_a_partner_institute"),
+        (InstituteKind.PARTNER, None, "north", False, Effect.SATISFIED, "partner_institute"),
+        (InstituteKind.PARTNER, None, "west", False, Effect.SATISFIED, "partner_institute"),
+        (InstituteKind.PARTNER, None, "east", True, Effect.INCOMPLETE, "not_a_partner_institute"),
+        (InstituteKind.OWN_CHOICE, None, None, True, Effect.DEMANDED, "own_choice_to_be_discussed"),
+        (InstituteKind.OWN_CHOICE, "leru", None, True, Effect.DEMANDED, "own_choice_to_be_discussed"),
+        (InstituteKind.OWN_CHOICE, None, None, False, Effect.INCOMPLETE, "own_choice_without_reason"),
+        (None, "leru", None, True, Effect.INCOMPLETE, "institute_not_said"),
     ],
 )
 def test_institute_table(
-    kind: InstituteKind | None, network: str | None, has_reason: bool, effect: Effect, reason: str
+    kind: InstituteKind | None,
+    network: str | None,
+    chosen: str | None,
+    has_reason: bool,
+    effect: Effect,
+    reason: str,
 ) -> None:
     """R30: what each choice of an institute requires."""
-    found = institute.institute(kind, network, {"leru", "eurolife"}, has_reason)
+    partners = institute.Partners({"leru": (), "eurolife": (), "league": ("north", "south")}, ("west",))
+
+    found = institute.institute(kind, network, chosen, partners, has_reason)
 
     assert (found.rule, found.effect, found.reason) == ("R30", effect, reason)
     assert (found.step is StepKind.SUPERVISOR_DISCUSSED) is (effect is Effect.DEMANDED)
@@ -170,6 +188,36 @@ def test_school_with_credits_asks_the_course_coordinator(credits: bool | None, e
     """R37: with credits a step is demanded; the fees are always shown."""
     assert school.school(credits).effect is effect
     assert school.fees().effect is Effect.SHOWN
+
+
+@pytest.mark.parametrize(
+    ("named", "is_described", "effect", "reason"),
+    [
+        ("school-2026", False, Effect.SATISFIED, "listed_school"),
+        ("school-2021", True, Effect.SHOWN, "school_of_another_year"),
+        ("school-1999", True, Effect.INCOMPLETE, "not_a_listed_school"),
+        (None, False, Effect.INCOMPLETE, "school_not_said"),
+        (None, True, Effect.ROUTED, "another_school"),
+    ],
+)
+def test_school_is_one_of_the_list_or_is_described(
+    named: str | None, is_described: bool, effect: Effect, reason: str
+) -> None:
+    """R37: a request names its school; one that is not listed goes to the coordinator with a description."""
+    found = school.named_school(named, {"school-2026": 2026, "school-2021": 2021}, 2026, is_described)
+
+    assert (found.rule, found.effect, found.reason) == ("R37", effect, reason)
+    assert (found.choices == ("school-2026", "school-2021")) is (effect is Effect.INCOMPLETE)
+
+
+@pytest.mark.parametrize(
+    ("named", "effect"), [("a", Effect.SATISFIED), (None, Effect.SATISFIED), ("x", Effect.INCOMPLETE)]
+)
+def test_hospital_is_one_of_the_cluster(named: str | None, effect: Effect) -> None:
+    """R34: a wish, never a duty."""
+    found = hospital.hospital(named, ("a", "b"))
+
+    assert (found.effect, found.choices) == (effect, ("a", "b") if effect is Effect.INCOMPLETE else ())
 
 
 # ---------------------------------------------------------------- places
@@ -300,10 +348,12 @@ LUMC = RuleSettings(
         frozenset({"medicine"}),
         frozenset({ActivityType.RESEARCH_OR_FIELDWORK, ActivityType.INTERNSHIP}),
         frozenset({"oncology"}),
-        frozenset({"leru"}),
+        institute.Partners({"leru": ()}),
     ),
-    ClerkshipRules(frozenset({"medicine"}), {"SR": CLUSTERS}, frozenset({"SR"})),
+    ClerkshipRules(frozenset({"medicine"}), {"SR": CLUSTERS}, frozenset({"SR"}), {"surgery": ("example-hospital",)}),
     ("bachelor", 3),
+    {"school-2026": 2026, "school-2021": 2021},
+    frozenset({"school-2021"}),
 )
 BARE = RuleSettings(None, None, None)
 
@@ -338,7 +388,17 @@ REQUESTS: list[tuple[RuleInput, RuleSettings, set[tuple[str, str]], tuple[str, .
      {("R33", "blocked"), ("R34", "shown")}, ()),
     (wish(CLERKSHIP, "SR", rotation="elective"), LUMC, {("R35", "demanded")}, ()),
     (wish(CLERKSHIP, "NP", rotation="elective"), LUMC, {("R36", "shown")}, ()),
-    (wish("summer_or_winter_school", credits=True), LUMC, {("R37", "demanded"), ("R37", "shown")}, ()),
+    (wish(CLERKSHIP, "SR", rotation="regular", cluster="surgery", hospital="example-hospital"), LUMC,
+     {("R33", "demanded"), ("R34", "shown")}, ()),
+    (wish(CLERKSHIP, "SR", rotation="regular", cluster="surgery", hospital="elsewhere"), LUMC,
+     {("R33", "demanded"), ("R34", "shown"), ("R34", "incomplete")}, ()),
+    (wish(CLERKSHIP, "NP", rotation="elective", hospital="example-hospital"), LUMC, {("R36", "shown")},
+     ("details.hospital",)),
+    (wish(RESEARCH, theme="oncology", institute="listed", school="school-2026"), LUMC, set(), ("details.school",)),
+    (wish("summer_or_winter_school", credits=True, school="school-2026"), LUMC,
+     {("R37", "demanded"), ("R37", "shown")}, ()),
+    (wish("summer_or_winter_school", credits=True), LUMC,
+     {("R37", "incomplete"), ("R37", "demanded"), ("R37", "shown")}, ()),
     (wish("summer_or_winter_school", credits=False), BARE, {("R37", "shown")}, ()),
     (wish("moot_court"), LUMC, set(), ()),
     (wish("moot_court", credits=True), LUMC, set(), ("details.credits",)),
@@ -375,6 +435,30 @@ def test_findings_name_a_pool_only_where_a_place_is_to_be_had(
 ) -> None:
     """R34: the pool of the cluster and the period."""
     assert (findings.findings(application, settings).pool_id == "spring") is (("R34", "shown") in expected)
+
+
+@pytest.mark.parametrize(("application", "settings", "expected", "unexpected"), REQUESTS)
+def test_needs_say_before_the_form_what_the_rules_ask_for(
+    application: RuleInput,
+    settings: RuleSettings,
+    expected: set[tuple[str, str]],
+    unexpected: tuple[str, ...],
+) -> None:
+    """Every field that a ruling finds missing is among the needs; a field that is refused is not."""
+    asked = {need.field for need in needs(application.kind, application.country, settings)}
+    missing = {ruling.field for ruling in findings.findings(application, settings).incomplete}
+
+    assert missing <= asked
+    assert not asked & set(unexpected)
+
+
+def test_every_need_has_its_words() -> None:
+    """Each field and each circumstance has a text in both languages."""
+    fields = {need.field for kind in ActivityType for need in needs(kind, None, LUMC)}
+
+    assert set(FIELD_LABELS) == fields
+    assert set(WHEN_TEXTS) == set(When)
+    assert set(VALUE_NAMES) <= fields
 
 
 # ---------------------------------------------------------------- steps and grants
@@ -494,8 +578,8 @@ def test_answerable_table(status: Status, reason: str) -> None:
 def test_every_reason_has_its_words() -> None:
     """Each reason of each rule has a text in both languages, and each text a reason."""
     modules = (
-        activity, answerable, approver, before_start, decidable, europe, grantable, institute, recorder, research,
-        revocable, rotation, school, slots, theme, withdrawable,
+        activity, answerable, approver, before_start, decidable, europe, grantable, hospital, institute, recorder,
+        research, revocable, rotation, school, slots, theme, withdrawable,
     )  # fmt: skip
     reasons = {reason.value for module in modules for reason in module.Reason}
 

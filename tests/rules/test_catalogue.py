@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from shared.catalogue_files import BrokenCatalogue, CatalogueReport, examine, load
+from shared.events import ActivityType
 from tests.approval_service import leiden
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
@@ -71,35 +72,35 @@ def test_catalogue_version_follows_its_content(folder: Path) -> None:
 
 def test_catalogue_approver_scopes_are_the_programme_unless_configured(folder: Path) -> None:
     """R5: a programme is its own approver scope; the catalogue may name others instead."""
-    assert load(folder).approver_scopes("example-arts", "example-art") == {"example-art"}
+    assert load(folder).approver_scopes("example-art") == {"example-art"}
 
     change(folder, "coordinator: *contact", "coordinator: *contact\n    approver_roles: [board, example-art]")
 
-    assert load(folder).approver_scopes("example-arts", "example-art") == {"board", "example-art"}
+    assert load(folder).approver_scopes("example-art") == {"board", "example-art"}
     assert load(folder).programmes_of(frozenset({"board"})) == {"example-art"}
 
 
 def test_catalogue_board_of_examiners_is_whoever_approves_unless_configured(folder: Path) -> None:
     """R23: a programme's board before its faculty's; a board need not approve."""
     whole = load(folder)
-    assert whole.board_scopes("example-arts", "example-art") == {"example-art"}
+    assert whole.board_scopes("example-art") == {"example-art"}
 
     change(folder, "id: example-arts", "board_of_examiners: [arts-board]\nid: example-arts")
     of_faculty = load(folder)
-    assert of_faculty.board_scopes("example-arts", "example-art") == {"arts-board"}
+    assert of_faculty.board_scopes("example-art") == {"arts-board"}
     assert of_faculty.boards_of(frozenset({"arts-board"})) == {"example-art"}
     assert not of_faculty.boards_of(frozenset({"example-art"}))
     assert not of_faculty.programmes_of(frozenset({"arts-board"}))
 
     change(folder, "coordinator: *contact", "coordinator: *contact\n    board_of_examiners: [art-board]")
-    assert load(folder).board_scopes("example-arts", "example-art") == {"art-board"}
-    assert load(folder).board_scopes("example-arts", "x") == frozenset()
+    assert load(folder).board_scopes("example-art") == {"art-board"}
+    assert load(folder).board_scopes("x") == frozenset()
 
 
-@pytest.mark.parametrize(("faculty", "programme"), [("example-arts", "x"), ("x", "example-art"), ("", "")])
-def test_catalogue_unknown_programme_has_no_approver(folder: Path, faculty: str, programme: str) -> None:
+@pytest.mark.parametrize("programme", ["x", "example-arts", ""])
+def test_catalogue_unknown_programme_has_no_approver(folder: Path, programme: str) -> None:
     """R5: nobody may decide for a programme that is not in the catalogue."""
-    assert load(folder).approver_scopes(faculty, programme) == frozenset()
+    assert load(folder).approver_scopes(programme) == frozenset()
 
 
 @pytest.mark.parametrize(
@@ -120,6 +121,24 @@ def test_catalogue_unknown_programme_has_no_approver(folder: Path, faculty: str,
         ("id: example-arts", "schools: [{id: s, name: S, season: autumn, year: 2026}]\nid: example-arts",
          ("arts.yaml", 2, "schools.0.season")),
         ("id: example-arts", "activity_types: [holiday]\nid: example-arts", ("arts.yaml", 2, "activity_types.0")),
+        ("    coordinator", "    activity_types: []\n    coordinator",
+         ("arts.yaml", 8, "programmes.example-art.activity_types")),
+        ("id: example-arts",
+         "activities: {internship: {links: [{title: {en: A}, url: 'http://a.example/'}]}}\nid: example-arts",
+         ("arts.yaml", 2, "activities.internship.links.0.url")),
+        ("id: example-arts", "activities: {holiday: {}}\nid: example-arts", ("arts.yaml", 2, "activities.holiday")),
+        ("id: example-arts", "required_documents: {internship: [letter]}\nid: example-arts",
+         ("arts.yaml", 2, "required_documents.internship.0")),
+        ("id: example-arts", "voluntary_documents: {internship: [letter]}\nid: example-arts",
+         ("arts.yaml", 2, "voluntary_documents.internship.0")),
+        ("id: example-arts", "document_kinds: {letter: {}}\nid: example-arts",
+         ("arts.yaml", 2, "document_kinds.letter.name")),
+        ("id: example-arts",
+         "schools: [{id: s, name: S, season: summer, year: 2026}, {id: s, name: S, season: summer, year: 2027}]\n"
+         "id: example-arts", ("arts.yaml", 2, "schools.1.id")),
+        ("    coordinator: *contact",
+         "    coordinator: *contact\n    other_coordinators: [{activity_types: [internship]}]",
+         ("arts.yaml", 9, "programmes.example-art.other_coordinators.0.contact")),
     ],
 )  # fmt: skip
 def test_catalogue_mistake_is_named(folder: Path, before: str, after: str, place: tuple[str, int, str]) -> None:
@@ -196,6 +215,10 @@ clerkships:
         ("starts_on: 2026-07-01", "starts_on: 2026-07-32",
          ("arts.yaml", 23, "clerkships.clusters.0.pools.1.starts_on")),
         ("country: SR", "country: Surinam", ("arts.yaml", 20, "clerkships.clusters.0.country")),
+        ("country: SR", "country: SR\n      hospitals: [Saint A, {id: saint-a, name: Saint A}]",
+         ("arts.yaml", 21, "clerkships.clusters.0.hospitals.1.id")),
+        ("themes:", "partner_networks: [{id: n, name: N, institutes: [{id: i}]}]\n  themes:",
+         ("arts.yaml", 12, "research.partner_networks.0.institutes.0.name")),
         ("clerkships:\n  programmes: [example-art]", "clerkships:\n  programmes: [example-war]",
          ("arts.yaml", 16, "clerkships.programmes.0")),
         ("research:\n  programmes: [example-art]", "research:\n  programmes: [example-war]",
@@ -224,6 +247,19 @@ def test_catalogue_without_programmes_says_so_or_marks_it(folder: Path) -> None:
 
     assert load(folder).faculties["example-arts"].programmes == {}
     assert gaps(examine(folder)) == [("arts.yaml", 5, "programmes", False)]
+
+
+@pytest.mark.parametrize("country", ["NO", "no", "'NO'"])
+def test_catalogue_country_no_is_norway(folder: Path, country: str) -> None:
+    """YAML 1.1 reads NO as false; here it is the text that was written."""
+    (folder / "arts.yaml").write_text(CENTRE.replace("country: SR", f"country: {country}"), encoding="utf-8")
+
+    if country == "no":
+        assert ("arts.yaml", 20, "clerkships.clusters.0.country") in mistakes(folder)
+    else:
+        clerkships = load(folder).faculties["example-arts"].clerkships
+        assert clerkships is not None
+        assert clerkships.clusters[0].country == "NO"
 
 
 def test_catalogue_pool_of_two_faculties_is_a_mistake(folder: Path) -> None:
@@ -294,6 +330,52 @@ def test_catalogue_with_a_marked_field_without_default_is_not_loaded(folder: Pat
     assert gaps(examine(folder)) == [("arts.yaml", 19, "clerkships.clusters.0.name", True)]
 
 
+def test_catalogue_other_coordinator_is_named_for_its_activity_and_level(folder: Path) -> None:
+    """The bachelor's internship coordinator is another one; while marked, the programme's own answers."""
+    others = "[{contact: %s, activity_types: [internship], study_level: bachelor}]"
+    line = "coordinator: *contact\n    other_coordinators: "
+    change(folder, "coordinator: *contact", line + others % "to be configured")
+    marked = load(folder).coordinator("example-art", ActivityType.INTERNSHIP, "bachelor")
+    contact = "{function: Internships, email: internships@university.example, phone: '+31710000101'}"
+    change(folder, "to be configured", contact)
+
+    catalogue = load(folder)
+    named = {
+        (kind, level): catalogue.coordinator("example-art", kind, level)
+        for kind in (ActivityType.INTERNSHIP, ActivityType.MOOT_COURT)
+        for level in ("bachelor", "master", None)
+    }
+
+    assert marked is not None
+    assert marked.function == "Contact"
+    assert [key for key, coordinator in named.items() if coordinator and coordinator.function == "Internships"] == [
+        (ActivityType.INTERNSHIP, "bachelor")
+    ]
+    assert catalogue.coordinator("gone") is None
+
+
+def test_catalogue_activity_is_told_by_the_narrowest_and_its_links_add_up(folder: Path) -> None:
+    """Programme before faculty before university; without any words there is still a name."""
+    of_university = "{internship: {explanation: {en: U}, links: [{title: {en: L}, url: 'https://u.example/'}]}}"
+    change(folder, "emergency_number:", f"activities: {of_university}\nemergency_number:", "university.yaml")
+    of_faculty = "{internship: {name: {nl: Stage A, en: Placement}, criteria: [{en: C}]}}"
+    change(folder, "id: example-arts", f"activities: {of_faculty}\nid: example-arts")
+    of_programme = "{internship: {explanation: {nl: P nl, en: P}, links: [{title: {en: M}, url: https://p.example/m}]}}"
+    change(folder, "coordinator: *contact", f"coordinator: *contact\n    activities: {of_programme}")
+
+    catalogue = load(folder)
+    internship = catalogue.activity("example-arts", "example-art", ActivityType.INTERNSHIP)
+    moot_court = catalogue.activity("example-arts", "example-art", ActivityType.MOOT_COURT)
+
+    assert internship.name is not None
+    assert internship.explanation is not None
+    assert (internship.name.nl, internship.explanation.nl) == ("Stage A", "P nl")
+    assert [link.url for link in internship.links] == ["https://p.example/m", "https://u.example/"]
+    assert [criterion.nl for criterion in internship.criteria] == ["C"]
+    assert moot_court.name is not None
+    assert (moot_court.name.en, moot_court.explanation) == ("Moot court", None)
+
+
 def test_catalogue_of_the_university_has_its_seven_faculties() -> None:
     """deploy/catalogue has no mistakes and nothing invented: fields that are not known yet are marked."""
     report = examine(DEPLOY / "catalogue")
@@ -307,8 +389,25 @@ def test_catalogue_of_the_university_has_its_seven_faculties() -> None:
     for faculty in (*others, "social-and-behavioural-sciences"):
         names = ("contact_person", "approver_roles", "board_of_examiners", "programmes")
         assert {(f"{faculty}.yaml", name) for name in names} <= marked
-    assert ("lumc.yaml", "schools") in marked
+    assert ("lumc.yaml", "schools.0.website") in marked
+    assert ("university.yaml", "acknowledged.1.url") in marked
     assert ("lumc.yaml", "clerkships.clusters.0.pools") in marked
+
+
+def test_catalogue_has_the_six_schools_of_the_page_in_its_words(tmp_path: Path) -> None:
+    """R37: held in 2021, five in summer and one in winter; the student pays."""
+    schools = load(leiden(tmp_path)).faculties["lumc"].schools
+
+    assert [(school.name, school.year) for school in schools] == [
+        ("Leiden Summer School in Regenerative Medicine", 2021),
+        ("Leiden-Brazil Summer School on Data Science in Health and Disease", 2021),
+        ("LUMC Summer School on Population Health Management", 2021),
+        ("Summer School Artificial Intelligence & Value Based Healthcare", 2021),
+        ("TechMed Summer School", 2021),
+        ("Translational Winter School on Neuromuscular Diseases", 2021),
+    ]
+    assert [school.season for school in schools] == ["summer"] * 5 + ["winter"]
+    assert {school.fees_paid_by for school in schools} == {"student"}
 
 
 def test_catalogue_of_lumc_is_complete_as_far_as_the_page_says(tmp_path: Path) -> None:

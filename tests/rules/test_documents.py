@@ -9,7 +9,7 @@ from services.registration.file_type import Reason as ContentReason
 from services.registration.model import Decision, Document, Registration, Status
 from services.registration.read_models import DecisionInputs
 from services.registration.rules.clearance import Outcome, Queue, clearance
-from services.registration.rules.documents import Reason, completeness
+from services.registration.rules.documents import Reason, completeness, kind_standing
 from services.registration.rules.evaluation import Step, evaluation
 from shared.events import Level
 from tests.rules.registration_world import NOW, advice, approval, inputs, registration
@@ -122,3 +122,17 @@ def test_content_that_goes_on_after_its_end_is_something_else(kind: MediaType, m
     if more.strip(b"\x00\r\n\t ") and not (ends + more).rstrip(b"\x00\r\n\t ").endswith(ends):
         assert detect_file_type(whole, whole + more).reason is ContentReason.HOLDS_SOMETHING_ELSE
     assert detect_file_type(whole, whole + b"PK\x05\x06" + more + ends).reason is ContentReason.HOLDS_SOMETHING_ELSE
+
+
+@pytest.mark.parametrize(
+    ("kind", "known", "reason"),
+    [
+        ("letter", ("letter", "plan"), Reason.KNOWN_KIND),
+        ("leter", ("letter", "plan"), Reason.UNKNOWN_KIND),
+        ("Letter", ("letter", "plan"), Reason.UNKNOWN_KIND),
+        ("anything", (), Reason.KNOWN_KIND),
+    ],
+)
+def test_documents_kind_is_one_of_the_catalogue(kind: str, known: tuple[str, ...], reason: Reason) -> None:
+    """R9: where the catalogue names kinds, a document is of one of them."""
+    assert kind_standing(kind, known) is reason

@@ -33,6 +33,13 @@ class DetailsBody(Body):
     )
     study_level: Literal["bachelor", "master"] | None = Field(default=None, description="R32")
     year_of_study: int | None = Field(default=None, ge=1, le=8, description="R32")
+    partner_institute: Identifier | None = Field(
+        default=None, description="R30: a partner institute that the catalogue lists"
+    )
+    hospital: Identifier | None = Field(default=None, description="R34: a hospital of the cluster, as a wish")
+    school: Identifier | None = Field(
+        default=None, description="R37: a school that the catalogue lists; another one is described in `description`"
+    )
     group_id: Identifier | None = Field(default=None, description="Id of a trip that several students make together")
 
 

@@ -2,24 +2,22 @@
 
 from typing import Annotated
 
-from fastapi import Depends, Query
+from fastapi import Depends, Path, Query
 
 from services.approval.access import READERS, permissions_of
-from services.approval.api.shapes import (
-    ClusterEntry,
-    Named,
-    ProgrammeEntry,
-    RotationSlots,
-    SchoolEntry,
-    SlotEntry,
-)
+from services.approval.api.catalogue_shapes import ActivityNeeds, ProgrammeEntry
+from services.approval.api.catalogue_views import activity_needs, programme_entry
+from services.approval.api.shapes import RotationSlots, SlotEntry
 from services.approval.deps import CommandDeps
 from services.approval.model import SlotPool
-from services.approval.presentation import contact_body
-from shared.catalogue import ClusterPool, Faculty
-from shared.events import Identifier
+from services.approval.presentation import blocked, contact_body
+from services.approval.rules.activity import activity
+from shared.catalogue import ClusterPool
+from shared.events import ActivityType, Identifier
+from shared.fields import CountryCode
 from shared.web.identity import Identity, require
 from shared.web.paging import Page, Paged
+from shared.web.problem import not_found
 from shared.web.routes import RouteClass, Routes
 
 AnyRole = Annotated[
@@ -38,15 +36,33 @@ def routes(deps: CommandDeps) -> Routes:
         paged: Paged,
         faculty_id: Annotated[Identifier | None, Query(alias="facultyId")] = None,
     ) -> Page[ProgrammeEntry]:
-        """Programmes with their coordinators, and what a request for them can name: themes, networks, clusters."""
+        """Programmes with their coordinators and activities, and what a request for them can name."""
         catalogue = deps.catalogue
         entries = [
-            _programme(deps, faculty, programme_id)
+            programme_entry(catalogue, faculty, programme_id)
             for faculty in catalogue.faculties.values()
             if faculty_id in (None, faculty.id)
             for programme_id in faculty.programmes
         ]
         return paged.page(entries[paged.skip : paged.skip + paged.fetch])
+
+    @router.get("/v1/programmes/{programme_id}/needs", operation_id="getActivityNeeds")
+    async def get_needs(
+        caller: AnyRole,
+        programme_id: Annotated[Identifier, Path()],
+        activity_type: Annotated[ActivityType, Query(alias="activityType")],
+        country: Annotated[CountryCode | None, Query(description="Without it: wherever the activity is")] = None,
+    ) -> ActivityNeeds:
+        """What an activity needs: the details that are asked for, with their choices, the documents, whom to ask."""
+        catalogue = deps.catalogue
+        faculty = catalogue.home_of(programme_id)
+        if faculty is None:
+            raise not_found()
+        offered = activity(activity_type, catalogue.activity_types(faculty.id, programme_id))
+        if offered.type is None:
+            coordinator = faculty.programmes[programme_id].coordinator
+            raise blocked("R3", offered.reason, contact_body(coordinator))
+        return activity_needs(catalogue, faculty, programme_id, activity_type, country)
 
     @router.get("/v1/rotation-slots", operation_id="listRotationSlots")
     async def list_slots(
@@ -62,41 +78,10 @@ def routes(deps: CommandDeps) -> Routes:
             if faculty_id in (None, placed.faculty_id) and cluster_id in (None, placed.cluster.id)
         ][paged.skip : paged.skip + paged.fetch]
         states = await deps.store.pools_of([placed.pool.id for placed in pools_of_page])
-        shows_entries = permissions_of(caller, frozenset()).is_office
+        shows_entries = permissions_of(caller, deps.catalogue).is_office
         return paged.page([_slots(placed, states.get(placed.pool.id), shows_entries) for placed in pools_of_page])
 
     return router
-
-
-def _programme(deps: CommandDeps, faculty: Faculty, programme_id: str) -> ProgrammeEntry:
-    programme = faculty.programmes[programme_id]
-    research, clerkships = faculty.research, faculty.clerkships
-    return ProgrammeEntry(
-        faculty_id=faculty.id,
-        faculty=faculty.name.model_dump(),
-        programme_id=programme_id,
-        name=programme.name.model_dump(),
-        activity_types=faculty.activity_types,
-        coordinator=contact_body(programme.coordinator),
-        international_office=contact_body(deps.catalogue.international_office(faculty.id)),
-        themes=tuple(Named(id=theme.id, name=theme.name) for theme in (research.themes if research else ())),
-        partner_networks=tuple(
-            Named(id=network.id, name=network.name) for network in (research.partner_networks if research else ())
-        ),
-        clusters=tuple(
-            ClusterEntry(
-                id=cluster.id, name=cluster.name, country=cluster.country, hospitals=cluster.hospitals,
-                has_places=bool(cluster.pools),
-            )
-            for cluster in (clerkships.clusters if clerkships else ())
-        ),
-        schools=tuple(
-            SchoolEntry(
-                id=school.id, name=school.name, season=school.season, year=school.year, country=school.country
-            )
-            for school in faculty.schools
-        ),
-    )  # fmt: skip
 
 
 def _slots(placed: ClusterPool, state: SlotPool | None, shows_entries: bool) -> RotationSlots:
@@ -112,7 +97,7 @@ def _slots(placed: ClusterPool, state: SlotPool | None, shows_entries: bool) -> 
         cluster_id=placed.cluster.id,
         cluster=placed.cluster.name,
         country=placed.cluster.country,
-        hospitals=placed.cluster.hospitals,
+        hospitals=tuple(hospital.name for hospital in placed.cluster.hospitals),
         starts_on=placed.pool.starts_on,
         ends_on=placed.pool.ends_on,
         slots=placed.pool.slots,

@@ -39,7 +39,7 @@ def routes(deps: CommandDeps) -> Routes:
     router = Routes(RouteClass.USER, tags=["approval"])
 
     def permissions(caller: Identity) -> Permissions:
-        return permissions_of(caller, deps.catalogue.programmes_of(caller.scopes("approver")))
+        return permissions_of(caller, deps.catalogue)
 
     @router.post(
         "/v1/approval-requests", operation_id="requestApproval", status_code=201, response_model=shapes.Requested

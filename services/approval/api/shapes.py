@@ -136,45 +136,6 @@ class Requested(RequestStatus):
     slot: Slot | None
 
 
-class Named(Part):
-    """An entry of the catalogue that a request names by its id."""
-
-    id: str
-    name: str
-
-
-class ClusterEntry(Named):
-    """A cluster of regular rotations (R34)."""
-
-    country: str
-    hospitals: tuple[str, ...]
-    has_places: bool = Field(description="False: no slots are configured, and the International Office decides")
-
-
-class SchoolEntry(Named):
-    """A summer or winter school of one year that the faculty names (R37)."""
-
-    season: Literal["summer", "winter"]
-    year: int
-    country: str | None
-
-
-class ProgrammeEntry(Part):
-    """A programme with its contacts, and what a request for it can name."""
-
-    faculty_id: str
-    faculty: dict[str, str]
-    programme_id: str
-    name: dict[str, str]
-    activity_types: tuple[ActivityType, ...]
-    coordinator: dict[str, str]
-    international_office: dict[str, str]
-    themes: tuple[Named, ...]
-    partner_networks: tuple[Named, ...]
-    clusters: tuple[ClusterEntry, ...]
-    schools: tuple[SchoolEntry, ...]
-
-
 class SlotEntry(Part):
     """A request that has a slot, or waits for one."""
 

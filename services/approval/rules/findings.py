@@ -4,55 +4,14 @@ Which rules apply depends on the activity and on what the faculty configures. A 
 as unexpected, so that nothing a student says is ignored.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import date
 
-from services.approval.rules import before_start, europe, institute, research, rotation, school, slots, theme
+from services.approval.rules import before_start, europe, hospital, institute, research, rotation, school, slots, theme
+from services.approval.rules.inputs import ClerkshipRules, ResearchProjects, RuleInput, RuleSettings
+from services.approval.rules.needs import needs
 from services.approval.rules.ruling import Effect, Ruling
-from services.approval.rules.slots import Period
-from shared.events import ActivityDetails, ActivityType, Finding, FindingEffect, Rotation
-
-
-@dataclass(frozen=True, slots=True)
-class ResearchProjects:
-    """A faculty's configuration of research projects."""
-
-    programmes: frozenset[str]
-    activity_types: frozenset[ActivityType]
-    themes: frozenset[str]
-    networks: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True)
-class ClerkshipRules:
-    """A faculty's configuration of clerkships. `clusters`: periods by country, then by cluster."""
-
-    programmes: frozenset[str]
-    clusters: Mapping[str, Mapping[str, tuple[Period, ...]]]
-    office_first_in: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True)
-class RuleSettings:
-    """The catalogue's settings for one request. `research`: of the faculty whose project it is (R29)."""
-
-    research: ResearchProjects | None
-    clerkships: ClerkshipRules | None
-    in_europe: tuple[str, int] | None
-
-
-@dataclass(frozen=True, slots=True)
-class RuleInput:
-    """The part of a request that the rules look at. Dates Europe/Amsterdam."""
-
-    programme_id: str
-    kind: ActivityType
-    country: str
-    start_date: date
-    details: ActivityDetails
-    has_institute_reason: bool
-    has_started: bool = False
+from shared.events import ActivityType, Finding, FindingEffect, Rotation
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,16 +54,16 @@ _FINDING_EFFECTS = {
     Effect.SHOWN: FindingEffect.SHOWN,
 }
 #: Details that only some kinds of activity ask for, by their wire names.
-_ACTIVITY_FIELDS = ("theme", "institute", "partnerNetwork", "rotation", "cluster", "credits")
+_ACTIVITY_FIELDS = (
+    "theme", "institute", "partnerNetwork", "partnerInstitute", "rotation", "cluster", "hospital", "credits", "school"
+)  # fmt: skip
 
 
 def findings(request: RuleInput, settings: RuleSettings) -> Findings:
     """R4, R29-R37: run every rule of this kind of activity."""
     rulings: list[Ruling] = [before_start.after_start()] if request.has_started else []
-    asked_fields: set[str] = set()
     pool_id = None
     if settings.research is not None and request.kind in settings.research.activity_types:
-        asked_fields |= {"theme", "institute", "partnerNetwork"}
         rulings += _research(request, settings.research)
     rulings.append(
         europe.europe(
@@ -116,14 +75,11 @@ def findings(request: RuleInput, settings: RuleSettings) -> Findings:
         )
     )
     if request.kind is ActivityType.CLINICAL_CLERKSHIP:
-        asked_fields.add("rotation")
-        if settings.clerkships is not None and request.country in settings.clerkships.clusters:
-            asked_fields.add("cluster")
         more, pool_id = _clerkship(request, settings.clerkships)
         rulings += more
     if request.kind is ActivityType.SUMMER_OR_WINTER_SCHOOL:
-        asked_fields.add("credits")
-        rulings += [school.school(request.details.credits), school.fees()]
+        rulings += _school(request, settings)
+    asked_fields = {need.field for need in needs(request.kind, request.country, settings)}
     return Findings(tuple(rulings), pool_id, _unexpected_fields(request, asked_fields))
 
 
@@ -133,7 +89,11 @@ def _research(request: RuleInput, projects: ResearchProjects) -> Sequence[Ruling
     if programme_ruling.effect is Effect.ROUTED:
         return [programme_ruling]
     institute_ruling = institute.institute(
-        request.details.institute, request.details.partner_network, projects.networks, request.has_institute_reason
+        request.details.institute,
+        request.details.partner_network,
+        request.details.partner_institute,
+        projects.partners,
+        request.has_institute_reason,
     )
     return [programme_ruling, institute_ruling, theme.theme(request.details.theme, projects.themes)]
 
@@ -149,12 +109,21 @@ def _clerkship(request: RuleInput, rules: ClerkshipRules | None) -> tuple[Sequen
     if request.country not in configured.clusters:
         return rulings, None
     ruling, period = slots.cluster(request.details.cluster, request.start_date, configured.clusters[request.country])
-    return [*rulings, ruling], period.pool_id if period else None
+    chosen = hospital.hospital(request.details.hospital, configured.hospitals.get(request.details.cluster or "", ()))
+    return [*rulings, ruling, chosen], period.pool_id if period else None
+
+
+def _school(request: RuleInput, settings: RuleSettings) -> Sequence[Ruling]:
+    named = request.details.school
+    return [
+        school.named_school(named, settings.schools, request.start_date.year, request.has_description),
+        school.school(request.details.credits),
+        school.fees(are_paid_by_others=named in settings.paid_for),
+    ]
 
 
 def _unexpected_fields(request: RuleInput, asked_fields: Collection[str]) -> tuple[str, ...]:
     details = request.details.model_dump(by_alias=True, exclude_none=True)
-    fields = [f"details.{name}" for name in _ACTIVITY_FIELDS if name in details and name not in asked_fields]
-    if request.has_institute_reason and "institute" not in asked_fields:
-        fields.append("instituteReason")
-    return tuple(fields)
+    named = [f"details.{name}" for name in _ACTIVITY_FIELDS if name in details]
+    named += ["instituteReason"] if request.has_institute_reason else []
+    return tuple(field for field in named if field not in asked_fields)

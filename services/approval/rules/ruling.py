@@ -31,3 +31,5 @@ class Ruling:
     queue: Queue = "coordinator"
     step: StepKind | None = None
     field: str | None = None
+    #: The values of the field that the catalogue knows, for whoever named another.
+    choices: tuple[str, ...] = ()

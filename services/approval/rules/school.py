@@ -1,5 +1,6 @@
 """R37: summer and winter schools. Source: Leiden University, "Internships, ...", tab LUMC."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 from services.approval.rules.ruling import Effect, Ruling
@@ -13,6 +14,13 @@ class Reason(StrEnum):
     WITHOUT_CREDITS = "without_credits"
     CREDITS_NOT_SAID = "credits_not_said"
     STUDENT_PAYS_THE_FEES = "student_pays_the_fees"
+    OTHERS_PAY_THE_FEES = "others_pay_the_fees"
+    LISTED_SCHOOL = "listed_school"
+    SCHOOL_OF_ANOTHER_YEAR = "school_of_another_year"
+    NOT_A_LISTED_SCHOOL = "not_a_listed_school"
+    SCHOOL_NOT_SAID = "school_not_said"
+    ANOTHER_SCHOOL = "another_school"
+    NO_SCHOOLS_LISTED = "no_schools_listed"
 
 
 def school(credits: bool | None) -> Ruling:
@@ -24,6 +32,24 @@ def school(credits: bool | None) -> Ruling:
     return Ruling(Effect.SATISFIED, "R37", Reason.WITHOUT_CREDITS)
 
 
-def fees() -> Ruling:
-    """R37: the student pays the fees of the school, and is told so."""
-    return Ruling(Effect.SHOWN, "R37", Reason.STUDENT_PAYS_THE_FEES, "student")
+def named_school(named: str | None, schools: Mapping[str, int], year: int, has_description: bool) -> Ruling:
+    """R37: which school it is. `schools`: id → the year for which the catalogue lists it; `year`: of the first day.
+
+    A school that is not listed is described, and the coordinator looks at it.
+    """
+    if named is None and not schools:
+        return Ruling(Effect.SATISFIED, "R37", Reason.NO_SCHOOLS_LISTED)
+    if named is None and has_description:
+        return Ruling(Effect.ROUTED, "R37", Reason.ANOTHER_SCHOOL)
+    if named is None or named not in schools:
+        reason = Reason.SCHOOL_NOT_SAID if named is None else Reason.NOT_A_LISTED_SCHOOL
+        return Ruling(Effect.INCOMPLETE, "R37", reason, field="details.school", choices=tuple(schools))
+    if schools[named] != year:
+        return Ruling(Effect.SHOWN, "R37", Reason.SCHOOL_OF_ANOTHER_YEAR, "student")
+    return Ruling(Effect.SATISFIED, "R37", Reason.LISTED_SCHOOL)
+
+
+def fees(are_paid_by_others: bool = False) -> Ruling:
+    """R37: the student pays the fees of the school unless the catalogue says otherwise, and is told so."""
+    reason = Reason.OTHERS_PAY_THE_FEES if are_paid_by_others else Reason.STUDENT_PAYS_THE_FEES
+    return Ruling(Effect.SHOWN, "R37", reason, "student")

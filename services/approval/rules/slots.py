@@ -62,10 +62,9 @@ def cluster(
     named: str | None, start_date: date, clusters: Mapping[str, tuple[Period, ...]]
 ) -> tuple[Ruling, Period | None]:
     """R34: the cluster, and its pool, whose period contains the first day. Without a pool the office decides."""
-    if named is None:
-        return Ruling(Effect.INCOMPLETE, "R34", Reason.CLUSTER_NOT_SAID, field="details.cluster"), None
-    if named not in clusters:
-        return Ruling(Effect.INCOMPLETE, "R34", Reason.NOT_A_CLUSTER, field="details.cluster"), None
+    if named is None or named not in clusters:
+        reason = Reason.CLUSTER_NOT_SAID if named is None else Reason.NOT_A_CLUSTER
+        return Ruling(Effect.INCOMPLETE, "R34", reason, field="details.cluster", choices=tuple(clusters)), None
     period = next((period for period in clusters[named] if period.starts_on <= start_date <= period.ends_on), None)
     if period is not None:
         return Ruling(Effect.SHOWN, "R34", Reason.PLACE_FROM_POOL, "international-office"), period

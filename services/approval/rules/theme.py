@@ -21,4 +21,4 @@ def theme(named: str | None, themes: Collection[str]) -> Ruling:
         return Ruling(Effect.DEMANDED, "R31", Reason.OUTSIDE_THE_THEMES, step=StepKind.THEME_APPROVED)
     if named in themes:
         return Ruling(Effect.SATISFIED, "R30", Reason.IN_A_THEME)
-    return Ruling(Effect.INCOMPLETE, "R30", Reason.NOT_A_THEME, field="details.theme")
+    return Ruling(Effect.INCOMPLETE, "R30", Reason.NOT_A_THEME, field="details.theme", choices=tuple(sorted(themes)))

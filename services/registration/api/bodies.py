@@ -7,7 +7,7 @@ from fastapi import Depends, Path
 from pydantic import ConfigDict, Field, model_validator
 
 from services.registration.access import READERS, TASK_READERS
-from services.registration.commands.form import RegistrationForm
+from services.registration.commands.form import Acknowledged, RegistrationForm
 from shared.events import ActivityType, Identifier, Leg, LegKind, StudyAnswers
 from shared.fields import CountryCode, RegionOfCountry, ShortText, is_region_of
 from shared.privacy.contact import ContactDetails
@@ -60,6 +60,13 @@ class ContactBody(ContactDetails):
     model_config = ConfigDict(extra="forbid")
 
 
+class AcknowledgedBody(Body):
+    """A page of the university that the student has read, in the version that they read."""
+
+    id: Identifier
+    version: ShortText
+
+
 class RegistrationBody(Body):
     """A registration as a student submits it. The person is the caller, never a field."""
 
@@ -72,6 +79,9 @@ class RegistrationBody(Body):
     contact: ContactBody
     language: Literal["nl", "en"]
     group_id: Identifier | None = Field(default=None, description="The group trip that it belongs to")
+    acknowledged: tuple[AcknowledgedBody, ...] = Field(
+        default=(), max_length=20, description="R39: pages read, as `acknowledged` of approval's programmes names them"
+    )
 
     def form(self) -> RegistrationForm:
         """As the commands take it."""
@@ -85,4 +95,5 @@ class RegistrationBody(Body):
             contact=self.contact,
             language=self.language,
             group_id=self.group_id,
+            acknowledged=tuple(Acknowledged(page.id, page.version) for page in self.acknowledged),
         )

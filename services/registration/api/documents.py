@@ -26,8 +26,13 @@ from shared.web.routes import RouteClass, Routes
 
 KeyOf = Annotated[str | None, Depends(streamed_idempotency_key)]
 
-#: The name of a file in a header. Source: RFC 6266, RFC 8187 (ext-value in UTF-8).
-_NAME = r"^attachment; filename\*=UTF-8''[A-Za-z0-9%!#$&+.^_`|~-]{1,900}$"
+#: The name of a file in a header: `filename="brief.pdf"`, or `filename*=UTF-8''brief.pdf`, which holds if both are
+#: given. Source: RFC 6266; RFC 9110 (token, quoted-string, here without escapes); RFC 8187 (ext-value in UTF-8).
+_NAME_PART = (
+    r"""filename(="[ !#-\[\]-~]{1,900}"|=[A-Za-z0-9!#$%&'*+.^_`|~-]{1,900}"""
+    r"""|\*=UTF-8''[A-Za-z0-9%!#$&+.^_`|~-]{1,900})"""
+)
+_NAME = rf"^attachment; *{_NAME_PART}( *; *{_NAME_PART})?$"
 MAX_NAME_CHARS = 100
 OCTETS = "application/octet-stream"
 _BODY = {"requestBody": {"required": True, "content": {OCTETS: {"schema": {"type": "string", "format": "binary"}}}}}
@@ -125,14 +130,18 @@ def check_octets(request: Request) -> None:
 
 def _file_name(header: str) -> str:
     """The file's name. Raises Problem for a path, a wrong encoding, or characters that make it look different."""
-    encoded = header.partition("''")[2]
     field = "header.Content-Disposition"
-    if re.search(r"%(?![0-9A-Fa-f]{2})", encoded):
+    values = [part.group(1) for part in re.finditer(_NAME_PART, header)]
+    encoded = next((value.partition("''")[2] for value in values if value.startswith("*=")), None)
+    if encoded is None:
+        name = values[0].removeprefix("=").strip('"')
+    elif re.search(r"%(?![0-9A-Fa-f]{2})", encoded):
         raise invalid(FieldError(field, "is not percent-encoded"))
-    try:
-        name = unquote(encoded, errors="strict")
-    except UnicodeDecodeError:
-        raise invalid(FieldError(field, "is not UTF-8")) from None
+    else:
+        try:
+            name = unquote(encoded, errors="strict")
+        except UnicodeDecodeError:
+            raise invalid(FieldError(field, "is not UTF-8")) from None
     if "/" in name or "\\" in name or name.strip(". ") == "":
         raise invalid(FieldError(field, "is a path, not the name of a file"))
     if len(name) > MAX_NAME_CHARS:

@@ -16,6 +16,7 @@ from services.registration.rules.clearance import clearance
 from services.registration.rules.waits_for import waits_for
 from services.registration.texts import Language, item_text, reason_text, staff_reason_text
 from shared.bus.history import history
+from shared.catalogue_entries import Acknowledgement
 from shared.clock import utc_now
 from shared.events import (
     ActivityType,
@@ -124,6 +125,14 @@ class RegistrationDetails(RegistrationSummary):
     waits_for: WaitsFor | None = Field(description="null when nobody has to act before the student may depart")
 
 
+class PageToRead(Part):
+    """R39: a page of the university; `version` is what a registration acknowledges."""
+
+    id: str
+    url: str | None
+    version: str
+
+
 class ChecklistLine(Part):
     """One thing that is needed: done, to do, waiting for staff, or blocked; and whom to contact."""
 
@@ -140,6 +149,7 @@ class ChecklistLine(Part):
     grounds: LevelGrounds | None = Field(
         default=None, description="R17: who decided the level of the advice, and since when; document and reason"
     )
+    page: PageToRead | None = None
 
 
 class Checklist(Part):
@@ -261,7 +271,19 @@ def _actor(event: Event) -> str | None:
     return str(actor) if actor is not None else None
 
 
+def _title(deps: CommandDeps, state: Registration, line: checklist.Line, language: Language) -> str:
+    """What a line is about, in words: of a document and of a page the name in the catalogue."""
+    kind, page = deps.catalogue.document_kinds(state.faculty_id).get(line.document or ""), _page(deps, line)
+    title, named = item_text(line.item, language), kind or page
+    return f"{title}: {named.name.text(language)}" if named is not None else title
+
+
+def _page(deps: CommandDeps, line: checklist.Line) -> Acknowledgement | None:
+    return next((page for page in deps.catalogue.university.acknowledged if page.id == line.page), None)
+
+
 def _checklist_line(deps: CommandDeps, state: Registration, line: checklist.Line, language: Language) -> ChecklistLine:
+    page = _page(deps, line)
     return ChecklistLine(
         item=line.item,
         state=line.state,
@@ -272,6 +294,7 @@ def _checklist_line(deps: CommandDeps, state: Registration, line: checklist.Line
         country=line.country,
         contact=contact_for_queue(deps.catalogue, state, line.who) if line.who is not None else None,
         document=line.document,
-        title=item_text(line.item, language),
+        title=_title(deps, state, line, language),
         grounds=line.grounds,
+        page=PageToRead(id=page.id, url=page.url, version=page.version or deps.catalogue.version) if page else None,
     )

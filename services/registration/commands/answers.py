@@ -11,7 +11,7 @@ from services.registration.rules.checklist import override_decided_on, whom_to_a
 from services.registration.rules.clearance import Queue
 from services.registration.texts import reason_text
 from shared.bus.aggregate import Loaded
-from shared.catalogue import Catalogue
+from shared.catalogue import Catalogue, Contact
 from shared.web.concurrency import etag
 from shared.web.idempotency import Answer
 
@@ -51,13 +51,13 @@ def clearance_summary(catalogue: Catalogue, state: Registration) -> dict[str, An
 
 def contact_for_queue(catalogue: Catalogue, state: Registration, queue: Queue) -> dict[str, str]:
     """Whom the student contacts: the function that handles the queue, from today's catalogue."""
-    contact = catalogue.university.international_office
+    contact: Contact = catalogue.international_office(state.faculty_id)
     faculty = catalogue.faculties.get(state.faculty_id)
-    programme = catalogue.programme(state.faculty_id, state.programme_id)
+    coordinator = catalogue.coordinator(state.programme_id, state.activity_type)
     if queue is Queue.SAFETY_OFFICER:
         contact = catalogue.university.safety_officers
     elif queue is Queue.FACULTY_CONTACT and faculty is not None:
         contact = faculty.contact_person
-    elif queue in (Queue.COORDINATOR, Queue.BOARD_OF_EXAMINERS) and programme is not None:
-        contact = programme.coordinator
+    elif queue in (Queue.COORDINATOR, Queue.BOARD_OF_EXAMINERS) and coordinator is not None:
+        contact = coordinator
     return {"function": contact.function, "email": contact.email, "phone": contact.phone}

@@ -26,7 +26,7 @@ async def change(
     person_id = state_of(await load_visible(deps, command.caller, registration_id)).person_id
     event_id = new_id()
     contact = await sealed(deps.keyring, person_id, event_id, "/contact", form.contact)
-    event = RegistrationChanged(**event_fields(form, registration_id, person_id, contact))
+    event = RegistrationChanged(**event_fields(deps.catalogue, form, registration_id, person_id, contact))
 
     async def work(session: Session) -> Answer:
         loaded = await load_own(deps, command.caller, registration_id, session)

@@ -7,12 +7,15 @@ from datetime import datetime, timedelta
 
 from services.registration.access import Permissions
 from services.registration.commands.after_commit import evaluate_after_commit
-from services.registration.commands.answers import registration_answer
+from services.registration.commands.answers import contact_for_queue, registration_answer
 from services.registration.commands.deps import CommandDeps
 from services.registration.commands.loading import check_not_cancelled, load_visible, state_of
 from services.registration.document_storage import DocumentRefused, StoredDocument
 from services.registration.model import Document, Registration
+from services.registration.rules import documents
+from services.registration.rules.clearance import Queue
 from services.registration.texts import reason_text
+from shared.catalogue import Catalogue
 from shared.command import Command
 from shared.envelope import Draft
 from shared.errors import PermanentError
@@ -52,6 +55,7 @@ async def attach(deps: CommandDeps, registration_id: str, upload: Upload, comman
     state = _check_attachable(
         command.caller, state_of(await load_visible(deps, command.caller, registration_id)), upload.kind
     )
+    _check_kind(deps.catalogue, state, upload.kind)
     document_id, event_id = new_id(), new_id()
     sealed_name, stored = await _store(deps, state, document_id, event_id, upload)
     event = DocumentAttached(
@@ -141,6 +145,25 @@ def _check_attachable(permissions: Permissions, state: Registration, kind: str) 
     if len({document.kind for document in state.documents} | {kind}) > MAX_KINDS:
         raise Problem(409, f"A registration has documents of at most {MAX_KINDS} kinds.", reason="too_many")
     return state
+
+
+def _check_kind(catalogue: Catalogue, state: Registration, kind: str) -> None:
+    """R9: the kind is one of the catalogue's, if it names any. Raises Problem 400 with the list of them."""
+    known = catalogue.document_kinds(state.faculty_id)
+    standing = documents.kind_standing(kind, known)
+    if standing is not documents.Reason.UNKNOWN_KIND:
+        return
+    sentence = reason_text(standing, state.language)
+    choices = ", ".join(f"{code} ({known[code].name.text(state.language)})" for code in known)
+    raise Problem(
+        400,
+        f"{sentence} {choices}.",
+        type_="invalid-request",
+        rule="R9",
+        reason=standing,
+        contact=contact_for_queue(catalogue, state, Queue.FACULTY_CONTACT),
+        errors=[FieldError("query.kind", f"is not one of {', '.join(known)}")],
+    )
 
 
 def _idempotency(upload: Upload, stored: StoredDocument) -> IdempotentRequest | None:

@@ -10,9 +10,17 @@ from services.registration.rules.study_related import study_related
 from services.registration.texts import reason_text
 from shared.catalogue import Catalogue
 from shared.clock import amsterdam_date
-from shared.events import ActivityType, Leg, StudyAnswers
+from shared.events import AcknowledgedPage, ActivityType, Leg, StudyAnswers
 from shared.privacy.contact import ContactDetails
 from shared.web.problem import FieldError, invalid
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """A page that the student acknowledges (R39), in the version that they read."""
+
+    id: str
+    version: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +36,7 @@ class RegistrationForm:
     contact: ContactDetails
     language: Literal["nl", "en"]
     group_id: str | None = None
+    acknowledged: tuple[Acknowledged, ...] = ()
 
 
 class JourneyForm(Protocol):
@@ -68,8 +77,28 @@ def form_errors(
     return errors
 
 
-def event_fields(form: RegistrationForm, registration_id: str, person_id: str, sealed_contact: str) -> dict[str, Any]:
-    """The form as fields of `RegistrationSubmitted` and `RegistrationChanged`."""
+def acknowledged_pages(catalogue: Catalogue, acknowledged: Sequence[Acknowledged]) -> tuple[AcknowledgedPage, ...]:
+    """R39: the pages as they are recorded, with their links. Raises Problem 400 for another page or version."""
+    current = {
+        page.id: AcknowledgedPage(id=page.id, version=page.version or catalogue.version, url=page.url)
+        for page in catalogue.university.acknowledged
+    }
+    errors = []
+    for n, given in enumerate(acknowledged):
+        if given.id not in current:
+            errors.append(FieldError(f"body.acknowledged.{n}.id", f"is not one of {', '.join(current) or 'none'}"))
+        elif given.version != current[given.id].version:
+            reason = f"is not the current version, which is {current[given.id].version}"
+            errors.append(FieldError(f"body.acknowledged.{n}.version", reason))
+    if errors:
+        raise invalid(*errors)
+    return tuple({given.id: current[given.id] for given in acknowledged}.values())
+
+
+def event_fields(
+    catalogue: Catalogue, form: RegistrationForm, registration_id: str, person_id: str, sealed_contact: str
+) -> dict[str, Any]:
+    """The form as fields of `RegistrationSubmitted` and `RegistrationChanged`. Raises Problem: an unknown page."""
     return {
         "registration_id": registration_id,
         "person_id": person_id,
@@ -83,4 +112,5 @@ def event_fields(form: RegistrationForm, registration_id: str, person_id: str, s
         "contact": sealed_contact,
         "language": form.language,
         "group_id": form.group_id,
+        "acknowledged": acknowledged_pages(catalogue, form.acknowledged),
     }

@@ -13,7 +13,7 @@ from services.registration.access import Permissions
 from services.registration.commands.after_commit import check_not_being_erased, evaluate_after_commit
 from services.registration.commands.answers import registration_answer
 from services.registration.commands.deps import CommandDeps
-from services.registration.commands.form import RegistrationForm, check_form, event_fields
+from services.registration.commands.form import RegistrationForm, acknowledged_pages, check_form, event_fields
 from services.registration.decision_events import decision_events
 from services.registration.decision_inputs import inputs_unchanged, load_inputs
 from services.registration.evolve import evolve
@@ -61,13 +61,14 @@ async def submit(deps: CommandDeps, form: RegistrationForm, command: Command[Per
 def validate(deps: CommandDeps, form: RegistrationForm, command: Command[Permissions]) -> None:
     """Raises Problem 400 with every error of the form."""
     check_form(deps.catalogue, form, form.language, command.now)
+    acknowledged_pages(deps.catalogue, form.acknowledged)
 
 
 async def seal(deps: CommandDeps, form: RegistrationForm, command: Command[Permissions]) -> Submission:
     """The event, with sealed contact details, and the state after it. Raises Problem when the person was erased."""
     registration_id, event_id, person_id = new_id(), new_id(), command.caller.person_id
     contact = await sealed(deps.keyring, person_id, event_id, "/contact", form.contact)
-    event = RegistrationSubmitted(**event_fields(form, registration_id, person_id, contact))
+    event = RegistrationSubmitted(**event_fields(deps.catalogue, form, registration_id, person_id, contact))
     return Submission(Draft(event, event_id), evolve(None, event, command.now, 1))
 
 

@@ -26,6 +26,7 @@ class Item(StrEnum):
     STAY_CONTACT = "stay_contact"
     SAFETY_SESSION = "safety_session"
     GROUP_TRIP = "group_trip"
+    PAGE = "page"
     CLEARANCE = "clearance"
 
 
@@ -54,6 +55,7 @@ class Line:
     country: str | None = None
     document: str | None = None
     grounds: LevelGrounds | None = None
+    page: str | None = None
 
 
 def checklist(
@@ -70,6 +72,7 @@ def checklist(
         *_document_lines(registration, inputs),
         *_advice_lines(registration, inputs, now),
         *_stay_contact_lines(registration, now),
+        *_page_lines(registration, inputs),
         *_session_lines(registration, now),
         *_trip_lines(registration),
         _clearance_line(registration),
@@ -169,6 +172,19 @@ def _trip_lines(registration: Registration) -> list[Line]:
     if registration.trip_change is None or registration.status is Status.CANCELLED or registration.has_returned:
         return []
     return [Line(Item.GROUP_TRIP, State.TODO, "R15", "trip_changed", registration.departure_date)]
+
+
+def _page_lines(registration: Registration, inputs: DecisionInputs) -> list[Line]:
+    """R39: the pages that a student acknowledges; like the session they never block."""
+    if registration.status in (Status.CANCELLED, Status.REFUSED) or registration.has_returned:
+        return []
+    read = {page.id: page.version for page in registration.acknowledged}
+    return [
+        Line(Item.PAGE, State.DONE, "R39", "page_acknowledged", page=page)
+        if page in read and version in (None, read[page])
+        else Line(Item.PAGE, State.TODO, "R39", "page_not_acknowledged", page=page)
+        for page, version in inputs.pages.items()
+    ]
 
 
 def _advice_lines(registration: Registration, inputs: DecisionInputs, now: datetime) -> list[Line]:

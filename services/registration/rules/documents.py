@@ -1,6 +1,6 @@
-"""R9: are all documents attached that the faculty requires? Source: seed, "upload any required documents"."""
+"""R9: are the required documents attached, and is a kind known? Source: seed, "upload any required documents"."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -11,6 +11,8 @@ class Reason(StrEnum):
     NONE_REQUIRED = "no_documents_required"
     COMPLETE = "documents_complete"
     MISSING = "documents_missing"
+    KNOWN_KIND = "known_document_kind"
+    UNKNOWN_KIND = "unknown_document_kind"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,3 +35,8 @@ def completeness(required: Iterable[str], attached: Iterable[str]) -> Completene
         return Completeness(Reason.NONE_REQUIRED)
     missing = tuple(kind for kind in required_kinds if kind not in attached_kinds)
     return Completeness(Reason.MISSING, missing) if missing else Completeness(Reason.COMPLETE)
+
+
+def kind_standing(kind: str, known: Collection[str]) -> Reason:
+    """R9: documents are of the kinds that the catalogue names. Where it names none, a document has any kind."""
+    return Reason.KNOWN_KIND if not known or kind in known else Reason.UNKNOWN_KIND

@@ -705,6 +705,7 @@ WHO_MAY = {
     "listUnclearReplies": (SAFETY_OFFICER,),
     "readReply": (SAFETY_OFFICER,),
     "listProgrammes": (STUDENT, APPROVER, FACULTY_CONTACT, INTERNATIONAL_OFFICE, SAFETY_OFFICER),
+    "getActivityNeeds": (STUDENT, APPROVER, FACULTY_CONTACT, INTERNATIONAL_OFFICE, SAFETY_OFFICER),
     "requestApproval": (STUDENT,),
     "listRotationSlots": (STUDENT, APPROVER, INTERNATIONAL_OFFICE),
     "submitRegistration": (STUDENT,),

@@ -1,6 +1,7 @@
 """Notify beyond the plain selection run: held alerts, returns, changed addresses, manual alerts, escalation."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -8,12 +9,15 @@ from typing import Any
 import pytest
 
 from services.notify import escalation, follow_ups, handlers
+from services.notify.audience.alerting import alert_arrivals
+from services.notify.audience.deps import SelectionDeps
 from services.notify.audience.manual_alerts import EmptyDrillList, plan_manual_alert
 from services.notify.audience.preview import preview_audience
 from services.notify.commands.alerts import raise_alert, record_call
 from services.notify.commands.answers import record_answer
 from services.notify.model.deliveries import delivery_id
 from services.notify.rules.escalation import EscalationStep, RollCallStatus, recipient_state, roll_call_status
+from services.notify.store.advice import AdviceStore
 from services.notify.store.deliveries import StoredEvent
 from services.notify.store.selections import Selection
 from shared.audit.reader import Record
@@ -41,8 +45,9 @@ from shared.events import (
 )
 from shared.ids import new_id
 from shared.testing.failpoints import Broken
+from shared.web.problem import Problem
 from tests.audit.log import Log
-from tests.integration.notify_world import CAUSE, Failpoints, World, contact_of, leg, notify, officer
+from tests.integration.notify_world import CAUSE, Failpoints, World, close, contact_of, leg, notify, officer
 from tests.rules.notify_world import cancelled, submitted
 
 G, Y, O, R = Level.GREEN, Level.YELLOW, Level.ORANGE, Level.RED  # noqa: E741  the four colours
@@ -547,3 +552,74 @@ async def test_answer_is_confirmed_by_mail_once(world: World) -> None:
         (5, "p1", "answer_received", (Channel.EMAIL,)),
         (6, "p1", "answer_received", (Channel.EMAIL,)),
     ]
+
+
+# ---------------------------------------------------------------- closed alerts
+
+
+async def test_help_in_two_alerts_and_in_a_drill_escalates_in_each(world: World) -> None:
+    """Each alert has its own team mail; a drill too, because somebody may really need help."""
+    await world.handle(world.register("p1"), world.register("p1", leg(country="FR"), registration="r-other"))
+    for country in ("ES", "FR"):
+        await world.handle(world.change(Y, country=country), world.change(R, country=country))
+    world.select_with(drill_list=frozenset({contact_of("p1").email}))
+    drill = await manual_alert(world, drill=True)
+    for alert_id in ("ES-2", "FR-2", drill):
+        given = PersonAnswered(
+            alert_id=alert_id, shard=0, person_id="p1", answer="help", via="link", answered_at=utc_now()
+        )
+        await record_answer(world.outbox, world.deliveries, given, event_id=new_id(), now=utc_now())
+
+    for _ in range(2):
+        await escalation.run_escalations(world.escalation, utc_now())
+
+    escalated = [event for event in await world.events_of(AlertEscalated) if isinstance(event, AlertEscalated)]
+    assert sorted((event.alert_id, event.reason) for event in escalated) == [
+        ("ES-2", "help"),
+        ("ES-m1", "help"),
+        ("FR-2", "help"),
+    ]
+    assert len(await world.notices()) == 2 * 3  # the incident team and the central team, for each
+
+
+async def test_who_is_selected_by_a_process_whose_clock_is_behind_is_told_after_the_closing(world: World) -> None:
+    """The closing is dated before the selection, whatever the clocks say: otherwise the messages would be cancelled."""
+    await world.handle(world.register("p1"), world.change(Y), world.change(R))
+    await close(world)
+    closed = await world.alerts.get("ES-2")
+    await world.handle(world.register("p2"), deps=replace(world.deps, selection=_blind(world)))
+
+    await alert_arrivals(world.selection, {"ES"}, {"p2"}, cause=CAUSE, now=utc_now() - MINUTE)
+
+    late = await world.alerts.selections.recipient("ES-2", "p2")
+    assert late is not None
+    assert closed is not None
+    assert closed.closed_at is not None
+    assert late[0].at > closed.closed_at
+    await close_again_is_refused(world)
+    await world.check()
+
+
+def _blind(world: World) -> SelectionDeps:
+    """Knows of no advice: the registration is stored, and nobody is selected."""
+    return replace(world.selection, advice=AdviceStore(world.mongo.database("elsewhere")))
+
+
+async def close_again_is_refused(world: World) -> None:
+    """A closed alert is closed, also when somebody came later."""
+    with pytest.raises(Problem) as refused:
+        await close(world)
+    assert refused.value.reason == "already_closed"
+
+
+async def test_alert_that_an_earlier_version_closed_gets_the_time_of_its_event(world: World) -> None:
+    """Without it nobody could say who was selected before the closing. Once at the start, and once is enough."""
+    await world.handle(world.register("p1"), world.change(Y), world.change(R))
+    await close(world)
+    before = await world.alerts.get("ES-2")
+    await world.database["alerts"].update_one({"_id": "ES-2"}, {"$unset": {"state.closedAt": ""}})
+
+    for _ in range(2):
+        await world.alerts.note_closing_times(world.outbox)
+
+    assert await world.alerts.get("ES-2") == before

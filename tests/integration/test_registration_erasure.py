@@ -34,6 +34,7 @@ from shared.events import (
     ActivityType,
     AlertClosed,
     AlertRaised,
+    AlertReopened,
     AlertTrigger,
     Leg,
     Level,
@@ -326,7 +327,11 @@ async def test_open_alert_stands_in_the_way_until_it_is_closed(made: Parts) -> N
     await where.persons.save_alerts([_told(selected, 1)])
     with pytest.raises(Problem) as refused:
         await ask(where, person_id, "officer-1")
-    await where.persons.save_alerts([_told(AlertClosed(alert_id="ES-7", closed_by="o", reason="over"), 2)])
+    closed = _told(AlertClosed(alert_id="ES-7", closed_by="o", reason="over"), 2)
+    reopened = _told(AlertReopened(alert_id="ES-7", reopened_by="o", reason="not over"), 3)
+    await where.persons.save_alerts([closed, reopened])
+    assert await where.persons.open_alerts(person_id) == 1
+    await where.persons.save_alerts([closed])
     await where.persons.save_alerts([_told(selected, 1)])
 
     assert (refused.value.status, refused.value.reason) == (409, "open_alert")

@@ -109,6 +109,7 @@ async def test_i_texted_help_and_had_never_got_an_alert(world: AlertWorld) -> No
     read = await world.post(f"/replies/{replies[0]['replyId']}/readings", {"answer": "handled"})
     assert read.status_code == 201, read.text
     assert len((await world.ask("/replies"))["items"]) == 1
+    assert await world.differences() == set()
 
 
 async def test_somebody_who_texts_that_they_are_not_safe_is_not_among_the_silent(world: AlertWorld) -> None:
@@ -200,6 +201,7 @@ async def test_an_alert_is_closed_only_when_each_open_case_has_an_owner(world: A
         "help": {"count": 1, "personIds": ["p1"]},
         "no_answer": {"count": 2, "personIds": ["p2", "p3"]},
     }
+    assert problem["detail"].startswith("3 recipients are not accounted for: 1 asking for help, 2 without an answer.")
     assert (half.status_code, set(half.json()["open"])) == (409, {"no_answer"})
     assert (await world.recipient("p1"))["owner"] is None, "a refused closing hands nobody over"
     assert (await world.alerts())[0]["state"] == "sent"
@@ -223,7 +225,7 @@ async def test_an_alert_is_closed_only_when_each_open_case_has_an_owner(world: A
 @pytest.mark.parametrize(
     "hand_over",
     [
-        [{"owner": ""}], [{"owner": "a b"}], [{"owner": "x" * 81}], [{}], "crisis-unit",
+        [{"owner": ""}], [{"owner": "a b"}], [{"owner": "a@b.example"}], [{"owner": "x" * 81}], [{}], "crisis-unit",
         [{"owner": "o", "status": "safe"}], [{"owner": "o", "status": "lost"}],
         [{"owner": "o", "status": "help", "personId": "p1"}], [{"owner": "o"}] * 251, [{"owner": "o", "more": 1}],
         [{"owner": "o", "personId": "nobody"}, {"owner": "o"}],

@@ -135,7 +135,8 @@ class HandOverEntry(Body):
     """Who takes care of recipients who are not safe: of one person, of all with one status, or of all others."""
 
     owner: Identifier = Field(
-        description="personId of a member of staff, or a team, such as `crisis-unit`; no name, no address"
+        pattern=r"^[^@]*$",
+        description="personId of a member of staff, or a team, such as `crisis-unit`; no name, no address",
     )
     status: RollCallStatus | None = Field(default=None, description="Everybody with this status on the board")
     person_id: Identifier | None = Field(default=None, description="This recipient alone")

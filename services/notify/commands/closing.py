@@ -5,7 +5,7 @@ keeps the owner.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from services.notify.audience.alert_events import selection_completed
@@ -24,6 +24,15 @@ from shared.mongo.client import Session
 from shared.web.idempotency import Answer, run_once
 from shared.web.problem import FieldError, Problem, invalid, not_found
 
+#: How a refusal calls the recipients with each status.
+OPEN_AS: Mapping[RollCallStatus, str] = {
+    RollCallStatus.UNVERIFIED: "safe by a link that a machine may have followed",
+    RollCallStatus.HELP: "asking for help",
+    RollCallStatus.WRONG_PERSON: "with a number of somebody else",
+    RollCallStatus.UNCLEAR: "with a reply that nobody has read",
+    RollCallStatus.UNREACHABLE: "unreachable",
+    RollCallStatus.NO_ANSWER: "without an answer",
+}
 #: So many persons of each status are named in a refusal; the board has them all.
 NAMED_IN_REFUSAL = 100
 
@@ -120,7 +129,7 @@ def _refusal(decision: HandOver) -> Problem:
     members: dict[str, Any] = {
         "open": {status.value: _named(by_status[status]) for status in statuses},
     }
-    numbers = ", ".join(f"{len(by_status[status])} {status.value}" for status in statuses)
+    numbers = ", ".join(f"{len(by_status[status])} {OPEN_AS[status]}" for status in statuses)
     count = len(decision.without_owner)
     people = "1 recipient is" if count == 1 else f"{count} recipients are"
     return Problem(

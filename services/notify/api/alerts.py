@@ -134,8 +134,10 @@ class AlertPreview(Part):
 class HandOverEntry(Body):
     """Who takes care of recipients who are not safe: of one person, of all with one status, or of all others."""
 
-    owner: Identifier = Field(
-        pattern=r"^[^@]*$",
+    owner: str = Field(
+        min_length=1,
+        max_length=80,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]*$",
         description="personId of a member of staff, or a team, such as `crisis-unit`; no name, no address",
     )
     status: RollCallStatus | None = Field(default=None, description="Everybody with this status on the board")

@@ -20,7 +20,7 @@ from tests.integration.bus_world import running, until
 from tests.integration.registration_parts import CAUSE, Parts, journey, parts
 
 FULL = 1_000
-PATIENCE_SECONDS = 600.0
+PATIENCE_SECONDS = 60.0
 
 
 async def run(where: Where) -> list[Measure]:
@@ -34,7 +34,8 @@ async def run(where: Where) -> list[Measure]:
             parts(where.mongo, one.settings.namespace) as service,
         ):
             submitted = await _held(service, size)
-            deps = HandlerDeps(service.evaluation, Inbox(one.mongo, one.database), one.bus().group(ApprovalEvent.topic))
+            inbox = Inbox(service.mongo, service.mongo.database("registration"))
+            deps = HandlerDeps(service.evaluation, inbox, one.settings.group(ApprovalEvent.topic))
             bus = one.bus()
             handle = partial(evaluate_registrations_when_approvals_changed, deps=deps)
             bus.subscribe_in_batches(ApprovalEvent.topic, APPROVALS, handle)

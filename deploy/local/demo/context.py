@@ -37,7 +37,7 @@ class Story:
     today: date
     cast: list[Student]
     changed: datetime = field(default_factory=lambda: datetime.now(UTC))
-    late: Student | None = None
+    newcomers: list[Student] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -49,7 +49,7 @@ class Story:
     def expected(self) -> list[Student]:
         """The students who must be notified, computed from the story alone."""
         there = [student for student in self.cast if student.place_is_affected and student.is_there(self.today)]
-        return [*there, *([self.late] if self.late else [])]
+        return [*there, *self.newcomers]
 
     @property
     def suspended(self) -> list[Student]:
@@ -135,6 +135,10 @@ class Story:
         texts = await self.get(ports.sms, f"/messages?to=00{student.mobile.removeprefix('+')}")
         return any(mail["to"] == student.email for mail in mails) and bool(texts)
 
+    async def has_mail_with(self, student: Student, text: str) -> bool:
+        """Whether a mail that holds this text reached the student."""
+        return await asyncio.to_thread(_any_mail_with, self.services.maildir, student.email, text)
+
     async def mail_recipients(self) -> list[str]:
         """The address of each mail that arrived."""
         return [str(mail["to"]) for mail in await self.get(self.services.stack.ports.inbox_control, "/messages")]
@@ -163,6 +167,18 @@ class Story:
 
 def _http(port: int) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(f"http://{HOST}:{port}", timeout=aiohttp.ClientTimeout(total=20))
+
+
+def _any_mail_with(maildir: Path, address: str, text: str) -> bool:
+    parser = BytesParser(policy=policy.default)
+    for path in (maildir / "new").glob("*"):
+        with path.open("rb") as file:
+            message = parser.parse(file)
+        body = message.get_body(("plain",))
+        is_theirs = str(message["Delivered-To"]).strip().lower() == address
+        if is_theirs and body is not None and text in " ".join(body.get_content().split()):
+            return True
+    return False
 
 
 def answer_links(maildir: Path, addresses: set[str]) -> dict[str, str]:

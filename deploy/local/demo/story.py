@@ -1,4 +1,4 @@
-"""The demonstration in seven chapters: people act, and each chapter waits until the effect is visible."""
+"""The demonstration in eight chapters: people act, and each chapter waits until the effect is visible."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -14,6 +14,7 @@ from deploy.local.demo.people import People
 from deploy.local.demo.report import Report, audit, report
 from deploy.local.demo.view import View
 from deploy.local.demo.world import (
+    FORBIDDEN_COUNTRY,
     RED_COUNTRY,
     RED_REGION_AREA,
     REGION_COUNTRY,
@@ -46,6 +47,7 @@ async def play(services: LocalServices, people: People, view: View, today: date)
     await _send_through_a_kill(story)
     await _answers(story)
     await _late_and_redelivered(story)
+    await _after_closing(story)
     return await _audit(story)
 
 
@@ -233,10 +235,7 @@ async def _answers(story: Story) -> None:
     with story.view.step("the crisis team is notified of students who need help (R38)") as step:
         # Every alert with a student in need sends each team at least one mail.
         in_need = sum(bool(alert["answers"]["help"]) for alert in await story.alerts())
-        routing = _catalogue().university.incident_routing
-        assert routing is not None
-        assert routing.serious is not None
-        crisis_team = routing.serious.email
+        crisis_team = _crisis_team()
 
         async def taken_over() -> Any:
             mails = (await story.mail_recipients()).count(crisis_team)
@@ -249,14 +248,9 @@ async def _answers(story: Story) -> None:
 async def _late_and_redelivered(story: Story) -> None:
     """A student registers after the change; then three topics are delivered again, and no message is sent twice."""
     story.view.chapter("6  Late, and delivered again")
-    late = story.late = late_student(STUDENTS, story.today)
-    await story.people.register(late)
+    late = await _newcomer(story)
     with story.view.step("a student who registers now is notified as well") as step:
-
-        async def told() -> Any:
-            return await story.has_both_messages(late) or NotYet()
-
-        await story.pace.until(told, "an email and an SMS for the late student")
+        await _told(story, late)
         step.result = "email and SMS"
     await story.wait_until_sent()
     await _notices(story)
@@ -275,6 +269,69 @@ async def _late_and_redelivered(story: Story) -> None:
         story.facts["sent_at_redelivery"] = after - before
 
 
+async def _after_closing(story: Story) -> None:
+    """Closing ends the conversation of an alert, and neither the duty to tell nor to help; the university decides."""
+    story.view.chapter("7  After closing, and a decision of the university")
+    alert = next(alert for alert in await story.alerts() if alert["country"] == RED_COUNTRY)
+    closure = {"reason": "Everybody is accounted for.", "handOver": [{"owner": "crisis-unit"}]}
+    path = f"/v1/alerts/{alert['alertId']}/closure"
+    await story.people.call("POST", "notify", path, who=OFFICER[0], roles=OFFICER[1], body=closure)
+    story.view.say(f"the safety officer closes {alert['alertId']}; whoever is not safe gets an owner")
+    with story.view.step("a student asks for help after that, and the crisis team is told") as step:
+        crisis_team = _crisis_team()
+        before = (await story.mail_recipients()).count(crisis_team)
+        await story.post(story.services.stack.ports.sms, "/control/reply",
+                         {"number": story.newcomers[0].mobile, "text": "HELP"})  # fmt: skip
+
+        async def taken_over() -> int | NotYet:
+            mails = (await story.mail_recipients()).count(crisis_team)
+            return mails - before or NotYet()
+
+        step.result = f"{await story.pace.until(taken_over, 'a mail to the crisis team')} mails"
+    with story.view.step("a student who registers after the closing is notified as well") as step:
+        await _told(story, await _newcomer(story))
+        step.result = "email and SMS"
+    student, document = await _newcomer(story, FORBIDDEN_COUNTRY), "Besluit 1 (voorbeeld)"
+    override = {
+        "country": FORBIDDEN_COUNTRY, "level": "red", "validFrom": str(story.today), "document": document,
+        "reason": "Een vulkaan dreigt uit te barsten.",
+    }  # fmt: skip
+    await story.people.call("POST", "safety", "/v1/overrides", who=OFFICER[0], roles=OFFICER[1], body=override)
+    with story.view.step("the university forbids a country, and its message says who decided") as step:
+        await _told(story, student)
+
+        async def says_who() -> bool | NotYet:
+            return await story.has_mail_with(student, f"Vastgelegd in: {document}") or NotYet()
+
+        await story.pace.until(says_who, "a mail that names the university's decision")
+        step.result = f"{FORBIDDEN_COUNTRY}: a decision of the university, {document}"
+    await story.wait_until_sent()
+
+
+async def _newcomer(story: Story, country: str = RED_COUNTRY) -> Student:
+    """Another student, who is in the country already and registers only now."""
+    student = late_student(STUDENTS + len(story.newcomers), story.today, country)
+    story.newcomers.append(student)
+    await story.people.register(student)
+    return student
+
+
+async def _told(story: Story, student: Student) -> None:
+    """Wait until an email and an SMS have reached the student."""
+
+    async def told() -> bool | NotYet:
+        return await story.has_both_messages(student) or NotYet()
+
+    await story.pace.until(told, f"an email and an SMS for {student.subject}")
+
+
+def _crisis_team() -> str:
+    routing = _catalogue().university.incident_routing
+    assert routing is not None
+    assert routing.serious is not None
+    return routing.serious.email
+
+
 async def _notices(story: Story) -> None:
     """Every student whose clearance was suspended has received a mail, and so has their coordinator (R19)."""
     addresses = await story.mail_recipients()
@@ -291,7 +348,7 @@ async def _notices(story: Story) -> None:
 
 async def _audit(story: Story) -> Report:
     """The auditor reads Kafka alone; the figures come from there and from the receiving side."""
-    story.view.chapter("7  The auditor")
+    story.view.chapter("8  The auditor")
     await story.wait_until_handled(*SERVICES)
     with story.view.step("events read, chains verified, the affected recomputed") as step:
         findings = await audit(story.services.stack.kafka, story.services.choices.namespace)
@@ -299,8 +356,8 @@ async def _audit(story: Story) -> Report:
             f"{findings.events} events; chains {'hold' if findings.chains_hold else 'BROKEN'}; "
             f"{len(findings.missed)} missed, {len(findings.unexpected)} unexpected"
         )
-    cast = [*story.cast, *([story.late] if story.late else [])]
-    late = {story.late.email, story.late.mobile} if story.late else set()
+    cast = [*story.cast, *story.newcomers]
+    late = {address for student in story.newcomers for address in (student.email, student.mobile)}
     outcome = await asyncio.to_thread(
         report, cast, story.expected, findings, story.services.maildir, story.services.sms_log, story.changed, late
     )

@@ -7,6 +7,8 @@ from enum import StrEnum
 
 #: The country that turns red as a whole, and the one of which a region turns orange.
 RED_COUNTRY = "ES"
+#: The country that the university forbids by itself; nobody of the story is there before.
+FORBIDDEN_COUNTRY = "IS"
 REGION_COUNTRY = "IT"
 RED_REGION, RED_REGION_AREA = "IT-82", "Sicilië"
 OTHER_REGIONS = ("IT-25", "IT-62", "IT-52")
@@ -87,10 +89,10 @@ def students(count: int, today: date, seed: int = 1) -> list[Student]:
     return [_student(number, today, dice) for number in range(1, count + 1)]
 
 
-def late_student(number: int, today: date) -> Student:
-    """A student who is in the red country already and registers only now."""
+def late_student(number: int, today: date, country: str = RED_COUNTRY) -> Student:
+    """A student who is in the country already and registers only now."""
     start, end = today - timedelta(days=2), today + timedelta(days=30)
-    return Student(number, Plan.ABROAD, RED_COUNTRY, None, None, start, end, "nl", *PROGRAMMES[0])
+    return Student(number, Plan.ABROAD, country, None, None, start, end, "nl", *PROGRAMMES[0])
 
 
 def _student(number: int, today: date, dice: random.Random) -> Student:

@@ -313,6 +313,11 @@ class Leg(Part):
     place: str | None = Field(default=None, max_length=100, description="Town or area as the student wrote it, for R16")
     kind: LegKind = Field(default=LegKind.STAY, description="`stay`, or `through`: travelled through (R15)")
 
+    def is_within(self, other: "Leg") -> bool:
+        """Whether the other leg is the same place for all of these days."""
+        is_same_place = (self.country, self.region, self.place) == (other.country, other.region, other.place)
+        return is_same_place and other.start_date <= self.start_date and self.end_date <= other.end_date
+
 
 class StudyAnswers(Part):
     """The three questions of rule R1."""
@@ -510,11 +515,28 @@ class DocumentAttached(RegistrationEvent):
     name: Sealed = Field(description="File name that the student gave; never used as a path")
 
 
+class ContactField(StrEnum):
+    """A part of the contact details, by its wire name."""
+
+    GIVEN_NAME = "givenName"
+    SURNAME_PREFIX = "surnamePrefix"
+    SURNAME = "surname"
+    PREFERRED_NAME = "preferredName"
+    EMAIL = "email"
+    MOBILE = "mobile"
+    EMERGENCY_CONTACT = "emergencyContact"
+
+
 class StayContactUpdated(RegistrationEvent):
-    """How to reach the student during the stay (R24, R25). Replaces the former contact details."""
+    """How to reach the student during the stay (R24, R25). No change of the registration touches these details."""
 
     contact: Sealed = Field(description="ContactDetails: email, mobile, emergency contact")
     confirmed: bool = Field(description="True: the student confirmed them, perhaps unchanged")
+    given: tuple[ContactField, ...] | None = Field(
+        default=None,
+        max_length=20,
+        description="The parts that were given for the stay; the others are those of the registration. null: all parts",
+    )
 
 
 class StayStarted(RegistrationEvent):

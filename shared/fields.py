@@ -15,14 +15,14 @@ _INVISIBLE = frozenset({"Cc", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 def _country(value: str) -> str:
     if value != KOSOVO and pycountry.countries.get(alpha_2=value) is None:
-        raise ValueError("not a country (ISO 3166-1 alpha-2)")
+        raise ValueError("is not a country (ISO 3166-1 alpha-2)")
     return value
 
 
 def _line(value: str) -> str:
     text = unicodedata.normalize("NFC", value).strip()
     if not text:
-        raise ValueError("empty")
+        raise ValueError("is empty")
     if any(letter in _DIRECTIONAL or unicodedata.category(letter) in _INVISIBLE for letter in text):
         raise ValueError("holds control or directional characters")
     return text
@@ -36,7 +36,7 @@ def _free_text(value: str) -> str:
             raise ValueError("holds control or directional characters")
     text = "\n".join(lines)
     if not text:
-        raise ValueError("empty")
+        raise ValueError("is empty")
     return text
 
 

@@ -10,7 +10,7 @@ import gc
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 
 from fastapi import FastAPI
@@ -29,6 +29,7 @@ from shared.privacy.keyring import Keyring
 from shared.settings import CatalogueSettings, CommonSettings
 from shared.web import idempotency
 from shared.web.identity import Verifier
+from shared.web.phrases import Phrase
 from shared.web.rates import Rates
 from shared.web.request_context import RequestContext
 from shared.web.routes import Routes
@@ -133,8 +134,8 @@ class Process:
         """Add checks of the service to `/readyz`. They also set the service's own gauges."""
         self._checks.append(check)
 
-    def app(self, title: str, description: str, routers: Sequence[Routes]) -> FastAPI:
-        """The app: routes unless ROLE=worker, background work unless ROLE=api."""
+    def app(self, title: str, description: str, routers: Sequence[Routes], phrases: Iterable[Phrase] = ()) -> FastAPI:
+        """The app: routes unless ROLE=worker, background work unless ROLE=api. `phrases`: what its problems say."""
         app = web_service(
             title,
             description,
@@ -143,6 +144,7 @@ class Process:
             verifier=Verifier(self.settings.tokens(), self.keyring, Rates(self.settings.requests_per_second)),
             checks=self.health,
             lifespan=self._lifespan,
+            phrases=phrases,
         )
         app.add_middleware(RequestContext, enter=self._around)
         return app

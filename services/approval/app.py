@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from fastapi import FastAPI
 
+from services.approval import texts
 from services.approval.api import catalogue as catalogue_api
 from services.approval.api import requests
 from services.approval.deps import CommandDeps
@@ -44,7 +45,9 @@ def build(settings: Settings) -> FastAPI:
     process.at_start(deps.store.create_indexes)
     process.add_checks(OpenWorkCheck(deps.live, requests_without_home).health)
     process.every("places", settings.places_seconds, fill)
-    return process.app("Safe Passage: approval", DESCRIPTION, [requests.routes(deps), catalogue_api.routes(deps)])
+    phrases = (*texts.REASONS.values(), *texts.PROBLEMS)
+    routers = [requests.routes(deps), catalogue_api.routes(deps)]
+    return process.app("Safe Passage: approval", DESCRIPTION, routers, phrases)
 
 
 def from_environment() -> FastAPI:

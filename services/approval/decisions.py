@@ -104,7 +104,11 @@ async def _check_grantable(deps: CommandDeps, catalogue: Catalogue, state: Appro
         return
     first = decision.missing[0]
     errors = tuple(
-        FieldError(f"steps.{item.step}" if item.step else "slot", f"{item.rule}: {text(item.reason, 'en')}")
+        FieldError(
+            f"steps.{item.step}" if item.step else "slot",
+            f"{item.rule}: {text(item.reason, 'en')}",
+            f"{item.rule}: {text(item.reason, 'nl')}",
+        )
         for item in decision.missing
     )
     raise blocked(first.rule, first.reason, contact_for(catalogue, state, first.queue), errors=errors)

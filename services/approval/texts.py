@@ -198,3 +198,20 @@ def text(reason: str, language: str) -> str:
     """The reason in `nl` or, for anything else, in English."""
     dutch, english = REASONS[reason]
     return dutch if language == "nl" else english
+
+
+#: What a refused request says (Dutch, English), beside the reasons
+PROBLEMS: tuple[tuple[str, str], ...] = (
+    ("Alleen de student kan die intrekken.", "Only the student can withdraw it."),
+    ("Alleen de student kan antwoorden.", "Only the student can answer."),
+    (
+        "ontbreekt: een student die later een plaats krijgt, hoort dat per mail",
+        "is required: a student who gets a slot later is notified by mail",
+    ),
+    ("ligt voor het begin", "lies before the start"),
+    ("heeft zulke onderzoeksprojecten niet", "has no such research projects"),
+    ("wordt bij deze activiteit niet gevraagd", "is not asked for this activity"),
+    ("is nodig om terug te sturen, te weigeren of terug te nemen", "is required to return, refuse or revoke"),
+    ("is nodig na het begin van de activiteit", "is required after the start of the activity"),
+    ("is al voorbij", "has passed already"),
+)

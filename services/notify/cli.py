@@ -43,7 +43,7 @@ from shared.fields import CountryCode, is_region_of
 from shared.ids import new_id
 from shared.mongo.client import Mongo, PyMongoError
 from shared.observability import logs
-from shared.privacy.contact import ContactDetails
+from shared.privacy.contact import StudentContact
 from shared.privacy.service_key import ServiceKey
 
 notify = typer.Typer(no_args_is_help=True, help="Who is where, and how messages read.")
@@ -213,7 +213,7 @@ def _selection_deps(mongo: Mongo, listed: frozenset[str]) -> SelectionDeps:
 
 
 def _row(
-    where: Whereabouts, contact: ContactDetails | None, country: str, region: str | None, day: date, with_contact: bool
+    where: Whereabouts, contact: StudentContact | None, country: str, region: str | None, day: date, with_contact: bool
 ) -> dict[str, Any] | None:
     stay = stay_there(where, country, region, day)
     if stay is None:
@@ -230,7 +230,7 @@ def _row(
         "isOverdue": where.is_overdue and day > stay.end_date,
     }
     if with_contact:
-        row["contact"] = contact.model_dump(mode="json", by_alias=True) if contact is not None else None
+        row["contact"] = contact.reached_at.model_dump(mode="json", by_alias=True) if contact is not None else None
     return row
 
 

@@ -12,13 +12,14 @@ from shared.envelope import Envelope
 from shared.events import (
     Channel,
     RegistrationCancelled,
+    RegistrationChanged,
     RegistrationEvent,
     RegistrationSubmitted,
     ReturnRecorded,
     StayContactUpdated,
     StayEnded,
 )
-from shared.privacy.contact import ContactDetails
+from shared.privacy.contact import ContactDetails, StudentContact
 from shared.privacy.keyring import Keyring
 
 #: After these a person may be in a negative place who was not there before.
@@ -37,6 +38,7 @@ async def project_whereabouts(
     registrations = {event.subject for event in events}
     states: dict[str, Whereabouts | None] = dict(await store.load(registrations))
     addresses = await store.contacts.fingerprints_of(registrations)
+    students = await store.contacts.students({event.subject for event in events if _adds_to_contact(event)})
     updates: dict[str, WhereaboutsUpdate] = {}
     arrivals: dict[str, Whereabouts] = {}
     for event in events:
@@ -51,15 +53,35 @@ async def project_whereabouts(
             update = replace(update, states=(*update.states, PastState(after, event.time)))
         if isinstance(event.data, RegistrationSubmitted | StayContactUpdated):
             details = await open_contact(keyring, event.data.contact)
-            update = replace(update, contact=NewContact(details))
-            if details is not None:
-                former, current = addresses.get(event.subject, {}), store.contacts.fingerprints(details)
+            student = _student_contact(students.get(event.subject), event.data, details)
+            update = replace(update, contact=NewContact(student))
+            if student is None:
+                students.pop(event.subject, None)
+            else:
+                students[event.subject] = student
+                former, current = addresses.get(event.subject, {}), store.contacts.fingerprints(student.reached_at)
                 update = _with_changed_addresses(update, former, current)
                 addresses[event.subject] = dict(current)
         states[event.subject] = after
         updates[event.subject] = update
     await store.put(list(updates.values()))
     return list(arrivals.values())
+
+
+def _adds_to_contact(event: Envelope[RegistrationEvent]) -> bool:
+    """Whether the event's contact details join stored ones; those of a first submission join none."""
+    return isinstance(event.data, RegistrationChanged | StayContactUpdated)
+
+
+def _student_contact(
+    former: StudentContact | None, event: RegistrationSubmitted | StayContactUpdated, details: ContactDetails | None
+) -> StudentContact | None:
+    """Both contact details after an event with these details. A changed registration leaves those of the stay alone."""
+    if details is None:
+        return None
+    if isinstance(event, RegistrationSubmitted):
+        return replace(former, registered=details) if former is not None else StudentContact(details)
+    return StudentContact(former.registered if former is not None else details, details, event.given)
 
 
 async def open_contact(keyring: Keyring, sealed: str | None) -> ContactDetails | None:

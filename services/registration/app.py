@@ -6,7 +6,7 @@ from functools import partial
 
 from fastapi import FastAPI
 
-from services.registration import api, handlers, scheduler
+from services.registration import api, handlers, scheduler, texts
 from services.registration.commands.deps import CommandDeps
 from services.registration.commands.documents import delete_unreferenced_documents
 from services.registration.commands.erasure import ErasureDeps, finish_open_erasures
@@ -70,7 +70,9 @@ def build(settings: Settings) -> FastAPI:
     for create_indexes in (store.create_indexes, persons.create_indexes, documents.create_indexes):
         process.at_start(create_indexes)
     upload_limits = roomy(settings.document_limit_bytes, settings.document_timeout_seconds)
-    return process.app("Safe Passage: registration", DESCRIPTION, api.routers(commands, erasures, upload_limits))
+    routers = api.routers(commands, erasures, upload_limits)
+    phrases = (*texts.REASONS.values(), *texts.STAFF.values(), *texts.PROBLEMS)
+    return process.app("Safe Passage: registration", DESCRIPTION, routers, phrases)
 
 
 def _subscribe(process: Process, evaluation: EvaluationDeps, persons: PersonsStore) -> None:

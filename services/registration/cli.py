@@ -28,6 +28,7 @@ from services.registration.retention import RetentionCandidate, retention_candid
 from services.registration.settings import Settings
 from services.registration.store.persons import PersonsStore
 from services.registration.store.registrations import Store
+from services.registration.student_contact import open_student_contact
 from shared import gazetteer
 from shared.clock import amsterdam_date, utc_now
 from shared.errors import PermanentError, TransientError
@@ -35,7 +36,6 @@ from shared.live_catalogue import LiveCatalogue
 from shared.mongo.client import Mongo, PyMongoError
 from shared.mongo.group_commit import GroupCommit
 from shared.observability import logs
-from shared.privacy.contact import ContactDetails
 from shared.privacy.keyring import Keyring
 from shared.settings import from_environment
 
@@ -98,8 +98,8 @@ def export(
         async for state in deps.store.stream(query):
             contact = None
             if with_contact:
-                opened = await deps.keyring.open(state.contact, "/contact")
-                contact = ContactDetails.model_validate(opened) if opened is not None else None
+                student = await open_student_contact(deps.keyring, state)
+                contact = student.reached_at if student is not None else None
             sys.stdout.write(json.dumps(mobility_record(state, hei_id, contact), ensure_ascii=False) + "\n")
             count += 1
         if with_contact:

@@ -9,7 +9,12 @@ from services.registration.rules.decision import Ruling
 from services.registration.rules.during_stay import DuringStay
 from services.registration.rules.evaluation import Evaluation, Step
 from services.registration.rules.suspension import Reason, Suspension
-from services.registration.rules.task_end import coordinators_block
+from services.registration.rules.task_end import (
+    ASKED_TO_CANCEL,
+    LEFT_NEGATIVE_AREA,
+    coordinators_block,
+    is_ended_by_advice,
+)
 from shared.envelope import Draft, draft
 from shared.events import (
     ClearanceSuspended,
@@ -53,6 +58,21 @@ def decision_events(state: Registration, evaluation: Evaluation) -> list[Draft]:
 def close_all_tasks(state: Registration) -> list[Draft]:
     """Closes every open task: the student does not go."""
     return [draft(close_task(state, task.task_id)) for task in state.open_tasks]
+
+
+def left_negative_area(before: Registration, stay_before: DuringStay, stay_after: DuringStay) -> list[Draft]:
+    """R20: by the student's own change nobody leaves a negative area unseen; a safety officer finds out."""
+    if not stay_before.is_negative or stay_after.is_negative:
+        return []
+    closed = [close_task(before, task.task_id) for task in before.open_tasks if task.rule == "R20"]
+    return [draft(event) for event in (*closed, open_task(before, Queue.SAFETY_OFFICER, "R20", LEFT_NEGATIVE_AREA))]
+
+
+def asked_to_cancel(state: Registration, stay: DuringStay) -> list[Draft]:
+    """R20: who wants to cancel while in a negative area is asked where they are, unless somebody asks already."""
+    if not stay.is_negative or state.has_open_task(Queue.SAFETY_OFFICER, "R20"):
+        return []
+    return [draft(open_task(state, Queue.SAFETY_OFFICER, "R20", ASKED_TO_CANCEL))]
 
 
 def close_tasks(state: Registration, rules: Set[str]) -> list[Draft]:
@@ -184,10 +204,15 @@ def _suspension_events(state: Registration, suspension: Suspension) -> list[Even
 
 
 def _stay_events(state: Registration, stay: DuringStay) -> list[Event]:
-    """R20: a safety officer asks for the return; R23: the board of examiners is told."""
+    """R20: a safety officer asks for the return; R23: the board of examiners is told.
+
+    When the student moved on, by the itinerary, from a place that is still negative, a safety officer finds out.
+    """
     events: list[Event] = []
     if stay.asks_for_return and not state.has_open_task(Queue.SAFETY_OFFICER, "R20"):
         events.append(open_task(state, Queue.SAFETY_OFFICER, "R20", stay.reason))
+    if stay.has_moved_on and any(is_ended_by_advice(task) for task in state.open_tasks):
+        events.append(open_task(state, Queue.SAFETY_OFFICER, "R20", LEFT_NEGATIVE_AREA))
     if stay.flags_board:
         events.append(open_task(state, Queue.BOARD_OF_EXAMINERS, "R23", stay.reason))
     return events

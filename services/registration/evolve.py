@@ -36,6 +36,7 @@ def evolve(state: Registration | None, event: Event, at: datetime, version: int)
         event,
         at,
         lambda: after.dates,
+        has_moved=state is None or after.legs != state.legs,
         is_cancelled=after.status is Status.CANCELLED,
         has_contact_task=any(task.rule == "R24" for task in after.open_tasks),
     )
@@ -62,11 +63,23 @@ def _evolve_registration(state: Registration | None, event: Event, at: datetime,
             return approved.model_copy(update=_clearance_fields(state, event))
         case ClearanceRestored():
             restored = _decide(state, Status.APPROVED, event, at, event.decided_by)
-            cleared = {"was_suspended": False, "reinstatement_asked": False, "approval_asked": False, "agreements": ()}
+            cleared = {
+                "was_suspended": False,
+                "reinstatement_asked": False,
+                "approval_asked": False,
+                "agreements": (),
+                "cleared_legs": state.legs,
+            }
             return restored.model_copy(update=cleared)
         case ClearanceSuspended():
             suspended = _decide(state, Status.SUSPENDED, event, at)
-            lost = {"was_suspended": True, "reinstatement_asked": False, "agreements": (), "exception": ()}
+            lost = {
+                "was_suspended": True,
+                "reinstatement_asked": False,
+                "agreements": (),
+                "exception": (),
+                "cleared_legs": (),
+            }
             return suspended.model_copy(update=lost)
         case RegistrationCancelled():
             return state.model_copy(update={"status": Status.CANCELLED, "changed_at": at})
@@ -79,9 +92,13 @@ def _evolve_registration(state: Registration | None, event: Event, at: datetime,
         case DocumentAttached():
             return _attach_document(state, event, at)
         case StayContactUpdated():
-            confirmed = at if event.confirmed else state.contact_confirmed_at
-            contact = {"contact": event.contact, "stay_contact_at": at, "contact_confirmed_at": confirmed}
-            return state.model_copy(update=contact)
+            stay_contact = {
+                "stay_contact": event.contact,
+                "stay_contact_given": event.given,
+                "stay_contact_at": at,
+                "contact_confirmed_at": at if event.confirmed else state.contact_confirmed_at,
+            }
+            return state.model_copy(update=stay_contact)
         case TripChangeOffered():
             return state.model_copy(update={"trip_change": None if event.withdrawn else event.trip_version})
         case ReturnRecorded():
@@ -135,14 +152,19 @@ def _submit(state: Registration | None, event: RegistrationSubmitted, at: dateti
         "open_tasks": state.open_tasks,
         "external_id": submitted.external_id or state.external_id,
         "documents": state.documents,
+        "stay_contact": state.stay_contact,
+        "stay_contact_given": state.stay_contact_given,
         "stay_contact_at": state.stay_contact_at,
         "contact_confirmed_at": state.contact_confirmed_at,
         "was_flagged": state.was_flagged,
-        "return_recorded": state.return_recorded,
+        "return_recorded": None if state.has_returned and submitted.legs != state.legs else state.return_recorded,
         "acknowledged": _acknowledged(state, event),
     }
-    if _decision_basis(state) == _decision_basis(submitted):
+    if state.has_departed(at):  # before departure another itinerary is decided anew as a whole
+        retained["cleared_legs"] = state.cleared_legs
+    if _decision_basis(state) == _decision_basis(submitted) or _is_shortened(state, submitted, at):
         retained |= {
+            "cleared_legs": state.cleared_legs,
             "status": state.status,
             "decision": state.decision,
             "agreements": state.agreements,
@@ -160,6 +182,16 @@ def _decision_basis(state: Registration) -> tuple[object, ...]:
         state.activity_type,
         state.legs,
         state.study_related,
+    )
+
+
+def _is_shortened(state: Registration, submitted: Registration, at: datetime) -> bool:
+    """Whether a student who is abroad only leaves out days or places: there is nothing new to decide (R8)."""
+    return (
+        state.has_departed(at)
+        and submitted.departure_date == state.departure_date
+        and _decision_basis(state) == _decision_basis(submitted.model_copy(update={"legs": state.legs}))
+        and all(any(leg.is_within(former) for former in state.legs) for leg in submitted.legs)
     )
 
 
@@ -183,6 +215,7 @@ def _decide(
         advice=event.advice,
         decided_by=decided_by,
         decided_at=at,
+        remark=getattr(event, "remark", None),
     )
     return state.model_copy(update={"status": status, "decision": decision})
 
@@ -191,7 +224,13 @@ def _clearance_fields(state: Registration, event: RegistrationApproved) -> dict[
     """R18: the advice on which an exception was made; R21: a clearance by a person ends the suspension."""
     orange = tuple(seen for seen in event.advice if seen.level == Level.ORANGE) if event.exception else ()
     suspended = state.was_suspended and event.decided_by == "rules"
-    return {"exception": orange, "was_suspended": suspended, "approval_asked": False, "agreements": ()}
+    return {
+        "exception": orange,
+        "was_suspended": suspended,
+        "approval_asked": False,
+        "agreements": (),
+        "cleared_legs": state.legs,
+    }
 
 
 def _open_task(state: Registration, event: TaskOpened) -> Registration:

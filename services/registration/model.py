@@ -12,6 +12,7 @@ from shared.events import (
     AcknowledgedPage,
     ActivityType,
     AdviceSeen,
+    ContactField,
     Identifier,
     Leg,
     LegKind,
@@ -47,6 +48,7 @@ class Decision(Part):
     advice: tuple[AdviceSeen, ...]
     decided_by: str = Field(description="`rules`, or a personId")
     decided_at: datetime
+    remark: Sealed | None = Field(default=None, description="What the person who decided wrote")
 
 
 class Task(Part):
@@ -102,7 +104,7 @@ class Registration(Part):
     legs: tuple[Leg, ...]
     answers: StudyAnswers
     study_related: bool
-    contact: Sealed
+    contact: Sealed = Field(description="As registered; a change of the registration replaces them")
     language: Literal["nl", "en"]
     status: Status
     submitted_at: datetime = Field(description="First submission")
@@ -117,10 +119,15 @@ class Registration(Part):
     open_tasks: tuple[Task, ...] = ()
     external_id: str | None = Field(default=None, description="Id in the portal that it was imported from")
     imported: bool = Field(default=False, description="Imported unchanged; false once the student has changed it")
+    cleared_legs: tuple[Leg, ...] = Field(default=(), description="The itinerary of the newest clearance")
     progress: JourneyProgress = Field(default=JourneyProgress(), description="How far the journey is, what is due next")
     group_id: Identifier | None = Field(default=None, description="The group trip that it belongs to")
     trip_change: int | None = Field(default=None, description="Version of the trip that the student can take over")
     documents: tuple[Document, ...] = Field(default=(), description="R9: the newest of each kind")
+    stay_contact: Sealed | None = Field(default=None, description="R24: given for the stay; alerts use these first")
+    stay_contact_given: tuple[ContactField, ...] | None = Field(
+        default=None, description="The parts that were given for the stay; null: all of them"
+    )
     stay_contact_at: datetime | None = Field(default=None, description="R24: contact details abroad were entered")
     contact_confirmed_at: datetime | None = Field(default=None, description="R25: the student confirmed the details")
     agreements: tuple[Agreement, ...] = Field(default=(), description="What the first of several people has decided")
@@ -135,6 +142,10 @@ class Registration(Part):
         stays = [leg.start_date for leg in self.legs if leg.kind is LegKind.STAY]
         arrival = min(stays, default=self.departure_date)
         return JourneyDates(self.departure_date, arrival, self.return_date, amsterdam_date(self.itinerary_at))
+
+    def has_departed(self, at: datetime) -> bool:
+        """Whether the day of departure (Europe/Amsterdam) is over. On the day itself a student can still be stopped."""
+        return self.departure_date < amsterdam_date(at)
 
     def has_open_task(self, queue: str, rule: str) -> bool:
         """Whether a task for this rule is open in this queue."""

@@ -127,18 +127,20 @@ def advance_progress(
     at: datetime,
     dates_after: Callable[[], JourneyDates],
     *,
+    has_moved: bool,
     is_cancelled: bool,
     has_contact_task: bool,
 ) -> JourneyProgress:
     """The progress after an event; the same object when the event changes nothing of it.
 
-    `dates_after` returns the itinerary's dates after the event; `has_contact_task`: a task of R24 is open.
+    `dates_after` returns the itinerary's dates after the event, `has_moved` says whether the event changed it;
+    `has_contact_task`: a task of R24 is open.
     """
     is_submission = isinstance(event, RegistrationSubmitted)
     if not (is_submission or is_cancelled or has_contact_task or isinstance(event, _MOVING_DUE)):
         return before
     dates = dates_after()
-    changed = before.model_copy(update=_changes(before, event, at, dates, is_submission))
+    changed = before.model_copy(update=_changes(before, event, at, dates, has_moved))
     is_over = is_cancelled or changed.returned_on is not None
     due = None if is_over else _next_due(changed, at, dates, has_contact_task)
     return changed if due == changed.due else changed.model_copy(update={"due": due})
@@ -158,15 +160,15 @@ _MOVING_DUE = (
 
 
 def _changes(
-    before: JourneyProgress, event: Event, at: datetime, dates: JourneyDates, is_submission: bool
+    before: JourneyProgress, event: Event, at: datetime, dates: JourneyDates, has_moved: bool
 ) -> dict[str, object]:
     match event:
         case StayStarted():
             return {"started_on": event.on}
         case StayEnded():
             return {"ended_on": event.on}
-        case ReturnRecorded(outcome="returned"):
-            return {"returned_on": event.on}
+        case ReturnRecorded():  # another outcome takes back a return that was recorded before
+            return {"returned_on": event.on if event.outcome == "returned" else None}
         case StayContactUpdated():
             return {"contact_at": at}
         case SafetySessionRecorded():
@@ -177,18 +179,18 @@ def _changes(
             return {"settled": settled, **bounced}
         case TaskOpened(rule="R24"):
             return {"contact_asked": True}
-        case _ if is_submission:
+        case _ if has_moved:
             return _changes_of_submission(before, amsterdam_date(at), dates)
         case _:
             return {}
 
 
 def _changes_of_submission(before: JourneyProgress, today: date, dates: JourneyDates) -> dict[str, object]:
-    """By its new dates a stay may not have begun, or not be over; a recorded return belonged to the old dates."""
+    """By its new itinerary a stay may not have begun, or not be over; a recorded return belonged to the old one."""
     return {
         "started_on": before.started_on if dates.departure <= today else None,
         "ended_on": before.ended_on if dates.last_day < today else None,
-        "returned_on": before.returned_on if dates.last_day < today else None,
+        "returned_on": None,
         "contact_asked": before.contact_asked and dates.arrival <= today,
     }
 

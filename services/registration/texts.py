@@ -1,6 +1,6 @@
 """The texts of reasons and checklist lines, in Dutch and English. A test checks that every reason has both."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Literal
 
@@ -82,6 +82,12 @@ REASONS: dict[str, tuple[str, str]] = {
         "Je bent al vertrokken. Neem contact op met de contactpersoon van je faculteit.",
         "You have already left. Contact your faculty's contact person.",
     ),
+    "extended_during_stay": (
+        "Je wijziging is opgeslagen en telt vanaf nu. De contactpersoon van je faculteit kijkt alleen naar wat nieuw "
+        "is; je kunt blijven waar je bent.",
+        "Your change is stored and counts from now on. Your faculty's contact person looks only at what is new; you "
+        "can stay where you are.",
+    ),
     # R12-R16
     "advice_safe": ("Het reisadvies is groen of geel.", "The travel advice is green or yellow."),
     "advice_negative": (
@@ -110,10 +116,10 @@ REASONS: dict[str, tuple[str, str]] = {
         "The travel advice is being updated at this moment.",
     ),
     "place_unresolved": (
-        "Een deel van het land heeft een ander reisadvies, en het is niet zeker of jij daar bent. Noem de regio; "
-        "een veiligheidsfunctionaris beslist erover.",
-        "A part of the country has a different travel advice, and it is not certain whether you will be there. "
-        "Name the region; a safety officer will decide about it.",
+        "Een deel van het land heeft een ander reisadvies, en het is niet zeker of jij daar bent. Noem de regio; een "
+        "veiligheidsfunctionaris beslist erover.",
+        "A part of the country has a different travel advice, and it is not certain whether you will be there. Name "
+        "the region; a safety officer will decide about it.",
     ),
     # R9
     "no_documents_required": ("Je faculteit vraagt geen documenten.", "Your faculty asks for no documents."),
@@ -176,6 +182,90 @@ REASONS: dict[str, tuple[str, str]] = {
         "Je verblijf is voorbij, maar je terugkeer is nog niet vastgelegd.",
         "Your stay is over, but your return is not recorded yet.",
     ),
+    "accepted_by_person": (
+        "Een medewerker heeft ernaar gekeken: dit is in orde.",
+        "A member of staff has looked at it: this is in order.",
+    ),
+    "still_with_person": (
+        "Een medewerker kijkt nog naar je registratie. Neem contact op als het te lang duurt.",
+        "A member of staff is still looking at your registration. Get in touch if it takes too long.",
+    ),
+    "refused_cause_gone": (
+        "Je registratie is afgewezen om een oorzaak die nu weg is. Een medewerker beslist of je alsnog mag vertrekken.",
+        "Your registration was refused for a cause that is gone now. A member of staff decides whether you may depart.",
+    ),
+    # R26
+    "identical_registration": (
+        "Je hebt deze reis al geregistreerd. Wijzig of annuleer die registratie, of bevestig dat je er twee bedoelt "
+        "(`overlapsKnown`).",
+        "You have registered this journey already. Change or cancel that registration, or confirm that you mean two "
+        "(`overlapsKnown`).",
+    ),
+    "overlapping_registration": (
+        "Je hebt voor deze dagen al een andere reis geregistreerd. Wijzig of annuleer die registratie, of bevestig "
+        "dat beide kloppen (`overlapsKnown`).",
+        "You have registered another journey on these days. Change or cancel that registration, or confirm that both "
+        "are right (`overlapsKnown`).",
+    ),
+    # R20, R24, R26
+    "cleared_underway": ("Je bent onderweg met toestemming.", "You are under way with a clearance."),
+    "returned_home": ("Je bent terug: deze reis is voorbij.", "You are back: this journey is over."),
+    "return_not_recorded": (
+        "De laatste dag van je verblijf is voorbij. Ben je terug, leg dan je terugkeer vast; blijf je langer, wijzig "
+        "dan je registratie.",
+        "The last day of your stay has passed. If you are back, record your return; if you stay longer, change your "
+        "registration.",
+    ),
+    "return_requested": (
+        "Het reisadvies is oranje of rood waar je bent of nog komt. De universiteit vraagt je terug te keren; een "
+        "veiligheidsfunctionaris neemt contact met je op.",
+        "The travel advice is orange or red where you are or will be. The university asks you to return; a safety "
+        "officer will contact you.",
+    ),
+    "advice_negative_there": (
+        "Het reisadvies is hier oranje of rood, of kan dat zijn. Blijf bereikbaar en volg wat je wordt gevraagd.",
+        "The travel advice here is orange or red, or may be. Stay reachable and follow what you are asked.",
+    ),
+    "advice_not_current": (
+        "Het nieuwste reisadvies kon niet worden gelezen. Je toestemming blijft gelden; bekijk het advies zelf nog "
+        "eens.",
+        "The newest travel advice could not be read. Your clearance still holds; look at the advice yourself once "
+        "more.",
+    ),
+    "stay_has_begun": (
+        "Je verblijf is begonnen, dus annuleren kan niet meer: dan zou niemand je daar zoeken als er iets gebeurt. "
+        "Ben je terug, of ben je niet gegaan? Leg dan je terugkeer vast, met de dag (POST …/return, outcome "
+        "`returned`). Blijf je langer of ga je verder, wijzig dan je registratie.",
+        "Your stay has begun, so it can no longer be cancelled: nobody would look for you there if something happens. "
+        "Are you back, or did you not go? Then record your return, with the day (POST …/return, outcome `returned`). "
+        "If you stay longer or move on, change your registration.",
+    ),
+    "stay_moved_ahead": (
+        "Je verblijf is begonnen; het kan niet naar later worden verplaatst, want dan telt niemand je daar nog mee. "
+        "Ben je terug, of ben je niet gegaan? Leg dan je terugkeer vast, met de dag (POST …/return, outcome "
+        "`returned`), en registreer de nieuwe reis apart.",
+        "Your stay has begun; it cannot be moved to later, because nobody would count you there any more. Are you "
+        "back, or did you not go? Then record your return, with the day (POST …/return, outcome `returned`), and "
+        "register the new journey separately.",
+    ),
+    "return_is_recorded": (
+        "Je terugkeer is vastgelegd: deze reis is voorbij en blijft zo bewaard. Registreer een nieuwe reis apart. "
+        "Klopt de terugkeer niet, neem dan contact op.",
+        "Your return is recorded: this journey is over and is kept as it is. Register a new journey separately. If "
+        "the return is not right, get in touch.",
+    ),
+    "left_negative_area": (
+        "De student was in een gebied met negatief reisadvies en heeft de reis gewijzigd. Ga na of de student er weg "
+        "is, en leg de uitkomst vast.",
+        "The student was in an area with negative travel advice and has changed the itinerary. Find out whether the "
+        "student has left it, and record the outcome.",
+    ),
+    "asked_to_cancel": (
+        "De student is in een gebied met negatief reisadvies en wilde de reis annuleren. Vraag waar de student is, en "
+        "leg de uitkomst vast.",
+        "The student is in an area with negative travel advice and wanted to cancel. Ask where the student is, and "
+        "record the outcome.",
+    ),
     "not_abroad": ("Je bent niet in het buitenland.", "You are not abroad."),
     "stay_contact_missing": (
         "Geef zo snel mogelijk door hoe je daar te bereiken bent.",
@@ -186,8 +276,9 @@ REASONS: dict[str, tuple[str, str]] = {
     "approved_and_safe": ("Je mag vertrekken.", "You may depart."),
     "voluntary_and_safe": ("Je mag vertrekken.", "You may depart."),
     "suspended_before": (
-        "Je toestemming is eerder opgeschort. Je coördinator beslist of je alsnog mag vertrekken.",
-        "Your clearance was suspended before. Your coordinator decides whether you may depart after all.",
+        "Je toestemming is eerder opgeschort; de oorzaak daarvan is nu weg. Je coördinator beslist of ze weer geldt.",
+        "Your clearance was suspended before; the cause of that is gone. Your coordinator decides whether it holds "
+        "again.",
     ),
     "undecided": (
         "Je registratie is opgeslagen en wordt beoordeeld.",
@@ -242,24 +333,6 @@ REASONS: dict[str, tuple[str, str]] = {
 }
 
 
-#: What staff read who try to decide before the programme has: reason code -> English
-_STAFF_REASONS = {
-    "approval_missing": "The registration names no approval of the student's programme yet. The student must request "
-    "it, also after the start of the activity, and name it. You can decide once the programme has granted it.",
-    "approval_pending": "The student has requested the programme's approval, and its coordinator has not decided yet. "
-    "You can decide once it is granted.",
-    "approval_of_another_person": "The approval that the registration names is not this student's.",
-    "approval_refused": "The programme has refused to approve this activity.",
-    "approval_withdrawn": "The student has withdrawn the approval that the registration names.",
-    "approval_revoked": "The programme has taken its approval back.",
-}
-
-
-def staff_reason_text(reason: str, grounds: LevelGrounds | None = None) -> str:
-    """The text of a reason for staff, in English; where the student's text speaks to both, that one."""
-    return _STAFF_REASONS.get(reason) or reason_text(reason, "en", grounds)
-
-
 #: Why a level counts that the ministry does not give (any more): (Dutch, English)
 BASES: Mapping[LevelBasis, tuple[str, str]] = {
     LevelBasis.UNREAD: (
@@ -311,6 +384,97 @@ def _day(at: datetime, language: Language) -> str:
     return f"{day:%d-%m-%Y}" if language == "nl" else f"{day.day} {day:%B %Y}"
 
 
+#: What is in the way of a decision, in words for the staff who decide: reason code -> (Dutch, English)
+STAFF: dict[str, tuple[str, str]] = {
+    "approval_missing": (
+        "De registratie noemt nog geen goedkeuring van de opleiding. De student moet die aanvragen, ook na het begin "
+        "van de activiteit, en noemen. Beslissen kan als de opleiding die heeft gegeven.",
+        "The registration names no approval of the student's programme yet. The student must request it, also after "
+        "the start of the activity, and name it. You can decide once the programme has granted it.",
+    ),
+    "approval_pending": (
+        "De student heeft goedkeuring aangevraagd, en de coördinator van de opleiding heeft nog niet beslist.",
+        "The student has requested the programme's approval, and its coordinator has not decided yet. You can decide "
+        "once it is granted.",
+    ),
+    "approval_of_another_person": (
+        "De genoemde goedkeuring is van iemand anders.",
+        "The approval that is named is somebody else's.",
+    ),
+    "approval_refused": ("De opleiding heeft het niet goedgekeurd.", "The programme has refused it."),
+    "approval_withdrawn": (
+        "De student heeft de genoemde goedkeuring ingetrokken.",
+        "The student has withdrawn the approval that the registration names.",
+    ),
+    "approval_revoked": (
+        "De opleiding heeft de goedkeuring teruggenomen.",
+        "The programme has taken its approval back.",
+    ),
+    "approval_for_another_activity": (
+        "De goedkeuring is voor een andere activiteit of opleiding; de coördinator beslist erover.",
+        "The approval is for another activity or programme; the coordinator decides about it.",
+    ),
+    "approval_for_another_country": (
+        "De goedkeuring is voor een ander land; de coördinator beslist erover.",
+        "The approval is for another country; the coordinator decides about it.",
+    ),
+    "approval_for_other_dates": (
+        "De goedkeuring is voor andere dagen; de coördinator beslist erover.",
+        "The approval is for other days; the coordinator decides about it.",
+    ),
+    "within_two_weeks": (
+        "De student vertrekt binnen veertien dagen; de contactpersoon van de faculteit beslist erover.",
+        "The student leaves within fourteen days; the faculty's contact person decides about it.",
+    ),
+    "already_departed": (
+        "De student is al vertrokken; de contactpersoon van de faculteit beslist erover.",
+        "The student has already left; the faculty's contact person decides about it.",
+    ),
+    "extended_during_stay": (
+        "De student blijft langer of reist verder; de contactpersoon van de faculteit beslist over wat nieuw is.",
+        "The student stays longer or moves on; the faculty's contact person decides about what is new.",
+    ),
+    "advice_negative": (
+        "Het reisadvies is oranje of rood: niemand kan toestemming geven.",
+        "The travel advice is orange or red: nobody can give a clearance.",
+    ),
+    "override_negative": (
+        "De universiteit verbiedt reizen hierheen: niemand kan toestemming geven.",
+        "The university forbids travel to this place: nobody can give a clearance.",
+    ),
+    "advice_unknown": (
+        "Er is geen reisadvies bekend; een veiligheidsfunctionaris beslist erover.",
+        "No travel advice is known; a safety officer decides about it.",
+    ),
+    "advice_stale": (
+        "Het reisadvies kon te lang niet worden gelezen; een veiligheidsfunctionaris beslist erover.",
+        "The travel advice could not be read for too long; a safety officer decides about it.",
+    ),
+    "place_unresolved": (
+        "Een deel van het land heeft een ander reisadvies en de plaats is niet zeker; een veiligheidsfunctionaris "
+        "beslist erover.",
+        "A part of the country has a different travel advice and the place is not certain; a safety officer decides "
+        "about it.",
+    ),
+    "documents_missing": (
+        "Er ontbreekt nog een document; de student moet het toevoegen.",
+        "A document is still missing; the student has to attach it.",
+    ),
+    "suspended_before": (
+        "De toestemming is eerder opgeschort; de coördinator beslist of ze weer geldt.",
+        "The clearance was suspended before; the coordinator decides whether it holds again.",
+    ),
+}
+
+
+def staff_text(reason: str, language: Language, grounds: LevelGrounds | None = None) -> str:
+    """What is in the way of a decision, in words for staff. `grounds`: as in `reason_text`."""
+    if reason not in STAFF:
+        return reason_text(reason, language, grounds)
+    text = STAFF[reason][0 if language == "nl" else 1]
+    return f"{text} {_grounds_text(grounds, language)}".rstrip() if grounds is not None else text
+
+
 #: item of a checklist line -> title (Dutch, English)
 ITEMS: dict[str, tuple[str, str]] = {
     "study_related": ("Hoort het bij je studie?", "Is it part of your studies?"),
@@ -322,7 +486,7 @@ ITEMS: dict[str, tuple[str, str]] = {
     "group_trip": ("Je groepsreis", "Your group trip"),
     "safety_session": ("Bijeenkomst over gezondheid en veiligheid", "Health and safety session"),
     "page": ("Te lezen", "To read"),
-    "clearance": ("Mag je vertrekken?", "May you depart?"),
+    "clearance": ("Toestemming voor je reis", "Clearance for your journey"),
 }
 
 
@@ -330,3 +494,120 @@ def item_text(item: str, language: Language) -> str:
     """The title of a checklist line."""
     dutch, english = ITEMS[item]
     return dutch if language == "nl" else english
+
+
+#: event -> what happened (Dutch, English), as a part of a sentence
+CHANGES: dict[str, tuple[str, str]] = {
+    "RegistrationChanged": ("de registratie is gewijzigd", "the registration was changed"),
+    "RegistrationHeld": ("de registratie wacht", "the registration waits"),
+    "RegistrationRouted": ("een medewerker beslist erover", "a member of staff decides about it"),
+    "RegistrationApproved": ("de registratie is goedgekeurd", "the registration was approved"),
+    "RegistrationRefused": ("de registratie is afgewezen", "the registration was refused"),
+    "RegistrationCancelled": ("de registratie is geannuleerd", "the registration was cancelled"),
+    "ClearanceSuspended": ("de toestemming is opgeschort", "the clearance was suspended"),
+    "ClearanceRestored": ("de toestemming is hersteld", "the clearance was restored"),
+    "DocumentAttached": ("er is een document toegevoegd", "a document was attached"),
+    "StayContactUpdated": (
+        "de contactgegevens van het verblijf zijn gewijzigd",
+        "the contact details of the stay changed",
+    ),
+    "StayStarted": ("het verblijf is begonnen", "the stay began"),
+    "StayEnded": ("de laatste dag is voorbij", "the last day passed"),
+    "ReturnRecorded": ("een uitkomst is vastgelegd", "an outcome was recorded"),
+    "ReminderDue": ("er is een herinnering gestuurd", "a reminder was sent"),
+    "ReminderDropped": ("een herinnering is vervallen", "a reminder was dropped"),
+    "SafetySessionRecorded": ("de bijeenkomst is vastgelegd", "the safety session was recorded"),
+    "TaskOpened": ("een medewerker kreeg een taak", "a member of staff got a task"),
+    "TaskClosed": ("een taak is afgerond", "a task was closed"),
+    "TaskClaimed": ("een taak is opgepakt of teruggegeven", "a task was claimed or given back"),
+    "TaskCommented": ("er is een opmerking bij een taak geschreven", "a remark was written about a task"),
+}
+
+
+def changes_text(events: Sequence[str]) -> tuple[str, str]:
+    """What these events did, in Dutch and in English, each once and in order."""
+    texts = [CHANGES.get(event, (event, event)) for event in dict.fromkeys(events)]
+    return ", ".join(dutch for dutch, _ in texts), ", ".join(english for _, english in texts)
+
+
+#: What a refused request says (Dutch, English), beside the reasons
+PROBLEMS: tuple[tuple[str, str], ...] = (
+    ("Alleen de student kan deze registratie wijzigen.", "Only the student can change this registration."),
+    (
+        "Alleen de student en de medewerkers die op de student letten, kunnen dit vastleggen.",
+        "Only the student and the staff who look after them can record this.",
+    ),
+    (
+        "Alleen de student en het International Office kunnen de contactgegevens wijzigen.",
+        "Only the student and the International Office can change the contact details.",
+    ),
+    (
+        "Alleen de student en het International Office kunnen documenten toevoegen.",
+        "Only the student and the International Office can attach documents.",
+    ),
+    ("Dit bestand kan niet worden toegevoegd.", "This file cannot be attached."),
+    (
+        "Deze registratie is geannuleerd; registreer je opnieuw.",
+        "This registration was cancelled; submit a new one.",
+    ),
+    (
+        "De gegevens van deze persoon worden op dit moment gewist. Kijk over tien minuten of de registratie er is; zo "
+        "niet, registreer je dan opnieuw.",
+        "This person's data are being erased at this moment. Look in ten minutes whether the registration is there; "
+        "if it is not, submit it again.",
+    ),
+    (
+        "Het reisadvies is gewijzigd; bekijk het huidige advies en beslis opnieuw.",
+        "The travel advice has changed; look at the current advice and decide again.",
+    ),
+    ("Niemand beslist over de eigen registratie.", "Nobody decides about their own registration."),
+    ("Het verblijf is nog niet begonnen.", "The stay has not begun."),
+    (
+        "Als student kun je alleen vastleggen dat je terug bent.",
+        "As the student you can only record that you are back.",
+    ),
+    (
+        "Leg de uitkomst van de terugkeer vast; daarmee is deze taak afgerond.",
+        "Record the outcome of the return; that closes this task.",
+    ),
+    (
+        "Een collega heeft deze taak opgepakt; die kan eerst worden teruggegeven.",
+        "A colleague has claimed this task; it can be released first.",
+    ),
+    ("De taak is afgerond.", "The task is closed."),
+    ("De groepsreis is gesloten.", "The trip is closed."),
+    ("De groepsreis is gesloten; vraag het de reisleider.", "The trip is closed; ask its leader."),
+    (
+        "Je bent voor deze groepsreis geregistreerd; wijzig die registratie.",
+        "You are registered for this trip; change that registration.",
+    ),
+    ("Niemand wist de eigen gegevens: vraag een collega.", "Nobody erases themselves: ask a colleague."),
+    (
+        "Deze persoon is in het buitenland en moet misschien worden gezocht: wis de gegevens na de terugkeer.",
+        "This person is abroad and may have to be found: erase them after their return.",
+    ),
+    (
+        "Een reis van deze persoon is voorbij zonder vastgelegde terugkeer: leg die eerst vast.",
+        "A journey of this person is over and no return is recorded: record the return first.",
+    ),
+    (
+        "Deze persoon gaat op reis: laat eerst de registratie annuleren.",
+        "This person is going to travel: have the registration cancelled first.",
+    ),
+    (
+        "Deze persoon zit in een open alert: sluit die eerst.",
+        "This person is in an open alert: close the alert first.",
+    ),
+    ("Deze registratie hoort bij geen groepsreis.", "This registration belongs to no group trip."),
+    ("is geen groepsreis", "is no group trip"),
+    ("ligt niet tussen de dag van vertrek en vandaag", "is not between the day of departure and today"),
+    ("is geen regio van het land (ISO 3166-2)", "region is not one of the country (ISO 3166-2)"),
+    ("bevat niets: stuur ten minste één contactgegeven", "gives nothing: send at least one contact detail"),
+    (
+        "een naam, e-mailadres of mobiel nummer kan niet worden verwijderd: laat het weg, of stuur een ander",
+        "a name, email or mobile cannot be removed: leave it out, or send another",
+    ),
+    ("is niet met procenttekens gecodeerd", "is not percent-encoded"),
+    ("is geen UTF-8", "is not UTF-8"),
+    ("is een pad en geen bestandsnaam", "is a path, not the name of a file"),
+)

@@ -1,12 +1,14 @@
 """Contact details of a person, validated. Events carry them only as a sealed field."""
 
-from typing import Annotated
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 import phonenumbers
 from email_validator import EmailNotValidError, validate_email
 from pydantic import AfterValidator, Field
 
-from shared.events import Part
+from shared.events import ContactField, Part
 from shared.fields import ShortText
 
 
@@ -15,7 +17,7 @@ def _email(value: str) -> str:
         # Without a DNS lookup: a mail server that is down must not keep a student from registering.
         address = validate_email(value, check_deliverability=False, test_environment=True)
     except EmailNotValidError:
-        raise ValueError("not an email address") from None
+        raise ValueError("is not an email address") from None
     return address.normalized
 
 
@@ -23,9 +25,9 @@ def _mobile(value: str) -> str:
     try:
         number = phonenumbers.parse(value)
     except phonenumbers.NumberParseException:
-        raise ValueError("not a phone number in international form (+31...)") from None
+        raise ValueError("is not a phone number in international form (+31...)") from None
     if not phonenumbers.is_possible_number(number):
-        raise ValueError("not a possible phone number")
+        raise ValueError("is not a possible phone number")
     return str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
 
 
@@ -56,3 +58,36 @@ class ContactDetails(Part):
     def called(self) -> str:
         """How a message addresses the person."""
         return self.preferred_name or self.given_name
+
+
+@dataclass(frozen=True, slots=True)
+class StudentContact:
+    """Both contact details of a registration: as registered, and as given for the stay (R24), if they were.
+
+    `given`: the parts that were given for the stay; None: all of them. The others follow the registration.
+    """
+
+    registered: ContactDetails
+    stay: ContactDetails | None = None
+    given: tuple[ContactField, ...] | None = None
+
+    @property
+    def reached_at(self) -> ContactDetails:
+        """How to reach the student now: what was given for the stay goes before what was registered."""
+        if self.stay is None or self.given is None:
+            return self.stay or self.registered
+        return self.registered.model_copy(update={name: getattr(self.stay, name) for name in _names(self.given)})
+
+    def with_parts_for_stay(self, parts: Mapping[ContactField, Any]) -> "StudentContact":
+        """The same with these parts for the stay; parts that were given for it before stay as they were."""
+        names = dict(zip(_names(parts), parts.values(), strict=True))
+        stay = self.reached_at.model_copy(update=names)
+        is_complete = self.stay is not None and self.given is None
+        given = None if is_complete else tuple(part for part in ContactField if part in {*(self.given or ()), *parts})
+        return StudentContact(self.registered, stay, given)
+
+
+def _names(parts: Iterable[ContactField]) -> list[str]:
+    """The names of the fields of these parts, in the same order."""
+    names = {info.alias: name for name, info in ContactDetails.model_fields.items()}
+    return [names[part.value] for part in parts]

@@ -129,6 +129,13 @@ async def insert_once(
     return answer
 
 
+async def is_repeat(database: Database, request: IdempotentRequest | None) -> bool:
+    """Whether this request was answered before, so that a check of its first time must not be repeated."""
+    if request is None:
+        return False
+    return await database[_COLLECTION].find_one({"_id": request.key}, {"_id": 1}) is not None
+
+
 async def replace_stored_answer(database: Database, request: IdempotentRequest | None, answer: Answer) -> None:
     """Replace the answer that was committed with the command by a fuller one, for repeats."""
     if request is not None:

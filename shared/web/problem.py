@@ -8,6 +8,8 @@ from typing import Any
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
+from shared.web.phrases import Language, Phrases
+
 MEDIA_TYPE = "application/problem+json"
 
 #: Phrases that Python renames between versions stay the same here. Source: RFC 9110.
@@ -15,6 +17,8 @@ _TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
 MAX_FIELD_ERRORS = 100
 #: Names of fields that the caller made up are cut off after this many characters.
 MAX_NAME_CHARS = 60
+#: The phrases of all services, for problems outside of one.
+SHARED_PHRASES = Phrases()
 
 
 def title(status: int) -> str:
@@ -24,16 +28,22 @@ def title(status: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """The error of one field. Its value is never quoted."""
+    """The error of one field. Its value is never quoted. `dutch`: the reason in Dutch, where no phrase says it."""
 
     field: str
     reason: str
+    dutch: str | None = None
+
+    def text(self, phrases: Phrases, language: Language | None) -> str:
+        """The reason in the reader's language; None: as it was written."""
+        return _text(self.reason, self.dutch, phrases, language)
 
 
 class Problem(Exception):
     """An answer that is not a success. `type_` is the last part of the problem's URN.
 
-    `members`: further members of the document (RFC 9457, Extension Members).
+    `members`: further members of the document (RFC 9457, Extension Members). `dutch`: the detail in Dutch, where it is
+    made of parts and no phrase says it.
     """
 
     def __init__(
@@ -46,6 +56,7 @@ class Problem(Exception):
         reason: str | None = None,
         contact: Mapping[str, Any] | None = None,
         errors: Sequence[FieldError] = (),
+        dutch: str | None = None,
         headers: Mapping[str, str] | None = None,
         members: Mapping[str, Any] | None = None,
     ) -> None:
@@ -57,16 +68,17 @@ class Problem(Exception):
         self.reason = reason
         self.contact = contact
         self.errors = tuple(errors)
+        self.dutch = dutch
         self.headers = dict(headers or {})
         self.members = dict(members or {})
 
-    def body(self) -> dict[str, Any]:
-        """The JSON document."""
+    def body(self, phrases: Phrases = SHARED_PHRASES, language: Language | None = None) -> dict[str, Any]:
+        """The JSON document, in the reader's language; None: as it was written."""
         body: dict[str, Any] = {
             "type": f"urn:safe-passage:problem:{self.type}",
             "title": title(self.status),
             "status": self.status,
-            "detail": self.detail,
+            "detail": _text(self.detail, self.dutch, phrases, language),
         }
         if self.rule is not None:
             body["rule"] = self.rule
@@ -75,12 +87,19 @@ class Problem(Exception):
         if self.contact is not None:
             body["contact"] = dict(self.contact)
         if self.errors:
-            body["errors"] = [{"field": error.field, "reason": error.reason} for error in self.errors]
+            body["errors"] = [{"field": error.field, "reason": error.text(phrases, language)} for error in self.errors]
         return {**body, **self.members}
 
-    def response(self) -> JSONResponse:
+    def response(self, phrases: Phrases = SHARED_PHRASES, language: Language | None = None) -> JSONResponse:
         """The HTTP answer."""
-        return JSONResponse(self.body(), self.status, self.headers, MEDIA_TYPE)
+        spoken = {"Content-Language": language} if language is not None else {}
+        return JSONResponse(self.body(phrases, language), self.status, {**self.headers, **spoken}, MEDIA_TYPE)
+
+
+def _text(text: str, dutch: str | None, phrases: Phrases, language: Language | None) -> str:
+    if language is None:
+        return text
+    return dutch if dutch is not None and language == "nl" else phrases.in_language(text, language)
 
 
 class ProblemBody(BaseModel):

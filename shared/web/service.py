@@ -1,6 +1,6 @@
 """Builds the FastAPI app of a service so that the HTTP conventions (docs/standards.md) hold for every route."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -22,6 +22,7 @@ from shared.observability.logs import get_logger
 from shared.web.identity import Verifier
 from shared.web.limits import Bounds, Limits, RouteLimits
 from shared.web.origins import Origins
+from shared.web.phrases import Phrase, Phrases, preferred_language
 from shared.web.problem import MAX_NAME_CHARS, FieldError, Problem, ProblemBody, invalid
 from shared.web.routes import BYTES_KEY, CLASS_KEY, SECONDS_KEY, CheckedRoute, RouteClass, Routes, holds
 
@@ -55,8 +56,9 @@ def service(
     verifier: Verifier,
     checks: Checks,
     lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]] | None = None,
+    phrases: Iterable[Phrase] = (),
 ) -> FastAPI:
-    """The app. Raises PermanentError when a route declares no class."""
+    """The app. Raises PermanentError when a route declares no class. `phrases`: what its problems say, nl and en."""
     app = FastAPI(
         title=title,
         description=description,
@@ -74,7 +76,7 @@ def service(
     for router in (*routers, operations):
         app.include_router(router)
     _require_route_classes(app)
-    _add_problem_handlers(app)
+    _add_problem_handlers(app, Phrases(phrases))
     bounds = Bounds(
         settings.size_bytes,
         settings.seconds,
@@ -201,12 +203,15 @@ def _require_route_classes(app: FastAPI) -> None:
         raise PermanentError(f"routes without a class: {', '.join(missing)}")
 
 
-def _add_problem_handlers(app: FastAPI) -> None:
-    """Answer every error as a problem that quotes nothing of the request."""
+def _add_problem_handlers(app: FastAPI, phrases: Phrases) -> None:
+    """Answer every error as a problem in the reader's language that quotes nothing of the request."""
+
+    def answered(request: Request, error: Problem) -> Response:
+        return error.response(phrases, preferred_language(request.headers.get("accept-language")))
 
     @app.exception_handler(Problem)
     async def problem(request: Request, error: Problem) -> Response:
-        return error.response()
+        return answered(request, error)
 
     @app.exception_handler(RequestValidationError)
     async def validation(request: Request, error: RequestValidationError) -> Response:
@@ -214,22 +219,20 @@ def _add_problem_handlers(app: FastAPI) -> None:
         # Pydantic drops wrong entries of a list and then also reports the list as too short: leave that error out.
         parents = {entry["loc"][:-depth] for entry in errors for depth in range(1, len(entry["loc"]))}
         own_errors = [entry for entry in errors if not (entry["type"] == "too_short" and entry["loc"] in parents)]
-        return invalid(*(FieldError(_path(entry["loc"]), _reason(entry)) for entry in own_errors)).response()
+        return answered(request, invalid(*(FieldError(_path(entry["loc"]), _reason(entry)) for entry in own_errors)))
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> Response:
         headers = dict(error.headers or {})
         if error.status_code == 405:
             headers["Allow"] = ", ".join(_methods(app, request))
-        return Problem(
-            error.status_code, _DETAILS.get(error.status_code, "The request was refused."), headers=headers
-        ).response()
+        detail = _DETAILS.get(error.status_code, "The request was refused.")
+        return answered(request, Problem(error.status_code, detail, headers=headers))
 
     async def unavailable(request: Request, error: Exception) -> Response:
         log.warning("unavailable", error=type(error).__name__, request_id=request.state.request_id)
-        return Problem(
-            503, "A part of the service is unavailable now: try again.", headers={"Retry-After": "5"}
-        ).response()
+        detail = "A part of the service is unavailable now: try again."
+        return answered(request, Problem(503, detail, headers={"Retry-After": "5"}))
 
     for kind in (TransientError, AutoReconnect, PyMongoError):
         app.add_exception_handler(kind, unavailable)

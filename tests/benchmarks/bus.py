@@ -16,7 +16,7 @@ from shared.events import Event, RegistrationCancelled, RegistrationEvent, Regis
 from shared.ids import new_id
 from shared.kafka import partitions
 from shared.mongo.client import Session, UpdateOne
-from shared.privacy.contact import ContactDetails
+from shared.privacy.contact import ContactDetails, StudentContact
 from shared.privacy.service_key import ServiceKey
 from tests.benchmarks.measure import Measure, Where, against
 from tests.benchmarks.world import chained, installation, produce, registrations
@@ -125,7 +125,7 @@ async def keep_whereabouts(store: WhereaboutsStore, batch: Sequence[Envelope[Eve
         before = stored.get(envelope.subject)
         after = evolve_whereabouts(before, envelope.data, envelope.streamversion, envelope.time, lambda *_: None)
         if after is not None:
-            kept.append(WhereaboutsUpdate(after, NewContact(DETAILS)))
+            kept.append(WhereaboutsUpdate(after, NewContact(StudentContact(DETAILS))))
     await store.put(kept)
 
 

@@ -37,6 +37,7 @@ from shared.bus.settings import BusSettings
 from shared.clock import utc_now
 from shared.events import Level, NotificationsAccepted
 from shared.mongo.client import Mongo
+from shared.privacy.contact import StudentContact
 from shared.web.local_tokens import create_keys
 from tests.benchmarks.measure import Measure, Where, against, ratio, seconds
 from tests.benchmarks.served import served
@@ -92,7 +93,7 @@ async def fill(world: World, count: int, country: str = "ES", first: int = 0) ->
             fact = build.submitted(leg(country=country), person=person, contact=f"sealed:v1:{person}:event:AAAA")
             where = evolve_whereabouts(None, fact, 1, utc_now(), build.nowhere)
             assert where is not None
-            kept.append(WhereaboutsUpdate(where, NewContact(contact_of(person))))
+            kept.append(WhereaboutsUpdate(where, NewContact(StudentContact(contact_of(person)))))
         await world.whereabouts.put(kept)
 
 

@@ -67,20 +67,6 @@ async def test_change_of_a_phone_number_changes_no_decision(portal: Portal) -> N
     assert (answer["status"], answer["clearance"]["reason"]) == ("approved", "approved_by_person")
 
 
-@pytest.mark.parametrize("end", [5, 40])
-async def test_returning_earlier_or_later_during_the_stay(portal: Portal, end: int) -> None:
-    """Whereabouts follow the new dates; a person decides again, because the student has left (R8)."""
-    registration_id = await portal.register(**voluntary(), legs=legs(-3, 20))
-    await portal.decide(FACULTY_CONTACT, registration_id, "approve")
-
-    answer = await changed(portal, registration_id, legs=legs(-3, end))
-
-    assert (answer["status"], answer["clearance"]["rule"]) == ("routed", "R8")
-    found = await portal.see(registration_id)
-    assert found["returnDate"] == (today() + timedelta(days=end)).isoformat()
-    assert (await portal.decide(FACULTY_CONTACT, registration_id, "approve"))["status"] == "approved"
-
-
 async def test_cancelled_registration_is_left_alone(portal: Portal) -> None:
     """Its tasks are closed, and every later command about it is refused."""
     registration_id = await portal.register(**voluntary(), legs=legs(5, 20))

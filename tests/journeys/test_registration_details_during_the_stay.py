@@ -39,8 +39,9 @@ async def test_details_abroad_are_entered_and_confirmed(portal: Portal) -> None:
     confirmed = await portal.see(registration_id)
 
     assert (await portal.lines(registration_id))["stay_contact"] == ("done", "R24")
-    assert entered["contact"]["mobile"] == confirmed["contact"]["mobile"] == NEW_NUMBER
-    assert entered["contact"]["emergencyContact"]["phone"] == "+31201234567"
+    assert entered["stayContact"]["mobile"] == confirmed["stayContact"]["mobile"] == NEW_NUMBER
+    assert entered["stayContact"]["emergencyContact"]["phone"] == "+31201234567"
+    assert entered["contact"]["mobile"] == STUDENT.contact["mobile"], "what was registered stands beside it"
     assert entered["contactConfirmedAt"] < confirmed["contactConfirmedAt"]
     assert [step["what"] for step in confirmed["history"]].count("StayContactUpdated") == 2, "history is kept"
     assert confirmed["status"] == entered["status"] == "routed", "a new number changes no decision"
@@ -54,7 +55,7 @@ async def test_office_enters_them_for_who_has_lost_the_phone(portal: Portal) -> 
     await portal.done(INTERNATIONAL_OFFICE, "PUT", path, contact(), etag="*")
 
     found = await portal.see(registration_id)
-    assert found["contact"]["mobile"] == NEW_NUMBER
+    assert found["stayContact"]["mobile"] == NEW_NUMBER
     assert found["stayContactAt"] is not None
     assert found["contactConfirmedAt"] is None
 

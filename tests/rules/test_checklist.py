@@ -1,19 +1,39 @@
 """One answer to "what do I still need": every line with its rule, its person and its last day, in two languages."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 import pytest
 
-from services.registration.model import Decision, Registration, Status
+from services.registration.model import Decision, Registration, Return, Status
 from services.registration.read_models import ApprovalStatus, DecisionInputs
 from services.registration.rules import approval as approvals
+from services.registration.rules import (
+    cancellation,
+    clearance,
+    departure,
+    itinerary,
+    overlap,
+    places,
+    study_related,
+    suspension,
+)
 from services.registration.rules import checklist as lines
-from services.registration.rules import clearance, departure, itinerary, places, study_related, suspension
 from services.registration.rules.checklist import Item, State, checklist
 from services.registration.texts import REASONS, Language, reason_text
-from shared.events import Level, LevelBasis
-from tests.rules.registration_world import DEPARTURE, NOW, advice, approval, inputs, leg, overridden, registration
+from shared.events import AdviceSeen, Level, LevelBasis
+from tests.rules.checklist_contradictions import contradictions
+from tests.rules.registration_world import (
+    DEPARTURE,
+    NOW,
+    RETURN,
+    advice,
+    approval,
+    inputs,
+    leg,
+    overridden,
+    registration,
+)
 
 DAY = timedelta(days=1)
 LANGUAGES: tuple[Language, ...] = ("nl", "en")
@@ -59,6 +79,17 @@ def test_checklist_names_everything_at_once() -> None:
     assert found[1].until == (NOW + 5 * DAY).date()
 
 
+def by_status(asked: Registration, status: Status, rule: str) -> Registration:
+    """The registration in this state, by this rule."""
+    decision = Decision(status=status, rule=rule, reason="x", advice=(), decided_by="rules", decided_at=NOW)
+    return asked.model_copy(update={"status": status, "decision": decision})
+
+
+def suspended() -> Registration:
+    """Cleared, then suspended."""
+    return decided(Status.SUSPENDED, "R19").model_copy(update={"was_suspended": True})
+
+
 @pytest.mark.parametrize(
     ("known", "line"),
     [
@@ -99,23 +130,111 @@ def test_checklist_safety_session_is_asked_for_until_departure() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("status", "rule", "state"),
-    [
-        (Status.APPROVED, "R10", State.DONE),
-        (Status.HELD, "R2", State.WAITING),
-        (Status.ROUTED, "R7", State.WAITING),
-        (Status.REFUSED, "R13", State.BLOCKED),
-        (Status.SUSPENDED, "R19", State.BLOCKED),
-        (Status.CANCELLED, "R10", State.BLOCKED),
-    ],
-)
-def test_checklist_ends_with_the_clearance(status: Status, rule: str, state: State) -> None:
-    """R10: only an approved registration is done, and every block names a contact."""
-    last = checklist(decided(status, rule), inputs(), NOW)[-1]
+AHEAD, THERE, OVER = NOW, NOW + 80 * DAY, NOW + 130 * DAY
+GREEN = inputs(advice(Level.GREEN), granted=approval())
+RED = inputs(advice(Level.RED), granted=approval())
+LONGER = inputs(advice(Level.GREEN), granted=approval(end_date=RETURN + 10 * DAY))
+SOON = registration(leg(start=(NOW + 9 * DAY).date()))
+SOON_GREEN = inputs(advice(Level.GREEN), granted=approval(start_date=(NOW + 9 * DAY).date()))
+SOON_RED = inputs(advice(Level.RED), granted=approval(start_date=(NOW + 9 * DAY).date()))
 
-    assert (last.item, last.rule, last.state) == (Item.CLEARANCE, rule, state)
-    assert last.who is not None or status in (Status.APPROVED, Status.CANCELLED)
+
+def by_person(asked: Registration, reason: str) -> Registration:
+    """As a person decided it."""
+    assert asked.decision is not None
+    decision = asked.decision.model_copy(update={"decided_by": "person-2", "reason": reason})
+    return asked.model_copy(update={"decision": decision})
+
+
+def with_outcome(asked: Registration, outcome: str) -> Registration:
+    """With this outcome of the stay recorded, at red."""
+    seen = (AdviceSeen(country="ES", advice_version=3, level=Level.RED),)
+    recorded = Return.model_validate(
+        {"on": DEPARTURE, "outcome": outcome, "recorded_by": "person-2", "recorded_at": NOW, "advice": seen}
+    )
+    return asked.model_copy(update={"return_recorded": recorded})
+
+
+def extended(status: Status, rule: str) -> Registration:
+    """Abroad with a clearance, and the stay is ten days longer than what was cleared."""
+    longer = by_status(registration(leg(end=RETURN + 10 * DAY), submitted_at=THERE), status, rule)
+    return longer.model_copy(update={"cleared_legs": (leg(),)})
+
+
+Row = tuple[str, Registration, DecisionInputs, datetime, set[tuple[str, str, str]]]
+ROWS: list[Row] = [
+    ("held for its approval", decided(Status.HELD, "R2"), inputs(advice(Level.GREEN)), AHEAD,
+     {("approval", "todo", "approval_missing"), ("clearance", "waiting", "approval_missing")}),
+    ("granted a moment ago", decided(Status.HELD, "R2"), GREEN, AHEAD,
+     {("approval", "done", "approval_granted"), ("clearance", "waiting", "undecided")}),
+    ("cleared by the rules", decided(Status.APPROVED, "R10"), GREEN, AHEAD,
+     {("timing", "done", "at_least_two_weeks"), ("travel_advice", "done", "advice_safe"), ("clearance", "done", "x")}),
+    ("within two weeks", by_status(SOON, Status.ROUTED, "R7"), SOON_GREEN, AHEAD,
+     {("timing", "waiting", "within_two_weeks"), ("clearance", "waiting", "within_two_weeks")}),
+    ("cleared by the contact person", by_person(by_status(SOON, Status.APPROVED, "R10"), "approved_by_person"),
+     SOON_GREEN, AHEAD, {("timing", "done", "accepted_by_person"), ("clearance", "done", "approved_by_person")}),
+    ("refused by the contact person", by_person(by_status(SOON, Status.REFUSED, "R7"), "refused_by_person"),
+     SOON_GREEN, AHEAD, {("clearance", "blocked", "refused_by_person")}),
+    ("cleared with an approval for other days", by_person(decided(Status.APPROVED, "R10"), "approved_by_person"),
+     inputs(advice(Level.GREEN), granted=approval(end_date=DEPARTURE + DAY)), AHEAD,
+     {("approval", "done", "accepted_by_person"), ("clearance", "done", "approved_by_person")}),
+    ("cleared, and the advice cannot be read any more", decided(Status.APPROVED, "R10"),
+     inputs(advice(Level.GREEN), granted=approval(), fresh_until=NOW - DAY), AHEAD,
+     {("travel_advice", "todo", "advice_not_current"), ("clearance", "done", "x")}),
+    ("refused for red", decided(Status.REFUSED, "R13"), RED, AHEAD,
+     {("travel_advice", "blocked", "advice_negative"), ("clearance", "blocked", "advice_negative")}),
+    ("refused for red, and it is green now", decided(Status.REFUSED, "R13"), GREEN, AHEAD,
+     {("travel_advice", "done", "advice_safe"), ("clearance", "blocked", "refused_cause_gone")}),
+    ("refused for red, and nobody knows now", decided(Status.REFUSED, "R13"), inputs(granted=approval()), AHEAD,
+     {("travel_advice", "waiting", "advice_unknown"), ("clearance", "blocked", "advice_unknown")}),
+    ("suspended for red", suspended(), RED, AHEAD,
+     {("travel_advice", "blocked", "advice_negative"), ("clearance", "blocked", "advice_negative")}),
+    ("suspended, and it is green now", suspended(), GREEN, AHEAD,
+     {("travel_advice", "done", "advice_safe"), ("clearance", "blocked", "suspended_before")}),
+    ("suspended, green, and the approval is gone", suspended(),
+     inputs(advice(Level.GREEN), granted=approval(ApprovalStatus.WITHDRAWN)), AHEAD,
+     {("approval", "todo", "approval_withdrawn"), ("clearance", "blocked", "approval_withdrawn")}),
+    ("routed for stale advice that is read again", decided(Status.ROUTED, "R14"), GREEN, AHEAD,
+     {("travel_advice", "done", "advice_safe"), ("clearance", "waiting", "still_with_person")}),
+    ("routed, and it turned red", by_status(SOON, Status.ROUTED, "R7"), SOON_RED, AHEAD,
+     {("travel_advice", "blocked", "advice_negative"), ("clearance", "blocked", "advice_negative")}),
+    ("under way with a clearance", decided(Status.APPROVED, "R10"), GREEN, THERE,
+     {("stay_contact", "todo", "stay_contact_missing"), ("clearance", "done", "cleared_underway")}),
+    ("under way where it turned red", decided(Status.APPROVED, "R10"), RED, THERE,
+     {("travel_advice", "todo", "advice_negative_there"), ("clearance", "todo", "return_requested")}),
+    ("under way in red, and it is recorded that they stay", with_outcome(decided(Status.APPROVED, "R10"), "stays"),
+     RED, THERE, {("travel_advice", "todo", "advice_negative_there"), ("clearance", "done", "cleared_underway")}),
+    ("stays ten days longer", extended(Status.ROUTED, "R8"), LONGER, THERE,
+     {("timing", "waiting", "extended_during_stay"), ("clearance", "waiting", "extended_during_stay")}),
+    ("ten days longer, and cleared", by_person(extended(Status.APPROVED, "R10"), "approved_by_person"), LONGER, THERE,
+     {("timing", "done", "accepted_by_person"), ("clearance", "done", "cleared_underway")}),
+    ("the last day has passed", decided(Status.APPROVED, "R10"), GREEN, OVER,
+     {("clearance", "todo", "return_not_recorded")}),
+    ("back from a journey that was never decided", with_outcome(decided(Status.ROUTED, "R8"), "returned"), GREEN, THERE,
+     {("clearance", "done", "returned_home")}),
+    ("cancelled", decided(Status.CANCELLED, "R10"), inputs(), AHEAD, {("clearance", "blocked", "cancelled")}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("asked", "known", "now", "expected"), [row[1:] for row in ROWS], ids=[row[0] for row in ROWS])
+def test_checklist_table_of_states_and_lines(
+    asked: Registration, known: DecisionInputs, now: datetime, expected: set[tuple[str, str, str]]
+) -> None:
+    """Each situation, and the lines that tell it; the last line is the clearance, and no line contradicts another."""
+    found = checklist(asked, known, now)
+
+    assert expected <= {(line.item.value, line.state.value, str(line.reason)) for line in found}
+    assert found[-1].item is Item.CLEARANCE
+    assert contradictions(asked, found, now) == []
+
+
+@pytest.mark.parametrize("status", [Status.CANCELLED, Status.ROUTED])
+def test_checklist_asks_nothing_of_who_is_back_or_does_not_go(status: Status) -> None:
+    """Two lines: what it was, and that it is over."""
+    asked = decided(status, "R7")
+    asked = asked if status is Status.CANCELLED else with_outcome(asked, "returned")
+
+    assert [line.item for line in checklist(asked, inputs(), THERE)] == [Item.STUDY_RELATED, Item.CLEARANCE]
 
 
 def test_checklist_voluntary_needs_no_approval() -> None:
@@ -167,7 +286,8 @@ def test_checklist_text_says_who_decided(basis: LevelBasis) -> None:
 
 
 REASON_ENUMS: list[type[StrEnum]] = [
-    approvals.Reason, clearance.Reason, departure.Reason, itinerary.Reason, places.Reason, study_related.Reason,
+    approvals.Reason, cancellation.Reason, clearance.Reason, lines.Reason, overlap.Reason, departure.Reason,
+    itinerary.Reason, places.Reason, study_related.Reason,
     suspension.Reason,
 ]  # fmt: skip
 
@@ -175,7 +295,7 @@ REASON_ENUMS: list[type[StrEnum]] = [
 @pytest.mark.parametrize("reasons", REASON_ENUMS, ids=lambda reasons: str(reasons.__module__))
 def test_texts_every_reason_speaks_two_languages(reasons: type[StrEnum]) -> None:
     """No reason reaches a student as a code, and no two languages are the same."""
-    internal = {suspension.Reason.STANDS.value}
+    internal = {suspension.Reason.STANDS.value, cancellation.Reason.POSSIBLE.value}
 
     missing = {reason.value for reason in reasons} - REASONS.keys() - internal
 

@@ -16,6 +16,7 @@ from services.notify.audience.deps import SelectionDeps
 from services.notify.audience.not_alerted import NotAlerted, registrations_not_alerted, why_not_alerted
 from services.notify.model.whereabouts import Stay, Whereabouts
 from services.notify.rules.audience import GRACE, stay_there
+from services.notify.rules.registered_twice import registered_twice
 from services.notify.store.whereabouts import WhereaboutsStore
 from shared.advice import CountryAdvice
 from shared.bus.bus import Bus
@@ -23,7 +24,7 @@ from shared.clock import amsterdam_date, end_of_day, utc_now
 from shared.events import Part, RegistrationEvent
 from shared.fields import CountryCode, RegionOfCountry, is_region_of
 from shared.observability.logs import get_logger
-from shared.privacy.contact import ContactDetails
+from shared.privacy.contact import ContactDetails, StudentContact
 from shared.web.bodies import Day
 from shared.web.identity import Identity, require
 from shared.web.paging import Page, Paged, Paging
@@ -52,7 +53,16 @@ class WhereaboutsEntry(Part):
         description="In a place with negative advice, told by no alert. `told_by_no_alert`: the next sweep tells them, "
         "or something is wrong; an officer tells the others",
     )
-    contact: ContactDetails | None
+    contact: ContactDetails | None = Field(description="Where messages go: for the stay, else as registered")
+    other_registrations: tuple[str, ...] = Field(
+        default=(), description="Further registrations of this person here on this day"
+    )
+    same_stay_as: str | None = Field(
+        default=None, description="A newer registration of the same stay: the person is counted there, and not here"
+    )
+    registered_contact: ContactDetails | None = Field(
+        default=None, description="As registered, when other details were given for the stay"
+    )
 
 
 class WhereaboutsPage(Page[WhereaboutsEntry]):
@@ -112,11 +122,19 @@ def routes(deps: WhereaboutsApiDeps) -> Routes:
             rows = await _there(deps.selection.whereabouts, country, day, instant, paged)
             reasons = await _reasons(deps.selection, advice, [where.person_id for where, _ in rows], today)
         grace = GRACE if not_alerted else timedelta(0)
+        shown = {where.person_id for where, _ in rows[: paged.size]}
+        own = await deps.selection.whereabouts.registered_for(country, shown) if instant is None else {}
         persons = []
         for where, contact in rows[: paged.size]:
             stay = stay_there(where, country, region, day, grace)
-            if stay is not None:
-                persons.append(_entry(where, stay, region, day, contact, reasons.get(where.registration_id)))
+            if stay is None:
+                continue
+            entry = _entry(where, stay, region, day, contact, reasons.get(where.registration_id))
+            if instant is None:  # of the past only single registrations are known
+                twice = registered_twice(where, stay, own[where.person_id], day)
+                marks = {"other_registrations": twice.others, "same_stay_as": twice.same_stay_as}
+                entry = entry.model_copy(update=marks)
+            persons.append(entry)
         log.info("personal_data_read", kind="whereabouts", person_id=caller.person_id, country=country,
                  count=len(persons))  # fmt: skip
         page = paged.page(persons)
@@ -132,7 +150,7 @@ def routes(deps: WhereaboutsApiDeps) -> Routes:
     return router
 
 
-Rows = list[tuple[Whereabouts, ContactDetails | None]]
+Rows = list[tuple[Whereabouts, StudentContact | None]]
 
 
 async def _there(store: WhereaboutsStore, country: str, day: date, instant: datetime | None, paged: Paging) -> Rows:
@@ -160,7 +178,7 @@ async def _not_alerted(
     reasons = await registrations_not_alerted(selection, advice, today)
     ids = list(reasons)[paged.skip : paged.skip + paged.fetch]
     whereabouts = await selection.whereabouts.load(ids)
-    contacts = await selection.whereabouts.contacts.of_registrations(ids)
+    contacts = await selection.whereabouts.contacts.students(ids)
     return [(whereabouts[id_], contacts.get(id_)) for id_ in ids if id_ in whereabouts], reasons
 
 
@@ -169,7 +187,7 @@ def _entry(
     stay: Stay,
     region: str | None,
     day: date,
-    contact: ContactDetails | None,
+    contact: StudentContact | None,
     not_alerted: NotAlerted | None,
 ) -> WhereaboutsEntry:
     return WhereaboutsEntry(
@@ -183,5 +201,6 @@ def _entry(
         is_certain=region is None or stay.region == region,
         is_overdue=where.is_overdue and day > stay.end_date,
         not_alerted=not_alerted,
-        contact=contact,
+        contact=contact.reached_at if contact is not None else None,
+        registered_contact=contact.registered if contact is not None and contact.stay is not None else None,
     )

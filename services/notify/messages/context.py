@@ -16,7 +16,6 @@ from services.notify.messages.content import (
     ReminderContent,
     SlotContent,
 )
-from services.notify.messages.countries import country_name, region_name
 from services.notify.messages.plain import shortened
 from services.notify.messages.wording import (
     MEANINGS,
@@ -34,6 +33,7 @@ from services.notify.messages.wording import (
 )
 from shared.advice import NEGATIVE, OVERRIDES
 from shared.catalogue import Contact
+from shared.country_names import country_name, region_name
 from shared.events import Level, LevelBasis, LevelGrounds
 
 #: Characters quoted of the source's own text; the link leads to the rest.

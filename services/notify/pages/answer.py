@@ -11,8 +11,8 @@ from typing import Literal
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from services.notify.messages.countries import country_name
 from services.notify.messages.wording import Language, colour, other, readable_number
+from shared.country_names import country_name
 from shared.events import Level
 from shared.live_catalogue import LiveCatalogue
 

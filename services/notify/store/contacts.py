@@ -1,9 +1,10 @@
 """How to reach each person: contact details, sealed under notify's own key and bound to the registration.
 
-They are fields of the documents in `whereabouts`: `contact` (sealed), `phone` and `mail` (fingerprints of the
-addresses, to find and compare them without opening), `earlier` (replaced contacts, each with `until`, when it was
-replaced) and `renewed` (channels whose address changed; not yet handled). `earlier` exists because a message that was
-begun to an address is repeated to the same address. `erased`: {_id person}: never store contact details of these.
+They are fields of the documents in `whereabouts`: `contact` (sealed: where messages go), `details` (sealed, with
+details for the stay: those, and what was registered), `phone` and `mail` (fingerprints of the addresses, to find and
+compare them without opening), `earlier` (replaced contacts, each with `until`, when it was replaced) and `renewed`
+(channels whose address changed; not yet handled). `earlier` exists because a message that was begun to an address is
+repeated to the same address. `erased`: {_id person}: never store contact details of these.
 """
 
 from collections.abc import Collection, Mapping
@@ -14,15 +15,17 @@ from typing import Any, NamedTuple
 from services.notify.channel_spec import CHANNELS
 from services.notify.model.whereabouts import Whereabouts
 from shared.errors import PermanentError
-from shared.events import Channel
+from shared.events import Channel, ContactField
 from shared.mongo.client import Database, Document
 from shared.observability.logs import get_logger
-from shared.privacy.contact import ContactDetails
+from shared.privacy.contact import ContactDetails, StudentContact
 from shared.privacy.service_key import ServiceKey
 
 #: So many replaced contacts are kept: a message is repeated for some hours only.
 EARLIER_CONTACTS_MAX = 8
 CONTACTS_BATCH = 100_000
+#: What `ContactStore.student` reads of a document.
+CONTACT_FIELDS = {"contact": 1, "details": 1}
 #: Channel → the stored field with the fingerprint of the address.
 FINGERPRINT_FIELDS = {channel: spec.fingerprint_field for channel, spec in CHANNELS.items()}
 
@@ -69,6 +72,19 @@ class ContactStore:
                 continue
             if contact is not None:
                 opened[str(document["_id"])] = contact
+        return opened
+
+    async def students(self, registration_ids: Collection[str]) -> dict[str, StudentContact]:
+        """Both contact details of these registrations; without those of erased persons and those that do not open."""
+        opened = {}
+        async for document in self._whereabouts.find({"_id": {"$in": list(registration_ids)}}, CONTACT_FIELDS):
+            try:
+                student = self.student(document)
+            except (PermanentError, ValueError) as error:
+                log.error("contact_unreadable", registration_id=str(document["_id"]), error=type(error).__name__)
+                continue
+            if student is not None:
+                opened[str(document["_id"])] = student
         return opened
 
     async def addresses(
@@ -155,7 +171,7 @@ class ContactStore:
         documents = self._erased.find({"_id": {"$in": list(persons)}})
         erased = [str(document["_id"]) async for document in documents]
         if erased:
-            removed = (*FINGERPRINT_FIELDS.values(), "renewed", "earlier")
+            removed = (*FINGERPRINT_FIELDS.values(), "renewed", "earlier", "details")
             update = {"$set": {"contact": None}, "$unset": dict.fromkeys(removed, "")}
             await self._whereabouts.update_many({"personId": {"$in": erased}}, update)
 
@@ -163,12 +179,36 @@ class ContactStore:
         """The details as they are stored."""
         return self._key.seal(details.model_dump(mode="json", by_alias=True), _context(registration_id))
 
+    def seal_student(self, registration_id: str, student: StudentContact) -> dict[str, bytes]:
+        """The stored fields of both contact details: where messages go, and what that was made of."""
+        fields = {"contact": self.seal(registration_id, student.reached_at)}
+        if student.stay is not None:
+            details = {
+                "registered": student.registered.model_dump(mode="json", by_alias=True),
+                "stay": student.stay.model_dump(mode="json", by_alias=True),
+                "given": student.given,
+            }
+            fields["details"] = self._key.seal(details, _details_context(registration_id))
+        return fields
+
     def open(self, document: Document) -> ContactDetails | None:
         """The details in a stored document; None when there are none."""
         sealed = document.get("contact")
         if sealed is None:
             return None
         return ContactDetails.model_validate(self._key.open(bytes(sealed), _context(str(document["_id"]))))
+
+    def student(self, document: Document) -> StudentContact | None:
+        """Both contact details in a stored document (CONTACT_FIELDS); None when there are none."""
+        contact, sealed = self.open(document), document.get("details")
+        if contact is None or sealed is None:
+            return StudentContact(contact) if contact is not None else None
+        details = self._key.open(bytes(sealed), _details_context(str(document["_id"])))
+        return StudentContact(
+            ContactDetails.model_validate(details["registered"]),
+            ContactDetails.model_validate(details["stay"]),
+            None if details["given"] is None else tuple(ContactField(part) for part in details["given"]),
+        )
 
 
 #: Aggregation expression: `earlier` after the contact of the document was replaced.
@@ -193,3 +233,7 @@ EARLIER_WITH_REPLACED: dict[str, Any] = {
 
 def _context(registration_id: str) -> str:
     return f"whereabouts/{registration_id}/contact"
+
+
+def _details_context(registration_id: str) -> str:
+    return f"whereabouts/{registration_id}/details"

@@ -14,10 +14,10 @@ from typing import Any
 from services.notify.columns.registration_snapshot import RegistrationSnapshot, decode_snapshots, encode_snapshot
 from services.notify.model.shards import HASH_BITS, shard_count_for, shard_range
 from services.notify.model.whereabouts import Whereabouts
-from services.notify.store.contacts import EARLIER_WITH_REPLACED, FINGERPRINT_FIELDS, ContactStore
+from services.notify.store.contacts import CONTACT_FIELDS, EARLIER_WITH_REPLACED, FINGERPRINT_FIELDS, ContactStore
 from shared.events import Channel, Country
 from shared.mongo.client import ASCENDING, BulkWriteError, Database, Document, IndexModel, UpdateOne
-from shared.privacy.contact import ContactDetails
+from shared.privacy.contact import StudentContact
 from shared.privacy.service_key import ServiceKey
 
 DUPLICATE_KEY = 11_000
@@ -55,9 +55,9 @@ class PastState:
 
 @dataclass(frozen=True, slots=True)
 class NewContact:
-    """Contact details from an event; `details` is None when the person was erased."""
+    """Contact details after an event; `student` is None when the person was erased."""
 
-    details: ContactDetails | None
+    student: StudentContact | None
 
 
 class WhereaboutsStore:
@@ -173,19 +173,28 @@ class WhereaboutsStore:
 
     async def there(
         self, country: Country, day: date, skip: int, limit: int
-    ) -> list[tuple[Whereabouts, ContactDetails | None]]:
+    ) -> list[tuple[Whereabouts, StudentContact | None]]:
         """Registrations that may be in the country on a day, with contact details. `stay_there` decides which are."""
         overdue = {"state.ended": True, "state.returnedOn": None}
         span: Document = {"country": country, "startDate": {"$lte": day.isoformat()}}
         covers = {"state.stays": {"$elemMatch": {**span, "endDate": {"$gte": day.isoformat()}}}}
         began = {"state.stays": {"$elemMatch": span}, **overdue}
         query = {"countries": country, "cancelled": False, "$or": [covers, began]}
-        documents = self._whereabouts.find(query, {"state": 1, "contact": 1}).sort("_id", 1).skip(skip).limit(limit)
-        return [(_read(document), self.contacts.open(document)) async for document in documents]
+        documents = self._whereabouts.find(query, {"state": 1, **CONTACT_FIELDS}).sort("_id", 1).skip(skip).limit(limit)
+        return [(_read(document), self.contacts.student(document)) async for document in documents]
+
+    async def registered_for(self, country: Country, persons: Collection[str]) -> dict[str, list[Whereabouts]]:
+        """Person → all their registrations with a leg in the country that are not cancelled."""
+        query = {"personId": {"$in": sorted(persons)}, "countries": country, "cancelled": False}
+        found: dict[str, list[Whereabouts]] = {}
+        async for document in self._whereabouts.find(query, {"state": 1}):
+            where = _read(document)
+            found.setdefault(where.person_id, []).append(where)
+        return found
 
     async def there_at(
         self, country: Country, at: datetime, skip: int, limit: int
-    ) -> list[tuple[Whereabouts, ContactDetails | None]]:
+    ) -> list[tuple[Whereabouts, StudentContact | None]]:
         """Registrations with a leg in the country at some time until then, as they were known at that time.
 
         The contact details are those of today.
@@ -203,7 +212,7 @@ class WhereaboutsStore:
         async for document in documents.sort([("registrationId", 1), ("version", 1)]):
             where = _read(document)
             newest[where.registration_id] = where
-        contacts = await self.contacts.of_registrations(ids)
+        contacts = await self.contacts.students(ids)
         return [(newest[registration_id], contacts.get(registration_id)) for registration_id in ids]
 
     def _upsert(self, update: WhereaboutsUpdate) -> UpdateOne:
@@ -219,13 +228,13 @@ class WhereaboutsStore:
         }
         operators: dict[str, Any] = {"$set": fields}
         if update.contact is not None:
-            details = update.contact.details
-            if details is None:
+            student = update.contact.student
+            if student is None:
                 fields["contact"] = None
-                operators["$unset"] = dict.fromkeys((*FINGERPRINT_FIELDS.values(), "earlier"), "")
+                operators["$unset"] = dict.fromkeys((*FINGERPRINT_FIELDS.values(), "earlier", "details"), "")
             else:
-                fingerprints = self.contacts.fingerprints(details)
-                fields["contact"] = self.contacts.seal(where.registration_id, details)
+                fingerprints = self.contacts.fingerprints(student.reached_at)
+                fields |= self.contacts.seal_student(where.registration_id, student)
                 fields |= {FINGERPRINT_FIELDS[channel]: value for channel, value in fingerprints.items()}
         if update.changed_channels:
             channels = [channel.value for channel in update.changed_channels]

@@ -1,16 +1,17 @@
 """Request bodies that several routes use, and the caller types of the routes."""
 
 from datetime import date
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Path
 from pydantic import ConfigDict, Field, model_validator
+from pydantic.alias_generators import to_camel
 
 from services.registration.access import READERS, TASK_READERS
 from services.registration.commands.form import Acknowledged, RegistrationForm
-from shared.events import ActivityType, Identifier, Leg, LegKind, StudyAnswers
+from shared.events import ActivityType, ContactField, Identifier, Leg, LegKind, Part, StudyAnswers
 from shared.fields import CountryCode, RegionOfCountry, ShortText, is_region_of
-from shared.privacy.contact import ContactDetails
+from shared.privacy.contact import ContactDetails, EmailAddress, EmergencyContact, PhoneNumber
 from shared.web.bodies import Body
 from shared.web.identity import Identity, require
 
@@ -19,6 +20,9 @@ Student = Annotated[Identity, Depends(require("student"))]
 StudentOrOffice = Annotated[Identity, Depends(require("student", "international-office"))]
 TaskReader = Annotated[Identity, Depends(require(*TASK_READERS))]
 Id = Annotated[Identifier, Path()]
+
+
+OVERLAPS_KNOWN = "True: the student knows that they have another registration on these days, and means it"
 
 
 class LegBody(Body):
@@ -67,8 +71,35 @@ class AcknowledgedBody(Body):
     version: ShortText
 
 
-class RegistrationBody(Body):
-    """A registration as a student submits it. The person is the caller, never a field."""
+class StayContactBody(Part):
+    """How to reach the student during the stay. What is left out stays as it was; null removes what may be removed."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    given_name: ShortText | None = None
+    surname_prefix: ShortText | None = None
+    surname: ShortText | None = None
+    preferred_name: ShortText | None = None
+    email: EmailAddress | None = None
+    mobile: PhoneNumber | None = None
+    emergency_contact: EmergencyContact | None = None
+
+    @model_validator(mode="after")
+    def _gives_something(self) -> "StayContactBody":
+        if not self.model_fields_set:
+            raise ValueError("gives nothing: send at least one contact detail")
+        needed = ("given_name", "surname", "email", "mobile")
+        if any(name in self.model_fields_set and getattr(self, name) is None for name in needed):
+            raise ValueError("a name, email or mobile cannot be removed: leave it out, or send another")
+        return self
+
+    def parts(self) -> dict[ContactField, Any]:
+        """What was sent, by part."""
+        return {ContactField(to_camel(name)): getattr(self, name) for name in self.model_fields_set}
+
+
+class JourneyBody(Body):
+    """What a student fills in of a journey, beside the contact details. The person is the caller, never a field."""
 
     approval_id: Identifier | None = Field(default=None, description="The approval it rests on; now or linked later")
     faculty_id: Identifier
@@ -76,14 +107,14 @@ class RegistrationBody(Body):
     activity_type: ActivityType
     legs: tuple[LegBody, ...] = Field(min_length=1, max_length=60)
     answers: AnswersBody
-    contact: ContactBody
     language: Literal["nl", "en"]
     group_id: Identifier | None = Field(default=None, description="The group trip that it belongs to")
     acknowledged: tuple[AcknowledgedBody, ...] = Field(
         default=(), max_length=20, description="R39: pages read, as `acknowledged` of approval's programmes names them"
     )
+    overlaps_known: bool = Field(default=False, description=OVERLAPS_KNOWN)
 
-    def form(self) -> RegistrationForm:
+    def journey(self, contact: ContactDetails | None) -> RegistrationForm:
         """As the commands take it."""
         return RegistrationForm(
             approval_id=self.approval_id,
@@ -92,8 +123,29 @@ class RegistrationBody(Body):
             activity_type=self.activity_type,
             legs=tuple(leg.leg() for leg in self.legs),
             answers=self.answers.answers(),
-            contact=self.contact,
+            contact=contact,
             language=self.language,
             group_id=self.group_id,
             acknowledged=tuple(Acknowledged(page.id, page.version) for page in self.acknowledged),
+            overlaps_known=self.overlaps_known,
         )
+
+
+class RegistrationBody(JourneyBody):
+    """A registration as a student submits it."""
+
+    contact: ContactBody
+
+    def form(self) -> RegistrationForm:
+        """As the commands take it."""
+        return self.journey(self.contact)
+
+
+class ChangeBody(JourneyBody):
+    """A registration as a student changes it. Details given for the stay are another resource: `stay-contact`."""
+
+    contact: ContactBody | None = Field(default=None, description="Left out: as they are. Never those of the stay")
+
+    def form(self) -> RegistrationForm:
+        """As the commands take it."""
+        return self.journey(self.contact)

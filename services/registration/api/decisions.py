@@ -7,14 +7,13 @@ from fastapi.responses import JSONResponse
 from pydantic import Field
 
 from services.registration.access import with_permissions
-from services.registration.api.bodies import ContactBody, Id, Reader, StudentOrOffice, TaskReader
+from services.registration.api.bodies import Id, Reader, StayContactBody, StudentOrOffice, TaskReader
 from services.registration.api.views import RegistrationAnswer
 from services.registration.commands import manual_decisions, stay
 from services.registration.commands.deps import CommandDeps
 from services.registration.rules.decision import Ask
 from shared.events import ExceptionPermissions, Identifier
 from shared.fields import CountryCode, FreeText
-from shared.privacy.contact import ContactDetails
 from shared.web.bodies import Body
 from shared.web.command import ChangeOf
 from shared.web.routes import RouteClass, Routes
@@ -84,11 +83,12 @@ def routes(deps: CommandDeps) -> Routes:
         response_model=RegistrationAnswer,
     )
     async def put_stay_contact(
-        caller: StudentOrOffice, registration_id: Id, body: ContactBody, command: ChangeOf
+        caller: StudentOrOffice, registration_id: Id, body: StayContactBody, command: ChangeOf
     ) -> JSONResponse:
-        """How to reach the student from now on (R24); the same details again confirm that they are correct (R25)."""
-        contact = ContactDetails(**body.model_dump())
-        answer = await stay.update_contact(deps, registration_id, contact, with_permissions(command, deps.catalogue))
+        """How to reach the student during the stay (R24); the same details again confirm that they are right (R25)."""
+        answer = await stay.update_contact(
+            deps, registration_id, body.parts(), with_permissions(command, deps.catalogue)
+        )
         return answer.response()
 
     @router.post(

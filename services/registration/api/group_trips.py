@@ -8,14 +8,15 @@ from fastapi.responses import JSONResponse
 from pydantic import Field
 
 from services.registration.access import with_permissions
-from services.registration.api.bodies import AnswersBody, ContactBody, Id, LegBody, Student
-from services.registration.api.views import ClearanceSummary, RegistrationAnswer, open_contact
+from services.registration.api.bodies import OVERLAPS_KNOWN, AnswersBody, ContactBody, Id, LegBody, Student
+from services.registration.api.views import ClearanceSummary, RegistrationAnswer
 from services.registration.commands import group_trips, trip_change
 from services.registration.commands.answers import clearance_summary
 from services.registration.commands.deps import CommandDeps
 from services.registration.commands.loading import state_of
 from services.registration.group_trip import GroupTrip
 from services.registration.model import Status
+from services.registration.student_contact import open_student_contact
 from shared.events import ActivityType, Identifier, Leg, Part, StudyAnswers
 from shared.fields import ShortText
 from shared.privacy.contact import ContactDetails
@@ -59,10 +60,12 @@ class JoinBody(Body):
     approval_id: Identifier | None = None
     contact: ContactBody
     language: Literal["nl", "en"]
+    overlaps_known: bool = Field(default=False, description=OVERLAPS_KNOWN)
 
     def form(self) -> group_trips.ParticipantForm:
         """As the commands take it."""
-        return group_trips.ParticipantForm(self.approval_id, ContactDetails(**self.contact.model_dump()), self.language)
+        contact = ContactDetails(**self.contact.model_dump())
+        return group_trips.ParticipantForm(self.approval_id, contact, self.language, self.overlaps_known)
 
 
 class TripAnswer(Part):
@@ -168,7 +171,8 @@ def routes(deps: CommandDeps) -> Routes:
         participants = []
         for loaded in await deps.store.page({"groupId": group_id}, paged.skip, paged.fetch):
             state = state_of(loaded)
-            contact = await open_contact(deps, state)
+            student = await open_student_contact(deps.keyring, state)
+            contact = student.registered if student is not None else None
             participants.append(
                 Participant(
                     registration_id=state.registration_id,

@@ -6,7 +6,7 @@ from fastapi import Query, Response
 from fastapi.responses import JSONResponse
 
 from services.registration.access import permissions_of, with_permissions
-from services.registration.api.bodies import Id, Reader, RegistrationBody, Student
+from services.registration.api.bodies import ChangeBody, Id, Reader, RegistrationBody, Student
 from services.registration.api.views import (
     Checklist,
     RegistrationAnswer,
@@ -14,7 +14,7 @@ from services.registration.api.views import (
     RegistrationSummary,
     checklist_view,
     registration_details,
-    registration_summary,
+    registration_summaries,
 )
 from services.registration.commands import change, submit
 from services.registration.commands.deps import CommandDeps
@@ -47,13 +47,16 @@ def routes(deps: CommandDeps) -> Routes:
         country: Annotated[CountryCode | None, Query()] = None,
     ) -> Page[RegistrationSummary]:
         """The registrations that the caller may see, by departure."""
-        filters: list[dict[str, Any]] = [permissions_of(caller, deps.catalogue).registrations_query()]
+        permissions = permissions_of(caller, deps.catalogue)
+        filters: list[dict[str, Any]] = [permissions.registrations_query()]
         if status is not None:
             filters.append({"status": status.value})
         if country is not None:
             filters.append({"legs.country": country})
         registrations = await deps.store.page({"$and": filters}, paged.skip, paged.fetch)
-        return paged.page([registration_summary(deps, state_of(loaded)) for loaded in registrations])
+        return paged.page(
+            await registration_summaries(deps, [state_of(loaded) for loaded in registrations], permissions)
+        )
 
     @router.get("/v1/registrations/{registration_id}", operation_id="getRegistration")
     async def get_registration(caller: Reader, registration_id: Id, response: Response) -> RegistrationDetails:
@@ -67,9 +70,9 @@ def routes(deps: CommandDeps) -> Routes:
         "/v1/registrations/{registration_id}", operation_id="changeRegistration", response_model=RegistrationAnswer
     )
     async def change_registration(
-        caller: Student, registration_id: Id, body: RegistrationBody, command: ChangeOf
+        caller: Student, registration_id: Id, body: ChangeBody, command: ChangeOf
     ) -> JSONResponse:
-        """The student replaces the whole registration; also to name an approval that came later."""
+        """The student replaces the registration; also to name an approval that came later. Not the stay's contact."""
         answer = await change.change(deps, registration_id, body.form(), with_permissions(command, deps.catalogue))
         return answer.response()
 

@@ -1,22 +1,29 @@
 """The task queues over HTTP: read, claim, release, comment, close."""
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Annotated, Any
 
 from fastapi import Query
 from fastapi.responses import JSONResponse
+from pydantic import Field
 
 from services.registration.access import permissions_of, with_permissions
 from services.registration.api.bodies import Id, TaskReader
 from services.registration.commands import tasks
 from services.registration.commands.deps import CommandDeps
-from services.registration.texts import reason_text
+from services.registration.commands.loading import state_of
+from services.registration.model import Registration
+from services.registration.task_texts import TaskJourney, task_text
+from services.registration.texts import Language
+from shared.clock import amsterdam_date, utc_now
 from shared.events import Part
 from shared.fields import FreeText
 from shared.web.bodies import Body
 from shared.web.command import CommandOf
 from shared.web.paging import Page, Paged
+from shared.web.phrases import ReadingLanguage
 from shared.web.routes import RouteClass, Routes
 
 
@@ -46,7 +53,7 @@ class TaskEntry(Part):
     scope: str
     rule: str
     reason: str
-    reason_text: str
+    reason_text: str = Field(description="What the task asks of its staff, where and when; by Accept-Language")
     open: bool
     opened_at: datetime
     closed_at: datetime | None
@@ -106,6 +113,7 @@ def routes(deps: CommandDeps) -> Routes:
         holder: Annotated[Holder | None, Query()] = None,
         is_open: Annotated[bool, Query(alias="open")] = True,
         order: Annotated[Order, Query()] = Order.DEPARTURE,
+        language: ReadingLanguage = None,
     ) -> Page[TaskEntry]:
         """The tasks of the caller's queues, by departure or by age."""
         filters: list[dict[str, Any]] = [
@@ -119,7 +127,8 @@ def routes(deps: CommandDeps) -> Routes:
         if holder is not None:
             filters.append({"claimedBy": caller.person_id if holder is Holder.MINE else None})
         documents = await deps.store.tasks.page({"$and": filters}, paged.skip, paged.fetch, _ORDER_FIELDS[order])
-        return paged.page([TaskEntry.model_validate(_entry(document)) for document in documents])
+        entries = await _entries(deps, documents, language or "en")
+        return paged.page([TaskEntry.model_validate(entry) for entry in entries])
 
     @router.get("/v1/task-counts", operation_id="getTaskCounts")
     async def get_task_counts(caller: TaskReader) -> QueueCounts:
@@ -128,11 +137,12 @@ def routes(deps: CommandDeps) -> Routes:
         return QueueCounts(queues=tuple(QueueCount.model_validate({**count, **count["_id"]}) for count in counts))
 
     @router.get("/v1/tasks/{task_id}", operation_id="getTask")
-    async def get_task(caller: TaskReader, task_id: Id) -> TaskDetails:
+    async def get_task(caller: TaskReader, task_id: Id, language: ReadingLanguage = None) -> TaskDetails:
         """One task with its remarks."""
         document = await tasks.load_visible_task(deps, permissions_of(caller, deps.catalogue), task_id)
         remarks = await tasks.load_remarks(deps, document)
-        return TaskDetails.model_validate({**_entry(document), "closedBy": document["closedBy"], "remarks": remarks})
+        (entry,) = await _entries(deps, [document], language or "en")
+        return TaskDetails.model_validate({**entry, "closedBy": document["closedBy"], "remarks": remarks})
 
     @router.post("/v1/tasks/{task_id}/claim", operation_id="claimTask", status_code=201)
     async def claim_task(caller: TaskReader, task_id: Id, command: CommandOf) -> JSONResponse:
@@ -161,8 +171,19 @@ def routes(deps: CommandDeps) -> Routes:
     return router
 
 
-def _entry(document: dict[str, Any]) -> dict[str, Any]:
+async def _entries(deps: CommandDeps, documents: Sequence[dict[str, Any]], language: Language) -> list[dict[str, Any]]:
+    """The tasks with what they ask, in the reader's language; one read for the journeys of all of them."""
+    loaded = await deps.store.load_many([str(document["registrationId"]) for document in documents])
+    states = {registration.id: state_of(registration) for registration in loaded}
+    return [_entry(document, states[document["registrationId"]], language) for document in documents]
+
+
+def _entry(document: dict[str, Any], state: Registration, language: Language) -> dict[str, Any]:
+    journey = TaskJourney(
+        state.departure_date, state.return_date, tuple(dict.fromkeys(leg.country for leg in state.legs))
+    )
+    text = task_text(document["rule"], document["reason"], journey, amsterdam_date(utc_now()), language)
     names = ("registrationId", "queue", "scope", "rule", "reason", "open", "openedAt", "closedAt", "departureDate",
              "claimedBy", "claimedAt", "comments")  # fmt: skip
     entry = {name: document[name] for name in names}
-    return {**entry, "taskId": str(document["_id"]), "reasonText": reason_text(document["reason"], "en")}
+    return {**entry, "taskId": str(document["_id"]), "reasonText": text}

@@ -1,5 +1,6 @@
 """How the API shows a registration: response models, and how they are made of the state."""
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Literal
 
@@ -13,8 +14,10 @@ from services.registration.model import Registration, Status
 from services.registration.read_models import DecisionInputs
 from services.registration.rules import checklist, places
 from services.registration.rules.clearance import clearance
+from services.registration.rules.overlap import is_open, overlaps
 from services.registration.rules.waits_for import waits_for
-from services.registration.texts import Language, item_text, reason_text, staff_reason_text
+from services.registration.student_contact import open_student_contact
+from services.registration.texts import Language, item_text, reason_text, staff_text
 from shared.bus.history import history
 from shared.catalogue_entries import Acknowledgement
 from shared.clock import utc_now
@@ -27,6 +30,7 @@ from shared.events import (
     Part,
     RegistrationSubmitted,
     StudyAnswers,
+    TaskCommented,
 )
 from shared.privacy.contact import ContactDetails
 
@@ -60,12 +64,15 @@ class RegistrationSummary(RegistrationAnswer):
     departure_date: date
     return_date: date
     countries: tuple[str, ...]
+    overlaps: tuple[str, ...] = Field(
+        default=(), description="Other registrations of the same student on these days, as far as the caller sees them"
+    )
     submitted_at: datetime
     changed_at: datetime
 
 
 class HistoryEntry(Part):
-    """One event: who did what, when, on which advice. `by` is a personId, `rules` or `cause-ended`."""
+    """One event: who did what, when, on which advice, and in which words. `by`: personId, `rules` or `cause-ended`."""
 
     what: str
     at: datetime
@@ -73,6 +80,7 @@ class HistoryEntry(Part):
     reason: str | None
     by: str | None = None
     advice: tuple[AdviceSeen, ...] = ()
+    remark: str | None = Field(default=None, description="What that person wrote, for the student and all who see it")
 
 
 class DocumentEntry(Part):
@@ -87,7 +95,7 @@ class DocumentEntry(Part):
 
 
 class ReturnEntry(Part):
-    """The outcome of the stay (R20)."""
+    """The outcome of the stay (R20), with the words of the person who recorded it in the history."""
 
     on: date
     outcome: str
@@ -105,13 +113,16 @@ class WaitsFor(Part):
 
 
 class RegistrationDetails(RegistrationSummary):
-    """One registration. `contact` is null when the caller may not read it, and when the person was erased."""
+    """One registration. The contact details are null when the caller may not read them, and for an erased person."""
 
     person_id: str
     legs: tuple[Leg, ...]
     answers: StudyAnswers
     language: Literal["nl", "en"]
-    contact: ContactDetails | None
+    contact: ContactDetails | None = Field(description="As registered; a change of the registration replaces them")
+    stay_contact: ContactDetails | None = Field(
+        description="How to reach the student during the stay, when given: alerts go there, not to `contact`"
+    )
     open_tasks: tuple[dict[str, str], ...]
     history: tuple[HistoryEntry, ...]
     group_id: str | None
@@ -145,6 +156,7 @@ class ChecklistLine(Part):
     country: str | None
     contact: dict[str, str] | None
     document: str | None = Field(default=None, description="R9: the kind of document that is required")
+    remark: str | None = Field(default=None, description="Of the clearance: what the person who decided wrote")
     title: str = Field(description="What the line is about, in words")
     grounds: LevelGrounds | None = Field(
         default=None, description="R17: who decided the level of the advice, and since when; document and reason"
@@ -161,8 +173,22 @@ class Checklist(Part):
     lines: tuple[ChecklistLine, ...]
 
 
-def registration_summary(deps: CommandDeps, state: Registration) -> RegistrationSummary:
-    """A registration in a list."""
+async def registration_summaries(
+    deps: CommandDeps, states: Sequence[Registration], permissions: Permissions
+) -> list[RegistrationSummary]:
+    """The registrations of a list, with those that they overlap; one read for all of them."""
+    others: dict[str, list[Registration]] = {}
+    for other in await deps.store.open_of_persons({state.person_id for state in states}):
+        if permissions.sees(other):
+            others.setdefault(other.person_id, []).append(other)
+    return [registration_summary(deps, state, others.get(state.person_id, ())) for state in states]
+
+
+def registration_summary(
+    deps: CommandDeps, state: Registration, others: Sequence[Registration] = ()
+) -> RegistrationSummary:
+    """A registration in a list. `others`: the open registrations of the same student."""
+    found = overlaps(state.legs, others) if is_open(state) else ()
     return RegistrationSummary(
         registration_id=state.registration_id,
         status=state.status,
@@ -175,6 +201,9 @@ def registration_summary(deps: CommandDeps, state: Registration) -> Registration
         departure_date=state.departure_date,
         return_date=state.return_date,
         countries=tuple(dict.fromkeys(leg.country for leg in state.legs)),
+        overlaps=tuple(
+            overlap.other.registration_id for overlap in found if overlap.other.registration_id != state.registration_id
+        ),
         submitted_at=state.submitted_at,
         changed_at=state.changed_at,
     )
@@ -182,16 +211,18 @@ def registration_summary(deps: CommandDeps, state: Registration) -> Registration
 
 async def registration_details(deps: CommandDeps, state: Registration, permissions: Permissions) -> RegistrationDetails:
     """One registration, as far as this caller may read it."""
-    may_read_contact = permissions.sees_contact(state)
+    contact = await open_student_contact(deps.keyring, state) if permissions.sees_contact(state) else None
+    (summary,) = await registration_summaries(deps, [state], permissions)
     recorded_return = state.return_recorded
     inputs = await load_inputs(deps.evaluation, state)
     return RegistrationDetails(
-        **registration_summary(deps, state).model_dump(),
+        **summary.model_dump(),
         person_id=state.person_id,
         legs=state.legs,
         answers=state.answers,
         language=state.language,
-        contact=await open_contact(deps, state) if may_read_contact else None,
+        contact=contact.registered if contact is not None else None,
+        stay_contact=contact.reached_at if contact is not None and contact.stay is not None else None,
         open_tasks=tuple({"queue": task.queue, "rule": task.rule, "reason": task.reason} for task in state.open_tasks),
         history=await _history(deps, state.registration_id),
         group_id=state.group_id,
@@ -218,15 +249,9 @@ def _waits_for(deps: CommandDeps, state: Registration, inputs: DecisionInputs) -
         queue=waits.queue or "student",
         rule=waits.rule,
         reason=waits.reason,
-        reason_text=staff_reason_text(waits.reason),
+        reason_text=staff_text(waits.reason, "en"),
         contact=contact_for_queue(deps.catalogue, state, waits.queue) if waits.queue is not None else None,
     )
-
-
-async def open_contact(deps: CommandDeps, state: Registration) -> ContactDetails | None:
-    """The decrypted contact details; None when the person was erased."""
-    contact = await deps.keyring.open(state.contact, "/contact")
-    return ContactDetails.model_validate(contact) if contact is not None else None
 
 
 async def checklist_view(deps: CommandDeps, state: Registration, language: Language | None) -> Checklist:
@@ -237,24 +262,33 @@ async def checklist_view(deps: CommandDeps, state: Registration, language: Langu
     lines = checklist.checklist(state, inputs, utc_now(), has_unnamed_request=unnamed)
     return Checklist(
         registration_id=state.registration_id,
-        may_depart=state.status is Status.APPROVED,
+        may_depart=checklist.permits_departure(lines),
         language=chosen,
-        lines=tuple(_checklist_line(deps, state, line, chosen) for line in lines),
+        lines=tuple([await _checklist_line(deps, state, line, chosen) for line in lines]),
     )
 
 
 async def _history(deps: CommandDeps, registration_id: str) -> tuple[HistoryEntry, ...]:
     return tuple(
-        HistoryEntry(
-            what=envelope.type,
-            at=envelope.time,
-            rule=getattr(envelope.data, "rule", None),
-            reason=getattr(envelope.data, "reason", None),
-            by=_actor(envelope.data),
-            advice=getattr(envelope.data, "advice", ()),
-        )
-        for envelope in await history(deps.store.outbox, registration_id)
+        [
+            HistoryEntry(
+                what=envelope.type,
+                at=envelope.time,
+                rule=getattr(envelope.data, "rule", None),
+                reason=getattr(envelope.data, "reason", None),
+                by=_actor(envelope.data),
+                advice=getattr(envelope.data, "advice", ()),
+                remark=await _remark(deps, envelope.data),
+            )
+            for envelope in await history(deps.store.outbox, registration_id)
+        ]
     )
+
+
+async def _remark(deps: CommandDeps, event: Event) -> str | None:
+    """What the person who acted wrote. A comment on a task is for colleagues, and stands with the task alone."""
+    sealed = None if isinstance(event, TaskCommented) else getattr(event, "remark", None)
+    return await deps.keyring.open(sealed, "/remark") if sealed is not None else None
 
 
 #: The fields in which events name the person who acted.
@@ -282,7 +316,13 @@ def _page(deps: CommandDeps, line: checklist.Line) -> Acknowledgement | None:
     return next((page for page in deps.catalogue.university.acknowledged if page.id == line.page), None)
 
 
-def _checklist_line(deps: CommandDeps, state: Registration, line: checklist.Line, language: Language) -> ChecklistLine:
+async def _checklist_line(
+    deps: CommandDeps, state: Registration, line: checklist.Line, language: Language
+) -> ChecklistLine:
+    decision = state.decision
+    remark = None
+    if line.item is checklist.Item.CLEARANCE and decision is not None and line.reason == decision.reason:
+        remark = await deps.keyring.open(decision.remark, "/remark") if decision.remark is not None else None
     page = _page(deps, line)
     return ChecklistLine(
         item=line.item,
@@ -294,6 +334,7 @@ def _checklist_line(deps: CommandDeps, state: Registration, line: checklist.Line
         country=line.country,
         contact=contact_for_queue(deps.catalogue, state, line.who) if line.who is not None else None,
         document=line.document,
+        remark=remark,
         title=_title(deps, state, line, language),
         grounds=line.grounds,
         page=PageToRead(id=page.id, url=page.url, version=page.version or deps.catalogue.version) if page else None,

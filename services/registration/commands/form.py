@@ -25,7 +25,7 @@ class Acknowledged:
 
 @dataclass(frozen=True, slots=True)
 class RegistrationForm:
-    """A registration as a student submits it."""
+    """A registration as a student submits it. `contact` is None in a change that leaves the details as they are."""
 
     approval_id: str | None
     faculty_id: str
@@ -33,10 +33,11 @@ class RegistrationForm:
     activity_type: ActivityType
     legs: tuple[Leg, ...]
     answers: StudyAnswers
-    contact: ContactDetails
+    contact: ContactDetails | None
     language: Literal["nl", "en"]
     group_id: str | None = None
     acknowledged: tuple[Acknowledged, ...] = ()
+    overlaps_known: bool = False
 
 
 class JourneyForm(Protocol):

@@ -46,6 +46,7 @@ class ParticipantForm:
     approval_id: str | None
     contact: ContactDetails
     language: Literal["nl", "en"]
+    overlaps_known: bool = False
 
 
 async def create(deps: CommandDeps, form: TripForm, command: Command[Permissions]) -> Answer:
@@ -100,6 +101,7 @@ async def join(deps: CommandDeps, group_id: str, form: ParticipantForm, command:
         contact=form.contact,
         language=form.language,
         group_id=group_id,
+        overlaps_known=form.overlaps_known,
     )
     answer = await submit(deps, registration_form, command)
     now_planned = await load_trip(deps, group_id)

@@ -1,10 +1,17 @@
-"""Loads a registration for a caller. What a caller may not see does not exist for them (404)."""
+"""Loads a registration for a caller. What a caller may not see does not exist for them (404).
+
+A change of an outdated version is refused with what happened since.
+"""
 
 from services.registration.access import Permissions
 from services.registration.commands.deps import CommandDeps
 from services.registration.model import Registration, Status
+from services.registration.texts import changes_text
 from shared.bus.aggregate import Loaded
+from shared.bus.history import history
+from shared.command import Command
 from shared.mongo.client import Session
+from shared.web.concurrency import etag
 from shared.web.problem import Problem, not_found
 
 
@@ -40,6 +47,23 @@ async def load_looked_after(
             403, "Only the student and the staff who look after them can record this.", reason="not_looking_after"
         )
     return loaded
+
+
+async def check_version(deps: CommandDeps, command: Command[Permissions], loaded: Loaded[Registration]) -> None:
+    """Raises Problem 412, with the current ETag and what changed, when the caller saw an older version."""
+    seen = command.expected_version
+    if seen is None or seen == loaded.version:
+        return
+    changes = [envelope for envelope in await history(deps.store.outbox, loaded.id) if envelope.streamversion > seen]
+    dutch, english = changes_text([envelope.type for envelope in changes])
+    raise Problem(
+        412,
+        f"It was changed since you read it: {english}. Read the current version, then send the change again.",
+        dutch=f"Het is gewijzigd sinds je het las: {dutch}. Lees de huidige versie en stuur de wijziging opnieuw.",
+        reason="changed_since",
+        members={"changes": [{"what": envelope.type, "at": envelope.time.isoformat()} for envelope in changes]},
+        headers={"ETag": etag(loaded.version)},
+    )
 
 
 def check_not_cancelled(state: Registration) -> None:

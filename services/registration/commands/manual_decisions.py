@@ -5,14 +5,14 @@ decision only on the version that was read; afterwards the registration is evalu
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from services.registration.access import Permissions
 from services.registration.commands.after_commit import evaluate_after_commit
 from services.registration.commands.answers import contact_for_queue, registration_answer
 from services.registration.commands.deps import CommandDeps
-from services.registration.commands.loading import load_visible, state_of
+from services.registration.commands.loading import check_version, load_visible, state_of
 from services.registration.decision_events import agreement_events, close_decided_tasks
 from services.registration.decision_inputs import load_inputs
 from services.registration.evaluation import ATTEMPTS
@@ -21,9 +21,10 @@ from services.registration.rules.checklist import override_in
 from services.registration.rules.clearance import Clearance, clearance
 from services.registration.rules.decision import Ask, Reason, Ruling, Step, decision
 from services.registration.rules.exception import OrangeException, exception_at_orange
-from services.registration.texts import staff_reason_text
+from services.registration.texts import staff_text
 from shared.bus.outbox import StreamMoved
 from shared.command import Command
+from shared.country_names import country_name
 from shared.envelope import Draft
 from shared.events import (
     ClearanceRestored,
@@ -31,11 +32,11 @@ from shared.events import (
     ExceptionPermissions,
     RegistrationApproved,
     RegistrationRefused,
+    TaskClosed,
 )
 from shared.ids import new_id
 from shared.mongo.client import Session
 from shared.mongo.retry import retry
-from shared.web.concurrency import must_match
 from shared.web.idempotency import Answer, run_once
 from shared.web.problem import FieldError, Problem
 from shared.web.sealing import sealed
@@ -70,7 +71,7 @@ async def decide(
 
         async def work(session: Session) -> Answer:
             loaded = await load_visible(deps, command.caller, registration_id, session)
-            must_match(command.expected_version, loaded.version)
+            await check_version(deps, command, loaded)
             if loaded.version != prepared.version:
                 raise StreamMoved(f"registration {registration_id} changed while the decision was prepared")
             if prepared.problem is not None:
@@ -124,7 +125,8 @@ def _denial(deps: CommandDeps, state: Registration, current: Clearance, ruling: 
     grounds = override_in(current.advice) if ruling.rule == "R17" else None
     return Problem(
         403 if ruling.reason == Reason.NOT_YOURS else 409,
-        staff_reason_text(ruling.reason, grounds),
+        staff_text(ruling.reason, "en", grounds),
+        dutch=staff_text(ruling.reason, "nl", grounds),
         rule=ruling.rule,
         reason=str(ruling.reason),
         contact=contact_for_queue(deps.catalogue, state, ruling.who) if ruling.who is not None else None,
@@ -141,7 +143,14 @@ def _outdated_advice(current: Clearance, request: DecisionRequest) -> Problem | 
         for country in current_versions.keys() | request.advice_seen.keys()
         if current_versions.get(country) != request.advice_seen.get(country)
     )
-    errors = [FieldError("body.adviceSeen", f"is not the current advice for {country}") for country in differing]
+    errors = [
+        FieldError(
+            "body.adviceSeen",
+            f"is not the current advice for {country_name(country, 'en')}",
+            f"is niet het huidige advies voor {country_name(country, 'nl')}",
+        )
+        for country in differing
+    ]
     return Problem(
         409,
         "The travel advice has changed; look at the current advice and decide again.",
@@ -160,11 +169,20 @@ async def _events(
     decided_by: str,
 ) -> tuple[Draft, ...]:
     if ruling.step is Step.AGREED:
-        return tuple(agreement_events(state, current, ruling, decided_by))
+        drafts = agreement_events(state, current, ruling, decided_by)
+        return tuple([await _with_remark(deps, state, draft, request.remark) for draft in drafts])
     event_id = new_id()
     remark = await seal_remark(deps, state, event_id, request.remark)
     event = _decision_event(state, current, ruling, request, decided_by, remark)
     return (Draft(event, event_id), *close_decided_tasks(state, current, ruling, decided_by))
+
+
+async def _with_remark(deps: CommandDeps, state: Registration, draft: Draft, remark: str) -> Draft:
+    """The same; a task that the person settled by agreeing gets the remark."""
+    if not isinstance(draft.data, TaskClosed):
+        return draft
+    sealed_remark = await seal_remark(deps, state, draft.id, remark)
+    return replace(draft, data=draft.data.model_copy(update={"remark": sealed_remark}))
 
 
 async def seal_remark(deps: CommandDeps, state: Registration, event_id: str, remark: str) -> str:

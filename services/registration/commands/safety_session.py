@@ -5,12 +5,11 @@ from datetime import date
 from services.registration.access import Permissions
 from services.registration.commands.answers import registration_answer
 from services.registration.commands.deps import CommandDeps
-from services.registration.commands.loading import check_not_cancelled, load_looked_after, state_of
+from services.registration.commands.loading import check_not_cancelled, check_version, load_looked_after, state_of
 from shared.command import Command
 from shared.envelope import draft
 from shared.events import SafetySessionRecorded
 from shared.mongo.client import Session
-from shared.web.concurrency import must_match
 from shared.web.idempotency import Answer, run_once
 
 
@@ -21,7 +20,7 @@ async def record_session(
 
     async def work(session: Session) -> Answer:
         loaded = await load_looked_after(deps, command.caller, registration_id, session)
-        must_match(command.expected_version, loaded.version)
+        await check_version(deps, command, loaded)
         state = state_of(loaded)
         check_not_cancelled(state)
         if state.progress.session_attended is not attended:

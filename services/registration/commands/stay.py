@@ -1,30 +1,37 @@
 """During the stay: how to reach the student there (R24, R25), and the outcome of a requested return (R20)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import Literal
+from typing import Any, Literal
 
 from services.registration.access import Permissions
 from services.registration.commands.answers import registration_answer
 from services.registration.commands.deps import CommandDeps
-from services.registration.commands.loading import check_not_cancelled, load_looked_after, load_visible, state_of
+from services.registration.commands.loading import (
+    check_not_cancelled,
+    check_version,
+    load_looked_after,
+    load_visible,
+    state_of,
+)
 from services.registration.commands.manual_decisions import seal_remark
 from services.registration.decision_events import close_tasks
 from services.registration.decision_inputs import load_inputs
 from services.registration.model import Registration
 from services.registration.rules import places
 from services.registration.rules.task_end import ENDED_BY_RETURN
+from services.registration.student_contact import open_student_contact
 from shared.clock import amsterdam_date
 from shared.command import Command
 from shared.envelope import Draft
-from shared.events import ReturnRecorded, StayContactUpdated
+from shared.events import ContactField, ReturnRecorded, StayContactUpdated
 from shared.ids import new_id
 from shared.mongo.client import Session
-from shared.privacy.contact import ContactDetails
-from shared.web.concurrency import must_match
+from shared.privacy.contact import StudentContact
 from shared.web.idempotency import Answer, run_once
 from shared.web.problem import FieldError, Problem, invalid
-from shared.web.sealing import sealed
+from shared.web.sealing import erased, sealed
 
 Outcome = Literal["returned", "stays", "elsewhere", "unknown"]
 
@@ -39,25 +46,18 @@ class StayOutcome:
 
 
 async def update_contact(
-    deps: CommandDeps, registration_id: str, contact: ContactDetails, command: Command[Permissions]
+    deps: CommandDeps, registration_id: str, parts: Mapping[ContactField, Any], command: Command[Permissions]
 ) -> Answer:
-    """R24, R25: how to reach the student from now on; the same details again confirm that they are still correct.
+    """R24, R25: how to reach the student during the stay; the same details again confirm that they are still correct.
 
-    For the student, or for the International Office when a student calls whose phone was stolen.
+    Parts that are not given stay as they were. For the student, or for the International Office when a student calls
+    whose phone was stolen.
     """
-    state = state_of(await load_visible(deps, command.caller, registration_id))
     event_id = new_id()
-    sealed_contact = await sealed(deps.keyring, state.person_id, event_id, "/contact", contact)
-    event = StayContactUpdated(
-        registration_id=registration_id,
-        person_id=state.person_id,
-        contact=sealed_contact,
-        confirmed=command.caller.owns(state),
-    )
 
     async def work(session: Session) -> Answer:
         loaded = await load_visible(deps, command.caller, registration_id, session)
-        must_match(command.expected_version, loaded.version)
+        await check_version(deps, command, loaded)
         current = state_of(loaded)
         if not (command.caller.owns(current) or command.caller.is_international_office):
             raise Problem(
@@ -66,11 +66,27 @@ async def update_contact(
                 reason="not_the_student",
             )
         check_not_cancelled(current)
+        contact = await _stay_contact(deps, current, parts)
+        event = StayContactUpdated(
+            registration_id=registration_id,
+            person_id=current.person_id,
+            contact=await sealed(deps.keyring, current.person_id, event_id, "/contact", contact.stay),
+            confirmed=command.caller.owns(current),
+            given=contact.given,
+        )
         drafts = [Draft(event, event_id)]
         after = await deps.store.record(loaded, drafts, cause=command.cause, now=command.now, session=session)
         return registration_answer(deps.catalogue, after, 200)
 
     return await run_once(deps.mongo, deps.database, command.idempotency, work)
+
+
+async def _stay_contact(deps: CommandDeps, state: Registration, parts: Mapping[ContactField, Any]) -> StudentContact:
+    """The contact details with these parts for the stay. Raises Problem when the student was erased."""
+    before = await open_student_contact(deps.keyring, state)
+    if before is None:
+        raise erased()
+    return before.with_parts_for_stay(parts)
 
 
 async def record_return(
@@ -95,7 +111,7 @@ async def record_return(
 
     async def work(session: Session) -> Answer:
         loaded = await load_looked_after(deps, command.caller, registration_id, session)
-        must_match(command.expected_version, loaded.version)
+        await check_version(deps, command, loaded)
         current = state_of(loaded)
         _check_outcome(current, outcome, command)
         ended = ENDED_BY_RETURN if outcome.outcome == "returned" else {"R20"}

@@ -14,6 +14,7 @@ from services.registration.commands.after_commit import check_not_being_erased, 
 from services.registration.commands.answers import registration_answer
 from services.registration.commands.deps import CommandDeps
 from services.registration.commands.form import RegistrationForm, acknowledged_pages, check_form, event_fields
+from services.registration.commands.overlaps import check_overlaps
 from services.registration.decision_events import decision_events
 from services.registration.decision_inputs import inputs_unchanged, load_inputs
 from services.registration.evolve import evolve
@@ -28,7 +29,7 @@ from shared.ids import new_id
 from shared.mongo.client import PyMongoError, Session
 from shared.mongo.group_commit import insert_all
 from shared.testing.failpoints import failpoint
-from shared.web.idempotency import Answer, insert_once, run_once
+from shared.web.idempotency import Answer, insert_once, is_repeat, run_once
 from shared.web.problem import FieldError, Problem, invalid
 from shared.web.sealing import sealed
 
@@ -44,7 +45,7 @@ class Submission:
 async def submit(deps: CommandDeps, form: RegistrationForm, command: Command[Permissions]) -> Answer:
     """Register a journey. Raises Problem for a wrong form, a trip that cannot be joined, a person being erased."""
     # First, so that the student sees every error at once and nothing is created for a wrong form.
-    validate(deps, form, command)
+    await validate(deps, form, command)
     # Contact details under the student's own key: destroying it erases them from every copy of the event.
     submission = await seal(deps, form, command)
     # Approval and advice from our own read models: a submission waits for no other service.
@@ -58,10 +59,15 @@ async def submit(deps: CommandDeps, form: RegistrationForm, command: Command[Per
     return await confirm_inputs(deps, submission, inputs, decision, answer, command)
 
 
-def validate(deps: CommandDeps, form: RegistrationForm, command: Command[Permissions]) -> None:
-    """Raises Problem 400 with every error of the form."""
+async def validate(deps: CommandDeps, form: RegistrationForm, command: Command[Permissions]) -> None:
+    """Raises Problem: 400 with every error of the form, 409 when the student has registered these days already."""
     check_form(deps.catalogue, form, form.language, command.now)
     acknowledged_pages(deps.catalogue, form.acknowledged)
+    try:
+        await check_overlaps(deps, form, command.caller.person_id)
+    except Problem:
+        if not await is_repeat(deps.database, command.idempotency):  # a repeat overlaps what it has stored itself
+            raise
 
 
 async def seal(deps: CommandDeps, form: RegistrationForm, command: Command[Permissions]) -> Submission:
@@ -123,9 +129,9 @@ async def confirm_inputs(
     """
     await failpoint("after_commit")
     await check_not_being_erased(deps, command.caller.person_id)
-    is_repeat = answer.body["registrationId"] != submission.state.registration_id
+    was_stored_before = answer.body["registrationId"] != submission.state.registration_id
     try:
-        if decision and not is_repeat and await inputs_unchanged(deps.evaluation, submission.state, inputs):
+        if decision and not was_stored_before and await inputs_unchanged(deps.evaluation, submission.state, inputs):
             return answer
     except (TransientError, PyMongoError):
         return answer  # it is committed, and the sweep evaluates it again after a minute

@@ -93,5 +93,6 @@ async def take_over(deps: CommandDeps, registration_id: str, command: Command[Pe
         contact=ContactDetails.model_validate(contact),
         language=state.language,
         group_id=state.group_id,
+        overlaps_known=True,  # the trip's own days; the list shows an overlap
     )
     return await change(deps, registration_id, form, command)

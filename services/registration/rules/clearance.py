@@ -11,6 +11,7 @@ from enum import StrEnum
 from services.registration.model import Registration
 from services.registration.read_models import DecisionInputs
 from services.registration.rules import approval, departure, documents, places
+from services.registration.rules.extension import is_extension, undecided_legs
 from shared.events import AdviceSeen
 
 #: R14: a newer advice may take this long to arrive here before a person gets a task.
@@ -45,6 +46,7 @@ class Reason(StrEnum):
     VOLUNTARY_AND_SAFE = "voluntary_and_safe"
     WITHIN_TWO_WEEKS = departure.Reason.WITHIN_TWO_WEEKS.value
     ALREADY_DEPARTED = departure.Reason.ALREADY_DEPARTED.value
+    EXTENDED = "extended_during_stay"
     APPROVAL_MISSING = approval.Reason.MISSING.value
     APPROVAL_PENDING = approval.Reason.PENDING.value
     APPROVAL_OF_ANOTHER_PERSON = approval.Reason.OF_ANOTHER_PERSON.value
@@ -107,23 +109,28 @@ class Clearance:
 
 
 def clearance(registration: Registration, inputs: DecisionInputs, now: datetime) -> Clearance:
-    """R10: an approval covers it or none is needed, every place is safe, two weeks ahead, never suspended."""
+    """R10: an approval covers it or none is needed, every place is safe, two weeks ahead, never suspended.
+
+    R8: when a student who is abroad extends a cleared stay or moves on, only what is new is decided.
+    """
     standing = approval.approval_standing(registration, inputs.approval)
     window = departure.departure(registration.departure_date, registration.itinerary_at, now)
     checked = places.places(registration.legs, inputs, now)
     seen = places.advice_seen(checked)
+    undecided = undecided_legs(registration, now)
+    open_places = [place for place in checked if place.leg in undecided]
 
-    in_time = window.reason is departure.Reason.SELF_SERVICE
-    safe = bool(checked) and all(place.is_safe for place in checked)
+    departure_block = _departure_block(window, registration, now)
+    safe = bool(checked) and all(place.is_safe for place in open_places)
     attached = (document.kind for document in registration.documents)
     papers = documents.completeness(inputs.required_documents, attached)
-    if standing.permits and in_time and safe and papers.is_complete and not registration.was_suspended:
+    if standing.permits and departure_block is None and safe and papers.is_complete and not registration.was_suspended:
         voluntary = standing.reason is approval.Reason.NOT_NEEDED
         reason = Reason.VOLUNTARY_AND_SAFE if voluntary else Reason.APPROVED_AND_SAFE
         return Clearance(Outcome.APPROVED, "R10", reason, (), seen, checked)
 
     waited = now - registration.changed_at > PATIENCE
-    blocks = [_approval_block(standing), _departure_block(window), *(_place_block(place, waited) for place in checked)]
+    blocks = [_approval_block(standing), departure_block, *(_place_block(place, waited) for place in open_places)]
     if not papers.is_complete:
         blocks.append(Block(Outcome.INCOMPLETE, "R9", Reason.DOCUMENTS_MISSING))
     if registration.was_suspended:
@@ -167,9 +174,12 @@ def _approval_block(standing: approval.Standing) -> Block | None:
             return Block(Outcome.HELD, "R2", reason)
 
 
-def _departure_block(window: departure.Departure) -> Block | None:
+def _departure_block(window: departure.Departure, registration: Registration, now: datetime) -> Block | None:
     if window.reason is departure.Reason.SELF_SERVICE:
         return None
+    if is_extension(registration, now):
+        is_new = bool(undecided_legs(registration, now))
+        return Block(Outcome.ROUTED, "R8", Reason.EXTENDED, Queue.FACULTY_CONTACT) if is_new else None
     return Block(Outcome.ROUTED, window.rule, Reason(window.reason.value), Queue.FACULTY_CONTACT)
 
 

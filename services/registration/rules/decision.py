@@ -4,15 +4,15 @@ A person may clear the blocks whose queue is theirs, and no others. Nobody may c
 approval (R2) or missing documents (R9). Fall-through never permits.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from services.registration.model import Agreement, Registration, Status
+from services.registration.model import Registration, Status
+from services.registration.rules.agreement import has_agreed
 from services.registration.rules.checklist import whom_to_ask
 from services.registration.rules.clearance import Block, Clearance, Outcome, Queue
 from services.registration.rules.exception import OrangeException
-from shared.events import AdviceSeen, Level
+from shared.events import Level
 
 
 class Ask(StrEnum):
@@ -76,7 +76,7 @@ def decision(
 ) -> Ruling:
     """The ruling for a person with these queues, on the clearance as the rules see it now (`current`)."""
     mine = competences & _DECIDERS
-    if registration.status not in _POSSIBLE_STATUS[ask]:
+    if registration.status not in _POSSIBLE_STATUS[ask] or registration.has_returned:
         return Ruling(Step.DENIED, "R10", Reason.NOTHING_TO_DECIDE)
     if not mine:
         who = whom_to_ask(current.rule)
@@ -110,7 +110,7 @@ def _permission(
         for block in routed
         if block.queue not in mine
         and not (excepted and block.rule == "R21")  # the safety officer who makes the exception knows of the suspension
-        and not _has_agreed(registration.agreements, block, current.advice)
+        and not has_agreed(registration.agreements, block.rule, current.advice)
     ]
     was_routed_to_me = registration.decision is not None and whom_to_ask(registration.decision.rule) in mine
     if not own and not excepted and not (was_routed_to_me and not others):
@@ -134,13 +134,3 @@ def _is_orange(current: Clearance, block: Block) -> bool:
         return False
     levels = [place.level for place in current.places if place.leg.country == block.country]
     return all(level is not None and level <= Level.ORANGE for level in levels)
-
-
-def _has_agreed(agreements: Sequence[Agreement], block: Block, advice: Sequence[AdviceSeen]) -> bool:
-    """Whether a person has decided this block. For R14 and R16 only on the same advice; otherwise they decide again."""
-    agreement = next((agreement for agreement in agreements if agreement.rule == block.rule), None)
-    return agreement is not None and (block.rule not in ("R14", "R16") or _levels(agreement.advice) == _levels(advice))
-
-
-def _levels(advice: Sequence[AdviceSeen]) -> list[tuple[str, int, Level | None]]:
-    return [(seen.country, seen.advice_version, seen.level) for seen in advice]

@@ -33,10 +33,14 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DuringStay:
-    """The decision: whether staff ask for the return, and whether the board of examiners is told."""
+    """The decision: whether staff ask for the return, and whether the board of examiners is told.
+
+    `has_moved_on`: the student is by the itinerary no longer in a place where the advice is still negative.
+    """
 
     reason: Reason
     asks_for_return: bool = False
+    has_moved_on: bool = False
     flags_board: bool = False
     advice: tuple[AdviceSeen, ...] = ()
 
@@ -57,11 +61,12 @@ def during_stay(registration: Registration, inputs: DecisionInputs, now: datetim
         is_overdue = registration.progress.is_overdue and registration.return_date < today - GRACE
         return DuringStay(Reason.OVERDUE if is_overdue else Reason.NOT_ABROAD)
     checked = places.places(registration.legs, inputs, now)
-    remaining = [place for place in checked if place.leg.end_date >= today - GRACE]
-    seen = places.advice_seen(tuple(remaining))
+    remaining = remaining_places(registration, checked, now)
+    seen = places.advice_seen(remaining)
     negative = [place for place in remaining if place.may_be_negative and not is_judged(registration, place)]
     if not negative:
-        return DuringStay(Reason.SAFE, advice=seen)
+        has_moved_on = any(place.may_be_negative for place in checked if place not in remaining)
+        return DuringStay(Reason.SAFE, has_moved_on=has_moved_on, advice=seen)
     reasons = {place.reason for place in negative}
     return DuringStay(
         next((Reason(reason) for reason in _CERTAIN if reason in reasons), Reason.PLACE_UNRESOLVED),
@@ -75,6 +80,14 @@ def during_stay(registration: Registration, inputs: DecisionInputs, now: datetim
 
 #: Certainly negative: by the ministry's advice, or by the university's own decision (R17).
 _CERTAIN = (places.Reason.NEGATIVE.value, places.Reason.FORBIDDEN.value)
+
+
+def remaining_places(
+    registration: Registration, checked: tuple[places.Place, ...], now: datetime
+) -> tuple[places.Place, ...]:
+    """The places where a student who has left is or will be; of an overdue journey the last one."""
+    last_day = min(amsterdam_date(now) - GRACE, registration.return_date)
+    return tuple(place for place in checked if place.leg.end_date >= last_day)
 
 
 def _is_recorded(registration: Registration, place: places.Place) -> bool:

@@ -122,7 +122,7 @@ def bounce_reminder(registration: Registration, failed_at: datetime, now: dateti
     failed_on = min(amsterdam_date(failed_at), today)
     planned = PlannedReminder(ReminderKind.STILL_CORRECT, f"{BOUNCE_PREFIX}{failed_on}", failed_on)
     progress = registration.progress
-    details_given_at = max(registration.changed_at, progress.contact_at or registration.changed_at)
+    details_given_at = progress.contact_at or registration.changed_at  # those of the stay are used first
     if registration.status is Status.CANCELLED:
         return Reminder(planned, Reason.CANCELLED)
     if progress.returned_on is not None:

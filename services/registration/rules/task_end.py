@@ -11,6 +11,9 @@ from services.registration.model import APPROVAL_LOST, Registration, Status, Tas
 from services.registration.rules.clearance import Clearance, Outcome
 from services.registration.rules.during_stay import DuringStay, Reason
 
+#: Reasons of a task of R20 that the student's own step has opened: only a recorded outcome ends it.
+LEFT_NEGATIVE_AREA, ASKED_TO_CANCEL = "left_negative_area", "asked_to_cancel"
+
 
 @dataclass(frozen=True, slots=True)
 class Situation:
@@ -100,9 +103,14 @@ def _place_is_safe(situation: Situation, _: Task) -> bool:
     return not any(place.may_be_negative for place in situation.current.places)
 
 
-def _nothing_to_ask(situation: Situation, _: Task) -> bool:
+def is_ended_by_advice(task: Task) -> bool:
+    """R20: better advice ends it; not a task that the student's own step has opened."""
+    return task.rule == "R20" and task.reason not in (LEFT_NEGATIVE_AREA, ASKED_TO_CANCEL)
+
+
+def _nothing_to_ask(situation: Situation, task: Task) -> bool:
     """Not when only the planned days have passed: whether the student left is not known until a person records it."""
-    return situation.stay.reason in (Reason.SAFE, Reason.NOT_ABROAD)
+    return is_ended_by_advice(task) and situation.stay.reason in (Reason.SAFE, Reason.NOT_ABROAD)
 
 
 def _never(_: Situation, __: Task) -> bool:

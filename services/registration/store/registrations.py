@@ -1,6 +1,6 @@
 """Collections `registrations` and `trips`: aggregates (the fold of their events), and the queries over them."""
 
-from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Collection, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 
 from services.registration.evolve import evolve
@@ -108,6 +108,15 @@ class Store:
         """Registrations by id, without the ids that are not known."""
         documents = self.registrations.collection.find({"_id": {"$in": list(registration_ids)}})
         return [self._loaded(document) async for document in documents]
+
+    async def open_of_persons(self, person_ids: Collection[str]) -> list[Registration]:
+        """The registrations of these persons that are neither cancelled nor returned."""
+        query = {
+            "personId": {"$in": sorted(person_ids)},
+            "status": {"$ne": Status.CANCELLED.value},
+            "returnRecorded.outcome": {"$ne": "returned"},
+        }
+        return [self.registrations.read(document) async for document in self.registrations.collection.find(query)]
 
     async def naming_approvals(self, approval_ids: Sequence[str]) -> list[Loaded[Registration]]:
         """Registrations whose student named one of these approvals."""

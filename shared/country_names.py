@@ -1,4 +1,4 @@
-"""The names of countries and regions in messages. Source: ISO 3166 (pycountry; the Dutch names of iso-codes)."""
+"""The names of countries and regions for people. Source: ISO 3166 (pycountry; the Dutch names of iso-codes)."""
 
 import gettext
 from functools import cache

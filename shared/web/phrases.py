@@ -1,0 +1,133 @@
+"""Problems in the reader's language: `Accept-Language` chooses Dutch or English.
+
+Code writes a problem in one language; the phrases say it in the other. A service adds its own (`service(phrases=…)`).
+"""
+
+from collections.abc import Iterable
+from typing import Annotated, Literal
+
+from fastapi import Depends, Header
+
+Language = Literal["nl", "en"]
+#: (Dutch, English)
+Phrase = tuple[str, str]
+
+_MAX_HEADER_CHARS = 500
+
+
+def preferred_language(accept_language: str | None) -> Language | None:
+    """Dutch or English, whichever the header prefers; None without a header, or when it names neither. RFC 9110."""
+    best: tuple[float, Language | None] = (0.0, None)
+    for part in (accept_language or "")[:_MAX_HEADER_CHARS].split(","):
+        name, _, weight = part.strip().partition(";")
+        primary = name.strip().lower().partition("-")[0]
+        quality = _quality(weight)
+        if primary in ("nl", "en") and quality > best[0]:
+            best = (quality, "nl" if primary == "nl" else "en")
+    return best[1]
+
+
+def _quality(weight: str) -> float:
+    name, _, number = weight.strip().partition("=")
+    if not name:
+        return 1.0
+    try:
+        return float(number) if name.strip().lower() == "q" and 0 <= float(number) <= 1 else 0.0
+    except ValueError:
+        return 0.0
+
+
+async def reading_language(
+    accept_language: Annotated[str | None, Header(alias="Accept-Language", max_length=_MAX_HEADER_CHARS)] = None,
+) -> Language | None:
+    """The reader's language, as a FastAPI dependency; None: none that we write."""
+    return preferred_language(accept_language)
+
+
+ReadingLanguage = Annotated[Language | None, Depends(reading_language)]
+
+
+class Phrases:
+    """Finds a text in the other language. A text without a counterpart stays as it is."""
+
+    def __init__(self, phrases: Iterable[Phrase] = ()) -> None:
+        pairs = [*SHARED, *phrases]
+        self._by_text = {text: pair for pair in pairs for text in pair}
+
+    def in_language(self, text: str, language: Language) -> str:
+        """The text in this language."""
+        pair = self._by_text.get(text)
+        return text if pair is None else pair[0 if language == "nl" else 1]
+
+
+#: What every service says.
+SHARED: tuple[Phrase, ...] = (
+    ("Het verzoek klopt niet.", "The request is not valid."),
+    ("Het verzoek is geweigerd.", "The request was refused."),
+    ("Dit bestaat niet, of je hebt er geen toegang toe.", "It does not exist, or you have no access to it."),
+    ("Dit pad kent deze methode niet: zie Allow.", "This path does not support this method: see Allow."),
+    ("Dit pad neemt dit mediatype niet aan.", "This path does not accept this media type."),
+    (
+        "Een deel van de dienst is nu niet bereikbaar: probeer het opnieuw.",
+        "A part of the service is unavailable now: try again.",
+    ),
+    (
+        "De sleutels van de login kunnen nu niet worden gelezen: probeer het opnieuw.",
+        "The login's keys cannot be read now: try again.",
+    ),
+    (
+        "Het is sindsdien gewijzigd. Lees de huidige versie en stuur de wijziging opnieuw.",
+        "It was changed since. Read the current version, then send the change again.",
+    ),
+    (
+        "Stuur If-Match mee met de ETag van de versie die je hebt gezien.",
+        "Send If-Match with the ETag of the version that you have seen.",
+    ),
+    (
+        "Hetzelfde verzoek loopt nog. Stuur het over een seconde opnieuw.",
+        "The same request is still running. Send it again in a second.",
+    ),
+    (
+        "Deze Idempotency-Key is al voor een ander verzoek gebruikt. Stuur een nieuwe.",
+        "This Idempotency-Key was used for another request. Send a new key.",
+    ),
+    ("Antwoorden zijn application/json: neem dat op in Accept.", "Answers are application/json: include it in Accept."),
+    (
+        "De gegevens van deze persoon zijn gewist: er kan niets meer bij.",
+        "This person's data were erased: nothing can be added.",
+    ),
+    ("Content-Length is geen aantal bytes.", "Content-Length is not a number of bytes."),
+    (
+        "Een onverwachte fout; die staat in het logboek onder de X-Request-Id van dit verzoek.",
+        "An unexpected error; it was logged under this request's X-Request-Id.",
+    ),
+    # The shape of a body
+    ("is geen object", "is not an object"),
+    ("is geen tekst", "is not text"),
+    ("is geen lijst", "is not a list"),
+    ("is niet waar of onwaar", "is not true or false"),
+    ("is geen geheel getal", "is not a whole number"),
+    ("is te klein", "is too small"),
+    ("is te groot", "is too large"),
+    ("ontbreekt", "is required"),
+    ("is geen geldige JSON", "is not valid JSON"),
+    ("is geen bekend veld", "is not a known field"),
+    ("heeft niet de juiste vorm", "does not have the right form"),
+    ("is te lang", "is too long"),
+    ("is te kort", "is too short"),
+    ("is geen van de bekende waarden", "is not one of the known values"),
+    ("is geen datum (JJJJ-MM-DD)", "is not a date (YYYY-MM-DD)"),
+    ("is geen tijdstip met tijdzone (RFC 3339)", "is not an instant with its offset (RFC 3339)"),
+    ("heeft te veel waarden", "has too many entries"),
+    ("heeft te weinig waarden", "has too few entries"),
+    ("is leeg", "is empty"),
+    ("is geen land (ISO 3166-1 alpha-2)", "is not a country (ISO 3166-1 alpha-2)"),
+    ("bevat stuurtekens of tekens die de leesrichting veranderen", "holds control or directional characters"),
+    ("is geen e-mailadres", "is not an email address"),
+    (
+        "is geen telefoonnummer in internationale vorm (+31...)",
+        "is not a phone number in international form (+31...)",
+    ),
+    ("kan geen telefoonnummer zijn", "is not a possible phone number"),
+    ("staat niet in de catalogus", "is not in the catalogue"),
+)

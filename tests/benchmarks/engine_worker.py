@@ -20,6 +20,7 @@ from services.notify.composer import ComposerDeps
 from services.notify.messages.rendering import Messages
 from services.notify.send_deps import SendDeps
 from services.notify.sending_rules import SendingRules
+from services.notify.store.advice import AdviceStore
 from services.notify.store.alerts import AlertStore
 from services.notify.store.deliveries import DeliveryStore
 from services.notify.store.send_queue import EMERGENCY, NOTICE, SendQueue
@@ -57,7 +58,8 @@ async def run(where: Where) -> None:
     rules = SendingRules(SENDER, "https://travel.university.example/notify", dict.fromkeys(Channel, where.chunk_size))
     composing = ComposerDeps(Messages(SENDER), LiveCatalogue(CATALOGUE), deliveries.answers, rules)
     send_queue = SendQueue(database, where.instance)
-    deps = SendDeps(outbox, send_queue, AlertStore(database), WhereaboutsStore(database, KEY), deliveries, composing)
+    whereabouts, advice = WhereaboutsStore(database, KEY), AdviceStore(database)
+    deps = SendDeps(outbox, send_queue, AlertStore(database), whereabouts, deliveries, advice, composing)
     sms = CmProvider(
         CmSettings(url=f"http://127.0.0.1:{where.cm_port}", product_token=SecretStr("t"), sender="+31970000000")
     )

@@ -206,7 +206,7 @@ def webhooks_of(world: World, providers: dict[str, Any], folder: Path) -> httpx.
 async def callbacks_processed(world: World, providers: dict[str, Any], state: ProviderStore) -> None:
     """Process every stored receipt and reply once."""
     deps = provider_callbacks.CallbackDeps(
-        world.outbox, world.callbacks, world.deliveries, world.alerts, world.whereabouts,
+        world.outbox, world.callbacks, world.deliveries, world.alerts, world.whereabouts, world.escalation,
         {name: provider.parse_receipts for name, provider in providers.items()},
         {name: provider.parse_reply for name, provider in providers.items()},
         state,

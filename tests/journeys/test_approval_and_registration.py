@@ -1,12 +1,14 @@
 """R2 through the real APIs: a registration and the approval it rests on, in both orders, and taken back."""
 
+import asyncio
 from dataclasses import replace
 
 import pytest
 
 from deploy.local.demo.people import Refused
 from deploy.local.demo.world import Plan
-from tests.full_stack import COUNTRIES, FullStack
+from shared.testing.checker import read_topic
+from tests.full_stack import COUNTRIES, TOPICS, FullStack
 
 SOON, LATER, ABROAD = (5, 40), (30, 60), (-3, 30)
 
@@ -25,6 +27,32 @@ async def test_registered_before_the_approval(full_stack: FullStack) -> None:
     submitted, *held_steps, last = [step["what"] for step in approved["history"]]
     assert (submitted, set(held_steps), last) == ("RegistrationSubmitted", {"RegistrationHeld"}, "RegistrationApproved")
     await full_stack.wait_until_idle()
+    await full_stack.check()
+
+
+async def test_my_programme_grants_dozens_in_a_row_and_each_of_us_is_cleared_by_our_own_grant(
+    full_stack: FullStack,
+) -> None:
+    """R2: many grants are worked together; each registration is approved once, and its event names its own grant."""
+    country = next(COUNTRIES)
+    students = [full_stack.student(country, Plan.REGISTERED_FIRST, LATER) for _ in range(24)]
+    approvals = [await full_stack.request_approval(student) for student in students]
+    registrations = [
+        await full_stack.register(student, approval_id)
+        for student, approval_id in zip(students, approvals, strict=True)
+    ]  # fmt: skip
+    await asyncio.gather(*(full_stack.grant(*granted) for granted in zip(approvals, students, strict=True)))
+    for registration_id in registrations:
+        await full_stack.wait_for_status(registration_id, "approved")
+    await full_stack.wait_until_idle()
+
+    namespace, kafka = full_stack.services.choices.namespace, full_stack.services.stack.kafka
+    granted = (await read_topic(kafka, namespace, TOPICS["approval"])).streams
+    decided = (await read_topic(kafka, namespace, TOPICS["registration"])).streams
+    for approval_id, registration_id in zip(approvals, registrations, strict=True):
+        causes = [event.id for event in granted[approval_id] if event.type == "ApprovalGranted"]
+        approved = [event.causationid for event in decided[registration_id] if event.type == "RegistrationApproved"]
+        assert approved == causes
     await full_stack.check()
 
 

@@ -9,6 +9,7 @@ from tests.journeys.registration_world import (
     Portal,
     another,
     legs,
+    today,
     voluntary,
 )
 
@@ -79,6 +80,35 @@ async def test_nothing_closes_by_itself(portal: Portal) -> None:
         await portal.advise("ES", level)
         assert [task["rule"] for task in await portal.tasks(APPROVER, registration_id)] == [rule]
     assert await portal.tasks(SAFETY_OFFICER, registration_id) == []
+
+
+async def test_my_queue_holds_nothing_that_needs_no_decision_any_more(portal: Portal) -> None:
+    """R16, R19, R21: the officer's task about a place ends when the place is certain; the coordinator has one task."""
+    registration_id = await portal.register(**voluntary())
+    await portal.advise("ES", Level.YELLOW, {"ES-CT": Level.ORANGE})
+    assert [task["rule"] for task in await portal.tasks(SAFETY_OFFICER, registration_id)] == ["R16"]
+    assert [task["rule"] for task in await portal.tasks(APPROVER, registration_id)] == ["R19"]
+
+    await portal.advise("ES", Level.YELLOW)
+
+    assert await portal.tasks(SAFETY_OFFICER, registration_id) == []
+    assert [task["rule"] for task in await portal.tasks(APPROVER, registration_id)] == ["R21"]
+    waits = (await portal.see(registration_id))["waitsFor"]
+    assert (waits["queue"], waits["rule"]) == ("coordinator", "R21")
+    await portal.decide(APPROVER, registration_id, "restore")
+    assert (await portal.see(registration_id))["openTasks"] == []
+
+
+async def test_my_queue_forgets_whoever_is_back(portal: Portal) -> None:
+    """R8, R24: after the return there is nothing left to decide and nothing to find out."""
+    registration_id = await portal.register(**voluntary(), legs=legs(-3, 20))
+    assert [task["rule"] for task in await portal.tasks(FACULTY_CONTACT, registration_id)] == ["R8"]
+
+    body = {"on": today().isoformat(), "outcome": "returned"}
+    await portal.done(STUDENT, "POST", f"/registrations/{registration_id}/return", body, etag="*")
+
+    assert await portal.tasks(FACULTY_CONTACT, registration_id) == []
+    assert (await portal.see(registration_id))["waitsFor"] is None
 
 
 async def test_remark_must_be_words(portal: Portal) -> None:

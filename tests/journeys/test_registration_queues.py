@@ -84,7 +84,7 @@ async def test_nothing_closes_by_itself(portal: Portal) -> None:
 
 async def test_my_queue_holds_nothing_that_needs_no_decision_any_more(portal: Portal) -> None:
     """R16, R19, R21: the officer's task about a place ends when the place is certain; the coordinator has one task."""
-    registration_id = await portal.register(**voluntary())
+    registration_id = await portal.register(**voluntary(), legs=legs(60, 120))
     await portal.advise("ES", Level.YELLOW, {"ES-CT": Level.ORANGE})
     assert [task["rule"] for task in await portal.tasks(SAFETY_OFFICER, registration_id)] == ["R16"]
     assert [task["rule"] for task in await portal.tasks(APPROVER, registration_id)] == ["R19"]

@@ -286,5 +286,7 @@ def _hold(data: AdviceHeld | AdviceReleased | OverrideSet | OverrideEnded) -> st
         case AdviceReleased():
             return f"hold {data.hold_id} {'released' if data.accepted else 'rejected'} by {data.decided_by}"
         case OverrideSet():
-            return f"override {data.override_id}: {data.area} is {COLOURS[data.level]}, decided by {data.decided_by}"
+            order = ", an order to leave" if data.order_to_leave else ""
+            level = f"{data.area} is {COLOURS[data.level]}{order}"
+            return f"override {data.override_id}: {level}, decided by {data.decided_by}"
     return f"override {data.override_id} ended by {data.ended_by}"

@@ -185,5 +185,10 @@ async def test_who_leaves_tomorrow_is_told_not_to_go_and_who_is_back_is_not_told
     assert "Ben je daar weg" in after
     assert "terug te keren" not in after
     assert "Wij vragen je terug te keren" in await mails_with(full_stack, there, "nu in")
+    alerts = await full_stack.retry(lambda people: people.call("GET", "notify", "/v1/alerts?pageSize=100", **OFFICER))
+    (alert_id,) = [alert["alertId"] for alert in alerts.body["items"] if alert["country"] == country]
+    path = f"/v1/alerts/{alert_id}/recipients"
+    board = await full_stack.retry(lambda people: people.call("GET", "notify", path, **OFFICER))
+    assert sorted(recipient["presence"] for recipient in board.body["items"]) == ["after", "before", "there"]
     await full_stack.wait_until_idle()
     await full_stack.check()

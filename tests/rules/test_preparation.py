@@ -1,12 +1,12 @@
 """Prepared shards: who shares a message shares a variant, and ids depend on the input alone."""
 
-from services.notify.audience.affected import AffectedPerson
+from services.notify.audience.affected import AffectedPerson, affected_persons, memoised_decisions
 from services.notify.audience.preparation import ALL_CHANNELS, PreparedAudience
 from services.notify.columns.registration_snapshot import RegistrationSnapshot
 from services.notify.rules.audience import decide_audience
 from services.notify.store.alerts import Alert
 from shared.envelope import Cause
-from shared.events import AlertTrigger, Channel, Level
+from shared.events import AlertTrigger, Channel, Level, Presence
 from tests.rules.notify_world import NOW, TODAY, advice, stay, whereabouts
 
 RED = advice(Level.RED, {"ES-MD": Level.ORANGE})
@@ -69,3 +69,14 @@ def test_late_selection_is_identified_by_its_persons() -> None:
 
     assert ids[0] == ids[2] != ids[1]
     assert all(selection_id.startswith("ES-3:0:") for selection_id in ids)
+
+
+def test_person_with_two_registrations_is_told_of_the_place_where_they_are() -> None:
+    """One stay ended yesterday, another began today, both as bad: the message does not say that the stay is over."""
+    over = whereabouts(stay(-9, -1)).model_copy(update={"registration_id": "r-over"})
+    now_there = whereabouts(stay(0, 9)).model_copy(update={"registration_id": "r-there"})
+    snapshots = [RegistrationSnapshot.of(where, is_reachable=True) for where in (over, now_there)]
+
+    for ordered in (snapshots, snapshots[::-1]):
+        (person,) = affected_persons(ordered, memoised_decisions(RED, TODAY))
+        assert (person.registration.registration_id, person.decision.presence) == ("r-there", Presence.THERE)

@@ -20,7 +20,7 @@ from services.notify.store.waiting_messages import WaitingMessage, WaitingMessag
 from shared.bus.bus import Bus
 from shared.clock import utc_now
 from shared.command import Command
-from shared.events import Channel, Identifier, Level, Part
+from shared.events import Channel, Identifier, Level, Part, Presence
 from shared.observability.logs import get_logger
 from shared.web.bodies import Body
 from shared.web.cause import CauseOf
@@ -77,6 +77,10 @@ class RecipientEntry(Part):
     )
     escalations: tuple[EscalationEntry, ...] = ()
     owner: str | None = Field(default=None, description="Who takes care of them since a hand-over: a person or a team")
+    presence: Presence = Field(
+        default=Presence.THERE,
+        description="On the day of the alert: there, about to go, back, or overdue",
+    )
 
 
 class Board(Part):
@@ -207,6 +211,7 @@ def _entry(overview: RecipientOverview, waiting: Mapping[str, WaitingMessage]) -
         answer=state.answer,
         status=overview.status,
         owner=overview.owner.owner if overview.owner is not None else None,
+        presence=recipient.presence,
         escalations=tuple(
             EscalationEntry(
                 step=escalation.step,

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from services.notify.columns.registration_snapshot import RegistrationSnapshot, microseconds
 from services.notify.rules.audience import AudienceDecision, Reason, decide_audience
 from shared.advice import CountryAdvice
+from shared.events import Presence
 
 #: A memo with so many decisions is emptied, so that its memory stays bounded.
 MEMO_SIZE = 10_000
@@ -34,11 +35,16 @@ def affected_persons(registrations: Iterable[RegistrationSnapshot], decide: Deci
             persons[registration.person_id] = AffectedPerson(registration, decision, registration)
             continue
         newest = registration if registration.changed_at > known.newest.changed_at else known.newest
-        if decision.level > known.decision.level:
+        if _weight(decision) > _weight(known.decision):
             persons[registration.person_id] = AffectedPerson(registration, decision, newest)
         else:
             persons[registration.person_id] = known._replace(newest=newest)
     return list(persons.values())
+
+
+def _weight(decision: AudienceDecision) -> tuple[int, bool]:
+    """Of a person's registrations the worst place decides; of equal ones, the place where the person is now."""
+    return decision.level, decision.presence is Presence.THERE
 
 
 def memoised_decisions(advice: CountryAdvice, today: date) -> Decide:

@@ -433,6 +433,9 @@ class RegistrationHeld(RegistrationEvent):
     rule: str = Field(description="The rule that asks to wait")
     reason: str = Field(description="Reason code")
     advice: tuple[AdviceSeen, ...] = Field(default=(), description="Advice at the decision")
+    missing: tuple[str, ...] = Field(
+        default=(), max_length=50, description="R9: kinds of the documents that were missing, as in the catalogue"
+    )
 
 
 class RegistrationRouted(RegistrationEvent):
@@ -1103,6 +1106,14 @@ class RecordDiscardedByNotify(DiscardEvent):
     topic: ClassVar[str] = "travel.notification.v1"
 
 
+class ReturnReported(ShardEvent):
+    """A student said, by the link in a mail, that they are back. Registration records the return."""
+
+    person_id: Identifier
+    registration_id: Identifier = Field(description="The registration whose stay is over")
+    on: date = Field(description="Amsterdam date of the answer")
+
+
 #: CloudEvents `type` → event. A test compares this with the classes on this page.
 EVENTS: dict[str, type[Event]] = {
     event.__name__: event
@@ -1165,5 +1176,6 @@ EVENTS: dict[str, type[Event]] = {
         PersonAnswered,
         RecipientsHandedOver,
         RecordDiscardedByNotify,
+        ReturnReported,
     )
 }

@@ -30,6 +30,7 @@ from deploy.local.ports import HOST
 from deploy.local.services import SERVICES, LocalServices
 from deploy.local.wait_idle import is_idle
 from services.approval.model import evolve as evolve_approval
+from services.notify.rules.service_mail import SERVICE_MAIL_KINDS
 from services.registration.evolve import evolve as evolve_registration
 from services.safety.model import evolve as evolve_country
 from shared.clock import amsterdam_date, utc_now
@@ -279,10 +280,10 @@ class FullStack:
         }
 
     async def count_messages(self, student: Student) -> tuple[int, int]:
-        """How many mails and SMS the student has received."""
+        """How many mails and SMS the student has received, without service mail about requests and registrations."""
         received = await self.received()
         return (
-            sum(mail.to == student.email for mail in received[Channel.EMAIL]),
+            sum(mail.to == student.email and _is_wanted(mail.kind, ()) for mail in received[Channel.EMAIL]),
             sum(text.to == _sms_number(student) for text in received[Channel.SMS]),
         )
 
@@ -299,22 +300,27 @@ class FullStack:
             and sent & {entry.reference for entry in event.data.entries}
         }
 
-    async def mails_to(self, address: str) -> list[Message]:
-        """Every mail that arrived at the address, parsed."""
+    async def mails_to(self, address: str, *kinds: str) -> list[Message]:
+        """Every mail of these kinds that arrived at the address, parsed; without kinds all but service mail."""
 
         def read() -> list[Message]:
             messages = [message_from_bytes(path.read_bytes()) for path in (self.services.maildir / "new").glob("*")]
-            return [message for message in messages if message["Delivered-To"] == address]
+            return [
+                message
+                for message in messages
+                if message["Delivered-To"] == address and _is_wanted(str(message["X-Safe-Passage-Kind"]), kinds)
+            ]
 
         return await asyncio.to_thread(read)
 
-    async def wait_for_mail(self, address: str) -> None:
-        """Wait until a mail has arrived at the address."""
+    async def wait_for_mail(self, address: str, *kinds: str) -> None:
+        """Wait until a mail of these kinds has arrived at the address; without kinds any but service mail."""
 
         async def has_arrived() -> bool:
-            return any(mail.to == address for mail in await asyncio.to_thread(mails, self.services.maildir))
+            received = await asyncio.to_thread(mails, self.services.maildir)
+            return any(mail.to == address and _is_wanted(mail.kind, kinds) for mail in received)
 
-        await self.wait_until(has_arrived, "a mail")
+        await self.wait_until(has_arrived, f"a mail {' or '.join(kinds)}")
 
     async def wait_for_messages(self, students: list[Student]) -> None:
         """Wait until each student has received a mail and an SMS."""
@@ -323,9 +329,8 @@ class FullStack:
 
         async def have_arrived() -> bool:
             received = await self.received()
-            return addresses <= {mail.to for mail in received[Channel.EMAIL]} and numbers <= {
-                text.to for text in received[Channel.SMS]
-            }
+            mailed = {mail.to for mail in received[Channel.EMAIL] if _is_wanted(mail.kind, ())}
+            return addresses <= mailed and numbers <= {text.to for text in received[Channel.SMS]}
 
         await self.wait_until(have_arrived, f"{len(students)} emails and SMS")
 
@@ -430,3 +435,8 @@ def _as(student: Student) -> dict[str, Any]:
 def _sms_number(student: Student) -> str:
     """The student's number as the SMS gateway writes it."""
     return f"00{student.mobile[1:]}"
+
+
+def _is_wanted(kind: str, kinds: Collection[str]) -> bool:
+    """Whether a mail of this kind is asked for: without kinds, any that is not about ordinary work."""
+    return kind in kinds if kinds else kind not in SERVICE_MAIL_KINDS

@@ -215,6 +215,11 @@ class LocalServices:
                 "WEBHOOK_SECRET": self._secrets["WEBHOOK_SECRET"],
                 "UNKNOWN_WAIT_SECONDS": "5",
                 "SWEEP_SECONDS": "2",
+                # Service mail comes at any hour here, and soon.
+                "QUIET_FROM_HOUR": "0",
+                "QUIET_UNTIL_HOUR": "0",
+                "SERVICE_MAIL_SETTLE_SECONDS": "3",
+                "OFFICE_MAIL_MINUTES": "0.1",
             },
         }
         return {**common, **own.get(name, {})}

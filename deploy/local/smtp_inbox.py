@@ -25,6 +25,7 @@ MESSAGE_LIMIT_BYTES = 25 * 1024 * 1024
 HEADER_WINDOW_BYTES = 64 * 1024
 HOSTNAME = "inbox.localhost"
 _MESSAGE_ID = re.compile(rb"^message-id:\s*(\S+)", re.IGNORECASE | re.MULTILINE)
+_KIND = re.compile(rb"^X-Safe-Passage-Kind: *(\S+)", re.IGNORECASE | re.MULTILINE)
 _KEY = re.compile(r"^(\d+)\.M(\d{6})P\d+Q(\d+)\.")
 
 
@@ -80,7 +81,7 @@ class Maildir:
         return name
 
     def messages(self) -> list[dict[str, str | int]]:
-        """The mails in new/ and cur/, oldest first: message_id, to, received_at (RFC 3339 UTC), size, file."""
+        """The mails in new/ and cur/, oldest first: message_id, to, kind, received_at (RFC 3339 UTC), size, file."""
         found: list[tuple[tuple[int, ...], dict[str, str | int]]] = []
         for path in self._files():
             order = _KEY.match(path.name)
@@ -104,10 +105,12 @@ class Maildir:
             start = file.read(HEADER_WINDOW_BYTES)
         _, delivered_to, received = start.split(b"\r\n", 2)
         envelope_bytes = len(start) - len(received)
-        message_id = _MESSAGE_ID.search(received.partition(b"\r\n\r\n")[0])
+        headers = received.partition(b"\r\n\r\n")[0]
+        message_id, kind = _MESSAGE_ID.search(headers), _KIND.search(headers)
         received_at = datetime.fromtimestamp(seconds, UTC).replace(microsecond=microseconds)
         return {
             "message_id": message_id.group(1).decode(errors="replace") if message_id else "",
+            "kind": kind.group(1).decode(errors="replace") if kind else "",
             "to": delivered_to.partition(b": ")[2].decode(errors="replace"),
             "received_at": received_at.isoformat(timespec="microseconds").replace("+00:00", "Z"),
             "size": path.stat().st_size - envelope_bytes,

@@ -8,14 +8,14 @@ from typing import TypeVar
 from fastapi import FastAPI
 
 from services.notify import handlers
-from services.notify.api import alerts, answers, replies, roll_call, webhooks, whereabouts
+from services.notify.api import alerts, answers, replies, returns, roll_call, webhooks, whereabouts
 from services.notify.background import run_in_background
 from services.notify.pages.answer import Pages
 from services.notify.settings import Settings
 from services.notify.wiring import Parts, assemble
 from shared.bus.bus import Bus
 from shared.bus.handler_subscription import Handler
-from shared.events import AlertEvent, Event, RegistrationEvent
+from shared.events import AlertEvent, Event
 from shared.process import Process, freeze_gc_after_startup
 from shared.settings import from_environment as read_environment
 from shared.web.routes import Routes
@@ -32,7 +32,7 @@ def build(settings: Settings) -> FastAPI:
     process.publish(stores.outbox, AlertEvent.topic)
     for store in (
         stores.outbox, stores.whereabouts, stores.alerts, stores.send_queue, stores.deliveries, stores.callbacks,
-        stores.providers, stores.provider_health,
+        stores.providers, stores.provider_health, stores.planned_mails, stores.office_cases,
     ):  # fmt: skip
         process.at_start(store.create_indexes)
     process.at_start(partial(stores.alerts.note_closing_times, stores.outbox))
@@ -53,7 +53,7 @@ def _subscribe(bus: Bus, deps: handlers.HandlerDeps) -> None:
         return deps.notices.live.throughout(lambda event_or_batch: handle(event_or_batch, deps))
 
     for topic, project in handlers.PROJECTIONS.items():
-        bus.project(topic, with_deps(project), ordered=topic == RegistrationEvent.topic)
+        bus.project(topic, with_deps(project), ordered=topic != AlertEvent.topic)
     by_topic: dict[str, dict[type[Event], Handler]] = defaultdict(dict)
     for event, handle in handlers.SUBSCRIPTIONS.items():
         by_topic[event.topic][event] = with_deps(handle)
@@ -93,6 +93,17 @@ def _routes(process: Process, settings: Settings, parts: Parts) -> list[Routes]:
                 outbox=stores.outbox,
                 deliveries=stores.deliveries,
                 alerts=stores.alerts,
+                pages=Pages(parts.live),
+                scanner_seconds=settings.scanner_seconds,
+            )
+        ),
+        returns.routes(
+            returns.ReturnDeps(
+                outbox=stores.outbox,
+                answers=stores.deliveries.answers,
+                deliveries=stores.deliveries,
+                planned=stores.planned_mails,
+                whereabouts=stores.whereabouts,
                 pages=Pages(parts.live),
                 scanner_seconds=settings.scanner_seconds,
             )

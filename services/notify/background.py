@@ -13,8 +13,10 @@ from services.notify.audience.alerting import sweep
 from services.notify.channels.registry import Senders
 from services.notify.model.deliveries import DeliveryState
 from services.notify.send_worker import run_send_worker
+from services.notify.service_mail.case_mail import mail_digests, mail_urgent_cases
+from services.notify.service_mail.student_mail import send_due_mails
 from services.notify.settings import Settings
-from services.notify.store.send_queue import EMERGENCY, NOTICE
+from services.notify.store.send_queue import EMERGENCY, SERVICE
 from services.notify.wiring import Parts, Stores
 from shared.clock import utc_now
 from shared.envelope import Cause
@@ -36,6 +38,7 @@ def run_in_background(process: Process, settings: Settings, parts: Parts) -> Non
     """Register everything; the process starts it."""
     process.every("sweep", settings.sweep_seconds, partial(_sweep, parts))
     process.every("ladder", settings.ladder_seconds, partial(_escalate, parts))
+    process.every("service-mail", settings.service_mail_seconds, partial(_send_service_mail, parts))
     process.every("unknown", RESOLVE_SECONDS, partial(_settle_unknown, parts, settings))
     process.every("providers", MAINTAIN_SENDERS_SECONDS, partial(_maintain_senders, parts))
     process.under_lease("callbacks", partial(provider_callbacks.run_callback_worker, parts.callbacks))
@@ -46,7 +49,7 @@ def run_in_background(process: Process, settings: Settings, parts: Parts) -> Non
         _run_send_workers(process, settings, parts, channel, senders)
         process.at_stop(senders.close)
     process.in_background("provider health", parts.provider_health.store_regularly)
-    process.add_checks(partial(_sending_health, parts.stores))
+    process.add_checks(partial(_sending_health, parts.stores, settings))
     process.add_checks(partial(_provider_health, parts))
 
 
@@ -54,7 +57,7 @@ def _run_send_workers(process: Process, settings: Settings, parts: Parts, channe
     """The last workers of a channel send nothing but alerts, so an alert never waits for reminders."""
     for number in range(settings.workers + settings.urgent_workers):
         is_urgent = number >= settings.workers
-        sender, least_urgent = (senders.urgent, EMERGENCY) if is_urgent else (senders.ordinary, NOTICE)
+        sender, least_urgent = (senders.urgent, EMERGENCY) if is_urgent else (senders.ordinary, SERVICE)
         name = f"{channel.value}-{number}"
         process.in_background(name, partial(run_send_worker, parts.sending, channel, sender, name, least_urgent))
 
@@ -67,6 +70,13 @@ async def _escalate(parts: Parts) -> None:
     now = utc_now()
     await follow_ups.alert_new_addresses(parts.handlers.escalation, Cause(new_id(), "sweep"), now)
     await escalation.run_escalations(parts.handlers.escalation, now)
+
+
+async def _send_service_mail(parts: Parts) -> None:
+    deps, now = parts.handlers.service_mail, utc_now()
+    await mail_urgent_cases(deps, now)
+    await send_due_mails(deps, now)
+    await mail_digests(deps, now)
 
 
 async def _settle_unknown(parts: Parts, settings: Settings) -> None:
@@ -92,7 +102,7 @@ async def _provider_health(parts: Parts) -> Sequence[Check]:
     return await parts.provider_health.checks(utc_now())
 
 
-async def _sending_health(stores: Stores) -> Sequence[Check]:
+async def _sending_health(stores: Stores, settings: Settings) -> Sequence[Check]:
     """Sets the metrics of deliveries by state, and reports for how long the oldest unsent message has been waiting."""
     counts = await stores.deliveries.counts()
     for channel in Channel:
@@ -102,7 +112,11 @@ async def _sending_health(stores: Stores) -> Sequence[Check]:
     age = (utc_now() - oldest).total_seconds() if oldest else 0.0
     metrics.oldest_unsent_seconds.set(age)
     unknown = sum(states.get(DeliveryState.UNKNOWN.value, 0) for states in counts.values())
-    facts: dict[str, int | float | str | bool] = {"oldest_unsent_seconds": round(age, 3), "unknown": unknown}
+    settled = utc_now() + settings.mail_policy.settle
+    waiting = await stores.planned_mails.count_due(settled) + await stores.office_cases.count_undecided()
+    facts: dict[str, int | float | str | bool] = {
+        "oldest_unsent_seconds": round(age, 3), "unknown": unknown, "service_mail_waiting": waiting
+    }  # fmt: skip
     quarantined = await stores.send_queue.quarantined()
     detail = "sending"
     if quarantined:

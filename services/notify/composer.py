@@ -9,11 +9,12 @@ from typing import Any
 from services.notify.channel_spec import CHANNELS, RecipientValues, SkeletonRequest
 from services.notify.columns.recipient_columns import NO_PERSON
 from services.notify.message_content import message_content
-from services.notify.messages.links import answer_link
+from services.notify.messages.links import answer_link, return_link
 from services.notify.messages.outgoing import OutgoingMessage
 from services.notify.messages.rendering import Messages
 from services.notify.model.deliveries import delivery_id, reference
 from services.notify.rules.listed import is_listed
+from services.notify.rules.service_mail import ASKS_FOR_RETURN
 from services.notify.sending_rules import SendingRules
 from services.notify.store.alerts import Alert
 from services.notify.store.answers import AnswerStore
@@ -37,14 +38,18 @@ class ComposerDeps:
 class Composer:
     """Builds the messages of one send job. `index`: a recipient's place in the selection.
 
-    Recipients with the same message variant share a skeleton, which is rendered once.
+    Recipients with the same message variant share a skeleton, which is rendered once. `words`: the opened words that
+    the mail quotes.
     """
 
-    def __init__(self, deps: ComposerDeps, selection: Selection, alert: Alert | None, channel: Channel) -> None:
+    def __init__(
+        self, deps: ComposerDeps, selection: Selection, alert: Alert | None, channel: Channel, words: str = ""
+    ) -> None:
         self._deps = deps
         self._selection = selection
         self._alert = alert
         self._channel = channel
+        self._words = words
         self._spec = CHANNELS[channel]
         self._university = deps.live.current.university  # one version for the whole job
         self._skeletons: dict[tuple[int, int], Any] = {}
@@ -74,19 +79,26 @@ class Composer:
         self._check_allowed(address)
         link = ""
         if person is not None:
-            token = self._deps.answers.link_token(self._selection.alert_id, person)
-            link = answer_link(self._deps.rules.answer_base_url, token)
+            link = self._link(variant.kind, person, recipients.registrations[index])
         identity, message_reference = self.ids(index)
         name = variant.called or (contact.called if contact is not None else "")
         values = RecipientValues(identity, message_reference, address, name, link)
         return self._spec.compose(self._skeleton(index, variant_index, len(link)), values, self._deps.rules)
+
+    def _link(self, kind: str, person: str, registration: str | None) -> str:
+        """Where the person answers: the alert, or the question whether they are back."""
+        if kind == ASKS_FOR_RETURN and registration is not None:
+            token = self._deps.answers.link_token(registration, person)
+            return return_link(self._deps.rules.answer_base_url, token)
+        token = self._deps.answers.link_token(self._selection.alert_id, person)
+        return answer_link(self._deps.rules.answer_base_url, token)
 
     def _skeleton(self, index: int, variant_index: int, link_length: int) -> Any:
         key = (variant_index, link_length)
         skeleton = self._skeletons.get(key)
         if skeleton is None:
             selection, recipient = self._selection, self._selection.recipients[index]
-            content = message_content(selection, self._alert, recipient, self._university)
+            content = message_content(selection, self._alert, recipient, self._university, self._words)
             wanted = SkeletonRequest(
                 kind=recipient.kind,
                 language=recipient.language,

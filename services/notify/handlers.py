@@ -15,14 +15,18 @@ from services.notify.audience.deps import SelectionDeps
 from services.notify.model.escalations import EscalationRecord
 from services.notify.model.owners import owner_records
 from services.notify.model.whereabouts import Resolve
+from services.notify.service_mail.deps import ServiceMailDeps
+from services.notify.service_mail.planning import note_cases, plan_service_mail, project_requests
 from services.notify.store.deliveries import DeliveryStore, StoredEvent
 from services.notify.whereabouts_projection import open_contact, project_whereabouts
 from shared.clock import utc_now
 from shared.envelope import Cause, Envelope
 from shared.events import (
+    AdviceHeld,
     AdviceReleased,
     AlertEscalated,
     AlertEvent,
+    ApprovalEvent,
     ClearanceRestored,
     ClearanceSuspended,
     Event,
@@ -32,6 +36,8 @@ from shared.events import (
     RegistrationEvent,
     ReminderDue,
     SlotAllocated,
+    SourceChecked,
+    SourceFailed,
     TravelAdviceChanged,
 )
 from shared.privacy.keyring import Keyring
@@ -46,6 +52,7 @@ class HandlerDeps:
     notices: notices.NoticeDeps
     escalation: EscalationDeps
     deliveries: DeliveryStore
+    service_mail: ServiceMailDeps
     keyring: Keyring
     resolve: Resolve
 
@@ -65,6 +72,7 @@ async def project_whereabouts_when_registrations_changed(batch: Sequence[Envelop
             await alert_arrivals(deps.selection, countries, persons, cause=cause, now=utc_now())
         await follow_ups.alert_new_addresses(deps.escalation, cause, utc_now())
         await _create_notices(deps, events)
+        await plan_service_mail(deps.service_mail, events)
     for event in batch:
         if isinstance(event.data, PersonErased):
             await deps.selection.whereabouts.contacts.erase(event.data.person_id)
@@ -82,9 +90,26 @@ async def raise_alert_when_advice_changed(envelope: Envelope[TravelAdviceChanged
 async def release_alert_when_advice_released(envelope: Envelope[AdviceReleased], deps: HandlerDeps) -> None:
     """An accepted hold counts from now on, a rejected one never; either way look who is there."""
     event, now = envelope.data, utc_now()
+    await note_cases(deps.service_mail, [envelope])
     await deps.selection.advice.decide(event.country, event.hold_id, event.accepted)
     await failpoint("hold_decided")
     await alert_country(deps.selection, event.country, cause=envelope.cause(), now=now)
+
+
+async def note_case_when_source_or_hold_changed(envelope: Envelope[Event], deps: HandlerDeps) -> None:
+    """A held change, or a source that cannot be read, is a case for the safety officers until it is settled."""
+    await note_cases(deps.service_mail, [envelope])
+
+
+async def project_requests_when_approvals_changed(batch: Sequence[Envelope[Event]], deps: HandlerDeps) -> None:
+    """Store what mail about requests says; only then plan that mail. R34: mail to students who get a slot."""
+    events = [cast("Envelope[ApprovalEvent]", event) for event in batch if isinstance(event.data, ApprovalEvent)]
+    if events:
+        await project_requests(deps.service_mail, events, deps.keyring)
+        await plan_service_mail(deps.service_mail, events)
+    for event in batch:
+        if isinstance(event.data, SlotAllocated):
+            await notify_student_when_slot_allocated(cast("Envelope[SlotAllocated]", event), deps)
 
 
 async def notify_student_when_slot_allocated(envelope: Envelope[SlotAllocated], deps: HandlerDeps) -> None:
@@ -107,6 +132,7 @@ async def fold_own_events_when_published(batch: Sequence[Envelope[Event]], deps:
                 await deps.selection.alerts.owners.add(handed_over.alert_id, records)
             case PersonAnswered() as answered:
                 await follow_ups.confirm_answer(deps.escalation, answered, event.cause(), utc_now())
+    await note_cases(deps.service_mail, batch)
 
 
 async def _create_notices(deps: HandlerDeps, events: Sequence[Envelope[RegistrationEvent]]) -> None:
@@ -140,10 +166,13 @@ async def _create_notices(deps: HandlerDeps, events: Sequence[Envelope[Registrat
 SUBSCRIPTIONS: Mapping[type[Event], Callable[[Envelope[Any], HandlerDeps], Awaitable[None]]] = {
     TravelAdviceChanged: raise_alert_when_advice_changed,
     AdviceReleased: release_alert_when_advice_released,
-    SlotAllocated: notify_student_when_slot_allocated,
+    AdviceHeld: note_case_when_source_or_hold_changed,
+    SourceFailed: note_case_when_source_or_hold_changed,
+    SourceChecked: note_case_when_source_or_hold_changed,
 }
-#: Handlers of batches: topic → handler. A registration waits behind a parked one of its stream; own events do not.
+#: Handlers of batches: topic → handler. An event waits behind a parked one of its stream; own events do not.
 PROJECTIONS: Mapping[str, Callable[[Sequence[Envelope[Event]], HandlerDeps], Awaitable[None]]] = {
+    ApprovalEvent.topic: project_requests_when_approvals_changed,
     RegistrationEvent.topic: project_whereabouts_when_registrations_changed,
     AlertEvent.topic: fold_own_events_when_published,
 }

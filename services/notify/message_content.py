@@ -3,6 +3,7 @@
 from services.notify.columns.recipient_columns import Recipient
 from services.notify.messages.content import AnyContent, ManualContent, ReminderContent, alert_content, common_content
 from services.notify.messages.rendering import read_content
+from services.notify.messages.service_content import SealedWords
 from services.notify.store.alerts import Alert
 from services.notify.store.selections import Selection
 from shared.catalogue import University
@@ -11,11 +12,15 @@ from shared.events import Presence
 
 
 def message_content(
-    selection: Selection, alert: Alert | None, recipient: Recipient, university: University
+    selection: Selection, alert: Alert | None, recipient: Recipient, university: University, words: str = ""
 ) -> AnyContent:
-    """The content of one message, the same at every attempt. Raises PermanentError when the data give none."""
+    """The content of one message, the same at every attempt. Raises PermanentError when the data give none.
+
+    `words`: what a person wrote and the notice holds sealed, opened for this message.
+    """
     if selection.facts is not None:
-        return read_content(recipient.kind, selection.facts)
+        content = read_content(recipient.kind, selection.facts)
+        return content.model_copy(update={"words": words}) if isinstance(content, SealedWords) else content
     if alert is None:
         raise PermanentError(f"selection {selection.selection_id} has neither an alert nor facts")
     if recipient.kind == "reminder":

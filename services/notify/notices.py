@@ -29,7 +29,7 @@ from services.notify.rules.improvement import before_change, improvement, lowers
 from services.notify.store.advice import AdviceStore
 from services.notify.store.alerts import AlertStore
 from services.notify.store.selections import Selection
-from services.notify.store.send_queue import NOTICE, SendQueue, send_job
+from services.notify.store.send_queue import NOTICE, SendJob, SendQueue, send_job
 from services.notify.store.whereabouts import WhereaboutsStore
 from shared.catalogue import Catalogue, Contact, Name
 from shared.clock import amsterdam_date
@@ -89,7 +89,7 @@ async def create_suspension_notices(
 ) -> None:
     """R19: tell the student not to depart, and tell the coordinator."""
     event = envelope.data
-    coordinator, name = _programme(deps, event.faculty_id, event.programme_id)
+    coordinator, name = programme_contact(deps, event.faculty_id, event.programme_id)
     content = clearance_content(event, event.departure_date, name, coordinator, deps.catalogue.university, urls)
     recipients = (
         _student(event.person_id, event.registration_id, where, "clearance_suspended_student"),
@@ -109,7 +109,7 @@ async def create_restoration_notice(
     if where is None:
         return  # the registration is parked, so there is no address; the board shows the person as not assessable
     event = envelope.data
-    coordinator, name = _programme(deps, where.faculty_id, where.programme_id)
+    coordinator, name = programme_contact(deps, where.faculty_id, where.programme_id)
     departure = min(stay.start_date for stay in where.stays)
     content = clearance_content(event, departure, name, coordinator, deps.catalogue.university, urls)
     student = _student(event.person_id, event.registration_id, where, "clearance_restored")
@@ -121,7 +121,7 @@ async def create_reminder_notice(
 ) -> None:
     """R22, R24, R25, R39: the reminder that is due. R22 shows the colours and when they were fetched."""
     event = envelope.data
-    coordinator, name = _programme(deps, event.faculty_id, event.programme_id)
+    coordinator, name = programme_contact(deps, event.faculty_id, event.programme_id)
     content = RegistrationContent(
         **common_content(deps.catalogue.university),
         registration_id=event.registration_id,
@@ -201,18 +201,7 @@ async def create_notice(
     priority: int = NOTICE,
 ) -> None:
     """Store a notice and its send job; if it is stored already, change nothing. `content`: what the mail says."""
-    selection = Selection(
-        selection_id=f"{identity}:{name}",
-        alert_id=identity,
-        shard=0,
-        late=False,
-        at=now,
-        recipients=RecipientColumns.from_recipients(recipients),
-        facts=content.model_dump(mode="json"),
-        correlation_id=cause.correlation_id,
-        traceparent=cause.traceparent,
-    )
-    job = send_job(selection, NOTICE_CHANNEL, priority)
+    selection, job = new_notice(identity, name, recipients, content, cause, now, priority=priority)
 
     async def store(session: Session) -> None:
         if await deps.alerts.selections.existing([selection.selection_id], session):
@@ -224,6 +213,31 @@ async def create_notice(
         await deps.mongo.transaction(store)
     except DuplicateKeyError:
         return  # another process created it at the same moment
+
+
+def new_notice(
+    identity: str,
+    name: str,
+    recipients: Sequence[Recipient],
+    content: AnyContent,
+    cause: Cause,
+    now: datetime,
+    *,
+    priority: int,
+) -> tuple[Selection, SendJob]:
+    """A notice and its send job, to be stored together."""
+    selection = Selection(
+        selection_id=f"{identity}:{name}",
+        alert_id=identity,
+        shard=0,
+        late=False,
+        at=now,
+        recipients=RecipientColumns.from_recipients(recipients),
+        facts=content.model_dump(mode="json"),
+        correlation_id=cause.correlation_id,
+        traceparent=cause.traceparent,
+    )
+    return selection, send_job(selection, NOTICE_CHANNEL, priority)
 
 
 def notice_id(key: str) -> str:
@@ -259,7 +273,7 @@ def _student(person_id: str, registration_id: str, where: Whereabouts | None, ki
     )
 
 
-def _programme(deps: NoticeDeps, faculty_id: str, programme_id: str) -> tuple[Contact, Name]:
+def programme_contact(deps: NoticeDeps, faculty_id: str, programme_id: str) -> tuple[Contact, Name]:
     """The coordinator of a programme, and its name; the International Office if the catalogue does not know it."""
     programme = deps.catalogue.programme_today(programme_id)
     if programme is None:

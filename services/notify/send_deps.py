@@ -20,6 +20,7 @@ from services.notify.store.whereabouts import WhereaboutsStore
 from shared.bus.outbox import Outbox
 from shared.envelope import Cause
 from shared.events import Channel
+from shared.privacy.keyring import Keyring
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,8 @@ class SendDeps:
     advice: AdviceStore
     composing: ComposerDeps
     timing: SendTiming = field(default_factory=SendTiming)
+    #: Opens the words of people that mails quote; without it such mails say nothing of them.
+    keyring: Keyring | None = None
     #: One worker of a kind looks for work at a time, however many are free.
     claim_locks: dict[tuple[Channel, int], asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
     #: Alert → when it was read (the loop's clock), and when it was closed.
@@ -65,6 +68,15 @@ class SendDeps:
     def conversations(self) -> ConversationDeps:
         """The stores that tell whether a conversation is over."""
         return ConversationDeps(self.alerts, self.whereabouts, self.advice)
+
+    async def sealed_words(self, selection: Selection) -> str:
+        """The words that a notice quotes, opened; empty when it quotes none, or when the person was erased."""
+        facts = selection.facts or {}
+        sealed = facts.get("sealed")
+        if sealed is None or self.keyring is None:
+            return ""
+        words = await self.keyring.open(sealed, facts["path"])
+        return words if isinstance(words, str) else ""
 
     async def closed_at(self, alert_id: str) -> datetime | None:
         """When the alert was closed, as of `closed_alert_cache_seconds` ago; None: it is open."""

@@ -30,7 +30,7 @@ from services.notify.rules.conversation import Ending, is_closed_for
 from services.notify.rules.escalation import FIRST_STEP
 from services.notify.send_deps import ClaimedJob, SendDeps
 from services.notify.store.deliveries import StoredEvent
-from services.notify.store.send_queue import EMERGENCY, NOTICE, SendChunk, SendJob
+from services.notify.store.send_queue import EMERGENCY, SERVICE, SendChunk, SendJob
 from shared.clock import utc_now
 from shared.envelope import parse
 from shared.errors import PermanentError, TransientError
@@ -46,7 +46,7 @@ log = get_logger()
 
 
 async def run_send_worker(
-    deps: SendDeps, channel: Channel, provider: MessageChannel, worker: str, least_urgent: int = NOTICE
+    deps: SendDeps, channel: Channel, provider: MessageChannel, worker: str, least_urgent: int = SERVICE
 ) -> None:
     """Send jobs until cancelled. When MongoDB fails, wait and claim again; other workers take over expired leases."""
     while True:
@@ -63,7 +63,7 @@ async def run_send_worker(
 
 
 async def claim_and_send(
-    deps: SendDeps, channel: Channel, provider: MessageChannel, worker: str, least_urgent: int = NOTICE
+    deps: SendDeps, channel: Channel, provider: MessageChannel, worker: str, least_urgent: int = SERVICE
 ) -> None:
     """Claim the most urgent job of a channel and send it, again and again. `least_urgent`: leave less urgent jobs."""
     while True:
@@ -103,7 +103,9 @@ async def _send(deps: SendDeps, job: SendJob, provider: MessageChannel) -> None:
     addresses = await deps.whereabouts.contacts.addresses(
         [registration for registration in registrations if registration], job.addresses_as_of
     )
-    claimed = ClaimedJob(job, selection, alert, Composer(deps.composing, selection, alert, job.channel), addresses)
+    words = await deps.sealed_words(selection)
+    composer = Composer(deps.composing, selection, alert, job.channel, words)
+    claimed = ClaimedJob(job, selection, alert, composer, addresses)
     renewal = asyncio.create_task(_renew_lease(deps, claimed))
     try:
         is_finished = await _recover(deps, claimed, provider) and await _send_chunks(deps, claimed, provider)

@@ -1,10 +1,13 @@
 """The environment variables of the notify service."""
 
+from datetime import timedelta
 from typing import Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 
 from services.notify.model.shards import MAX_EVENT_ENTRIES
+from services.notify.rules.office_mail import OfficePolicy
+from services.notify.rules.service_mail import SERVICE_MAIL_KINDS, MailPolicy
 from shared.settings import CatalogueSettings, Key
 
 
@@ -81,6 +84,77 @@ class Settings(CatalogueSettings):
         ge=0,
         description="A *safe* by link this soon after its message is unverified: scanners follow links",
     )
+
+    service_mail_seconds: float = Field(
+        default=2, gt=0, description="Time between two looks at service mail that is due"
+    )
+    service_mail_settle_seconds: float = Field(
+        default=10, ge=0, description="A service mail waits this long: a decision replaced within it makes one mail"
+    )
+    service_mail_max_age_hours: float = Field(
+        default=72, gt=0, description="Service mail that was due longer ago is not sent, as after an outage"
+    )
+    service_mail_off: str = Field(
+        default="", description="Kinds of service mail that are not sent, comma-separated: stay_over,office_digest"
+    )
+    quiet_from_hour: int = Field(
+        default=22, ge=0, le=23, description="Service mail waits from this hour (Amsterdam), never an alert"
+    )
+    quiet_until_hour: int = Field(
+        default=8, ge=0, le=23, description="Until this hour; the same as QUIET_FROM_HOUR: no quiet hours"
+    )
+    register_reminder_days: float = Field(
+        default=3, gt=0, description="Days from an approval to the reminder that the journey is not registered"
+    )
+    return_question_days: str = Field(
+        default="0,3,7",
+        pattern=r"^\d{1,3}(,\d{1,3})*$",
+        description="Days after the end of a stay on which the student is asked whether they are back",
+    )
+    digest_hour: int = Field(
+        default=8, ge=0, le=23, description="From this hour (Amsterdam) each office gets its digest of the day"
+    )
+    office_mail_minutes: float = Field(
+        default=15, ge=0, description="Urgent cases of one office within this time share a mail; emergencies: 1 minute"
+    )
+    overdue_days: float = Field(
+        default=10, ge=0, description="Days after a stay until a missing return stands in the digest"
+    )
+    portal_url: str = Field(
+        default="",
+        pattern=r"^(https?://\S+)?$",
+        description="Page where students and staff work, linked in service mail; empty: no link",
+    )
+
+    @field_validator("service_mail_off")
+    @classmethod
+    def _knows_kinds(cls, value: str) -> str:
+        unknown = _entries(value) - SERVICE_MAIL_KINDS
+        if unknown:
+            raise ValueError(f"unknown kinds of service mail; known are {', '.join(sorted(SERVICE_MAIL_KINDS))}")
+        return value
+
+    @property
+    def mail_policy(self) -> MailPolicy:
+        """When service mail is sent."""
+        return MailPolicy(
+            settle=timedelta(seconds=self.service_mail_settle_seconds),
+            max_age=timedelta(hours=self.service_mail_max_age_hours),
+            quiet_from=self.quiet_from_hour,
+            quiet_until=self.quiet_until_hour,
+            off=_entries(self.service_mail_off),
+            register_after=timedelta(days=self.register_reminder_days),
+            return_after=tuple(timedelta(days=int(days)) for days in self.return_question_days.split(",")),
+        )
+
+    @property
+    def office_policy(self) -> OfficePolicy:
+        """When offices get mail."""
+        return OfficePolicy(
+            digest_hour=self.digest_hour,
+            pause=timedelta(minutes=self.office_mail_minutes),
+            overdue_after=timedelta(days=self.overdue_days),
+        )
 
     @property
     def numbers_without_receipts(self) -> tuple[str, ...]:

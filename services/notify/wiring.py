@@ -21,13 +21,17 @@ from services.notify.provider_health import ProviderHealth
 from services.notify.rules.escalation import EscalationPolicy
 from services.notify.send_deps import SendDeps
 from services.notify.sending_rules import SendingRules
+from services.notify.service_mail.deps import ServiceMailDeps
 from services.notify.settings import Settings
 from services.notify.store.advice import AdviceStore
 from services.notify.store.alerts import AlertStore
 from services.notify.store.callbacks import CallbackStore
 from services.notify.store.deliveries import DeliveryStore
+from services.notify.store.office_cases import OfficeCaseStore
+from services.notify.store.planned_mails import PlannedMailStore
 from services.notify.store.provider_health import ProviderHealthStore
 from services.notify.store.providers import ProviderStore
+from services.notify.store.requests import RequestStore
 from services.notify.store.send_queue import SendQueue
 from services.notify.store.whereabouts import WhereaboutsStore
 from services.notify.unread_replies import UnreadReplies
@@ -52,6 +56,9 @@ class Stores:
     callbacks: CallbackStore
     providers: ProviderStore
     provider_health: ProviderHealthStore
+    requests: RequestStore
+    planned_mails: PlannedMailStore
+    office_cases: OfficeCaseStore
 
     @classmethod
     def open(cls, process: Process, settings: Settings) -> "Stores":
@@ -67,6 +74,9 @@ class Stores:
             callbacks=CallbackStore(database, key),
             providers=ProviderStore(database),
             provider_health=ProviderHealthStore(database),
+            requests=RequestStore(database),
+            planned_mails=PlannedMailStore(database),
+            office_cases=OfficeCaseStore(database),
         )
 
 
@@ -115,7 +125,7 @@ def assemble(process: Process, settings: Settings) -> Parts:
             ),
         ),
         handlers=handlers,
-        sending=_send_deps(settings, stores, live, messages),
+        sending=_send_deps(process, settings, stores, live, messages),
         callbacks=_callback_deps(stores, handlers.escalation, sms_providers),
     )
 
@@ -158,12 +168,25 @@ def _handler_deps(
         notices=notices,
         escalation=escalation,
         deliveries=stores.deliveries,
+        service_mail=ServiceMailDeps(
+            notices=notices,
+            deliveries=stores.deliveries,
+            requests=stores.requests,
+            planned=stores.planned_mails,
+            cases=stores.office_cases,
+            callbacks=stores.callbacks,
+            policy=settings.mail_policy,
+            office_policy=settings.office_policy,
+            portal_url=settings.portal_url,
+        ),
         keyring=process.keyring,
         resolve=gazetteer.resolve,
     )
 
 
-def _send_deps(settings: Settings, stores: Stores, live: LiveCatalogue, messages: Messages) -> SendDeps:
+def _send_deps(
+    process: Process, settings: Settings, stores: Stores, live: LiveCatalogue, messages: Messages
+) -> SendDeps:
     rules = SendingRules(
         sender=settings.smtp_sender,
         answer_base_url=settings.answer_base_url,
@@ -181,6 +204,7 @@ def _send_deps(settings: Settings, stores: Stores, live: LiveCatalogue, messages
         deliveries=stores.deliveries,
         advice=stores.advice,
         composing=composing,
+        keyring=process.keyring,
     )
 
 

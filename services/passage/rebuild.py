@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pydantic import BaseModel
 
 from services.approval.model import ApprovalRequest, SlotPool
+from services.notify.model.requests import Request
 from services.notify.model.whereabouts import Whereabouts
 from services.passage.projections import DOCUMENT_PROJECTIONS
 from services.passage.projections.projection import Comparable, DocumentProjection, as_kept, unequal, whole
@@ -63,7 +64,7 @@ class ComparedCollection:
         return self.documents is not None and self.documents.is_ahead(own)
 
 
-def _whereabouts(document: Document) -> Comparable:
+def _versioned(document: Document) -> Comparable:
     return {"version": document["version"], **document["state"]}
 
 
@@ -79,7 +80,8 @@ _MODELS: Mapping[tuple[str, str], tuple[type[BaseModel], Callable[[Document], Co
     ("registration", "registrations"): (Registration, whole),
     ("registration", "trips"): (GroupTrip, whole),
     ("safety", "countries"): (CountryState, whole),
-    ("notify", "whereabouts"): (Whereabouts, _whereabouts),
+    ("notify", "requests"): (Request, _versioned),
+    ("notify", "whereabouts"): (Whereabouts, _versioned),
 }
 #: How the live documents of a fold are read, where not every document of the collection is one.
 _LIVE: Mapping[tuple[str, str], ReadLive] = {("notify", "whereabouts"): _of_registrations}
@@ -156,7 +158,9 @@ class ShadowRebuild:
         changes = projection.changes(evidence)
         former = await self._load(compared, list(changes)) if changes else {}
         for identity, change in changes.items():
-            self._put(compared, identity, projection.apply(former.get(identity), evidence, change))
+            document = projection.apply(former.get(identity), evidence, change)
+            if document is not None:
+                self._put(compared, identity, document)
 
     async def _load(self, compared: ComparedCollection, ids: list[str]) -> dict[str, Document]:
         name = compared.name

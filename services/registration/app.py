@@ -13,6 +13,7 @@ from services.registration.commands.erasure import ErasureDeps, finish_open_eras
 from services.registration.decision_inputs import EvaluationDeps
 from services.registration.document_storage import DocumentStorage
 from services.registration.evaluation import sweep
+from services.registration.reported_returns import record_reported_returns
 from services.registration.retention import erase_after_retention
 from services.registration.settings import Settings
 from services.registration.store import open_work
@@ -92,6 +93,7 @@ def _subscribe(process: Process, evaluation: EvaluationDeps, persons: PersonsSto
     async def project_notifications(envelopes: Sequence[Envelope[Event]]) -> None:
         await persons.save_alerts(envelopes)
         await scheduler.remind_after_failed_messages(evaluation, envelopes)
+        await record_reported_returns(evaluation, envelopes)
 
     process.bus.project(AlertEvent.topic, project_notifications, ordered=False)
 

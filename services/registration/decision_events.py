@@ -165,7 +165,8 @@ def _clearance_event(state: Registration, clearance: Clearance) -> Event:
     rule, reason, advice = clearance.rule, clearance.reason, clearance.advice
     match clearance.outcome:
         case Outcome.HELD | Outcome.INCOMPLETE:
-            return RegistrationHeld(**ids, rule=rule, reason=reason, advice=advice)
+            missing = clearance.missing if rule == "R9" else ()
+            return RegistrationHeld(**ids, rule=rule, reason=reason, advice=advice, missing=missing)
         case Outcome.REFUSED:
             return RegistrationRefused(**ids, rule=rule, reason=reason, advice=advice, decided_by=RULES)
         case Outcome.ROUTED | Outcome.UNDECIDED:

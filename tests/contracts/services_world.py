@@ -30,9 +30,12 @@ from fastapi import FastAPI
 from services.notify.columns.recipient_columns import Recipient, RecipientColumns
 from services.notify.model.shards import person_hash
 from services.notify.model.whereabouts import Stay, Whereabouts
+from services.notify.rules.service_mail import MailPolicy, plan_mails
+from services.notify.rules.service_mail import Reason as MailReason
 from services.notify.store.alerts import Alert, AlertStore
 from services.notify.store.callbacks import CallbackStore
 from services.notify.store.deliveries import DeliveryStore, StoredEvent
+from services.notify.store.planned_mails import PlannedMailStore
 from services.notify.store.selections import Selection
 from services.notify.store.whereabouts import NewContact, WhereaboutsStore, WhereaboutsUpdate
 from services.safety.commands.deps import ReadingDeps, ReadingPolicy
@@ -47,7 +50,7 @@ from services.safety.store.secondary_advice import SecondaryAdviceStore
 from shared.advice import AreaAdvice, CountryAdvice
 from shared.bus.outbox import Outbox
 from shared.clock import amsterdam_date, utc_now
-from shared.events import AlertTrigger, Channel, Level, RecipientsSelected
+from shared.events import AlertTrigger, Channel, Level, RecipientsSelected, StayEnded
 from shared.events import Recipient as RecipientEntry
 from shared.ids import new_id
 from shared.mongo.client import Mongo, Session
@@ -604,6 +607,19 @@ class World:
         """The token of the answer link in the person's message."""
         return self._deliveries.answers.link_token(alert_id, await self.person_id(person))
 
+    async def return_token(self, person: Person) -> str:
+        """The token of the link by which the person, whose stay is over, says that they are back."""
+        person_id, registration_id = await self.person_id(person), await self.be_in("ES", person)
+        where = (await self._whereabouts.load([registration_id]))[registration_id]
+        ended = where.model_copy(update={"ended": True, "version": where.version + 1})
+        await self._whereabouts.put([WhereaboutsUpdate(ended)])
+        planned, now = PlannedMailStore(self._notify), utc_now()
+        event = StayEnded(registration_id=registration_id, person_id=person_id, on=amsterdam_date(now))
+        plan = plan_mails(event, new_id(), ended.version, now, MailPolicy())
+        await planned.put([(registration_id, ended.version, plan)])
+        await planned.settle({mail.mail_id: MailReason.TRUE for mail in plan.mails})
+        return self._deliveries.answers.link_token(registration_id, person_id)
+
     async def unclear_reply(self) -> str:
         """Store an SMS reply that a human must read; returns its id."""
         callbacks = CallbackStore(self._notify, ServiceKey(SERVICE_KEY))
@@ -916,6 +932,13 @@ def _on_link(**parts: Any) -> _Make:
     return make
 
 
+def _on_return_link(**parts: Any) -> _Make:
+    async def make(world: World, operation: Operation) -> Call:
+        return Call(operation, None, path={"token": await world.return_token(STUDENT)}, **parts)
+
+    return make
+
+
 def _on_person(who: Person, **parts: Any) -> _Make:
     """A person who logged in once and has no registration, so that erasure is allowed."""
 
@@ -1015,6 +1038,8 @@ CALLS: dict[str, _Make] = {
     "reopenAlert": _on_closed_alert(SAFETY_OFFICER, json={"reason": "It is not over."}),
     "showAnswerPage": _on_link(),
     "answerAlert": _on_link(content=b"answer=safe", headers=_FORM),
+    "showReturnPage": _on_return_link(),
+    "reportReturn": _on_return_link(headers=_FORM),
     "takeReceipts": _plain(None, path={"provider": "cm"}, json=_RECEIPT, headers=_BASIC),
     "takeReply": _plain(None, path={"provider": "cm"}, json=_REPLY, headers=_BASIC),
     "healthz": _plain(None),

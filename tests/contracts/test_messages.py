@@ -269,7 +269,7 @@ def test_message_shows_the_emergency_number_and_where_to_answer(messages: Messag
         if shown.sms is not None:
             assert EMERGENCY_NUMBER in shown.sms or kind == "drill"
             assert shown.sms.count(LINK) == 1
-        assert (LINK in shown.text) is (kind in (*ASKS_FOR_AN_ANSWER, "answer_received"))
+        assert (LINK in shown.text) is (kind in (*ASKS_FOR_AN_ANSWER, "answer_received", "stay_over"))
 
 
 @pytest.mark.parametrize("name", NAMES.values(), ids=NAMES)

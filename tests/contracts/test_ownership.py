@@ -785,12 +785,33 @@ async def test_answer_link_is_for_one_person_and_shows_nothing_of_them(world: Wo
     }
 
 
+async def test_return_link_reports_one_return_of_one_person_and_shows_nothing_of_them(world: World) -> None:
+    """Opening it changes nothing; sending the form twice reports one return; an answer link is no return link."""
+    token, show, report = await world.return_token(STUDENT), operation("showReturnPage"), operation("reportReturn")
+    answer = await world.answer_token(await world.raise_alert(STUDENT), STUDENT)
+    before = await world.facts("notify")
+
+    page = await world.send(Call(show, None, path={"token": token}))
+    after_looking = await world.facts("notify")
+    reported = [await world.send(Call(report, None, path={"token": token})) for _ in range(2)]
+    told = await world.send(Call(show, None, path={"token": token}))
+
+    assert after_looking == before
+    assert [response.status_code for response in reported] == [303, 303]
+    assert await world.facts("notify") == before + 1
+    assert "noted that you are back" in told.text
+    for shown in (page, told):
+        _tells_nothing_of(shown, STUDENT, await world.person_id(STUDENT))
+    assert (await world.send(Call(report, None, path={"token": answer}))).status_code == 404
+
+
 @pytest.mark.parametrize("token", ["x", "0" * 43, "a" * 3_000, "..%2F..", "%00", "{}", "$ne"])
 async def test_answer_link_that_leads_nowhere_is_a_page(world: World, token: str) -> None:
     """A guessed link answers 404 with a page that tells what to do, and records no event."""
     before = await world.facts("notify")
     form = {"Content-Type": "application/x-www-form-urlencoded"}
-    for operation_id, content in (("showAnswerPage", None), ("answerAlert", b"answer=safe")):
+    calls = (("showAnswerPage", None), ("answerAlert", b"answer=safe"), ("showReturnPage", None), ("reportReturn", b""))
+    for operation_id, content in calls:
         route = operation(operation_id)
         response = await world.send(Call(route, None, {"token": token}, headers=form, content=content))
         assert response.status_code == 404

@@ -26,10 +26,14 @@ from services.notify.model.deliveries import Delivery
 from services.notify.rules.audience import PastNotification
 from services.notify.rules.handing_over import Assignment
 from services.notify.send_deps import SendTiming
+from services.notify.service_mail.deps import ServiceMailDeps
 from services.notify.store.advice import AdviceStore
 from services.notify.store.alerts import AlertStore
 from services.notify.store.callbacks import CallbackStore
 from services.notify.store.deliveries import DeliveryStore
+from services.notify.store.office_cases import OfficeCaseStore
+from services.notify.store.planned_mails import PlannedMailStore
+from services.notify.store.requests import RequestStore
 from services.notify.store.selections import Selection
 from services.notify.store.send_queue import SendQueue
 from services.notify.store.whereabouts import WhereaboutsStore
@@ -108,10 +112,12 @@ class OpenKeyring(Keyring):
         self.contacts: dict[str, ContactDetails] = {}
 
     async def open(self, sealed: str, path: str) -> Any | None:
-        """The details of the person whose id stands in the sealed field; None when erased."""
+        """The details of the person whose id stands in the sealed field, or words; None when erased."""
         person = sealed.split(":")[2]
         if person in self.erased:
             return None
+        if path != "/contact":
+            return f"Invented {path.removeprefix('/')} about {person}."
         return self.contacts.get(person, contact_of(person)).model_dump(mode="json", by_alias=True)
 
 
@@ -157,6 +163,16 @@ class World:
         self.escalation = alert_steps.EscalationDeps(
             self.mongo, self.outbox, self.alerts, self.send_queue, self.deliveries, self.whereabouts, self.notice_deps
         )
+        self.requests = RequestStore(database)
+        self.planned_mails = PlannedMailStore(database)
+        self.service_mail = ServiceMailDeps(
+            self.notice_deps,
+            self.deliveries,
+            self.requests,
+            self.planned_mails,
+            OfficeCaseStore(database),
+            self.callbacks,
+        )
         self.replies = UnreadReplies(self.callbacks, self.whereabouts.contacts, {CM.provider: CM.parse_reply})
         self.commands = CommandDeps(self.mongo, database, self.outbox, self.alerts, self.deliveries, self.replies)
         self.deps = handlers.HandlerDeps(
@@ -164,6 +180,7 @@ class World:
             notices=self.notice_deps,
             escalation=self.escalation,
             deliveries=self.deliveries,
+            service_mail=self.service_mail,
             keyring=self.keyring,
             resolve=build.nowhere,
         )
@@ -175,7 +192,10 @@ class World:
 
     async def prepare(self) -> None:
         """Indexes."""
-        for store in (self.outbox, self.whereabouts, self.alerts, self.send_queue, self.deliveries, self.callbacks):
+        for store in (
+            self.outbox, self.whereabouts, self.alerts, self.send_queue, self.deliveries, self.callbacks,
+            self.planned_mails, self.service_mail.cases,
+        ):  # fmt: skip
             await store.create_indexes()
 
     async def offsets(self, topic: str) -> dict[int, int]:

@@ -40,7 +40,13 @@ HOSTILE_NAMES = {
 
 def skeleton(text: str = f"Beste {NAME},\n\nBelgië. {LINK}\n", page: str | None = None) -> EmailSkeleton:
     headers = Headers(
-        "alerts@university.example", "Noodhulp Ü", "desk@university.example", "Onderwerp é", ("nl",), True
+        "alerts@university.example",
+        "Noodhulp Ü",
+        "desk@university.example",
+        "Onderwerp é",
+        ("nl",),
+        True,
+        "alert_country",
     )
     return build_email_skeleton(headers, text, page or f'<p>{NAME}</p><a href="{LINK}">x</a>')
 
@@ -71,6 +77,7 @@ def test_email_headers_are_those_of_an_automatic_urgent_message() -> None:
     assert message["Reply-To"] == "desk@university.example"
     assert message["From"].addresses[0].display_name == "Noodhulp Ü"
     assert message["Subject"] == "Onderwerp é"
+    assert message["X-Safe-Passage-Kind"] == "alert_country"
     assert message["Auto-Submitted"] == "auto-generated"
     assert message["X-Auto-Response-Suppress"] == "OOF, AutoReply"
     assert message["Importance"] == "high"

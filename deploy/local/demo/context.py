@@ -3,6 +3,7 @@ simulators."""
 
 import asyncio
 import re
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from email import policy
@@ -24,6 +25,8 @@ from deploy.local.wait_idle import is_idle
 
 REWIND_SECONDS = 40.0
 OFFICER = ("officer-1", ("safety-officer",))
+#: Kinds of mail that belong to an alert.
+ALERT_KINDS = frozenset({"alert_country", "alert_region", "alert_unresolved", "reminder"})
 _LINK = re.compile(r"https?://\S+/v1/answers/[A-Za-z0-9_-]+")
 
 
@@ -96,7 +99,8 @@ class Story:
             state = await asyncio.to_thread(self.services.readiness, "notify")
             sending = next((check for check in state.get("checks", []) if check["name"] == "sending"), None)
             callbacks = (await self.get(self.services.stack.ports.sms, "/healthz"))["callbacks_pending"]
-            idle = sending is not None and not sending["oldest_unsent_seconds"] and not sending["unknown"]
+            pending = ("oldest_unsent_seconds", "unknown", "service_mail_waiting")
+            idle = sending is not None and not any(sending[name] for name in pending)
             return (idle and not callbacks) or NotYet(await self.count_messages())
 
         await self.pace.until(sent, "nothing left to send")
@@ -114,12 +118,13 @@ class Story:
     # ------------------------------------------------------------ the simulators
 
     async def count_alert_messages(self) -> int:
-        """How many messages of alerts arrived: mails to expected students (notices go to others) and all SMS."""
+        """How many messages of alerts arrived: mails to expected students, and all SMS."""
         ports = self.services.stack.ports
         addresses = {student.email for student in self.expected}
         mails = await self.get(ports.inbox_control, "/messages")
         texts = await self.get(ports.sms, "/healthz")
-        return sum(mail["to"] in addresses for mail in mails) + int(texts["accepted"])
+        alerts = sum(mail["to"] in addresses and mail["kind"] in ALERT_KINDS for mail in mails)
+        return alerts + int(texts["accepted"])
 
     async def count_messages(self) -> int:
         """How many mails and SMS arrived so far, of every kind."""
@@ -133,15 +138,22 @@ class Story:
         ports = self.services.stack.ports
         mails = await self.get(ports.inbox_control, "/messages?limit=200")
         texts = await self.get(ports.sms, f"/messages?to=00{student.mobile.removeprefix('+')}")
-        return any(mail["to"] == student.email for mail in mails) and bool(texts)
+        is_alerted = any(mail["to"] == student.email and mail["kind"] in ALERT_KINDS for mail in mails)
+        return is_alerted and bool(texts)
 
     async def has_mail_with(self, student: Student, text: str) -> bool:
         """Whether a mail that holds this text reached the student."""
         return await asyncio.to_thread(_any_mail_with, self.services.maildir, student.email, text)
 
-    async def mail_recipients(self) -> list[str]:
-        """The address of each mail that arrived."""
-        return [str(mail["to"]) for mail in await self.get(self.services.stack.ports.inbox_control, "/messages")]
+    async def mail_recipients(self, *kinds: str) -> list[str]:
+        """The address of each mail that arrived; only of these kinds, if any are given."""
+        mails = await self.get(self.services.stack.ports.inbox_control, "/messages")
+        return [str(mail["to"]) for mail in mails if not kinds or mail["kind"] in kinds]
+
+    async def mail_kinds(self) -> Counter[str]:
+        """Kind → how many mails arrived."""
+        mails = await self.get(self.services.stack.ports.inbox_control, "/messages")
+        return Counter(str(mail["kind"]) for mail in mails)
 
     async def get(self, port: int, path: str) -> Any:
         """GET from a simulator; the JSON."""

@@ -12,11 +12,15 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """One message as it arrived. `reference` is the Message-ID of a mail, or the 32 hex digits that we gave an SMS."""
+    """One message as it arrived. `reference` is the Message-ID of a mail, or the 32 hex digits that we gave an SMS.
+
+    `kind`: of a mail, as its header names it.
+    """
 
     reference: str
     to: str
     at: datetime
+    kind: str = ""
 
 
 def mails(maildir: Path) -> list[Received]:
@@ -30,7 +34,8 @@ def _mail(path: Path) -> Received:
     with path.open("rb") as file:
         headers = BytesHeaderParser(policy=policy.default).parse(file)
     at = datetime.fromtimestamp(path.stat().st_mtime).astimezone()
-    return Received(str(headers["Message-ID"]).strip(), str(headers["Delivered-To"]).strip().lower(), at)
+    return Received(str(headers["Message-ID"]).strip(), str(headers["Delivered-To"]).strip().lower(), at,
+                    str(headers.get("X-Safe-Passage-Kind", "")))  # fmt: skip
 
 
 def texts(sms_log: Path) -> list[Received]:

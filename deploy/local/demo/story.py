@@ -254,6 +254,7 @@ async def _late_and_redelivered(story: Story) -> None:
         step.result = "email and SMS"
     await story.wait_until_sent()
     await _notices(story)
+    await _ordinary_mail(story)
     before = await story.count_messages()
     with story.view.step("three topics delivered again from the beginning") as step:
         await asyncio.to_thread(story.services.stack.processes.stop, "notify")
@@ -334,15 +335,27 @@ def _crisis_team() -> str:
 
 async def _notices(story: Story) -> None:
     """Every student whose clearance was suspended has received a mail, and so has their coordinator (R19)."""
-    addresses = await story.mail_recipients()
+    addresses = await story.mail_recipients("clearance_suspended_student")
     notified = {student.email for student in story.suspended} & set(addresses)
-    programmes = [programme for faculty in _catalogue().faculties.values() for programme in faculty.programmes.values()]
-    coordinators = {programme.coordinator.email for programme in programmes}
-    mails_to_coordinators = sum(address in coordinators for address in addresses)
+    mails_to_coordinators = len(await story.mail_recipients("clearance_suspended_coordinator"))
     story.facts["notices"] = {"students": len(notified), "coordinators": mails_to_coordinators}
     story.view.say(
         f"notified of the suspension: {len(notified)} students; "
         f"{mails_to_coordinators} mails to their coordinators (R19)"
+    )
+
+
+async def _ordinary_mail(story: Story) -> None:
+    """The mail about ordinary work: decisions to students, cases to offices."""
+    kinds = await story.mail_kinds()
+    cleared, routed = kinds["registration_cleared"], kinds["registration_routed"]
+    others = kinds["approval_granted"] + kinds["registration_refused"] + kinds["registration_incomplete"]
+    story.facts["service_mail"] = {
+        "cleared": cleared, "routed": routed, "others": others, "offices": kinds["office_cases"]
+    }  # fmt: skip
+    story.view.say(
+        f"mail about ordinary work: {cleared} may depart, {routed} know who decides, {others} other decisions, "
+        f"{kinds['office_cases']} mails to offices"
     )
 
 

@@ -57,7 +57,7 @@ def routes(deps: AnswerDeps) -> Routes:
     @router.get("/v1/answers/{token}", operation_id="showAnswerPage")
     async def show(request: Request, token: Token, chosen: LanguageOf = None) -> Response:
         """The page, with the answer so far."""
-        language = _language(request, chosen)
+        language = asked_language(request, chosen)
         target = await _link_target(deps, token)
         if target is None:
             return HTMLResponse(deps.pages.unknown_link(language), 404, deps.pages.headers)
@@ -67,7 +67,7 @@ def routes(deps: AnswerDeps) -> Routes:
     @router.post("/v1/answers/{token}", operation_id="answerAlert", status_code=303, response_class=RedirectResponse)
     async def post_answer(request: Request, token: Token, chosen: LanguageOf = None) -> Response:
         """Record "safe" or "help". The same answer twice counts once."""
-        language = _language(request, chosen)
+        language = asked_language(request, chosen)
         target = await _link_target(deps, token)
         if target is None:
             return HTMLResponse(deps.pages.unknown_link(language), 404, deps.pages.headers)
@@ -121,7 +121,7 @@ async def _link_target(deps: AnswerDeps, token: str) -> _LinkTarget | None:
     )
 
 
-def _language(request: Request, chosen: str | None) -> Language:
+def asked_language(request: Request, chosen: str | None) -> Language:
     """The language of `?language=`; else Dutch if the browser asks for Dutch first; else English."""
     if chosen in ("nl", "en"):
         return "nl" if chosen == "nl" else "en"

@@ -10,6 +10,13 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from services.notify.messages.service_content import (
+    OfficeCasesContent,
+    OfficeDigestContent,
+    OutcomeContent,
+    RequestContent,
+)
+from services.notify.messages.shared_content import MessageContent
 from shared.advice import AreaAdvice, CountryAdvice
 from shared.catalogue import Contact, Name, University
 from shared.events import (
@@ -37,6 +44,17 @@ NoticeKind = Literal[
     "still_correct",
     "safety_session",
     "slot_promoted",
+    "approval_question",
+    "approval_granted",
+    "approval_refused",
+    "not_registered",
+    "registration_cleared",
+    "registration_routed",
+    "registration_incomplete",
+    "registration_refused",
+    "stay_over",
+    "office_cases",
+    "office_digest",
 ]
 Kind = AlertKind | NoticeKind
 
@@ -46,16 +64,6 @@ ALERT_KINDS: Mapping[str, AlertKind] = {
     "region": "alert_region",
     "unresolved_place": "alert_unresolved",
 }
-
-
-class MessageContent(BaseModel):
-    """What every message contains."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-    university: Name
-    emergency_number: str = Field(description="R28; E.164")
-    emergency_email: str = Field(description="Answers by mail go here")
 
 
 class AlertContent(MessageContent):
@@ -172,6 +180,10 @@ AnyContent = (
     | HelpReplyContent
     | SlotContent
     | RegistrationContent
+    | RequestContent
+    | OutcomeContent
+    | OfficeCasesContent
+    | OfficeDigestContent
 )
 
 

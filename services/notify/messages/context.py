@@ -11,12 +11,19 @@ from services.notify.messages.content import (
     HelpReplyContent,
     IncidentContent,
     ManualContent,
-    MessageContent,
     RegistrationContent,
     ReminderContent,
     SlotContent,
 )
 from services.notify.messages.plain import shortened
+from services.notify.messages.service_content import (
+    OfficeCasesContent,
+    OfficeDigestContent,
+    OutcomeContent,
+    RequestContent,
+)
+from services.notify.messages.service_context import office_context, service_context
+from services.notify.messages.shared_content import MessageContent
 from services.notify.messages.wording import (
     MEANINGS,
     Language,
@@ -93,6 +100,10 @@ def _of_kind(content: AnyContent, language: Language, place_limit: int) -> Mappi
             }
         case ClearanceContent():
             return _clearance(content, language)
+        case OfficeCasesContent() | OfficeDigestContent():
+            return {**office_context(content, language), **_contact(content.contact)}
+        case RequestContent() | OutcomeContent():
+            return {**service_context(content, language), **_contact(content.contact)}
 
 
 def _common(content: MessageContent, language: Language) -> Mapping[str, Any]:

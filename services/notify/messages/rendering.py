@@ -29,10 +29,17 @@ from services.notify.messages.content import (
 from services.notify.messages.context import context
 from services.notify.messages.gsm import segments
 from services.notify.messages.plain import LINK, NAME, one_line
+from services.notify.messages.service_content import (
+    OfficeCasesContent,
+    OfficeDigestContent,
+    OutcomeContent,
+    RequestContent,
+)
 from services.notify.messages.skeleton import EmailSkeleton, Headers, build_email_skeleton
 from services.notify.messages.sms import SmsSkeleton, build_sms_skeleton
 from services.notify.messages.specimens import SPECIMENS, VARIANTS
 from services.notify.messages.wording import LANGUAGES, Language, other
+from shared.catalogue import Contact
 from shared.errors import PermanentError
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
@@ -68,6 +75,17 @@ FORMS: Mapping[Kind, MessageForm] = {
     "still_correct": MessageForm(RegistrationContent, sms=False, important=False),
     "safety_session": MessageForm(RegistrationContent, sms=False, important=False),
     "slot_promoted": MessageForm(SlotContent, sms=False, important=False),
+    "approval_question": MessageForm(RequestContent, sms=False, important=False),
+    "approval_granted": MessageForm(RequestContent, sms=False, important=False),
+    "approval_refused": MessageForm(RequestContent, sms=False, important=False),
+    "not_registered": MessageForm(RequestContent, sms=False, important=False),
+    "registration_cleared": MessageForm(OutcomeContent, sms=False, important=False),
+    "registration_routed": MessageForm(OutcomeContent, sms=False, important=False),
+    "registration_incomplete": MessageForm(OutcomeContent, sms=False, important=False),
+    "registration_refused": MessageForm(OutcomeContent, sms=False, important=False),
+    "stay_over": MessageForm(OutcomeContent, sms=False, important=False),
+    "office_cases": MessageForm(OfficeCasesContent, sms=False, important=True),
+    "office_digest": MessageForm(OfficeDigestContent, sms=False, important=False),
 }
 
 
@@ -90,7 +108,7 @@ class Preview:
 
 
 class Messages:
-    """Renders emails and SMS. `sender` is the address in From; Reply-To is the university's emergency address."""
+    """Renders emails and SMS. `sender` is the address in From."""
 
     def __init__(self, sender: str, sender_name: str = "Safe Passage", templates: Path = TEMPLATES) -> None:
         """Raises PermanentError, naming the template, when one does not compile or lacks a value."""
@@ -157,10 +175,11 @@ class Messages:
         headers = Headers(
             sender=self._sender,
             sender_name=self._sender_name,
-            reply_to=content.emergency_email,
+            reply_to=_reply_to(content),
             subject=" / ".join(text.subject for text in texts),
             languages=tuple(text.language for text in texts),
             important=FORMS[kind].important,
+            kind=kind,
         )
         return build_email_skeleton(headers, markup.as_text(texts), markup.as_html(texts))
 
@@ -194,6 +213,12 @@ class Messages:
         except TemplateError as error:
             line = getattr(error, "lineno", None)
             raise PermanentError(f"{template}{f':{line}' if line else ''}: {error.message}") from None
+
+
+def _reply_to(content: AnyContent) -> str:
+    """Answers go to the office that has the case; those to an alert, to the emergency address."""
+    contact = getattr(content, "contact", None)
+    return contact.email if isinstance(contact, Contact) else content.emergency_email
 
 
 def _finalize(value: Any) -> str:

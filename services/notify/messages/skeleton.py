@@ -20,6 +20,8 @@ from shared.errors import PermanentError
 from shared.observability import traces
 
 LINE_WIDTH = 72
+#: Names the kind of message, so that a mailbox can sort by it.
+KIND_HEADER = "X-Safe-Passage-Kind"
 SOFT_BREAK = b"=\r\n"
 _TO_ENCODE = re.compile(rb"[^ -<>-~]")
 _LITERAL = re.compile(r"[A-EG-Za-z0-9][ -<>-~]*")
@@ -105,6 +107,7 @@ class Headers:
     subject: str
     languages: tuple[str, ...]
     important: bool
+    kind: str
 
 
 def build_email_skeleton(headers: Headers, text: str, page: str) -> EmailSkeleton:
@@ -123,6 +126,7 @@ def build_email_skeleton(headers: Headers, text: str, page: str) -> EmailSkeleto
         b"Auto-Submitted: auto-generated\r\n",
         b"X-Auto-Response-Suppress: OOF, AutoReply\r\n",
         b"Importance: high\r\n" if headers.important else b"",
+        _header(KIND_HEADER, headers.kind),
         _header("Content-Language", ", ".join(headers.languages)),
         f'Content-Type: multipart/alternative;\r\n boundary="{boundary}"\r\n\r\n'.encode(),
     ]  # fmt: skip

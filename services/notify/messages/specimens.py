@@ -18,6 +18,12 @@ from services.notify.messages.content import (
     ReminderContent,
     SlotContent,
 )
+from services.notify.messages.service_specimens import (
+    office_cases_specimen,
+    office_digest_specimen,
+    outcome_specimen,
+    request_specimen,
+)
 from shared.catalogue import Contact, Name
 from shared.events import Level, LevelBasis, LevelGrounds, OverrideFacts, Presence
 
@@ -127,6 +133,8 @@ REGISTRATION = RegistrationContent(
     checked_at=NOON,
     contact=CLEARANCE.contact,
 )
+REQUEST = request_specimen(_COMMON)
+OUTCOME = outcome_specimen(_COMMON)
 
 IMPROVED = COUNTRY.model_copy(
     update={
@@ -159,6 +167,19 @@ SPECIMENS: Mapping[Kind, AnyContent] = {
     "still_correct": REGISTRATION,
     "safety_session": REGISTRATION,
     "slot_promoted": SLOT,
+    "approval_question": REQUEST,
+    "approval_granted": REQUEST,
+    "approval_refused": REQUEST,
+    "not_registered": REQUEST,
+    "registration_cleared": OUTCOME,
+    "registration_routed": OUTCOME,
+    "registration_incomplete": OUTCOME.model_copy(update={"rule": "R9", "reason": "documents_missing"}),
+    "registration_refused": OUTCOME.model_copy(
+        update={"rule": "R13", "reason": "advice_negative", "words": "These are invented words of a member of staff."}
+    ),
+    "stay_over": OUTCOME,
+    "office_cases": office_cases_specimen(_COMMON),
+    "office_digest": office_digest_specimen(_COMMON),
 }
 
 

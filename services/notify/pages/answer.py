@@ -5,12 +5,14 @@ The page shows nothing about the person, because anyone with the link can open i
 
 import base64
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from services.notify.messages.service_wording import listed
 from services.notify.messages.wording import Language, colour, other, readable_number
 from shared.country_names import country_name
 from shared.events import Level
@@ -67,6 +69,11 @@ class Pages:
             given=page.given,
             nothing_chosen=page.nothing_chosen,
         )
+
+    def returned(self, language: Language, countries: Sequence[str], standing: str) -> str:
+        """The question whether the person is back: `asked`, `again`, `reported` or `nothing_to_report`."""
+        names = listed([country_name(country, language) for country in countries], language)
+        return self._render("returned", language, countries=names, standing=standing)
 
     def unknown_link(self, language: Language) -> str:
         """The page for an unknown link: how to reach us all the same."""

@@ -115,6 +115,11 @@ class CallbackStore:
                 callbacks.append(Callback(identity, kind, body, document["at"], attempts, provider))
         return callbacks
 
+    async def replies_with_note(self, notes: Collection[str]) -> dict[str, datetime]:
+        """SMS replies with one of these notes: id → when it came."""
+        query = {"note": {"$in": list(notes)}, "kind": "inbound"}
+        return {str(document["_id"]): document["at"] async for document in self._callbacks.find(query, {"at": 1})}
+
     async def has_note(self, callback_id: str, notes: Collection[str]) -> bool:
         """Whether a callback is stored and carries one of these notes."""
         query = {"_id": callback_id, "note": {"$in": list(notes)}}

@@ -7,7 +7,7 @@ compare them without opening), `earlier` (replaced contacts, each with `until`, 
 repeated to the same address. `erased`: {_id person}: never store contact details of these.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -16,7 +16,7 @@ from services.notify.channel_spec import CHANNELS
 from services.notify.model.whereabouts import Whereabouts
 from shared.errors import PermanentError
 from shared.events import Channel, ContactField
-from shared.mongo.client import Database, Document
+from shared.mongo.client import Database, Document, UpdateOne
 from shared.observability.logs import get_logger
 from shared.privacy.contact import ContactDetails, StudentContact
 from shared.privacy.service_key import ServiceKey
@@ -151,12 +151,24 @@ class ContactStore:
     # ------------------------------------------------------------ write
 
     async def put_without_registration(self, key: str, person_id: str, details: ContactDetails) -> None:
-        """The details of a person without a registration, under a key of their own: for one service mail."""
-        document = {
-            "version": 1, "personId": person_id, "countries": [], "cancelled": True, "contact": self.seal(key, details),
-        }  # fmt: skip
-        await self._whereabouts.update_one({"_id": key}, {"$setOnInsert": document}, upsert=True)
-        await self.remove_erased({person_id})
+        """The details of a person without a registration, under a key of their own: for service mail."""
+        await self.put_all_without_registration([(key, person_id, details)])
+
+    async def put_all_without_registration(self, entries: Sequence[tuple[str, str, ContactDetails]]) -> None:
+        """As `put_without_registration`, for (key, person, details) of several. What is stored stays as it is."""
+        if not entries:
+            return
+        inserts = [
+            UpdateOne(
+                {"_id": key},
+                {"$setOnInsert": {"version": 1, "personId": person_id, "countries": [], "cancelled": True,
+                                  "contact": self.seal(key, details)}},
+                upsert=True,
+            )
+            for key, person_id, details in entries
+        ]  # fmt: skip
+        await self._whereabouts.bulk_write(inserts, ordered=False)
+        await self.remove_erased({person_id for _, person_id, _ in entries})
 
     async def erase(self, person_id: str) -> None:
         """Remove the contact details of a person, and never store them again."""

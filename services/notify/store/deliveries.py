@@ -154,6 +154,11 @@ class DeliveryStore:
             for person, of_person in deliveries.items()
         }
 
+    async def alerts_with_deliveries(self, alert_ids: Collection[str]) -> set[str]:
+        """Those of these alerts or notices of which an outcome of a message is known."""
+        documents = self._deliveries.find({"alertId": {"$in": list(alert_ids)}}, {"alertId": 1})
+        return {str(document["alertId"]) async for document in documents}
+
     async def all_of(self, alert_id: str) -> list[Delivery]:
         """Every delivery of an alert, those that were only created too."""
         documents = self._deliveries.find({"alertId": alert_id}).sort("_id", 1)

@@ -21,8 +21,8 @@ from shared.events import Channel
 from shared.mongo.client import ASCENDING, Database, Document, DuplicateKeyError, IndexModel, Session, UpdateOne
 
 MAX_QUARANTINE_MS = 300_000
-#: Priorities, the lowest number first: alerts, then service mail.
-EMERGENCY, NOTICE = 0, 5
+#: Priorities, the lowest number first: alerts, then mail about travel advice and reminders, then all other mail.
+EMERGENCY, NOTICE, SERVICE = 0, 5, 8
 #: Unfinished jobs, in the form that the index `work` answers: finished jobs are never deleted.
 UNFINISHED: Document = {"channel": {"$in": [channel.value for channel in Channel]}, "done": False}
 
@@ -176,7 +176,7 @@ class SendQueue:
         return set(document["indices"]) if document else set()
 
     async def claim(
-        self, channel: Channel, worker: str, ttl_seconds: float, least_urgent: int = NOTICE
+        self, channel: Channel, worker: str, ttl_seconds: float, least_urgent: int = SERVICE
     ) -> SendJob | None:
         """Claim the most urgent job of a channel that is due and free; None: there is none so urgent."""
         free = {

@@ -105,6 +105,14 @@ class WhereaboutsStore:
                 raise
         await self.contacts.remove_erased({update.where.person_id for update in updates if update.contact is not None})
 
+    async def newest_registration_of(self, persons: Collection[str]) -> dict[str, str]:
+        """Person → their registration that changed last and has contact details; not for those who have none."""
+        query = {"personId": {"$in": list(persons)}, "contact": {"$type": "binData"}, "state": {"$ne": None}}
+        if not persons:
+            return {}
+        documents = self._whereabouts.find(query, {"personId": 1}).sort("state.changedAt", 1)
+        return {document["personId"]: str(document["_id"]) async for document in documents}
+
     # ------------------------------------------------------------ selecting
 
     async def count(self, country: Country) -> int:

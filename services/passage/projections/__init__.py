@@ -9,6 +9,7 @@ from services.passage.projections.discarded import DISCARDED_BY_NOTIFY, DISCARDE
 from services.passage.projections.projection import DocumentProjection
 from services.passage.projections.selections import SELECTIONS
 from services.passage.projections.send_jobs import SEND_JOBS
+from services.passage.projections.service_mail import OFFICE_CASES, PLANNED_MAILS
 from services.passage.projections.sources import SOURCES
 from services.passage.projections.tasks import TASKS
 
@@ -25,4 +26,6 @@ DOCUMENT_PROJECTIONS: dict[tuple[str, str], DocumentProjection] = {
     ("notify", "escalations"): STEPS,
     ("notify", "owners"): OWNERS,
     ("notify", "parked"): DISCARDED_BY_NOTIFY,
+    ("notify", "plannedmails"): PLANNED_MAILS,
+    ("notify", "officecases"): OFFICE_CASES,
 }

@@ -37,14 +37,14 @@ def never(_: Comparable) -> bool:
 class DocumentProjection:
     """How one collection is rebuilt and compared.
 
-    `changes`: id of each document that an event changes → the change. `apply`: the document after a change.
+    `changes`: id of each document that an event changes → the change. `apply`: the document after a change, if any.
     `comparable`: the part of a document that events determine. `live`: the service's documents in order of id; an id
     may be prefixed with its group, `group#id`. `differing`: the fields of a live document that contradict the events.
     `is_ahead`: whether a live document may exist although no event tells of it yet.
     """
 
     changes: Callable[[Evidence], Mapping[str, Any]]
-    apply: Callable[[Document | None, Evidence, Any], Document]
+    apply: Callable[[Document | None, Evidence, Any], Document | None]
     comparable: Callable[[Document], Comparable] = whole
     live: Callable[[Collection], AsyncIterator[Document]] = as_kept
     differing: Callable[[Comparable, Comparable], set[str]] = unequal

@@ -79,7 +79,7 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Clearance:
-    """The decision: one outcome, every block, and the advice on which it rests."""
+    """The decision: one outcome, every block, and the advice on which it rests. `missing`: documents (R9)."""
 
     outcome: Outcome
     rule: str
@@ -87,6 +87,7 @@ class Clearance:
     blocks: tuple[Block, ...]
     advice: tuple[AdviceSeen, ...]
     places: tuple[places.Place, ...]
+    missing: tuple[str, ...] = ()
 
     @property
     def queues(self) -> tuple[Block, ...]:
@@ -137,7 +138,7 @@ def clearance(registration: Registration, inputs: DecisionInputs, now: datetime)
         blocks.append(Block(Outcome.ROUTED, "R21", Reason.SUSPENDED_BEFORE, Queue.COORDINATOR))
     by_precedence = sorted((block for block in blocks if block is not None), key=_precedence)
     first = by_precedence[0]
-    return Clearance(first.outcome, first.rule, first.reason, tuple(by_precedence), seen, checked)
+    return Clearance(first.outcome, first.rule, first.reason, tuple(by_precedence), seen, checked, papers.missing)
 
 
 #: Which block is the outcome when there are several: the first in this list.

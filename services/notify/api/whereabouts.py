@@ -163,7 +163,7 @@ async def _reasons(
     selection: SelectionDeps, advice: CountryAdvice | None, persons: Sequence[str], today: date
 ) -> Mapping[str, NotAlerted]:
     """Registration → why its person was told by no alert; empty for a day that is not today."""
-    if advice is None:
+    if advice is None or not advice.is_negative_somewhere:
         return {}
     registrations = await selection.whereabouts.of_persons(advice.country, persons)
     return await why_not_alerted(selection, advice, registrations, today)

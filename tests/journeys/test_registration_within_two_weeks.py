@@ -42,7 +42,8 @@ async def test_contact_person_decides_on_the_advice_that_they_saw(portal: Portal
     answer = await portal.decide(FACULTY_CONTACT, registration_id, "approve")
     assert answer["status"] == "approved"
     found = await portal.see(registration_id)
-    assert found["decidedOn"] == [{"country": "ES", "adviceVersion": 2, "level": 1}]
+    (decided_on,) = found["decidedOn"]
+    assert (decided_on["country"], decided_on["adviceVersion"], decided_on["level"]) == ("ES", 2, 1)
     assert found["openTasks"] == []
 
 

@@ -33,13 +33,17 @@ def clearance_summary(catalogue: Catalogue, state: Registration) -> dict[str, An
     """The decision with its text; `undecided` until there is one. A decision that blocks names a contact."""
     decision = state.decision
     grounds = override_decided_on(decision) if decision is not None else None
-    if state.status is Status.SUBMITTED or decision is None:
-        rule, reason, outcome = "R10", "undecided", "undecided"
-    elif state.status is Status.CANCELLED:
+    if state.status is Status.CANCELLED:
         rule, reason, outcome = "R10", "cancelled", "cancelled"
+    elif state.has_returned:
+        rule, reason, outcome = "R20", "returned_home", "returned"
+    elif state.status is Status.SUBMITTED or decision is None:
+        rule, reason, outcome = "R10", "undecided", "undecided"
+    elif state.status is Status.SUSPENDED and state.reinstatement_asked:  # what suspended it is gone (R21)
+        rule, reason, outcome, grounds = "R21", "suspended_before", state.status.value, None
     else:
         rule, reason, outcome = decision.rule, decision.reason, state.status.value
-    blocks = outcome not in ("approved", "cancelled", "undecided")
+    blocks = outcome not in ("approved", "cancelled", "undecided", "returned")
     return {
         "outcome": outcome,
         "rule": rule,

@@ -34,11 +34,14 @@ from services.notify.store.deliveries import DeliveryStore
 from services.notify.store.send_queue import SendQueue
 from services.notify.store.whereabouts import WhereaboutsStore
 from services.notify.unread_replies import UnreadReplies
+from shared.bus import topics
+from shared.bus.known_until import KnownUntil
 from shared.bus.outbox import Outbox
 from shared.clock import amsterdam_date, end_of_day, utc_now
 from shared.command import Command
 from shared.envelope import Cause
 from shared.errors import PermanentError, TransientError
+from shared.events import RegistrationEvent
 from shared.fields import CountryCode, is_region_of
 from shared.ids import new_id
 from shared.mongo.client import Mongo, PyMongoError
@@ -69,7 +72,7 @@ def whereabouts(
     _check_place(country, region)
     day, instant = _when(at)
 
-    async def work(mongo: Mongo) -> list[dict[str, Any]]:
+    async def work(mongo: Mongo) -> tuple[list[dict[str, Any]], datetime | None]:
         store = WhereaboutsStore(mongo.database("notify"), _key())
         rows: list[dict[str, Any]] = []
         for skip in range(0, sys.maxsize, PAGE):
@@ -79,16 +82,27 @@ def whereabouts(
                 page = await store.there_at(country, instant, skip, PAGE)
             rows += [row for where, contact in page if (row := _row(where, contact, country, region, day, contacts))]
             if len(page) < PAGE:
-                return rows
-        return rows
+                break
+        return rows, await _known_until(mongo)
 
-    rows = _run(_with(work))
+    rows, known_until = _run(_with(work))
     for row in rows:
         sys.stdout.write((json.dumps(row, ensure_ascii=False) if as_json else _line(row)) + "\n")
     if contacts:
         logged = {"event": "personal_data_read", "kind": "whereabouts", "country": country, "count": len(rows)}
         sys.stderr.write(json.dumps(logged) + "\n")
     sys.stderr.write(f"{len(rows)} registrations in {region or country} on {day.isoformat()}\n")
+    until = f"{known_until:%Y-%m-%d %H:%M:%S} UTC" if known_until else "no time: not all of them were read yet"
+    sys.stderr.write(f"Registrations are known until {until}.\n")
+
+
+async def _known_until(mongo: Mongo) -> datetime | None:
+    """Until when notify has read all registrations."""
+    topic = RegistrationEvent.topic
+    declared = topics.load(os.environ.get("TOPICS_FILE", "deploy/topics.yaml"))
+    partitions = next(each.partitions for each in declared.topics if each.name == topic)
+    group = f"{os.environ.get('NAMESPACE', '')}notify.{topic}"
+    return await KnownUntil(mongo.database("notify"), "passage").read(group, partitions)
 
 
 @notify.command("preview")

@@ -5,8 +5,10 @@ from datetime import datetime
 from typing import Any
 
 import orjson
+from typer.testing import CliRunner
 
 from deploy.local.services import SERVICES
+from services.passage import main
 from shared.clock import utc_now
 from shared.events import RegistrationEvent
 from tests.full_stack import COUNTRIES, OFFICER, FullStack
@@ -49,7 +51,11 @@ async def test_while_kafka_is_away_i_see_until_when_the_list_is_known(full_stack
             )
         answer = await whereabouts(full_stack, student.country)
         assert answer["items"] == []
-        assert datetime.fromisoformat(answer["knownUntil"]) < registered_at
+        known_until = datetime.fromisoformat(answer["knownUntil"])
+        assert known_until < registered_at
+        assert f"known until {known_until:%Y-%m-%d %H:%M:%S} UTC" in await on_the_command_line(
+            full_stack, student.country
+        )
         subscription = (await failing(full_stack, "notify"))[f"subscription {RegistrationEvent.topic}"]
         assert subscription["lag"] == -1
     finally:
@@ -65,6 +71,19 @@ async def test_while_kafka_is_away_i_see_until_when_the_list_is_known(full_stack
     await full_stack.wait_until_idle()
     assert empty_words(full_stack, began) == []
     await full_stack.check()
+
+
+async def on_the_command_line(full_stack: FullStack, country: str) -> str:
+    """What `passage notify whereabouts` says beside the list."""
+    services = full_stack.services
+    environment = {
+        "MONGO_URL": services.stack.mongo,
+        "NAMESPACE": services.choices.namespace,
+        "SERVICE_KEY": services._secrets["SERVICE_KEY"],
+    }
+    words = ["notify", "whereabouts", "--country", country]
+    result = await asyncio.to_thread(CliRunner().invoke, main, words, env=environment)
+    return result.stderr
 
 
 async def shows(full_stack: FullStack, service: str) -> bool:

@@ -13,6 +13,7 @@ from shared.events import AlertTrigger
 from shared.ids import new_id
 
 CHANGED = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+OUTCOMES = ("accepted", "delivered", "failed", "unknown")
 RAISED = CHANGED + timedelta(hours=5)
 
 
@@ -20,8 +21,13 @@ def history(trigger: AlertTrigger, persons: int = 0) -> Any:
     """An alert five hours after the newest change of advice."""
     told = {
         person: SimpleNamespace(
-            person_id=person, selected_at=RAISED, late=False, messages={}, answers=[], escalations=[],
-            first=lambda _: None,
+            person_id=person, selected_at=RAISED, late=False, first=lambda _: None,
+            messages={
+                channel: SimpleNamespace(channel=channel, outcomes=dict.fromkeys(OUTCOMES, RAISED))
+                for channel in ("email", "sms")
+            },
+            answers=[(RAISED, "safe", "link"), (RAISED, "help", "officer")],
+            escalations=[(RAISED, step, "crisis-unit", "unreachable") for step in (2, 3, 4)],
         )
         for person in (new_id() for _ in range(persons))
     }  # fmt: skip

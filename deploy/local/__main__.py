@@ -58,8 +58,10 @@ def up(stack: LocalStack, root: Path, answers: TextIO) -> None:
 
 def _start(stack: LocalStack, root: Path) -> None:
     catalogue = _catalogue(os.environ.get("CATALOGUE_DIR", ""))
-    stack.start()
     picture = os.environ.get("FEED")
+    if picture and not Path(picture).is_file():
+        raise LocalStackError(f"FEED={picture}: there is no such file.")
+    stack.start()
     choices = Choices(
         keys=root / "keys",
         picture=Path(picture).resolve() if picture else None,

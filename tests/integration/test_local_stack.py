@@ -167,6 +167,16 @@ def test_catalogue_that_cannot_be_used_is_refused_by_name(
     assert marks(root) == []
 
 
+def test_picture_that_is_not_there_is_refused_by_name(
+    root: Path, ports: Ports, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """FEED names no file: nothing is started."""
+    monkeypatch.setenv("FEED", "nowhere.json")
+    assert command.main(["up"], root) == 1
+    assert capsys.readouterr().err.splitlines()[-1] == "FEED=nowhere.json: there is no such file."
+    assert marks(root) == []
+
+
 def test_own_catalogue_is_given_to_the_services(root: Path, ports: Ports, tmp_path: Path) -> None:
     """Its folder stands in the environment of the services that read it; another one while they run is refused."""
     folder = tmp_path / "own"

@@ -44,6 +44,8 @@ def main() -> int:
             stack.stop()
             shutil.rmtree(ROOT, ignore_errors=True)
             view.chapter("Starting")
+            if os.environ.get("CATALOGUE_DIR"):
+                view.say("CATALOGUE_DIR is not used: the story plays at the faculties of the example catalogue")
             stack.start()
             services = LocalServices(stack, _choices(picture), view.say)
             services.start()

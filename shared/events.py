@@ -193,6 +193,9 @@ class ApprovalRequested(ApprovalEvent):
         default=None, description="R34: the pool in which the request has a slot, or waits for one"
     )
     findings: tuple[Finding, ...] = Field(default=(), max_length=20, description="Findings of the rules (R29-R37)")
+    programme_from_login: bool = Field(
+        default=False, description="R5: the login says that it is the student's programme; false: the student says so"
+    )
 
 
 class ApprovalStepRecorded(ApprovalEvent):
@@ -218,6 +221,9 @@ class ApprovalGranted(ApprovalEvent):
     catalogue_version: str = Field(description="Version of the catalogue at the decision")
     reason: Sealed | None = Field(default=None, description="The approver's reason; always there after the start")
     after_start: bool = Field(default=False, description="True: the activity had started (R4)")
+    programme_confirmed: bool = Field(
+        default=False, description="R5: the approver confirmed that the student is one of the programme"
+    )
 
 
 class ApprovalReturned(ApprovalEvent):
@@ -420,6 +426,9 @@ class RegistrationSubmitted(RegistrationEvent):
     )
     acknowledged: tuple[AcknowledgedPage, ...] = Field(
         default=(), max_length=20, description="R39: the pages acknowledged with this form; earlier ones stay"
+    )
+    programme_from_login: bool = Field(
+        default=False, description="The login says that it is the student's programme; false: the student says so"
     )
 
 

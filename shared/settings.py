@@ -65,6 +65,14 @@ class CommonSettings(BaseSettings):
     token_issuer: str = Field(min_length=1, description="Exact `iss` of the login's tokens")
     token_audience: str = Field(min_length=1, description="Our id in the tokens' `aud`")
     roles_claim: str = Field(default="roles", description="Claim of the tokens that holds the roles")
+    student_number_claim: str = Field(
+        default="", max_length=100, description="Claim with the student number; empty: students enter it themselves"
+    )
+    programme_claim: str = Field(
+        default="",
+        max_length=100,
+        description="Claim with the student's programmes, as ids of the catalogue; empty: the approver confirms it",
+    )
     root_path: str = Field(
         default="", pattern=r"^(/[a-z-]+)*$", description="Path prefix of this service at the gateway"
     )
@@ -115,7 +123,14 @@ class CommonSettings(BaseSettings):
 
     def tokens(self) -> TokenRules:
         """The requirements for callers' tokens."""
-        return TokenRules(self.token_issuer, self.token_audience, self.jwks, self.roles_claim)
+        return TokenRules(
+            self.token_issuer,
+            self.token_audience,
+            self.jwks,
+            self.roles_claim,
+            student_number_claim=self.student_number_claim,
+            programme_claim=self.programme_claim,
+        )
 
     def web(self) -> WebSettings:
         """Limits and prefix of the HTTP side."""

@@ -75,10 +75,12 @@ def change(file: Path, before: str, after: str) -> None:
 
 @dataclass(frozen=True)
 class Person:
-    """A login with its roles."""
+    """A login with its roles, and what the login says of a student."""
 
     login: str
     roles: tuple[str, ...] = ("student",)
+    programmes: tuple[str, ...] = ()
+    number: str = ""
 
     @property
     def contact(self) -> dict[str, str]:
@@ -88,6 +90,7 @@ class Person:
             "surname": f"Surname {self.login}",
             "email": f"{self.login}@example.org",
             "mobile": "+31612345678",
+            "studentNumber": f"n-{self.login}"[:20],
         }
 
 
@@ -143,7 +146,10 @@ class ApprovalService:
     ) -> httpx.Response:  # fmt: skip
         """Send one request."""
         if person not in self._tokens:
-            self._tokens[person] = mint(self._keys, person.login, person.roles, issuer=ISSUER, audience=AUDIENCE)
+            claims = {"programmes": list(person.programmes), "studentNumber": person.number}
+            self._tokens[person] = mint(
+                self._keys, person.login, list(person.roles), issuer=ISSUER, audience=AUDIENCE, more=claims
+            )
         sent = {"Authorization": f"Bearer {self._tokens[person]}", **(headers or {})}
         return await self.http.request(method, f"/v1{path}", headers=sent, json=body, params=query)
 
@@ -159,7 +165,13 @@ class ApprovalService:
     ) -> httpx.Response:
         """Request approval as a student, which may be refused. `key`: the Idempotency-Key."""
         headers = {"Idempotency-Key": key} if key else None
-        return await self.call("POST", "/approval-requests", person, {**request(programme), **wish}, headers=headers)
+        return await self.call(
+            "POST",
+            "/approval-requests",
+            person,
+            {"contact": person.contact, **request(programme), **wish},
+            headers=headers,
+        )
 
     async def look(self, approval_id: str, person: Person) -> dict[str, Any]:
         """Read the request as this person."""
@@ -185,7 +197,7 @@ class ApprovalService:
 
     async def grants(self, person: Person, approval_id: str) -> httpx.Response:
         """Grant the request as an approver, which may be blocked."""
-        return await self.does(person, approval_id, "decisions", {"decision": "grant"})
+        return await self.does(person, approval_id, "decisions", {"decision": "grant", "programmeConfirmed": True})
 
     async def granted(self, person: Person, approval_id: str) -> None:
         """Grant the request as an approver, which succeeds."""

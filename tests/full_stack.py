@@ -313,6 +313,35 @@ class FullStack:
 
         return await asyncio.to_thread(read)
 
+    async def ask(self, method: str, path: str, **request: Any) -> Answer:
+        """One request to notify."""
+        answer: Answer = await self.retry(lambda people: people.call(method, "notify", path, **request))
+        return answer
+
+    async def alert_of(self, country: str) -> str:
+        """The id of the newest alert of a country."""
+        alerts = (await self.ask("GET", "/v1/alerts?pageSize=250", **OFFICER)).body["items"]
+        return next(str(alert["alertId"]) for alert in alerts if alert["country"] == country)
+
+    async def coordinator_of(self, student: Student) -> dict[str, str]:
+        """The programme coordinator of a student, as the catalogue has them."""
+        answer = await self.retry(lambda people: people.call("GET", "approval", "/v1/programmes", **_as(student)))
+        found: dict[str, str] = next(
+            entry["coordinator"] for entry in answer.body["items"] if entry["programmeId"] == student.programme
+        )
+        return found
+
+    async def wait_for_text(self, address: str, words: str) -> str:
+        """Wait for a mail to the address that holds these words; its plain text."""
+        found: list[str] = []
+
+        async def has_arrived() -> bool:
+            found[:] = [text for text in map(_plain_text, await self.mails_to(address)) if words in text]
+            return bool(found)
+
+        await self.wait_until(has_arrived, "a mail with these words")
+        return found[0]
+
     async def wait_for_mail(self, address: str, *kinds: str) -> None:
         """Wait until a mail of these kinds has arrived at the address; without kinds any but service mail."""
 
@@ -430,6 +459,16 @@ async def passage(stack: FullStack, *arguments: str) -> tuple[int, Any]:
 def _as(student: Student) -> dict[str, Any]:
     """The arguments of a call by the student."""
     return {"who": student.subject, "roles": ("student",)}
+
+
+def _plain_text(message: Message) -> str:
+    """The plain text of a mail, unfolded."""
+    for part in message.walk():
+        if part.get_content_type() == "text/plain":
+            payload = part.get_payload(decode=True)
+            assert isinstance(payload, bytes)
+            return payload.decode()
+    return ""
 
 
 def _sms_number(student: Student) -> str:

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from fastapi import FastAPI
 
 from services.approval import texts
+from services.approval.api import bulk_decisions, requests
 from services.approval.api import catalogue as catalogue_api
-from services.approval.api import requests
 from services.approval.deps import CommandDeps
 from services.approval.settings import Settings
 from services.approval.slots import fill_free_slots
@@ -46,7 +46,7 @@ def build(settings: Settings) -> FastAPI:
     process.add_checks(OpenWorkCheck(deps.live, requests_without_home).health)
     process.every("places", settings.places_seconds, fill)
     phrases = (*texts.REASONS.values(), *texts.PROBLEMS)
-    routers = [requests.routes(deps), catalogue_api.routes(deps)]
+    routers = [requests.routes(deps), bulk_decisions.routes(deps), catalogue_api.routes(deps)]
     return process.app("Safe Passage: approval", DESCRIPTION, routers, phrases)
 
 

@@ -19,6 +19,8 @@ from services.approval.presentation import (
 from services.approval.rule_settings import rule_settings
 from services.approval.rules import activity, before_start, findings, withdrawable
 from services.approval.rules.inputs import RuleInput
+from services.approval.rules.programme import Reason as ProgrammeReason
+from services.approval.rules.programme import named_programme
 from services.approval.slots import NextInLine
 from services.approval.texts import text
 from shared.catalogue import Catalogue, Programme
@@ -37,6 +39,7 @@ from shared.mongo.group_commit import insert_all
 from shared.privacy.contact import ContactDetails
 from shared.web.concurrency import etag, must_match
 from shared.web.idempotency import Answer, insert_once, run_once
+from shared.web.identity import LoginFacts
 from shared.web.problem import FieldError, Problem, invalid
 
 
@@ -52,8 +55,9 @@ class Application:
     end_date: date
     description: str | None
     details: ActivityDetails
-    institute_reason: str | None = None
-    contact: ContactDetails | None = None
+    institute_reason: str | None
+    contact: ContactDetails
+    login: LoginFacts
     language: Literal["nl", "en"] = "en"
 
 
@@ -61,11 +65,10 @@ async def request_approval(deps: CommandDeps, command: Command[str], application
     """A student asks for approval. `command.caller` is the student. Raises Problem: a wrong field, or a rule."""
     catalogue, cause, now = deps.catalogue, command.cause, command.now
     programme = _programme(catalogue, application)
+    _check_own_programme(programme, application)
     kind = _activity_type(catalogue, programme, application, command)
     found = _findings(catalogue, programme, application, kind, now)
     placed = catalogue.pools()[found.pool_id] if found.pool_id is not None else None
-    if placed is not None and application.contact is None:
-        raise invalid(FieldError("body.contact", "is required: a student who gets a slot later is notified by mail"))
     approval_id, event_id = new_id(), new_id()
     event = await _requested(deps, command.caller, application, found, catalogue.version, approval_id, event_id)
     after, documents = deps.store.requests.new_documents(approval_id, [Draft(event, event_id)], cause=cause, now=now)
@@ -151,6 +154,19 @@ def _coordinator(catalogue: Catalogue, programme: Programme, application: Applic
     kind = next((kind for kind in ActivityType if kind == application.activity_type), None)
     level = application.details.study_level
     return contact_body(catalogue.coordinator(application.programme_id, kind, level) or programme.coordinator)
+
+
+def _check_own_programme(programme: Programme, application: Application) -> None:
+    """R5: the login does not say that the student is one of other programmes. Raises Problem."""
+    decision = named_programme(
+        vouched_for=application.login.vouches_for(application.programme_id),
+        ruled_out=application.login.rules_out(application.programme_id),
+    )
+    if decision.reason is ProgrammeReason.NOT_OF_THE_LOGIN:
+        raise blocked(
+            "R5", decision.reason, contact_body(programme.coordinator), language=application.language,
+            errors=(FieldError("body.programmeId", "is not one of your login's programmes"),),
+        )  # fmt: skip
 
 
 def _activity_type(
@@ -241,4 +257,5 @@ async def _requested(
         institute_reason=await seal("/instituteReason", application.institute_reason),
         slot_pool_id=found.pool_id,
         findings=found.as_event_findings(),
+        programme_from_login=application.login.vouches_for(application.programme_id),
     )

@@ -1,5 +1,6 @@
 """The command of an approver: grant, return with a question, refuse or revoke with a reason. A block names its rule."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
@@ -9,6 +10,7 @@ from services.approval.deps import CommandDeps, load_readable, seal_optional, st
 from services.approval.model import ApprovalRequest
 from services.approval.presentation import blocked, contact_for, refused, status_answer
 from services.approval.rules import before_start, decidable, grantable, revocable
+from services.approval.rules.programme import own_programme
 from services.approval.slots import NextInLine
 from services.approval.texts import text
 from shared.catalogue import Catalogue
@@ -27,16 +29,24 @@ Decision = Literal["grant", "return", "refuse", "revoke"]
 _RELEASES: dict[Decision, Literal["refused", "revoked"]] = {"refuse": "refused", "revoke": "revoked"}
 
 
-async def decide(
-    deps: CommandDeps, command: Command[Permissions], approval_id: str, decision: Decision, reason: str | None
-) -> Answer:
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What an approver decides. `programme_confirmed`: the student is one of the programme, the approver says (R5)."""
+
+    decision: Decision
+    reason: str | None = None
+    programme_confirmed: bool = False
+
+
+async def decide(deps: CommandDeps, command: Command[Permissions], approval_id: str, verdict: Verdict) -> Answer:
     """An approver grants, returns with a question, refuses or revokes with a reason. Raises Problem: rule or state."""
-    if decision != "grant" and reason is None:
+    decision = verdict.decision
+    if decision != "grant" and verdict.reason is None:
         raise invalid(FieldError("body.reason", "is required to return, refuse or revoke"))
     catalogue, caller, cause, now = deps.catalogue, command.caller, command.cause, command.now
     request = state_of(await load_readable(deps, caller, approval_id))
     event_id = new_id()
-    event = await _decision_event(deps, catalogue, request, caller.person_id, decision, reason, event_id, now)
+    event = await _decision_event(deps, catalogue, request, caller.person_id, verdict, event_id, now)
     released = _RELEASES.get(decision)
 
     async def act(next_in_line: NextInLine | None) -> Answer:
@@ -47,8 +57,9 @@ async def decide(
             if decision == "revoke":
                 _check_revocable(catalogue, command, state)
             else:
-                _check_decidable(catalogue, command, state, has_reason=reason is not None)
+                _check_decidable(catalogue, command, state, has_reason=verdict.reason is not None)
             if decision == "grant":
+                _check_programme(catalogue, state, verdict)
                 await _check_grantable(deps, catalogue, state, session)
             drafts = [Draft(event, event_id)]
             after = await deps.store.requests.record(loaded, drafts, cause=cause, now=now, session=session)
@@ -96,6 +107,15 @@ def _check_revocable(catalogue: Catalogue, command: Command[Permissions], state:
         raise refused(decision.rule, decision.reason, contact, status=409 if decision.rule is None else 403)
 
 
+def _check_programme(catalogue: Catalogue, state: ApprovalRequest, verdict: Verdict) -> None:
+    """R5: somebody other than the student says that it is their programme. Raises Problem."""
+    decision = own_programme(from_login=state.programme_from_login, confirmed=verdict.programme_confirmed)
+    if not decision.is_certain:
+        contact = contact_for(catalogue, state, "international-office")
+        error = FieldError("body.programmeConfirmed", "is required: the programme is only claimed")
+        raise blocked("R5", decision.reason, contact, errors=(error,))
+
+
 async def _check_grantable(deps: CommandDeps, catalogue: Catalogue, state: ApprovalRequest, session: Session) -> None:
     """Every step and slot that a grant needs. Raises Problem with all that is missing; the first one gives its rule."""
     pool = (await deps.store.pools.load(state.slot_pool_id, session)).state if state.slot_pool_id else None
@@ -119,13 +139,12 @@ async def _decision_event(
     catalogue: Catalogue,
     state: ApprovalRequest,
     decided_by: str,
-    decision: Decision,
-    reason: str | None,
+    verdict: Verdict,
     event_id: str,
     now: datetime,
 ) -> ApprovalEvent:
     """The event of a decision; what the approver writes is sealed under the student's key."""
-    if decision == "grant":
+    if verdict.decision == "grant":
         return ApprovalGranted(
             approval_id=state.approval_id,
             person_id=state.person_id,
@@ -137,17 +156,18 @@ async def _decision_event(
             end_date=state.end_date,
             decided_by=decided_by,
             catalogue_version=catalogue.version,
-            reason=await seal_optional(deps, state.person_id, event_id, "/reason", reason),
+            reason=await seal_optional(deps, state.person_id, event_id, "/reason", verdict.reason),
             after_start=not before_start.before_start(state.start_date, now).is_in_time,
+            programme_confirmed=verdict.programme_confirmed,
         )
-    path = "/question" if decision == "return" else "/reason"
-    sealed_reason = await sealed(deps.keyring, state.person_id, event_id, path, reason)
-    if decision == "return":
+    path = "/question" if verdict.decision == "return" else "/reason"
+    sealed_reason = await sealed(deps.keyring, state.person_id, event_id, path, verdict.reason)
+    if verdict.decision == "return":
         return ApprovalReturned(
             approval_id=state.approval_id, person_id=state.person_id, decided_by=decided_by,
             question=sealed_reason, catalogue_version=catalogue.version,
         )  # fmt: skip
-    event_class = ApprovalRevoked if decision == "revoke" else ApprovalRefused
+    event_class = ApprovalRevoked if verdict.decision == "revoke" else ApprovalRefused
     return event_class(
         approval_id=state.approval_id, person_id=state.person_id, decided_by=decided_by,
         reason=sealed_reason, catalogue_version=catalogue.version,

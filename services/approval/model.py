@@ -87,6 +87,8 @@ class ApprovalRequest(Part):
     waiting_since: datetime | None = Field(
         default=None, description="Since when the request waits for the approver or the student"
     )
+    programme_from_login: bool = False
+    programme_confirmed: bool = Field(default=False, description="R5: the approver who granted it confirmed it")
 
     @property
     def is_open(self) -> bool:
@@ -127,6 +129,7 @@ def evolve(state: ApprovalRequest | None, event: Event, at: datetime, version: i
             slot_pool_id=event.slot_pool_id,
             findings=event.findings,
             waiting_since=at,
+            programme_from_login=event.programme_from_login,
         )
     if state is None:
         raise PermanentError(f"{type(event).__name__} at version {version} before the request")
@@ -141,7 +144,10 @@ def evolve(state: ApprovalRequest | None, event: Event, at: datetime, version: i
         case ApprovalAnswered():
             change = {"status": Status.REQUESTED, "answer": event.answer, "waiting_since": at}
         case ApprovalGranted():
-            change = {"status": Status.GRANTED, "decided_by": event.decided_by, "explanation": event.reason}
+            change = {
+                "status": Status.GRANTED, "decided_by": event.decided_by, "explanation": event.reason,
+                "programme_confirmed": event.programme_confirmed,
+            }  # fmt: skip
         case ApprovalReturned():
             change = {
                 "status": Status.RETURNED, "decided_by": event.decided_by, "explanation": event.question,

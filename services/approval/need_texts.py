@@ -38,10 +38,6 @@ WHEN_TEXTS: dict[When, tuple[str, str]] = {
         "Nodig, tenzij je een school beschrijft die niet op de lijst staat.",
         "Needed, unless you describe a school that is not on the list.",
     ),
-    When.A_PLACE: (
-        "Bij een regulier coschap met een beperkt aantal plaatsen.",
-        "For a regular rotation with a limited number of places.",
-    ),
 }
 
 #: Field → its fixed values, each in (Dutch, English).

@@ -27,6 +27,24 @@ REASONS: dict[str, tuple[str, str]] = {
         "Hiervoor is een rol als goedkeurder van de eigen opleiding van de student nodig.",
         "This needs an approver role for the student's own programme.",
     ),
+    "programme_from_login": (
+        "De inlog zegt dat dit de opleiding van de student is.",
+        "The login says that this is the student's programme.",
+    ),
+    "programme_confirmed": (
+        "De opleiding heeft bevestigd dat de student er studeert.",
+        "The programme has confirmed that the student is one of theirs.",
+    ),
+    "programme_only_claimed": (
+        "Alleen de student zegt dat dit de eigen opleiding is. Kijk na of deze student bij je opleiding hoort, en"
+        " bevestig dat met programmeConfirmed.",
+        "Only the student says that this is their programme. Check that this student is one of your programme, and"
+        " confirm it with programmeConfirmed.",
+    ),
+    "programme_not_of_the_login": (
+        "Volgens je inlog studeer je deze opleiding niet. Kies je eigen opleiding, of neem contact op.",
+        "According to your login this is not your programme. Choose your own, or get in touch.",
+    ),
     "own_request": ("Niemand beslist over de eigen aanvraag.", "Nobody decides their own request."),
     # the status of a request
     "decidable": ("Er kan over beslist worden.", "It can be decided."),

@@ -8,7 +8,16 @@ from typing import TypeVar
 from fastapi import FastAPI
 
 from services.notify import handlers
-from services.notify.api import alerts, answers, replies, returns, roll_call, webhooks, whereabouts
+from services.notify.api import (
+    alerts,
+    answers,
+    replies,
+    returns,
+    roll_call,
+    webhooks,
+    whereabouts,
+    whereabouts_summary,
+)
 from services.notify.background import run_in_background
 from services.notify.pages.answer import Pages
 from services.notify.settings import Settings
@@ -82,9 +91,17 @@ def _routes(process: Process, settings: Settings, parts: Parts) -> list[Routes]:
                 answer_base_url=settings.answer_base_url,
             )
         ),
+        whereabouts_summary.routes(
+            whereabouts_summary.SummaryDeps(
+                whereabouts=stores.whereabouts,
+                advice=stores.advice,
+                bus=process.bus,
+            )
+        ),
         roll_call.routes(
             roll_call.RollCallDeps(
                 commands=parts.commands,
+                contacts=stores.whereabouts.contacts,
                 bus=process.bus,
             )
         ),
@@ -112,6 +129,7 @@ def _routes(process: Process, settings: Settings, parts: Parts) -> list[Routes]:
             replies.ReplyDeps(
                 commands=parts.commands,
                 callbacks=stores.callbacks,
+                contacts=stores.whereabouts.contacts,
             )
         ),
         webhooks.routes(

@@ -55,6 +55,7 @@ class RecipientValues(NamedTuple):
     address: str
     name: str
     link: str
+    student: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,7 @@ def compose_email(skeleton: DatedEmailSkeleton, values: RecipientValues, rules: 
         name=values.name,
         recipient=values.address,
         link=values.link,
+        student=values.student,
         message_id=message_id(values.reference, rules.sender),
     )
     recipient = mailbox(values.address)

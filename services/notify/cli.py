@@ -23,7 +23,7 @@ from services.notify.audience.selection_run import run_selection
 from services.notify.commands.alerts import CommandDeps, raise_alert
 from services.notify.messages.content import Kind
 from services.notify.messages.rendering import FORMS, Messages
-from services.notify.messages.specimens import SPECIMENS, VARIANTS
+from services.notify.messages.specimens import SPECIMENS, STUDENT, VARIANTS, reader_name
 from services.notify.messages.wording import Language
 from services.notify.model.whereabouts import Whereabouts
 from services.notify.rules.audience import stay_there
@@ -131,7 +131,10 @@ def preview(
         raise
     link = "https://notify.example/v1/answers/" + "0" * 22
     content = SPECIMENS[kinds[kind]] if variant is None else variants[variant]
-    message = messages.preview(kinds[kind], languages[language], content, name="Robin Voorbeeld", link=link)
+    student = f"{STUDENT.full_name} ({STUDENT.student_number})"
+    message = messages.preview(
+        kinds[kind], languages[language], content, name=reader_name(kinds[kind]), link=link, student=student
+    )
     document = {
         "kind": kind,
         "variant": variant,

@@ -3,6 +3,7 @@
 A recipient whose message cannot be built fails alone; the others are sent.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,9 +69,13 @@ class Composer:
         """The reference that outcome events carry for the message with this reference of ours."""
         return self._spec.event_reference(message_reference, self._deps.rules)
 
-    def compose(self, index: int, contact: ContactAddress | None) -> OutgoingMessage:
-        """The message to one recipient. Raises PermanentError or ValueError when it cannot be built."""
+    def compose(self, index: int, addresses: Mapping[str, ContactAddress]) -> OutgoingMessage:
+        """The message to one recipient. Raises PermanentError or ValueError when it cannot be built.
+
+        `addresses`: by registration, of the recipients and of the students whom messages are about.
+        """
         recipients = self._selection.recipients
+        contact = addresses.get(recipients.registrations[index] or "")
         person, variant_index = recipients.persons[index], recipients.variant_index[index]
         variant = recipients.variants[variant_index]
         address = variant.mailbox or (self._spec.address(contact) if contact is not None else None)
@@ -82,7 +87,10 @@ class Composer:
             link = self._link(variant.kind, person, recipients.registrations[index])
         identity, message_reference = self.ids(index)
         name = variant.called or (contact.called if contact is not None else "")
-        values = RecipientValues(identity, message_reference, address, name, link)
+        # Opened here and not stored with the notice, so that erasing the person erases it.
+        about = addresses.get(variant.about) if variant.about is not None else None
+        student = about.student if about is not None else ""
+        values = RecipientValues(identity, message_reference, address, name, link, student)
         return self._spec.compose(self._skeleton(index, variant_index, len(link)), values, self._deps.rules)
 
     def _link(self, kind: str, person: str, registration: str | None) -> str:

@@ -93,7 +93,7 @@ async def create_suspension_notices(
     content = clearance_content(event, event.departure_date, name, coordinator, deps.catalogue.university, urls)
     recipients = (
         _student(event.person_id, event.registration_id, where, "clearance_suspended_student"),
-        office_recipient(coordinator, "clearance_suspended_coordinator"),
+        office_recipient(coordinator, "clearance_suspended_coordinator", about=event.registration_id),
     )
     await create_notice(deps, notice_id(envelope.id), "0", recipients, content, envelope.cause(), now)
 
@@ -250,8 +250,8 @@ def is_notice(alert_id: str) -> bool:
     return alert_id.startswith(NOTICE_PREFIX)
 
 
-def office_recipient(contact: Contact, kind: NoticeKind) -> Recipient:
-    """A mailbox of the university as the recipient of a notice."""
+def office_recipient(contact: Contact, kind: NoticeKind, about: str | None = None) -> Recipient:
+    """A mailbox of the university as the recipient of a notice. `about`: the registration of the student it names."""
     return Recipient(
         person_id=None,
         registration_id=None,
@@ -260,6 +260,7 @@ def office_recipient(contact: Contact, kind: NoticeKind) -> Recipient:
         channels=(NOTICE_CHANNEL,),
         mailbox=contact.email,
         called=contact.function,
+        about=about,
     )
 
 

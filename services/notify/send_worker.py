@@ -98,7 +98,8 @@ async def _send(deps: SendDeps, job: SendJob, provider: MessageChannel) -> None:
     selection, alert = await asyncio.gather(deps.alerts.selections.get(job.selection_id), deps.alerts.get(job.alert_id))
     if selection is None:
         raise PermanentError(f"send job {job.id}: selection {job.selection_id} does not exist")
-    registrations = (selection.recipients.registrations[index] for index in job.indices)
+    recipients = selection.recipients
+    registrations = {recipients.registrations[index] for index in job.indices} | recipients.registrations_named
     # The addresses at the time of the first attempt: a repeat is the same message to the same address, byte for byte.
     addresses = await deps.whereabouts.contacts.addresses(
         [registration for registration in registrations if registration], job.addresses_as_of
@@ -256,7 +257,7 @@ async def _compose(deps: SendDeps, claimed: ClaimedJob, chunk: SendChunk) -> lis
     """The messages of a chunk. A recipient whose message cannot be built fails alone; the others are sent."""
     settled = await _settled(deps, claimed, chunk)
     over = await _no_longer_needed(deps, claimed, chunk)
-    registrations, drafts = claimed.selection.recipients.registrations, list[OutgoingMessage | Outcome]()
+    drafts = list[OutgoingMessage | Outcome]()
     for index in chunk.indices:
         if index in settled:
             drafts.append(Outcome(OutcomeKind.SETTLED, OutcomeKind.SETTLED.value, utc_now()))
@@ -265,7 +266,7 @@ async def _compose(deps: SendDeps, claimed: ClaimedJob, chunk: SendChunk) -> lis
             drafts.append(Outcome(OutcomeKind.REFUSED, "the conversation is over", utc_now(), detail="cancelled"))
             continue
         try:
-            drafts.append(claimed.composer.compose(index, claimed.addresses.get(registrations[index] or "")))
+            drafts.append(claimed.composer.compose(index, claimed.addresses))
         except (PermanentError, ValueError) as error:
             reason = str(error) if isinstance(error, PermanentError) else type(error).__name__
             drafts.append(Outcome(OutcomeKind.REFUSED, reason, utc_now(), detail="invalid"))

@@ -10,7 +10,7 @@ from services.registration.model import Registration
 from services.registration.rules.clearance import Queue
 from shared.catalogue import Catalogue
 from shared.command import Command
-from shared.web.identity import Identity
+from shared.web.identity import NO_FACTS, Identity, LoginFacts
 
 #: Roles that may use this service, and those that have task queues.
 READERS = ("student", "faculty-contact", "approver", "international-office", "safety-officer")
@@ -30,7 +30,7 @@ class Permissions:
     """What one caller may see and change.
 
     `programmes` are those for which the caller may approve, `boards` those of whose board of examiners the caller is
-    a member, both by the catalogue.
+    a member, both by the catalogue. `login`: what the login says of a student.
     """
 
     person_id: str
@@ -41,6 +41,7 @@ class Permissions:
     is_international_office: bool
     is_safety_officer: bool
     known: KnownScopes | None = None
+    login: LoginFacts = NO_FACTS
 
     @property
     def sees_all(self) -> bool:
@@ -77,7 +78,7 @@ class Permissions:
         return frozenset(queue for queue, is_competent in by_queue.items() if is_competent)
 
     def sees_contact(self, state: Registration) -> bool:
-        """May read names and phone numbers; a coordinator does not need them."""
+        """May read phone numbers and the emergency contact. Who only decides about the studies sees name and mail."""
         return self.owns(state) or self.sees_all or state.faculty_id in self.faculties
 
     def registrations_query(self) -> dict[str, Any]:
@@ -91,6 +92,17 @@ class Permissions:
             visible.append({"facultyId": {"$in": sorted(self.faculties)}})
         if self.programmes or self.boards:
             visible.append({"programmeId": {"$in": sorted(self.programmes | self.boards)}})
+        return _any_of(visible)
+
+    def approvals_query(self) -> dict[str, Any]:
+        """The approvals of students whom the caller looks after, as a MongoDB query; not one's own."""
+        if self.sees_all:
+            return {}
+        visible: list[dict[str, Any]] = []
+        if self.faculties:
+            visible.append({"facultyId": {"$in": sorted(self.faculties)}})
+        if self.programmes:
+            visible.append({"programmeId": {"$in": sorted(self.programmes)}})
         return _any_of(visible)
 
     def has_task(self, queue: str, scope: str) -> bool:
@@ -146,6 +158,7 @@ def permissions_of(caller: Identity, catalogue: Catalogue) -> Permissions:
         is_international_office=caller.has("international-office"),
         is_safety_officer=caller.has("safety-officer"),
         known=known_scopes(catalogue),
+        login=caller.login,
     )
 
 

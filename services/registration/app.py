@@ -15,6 +15,7 @@ from services.registration.document_storage import DocumentStorage
 from services.registration.evaluation import sweep
 from services.registration.reported_returns import record_reported_returns
 from services.registration.retention import erase_after_retention
+from services.registration.search_index import complete_search_index
 from services.registration.settings import Settings
 from services.registration.store import open_work
 from services.registration.store.persons import PersonsStore
@@ -58,7 +59,7 @@ def build(settings: Settings) -> FastAPI:
         store=store,
         persons=persons,
         keyring=keyring,
-        delete_elsewhere=(documents.delete_of_person,),
+        delete_elsewhere=(documents.delete_of_person, store.search.erase),
     )
 
     async def without_home(catalogue: Catalogue) -> Sequence[OpenWork]:
@@ -104,6 +105,7 @@ def _repeat(process: Process, settings: Settings, commands: CommandDeps, erasure
     async def run_sweep() -> None:
         await sweep(commands.evaluation, utc_now())
         await delete_unreferenced_documents(commands, utc_now())
+        await complete_search_index(commands.store, commands.keyring)
 
     async def run_scheduler() -> None:
         await scheduler.run_due(commands.evaluation, utc_now())

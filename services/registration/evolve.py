@@ -139,6 +139,7 @@ def _submit(state: Registration | None, event: RegistrationSubmitted, at: dateti
         imported=event.imported,
         group_id=event.group_id,
         acknowledged=event.acknowledged,
+        programme_from_login=event.programme_from_login,
     )
     if state is None:
         return submitted

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from services.registration.decision_inputs import EvaluationDeps
 from services.registration.evaluation import evaluate_all, evaluate_country
@@ -57,9 +57,8 @@ async def evaluate_registrations_when_approvals_changed(envelopes: Sequence[Enve
     await evaluate_all(deps.evaluation, registrations, cause=own_causes, now=utc_now())
 
 
-def _approval_events(envelopes: Sequence[Envelope[Event]]) -> list[ApprovalEvent]:
-    events = (envelope.data for envelope in envelopes if type(envelope.data) in APPROVALS)
-    return [event for event in events if isinstance(event, ApprovalEvent)]
+def _approval_events(envelopes: Sequence[Envelope[Event]]) -> list[Envelope[ApprovalEvent]]:
+    return [cast("Envelope[ApprovalEvent]", envelope) for envelope in envelopes if type(envelope.data) in APPROVALS]
 
 
 async def evaluate_registrations_when_travel_advice_changed(

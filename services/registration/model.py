@@ -135,6 +135,7 @@ class Registration(Part):
     was_flagged: bool = Field(default=False, description="R23: the board of examiners has had a task")
     return_recorded: Return | None = None
     acknowledged: tuple[AcknowledgedPage, ...] = Field(default=(), description="R39: the newest of each page")
+    programme_from_login: bool = Field(default=False, description="The login says that the programme is theirs")
 
     @property
     def dates(self) -> JourneyDates:

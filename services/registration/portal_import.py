@@ -2,7 +2,8 @@
 
 `passage registration import` calls it. A line is a registration as `POST /v1/registrations` takes it, with the
 portal's id and the student's login. Idempotent: ids are derived from the portal's id, so a line that was imported
-before changes nothing. Nothing here alerts anybody, and the sweep decides the registrations afterwards.
+before changes nothing. Nothing here alerts anybody, and the sweep decides the registrations afterwards. A stay that is
+over is imported too: without a recorded return the student is overdue, and counts as still there.
 """
 
 from collections.abc import Iterable, Sequence
@@ -22,6 +23,7 @@ from services.registration.evolve import evolve
 from services.registration.model import Registration
 from services.registration.rules.clearance import Queue
 from services.registration.rules.places import places
+from services.registration.search_terms import hashed, words_of
 from shared.bus.aggregate import Loaded
 from shared.envelope import Cause, Draft, draft
 from shared.errors import PermanentError
@@ -104,7 +106,7 @@ def _check_line(deps: CommandDeps, number: int, content: Any, first_lines: dict[
     form = record.form()
     line.mistakes += [
         LineError(error.field.removeprefix("body."), error.reason)
-        for error in form_errors(deps.catalogue, form, form.language, now)
+        for error in form_errors(deps.catalogue, form, form.language, now, may_be_over=True)
     ]
     if not line.mistakes:
         line.record, line.outcome = record, Outcome.NEW
@@ -146,6 +148,11 @@ async def _import_new_lines(
 
     async def work(session: Session) -> None:
         await deps.store.record_all(changes, cause=cause, now=now, session=session)
+        for line, submitted in submissions:
+            assert line.record is not None
+            assert isinstance(submitted.data, RegistrationSubmitted)
+            terms = hashed(deps.keyring, words_of(line.record.contact))
+            await deps.store.search.put(line.registration_id, submitted.data.person_id, terms, session)
 
     try:
         await deps.mongo.transaction(work)

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
 
+from pydantic import Field
+
 from shared.advice import CountryAdvice, is_fresh
 from shared.events import (
     ActivityType,
@@ -18,6 +20,7 @@ from shared.events import (
     Country,
     Identifier,
     Part,
+    Sealed,
 )
 
 
@@ -43,10 +46,12 @@ class Approval(Part):
     country: Country | None = None
     start_date: date | None = None
     end_date: date | None = None
+    granted_at: datetime | None = None
+    contact: Sealed | None = Field(default=None, description="As the student gave it with the request")
 
 
-def evolve_approval(state: Approval | None, event: ApprovalEvent) -> Approval:
-    """The approval after an event about it."""
+def evolve_approval(state: Approval | None, event: ApprovalEvent, at: datetime) -> Approval:
+    """The approval after an event about it, which happened `at` this time."""
     before = state or Approval(approval_id=event.approval_id, person_id=event.person_id, status=ApprovalStatus.PENDING)
     match event:
         case ApprovalRequested() | ApprovalGranted():
@@ -61,6 +66,8 @@ def evolve_approval(state: Approval | None, event: ApprovalEvent) -> Approval:
                 country=event.country,
                 start_date=event.start_date,
                 end_date=event.end_date,
+                granted_at=at if granted else None,
+                contact=before.contact if isinstance(event, ApprovalGranted) else event.contact,
             )
         case ApprovalReturned():
             return before.model_copy(update={"status": ApprovalStatus.PENDING})

@@ -5,12 +5,10 @@ from typing import Any
 from services.registration.store.persons import PersonsStore
 from shared.bus.outbox import Outbox
 from shared.envelope import parse
-from shared.observability.logs import get_logger
 from shared.privacy.keyring import Keyring
+from shared.privacy.processing_log import log_personal_data_read
 
 SEALED_PREFIX = "sealed:v1:"
-
-log = get_logger()
 
 
 async def export_person_data(
@@ -33,7 +31,7 @@ async def export_person_data(
         {"groupId": group_id, "facts": await _events(outbox, keyring, group_id)}
         for group_id in await persons.trips_of(person_id)
     ]
-    log.info("personal_data_read", person_id=person_id, source=read_by, count=1, kind="own_data")
+    log_personal_data_read("person_data", read_by, {person_id})
     return {"personId": person_id, "registrations": registrations, "trips": trips}
 
 

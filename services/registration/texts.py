@@ -48,6 +48,10 @@ REASONS: dict[str, tuple[str, str]] = {
         "De goedkeuring die je noemt, is niet van jou.",
         "The approval that you named is not yours.",
     ),
+    "programme_not_of_the_login": (
+        "Volgens je inlog studeer je deze opleiding niet. Kies je eigen opleiding, of neem contact op.",
+        "According to your login this is not your programme. Choose your own, or get in touch.",
+    ),
     "approval_refused": ("Je opleiding heeft het niet goedgekeurd.", "Your programme has refused it."),
     "approval_revoked": (
         "Je opleiding heeft de goedkeuring teruggenomen.",

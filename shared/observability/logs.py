@@ -10,7 +10,8 @@ import structlog
 #: Ids, counts, decisions, durations. Never names, addresses, phone numbers, bodies, tokens or texts of people.
 ALLOWED = frozenset(
     {
-        "alert_id", "attempt", "batch", "channel", "changed", "code", "correlation_id", "count", "countries", "country",
+        "about", "alert_id", "attempt", "batch", "channel", "changed", "code", "correlation_id", "count",
+        "countries", "country",
         "decision", "delivery_id", "duration_ms", "epoch", "error", "event", "event_id", "event_type", "group",
         "kind", "lane", "level", "level_name", "logger", "method", "next_step", "offset", "outcome", "parked_id",
         "partition", "person_id",

@@ -32,6 +32,8 @@ def _mobile(value: str) -> str:
 
 
 EmailAddress = Annotated[str, Field(max_length=254), AfterValidator(_email)]
+#: Letters, digits and hyphens: universities number their students in different ways.
+StudentNumber = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,20}$", description="As the university writes it")]
 PhoneNumber = Annotated[str, Field(max_length=40, description="E.164"), AfterValidator(_mobile)]
 
 
@@ -53,6 +55,12 @@ class ContactDetails(Part):
     email: EmailAddress
     mobile: PhoneNumber
     emergency_contact: EmergencyContact | None = None
+    student_number: StudentNumber | None = None
+
+    @property
+    def full_name(self) -> str:
+        """Given name, prefix and surname."""
+        return full_name(self.given_name, self.surname_prefix, self.surname)
 
     @property
     def called(self) -> str:
@@ -91,3 +99,13 @@ def _names(parts: Iterable[ContactField]) -> list[str]:
     """The names of the fields of these parts, in the same order."""
     names = {info.alias: name for name, info in ContactDetails.model_fields.items()}
     return [names[part.value] for part in parts]
+
+
+def with_student_number(details: ContactDetails, number: str | None) -> ContactDetails:
+    """The details with the number that the login gives; without one, the number that was entered stays."""
+    return details.model_copy(update={"student_number": number}) if number is not None else details
+
+
+def full_name(given_name: str, surname_prefix: str | None, surname: str) -> str:
+    """The name of a person as colleagues speak of them."""
+    return " ".join(part for part in (given_name, surname_prefix, surname) if part)

@@ -11,8 +11,9 @@ import hmac
 import os
 import time
 from collections import OrderedDict
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Sequence, Set
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import orjson
 from cryptography.exceptions import InvalidTag
@@ -37,6 +38,14 @@ class WrongKey(PermanentError):
     """KEY_ENCRYPTION_KEY is not the key that wrapped the stored keys."""
 
 
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A sealed value after opening. `erased`: the key was destroyed. `unreadable`: no key, changed, or moved."""
+
+    state: Literal["opened", "erased", "unreadable"]
+    value: Any = None
+
+
 class Keyring:
     """The keys of all persons. `kek` is the key-encryption key of 32 bytes."""
 
@@ -48,6 +57,7 @@ class Keyring:
         self._persons: Collection = database["persons"]
         self._kek = AESGCM(kek)
         self._logins = HKDF(SHA256(), 32, None, b"safe-passage/logins").derive(kek)
+        self._searches = HKDF(SHA256(), 32, None, b"safe-passage/searches").derive(kek)
         self._cache: OrderedDict[str, tuple[float, bytes | None]] = OrderedDict()
         self._persons_of = CoalescedReader(self._read_persons)
 
@@ -68,6 +78,10 @@ class Keyring:
         assert person_id is not None
         return person_id
 
+    def search_hash(self, word: str) -> str:
+        """32 hex digits, the same for the same word: finds a name that is not stored in clear."""
+        return hmac.digest(self._searches, word.encode(), "sha256").hex()[:32]
+
     async def key(self, person_id: str) -> bytes | None:
         """The person's key, created at the first use; None for an erased person."""
         cached = self._cache.get(person_id)
@@ -84,6 +98,24 @@ class Keyring:
         key = self._unwrap(person_id, bytes(stored["wrapped"])) if stored["wrapped"] is not None else None
         self._cache_key(person_id, key)
         return key
+
+    async def keys(self, person_ids: Set[str]) -> dict[str, bytes | None]:
+        """The keys of these persons in one read: None for an erased person, no entry where there is none to use."""
+        now, keys = time.monotonic(), dict[str, bytes | None]()
+        for person_id in person_ids:
+            cached = self._cache.get(person_id)
+            if cached is not None and now - cached[0] < CACHE_SECONDS:
+                keys[person_id] = cached[1]
+        missing = sorted(person_ids - keys.keys())
+        if missing:
+            async for stored in self._keys.find({"_id": {"$in": missing}}):
+                person_id, wrapped = str(stored["_id"]), stored["wrapped"]
+                try:
+                    keys[person_id] = self._unwrap(person_id, bytes(wrapped)) if wrapped is not None else None
+                except WrongKey:
+                    continue
+                self._cache_key(person_id, keys[person_id])
+        return keys
 
     async def knows(self, person_id: str) -> bool:
         """Whether the person exists, or existed before being erased."""
@@ -112,23 +144,26 @@ class Keyring:
 
     async def open(self, sealed: str, path: str) -> Any | None:
         """The sealed value; None for an erased person. Raises PermanentError when it was changed or moved."""
-        try:
-            prefix, version, person_id, event_id, text = sealed.split(":")
-            content = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-        except ValueError:
-            raise PermanentError("not a sealed field") from None
-        if f"{prefix}:{version}" != PREFIX:
-            raise PermanentError(f"sealed with an unknown method: {PREFIX} is expected")
-        key = await self.key(person_id)
-        if key is None:
-            return None
-        try:
-            plain = AESGCM(key).decrypt(
-                content[:NONCE_BYTES], content[NONCE_BYTES:], _associated_data(person_id, event_id, path)
-            )
-        except (InvalidTag, ValueError):
-            raise PermanentError("a sealed field was changed or moved") from None
-        return orjson.loads(plain)
+        field = _SealedField.parse(sealed)
+        key = await self.key(field.person_id)
+        return field.open(key, path) if key is not None else None
+
+    async def open_many(self, sealed: Sequence[str], path: str) -> list[Opened]:
+        """Sealed values of the same path, in their order. One that does not open stops no other."""
+        fields = [_parsed(text) for text in sealed]
+        keys = await self.keys({field.person_id for field in fields if field is not None})
+        opened = []
+        for field in fields:
+            if field is None or field.person_id not in keys:
+                opened.append(Opened("unreadable"))
+            elif (key := keys[field.person_id]) is None:
+                opened.append(Opened("erased"))
+            else:
+                try:
+                    opened.append(Opened("opened", field.open(key, path)))
+                except PermanentError:
+                    opened.append(Opened("unreadable"))
+        return opened
 
     async def seal_bytes(self, person_id: str, context: str, plain: bytes) -> bytes:
         """The bytes sealed under the person's key for this context; SEAL_BYTES longer than `plain`.
@@ -170,6 +205,43 @@ class Keyring:
         self._cache.move_to_end(person_id)
         while len(self._cache) > MAX_CACHED_KEYS:
             self._cache.popitem(last=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _SealedField:
+    """The parts of a `Sealed` string."""
+
+    person_id: str
+    event_id: str
+    content: bytes
+
+    @classmethod
+    def parse(cls, sealed: str) -> "_SealedField":
+        """Raises PermanentError when the text is no sealed field."""
+        try:
+            prefix, version, person_id, event_id, text = sealed.split(":")
+            content = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        except ValueError:
+            raise PermanentError("not a sealed field") from None
+        if f"{prefix}:{version}" != PREFIX:
+            raise PermanentError(f"sealed with an unknown method: {PREFIX} is expected")
+        return cls(person_id, event_id, content)
+
+    def open(self, key: bytes, path: str) -> Any:
+        """The value. Raises PermanentError when it was changed or moved."""
+        associated = _associated_data(self.person_id, self.event_id, path)
+        try:
+            plain = AESGCM(key).decrypt(self.content[:NONCE_BYTES], self.content[NONCE_BYTES:], associated)
+        except (InvalidTag, ValueError):
+            raise PermanentError("a sealed field was changed or moved") from None
+        return orjson.loads(plain)
+
+
+def _parsed(sealed: str) -> _SealedField | None:
+    try:
+        return _SealedField.parse(sealed)
+    except PermanentError:
+        return None
 
 
 def _associated_data(person_id: str, event_id: str, path: str) -> bytes:

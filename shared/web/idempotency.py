@@ -80,6 +80,17 @@ async def create_indexes(database: Database) -> None:
     await database[_COLLECTION].create_indexes([index])
 
 
+async def earlier_answer(database: Database, request: IdempotentRequest | None) -> Answer | None:
+    """The stored answer of a repeat; None for a first request. Raises Problem 422 for another body under the key.
+
+    For a command of several transactions, each of which is idempotent by itself.
+    """
+    if request is None:
+        return None
+    stored = await database[_COLLECTION].find_one({"_id": request.key})
+    return _stored_answer(stored, request) if stored is not None else None
+
+
 async def run_once(
     mongo: Mongo,
     database: Database,

@@ -3,6 +3,7 @@
 Checked: signature (pinned algorithms), exact issuer, our audience, expiry and type. Keys come from a JWKS file or URL.
 """
 
+import re
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -24,6 +25,9 @@ TOKEN_CACHE_SECONDS = 60.0
 TOKEN_CACHE_SIZE = 2_000
 CHALLENGE = 'Bearer realm="safe-passage"'
 
+STUDENT_NUMBER = re.compile(r"[A-Za-z0-9-]{1,20}")
+MAX_PROGRAMME_ID_CHARS = 120
+
 
 class Persons(Protocol):
     """Maps a login to its pseudonymous person."""
@@ -33,11 +37,31 @@ class Persons(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class LoginFacts:
+    """What the login itself says of a student. None: it says nothing, and what the student writes is only claimed."""
+
+    student_number: str | None = None
+    programmes: frozenset[str] | None = None
+
+    def vouches_for(self, programme_id: str) -> bool:
+        """Whether the login says that this is a programme of the student."""
+        return self.programmes is not None and programme_id in self.programmes
+
+    def rules_out(self, programme_id: str) -> bool:
+        """Whether the login names the student's programmes, and this is none of them."""
+        return self.programmes is not None and programme_id not in self.programmes
+
+
+NO_FACTS = LoginFacts()
+
+
+@dataclass(frozen=True, slots=True)
 class Identity:
     """A verified caller. `roles` are e.g. `student`, `approver:<programme>`."""
 
     person_id: str
     roles: frozenset[str]
+    login: LoginFacts = NO_FACTS
 
     def has(self, role: str, scope: str | None = None) -> bool:
         """Whether the caller has the role: for this scope, or for any when none is named."""
@@ -52,13 +76,15 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class TokenRules:
-    """The requirements for a token. `jwks` is a URL or the path of a file."""
+    """The requirements for a token. `jwks` is a URL or the path of a file. Of an empty claim nothing is read."""
 
     issuer: str
     audience: str
     jwks: str
     roles_claim: str = "roles"
     require_type: bool = True
+    student_number_claim: str = ""
+    programme_claim: str = ""
 
 
 class Forbidden(Problem):
@@ -121,7 +147,11 @@ class Verifier:
             raise Unauthorised("no subject")
         self._rates.take(subject)
         person_id = await self._persons.person_id(self._rules.issuer, subject)
-        return Identity(person_id, _roles(claims.get(self._rules.roles_claim)))
+        login = LoginFacts(
+            student_number_of(claims.get(self._rules.student_number_claim)),
+            programmes_of(claims.get(self._rules.programme_claim)),
+        )
+        return Identity(person_id, _roles(claims.get(self._rules.roles_claim)), login)
 
     def _cached_claims(self, token: str) -> dict[str, Any] | None:
         """The claims of exactly this token, if it was verified a moment ago and has not expired since."""
@@ -177,6 +207,25 @@ def _roles(claim: object) -> frozenset[str]:
     """The known roles in a claim. Anything else is ignored."""
     values = claim if isinstance(claim, list) else [claim]
     return frozenset(value for value in values if isinstance(value, str) and is_role(value))
+
+
+def _texts(claim: object) -> list[str]:
+    """The texts in a claim that holds one or several; anything else is ignored."""
+    return [value for value in (claim if isinstance(claim, list) else [claim]) if isinstance(value, str)]
+
+
+def student_number_of(claim: object) -> str | None:
+    """The first student number in a claim, plain or as SURFconext's `urn:schac:personalUniqueCode:…:<number>`."""
+    for value in _texts(claim):
+        number = value.rpartition(":")[2] if value.startswith("urn:schac:personalUniqueCode:") else value
+        if STUDENT_NUMBER.fullmatch(number):
+            return number
+    return None
+
+
+def programmes_of(claim: object) -> frozenset[str] | None:
+    """The programmes in a claim; None where there is none to read."""
+    return frozenset(value for value in _texts(claim) if 0 < len(value) <= MAX_PROGRAMME_ID_CHARS) or None
 
 
 async def authenticate(request: Request) -> Identity:

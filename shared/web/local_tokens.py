@@ -2,7 +2,9 @@
 
 import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import jwt
 from cryptography.hazmat.primitives import serialization
@@ -39,8 +41,9 @@ def mint(
     issuer: str = ISSUER,
     audience: str = AUDIENCE,
     lifetime_seconds: int = 3_600,
+    more: Mapping[str, Any] | None = None,
 ) -> str:
-    """A signed access token. Raises FileNotFoundError before `create_keys` has run."""
+    """A signed access token; `more`: further claims. Raises FileNotFoundError before `create_keys` has run."""
     now = int(time.time())
     claims = {
         "iss": issuer,
@@ -50,5 +53,6 @@ def mint(
         "iat": now,
         "nbf": now,
         "exp": now + lifetime_seconds,
+        **(more or {}),
     }
     return jwt.encode(claims, (folder / KEY).read_bytes(), algorithm="ES256", headers={"kid": KID, "typ": "at+jwt"})

@@ -46,14 +46,25 @@ def must_be_json(request: Request, media_type: str) -> None:
 
 def must_take_json(request: Request) -> None:
     """Raises Problem 406 when the Accept header does not include JSON."""
-    accepted = ",".join(request.headers.getlist("accept"))
-    if not accepted.strip():
+    accepted = _accepted(request)
+    if not accepted:
         return
-    for entry in accepted.split(",")[:MAX_ACCEPT_ENTRIES]:
-        given, parameters = _media_type(entry)
-        if given in ("*/*", "application/*", "application/json") and _quality(parameters.get("q", "1")) > 0:
+    for given, quality in accepted:
+        if given in ("*/*", "application/*", "application/json") and quality > 0:
             return
     raise Problem(406, "Answers are application/json: include it in Accept.")
+
+
+def quality_of(request: Request, media_type: str) -> float:
+    """The q of exactly this media type in the Accept header; 0 where it is not named."""
+    return max((quality for given, quality in _accepted(request) if given == media_type), default=0.0)
+
+
+def _accepted(request: Request) -> list[tuple[str, float]]:
+    """The entries of the Accept header, each with its q."""
+    header = ",".join(request.headers.getlist("accept"))
+    entries = [_media_type(entry) for entry in header.split(",")[:MAX_ACCEPT_ENTRIES]] if header.strip() else []
+    return [(given, _quality(parameters.get("q", "1"))) for given, parameters in entries]
 
 
 def _unsupported(media_type: str) -> Problem:

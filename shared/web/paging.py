@@ -41,13 +41,13 @@ class Paging:
         """How many entries to read: one more than the page holds, to know whether there is a next page."""
         return self.size + 1
 
-    def page(self, entries: list[T]) -> Page[T]:
-        """The page, from up to `fetch` entries."""
+    def page(self, entries: list[T], *, has_next: bool | None = None) -> Page[T]:
+        """The page, from up to `fetch` entries. `has_next`: known already, where only the page's entries are given."""
         return Page(
             page_size=self.size,
             page_number=self.number,
             has_previous_page=self.number > 1,
-            has_next_page=len(entries) > self.size,
+            has_next_page=len(entries) > self.size if has_next is None else has_next,
             items=tuple(entries[: self.size]),
         )
 

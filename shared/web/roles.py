@@ -12,6 +12,7 @@ PLAIN: dict[str, str] = {
     "student": "own requests, registrations, documents, answers",
     "international-office": "all registrations, slots, tasks, persons; decides nothing",
     "safety-officer": "holds, overrides, alerts, whereabouts, R14, R16, R20",
+    "crisis-team": "alerts, boards, replies and whereabouts with names and phones; records calls; changes no alert",
     "auditor": "reads what its routes name; no contact details",
     "operator": "no route asks for it yet",
     "machine": "no route asks for it yet",

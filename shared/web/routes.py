@@ -16,6 +16,8 @@ from fastapi.routing import APIRoute
 from starlette.requests import Request
 
 from shared.errors import PermanentError
+from shared.web.csv_lists import MEDIA_TYPE as CSV_MEDIA_TYPE
+from shared.web.csv_lists import as_csv, entry_model, prefers_csv
 from shared.web.identity import Required, authenticate
 from shared.web.media import StrictRequest, must_be_json, must_take_json
 from shared.web.problem import MAX_NAME_CHARS, MEDIA_TYPE, FieldError, invalid
@@ -129,17 +131,20 @@ class CheckedRoute(APIRoute):
         route_class, has_body = self.declared_class, self.body_field is not None
         merges = "PATCH" in (self.methods or ())
         parameters = sorted(set(_query_parameters(self.dependant)))
+        listed = entry_model(self.response_model) if "GET" in (self.methods or ()) else None
 
         async def checked(request: Request) -> Response:
             if holds(route_class, "C29"):
                 await authenticate(request)
             if holds(route_class, "C32"):
                 _must_know_parameters(request, parameters)
-            if holds(route_class, "C27/406"):
+            wants_csv = listed is not None and prefers_csv(request)
+            if holds(route_class, "C27/406") and not wants_csv:
                 must_take_json(request)
             if has_body and holds(route_class, "C27/415"):
                 must_be_json(request, "application/merge-patch+json" if merges else "application/json")
-            return await handler(StrictRequest(request.scope, request.receive))
+            response = await handler(StrictRequest(request.scope, request.receive))
+            return as_csv(response, listed, request) if wants_csv and listed is not None else response
 
         return checked
 
@@ -177,6 +182,9 @@ class Routes(APIRouter):
         super().add_api_route(path, endpoint, openapi_extra=extra, **options)
         route = self.routes[-1]
         assert isinstance(route, CheckedRoute)
+        if "GET" in (route.methods or ()) and entry_model(route.response_model) is not None:
+            table = {"content": {CSV_MEDIA_TYPE: {"schema": {"type": "string"}}}}
+            route.responses = {**route.responses, 200: table}
         if holds(self.declared_class, "C31"):
             extra[ROLES_KEY] = sorted({role for required in _required(route.dependant) for role in required.roles})
 

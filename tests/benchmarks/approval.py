@@ -25,7 +25,7 @@ async def submit(where: Where) -> list[Measure]:
     catalogue.mkdir(parents=True)
     body = {
         **request("lumc-medicine"), "details": {"theme": "oncology", "institute": "listed"},
-        "description": "Cells and how they talk to each other. " * 10,
+        "description": "Cells and how they talk to each other. " * 10, "contact": MEDICINE.contact,
     }  # fmt: skip
     measure = await beside_a_bare_route(
         where, namespace, "approval", "/v1/approval-requests", [body], count, {"CATALOGUE_DIR": str(leiden(catalogue))}

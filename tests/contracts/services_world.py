@@ -248,6 +248,7 @@ class Person:
             "surname": f"Surname {self.login}",
             "email": f"{self.login}@example.org",
             "mobile": f"+3161{number}",
+            "studentNumber": f"n{number}",
         }
 
     @property
@@ -269,12 +270,15 @@ FACULTY_CONTACT = Person("contact-sciences", ("faculty-contact:example-sciences"
 OTHER_FACULTY_CONTACT = Person("contact-humanities", ("faculty-contact:example-humanities",))
 INTERNATIONAL_OFFICE = Person("office", ("international-office",))
 SAFETY_OFFICER = Person("officer", ("safety-officer",))
+CRISIS_TEAM = Person("crisis-team", ("crisis-team",))
 AUDITOR = Person("auditor", ("auditor",))
 OPERATOR = Person("operator", ("operator",))
 MACHINE = Person("machine", ("machine",))
 NOBODY = Person("nobody", ())
 
-EVERYBODY = (STUDENT, APPROVER, FACULTY_CONTACT, INTERNATIONAL_OFFICE, SAFETY_OFFICER, AUDITOR, OPERATOR, MACHINE)
+EVERYBODY = (
+    STUDENT, APPROVER, FACULTY_CONTACT, INTERNATIONAL_OFFICE, SAFETY_OFFICER, CRISIS_TEAM, AUDITOR, OPERATOR, MACHINE
+)  # fmt: skip
 
 
 # ---------------------------------------------------------------- the services
@@ -694,6 +698,7 @@ def approval_body(person: Person = STUDENT) -> dict[str, Any]:
         "startDate": start.isoformat(),
         "endDate": (start + timedelta(days=60)).isoformat(),
         "description": f"Words of Surname {person.login}",
+        "contact": person.contact,
     }
 
 
@@ -776,6 +781,14 @@ def _on_approval(person: Person, **parts: Any) -> _Make:
         return Call(operation, person, path={"approval_id": await world.ask_approval()}, **parts)
 
     return make
+
+
+async def _grants(world: World, operation: Operation) -> Call:
+    items = [
+        {"approvalId": await world.ask_approval(), "version": 1, "programmeConfirmed": True},
+        {"approvalId": await world.ask_approval(), "version": 1},
+    ]
+    return Call(operation, APPROVER, json={"decision": "grant", "items": items})
 
 
 async def _step(world: World, operation: Operation) -> Call:
@@ -976,7 +989,10 @@ CALLS: dict[str, _Make] = {
     "requestApproval": _plain(STUDENT, json=approval_body()),
     "listApprovalRequests": _plain(STUDENT),
     "getApprovalRequest": _on_approval(STUDENT),
-    "decideApprovalRequest": _on_approval(APPROVER, json={"decision": "grant"}, headers=_ANY),
+    "decideApprovalRequest": _on_approval(
+        APPROVER, json={"decision": "grant", "programmeConfirmed": True}, headers=_ANY
+    ),
+    "decideApprovalRequests": _grants,
     "withdrawApprovalRequest": _on_approval(STUDENT, headers=_ANY),
     "recordApprovalStep": _step,
     "answerApprovalQuestion": _answer,
@@ -1002,6 +1018,8 @@ CALLS: dict[str, _Make] = {
     "listParticipants": _on_full_trip(STUDENT),
     "takeOverTripChange": _on_changed_trip,
     "listTasks": _plain(FACULTY_CONTACT),
+    "searchRegistrations": _plain(FACULTY_CONTACT, json={"text": OTHER_STUDENT.contact["email"]}),
+    "listUnregisteredApprovals": _plain(INTERNATIONAL_OFFICE),
     "getTaskCounts": _plain(FACULTY_CONTACT),
     "getTask": _on_task(FACULTY_CONTACT),
     "claimTask": _on_task(FACULTY_CONTACT),
@@ -1025,6 +1043,7 @@ CALLS: dict[str, _Make] = {
     "listDisagreements": _plain(SAFETY_OFFICER),
     "listCapMessages": _plain(SAFETY_OFFICER),
     "listWhereabouts": _plain(SAFETY_OFFICER, query={"country": "ES"}),
+    "summarizeWhereabouts": _plain(SAFETY_OFFICER),
     "listAlerts": _plain(SAFETY_OFFICER),
     "previewAlert": _plain(SAFETY_OFFICER, json=ALERT_BODY),
     "raiseAlert": _plain(SAFETY_OFFICER, json=ALERT_BODY),

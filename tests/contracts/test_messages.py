@@ -29,7 +29,21 @@ from services.notify.messages.content import (
 from services.notify.messages.gsm import is_gsm, segments
 from services.notify.messages.rendering import FORMS, TEMPLATES, Messages
 from services.notify.messages.sms import SEGMENT_LIMIT
-from services.notify.messages.specimens import EMERGENCY_NUMBER, MANUAL, REGION, SPECIMENS, VARIANTS
+from services.notify.messages.specimens import (
+    COORDINATOR,
+    EMERGENCY_EMAIL,
+    EMERGENCY_NUMBER,
+    FACULTY_CONTACT,
+    INTERNATIONAL_OFFICE,
+    MANUAL,
+    OFFICE_READERS,
+    REGION,
+    SPECIMENS,
+    STUDENT,
+    TEAM,
+    VARIANTS,
+    reader_name,
+)
 from services.notify.messages.wording import COLOURS, LANGUAGES, Language, colour, readable_number
 from shared.errors import PermanentError
 
@@ -37,6 +51,7 @@ GOLDEN = Path(__file__).parent / "messages"
 SENDER = "alerts@university.example"
 LINK = "https://safe-passage.example/notify/v1/answers/" + "A" * 22
 AT = datetime(2026, 10, 12, 12, 5, tzinfo=UTC)
+STUDENT_AND_NUMBER = "Robin van Voorbeeld (s0000001)"
 KINDS: tuple[Kind, ...] = get_args(AlertKind) + get_args(NoticeKind)
 ASKS_FOR_AN_ANSWER = ("alert_country", "alert_region", "alert_unresolved", "manual", "drill", "reminder")
 
@@ -83,7 +98,9 @@ def part(mail: EmailMessage, subtype: str) -> str:
 @pytest.mark.parametrize("kind", KINDS)
 def test_message_is_as_its_golden_file(messages: Messages, kind: Kind, language: Language) -> None:
     """Subject, text and SMS, in both languages, the student's own first."""
-    shown = messages.preview(kind, language, SPECIMENS[kind], name="Robin", link=LINK)
+    shown = messages.preview(
+        kind, language, SPECIMENS[kind], name=reader_name(kind), link=LINK, student=STUDENT_AND_NUMBER
+    )
     sms = "" if shown.sms is None else f"--- sms, {shown.segments} parts\n{shown.sms}\n"
     text = f"Subject: {shown.subject}\n\n{shown.text}{sms}"
     file = GOLDEN / f"{kind}.{language}.txt"
@@ -110,7 +127,7 @@ def test_variants_of_a_message_are_as_their_golden_file(messages: Messages, kind
 
 def one_language(messages: Messages, kind: Kind, language: Language, content: AnyContent) -> tuple[str, str, str]:
     """Subject, text and SMS of a message, in the reader's own language alone."""
-    shown = messages.preview(kind, language, content, name="Robin", link=LINK)
+    shown = messages.preview(kind, language, content, name=reader_name(kind), link=LINK, student=STUDENT_AND_NUMBER)
     sms = (shown.sms or "").partition(" *** ")[0]
     return shown.subject.partition(" / ")[0], shown.text.partition("\n\n* * *")[0] + "\n", sms
 
@@ -258,6 +275,36 @@ def test_golden_files_are_those_of_the_messages_there_are() -> None:
     written = {f"{kind}.{language}.txt.j2" for kind in KINDS for language in LANGUAGES}
     written |= {f"{kind}.{language}.sms.j2" for kind in KINDS if FORMS[kind].sms for language in LANGUAGES}
     assert {file.name for file in TEMPLATES.glob("*.j2")} == written
+
+
+def test_specimens_tell_the_roles_apart() -> None:
+    """No two roles share a name, address or number, so a golden message that takes one for another shows it."""
+    offices = (COORDINATOR, FACULTY_CONTACT, INTERNATIONAL_OFFICE, TEAM)
+    assert STUDENT.emergency_contact is not None
+    assert STUDENT.student_number is not None
+    values = [
+        *(value for office in offices for value in (office.function, office.email, office.phone)),
+        *(STUDENT.called, STUDENT.surname, STUDENT.full_name, STUDENT.email, STUDENT.mobile, STUDENT.student_number),
+        *(STUDENT.emergency_contact.name, STUDENT.emergency_contact.phone),
+        *(EMERGENCY_NUMBER, EMERGENCY_EMAIL),
+    ]
+
+    assert len(set(values)) == len(values)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("kind", OFFICE_READERS)
+def test_message_to_an_office_never_takes_the_office_for_the_student(
+    messages: Messages, kind: Kind, language: Language
+) -> None:
+    """It names the student with number where it is about one student, and its reader only as its reader."""
+    shown = messages.preview(
+        kind, language, SPECIMENS[kind], name=reader_name(kind), link=LINK, student=STUDENT_AND_NUMBER
+    )
+
+    assert shown.text.count(STUDENT_AND_NUMBER) == (2 if FORMS[kind].names_student else 0)
+    sentences = [line for line in shown.text.splitlines() if reader_name(kind) in line]
+    assert all(sentence.startswith(("Aan ", "To ")) for sentence in sentences), sentences
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -19,6 +19,7 @@ from tests.contracts.services_world import (
     AUDITOR,
     BOARD,
     CLINICAL_APPROVER,
+    CRISIS_TEAM,
     FACULTY_CONTACT,
     FILE,
     INTERNATIONAL_OFFICE,
@@ -73,6 +74,8 @@ PEOPLE = (
 OFFICE = Person("written-down", ())
 OTHER_FILE = {**FILE, "Content-Disposition": "attachment; filename*=UTF-8''letter.pdf"}
 TODAY = amsterdam_date(utc_now()).isoformat()
+
+GRANT = {"decision": "grant", "programmeConfirmed": True}
 
 Make = Callable[[World, Person], Awaitable[str]]
 
@@ -152,7 +155,7 @@ _ANY = {"If-Match": "*"}
 OBJECTS: dict[str, tuple[str, Make, dict[str, Any]]] = {
     "getApprovalRequest": ("approval_id", _approval, {}),
     "decideApprovalRequest": (
-        "approval_id", _approval, {"json": {"decision": "grant"}, "headers": {"If-Match": "*"}}
+        "approval_id", _approval, {"json": GRANT, "headers": {"If-Match": "*"}}
     ),
     "withdrawApprovalRequest": ("approval_id", _approval, {"headers": {"If-Match": "*"}}),
     "recordApprovalStep": (
@@ -462,28 +465,6 @@ def _tells_nothing_of(response: httpx.Response, *things: Person | str) -> None:
 
 # ---------------------------------------------------------------- content of an answer, by caller
 
-DETAILS = [
-    (STUDENT, True), (FACULTY_CONTACT, True), (INTERNATIONAL_OFFICE, True), (SAFETY_OFFICER, True), (APPROVER, False),
-    (STUDENT_AND_APPROVER, False),
-]  # fmt: skip
-
-
-async def test_contact_details_are_for_the_roles_that_need_them(world: World) -> None:
-    """A coordinator sees a registration without names and numbers; lists have none for anybody."""
-    registration_id = await world.register(STUDENT)
-    with Failures() as failures:
-        for who, is_shown in DETAILS:
-            with failures.case(who.login):
-                path = {"registration_id": registration_id}
-                registration = await world.send(Call(operation("getRegistration"), who, path=path))
-                listed = await world.send(Call(operation("listRegistrations"), who, query={"pageSize": "250"}))
-                checklist = await world.send(Call(operation("getChecklist"), who, path=path))
-
-                assert (registration.json()["contact"] is not None) is is_shown
-                assert all((canary in registration.text) is is_shown for canary in STUDENT.canaries)
-                for response in (listed, checklist):
-                    _tells_nothing_of(response, STUDENT)
-
 
 async def test_words_of_a_request_are_for_student_and_approver_alone(world: World) -> None:
     """The description is opened for the student and the programme's approver; a list holds none."""
@@ -630,7 +611,7 @@ async def test_registration_on_somebody_elses_approval_gets_nothing_from_it(worl
     await world.send(
         Call(
             operation("decideApprovalRequest"), APPROVER, path={"approval_id": approval_id},
-            json={"decision": "grant"}, headers={"If-Match": "*"},
+            json=GRANT, headers={"If-Match": "*"},
         )
     )  # fmt: skip
     body = registration_body(OTHER_STUDENT, approval_id=approval_id)
@@ -656,7 +637,11 @@ async def test_approver_scope_is_what_the_catalogue_makes_of_it(world: World) ->
     ):
         approval_id = await world.ask_approval(STUDENT, **where)
         call = Call(
-            decide, who, path={"approval_id": approval_id}, json={"decision": "grant"}, headers={"If-Match": "*"}
+            decide,
+            who,
+            path={"approval_id": approval_id},
+            json=GRANT,
+            headers={"If-Match": "*"},
         )
 
         assert (await world.send(call)).status_code == status, (who, where)
@@ -670,6 +655,7 @@ EVERY_ROLE = (
     FACULTY_CONTACT,
     INTERNATIONAL_OFFICE,
     SAFETY_OFFICER,
+    CRISIS_TEAM,
     AUDITOR,
     OPERATOR,
     MACHINE,
@@ -692,23 +678,27 @@ WHO_MAY = {
     "listCountrySources": (SAFETY_OFFICER, INTERNATIONAL_OFFICE, AUDITOR),
     "listCapMessages": (SAFETY_OFFICER, INTERNATIONAL_OFFICE, AUDITOR),
     "listDisagreements": (SAFETY_OFFICER, INTERNATIONAL_OFFICE, AUDITOR),
-    "listWhereabouts": (SAFETY_OFFICER,),
-    "listAlerts": (SAFETY_OFFICER, INTERNATIONAL_OFFICE, AUDITOR),
-    "getAlert": (SAFETY_OFFICER, INTERNATIONAL_OFFICE, AUDITOR),
-    "listAlertRecipients": (SAFETY_OFFICER, INTERNATIONAL_OFFICE, AUDITOR),
-    "getAlertBoard": (SAFETY_OFFICER, INTERNATIONAL_OFFICE, AUDITOR),
+    "listWhereabouts": (SAFETY_OFFICER, CRISIS_TEAM),
+    "summarizeWhereabouts": (SAFETY_OFFICER, CRISIS_TEAM, INTERNATIONAL_OFFICE),
+    "listAlerts": (SAFETY_OFFICER, CRISIS_TEAM, INTERNATIONAL_OFFICE, AUDITOR),
+    "getAlert": (SAFETY_OFFICER, CRISIS_TEAM, INTERNATIONAL_OFFICE, AUDITOR),
+    "listAlertRecipients": (SAFETY_OFFICER, CRISIS_TEAM, INTERNATIONAL_OFFICE, AUDITOR),
+    "getAlertBoard": (SAFETY_OFFICER, CRISIS_TEAM, INTERNATIONAL_OFFICE, AUDITOR),
     "closeAlert": (SAFETY_OFFICER,),
     "reopenAlert": (SAFETY_OFFICER,),
     "previewAlert": (SAFETY_OFFICER,),
     "raiseAlert": (SAFETY_OFFICER,),
-    "recordCall": (SAFETY_OFFICER,),
-    "listUnclearReplies": (SAFETY_OFFICER,),
-    "readReply": (SAFETY_OFFICER,),
+    "recordCall": (SAFETY_OFFICER, CRISIS_TEAM),
+    "listUnclearReplies": (SAFETY_OFFICER, CRISIS_TEAM),
+    "readReply": (SAFETY_OFFICER, CRISIS_TEAM),
     "listProgrammes": (STUDENT, APPROVER, FACULTY_CONTACT, INTERNATIONAL_OFFICE, SAFETY_OFFICER),
     "getActivityNeeds": (STUDENT, APPROVER, FACULTY_CONTACT, INTERNATIONAL_OFFICE, SAFETY_OFFICER),
     "requestApproval": (STUDENT,),
+    "decideApprovalRequests": (APPROVER,),
     "listRotationSlots": (STUDENT, APPROVER, INTERNATIONAL_OFFICE),
     "submitRegistration": (STUDENT,),
+    "searchRegistrations": (APPROVER, FACULTY_CONTACT, INTERNATIONAL_OFFICE, SAFETY_OFFICER),
+    "listUnregisteredApprovals": (APPROVER, FACULTY_CONTACT, INTERNATIONAL_OFFICE, SAFETY_OFFICER),
     "createGroupTrip": (STUDENT, APPROVER, FACULTY_CONTACT, INTERNATIONAL_OFFICE),
     "getTaskCounts": (APPROVER, FACULTY_CONTACT, INTERNATIONAL_OFFICE, SAFETY_OFFICER),
 }
@@ -736,16 +726,6 @@ def test_every_route_without_an_object_is_in_a_table() -> None:
     webhooks = {"takeReceipts", "takeReply"}
 
     assert with_token - webhooks == set(OBJECTS) | set(WHO_MAY) | set(IDS) | BELOW_AN_OBJECT
-
-
-async def test_board_of_an_alert_shows_no_addresses(world: World) -> None:
-    """The board and its recipients hold pseudonyms, states and counts only, for every role that may read them."""
-    alert_id = await world.raise_alert(STUDENT, OTHER_STUDENT)
-    for who in (SAFETY_OFFICER, INTERNATIONAL_OFFICE, AUDITOR):
-        for operation_id in ("getAlert", "listAlertRecipients"):
-            response = await world.send(Call(operation(operation_id), who, path={"alert_id": alert_id}))
-            assert response.status_code == 200
-            _tells_nothing_of(response, STUDENT, OTHER_STUDENT)
 
 
 async def test_whereabouts_hold_numbers_for_safety_officers_of_that_country_alone(world: World) -> None:

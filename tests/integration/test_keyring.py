@@ -76,3 +76,21 @@ async def test_keyring_wrong_key_encryption_key_is_found_at_start(mongo: Mongo) 
 
     with pytest.raises(WrongKey):
         await Keyring(mongo, bytes(32)).check()
+
+
+async def test_keyring_opens_many_and_one_that_does_not_open_stops_no_other(mongo: Mongo) -> None:
+    """In their order, with the keys read together: erased, lost, moved and nonsense are told apart from the opened."""
+    keyring = Keyring(mongo, KEK)
+    persons = [f"person-{number}" for number in range(5)]
+    sealed = [await keyring.seal(person, f"event-{person}", "/contact", {"of": person}) for person in persons]
+    await keyring.erase(persons[1])
+    await mongo.database("keyring")["keys"].delete_one({"_id": persons[2]})
+    sealed[3] = sealed[3].replace("event-person-3", "event-person-4")
+
+    opened = await Keyring(mongo, KEK).open_many([*sealed, "nonsense"], "/contact")
+
+    assert [value.state for value in opened] == [
+        "opened", "erased", "unreadable", "unreadable", "opened", "unreadable"
+    ]  # fmt: skip
+    assert [value.value for value in opened if value.state == "opened"] == [{"of": "person-0"}, {"of": "person-4"}]
+    assert await mongo.database("keyring")["keys"].find_one({"_id": persons[2]}) is None, "reading makes no keys"

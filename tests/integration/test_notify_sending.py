@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
+from email.message import EmailMessage
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -139,6 +140,13 @@ async def test_sending_messages_show_the_emergency_number_and_a_link_of_ones_own
             assert not any(other in text for owner, other in links.items() if owner != person)
 
 
+def body_text(mail: EmailMessage) -> str:
+    """The plain text of a mail."""
+    body = mail.get_body(("plain",))
+    assert body is not None
+    return str(body.get_content())
+
+
 async def test_sending_suspension_tells_student_and_coordinator_by_mail_alone(world: World, out: Providers) -> None:
     """R19: one email each and no SMS; the same event again sends nothing more."""
     await world.handle(world.register("p1"))
@@ -158,6 +166,31 @@ async def test_sending_suspension_tells_student_and_coordinator_by_mail_alone(wo
     assert coordinator is not None
     assert out.mailed() == Counter([address("p1"), coordinator.coordinator.email])
     assert out.texted() == Counter()
+    [told] = [mail for mail in out.mails() if mail["To"] == coordinator.coordinator.email]
+    text = body_text(told)
+    assert "The clearance of Student P1 to depart" in text
+    assert coordinator.coordinator.function not in text, "the coordinator is no student"
+
+
+async def test_sending_to_a_coordinator_about_an_erased_student_names_nobody(world: World, out: Providers) -> None:
+    """The name is opened when the mail is composed: erased before that, it stands nowhere, and the mail still goes."""
+    await world.handle(world.register("p1"))
+    fact = world.publish(
+        ClearanceSuspended(
+            registration_id="r-p1", person_id="p1", rule="R19", reason="advice_negative", faculty_id="example-sciences",
+            programme_id="example-biology", departure_date=amsterdam_date(utc_now()) + timedelta(30),
+            advice=(AdviceSeen(country="ES", advice_version=2, level=Level.RED),),
+        )
+    )  # fmt: skip
+    await world.handle(fact)
+    await world.whereabouts.contacts.erase("p1")
+
+    await send_all(world, out.by_channel)
+
+    [told] = out.mails()
+    assert "P1" not in body_text(told)
+    stored = [document async for document in world.mongo.database("notify")["selections"].find({})]
+    assert "P1" not in str(stored), "no name is stored with the notice"
 
 
 async def test_sending_erased_person_is_unreachable_and_stops_nobody(world: World, out: Providers) -> None:

@@ -17,8 +17,9 @@ import pytest
 from services.registration import portal_import
 from services.registration.import_file import Unreadable, read
 from services.registration.portal_import import ImportLine, Outcome
+from services.registration.scheduler import record_due_events
 from shared.clock import amsterdam_date, utc_now
-from shared.events import Level, RegistrationSubmitted, TaskOpened
+from shared.events import Level, RegistrationSubmitted, ReturnRecorded, TaskOpened
 from shared.web.local_tokens import AUDIENCE, ISSUER
 from tests.conftest import Stack
 from tests.integration.registration_parts import CATALOGUE, KEY, Parts, parts
@@ -250,3 +251,24 @@ def _environment(stack: Stack, namespace: str) -> dict[str, str]:
         "KAFKA_BOOTSTRAP_SERVERS": stack.kafka, "KEY_ENCRYPTION_KEY": base64.b64encode(KEY).decode(),
         "JWKS": "nowhere.json", "TOKEN_ISSUER": ISSUER, "TOKEN_AUDIENCE": AUDIENCE, "CATALOGUE_DIR": str(CATALOGUE),
     }  # fmt: skip
+
+
+async def test_import_takes_over_who_is_overdue_at_go_live(made: Parts) -> None:
+    """A stay that is over is taken, with its student number: without a recorded return the student counts as there."""
+    await made.advise("ES", Level.GREEN, 1)
+    today = amsterdam_date(utc_now())
+    first, last = (today - timedelta(days=days) for days in (40, 3))
+    legs = [{"country": "ES", "startDate": first.isoformat(), "endDate": last.isoformat()}]
+    contact = {**record(1)["contact"], "studentNumber": "s0000001"}
+
+    lines = checked(made, [record(1, legs=legs, contact=contact)])
+    await taken(made, lines)
+    await record_due_events(made.commands.evaluation, utc_now())
+
+    assert [(line.outcome, line.mistakes) for line in lines] == [(Outcome.NEW, [])]
+    events = await made.events(lines[0].registration_id)
+    assert type(events[0]).__name__ == "RegistrationSubmitted"
+    assert {"StayStarted", "StayEnded"} <= {type(event).__name__ for event in events}
+    assert not any(isinstance(event, ReturnRecorded) for event in events)
+    [entry] = [entry async for entry in made.store.search.collection.find({})]
+    assert entry["terms"], "and can be found by name and number"

@@ -30,6 +30,7 @@ from shared.events import (
     ActivityType,
     ApprovalEvent,
     ApprovalGranted,
+    ApprovalRequested,
     ApprovalWithdrawn,
     DecidingOverride,
     Event,
@@ -228,6 +229,25 @@ class Portal:
         )
         await handlers.evaluate_registrations_when_travel_advice_changed(self._envelope(event), self.deps)
         await handlers.save_freshness_when_source_checked(self._envelope(checked), self.deps)
+
+    async def ask(self, approval_id: str, who: Person = STUDENT) -> None:
+        """The person asks the programme for approval, with their contact details."""
+        person_id, event_id = await self.world.person_id(who), new_id()
+        contact = await self.world.keyring.seal(person_id, event_id, "/contact", who.contact)
+        await self._approval(
+            ApprovalRequested(
+                approval_id=approval_id,
+                person_id=person_id,
+                faculty_id="example-sciences",
+                programme_id="example-biology",
+                activity_type=ActivityType.INTERNSHIP,
+                country="ES",
+                start_date=today() + timedelta(days=60),
+                end_date=today() + timedelta(days=120),
+                catalogue_version="0" * 12,
+                contact=contact,
+            )
+        )
 
     async def grant(
         self, approval_id: str, who: Person = STUDENT, *, country: str = "ES", days: tuple[int, int] = (60, 120)

@@ -13,7 +13,9 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 OWN = approver("example-languages")
 TRIP = {"activityType": "study_association_trip", "country": "CZ"}
 STARTED = {**TRIP, "startDate": day(-3), "endDate": day(20)}
-LATE = {"decision": "grant", "reason": "The host changed the dates at the last moment."}
+LATE = {
+    "decision": "grant", "programmeConfirmed": True, "reason": "The host changed the dates at the last moment.",
+}  # fmt: skip
 
 
 async def queue(service: ApprovalService, person: Person) -> dict[str, Any]:

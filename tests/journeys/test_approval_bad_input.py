@@ -162,7 +162,9 @@ async def test_two_approvers_at_once_one_wins_and_the_other_sees_the_newer_state
     seen = (await approval_service.call("GET", f"/approval-requests/{approval_id}", MEDICINE)).headers["etag"]
 
     answers = await asyncio.gather(
-        approval_service.does(MEDICINE, approval_id, "decisions", {"decision": "grant"}, seen),
+        approval_service.does(
+            MEDICINE, approval_id, "decisions", {"decision": "grant", "programmeConfirmed": True}, seen
+        ),
         approval_service.does(second, approval_id, "decisions", {"decision": "refuse", "reason": "No."}, seen),
     )
 

@@ -78,7 +78,7 @@ async def test_my_faculty_was_renamed_and_my_request_and_my_registration_go_on(s
         await services.until(lambda check: check["version"] != version)
         granted = await services.call(
             "approval", "POST", f"/v1/approval-requests/{approval_id}/decisions", APPROVER,
-            json={"decision": "grant"}, headers=ANY,
+            json={"decision": "grant", "programmeConfirmed": True}, headers=ANY,
         )  # fmt: skip
         tasks = await services.call("registration", "GET", "/v1/tasks", INTERNATIONAL_OFFICE)
 

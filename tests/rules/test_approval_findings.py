@@ -20,6 +20,7 @@ from services.approval.rules import (
     grantable,
     hospital,
     institute,
+    programme,
     recorder,
     research,
     revocable,
@@ -578,8 +579,8 @@ def test_answerable_table(status: Status, reason: str) -> None:
 def test_every_reason_has_its_words() -> None:
     """Each reason of each rule has a text in both languages, and each text a reason."""
     modules = (
-        activity, answerable, approver, before_start, decidable, europe, grantable, hospital, institute, recorder,
-        research, revocable, rotation, school, slots, theme, withdrawable,
+        activity, answerable, approver, before_start, decidable, europe, grantable, hospital, institute, programme,
+        recorder, research, revocable, rotation, school, slots, theme, withdrawable,
     )  # fmt: skip
     reasons = {reason.value for module in modules for reason in module.Reason}
 

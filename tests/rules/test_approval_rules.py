@@ -15,6 +15,8 @@ from services.approval.rules.activity import activity
 from services.approval.rules.approver import approver
 from services.approval.rules.before_start import before_start
 from services.approval.rules.decidable import decidable
+from services.approval.rules.programme import Reason as ProgrammeReason
+from services.approval.rules.programme import named_programme, own_programme
 from services.approval.rules.revocable import revocable
 from services.approval.rules.withdrawable import withdrawable
 from shared.errors import PermanentError
@@ -27,6 +29,7 @@ from shared.events import (
     ApprovalWithdrawn,
     Event,
 )
+from shared.web.identity import LoginFacts
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
 STUDENT, COORDINATOR = "student-0001", "coordinator-1"
@@ -223,3 +226,27 @@ def test_request_without_a_beginning_is_refused() -> None:
 
     with pytest.raises(PermanentError):
         evolve(None, refusal, NOW, 1)
+
+
+@pytest.mark.parametrize(
+    ("programmes", "confirmed", "asked", "granted"),
+    [
+        (None, False, ProgrammeReason.ONLY_CLAIMED, ProgrammeReason.ONLY_CLAIMED),
+        (None, True, ProgrammeReason.ONLY_CLAIMED, ProgrammeReason.CONFIRMED),
+        ({"example-biology"}, False, ProgrammeReason.FROM_LOGIN, ProgrammeReason.FROM_LOGIN),
+        ({"example-law", "example-biology"}, True, ProgrammeReason.FROM_LOGIN, ProgrammeReason.FROM_LOGIN),
+        ({"example-law"}, False, ProgrammeReason.NOT_OF_THE_LOGIN, ProgrammeReason.ONLY_CLAIMED),
+    ],
+)
+def test_programme_table(
+    programmes: set[str] | None, confirmed: bool, asked: ProgrammeReason, granted: ProgrammeReason
+) -> None:
+    """R5: what the login says counts; without it the programme is only claimed, until the approver confirms it."""
+    login = LoginFacts(programmes=frozenset(programmes) if programmes is not None else None)
+    vouched_for = login.vouches_for("example-biology")
+
+    named = named_programme(vouched_for=vouched_for, ruled_out=login.rules_out("example-biology"))
+    own = own_programme(from_login=vouched_for, confirmed=confirmed)
+
+    assert (named.reason, own.reason) == (asked, granted)
+    assert own.is_certain is (granted is not ProgrammeReason.ONLY_CLAIMED)

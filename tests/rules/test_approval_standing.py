@@ -1,6 +1,6 @@
 """R2: registered before or after, the approval is the one that the student named, and it covers the journey."""
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
@@ -11,6 +11,7 @@ from shared.events import ActivityType, ApprovalGranted, ApprovalRefused, Approv
 from tests.rules.registration_world import DEPARTURE, RETURN, STUDENT, approval, leg, registration
 
 DAY = timedelta(days=1)
+NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
 FLIGHT = leg("PT", DEPARTURE - 2 * DAY, DEPARTURE - DAY, LegKind.THROUGH)
 
 
@@ -62,12 +63,15 @@ def test_approval_folds_its_events() -> None:
         "activity_type": ActivityType.INTERNSHIP, "start_date": date(2026, 5, 1), "end_date": date(2026, 6, 1),
         "catalogue_version": "0" * 12,
     }  # fmt: skip
-    requested = evolve_approval(None, ApprovalRequested.model_validate(facts))
-    granted = evolve_approval(requested, ApprovalGranted.model_validate({**facts, "decided_by": "officer"}))
-    withdrawn = evolve_approval(granted, ApprovalWithdrawn(approval_id="a", person_id=STUDENT, withdrawn_by=STUDENT))
+    requested = evolve_approval(None, ApprovalRequested.model_validate({**facts, "contact": "sealed:v1:a:b:c"}), NOW)
+    granted = evolve_approval(requested, ApprovalGranted.model_validate({**facts, "decided_by": "officer"}), NOW)
+    withdrawn = evolve_approval(
+        granted, ApprovalWithdrawn(approval_id="a", person_id=STUDENT, withdrawn_by=STUDENT), NOW
+    )
 
     assert [state.status.value for state in (requested, granted, withdrawn)] == ["pending", "granted", "withdrawn"]
-    assert granted.country == "ES"
+    assert (granted.country, granted.granted_at) == ("ES", NOW)
+    assert granted.contact == "sealed:v1:a:b:c", "who it is, for who reminds them to register"
 
 
 def test_approval_refusal_without_a_former_fact_grants_nothing() -> None:
@@ -76,4 +80,4 @@ def test_approval_refusal_without_a_former_fact_grants_nothing() -> None:
         approval_id="a", person_id=STUDENT, decided_by="x", reason="sealed:v1:x", catalogue_version="0"
     )
 
-    assert evolve_approval(None, refusal).status is ApprovalStatus.REFUSED
+    assert evolve_approval(None, refusal, NOW).status is ApprovalStatus.REFUSED

@@ -24,6 +24,7 @@ def test_recipient_columns_are_decoded_to_the_recipients_that_were_encoded() -> 
     decoded = RecipientColumns.decode(columns.encode())
 
     assert tuple(decoded) == (*RECIPIENTS, MAILBOX)
+    assert decoded.registrations_named == set()
     assert (decoded.count_by_channel, decoded.unreachable) == ({"email": 5, "sms": 3}, 1)
     assert (decoded.indices_for(Channel.SMS), decoded[1:3]) == ((0, 3, 4), RECIPIENTS[1:3])
 
@@ -52,6 +53,15 @@ def test_recipient_columns_store_where_a_person_is_who_is_not_there() -> None:
     assert orjson.loads(columns.encode())[4] == [
         ["alert_country", "nl", ["email", "sms"], "ES", 3, "country", None, "", "before"]
     ]
+
+
+def test_recipient_columns_know_the_student_whom_a_message_to_an_office_is_about() -> None:
+    """A mailbox with `about` is decoded to itself, and one without stays as it was."""
+    about = MAILBOX._replace(about="r9")
+    columns = RecipientColumns.decode(RecipientColumns.from_recipients((MAILBOX, about)).encode())
+
+    assert tuple(columns) == (MAILBOX, about)
+    assert columns.registrations_named == {"r9"}
 
 
 def test_digests_of_persons_have_the_order_of_their_hashes() -> None:

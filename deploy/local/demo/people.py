@@ -88,7 +88,7 @@ class People:
             body={
                 "facultyId": student.faculty, "programmeId": student.programme, "activityType": "internship",
                 "country": student.country, "startDate": str(student.start), "endDate": str(student.end),
-                "description": f"Synthetic internship of {student.subject}",
+                "description": f"Synthetic internship of {student.subject}", "contact": _contact(student),
             },
         )  # fmt: skip
         return str(answer.body["approvalId"])
@@ -100,7 +100,7 @@ class People:
         await self.call(
             "POST", "approval", f"/v1/approval-requests/{approval_id}/decisions", who=who, roles=roles,
             headers={"If-Match": seen.etag or "*", "Idempotency-Key": f"grant-{approval_id}"},
-            body={"decision": "grant"},
+            body={"decision": "grant", "programmeConfirmed": True},
         )  # fmt: skip
 
     async def decide_approval(self, approval_id: str, scope: str, decision: str, reason: str | None = None) -> Answer:
@@ -108,7 +108,8 @@ class People:
         return await self.call(
             "POST", "approval", f"/v1/approval-requests/{approval_id}/decisions",
             who=f"approver-{scope}", roles=(f"approver:{scope}",),
-            headers={"If-Match": "*"}, body={"decision": decision, "reason": reason},
+            headers={"If-Match": "*"},
+            body={"decision": decision, "reason": reason, "programmeConfirmed": decision == "grant"},
         )  # fmt: skip
 
     async def register(
@@ -128,10 +129,7 @@ class People:
             body={
                 "approvalId": approval_id, "facultyId": student.faculty, "programmeId": student.programme,
                 "activityType": "internship", "legs": [leg], "answers": answers, "language": student.language,
-                "contact": {
-                    "givenName": "Student", "surname": f"{student.number:04d}", "email": student.email,
-                    "mobile": student.mobile,
-                },
+                "contact": _contact(student),
             },
         )  # fmt: skip
 
@@ -140,3 +138,14 @@ class People:
         if who not in self._tokens:
             self._tokens[who] = self._mint(who, list(roles))
         return self._tokens[who]
+
+
+def _contact(student: Student) -> dict[str, str]:
+    """The contact details of a student."""
+    return {
+        "givenName": "Student",
+        "surname": f"{student.number:04d}",
+        "email": student.email,
+        "mobile": student.mobile,
+        "studentNumber": f"s{student.number:07d}",
+    }

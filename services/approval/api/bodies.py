@@ -6,11 +6,12 @@ from typing import Literal
 from pydantic import ConfigDict, Field
 
 from services.approval.commands import Application
-from services.approval.decisions import Decision
+from services.approval.decisions import Decision, Verdict
 from shared.events import ActivityDetails, ActivityType, Identifier, InstituteKind, Rotation, StepKind
 from shared.fields import CountryCode, FreeText
-from shared.privacy.contact import ContactDetails
+from shared.privacy.contact import ContactDetails, with_student_number
 from shared.web.bodies import Body
+from shared.web.identity import LoginFacts
 
 
 class DetailsBody(Body):
@@ -61,11 +62,11 @@ class RequestBody(Body):
     description: FreeText | None = None
     details: DetailsBody | None = None
     institute_reason: FreeText | None = Field(default=None, description="R30: why the student chooses this institute")
-    contact: ContactBody | None = Field(default=None, description="Required where slots are few (R34)")
+    contact: ContactBody = Field(description="Who asks, for those who decide, and how to reach the student")
     language: Literal["nl", "en"] = "en"
 
-    def application(self) -> Application:
-        """The application in this body."""
+    def application(self, login: LoginFacts) -> Application:
+        """The application in this body, by a student of whom the login says this."""
         details = self.details.model_dump(exclude_none=True) if self.details else {}
         return Application(
             self.faculty_id,
@@ -77,7 +78,8 @@ class RequestBody(Body):
             self.description,
             ActivityDetails(**details),
             self.institute_reason,
-            ContactDetails(**self.contact.model_dump()) if self.contact else None,
+            with_student_number(ContactDetails(**self.contact.model_dump()), login.student_number),
+            login,
             self.language,
         )
 
@@ -104,3 +106,12 @@ class DecisionBody(Body):
 
     decision: Decision
     reason: FreeText | None = None
+    programme_confirmed: bool = Field(
+        default=False,
+        description="R5: the approver has checked that the student is one of the programme. A grant needs it where"
+        " `programmeSource` is `claimed`",
+    )
+
+    def verdict(self) -> Verdict:
+        """As the command takes it."""
+        return Verdict(self.decision, self.reason, self.programme_confirmed)

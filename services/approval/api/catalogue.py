@@ -1,13 +1,15 @@
 """The catalogue over HTTP: programmes with what a request can name, and the slots of every pool (R34)."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import Depends, Path, Query
 
-from services.approval.access import READERS, permissions_of
+from services.approval.access import READERS, Permissions, permissions_of
 from services.approval.api.catalogue_shapes import ActivityNeeds, ProgrammeEntry
 from services.approval.api.catalogue_views import activity_needs, programme_entry
 from services.approval.api.shapes import RotationSlots, SlotEntry
+from services.approval.api.students import Students, students_of
 from services.approval.deps import CommandDeps
 from services.approval.model import SlotPool
 from services.approval.presentation import blocked, contact_body
@@ -78,19 +80,25 @@ def routes(deps: CommandDeps) -> Routes:
             if faculty_id in (None, placed.faculty_id) and cluster_id in (None, placed.cluster.id)
         ][paged.skip : paged.skip + paged.fetch]
         states = await deps.store.pools_of([placed.pool.id for placed in pools_of_page])
-        shows_entries = permissions_of(caller, deps.catalogue).is_office
-        return paged.page([_slots(placed, states.get(placed.pool.id), shows_entries) for placed in pools_of_page])
+        reader = permissions_of(caller, deps.catalogue)
+        students = await _students(deps, reader, list(states.values())) if reader.is_office else None
+        return paged.page([_slots(placed, states.get(placed.pool.id), students) for placed in pools_of_page])
 
     return router
 
 
-def _slots(placed: ClusterPool, state: SlotPool | None, shows_entries: bool) -> RotationSlots:
+async def _students(deps: CommandDeps, reader: Permissions, pools: Sequence[SlotPool]) -> Students:
+    """Who has a slot of these pools, or waits for one."""
+    approval_ids = [entry.approval_id for pool in pools for entry in (*pool.allocated, *pool.waiting)]
+    states = await deps.store.requests_by_id(approval_ids)
+    return await students_of(deps, states, reader, "slot_board")
+
+
+def _slots(placed: ClusterPool, state: SlotPool | None, students: Students | None) -> RotationSlots:
+    """A pool. `students`: who the entries are; None for a caller who sees no entries."""
     pool = state or SlotPool(slot_pool_id=placed.pool.id)
-    entries = [SlotEntry(approval_id=entry.approval_id, since=entry.since, position=None) for entry in pool.allocated]
-    entries += [
-        SlotEntry(approval_id=entry.approval_id, since=entry.since, position=number)
-        for number, entry in enumerate(pool.waiting, start=1)
-    ]
+    places = [(entry, None) for entry in pool.allocated]
+    waiting = [(entry, position) for position, entry in enumerate(pool.waiting, start=1)]
     return RotationSlots(
         slot_pool_id=placed.pool.id,
         faculty_id=placed.faculty_id,
@@ -103,5 +111,15 @@ def _slots(placed: ClusterPool, state: SlotPool | None, shows_entries: bool) -> 
         slots=placed.pool.slots,
         allocated=len(pool.allocated),
         waiting=len(pool.waiting),
-        places=tuple(entries) if shows_entries else None,
+        places=tuple(
+            SlotEntry(
+                approval_id=entry.approval_id,
+                since=entry.since,
+                position=position,
+                student=students[entry.approval_id],
+            )
+            for entry, position in (*places, *waiting)
+        )
+        if students is not None
+        else None,
     )

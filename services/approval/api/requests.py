@@ -12,6 +12,7 @@ from services.approval import commands, decisions, steps
 from services.approval.access import DECIDERS, READERS, RECORDERS, Permissions, permissions_of
 from services.approval.api import shapes, views
 from services.approval.api.bodies import AnswerBody, DecisionBody, RequestBody, StepBody
+from services.approval.api.students import students_of
 from services.approval.deps import CommandDeps, load_readable, state_of
 from services.approval.model import Status
 from services.approval.store import queries
@@ -46,7 +47,7 @@ def routes(deps: CommandDeps) -> Routes:
     )
     async def request_approval(caller: Student, body: RequestBody, command: CommandOf) -> JSONResponse:
         """A student asks the programme for approval. The answer says what the rules demand before a grant."""
-        answer = await commands.request_approval(deps, command.by(caller.person_id), body.application())
+        answer = await commands.request_approval(deps, command.by(caller.person_id), body.application(caller.login))
         return answer.response()
 
     @router.get("/v1/approval-requests", operation_id="listApprovalRequests")
@@ -83,7 +84,9 @@ def routes(deps: CommandDeps) -> Routes:
         )
         states = [state_of(request) for request in loaded]
         pools = await deps.store.pools_of(sorted({state.slot_pool_id for state in states if state.slot_pool_id}))
-        page = paged.page([views.summary(deps, state, pools, now) for state in states])
+        students = await students_of(deps, states[: paged.size], permissions(caller), "approval_queue")
+        shown = [views.summary(deps, request, pools, students, now) for request in loaded[: paged.size]]
+        page = paged.page(shown, has_next=len(loaded) > paged.size)
         return shapes.Queue(**dict(page), counts=counts)
 
     @router.get("/v1/approval-requests/{approval_id}", operation_id="getApprovalRequest")
@@ -91,7 +94,7 @@ def routes(deps: CommandDeps) -> Routes:
         """One request with its texts, its steps (who has each, since when) and its history."""
         loaded = await load_readable(deps, permissions(caller), approval_id)
         response.headers["ETag"] = etag(loaded.version)
-        return await views.in_full(deps, state_of(loaded), permissions(caller), utc_now())
+        return await views.in_full(deps, loaded, permissions(caller), utc_now())
 
     @router.post(
         "/v1/approval-requests/{approval_id}/steps",
@@ -128,7 +131,7 @@ def routes(deps: CommandDeps) -> Routes:
         After the start of the activity only the programme's coordinator decides, with a reason (R4).
         """
         command = change.by(permissions(caller))
-        answer = await decisions.decide(deps, command, approval_id, body.decision, body.reason)
+        answer = await decisions.decide(deps, command, approval_id, body.verdict())
         return answer.response()
 
     @router.post(

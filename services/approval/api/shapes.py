@@ -7,8 +7,10 @@ from pydantic import Field
 
 from services.approval.model import Status
 from shared.events import ActivityDetails, ActivityType, FindingEffect, Part, StepKind
+from shared.privacy.students import StudentEntry
 from shared.web.paging import Page
 
+ProgrammeSource = Literal["login", "approver", "claimed"]
 WhomToAsk = dict[str, str] | None
 
 
@@ -71,6 +73,7 @@ class ApprovalSummary(Part):
     """A request in a list."""
 
     approval_id: str
+    version: int = Field(description="The number in its ETag, for a decision on exactly this version")
     status: Status
     faculty_id: str
     programme_id: str
@@ -86,6 +89,10 @@ class ApprovalSummary(Part):
     waits_for: str | None = Field(description="The first step that the decision waits for; null if it is decided")
     findings: tuple[ShownFinding, ...]
     slot: Slot | None
+    student: StudentEntry = Field(description="Who asks; the mobile number only for the International Office")
+    programme_source: ProgrammeSource = Field(
+        description="R5: who says that it is the student's programme. `claimed`: only the student; a grant confirms it"
+    )
 
 
 class Counts(Part):
@@ -142,6 +149,7 @@ class SlotEntry(Part):
     approval_id: str
     since: datetime
     position: int | None = Field(description="On the waiting list, from 1; null with a slot")
+    student: StudentEntry
 
 
 class RotationSlots(Part):

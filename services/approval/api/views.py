@@ -10,33 +10,42 @@ from services.approval.api.shapes import (
     ApprovalSummary,
     Block,
     HistoryEntry,
+    ProgrammeSource,
     ProgressLine,
     ShownFinding,
     Slot,
 )
-from services.approval.deps import CommandDeps
+from services.approval.api.students import Students, students_of
+from services.approval.deps import CommandDeps, state_of
 from services.approval.model import ApprovalRequest, SlotPool, Status
 from services.approval.presentation import contact_for, show_findings
 from services.approval.rules import before_start
 from services.approval.rules.slots import Reason as SlotReason
 from services.approval.texts import text
+from shared.bus.aggregate import Loaded
 from shared.bus.history import history
 from shared.events import ApprovalEvent, Event
 
 Pools = Mapping[str, SlotPool]
 
 
-def summary(deps: CommandDeps, state: ApprovalRequest, pools: Pools, now: datetime) -> ApprovalSummary:
+def summary(
+    deps: CommandDeps, loaded: Loaded[ApprovalRequest], pools: Pools, students: Students, now: datetime
+) -> ApprovalSummary:
     """A request in a list."""
-    return ApprovalSummary(**_summary(deps, state, pools, now))
+    return ApprovalSummary(**_summary(deps, loaded, pools, students, now))
 
 
-async def in_full(deps: CommandDeps, state: ApprovalRequest, permissions: Permissions, now: datetime) -> ApprovalInFull:
+async def in_full(
+    deps: CommandDeps, loaded: Loaded[ApprovalRequest], permissions: Permissions, now: datetime
+) -> ApprovalInFull:
     """A request with all that this reader may read."""
+    state = state_of(loaded)
     pools = await deps.store.pools_of([state.slot_pool_id] if state.slot_pool_id else [])
     may_read = permissions.may_read_texts(state)
+    students = await students_of(deps, [state], permissions, "approval_request")
     return ApprovalInFull(
-        **_summary(deps, state, pools, now),
+        **_summary(deps, loaded, pools, students, now),
         person_id=state.person_id,
         details=state.details,
         description=await _opened(deps, state.description, "/description", may_read),
@@ -51,7 +60,10 @@ async def in_full(deps: CommandDeps, state: ApprovalRequest, permissions: Permis
     )
 
 
-def _summary(deps: CommandDeps, state: ApprovalRequest, pools: Pools, now: datetime) -> dict[str, Any]:
+def _summary(
+    deps: CommandDeps, loaded: Loaded[ApprovalRequest], pools: Pools, students: Students, now: datetime
+) -> dict[str, Any]:
+    state = state_of(loaded)
     timing = before_start.before_start(state.start_date, now)
     blocked = None
     if state.is_open and not timing.is_in_time:
@@ -60,6 +72,7 @@ def _summary(deps: CommandDeps, state: ApprovalRequest, pools: Pools, now: datet
     slot = _slot(state, pools)
     return {
         "approval_id": state.approval_id,
+        "version": loaded.version,
         "status": state.status,
         "faculty_id": state.faculty_id,
         "programme_id": state.programme_id,
@@ -75,7 +88,15 @@ def _summary(deps: CommandDeps, state: ApprovalRequest, pools: Pools, now: datet
         "waits_for": _waits_for(state, slot),
         "findings": tuple(ShownFinding.model_validate(finding) for finding in show_findings(deps.catalogue, state)),
         "slot": slot,
+        "student": students[state.approval_id],
+        "programme_source": _programme_source(state),
     }
+
+
+def _programme_source(state: ApprovalRequest) -> ProgrammeSource:
+    if state.programme_from_login:
+        return "login"
+    return "approver" if state.programme_confirmed else "claimed"
 
 
 def _slot(state: ApprovalRequest, pools: Pools) -> Slot | None:

@@ -18,7 +18,6 @@ class When(StrEnum):
     OWN_CHOICE = "for_an_institute_of_your_own_choice"
     REGULAR_ROTATION = "for_a_regular_rotation"
     UNLESS_DESCRIBED = "unless_you_describe_another_school"
-    A_PLACE = "for_a_place_of_a_regular_rotation"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +30,7 @@ class Need:
 
 
 def needs(kind: ActivityType, country: str | None, settings: RuleSettings) -> tuple[Need, ...]:
-    """R29, R30, R32, R33, R34, R37: every detail that they look at for this activity; without a country: of any."""
+    """R5, R29, R30, R32, R33, R34, R37: what they look at for this activity; without a country: wherever it is."""
     asked: list[Need] = []
     if settings.research is not None and kind in settings.research.activity_types:
         asked += _RESEARCH
@@ -46,9 +45,11 @@ def needs(kind: ActivityType, country: str | None, settings: RuleSettings) -> tu
         if settings.schools:
             asked.append(Need("details.school", "R37", When.UNLESS_DESCRIBED))
         asked.append(Need("details.credits", "R37", When.ALWAYS))
-    return tuple(asked)
+    return (*asked, _CONTACT)
 
 
+#: Who decides has to know who asks, and the answer goes there.
+_CONTACT = Need("contact", "R5", When.ALWAYS)
 _RESEARCH = (
     Need("details.theme", "R30", When.WITHOUT_IT_THE_THEME_IS_APPROVED_FIRST),
     Need("details.institute", "R30", When.ALWAYS),
@@ -60,5 +61,4 @@ _EUROPE = (Need("details.studyLevel", "R32", When.IF_YOU_LIKE), Need("details.ye
 _PLACES = (
     Need("details.cluster", "R34", When.REGULAR_ROTATION),
     Need("details.hospital", "R34", When.IF_YOU_LIKE),
-    Need("contact", "R34", When.A_PLACE),
 )

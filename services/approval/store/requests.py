@@ -51,6 +51,13 @@ class Store:
             async for document in documents
         ]
 
+    async def requests_by_id(self, approval_ids: Sequence[str]) -> list[ApprovalRequest]:
+        """The requests with these ids."""
+        if not approval_ids:
+            return []
+        documents = self.requests.collection.find({"_id": {"$in": list(approval_ids)}})
+        return [self.requests.read(document) async for document in documents]
+
     async def count(self, query: Document) -> int:
         """How many requests match, counted up to `MAX_COUNTED`."""
         return int(await self.requests.collection.count_documents(query, limit=MAX_COUNTED))

@@ -45,7 +45,7 @@ from shared.web.problem import FieldError, Problem, invalid, not_found
 from shared.web.routes import RouteClass, Routes
 
 Officer = Annotated[Identity, Depends(require("safety-officer"))]
-Reader = Annotated[Identity, Depends(require("safety-officer", "international-office", "auditor"))]
+Reader = Annotated[Identity, Depends(require("safety-officer", "crisis-team", "international-office", "auditor"))]
 AlertId = Annotated[Identifier, Path()]
 
 AlertState = Literal["selecting", "sending", "sent", "closed"]

@@ -1,4 +1,4 @@
-"""SMS replies whose meaning or sender is unclear: a safety officer reads each one and records what it means."""
+"""SMS replies whose meaning or sender is unclear: a safety officer or a crisis team reads each."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,10 +11,12 @@ from pydantic import Field, model_validator
 from services.notify.commands.alerts import CommandDeps, record_call
 from services.notify.notices import is_notice
 from services.notify.store.callbacks import READ, UNCLEAR, CallbackStore
+from services.notify.store.contacts import ContactStore
 from shared.clock import utc_now
 from shared.command import Command
 from shared.events import Identifier, Part
-from shared.observability.logs import get_logger
+from shared.privacy.processing_log import log_personal_data_read
+from shared.privacy.students import StudentEntry, student_entry
 from shared.web.bodies import Body
 from shared.web.cause import CauseOf
 from shared.web.idempotency import Answer, Idempotency, run_once
@@ -23,9 +25,7 @@ from shared.web.paging import Page, Paged
 from shared.web.problem import Problem, not_found
 from shared.web.routes import RouteClass, Routes
 
-Officer = Annotated[Identity, Depends(require("safety-officer"))]
-
-log = get_logger()
+Reader = Annotated[Identity, Depends(require("safety-officer", "crisis-team"))]
 
 
 class UnclearReply(Part):
@@ -37,6 +37,7 @@ class UnclearReply(Part):
     number: str = Field(description="The number that it came from, E.164")
     persons: tuple[str, ...] = Field(description="personIds with that number: none, one, or several that share it")
     alerts: tuple[str, ...] = Field(description="Alerts of these persons, newest last")
+    students: tuple[StudentEntry, ...] = Field(description="Who these persons are and how else to reach them")
 
 
 class ReadingBody(Body):
@@ -62,6 +63,7 @@ class ReplyDeps:
 
     commands: CommandDeps
     callbacks: CallbackStore
+    contacts: ContactStore
 
 
 def routes(deps: ReplyDeps) -> Routes:
@@ -69,11 +71,13 @@ def routes(deps: ReplyDeps) -> Routes:
     router = Routes(RouteClass.USER, tags=["replies"])
 
     @router.get("/v1/replies", operation_id="listUnclearReplies")
-    async def unclear(caller: Officer, paged: Paged) -> Page[UnclearReply]:
+    async def unclear(caller: Reader, paged: Paged) -> Page[UnclearReply]:
         """Replies that no safety officer has read yet, oldest first. They are kept for 14 days."""
-        replies = []
+        replies, read_persons = list[UnclearReply](), set[str]()
         for unread in await deps.commands.replies.page(paged.skip, paged.fetch):
             alerts = [id_ for person in unread.persons for id_ in await deps.commands.alerts.of_person(person)]
+            opened = await deps.contacts.opened_by_person(unread.persons)
+            read_persons |= set(unread.persons)
             replies.append(
                 UnclearReply(
                     reply_id=unread.callback.id,
@@ -82,14 +86,17 @@ def routes(deps: ReplyDeps) -> Routes:
                     number=unread.reply.number,
                     persons=unread.persons,
                     alerts=tuple(dict.fromkeys(alert_id for alert_id in alerts if not is_notice(alert_id))),
+                    students=tuple(
+                        student_entry(person_id, opened.get(person_id), with_phone=True) for person_id in unread.persons
+                    ),
                 )
             )
-        log.info("personal_data_read", kind="replies", person_id=caller.person_id, count=len(replies))
+        log_personal_data_read("replies", caller.person_id, read_persons)
         return paged.page(replies)
 
     @router.post("/v1/replies/{reply_id}/readings", operation_id="readReply", status_code=201)
     async def read(
-        caller: Officer,
+        caller: Reader,
         reply_id: Annotated[Identifier, Path()],
         body: ReadingBody,
         repeat: Idempotency,

@@ -16,25 +16,28 @@ from services.notify.model.deliveries import Delivery, DeliveryState, step_of
 from services.notify.model.escalations import EscalationRecord
 from services.notify.roll_call import RecipientOverview, all_overviews, overviews
 from services.notify.rules.escalation import RollCallStatus
+from services.notify.store.contacts import ContactStore
 from services.notify.store.waiting_messages import WaitingMessage, WaitingMessages
 from shared.bus.bus import Bus
 from shared.clock import utc_now
 from shared.command import Command
 from shared.events import Channel, Identifier, Level, Part, Presence
-from shared.observability.logs import get_logger
+from shared.privacy.processing_log import log_personal_data_read
+from shared.privacy.students import StudentEntry, student_entry
 from shared.web.bodies import Body
 from shared.web.cause import CauseOf
 from shared.web.idempotency import Idempotency
 from shared.web.identity import Identity, require
-from shared.web.paging import Page, Paged
+from shared.web.paging import Page, Paged, Paging
 from shared.web.problem import not_found
 from shared.web.routes import RouteClass, Routes
 
-Officer = Annotated[Identity, Depends(require("safety-officer"))]
-Reader = Annotated[Identity, Depends(require("safety-officer", "international-office", "auditor"))]
+#: Who calls the people on the board.
+Caller = Annotated[Identity, Depends(require("safety-officer", "crisis-team"))]
+Reader = Annotated[Identity, Depends(require("safety-officer", "crisis-team", "international-office", "auditor"))]
+#: Who looks after the students, and so sees their names. An auditor reads the same board without them.
+LOOKS_AFTER = ("safety-officer", "crisis-team", "international-office")
 AlertId = Annotated[Identifier, Path()]
-
-log = get_logger()
 
 
 class DeliveryEntry(Part):
@@ -81,6 +84,9 @@ class RecipientEntry(Part):
         default=Presence.THERE,
         description="On the day of the alert: there, about to go, back, or overdue",
     )
+    student: StudentEntry | None = Field(
+        default=None, description="Who it is and how to reach them; null for an auditor"
+    )
 
 
 class Board(Part):
@@ -109,6 +115,7 @@ class RollCallDeps:
     """What the routes need."""
 
     commands: CommandDeps
+    contacts: ContactStore
     bus: Bus
 
 
@@ -121,10 +128,13 @@ def routes(deps: RollCallDeps) -> Routes:
         if await alerts.get(alert_id) is None:
             raise not_found()
 
-    async def entries_of(of_page: Sequence[RecipientOverview]) -> list[RecipientEntry]:
+    async def entries_of(of_page: Sequence[RecipientOverview], alert_id: str, caller: Identity) -> list[RecipientEntry]:
         selections = {overview.selection.selection_id: overview.selection for overview in of_page}
         waiting = await waiting_messages.of(selections.values())
-        return [_entry(overview, waiting) for overview in of_page]
+        students = await _students(deps, alert_id, of_page, caller)
+        return [
+            _entry(overview, waiting, students.get(overview.recipient.registration_id or "")) for overview in of_page
+        ]
 
     @router.get("/v1/alerts/{alert_id}/recipients", operation_id="listAlertRecipients")
     async def recipients(
@@ -133,22 +143,15 @@ def routes(deps: RollCallDeps) -> Routes:
         paged: Paged,
         status: Annotated[RollCallStatus | None, Query(description="Only recipients with this status")] = None,
     ) -> Page[RecipientEntry]:
-        """The recipients: why each was selected, their messages and their answer. Addresses are not shown."""
+        """The recipients: who each is and how to reach them, why they were selected, their messages, their answer."""
         await check_alert(alert_id)
         if status is None:
             page = await alerts.selections.page_of_recipients(alert_id, paged.skip, paged.fetch)
-            return paged.page(await entries_of(await overviews(deps.commands.roll_call, alert_id, page)))
-        selected: list[RecipientOverview] = []
-        matching = 0
-        async for overview in all_overviews(deps.commands.roll_call, alert_id):
-            if overview.status is not status:
-                continue
-            matching += 1
-            if matching > paged.skip:
-                selected.append(overview)
-            if len(selected) >= paged.fetch:
-                break
-        return paged.page(await entries_of(selected))
+            selected = list(await overviews(deps.commands.roll_call, alert_id, page))
+        else:
+            selected = await _overviews_with(deps, alert_id, status, paged)
+        entries = await entries_of(selected[: paged.size], alert_id, caller)
+        return paged.page(entries, has_next=len(selected) > paged.size)
 
     @router.get("/v1/alerts/{alert_id}/counts", operation_id="getAlertBoard")
     async def board(caller: Reader, alert_id: AlertId) -> Board:
@@ -168,14 +171,14 @@ def routes(deps: RollCallDeps) -> Routes:
 
     @router.post("/v1/alerts/{alert_id}/calls", operation_id="recordCall", status_code=201)
     async def record(
-        caller: Officer, alert_id: AlertId, body: CallBody, idempotency: Idempotency, cause: CauseOf,
+        caller: Caller, alert_id: AlertId, body: CallBody, idempotency: Idempotency, cause: CauseOf,
         response: Response,
     ) -> JSONResponse:  # fmt: skip
         """Record how a recipient is whom an officer spoke to. It counts until they ask for help again."""
         await check_alert(alert_id)
         command = Command(caller.person_id, None, idempotency, cause, utc_now())
         answer = await record_call(deps.commands, command, alert_id, body.person_id, body.answer)
-        log.info("personal_data_read", kind="call", person_id=caller.person_id, alert_id=alert_id, count=1)
+        log_personal_data_read("call", caller.person_id, {body.person_id}, alert_id=alert_id)
         return answer.response()
 
     return router
@@ -196,7 +199,46 @@ def _needs_a_person(status: RollCallStatus, escalations: Sequence[EscalationReco
     return status is not RollCallStatus.SAFE and any(step.to == "crisis-unit" for step in escalations)
 
 
-def _entry(overview: RecipientOverview, waiting: Mapping[str, WaitingMessage]) -> RecipientEntry:
+async def _students(
+    deps: RollCallDeps, alert_id: str, found: Sequence[RecipientOverview], caller: Identity
+) -> dict[str, StudentEntry]:
+    """Registration → its student, for who looks after them; the processing log notes the look."""
+    if not any(caller.has(role) for role in LOOKS_AFTER):
+        return {}
+    persons = {
+        overview.recipient.registration_id: overview.recipient.person_id
+        for overview in found
+        if overview.recipient.registration_id is not None
+    }
+    opened = await deps.contacts.opened(persons)
+    read = {person for person in persons.values() if person is not None}
+    log_personal_data_read("recipients", caller.person_id, read, alert_id=alert_id)
+    return {
+        registration_id: student_entry(person_id, opened.get(registration_id), with_phone=True)
+        for registration_id, person_id in persons.items()
+    }
+
+
+async def _overviews_with(
+    deps: RollCallDeps, alert_id: str, status: RollCallStatus, paged: Paging
+) -> list[RecipientOverview]:
+    """The page of those who have this status, with one more, if there is one."""
+    found: list[RecipientOverview] = []
+    matching = 0
+    async for overview in all_overviews(deps.commands.roll_call, alert_id):
+        if overview.status is not status:
+            continue
+        matching += 1
+        if matching > paged.skip:
+            found.append(overview)
+        if len(found) >= paged.fetch:
+            break
+    return found
+
+
+def _entry(
+    overview: RecipientOverview, waiting: Mapping[str, WaitingMessage], student: StudentEntry | None
+) -> RecipientEntry:
     selection, recipient, state = overview.selection, overview.recipient, overview.state
     deliveries = sorted(overview.deliveries, key=lambda delivery: (step_of(delivery.delivery_id), delivery.channel))
     return RecipientEntry(
@@ -222,6 +264,7 @@ def _entry(overview: RecipientOverview, waiting: Mapping[str, WaitingMessage]) -
             )
             for escalation in overview.escalations
         ),
+        student=student,
     )
 
 

@@ -1,4 +1,4 @@
-"""Who is where, and how to reach them: for safety officers. Every request is logged with the number of persons.
+"""Who is where, and how to reach them, for safety officers and crisis teams. Every request is logged with its count.
 
 For a past time the answer is what was known then, from registration events alone; for a future day, what is planned.
 """
@@ -23,17 +23,15 @@ from shared.bus.bus import Bus
 from shared.clock import amsterdam_date, end_of_day, utc_now
 from shared.events import Part, RegistrationEvent
 from shared.fields import CountryCode, RegionOfCountry, is_region_of
-from shared.observability.logs import get_logger
 from shared.privacy.contact import ContactDetails, StudentContact
+from shared.privacy.processing_log import log_personal_data_read
 from shared.web.bodies import Day
 from shared.web.identity import Identity, require
 from shared.web.paging import Page, Paged, Paging
 from shared.web.problem import FieldError, invalid
 from shared.web.routes import RouteClass, Routes
 
-log = get_logger()
-
-Officer = Annotated[Identity, Depends(require("safety-officer"))]
+Reader = Annotated[Identity, Depends(require("safety-officer", "crisis-team"))]
 
 
 class WhereaboutsEntry(Part):
@@ -88,7 +86,7 @@ def routes(deps: WhereaboutsApiDeps) -> Routes:
 
     @router.get("/v1/whereabouts", operation_id="listWhereabouts")
     async def whereabouts(
-        caller: Officer,
+        caller: Reader,
         paged: Paged,
         country: Annotated[CountryCode, Query()],
         region: Annotated[RegionOfCountry | None, Query()] = None,
@@ -135,8 +133,8 @@ def routes(deps: WhereaboutsApiDeps) -> Routes:
                 marks = {"other_registrations": twice.others, "same_stay_as": twice.same_stay_as}
                 entry = entry.model_copy(update=marks)
             persons.append(entry)
-        log.info("personal_data_read", kind="whereabouts", person_id=caller.person_id, country=country,
-                 count=len(persons))  # fmt: skip
+        read = {person.person_id for person in persons}
+        log_personal_data_read("whereabouts", caller.person_id, read, country=country)
         page = paged.page(persons)
         fields = {name: getattr(page, name) for name in Page.model_fields}
         fields["has_next_page"] = len(rows) > paged.size

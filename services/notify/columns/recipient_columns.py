@@ -19,6 +19,7 @@ class Recipient(NamedTuple):
     """One recipient of a selection. The mailbox of a function has neither a person nor a registration.
 
     `kind`: which message, see services/notify/messages. `mailbox`: its address; `called`: the function's name.
+    `about`: the registration of the student whom a message to a function names.
     """
 
     person_id: str | None
@@ -33,6 +34,7 @@ class Recipient(NamedTuple):
     mailbox: str | None = None
     called: str = ""
     presence: Presence = Presence.THERE
+    about: str | None = None
 
     @property
     def who(self) -> str:
@@ -52,6 +54,7 @@ class MessageVariant(NamedTuple):
     mailbox: str | None = None
     called: str = ""
     presence: Presence = Presence.THERE
+    about: str | None = None
 
 
 class RecipientColumns(Sequence[Recipient]):
@@ -81,7 +84,7 @@ class RecipientColumns(Sequence[Recipient]):
         for recipient in recipients:
             variant = MessageVariant(
                 recipient.kind, recipient.language, recipient.channels, recipient.area, recipient.level,
-                recipient.reason, recipient.mailbox, recipient.called, recipient.presence,
+                recipient.reason, recipient.mailbox, recipient.called, recipient.presence, recipient.about,
             )  # fmt: skip
             persons.append(recipient.person_id)
             registrations.append(recipient.registration_id)
@@ -107,6 +110,11 @@ class RecipientColumns(Sequence[Recipient]):
     def count_by_channel(self) -> dict[str, int]:
         """How many recipients each channel has."""
         return {channel.value: len(self.indices_for(channel)) for channel in Channel}
+
+    @property
+    def registrations_named(self) -> set[str]:
+        """The registrations of the students whom messages to functions are about."""
+        return {variant.about for variant in self.variants if variant.about is not None}
 
     @property
     def unreachable(self) -> int:
@@ -138,10 +146,10 @@ class RecipientColumns(Sequence[Recipient]):
         if isinstance(index, slice):
             return tuple(self[position] for position in range(*index.indices(len(self))))
         variant = self.variants[self.variant_index[index]]
-        kind, language, channels, area, level, reason, mailbox, called, presence = variant
+        kind, language, channels, area, level, reason, mailbox, called, presence, about = variant
         return Recipient(
             self.persons[index], self.registrations[index], kind, language, channels, self.versions[index], area,
-            level, reason, mailbox, called, presence,
+            level, reason, mailbox, called, presence, about,
         )  # fmt: skip
 
     def __eq__(self, other: object) -> bool:
@@ -152,8 +160,10 @@ class RecipientColumns(Sequence[Recipient]):
 
 
 def _stored(variant: MessageVariant) -> tuple[object, ...]:
-    """The fields as they are stored. Who is there has no presence stored, as in selections of older versions."""
-    return tuple(variant[:-1] if variant.presence is Presence.THERE else variant)
+    """The fields as they are stored; the last ones only where they say something, as older selections have them."""
+    if variant.about is not None:
+        return tuple(variant)
+    return tuple(variant[:-2] if variant.presence is Presence.THERE else variant[:-1])
 
 
 def _decode_variant(
@@ -166,8 +176,9 @@ def _decode_variant(
     mailbox: str | None,
     called: str,
     presence: str = Presence.THERE,
+    about: str | None = None,
 ) -> MessageVariant:
     return MessageVariant(
         kind, language, tuple(map(Channel, channels)), area, None if level is None else Level(level), reason, mailbox,
-        called, Presence(presence),
+        called, Presence(presence), about,
     )  # fmt: skip

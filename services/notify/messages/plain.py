@@ -4,7 +4,9 @@ import re
 import unicodedata
 
 # Placeholders for what differs between persons: private-use characters, which `one_line` removes from outside text.
-NAME, LINK = "\ue000", "\ue001"
+# NAME: whom the message addresses. STUDENT: the student whom a message to an office is about.
+NAME, LINK, STUDENT = "\ue000", "\ue001", "\ue002"
+PLACEHOLDERS = frozenset({NAME, LINK, STUDENT})
 _REMOVED = re.compile("[\u061c\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff\ue000-\ue0ff]")
 _BLANK = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029]+")
 _SURROGATE = re.compile("[\ud800-\udfff]")

@@ -28,7 +28,7 @@ from services.notify.messages.content import (
 )
 from services.notify.messages.context import context
 from services.notify.messages.gsm import segments
-from services.notify.messages.plain import LINK, NAME, one_line
+from services.notify.messages.plain import LINK, NAME, PLACEHOLDERS, STUDENT, one_line
 from services.notify.messages.service_content import (
     OfficeCasesContent,
     OfficeDigestContent,
@@ -48,11 +48,15 @@ CACHED_SKELETONS = 512
 
 @dataclass(frozen=True, slots=True)
 class MessageForm:
-    """One kind of message: its content, whether it has an SMS, and whether the email is marked as important."""
+    """One kind of message: its content, whether it has an SMS, and whether the email is marked as important.
+
+    `names_student`: it goes to an office of the university and names the student whom it is about.
+    """
 
     content: type[AnyContent]
     sms: bool
     important: bool
+    names_student: bool = False
 
 
 #: Every kind of message. A test compares it with the folder of templates.
@@ -64,7 +68,7 @@ FORMS: Mapping[Kind, MessageForm] = {
     "drill": MessageForm(ManualContent, sms=True, important=False),
     "reminder": MessageForm(ReminderContent, sms=True, important=True),
     "clearance_suspended_student": MessageForm(ClearanceContent, sms=False, important=True),
-    "clearance_suspended_coordinator": MessageForm(ClearanceContent, sms=False, important=False),
+    "clearance_suspended_coordinator": MessageForm(ClearanceContent, sms=False, important=False, names_student=True),
     "clearance_restored": MessageForm(ClearanceContent, sms=False, important=False),
     "advice_improved": MessageForm(AlertContent, sms=False, important=False),
     "answer_received": MessageForm(AnswerContent, sms=False, important=True),
@@ -156,10 +160,12 @@ class Messages:
             _cache(self._sms_skeletons, key, self._render_sms(kind, language, content, link_length))
         return self._sms_skeletons[key]
 
-    def preview(self, kind: Kind, language: Language, content: AnyContent, *, name: str, link: str) -> Preview:
+    def preview(
+        self, kind: Kind, language: Language, content: AnyContent, *, name: str, link: str, student: str = ""
+    ) -> Preview:
         """How a message will read, without headers; `sms` is None for a kind that is sent by email alone."""
         texts = self._email_texts(kind, language, content)
-        text = markup.as_text(texts).replace(NAME, name).replace(LINK, link)
+        text = markup.as_text(texts).replace(NAME, name).replace(LINK, link).replace(STUDENT, student)
         sms = self.sms(kind, language, content, link) if FORMS[kind].sms else None
         subject = " / ".join(text.subject for text in texts)
         return Preview(subject, text, sms, segments(sms) if sms is not None else 0)
@@ -208,6 +214,8 @@ class Messages:
         if not isinstance(content, FORMS[kind].content):
             raise PermanentError(f"{kind} needs {FORMS[kind].content.__name__}")
         values = {**context(content, language, place_limit), "name": NAME, "answer_link": LINK, "is_first": is_first}
+        if FORMS[kind].names_student:
+            values["student"] = STUDENT
         try:
             return self._environment.get_template(template).render(values)
         except TemplateError as error:
@@ -223,7 +231,7 @@ def _reply_to(content: AnyContent) -> str:
 
 def _finalize(value: Any) -> str:
     """Every value that a template prints: one line, without our placeholders in outside text, and never `None`."""
-    if value in (NAME, LINK):
+    if value in PLACEHOLDERS:
         return str(value)
     if not isinstance(value, str | int):
         raise TemplateError(f"a value of type {type(value).__name__} where text is needed")

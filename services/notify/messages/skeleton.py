@@ -15,7 +15,7 @@ from email.utils import format_datetime, formataddr
 from enum import IntEnum
 
 from services.notify.messages.addresses import mailbox
-from services.notify.messages.plain import LINK, NAME, one_line
+from services.notify.messages.plain import LINK, NAME, STUDENT, one_line
 from shared.errors import PermanentError
 from shared.observability import traces
 
@@ -38,12 +38,16 @@ class Slot(IntEnum):
     NAME_HTML = 3
     LINK_TEXT = 4
     LINK_HTML = 5
-    DATE = 6
-    TRACE = 7
+    STUDENT_TEXT = 6
+    STUDENT_HTML = 7
+    DATE = 8
+    TRACE = 9
 
 
-_IN_TEXT = {NAME: Slot.NAME_TEXT, LINK: Slot.LINK_TEXT}
-_IN_HTML = {NAME: Slot.NAME_HTML, LINK: Slot.LINK_HTML}
+_IN_TEXT = {NAME: Slot.NAME_TEXT, LINK: Slot.LINK_TEXT, STUDENT: Slot.STUDENT_TEXT}
+_IN_HTML = {NAME: Slot.NAME_HTML, LINK: Slot.LINK_HTML, STUDENT: Slot.STUDENT_HTML}
+#: In place of a student whose details nobody can open any more: erased, or never read.
+NO_STUDENT = "\u2013"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +70,19 @@ class EmailSkeleton:
         return DatedEmailSkeleton(tuple(_joined(pieces)))
 
     def render(
-        self, *, name: str, recipient: str, link: str, message_id: str, date: datetime, traceparent: str | None = None
+        self,
+        *,
+        name: str,
+        recipient: str,
+        link: str,
+        message_id: str,
+        date: datetime,
+        traceparent: str | None = None,
+        student: str = "",
     ) -> bytes:
         """The email to one person; see DatedEmailSkeleton."""
         dated = self.dated(date, traceparent)
-        return dated.render(name=name, recipient=recipient, link=link, message_id=message_id)
+        return dated.render(name=name, recipient=recipient, link=link, message_id=message_id, student=student)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +91,17 @@ class DatedEmailSkeleton:
 
     pieces: tuple[bytes | Slot, ...]
 
-    def render(self, *, name: str, recipient: str, link: str, message_id: str) -> bytes:
-        """The email to one person. No name or address can break it. Raises PermanentError for a bad `message_id`."""
+    def render(self, *, name: str, recipient: str, link: str, message_id: str, student: str = "") -> bytes:
+        """The email to one person. No name or address can break it. Raises PermanentError for a bad `message_id`.
+
+        `student`: whom a message to an office is about; empty in every message to a student.
+        """
         if not _MESSAGE_ID.fullmatch(message_id):
             raise PermanentError("not a Message-ID")
         plain_name, plain_link = one_line(name) or "student", one_line(link)
         page_name, page_link = html.escape(plain_name), html.escape(plain_link)
         text_name, text_link = _encoded_value(plain_name), _encoded_value(plain_link)
+        plain_student = one_line(student) or NO_STUDENT
         values = (
             _to(recipient),
             message_id.encode("ascii"),
@@ -93,6 +109,8 @@ class DatedEmailSkeleton:
             text_name if page_name == plain_name else _encoded_value(page_name),
             text_link,
             text_link if page_link == plain_link else _encoded_value(page_link),
+            _encoded_value(plain_student) if student else _NO_STUDENT_ENCODED,
+            _encoded_value(html.escape(plain_student)) if student else _NO_STUDENT_ENCODED,
         )
         return b"".join([piece if piece.__class__ is bytes else values[piece] for piece in self.pieces])  # type: ignore[index] # bytes or Slot
 
@@ -111,7 +129,7 @@ class Headers:
 
 
 def build_email_skeleton(headers: Headers, text: str, page: str) -> EmailSkeleton:
-    """The email with its plain text and its HTML; both may hold the placeholders NAME and LINK."""
+    """The email with its plain text and its HTML; both may hold the placeholders."""
     # Quoted-printable never contains `=_`, so the boundary cannot occur in a part.
     boundary = f"=_{hashlib.sha256(f'{headers}{text}{page}'.encode()).hexdigest()[:32]}"
     pieces: list[bytes | Slot] = [
@@ -181,6 +199,9 @@ def _encoded_value(value: str) -> bytes:
     if len(value) <= LINE_WIDTH and _LITERAL.fullmatch(value):
         return value.encode("ascii")
     return _encoded(value)
+
+
+_NO_STUDENT_ENCODED = _encoded(NO_STUDENT)
 
 
 def _to(recipient: str) -> bytes:

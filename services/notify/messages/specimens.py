@@ -1,4 +1,7 @@
-"""Invented content: every template is rendered with it at startup, and in the golden files of the tests. Pure."""
+"""Invented content: every template is rendered with it at startup, and in the golden files of the tests. Pure.
+
+Each role has facts of its own, so that a message that takes one person for another shows it.
+"""
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
@@ -26,11 +29,31 @@ from services.notify.messages.service_specimens import (
 )
 from shared.catalogue import Contact, Name
 from shared.events import Level, LevelBasis, LevelGrounds, OverrideFacts, Presence
+from shared.privacy.contact import ContactDetails, EmergencyContact
 
 UNIVERSITY = Name(nl="Voorbeelduniversiteit", en="Example University")
 EMERGENCY_NUMBER = "+31715270000"
 EMERGENCY_EMAIL = "emergency@university.example"
 
+STUDENT = ContactDetails(
+    given_name="Robin",
+    surname_prefix="van",
+    surname="Voorbeeld",
+    email="robin@students.example",
+    mobile="+31600000001",
+    emergency_contact=EmergencyContact(name="Kim Specimen", phone="+31600000002", relation="ouder"),
+    student_number="s0000001",
+)
+COORDINATOR = Contact(
+    function="Coordinator Example Studies", email="coordinator@university.example", phone="+31715270001"
+)
+FACULTY_CONTACT = Contact(
+    function="Contact person Example Faculty", email="contact.person@university.example", phone="+31715270002"
+)
+INTERNATIONAL_OFFICE = Contact(
+    function="Example International Office", email="international@university.example", phone="+31715270003"
+)
+TEAM = Contact(function="Example Incident Team", email="team@university.example", phone="+31715270004")
 #: The ministry's time; the university decided later.
 MINISTRY_SINCE = datetime(2026, 10, 12, 12, 5, tzinfo=UTC)
 OVERRIDE_SINCE = datetime(2026, 11, 3, 8, 30, tzinfo=UTC)
@@ -95,9 +118,7 @@ CLEARANCE = ClearanceContent(
     departure_date=date(2026, 11, 2),
     programme=Name(nl="Voorbeeldkunde", en="Example Studies"),
     places=(Place(country="UA", level=Level.RED, url="https://advice.example/oekraine", grounds=SOURCE_GROUNDS),),
-    contact=Contact(
-        function="Coordinator Example Studies", email="coordinator@university.example", phone="+31715270001"
-    ),
+    contact=COORDINATOR,
 )
 
 _COMMON: dict[str, Any] = {
@@ -120,7 +141,7 @@ INCIDENT = IncidentContent(
     **_COMMON, alert_id="UA-7", country="UA", reasons=(("help", 1), ("no_answer", 12), ("unreachable", 2)), at=NOON
 )
 HELP_REPLY = HelpReplyContent(**_COMMON, asked_at=NOON, is_known=True, country="UA")
-SLOT = SlotContent(**_COMMON, cluster="Surgery", contact=CLEARANCE.contact)
+SLOT = SlotContent(**_COMMON, cluster="Surgery", contact=INTERNATIONAL_OFFICE)
 REGISTRATION = RegistrationContent(
     **_COMMON,
     registration_id=CLEARANCE.registration_id,
@@ -131,7 +152,7 @@ REGISTRATION = RegistrationContent(
         Place(country="TR", level=Level.YELLOW, url="https://advice.example/turkije", grounds=SOURCE_GROUNDS),
     ),
     checked_at=NOON,
-    contact=CLEARANCE.contact,
+    contact=COORDINATOR,
 )
 REQUEST = request_specimen(_COMMON)
 OUTCOME = outcome_specimen(_COMMON)
@@ -242,3 +263,17 @@ VARIANTS: Mapping[Kind, Mapping[str, AnyContent]] = {
     "check_advice": _places_decided(REGISTRATION),
     "incident": {"one": INCIDENT.model_copy(update={"reasons": (("help", 1),)})},
 }
+#: Kinds of message that go to an office of the university; all others go to the student.
+OFFICE_READERS: Mapping[Kind, Contact] = {
+    "clearance_suspended_coordinator": COORDINATOR,
+    "incident": TEAM,
+    "help_reply": TEAM,
+    "office_cases": COORDINATOR,
+    "office_digest": COORDINATOR,
+}
+
+
+def reader_name(kind: Kind) -> str:
+    """The name with which a specimen of this kind addresses its reader."""
+    office = OFFICE_READERS.get(kind)
+    return office.function if office is not None else STUDENT.called

@@ -189,13 +189,18 @@ def presence(where: Whereabouts, stay: Stay, today: date) -> Presence:
     return Presence.AFTER if today <= stay.end_date + GRACE else Presence.OVERDUE
 
 
+def stays_on(where: Whereabouts, day: date, grace: timedelta = timedelta(0)) -> tuple[Stay, ...]:
+    """The legs on which the person is on that day."""
+    if where.cancelled:
+        return ()
+    return tuple(stay for stay in where.stays if is_there(where, stay, day, grace))
+
+
 def stay_there(
     where: Whereabouts, country: str, region: str | None, day: date, grace: timedelta = timedelta(0)
 ) -> Stay | None:
     """The leg on which the person is, or may be (R16), in the place on that day. None: not there."""
-    if where.cancelled:
-        return None
-    stays = [stay for stay in where.stays if stay.country == country and is_there(where, stay, day, grace)]
+    stays = [stay for stay in stays_on(where, day, grace) if stay.country == country]
     possible = [stay for stay in stays if region is None or stay.region in (region, None)]
     return next((stay for stay in possible if stay.region == region), possible[0]) if possible else None
 

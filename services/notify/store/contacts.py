@@ -18,7 +18,8 @@ from shared.errors import PermanentError
 from shared.events import Channel, ContactField
 from shared.mongo.client import Database, Document, UpdateOne
 from shared.observability.logs import get_logger
-from shared.privacy.contact import ContactDetails, StudentContact
+from shared.privacy.contact import ContactDetails, StudentContact, full_name
+from shared.privacy.keyring import Opened
 from shared.privacy.service_key import ServiceKey
 
 #: So many replaced contacts are kept: a message is repeated for some hours only.
@@ -33,11 +34,15 @@ log = get_logger()
 
 
 class ContactAddress(NamedTuple):
-    """Where a person's messages go, and the name that they use. Validated when the details were sealed."""
+    """Where a person's messages go, and the name that they use. Validated when the details were sealed.
+
+    `student`: the person as a message to an office names them: full name and student number.
+    """
 
     email: str
     mobile: str
     called: str
+    student: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +70,7 @@ class ContactStore:
         """
         opened = {}
         async for document in self._whereabouts.find({"_id": {"$in": list(registration_ids)}}, {"contact": 1}):
-            try:
-                contact = self.open(document)
-            except (PermanentError, ValueError) as error:
-                log.error("contact_unreadable", registration_id=str(document["_id"]), error=type(error).__name__)
-                continue
+            contact = self.open(document)
             if contact is not None:
                 opened[str(document["_id"])] = contact
         return opened
@@ -86,6 +87,27 @@ class ContactStore:
             if student is not None:
                 opened[str(document["_id"])] = student
         return opened
+
+    async def opened(self, registration_ids: Collection[str]) -> dict[str, Opened]:
+        """The contact details of these registrations, as a person looks at them: erased and unreadable ones named."""
+        documents = self._whereabouts.find({"_id": {"$in": list(registration_ids)}}, {"contact": 1})
+        return {str(document["_id"]): self._opened(document) async for document in documents}
+
+    async def opened_by_person(self, persons: Collection[str]) -> dict[str, Opened]:
+        """The newest contact details of each of these persons."""
+        documents = self._whereabouts.find({"personId": {"$in": list(persons)}}, {"contact": 1, "personId": 1})
+        found: dict[str, Opened] = {}
+        async for document in documents.sort("_id", 1):
+            contact, person_id = self._opened(document), str(document["personId"])
+            if contact.state == "opened" or person_id not in found:
+                found[person_id] = contact
+        return found
+
+    def _opened(self, document: Document) -> Opened:
+        if document.get("contact") is None:
+            return Opened("erased")
+        details = self.open(document)
+        return Opened("opened", details) if details is not None else Opened("unreadable")
 
     async def addresses(
         self, registration_ids: Collection[str], at: datetime | None = None
@@ -105,7 +127,9 @@ class ContactStore:
             try:
                 details = self._key.open(bytes(sealed), _context(registration_id))
                 called = details.get("preferredName") or details["givenName"]
-                addresses[registration_id] = ContactAddress(details["email"], details["mobile"], called)
+                addresses[registration_id] = ContactAddress(
+                    details["email"], details["mobile"], called, _full_name_and_number(details)
+                )
             except (PermanentError, KeyError, TypeError, AttributeError) as error:
                 log.error("contact_unreadable", registration_id=registration_id, error=type(error).__name__)
         return addresses
@@ -204,11 +228,15 @@ class ContactStore:
         return fields
 
     def open(self, document: Document) -> ContactDetails | None:
-        """The details in a stored document; None when there are none."""
+        """The details in a stored document; None when there are none, and when they do not open, which is logged."""
         sealed = document.get("contact")
         if sealed is None:
             return None
-        return ContactDetails.model_validate(self._key.open(bytes(sealed), _context(str(document["_id"]))))
+        try:
+            return ContactDetails.model_validate(self._key.open(bytes(sealed), _context(str(document["_id"]))))
+        except (PermanentError, ValueError) as error:
+            log.error("contact_unreadable", registration_id=str(document["_id"]), error=type(error).__name__)
+            return None
 
     def student(self, document: Document) -> StudentContact | None:
         """Both contact details in a stored document (CONTACT_FIELDS); None when there are none."""
@@ -241,6 +269,12 @@ EARLIER_WITH_REPLACED: dict[str, Any] = {
         -EARLIER_CONTACTS_MAX,
     ]
 }
+
+
+def _full_name_and_number(details: Mapping[str, Any]) -> str:
+    name = full_name(details["givenName"], details.get("surnamePrefix"), details["surname"])
+    number = details.get("studentNumber")
+    return f"{name} ({number})" if number else name
 
 
 def _context(registration_id: str) -> str:

@@ -200,6 +200,20 @@ class WhereaboutsStore:
             found.setdefault(where.person_id, []).append(where)
         return found
 
+    async def abroad(self, day: date, size: int) -> AsyncIterator[list[Whereabouts]]:
+        """Registrations that may have a stay on a day, in batches. `stays_on` decides which have."""
+        span: Document = {"startDate": {"$lte": day.isoformat()}, "endDate": {"$gte": day.isoformat()}}
+        overdue: Document = {"state.ended": True, "state.returnedOn": None}
+        query = {"cancelled": False, "$or": [{"state.stays": {"$elemMatch": span}}, overdue]}
+        batch: list[Whereabouts] = []
+        async for document in self._whereabouts.find(query, {"state": 1}, batch_size=size):
+            batch.append(_read(document))
+            if len(batch) >= size:
+                yield batch
+                batch = []
+        if batch:
+            yield batch
+
     async def there_at(
         self, country: Country, at: datetime, skip: int, limit: int
     ) -> list[tuple[Whereabouts, StudentContact | None]]:

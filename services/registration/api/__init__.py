@@ -2,7 +2,17 @@
 
 from typing import Any
 
-from services.registration.api import decisions, documents, group_trips, persons, registrations, safety_session, tasks
+from services.registration.api import (
+    decisions,
+    documents,
+    group_trips,
+    persons,
+    registrations,
+    safety_session,
+    search,
+    tasks,
+    unregistered_approvals,
+)
 from services.registration.commands.deps import CommandDeps
 from services.registration.commands.erasure import ErasureDeps
 from shared.web.routes import Routes
@@ -15,6 +25,8 @@ def routers(commands: CommandDeps, erasures: ErasureDeps, upload_limits: dict[st
         decisions.routes(commands),
         documents.routes(commands, upload_limits),
         tasks.routes(commands),
+        unregistered_approvals.routes(commands),
+        search.routes(commands),
         group_trips.routes(commands),
         safety_session.routes(commands),
         persons.routes(erasures),

@@ -11,7 +11,7 @@ from services.registration.access import READERS, TASK_READERS
 from services.registration.commands.form import Acknowledged, RegistrationForm
 from shared.events import ActivityType, ContactField, Identifier, Leg, LegKind, Part, StudyAnswers
 from shared.fields import CountryCode, RegionOfCountry, ShortText, is_region_of
-from shared.privacy.contact import ContactDetails, EmailAddress, EmergencyContact, PhoneNumber
+from shared.privacy.contact import ContactDetails, EmailAddress, EmergencyContact, PhoneNumber, StudentNumber
 from shared.web.bodies import Body
 from shared.web.identity import Identity, require
 
@@ -83,10 +83,13 @@ class StayContactBody(Part):
     email: EmailAddress | None = None
     mobile: PhoneNumber | None = None
     emergency_contact: EmergencyContact | None = None
+    student_number: StudentNumber | None = Field(
+        default=None, description="Taken from a form that was filled with all details, and not changed here"
+    )
 
     @model_validator(mode="after")
     def _gives_something(self) -> "StayContactBody":
-        if not self.model_fields_set:
+        if not self.model_fields_set - {"student_number"}:
             raise ValueError("gives nothing: send at least one contact detail")
         needed = ("given_name", "surname", "email", "mobile")
         if any(name in self.model_fields_set and getattr(self, name) is None for name in needed):
@@ -95,7 +98,9 @@ class StayContactBody(Part):
 
     def parts(self) -> dict[ContactField, Any]:
         """What was sent, by part."""
-        return {ContactField(to_camel(name)): getattr(self, name) for name in self.model_fields_set}
+        return {
+            ContactField(to_camel(name)): getattr(self, name) for name in self.model_fields_set - {"student_number"}
+        }
 
 
 class JourneyBody(Body):

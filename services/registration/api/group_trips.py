@@ -20,6 +20,7 @@ from services.registration.student_contact import open_student_contact
 from shared.events import ActivityType, Identifier, Leg, Part, StudyAnswers
 from shared.fields import ShortText
 from shared.privacy.contact import ContactDetails
+from shared.privacy.processing_log import log_personal_data_read
 from shared.web.bodies import Body
 from shared.web.command import ChangeOf, CommandOf
 from shared.web.concurrency import etag
@@ -168,11 +169,12 @@ def routes(deps: CommandDeps) -> Routes:
     async def list_participants(caller: Leader, group_id: Id, paged: Paged) -> Page[Participant]:
         """Who has registered, with their state, for the leader alone."""
         trip = group_trips.trip_of(await group_trips.load_led_trip(deps, caller.person_id, group_id))
-        participants = []
+        participants, persons = list[Participant](), set[str]()
         for loaded in await deps.store.page({"groupId": group_id}, paged.skip, paged.fetch):
             state = state_of(loaded)
             student = await open_student_contact(deps.keyring, state)
             contact = student.registered if student is not None else None
+            persons.add(state.person_id)
             participants.append(
                 Participant(
                     registration_id=state.registration_id,
@@ -185,6 +187,7 @@ def routes(deps: CommandDeps) -> Routes:
                     deviates=trip.differs_from(state),
                 )
             )
+        log_personal_data_read("participants", caller.person_id, persons)
         return paged.page(participants)
 
     return router

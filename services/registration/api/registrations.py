@@ -54,9 +54,9 @@ def routes(deps: CommandDeps) -> Routes:
         if country is not None:
             filters.append({"legs.country": country})
         registrations = await deps.store.page({"$and": filters}, paged.skip, paged.fetch)
-        return paged.page(
-            await registration_summaries(deps, [state_of(loaded) for loaded in registrations], permissions)
-        )
+        states = [state_of(loaded) for loaded in registrations[: paged.size]]
+        shown = await registration_summaries(deps, states, permissions, "registrations")
+        return paged.page(shown, has_next=len(registrations) > paged.size)
 
     @router.get("/v1/registrations/{registration_id}", operation_id="getRegistration")
     async def get_registration(caller: Reader, registration_id: Id, response: Response) -> RegistrationDetails:

@@ -9,8 +9,9 @@ from fastapi import Query
 from fastapi.responses import JSONResponse
 from pydantic import Field
 
-from services.registration.access import permissions_of, with_permissions
+from services.registration.access import Permissions, permissions_of, with_permissions
 from services.registration.api.bodies import Id, TaskReader
+from services.registration.api.students import students_of
 from services.registration.commands import tasks
 from services.registration.commands.deps import CommandDeps
 from services.registration.commands.loading import state_of
@@ -18,8 +19,9 @@ from services.registration.model import Registration
 from services.registration.task_texts import TaskJourney, task_text
 from services.registration.texts import Language
 from shared.clock import amsterdam_date, utc_now
-from shared.events import Part
+from shared.events import ActivityType, Part
 from shared.fields import FreeText
+from shared.privacy.students import StudentEntry
 from shared.web.bodies import Body
 from shared.web.command import CommandOf
 from shared.web.paging import Page, Paged
@@ -61,6 +63,10 @@ class TaskEntry(Part):
     claimed_by: str | None
     claimed_at: datetime | None
     comments: int
+    return_date: date | None = Field(description="The last day of the journey")
+    countries: tuple[str, ...] = Field(description="ISO 3166-1 alpha-2, in the order of the journey")
+    activity_type: ActivityType | None
+    student: StudentEntry | None = Field(description="Whom the task is about; null: the registration is not known")
 
 
 class Remark(Part):
@@ -116,10 +122,8 @@ def routes(deps: CommandDeps) -> Routes:
         language: ReadingLanguage = None,
     ) -> Page[TaskEntry]:
         """The tasks of the caller's queues, by departure or by age."""
-        filters: list[dict[str, Any]] = [
-            permissions_of(caller, deps.catalogue).tasks_query(),
-            {"open": is_open},
-        ]
+        permissions = permissions_of(caller, deps.catalogue)
+        filters: list[dict[str, Any]] = [permissions.tasks_query(), {"open": is_open}]
         if queue is not None:
             filters.append({"queue": queue})
         if rule is not None:
@@ -127,8 +131,9 @@ def routes(deps: CommandDeps) -> Routes:
         if holder is not None:
             filters.append({"claimedBy": caller.person_id if holder is Holder.MINE else None})
         documents = await deps.store.tasks.page({"$and": filters}, paged.skip, paged.fetch, _ORDER_FIELDS[order])
-        entries = await _entries(deps, documents, language or "en")
-        return paged.page([TaskEntry.model_validate(entry) for entry in entries])
+        entries = await _entries(deps, documents[: paged.size], language or "en", permissions, "tasks")
+        shown = [TaskEntry.model_validate(entry) for entry in entries]
+        return paged.page(shown, has_next=len(documents) > paged.size)
 
     @router.get("/v1/task-counts", operation_id="getTaskCounts")
     async def get_task_counts(caller: TaskReader) -> QueueCounts:
@@ -139,9 +144,10 @@ def routes(deps: CommandDeps) -> Routes:
     @router.get("/v1/tasks/{task_id}", operation_id="getTask")
     async def get_task(caller: TaskReader, task_id: Id, language: ReadingLanguage = None) -> TaskDetails:
         """One task with its remarks."""
-        document = await tasks.load_visible_task(deps, permissions_of(caller, deps.catalogue), task_id)
+        permissions = permissions_of(caller, deps.catalogue)
+        document = await tasks.load_visible_task(deps, permissions, task_id)
         remarks = await tasks.load_remarks(deps, document)
-        (entry,) = await _entries(deps, [document], language or "en")
+        (entry,) = await _entries(deps, [document], language or "en", permissions, "task")
         return TaskDetails.model_validate({**entry, "closedBy": document["closedBy"], "remarks": remarks})
 
     @router.post("/v1/tasks/{task_id}/claim", operation_id="claimTask", status_code=201)
@@ -171,19 +177,30 @@ def routes(deps: CommandDeps) -> Routes:
     return router
 
 
-async def _entries(deps: CommandDeps, documents: Sequence[dict[str, Any]], language: Language) -> list[dict[str, Any]]:
-    """The tasks with what they ask, in the reader's language; one read for the journeys of all of them."""
-    loaded = await deps.store.load_many([str(document["registrationId"]) for document in documents])
+async def _entries(
+    deps: CommandDeps, documents: Sequence[dict[str, Any]], language: Language, permissions: Permissions, kind: str
+) -> list[dict[str, Any]]:
+    """The tasks with what they ask, in the reader's language, the journey that each is about, and its student."""
+    loaded = await deps.store.load_many(sorted({str(document["registrationId"]) for document in documents}))
     states = {registration.id: state_of(registration) for registration in loaded}
-    return [_entry(document, states[document["registrationId"]], language) for document in documents]
+    students = await students_of(deps, list(states.values()), permissions, kind)
+    return [
+        _entry(document, states[document["registrationId"]], language, students[document["registrationId"]])
+        for document in documents
+    ]
 
 
-def _entry(document: dict[str, Any], state: Registration, language: Language) -> dict[str, Any]:
-    journey = TaskJourney(
-        state.departure_date, state.return_date, tuple(dict.fromkeys(leg.country for leg in state.legs))
-    )
+def _entry(document: dict[str, Any], state: Registration, language: Language, student: StudentEntry) -> dict[str, Any]:
+    countries = tuple(dict.fromkeys(leg.country for leg in state.legs))
+    journey = TaskJourney(state.departure_date, state.return_date, countries)
     text = task_text(document["rule"], document["reason"], journey, amsterdam_date(utc_now()), language)
     names = ("registrationId", "queue", "scope", "rule", "reason", "open", "openedAt", "closedAt", "departureDate",
              "claimedBy", "claimedAt", "comments")  # fmt: skip
     entry = {name: document[name] for name in names}
-    return {**entry, "taskId": str(document["_id"]), "reasonText": text}
+    about = {
+        "returnDate": state.return_date,
+        "countries": countries,
+        "activityType": state.activity_type,
+        "student": student,
+    }
+    return {**entry, **about, "taskId": str(document["_id"]), "reasonText": text}

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from services.registration.access import Permissions
+from services.registration.api.students import Students, students_of
 from services.registration.commands.answers import clearance_summary, contact_for_queue
 from services.registration.commands.deps import CommandDeps
 from services.registration.decision_inputs import load_inputs
@@ -33,6 +34,7 @@ from shared.events import (
     TaskCommented,
 )
 from shared.privacy.contact import ContactDetails
+from shared.privacy.students import StudentEntry
 
 
 class ClearanceSummary(Part):
@@ -69,6 +71,10 @@ class RegistrationSummary(RegistrationAnswer):
     )
     submitted_at: datetime
     changed_at: datetime
+    student: StudentEntry = Field(description="Whose it is; phone numbers only where `contact` is shown too")
+    programme_source: Literal["login", "claimed"] = Field(
+        description="Who says that it is the student's programme; `claimed`: the student, until an approval confirms it"
+    )
 
 
 class HistoryEntry(Part):
@@ -174,18 +180,22 @@ class Checklist(Part):
 
 
 async def registration_summaries(
-    deps: CommandDeps, states: Sequence[Registration], permissions: Permissions
+    deps: CommandDeps, states: Sequence[Registration], permissions: Permissions, kind: str
 ) -> list[RegistrationSummary]:
-    """The registrations of a list, with those that they overlap; one read for all of them."""
+    """The registrations of a list, with their students and those that they overlap; one read for all of them.
+
+    `kind`: what was read, for the processing log.
+    """
+    students = await students_of(deps, states, permissions, kind)
     others: dict[str, list[Registration]] = {}
     for other in await deps.store.open_of_persons({state.person_id for state in states}):
         if permissions.sees(other):
             others.setdefault(other.person_id, []).append(other)
-    return [registration_summary(deps, state, others.get(state.person_id, ())) for state in states]
+    return [registration_summary(deps, state, students, others.get(state.person_id, ())) for state in states]
 
 
 def registration_summary(
-    deps: CommandDeps, state: Registration, others: Sequence[Registration] = ()
+    deps: CommandDeps, state: Registration, students: Students, others: Sequence[Registration] = ()
 ) -> RegistrationSummary:
     """A registration in a list. `others`: the open registrations of the same student."""
     found = overlaps(state.legs, others) if is_open(state) else ()
@@ -206,13 +216,15 @@ def registration_summary(
         ),
         submitted_at=state.submitted_at,
         changed_at=state.changed_at,
+        student=students[state.registration_id],
+        programme_source="login" if state.programme_from_login else "claimed",
     )
 
 
 async def registration_details(deps: CommandDeps, state: Registration, permissions: Permissions) -> RegistrationDetails:
     """One registration, as far as this caller may read it."""
     contact = await open_student_contact(deps.keyring, state) if permissions.sees_contact(state) else None
-    (summary,) = await registration_summaries(deps, [state], permissions)
+    (summary,) = await registration_summaries(deps, [state], permissions, "registration")
     recorded_return = state.return_recorded
     inputs = await load_inputs(deps.evaluation, state)
     return RegistrationDetails(

@@ -6,7 +6,7 @@ from services.registration.access import Permissions
 from services.registration.commands.after_commit import check_not_being_erased, evaluate_after_commit
 from services.registration.commands.answers import contact_for_queue, registration_answer
 from services.registration.commands.deps import CommandDeps
-from services.registration.commands.form import RegistrationForm, check_form, event_fields
+from services.registration.commands.form import RegistrationForm, check_form, event_fields, with_login_facts
 from services.registration.commands.loading import check_version, load_own, load_visible, state_of
 from services.registration.commands.overlaps import check_overlaps
 from services.registration.commands.submit import check_may_join
@@ -19,6 +19,7 @@ from services.registration.read_models import DecisionInputs
 from services.registration.rules.cancellation import Cancellation, Reason, cancellation, itinerary_change
 from services.registration.rules.clearance import Queue
 from services.registration.rules.during_stay import during_stay
+from services.registration.search_terms import student_terms
 from services.registration.student_contact import open_student_contact
 from services.registration.texts import reason_text
 from shared.command import Command
@@ -26,7 +27,7 @@ from shared.envelope import Draft
 from shared.events import RegistrationCancelled, RegistrationChanged, Sealed
 from shared.ids import new_id
 from shared.mongo.client import Session
-from shared.privacy.contact import ContactDetails
+from shared.privacy.contact import ContactDetails, with_student_number
 from shared.web.idempotency import Answer, run_once
 from shared.web.problem import Problem
 from shared.web.sealing import erased, sealed
@@ -40,7 +41,9 @@ async def change(
     Contact details that were given for the stay are not part of it: they stay as they are (R24).
     """
     check_form(deps.catalogue, form, form.language, command.now)
-    person_id = state_of(await load_visible(deps, command.caller, registration_id)).person_id
+    former = state_of(await load_visible(deps, command.caller, registration_id))
+    person_id = former.person_id
+    form = with_login_facts(deps.catalogue, form, command.caller.login, former)
     event_id = new_id()
 
     async def work(session: Session) -> Answer:
@@ -58,6 +61,8 @@ async def change(
         event = RegistrationChanged(**event_fields(deps.catalogue, form, registration_id, person_id, contact))
         drafts = [Draft(event, event_id), *await _task_of_leaving(deps, before, event, command.now)]
         after = await deps.store.record(loaded, drafts, cause=command.cause, now=command.now, session=session)
+        terms = await student_terms(deps.keyring, state_of(after))
+        await deps.store.search.put(registration_id, person_id, terms, session)
         return registration_answer(deps.catalogue, after, 200)
 
     answer = await run_once(deps.mongo, deps.database, command.idempotency, work)
@@ -69,11 +74,12 @@ async def _seal_contact(
     deps: CommandDeps, state: Registration, contact: ContactDetails | None, event_id: str
 ) -> Sealed:
     """The details as they are registered from now on; those of before when the change has none. Raises Problem."""
-    if contact is None:
-        student = await open_student_contact(deps.keyring, state)
-        if student is None:
-            raise erased()
-        contact = student.registered
+    student = await open_student_contact(deps.keyring, state)
+    if student is None:
+        raise erased()
+    contact = contact or student.registered
+    if contact.student_number is None:
+        contact = with_student_number(contact, student.registered.student_number)
     return await sealed(deps.keyring, state.person_id, event_id, "/contact", contact)
 
 

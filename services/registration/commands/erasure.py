@@ -128,15 +128,19 @@ async def record_erasure(deps: ErasureDeps, event: PersonErased, cause: Cause, n
 async def finish_erasure(deps: ErasureDeps, person_id: str, now: datetime) -> None:
     """Destroy the person's key and delete what else is stored. Idempotent."""
     await _cancel_late_registrations(deps, person_id, now)
-    registrations = await deps.persons.registrations_of(person_id)
     await deps.keyring.erase(person_id)
-    for delete in deps.delete_elsewhere:
-        await delete(person_id, [registration.registration_id for registration in registrations])
+    await _delete_elsewhere(deps, person_id)
     await deps.persons.delete_alerts_of(person_id)
     await deps.persons.erasures.update_one(
         {"_id": person_id, "state": "erasing"}, {"$set": {"state": "erased", "erasedAt": now}}
     )
     log.info("person_erased", person_id=person_id)
+
+
+async def _delete_elsewhere(deps: ErasureDeps, person_id: str) -> None:
+    registrations = await deps.persons.registrations_of(person_id)
+    for delete in deps.delete_elsewhere:
+        await delete(person_id, [registration.registration_id for registration in registrations])
 
 
 async def finish_open_erasures(deps: ErasureDeps, now: datetime) -> None:
@@ -147,6 +151,7 @@ async def finish_open_erasures(deps: ErasureDeps, now: datetime) -> None:
         standing = await deps.persons.erasure(person_id)
         if standing is not None and standing["state"] == "erased":
             await _cancel_late_registrations(deps, person_id, now)
+            await _delete_elsewhere(deps, person_id)
 
 
 async def _cancel_late_registrations(deps: ErasureDeps, person_id: str, now: datetime) -> None:

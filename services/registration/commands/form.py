@@ -1,18 +1,21 @@
 """The registration form: what a student submits, its possible errors, and the fields of its event."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
+from services.registration.model import Registration
+from services.registration.rules.itinerary import Reason as ItineraryReason
 from services.registration.rules.itinerary import itinerary_mistakes
 from services.registration.rules.study_related import study_related
 from services.registration.texts import reason_text
 from shared.catalogue import Catalogue
 from shared.clock import amsterdam_date
 from shared.events import AcknowledgedPage, ActivityType, Leg, StudyAnswers
-from shared.privacy.contact import ContactDetails
-from shared.web.problem import FieldError, invalid
+from shared.privacy.contact import ContactDetails, with_student_number
+from shared.web.identity import LoginFacts
+from shared.web.problem import FieldError, Problem, invalid
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,7 @@ class RegistrationForm:
     group_id: str | None = None
     acknowledged: tuple[Acknowledged, ...] = ()
     overlaps_known: bool = False
+    programme_from_login: bool = False
 
 
 class JourneyForm(Protocol):
@@ -63,10 +67,41 @@ def check_form(catalogue: Catalogue, form: JourneyForm, language: Literal["nl", 
         raise invalid(*errors)
 
 
+def with_login_facts(
+    catalogue: Catalogue, form: RegistrationForm, login: LoginFacts, former: Registration | None = None
+) -> RegistrationForm:
+    """The form with what the login says of the student. Raises Problem where it says another programme (R5).
+
+    The programme of `former`, the registration before this change, stays valid: a student may have changed since.
+    """
+    is_unchanged = former is not None and former.programme_id == form.programme_id
+    if login.rules_out(form.programme_id) and not is_unchanged:
+        programme = catalogue.programme(form.faculty_id, form.programme_id)
+        contact = programme.coordinator if programme is not None else catalogue.university.international_office
+        raise Problem(
+            409,
+            reason_text("programme_not_of_the_login", form.language),
+            type_="blocked-by-rule",
+            rule="R5",
+            reason="programme_not_of_the_login",
+            contact={"function": contact.function, "email": contact.email, "phone": contact.phone},
+            errors=(FieldError("body.programmeId", "is not one of your login's programmes"),),
+        )
+    was_vouched_for = is_unchanged and former is not None and former.programme_from_login
+    return replace(
+        form,
+        contact=with_student_number(form.contact, login.student_number) if form.contact is not None else None,
+        programme_from_login=login.vouches_for(form.programme_id) or was_vouched_for,
+    )
+
+
 def form_errors(
-    catalogue: Catalogue, form: JourneyForm, language: Literal["nl", "en"], now: datetime
+    catalogue: Catalogue, form: JourneyForm, language: Literal["nl", "en"], now: datetime, *, may_be_over: bool = False
 ) -> list[FieldError]:
-    """Every error that needs the catalogue or the rules of an itinerary (R15); the schema has checked the rest."""
+    """Every error that needs the catalogue or the rules of an itinerary (R15); the schema has checked the rest.
+
+    `may_be_over`: from another portal also a stay that is over, because its student may not be back.
+    """
     errors: list[FieldError] = []
     if catalogue.programme(form.faculty_id, form.programme_id) is None:
         wrong_field = "body.programmeId" if form.faculty_id in catalogue.faculties else "body.facultyId"
@@ -74,6 +109,7 @@ def form_errors(
     errors += [
         FieldError(f"body.{mistake.field}", reason_text(mistake.reason, language))
         for mistake in itinerary_mistakes(form.legs, amsterdam_date(now))
+        if not (may_be_over and mistake.reason is ItineraryReason.ALREADY_OVER)
     ]
     return errors
 
@@ -114,4 +150,5 @@ def event_fields(
         "language": form.language,
         "group_id": form.group_id,
         "acknowledged": acknowledged_pages(catalogue, form.acknowledged),
+        "programme_from_login": form.programme_from_login,
     }

@@ -21,6 +21,7 @@ from services.registration.decision_inputs import load_inputs
 from services.registration.model import Registration
 from services.registration.rules import places
 from services.registration.rules.task_end import ENDED_BY_RETURN
+from services.registration.search_terms import student_terms
 from services.registration.student_contact import open_student_contact
 from shared.clock import amsterdam_date
 from shared.command import Command
@@ -76,6 +77,8 @@ async def update_contact(
         )
         drafts = [Draft(event, event_id)]
         after = await deps.store.record(loaded, drafts, cause=command.cause, now=command.now, session=session)
+        terms = await student_terms(deps.keyring, state_of(after))
+        await deps.store.search.put(registration_id, current.person_id, terms, session)
         return registration_answer(deps.catalogue, after, 200)
 
     return await run_once(deps.mongo, deps.database, command.idempotency, work)

@@ -13,7 +13,13 @@ from services.registration.access import Permissions
 from services.registration.commands.after_commit import check_not_being_erased, evaluate_after_commit
 from services.registration.commands.answers import registration_answer
 from services.registration.commands.deps import CommandDeps
-from services.registration.commands.form import RegistrationForm, acknowledged_pages, check_form, event_fields
+from services.registration.commands.form import (
+    RegistrationForm,
+    acknowledged_pages,
+    check_form,
+    event_fields,
+    with_login_facts,
+)
 from services.registration.commands.overlaps import check_overlaps
 from services.registration.decision_events import decision_events
 from services.registration.decision_inputs import inputs_unchanged, load_inputs
@@ -21,6 +27,7 @@ from services.registration.evolve import evolve
 from services.registration.model import Registration
 from services.registration.read_models import DecisionInputs
 from services.registration.rules.evaluation import evaluation
+from services.registration.search_terms import student_terms
 from shared.command import Command
 from shared.envelope import Draft
 from shared.errors import TransientError
@@ -44,6 +51,7 @@ class Submission:
 
 async def submit(deps: CommandDeps, form: RegistrationForm, command: Command[Permissions]) -> Answer:
     """Register a journey. Raises Problem for a wrong form, a trip that cannot be joined, a person being erased."""
+    form = with_login_facts(deps.catalogue, form, command.caller.login)
     # First, so that the student sees every error at once and nothing is created for a wrong form.
     await validate(deps, form, command)
     # Contact details under the student's own key: destroying it erases them from every copy of the event.
@@ -102,6 +110,9 @@ async def commit(
         now=command.now,
         first_state=submission.state,
     )
+    terms = await student_terms(deps.keyring, submission.state)
+    entry = deps.store.search.document(submission.state.registration_id, submission.state.person_id, terms)
+    documents[deps.store.search.collection.name] = [entry]
     answer = registration_answer(deps.catalogue, after, 201)
     if form.group_id is None:
         return await insert_once(deps.group_commit, deps.database, command.idempotency, answer, documents)

@@ -6,12 +6,13 @@ changed ones were evaluated once more.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 from services.registration.read_models import Approval, ApprovalStatus, Freshness, evolve_approval
 from services.registration.store import indexes
 from shared.advice import CountryAdvice
 from shared.advice import evolve as evolve_advice
+from shared.clock import end_of_day
 from shared.envelope import Envelope
 from shared.events import ApprovalEvent, Level, SourceChecked, TravelAdviceChanged
 from shared.mongo.client import Database, Document, DuplicateKeyError, ReplaceOne, Session
@@ -23,6 +24,7 @@ class ReadModelStore:
 
     def __init__(self, database: Database) -> None:
         self._approvals = database["approvals"]
+        self._registrations = database["registrations"]
         self._advice = database["advice"]
         self._sources = database["sources"]
         self._looks = database["looks"]
@@ -41,18 +43,45 @@ class ReadModelStore:
         documents = self._approvals.find({"_id": {"$in": list(approval_ids)}})
         return {str(document["_id"]): Approval.model_validate(document) async for document in documents}
 
+    async def unregistered(
+        self, query: Document, today: date, granted_before: date | None, skip: int, limit: int
+    ) -> list[Approval]:
+        """Granted approvals of activities that are not over and that no registration names, by first day."""
+        granted: Document = {"status": ApprovalStatus.GRANTED.value, "endDate": {"$gte": today.isoformat()}}
+        if granted_before is not None:
+            start = end_of_day(granted_before - timedelta(days=1)) + timedelta(microseconds=1)
+            granted["grantedAt"] = {"$lt": f"{start:%Y-%m-%dT%H:%M:%S}"}
+        named: Document = {
+            "from": self._registrations.name,
+            "localField": "_id",
+            "foreignField": "approvalId",
+            "pipeline": [{"$match": {"status": {"$ne": "cancelled"}}}, {"$limit": 1}, {"$project": {"_id": 1}}],
+            "as": "registered",
+        }
+        pipeline: list[Document] = [
+            {"$match": {"$and": [query, granted]}},
+            {"$lookup": named},
+            {"$match": {"registered": []}},
+            {"$sort": {"startDate": 1, "_id": 1}},
+            {"$skip": skip},
+            {"$limit": limit},
+            {"$unset": "registered"},
+        ]
+        return [Approval.model_validate(document) async for document in self._approvals.aggregate(pipeline)]
+
     async def has_request(self, person_id: str) -> bool:
         """Whether the student has an approval, or a request for one that is not decided."""
         wanted = {"personId": person_id, "status": {"$in": [ApprovalStatus.PENDING, ApprovalStatus.GRANTED]}}
         return await self._approvals.find_one(wanted, {"_id": 1}) is not None
 
-    async def save_approvals(self, events: Sequence[ApprovalEvent], session: Session) -> None:
+    async def save_approvals(self, envelopes: Sequence[Envelope[ApprovalEvent]], session: Session) -> None:
         """Fold events into their approvals, in the transaction of the inbox: one read and one bulk write."""
-        approval_ids = sorted({event.approval_id for event in events})
+        approval_ids = sorted({envelope.data.approval_id for envelope in envelopes})
         documents = self._approvals.find({"_id": {"$in": approval_ids}}, session=session)
         approvals = {str(document["_id"]): Approval.model_validate(document) async for document in documents}
-        for event in events:
-            approvals[event.approval_id] = evolve_approval(approvals.get(event.approval_id), event)
+        for envelope in envelopes:
+            event = envelope.data
+            approvals[event.approval_id] = evolve_approval(approvals.get(event.approval_id), event, envelope.time)
         writes = [
             ReplaceOne({"_id": approval_id}, approvals[approval_id].model_dump(mode="json", by_alias=True), upsert=True)
             for approval_id in approval_ids

@@ -8,6 +8,7 @@ from services.registration.group_trip import GroupTrip, evolve_trip
 from services.registration.model import Registration, Status
 from services.registration.store import indexes
 from services.registration.store.read_models import ReadModelStore
+from services.registration.store.search import SearchStore
 from services.registration.store.tasks import TaskStore, new_task
 from shared.bus.aggregate import Aggregates, Loaded
 from shared.bus.outbox import Outbox
@@ -34,6 +35,7 @@ class Store:
         self.trips = Aggregates(database["trips"], self.outbox, GroupTrip, evolve_trip)
         self.tasks = TaskStore(database)
         self.read_models = ReadModelStore(database)
+        self.search = SearchStore(database)
         self._database = database
 
     async def create_indexes(self) -> None:
@@ -43,6 +45,7 @@ class Store:
         await self.trips.collection.create_indexes(indexes.TRIPS)
         await self.read_models.create_indexes()
         await self.tasks.create_indexes()
+        await self.search.create_indexes()
 
     # ------------------------------------------------------------ writes
 

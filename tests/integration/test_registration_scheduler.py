@@ -11,8 +11,9 @@ from services.registration.commands.submit import decide_provisionally
 from services.registration.decision_inputs import load_inputs
 from services.registration.evaluation import REQUEST_ENDED_AFTER, evaluate_country, sweep
 from services.registration.evolve import evolve
+from services.registration.reported_returns import record_reported_returns
 from services.registration.scheduler import WrongClock, record_due_events, remind_after_failed_messages, run_due
-from shared.clock import utc_now
+from shared.clock import amsterdam_date, utc_now
 from shared.envelope import Envelope
 from shared.events import (
     Channel,
@@ -21,6 +22,8 @@ from shared.events import (
     NotificationsFailed,
     ReminderDropped,
     ReminderDue,
+    ReturnRecorded,
+    ReturnReported,
     StayContactUpdated,
     StayStarted,
     TaskClosed,
@@ -177,6 +180,21 @@ async def test_failed_message_asks_once_and_redelivery_asks_nothing(one: Parts) 
     assert len(await one.events(untouched.id)) == 1
 
 
+async def test_return_reported_by_the_link_in_a_mail_is_recorded_once_and_only_when_the_stay_is_over(
+    one: Parts,
+) -> None:
+    """R20, R26: two taps, and one by somebody whose stay goes on; the overdue return is recorded once."""
+    over, abroad = await one.submit([journey(-30, 20, person_id="p-1"), journey(-5, person_id="p-1")], noon(-40))
+    await record_due_events(one.evaluation, utc_now())
+
+    for _ in range(2):
+        await record_reported_returns(one.evaluation, [_back(over.id), _back(abroad.id), _back("nobody")])
+
+    returns = [event for event in await one.events(over.id) if isinstance(event, ReturnRecorded)]
+    assert [(event.outcome, event.recorded_by) for event in returns] == [("returned", "p-1")]
+    assert not any(isinstance(event, ReturnRecorded) for event in await one.events(abroad.id))
+
+
 async def test_due_registrations_are_found_by_the_index(one: Parts) -> None:
     """Nobody reads a hundred thousand registrations every half minute to find twelve."""
     await one.submit([journey(20) for _ in range(50)], noon(-1))
@@ -193,3 +211,11 @@ def _failed(registration_id: str, at: datetime) -> Envelope[NotificationsFailed]
     )  # fmt: skip
     event = NotificationsFailed(alert_id="ES-1", shard=0, entries=(entry,))
     return Envelope(new_id(), "NotificationsFailed", "/notify", at, "ES-1.0", 1, "c", "c", None, 1, None, event)
+
+
+def _back(registration_id: str) -> Envelope[ReturnReported]:
+    now = utc_now()
+    event = ReturnReported(
+        alert_id="n-1", shard=0, person_id="p-1", registration_id=registration_id, on=amsterdam_date(now)
+    )  # fmt: skip
+    return Envelope(new_id(), "ReturnReported", "/notify", now, "n-1.0", 1, "c", "c", None, 1, None, event)

@@ -20,7 +20,7 @@ from tests.integration.bus_world import running, until
 from tests.integration.registration_parts import CAUSE, Parts, journey, parts
 
 FULL = 1_000
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 600.0
 
 
 async def run(where: Where) -> list[Measure]:

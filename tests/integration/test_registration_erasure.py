@@ -104,6 +104,7 @@ async def submit_for(made: Parts, person_id: str) -> Answer:
         answers=StudyAnswers(credits=False, university_funding=False, transcript_entry=False),
         contact=CONTACT,
         language="en",
+        overlaps_known=True,
     )
     return await submit(made.commands, form, command_by(permissions_with(person_id, "student")))
 

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 import pymongo
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
+from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
 from deploy.local.errors import LocalStackError
@@ -41,7 +42,9 @@ class Stack:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let all workers of a parallel run share one Kafka and one MongoDB."""
+    """Let all workers of a parallel run share one Kafka and one MongoDB. No example has a time limit."""
+    settings.register_profile("without_deadline", deadline=None)
+    settings.load_profile("without_deadline")
     config.pluginmanager.register(SharedStackHooks(), "shared-stack")
 
 

@@ -30,7 +30,6 @@ from shared.bus.projection_subscription import ProjectionSubscription, Projector
 from shared.bus.settings import BusSettings
 from shared.bus.subscription import UNKNOWN_LAG, Subscription
 from shared.bus.watchdog import accepts_connections, measure_lag, reason_to_restart, seconds_without_answer
-from shared.clock import utc_now
 from shared.errors import PermanentError, TransientError, describe
 from shared.events import Event
 from shared.mongo.client import Database, Mongo, PyMongoError
@@ -226,7 +225,7 @@ class Bus:
 
     def _silence(self) -> str:
         """Why the connection is not well although the broker accepts connections; empty while it answers."""
-        longest = max(seconds_without_answer(each, utc_now()) for each in self._subscriptions.values())
+        longest = max(seconds_without_answer(subscription) for subscription in self._subscriptions.values())
         return f"Kafka has not answered for {longest:.0f} s" if longest > SILENT_SECONDS else ""
 
     async def known_until(self, topic: str) -> datetime | None:

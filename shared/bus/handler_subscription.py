@@ -16,7 +16,6 @@ from shared.bus.subscription import SetPosition, Subscription
 from shared.envelope import Envelope
 from shared.errors import PermanentError, describe
 from shared.events import Event
-from shared.testing.failpoints import failpoint
 
 Handler = Callable[[Envelope[Any]], Awaitable[None]]
 
@@ -47,8 +46,6 @@ class HandlerSubscription(Subscription):
         try:
             for number, record in enumerate(records):
                 begin(number)
-                if number:
-                    await failpoint("mid_batch")
                 envelope = await self._read(record, held_keys)
                 if envelope is not None and not await self._handle_event(envelope, record):
                     held_keys.add(record.key or b"")

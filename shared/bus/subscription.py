@@ -43,7 +43,8 @@ log = get_logger()
 class SubscriptionStatus:
     """How a subscription is doing. `failures` counts those in a row; `progressed_at` is `time.monotonic()`.
 
-    `lag`: UNKNOWN_LAG while Kafka does not answer. `known_until`: every record that Kafka had then was handled.
+    `lag`: UNKNOWN_LAG while Kafka does not answer. `known_until`: every record that Kafka had then was handled;
+    `answered_at` is when that was noted, by `time.monotonic()`, because a wall clock may jump.
     """
 
     handled: int = 0
@@ -57,6 +58,7 @@ class SubscriptionStatus:
     restarts: int = 0
     failure: str = "not started"
     known_until: datetime | None = None
+    answered_at: float = field(default_factory=time.monotonic)
 
 
 class Subscription(ABC):

@@ -52,15 +52,17 @@ async def measure_lag(subscription: Subscription, subscriber: Any) -> None:
     status.assigned = frozenset(assigned)
     answers = [answer for answer in answered_ms if answer is not None]
     if lag == 0 and was_idle and answers and len(answers) == len(answered_ms):
-        status.known_until = datetime.fromtimestamp(min(answers) / 1000, UTC)
+        known_until = datetime.fromtimestamp(min(answers) / 1000, UTC)
+        if known_until != status.known_until:
+            status.known_until, status.answered_at = known_until, time.monotonic()
 
 
-def seconds_without_answer(subscription: Subscription, now: datetime) -> float:
+def seconds_without_answer(subscription: Subscription) -> float:
     """For how long an idle subscription has had no answer from Kafka; 0 while it works or has no partition."""
     status = subscription.status
     if not subscription.is_idle or status.lag != 0 or not status.assigned or status.known_until is None:
         return 0.0
-    return (now - status.known_until).total_seconds()
+    return time.monotonic() - status.answered_at
 
 
 def reason_to_restart(subscription: Subscription, subscriber: Any) -> str:

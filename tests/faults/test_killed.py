@@ -12,7 +12,8 @@ from tests.full_stack import COUNTRIES, FullStack
 
 STUDENTS, REQUESTS = 4, 4
 
-#: after commit, after send, before mark, mid-claim, mid-batch, after effect before commit, between acceptance and note
+#: after commit, after send, before mark, mid-claim, between a batch and its decisions, after effect before commit,
+#: between acceptance and note
 FAILPOINTS = [
     ("approval", "relay_assigned"),
     ("approval", "after_send"),
@@ -21,7 +22,7 @@ FAILPOINTS = [
     ("registration", "relay_assigned"),
     ("registration", "after_send"),
     ("registration", "before_mark"),
-    ("registration", "mid_batch"),
+    ("registration", "approvals_stored"),
     ("registration", "advice_stored"),
     ("registration", "after_effect_before_commit"),
     ("safety", "country_recorded"),

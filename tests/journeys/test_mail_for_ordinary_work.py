@@ -75,7 +75,7 @@ async def test_i_am_told_to_register_and_then_that_i_may_depart(full_stack: Full
     """The grant says how to go on; the clearance says "you may depart"; each comes once."""
     student = full_stack.student(next(COUNTRIES), Plan.APPROVED_FIRST, LATER)
     approval_id = await ask(full_stack, student)
-    await decide(full_stack, approval_id, student, decision="grant")
+    await decide(full_stack, approval_id, student, decision="grant", programmeConfirmed=True)
     await full_stack.wait_for_mail(student.email, "approval_granted")
     await full_stack.register(student, approval_id)
     await full_stack.wait_for_mail(student.email, "registration_cleared")
@@ -87,6 +87,22 @@ async def test_i_am_told_to_register_and_then_that_i_may_depart(full_stack: Full
     assert approval_id in text_of(granted)
     assert "Je mag vertrekken" in text_of(cleared)
     assert CATALOGUE.university.emergency_email not in (granted["Reply-To"], cleared["Reply-To"])
+
+
+async def test_i_learn_by_mail_that_my_programme_took_its_approval_back(full_stack: FullStack) -> None:
+    """The mail says that the approval holds no more, in the coordinator's own words."""
+    student = full_stack.student(next(COUNTRIES), Plan.APPROVED_FIRST, LATER)
+    approval_id = await ask(full_stack, student)
+    await decide(full_stack, approval_id, student, decision="grant", programmeConfirmed=True)
+    await decide(full_stack, approval_id, student, decision="revoke", reason="The host institute has closed.")
+
+    await full_stack.wait_for_mail(student.email, "approval_revoked")
+
+    (mail,) = await full_stack.mails_to(student.email, "approval_revoked")
+    assert "The host institute has closed." in text_of(mail)
+    await full_stack.wait_until_idle()
+    assert await full_stack.mails_to(student.email, "not_registered") == []
+    await full_stack.check()
 
 
 async def test_who_leaves_in_nine_days_is_told_who_decides_and_that_person_is_told_at_once(

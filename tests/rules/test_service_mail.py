@@ -25,6 +25,7 @@ from shared.events import (
     ApprovalRefused,
     ApprovalRequested,
     ApprovalReturned,
+    ApprovalRevoked,
     ApprovalStepRecorded,
     ApprovalWithdrawn,
     ClearanceSuspended,
@@ -38,6 +39,7 @@ from shared.events import (
     StayEnded,
     StayStarted,
     StepKind,
+    TripChangeOffered,
 )
 from tests.rules.notify_world import DAY, LONG_AGO, NOW, SEALED, STUDENT, TODAY, days, stay, submitted, whereabouts
 
@@ -57,6 +59,7 @@ ASKED = ApprovalRequested(**APPROVAL, **ACTIVITY, catalogue_version="c", contact
 RETURNED = ApprovalReturned(**DECIDED, question=SEALED)
 GRANTED = ApprovalGranted(**DECIDED, **ACTIVITY)
 REFUSED = ApprovalRefused(**DECIDED, reason=SEALED)
+REVOKED = ApprovalRevoked(**DECIDED, reason=SEALED)
 WITHDRAWN = ApprovalWithdrawn(**APPROVAL, withdrawn_by=STUDENT)
 STEP = ApprovalStepRecorded(
     **APPROVAL, step=StepKind.CREDITS_ASKED, positive=True, recorded_by="coordinator-1", catalogue_version="c"
@@ -74,6 +77,15 @@ SUSPENDED = ClearanceSuspended(
     **REGISTRATION, rule="R19", reason="advice_negative", faculty_id="f", programme_id="p", departure_date=TODAY
 )
 CANCELLED = RegistrationCancelled(**REGISTRATION, cancelled_by=STUDENT)
+TRIP: dict[str, Any] = {
+    "group_id": "g-1",
+    "trip_version": 2,
+    "faculty_id": "f",
+    "programme_id": "p",
+    "departure_date": TODAY,
+}
+TRIP_CHANGED = TripChangeOffered(**REGISTRATION, **TRIP)
+TRIP_AS_BEFORE = TripChangeOffered(**REGISTRATION, **TRIP, withdrawn=True)
 OVER = StayEnded(**REGISTRATION, on=TODAY)
 BACK = ReturnRecorded(**REGISTRATION, on=TODAY, outcome="returned", recorded_by=STUDENT)
 STAYS = ReturnRecorded(**REGISTRATION, on=TODAY, outcome="stays", recorded_by="officer-1")
@@ -87,16 +99,19 @@ STAYS = ReturnRecorded(**REGISTRATION, on=TODAY, outcome="stays", recorded_by="o
         (RETURNED, ["approval_question"], {Group.REQUEST, Group.REGISTER}),
         (GRANTED, ["approval_granted", "not_registered"], {Group.REQUEST, Group.REGISTER}),
         (REFUSED, ["approval_refused"], {Group.REQUEST, Group.REGISTER}),
+        (REVOKED, ["approval_revoked"], {Group.REQUEST, Group.REGISTER}),
         (WITHDRAWN, [], {Group.REQUEST, Group.REGISTER}),
+        (TRIP_CHANGED, ["trip_changed"], {Group.TRIP}),
+        (TRIP_AS_BEFORE, [], {Group.TRIP}),
         (HELD, [], {Group.OUTCOME}),
         (INCOMPLETE, ["registration_incomplete"], {Group.OUTCOME}),
         (ROUTED, ["registration_routed"], {Group.OUTCOME}),
         (CLEARED, ["registration_cleared"], {Group.OUTCOME}),
         (NOT_CLEARED, ["registration_refused"], {Group.OUTCOME}),
         (SUSPENDED, [], {Group.OUTCOME}),
-        (CANCELLED, [], {Group.OUTCOME, Group.STAY}),
+        (CANCELLED, [], {Group.OUTCOME, Group.TRIP, Group.STAY}),
         (OVER, ["stay_over", "stay_over", "stay_over"], {Group.STAY}),
-        (BACK, [], {Group.OUTCOME, Group.STAY}),
+        (BACK, [], {Group.OUTCOME, Group.TRIP, Group.STAY}),
         (STAYS, [], {Group.OUTCOME}),
         (StayStarted(**REGISTRATION, on=TODAY), [], set()),
     ],
@@ -171,6 +186,8 @@ def mail_of(event: Event, kind: str) -> PlannedMail:
         (GRANTED, "not_registered", RequestState.GRANTED, False, Reason.TRUE),
         (GRANTED, "not_registered", RequestState.ENDED, False, Reason.NO_LONGER_TRUE),
         (REFUSED, "approval_refused", RequestState.REFUSED, False, Reason.TRUE),
+        (REVOKED, "approval_revoked", RequestState.REVOKED, True, Reason.TRUE),
+        (REVOKED, "approval_revoked", RequestState.GRANTED, False, Reason.NO_LONGER_TRUE),
     ],
 )
 def test_mail_about_a_request_is_sent_while_it_is_true(

@@ -191,6 +191,7 @@ SPECIMENS: Mapping[Kind, AnyContent] = {
     "approval_question": REQUEST,
     "approval_granted": REQUEST,
     "approval_refused": REQUEST,
+    "approval_revoked": REQUEST,
     "not_registered": REQUEST,
     "registration_cleared": OUTCOME,
     "registration_routed": OUTCOME,
@@ -198,6 +199,7 @@ SPECIMENS: Mapping[Kind, AnyContent] = {
     "registration_refused": OUTCOME.model_copy(
         update={"rule": "R13", "reason": "advice_negative", "words": "These are invented words of a member of staff."}
     ),
+    "trip_changed": OUTCOME,
     "stay_over": OUTCOME,
     "office_cases": office_cases_specimen(_COMMON),
     "office_digest": office_digest_specimen(_COMMON),

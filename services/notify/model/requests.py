@@ -14,6 +14,7 @@ from shared.events import (
     ApprovalRefused,
     ApprovalRequested,
     ApprovalReturned,
+    ApprovalRevoked,
     ApprovalStepRecorded,
     Country,
     Identifier,
@@ -29,6 +30,7 @@ class RequestState(StrEnum):
     QUESTION = "question"
     GRANTED = "granted"
     REFUSED = "refused"
+    REVOKED = "revoked"
     ENDED = "ended"
 
 
@@ -55,6 +57,7 @@ _STATES: dict[type[ApprovalEvent], RequestState] = {
     ApprovalAnswered: RequestState.OPEN,
     ApprovalGranted: RequestState.GRANTED,
     ApprovalRefused: RequestState.REFUSED,
+    ApprovalRevoked: RequestState.REVOKED,
 }
 
 

@@ -20,12 +20,14 @@ from shared.events import (
     ApprovalGranted,
     ApprovalRefused,
     ApprovalReturned,
+    ApprovalRevoked,
     ApprovalStepRecorded,
     ClearanceRestored,
     ClearanceSuspended,
     Event,
     RegistrationApproved,
     RegistrationCancelled,
+    RegistrationChanged,
     RegistrationEvent,
     RegistrationHeld,
     RegistrationRefused,
@@ -33,6 +35,7 @@ from shared.events import (
     RegistrationSubmitted,
     ReturnRecorded,
     StayEnded,
+    TripChangeOffered,
 )
 from shared.ids import derived_id
 
@@ -50,6 +53,7 @@ class Group(StrEnum):
     REQUEST = "request"
     REGISTER = "register"
     OUTCOME = "outcome"
+    TRIP = "trip"
     STAY = "stay"
 
 
@@ -111,11 +115,13 @@ MAILS: tuple[MailRule, ...] = (
     MailRule("approval_question", ApprovalReturned, Group.REQUEST, words="question"),
     MailRule("approval_granted", ApprovalGranted, Group.REQUEST),
     MailRule("approval_refused", ApprovalRefused, Group.REQUEST, words="reason"),
+    MailRule("approval_revoked", ApprovalRevoked, Group.REQUEST, words="reason"),
     MailRule(TO_REGISTER, ApprovalGranted, Group.REGISTER, delays=lambda policy: (policy.register_after,)),
     MailRule("registration_cleared", RegistrationApproved, Group.OUTCOME, words="remark"),
     MailRule("registration_routed", RegistrationRouted, Group.OUTCOME),
     MailRule("registration_incomplete", RegistrationHeld, Group.OUTCOME, when=lambda event: event.rule == "R9"),
     MailRule("registration_refused", RegistrationRefused, Group.OUTCOME, words="remark"),
+    MailRule("trip_changed", TripChangeOffered, Group.TRIP, when=lambda event: not event.withdrawn),
     MailRule(ASKS_FOR_RETURN, StayEnded, Group.STAY, delays=lambda policy: policy.return_after),
 )
 #: Every kind of service mail that can be switched off.
@@ -125,6 +131,7 @@ _STATE_OF: Mapping[str, RequestState] = {
     "approval_question": RequestState.QUESTION,
     "approval_granted": RequestState.GRANTED,
     "approval_refused": RequestState.REFUSED,
+    "approval_revoked": RequestState.REVOKED,
     TO_REGISTER: RequestState.GRANTED,
 }
 #: Events of a registration that end its waiting mails: what those say is not the newest decision any more.
@@ -136,8 +143,9 @@ _ENDS_OF_REGISTRATION: Mapping[type[Event], tuple[Group, ...]] = {
     ClearanceSuspended: (Group.OUTCOME,),
     ClearanceRestored: (Group.OUTCOME,),
     StayEnded: (Group.STAY,),
-    RegistrationCancelled: (Group.OUTCOME, Group.STAY),
-    ReturnRecorded: (Group.OUTCOME, Group.STAY),
+    TripChangeOffered: (Group.TRIP,),
+    RegistrationCancelled: (Group.OUTCOME, Group.TRIP, Group.STAY),
+    ReturnRecorded: (Group.OUTCOME, Group.TRIP, Group.STAY),
 }
 
 
@@ -208,8 +216,8 @@ def _blocked(mail: PlannedMail, policy: MailPolicy, now: datetime) -> Reason | N
 def _ends(event: ApprovalEvent | RegistrationEvent) -> tuple[Group, ...]:
     if isinstance(event, ApprovalEvent):
         return () if isinstance(event, ApprovalStepRecorded) else (Group.REQUEST, Group.REGISTER)
-    if isinstance(event, RegistrationSubmitted):  # a RegistrationChanged too
-        return (Group.OUTCOME,)
+    if isinstance(event, RegistrationSubmitted):
+        return (Group.OUTCOME, Group.TRIP) if isinstance(event, RegistrationChanged) else (Group.OUTCOME,)
     if isinstance(event, ReturnRecorded) and event.outcome != "returned":
         return (Group.OUTCOME,)
     return _ENDS_OF_REGISTRATION.get(type(event), ())

@@ -164,6 +164,8 @@ class LocalStack:
             "--replSet", REPLICA_SET, "--wiredTigerCacheSizeGB", "0.5", "--quiet",
             # The open transaction of a killed client blocks its documents for this long.
             "--setParameter", "transactionLifetimeLimitSeconds=5",
+            # Files of a dropped collection stay for as long, and no transaction here reads further back.
+            "--setParameter", "minSnapshotHistoryWindowInSeconds=15",
             # Nobody reads mongod's diagnostic samples here; collecting them every second costs processor time.
             "--setParameter", "diagnosticDataCollectionEnabled=false",
         ]  # fmt: skip

@@ -220,6 +220,9 @@ def text(reason: str, language: str) -> str:
 
 #: What a refused request says (Dutch, English), beside the reasons
 PROBLEMS: tuple[tuple[str, str], ...] = (
+    ("is geen opleiding die bij je login hoort", "is not one of your login's programmes"),
+    ("er staat een aanvraag twee keer in", "a request stands in it twice"),
+    ("is verplicht: de student heeft de opleiding alleen zelf opgegeven", "is required: the programme is only claimed"),
     ("Alleen de student kan die intrekken.", "Only the student can withdraw it."),
     ("Alleen de student kan antwoorden.", "Only the student can answer."),
     (

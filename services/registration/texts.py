@@ -536,6 +536,8 @@ def changes_text(events: Sequence[str]) -> tuple[str, str]:
 
 #: What a refused request says (Dutch, English), beside the reasons
 PROBLEMS: tuple[tuple[str, str], ...] = (
+    ("bevat geen woord om op te zoeken", "has no word to search for"),
+    ("is geen opleiding die bij je login hoort", "is not one of your login's programmes"),
     ("Alleen de student kan deze registratie wijzigen.", "Only the student can change this registration."),
     (
         "Alleen de student en de medewerkers die op de student letten, kunnen dit vastleggen.",

@@ -184,12 +184,12 @@ def _check_line(result: dict[str, Any]) -> str:
 
 
 def document(reading: CountryReading) -> dict[str, Any]:
-    """One country as JSON. A region has a `code` only if it is certain."""
+    """One country as JSON. A region has a `code` only if it is certain, and `unread` only if its text was not read."""
     record = reading.model_dump(mode="json", by_alias=True)
     names = ("source", "sourceId", "country", "level", "regions", "regionalMax", "effectiveAt", "sourceModifiedAt")
     shown = {name: record[name] for name in (*names, "unread")}
     shown["regions"] = [
-        {name: value for name, value in region.items() if (name, value) != ("code", None)}
+        {name: value for name, value in region.items() if (name, value) not in (("code", None), ("unread", False))}
         for region in record["regions"]
     ]
     return shown

@@ -260,7 +260,7 @@ async def keep(mongo: Mongo) -> None:
     for evidence in evidences:
         folder.take(evidence)
     for (service, kind, identity), known in folder.known.items():
-        fields = {"state": known.state} if kind == "whereabouts" else known.state
+        fields = {"state": known.state} if service == "notify" else known.state
         document = {"_id": identity, "version": known.version, **fields}
         await mongo.database(service)[kind].insert_one(document)
     by_hand = ("answers", "deliveries", "lanes", "selections")
@@ -269,7 +269,8 @@ async def keep(mongo: Mongo) -> None:
             for identity, part in item.changes(evidence).items():
                 made = mongo.database(service)[kind]
                 after = item.apply(await made.find_one({"_id": identity}), evidence, part)
-                await made.replace_one({"_id": identity}, after, upsert=True)
+                if after is not None:
+                    await made.replace_one({"_id": identity}, after, upsert=True)
     deliveries = DeliveryStore(mongo.database("notify"), ServiceKey(b"k" * 32))
     for evidence in evidences:
         if isinstance(evidence.data, OutcomeEvent):

@@ -61,7 +61,7 @@ class RecordingReader(Reader):
 
     def source(self, ends: Mapping[Partition, int]) -> Source:
         """A recording source."""
-        return RecordingSource(self._options, self._namespace, ends, self._limits)
+        return RecordingSource(self._options, self._namespace, ends, self._limits, {})
 
 
 async def test_reader_pauses_partitions_that_run_ahead_and_loses_nothing(lopsided: tuple[str, str]) -> None:

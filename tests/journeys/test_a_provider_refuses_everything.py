@@ -56,6 +56,10 @@ async def test_the_provider_takes_nothing_and_the_operator_sees_it_mends_it_and_
     await full_stack.register(student)
     port = getattr(full_stack.services.stack.ports, control)
     await full_stack._control(port, "PUT", "/faults", fault)
+    if "refuse_login" in fault:  # connections that are kept stay logged in: only new ones are refused
+        full_stack.services.stack.processes.stop("notify")
+        full_stack.services.start_service("notify")
+        full_stack.services.wait_ready("notify")
     try:
         await full_stack.raise_to_red(student.country)
 

@@ -1,7 +1,7 @@
 """The catalogue: what the university configures, and the questions that the services ask of it.
 
-`shared.catalogue_files` reads it from one YAML file for the university and one for each faculty; what stands in them is
-in `shared.catalogue_entries`. Rule ids refer to docs/rules.md.
+`shared.catalogue_files` reads it from one YAML file for the university and one for each faculty;
+`shared.catalogue_entries` holds the models of their entries. Rule ids refer to docs/rules.md.
 """
 
 from collections.abc import Callable
@@ -70,7 +70,7 @@ class Catalogue:
         return faculty.programmes.get(programme_id) if faculty else None
 
     def home_of(self, programme_id: str) -> Faculty | None:
-        """The faculty that has the programme today: ids are unique, and what is stored may name a former faculty."""
+        """The faculty that has the programme today: ids are unique, and a stored document may name a former faculty."""
         return next((faculty for faculty in self.faculties.values() if programme_id in faculty.programmes), None)
 
     def programme_today(self, programme_id: str) -> Programme | None:
@@ -130,10 +130,10 @@ class Catalogue:
         programme = self.programme_today(programme_id)
         if programme is None:
             return None
-        for other in programme.other_coordinators:
-            is_for_type = not other.activity_types or activity_type in other.activity_types
-            if is_for_type and other.study_level in (None, study_level):
-                return other.contact
+        for coordinator in programme.other_coordinators:
+            is_for_type = not coordinator.activity_types or activity_type in coordinator.activity_types
+            if is_for_type and coordinator.study_level in (None, study_level):
+                return coordinator.contact
         return programme.coordinator
 
     def international_office(self, faculty_id: str) -> Office:

@@ -181,10 +181,10 @@ def _with_coordinators(programme: Any, next_contact: Any) -> Any:
     changed = {**programme, "coordinator": coordinator}
     if isinstance(programme.get("other_coordinators"), list):
         changed["other_coordinators"] = [
-            {**other, "contact": _or_next(other["contact"], coordinator)}
-            if isinstance(other, dict) and "contact" in other
-            else other
-            for other in programme["other_coordinators"]
+            {**entry, "contact": _or_next(entry["contact"], coordinator)}
+            if isinstance(entry, dict) and "contact" in entry
+            else entry
+            for entry in programme["other_coordinators"]
         ]
     return changed
 

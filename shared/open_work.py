@@ -45,7 +45,7 @@ class OpenWorkCheck:
         self._found: Sequence[OpenWork] = ()
 
     async def health(self) -> list[Check]:
-        """Names what is open, and who looks after it meanwhile."""
+        """Names the open work, and who looks after it meanwhile."""
         catalogue, now = self._live.current, time.monotonic()
         if self._asked is None or self._asked[0] != catalogue.version or now - self._asked[1] > ASKED_AGAIN_SECONDS:
             self._found = await self._find(catalogue)

@@ -256,7 +256,7 @@ class LocalServices:
 
 
 def _is_up(body: dict[str, Any]) -> bool:
-    """Ready, or degraded only by what waits for an operator: parked records, and providers that refuse."""
+    """Ready, or degraded only by parked records or refusing providers, which an operator settles."""
     failing = [check for check in body.get("checks", []) if not check["ok"]]
     return body.get("status") == "ready" or (
         body.get("status") == "degraded"

@@ -28,7 +28,7 @@ class GrantItem:
 
 
 async def grant_many(deps: CommandDeps, command: Command[Permissions], items: Sequence[GrantItem]) -> Answer:
-    """Grant each request that the rules allow. The answer says for each what became of it, in their order."""
+    """Grant each request that the rules allow. The answer has the outcome of each, in their order."""
     earlier = await earlier_answer(deps.database, command.idempotency)
     if earlier is not None:
         return earlier

@@ -108,7 +108,7 @@ def _check_revocable(catalogue: Catalogue, command: Command[Permissions], state:
 
 
 def _check_programme(catalogue: Catalogue, state: ApprovalRequest, verdict: Verdict) -> None:
-    """R5: somebody other than the student says that it is their programme. Raises Problem."""
+    """R5: the login or the approver has to confirm the student's programme. Raises Problem."""
     decision = own_programme(from_login=state.programme_from_login, confirmed=verdict.programme_confirmed)
     if not decision.is_certain:
         contact = contact_for(catalogue, state, "international-office")

@@ -100,7 +100,7 @@ async def _known_until(mongo: Mongo) -> datetime | None:
     """Until when notify has read all registrations."""
     topic = RegistrationEvent.topic
     declared = topics.load(os.environ.get("TOPICS_FILE", "deploy/topics.yaml"))
-    partitions = next(each.partitions for each in declared.topics if each.name == topic)
+    partitions = next(declaration.partitions for declaration in declared.topics if declaration.name == topic)
     group = f"{os.environ.get('NAMESPACE', '')}notify.{topic}"
     return await KnownUntil(mongo.database("notify"), "passage").read(group, partitions)
 

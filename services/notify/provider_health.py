@@ -35,7 +35,7 @@ class ProviderHealth:
     store: ProviderHealthStore
     channels: Mapping[str, Channel]
     _pending: dict[str, ProviderAnswers] = field(default_factory=dict)
-    #: Provider → what was logged last, and when.
+    #: Provider → the last logged text, and when.
     _logged: dict[str, tuple[str, datetime]] = field(default_factory=dict)
 
     def note(self, provider: str, outcomes: Sequence[Outcome]) -> None:

@@ -1,4 +1,4 @@
-"""Records the outcomes of a chunk: appends the outcome events, and queues a send job for what is tried later.
+"""Records the outcomes of a chunk: appends the outcome events, and queues a send job for messages to try later.
 
 Idempotent: the ids of events and jobs are derived from the chunk, so a repeat after a crash finds what it stored.
 """

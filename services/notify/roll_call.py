@@ -20,7 +20,7 @@ READ_BATCH = 500
 
 @dataclass(frozen=True, slots=True)
 class RollCallStores:
-    """What a roll call is read from."""
+    """The stores that a roll call reads."""
 
     alerts: AlertStore
     deliveries: DeliveryStore

@@ -1,6 +1,6 @@
 """`passage catalogue check`: reports mistakes in a catalogue, and settings that are still to be configured.
 
-With `--open` it also asks MongoDB what is open for programmes, faculties and slot pools that the folder no longer has.
+With `--open` it also finds open work in MongoDB whose programme, faculty or slot pool the folder no longer has.
 
 Exit 0; 1: a mistake, or a missing setting without which no service starts; 2: wrong use.
 """
@@ -99,7 +99,7 @@ async def _open_work(catalogue: Catalogue) -> list[OpenWork]:
 
 
 def _mistake(report: CatalogueReport, work: OpenWork) -> Mistake:
-    """What is gone has no line of its own: the programmes of its faculty have, if that is still there."""
+    """A missing entry has no line: the mistake points to the programmes of its faculty, if that is still there."""
     file, line = report.places.get(work.faculty_id, ("-", 0))
     part = {"programme": "programmes", "faculty": "faculties", "slot pool": "clerkships.pools"}[work.kind]
     return Mistake(file, line, f"{part}.{work.id}", f"is gone, and has {work.count} {work.what} that are not over")

@@ -200,9 +200,9 @@ class ShadowRebuild:
                     yield difference
 
     async def compare_again(self) -> tuple[list[Difference], bool]:
-        """Compare the documents that differed last time; what is left, and whether one of them has changed since.
+        """Compare the documents that differed last time. Only collections that hold such documents are read again.
 
-        Only collections that hold such documents are read again.
+        Returns the remaining differences, and whether one of the documents has changed since.
         """
         former, self._open = self._open, {}
         differences, has_changed = [], False

@@ -69,7 +69,7 @@ def left_negative_area(before: Registration, stay_before: DuringStay, stay_after
 
 
 def asked_to_cancel(state: Registration, stay: DuringStay) -> list[Draft]:
-    """R20: who wants to cancel while in a negative area is asked where they are, unless somebody asks already."""
+    """R20: who wants to cancel while in a negative area is asked where they are, unless an open task asks already."""
     if not stay.is_negative or state.has_open_task(Queue.SAFETY_OFFICER, "R20"):
         return []
     return [draft(open_task(state, Queue.SAFETY_OFFICER, "R20", ASKED_TO_CANCEL))]

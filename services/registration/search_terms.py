@@ -25,7 +25,7 @@ def words_of(details: ContactDetails) -> set[str]:
 
 
 def words_in(text: str) -> set[str]:
-    """The words of a text that somebody searches for; each of them has to be found."""
+    """The words of a search text; each of them has to be found."""
     words = (word.strip(".-+@_") for word in _WORD.findall(_plain(text)))
     return {word for word in words if word}
 

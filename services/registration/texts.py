@@ -388,7 +388,7 @@ def _day(at: datetime, language: Language) -> str:
     return f"{day:%d-%m-%Y}" if language == "nl" else f"{day.day} {day:%B %Y}"
 
 
-#: What is in the way of a decision, in words for the staff who decide: reason code -> (Dutch, English)
+#: What blocks a decision, in words for the staff who decide: reason code -> (Dutch, English)
 STAFF: dict[str, tuple[str, str]] = {
     "approval_missing": (
         "De registratie noemt nog geen goedkeuring van de opleiding. De student moet die aanvragen, ook na het begin "
@@ -472,7 +472,7 @@ STAFF: dict[str, tuple[str, str]] = {
 
 
 def staff_text(reason: str, language: Language, grounds: LevelGrounds | None = None) -> str:
-    """What is in the way of a decision, in words for staff. `grounds`: as in `reason_text`."""
+    """What blocks a decision, in words for staff. `grounds`: as in `reason_text`."""
     if reason not in STAFF:
         return reason_text(reason, language, grounds)
     text = STAFF[reason][0 if language == "nl" else 1]

@@ -163,7 +163,7 @@ class Affected:
 
     def take(self, evidence: Evidence) -> None:
         """Take an event. Raises Unreadable when a relevant event does not fit its schema."""
-        # Events of any kind show that time went on: on a quiet day nothing else tells how long somebody has waited.
+        # Events of any kind show that time went on: on a quiet day nothing else tells how long a person has waited.
         self._newest = max(self._newest, evidence.order)
         if evidence.type not in RELEVANT:
             return
@@ -234,7 +234,7 @@ class Affected:
 
     @property
     def latest(self) -> datetime | None:
-        """The time of the newest event, of whatever kind; None: there was none."""
+        """The time of the newest event of any kind; None: there was none."""
         return datetime.fromisoformat(f"{self._newest.decode()}+00:00") if self._newest else None
 
     @property

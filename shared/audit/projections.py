@@ -110,7 +110,7 @@ class Rebuild(Protocol):
         """Compare the shadow with the live databases, document by document in order of id."""
 
     async def compare_again(self) -> tuple[list[Difference], bool]:
-        """Compare the documents that differed last time; what is left, and whether a document of those changed."""
+        """Compare the documents that differed last time. Returns the remaining differences, and whether one changed."""
 
     @property
     def counts(self) -> dict[str, int]:

@@ -25,8 +25,8 @@ BatchHandler = Callable[[Sequence[Envelope[Any]]], Awaitable[None]]
 class BatchSubscription(HandlerSubscription):
     """Reads a topic for `handle`, which gets every event of a batch in order, also those of other types than `events`.
 
-    A batch with a record that is at fault, parked or of an unknown type is handled record by record instead, each as a
-    batch of one, so that parking, order and version gaps are those of every subscription.
+    A batch with a record that is at fault, parked or of an unknown type is handled record by record, each as a batch of
+    one. Parking, order and version gaps are then those of every subscription.
     """
 
     def __init__(

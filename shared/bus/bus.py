@@ -231,7 +231,7 @@ class Bus:
     async def known_until(self, topic: str) -> datetime | None:
         """Until when this service has handled everything on a projected topic. None: it never read all of it."""
         declared = await asyncio.to_thread(topics.load, self._settings.topics_file)
-        count = next(each.partitions for each in declared.topics if each.name == topic)
+        count = next(declaration.partitions for declaration in declared.topics if declaration.name == topic)
         return await self._known.read(self.group(topic), count)
 
     def _broker(self) -> KafkaBroker:

@@ -24,7 +24,7 @@ EVENTS: dict[str, type[DiscardEvent]] = {
     "notify": RecordDiscardedByNotify,
     "registration": RecordDiscardedByRegistration,
 }
-#: Topic of the record → what follows for people, and what somebody has to do.
+#: Topic of the record → the consequence for people, and the operator's next step.
 CONSEQUENCES = {
     RegistrationEvent.topic: "its person counts as not assessable until the registration changes or is cancelled",
     ApprovalEvent.topic: "registrations that name this approval stay as they are: look at them by hand",
@@ -37,7 +37,7 @@ class CannotDiscard(PermanentError):
 
 
 async def discard(mongo: Mongo, service: str, parked_id: str, by: str, reason: str) -> str:
-    """Give up a parked record. Returns what follows from that. Raises CannotDiscard."""
+    """Give up a parked record. Returns the consequence. Raises CannotDiscard."""
     event = EVENTS.get(service)
     if event is None:
         raise CannotDiscard(f"{service} reads no topic and parks nothing")

@@ -1,4 +1,4 @@
-"""Until when a service knows what stands on a topic, for every process of it: also those that read no topic themselves.
+"""Until when a service has handled a topic, for each of its processes: also those that read no topic themselves.
 
 `known_until`: {_id `<group>|<instance>`, group, partitions, at}: this process had handled every record of these
 partitions that Kafka had at that time.

@@ -81,7 +81,7 @@ class StudentContact:
 
     @property
     def reached_at(self) -> ContactDetails:
-        """How to reach the student now: what was given for the stay goes before what was registered."""
+        """How to reach the student now: details for the stay go before registered ones."""
         if self.stay is None or self.given is None:
             return self.stay or self.registered
         return self.registered.model_copy(update={name: getattr(self.stay, name) for name in _names(self.given)})

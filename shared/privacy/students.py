@@ -29,7 +29,7 @@ class StudentEntry(Part):
 def student_entry(person_id: str | None, opened: Opened | None, *, with_phone: bool) -> StudentEntry:
     """The student of these opened contact details. `with_phone`: with mobile number and emergency contact.
 
-    A programme's coordinator gets name, number and mail; whoever has to find a person gets all.
+    A programme's coordinator gets name, number and mail; staff who have to find a person get all.
     """
     if opened is None:
         return StudentEntry(person_id=person_id, state="not_given")

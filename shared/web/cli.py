@@ -20,7 +20,7 @@ def token(
     as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
     """Print a bearer token for the local stack. No other installation accepts it."""
-    if unknown := [each for each in role if not is_role(each)]:
+    if unknown := [name for name in role if not is_role(name)]:
         sys.stderr.write(f"No such role: {', '.join(unknown)}. The roles are {', '.join(known_roles())}.\n")
         raise typer.Exit(2)
     issuer, audience = os.environ.get("TOKEN_ISSUER", ISSUER), os.environ.get("TOKEN_AUDIENCE", AUDIENCE)

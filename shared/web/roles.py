@@ -1,4 +1,4 @@
-"""The roles that a token may carry, in one place: who they are and what they may do.
+"""The roles that a token may carry, in one place: who has each and what it permits.
 
 docs/standards.md shows this table; a test compares the two.
 """

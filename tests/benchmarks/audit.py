@@ -40,7 +40,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PARTITIONS = {"travel.approval.v1": 6, "travel.registration.v1": 12, "travel.advice.v1": 6,
               "travel.notification.v1": 12}  # fmt: skip
 FULL = 1_000_000
-#: People of the one alert that is explained: the same at every size, so that its memory can be compared.
+#: People of the explained alert: the same at every size, so that its memory can be compared.
 AFFECTED = 1_000
 COMMANDS = {
     "verify": ("≥ 0.5 × a bare consumer", ["verify", "--json"]),

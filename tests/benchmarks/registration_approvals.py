@@ -57,7 +57,7 @@ async def run(where: Where) -> list[Measure]:
             submitted = await _held(service, size)
             began = time.perf_counter()
             for start in range(0, size, 500):
-                grants = [_grant(each) for each in submitted[start : start + 500]]
+                grants = [_grant(registration) for registration in submitted[start : start + 500]]
 
                 async def save(session: Session, grants: Sequence[ApprovalGranted] = tuple(grants)) -> None:
                     await service.store.read_models.save_approvals(grants, session)
@@ -107,7 +107,7 @@ def _grant(submitted: RegistrationSubmitted) -> ApprovalGranted:
 
 
 def _records(submitted: Sequence[RegistrationSubmitted]) -> list[tuple[bytes, bytes]]:
-    grants = [_grant(each) for each in submitted]
+    grants = [_grant(registration) for registration in submitted]
     bodies = (
         compose(Draft(grant, new_id()), source="/approval", version=1, time=utc_now(), cause=CAUSE) for grant in grants
     )

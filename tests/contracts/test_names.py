@@ -1,7 +1,7 @@
 """Who sees who a student is: every role in every list and on every page that shows students.
 
-Whoever is responsible for a person sees the name, the student number and the mail address; whoever has to find the
-person also sees the phone. An auditor sees none of it.
+Those responsible for a person see the name, the student number and the mail address; those who have to find the person
+also see the phone. An auditor sees none of it.
 """
 
 from dataclasses import dataclass

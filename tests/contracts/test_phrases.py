@@ -51,7 +51,7 @@ def test_every_sentence_has_its_counterpart(folder: str) -> None:
 
 
 def test_no_sentence_has_two_counterparts() -> None:
-    """What is said in one language is said in one way in the other."""
+    """A sentence in one language has one counterpart in the other."""
     pairs: dict[str, set[str]] = {}
     for dutch, english in PHRASES:
         pairs.setdefault(english, set()).add(dutch)

@@ -301,7 +301,7 @@ async def test_subscriber_parked_key_holds_its_followers_until_requeued(
 
 
 async def test_subscriber_passes_over_a_discarded_event_once(notify: Side, stack: Any, namespace: str) -> None:
-    """What waited behind it and what comes later is handled; it is not parked again when the topic is read again."""
+    """Records that waited behind it and later ones are handled; reading the topic again does not park it again."""
     await prepare(stack, namespace)
     effects = Effects(notify)
     await publish(stack, namespace, record("r-1", 1), (b"r-1", b"{torn"), record("r-1", 3))

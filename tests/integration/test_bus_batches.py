@@ -49,7 +49,7 @@ class Effects:
         self.bus.subscribe_in_batches(TOPIC, {RegistrationCancelled}, self.handle)
 
     async def handle(self, envelopes: Sequence[Envelope[Any]]) -> None:
-        """Store the events; raise the queued failures first, and refuse what is refused."""
+        """Store the events; raise the queued failures first, and refuse the subjects in `refused`."""
         self.sizes.append(len(envelopes))
 
         async def work(session: Session, new: Sequence[Envelope[Event]]) -> None:

@@ -120,7 +120,7 @@ def park_a_record(ports: Ports) -> None:
 def test_failed_start_leaves_nothing_running_and_says_so(
     root: Path, ports: Ports, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
-    """The controller's port is guarded as the others; what had begun before the failure is stopped again."""
+    """The controller's port is guarded as the others; parts that had started before the failure are stopped."""
     with socket.socket() as other:
         other.bind((HOST, getattr(ports, name)))
         other.listen()

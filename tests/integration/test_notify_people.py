@@ -558,7 +558,7 @@ async def test_answer_is_confirmed_by_mail_once(world: World) -> None:
 
 
 async def test_help_in_two_alerts_and_in_a_drill_escalates_in_each(world: World) -> None:
-    """Each alert has its own team mail; a drill too, because somebody may really need help."""
+    """Each alert has its own team mail; a drill too, because a recipient may really need help."""
     await world.handle(world.register("p1"), world.register("p1", leg(country="FR"), registration="r-other"))
     for country in ("ES", "FR"):
         await world.handle(world.change(Y, country=country), world.change(R, country=country))
@@ -606,7 +606,7 @@ def _blind(world: World) -> SelectionDeps:
 
 
 async def close_again_is_refused(world: World) -> None:
-    """A closed alert is closed, also when somebody came later."""
+    """A closed alert cannot be closed again, also when a recipient came later."""
     with pytest.raises(Problem) as refused:
         await close(world)
     assert refused.value.reason == "already_closed"

@@ -144,7 +144,7 @@ async def to_offices(world: World) -> list[tuple[str, str]]:
 async def test_question_grant_and_refusal_are_mailed_with_the_words_of_the_approver(
     world: World, sent: Providers
 ) -> None:
-    """Each student hears what was decided, in the words of whoever decided, from an address that can be answered."""
+    """Each student reads the decision in the words of the approver, from an address that can be answered."""
     approvals = Approvals(world)
     await approvals.say(ASKED, RETURNED, person="s-1")
     await approvals.say(ASKED, GRANTED, person="s-2")
@@ -204,7 +204,7 @@ async def test_clearance_that_is_suspended_while_its_mail_waits_is_never_mailed(
 
 
 async def test_quiet_hours_hold_ordinary_mail_back_until_they_end(world: World) -> None:
-    """What comes due at night goes out once in the morning, unless it is no longer true by then."""
+    """Mail that comes due at night goes out once in the morning, unless it is no longer true by then."""
     night = utc_now().astimezone(AMSTERDAM).replace(hour=23, minute=0) + DAY
     apply_policy(world, MailPolicy(settle=timedelta(0), max_age=100 * DAY))
     approvals = Approvals(world)
@@ -300,7 +300,7 @@ async def test_student_is_asked_whether_they_are_back_until_they_say_so(world: W
 
 
 async def test_erased_person_gets_nothing(world: World, sent: Providers) -> None:
-    """Neither what waited nor what comes later; and the words about them do not open."""
+    """Neither waiting nor later mail; and the words about them do not open."""
     approvals = Approvals(world)
     await approvals.say(ASKED, REFUSED, person="s-1")
     await world.whereabouts.contacts.erase("s-1")
@@ -367,7 +367,7 @@ async def test_hold_reaches_the_safety_officers_in_the_night(world: World) -> No
 
 
 async def test_digest_comes_once_a_day_and_only_when_something_waits(world: World, sent: Providers) -> None:
-    """Counts, how many are new, and what waits longest; each office has its own."""
+    """Counts, how many are new, and the longest wait; each office has its own."""
     approvals = Approvals(world)
     today = utc_now().astimezone(AMSTERDAM)
     await approvals.say(ASKED, person="s-1", at=utc_now() - 5 * DAY)

@@ -183,7 +183,7 @@ async def test_failed_message_asks_once_and_redelivery_asks_nothing(one: Parts) 
 async def test_return_reported_by_the_link_in_a_mail_is_recorded_once_and_only_when_the_stay_is_over(
     one: Parts,
 ) -> None:
-    """R20, R26: two taps, and one by somebody whose stay goes on; the overdue return is recorded once."""
+    """R20, R26: two taps, and one by a student whose stay goes on; the overdue return is recorded once."""
     over, abroad = await one.submit([journey(-30, 20, person_id="p-1"), journey(-5, person_id="p-1")], noon(-40))
     await record_due_events(one.evaluation, utc_now())
 

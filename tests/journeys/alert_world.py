@@ -87,7 +87,7 @@ class AlertWorld:
         return (await self.http.get(link)).text
 
     async def text(self, sender: str, words: str) -> None:
-        """Somebody sends an SMS to the university's number."""
+        """A person sends an SMS to the university's number."""
         body = {"from": {"number": sender.replace("+", "00")}, "to": {"number": "0031970000000"},
                 "message": {"text": words}, "reference": f"{sender} {words}", "channel": "SMS",
                 "timeUtc": "2026-03-02T09:00:00"}  # fmt: skip
@@ -111,7 +111,7 @@ class AlertWorld:
     def _received(self, to: str) -> list[EmailMessage]:
         return [mail for mail in self.out.mails() if str(mail["Delivered-To"]) == to]
 
-    # ------------------------------------------------------------ what goes on by itself
+    # ------------------------------------------------------------ what the service does by itself
 
     async def minutes_pass(self, now: datetime | None = None) -> None:
         """The service does all that is due at that time: escalation, its own events, sending."""

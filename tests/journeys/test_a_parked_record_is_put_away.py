@@ -39,7 +39,7 @@ class Installation:
     namespace: str
 
     async def spoil(self, key: str) -> None:
-        """Somebody publishes bytes that are no event under this key."""
+        """Publish bytes that are no event under this key."""
         producer = AIOKafkaProducer(bootstrap_servers=self.kafka)
         await producer.start()
         try:
@@ -96,7 +96,7 @@ class Installation:
                 async for evidence in follow(reader, report, utc_now()):
                     await shadow.fold(evidence)
             await shadow.flush()
-            return [found.id async for found in shadow.differences() if found.collection == "parked"]
+            return [difference.id async for difference in shadow.differences() if difference.collection == "parked"]
         finally:
             await shadow.close()
 

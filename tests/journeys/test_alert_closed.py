@@ -56,7 +56,7 @@ def told_of(world: AlertWorld, words: str) -> list[str]:
 
 
 async def test_i_asked_for_help_by_an_old_link_and_was_called(world: AlertWorld) -> None:
-    """ "The alert was closed days ago. I tapped *help* in the old mail, and somebody called me."""
+    """ "The alert was closed days ago. I tapped *help* in the old mail, and an officer called me."""
     await alerted(world, "p1", "p2")
     await world.notify.handle(world.notify.register("p3", leg(country="FR")))
     await world.notify.handle(*(world.notify.change(level, country="FR") for level in (Y, R)))
@@ -243,7 +243,7 @@ async def test_garbage_in_a_hand_over_is_refused_field_by_field(world: AlertWorl
 
 
 async def test_after_the_all_clear_nobody_writes_that_they_will_search_for_me(world: AlertWorld) -> None:
-    """ "The advice got better, I went home, I answered: none of us was reminded, also not by what was queued."""
+    """ "The advice got better, I went home, I answered: none of us was reminded, also not by a queued message."""
     await alerted(world, "p1", "p2", "p3", "p4", "p5")
     back = ReturnRecorded(
         registration_id="r-p1", person_id="p1", on=leg(0).start_date, outcome="returned", recorded_by="p1"

@@ -85,7 +85,7 @@ async def test_approval_withdrawn_after_the_clearance(full_stack: FullStack) -> 
 
 async def test_i_am_abroad_without_approval_and_somebody_ends_it(full_stack: FullStack) -> None:
     """R4, R8: the request goes to the coordinator, who may still grant it with a reason; then the contact person ends
-    the case. Meanwhile each of them reads who has it, and nobody is told to ask for what was asked."""
+    the case. Meanwhile each of them reads who has it, and nobody is told to ask for the approval again."""
     student = full_stack.student(next(COUNTRIES), Plan.ABROAD, ABROAD)
     student = replace(student, faculty="example-medicine", programme="example-medicine-master")
     approval_id = await full_stack.request_approval(student)

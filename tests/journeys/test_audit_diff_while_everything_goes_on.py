@@ -1,4 +1,4 @@
-"""The auditor compares what is kept with what the events say, while people go on registering and the feed is read."""
+"""The auditor compares the stored documents with the events, while people go on registering and the feed is read."""
 
 import asyncio
 import contextlib
@@ -59,7 +59,7 @@ async def test_after_a_promotion_from_the_waiting_list_the_comparison_is_clean(f
 async def test_the_comparison_is_clean_while_people_register_and_still_names_what_was_changed(
     full_stack: FullStack,
 ) -> None:
-    """What arrives between the two readings is no difference; a document that somebody changed by hand is one."""
+    """An event that arrives between the two readings is no difference; a document changed by hand is one."""
     async with registering_without_a_pause(full_stack) as registered:
         for _ in range(2):
             code, found = await passage(full_stack, "audit", "diff", "--json")

@@ -34,7 +34,7 @@ async def open_work(services: EditedCatalogue, service: str) -> dict[str, Any]:
 async def test_my_programme_left_the_catalogue_and_the_international_office_still_sees_my_request(
     stack: Stack, tmp_path: Path
 ) -> None:
-    """`catalogue check --open` names it before; afterwards `/readyz` does, and the office sees what is open."""
+    """`catalogue check --open` names it before; afterwards `/readyz` does, and the office sees the open request."""
     async with edited_catalogue(stack.mongo, tmp_path) as services:
         approval_id = await services.world.ask_approval()
         registration_id = await services.world.register()

@@ -1,4 +1,4 @@
-"""The catalogue says what the university's page says, before a student asks, and the request names what was chosen."""
+"""The catalogue says what the university's page says, before a student asks, and the request names the choice."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -115,7 +115,7 @@ async def test_my_request_names_the_school_and_another_one_i_describe(services: 
 
 
 async def test_i_choose_a_partner_institute_of_the_list_and_a_hospital_for_my_place(services: EditedCatalogue) -> None:
-    """R30, R34: what was chosen stands in the request; what is not on the list is refused with the list."""
+    """R30, R34: the request holds the choice; a choice that is not on the list is refused with the list."""
     research = {**BACHELOR, "activityType": "research_or_fieldwork"}
     partner = {**THEME, "institute": "partner", "partnerNetwork": "example-league"}
     unnamed = await asks(services, **research, details=partner)

@@ -1,4 +1,4 @@
-"""I stay longer, or move on, and the portal takes it calmly: only what is new is looked at (R8)."""
+"""I stay longer, or move on, and the portal takes it calmly: staff look only at the new part (R8)."""
 
 from typing import Any
 

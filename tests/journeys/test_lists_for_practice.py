@@ -110,7 +110,7 @@ async def test_queue_opens_as_a_table(portal: Portal) -> None:
 
 
 async def test_coordinator_grants_thirteen_at_once_and_each_by_the_rules(approval_service: ApprovalService) -> None:
-    """One reason for all; what is only claimed, changed since or of another programme is refused for itself alone."""
+    """One reason for all; a request only claimed, changed since or of another programme is refused for itself alone."""
     students = [approval_service.student() for _ in range(4)]
     ids = [(await approval_service.asks(student, activityType=TRIP))["approvalId"] for student in students]
     other = (await approval_service.asks(approval_service.student(), "example-law", activityType=TRIP))["approvalId"]

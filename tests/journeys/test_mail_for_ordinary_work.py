@@ -1,4 +1,4 @@
-"""People are mailed about ordinary work: nobody has to poll to learn what was decided, or what waits for them."""
+"""People are mailed about ordinary work: nobody has to poll to learn of a decision, or of work that waits."""
 
 from email.message import Message
 from pathlib import Path
@@ -108,7 +108,7 @@ async def test_i_learn_by_mail_that_my_programme_took_its_approval_back(full_sta
 async def test_who_leaves_in_nine_days_is_told_who_decides_and_that_person_is_told_at_once(
     full_stack: FullStack,
 ) -> None:
-    """R7: the student learns the name of the office, the contact person that somebody leaves in nine days."""
+    """R7: the student learns the name of the office, the contact person that a student leaves in nine days."""
     student = full_stack.student(next(COUNTRIES), Plan.VOLUNTARY, SOON)
     office = CATALOGUE.faculties[student.faculty].contact_person
     registration_id = await full_stack.register(student)

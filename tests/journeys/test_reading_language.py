@@ -51,7 +51,7 @@ async def test_an_outdated_version_says_what_changed(portal: Portal) -> None:
 
 
 async def test_a_task_speaks_to_the_contact_person(portal: Portal) -> None:
-    """The student is somebody else; days, countries and dates are written as people write them."""
+    """The reader is not the student; days, countries and dates are written as people write them."""
     registration_id = await portal.register(**voluntary(), legs=legs(1, 20))
 
     async def text(headers: dict[str, str]) -> str:

@@ -40,7 +40,7 @@ async def test_the_same_days_again_are_asked_about(
     second = (await portal.done(STUDENT, "POST", "/registrations", {**again, "overlapsKnown": True}))["registrationId"]
 
     assert (problem["rule"], problem["reason"]) == ("R26", reason)
-    assert [other["registrationId"] for other in problem["overlaps"]] == [first]
+    assert [overlap["registrationId"] for overlap in problem["overlaps"]] == [first]
     listed = (await portal.done(INTERNATIONAL_OFFICE, "GET", "/registrations"))["items"]
     assert {entry["registrationId"]: entry["overlaps"] for entry in listed} == {first: [second], second: [first]}
     assert (await portal.see(second))["overlaps"] == [first]
@@ -89,7 +89,7 @@ async def test_a_change_onto_other_days_of_ones_own_is_asked_about(portal: Porta
     await portal.done(STUDENT, "PUT", path, {**moved, "overlapsKnown": True}, etag="*")
     await portal.done(STUDENT, "PUT", path, {**moved, "language": "nl"}, etag="*")
 
-    assert [other["registrationId"] for other in problem["overlaps"]] == [first]
+    assert [overlap["registrationId"] for overlap in problem["overlaps"]] == [first]
 
 
 @pytest.mark.parametrize("wrong", ["yes", 1, None, [True]])

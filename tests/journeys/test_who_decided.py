@@ -1,4 +1,4 @@
-"""R17, R26: what people read when the advice turns: who decided it, since when, and what is asked of them."""
+"""R17, R26: what people read when the advice turns: who decided it, since when, and what to do."""
 
 import asyncio
 import json
@@ -121,7 +121,7 @@ async def test_the_university_orders_to_leave_and_the_message_says_leave(full_st
 
 
 async def test_who_arrives_while_a_better_colour_is_held_reads_nothing_of_it(full_stack: FullStack) -> None:
-    """Red counts until somebody confirms the fall to yellow: the late alert does not quote yellow."""
+    """Red counts until an officer confirms the fall to yellow: the late alert does not quote yellow."""
     country = next(COUNTRIES)
     await full_stack.raise_to_red(country)
     await full_stack.wait_for_red(country)

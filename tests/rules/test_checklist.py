@@ -156,7 +156,7 @@ def with_outcome(asked: Registration, outcome: str) -> Registration:
 
 
 def extended(status: Status, rule: str) -> Registration:
-    """Abroad with a clearance, and the stay is ten days longer than what was cleared."""
+    """Abroad with a clearance, and the stay is ten days longer than the cleared one."""
     longer = by_status(registration(leg(end=RETURN + 10 * DAY), submitted_at=THERE), status, rule)
     return longer.model_copy(update={"cleared_legs": (leg(),)})
 

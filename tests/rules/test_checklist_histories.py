@@ -43,7 +43,7 @@ OFFICIAL = "person-2"
 
 @dataclass
 class History:
-    """One registration, what is known of its approval and its countries, and how many days have passed."""
+    """One registration, its approval and the advice of its countries as known, and how many days have passed."""
 
     state: Registration
     granted: ApprovalStatus | None = None

@@ -226,7 +226,7 @@ def _escalated(reason: str, minute: int, answer_id: str | None = None) -> Escala
     ],
 )
 def test_unheard_cry_table(answers: tuple[str, ...], escalated: list[EscalationRecord], unheard: str | None) -> None:
-    """Each cry escalates once. A step of an earlier version names no cry: it covers what was said before it."""
+    """Each cry escalates once. A step of an earlier version names no cry: it covers the answers before it."""
     assert unheard_cry(_said(*answers), escalated) == unheard
 
 

@@ -1,4 +1,4 @@
-"""R8: only what is new is decided, when a student who is abroad extends the stay or moves on."""
+"""R8: only the new part is decided, when a student who is abroad extends the stay or moves on."""
 
 from datetime import datetime, timedelta
 
@@ -45,7 +45,7 @@ def changed(state: Registration, *legs: Leg, at: datetime = THERE) -> Registrati
             (leg("FR", DEPARTURE, TODAY - DAY), leg(start=TODAY - DAY)),
             THERE,
             [],
-        ),  # what is over is not decided any more
+        ),  # days that are over are not decided any more
         ((leg("FR", DEPARTURE, TODAY), leg(start=TODAY)), THERE, [leg("FR", DEPARTURE, TODAY)]),
     ],
 )

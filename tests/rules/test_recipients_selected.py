@@ -15,7 +15,7 @@ from tests.rules.test_recipient_columns import RECIPIENTS
 
 @pytest.mark.parametrize("count", [1, 4, MAX_EVENT_ENTRIES, MAX_EVENT_ENTRIES + 1])
 def test_recipients_selected_has_the_bytes_of_its_models(count: int) -> None:
-    """The events name the registration that decided; the model reads what was written."""
+    """The events name the registration that decided; the model reads the written bytes."""
     recipients = [RECIPIENTS[number % len(RECIPIENTS)]._replace(person_id=f"p{number}") for number in range(count)]
     registrations = [f"decided-{number}" for number in range(count)]
     drafts = encode_recipients_selected(

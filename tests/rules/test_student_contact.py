@@ -1,4 +1,4 @@
-"""How to reach a student: what was registered, and what was given for the stay (R24), in any order of events."""
+"""How to reach a student: registered details and details for the stay (R24), in any order of events."""
 
 from datetime import timedelta
 

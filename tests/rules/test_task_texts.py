@@ -46,7 +46,7 @@ def test_task_text_names_countries_and_days() -> None:
 
 
 def test_task_texts_never_address_the_student() -> None:
-    """The contact person's queue does not say "you leave": the student is somebody else."""
+    """The contact person's queue does not say "you leave": the reader is not the student."""
     for dutch, english in TASKS.values():
         assert not {"je", "jij", "jouw"} & set(dutch.lower().split())
         assert not {"you", "your"} & set(english.lower().split())

@@ -1,4 +1,4 @@
-"""R2, R4, R9: who has a registration now, so that nobody waits for somebody who cannot decide."""
+"""R2, R4, R9: who has a registration now, so that nobody waits for a person who cannot decide."""
 
 from datetime import timedelta
 

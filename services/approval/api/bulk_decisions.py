@@ -55,7 +55,7 @@ class BulkBody(Body):
 
 
 class ItemOutcome(Part):
-    """What became of one request. `problem` is what a single decision would have answered."""
+    """The outcome of one request. `problem` is the error that a single decision would have returned."""
 
     approval_id: str
     http_status: int = Field(description="201: granted")
@@ -64,7 +64,7 @@ class ItemOutcome(Part):
 
 
 class BulkOutcome(Part):
-    """What became of each request, in the order of the items."""
+    """The outcome of each request, in the order of the items."""
 
     granted: int
     refused: int

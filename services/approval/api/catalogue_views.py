@@ -54,9 +54,11 @@ def programme_entry(catalogue: Catalogue, faculty: Faculty, programme_id: str) -
         activities=tuple(_activity(catalogue, faculty.id, programme_id, activity_type) for activity_type in types),
         other_coordinators=tuple(
             ShownCoordinator(
-                contact=contact_body(other.contact), activity_types=other.activity_types, study_level=other.study_level
+                contact=contact_body(coordinator.contact),
+                activity_types=coordinator.activity_types,
+                study_level=coordinator.study_level,
             )
-            for other in programme.other_coordinators
+            for coordinator in programme.other_coordinators
         ),
         partner_institutes=_institutes(research) if research else (),
         links=tuple(

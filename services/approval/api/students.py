@@ -15,7 +15,7 @@ Students = Mapping[str, StudentEntry]
 async def students_of(
     deps: CommandDeps, states: Sequence[ApprovalRequest], permissions: Permissions, kind: str
 ) -> Students:
-    """The students of these requests. `kind`: what was read, for the processing log."""
+    """The students of these requests. `kind` names the read in the processing log."""
     sealed = {state.approval_id: state.contact for state in states if state.contact is not None}
     opened = dict(zip(sealed, await deps.keyring.open_many(list(sealed.values()), "/contact"), strict=True))
     students = {

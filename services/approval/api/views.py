@@ -174,7 +174,7 @@ _REMARK_FIELDS = {"reason": "/reason", "question": "/question", "answer": "/answ
 
 
 async def _history(deps: CommandDeps, state: ApprovalRequest, may_read: bool) -> tuple[HistoryEntry, ...]:
-    """Who did what and when, and what they wrote: the events of the request and of its slot, by time."""
+    """Who did what, when and in which words: the events of the request and of its slot, by time."""
     envelopes = await history(deps.store.outbox, state.approval_id)
     if state.slot_pool_id is not None:
         envelopes += await deps.store.slot_history(state.slot_pool_id, state.approval_id)

@@ -30,7 +30,7 @@ class Need:
 
 
 def needs(kind: ActivityType, country: str | None, settings: RuleSettings) -> tuple[Need, ...]:
-    """R5, R29, R30, R32, R33, R34, R37: what they look at for this activity; without a country: wherever it is."""
+    """R5, R29, R30, R32, R33, R34, R37: the needs of this activity; without a country: wherever it is."""
     asked: list[Need] = []
     if settings.research is not None and kind in settings.research.activity_types:
         asked += _RESEARCH

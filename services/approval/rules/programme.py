@@ -5,7 +5,7 @@ from enum import StrEnum
 
 
 class Reason(StrEnum):
-    """What is known of the programme that a student names."""
+    """How the programme that a student names is confirmed, or why it is not."""
 
     FROM_LOGIN = "programme_from_login"
     CONFIRMED = "programme_confirmed"
@@ -21,7 +21,7 @@ class Programme:
 
     @property
     def is_certain(self) -> bool:
-        """Whether somebody other than the student says that it is their programme."""
+        """Whether the login or the approver says that it is the student's programme."""
         return self.reason in (Reason.FROM_LOGIN, Reason.CONFIRMED)
 
 

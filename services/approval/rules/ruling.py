@@ -31,5 +31,5 @@ class Ruling:
     queue: Queue = "coordinator"
     step: StepKind | None = None
     field: str | None = None
-    #: The values of the field that the catalogue knows, for whoever named another.
+    #: The values of the field that the catalogue knows, for a student who named another.
     choices: tuple[str, ...] = ()

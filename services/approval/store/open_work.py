@@ -11,7 +11,7 @@ from shared.open_work import OpenWork
 
 
 async def requests_without_home(database: Database, catalogue: Catalogue, today: date) -> list[OpenWork]:
-    """Requests that nobody has decided, or that are granted and not over, by what is gone."""
+    """Requests, undecided or granted and not over, for each programme, faculty and slot pool that is gone."""
     running = {"$or": [is_open(), {"status": Status.GRANTED.value, "endDate": {"$gte": today.isoformat()}}]}
 
     async def gone(kind: str, field: str, known: Collection[str], **more: Document) -> list[OpenWork]:

@@ -188,7 +188,7 @@ def routes(deps: AlertApiDeps) -> Routes:
 
     @router.get("/v1/alerts", operation_id="listAlerts")
     async def list_alerts(caller: Reader, paged: Paged) -> Page[AlertSummary]:
-        """Alerts, newest first; before all others those in which somebody asks for help, closed or not."""
+        """Alerts, newest first; before all others those in which a recipient asks for help, closed or not."""
         asking = await deliveries.answers.persons_asking_for_help()
         page = await alerts.page(paged.skip, paged.fetch, first=asking)
         return paged.page([await _summary(deps, alert) for alert in page])
@@ -270,7 +270,7 @@ def routes(deps: AlertApiDeps) -> Routes:
         caller: Officer, alert_id: AlertId, body: ReopeningBody, idempotency: Idempotency, cause: CauseOf,
         response: Response,
     ) -> JSONResponse:  # fmt: skip
-        """Open a closed alert again: the reminders and the escalation go on for whoever has not answered."""
+        """Open a closed alert again: the reminders and the escalation go on for recipients without an answer."""
         command = Command(caller.person_id, None, idempotency, cause, utc_now())
         return (await reopen_alert(deps.commands, command, alert_id, body.reason)).response()
 

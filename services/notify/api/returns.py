@@ -43,7 +43,7 @@ class ReturnDeps:
 
 
 class _Standing(StrEnum):
-    """What is known of the return. NOTHING_TO_REPORT: the stay is not over, for example after new dates."""
+    """State of a return. NOTHING_TO_REPORT: the stay is not over, for example after new dates."""
 
     ASKED = "asked"
     REPORTED = "reported"
@@ -69,7 +69,7 @@ def routes(deps: ReturnDeps) -> Routes:
 
     @router.get("/v1/returns/{token}", operation_id="showReturnPage")
     async def show(request: Request, token: Token, chosen: LanguageOf = None) -> Response:
-        """The page: the question, or what is known already."""
+        """The page: the question, or the state of the return when there is nothing to ask."""
         language = asked_language(request, chosen)
         target = await _target(deps, token)
         if target is None:

@@ -1,6 +1,6 @@
 """Who is where, and how to reach them, for safety officers and crisis teams. Every request is logged with its count.
 
-For a past time the answer is what was known then, from registration events alone; for a future day, what is planned.
+For a past time the answer uses only the registration events known then; for a future day, the planned stays.
 """
 
 from collections.abc import Mapping, Sequence

@@ -46,7 +46,7 @@ class SmtpReply:
 
     @property
     def refuses_account(self) -> bool:
-        """Refuses our login, our sender or relaying for us, whoever the recipient is: an operator can mend it."""
+        """Refuses our login, our sender or relaying for us, for any recipient: an operator can mend it."""
         if self.code in _LOGIN_CODES or (self.is_permanent and _ACCOUNT_STATUS.search(self.text)):
             return True
         return self.code >= 400 and _NO_RELAY.search(self.text) is not None

@@ -32,7 +32,7 @@ class CommandDeps:
 
     @property
     def roll_call(self) -> RollCallStores:
-        """What a roll call is read from."""
+        """The stores that a roll call reads."""
         return RollCallStores(self.alerts, self.deliveries, self.replies)
 
 

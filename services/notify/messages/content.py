@@ -124,7 +124,7 @@ class IncidentContent(MessageContent):
 
 
 class HelpReplyContent(MessageContent):
-    """R38: somebody asked for help by SMS, and no alert knows of it. Who it is stands in the list of replies only."""
+    """R38: a person asked for help by SMS, and no alert knows of it. Only the list of replies names the person."""
 
     asked_at: datetime
     is_known: bool = Field(description="The number belongs to exactly one person")

@@ -83,7 +83,7 @@ class CaseCount(BaseModel):
 
 
 class OfficeDigestContent(ServiceContent):
-    """What waits for an office, once a day."""
+    """The cases that wait for an office, once a day."""
 
     counts: tuple[CaseCount, ...]
     day: date

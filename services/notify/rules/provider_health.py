@@ -22,7 +22,7 @@ LOOK_AT_REFUSALS = "see the reasons of refused deliveries: passage audit replay 
 
 @dataclass(frozen=True, slots=True)
 class ProviderRecord:
-    """What is known of a provider. `refused_at`, `refused_code`: the last answer that was no acceptance, of any kind.
+    """State of a provider. `refused_at`, `refused_code`: the last answer that was no acceptance, of any kind.
 
     `failing_since`: the first answer after the last acceptance that was no verdict on the message itself.
     `account_refused_at`, `account_code`: the last refusal of our account. `answers`, `refusals`: within `RECENT`.
@@ -53,7 +53,7 @@ class ProviderRecord:
 
 @dataclass(frozen=True, slots=True)
 class ProviderVerdict:
-    """`detail` says what is wrong or that nothing is; `next_step` is empty when nothing is to be done."""
+    """`detail` names the fault, or says that there is none; `next_step` is empty when an operator has nothing to do."""
 
     is_well: bool
     detail: str

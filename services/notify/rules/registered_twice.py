@@ -22,15 +22,15 @@ class OtherRegistrations:
 def registered_twice(where: Whereabouts, stay: Stay, own: Sequence[Whereabouts], day: date) -> OtherRegistrations:
     """`own`: all registrations of the person in this country. Messages go to the contact details of the newest."""
     others = [
-        (other, there)
-        for other in own
-        if other.registration_id != where.registration_id
-        and (there := stay_there(other, stay.country, None, day)) is not None
+        (registration, there)
+        for registration in own
+        if registration.registration_id != where.registration_id
+        and (there := stay_there(registration, stay.country, None, day)) is not None
     ]
-    same = [where, *(other for other, there in others if _same(stay, there))]
+    same = [where, *(registration for registration, there in others if _same(stay, there))]
     newest = max(same, key=lambda registration: (registration.changed_at, registration.registration_id))
     return OtherRegistrations(
-        tuple(sorted(other.registration_id for other, _ in others)),
+        tuple(sorted(registration.registration_id for registration, _ in others)),
         newest.registration_id if newest is not where else None,
     )
 

@@ -129,7 +129,7 @@ class AlertStore:
                 await self._alerts.update_one({"_id": alert_id, "state.closedAt": None}, {"$set": {"state": state}})
 
     async def in_conversation(self, since: datetime) -> list[Alert]:
-        """Alerts that selected somebody since that time and, when closed, somebody since they were closed."""
+        """Alerts that selected a recipient since that time and, when closed, one since they were closed."""
         query = {"state.isSelected": True}
         alert_ids = [str(document["_id"]) async for document in self._alerts.find(query, {"_id": 1})]
         recent = sorted(await self.selections.with_recipients_since(alert_ids, since)) if alert_ids else []

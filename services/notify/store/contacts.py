@@ -1,7 +1,7 @@
 """How to reach each person: contact details, sealed under notify's own key and bound to the registration.
 
 They are fields of the documents in `whereabouts`: `contact` (sealed: where messages go), `details` (sealed, with
-details for the stay: those, and what was registered), `phone` and `mail` (fingerprints of the addresses, to find and
+details for the stay: those and the registered ones), `phone` and `mail` (fingerprints of the addresses, to find and
 compare them without opening), `earlier` (replaced contacts, each with `until`, when it was replaced) and `renewed`
 (channels whose address changed; not yet handled). `earlier` exists because a message that was begun to an address is
 repeated to the same address. `erased`: {_id person}: never store contact details of these.
@@ -179,7 +179,7 @@ class ContactStore:
         await self.put_all_without_registration([(key, person_id, details)])
 
     async def put_all_without_registration(self, entries: Sequence[tuple[str, str, ContactDetails]]) -> None:
-        """As `put_without_registration`, for (key, person, details) of several. What is stored stays as it is."""
+        """As `put_without_registration`, for (key, person, details) of several. Stored contacts stay as they are."""
         if not entries:
             return
         inserts = [

@@ -59,7 +59,7 @@ class ProviderHealthStore:
         )
 
     async def records(self, now: datetime) -> dict[str, ProviderRecord]:
-        """Provider → what is known of it, for the providers that were asked at least once."""
+        """Provider → its record, for the providers that were asked at least once."""
         counted: dict[str, list[int]] = {}
         async for minute in self._minutes.find({"at": {"$gte": now - RECENT}}):
             sums = counted.setdefault(str(minute["provider"]), [0, 0])

@@ -134,7 +134,7 @@ class SelectionStore:
         return [Selection.read(document) async for document in self._selections.find(query, PROJECTION)]
 
     async def with_recipients_since(self, alert_ids: Sequence[str], since: datetime) -> set[str]:
-        """Which of these alerts selected somebody after that time."""
+        """Which of these alerts selected a recipient after that time."""
         query = {"alertId": {"$in": list(alert_ids)}, "at": {"$gt": since}, "step": 1}
         return {str(alert_id) for alert_id in await self._selections.distinct("alertId", query)}
 
@@ -147,7 +147,7 @@ class SelectionStore:
         return [Selection.read(document) async for document in documents]
 
     async def newest(self, alert_id: str, session: Session) -> datetime | None:
-        """When somebody was selected for an alert last; None: nobody was."""
+        """When an alert last selected a recipient; None: never."""
         query = {"alertId": alert_id, "step": 1}
         document = await self._selections.find_one(query, {"at": 1}, sort=[("at", -1)], session=session)
         return document["at"] if document is not None else None

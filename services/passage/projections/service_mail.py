@@ -22,7 +22,7 @@ def _mail(former: Document | None, _: Evidence, mail: PlannedMail) -> Document:
 
 
 def _comparable_mail(document: Document) -> Comparable:
-    """What it is and whose. When it is due depends on settings, and what became of it on the time."""
+    """Kind, subject and person of a mail. Its due time depends on settings, and its outcome on the time."""
     return {name: document["mail"][name] for name in ("kind", "about", "personId")}
 
 

@@ -72,7 +72,7 @@ class AcknowledgedBody(Body):
 
 
 class StayContactBody(Part):
-    """How to reach the student during the stay. What is left out stays as it was; null removes what may be removed."""
+    """How to reach the student during the stay. An omitted part stays as it was; null removes a removable one."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -97,7 +97,7 @@ class StayContactBody(Part):
         return self
 
     def parts(self) -> dict[ContactField, Any]:
-        """What was sent, by part."""
+        """The parts that the caller sent."""
         return {
             ContactField(to_camel(name)): getattr(self, name) for name in self.model_fields_set - {"student_number"}
         }

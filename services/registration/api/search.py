@@ -1,6 +1,6 @@
 """Finds a student: by name, student number or mail address, for those who look after the student.
 
-A POST, because what is searched for is personal data and may not stand in a URL.
+A POST, because the search words are personal data and may not stand in a URL.
 """
 
 from typing import Annotated
@@ -22,7 +22,7 @@ from shared.web.idempotency import Answer, Idempotency, run_once
 from shared.web.problem import FieldError, invalid
 from shared.web.routes import RouteClass, Routes
 
-#: So many registrations are shown; whoever finds more adds a word.
+#: At most so many registrations are shown; a caller who finds more adds a word.
 MAX_FOUND = 100
 #: So many are looked at before it is known which of them the caller may see.
 MAX_CANDIDATES = 2_000

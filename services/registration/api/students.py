@@ -19,7 +19,7 @@ Students = Mapping[str, StudentEntry]
 async def students_of(
     deps: CommandDeps, states: Sequence[Registration], permissions: Permissions, kind: str
 ) -> Students:
-    """The students of registrations that the caller may see. `kind`: what was read, for the processing log."""
+    """The students of registrations that the caller may see. `kind` names the read in the processing log."""
     registered = await deps.keyring.open_many([state.contact for state in states], "/contact")
     with_stay = [state for state in states if state.stay_contact is not None]
     given = await deps.keyring.open_many([state.stay_contact or "" for state in with_stay], "/contact")
@@ -36,7 +36,7 @@ async def students_of(
 
 
 def _reached_at(state: Registration, registered: Opened, for_stay: Opened | None) -> Opened:
-    """How the student is reached now (R24): what was given for the stay goes before what was registered."""
+    """How the student is reached now (R24): details for the stay go before registered ones."""
     if registered.state != "opened" or for_stay is None or for_stay.state != "opened":
         return registered
     try:

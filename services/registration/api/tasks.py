@@ -180,7 +180,7 @@ def routes(deps: CommandDeps) -> Routes:
 async def _entries(
     deps: CommandDeps, documents: Sequence[dict[str, Any]], language: Language, permissions: Permissions, kind: str
 ) -> list[dict[str, Any]]:
-    """The tasks with what they ask, in the reader's language, the journey that each is about, and its student."""
+    """Each task with its text in the reader's language, the journey that it is about, and its student."""
     loaded = await deps.store.load_many(sorted({str(document["registrationId"]) for document in documents}))
     states = {registration.id: state_of(registration) for registration in loaded}
     students = await students_of(deps, list(states.values()), permissions, kind)

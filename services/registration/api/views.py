@@ -184,13 +184,13 @@ async def registration_summaries(
 ) -> list[RegistrationSummary]:
     """The registrations of a list, with their students and those that they overlap; one read for all of them.
 
-    `kind`: what was read, for the processing log.
+    `kind` names the read in the processing log.
     """
     students = await students_of(deps, states, permissions, kind)
     others: dict[str, list[Registration]] = {}
-    for other in await deps.store.open_of_persons({state.person_id for state in states}):
-        if permissions.sees(other):
-            others.setdefault(other.person_id, []).append(other)
+    for registration in await deps.store.open_of_persons({state.person_id for state in states}):
+        if permissions.sees(registration):
+            others.setdefault(registration.person_id, []).append(registration)
     return [registration_summary(deps, state, students, others.get(state.person_id, ())) for state in states]
 
 

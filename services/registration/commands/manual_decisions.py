@@ -134,7 +134,7 @@ def _denial(deps: CommandDeps, state: Registration, current: Clearance, ruling: 
 
 
 def _outdated_advice(current: Clearance, request: DecisionRequest) -> Problem | None:
-    """R10: a person approves or restores only on the current advice, and only if that is what they saw."""
+    """R10: a person approves or restores only on the current advice, and only after seeing it."""
     current_versions = {seen.country: seen.advice_version for seen in current.advice}
     if dict(request.advice_seen) == current_versions:
         return None

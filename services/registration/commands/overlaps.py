@@ -21,7 +21,11 @@ async def check_overlaps(
     if form.overlaps_known:
         return
     own = await deps.persons.registrations_of(person_id, session)
-    others = [other for other in own if other.registration_id != changed_id and not _is_same_trip(other, form)]
+    others = [
+        registration
+        for registration in own
+        if registration.registration_id != changed_id and not _is_same_trip(registration, form)
+    ]
     found = overlaps(form.legs, others)
     if found:
         raise _problem(found, form.language)

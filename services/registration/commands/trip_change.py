@@ -48,7 +48,7 @@ async def offer_change_to(
 
 
 def offer_events(state: Registration, trip: Loaded[GroupTrip]) -> list[Draft]:
-    """The offer, or its withdrawal when the registration says the same again; none for what was offered. Pure."""
+    """The offer, or its withdrawal once the registration equals the trip; none for an offered version. Pure."""
     assert trip.state is not None
     differs, offered_version = trip.state.differs_from(state), state.trip_change or 0
     if state.group_id != trip.id or offered_version >= trip.version or not (differs or offered_version):

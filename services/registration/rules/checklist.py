@@ -418,7 +418,7 @@ def _other_block(situation: _Situation) -> Line | None:
 
 
 def _who_confirms(situation: _Situation) -> Queue | None:
-    """R21: the coordinator first, then whoever else has to decide."""
+    """R21: the coordinator first, then the first other queue that has to decide."""
     by_rule = sorted(situation.open_blocks(), key=lambda block: block.rule != "R21")
     return next((block.queue for block in by_rule if block.queue is not None), None)
 

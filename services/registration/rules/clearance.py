@@ -112,7 +112,7 @@ class Clearance:
 def clearance(registration: Registration, inputs: DecisionInputs, now: datetime) -> Clearance:
     """R10: an approval covers it or none is needed, every place is safe, two weeks ahead, never suspended.
 
-    R8: when a student who is abroad extends a cleared stay or moves on, only what is new is decided.
+    R8: when a student who is abroad extends a cleared stay or moves on, only the new part is decided.
     """
     standing = approval.approval_standing(registration, inputs.approval)
     window = departure.departure(registration.departure_date, registration.itinerary_at, now)

@@ -30,9 +30,9 @@ def overlaps(legs: Sequence[Leg], others: Iterable[Registration]) -> tuple[Overl
     journey to the next: that is no overlap, unless one of them lasts no longer.
     """
     found = [
-        Overlap(Reason.IDENTICAL if _places(legs) == _places(other.legs) else Reason.OVERLAPPING, other)
-        for other in others
-        if is_open(other) and _overlap(legs, other.legs)
+        Overlap(Reason.IDENTICAL if _places(legs) == _places(registration.legs) else Reason.OVERLAPPING, registration)
+        for registration in others
+        if is_open(registration) and _overlap(legs, registration.legs)
     ]
     return tuple(sorted(found, key=lambda overlap: overlap.reason is not Reason.IDENTICAL))
 

@@ -1,4 +1,4 @@
-"""R2, R4, R9: who has a registration now: the student, or the staff of a queue. Only for what is not decided yet."""
+"""R2, R4, R9: who has an undecided registration now: the student, or the staff of a queue."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from services.registration.rules.checklist import whom_to_ask
 from services.registration.rules.clearance import Block, Clearance, Outcome, Queue
 from services.registration.rules.task_end import coordinators_block
 
-#: States in which a registration waits for somebody.
+#: States in which a registration waits for the student or for staff.
 _WAITING = frozenset({Status.HELD, Status.INCOMPLETE, Status.ROUTED, Status.SUSPENDED})
 
 
@@ -25,7 +25,7 @@ def waits_for(registration: Registration, current: Clearance) -> WaitsFor | None
     """The first that nobody can pass over: the approval, then the documents, then the person of the outcome.
 
     A person to whom it is routed (R7, R8) can decide only after the programme has (R2). A suspended clearance is the
-    coordinator's, whatever blocks. Whoever is back waits for nobody.
+    coordinator's, whatever blocks. A student who is back waits for nobody.
     """
     if registration.status not in _WAITING or registration.progress.returned_on is not None:
         return None

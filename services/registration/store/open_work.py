@@ -10,7 +10,7 @@ from shared.open_work import OpenWork
 
 
 async def registrations_without_home(database: Database, catalogue: Catalogue, today: date) -> list[OpenWork]:
-    """Registrations that are not over, and open tasks, by what is gone."""
+    """Registrations that are not over, and open tasks, for each programme and faculty that is gone."""
     over = [Status.CANCELLED.value, Status.REFUSED.value]
     running = {"status": {"$nin": over}, "returnDate": {"$gte": today.isoformat()}}
 
@@ -41,6 +41,6 @@ async def _grouped(
         {"$sort": {"_id": 1}},
     ]
     return [
-        OpenWork(kind, found["_id"]["id"], found["_id"]["facultyId"], found["count"], what)
-        async for found in database[collection].aggregate(pipeline)
+        OpenWork(kind, row["_id"]["id"], row["_id"]["facultyId"], row["count"], what)
+        async for row in database[collection].aggregate(pipeline)
     ]

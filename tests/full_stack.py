@@ -412,13 +412,15 @@ class FullStack:
                 return {}
             return {str(document["_id"]): document for document in database[FOLDS[service][0]].find({})}
 
+        def outbox_bodies() -> dict[str, bytes]:
+            return {str(event["_id"]): bytes(event["body"]) for event in database["events"].find({})}
+
         try:
             for _ in range(CONSISTENT_READS):
-                stored = aggregates()
-                outbox = {str(event["_id"]): bytes(event["body"]) for event in database["events"].find({})}
+                stored, outbox = aggregates(), outbox_bodies()
                 if database["events"].find_one({"pending": True}) is None:
                     checker = await read_topic(self.services.stack.kafka, namespace, TOPICS[service])
-                    if aggregates() == stored:
+                    if (aggregates(), outbox_bodies()) == (stored, outbox):
                         return checker, outbox, stored
                 await asyncio.sleep(0.2)
         finally:

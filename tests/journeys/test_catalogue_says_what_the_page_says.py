@@ -87,7 +87,7 @@ async def test_before_i_fill_in_a_form_i_read_which_details_my_activity_needs(se
     assert {choice["value"] for choice in details["details.cluster"]["choices"]} == {
         "example-cutting", "example-listening"
     }  # fmt: skip
-    assert [detail["field"] for detail in elsewhere["details"]] == ["details.rotation"]
+    assert [detail["field"] for detail in elsewhere["details"]] == ["details.rotation", "contact"]
     assert needs["documents"] == [
         {"kind": "placement_letter", "name": {"nl": "Plaatsingsbrief", "en": "Placement letter"}}
     ]

@@ -3,6 +3,7 @@
 from datetime import date, timedelta
 
 import pytest
+import structlog
 from structlog.testing import capture_logs
 
 from services.notify.api.whereabouts_summary import Presence, summary
@@ -139,8 +140,13 @@ def test_programmes_of_a_login(claim: object, programmes: set[str] | None) -> No
 )
 def test_processing_log_says_who_read_of_how_many_and_of_whom(read: set[str], line: dict[str, object] | None) -> None:
     """One line for one act; none for one's own data; every field is one that a log may hold."""
-    with capture_logs() as lines:
-        log_personal_data_read("recipients", "reader", read, alert_id="ES-2")
+    before = structlog.get_config()
+    structlog.reset_defaults()  # another test may have silenced information
+    try:
+        with capture_logs() as lines:
+            log_personal_data_read("recipients", "reader", read, alert_id="ES-2")
+    finally:
+        structlog.configure(**before)
 
     common = {"event": "personal_data_read", "kind": "recipients", "person_id": "reader", "alert_id": "ES-2"}
     assert lines == ([] if line is None else [{**common, **line, "log_level": "info"}])

@@ -5,12 +5,14 @@
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from services.notify.rules.provider_health import RECENT, ProviderRecord
 from shared.mongo.client import ASCENDING, Database, Document, IndexModel
 
 MINUTES_KEPT_SECONDS = 3_600
+#: A stored time that is so much later than a new answer comes from a clock that was ahead.
+CLOCKS_DIFFER = timedelta(minutes=5)
 
 
 @dataclass(slots=True)
@@ -40,14 +42,14 @@ class ProviderHealthStore:
         await self._minutes.create_indexes([by_age])
 
     async def add(self, provider: str, answers: ProviderAnswers) -> None:
-        """Add answers. Processes may add in any order: of two times the later one stays."""
-        update = [{"$set": _later_times(answers)}]
+        """Add answers. Processes may add in any order: of two times the later one stays, unless it is in the future."""
+        at = max(moment for moment in (answers.accepted_at, answers.refused_at) if moment is not None)
+        update = [{"$set": _without_future(at)}, {"$set": _later_times(answers)}]
         if answers.failed_at is not None:
             # The failing began with this answer, unless it had begun before and nothing was accepted in between.
             has_begun = {"$gt": ["$failingSince", {"$ifNull": ["$acceptedAt", None]}]}
             update.append({"$set": {"failingSince": {"$cond": [has_begun, "$failingSince", answers.failed_at]}}})
         await self._health.update_one({"_id": provider}, update, upsert=True)
-        at = max(moment for moment in (answers.accepted_at, answers.refused_at) if moment is not None)
         minute = at.replace(second=0, microsecond=0)
         await self._minutes.update_one(
             {"_id": f"{provider}:{minute.isoformat()}"},
@@ -69,6 +71,12 @@ class ProviderHealthStore:
             str(document["_id"]): _record(document, *counted.get(str(document["_id"]), (0, 0)))
             async for document in self._health.find({})
         }
+
+
+def _without_future(at: datetime) -> Document:
+    """The fields of an update that moves times from a clock that was ahead back to this answer: it hides nothing."""
+    names = ("acceptedAt", "refusedAt", "failingSince", "accountRefusedAt")
+    return {name: {"$cond": [{"$gt": [f"${name}", at + CLOCKS_DIFFER]}, at, f"${name}"]} for name in names}
 
 
 def _later_times(answers: ProviderAnswers) -> Document:

@@ -64,7 +64,9 @@ COUNTRIES = iter(
         "AT", "BE", "CA", "CH", "CZ", "DE", "DK", "EE", "FI", "FR", "GB", "GR", "HR", "HU", "IE", "IS", "JP", "LT",
         "LU", "LV", "MT", "NO", "NZ", "PL", "PT", "SE", "SG", "SI", "SK", "US", "AD", "AL", "AR", "AU", "BB", "BG",
         "BN", "BS", "BW", "CL", "CR", "CV", "CY", "DM", "FJ", "GD", "GE", "JM", "KR", "LI", "MC", "ME", "MK", "MU",
-        "MY", "NA", "PA", "PY", "RO", "RS", "SC", "SM", "TO", "TT", "UY", "VC", "WS",
+        "MY", "NA", "PA", "PY", "RO", "RS", "SC", "SM", "TO", "TT", "UY", "VC", "WS", "AW", "AI", "AG", "BZ", "BT",
+        "CK", "KM", "CW", "KY", "DJ", "FO", "FM", "GA", "GL", "GY", "KZ", "KG", "KI", "KN", "KW", "LA", "LC", "LS",
+        "MV", "MH", "MW", "NC", "NR", "OM", "PW", "PG", "PF", "QA", "SB", "ST", "SZ", "TL", "TV",
     )
 )  # fmt: skip
 

@@ -4,6 +4,7 @@ See docs/architecture.md, Two streams meet.
 """
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import pymongo
@@ -11,6 +12,7 @@ import pytest
 
 from deploy.local.demo.world import Plan
 from deploy.local.rewind import rewind
+from shared.clock import utc_now
 from tests.full_stack import COUNTRIES, PATIENCE_SECONDS, TOPICS, FullStack
 
 OVERTAKEN = ["RegistrationSubmitted", "RegistrationApproved", "ClearanceSuspended", "TaskOpened"]
@@ -117,6 +119,7 @@ async def test_redelivery_of_whole_topics_changes_nothing(full_stack: FullStack,
     await full_stack.wait_for_messages(students)
     await full_stack.wait_until_idle()
     async with full_stack.stopped("safety"):
+        await full_stack.wait_until(lambda: _service_mail_has_left(full_stack), "no service mail becomes due soon")
         await full_stack.wait_until_idle(WITHOUT_SAFETY)
         before = await _documents(full_stack, service)
         counts = [await full_stack.count_messages(student) for student in students]
@@ -145,7 +148,17 @@ READS = {
     "notify": (TOPICS["registration"], TOPICS["safety"], TOPICS["notify"]),
 }
 #: Collections that hold which process is at work, the relay's progress, and until when registrations were swept.
-_CHANGE_BY_THE_CLOCK = {"leases", "relay_batches", "looks"}
+_CHANGE_BY_THE_CLOCK = {"leases", "relay_batches", "looks", "known_until"}
+
+
+async def _service_mail_has_left(full_stack: FullStack) -> bool:
+    """Whether no planned mail becomes due within the test: mail leaves by the clock."""
+    client: pymongo.MongoClient[dict[str, Any]] = pymongo.MongoClient(full_stack.services.stack.mongo)
+    planned = client[f"{full_stack.services.choices.namespace}notify"]["plannedmails"]
+    soon = {"state": "waiting", "dueAt": {"$lte": utc_now() + timedelta(minutes=20)}}
+    count = planned.count_documents(soon)
+    client.close()
+    return count == 0
 
 
 async def _documents(full_stack: FullStack, service: str) -> dict[str, Any]:

@@ -201,18 +201,27 @@ async def create_notice(
     priority: int = NOTICE,
 ) -> None:
     """Store a notice and its send job; if it is stored already, change nothing. `content`: what the mail says."""
-    selection, job = new_notice(identity, name, recipients, content, cause, now, priority=priority)
+    notice = new_notice(identity, name, recipients, content, cause, now, priority=priority)
 
     async def store(session: Session) -> None:
-        if await deps.alerts.selections.existing([selection.selection_id], session):
-            return
-        await deps.alerts.selections.insert([selection], session)
-        await deps.send_queue.add([job], now, session)
+        await store_new_notices(deps, [notice], now, session)
 
     try:
         await deps.mongo.transaction(store)
     except DuplicateKeyError:
         return  # another process created it at the same moment
+
+
+async def store_new_notices(
+    deps: NoticeDeps, notices: Sequence[tuple[Selection, SendJob]], now: datetime, session: Session
+) -> int:
+    """Store those of the notices that are not stored yet, each with its send job; how many they are."""
+    known = await deps.alerts.selections.existing([selection.selection_id for selection, _ in notices], session)
+    new = [notice for notice in notices if notice[0].selection_id not in known]
+    if new:
+        await deps.alerts.selections.insert([selection for selection, _ in new], session)
+        await deps.send_queue.add([job for _, job in new], now, session)
+    return len(new)
 
 
 def new_notice(

@@ -14,7 +14,7 @@ from services.notify.messages.service_content import CaseCount, CaseLine, Office
 from services.notify.model.office_cases import CaseKind, OfficeCase, read_reply, reply_case
 from services.notify.model.requests import Request
 from services.notify.model.whereabouts import Whereabouts
-from services.notify.notices import new_notice, notice_id, office_recipient
+from services.notify.notices import new_notice, notice_id, office_recipient, store_new_notices
 from services.notify.rules.office_mail import Urgency, digest_due, urgency
 from services.notify.rules.offices import INTERNATIONAL_OFFICE, SAFETY_OFFICER, office_for
 from services.notify.service_mail.deps import ServiceMailDeps
@@ -221,17 +221,15 @@ def _answers_to(deps: ServiceMailDeps, placed: _PlacedCase) -> Contact:
 async def _store(
     deps: ServiceMailDeps, notice: tuple[Selection, SendJob], cases: Sequence[OfficeCase], now: datetime
 ) -> None:
-    selection, job = notice
+    selection, _ = notice
     (recipient,) = selection.recipients
     sent_before = await deps.deliveries.alerts_with_deliveries([selection.alert_id])
 
     async def store(session: Session) -> None:
         if cases:
             await deps.cases.note_mailed(cases, selection.alert_id, recipient.mailbox or "", now, session)
-        known = await deps.notices.alerts.selections.existing([selection.selection_id], session)
-        if not known and not sent_before:
-            await deps.notices.alerts.selections.insert([selection], session)
-            await deps.notices.send_queue.add([job], now, session)
+        if not sent_before:
+            await store_new_notices(deps.notices, [notice], now, session)
 
     await deps.notices.mongo.transact(store, what=f"mail {selection.alert_id} to an office")
     deps.notices.send_queue.announce()

@@ -16,7 +16,7 @@ from services.notify.messages.service_content import OutcomeContent, RequestCont
 from services.notify.model.planned_mails import PlannedMail
 from services.notify.model.requests import Request
 from services.notify.model.whereabouts import Whereabouts
-from services.notify.notices import new_notice, notice_id, programme_contact
+from services.notify.notices import new_notice, notice_id, programme_contact, store_new_notices
 from services.notify.rules.offices import office_for, queue_for
 from services.notify.rules.service_mail import Group, Reason, registration_mail, reminder_to_register_id, request_mail
 from services.notify.service_mail.deps import ServiceMailDeps
@@ -74,15 +74,8 @@ async def _send(deps: ServiceMailDeps, mails: Sequence[PlannedMail], now: dateti
 
     async def store(session: Session) -> int:
         waiting = await deps.planned.settle(outcomes, session)
-        selections = [selection for mail_id, (selection, _) in notices.items() if mail_id in waiting]
-        known = await deps.notices.alerts.selections.existing(
-            [selection.selection_id for selection in selections], session
-        )
-        new = [notice for notice in notices.values() if notice[0] in selections and notice[0].selection_id not in known]
-        if new:
-            await deps.notices.alerts.selections.insert([selection for selection, _ in new], session)
-            await deps.notices.send_queue.add([job for _, job in new], now, session)
-        return len(new)
+        of_waiting = [notice for mail_id, notice in notices.items() if mail_id in waiting]
+        return await store_new_notices(deps.notices, of_waiting, now, session)
 
     count = await deps.notices.mongo.transact(store, what="planned service mail")
     deps.notices.send_queue.announce()

@@ -6,7 +6,7 @@ Why motor, and its successor: docs/decisions/0002-motor.md.
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
@@ -70,6 +70,8 @@ __all__ = [
     "UpdateMany",
     "UpdateOne",
     "insert",
+    "raise_unless_duplicates",
+    "upsert_guarded",
 ]
 
 DUPLICATE_KEY_CODE = 11_000  # of MongoDB
@@ -214,6 +216,23 @@ async def insert(collection: Collection, documents: list[Document], session: Ses
         if all(write_error["code"] == DUPLICATE_KEY_CODE for write_error in error.details["writeErrors"]):
             raise DuplicateKeyError("a key is taken", DUPLICATE_KEY_CODE) from None
         raise
+
+
+async def upsert_guarded(collection: Collection, updates: Sequence[UpdateOne]) -> None:
+    """Upsert by id and a guard, such as an older version: a document that is newer already stays as it is."""
+    if not updates:
+        return
+    try:
+        await collection.bulk_write(updates, ordered=False)
+    except BulkWriteError as error:
+        # The upsert of an older version collides with the id of the newer one: the guard at work.
+        raise_unless_duplicates(error)
+
+
+def raise_unless_duplicates(error: BulkWriteError) -> None:
+    """Raise the error again unless all its failures are duplicate keys."""
+    if any(failure["code"] != DUPLICATE_KEY_CODE for failure in (error.details or {}).get("writeErrors", [{}])):
+        raise error
 
 
 async def _commit(session: Session) -> None:

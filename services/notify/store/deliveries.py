@@ -38,11 +38,10 @@ from services.notify.store.delivery_pages import (
     PagesMoved,
     apply_updates,
     load_pages,
-    raise_unless_duplicates,
     store_pages,
 )
 from shared.events import Channel, Event, OutcomeEvent, PersonAnswered
-from shared.mongo.client import ASCENDING, BulkWriteError, Database, Document, IndexModel
+from shared.mongo.client import ASCENDING, BulkWriteError, Database, Document, IndexModel, raise_unless_duplicates
 from shared.mongo.retry import retry
 from shared.privacy.service_key import ServiceKey
 

@@ -25,14 +25,13 @@ from services.notify.columns.delivery_rows import (
 )
 from services.notify.model.deliveries import Delivery, StatusUpdate, reference
 from shared.events import Channel
-from shared.mongo.client import BulkWriteError, Collection, Document, InsertOne, UpdateOne
+from shared.mongo.client import BulkWriteError, Collection, Document, InsertOne, UpdateOne, raise_unless_duplicates
 
 #: Deliveries in one page, at most.
 PAGE_SIZE = 1_000
 #: Ids of the events applied last that a page remembers, to skip an event that comes again.
 MAX_REMEMBERED_EVENTS = 500
 NEVER = datetime.fromtimestamp(0, UTC)
-_DUPLICATE_KEY = 11_000
 
 #: The id and time of an event, and what it reports of one delivery.
 EventUpdate = tuple[str, datetime, StatusUpdate]
@@ -210,12 +209,6 @@ async def store_pages(collection: Collection, pages: Iterable[DeliveryPage]) -> 
         except BulkWriteError as error:
             raise_unless_duplicates(error)
             raise PagesMoved from error
-
-
-def raise_unless_duplicates(error: BulkWriteError) -> None:
-    """Raise the error again unless all its failures are duplicate keys."""
-    if any(failure["code"] != _DUPLICATE_KEY for failure in (error.details or {}).get("writeErrors", [{}])):
-        raise error
 
 
 def _page_id(key: DeliveryPageKey, number: int) -> str:

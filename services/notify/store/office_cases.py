@@ -10,7 +10,6 @@ from datetime import date, datetime
 
 from services.notify.model.office_cases import CaseChange, CaseKind, OfficeCase, fold_changes
 from services.notify.rules.office_mail import EMERGENCY_KINDS, EMERGENCY_RULES
-from services.notify.store.delivery_pages import raise_unless_duplicates
 from shared.mongo.client import (
     ASCENDING,
     BulkWriteError,
@@ -20,6 +19,7 @@ from shared.mongo.client import (
     Session,
     UpdateMany,
     UpdateOne,
+    raise_unless_duplicates,
 )
 from shared.mongo.retry import retry
 

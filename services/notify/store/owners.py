@@ -6,9 +6,7 @@
 from collections.abc import Collection, Sequence
 
 from services.notify.model.owners import OwnerRecord
-from shared.mongo.client import ASCENDING, BulkWriteError, Database, Document, IndexModel, UpdateOne
-
-DUPLICATE_KEY = 11_000
+from shared.mongo.client import ASCENDING, Database, Document, IndexModel, UpdateOne, upsert_guarded
 
 
 class OwnerStore:
@@ -31,12 +29,7 @@ class OwnerStore:
             )
             for record in records
         ]
-        try:
-            await self._owners.bulk_write(updates, ordered=False)
-        except BulkWriteError as error:
-            # The guarded upsert of an older record collides with the id of the newer one: the guard at work.
-            if any(failure["code"] != DUPLICATE_KEY for failure in (error.details or {}).get("writeErrors", [{}])):
-                raise
+        await upsert_guarded(self._owners, updates)
 
     async def by_person(self, alert_id: str, persons: Collection[str]) -> dict[str, OwnerRecord]:
         """Person → owner. A person without one is not in the answer."""

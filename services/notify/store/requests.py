@@ -7,8 +7,7 @@ request stand with all others (store/contacts.py), under `contact_key`.
 from collections.abc import Collection, Mapping
 
 from services.notify.model.requests import Request
-from services.notify.store.delivery_pages import raise_unless_duplicates
-from shared.mongo.client import BulkWriteError, Database, UpdateOne
+from shared.mongo.client import Database, UpdateOne, upsert_guarded
 
 
 def contact_key(approval_id: str) -> str:
@@ -37,10 +36,4 @@ class RequestStore:
             )
             for approval_id, request in requests.items()
         ]
-        if not updates:
-            return
-        try:
-            await self._requests.bulk_write(updates, ordered=False)
-        except BulkWriteError as error:
-            # The guarded upsert of an older version collides with the id of the newer one: the guard at work.
-            raise_unless_duplicates(error)
+        await upsert_guarded(self._requests, updates)

@@ -16,11 +16,10 @@ from services.notify.model.shards import HASH_BITS, shard_count_for, shard_range
 from services.notify.model.whereabouts import Whereabouts
 from services.notify.store.contacts import CONTACT_FIELDS, EARLIER_WITH_REPLACED, FINGERPRINT_FIELDS, ContactStore
 from shared.events import Channel, Country
-from shared.mongo.client import ASCENDING, BulkWriteError, Database, Document, IndexModel, UpdateOne
+from shared.mongo.client import ASCENDING, Database, Document, IndexModel, UpdateOne, upsert_guarded
 from shared.privacy.contact import StudentContact
 from shared.privacy.service_key import ServiceKey
 
-DUPLICATE_KEY = 11_000
 #: What a selection run reads. A registration with contact details has a fingerprint of the mail address.
 SNAPSHOT_FIELDS = {"seen": 1, "mail": 1}
 #: The index that covers it: a run over a million people must not read their itineraries and contacts from disk.
@@ -97,12 +96,7 @@ class WhereaboutsStore:
         states = [_insert_past(state) for update in updates for state in update.states]
         if states:
             await self._itineraries.bulk_write(states, ordered=False)
-        try:
-            await self._whereabouts.bulk_write([self._upsert(update) for update in updates], ordered=False)
-        except BulkWriteError as error:
-            # The guarded upsert of an older version collides with the id of the newer one: the guard at work.
-            if any(failure["code"] != DUPLICATE_KEY for failure in (error.details or {}).get("writeErrors", [{}])):
-                raise
+        await upsert_guarded(self._whereabouts, [self._upsert(update) for update in updates])
         await self.contacts.remove_erased({update.where.person_id for update in updates if update.contact is not None})
 
     async def newest_registration_of(self, persons: Collection[str]) -> dict[str, str]:

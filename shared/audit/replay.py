@@ -14,14 +14,13 @@ import orjson
 from shared.audit.evidence import Evidence
 from shared.audit.total_order import Record
 from shared.errors import PermanentError
+from shared.spreadsheet import without_formula
 
 COLUMNS = ("time", "type", "stream", "version", "sequence", "place", "what")
 #: Data fields that the table shows beside the attributes, when an event has them. Never sealed fields.
 TELLING = ("personId", "registrationId", "alertId", "country", "adviceVersion", "status", "rule", "reason", "trigger",
            "outcome", "answer", "decidedBy", "recordedBy", "cancelledBy", "closedBy", "step", "to", "kind",
            "queue", "late")  # fmt: skip
-#: A cell that begins with one of these is a formula to a spreadsheet. Source: OWASP, CSV Injection.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 FIELDS = ("topic", "partition", "offset", "sequence", "id", "type", "time", "source", "subject", "streamversion",
           "correlationid", "causationid", "personId", "registrationId", "approvalId", "alertId", "country",
           "data")  # fmt: skip
@@ -82,7 +81,7 @@ def exported(evidence: Evidence) -> dict[str, Any]:
 
 def harmless(value: object) -> object:
     """Prefix a cell that a spreadsheet would take for a formula."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+    return without_formula(value) if isinstance(value, str) else value
 
 
 class CsvFile:

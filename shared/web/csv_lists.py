@@ -14,12 +14,11 @@ from fastapi.responses import Response
 from pydantic import BaseModel
 from starlette.requests import Request
 
+from shared.spreadsheet import without_formula
 from shared.web.media import quality_of
 from shared.web.paging import Page
 
 MEDIA_TYPE = "text/csv"
-#: A spreadsheet would run a text that begins with one of these as a formula.
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def entry_model(response_model: Any) -> type[BaseModel] | None:
@@ -88,4 +87,4 @@ def cell_of(value: Any) -> str:
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
         value = "; ".join(value)
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
+    return without_formula(text)

@@ -25,7 +25,7 @@ from tests.containers import containers
 from tests.full_stack import FullStack
 from tests.shared_stack import SharedStackHooks, mongod_folder, shared_addresses
 
-pytest_plugins = ("tests.fault_table", "tests.log_repeats", "tests.approval_service")
+pytest_plugins = ("tests.fault_table", "tests.log_repeats", "tests.approval_service", "tests.provider_simulators")
 
 ROOT = Path(__file__).resolve().parents[1]
 #: The groups that take longest. They start first, so that all workers end at about the same time.

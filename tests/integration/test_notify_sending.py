@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from email.message import EmailMessage
@@ -54,24 +54,12 @@ from tests.integration.notify_sending_world import (
     working,
 )
 from tests.integration.notify_world import KEY, Failpoints, World, close, contact_of, leg, notify
-from tests.integration.simulators import Simulator, running
+from tests.integration.simulators import Simulator
 
 EMAIL, SMS = Channel.EMAIL, Channel.SMS
 ACCEPTED, FAILED, UNKNOWN = DeliveryState.ACCEPTED, DeliveryState.FAILED, DeliveryState.UNKNOWN
 INVALID, CANCELLED, TECHNICAL = DeliveryState.INVALID, DeliveryState.CANCELLED, DeliveryState.TECHNICAL_FAILURE
 PERSONS = tuple(f"p{number}" for number in range(1, 11))
-
-
-@pytest.fixture(scope="module")
-def inbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
-    with running("smtp_inbox", tmp_path_factory.mktemp("inbox"), "--control-port", "0") as simulator:
-        yield simulator
-
-
-@pytest.fixture(scope="module")
-def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
-    with running("sms_gateway", tmp_path_factory.mktemp("sms")) as simulator:
-        yield simulator
 
 
 @pytest.fixture

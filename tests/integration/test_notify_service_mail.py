@@ -1,6 +1,6 @@
 """Service mail on a real MongoDB: from events to mails, once each, under redelivery, rebuild and competing runs."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from email.message import EmailMessage
@@ -35,7 +35,7 @@ from shared.events import (
 from tests.audit.log import Log
 from tests.integration.notify_sending_world import Providers, address, providers, send_all, send_deps
 from tests.integration.notify_world import World, leg, notify, together
-from tests.integration.simulators import Simulator, running
+from tests.integration.simulators import Simulator
 from tests.rules.test_service_mail import ASKED, GRANTED, REFUSED, RETURNED, WITHDRAWN
 
 NO_WAIT = MailPolicy(settle=timedelta(0), quiet_from=0, quiet_until=0)
@@ -48,18 +48,6 @@ async def world(stack: Any, namespace: str) -> AsyncIterator[World]:
     async with notify(stack, namespace) as world:
         apply_policy(world, NO_WAIT)
         yield world
-
-
-@pytest.fixture(scope="module")
-def inbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
-    with running("smtp_inbox", tmp_path_factory.mktemp("inbox"), "--control-port", "0") as simulator:
-        yield simulator
-
-
-@pytest.fixture(scope="module")
-def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
-    with running("sms_gateway", tmp_path_factory.mktemp("sms")) as simulator:
-        yield simulator
 
 
 @pytest.fixture

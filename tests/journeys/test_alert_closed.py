@@ -1,6 +1,6 @@
 """An alert is closed, and life goes on: a cry for help, a newcomer, open cases, and silence after the all-clear."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,24 +15,12 @@ from shared.envelope import parse
 from shared.events import Level, ReturnRecorded
 from tests.integration.notify_sending_world import number
 from tests.integration.notify_world import leg
-from tests.integration.simulators import Simulator, running
+from tests.integration.simulators import Simulator
 from tests.journeys.alert_world import AlertWorld, alert_world
 
 Y, R = Level.YELLOW, Level.RED
 MINUTE = timedelta(minutes=1)
 TEAMS = ("central-crisis-team@university.example", "incident-team@university.example")
-
-
-@pytest.fixture(scope="module")
-def inbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
-    with running("smtp_inbox", tmp_path_factory.mktemp("inbox"), "--control-port", "0") as simulator:
-        yield simulator
-
-
-@pytest.fixture(scope="module")
-def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
-    with running("sms_gateway", tmp_path_factory.mktemp("sms")) as simulator:
-        yield simulator
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ People act through HTTP. A request without an answer is repeated with the same I
 
 import asyncio
 import contextlib
+import functools
 import itertools
 import os
 import sys
@@ -320,9 +321,20 @@ class FullStack:
         answer: Answer = await self.retry(lambda people: people.call(method, "notify", path, **request))
         return answer
 
+    async def items(self, service: str, path: str, **who: Any) -> list[dict[str, Any]]:
+        """Every entry of a list, page by page: the tests of a session share the stack, and its lists grow long."""
+        items: list[dict[str, Any]] = []
+        for page in itertools.count(1):
+            url = f"{path}{'&' if '?' in path else '?'}pageSize=250&pageNumber={page}"
+            answer = await self.retry(functools.partial(_get, service=service, url=url, who=who))
+            items += answer.body["items"]
+            if not answer.body["hasNextPage"]:
+                break
+        return items
+
     async def alert_of(self, country: str) -> str:
         """The id of the newest alert of a country."""
-        alerts = (await self.ask("GET", "/v1/alerts?pageSize=250", **OFFICER)).body["items"]
+        alerts = await self.items("notify", "/v1/alerts", **OFFICER)
         return next(str(alert["alertId"]) for alert in alerts if alert["country"] == country)
 
     async def coordinator_of(self, student: Student) -> dict[str, str]:
@@ -458,6 +470,10 @@ async def passage(stack: FullStack, *arguments: str) -> tuple[int, Any]:
     assert process.returncode in (0, 1), f"{arguments}: {err.decode()[-4_000:]}"
     assert out, f"{arguments}: {err.decode()[-4_000:]}"
     return process.returncode, orjson.loads(out)
+
+
+async def _get(people: People, service: str, url: str, who: dict[str, Any]) -> Answer:
+    return await people.call("GET", service, url, **who)
 
 
 def _as(student: Student) -> dict[str, Any]:

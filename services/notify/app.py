@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from fastapi import FastAPI
 
-from services.notify import handlers
+from services.notify import handlers, texts
 from services.notify.api import (
     alerts,
     answers,
@@ -47,7 +47,7 @@ def build(settings: Settings) -> FastAPI:
     process.at_start(partial(stores.alerts.note_closing_times, stores.outbox))
     _subscribe(process.bus, parts.handlers)
     run_in_background(process, settings, parts)
-    return process.app("Safe Passage: notify", DESCRIPTION, _routes(process, settings, parts))
+    return process.app("Safe Passage: notify", DESCRIPTION, _routes(process, settings, parts), texts.PROBLEMS)
 
 
 def from_environment() -> FastAPI:

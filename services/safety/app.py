@@ -7,6 +7,7 @@ from functools import partial
 import httpx
 from fastapi import FastAPI
 
+from services.safety import texts
 from services.safety.api import advice, decisions, history, secondary_sources, sources
 from services.safety.commands.country import apply_clock
 from services.safety.commands.deps import DecisionDeps, ReadingDeps, ReadingPolicy
@@ -88,6 +89,7 @@ def build(settings: Settings) -> FastAPI:
             secondary_sources.routes(store, advice_store, message_store),
             decisions.routes(decision_deps),
         ],
+        texts.PROBLEMS,
     )
 
 

@@ -231,7 +231,9 @@ async def upsert_guarded(collection: Collection, updates: Sequence[UpdateOne]) -
 
 def raise_unless_duplicates(error: BulkWriteError) -> None:
     """Raise the error again unless all its failures are duplicate keys."""
-    if any(failure["code"] != DUPLICATE_KEY_CODE for failure in (error.details or {}).get("writeErrors", [{}])):
+    details = error.details or {}
+    failures = details.get("writeErrors") or [{}]
+    if details.get("writeConcernErrors") or any(failure.get("code") != DUPLICATE_KEY_CODE for failure in failures):
         raise error
 
 

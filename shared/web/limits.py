@@ -17,6 +17,7 @@ from shared.ids import new_id
 from shared.observability import metrics, traces
 from shared.observability.logs import get_logger
 from shared.web.origins import Origins
+from shared.web.phrases import preferred_language
 from shared.web.problem import Problem
 from shared.web.routes import retirement_headers
 
@@ -120,18 +121,30 @@ class Limits:
                 if not await self._preflight(scope, receive, answer, sent):
                     await self._app(scope, body, answer)
         except _TooLarge:
-            await answer.replace(
-                Problem(413, f"The body of this request may have at most {size_bytes} bytes."), receive
+            too_large = Problem(
+                413,
+                f"The body of this request may have at most {size_bytes} bytes.",
+                dutch=f"De inhoud van dit verzoek mag hooguit {size_bytes} bytes hebben.",
             )
+            await answer.replace(too_large, receive)
         except Problem as problem:
             await answer.replace(problem, receive)
         except ClientDisconnect:
             log.info("client_went_away", request_id=scope["state"]["request_id"])
         except TimeoutError:
             if limit.expired() and body.is_awaited:
-                late = Problem(408, f"The body did not arrive within {seconds:g} s.")
+                late = Problem(
+                    408,
+                    f"The body did not arrive within {seconds:g} s.",
+                    dutch=f"De inhoud kwam niet binnen {seconds:g} s aan.",
+                )
             else:
-                late = Problem(503, f"No answer within {seconds:g} s.", headers={"Retry-After": "5"})
+                late = Problem(
+                    503,
+                    f"No answer within {seconds:g} s.",
+                    dutch=f"Geen antwoord binnen {seconds:g} s.",
+                    headers={"Retry-After": "5"},
+                )
             await answer.replace(late, receive)
         # The outermost place of a request: any other error is a problem, too, and its text is never quoted.
         except Exception as error:
@@ -200,9 +213,10 @@ class _Answer:
         await self._send(message)
 
     async def replace(self, problem: Problem, receive: Receive) -> None:
-        """Send a problem instead, unless the answer has begun."""
+        """Send a problem instead, in the reader's language, unless the answer has begun."""
         if self.status == 0:
-            await problem.response()(self._scope, receive, self)
+            language = preferred_language(_decoded(dict(self._scope["headers"]).get(b"accept-language")))
+            await problem.response(language=language)(self._scope, receive, self)
 
     def _with_our_headers(self, given: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
         ours = self._headers | _encoded(retirement_headers(self._scope.get("route")))

@@ -68,7 +68,12 @@ def _accepted(request: Request) -> list[tuple[str, float]]:
 
 
 def _unsupported(media_type: str) -> Problem:
-    return Problem(415, f"Send {media_type} in UTF-8, not compressed.", headers={"Accept": media_type})
+    return Problem(
+        415,
+        f"Send {media_type} in UTF-8, not compressed.",
+        dutch=f"Stuur {media_type} in UTF-8, niet gecomprimeerd.",
+        headers={"Accept": media_type},
+    )
 
 
 def _media_type(text: str) -> tuple[str, dict[str, str]]:

@@ -6,7 +6,11 @@ from pathlib import Path
 import pytest
 
 from services.approval import texts as approval_texts
+from services.notify import texts as notify_texts
+from services.notify.rules.escalation import RollCallStatus
+from services.notify.rules.handing_over import is_open
 from services.registration import texts as registration_texts
+from services.safety import texts as safety_texts
 from shared.web.phrases import SHARED, Phrases, preferred_language
 
 ROOT = Path(__file__).parents[2]
@@ -19,8 +23,11 @@ PHRASES = [
     *registration_texts.PROBLEMS,
     *approval_texts.REASONS.values(),
     *approval_texts.PROBLEMS,
+    *notify_texts.PROBLEMS,
+    *safety_texts.PROBLEMS,
 ]
-FOLDERS = ("services/registration/api", "services/registration/commands", "services/approval", "shared/web",
+FOLDERS = ("services/registration/api", "services/registration/commands", "services/approval", "services/notify/api",
+           "services/notify/commands", "services/safety/api", "services/safety/commands", "shared/web",
            "shared/privacy/contact.py", "shared/fields.py")  # fmt: skip
 
 
@@ -89,3 +96,19 @@ def test_phrases_go_both_ways_and_leave_what_they_do_not_know() -> None:
     assert phrases.in_language("Hello.", "nl") == phrases.in_language("Hallo.", "nl") == "Hallo."
     assert phrases.in_language("Hallo.", "en") == "Hello."
     assert phrases.in_language("Something else.", "nl") == "Something else."
+
+
+def test_refused_closing_counts_in_both_languages() -> None:
+    """One recipient is not *are*; each status is named once, with its number."""
+    one = notify_texts.not_accounted_for({RollCallStatus.HELP: 1})
+    many = notify_texts.not_accounted_for({RollCallStatus.UNREACHABLE: 2, RollCallStatus.NO_ANSWER: 1})
+
+    assert one[0].startswith("1 ontvanger is niet in beeld: 1 om hulp gevraagd.")
+    assert one[1].startswith("1 recipient is not accounted for: 1 asking for help.")
+    assert many[0].startswith("3 ontvangers zijn niet in beeld: 2 onbereikbaar, 1 zonder antwoord.")
+    assert many[1].startswith("3 recipients are not accounted for: 2 unreachable, 1 without an answer.")
+
+
+def test_every_status_that_keeps_an_alert_open_has_its_words() -> None:
+    """Whoever is not safe is counted under a name."""
+    assert set(notify_texts.OPEN_AS) == {status for status in RollCallStatus if is_open(status, is_drill=False)}

@@ -176,6 +176,19 @@ async def test_problem_404_405_415_422_500_say_what_they_are(http: httpx.AsyncCl
         assert body["detail"]
 
 
+async def test_limits_speak_the_language_of_the_reader(http: httpx.AsyncClient, sample: Sample) -> None:
+    """Also what is said before a route is reached, or when it has failed."""
+    dutch = {"Accept-Language": "nl"}
+    token = sample.token()
+    for response, words in (
+        (await http.post("/v1/bodies", content=b" " * 100_001, headers=dutch), "mag hooguit 100000 bytes hebben"),
+        (await http.post("/v1/things", content=b"x", headers={**token, **dutch}), "niet gecomprimeerd"),
+        (await http.get("/v1/crashes", headers=dutch), "Een onverwachte fout"),
+    ):
+        assert words in response.json()["detail"]
+        assert response.headers["content-language"] == "nl"
+
+
 async def test_method_that_is_not_there_is_told_all_that_are(http: httpx.AsyncClient) -> None:
     """405 with `Allow` (RFC 9110): of every route at the address, in whatever router, and HEAD with GET."""
     assert (await http.delete("/v1/things")).headers["allow"] == "GET, HEAD, POST"

@@ -12,7 +12,15 @@ from shared.bus.outbox import Outbox, StreamMoved
 from shared.envelope import Cause, draft, parse
 from shared.errors import TransientError
 from shared.events import AlertClosed, Event, Part
-from shared.mongo.client import Database, DuplicateKeyError, Mongo, MongoUnavailable, Session
+from shared.mongo.client import (
+    BulkWriteError,
+    Database,
+    DuplicateKeyError,
+    Mongo,
+    MongoUnavailable,
+    Session,
+    raise_unless_duplicates,
+)
 from shared.mongo.lease import Lease, acquire, release, while_held
 
 NOW = datetime(2026, 3, 1, 9, tzinfo=UTC)
@@ -49,6 +57,25 @@ def evolve(state: Closing | None, event: Event, at: datetime, version: int) -> C
 def closed(reason: str = "done") -> AlertClosed:
     """A fact of stream ES-1."""
     return AlertClosed(alert_id="ES-1", closed_by="officer", reason=reason)
+
+
+@pytest.mark.parametrize(
+    "details",
+    [
+        {"writeErrors": [{"code": 11000}, {"code": 8}]},
+        {"writeErrors": [{}]},
+        {"writeErrors": [], "writeConcernErrors": [{"code": 64}]},
+        {"writeErrors": [{"code": 11000}], "writeConcernErrors": [{"code": 64}]},
+        {"writeErrors": []},
+        {},
+    ],
+    ids=str,
+)
+def test_only_duplicate_keys_are_passed_over(details: dict[str, Any]) -> None:
+    """A write that the replica set did not confirm is never taken for one that was there already."""
+    raise_unless_duplicates(BulkWriteError({"writeErrors": [{"code": 11000}], "writeConcernErrors": []}))
+    with pytest.raises(BulkWriteError):
+        raise_unless_duplicates(BulkWriteError(details))
 
 
 async def test_aggregate_state_and_fact_are_one(mongo: Mongo, database: Database) -> None:

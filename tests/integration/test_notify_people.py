@@ -21,7 +21,7 @@ from services.notify.store.advice import AdviceStore
 from services.notify.store.deliveries import StoredEvent
 from services.notify.store.selections import Selection
 from shared.audit.reader import Record
-from shared.clock import utc_now
+from shared.clock import amsterdam_date, utc_now
 from shared.envelope import parse
 from shared.events import (
     AdviceReleased,
@@ -248,6 +248,19 @@ async def test_new_address_before_the_first_claim_is_simply_used(world: World) -
     assert await world.steps("ES-2") == []
     assert (await world.whereabouts.contacts.of_registrations(["r-p1"]))["r-p1"].email == contact_of("p100").email
     assert await world.whereabouts.contacts.persons_with_number(contact_of("p1").mobile) == set()
+
+
+async def test_details_of_one_stay_that_do_not_open_hide_nobody(world: World) -> None:
+    """Whoever asks who is in the country sees everyone; that person with the contact that messages go to."""
+    await world.handle(world.register("p1"), world.register("p2"))
+    await world.handle(world.publish(_moved("p1")))
+    await world.database["whereabouts"].update_one({"_id": "r-p1"}, {"$set": {"details": b"not what was sealed"}})
+
+    rows = await world.whereabouts.there("ES", amsterdam_date(utc_now()), skip=0, limit=10)
+
+    assert [(where.person_id, contact is not None and contact.reached_at.email) for where, contact in rows] == [
+        ("p1", contact_of("p1").email), ("p2", contact_of("p2").email)
+    ]  # fmt: skip
 
 
 async def test_new_address_after_the_first_claim_adds_a_step_to_it(world: World, failpoints: Failpoints) -> None:

@@ -335,6 +335,20 @@ async def test_office_hears_at_once_of_departures_within_two_weeks_and_shares_ma
     assert "S-1" not in first + second, "no names"
 
 
+async def test_clock_that_was_ahead_for_a_moment_silences_no_office(world: World) -> None:
+    """A mail that is dated two hours from now does not hold back the next one."""
+    legs = {person: leg(9, 30) for person in ("s-1", "s-2")}
+    await world.handle(*(world.register(person, stay) for person, stay in legs.items()))
+    now = utc_now()
+    await world.handle(world.publish(task("s-1")))
+    await mail_urgent_cases(world.service_mail, now + timedelta(hours=2))
+    await world.handle(world.publish(task("s-2")))
+
+    await mail_urgent_cases(world.service_mail, now + MINUTE)
+
+    assert [kind for _, kind in await to_offices(world)] == ["office_cases"] * 2
+
+
 async def test_hold_reaches_the_safety_officers_in_the_night(world: World) -> None:
     """An emergency waits for no quiet hours; a hold of many countries is one mail; ordinary cases wait."""
     night = utc_now().astimezone(AMSTERDAM).replace(hour=23, minute=0)

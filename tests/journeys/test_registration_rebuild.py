@@ -18,8 +18,8 @@ async def test_collections_rebuilt_from_kafka_alone_are_the_same(full_stack: Ful
     ids = {student.subject: await full_stack.register(student) for student in (soon, later, gone)}
     path = {student.subject: f"/v1/registrations/{ids[student.subject]}" for student in (soon, later, gone)}
     contact = {"who": "contact", "roles": (f"faculty-contact:{soon.faculty}",)}
-    tasks = await _ask(full_stack, "GET", "/v1/tasks?pageSize=250", contact)
-    task_id = next(task["taskId"] for task in tasks["items"] if task["registrationId"] == ids[soon.subject])
+    tasks = await full_stack.items("registration", "/v1/tasks", **contact)
+    task_id = next(task["taskId"] for task in tasks if task["registrationId"] == ids[soon.subject])
     await _ask(full_stack, "POST", f"/v1/tasks/{task_id}/claim", contact)
     await _ask(
         full_stack, "POST", f"/v1/tasks/{task_id}/comments", contact, {"remark": "Called; waits for the letter."}

@@ -288,7 +288,8 @@ async def _after_closing(story: Story) -> None:
             mails = (await story.mail_recipients()).count(crisis_team)
             return mails - before or NotYet()
 
-        step.result = f"{await story.pace.until(taken_over, 'a mail to the crisis team')} mails"
+        count = await story.pace.until(taken_over, "a mail to the crisis team")
+        step.result = "1 mail" if count == 1 else f"{count} mails"
     with story.view.step("a student who registers after the closing is notified as well") as step:
         await _told(story, await _newcomer(story))
         step.result = "email and SMS"

@@ -74,5 +74,9 @@ async def _store(deps: WebhookDeps, provider_name: str, kind: Kind, request: Req
 async def _body(request: Request) -> bytes:
     body = await request.body()
     if len(body) > CALLBACK_LIMIT_BYTES:
-        raise Problem(413, f"A callback may have at most {CALLBACK_LIMIT_BYTES} bytes.")
+        raise Problem(
+            413,
+            f"A callback may have at most {CALLBACK_LIMIT_BYTES} bytes.",
+            dutch=f"Een callback mag hooguit {CALLBACK_LIMIT_BYTES} bytes hebben.",
+        )
     return body

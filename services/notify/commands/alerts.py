@@ -56,7 +56,7 @@ async def reopen_alert(deps: CommandDeps, command: Command[str], alert_id: str, 
         if alert is None:
             raise not_found()
         if not alert.is_closed:
-            raise Problem(409, "It is open.", reason="not_closed")
+            raise Problem(409, "The alert is open.", reason="not_closed")
         event = Draft(AlertReopened(alert_id=alert_id, reopened_by=command.caller, reason=reason), new_id())
         expected = await deps.outbox.version(alert_id, session)
         await deps.outbox.append([event], expected=expected, cause=command.cause, now=command.now, session=session)

@@ -5,7 +5,7 @@ keeps the owner.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from services.notify.audience.alert_events import selection_completed
@@ -16,6 +16,7 @@ from services.notify.roll_call import all_overviews
 from services.notify.rules.escalation import RollCallStatus
 from services.notify.rules.handing_over import Assignment, HandOver, OpenCase, hand_over, is_open
 from services.notify.store.alerts import Alert
+from services.notify.texts import not_accounted_for
 from shared.command import Command
 from shared.envelope import Draft
 from shared.events import AlertClosed, AlertTrigger, HandedOver, RecipientsHandedOver
@@ -24,15 +25,6 @@ from shared.mongo.client import Session
 from shared.web.idempotency import Answer, run_once
 from shared.web.problem import FieldError, Problem, invalid, not_found
 
-#: How a refusal calls the recipients with each status.
-OPEN_AS: Mapping[RollCallStatus, str] = {
-    RollCallStatus.UNVERIFIED: "safe by a link that a machine may have followed",
-    RollCallStatus.HELP: "asking for help",
-    RollCallStatus.WRONG_PERSON: "with a number of somebody else",
-    RollCallStatus.UNCLEAR: "with a reply that nobody has read",
-    RollCallStatus.UNREACHABLE: "unreachable",
-    RollCallStatus.NO_ANSWER: "without an answer",
-}
 #: So many persons of each status are named in a refusal; the board has them all.
 NAMED_IN_REFUSAL = 100
 
@@ -56,7 +48,7 @@ async def close_alert(
         if alert is None:
             raise not_found()
         if alert.is_closed:
-            raise Problem(409, "It is closed already.", reason="already_closed")
+            raise Problem(409, "The alert is closed already.", reason="already_closed")
         # A process whose clock is ahead may have selected a person a moment later than now: that was before, too.
         newest = await deps.alerts.selections.newest(alert_id, session)
         closed_at = max(command.now, newest) if newest is not None else command.now
@@ -129,12 +121,11 @@ def _refusal(decision: HandOver) -> Problem:
     members: dict[str, Any] = {
         "open": {status.value: _named(by_status[status]) for status in statuses},
     }
-    numbers = ", ".join(f"{len(by_status[status])} {OPEN_AS[status]}" for status in statuses)
-    count = len(decision.without_owner)
-    people = "1 recipient is" if count == 1 else f"{count} recipients are"
+    dutch, english = not_accounted_for({status: len(by_status[status]) for status in statuses})
     return Problem(
         409,
-        f"{people} not accounted for: {numbers}. Name an owner for each in `handOver`, then it can be closed.",
+        english,
+        dutch=dutch,
         rule="R38",
         reason="open_cases",
         members=members,

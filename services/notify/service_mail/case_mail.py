@@ -80,7 +80,7 @@ async def mail_urgent_cases(deps: ServiceMailDeps, now: datetime) -> int:
     count = 0
     for mailbox, of_office in by_mailbox.items():
         level = min(placed.urgency(today) for placed in of_office)
-        if not await deps.cases.mailed_since(mailbox, now - policy.pause_after(level)):
+        if not await deps.cases.mailed_between(mailbox, now - policy.pause_after(level), now):
             await _mail_at_once(deps, of_office, is_emergency=level is Urgency.EMERGENCY, now=now)
             count += 1
     return count

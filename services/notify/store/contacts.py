@@ -79,11 +79,7 @@ class ContactStore:
         """Both contact details of these registrations; without those of erased persons and those that do not open."""
         opened = {}
         async for document in self._whereabouts.find({"_id": {"$in": list(registration_ids)}}, CONTACT_FIELDS):
-            try:
-                student = self.student(document)
-            except (PermanentError, ValueError) as error:
-                log.error("contact_unreadable", registration_id=str(document["_id"]), error=type(error).__name__)
-                continue
+            student = self.student(document)
             if student is not None:
                 opened[str(document["_id"])] = student
         return opened
@@ -239,16 +235,23 @@ class ContactStore:
             return None
 
     def student(self, document: Document) -> StudentContact | None:
-        """Both contact details in a stored document (CONTACT_FIELDS); None when there are none."""
+        """Both contact details in a stored document (CONTACT_FIELDS); None when there are none.
+
+        If only the details for the stay do not open, which is logged: those where messages go.
+        """
         contact, sealed = self.open(document), document.get("details")
         if contact is None or sealed is None:
             return StudentContact(contact) if contact is not None else None
-        details = self._key.open(bytes(sealed), _details_context(str(document["_id"])))
-        return StudentContact(
-            ContactDetails.model_validate(details["registered"]),
-            ContactDetails.model_validate(details["stay"]),
-            None if details["given"] is None else tuple(ContactField(part) for part in details["given"]),
-        )
+        try:
+            details = self._key.open(bytes(sealed), _details_context(str(document["_id"])))
+            return StudentContact(
+                ContactDetails.model_validate(details["registered"]),
+                ContactDetails.model_validate(details["stay"]),
+                None if details["given"] is None else tuple(ContactField(part) for part in details["given"]),
+            )
+        except (PermanentError, ValueError, KeyError, TypeError) as error:
+            log.error("contact_unreadable", registration_id=str(document["_id"]), error=type(error).__name__)
+            return StudentContact(contact)
 
 
 #: Aggregation expression: `earlier` after the contact of the document was replaced.

@@ -114,9 +114,12 @@ class OfficeCaseStore:
         if cases:
             yield cases
 
-    async def mailed_since(self, mailbox: str, since: datetime) -> bool:
-        """Whether the mailbox got a mail about a case after that time."""
-        query = {"mailbox": mailbox, "mailedAt": {"$gt": since}}
+    async def mailed_between(self, mailbox: str, since: datetime, now: datetime) -> bool:
+        """Whether the mailbox got a mail about a case after `since`.
+
+        A mail later than `now` does not count: a clock that was wrong for a moment must not silence an office.
+        """
+        query = {"mailbox": mailbox, "mailedAt": {"$gt": since, "$lte": now}}
         return await self._cases.find_one(query, {"_id": 1}) is not None
 
     async def note_mailed(

@@ -139,7 +139,8 @@ def _chosen_countries(
     """The countries that the decision is about. A second person decides about those that the first one named."""
     unknown = sorted(set(request.countries) - set(held))
     if unknown:
-        raise invalid(FieldError("body.countries", f"not held here: {', '.join(unknown[:10])}"))
+        names = ", ".join(unknown[:10])
+        raise invalid(FieldError("body.countries", f"not held here: {names}", f"hier niet vastgehouden: {names}"))
     if first is None:
         return tuple(sorted(set(request.countries) or set(held)))
     chosen = tuple(country for country in first.countries if country in held)

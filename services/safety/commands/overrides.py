@@ -7,9 +7,10 @@ from typing import Literal
 from services.safety.commands.country import decide_country_in
 from services.safety.commands.deps import DecisionDeps
 from services.safety.model import CountryState, Override
-from services.safety.rules.override import Permission, Reason, permission
+from services.safety.rules.override import Permission, permission
 from services.safety.rules.release import apply_overrides_of_today, state_after
 from services.safety.store.advice import Store
+from services.safety.texts import OVERRIDE_REFUSALS
 from shared.clock import amsterdam_date
 from shared.command import Command
 from shared.events import Event, Level, OverrideEnded, OverrideSet, Part
@@ -138,16 +139,6 @@ def _open_override(state: CountryState, override: Override, now: datetime) -> Op
     )
 
 
-_REASON_TEXTS = {
-    Reason.RED_IS_NEVER_LOOSENED: "Red is never loosened for students.",
-    Reason.UNKNOWN_IS_NEVER_LOOSENED: "An unknown level is not safe: only orange or red can be set there.",
-    Reason.IS_OVER: "Its last day is over.",
-    Reason.ORDER_NEEDS_NEGATIVE_LEVEL: "Only a stricter override, to orange or red, can order people to leave.",
-    Reason.TOO_MANY: "There are too many overrides for this country: end some first.",
-}
-
-
 def _blocked(decision: Permission) -> Problem:
-    return Problem(
-        409, _REASON_TEXTS[decision.reason], type_="blocked-by-rule", rule="R17", reason=decision.reason.value
-    )
+    _, english = OVERRIDE_REFUSALS[decision.reason]
+    return Problem(409, english, type_="blocked-by-rule", rule="R17", reason=decision.reason.value)

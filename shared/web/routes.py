@@ -50,9 +50,9 @@ EXEMPT: dict[RouteClass, dict[str, str]] = {
         "C32": "the provider chooses its parameters, and every callback is stored",
     },
     RouteClass.ANSWER_LINK: {
-        "C8": "a person reads the answer: for a dead link and an empty form it is a page that says what to do",
+        "C8": "a person reads the answer: for a dead link and an unusable form it is a page that says what to do",
         "C24": "an answer may be repeated: the newest one counts, and every request for help",
-        "C26": "a person who needs help is never refused, and a token cannot be guessed",
+        "C26": "a person who needs help is never refused, and a token cannot be guessed; other answers have a brake",
         "C27/406": "a person who needs help gets the page, whatever their browser accepts",
         "C27/415": "it is a browser's form; any other body gets the page that asks to choose",
         "C29": "no login: the unguessable token in the link is the permission",
@@ -85,7 +85,7 @@ _PROBLEMS: dict[RouteClass, tuple[int, ...]] = {
     RouteClass.ANSWER_LINK: (408, 413, 500, 503),
     RouteClass.OPERATIONS: (400, 413, 500),
 }
-_PAGES: dict[RouteClass, tuple[int, ...]] = {RouteClass.ANSWER_LINK: (400, 404)}
+_PAGES: dict[RouteClass, tuple[int, ...]] = {RouteClass.ANSWER_LINK: (400, 404, 429)}
 
 
 def holds(route_class: RouteClass, convention: str) -> bool:

@@ -10,10 +10,12 @@ from typing import Annotated, Literal
 
 from fastapi import Path, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from starlette.exceptions import HTTPException
 
 from services.notify.commands.answers import is_perhaps_a_scanner, record_answer
 from services.notify.messages.wording import Language
 from services.notify.pages.answer import AnswerPage, Pages
+from services.notify.rules.repeated_answers import PERIOD, Recording
 from services.notify.store.alerts import AlertStore
 from services.notify.store.deliveries import DeliveryStore
 from shared.bus.outbox import Outbox
@@ -66,14 +68,13 @@ def routes(deps: AnswerDeps) -> Routes:
 
     @router.post("/v1/answers/{token}", operation_id="answerAlert", status_code=303, response_class=RedirectResponse)
     async def post_answer(request: Request, token: Token, chosen: LanguageOf = None) -> Response:
-        """Record "safe" or "help". The same answer twice counts once."""
+        """Record "safe" or "help". The same answer twice counts once; help counts however often the answer changed."""
         language = asked_language(request, chosen)
         target = await _link_target(deps, token)
         if target is None:
             return HTMLResponse(deps.pages.unknown_link(language), 404, deps.pages.headers)
-        form = await request.form()
-        answer_given = form.get("answer")
-        if answer_given not in ("safe", "help"):
+        answer_given = await _chosen_answer(request)
+        if answer_given is None:
             page = AnswerPage(target.country, target.level, given=target.answer, nothing_chosen=True)
             return HTMLResponse(deps.pages.answer(language, page), 400, deps.pages.headers)
         now = utc_now()
@@ -82,22 +83,33 @@ def routes(deps: AnswerDeps) -> Routes:
         # Only "safe" can be unverified: a request for help counts even if a machine may have made it.
         within = timedelta(seconds=deps.scanner_seconds)
         verified = answer_given == "help" or not is_perhaps_a_scanner(deliveries, now, within)
-        records = await deps.deliveries.answers.records(target.alert_id, [target.person_id])
-        last = next(reversed(records.get(target.person_id, [])), None)
-        if last is None or last.answer != answer_given or (verified and not last.verified):
-            answered = PersonAnswered(
-                alert_id=target.alert_id,
-                shard=target.shard,
-                person_id=target.person_id,
-                answer="help" if answer_given == "help" else "safe",
-                via="link",
-                answered_at=now,
-                verified=verified,
-            )
-            await record_answer(deps.outbox, deps.deliveries, answered, event_id=new_id(), now=now)
+        answered = PersonAnswered(
+            alert_id=target.alert_id,
+            shard=target.shard,
+            person_id=target.person_id,
+            answer=answer_given,
+            via="link",
+            answered_at=now,
+            verified=verified,
+        )
+        recorded = await record_answer(deps.outbox, deps.deliveries, answered, event_id=new_id(), now=now)
+        if recorded is Recording.TOO_OFTEN:
+            page = AnswerPage(target.country, target.level, given=target.answer, changed_too_often=True)
+            headers = {**deps.pages.headers, "Retry-After": f"{PERIOD.total_seconds():.0f}"}
+            return HTMLResponse(deps.pages.answer(language, page), 429, headers)
         return RedirectResponse(f"?language={language}", 303, deps.pages.headers)
 
     return router
+
+
+async def _chosen_answer(request: Request) -> Literal["safe", "help"] | None:
+    """The answer in the form; None without one, and for a body that is no form: the page then asks to choose."""
+    try:
+        form = await request.form()
+    except (HTTPException, ValueError):
+        return None  # a broken form, with too many fields, or of an unknown encoding
+    chosen = form.get("answer")
+    return "help" if chosen == "help" else "safe" if chosen == "safe" else None
 
 
 async def _link_target(deps: AnswerDeps, token: str) -> _LinkTarget | None:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from shared.events import Part
+from shared.events import Part, PersonAnswered
 
 AnswerWord = Literal["safe", "help", "wrong_person"]
 
@@ -20,6 +20,18 @@ class AnswerRecord(Part):
     at: datetime
     known_at: datetime | None = None
     verified: bool = Field(default=True, description="False: by a link within seconds of the message, as scanners do")
+
+    @classmethod
+    def of(cls, event_id: str, known_at: datetime, event: PersonAnswered) -> "AnswerRecord":
+        """The answer in an event."""
+        return cls(
+            event_id=event_id,
+            answer=event.answer,
+            via=event.via,
+            at=event.answered_at,
+            known_at=known_at,
+            verified=event.verified,
+        )
 
     @property
     def order(self) -> tuple[datetime, str]:

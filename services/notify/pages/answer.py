@@ -29,6 +29,7 @@ class AnswerPage:
     level: Level | None = None
     given: Literal["safe", "help"] | None = None
     nothing_chosen: bool = False
+    changed_too_often: bool = False
 
 
 class Pages:
@@ -68,6 +69,7 @@ class Pages:
             colour=colour(page.level, language) if page.level is not None else "",
             given=page.given,
             nothing_chosen=page.nothing_chosen,
+            changed_too_often=page.changed_too_often,
         )
 
     def returned(self, language: Language, countries: Sequence[str], standing: str) -> str:

@@ -4,8 +4,10 @@
 (model/answers.py); `rev` guards against a competing writer.
 """
 
+import asyncio
 from collections.abc import Collection
 from datetime import datetime
+from weakref import WeakValueDictionary
 
 from services.notify.model.answers import AnswerRecord, standing_answer
 from services.notify.model.shards import digest
@@ -27,6 +29,11 @@ class AnswerStore:
     def __init__(self, database: Database, key: ServiceKey) -> None:
         self._answers = database["answers"]
         self._key = key
+        self._turns: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
+
+    def turn(self, alert_id: str, person_id: str) -> asyncio.Lock:
+        """Held while an answer of this person is decided and stored: in one process they follow one another."""
+        return self._turns.setdefault((alert_id, person_id), asyncio.Lock())
 
     async def create_indexes(self) -> None:
         """Idempotent."""
@@ -45,14 +52,7 @@ class AnswerStore:
 
     async def store(self, event_id: str, known_at: datetime, event: PersonAnswered) -> None:
         """Add an answer to those of its person, and decide anew which one counts."""
-        record = AnswerRecord(
-            event_id=event_id,
-            answer=event.answer,
-            via=event.via,
-            at=event.answered_at,
-            known_at=known_at,
-            verified=event.verified,
-        )
+        record = AnswerRecord.of(event_id, known_at, event)
         what = f"answers of alert {event.alert_id}, event {event_id}"
         conflicts = (_AnswersMoved, DuplicateKeyError)
         await retry(lambda: self._add(event, record), what=what, retry_on=conflicts, attempts=ATTEMPTS)

@@ -8,35 +8,53 @@ from pathlib import Path
 from deploy.local.errors import LocalStackError
 from deploy.local.processes import Program
 
-TEMPLATE = Path(__file__).resolve().parents[1] / "gateway" / "gateway.conf.template"
-_MAIN = """
-worker_processes 1;
-daemon off;
-pid {folder}/nginx.pid;
-error_log {folder}/error.log warn;
-events {{ worker_connections 512; }}
-http {{
-    access_log off;
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
-    include {folder}/gateway.conf;
-}}
-"""
+GATEWAY = Path(__file__).resolve().parents[1] / "gateway"
+#: One machine sends the requests of all people here, so nothing is limited by its address.
+SETTINGS = {
+    "GATEWAY_NAME": "localhost",
+    "GATEWAY_RESOLVER": "127.0.0.1",
+    "GATEWAY_REQUESTS_PER_SECOND": "100000",
+    "GATEWAY_BURST": "100000",
+    "GATEWAY_CALLBACKS_PER_SECOND": "100000",
+    "GATEWAY_CALLBACK_BURST": "100000",
+    "GATEWAY_CONNECTIONS": "10000",
+    "GATEWAY_BODY_SIZE": "2m",
+    "GATEWAY_DOCUMENT_SIZE": "25m",
+}
 
 
-def program(folder: Path, listen: str, upstreams: Mapping[str, str]) -> Program:
-    """nginx with the deployed template filled in. Raises LocalStackError when nginx is not installed."""
+def program(
+    folder: Path,
+    listen: str,
+    upstreams: Mapping[str, str],
+    settings: Mapping[str, str] | None = None,
+    templates: tuple[str, ...] = ("gateway.conf",),
+) -> Program:
+    """nginx with the deployed templates filled in; without `tls.conf` it listens in clear.
+
+    `settings` overrides SETTINGS. Raises LocalStackError when nginx is not installed.
+    """
     nginx = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin:/opt/homebrew/bin")
     if nginx is None:
         raise LocalStackError("GATEWAY=1 needs nginx: install it (the package is called nginx), or leave GATEWAY out.")
-    folder.mkdir(parents=True, exist_ok=True)
-    values = {"GATEWAY_LISTEN": listen} | {f"{name.upper()}_UPSTREAM": where for name, where in upstreams.items()}
-    filled = re.sub(r"\$\{([A-Z_]+)\}", lambda match: values[match[1]], TEMPLATE.read_text(encoding="utf-8"))
-    (folder / "gateway.conf").write_text(filled, encoding="utf-8")
-    (folder / "nginx.conf").write_text(_MAIN.format(folder=folder.resolve()), encoding="utf-8")
-    command = [nginx, "-p", str(folder.resolve()), "-e", str(folder.resolve() / "error.log"), "-c",
-               str(folder.resolve() / "nginx.conf")]  # fmt: skip
-    return Program("gateway", command, folder.resolve())
+    folder = folder.resolve()
+    (folder / "conf.d").mkdir(parents=True, exist_ok=True)
+    values = {
+        **SETTINGS,
+        "GATEWAY_LISTEN": listen,
+        **{f"{name.upper()}_UPSTREAM": address for name, address in upstreams.items()},
+        **(settings or {}),
+    }
+    for template in templates:
+        text = (GATEWAY / f"{template}.template").read_text(encoding="utf-8")
+        filled = re.sub(r"\$\{([A-Z_]+)\}", lambda match: values[match[1]], text)
+        (folder / "conf.d" / template).write_text(_moved(filled, folder), encoding="utf-8")
+    main = (GATEWAY / "nginx.conf").read_text(encoding="utf-8")
+    (folder / "nginx.conf").write_text(_moved(main, folder), encoding="utf-8")
+    command = [nginx, "-p", str(folder), "-e", "stderr", "-c", str(folder / "nginx.conf"), "-g", "daemon off;"]
+    return Program("gateway", command, folder)
+
+
+def _moved(text: str, folder: Path) -> str:
+    """The configuration with the container's folders below `folder`. Both logs go to the log of the process."""
+    return text.replace("/tmp/", f"{folder}/").replace("/etc/nginx/", f"{folder}/")

@@ -74,10 +74,12 @@ def test_images_are_pinned(compose: dict[str, Any]) -> None:
         assert re.search(r":\d+\.\d+\.\d+", service["image"]), name
 
 
-def test_gateway_has_one_path_for_each_service() -> None:
-    """The gateway exposes no route that is for internal use."""
+def test_gateway_lets_only_the_api_of_each_service_through() -> None:
+    """Every service has its path and its address; no location leads to what is for internal use."""
     template = (DEPLOY / "gateway" / "gateway.conf.template").read_text(encoding="utf-8")
+    locations = re.findall(r"^    location (.*) \{", template, re.MULTILINE)
+    passed = [location for location in locations if location.startswith("~")]
+    assert f"~ ^/(?<service>{'|'.join(SETTINGS)})/v1/" in passed
+    assert all(")/v1/" in location for location in passed)
     for service in SETTINGS:
-        assert f"location /{service}/" in template
-        assert f"${{{service.upper()}_UPSTREAM}}" in template
-    assert "metrics|healthz|readyz" in template
+        assert f"{service} ${{{service.upper()}_UPSTREAM}};" in template

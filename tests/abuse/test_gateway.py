@@ -45,7 +45,7 @@ def request(line: str, *headers: str, host: str = "x", body: str = "") -> bytes:
     return "\r\n".join((line, f"Host: {host}", *headers, "", body)).encode("latin-1")
 
 
-#: What is sent, and the status that a stranger gets. Nothing here reaches a service.
+#: Case → raw bytes, and the status that a stranger gets. No request here reaches a service.
 WRONG: dict[str, tuple[bytes, int]] = {
     "no request at all": (b"\x16\x03\x01\x02 garbage\r\n\r\n", 400),
     "no Host": (b"GET /notify/v1/alerts HTTP/1.1\r\n\r\n", 400),

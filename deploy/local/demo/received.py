@@ -3,9 +3,11 @@
 import functools
 import json
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from email import policy
+from email import message_from_bytes, policy
+from email.message import Message
 from email.parser import BytesHeaderParser
 from pathlib import Path
 
@@ -25,7 +27,17 @@ class Received:
 
 def mails(maildir: Path) -> list[Received]:
     """Every mail in the Maildir."""
-    return [_mail(path) for path in sorted(path for folder in ("new", "cur") for path in (maildir / folder).glob("*"))]
+    return [_mail(path) for path in mail_files(maildir)]
+
+
+def mail_files(maildir: Path) -> list[Path]:
+    """The files of the mails, in the order in which they arrived."""
+    return sorted(path for folder in ("new", "cur") for path in (maildir / folder).glob("*"))
+
+
+def read_mails(maildir: Path, wanted: Callable[[Received], bool]) -> list[Message]:
+    """The mails that are wanted, whole."""
+    return [message_from_bytes(path.read_bytes()) for path in mail_files(maildir) if wanted(_mail(path))]
 
 
 @functools.lru_cache(maxsize=200_000)

@@ -66,6 +66,11 @@ class Envelope(Generic[E_co]):
     prevhash: str | None
     data: E_co
 
+    @property
+    def is_chained(self) -> bool:
+        """Whether the relay gave the event a place in its service's chain."""
+        return self.sequence is not None and self.prevhash is not None
+
     def cause(self) -> Cause:
         """The cause of events that follow from this one."""
         return Cause(self.correlationid, self.id, self.traceparent)
@@ -74,11 +79,13 @@ class Envelope(Generic[E_co]):
 class UnknownEventType(Exception):
     """A valid envelope of a type that this version does not know. It is skipped and counted, never parked."""
 
-    def __init__(self, event_type: str, event_id: str, subject: str, streamversion: int) -> None:
-        super().__init__(event_type)
-        self.event_id = event_id
-        self.subject = subject
-        self.streamversion = streamversion
+    def __init__(self, head: "_Head") -> None:
+        super().__init__(head.type)
+        self.event_id = head.id
+        self.source = head.source
+        self.subject = head.subject
+        self.streamversion = head.streamversion
+        self.is_chained = head.is_chained
 
 
 class _Head(BaseModel):
@@ -99,6 +106,11 @@ class _Head(BaseModel):
     sequence: int | None = Field(default=None, ge=1)
     prevhash: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
     data: dict[str, Any]
+
+    @property
+    def is_chained(self) -> bool:
+        """Whether the relay gave the event a place in its service's chain."""
+        return self.sequence is not None and self.prevhash is not None
 
 
 def compose(fact: Draft, *, source: str, version: int, time: datetime, cause: Cause) -> bytes:
@@ -153,7 +165,7 @@ def parse(value: bytes | None) -> Envelope[Event]:
         head = _Head.model_validate(record)
         event_class = EVENTS.get(head.type)
         if event_class is None:
-            raise UnknownEventType(head.type, head.id, head.subject, head.streamversion)
+            raise UnknownEventType(head)
         data = event_class.model_validate(head.data)
     except orjson.JSONDecodeError as error:
         raise PermanentError(f"not JSON: {error.msg}") from None

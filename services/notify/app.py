@@ -110,6 +110,7 @@ def _routes(process: Process, settings: Settings, parts: Parts) -> list[Routes]:
                 outbox=stores.outbox,
                 deliveries=stores.deliveries,
                 alerts=stores.alerts,
+                contacts=stores.whereabouts.contacts,
                 pages=Pages(parts.live),
                 scanner_seconds=settings.scanner_seconds,
             )

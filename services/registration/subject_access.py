@@ -5,10 +5,14 @@ from typing import Any
 from services.registration.store.persons import PersonsStore
 from shared.bus.outbox import Outbox
 from shared.envelope import parse
+from shared.errors import PermanentError, describe
+from shared.events import Event
+from shared.observability.logs import get_logger
 from shared.privacy.keyring import Keyring
 from shared.privacy.processing_log import log_personal_data_read
+from shared.privacy.sealed_fields import sealed_texts
 
-SEALED_PREFIX = "sealed:v1:"
+log = get_logger()
 
 
 async def export_person_data(
@@ -39,17 +43,27 @@ async def _events(outbox: Outbox, keyring: Keyring, stream: str) -> list[dict[st
     events = []
     async for document in outbox.events.find({"stream": stream}, {"body": 1}).sort("version", 1):
         envelope = parse(bytes(document["body"]))
-        data = await _open_sealed(keyring, envelope.data.model_dump(mode="json", by_alias=True), "")
+        data = await _opened(keyring, envelope.data)
         events.append({"what": envelope.type, "at": envelope.time.isoformat(), **data})
     return events
 
 
-async def _open_sealed(keyring: Keyring, value: Any, path: str) -> Any:
-    """The value with every sealed text opened. A sealed text is bound to its path in the event."""
-    if isinstance(value, dict):
-        return {key: await _open_sealed(keyring, member, f"{path}/{key}") for key, member in value.items()}
-    if isinstance(value, list):
-        return [await _open_sealed(keyring, item, f"{path}/{number}") for number, item in enumerate(value)]
-    if isinstance(value, str) and value.startswith(SEALED_PREFIX):
-        return await keyring.open(value, path)
-    return value
+async def _opened(keyring: Keyring, event: Event) -> dict[str, Any]:
+    """The event's data with every sealed field opened. A field is sealed by its type, never by how its text looks."""
+    data: dict[str, Any] = event.model_dump(mode="json", by_alias=True)
+    for place, sealed in sealed_texts(event):
+        *containers, name = place
+        holder: Any = data
+        for step in containers:
+            holder = holder[step]
+        holder[name] = await _open(keyring, sealed, str(name))
+    return data
+
+
+async def _open(keyring: Keyring, sealed: str, name: str) -> Any | None:
+    """The content; None when it was erased, and when it does not open, which keeps nobody from the rest."""
+    try:
+        return await keyring.open(sealed, f"/{name}")
+    except PermanentError as error:
+        log.error("sealed_field_unreadable", kind=name, reason=describe(error))
+        return None

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 
-from shared.audit.evidence import Evidence, Unreadable, read
+from shared.audit.evidence import Evidence, Unreadable, read_trusted
 from shared.audit.independent_rules import (
     AMSTERDAM,
     DAY,
@@ -155,9 +155,9 @@ class Affected:
         self._newest = b""
 
     def feed(self, record: Record) -> None:
-        """Take a record. Identical duplicates, unknown types and unreadable values are ignored."""
+        """Take a record. Identical duplicates, unknown types, unreadable values and foreign records are ignored."""
         try:
-            self.take(read(record))
+            self.take(read_trusted(record))
         except Unreadable:
             return  # `verify` reports it; the comparison uses the readable events
 

@@ -12,6 +12,7 @@ from shared.audit.evidence import Evidence, UnknownVersion, Unreadable, read
 from shared.audit.reader import Record
 from shared.envelope import GENESIS, digest
 from shared.events import EVENTS
+from shared.topic_writers import Untrusted, check_origin
 
 
 class Fault(StrEnum):
@@ -93,8 +94,10 @@ class ChainVerifier:
         if evidence.sequence is None or evidence.prevhash is None:
             self._note(Fault.INSERTED, record, None, evidence.id, "it is not chained")
             return
-        if EVENTS[evidence.type].topic != self.topic:
-            self._note(Fault.FOREIGN, record, evidence.sequence, evidence.id, f"{evidence.type} does not belong here")
+        try:
+            check_origin(self.topic, evidence.source, EVENTS[evidence.type], is_chained=True)
+        except Untrusted as error:
+            self._note(Fault.FOREIGN, record, evidence.sequence, evidence.id, str(error))
         if record.key != evidence.head[4]:
             self._note(Fault.WRONG_KEY, record, evidence.sequence, evidence.id, "its key is not its stream")
         if self.latest is not None and evidence.at > self.latest:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from shared.audit.event_query import ReadingReport, follow
-from shared.audit.evidence import Evidence, Unreadable, read
+from shared.audit.evidence import Evidence, Unreadable, read_trusted
 from shared.audit.output import Progress
 from shared.audit.projections import Difference, Rebuild
 from shared.audit.reader import Partition, Reader
@@ -96,7 +96,7 @@ async def _readable(
     """The events between two ends of the log. `passage audit verify` names what cannot be read."""
     async for record in reader.between(begins, ends):
         with suppress(Unreadable):
-            yield read(record)
+            yield read_trusted(record)
 
 
 class _RecentEvents:

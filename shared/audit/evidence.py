@@ -15,6 +15,7 @@ from shared.audit.reader import Record
 from shared.envelope import Envelope, UnknownEventType, parse
 from shared.errors import PermanentError
 from shared.events import EVENTS, Event
+from shared.topic_writers import Untrusted, check_origin
 
 _HEAD = re.compile(
     rb'\{"specversion":"1\.0","id":"([ !#-\[\]-~]{1,64})","type":"([A-Za-z0-9]{1,64})",'
@@ -37,6 +38,10 @@ class Unreadable(PermanentError):
 
 class UnknownVersion(Unreadable):
     """An event of a type or version that this audit does not know: no answer takes it into account."""
+
+
+class Foreign(Unreadable):
+    """An event that the writer of its topic did not publish: no answer takes it into account."""
 
 
 class Evidence:
@@ -128,20 +133,44 @@ def read(record: Record) -> Evidence:
     return Evidence(record, groups, value[head.end() : end], int(tail[1]), tail[2])
 
 
+def read_trusted(record: Record) -> Evidence:
+    """As `read`. Raises Foreign for an event that the topic's writer did not publish (shared/topic_writers.py)."""
+    evidence = read(record)
+    _check_origin(record.topic, evidence.head[1], evidence.head[2], evidence.sequence, evidence.prevhash)
+    return evidence
+
+
 def claims(record: Record) -> tuple[int | None, bytes]:
-    """Only the sequence and the time of the event in a record, checked as `read` checks them."""
+    """Only the sequence and the time of the event in a record, checked as `read_trusted` checks them."""
     value = record.value
     head = _HEAD.match(value) if value is not None else None
     if value is not None and head is not None:
         _known(*head.group(2, 4, 6, 7))
         end = value.rfind(b',"sequence":', head.end())
-        if end < 0:
-            return None, head[4]
-        tail = _TAIL.fullmatch(value, end)
+        tail = _TAIL.fullmatch(value, end) if end >= 0 else None
         if tail is not None:
+            _check_origin(record.topic, head[2], head[3], int(tail[1]), tail[2])
             return int(tail[1]), head[4]
-    evidence = read(record)
+    evidence = read_trusted(record)
     return evidence.sequence, evidence.order
+
+
+@lru_cache(maxsize=256)
+def _foreign(topic: str, kind: bytes, source: bytes) -> str | None:
+    """Why an event of this type and source does not belong to the topic; None: it does."""
+    try:
+        check_origin(topic, source.decode(), EVENTS[kind.decode()], is_chained=True)
+    except Untrusted as error:
+        return str(error)
+    return None
+
+
+def _check_origin(topic: str, kind: bytes, source: bytes, sequence: int | None, prevhash: bytes | None) -> None:
+    problem = _foreign(topic, kind, source)
+    if problem is not None:
+        raise Foreign(problem)
+    if sequence is None or prevhash is None:
+        raise Foreign("it is not chained")
 
 
 def _known(kind: bytes, time: bytes, schema: bytes, version: bytes) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from shared.audit.evidence import Unreadable, check, read
+from shared.audit.evidence import Unreadable, check, read_trusted
 from shared.audit.fast_validation import event_pattern
 from shared.audit.reader import Record
 from shared.envelope import GENESIS
@@ -103,17 +103,16 @@ class Share:
                     self.trouble = str(error)
 
     def _take(self, record: Record) -> None:
-        evidence = read(record)
+        evidence = read_trusted(record)
         sequence, prevhash, head = evidence.sequence, evidence.prevhash, evidence.head
+        assert sequence is not None and prevhash is not None  # noqa: PT018  a trusted event is chained
         event = _EVENTS[head[1]]
         shape = event_pattern(event)
         fact = None if shape is not None and shape.fits(evidence.data_bytes, head[4]) else check(evidence)
-        if sequence is None or prevhash is None:
-            raise Unreadable("it is not chained")
         if head[3] > self._latest:
             raise Unreadable("its time is in the future")
-        if record.key != head[4] or event.topic != self.topic:
-            raise Unreadable("its key is not its stream, or it does not belong here")
+        if record.key != head[4]:
+            raise Unreadable("its key is not its stream")
         value_hash = hashlib.sha256(record.value or b"").digest()
         block, index = divmod(sequence - 1, BLOCK)
         at = index * _HASH

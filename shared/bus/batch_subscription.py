@@ -15,7 +15,7 @@ from shared.bus.inbox import Inbox, VersionGap
 from shared.bus.parking import Parking
 from shared.bus.settings import BusSettings
 from shared.bus.subscription import SetPosition
-from shared.envelope import Envelope, UnknownEventType, parse
+from shared.envelope import Envelope, UnknownEventType
 from shared.errors import PermanentError
 from shared.events import Event
 
@@ -58,7 +58,7 @@ class BatchSubscription(HandlerSubscription):
         if held_keys:
             return None
         try:
-            return [parse(record.value) for record in records]
+            return [self.trusted(record) for record in records]
         except (PermanentError, UnknownEventType):
             return None
 

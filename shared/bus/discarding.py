@@ -18,6 +18,7 @@ from shared.events import (
 )
 from shared.ids import new_id
 from shared.mongo.client import Document, Mongo, Session
+from shared.topic_writers import source_of
 
 #: Service → its event. The other services read no topic, so they park nothing.
 EVENTS: dict[str, type[DiscardEvent]] = {
@@ -42,7 +43,7 @@ async def discard(mongo: Mongo, service: str, parked_id: str, by: str, reason: s
     if event is None:
         raise CannotDiscard(f"{service} reads no topic and parks nothing")
     database = mongo.database(service)
-    parked, outbox, now = database["parked"], Outbox(database, f"/{service}"), utc_now()
+    parked, outbox, now = database["parked"], Outbox(database, source_of(service)), utc_now()
 
     async def work(session: Session) -> str:
         record = await parked.find_one({"_id": parked_id}, session=session)

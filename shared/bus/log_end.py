@@ -9,6 +9,7 @@ from shared.bus.settings import BusSettings
 from shared.envelope import UnknownEventType, parse
 from shared.errors import PermanentError, TopicMissing
 from shared.kafka import partitions
+from shared.topic_writers import source_of
 
 READ_SECONDS = 30.0
 STOP_SECONDS = 10.0
@@ -35,7 +36,8 @@ async def highest_published_sequence(settings: BusSettings, topics: Collection[s
                 consumer.seek(partition, ends[partition] - 1)
             while unread:
                 for partition, records in (await consumer.getmany(*unread, timeout_ms=500)).items():
-                    highest = max(highest, *(_sequence(record.value) for record in records))
+                    sequences = (_sequence(record.value, source_of(settings.service)) for record in records)
+                    highest = max(highest, *sequences)
                     unread.discard(partition)
     finally:
         async with asyncio.timeout(STOP_SECONDS):
@@ -43,8 +45,10 @@ async def highest_published_sequence(settings: BusSettings, topics: Collection[s
     return highest
 
 
-def _sequence(value: bytes | None) -> int:
+def _sequence(value: bytes | None, source: str) -> int:
+    """The sequence of a record; 0 for one that another producer wrote, which has no place in our chain."""
     try:
-        return parse(value).sequence or 0
+        envelope = parse(value)
     except (PermanentError, UnknownEventType):
-        return 0  # a record that another producer wrote has no place in our chain
+        return 0
+    return envelope.sequence or 0 if envelope.source == source else 0

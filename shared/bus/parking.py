@@ -26,6 +26,10 @@ ANSWER_SECONDS = 20.0
 #: A dead-letter topic takes larger records than others: one at the topic's own limit, and our headers.
 MAX_DEAD_LETTER_BYTES = 2 * 1024 * 1024
 
+#: Kind of a record that the writer of its topic did not publish. It holds no stream, whatever its key says, and leaves
+#: nothing unknown: no service said it.
+UNTRUSTED = "Untrusted"
+
 PARKED, REQUEUED, DISCARDED = "parked", "requeued", "discarded"
 #: Records that an operator has not given up.
 OPEN: Document = {"state": {"$in": [PARKED, REQUEUED]}}
@@ -71,7 +75,8 @@ class Parking:
 
     async def count_unknown(self, group: str) -> int:
         """How many records, parked or discarded, tell something that nobody knows by a later event either."""
-        return int(await self._parked.count_documents({"group": group, "superseded": {"$ne": True}}))
+        query = {"group": group, "kind": {"$ne": UNTRUSTED}, "superseded": {"$ne": True}}
+        return int(await self._parked.count_documents(query))
 
     async def discarded_keys(self, group: str, keys: AnyOf[bytes | None]) -> set[bytes]:
         """Which of these keys have a discarded record that leaves something unknown."""
@@ -126,7 +131,7 @@ class Parking:
                     "topic": topic,
                     "partition": record.partition,
                     "offset": record.offset,
-                    "key": record.key or b"",
+                    "key": record.key or b"" if kind != UNTRUSTED else b"",
                 },
             },
             upsert=True,

@@ -17,7 +17,7 @@ from datetime import datetime
 from aiokafka import ConsumerRecord
 
 from shared.bus.inbox import VersionGap
-from shared.bus.parking import Parking
+from shared.bus.parking import UNTRUSTED, Parking
 from shared.bus.settings import BusSettings
 from shared.clock import utc_now
 from shared.envelope import Envelope, UnknownEventType, parse
@@ -26,6 +26,7 @@ from shared.events import Event
 from shared.observability.health import Check
 from shared.observability.logs import get_logger
 from shared.testing.failpoints import failpoint
+from shared.topic_writers import Untrusted, check_origin
 
 SetPosition = Callable[[int], None]
 
@@ -170,23 +171,42 @@ class Subscription(ABC):
 
     async def _read(self, record: ConsumerRecord, held_keys: set[bytes]) -> Envelope[Event] | None:
         """The event in a record; None when the record was parked, or skipped for its unknown type."""
+        envelope, problem = None, None
+        try:
+            envelope = self.trusted(record)
+        except Untrusted as error:
+            # No event of this stream, whatever its key says: nothing waits behind it, and it waits behind nothing.
+            await self._park(record, UNTRUSTED, describe(error))
+            return None
+        except (UnknownEventType, PermanentError) as error:
+            problem = error
         if self._ordered and record.key and record.key in held_keys:
             await self._park(record, "Follows", "follows a parked event of its stream")
             return None
-        try:
-            return parse(record.value)
-        except UnknownEventType as unknown:
+        if isinstance(problem, UnknownEventType):
             self.status.skipped += 1
-            self._skip(unknown.subject, unknown.streamversion, unknown.event_id)
-        except PermanentError as error:
-            if await self._park(record, "Unreadable", describe(error)):
-                held_keys.add(record.key or b"")
-        return None
+            self._skip(problem.subject, problem.streamversion, problem.event_id)
+        elif problem is not None and await self._park(record, "Unreadable", describe(problem)):
+            held_keys.add(record.key or b"")
+        return envelope
+
+    def trusted(self, record: ConsumerRecord) -> Envelope[Event]:
+        """The event in a record, which the writer of this topic published (shared/topic_writers.py).
+
+        Raises PermanentError, UnknownEventType, and Untrusted for a record of somebody else.
+        """
+        try:
+            envelope = parse(record.value)
+        except UnknownEventType as unknown:
+            check_origin(self.topic, unknown.source, None, is_chained=unknown.is_chained)
+            raise
+        check_origin(self.topic, envelope.source, type(envelope.data), is_chained=envelope.is_chained)
+        return envelope
 
     async def _refusal(self, record: ConsumerRecord) -> str | None:
         """Handle a requeued record. Returns the reason when it must be parked again."""
         try:
-            envelope = parse(record.value)
+            envelope = self.trusted(record)
             await self._handle_requeued(envelope, record)
             if envelope.data.is_whole_state:
                 await self._parking.supersede(self.group, record)

@@ -83,7 +83,7 @@ class Keyring:
         return hmac.digest(self._searches, word.encode(), "sha256").hex()[:32]
 
     async def key(self, person_id: str) -> bytes | None:
-        """The person's key, created at the first use; None for an erased person."""
+        """The person's key, created at the first use, which is for sealing; None for an erased person."""
         cached = self._cache.get(person_id)
         if cached is not None and time.monotonic() - cached[0] < CACHE_SECONDS:
             return cached[1]
@@ -117,6 +117,16 @@ class Keyring:
                 self._cache_key(person_id, keys[person_id])
         return keys
 
+    async def _existing_key(self, person_id: str) -> bytes | None:
+        """The key to open with; None for an erased person. Raises PermanentError where nobody has sealed anything.
+
+        Reading makes no keys: whoever can write a sealed field could otherwise fill the keyring.
+        """
+        keys = await self.keys({person_id})
+        if person_id not in keys:
+            raise PermanentError("no key of this person opens it")
+        return keys[person_id]
+
     async def knows(self, person_id: str) -> bool:
         """Whether the person exists, or existed before being erased."""
         if await self._keys.find_one({"_id": person_id}, {"_id": 1}) is not None:
@@ -145,7 +155,7 @@ class Keyring:
     async def open(self, sealed: str, path: str) -> Any | None:
         """The sealed value; None for an erased person. Raises PermanentError when it was changed or moved."""
         field = _SealedField.parse(sealed)
-        key = await self.key(field.person_id)
+        key = await self._existing_key(field.person_id)
         return field.open(key, path) if key is not None else None
 
     async def open_many(self, sealed: Sequence[str], path: str) -> list[Opened]:
@@ -178,7 +188,7 @@ class Keyring:
 
     async def open_bytes(self, person_id: str, context: str, sealed: bytes) -> bytes | None:
         """The sealed value; None for an erased person. Raises PermanentError when it was changed or moved."""
-        key = await self.key(person_id)
+        key = await self._existing_key(person_id)
         if key is None:
             return None
         try:

@@ -7,6 +7,7 @@ from shared.audit.reader import Record
 from shared.envelope import GENESIS, Cause, Draft, chain, compose, digest
 from shared.events import Event
 from shared.ids import new_id
+from shared.topic_writers import source_of, writer_of
 
 CAUSE = Cause("c", "c")
 START = datetime(2026, 3, 1, 9, tzinfo=UTC)
@@ -15,10 +16,10 @@ START = datetime(2026, 3, 1, 9, tzinfo=UTC)
 class Log:
     """Appends events of one service to the partitions of one topic, chained."""
 
-    def __init__(self, topic: str, partitions: int = 1, source: str = "/test") -> None:
+    def __init__(self, topic: str, partitions: int = 1, source: str | None = None) -> None:
         self.topic = topic
         self.records: list[Record] = []
-        self._source = source
+        self._source = source or source_of(writer_of(topic))
         self._partitions = partitions
         self._versions: dict[str, int] = {}
         self._head = GENESIS

@@ -473,7 +473,7 @@ def test_partial_unknown_version_and_wrong_clock_are_said(published: Publish) ->
     records = list(RECORDS)
     at = of_topic(3)[-1]
     records[at] = changed(records[at], b"NotificationsAccepted:1", b"NotificationsAccepted:2")
-    future = Log("travel.approval.v1", 6, "/approval")
+    future = Log("travel.approval.v1", 6, "/notify")
     future.append(AlertClosed(alert_id="x", closed_by="x", reason=""), at=datetime.now(UTC) + timedelta(days=700))
     log = published(records)
     later = published([replace(record, topic="travel.notification.v1") for record in future.records])

@@ -1,4 +1,4 @@
-"""`read` and `claims` agree: one reads the whole record, the other only its sequence and time."""
+"""`read_trusted` and `claims` agree: one reads the whole record, the other only its sequence and time."""
 
 from dataclasses import replace
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.audit.evidence import Unreadable, claims, read
+from shared.audit.evidence import Unreadable, claims, read_trusted
 from shared.audit.total_order import Record
 from tests.audit.log import changed
 from tests.audit.sample import Sample
@@ -15,9 +15,9 @@ RECORDS = Sample().records
 
 
 def said(record: Record) -> tuple[int | None, bytes] | str:
-    """The sequence and time by `read`, or why the record cannot be read."""
+    """The sequence and time by `read_trusted`, or why the record cannot be read."""
     try:
-        evidence = read(record)
+        evidence = read_trusted(record)
     except Unreadable as error:
         return f"{type(error).__name__}: {error}"
     return evidence.sequence, evidence.order

@@ -624,6 +624,10 @@ class World:
         await planned.settle({mail.mail_id: MailReason.TRUE for mail in plan.mails})
         return self._deliveries.answers.link_token(registration_id, person_id)
 
+    async def forget(self, person: Person) -> None:
+        """Notify erases the person, as after the event `PersonErased`."""
+        await self._whereabouts.contacts.erase(await self.person_id(person))
+
     async def unclear_reply(self) -> str:
         """Store an SMS reply that a human must read; returns its id."""
         callbacks = CallbackStore(self._notify, ServiceKey(SERVICE_KEY))

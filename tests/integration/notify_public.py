@@ -113,7 +113,11 @@ async def public_routes(world: World, folder: Path) -> AsyncIterator[PublicRoute
         webhooks_api.routes(
             webhooks_api.WebhookDeps(world.callbacks, {provider.provider: provider for provider in PROVIDERS}, BASE)
         ),
-        answers_api.routes(answers_api.AnswerDeps(world.outbox, world.deliveries, world.alerts, Pages(world.live))),
+        answers_api.routes(
+            answers_api.AnswerDeps(
+                world.outbox, world.deliveries, world.alerts, world.whereabouts.contacts, Pages(world.live)
+            )
+        ),
     ]
 
     async def nothing() -> list[Any]:

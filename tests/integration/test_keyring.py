@@ -94,3 +94,16 @@ async def test_keyring_opens_many_and_one_that_does_not_open_stops_no_other(mong
     ]  # fmt: skip
     assert [value.value for value in opened if value.state == "opened"] == [{"of": "person-0"}, {"of": "person-4"}]
     assert await mongo.database("keyring")["keys"].find_one({"_id": persons[2]}) is None, "reading makes no keys"
+
+
+async def test_keyring_reading_makes_no_keys(mongo: Mongo) -> None:
+    """A sealed field or bytes of a person who has no key do not open, and leave none behind."""
+    keyring = Keyring(mongo, KEK)
+
+    with pytest.raises(PermanentError):
+        await keyring.open("sealed:v1:stranger:event:AAAA", "/contact")
+    with pytest.raises(PermanentError):
+        await keyring.open_bytes("stranger", "context", bytes(40))
+
+    assert await mongo.database("keyring")["keys"].count_documents({}) == 0
+    assert not await keyring.knows("stranger")

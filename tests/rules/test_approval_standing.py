@@ -26,7 +26,7 @@ FLIGHT = leg("PT", DEPARTURE - 2 * DAY, DEPARTURE - DAY, LegKind.THROUGH)
         (registration(), approval(ApprovalStatus.PENDING), Reason.PENDING),
         (registration(), approval(ApprovalStatus.REFUSED), Reason.REFUSED),
         (registration(), approval(ApprovalStatus.WITHDRAWN), Reason.WITHDRAWN),
-        (registration(), approval(person_id="student-0002"), Reason.OF_ANOTHER_PERSON),
+        (registration(), approval(person_id="student-0002"), Reason.MISSING),
         (registration(), approval(activity_type=ActivityType.MOOT_COURT), Reason.OTHER_ACTIVITY),
         (registration(), approval(programme_id="example-physics"), Reason.OTHER_ACTIVITY),
         (registration(), approval(country="FR"), Reason.OTHER_COUNTRY),

@@ -31,7 +31,7 @@ STALE = {"fresh_until": NOW - DAY}
         ),
         (
             registration(), inputs(advice(G), granted=approval(person_id="student-0002")),
-            Outcome.HELD, "R2", Reason.APPROVAL_OF_ANOTHER_PERSON,
+            Outcome.HELD, "R2", Reason.APPROVAL_MISSING,
         ),
         (
             registration(), inputs(advice(G), granted=approval(ApprovalStatus.REFUSED)),

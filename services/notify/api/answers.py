@@ -17,6 +17,7 @@ from services.notify.messages.wording import Language
 from services.notify.pages.answer import AnswerPage, Pages
 from services.notify.rules.repeated_answers import PERIOD, Recording
 from services.notify.store.alerts import AlertStore
+from services.notify.store.contacts import ContactStore
 from services.notify.store.deliveries import DeliveryStore
 from shared.bus.outbox import Outbox
 from shared.clock import utc_now
@@ -36,6 +37,7 @@ class AnswerDeps:
     outbox: Outbox
     deliveries: DeliveryStore
     alerts: AlertStore
+    contacts: ContactStore
     pages: Pages
     scanner_seconds: float = 20.0
 
@@ -113,7 +115,9 @@ async def _chosen_answer(request: Request) -> Literal["safe", "help"] | None:
 
 
 async def _link_target(deps: AnswerDeps, token: str) -> _LinkTarget | None:
-    """The target of a link; None for a token that we did not make, or that names no recipient of an alert."""
+    """The target of a link. None for a token that we did not make, or that names no recipient of an alert; and for an
+    erased person, of whom nothing new may be recorded.
+    """
     key = deps.deliveries.answers.read_link_token(token)
     selected = await deps.alerts.recipient_of_link(*key) if key is not None else None
     if selected is None:
@@ -121,6 +125,8 @@ async def _link_target(deps: AnswerDeps, token: str) -> _LinkTarget | None:
     selection, recipient = selected
     alert = await deps.alerts.get(selection.alert_id)
     if alert is None or recipient.level is None or recipient.person_id is None:
+        return None
+    if await deps.contacts.is_erased(recipient.person_id):
         return None
     answer = await deps.deliveries.answers.standing(selection.alert_id, recipient.person_id)
     return _LinkTarget(

@@ -108,13 +108,17 @@ def routes(deps: ReturnDeps) -> Routes:
 
 
 async def _target(deps: ReturnDeps, token: str) -> _Target | None:
-    """The question that a link answers; None for a token that we did not make, or of which no mail was sent."""
+    """The question that a link answers. None for a token that we did not make, or of which no mail was sent; and for
+    an erased person.
+    """
     key = deps.answers.read_link_token(token)
     mail = await deps.planned.asked_by_link(*key) if key is not None else None
     if mail is None:
         return None
     where = (await deps.whereabouts.load([mail.about])).get(mail.about)
-    return _Target(mail, where) if where is not None else None
+    if where is None or await deps.whereabouts.contacts.is_erased(where.person_id):
+        return None
+    return _Target(mail, where)
 
 
 async def _standing(deps: ReturnDeps, target: _Target) -> _Standing:

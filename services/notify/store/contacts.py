@@ -190,6 +190,10 @@ class ContactStore:
         await self._whereabouts.bulk_write(inserts, ordered=False)
         await self.remove_erased({person_id for _, person_id, _ in entries})
 
+    async def is_erased(self, person_id: str) -> bool:
+        """Whether the person was erased: links that were mailed to them lead nowhere any more."""
+        return await self._erased.find_one({"_id": person_id}, {"_id": 1}) is not None
+
     async def erase(self, person_id: str) -> None:
         """Remove the contact details of a person, and never store them again."""
         await self._erased.update_one({"_id": person_id}, {"$set": {}}, upsert=True)

@@ -19,7 +19,6 @@ class Reason(StrEnum):
     GRANTED = "approval_granted"
     MISSING = "approval_missing"
     PENDING = "approval_pending"
-    OF_ANOTHER_PERSON = "approval_of_another_person"
     REFUSED = "approval_refused"
     WITHDRAWN = "approval_withdrawn"
     REVOKED = "approval_revoked"
@@ -43,15 +42,15 @@ class Standing:
 def approval_standing(registration: Registration, approval: Approval | None) -> Standing:
     """R2, R11: granted, to the same person, for the same activity, country and days; never guessed.
 
-    Every stay is in the approved country and within the approved days; places travelled through may be up to
-    TRAVEL_DAYS before and after.
+    An approval of another person is MISSING, as one that does not exist: a different answer would tell whoever tries
+    ids which ones exist. Every stay is in the approved country and within the approved days; places travelled through
+    may be up to TRAVEL_DAYS before and after.
     """
     if not registration.study_related:
         return Standing(Reason.NOT_NEEDED)
-    if approval is None or approval.approval_id != registration.approval_id:
+    named, owner = registration.approval_id, registration.person_id
+    if approval is None or (approval.approval_id, approval.person_id) != (named, owner):
         return Standing(Reason.MISSING)
-    if approval.person_id != registration.person_id:
-        return Standing(Reason.OF_ANOTHER_PERSON)
     if approval.status is not ApprovalStatus.GRANTED:
         return Standing(_NOT_GRANTED[approval.status])
     activity = (registration.faculty_id, registration.programme_id, registration.activity_type)

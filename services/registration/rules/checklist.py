@@ -190,7 +190,7 @@ def _approval_line(situation: _Situation, has_unnamed_request: bool) -> Line:
             return Line(Item.APPROVAL, State.TODO, "R4", "approval_missing_after_start", None, Queue.COORDINATOR)
         case approval.Reason.PENDING if has_started:
             return Line(Item.APPROVAL, State.WAITING, "R4", "approval_pending_after_start", None, Queue.COORDINATOR)
-        case approval.Reason.MISSING | approval.Reason.WITHDRAWN | approval.Reason.OF_ANOTHER_PERSON:
+        case approval.Reason.MISSING | approval.Reason.WITHDRAWN:
             return Line(Item.APPROVAL, State.TODO, "R2", reason, situation.day_before, Queue.COORDINATOR)
         case _:
             return Line(Item.APPROVAL, State.WAITING, "R2", reason, situation.day_before, Queue.COORDINATOR)

@@ -49,7 +49,6 @@ class Reason(StrEnum):
     EXTENDED = "extended_during_stay"
     APPROVAL_MISSING = approval.Reason.MISSING.value
     APPROVAL_PENDING = approval.Reason.PENDING.value
-    APPROVAL_OF_ANOTHER_PERSON = approval.Reason.OF_ANOTHER_PERSON.value
     APPROVAL_REFUSED = approval.Reason.REFUSED.value
     APPROVAL_WITHDRAWN = approval.Reason.WITHDRAWN.value
     APPROVAL_REVOKED = approval.Reason.REVOKED.value

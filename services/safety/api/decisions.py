@@ -22,7 +22,9 @@ from shared.web.paging import Page, Paged
 from shared.web.routes import RouteClass, Routes
 
 Officer = Annotated[Identity, Depends(require("safety-officer"))]
-Reader = Annotated[Identity, Depends(require("safety-officer", "international-office", "auditor"))]
+#: Who reads holds and overrides: who decided them, on which document and why.
+DECISION_READERS = ("safety-officer", "international-office", "auditor")
+Reader = Annotated[Identity, Depends(require(*DECISION_READERS))]
 Id = Annotated[Identifier, Path()]
 #: A country, or one of its regions.
 Area = Annotated[str, Field(pattern=r"^[A-Z]{2}(-[A-Z0-9]{1,3})?$", description="ISO 3166-1 alpha-2 or ISO 3166-2")]

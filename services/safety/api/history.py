@@ -1,10 +1,14 @@
-"""History of a country's advice over HTTP: every event of its stream, newest first."""
+"""History of a country's advice over HTTP: every event of its stream, newest first.
+
+Every login reads which levels held when. Who decided, on which document and why is for those who read the overrides.
+"""
 
 from datetime import datetime
 from typing import Annotated, Literal
 
 from fastapi import Path
 
+from services.safety.api.decisions import DECISION_READERS
 from services.safety.store.advice import Store
 from shared.events import (
     AdviceHeld,
@@ -27,7 +31,8 @@ from shared.web.routes import RouteClass, Routes
 class Change(Part):
     """One event of a country: a new version of its advice, or a hold, a decision, an override; who and why.
 
-    `adviceVersion` is null for an event that is no new version.
+    `adviceVersion` is null for an event that is no new version. `decidedBy`, `second`, `document` and the `reason` of
+    a decision or an override are null for a caller who may not list the overrides.
     """
 
     kind: Literal["changed", "held", "released", "rejected", "override_set", "override_ended"]
@@ -58,9 +63,17 @@ def routes(store: Store) -> Routes:
         if (await store.countries.load(country)).state is None:
             raise not_found()
         envelopes = await store.stream(country, skip=paged.skip, limit=paged.fetch)
-        return paged.page([_change(envelope.data, envelope.time) for envelope in envelopes])
+        changes = [_change(envelope.data, envelope.time) for envelope in envelopes]
+        sees_officers = any(caller.has(role) for role in DECISION_READERS)
+        return paged.page(changes if sees_officers else [_without_officers(change) for change in changes])
 
     return router
+
+
+def _without_officers(change: Change) -> Change:
+    """The change without the officers' ids and words. The reason of a hold stays: it is a code of the rules."""
+    reason = change.reason if change.kind == "held" else None
+    return change.model_copy(update={"decided_by": None, "second": None, "document": None, "reason": reason})
 
 
 def _change(event: Event, at: datetime) -> Change:

@@ -48,6 +48,7 @@ from shared.mongo.client import Mongo, PyMongoError
 from shared.observability import logs
 from shared.privacy.contact import StudentContact
 from shared.privacy.service_key import ServiceKey
+from shared.web.problem import Problem
 
 notify = typer.Typer(no_args_is_help=True, help="Who is where, and how messages read.")
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on standard output, nothing else there.")]
@@ -156,6 +157,9 @@ def drill(
     officer: Annotated[str, typer.Option(help="personId of the responsible officer")],
     region: Region = None,
     wait_seconds: Annotated[float, typer.Option(min=0, help="How long to wait until all messages are sent")] = 60,
+    alerts_known: Annotated[
+        bool, typer.Option("--alerts-known", help="Raise it although a drill for this place is open")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Raise a drill: a real alert, but only to addresses in DRILL_ALLOW_LIST. Exit 1 if a message was not sent."""
@@ -173,7 +177,7 @@ def drill(
         deps = _selection_deps(mongo, listed)
         now = utc_now()
         plan = await plan_manual_alert(deps, country, region, messages, is_drill=True, raised_by=officer, now=now)
-        return await _run_drill(mongo, deps, plan, officer, wait_seconds)
+        return await _run_drill(mongo, deps, plan, officer, wait_seconds, alerts_known=alerts_known)
 
     result = _run(_with(work))
     plain = f"{result['alertId']}: {result['recipients']} recipients, {result['deliveries']}, {result['seconds']} s"
@@ -184,7 +188,7 @@ def drill(
 
 
 async def _run_drill(
-    mongo: Mongo, deps: SelectionDeps, plan: Alert, officer: str, wait_seconds: float
+    mongo: Mongo, deps: SelectionDeps, plan: Alert, officer: str, wait_seconds: float, *, alerts_known: bool
 ) -> dict[str, Any]:
     """Raise the alert and select its recipients here; notify's send workers send. Returns how far they came."""
     database = mongo.database("notify")
@@ -192,7 +196,13 @@ async def _run_drill(
     replies = UnreadReplies(CallbackStore(database, _key()), deps.whereabouts.contacts, {})
     commands = CommandDeps(mongo, database, deps.outbox, deps.alerts, deliveries, replies)
     command = Command(officer, None, None, Cause(new_id(), "passage drill"), plan.as_of)
-    alert_id = str((await raise_alert(commands, command, deps, plan)).body["alertId"])
+    try:
+        answer = await raise_alert(commands, command, deps, plan, alerts_known=alerts_known)
+    except Problem as problem:
+        open_alerts = ", ".join(str(entry["alertId"]) for entry in problem.members.get("alerts", ()))
+        _fail(f"{open_alerts} for this place is open. Close it, or raise another one with --alerts-known.", 1)
+        raise
+    alert_id = str(answer.body["alertId"])
     alert = await deps.alerts.get(alert_id)
     assert alert is not None
     await run_selection(deps, alert, cause=Cause(alert_id, "passage drill"), now=utc_now())

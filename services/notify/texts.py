@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from services.notify.rules.escalation import RollCallStatus
+from services.notify.rules.raised_twice import Reason
 
 #: Status of recipients who are not accounted for → (Dutch, English), after their number.
 OPEN_AS: Mapping[RollCallStatus, tuple[str, str]] = {
@@ -15,6 +16,22 @@ OPEN_AS: Mapping[RollCallStatus, tuple[str, str]] = {
     RollCallStatus.UNCLEAR: ("met een antwoord dat niemand heeft gelezen", "with a reply that nobody has read"),
     RollCallStatus.UNREACHABLE: ("onbereikbaar", "unreachable"),
     RollCallStatus.NO_ANSWER: ("zonder antwoord", "without an answer"),
+}
+
+#: R27: why an officer is asked before an alert is raised → (Dutch, English). Both say how to go on.
+RAISED_ALREADY: Mapping[Reason, tuple[str, str]] = {
+    Reason.IDENTICAL: (
+        "Deze waarschuwing staat al open: iedereen daar krijgt dezelfde tekst nog een keer. Bekijk die waarschuwing, "
+        "of bevestig dat je het nogmaals bedoelt (`alertsKnown`).",
+        "This alert is open already: everybody there would get the same text again. Look at that alert, or confirm "
+        "that you mean it again (`alertsKnown`).",
+    ),
+    Reason.SAME_PLACE: (
+        "Voor deze plaats staat al een waarschuwing open: wie daar is, krijgt er een bericht bij. Bekijk die "
+        "waarschuwing, of bevestig dat je nog een bericht bedoelt (`alertsKnown`).",
+        "An alert for this place is open already: everybody there would get one more message. Look at that alert, or "
+        "confirm that you mean another message (`alertsKnown`).",
+    ),
 }
 
 #: (Dutch, English)

@@ -126,6 +126,7 @@ async def insert_once(
     """Insert the documents of a command and store its answer; for a repeat, return the stored answer.
 
     For a command that reads nothing in its transaction and only inserts new documents, which go into a group commit.
+    Raises DuplicateKeyError when another of the documents is stored already.
     """
     if request is None:
         await commits.insert(new)
@@ -136,6 +137,8 @@ async def insert_once(
     try:
         await commits.insert({**new, _COLLECTION: [_document(request, answer)]})
     except DuplicateKeyError:
+        if not await is_repeat(database, request):
+            raise
         return await _answer_of_concurrent_request(database, request)
     return answer
 

@@ -1,4 +1,4 @@
-"""A person, or a machine with their link or phone, changes the answer all the time: what is stored stays bounded, and
+"""A person, or a machine with their link or phone, changes the answer all the time: the record stays bounded, and
 no cry for help is held back."""
 
 import asyncio

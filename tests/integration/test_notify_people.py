@@ -400,7 +400,7 @@ async def manual_alert(world: World, country: str = "ES", region: str | None = N
     now = utc_now()
     messages = {"nl": "Blijf binnen.", "en": "Stay inside."}
     plan = await plan_manual_alert(world.selection, country, region, messages, is_drill=drill, raised_by="o-1", now=now)
-    answer = await raise_alert(world.commands, officer(now), world.selection, plan)
+    answer = await raise_alert(world.commands, officer(now), world.selection, plan, alerts_known=True)
     await world.sweep(now)
     return str(answer.body["alertId"])
 

@@ -7,7 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.notify.model.answers import AnswerRecord, open_cries, standing_answer
-from services.notify.rules.repeated_answers import ANSWERS_IN_ALL, ANSWERS_IN_PERIOD, PERIOD, Recording, recording
+from services.notify.rules.repeated_answers import (
+    ANSWERS_IN_ALL,
+    ANSWERS_IN_PERIOD,
+    PERIOD,
+    AnswerDecision,
+    decide_answer,
+)
 from tests.rules.notify_world import NOW
 
 
@@ -23,7 +29,7 @@ def kept(said: list[AnswerRecord]) -> list[AnswerRecord]:
     """The answers that are recorded of those that were said, one after the other. A call by an officer always is."""
     records: list[AnswerRecord] = []
     for answer in said:
-        if answer.via == "officer" or recording(records, answer, answer.order[0]) is Recording.NEW:
+        if answer.via == "officer" or decide_answer(records, answer, answer.order[0]) is AnswerDecision.NEW:
             records.append(answer)
     return records
 
@@ -45,14 +51,16 @@ TABLE = [
 
 
 @pytest.mark.parametrize(("earlier", "new", "becomes"), TABLE)
-def test_recording_table(earlier: list[tuple[str, str, bool]], new: tuple[str, str, bool], becomes: str) -> None:
+def test_decide_answer_table(earlier: list[tuple[str, str, bool]], new: tuple[str, str, bool], becomes: str) -> None:
     """What becomes of an answer after the earlier ones, all within a few minutes."""
     records = [answered(word, number, via, verified) for number, (word, via, verified) in enumerate(earlier)]
 
-    assert recording(records, answered(new[0], 999, new[1], new[2], minutes=1), NOW + timedelta(minutes=1)) == becomes
+    assert (
+        decide_answer(records, answered(new[0], 999, new[1], new[2], minutes=1), NOW + timedelta(minutes=1)) == becomes
+    )
 
 
-def test_recording_after_the_period_changes_are_taken_again() -> None:
+def test_decide_answer_after_the_period_changes_are_taken_again() -> None:
     """A person who was braked an hour ago may change the answer again, until the limit of all."""
     many = [answered(("safe", "help")[number % 2], number, minutes=number) for number in range(ANSWERS_IN_PERIOD)]
     later = NOW + PERIOD + timedelta(minutes=ANSWERS_IN_PERIOD)
@@ -61,7 +69,7 @@ def test_recording_after_the_period_changes_are_taken_again() -> None:
         for number in range(10 * ANSWERS_IN_ALL)
     ]
 
-    assert recording(many, answered("safe", 999), later) is Recording.NEW
+    assert decide_answer(many, answered("safe", 999), later) is AnswerDecision.NEW
     assert len(kept(months)) <= ANSWERS_IN_ALL + 1
 
 
@@ -75,7 +83,7 @@ SAID = st.lists(
 
 
 @given(SAID)
-def test_recording_never_stands_between_a_person_and_help(said: list[tuple[str, str, bool, float]]) -> None:
+def test_decide_answer_never_stands_between_a_person_and_help(said: list[tuple[str, str, bool, float]]) -> None:
     """Whatever is said: the answer that counts is that of the whole history, and after "help" a cry stands."""
     minutes, history = 0.0, []
     for number, (word, via, verified, pause) in enumerate(said):

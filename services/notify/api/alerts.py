@@ -16,6 +16,7 @@ from services.notify.audience.preview import preview_audience
 from services.notify.audience.selection_run import run_selection
 from services.notify.commands.alerts import CommandDeps, raise_alert, reopen_alert
 from services.notify.commands.closing import close_alert
+from services.notify.commands.raised_twice import open_alerts_there
 from services.notify.message_content import manual_content
 from services.notify.messages.links import answer_link
 from services.notify.messages.rendering import Messages
@@ -102,6 +103,9 @@ class AlertBody(Body):
     message_nl: FreeText = Field(max_length=1_000)
     message_en: FreeText = Field(max_length=1_000)
     drill: bool = Field(default=False, description="A drill reaches only addresses on the configured list")
+    alerts_known: bool = Field(
+        default=False, description="True: the officer knows of the open alerts for this place, and means one more"
+    )
 
     @model_validator(mode="after")
     def _in_the_country(self) -> "AlertBody":
@@ -120,6 +124,16 @@ class ShownMessage(Part):
     sms_segments: int
 
 
+class OpenAlertEntry(Part):
+    """An open alert of an officer, in earnest or as a drill like the new one, that told people in the same place."""
+
+    alert_id: str
+    identical: bool = Field(description="The same place and the same words")
+    region: str | None
+    raised_by: str | None
+    as_of: datetime
+
+
 class AlertPreview(Part):
     """Whom an alert would reach now, and what it would say. Nothing is stored and nobody is told."""
 
@@ -129,6 +143,9 @@ class AlertPreview(Part):
     by_region: dict[str, int] = Field(description="ISO 3166-2 → recipients; empty key: region not known")
     not_assessable: int
     messages: tuple[ShownMessage, ...]
+    open_alerts: tuple[OpenAlertEntry, ...] = Field(
+        default=(), description="To raise the alert all the same, `alertsKnown` has to be true"
+    )
 
 
 class HandOverEntry(Body):
@@ -206,6 +223,7 @@ def routes(deps: AlertApiDeps) -> Routes:
             by_region=size.by_region,
             not_assessable=await count_not_assessable(deps.bus),
             messages=_example_messages(deps, plan),
+            open_alerts=tuple(OpenAlertEntry.model_validate(entry) for entry in await open_alerts_there(alerts, plan)),
         )
 
         async def answer(session: Session) -> Answer:
@@ -218,11 +236,14 @@ def routes(deps: AlertApiDeps) -> Routes:
     async def raise_manual_alert(
         caller: Officer, body: AlertBody, idempotency: Idempotency, cause: CauseOf, response: Response
     ) -> JSONResponse:
-        """Alert everyone in a place. 201: it is stored and will be sent, whatever happens to this process."""
+        """Alert everyone in a place. 201: it is stored and will be sent, whatever happens to this process.
+
+        Refused (R27) while an alert for the same place is open, unless `alertsKnown` is true.
+        """
         now = utc_now()
         plan = await _plan(deps, body, caller, now)
         command = Command(caller.person_id, None, idempotency, cause, now)
-        answer = await raise_alert(deps.commands, command, deps.selection, plan)
+        answer = await raise_alert(deps.commands, command, deps.selection, plan, alerts_known=body.alerts_known)
         # The sweep would start the selection run within seconds; this starts it at once.
         answered = answer.response()
         answered.background = BackgroundTask(_run_selection, deps, answer.body["alertId"], cause)

@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from services.notify.commands.answers import is_perhaps_a_scanner, record_answer
 from services.notify.messages.wording import Language
 from services.notify.pages.answer import AnswerPage, Pages
-from services.notify.rules.repeated_answers import PERIOD, Recording
+from services.notify.rules.repeated_answers import PERIOD, AnswerDecision
 from services.notify.store.alerts import AlertStore
 from services.notify.store.contacts import ContactStore
 from services.notify.store.deliveries import DeliveryStore
@@ -95,7 +95,7 @@ def routes(deps: AnswerDeps) -> Routes:
             verified=verified,
         )
         recorded = await record_answer(deps.outbox, deps.deliveries, answered, event_id=new_id(), now=now)
-        if recorded is Recording.TOO_OFTEN:
+        if recorded is AnswerDecision.TOO_OFTEN:
             page = AnswerPage(target.country, target.level, given=target.answer, changed_too_often=True)
             headers = {**deps.pages.headers, "Retry-After": f"{PERIOD.total_seconds():.0f}"}
             return HTMLResponse(deps.pages.answer(language, page), 429, headers)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from services.notify.audience.deps import SelectionDeps
 from services.notify.audience.manual_alerts import open_manual_alert
+from services.notify.commands.raised_twice import check_not_raised
 from services.notify.model.answers import AnswerWord
 from services.notify.roll_call import RollCallStores
 from services.notify.store.alerts import Alert, AlertStore
@@ -36,10 +37,19 @@ class CommandDeps:
         return RollCallStores(self.alerts, self.deliveries, self.replies)
 
 
-async def raise_alert(deps: CommandDeps, command: Command[str], selection: SelectionDeps, plan: Alert) -> Answer:
-    """Raise the planned alert. 201 means that it is stored; the selection run follows, at the latest by the sweep."""
+async def raise_alert(
+    deps: CommandDeps, command: Command[str], selection: SelectionDeps, plan: Alert, *, alerts_known: bool = False
+) -> Answer:
+    """Raise the planned alert. 201 means that it is stored; the selection run follows, at the latest by the sweep.
+
+    Raises Problem 409 when an open alert told the same people, unless the officer knows it (`alerts_known`).
+    """
 
     async def store(session: Session) -> Answer:
+        if not alerts_known:
+            # Of two officers who raise it at the same moment, the second one begins again here and finds the first.
+            await deps.alerts.lock_country(plan.country, session)
+            await check_not_raised(deps.alerts, plan, session)
         alert = await open_manual_alert(selection, plan, cause=command.cause, now=command.now, session=session)
         body = {"alertId": alert.alert_id, "state": "selecting", "trigger": alert.trigger.value}
         return Answer(201, body, {"Location": f"/v1/alerts/{alert.alert_id}"})

@@ -1,7 +1,7 @@
 """Decides whether an answer is recorded: a brake on answers that change all the time. It never holds back help.
 
 Every answer is an event for ever and an entry in one document, which every reading of the board loads. A person who
-needs help is heard whatever came before; a "safe" after "help" changes nothing until somebody has spoken to them.
+needs help is heard whatever came before; a "safe" after "help" changes nothing until an officer has spoken to them.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ PERIOD = timedelta(hours=1)
 ANSWERS_IN_ALL = 60
 
 
-class Recording(StrEnum):
+class AnswerDecision(StrEnum):
     """What becomes of an answer. KNOWN: the last answer says the same. TOO_OFTEN: it changed too often: call us."""
 
     NEW = "new"
@@ -24,7 +24,7 @@ class Recording(StrEnum):
     TOO_OFTEN = "too_often"
 
 
-def recording(earlier: Sequence[AnswerRecord], answer: AnswerRecord, now: datetime) -> Recording:
+def decide_answer(earlier: Sequence[AnswerRecord], answer: AnswerRecord, now: datetime) -> AnswerDecision:
     """Whether an answer that a person gave by link or SMS is recorded after the earlier ones to the same alert.
 
     "Help" is always recorded, unless the last answer is "help" already. So the record holds at most one "help" more
@@ -32,14 +32,14 @@ def recording(earlier: Sequence[AnswerRecord], answer: AnswerRecord, now: dateti
     """
     last = max(earlier, key=lambda record: record.order, default=None)
     if last is not None and last.answer == answer.answer and _adds_nothing(last, answer):
-        return Recording.KNOWN
+        return AnswerDecision.KNOWN
     if answer.answer == "help":
-        return Recording.NEW
+        return AnswerDecision.NEW
     own = [record for record in earlier if record.via != "officer"]
     recent = [record for record in own if now - record.order[0] < PERIOD]
     if len(recent) >= ANSWERS_IN_PERIOD or len(own) >= ANSWERS_IN_ALL:
-        return Recording.TOO_OFTEN
-    return Recording.NEW
+        return AnswerDecision.TOO_OFTEN
+    return AnswerDecision.NEW
 
 
 def _adds_nothing(last: AnswerRecord, answer: AnswerRecord) -> bool:

@@ -154,6 +154,12 @@ class AlertStore:
         query = {"state.country": country, "state.trigger": {"$nin": ADVICE_TRIGGERS}}
         return int(await self._alerts.count_documents(query, session=session))
 
+    async def open_manual(self, country: str, session: Session | None = None) -> list[Alert]:
+        """The manual alerts of a country that nobody has closed, the newest first."""
+        query = {"state.country": country, "state.trigger": {"$nin": ADVICE_TRIGGERS}, "state.isClosed": False}
+        documents = self._alerts.find(query, session=session).sort("state.asOf", -1)
+        return [Alert.model_validate(document["state"]) async for document in documents]
+
     async def with_open_run(self, country: str | None = None) -> list[Alert]:
         """Alerts whose selection run is not completed, the oldest advice version first; None: of all countries."""
         query: Document = {"state.isSelected": False, "state.isClosed": False}

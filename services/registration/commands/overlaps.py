@@ -13,13 +13,14 @@ from shared.web.problem import Problem
 
 async def check_overlaps(
     deps: CommandDeps, form: RegistrationForm, person_id: str, changed_id: str = "", session: Session | None = None
-) -> None:
+) -> int | None:
     """Raises Problem 409 naming the student's other registrations on these days, unless they know about them.
 
-    `changed_id`: the registration that is being changed, which does not overlap itself.
+    `changed_id`: the registration that is being changed, which does not overlap itself. Returns how many registrations
+    the student has; None when nothing was looked at.
     """
     if form.overlaps_known:
-        return
+        return None
     own = await deps.persons.registrations_of(person_id, session)
     others = [
         registration
@@ -29,6 +30,7 @@ async def check_overlaps(
     found = overlaps(form.legs, others)
     if found:
         raise _problem(found, form.language)
+    return len(own)
 
 
 def _is_same_trip(other: Registration, form: RegistrationForm) -> bool:

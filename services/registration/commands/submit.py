@@ -8,6 +8,7 @@ Why a registration is evaluated more than once: docs/architecture.md, When a reg
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from services.registration.access import Permissions
 from services.registration.commands.after_commit import check_not_being_erased, evaluate_after_commit
@@ -33,8 +34,9 @@ from shared.envelope import Draft
 from shared.errors import TransientError
 from shared.events import RegistrationSubmitted
 from shared.ids import new_id
-from shared.mongo.client import PyMongoError, Session
+from shared.mongo.client import DuplicateKeyError, PyMongoError, Session
 from shared.mongo.group_commit import insert_all
+from shared.mongo.retry import retry
 from shared.testing.failpoints import failpoint
 from shared.web.idempotency import Answer, insert_once, is_repeat, run_once
 from shared.web.problem import FieldError, Problem, invalid
@@ -43,47 +45,73 @@ from shared.web.sealing import sealed
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """A registration that is not stored yet: its first event, and the state after it."""
+    """A registration that is not stored yet: its first event, and the state after it.
+
+    `registrations`: how many the student had when overlaps were checked; None when they were not.
+    """
 
     submitted: Draft
     state: Registration
+    registrations: int | None = None
+
+
+#: More submissions of one student at the same moment than this are refused with 503.
+ATTEMPTS = 20
 
 
 async def submit(deps: CommandDeps, form: RegistrationForm, command: Command[Permissions]) -> Answer:
-    """Register a journey. Raises Problem for a wrong form, a trip that cannot be joined, a person being erased."""
+    """Register a journey. Raises Problem for a wrong form, a trip that cannot be joined, a person being erased.
+
+    Of submissions of one student at the same moment, one commits; the others begin again and see it.
+    """
     form = with_login_facts(deps.catalogue, form, command.caller.login)
+    submission, inputs, decision, answer = await retry(
+        partial(_store, deps, form, command), what="a registration", retry_on=(DuplicateKeyError,), attempts=ATTEMPTS
+    )
+    # If the advice changed since `load_inputs`, its handler may not have found this registration: evaluate it again.
+    return await confirm_inputs(deps, submission, inputs, decision, answer, command)
+
+
+async def _store(
+    deps: CommandDeps, form: RegistrationForm, command: Command[Permissions]
+) -> tuple[Submission, DecisionInputs, Sequence[Draft], Answer]:
+    """Check, decide and commit. Raises DuplicateKeyError when another submission of the student committed meanwhile."""
     # First, so that the student sees every error at once and nothing is created for a wrong form.
-    await validate(deps, form, command)
+    registrations = await validate(deps, form, command)
     # Contact details under the student's own key: destroying it erases them from every copy of the event.
-    submission = await seal(deps, form, command)
+    submission = await seal(deps, form, command, registrations)
     # Approval and advice from our own read models: a submission waits for no other service.
     inputs = await load_inputs(deps.evaluation, submission.state, cached=True)
     # Before the commit, so that registration and decision are stored in one transaction.
     decision = decide_provisionally(submission.state, inputs, command.now)
     await failpoint("decided_provisionally")
     # From here on the registration is durable, and handlers and the sweep can find it.
-    answer = await commit(deps, form, submission, decision, command)
-    # If the advice changed since `load_inputs`, its handler may not have found this registration: evaluate it again.
-    return await confirm_inputs(deps, submission, inputs, decision, answer, command)
+    return submission, inputs, decision, await commit(deps, form, submission, decision, command)
 
 
-async def validate(deps: CommandDeps, form: RegistrationForm, command: Command[Permissions]) -> None:
-    """Raises Problem: 400 with every error of the form, 409 when the student has registered these days already."""
+async def validate(deps: CommandDeps, form: RegistrationForm, command: Command[Permissions]) -> int | None:
+    """Raises Problem: 400 with every error of the form, 409 when the student has registered these days already.
+
+    Returns how many registrations the student has; None when overlaps do not matter.
+    """
     check_form(deps.catalogue, form, form.language, command.now)
     acknowledged_pages(deps.catalogue, form.acknowledged)
     try:
-        await check_overlaps(deps, form, command.caller.person_id)
+        return await check_overlaps(deps, form, command.caller.person_id)
     except Problem:
         if not await is_repeat(deps.database, command.idempotency):  # a repeat overlaps what it has stored itself
             raise
+        return None
 
 
-async def seal(deps: CommandDeps, form: RegistrationForm, command: Command[Permissions]) -> Submission:
+async def seal(
+    deps: CommandDeps, form: RegistrationForm, command: Command[Permissions], registrations: int | None
+) -> Submission:
     """The event, with sealed contact details, and the state after it. Raises Problem when the person was erased."""
     registration_id, event_id, person_id = new_id(), new_id(), command.caller.person_id
     contact = await sealed(deps.keyring, person_id, event_id, "/contact", form.contact)
     event = RegistrationSubmitted(**event_fields(deps.catalogue, form, registration_id, person_id, contact))
-    return Submission(Draft(event, event_id), evolve(None, event, command.now, 1))
+    return Submission(Draft(event, event_id), evolve(None, event, command.now, 1), registrations)
 
 
 def decide_provisionally(state: Registration, inputs: DecisionInputs, now: datetime) -> Sequence[Draft]:
@@ -113,6 +141,11 @@ async def commit(
     terms = await student_terms(deps.keyring, submission.state)
     entry = deps.store.search.document(submission.state.registration_id, submission.state.person_id, terms)
     documents[deps.store.search.collection.name] = [entry]
+    if submission.registrations is not None:
+        name, place = deps.persons.submission_document(
+            submission.state.person_id, submission.registrations, command.now
+        )
+        documents[name] = [place]
     answer = registration_answer(deps.catalogue, after, 201)
     if form.group_id is None:
         return await insert_once(deps.group_commit, deps.database, command.idempotency, answer, documents)

@@ -1,5 +1,6 @@
 """Data about persons beside their registrations: the open alerts they are in, and the erasure of their data."""
 
+import hashlib
 from collections.abc import AsyncIterator, Collection, Sequence
 from datetime import date, datetime
 
@@ -11,6 +12,8 @@ from shared.mongo.coalesced_reader import CoalescedReader
 
 #: Ids of service mails (notices) begin like this. They are alerts to notify, but nobody is in danger.
 NOTICE_PREFIX = "n-"
+#: How long the place of a submission stays taken. No submission takes this long from its check to its commit.
+SUBMISSION_SECONDS = 600
 #: How long the mark "is being erased" stays. No request takes this long from its first read to its answer.
 ERASURE_MARK_SECONDS = 600
 
@@ -18,7 +21,8 @@ ERASURE_MARK_SECONDS = 600
 class PersonsStore:
     """Collections `alerts`, `alerted` (one document for each person in an alert), `erasures` (one for each person).
 
-    And `leaving`: the marks of those whose erasure is being decided, or was carried out just now.
+    And `leaving`: the marks of those whose erasure is being decided, or was carried out just now. And `submissions`:
+    which registration of a person, by number, was submitted just now.
     """
 
     def __init__(self, database: Database) -> None:
@@ -27,6 +31,7 @@ class PersonsStore:
         self._alerts = database["alerts"]
         self._alerted = database["alerted"]
         self._erasure_marks = database["leaving"]
+        self._submissions = database["submissions"]
         self._marked_persons = CoalescedReader(self._read_marked)
         self.erasures = database["erasures"]
 
@@ -40,6 +45,8 @@ class PersonsStore:
         await self.erasures.create_indexes([IndexModel([("state", ASCENDING), ("_id", ASCENDING)], name="state")])
         expiry = IndexModel([("at", ASCENDING)], name="kept", expireAfterSeconds=ERASURE_MARK_SECONDS)
         await self._erasure_marks.create_indexes([expiry])
+        submitted = IndexModel([("at", ASCENDING)], name="kept", expireAfterSeconds=SUBMISSION_SECONDS)
+        await self._submissions.create_indexes([submitted])
 
     async def save_alerts(self, envelopes: Sequence[Envelope[Event]]) -> None:
         """Store who is in which alert, and which alerts are closed. Idempotent, in any order."""
@@ -80,6 +87,15 @@ class PersonsStore:
         """Every registration of a person, by departure."""
         documents = self._registrations.find({"personId": person_id}, session=session)
         return [Registration.model_validate(document) async for document in documents.sort("departureDate", ASCENDING)]
+
+    def submission_document(self, person_id: str, registrations: int, now: datetime) -> tuple[str, Document]:
+        """The collection and the document that take the place of a person's next registration.
+
+        Inserted with a registration whose check saw this many of them, so that of two submissions with the same view
+        only one commits: the other one raises DuplicateKeyError, and checks again.
+        """
+        place = hashlib.sha256(f"{person_id}\n{registrations}".encode()).hexdigest()
+        return self._submissions.name, {"_id": place, "at": now}
 
     async def trips_of(self, person_id: str) -> list[str]:
         """Ids of the group trips that a person leads."""

@@ -87,11 +87,12 @@ class Process:
         self._background_work["relay"] = self._relay.run
 
     def follow_catalogue(self, settings: CatalogueSettings) -> LiveCatalogue:
-        """Read the catalogue, and follow its files. Raises BrokenCatalogue.
+        """Read the catalogue, and follow its files. Raises BrokenCatalogue, in production for an invented one too.
 
         `/readyz` shows its version. Each request and each run of periodic work sees one version throughout.
         """
-        live = LiveCatalogue(settings.catalogue_dir, settings.catalogue_seconds)
+        is_production = settings.env == "production"
+        live = LiveCatalogue(settings.catalogue_dir, settings.catalogue_seconds, may_be_invented=not is_production)
         self.at_start(live.start)
         self.at_stop(live.stop)
         self.add_checks(live.health)

@@ -108,7 +108,7 @@ class Settings(CatalogueSettings):
     )
     return_question_days: str = Field(
         default="0,3,7",
-        pattern=r"^\d{1,3}(,\d{1,3})*$",
+        pattern=r"^\d{1,3}(?:,\d{1,3})*$",
         description="Days after the end of a stay on which the student is asked whether they are back",
     )
     digest_hour: int = Field(

@@ -12,6 +12,7 @@ import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from typing import TypeVar
 
 from fastapi import FastAPI
 
@@ -19,11 +20,10 @@ from shared.bus.bus import Bus
 from shared.bus.outbox import Outbox
 from shared.bus.relay import Relay
 from shared.clock import utc_now
+from shared.environment import from_environment
 from shared.errors import PermanentError, TransientError, describe
 from shared.live_catalogue import LiveCatalogue
 from shared.mongo.client import Mongo, PyMongoError
-from shared.mongo.holder import new_holder
-from shared.mongo.instance_claim import InstanceClaim
 from shared.mongo.lease import Lease, while_held
 from shared.observability import logs, metrics
 from shared.observability.health import Check
@@ -38,6 +38,9 @@ from shared.web.routes import Routes
 from shared.web.service import service as web_service
 
 Work = Callable[[], Awaitable[None]]
+S = TypeVar("S", bound=CommonSettings)
+#: Exit code of a process whose environment is wrong: that of `passage` for wrong use.
+WRONG_USE = 2
 #: Pause before failed work is started again; it doubles with each failure within `STABLE_SECONDS`.
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, STABLE_SECONDS = 1.0, 15.0, 60.0
 
@@ -55,6 +58,19 @@ def freeze_gc_after_startup(app: FastAPI) -> FastAPI:
     return app
 
 
+def app_from_environment(name: str, settings: type[S], build: Callable[[S], FastAPI]) -> FastAPI:
+    """The service as its environment describes it, for uvicorn's `--factory`.
+
+    Wrong variables or a broken catalogue end the process at once: one log line names every mistake, exit code 2.
+    """
+    logs.configure(name)
+    try:
+        return freeze_gc_after_startup(build(from_environment(settings)))
+    except PermanentError as error:
+        log.error("cannot_start", reason=describe(error), next_step="mend this, then start the process again")
+        raise SystemExit(WRONG_USE) from None
+
+
 class Process:
     """A process of the service `name`: approval, registration, safety or notify."""
 
@@ -67,9 +83,7 @@ class Process:
         self.keyring = Keyring(self.mongo, settings.key_encryption_key)
         self.bus_settings = settings.bus(name)
         self.bus = Bus(self.bus_settings, self.mongo, self.database)
-        #: Names this process where a document says who works on something. No other process has this name.
-        self.holder = new_holder(settings.instance)
-        self._claim = InstanceClaim(self.database, settings.instance) if settings.instance else None
+        self.instance = self.bus_settings.instance
         self._relay: Relay | None = None
         #: Entered around each request and each run of periodic work.
         self._around: Callable[[], AbstractContextManager[None]] = nullcontext
@@ -91,12 +105,11 @@ class Process:
         self._background_work["relay"] = self._relay.run
 
     def follow_catalogue(self, settings: CatalogueSettings) -> LiveCatalogue:
-        """Read the catalogue, and follow its files. Raises BrokenCatalogue, in production for an invented one too.
+        """Read the catalogue, and follow its files. Raises BrokenCatalogue.
 
         `/readyz` shows its version. Each request and each run of periodic work sees one version throughout.
         """
-        is_production = settings.env == "production"
-        live = LiveCatalogue(settings.catalogue_dir, settings.catalogue_seconds, may_be_invented=not is_production)
+        live = LiveCatalogue(settings.catalogue_dir, settings.catalogue_seconds)
         self.at_start(live.start)
         self.at_stop(live.stop)
         self.add_checks(live.health)
@@ -117,7 +130,7 @@ class Process:
         async def run(lease: Lease) -> None:
             await work()
 
-        self._background_work[name] = lambda: while_held(self.database, name, run, label=self.settings.instance)
+        self._background_work[name] = lambda: while_held(self.database, name, self.instance, run)
 
     def every(self, name: str, seconds: float, work: Work) -> None:
         """Run this again and again in one worker process at a time, with a pause of `seconds`."""
@@ -202,15 +215,11 @@ class Process:
                 await background
             for work in self._stop_work:
                 await work()
-            if self._claim is not None:
-                await self._claim.give_back()
             self.mongo.close()
             log.info("stopped")
 
     async def _prepare(self) -> None:
         try:
-            if self._claim is not None:
-                await self._claim.take()
             for work in self._start_work:
                 await work()
             self._prepared = True
@@ -224,7 +233,8 @@ class Process:
             try:
                 await self._prepare()
             except PermanentError as error:
-                _end_process("cannot_start", error)
+                log.error("cannot_start", reason=describe(error), next_step="mend this, then start the process again")
+                os.kill(os.getpid(), signal.SIGTERM)
                 return
         work_by_name = dict(self._background_work)
         if self.settings.role == "api":
@@ -232,17 +242,8 @@ class Process:
         elif self.bus.subscriptions:
             work_by_name["bus"] = self.bus.run
         async with asyncio.TaskGroup() as tasks:
-            if self._claim is not None:
-                tasks.create_task(self._keep_claim(self._claim))
             for name, work in work_by_name.items():
                 tasks.create_task(self._keep_running(name, work))
-
-    async def _keep_claim(self, claim: InstanceClaim) -> None:
-        """Renew the claim on INSTANCE. A process that slept until a twin took its name ends."""
-        try:
-            await claim.keep()
-        except PermanentError as error:
-            _end_process("cannot_go_on", error)
 
     async def _keep_running(self, name: str, work: Work) -> None:
         pause, attempt = FIRST_PAUSE_SECONDS, 1
@@ -260,9 +261,3 @@ class Process:
             pause = FIRST_PAUSE_SECONDS if was_stable else min(pause * 2, LONGEST_PAUSE_SECONDS)
             attempt = 1 if was_stable else attempt + 1
             await asyncio.sleep(pause)
-
-
-def _end_process(event: str, error: PermanentError) -> None:
-    """Log why, and end this process as its orchestrator would."""
-    log.error(event, reason=describe(error), next_step="mend this, then start the process again")
-    os.kill(os.getpid(), signal.SIGTERM)

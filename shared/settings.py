@@ -1,69 +1,55 @@
 """The settings of every service, from environment variables. `services/<name>/settings.py` adds a service's own."""
 
-import base64
-import binascii
 import ssl
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, ValidationInfo, field_validator
 
 from shared.bus.settings import BusSettings
-from shared.errors import PermanentError
+from shared.environment import Demand, EnvironmentSettings
+from shared.setting_types import (
+    Certificates,
+    Folder,
+    HostPorts,
+    Interval,
+    Key,
+    MongoAddress,
+    Origins,
+    Rate,
+    ReadableFile,
+    Secret,
+    UrlOrFile,
+)
 from shared.web.identity import TokenRules
 from shared.web.service import WebSettings
 
-
-def _key(value: object) -> bytes:
-    if isinstance(value, bytes):
-        return value
-    try:
-        key = base64.b64decode(str(value), validate=True)
-    except binascii.Error:
-        raise ValueError("not base64") from None
-    if len(key) != 32:
-        raise ValueError("must be the base64 of 32 bytes")
-    return key
+SET = Demand("must be set", lambda value, others: value is not None)
 
 
-Key = Annotated[bytes, BeforeValidator(_key), Field(repr=False)]
+class CommonSettings(EnvironmentSettings):
+    """The variables of every service."""
 
-
-class BadEnvironment(PermanentError):
-    """Variables are missing or wrong. The text names all of them, but no value."""
-
-
-class CommonSettings(BaseSettings):
-    """Read from environment variables with the field's name in capitals. No configuration files are read."""
-
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
-
-    env: Literal["local", "production"] = Field(
-        default="production", description="production requires encrypted connections"
-    )
     namespace: str = Field(
         default="",
         pattern=r"^[a-z0-9-]{0,30}$",
         description="Prefix of topics, consumer groups and databases",
     )
     instance: str = Field(
-        default="",
-        pattern=r"^[A-Za-z0-9.-]{0,80}$",
-        description="Static member id of this process in Kafka, for one process alone; empty: none",
+        default="", pattern=r"^[A-Za-z0-9.-]{0,80}$", description="Name of this process; empty: <service>-0"
     )
     role: Literal["all", "api", "worker"] = Field(
         default="all", description="api: routes; worker: background work; all: both"
     )
-    kafka_bootstrap_servers: str = Field(min_length=1, description="host:port, comma-separated")
-    kafka_ca_file: Path | None = Field(
+    kafka_bootstrap_servers: HostPorts = Field(description="host:port, comma-separated")
+    kafka_ca_file: Annotated[Certificates | None, SET] = Field(
         default=None, description="PEM file of the brokers' certificate authority; turns on TLS"
     )
-    kafka_username: str | None = Field(default=None, description="User for SCRAM-SHA-512")
-    kafka_password: SecretStr | None = None
-    mongo_url: SecretStr = Field(description="Connection string of the replica set; with tls=true in production")
+    kafka_username: Annotated[str | None, SET] = Field(default=None, description="User for SCRAM-SHA-512")
+    kafka_password: Annotated[Secret | None, SET] = Field(default=None, description="Its password")
+    mongo_url: MongoAddress = Field(description="Connection string of the replica set")
     key_encryption_key: Key = Field(description="Base64 of 32 bytes; encrypts the persons' keys")
-    jwks: str = Field(min_length=1, description="URL or file of the login's public keys (JWKS)")
+    jwks: UrlOrFile = Field(description="URL or file of the login's public keys (JWKS)")
     token_issuer: str = Field(min_length=1, description="Exact `iss` of the login's tokens")
     token_audience: str = Field(min_length=1, description="Our id in the tokens' `aud`")
     roles_claim: str = Field(default="roles", description="Claim of the tokens that holds the roles")
@@ -78,45 +64,41 @@ class CommonSettings(BaseSettings):
     root_path: str = Field(
         default="", pattern=r"^(/[a-z-]+)*$", description="Path prefix of this service at the gateway"
     )
-    topics_file: Path = Field(default=Path("deploy/topics.yaml"), description="File that declares the topics")
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    request_limit_bytes: int = Field(default=1_000_000, ge=1_000, description="Largest request body, bytes")
-    request_timeout_seconds: float = Field(default=30, gt=0, description="Time limit of a request, seconds")
-    requests_per_second: float = Field(
-        default=50,
-        ge=0,
-        description="Average rate of one caller at one process, with bursts of four seconds; 0: no limit",
+    topics_file: ReadableFile = Field(default=Path("deploy/topics.yaml"), description="File that declares the topics")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", description="The least important lines that are logged"
     )
-    web_origins: str = Field(
-        default="",
-        pattern=r"^(https?://[^\s,/*]+(, *https?://[^\s,/*]+)*)?$",
-        description="Origins whose web pages may call the API: https://host, comma-separated; empty: none",
+    request_limit_bytes: int = Field(
+        default=1_000_000, ge=1_000, le=100_000_000, description="Largest request body, bytes"
+    )
+    request_timeout_seconds: Interval = Field(default=30, description="Time limit of a request, seconds")
+    requests_per_second: Annotated[Rate, Demand("must be above 0", lambda rate, others: rate > 0)] = Field(
+        default=50, description="Average rate of one caller at one process, with bursts of four seconds; 0: no limit"
+    )
+    web_origins: Origins = Field(
+        default="", description="Origins whose web pages may call the API: https://host, comma-separated; empty: none"
+    )
+    failpoints_dir: Annotated[str, Demand("must not be set", lambda folder, others: not folder)] = Field(
+        default="", description="Folder with failpoints: tests alone set it, to kill a process at a named point"
     )
 
-    @model_validator(mode="after")
-    def _require_encryption_in_production(self) -> "CommonSettings":
-        if self.env == "production":
-            missing = [
-                name
-                for name, setting in {
-                    "KAFKA_CA_FILE": self.kafka_ca_file,
-                    "KAFKA_USERNAME": self.kafka_username,
-                    "tls=true in MONGO_URL": "tls=true" in self.mongo_url.get_secret_value() or None,
-                }.items()
-                if setting is None
-            ]
-            if missing:
-                raise ValueError(f"ENV=production also needs {', '.join(missing)} (ENV=local does without)")
-        return self
+    @field_validator("kafka_password")
+    @classmethod
+    def _belongs_to_the_user(cls, value: object, info: ValidationInfo) -> object:
+        if info.data.get("kafka_username") is not None and value is None:
+            raise ValueError("must be set, because KAFKA_USERNAME is")
+        if "kafka_username" in info.data and info.data["kafka_username"] is None and value is not None:
+            raise ValueError("is of no use without KAFKA_USERNAME")
+        return value
 
     def bus(self, service: str) -> BusSettings:
-        """How this process reaches Kafka. Raises OSError when KAFKA_CA_FILE cannot be read."""
+        """How this process reaches Kafka."""
         context = ssl.create_default_context(cafile=self.kafka_ca_file) if self.kafka_ca_file else None
         return BusSettings(
             self.kafka_bootstrap_servers,
             self.namespace,
             service,
-            self.instance,
+            self.instance or f"{service}-0",
             str(self.topics_file),
             self.kafka_username,
             self.kafka_password.get_secret_value() if self.kafka_password else None,
@@ -143,24 +125,7 @@ class CommonSettings(BaseSettings):
 class CatalogueSettings(CommonSettings):
     """The variables of every service that reads the catalogue."""
 
-    catalogue_dir: Path = Field(description="Folder with university.yaml and one YAML file for each faculty")
-    catalogue_seconds: float = Field(
-        default=2, gt=0, description="Seconds between two checks for changes in the catalogue's files"
+    catalogue_dir: Folder = Field(description="Folder with university.yaml and one YAML file for each faculty")
+    catalogue_seconds: Interval = Field(
+        default=2, description="Seconds between two checks for changes in the catalogue's files"
     )
-
-
-S = TypeVar("S", bound=CommonSettings)
-
-
-def from_environment(settings: type[S]) -> S:
-    """The settings of this process. Raises BadEnvironment, which names every missing or wrong variable."""
-    try:
-        return settings()
-    except ValidationError as error:
-        raise BadEnvironment("; ".join(_sentence(problem) for problem in error.errors(include_input=False))) from None
-
-
-def _sentence(problem: Any) -> str:
-    name = ".".join(str(part).upper() for part in problem["loc"])
-    reason = "is not set" if problem["type"] == "missing" else str(problem["msg"]).removeprefix("Value error, ")
-    return f"{name} {reason}".strip() if problem["type"] == "missing" else f"{name}: {reason}".removeprefix(": ")

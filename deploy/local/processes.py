@@ -16,6 +16,8 @@ from deploy.local.errors import LocalStackError
 
 MARK = "SAFE_PASSAGE_PART"
 LOG_LIMIT_BYTES = 20_000_000
+#: Data, mails and logs of the stack hold tokens and contact details: its own user alone may read them.
+PRIVATE_FOLDER, PRIVATE_FILE, PRIVATE_UMASK = 0o700, 0o600, 0o077
 START_TOLERANCE_SECONDS = 2.0
 
 
@@ -48,8 +50,9 @@ class Processes:
 
     def start(self, program: Program) -> int:
         """Start the program detached from the terminal; returns its process id. Raises LocalStackError if it fails."""
-        self._notes.mkdir(parents=True, exist_ok=True)
-        self._logs.mkdir(parents=True, exist_ok=True)
+        for folder in (self._root, self._notes, self._logs):
+            folder.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+            folder.chmod(PRIVATE_FOLDER)  # an earlier version made it readable by all
         log = self.log(program.name)
         if log.exists() and log.stat().st_size > LOG_LIMIT_BYTES:
             log.replace(log.with_suffix(".log.1"))
@@ -57,6 +60,7 @@ class Processes:
         environment = {**inherited, **program.environment, MARK: self._mark(program.name)}
         try:
             with log.open("ab") as output:
+                log.chmod(PRIVATE_FILE)
                 child = subprocess.Popen(
                     list(program.command),
                     cwd=program.folder,
@@ -65,6 +69,7 @@ class Processes:
                     stdout=output,
                     stderr=output,
                     start_new_session=True,
+                    umask=PRIVATE_UMASK,
                 )
         except (FileNotFoundError, PermissionError) as error:
             raise LocalStackError(

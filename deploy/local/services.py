@@ -80,6 +80,7 @@ class LocalServices:
     def write_addresses(self, file: Path) -> None:
         """Write all addresses as shell variables: `set -a; . FILE`."""
         addresses: dict[str, object] = {
+            "ENV": "local",
             "KAFKA_BOOTSTRAP_SERVERS": self.stack.kafka,
             "MONGO_URL": self.stack.mongo,
             "NAMESPACE": self.choices.namespace,
@@ -88,6 +89,7 @@ class LocalServices:
             "SMS_LOG": self.sms_log,
         }
         lines = [f"{name}={shlex.quote(str(address))}\n" for name, address in addresses.items()]
+        file.touch(mode=0o600)
         file.write_text("".join(lines), encoding="utf-8")
 
     def direct(self, name: str) -> str:
@@ -159,17 +161,20 @@ class LocalServices:
         state = str(self.stack.root / name)
         flags = {
             "inbox": ["smtp_inbox", "--control-port", str(self._ports.inbox_control)],
-            "sms": [
-                "sms_gateway",
-                "--receipts-url", self._webhook("receipts"),
-                "--inbound-url", self._webhook("inbound"),
-                "--product-token", self._secrets["SMS_TOKEN"],
-            ],
+            "sms": ["sms_gateway"],
             "feed": ["advice_feed", *(["--picture", str(self.choices.picture)] if self.choices.picture else [])],
         }[name]  # fmt: skip
         program, *rest = flags
         command = [sys.executable, "-m", f"deploy.local.{program}", "--port", str(self._port(name)), "--state", state]
-        return Program(name, [*command, *rest], ROOT)
+        return Program(name, [*command, *rest], ROOT, self._simulator_secrets() if name == "sms" else {})
+
+    def _simulator_secrets(self) -> dict[str, str]:
+        """What the SMS gateway needs to know; not among its arguments, which everybody on this machine can list."""
+        return {
+            "SMS_GATEWAY_RECEIPTS_URL": self._webhook("receipts"),
+            "SMS_GATEWAY_INBOUND_URL": self._webhook("inbound"),
+            "SMS_GATEWAY_PRODUCT_TOKEN": self._secrets["SMS_TOKEN"],
+        }
 
     def _service(self, name: str) -> Program:
         command = [

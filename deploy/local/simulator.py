@@ -47,7 +47,7 @@ class LineLog:
     def __init__(self, path: Path) -> None:
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
         self._cut_torn_line()
 
     def append(self, *entries: Mapping[str, object]) -> None:
@@ -132,7 +132,11 @@ def bad_request(reason: str) -> web.HTTPBadRequest:
 
 
 def run(serve: Callable[[asyncio.Event], Coroutine[None, None, None]]) -> int:
-    """Serve until SIGTERM or SIGINT. The exit code: 0 after a clean end, 1 when the port is not free."""
+    """Serve until SIGTERM or SIGINT. The exit code: 0 after a clean end, 1 when the port is not free.
+
+    What it keeps, mails and messages with answer tokens, is readable by its own user alone.
+    """
+    os.umask(0o077)
 
     async def until_told() -> None:
         stop = asyncio.Event()

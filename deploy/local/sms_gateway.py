@@ -5,6 +5,7 @@ What it accepted stands in `--state/sms.jsonl` before the answer leaves; faults 
 
 import asyncio
 import json
+import os
 import sys
 from collections import deque
 from collections.abc import Sequence
@@ -29,7 +30,7 @@ from deploy.local.simulator import (
     rfc3339,
     run,
 )
-from deploy.local.sms_settings import FLAGS, Config, Reply, SmsFaults
+from deploy.local.sms_settings import FLAGS, VARIABLE_PREFIX, Config, Reply, SmsFaults
 
 
 class Gateway:
@@ -217,7 +218,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run until SIGTERM."""
     parser = arguments("sms_gateway", "An SMS gateway that speaks CM.com's wire, with receipts, replies and faults.")
     for name in FLAGS:
-        parser.add_argument(f"--{name.replace('_', '-')}", help=Config.model_fields[name].description)
+        # A secret among the arguments would show in the list of processes: the environment may say it instead.
+        said = os.environ.get(f"{VARIABLE_PREFIX}{name.upper()}")
+        parser.add_argument(f"--{name.replace('_', '-')}", default=said, help=Config.model_fields[name].description)
     options = vars(parser.parse_args(argv))
     try:
         config = Config.model_validate({name: options[name] for name in FLAGS if options[name] is not None})

@@ -56,7 +56,8 @@ class Config(BaseModel):
     temporary_failure: Json = Field(TEMPORARY, description="status of a receipt for a phone that is off")
 
 
-# What the command line may set; PUT /config can change everything.
+# What the command line may set, or the environment: SMS_GATEWAY_PRODUCT_TOKEN. PUT /config can change everything.
+VARIABLE_PREFIX = "SMS_GATEWAY_"
 FLAGS = ("product_token", "receipts_url", "inbound_url", "receipt_delay_seconds", "reply_number")
 
 

@@ -15,7 +15,7 @@ from pymongo.errors import PyMongoError
 from deploy.local import jars
 from deploy.local.errors import LocalStackError
 from deploy.local.ports import HOST, Ports, is_open, wait_free
-from deploy.local.processes import Processes, Program
+from deploy.local.processes import PRIVATE_FOLDER, Processes, Program
 
 REPLICA_SET = "rs0"
 PATIENCE_SECONDS = 120.0
@@ -174,7 +174,7 @@ class LocalStack:
             self.processes.require_same("mongod", {}, command)
             return
         wait_free(self.ports.mongod, "mongod")
-        data.mkdir(parents=True, exist_ok=True)
+        data.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
         self._say("starting MongoDB")
         self.processes.start(program)
 

@@ -17,8 +17,7 @@ from shared.clock import amsterdam_date, utc_now
 from shared.events import ApprovalEvent
 from shared.mongo.group_commit import GroupCommit
 from shared.open_work import OpenWork, OpenWorkCheck
-from shared.process import Process, freeze_gc_after_startup
-from shared.settings import from_environment as read_environment
+from shared.process import Process, app_from_environment
 
 DESCRIPTION = "Nobody goes abroad for their studies without their programme's approval (R3-R5, R29-R37)."
 
@@ -52,4 +51,4 @@ def build(settings: Settings) -> FastAPI:
 
 def from_environment() -> FastAPI:
     """The service as its environment describes it, for uvicorn's `--factory`."""
-    return freeze_gc_after_startup(build(read_environment(Settings)))
+    return app_from_environment("approval", Settings, build)

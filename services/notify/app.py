@@ -25,8 +25,7 @@ from services.notify.wiring import Parts, assemble
 from shared.bus.bus import Bus
 from shared.bus.handler_subscription import Handler
 from shared.events import AlertEvent, Event
-from shared.process import Process, freeze_gc_after_startup
-from shared.settings import from_environment as read_environment
+from shared.process import Process, app_from_environment
 from shared.web.routes import Routes
 
 DESCRIPTION = "Everyone affected is told, and what became of it is known (R19, R26-R28)."
@@ -52,7 +51,7 @@ def build(settings: Settings) -> FastAPI:
 
 def from_environment() -> FastAPI:
     """The service as its environment describes it, for uvicorn's `--factory`."""
-    return freeze_gc_after_startup(build(read_environment(Settings)))
+    return app_from_environment("notify", Settings, build)
 
 
 def _subscribe(bus: Bus, deps: handlers.HandlerDeps) -> None:

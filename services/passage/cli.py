@@ -18,6 +18,7 @@ GROUPS = {
     "notify": "services.notify.cli:notify",
     "parked": "shared.bus.cli:parked",
     "registration": "services.registration.cli:registration",
+    "settings": "services.passage.settings:settings",
     "token": "shared.web.cli:token",
     "topics": "shared.bus.cli:topics",
 }

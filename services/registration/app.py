@@ -26,10 +26,12 @@ from shared.clock import amsterdam_date, utc_now
 from shared.envelope import Envelope
 from shared.events import AlertEvent, ApprovalEvent, Event, RegistrationEvent, TravelAdviceChanged
 from shared.mongo.group_commit import GroupCommit
+from shared.observability import logs
 from shared.open_work import OpenWork, OpenWorkCheck
-from shared.process import Process, freeze_gc_after_startup
-from shared.settings import from_environment as read_environment
+from shared.process import Process, app_from_environment
 from shared.web.routes import roomy
+
+log = logs.get_logger()
 
 DESCRIPTION = "Who goes where and when, and whether they may (R1, R2, R6-R16, R18-R21, R23-R25)."
 
@@ -40,6 +42,8 @@ def build(settings: Settings) -> FastAPI:
     mongo, database, keyring = process.mongo, process.database, process.keyring
     store, persons = Store(database), PersonsStore(database)
     documents = DocumentStorage(database, keyring, settings.scanner)
+    if settings.accept_unscanned_documents:
+        log.warning("documents_not_scanned", next_step="none, if this was decided; else set CLAMD")
     live = process.follow_catalogue(settings)
     evaluation = EvaluationDeps(mongo=mongo, store=store, resolve=gazetteer.resolve, live=live)
     commands = CommandDeps(
@@ -122,4 +126,4 @@ def _repeat(process: Process, settings: Settings, commands: CommandDeps, erasure
 
 def from_environment() -> FastAPI:
     """The service as its environment describes it, for uvicorn's `--factory`."""
-    return freeze_gc_after_startup(build(read_environment(Settings)))
+    return app_from_environment("registration", Settings, build)

@@ -31,13 +31,13 @@ from services.registration.store.registrations import Store
 from services.registration.student_contact import open_student_contact
 from shared import gazetteer
 from shared.clock import amsterdam_date, utc_now
+from shared.environment import from_environment
 from shared.errors import PermanentError, TransientError
 from shared.live_catalogue import LiveCatalogue
 from shared.mongo.client import Mongo, PyMongoError
 from shared.mongo.group_commit import GroupCommit
 from shared.observability import logs
 from shared.privacy.keyring import Keyring
-from shared.settings import from_environment
 
 registration = typer.Typer(no_args_is_help=True, help="Registrations: import, export, retention.")
 AsJson = Annotated[bool, typer.Option("--json", help="JSON lines on standard output, nothing else there.")]
@@ -168,7 +168,7 @@ def _run(work: Any) -> Any:
     try:
         settings = from_environment(Settings)
     except PermanentError as error:
-        _fail(f"{error}.", 2)
+        _fail(str(error), 2)
     logs.configure("registration", settings.log_level)
     try:
         return asyncio.run(with_deps(settings))

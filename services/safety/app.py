@@ -33,8 +33,7 @@ from shared.events import AdviceEvent
 from shared.mongo.client import Mongo
 from shared.observability import metrics
 from shared.observability.health import Check
-from shared.process import Process, freeze_gc_after_startup
-from shared.settings import from_environment as read_environment
+from shared.process import Process, app_from_environment
 
 #: How often alert holds and overrides that begin or end by the clock are looked for.
 CLOCK_SECONDS = 1.0
@@ -95,7 +94,7 @@ def build(settings: Settings) -> FastAPI:
 
 def from_environment() -> FastAPI:
     """The service as its environment describes it, for uvicorn's `--factory`."""
-    return freeze_gc_after_startup(build(read_environment(Settings)))
+    return app_from_environment("safety", Settings, build)
 
 
 def _poll_deciding_source(process: Process, deps: ReadingDeps, settings: Settings, http: httpx.AsyncClient) -> None:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from pydantic import ValidationError
 
 from services.safety.backtest.chart import chart
 from services.safety.backtest.inputs import (
@@ -34,6 +33,7 @@ from services.safety.settings import FeedSettings
 from services.safety.sources.fetch import FetchFailed, client
 from services.safety.sources.registry import SOURCES
 from shared.clock import utc_now
+from shared.environment import BadEnvironment, from_environment
 
 #: Unread sentences of one source that are printed without --json.
 MAX_UNREAD_SHOWN = 20
@@ -122,10 +122,9 @@ def check(
     if unknown:
         _fail(f"{unknown[0]} is not a source: {', '.join(SOURCES)}.", 2)
     try:
-        settings = FeedSettings()
-    except ValidationError as error:
-        variables = {".".join(map(str, problem["loc"])).upper() or "SOURCE_URLS" for problem in error.errors()}
-        _fail(f"Missing or wrong: {', '.join(sorted(variables))}.", 2)
+        settings = from_environment(FeedSettings)
+    except BadEnvironment as error:
+        _fail("\n".join(error.mistakes), 2)
         raise
     results = asyncio.run(_check(names or [settings.deciding_source, *settings.secondary], settings, as_json=as_json))
     if not all(results):

@@ -1,85 +1,97 @@
 """Environment variables of the safety service; `passage feed check` reads the part in FeedSettings."""
 
+import json
 from datetime import timedelta
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, StringConstraints, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic_settings import NoDecode
 
 from services.safety.rules.bulk_change_guard import GuardLimits
 from services.safety.sources.feed import Feed
 from services.safety.sources.registry import SOURCES
+from shared.environment import EnvironmentSettings
+from shared.setting_types import A_YEAR_SECONDS, BaseUrl, Contact, Interval, Seconds, Url, Urls
 from shared.settings import CommonSettings
+
+MAX_CAP_URLS = 10
+KNOWN = f"must name sources of {', '.join(SOURCES)}"
 
 
 def _known_sources(value: str) -> str:
-    for name in _names(value):
-        if name not in SOURCES:
-            raise ValueError(f"{name[:40]} is not one of {', '.join(SOURCES)}")
+    if not set(_names(value)) <= SOURCES.keys():
+        raise ValueError(KNOWN)
     return value
+
+
+def _known_source(value: str) -> str:
+    if value not in SOURCES:
+        raise ValueError(f"must be one of {', '.join(SOURCES)}")
+    return value
+
+
+def _at_most_ten(value: str) -> str:
+    if len(_names(value)) > MAX_CAP_URLS:
+        raise ValueError(f"must have at most {MAX_CAP_URLS} addresses")
+    return value
+
+
+def _json_object(value: object) -> object:
+    try:
+        read = json.loads(value) if isinstance(value, str) else value
+    except (ValueError, RecursionError):
+        read = None
+    if not isinstance(read, dict):
+        raise ValueError("must be a JSON object from names of sources to addresses")
+    if not read.keys() <= SOURCES.keys():
+        raise ValueError(KNOWN)
+    return read
 
 
 def _names(value: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in value.split(",") if name.strip())
 
 
-Address = Annotated[str, StringConstraints(pattern=r"^https?://\S+$", max_length=500)]
-
-
-class FeedSettings(BaseSettings):
+class FeedSettings(EnvironmentSettings):
     """Which sources are read, at which address, and how often."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
-
-    feed_url: str = Field(
+    feed_url: BaseUrl = Field(
         default="https://opendata.nederlandwereldwijd.nl/v2/sources/nederlandwereldwijd",
-        pattern=r"^https?://\S+$",
         description="Base address of the ministry's open data",
     )
     feed_interval_seconds: float = Field(
-        default=300, ge=1, description="Seconds from one reading of the deciding source to the next"
+        default=300, ge=1, le=A_YEAR_SECONDS, description="Seconds from one reading of the deciding source to the next"
     )
-    feed_timeout_seconds: float = Field(default=30, gt=0, description="Seconds for one page")
-    feed_stale_after_seconds: float | None = Field(
+    feed_timeout_seconds: Interval = Field(default=30, description="Seconds for one page")
+    feed_stale_after_seconds: Interval | None = Field(
         default=None,
-        gt=0,
         description="Seconds that a reading stays fresh (R14); default three intervals, and at least a minute",
     )
-    user_agent_contact: str = Field(
+    user_agent_contact: Contact = Field(
         min_length=3,
-        max_length=200,
-        pattern=r"^[\x21-\x7e]+$",
         description="Address at which a source can reach us; sent in the User-Agent header",
     )
 
-    deciding_source: Annotated[str, AfterValidator(_known_sources)] = Field(
-        default="netherlands", min_length=1, description="The source whose levels count; the others are only shown"
+    deciding_source: Annotated[str, AfterValidator(_known_source)] = Field(
+        default="netherlands", description="The source whose levels count; the others are only shown"
     )
     informing_sources: Annotated[str, AfterValidator(_known_sources)] = Field(
         default="",
         description="Secondary sources that are read and shown, comma-separated: united_kingdom, united_states, "
         "germany, canada; none when empty",
     )
-    source_urls: dict[str, Address] = Field(
+    source_urls: Annotated[dict[str, Url], NoDecode, BeforeValidator(_json_object)] = Field(
         default={}, description="JSON: other addresses of sources than the usual ones, by source name"
     )
     informing_interval_seconds: float = Field(
-        default=900, ge=1, description="Seconds from one reading of a secondary source to the next"
+        default=900, ge=1, le=A_YEAR_SECONDS, description="Seconds from one reading of a secondary source to the next"
     )
 
-    cap_urls: str = Field(
+    cap_urls: Annotated[Urls, AfterValidator(_at_most_ten)] = Field(
         default="",
-        pattern=r"^(https?://[^\s,]+(, *https?://[^\s,]+){0,9})?$",
         max_length=4_000,
         description="Addresses of documents with CAP 1.2 messages, comma-separated, for information; none when empty",
     )
-
-    @model_validator(mode="after")
-    def _check_source_names(self) -> "FeedSettings":
-        unknown = set(self.source_urls) - set(SOURCES)
-        if unknown or "," in self.deciding_source:
-            raise ValueError(f"SOURCE_URLS and DECIDING_SOURCE name sources of {', '.join(SOURCES)}")
-        return self
 
     @property
     def secondary(self) -> tuple[str, ...]:
@@ -105,13 +117,15 @@ class FeedSettings(BaseSettings):
 class Settings(CommonSettings, FeedSettings):
     """Every variable of the service; the common ones are in shared/settings.py."""
 
-    fall_confirmation_seconds: float = Field(
+    fall_confirmation_seconds: Seconds = Field(
         default=1_800,
-        ge=0,
         description="Seconds after which a second reading that says the same better level confirms it",
     )
     mass_fall_countries: int = Field(
-        default=10, ge=1, description="If more countries than this improve in one batch, a person decides about them"
+        default=10,
+        ge=1,
+        le=300,
+        description="If more countries than this improve in one batch, a person decides about them",
     )
     mass_rise_share: float = Field(
         default=0.25,
@@ -119,14 +133,12 @@ class Settings(CommonSettings, FeedSettings):
         le=1,
         description="If more than this share of all countries turns worse and negative in one batch, alerts wait",
     )
-    mass_rise_seconds: float = Field(
+    mass_rise_seconds: Seconds = Field(
         default=180,
-        ge=0,
         description="Seconds that such alerts wait for a person before they leave; 0: they never wait",
     )
-    parser_hold_seconds: float = Field(
+    parser_hold_seconds: Seconds = Field(
         default=1_800,
-        ge=0,
         description="Seconds that alerts wait if only a new parser reads a text as worse; 0: they never wait",
     )
     mass_release_two_persons: bool = Field(
@@ -135,11 +147,11 @@ class Settings(CommonSettings, FeedSettings):
     unknown_share: float = Field(
         default=0.05, gt=0, le=1, description="If more than this share of all countries turns unknown, refuse the batch"
     )
-    vanished_grace_seconds: float = Field(
-        default=604_800, ge=0, description="Seconds after which a person is asked about a country that is missing"
+    vanished_grace_seconds: Seconds = Field(
+        default=604_800, description="Seconds after which a person is asked about a country that is missing"
     )
-    frozen_after_seconds: float = Field(
-        default=604_800, gt=0, description="Seconds without any change in a source after which it raises an alarm"
+    frozen_after_seconds: Interval = Field(
+        default=604_800, description="Seconds without any change in a source after which it raises an alarm"
     )
 
     @property

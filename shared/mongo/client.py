@@ -30,7 +30,7 @@ from pymongo.errors import (
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
-from shared.errors import TransientError
+from shared.errors import PermanentError, TransientError
 from shared.mongo.retry import retry
 
 Document: TypeAlias = dict[str, Any]
@@ -84,22 +84,30 @@ class MongoUnavailable(TransientError):
     """MongoDB did not answer in time. Whether the write was stored is not known; it may be tried again."""
 
 
+class WrongAddress(PermanentError):
+    """MongoDB's driver does not understand the URL, or cannot read a file that it names."""
+
+
 class Mongo:
     """A client. Databases are named `<namespace><name>`; every write is majority and journaled.
 
-    Datetimes are aware and UTC. `transaction_seconds` bounds a transaction with all its repeats.
+    Datetimes are aware and UTC. Raises WrongAddress. `transaction_seconds` bounds a transaction with all its repeats.
     """
 
     def __init__(self, url: str, *, namespace: str = "", transaction_seconds: float = 15.0) -> None:
-        self._client: Client = AsyncIOMotorClient(
-            url,
-            serverSelectionTimeoutMS=5_000,
-            connectTimeoutMS=5_000,
-            socketTimeoutMS=60_000,
-            maxPoolSize=64,
-            tz_aware=True,
-            appname="safe-passage",
-        )
+        try:
+            self._client: Client = AsyncIOMotorClient(
+                url,
+                serverSelectionTimeoutMS=5_000,
+                connectTimeoutMS=5_000,
+                socketTimeoutMS=60_000,
+                maxPoolSize=64,
+                tz_aware=True,
+                appname="safe-passage",
+            )
+        except (PyMongoError, ValueError, TypeError, OSError):
+            # Without the driver's own text, which may quote a part of the password.
+            raise WrongAddress("MONGO_URL cannot be used: `passage settings check SERVICE` says why") from None
         self._namespace = namespace
         self._transaction_seconds = transaction_seconds
 

@@ -123,18 +123,25 @@ def settings(name: str, mongo: str, namespace: str, keys: Path, **more: Any) -> 
     return importlib.import_module(f"services.{name}.settings").Settings(**{**common, **own[name], **more})
 
 
-def build(name: str, mongo: str, namespace: str, keys: Path, **more: Any) -> FastAPI:
-    """One of the four services, built by its own app.py. Keeps pytest's log handlers, which `build` would close."""
+@contextmanager
+def log_handlers_kept() -> Iterator[None]:
+    """Keep pytest's log handlers, which the `build` of a service would close."""
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
     root.handlers.clear()
     try:
-        app: FastAPI = importlib.import_module(f"services.{name}.app").build(
-            settings(name, mongo, namespace, keys, **more)
-        )
+        yield
     finally:
         root.handlers[:] = handlers
         root.setLevel(level)
+
+
+def build(name: str, mongo: str, namespace: str, keys: Path, **more: Any) -> FastAPI:
+    """One of the four services, built by its own app.py."""
+    with log_handlers_kept():
+        app: FastAPI = importlib.import_module(f"services.{name}.app").build(
+            settings(name, mongo, namespace, keys, **more)
+        )
     return app
 
 

@@ -193,6 +193,7 @@ def test_feed_check_reports_like_a_doctor(tmp_path: Path) -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         environment = {
+            "ENV": "local",  # the sources are read over http here
             "USER_AGENT_CONTACT": "mailto:safe-passage@university.example",
             "FEED_URL": "http://127.0.0.1:9",
             "INFORMING_SOURCES": "canada",
@@ -217,7 +218,7 @@ def test_feed_check_without_a_contact_is_wrong_use() -> None:
     """The message names the missing variable."""
     result = passage(command="check", more={"USER_AGENT_CONTACT": ""})
 
-    assert (result.returncode, result.stdout, result.stderr) == (2, "", "Missing or wrong: USER_AGENT_CONTACT.\n")
+    assert (result.returncode, result.stdout, result.stderr) == (2, "", "USER_AGENT_CONTACT is not set.\n")
 
 
 def test_feed_parse_reads_our_sample() -> None:

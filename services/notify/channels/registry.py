@@ -93,6 +93,8 @@ def open_email(settings: Settings) -> EmailChannel:
             port=settings.smtp_port,
             connections=settings.smtp_connections,
             starttls=settings.smtp_starttls,
+            implicit_tls=settings.smtp_implicit_tls,
+            ca_file=str(settings.smtp_ca_file) if settings.smtp_ca_file else None,
             username=settings.smtp_username,
             password=settings.smtp_password,
         )

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from services.notify.channels.disclosure import without_addresses
 from services.notify.channels.smtp_wire import SERVICE_CLOSING, BrokenReply, ReplyReader, SmtpReply, extensions
+from shared.setting_types import is_loopback
 
 
 class EmailSettings(BaseModel):
@@ -52,14 +53,6 @@ class EmailSettings(BaseModel):
     def uses_tls(self) -> bool:
         """Whether mail and password travel encrypted."""
         return self.starttls or self.implicit_tls
-
-
-def is_loopback(host: str) -> bool:
-    """Whether the host is this machine."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 class CannotOpen(Exception):

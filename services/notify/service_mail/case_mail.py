@@ -137,9 +137,7 @@ def _place(
 ) -> _PlacedCase:
     catalogue, request, where = deps.notices.catalogue, requests.get(case.about), whereabouts.get(case.about)
     if request is not None:
-        office = office_for(
-            case.queue, request.faculty_id, request.programme_id, catalogue, request.activity_type, request.study_level
-        )
+        office = office_for(case.queue, request.faculty_id, request.programme_id, catalogue)
         return _PlacedCase(case, office, request.faculty_id, request.start_date, (request.country,))
     if where is not None:
         office = office_for(case.queue, where.faculty_id, where.programme_id, catalogue)

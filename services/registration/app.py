@@ -7,7 +7,7 @@ from functools import partial
 from fastapi import FastAPI
 
 from services.registration import api, handlers, scheduler, texts
-from services.registration.commands.deps import CommandDeps
+from services.registration.commands.deps import UPLOADS_OF_ONE, CommandDeps, DocumentLimits
 from services.registration.commands.documents import delete_unreferenced_documents
 from services.registration.commands.erasure import ErasureDeps, finish_open_erasures
 from services.registration.decision_inputs import EvaluationDeps
@@ -30,6 +30,7 @@ from shared.observability import logs
 from shared.open_work import OpenWork, OpenWorkCheck
 from shared.process import Process, app_from_environment
 from shared.web.routes import roomy
+from shared.web.slots import Slots
 
 log = logs.get_logger()
 
@@ -56,6 +57,11 @@ def build(settings: Settings) -> FastAPI:
         documents=documents,
         group_commit=GroupCommit(mongo, database),
         exceptions_at_orange=settings.exceptions_at_orange,
+        document_limits=DocumentLimits(
+            settings.document_registration_bytes,
+            settings.document_person_bytes,
+            Slots(settings.document_uploads, of_one=UPLOADS_OF_ONE, wait_seconds=settings.document_upload_wait_seconds),
+        ),
     )
     erasures = ErasureDeps(
         mongo=mongo,

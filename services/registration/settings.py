@@ -22,6 +22,18 @@ class Settings(CatalogueSettings):
     document_limit_bytes: int = Field(
         default=20_000_000, ge=1_000, le=100_000_000, description="R9: largest document, bytes"
     )
+    document_registration_bytes: int = Field(
+        default=100_000_000, ge=1_000, le=10_000_000_000, description="R9: all documents of one registration, bytes"
+    )
+    document_person_bytes: int = Field(
+        default=300_000_000, ge=1_000, le=10_000_000_000, description="R9: all documents of one person, bytes"
+    )
+    document_uploads: int = Field(
+        default=16, ge=1, le=1_000, description="Uploads of documents at once in one process; about 2 MB of memory each"
+    )
+    document_upload_wait_seconds: Interval = Field(
+        default=20, description="How long another upload waits for its turn before it gets 503, seconds"
+    )
     document_timeout_seconds: Interval = Field(
         default=300, description="Longest time for the upload or download of a document, seconds"
     )

@@ -536,6 +536,12 @@ def changes_text(events: Sequence[str]) -> tuple[str, str]:
 
 #: What a refused request says (Dutch, English), beside the reasons
 PROBLEMS: tuple[tuple[str, str], ...] = (
+    (
+        "De documenten van deze registratie, of van deze student, nemen te veel ruimte in. Maak het bestand kleiner, "
+        "of vervang een ander door een kleiner.",
+        "The documents of this registration, or of this student, take too much room. Make the file smaller, or replace "
+        "another one by a smaller one.",
+    ),
     ("bevat geen woord om op te zoeken", "has no word to search for"),
     ("is geen opleiding die bij je login hoort", "is not one of your login's programmes"),
     ("Alleen de student kan deze registratie wijzigen.", "Only the student can change this registration."),

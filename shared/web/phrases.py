@@ -72,6 +72,10 @@ SHARED: tuple[Phrase, ...] = (
         "A part of the service is unavailable now: try again.",
     ),
     (
+        "Te veel van zulke verzoeken tegelijk: probeer het opnieuw.",
+        "Too many requests of this kind at once: try again.",
+    ),
+    (
         "De sleutels van de login kunnen nu niet worden gelezen: probeer het opnieuw.",
         "The login's keys cannot be read now: try again.",
     ),

@@ -6,7 +6,7 @@ Faster than the full stack. Journeys within the registration service use it; tho
 import shutil
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
@@ -180,7 +180,12 @@ class Portal:
         return await self.refused(status, who, "POST", path, body, etag="*")
 
     async def upload(
-        self, registration_id: str, kind: str = LETTER, content: bytes = PDF, who: Person = STUDENT, **headers: str
+        self,
+        registration_id: str,
+        kind: str = LETTER,
+        content: bytes | AsyncIterable[bytes] = PDF,
+        who: Person = STUDENT,
+        **headers: str,
     ) -> httpx.Response:
         """Hand in a document."""
         return await self.call(

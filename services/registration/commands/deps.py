@@ -1,6 +1,6 @@
 """What the commands work with; `app.build` makes it once for each process."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from services.registration.decision_inputs import EvaluationDeps
 from services.registration.document_storage import DocumentStorage
@@ -10,6 +10,19 @@ from shared.catalogue import Catalogue
 from shared.mongo.client import Database, Mongo
 from shared.mongo.group_commit import GroupCommit
 from shared.privacy.keyring import Keyring
+from shared.web.slots import Slots
+
+#: Uploads of one person at once.
+UPLOADS_OF_ONE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentLimits:
+    """How much documents may take: bytes of one registration and of one person, and uploads at once in a process."""
+
+    registration_bytes: int = 100_000_000
+    person_bytes: int = 300_000_000
+    uploads: Slots = field(default_factory=lambda: Slots(16, of_one=UPLOADS_OF_ONE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +38,7 @@ class CommandDeps:
     documents: DocumentStorage
     group_commit: GroupCommit
     exceptions_at_orange: bool = False
+    document_limits: DocumentLimits = field(default_factory=DocumentLimits)
 
     @property
     def catalogue(self) -> Catalogue:

@@ -1,5 +1,6 @@
 """Attaches documents to registrations (R9). A new document replaces the one of the same kind."""
 
+import contextlib
 import hashlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
@@ -18,10 +19,10 @@ from services.registration.texts import reason_text
 from shared.catalogue import Catalogue
 from shared.command import Command
 from shared.envelope import Draft
-from shared.errors import PermanentError
+from shared.errors import PermanentError, TransientError
 from shared.events import DocumentAttached
 from shared.ids import new_id
-from shared.mongo.client import Session
+from shared.mongo.client import PyMongoError, Session
 from shared.web.idempotency import Answer, IdempotentRequest, run_once
 from shared.web.problem import FieldError, Problem, not_found
 from shared.web.sealing import erased
@@ -49,15 +50,16 @@ class Upload:
 async def attach(deps: CommandDeps, registration_id: str, upload: Upload, command: Command[Permissions]) -> Answer:
     """Store the bytes, then the event that names them; then evaluate the registration.
 
-    Raises Problem for a file that cannot be attached. Bytes that no event names are deleted at once, or by
-    the sweep if the process died in between.
+    Raises Problem for a file that cannot be attached. Bytes that no event names, and those of the document that was
+    replaced, are deleted at once, or by the sweep if the process died in between.
     """
     state = _check_attachable(
         command.caller, state_of(await load_visible(deps, command.caller, registration_id)), upload.kind
     )
     _check_kind(deps.catalogue, state, upload.kind)
     document_id, event_id = new_id(), new_id()
-    sealed_name, stored = await _store(deps, state, document_id, event_id, upload)
+    async with deps.document_limits.uploads.slot(command.caller.person_id):
+        sealed_name, stored = await _store(deps, state, document_id, event_id, upload)
     event = DocumentAttached(
         registration_id=registration_id,
         person_id=state.person_id,
@@ -68,9 +70,9 @@ async def attach(deps: CommandDeps, registration_id: str, upload: Upload, comman
         media_type=stored.media_type,
         name=sealed_name,
     )
-    for document in state.documents:
-        if document.kind == upload.kind:
-            await deps.documents.files.doubt(document.document_id)
+    replaced = [document.document_id for document in state.documents if document.kind == upload.kind]
+    for former_id in replaced:
+        await deps.documents.files.doubt(former_id)
 
     async def work(session: Session) -> Answer:
         loaded = await load_visible(deps, command.caller, registration_id, session)
@@ -90,6 +92,9 @@ async def attach(deps: CommandDeps, registration_id: str, upload: Upload, comman
     if answer.body["documentId"] != document_id:  # a repeated request: its first upload is stored
         await deps.documents.files.delete(document_id)
         return answer
+    with contextlib.suppress(PyMongoError, TransientError):  # the sweep deletes them then
+        for former_id in replaced:
+            await deps.documents.files.delete(former_id)
     return await evaluate_after_commit(deps, answer, command)
 
 
@@ -120,8 +125,9 @@ async def _store(
 ) -> tuple[str, StoredDocument]:
     """The sealed name and the stored document. Raises Problem when the file is refused or the person was erased."""
     try:
+        chunks = _within(upload.chunks, await _bytes_left(deps, state, upload.kind))
         sealed_name = await deps.keyring.seal(state.person_id, event_id, "/name", upload.name)
-        return sealed_name, await deps.documents.store(document_id, state.person_id, upload.chunks)
+        return sealed_name, await deps.documents.store(document_id, state.person_id, chunks)
     except DocumentRefused as refused:
         raise Problem(
             400,
@@ -133,6 +139,31 @@ async def _store(
         ) from None
     except PermanentError:
         raise erased() from None
+
+
+async def _bytes_left(deps: CommandDeps, state: Registration, kind: str) -> int:
+    """How large a document of this kind may be: what the registration and the person have left without the former."""
+    replaced = sum(document.size_bytes for document in state.documents if document.kind == kind)
+    attached = sum(document.size_bytes for document in state.documents)
+    limits = deps.document_limits
+    stored = await deps.documents.files.stored_bytes(state.person_id)
+    return replaced + min(limits.registration_bytes - attached, limits.person_bytes - stored)
+
+
+async def _within(chunks: AsyncIterator[bytes], limit: int) -> AsyncIterator[bytes]:
+    """The same bytes. Raises Problem 409 as soon as they are more than the limit: the documents take too much."""
+    size = 0
+    async for chunk in chunks:
+        size += len(chunk)
+        if size > limit:
+            raise Problem(
+                409,
+                "The documents of this registration, or of this student, take too much room. Make the file smaller, or "
+                "replace another one by a smaller one.",
+                rule="R9",
+                reason="too_much",
+            )
+        yield chunk
 
 
 def _check_attachable(permissions: Permissions, state: Registration, kind: str) -> Registration:

@@ -308,3 +308,4 @@ class University(Entry):
     document_kinds: dict[DocumentKind, DocumentType] = Field(default_factory=dict, description="R9: of every faculty")
     schools: tuple[School, ...] = Field(default=(), description="R37: for students of every faculty")
     acknowledged: tuple[Acknowledgement, ...] = Field(default=(), description="R39: when registering")
+    invented: bool = Field(default=False, description="No such university exists: refused with ENV=production")

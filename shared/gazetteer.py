@@ -79,10 +79,9 @@ def _only_code(regions: frozenset[Subdivision]) -> str | None:
 
 def _without_country(country: str, text: str) -> str:
     """`Barcelona, Spanje` and `Barcelona (Spain)` without the country."""
-    match = re.fullmatch(r"(.+?)\s*(?:,\s*([^,()]+)|\(([^()]+)\))", text)
-    if match and folded(match[2] or match[3]) in country_names(country):
-        return match[1]
-    return text
+    is_in_brackets = text.endswith(")")
+    name, _, last = text.removesuffix(")").rpartition("(" if is_in_brackets else ",")
+    return name.rstrip() if name.rstrip() and folded(last) in country_names(country) else text
 
 
 def _kind_and_name(country: str, text: str) -> tuple[str | None, str]:

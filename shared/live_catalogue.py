@@ -1,4 +1,4 @@
-"""The catalogue of a running service. It follows edits of its files, except while they are broken."""
+"""The catalogue of a running service. It follows edits of its files, except while they are broken or invented."""
 
 import asyncio
 import contextlib
@@ -9,6 +9,8 @@ from typing import ParamSpec, TypeVar
 
 from shared.catalogue import Catalogue
 from shared.catalogue_files import BrokenCatalogue, fingerprint, load
+from shared.catalogue_mistakes import Mistake
+from shared.invented_catalogue import MAX_NAMED, invented_parts
 from shared.observability.health import Check
 from shared.observability.logs import get_logger
 
@@ -18,15 +20,19 @@ log = get_logger()
 
 
 class LiveCatalogue:
-    """One per process. Its constructor raises BrokenCatalogue: no service starts with a broken catalogue."""
+    """One per process. Its constructor raises BrokenCatalogue: no service starts with a broken catalogue.
 
-    def __init__(self, directory: Path, every_seconds: float = 3_600) -> None:
+    Unless `may_be_invented`, the same holds for a catalogue whose numbers and addresses lead nowhere.
+    """
+
+    def __init__(self, directory: Path, every_seconds: float = 3_600, *, may_be_invented: bool = True) -> None:
         self._directory = directory
         self._every_seconds = every_seconds
+        self._may_be_invented = may_be_invented
         self._fingerprint = fingerprint(directory)
         self._failure = ""
         self._watching: asyncio.Task[None] | None = None
-        self._newest = load(directory)
+        self._newest = self._load()
 
     @property
     def current(self) -> Catalogue:
@@ -72,7 +78,7 @@ class LiveCatalogue:
             if current_fingerprint == self._fingerprint:
                 self._failure = ""  # a file that was away has come back as it was
                 return
-            catalogue = await asyncio.to_thread(load, self._directory)
+            catalogue = await asyncio.to_thread(self._load)
             self._fingerprint, self._failure = current_fingerprint, ""
             if catalogue.version != self._newest.version:
                 log.info("catalogue_read", version=catalogue.version)
@@ -88,6 +94,14 @@ class LiveCatalogue:
         """Degraded while the files are broken: the service works with the old version."""
         detail = f"old version kept: {self._failure}" if self._failure else "as in its files"
         return [Check("catalogue", not self._failure, False, detail, {"version": self._newest.version})]
+
+    def _load(self) -> Catalogue:
+        catalogue = load(self._directory)
+        invented = [] if self._may_be_invented else invented_parts(catalogue)
+        if invented:
+            first = [Mistake("catalogue", 0, "-", f"invented, which ENV=production refuses; found: {len(invented)}")]
+            raise BrokenCatalogue(first + invented[:MAX_NAMED])
+        return catalogue
 
     async def _watch(self) -> None:
         while True:

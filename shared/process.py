@@ -24,6 +24,8 @@ from shared.environment import from_environment
 from shared.errors import PermanentError, TransientError, describe
 from shared.live_catalogue import LiveCatalogue
 from shared.mongo.client import Mongo, PyMongoError
+from shared.mongo.holder import new_holder
+from shared.mongo.instance_claim import InstanceClaim
 from shared.mongo.lease import Lease, while_held
 from shared.observability import logs, metrics
 from shared.observability.health import Check
@@ -83,7 +85,9 @@ class Process:
         self.keyring = Keyring(self.mongo, settings.key_encryption_key)
         self.bus_settings = settings.bus(name)
         self.bus = Bus(self.bus_settings, self.mongo, self.database)
-        self.instance = self.bus_settings.instance
+        #: Names this process where a document says who works on something. No other process has this name.
+        self.holder = new_holder(settings.instance)
+        self._claim = InstanceClaim(self.database, settings.instance) if settings.instance else None
         self._relay: Relay | None = None
         #: Entered around each request and each run of periodic work.
         self._around: Callable[[], AbstractContextManager[None]] = nullcontext
@@ -105,11 +109,12 @@ class Process:
         self._background_work["relay"] = self._relay.run
 
     def follow_catalogue(self, settings: CatalogueSettings) -> LiveCatalogue:
-        """Read the catalogue, and follow its files. Raises BrokenCatalogue.
+        """Read the catalogue, and follow its files. Raises BrokenCatalogue, in production for an invented one too.
 
         `/readyz` shows its version. Each request and each run of periodic work sees one version throughout.
         """
-        live = LiveCatalogue(settings.catalogue_dir, settings.catalogue_seconds)
+        is_production = settings.env == "production"
+        live = LiveCatalogue(settings.catalogue_dir, settings.catalogue_seconds, may_be_invented=not is_production)
         self.at_start(live.start)
         self.at_stop(live.stop)
         self.add_checks(live.health)
@@ -130,7 +135,7 @@ class Process:
         async def run(lease: Lease) -> None:
             await work()
 
-        self._background_work[name] = lambda: while_held(self.database, name, self.instance, run)
+        self._background_work[name] = lambda: while_held(self.database, name, run, label=self.settings.instance)
 
     def every(self, name: str, seconds: float, work: Work) -> None:
         """Run this again and again in one worker process at a time, with a pause of `seconds`."""
@@ -215,11 +220,15 @@ class Process:
                 await background
             for work in self._stop_work:
                 await work()
+            if self._claim is not None:
+                await self._claim.give_back()
             self.mongo.close()
             log.info("stopped")
 
     async def _prepare(self) -> None:
         try:
+            if self._claim is not None:
+                await self._claim.take()
             for work in self._start_work:
                 await work()
             self._prepared = True
@@ -233,8 +242,7 @@ class Process:
             try:
                 await self._prepare()
             except PermanentError as error:
-                log.error("cannot_start", reason=describe(error), next_step="mend this, then start the process again")
-                os.kill(os.getpid(), signal.SIGTERM)
+                _end_process("cannot_start", error)
                 return
         work_by_name = dict(self._background_work)
         if self.settings.role == "api":
@@ -242,8 +250,17 @@ class Process:
         elif self.bus.subscriptions:
             work_by_name["bus"] = self.bus.run
         async with asyncio.TaskGroup() as tasks:
+            if self._claim is not None:
+                tasks.create_task(self._keep_claim(self._claim))
             for name, work in work_by_name.items():
                 tasks.create_task(self._keep_running(name, work))
+
+    async def _keep_claim(self, claim: InstanceClaim) -> None:
+        """Renew the claim on INSTANCE. A process that slept until a twin took its name ends."""
+        try:
+            await claim.keep()
+        except PermanentError as error:
+            _end_process("cannot_go_on", error)
 
     async def _keep_running(self, name: str, work: Work) -> None:
         pause, attempt = FIRST_PAUSE_SECONDS, 1
@@ -261,3 +278,9 @@ class Process:
             pause = FIRST_PAUSE_SECONDS if was_stable else min(pause * 2, LONGEST_PAUSE_SECONDS)
             attempt = 1 if was_stable else attempt + 1
             await asyncio.sleep(pause)
+
+
+def _end_process(event: str, error: PermanentError) -> None:
+    """Log why, and end this process as its orchestrator would."""
+    log.error(event, reason=describe(error), next_step="mend this, then start the process again")
+    os.kill(os.getpid(), signal.SIGTERM)

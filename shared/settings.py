@@ -36,7 +36,9 @@ class CommonSettings(EnvironmentSettings):
         description="Prefix of topics, consumer groups and databases",
     )
     instance: str = Field(
-        default="", pattern=r"^[A-Za-z0-9.-]{0,80}$", description="Name of this process; empty: <service>-0"
+        default="",
+        pattern=r"^[A-Za-z0-9.-]{0,80}$",
+        description="Static member id of this process in Kafka, for one process alone; empty: none",
     )
     role: Literal["all", "api", "worker"] = Field(
         default="all", description="api: routes; worker: background work; all: both"
@@ -98,7 +100,7 @@ class CommonSettings(EnvironmentSettings):
             self.kafka_bootstrap_servers,
             self.namespace,
             service,
-            self.instance or f"{service}-0",
+            self.instance,
             str(self.topics_file),
             self.kafka_username,
             self.kafka_password.get_secret_value() if self.kafka_password else None,

@@ -72,11 +72,11 @@ _COMMON_NAMES = {
     "CN-XZ": "Tibet",
     "TH-10": "Bangkok",
 }
-_ENGLISH_NAME = re.compile(r"(?:^|,)\s*([^,()]+?)\s*\(eng\)")
+_ENGLISH_NAME = re.compile(r"(?:^|,)([^,()]+)\(eng\)")
 #: An English name is accepted when it resembles (0 to 1) a name in one of these: Bavaria is the Spanish Baviera.
 _RELATED_LOCALES = ("nl", "fr", "de", "es", "it", "pt")
 _MIN_RESEMBLANCE = 0.7
-FINAL_KIND = re.compile(r"\s+(city|province|region|county|state|oblast|governorate|prefecture)$", re.IGNORECASE)
+FINAL_KIND = re.compile(r"(?<!\s)\s+(city|province|region|county|state|oblast|governorate|prefecture)$", re.IGNORECASE)
 _LETTERS = str.maketrans({"ı": "i", "ł": "l", "đ": "d", "ð": "d", "ø": "o", "æ": "ae", "œ": "oe", "ß": "ss", "þ": "th"})
 
 
@@ -130,7 +130,8 @@ def variants(name: str) -> Iterator[str]:
     """The forms of a listed name that prose may use: `Korea, Republic of` gives `Korea` and `Republic of Korea`."""
     for entry in name.split(";"):
         for alternative in re.split(r"[\[\]]", entry):
-            bare = re.sub(r"\s*\([^)]*\)", "", re.sub(r"\s[A-Z]{2}-[A-Z]{3}$", "", alternative.strip())).strip(" /")
+            without_code = re.sub(r"\s[A-Z]{2}-[A-Z]{3}$", "", alternative.strip())
+            bare = re.sub(r"(?<!\s)\s*\([^()]*\)", "", without_code).strip(" /")
             if not bare:
                 continue
             yield bare
@@ -214,7 +215,7 @@ def _english_names() -> dict[str, tuple[str, ...]]:
         return {}
     data = orjson.loads((Path(spec.origin).parent / "iso3166-2.json").read_bytes())
     return {
-        code: tuple(_ENGLISH_NAME.findall(entry.get("localOtherName") or ""))
+        code: tuple(name.strip() for name in _ENGLISH_NAME.findall(entry.get("localOtherName") or ""))
         for entries in data.values()
         for code, entry in entries.items()
     }

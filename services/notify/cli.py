@@ -103,7 +103,7 @@ async def _known_until(mongo: Mongo) -> datetime | None:
     declared = topics.load(os.environ.get("TOPICS_FILE", "deploy/topics.yaml"))
     partitions = next(declaration.partitions for declaration in declared.topics if declaration.name == topic)
     group = f"{os.environ.get('NAMESPACE', '')}notify.{topic}"
-    return await KnownUntil(mongo.database("notify"), "passage").read(group, partitions)
+    return await KnownUntil(mongo.database("notify")).read(group, partitions)
 
 
 @notify.command("preview")

@@ -151,6 +151,8 @@ async def _parse_receipts(
             parsed.append((callback, [receipt for receipt in receipts if receipt.state != "interim"]))
         except PermanentError:
             await deps.callbacks.mark_done([callback.id], UNREADABLE)
+        # Strangers may send many large mails: between two of them the process does its other work.
+        await asyncio.sleep(0)
     provider_ids = {
         receipt.reference
         for callback, receipts in parsed

@@ -1,6 +1,7 @@
 """What send workers share: stores, timing, and the send job that a worker has claimed."""
 
 import asyncio
+import time
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -90,8 +91,9 @@ class SendDeps:
 
 @dataclass(slots=True)
 class ClaimedJob:
-    """A send job whose lease this worker holds, with the data its messages need. `lease_lost`: stop sending.
+    """A send job whose lease this worker holds, with the data its messages need.
 
+    `safe_until` (monotonic clock): until then no other worker can have claimed it. `taken_over`: another worker has.
     `unfolded`: outcome events that were appended and not folded yet.
     """
 
@@ -100,8 +102,16 @@ class ClaimedJob:
     alert: Alert | None
     composer: Composer
     addresses: Mapping[str, ContactAddress]
+    safe_until: float
     unfolded: list[StoredEvent] = field(default_factory=list)
-    lease_lost: bool = False
+    taken_over: bool = False
+
+    def lease_is_lost(self) -> bool:
+        """Whether another worker may have the job: stop sending.
+
+        The clock also runs while the process is stopped: a worker that wakes up sees at once that it slept too long.
+        """
+        return self.taken_over or time.monotonic() >= self.safe_until
 
     @property
     def ends_at_closing(self) -> bool:

@@ -15,6 +15,7 @@ See docs/notifications.md, Promises, and docs/decisions/0016-the-fact-is-the-not
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -36,11 +37,9 @@ from shared.envelope import parse
 from shared.errors import PermanentError, TransientError
 from shared.events import Channel
 from shared.mongo.client import PyMongoError
+from shared.mongo.lease import SAFE_SHARE
 from shared.observability.logs import get_logger
 from shared.testing.failpoints import failpoint
-
-#: A lease that could not be renewed counts as lost after this share of it, before others may claim the job.
-SAFE_SHARE_OF_LEASE = 0.8
 
 log = get_logger()
 
@@ -67,9 +66,9 @@ async def claim_and_send(
 ) -> None:
     """Claim the most urgent job of a channel and send it, again and again. `least_urgent`: leave less urgent jobs."""
     while True:
-        job = await _claim(deps, channel, worker, least_urgent)
+        job, claimed_at = await _claim(deps, channel, worker, least_urgent)
         try:
-            await _send(deps, job, provider)
+            await _send(deps, job, claimed_at, provider)
         except (PermanentError, ValueError) as error:
             # A job whose data are invalid must not stop the others: their messages may be urgent.
             log.error(
@@ -82,18 +81,20 @@ async def claim_and_send(
             await deps.send_queue.quarantine(job, type(error).__name__)
 
 
-async def _claim(deps: SendDeps, channel: Channel, worker: str, least_urgent: int) -> SendJob:
+async def _claim(deps: SendDeps, channel: Channel, worker: str, least_urgent: int) -> tuple[SendJob, float]:
+    """A job, and when it was claimed at the latest (monotonic clock)."""
     queue, timing = deps.send_queue, deps.timing
     async with deps.claim_locks[channel, least_urgent]:
         work_added = queue.work_added
+        claimed_at = time.monotonic()
         while (job := await queue.claim(channel, worker, timing.lease_seconds, least_urgent)) is None:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(work_added.wait(), timing.idle_seconds)
-            work_added = queue.work_added
-    return job
+            work_added, claimed_at = queue.work_added, time.monotonic()
+    return job, claimed_at
 
 
-async def _send(deps: SendDeps, job: SendJob, provider: MessageChannel) -> None:
+async def _send(deps: SendDeps, job: SendJob, claimed_at: float, provider: MessageChannel) -> None:
     """Send the rest of a claimed job. Raises PermanentError when its data are invalid."""
     selection, alert = await asyncio.gather(deps.alerts.selections.get(job.selection_id), deps.alerts.get(job.alert_id))
     if selection is None:
@@ -106,7 +107,8 @@ async def _send(deps: SendDeps, job: SendJob, provider: MessageChannel) -> None:
     )
     words = await deps.sealed_words(selection)
     composer = Composer(deps.composing, selection, alert, job.channel, words)
-    claimed = ClaimedJob(job, selection, alert, composer, addresses)
+    safe_until = claimed_at + deps.timing.lease_seconds * SAFE_SHARE
+    claimed = ClaimedJob(job, selection, alert, composer, addresses, safe_until)
     renewal = asyncio.create_task(_renew_lease(deps, claimed))
     try:
         is_finished = await _recover(deps, claimed, provider) and await _send_chunks(deps, claimed, provider)
@@ -120,19 +122,16 @@ async def _send(deps: SendDeps, job: SendJob, provider: MessageChannel) -> None:
 
 async def _renew_lease(deps: SendDeps, claimed: ClaimedJob) -> None:
     """Renew the lease every quarter of it, until another worker owns the job or MongoDB was away for too long."""
-    loop, lease_seconds = asyncio.get_running_loop(), deps.timing.lease_seconds
-    safe_until = loop.time() + lease_seconds * SAFE_SHARE_OF_LEASE
-    while not claimed.lease_lost:
+    lease_seconds = deps.timing.lease_seconds
+    while not claimed.lease_is_lost():
         await asyncio.sleep(lease_seconds / 4)
-        asked_at = loop.time()
-        try:
+        asked_at = time.monotonic()
+        with contextlib.suppress(PyMongoError, TimeoutError):
             async with asyncio.timeout(lease_seconds / 2):
                 if await deps.send_queue.renew(claimed.job, lease_seconds):
-                    safe_until = asked_at + lease_seconds * SAFE_SHARE_OF_LEASE
+                    claimed.safe_until = asked_at + lease_seconds * SAFE_SHARE
                 else:
-                    claimed.lease_lost = True
-        except (PyMongoError, TimeoutError):
-            claimed.lease_lost = loop.time() >= safe_until
+                    claimed.taken_over = True
 
 
 async def _send_chunks(deps: SendDeps, claimed: ClaimedJob, provider: MessageChannel) -> bool:
@@ -152,8 +151,10 @@ async def _send_chunks(deps: SendDeps, claimed: ClaimedJob, provider: MessageCha
             await _cancel_rest(deps, claimed, position, provider)
             return True
         drafts = await _compose(deps, claimed, chunk)
-        if claimed.lease_lost or not await deps.send_queue.begin_chunk(job, end):
+        if claimed.lease_is_lost() or not await deps.send_queue.begin_chunk(job, end):
             return False
+        if claimed.lease_is_lost():
+            return False  # this process slept meanwhile: the successor finds the chunk begun, and calls it unknown
         if not await _attempt(deps, claimed, chunk, drafts, provider):
             return False
         position = end
@@ -214,7 +215,7 @@ async def _recover(deps: SendDeps, claimed: ClaimedJob, provider: MessageChannel
         else:
             outcomes = await _stored_or_unknown(deps, claimed, chunk, stored.get(chunk.id), provider)
             await record_chunk(deps, claimed, chunk, outcomes)
-    return not claimed.lease_lost
+    return not claimed.lease_is_lost()
 
 
 async def _stored_or_unknown(

@@ -69,7 +69,7 @@ class Stores:
             whereabouts=WhereaboutsStore(database, key),
             advice=AdviceStore(database),
             alerts=AlertStore(database),
-            send_queue=SendQueue(database, process.instance),
+            send_queue=SendQueue(database, process.holder),
             deliveries=DeliveryStore(database, key),
             callbacks=CallbackStore(database, key),
             providers=ProviderStore(database),

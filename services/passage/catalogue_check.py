@@ -22,6 +22,7 @@ from shared.catalogue_files import CatalogueReport, examine
 from shared.catalogue_mistakes import Mistake
 from shared.clock import amsterdam_date, utc_now
 from shared.errors import TransientError
+from shared.invented_catalogue import MAX_NAMED, invented_parts
 from shared.mongo.client import Mongo, PyMongoError
 from shared.open_work import OpenWork
 
@@ -108,6 +109,7 @@ def _mistake(report: CatalogueReport, work: OpenWork) -> Mistake:
 def _document(report: CatalogueReport) -> str:
     document = {
         "version": report.catalogue.version if report.catalogue else None,
+        "invented": [str(part) for part in invented_parts(report.catalogue)] if report.catalogue else [],
         "mistakes": [asdict(mistake) for mistake in report.mistakes],
         "toBeConfigured": [
             {"file": gap.file, "line": gap.line, "field": gap.field, "needed": gap.is_needed} for gap in report.gaps
@@ -120,5 +122,9 @@ def _lines(report: CatalogueReport) -> str:
     lines = [f"wrong: {mistake}" for mistake in report.mistakes]
     lines += [f"to be configured{' before a service starts' * gap.is_needed}: {gap}" for gap in report.gaps]
     if report.catalogue is not None:
+        invented = invented_parts(report.catalogue)
+        lines += [f"invented, refused with ENV=production: {part.file}: {part.field}" for part in invented[:MAX_NAMED]]
+        if len(invented) > MAX_NAMED:
+            lines.append(f"invented, refused with ENV=production: {len(invented) - MAX_NAMED} more (--json names all)")
         lines.append(f"version {report.catalogue.version}: {len(report.catalogue.faculties)} faculties")
     return "".join(f"{line}\n" for line in lines)

@@ -67,7 +67,7 @@ class Bus:
         self.inbox = Inbox(mongo, database)
         self._subscriptions: dict[str, Subscription] = {}
         self._failure = "starting"
-        self._known = KnownUntil(database, settings.instance)
+        self._known = KnownUntil(database)
         #: Topic → the time that was stored last.
         self._noted: dict[str, datetime] = {}
         self._admin: AIOKafkaAdminClient | None = None
@@ -244,7 +244,7 @@ class Bus:
             )
         return KafkaBroker(
             self._settings.bootstrap_servers,
-            client_id=f"{self._settings.service}-{self._settings.instance}",
+            client_id=self._settings.client_id,
             apply_types=False,
             allow_auto_create_topics=False,
             enable_idempotence=True,
@@ -270,7 +270,7 @@ class Bus:
         subscriber: Any = broker.subscriber(
             self._settings.physical(subscription.topic),
             group_id=subscription.group,
-            group_instance_id=f"{self._settings.namespace}{self._settings.instance}.{subscription.topic}",
+            group_instance_id=self._settings.member_id(subscription.topic),
             batch=True,
             max_records=500,
             batch_timeout_ms=10,

@@ -4,9 +4,10 @@ import asyncio
 import getpass
 import json
 import os
+import ssl
 import sys
 from collections.abc import Coroutine
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 
@@ -26,9 +27,17 @@ MIN_REASON_CHARS, MAX_REASON_CHARS, MAX_NAME_CHARS = 10, 500, 80
 
 
 @topics.command("apply")
-def apply(as_json: AsJson = False) -> None:
+def apply(
+    replication: Annotated[
+        str, typer.Option(help="Row of `replication` in the file: local, production or single; default: ENV")
+    ] = "",
+    as_json: AsJson = False,
+) -> None:
     """Create the missing topics; change no others."""
-    created = _run(declared_topics.apply(_settings(), _declared(), os.environ.get("ENV", "local")))
+    declared, row = _declared(), replication or os.environ.get("ENV", "local")
+    if row not in declared.replication:
+        _fail(f"--replication (or ENV) is none of {', '.join(declared.replication)}.", 2)
+    created = _run(declared_topics.apply(_settings(), declared, row))
     _print(as_json, {"created": created}, [f"created {name}" for name in created] or ["every topic exists"])
 
 
@@ -146,7 +155,20 @@ def _mongo() -> Mongo:
 
 
 def _settings() -> BusSettings:
-    return BusSettings(_required("KAFKA_BOOTSTRAP_SERVERS"), os.environ.get("NAMESPACE", ""), "operator", "passage")
+    ca_file, password = os.environ.get("KAFKA_CA_FILE"), os.environ.get("KAFKA_PASSWORD")
+    try:
+        context = ssl.create_default_context(cafile=ca_file) if ca_file else None
+    except OSError:
+        _fail("KAFKA_CA_FILE names no PEM file that can be read.", 2)
+    return BusSettings(
+        _required("KAFKA_BOOTSTRAP_SERVERS"),
+        os.environ.get("NAMESPACE", ""),
+        "operator",
+        "passage",
+        username=os.environ.get("KAFKA_USERNAME") or None,
+        password=password or None,
+        ssl_context=context,
+    )
 
 
 def _declared() -> declared_topics.Topics:
@@ -172,7 +194,7 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
         raise
 
 
-def _fail(sentence: str, code: int) -> None:
+def _fail(sentence: str, code: int) -> NoReturn:
     sys.stderr.write(sentence + "\n")
     raise typer.Exit(code)
 

@@ -1,29 +1,34 @@
 """Until when a service has handled a topic, for each of its processes: also those that read no topic themselves.
 
-`known_until`: {_id `<group>|<instance>`, group, partitions, at}: this process had handled every record of these
-partitions that Kafka had at that time.
+`known_until`: {_id `<group>|<partition>`, group, partitions, at}: the service had handled every record of these
+partitions that Kafka had at that time. However many processes come and go, a partition has one document.
 """
 
 from collections.abc import Collection as AnyOf
 from datetime import datetime
 
-from shared.mongo.client import Collection, Database
+from shared.mongo.client import Collection, Database, UpdateOne
 
 
 class KnownUntil:
     """The times that the processes of one service note."""
 
-    def __init__(self, database: Database, instance: str) -> None:
+    def __init__(self, database: Database) -> None:
         self._known: Collection = database["known_until"]
-        self._instance = instance
 
     async def note(self, group: str, partitions: AnyOf[int], at: datetime) -> None:
         """This process has handled every record of its partitions that Kafka had at that time."""
-        await self._known.update_one(
-            {"_id": f"{group}|{self._instance}"},
-            {"$set": {"group": group, "partitions": sorted(partitions), "at": at}},
-            upsert=True,
-        )
+        notes = [
+            UpdateOne(
+                {"_id": f"{group}|{partition}"},
+                # A process that slept must not take back what another has noted since.
+                {"$set": {"group": group, "partitions": [partition]}, "$max": {"at": at}},
+                upsert=True,
+            )
+            for partition in sorted(partitions)
+        ]
+        if notes:
+            await self._known.bulk_write(notes, ordered=False)
 
     async def read(self, group: str, partition_count: int) -> datetime | None:
         """Until when all partitions are known. None: some partition was never read to its end."""

@@ -1,6 +1,8 @@
 """The relay publishes a service's outbox to Kafka and chains the events: each names the hash of the one before it.
 
-Every instance of a service runs a relay; the one that holds the lease publishes, the others wait for the lease.
+Every process of a service runs a relay; the one that holds the lease publishes, the others wait for the lease. The
+lease is a promise by time; the chain does not rest on it: a relay that slept past it cannot move the head of the chain
+once another relay has taken it over (relay_batches.py).
 After a failure or a crash the next holder sends the batches that were not marked as published once more, with the same
 bytes: Kafka may hold an event twice, but never two different events under one sequence.
 Why an outbox: docs/decisions/0001-facts-first.md.
@@ -18,11 +20,11 @@ from aiokafka.errors import KafkaError
 
 from shared.bus.log_end import highest_published_sequence
 from shared.bus.outbox import Outbox
-from shared.bus.relay_batches import Batch, Head, LogAhead, RelayBatches
+from shared.bus.relay_batches import Batch, LogAhead, RelayBatches, Takeover
 from shared.bus.settings import BusSettings
 from shared.errors import TransientError, describe
 from shared.mongo.client import Database, Mongo, PyMongoError
-from shared.mongo.lease import Lease, while_held
+from shared.mongo.lease import Lease, LeaseLost, while_held
 from shared.observability.health import Check
 from shared.observability.logs import get_logger
 from shared.testing.failpoints import failpoint
@@ -91,8 +93,10 @@ class Relay:
             published_before = self._status.published
             try:
                 await while_held(
-                    self._database, "relay", self._settings.instance, self._lead, ttl_seconds=LEASE_SECONDS
+                    self._database, "relay", self._lead, label=self._settings.instance, ttl_seconds=LEASE_SECONDS
                 )
+            except LeaseLost as error:
+                self._note_failure(error, "")  # no failure to show: another process publishes
             except LogAhead as error:
                 self._note_failure(error, describe(error), next_step="restore the newest backup")
                 await asyncio.sleep(LOG_AHEAD_PAUSE_SECONDS)
@@ -147,41 +151,43 @@ class Relay:
                 await producer.start()
             self._status.leading, self._status.failure = True, ""
             watchers.append(asyncio.create_task(self._watch_kafka(producer)))
-            await self._resume(producer)
-            await self._publish_pending(producer, lease, await self._batches.head())
+            takeover = await self._batches.take_over()
+            await self._resume(producer, lease, takeover)
+            await self._publish_pending(producer, lease, takeover)
         finally:
             for watcher in watchers:
                 watcher.cancel()
             await _stop(producer)
 
-    async def _resume(self, producer: AIOKafkaProducer) -> None:
+    async def _resume(self, producer: AIOKafkaProducer, lease: Lease, takeover: Takeover) -> None:
         """Send the batches that were assigned but not marked, byte for byte: Kafka may have some of them already."""
-        async for batch in self._batches.unmarked():
-            await self._send(producer, batch)
+        async for batch in self._batches.unmarked(takeover):
+            await self._send(producer, lease, batch)
             await self._mark_published(batch)
             log.info(
                 "relay_resumed", service=self._settings.service, batch=batch.head.batch, count=len(batch.event_ids)
             )
 
-    async def _publish_pending(self, producer: AIOKafkaProducer, lease: Lease, head: Head) -> None:
+    async def _publish_pending(self, producer: AIOKafkaProducer, lease: Lease, takeover: Takeover) -> None:
         """Publish batch after batch in three overlapping steps: while one is marked, one is sent, one is assigned.
 
         A batch is sent only when every event of the one before it was acknowledged. After a crash at most two batches
         are sent but not marked; the next holder of the lease sends them again.
         """
+        head = takeover.head
         sending: _Step | None = None
         marking: _Step | None = None
         try:
             while True:
                 self._woken.clear()
                 in_flight = [*_event_ids(sending), *_event_ids(marking)]
-                assigned = await self._batches.assign(head, lease.epoch, in_flight=in_flight)
+                assigned = await self._batches.assign(head, takeover.epoch, in_flight=in_flight)
                 if sending is not None:
                     await sending.task
                 if marking is not None:
                     await marking.task
                 marking = _start(sending.batch, self._mark_published(sending.batch)) if sending is not None else None
-                sending = _start(assigned, self._send(producer, assigned)) if assigned is not None else None
+                sending = _start(assigned, self._send(producer, lease, assigned)) if assigned is not None else None
                 if assigned is not None:
                     head = assigned.head
                     if len(assigned.event_ids) < SMALL_BATCH_EVENTS:
@@ -195,8 +201,9 @@ class Relay:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _send(self, producer: AIOKafkaProducer, batch: Batch) -> None:
-        """Publish a whole batch and wait for every acknowledgement. Raises PublishFailed."""
+    async def _send(self, producer: AIOKafkaProducer, lease: Lease, batch: Batch) -> None:
+        """Publish a whole batch and wait for every acknowledgement. Raises PublishFailed and LeaseLost."""
+        lease.require()  # after a long sleep the successor has sent these bytes: no need to send them twice
         futures = [await producer.send(topic, value, key=key) for topic, key, value in batch.messages]
         _, late = await asyncio.wait(futures, timeout=ACKNOWLEDGE_SECONDS)
         refused = [future for future in futures if future.done() and future.exception() is not None]

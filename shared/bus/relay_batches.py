@@ -1,10 +1,13 @@
 """Which events the relay publishes next, and where each of them stands in the service's chain.
 
-A batch record under `_id = n` in `relay_batches` fixes both before the batch is sent: two relays cannot both insert
-it, and after a crash the same record gives the same bytes. Documents: {_id, epoch, ids, first_sequence, prevhash,
-last_sequence, last_hash, done}; `done` once Kafka has the batch. Records of older done batches are deleted.
+One document in `relay_batches` holds the end of the chain and the batches that were assigned but not marked:
+{_id "head", epoch, batch, sequence, hash, unmarked: [{batch, ids, first_sequence, prevhash, last_sequence,
+last_hash}]}. A relay first takes the head over, which gives it a new epoch; it moves the head only from where it left
+it, under that epoch. So a relay that slept while another took over can assign nothing more, and after a crash the same
+batch gives the same bytes.
 """
 
+import contextlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,11 +15,15 @@ from typing import Any
 from shared.bus.outbox import Outbox
 from shared.bus.settings import BusSettings
 from shared.envelope import GENESIS, chain, digest
-from shared.errors import PermanentError, TransientError
+from shared.errors import PermanentError
 from shared.mongo.client import Collection, Database, Document, DuplicateKeyError, Mongo
+from shared.mongo.lease import LeaseLost
 from shared.testing.failpoints import failpoint
 
 BATCH_EVENTS = 1_000
+HEAD = "head"
+#: What an earlier version kept: a document for each batch, under its number.
+_NUMBERED: Document = {"_id": {"$type": "number"}}
 
 
 class LogAhead(PermanentError):
@@ -41,6 +48,15 @@ class Batch:
     messages: list[tuple[str, bytes, bytes]]  # physical topic, key, value
 
 
+@dataclass(frozen=True, slots=True)
+class Takeover:
+    """The chain as its new relay found it. `epoch` fences off the relays before; `unmarked` is theirs to finish."""
+
+    epoch: int
+    head: Head
+    unmarked: list[Document]
+
+
 class RelayBatches:
     """The batches of one service's outbox."""
 
@@ -52,14 +68,45 @@ class RelayBatches:
 
     async def head(self) -> Head:
         """The end of the chain: the newest batch, whether it was published or not."""
-        record = await self._batches.find_one({}, sort=[("_id", -1)])
-        return _head(record) if record else Head(0, 0, GENESIS)
+        record = await self._batches.find_one({"_id": HEAD}) or await self._numbered_head()
+        return _head(record)
+
+    async def take_over(self) -> Takeover:
+        """Fence off every former relay, and read where it stopped: in one write."""
+        record = await self._take_over()
+        if record is None:
+            # The first relay ever, or of this version.
+            with contextlib.suppress(DuplicateKeyError):
+                await self._batches.insert_one({**await self._numbered_head(), "_id": HEAD, "epoch": 0})
+            await self._batches.delete_many(_NUMBERED)
+            record = await self._take_over()
+        assert record is not None
+        return Takeover(int(record["epoch"]), _head(record), list(record["unmarked"]))
+
+    async def _take_over(self) -> Document | None:
+        record: Document | None = await self._batches.find_one_and_update(
+            {"_id": HEAD}, {"$inc": {"epoch": 1}}, return_document=True
+        )
+        return record
+
+    async def _numbered_head(self) -> Document:
+        """The head as an older version's documents tell it; the beginning of the chain where there are none."""
+        newest = await self._batches.find_one(_NUMBERED, sort=[("_id", -1)])
+        if newest is None:
+            return {"batch": 0, "sequence": 0, "hash": GENESIS, "unmarked": []}
+        unmarked = await self._batches.find({**_NUMBERED, "done": False}).sort("_id", 1).to_list(None)
+        return {
+            "batch": newest["_id"],
+            "sequence": newest["last_sequence"],
+            "hash": newest["last_hash"],
+            "unmarked": [{**record, "batch": record["_id"]} for record in unmarked],
+        }
 
     async def assign(self, head: Head, epoch: int, *, in_flight: Sequence[Any]) -> Batch | None:
         """Make the oldest pending events the next batch after `head`; None when nothing is pending.
 
-        `epoch` is that of the relay's lease; `in_flight` are ids of events that are on their way but still pending.
-        Raises TransientError when another relay has assigned that batch.
+        `epoch` is that of the takeover; `in_flight` are ids of events that are on their way but still pending.
+        Raises LeaseLost when another relay has taken over.
         """
         not_in_flight = {"_id": {"$nin": list(in_flight)}} if in_flight else {}
         # A snapshot: it never shows a version of a stream without the versions before it.
@@ -71,43 +118,41 @@ class RelayBatches:
         if not documents:
             return None
         batch = self._chained(documents, head)
-        try:
-            await self._batches.insert_one(
-                {
-                    "_id": batch.head.batch,
-                    "epoch": epoch,
-                    "ids": batch.event_ids,
-                    "first_sequence": head.sequence + 1,
-                    "prevhash": head.hash,
-                    "last_sequence": batch.head.sequence,
-                    "last_hash": batch.head.hash,
-                    "done": False,
-                }
-            )
-        except DuplicateKeyError:
-            # This relay has lost its lease without noticing.
-            raise TransientError(f"another relay has assigned batch {batch.head.batch}") from None
+        await failpoint("before_assign")
+        record = {
+            "batch": batch.head.batch,
+            "ids": batch.event_ids,
+            "first_sequence": head.sequence + 1,
+            "prevhash": head.hash,
+            "last_sequence": batch.head.sequence,
+            "last_hash": batch.head.hash,
+        }
+        end = {"batch": batch.head.batch, "sequence": batch.head.sequence, "hash": batch.head.hash}
+        moved = await self._batches.update_one(
+            {"_id": HEAD, "epoch": epoch, "batch": head.batch}, {"$set": end, "$push": {"unmarked": record}}
+        )
+        if not moved.matched_count:
+            raise LeaseLost(f"batch {batch.head.batch} was not assigned: another relay has taken over")
         await failpoint("relay_assigned")
         return batch
 
     async def mark_published(self, batch: Batch) -> None:
-        """Store that Kafka has a batch, and delete the records of older ones. Idempotent."""
+        """Store that Kafka has a batch. Idempotent."""
         await failpoint("before_mark")
         await self._events.update_many({"_id": {"$in": batch.event_ids}}, {"$unset": {"pending": ""}})
-        await self._batches.update_one({"_id": batch.head.batch}, {"$set": {"done": True}, "$unset": {"ids": ""}})
-        await self._batches.delete_many({"_id": {"$lt": batch.head.batch}, "done": True})
+        await self._batches.update_one({"_id": HEAD}, {"$pull": {"unmarked": {"batch": batch.head.batch}}})
 
-    async def unmarked(self) -> AsyncIterator[Batch]:
+    async def unmarked(self, takeover: Takeover) -> AsyncIterator[Batch]:
         """The batches that a former relay assigned and nobody marked as published, oldest first, byte for byte.
 
         Raises LogAhead when the stored events no longer give the assigned bytes.
         """
-        async for record in self._batches.find({"done": False}).sort("_id", 1):
-            before = Head(int(record["_id"]) - 1, int(record["first_sequence"]) - 1, str(record["prevhash"]))
+        for record in takeover.unmarked:
+            before = Head(int(record["batch"]) - 1, int(record["first_sequence"]) - 1, str(record["prevhash"]))
             stored = self._events.find({"_id": {"$in": record["ids"]}})
             documents = {document["_id"]: document async for document in stored}
             batch = self._chained([documents[event_id] for event_id in record["ids"]], before)
-            if batch.head != _head(record):
+            if (batch.head.sequence, batch.head.hash) != (record["last_sequence"], record["last_hash"]):
                 raise LogAhead(
                     f"Batch {batch.head.batch} of {self._settings.service} no longer gives the bytes that were "
                     "assigned to it: its events were changed in the database. Restore the newest backup; nothing is "
@@ -129,4 +174,4 @@ class RelayBatches:
 
 
 def _head(record: Document) -> Head:
-    return Head(int(record["_id"]), int(record["last_sequence"]), str(record["last_hash"]))
+    return Head(int(record["batch"]), int(record["sequence"]), str(record["hash"]))

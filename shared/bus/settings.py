@@ -1,5 +1,6 @@
 """How a service reaches Kafka, and the names that it uses there."""
 
+import socket
 import ssl
 from dataclasses import dataclass
 from typing import Any
@@ -7,7 +8,9 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class BusSettings:
-    """`namespace` prefixes topics and groups; `instance` is the static member id and the owner of leases.
+    """`namespace` prefixes topics and groups; `instance` is the static member id, which one process alone may have.
+
+    Without an `instance` Kafka gives every process an id of its own.
 
     `version_gap_seconds`: an event whose predecessor in the stream is missing waits this long before it is parked.
     """
@@ -21,6 +24,15 @@ class BusSettings:
     password: str | None = None
     ssl_context: ssl.SSLContext | None = None
     version_gap_seconds: float = 60.0
+
+    @property
+    def client_id(self) -> str:
+        """How Kafka's logs and tools name this process."""
+        return f"{self.service}-{self.instance or socket.gethostname()}"
+
+    def member_id(self, topic: str) -> str | None:
+        """The static member id in the group of a topic; None: Kafka gives one."""
+        return f"{self.namespace}{self.instance}.{topic}" if self.instance else None
 
     def physical(self, topic: str) -> str:
         """The topic's name in Kafka."""
@@ -38,7 +50,7 @@ class BusSettings:
         """Connection arguments for any aiokafka client."""
         arguments: dict[str, Any] = {
             "bootstrap_servers": self.bootstrap_servers,
-            "client_id": f"{self.service}-{self.instance}",
+            "client_id": self.client_id,
             # Address translation (NAT) drops connections that were idle for 350 s.
             "connections_max_idle_ms": 60_000,
         }

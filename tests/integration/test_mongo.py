@@ -1,6 +1,7 @@
 """Transactions, leases and the outbox on real MongoDB."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -21,7 +22,7 @@ from shared.mongo.client import (
     Session,
     raise_unless_duplicates,
 )
-from shared.mongo.lease import Lease, acquire, release, while_held
+from shared.mongo.lease import Lease, LeaseLost, acquire, release, renew, while_held
 
 NOW = datetime(2026, 3, 1, 9, tzinfo=UTC)
 CAUSE = Cause("c", "c")
@@ -180,20 +181,33 @@ async def test_transact_gives_up_after_its_attempts_and_names_what(mongo: Mongo,
 
 
 async def test_lease_has_one_owner_and_a_growing_epoch(database: Database) -> None:
-    """A second owner waits; when the first gives back, the second gets a larger epoch."""
+    """A second holder waits; when the first gives back, the second gets a larger epoch, and the first cannot renew."""
     leases = database["leases"]
 
-    first = await acquire(leases, "relay", "one", 30)
+    first = await acquire(leases, "relay", 30)
     assert first is not None
-    assert await acquire(leases, "relay", "two", 30) is None
-    renewed = await acquire(leases, "relay", "one", 30)
+    assert await acquire(leases, "relay", 30) is None
+    assert await renew(leases, first)
     await release(leases, first)
-    second = await acquire(leases, "relay", "two", 30)
+    second = await acquire(leases, "relay", 30)
 
-    assert renewed is not None
-    assert renewed.epoch == first.epoch
     assert second is not None
     assert second.epoch == first.epoch + 1
+    assert not await renew(leases, first)
+    assert await renew(leases, second)
+
+
+async def test_lease_that_ran_out_is_not_certain_until_it_is_renewed(database: Database) -> None:
+    """A process that slept past the lease must do nothing more under it, unless nobody took it meanwhile."""
+    lease = await acquire(database["leases"], "relay", 30)
+    assert lease is not None
+    lease.require()
+
+    lease.safe_until = time.monotonic()
+    with pytest.raises(LeaseLost, match="relay"):
+        lease.require()
+    assert await renew(database["leases"], lease)
+    lease.require()
 
 
 async def test_lease_lost_stops_the_work(database: Database) -> None:
@@ -208,7 +222,7 @@ async def test_lease_lost_stops_the_work(database: Database) -> None:
             cancelled.set()
             raise
 
-    holder = asyncio.create_task(while_held(database, "relay", "one", work, ttl_seconds=1.0))
+    holder = asyncio.create_task(while_held(database, "relay", work, ttl_seconds=1.0))
     async with asyncio.timeout(60):
         await began.wait()
         await database["leases"].update_one({"_id": "relay"}, {"$set": {"owner": "two", "epoch": 99}})

@@ -7,10 +7,13 @@ import pytest
 
 from services.notify.messages.office_wording import CASES, case_text, days_from_now
 from services.notify.model.office_cases import CaseKind, OfficeCase, case_changes, fold_changes, reply_case
+from services.notify.model.requests import evolve_request
 from services.notify.rules.office_mail import OfficePolicy, Urgency, digest_due, urgency
 from services.notify.rules.offices import office_for, queue_for
 from shared import catalogue_files
 from shared.events import (
+    ActivityDetails,
+    ActivityType,
     AdviceHeld,
     AdviceReleased,
     ApprovalAnswered,
@@ -172,6 +175,27 @@ def test_each_queue_has_the_mailbox_of_its_office(queue: str, function: str) -> 
     assert office_for(queue, faculty.id, programme_id, CATALOGUE) == mailboxes[function]
     assert office_for(queue, "gone", "gone", CATALOGUE).email
     assert queue_for("R13") == "faculty-contact"
+
+
+def test_a_request_goes_to_the_coordinator_of_that_activity_at_that_level() -> None:
+    """The same person whom the request itself names: a bachelor's internship has a coordinator of its own."""
+    place = ("coordinator", "example-medical-centre", "example-life-sciences", CATALOGUE)
+
+    bachelor = office_for(*place, ActivityType.INTERNSHIP, "bachelor")
+    assert bachelor.email == "bachelor-internships@centre.university.example"
+    for other in ((ActivityType.INTERNSHIP, "master"), (ActivityType.FIELD_TRIP, "bachelor"), (None, None)):
+        assert office_for(*place, *other).email == "life-sciences@centre.university.example"
+
+
+def test_requests_remember_the_level_of_study() -> None:
+    """Of the newest request only; those without details have none."""
+    leveled = ASKED.model_copy(update={"details": ActivityDetails(study_level="bachelor")})
+    first, plain = evolve_request(None, leveled, 1), evolve_request(None, ASKED, 1)
+
+    assert first is not None
+    assert first.study_level == "bachelor"
+    assert plain is not None
+    assert plain.study_level is None
 
 
 def test_cases_are_named_in_singular_and_plural() -> None:

@@ -27,7 +27,7 @@ REWIND_SECONDS = 40.0
 OFFICER = ("officer-1", ("safety-officer",))
 #: Kinds of mail that belong to an alert.
 ALERT_KINDS = frozenset({"alert_country", "alert_region", "alert_unresolved", "reminder"})
-_LINK = re.compile(r"https?://\S+/v1/answers/[A-Za-z0-9_-]+")
+_LINK = re.compile(r"https?://[^\s:]+(?::[0-9]{1,5}[^\s:]*)?/v1/answers/[A-Za-z0-9_-]+")
 
 
 @dataclass(slots=True)

@@ -10,12 +10,13 @@ import re
 from email.message import Message
 from email.parser import BytesParser
 
-from services.notify.channels.disclosure import without_addresses
+from services.notify.channels.disclosure import beginning, without_addresses
 from services.notify.channels.sms_callbacks import DeliveryReceipt, ReceiptState
 from shared.errors import PermanentError
 
 MAIL_LIMIT_BYTES = 1_000_000
-_SEARCHED_BYTES = 200_000
+#: A report stands before the mail that it returns (RFC 3464 §2); more of a mail is not read.
+_READ_BYTES = 200_000
 _VERP = re.compile(r"\+([0-9a-f]{32})@")
 _MESSAGE_ID = re.compile(rb"^(?:x-)?(?:original-)?message-id:\s*<([0-9a-f]{32})@", re.IGNORECASE | re.MULTILINE)
 #: Headers that may hold the address the bounce was sent to.
@@ -30,15 +31,17 @@ def parse_bounce(body: bytes) -> list[DeliveryReceipt]:
     An out-of-office mail or a person's answer is `interim`: it changes nothing and never counts as *safe*. Raises
     PermanentError, with no personal data in its text, when the mail names no delivery.
     """
-    message = BytesParser(policy=email.policy.compat32).parsebytes(body[:MAIL_LIMIT_BYTES])
+    message = BytesParser(policy=email.policy.compat32).parsebytes(body[:_READ_BYTES])
     reference = _reference(message, body)
     if reference is None:
         raise PermanentError("names no delivery")
     for report in _reports(message):
-        action, status = str(report.get("Action", "")).strip().lower(), str(report.get("Status", ""))
-        words = str(report.get("Diagnostic-Code", "")).partition(";")[2] or str(report.get("Diagnostic-Code", ""))
-        recipient = str(report.get("Final-Recipient", "")).partition(";")[2].strip()
-        reason = without_addresses(f"{action} {status.split()[0] if status.split() else ''}: {words}", recipient)
+        action, status = _field(report, "Action").lower(), _field(report, "Status")
+        diagnostic = _field(report, "Diagnostic-Code")
+        words = diagnostic.partition(";")[2] or diagnostic
+        recipient = _field(report, "Final-Recipient").partition(";")[2].strip()
+        code = status.split(maxsplit=1)[0] if status else ""
+        reason = without_addresses(f"{action} {code}: {words}", recipient)
         return [DeliveryReceipt(reference, _state(action, status), reason.rstrip(": "), None)]
     return [DeliveryReceipt(reference, "interim", "no delivery report", None)]
 
@@ -49,7 +52,7 @@ def _reference(message: Message, body: bytes) -> str | None:
             address = _VERP.search(str(value))
             if address is not None:
                 return address.group(1)
-    message_id = _MESSAGE_ID.search(body[:_SEARCHED_BYTES])
+    message_id = _MESSAGE_ID.search(body[:_READ_BYTES])
     return message_id.group(1).decode() if message_id else None
 
 
@@ -61,7 +64,12 @@ def _reports(message: Message) -> list[Message]:
             blocks = part.get_payload()
             if isinstance(blocks, list):
                 reports += [block for block in blocks if isinstance(block, Message)]
-    return [report for report in reports if str(report.get("Action", "")).strip().lower() in _ACTIONS]
+    return [report for report in reports if _field(report, "Action").lower() in _ACTIONS]
+
+
+def _field(report: Message, name: str) -> str:
+    """The beginning of a field, without the word that the limit cuts."""
+    return beginning(str(report.get(name, "")).strip())
 
 
 def _state(action: str, status: str) -> ReceiptState:

@@ -223,7 +223,7 @@ def _refusal_of_request(
 def _outcomes_by_reference(messages: object, codes: Mapping[int, Meaning]) -> dict[str, Outcome]:
     """Reference → outcome, from the entries of the answer. An accepted entry wins over others of the same message."""
     outcomes: dict[str, Outcome] = {}
-    for entry in messages if isinstance(messages, list) else []:
+    for entry in messages[:RECEIPTS_LIMIT] if isinstance(messages, list) else []:
         reference = entry.get("reference") if isinstance(entry, dict) else None
         if isinstance(reference, str) and not (reference in outcomes and outcomes[reference].is_accepted):
             outcomes[reference] = _judge_entry(entry, codes)

@@ -6,6 +6,8 @@ from functools import lru_cache
 
 LINE_LIMIT = 8192
 REPLY_LIMIT_LINES = 100
+#: Characters of one reply that are read: what it means stands at its beginning.
+REPLY_LIMIT_CHARS = 8192
 FINAL_DOT = b".\r\n"
 SERVICE_CLOSING = 421
 START_INPUT = 354
@@ -17,9 +19,9 @@ _LOGIN_CODES = frozenset({432, 525, 530, 534, 535, 538})
 #: X.7.8, X.7.9, X.7.11, X.7.13: login), and Microsoft's list of NDR codes (5.7.60 send as, 5.2.252 send as denied).
 _ACCOUNT_STATUS = re.compile(r"^5\.(1\.[78]|7\.(8|9|11|13|60)|2\.252)\b", re.MULTILINE)
 #: A server that does not relay for us answers 550, 554 or 454 with 5.7.1; only its text tells it from a spam filter's.
-_NO_RELAY = re.compile(
-    r"\brelay(ing)?\b.*\b(denied|prohibited|not (permitted|allowed))|\b(unable|not allowed) to relay", re.IGNORECASE
-)
+_RELAY = re.compile(r"\brelay(?:ing)?\b", re.IGNORECASE)
+_DENIED = re.compile(r"\b(?:denied|prohibited|not (?:permitted|allowed))", re.IGNORECASE)
+_UNABLE_TO_RELAY = re.compile(r"\b(?:unable|not allowed) to relay", re.IGNORECASE)
 _PATH = re.compile(r"[^\s<>\x00-\x1f\x7f]{1,64}@[^\s<>@\x00-\x1f\x7f]{1,255}")
 
 
@@ -49,7 +51,7 @@ class SmtpReply:
         """Refuses our login, our sender or relaying for us, for any recipient: an operator can mend it."""
         if self.code in _LOGIN_CODES or (self.is_permanent and _ACCOUNT_STATUS.search(self.text)):
             return True
-        return self.code >= 400 and _NO_RELAY.search(self.text) is not None
+        return self.code >= 400 and any(_refuses_to_relay(line) for line in self.text.split("\n"))
 
     def __str__(self) -> str:
         return f"{self.code} {self.text}"
@@ -75,7 +77,7 @@ class ReplyReader:
             elif not self._lines:
                 replies.append(only)
             else:
-                replies.append(SmtpReply(only.code, b"\n".join([*self._lines, text]).decode("utf-8", "replace")))
+                replies.append(SmtpReply(only.code, _decoded(b"\n".join([*self._lines, text]))))
                 self._lines = []
         if len(self._buffer) > LINE_LIMIT:
             raise BrokenReply("the server's answer has no end of line")
@@ -94,7 +96,18 @@ def _parsed(line: bytes) -> tuple[SmtpReply, bool, bytes]:
     if match is None or len(line) > LINE_LIMIT:
         raise BrokenReply("the server's answer is no SMTP reply")
     code, sign, text = match.groups()
-    return SmtpReply(int(code), text.decode("utf-8", "replace")), sign != b"-", text
+    return SmtpReply(int(code), _decoded(text)), sign != b"-", text
+
+
+def _decoded(text: bytes) -> str:
+    return text[:REPLY_LIMIT_CHARS].decode("utf-8", "replace")
+
+
+def _refuses_to_relay(line: str) -> bool:
+    """Whether a line says that relaying is denied. Two searches one after the other: one pattern would backtrack."""
+    relay = _RELAY.search(line)
+    is_denied = relay is not None and _DENIED.search(line, relay.end()) is not None
+    return is_denied or _UNABLE_TO_RELAY.search(line) is not None
 
 
 def extensions(reply: SmtpReply) -> dict[str, str]:

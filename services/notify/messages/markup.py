@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from services.notify.messages.plain import NAME
 from shared.errors import PermanentError
 
-_LINK = re.compile(r"\[([^\]\n]+)\]\(([^)\s]+)\)")
+_LINK = re.compile(r"\[([^\[\]\n]+)\]\(([^()\s]+)\)")
 _SUBJECT = "Subject: "
 _BUTTON = ' style="display:inline-block;padding:12px 20px;background:#0b3d91;color:#ffffff;font-weight:bold"'
 

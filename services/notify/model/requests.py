@@ -49,6 +49,7 @@ class Request(Part):
     language: Literal["nl", "en"]
     has_contact: bool = Field(description="The request came with contact details")
     office_steps: tuple[StepKind, ...] = Field(default=(), description="Steps that the International Office records")
+    study_level: Literal["bachelor", "master"] | None = Field(default=None, description="Of the programme, where asked")
     state: RequestState = RequestState.OPEN
 
 
@@ -80,6 +81,7 @@ def evolve_request(request: Request | None, event: ApprovalEvent, version: int) 
             language=event.language,
             has_contact=event.contact is not None,
             office_steps=tuple(steps),
+            study_level=event.details.study_level if event.details is not None else None,
         )
     if request is None:
         return None

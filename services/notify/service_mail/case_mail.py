@@ -137,7 +137,9 @@ def _place(
 ) -> _PlacedCase:
     catalogue, request, where = deps.notices.catalogue, requests.get(case.about), whereabouts.get(case.about)
     if request is not None:
-        office = office_for(case.queue, request.faculty_id, request.programme_id, catalogue)
+        office = office_for(
+            case.queue, request.faculty_id, request.programme_id, catalogue, request.activity_type, request.study_level
+        )
         return _PlacedCase(case, office, request.faculty_id, request.start_date, (request.country,))
     if where is not None:
         office = office_for(case.queue, where.faculty_id, where.programme_id, catalogue)

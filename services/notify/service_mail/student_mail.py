@@ -17,7 +17,7 @@ from services.notify.model.planned_mails import PlannedMail
 from services.notify.model.requests import Request
 from services.notify.model.whereabouts import Whereabouts
 from services.notify.notices import new_notice, notice_id, programme_contact, store_new_notices
-from services.notify.rules.offices import office_for, queue_for
+from services.notify.rules.offices import COORDINATOR, office_for, queue_for
 from services.notify.rules.service_mail import Group, Reason, registration_mail, reminder_to_register_id, request_mail
 from services.notify.service_mail.deps import ServiceMailDeps
 from services.notify.store.requests import contact_key
@@ -126,7 +126,11 @@ def _notice(deps: ServiceMailDeps, mail: PlannedMail, subjects: _Subjects, now: 
 
 
 def _request_content(deps: ServiceMailDeps, mail: PlannedMail, request: Request) -> RequestContent:
-    coordinator, programme = programme_contact(deps.notices, request.faculty_id, request.programme_id)
+    _, programme = programme_contact(deps.notices, request.faculty_id, request.programme_id)
+    coordinator = office_for(
+        COORDINATOR, request.faculty_id, request.programme_id, deps.notices.catalogue, request.activity_type,
+        request.study_level,
+    )  # fmt: skip
     return RequestContent(
         **common_content(deps.notices.catalogue.university),
         contact=coordinator,

@@ -124,7 +124,7 @@ def _reading(
 
 def _level(state: object, text: str) -> tuple[Level | None, list[str]]:
     """The level of a destination, and remarks about what could not be read."""
-    text_level = _TEXTS.get(re.sub(r"\s*\(.*$", "", text.lower()).strip(" ."))
+    text_level = _TEXTS.get(re.sub(r"(?<!\s)\s*\(.*$", "", text.lower(), flags=re.DOTALL).strip(" ."))
     if isinstance(state, bool) or not isinstance(state, int) or not 0 <= state <= 3:
         worst_case = text_level if text_level is not None and text_level >= Level.ORANGE else None
         return worst_case, ["a level that does not exist"]

@@ -22,13 +22,18 @@ FIRST_YEAR = 2000
 _LARGEST_SECONDS = 10_000_000_000
 #: Characters of one unread sentence.
 UNREAD_LENGTH = 300
-#: Characters; a longer text is not read.
-HTML_LIMIT = 200_000
+#: Characters, and tags, of a text; one with more is not read. Real ones have a tenth of it.
+HTML_LIMIT, TAGS_LIMIT = 200_000, 10_000
 
 COLOUR_NAMES = {Level.GREEN: "green", Level.YELLOW: "yellow", Level.ORANGE: "orange", Level.RED: "red"}
 
 _BLOCKS = "address|article|blockquote|br|dd|div|dl|dt|h[1-6]|hr|li|main|ol|p|section|table|tbody|td|th|thead|tr|ul"
 _BLOCK_EDGE = re.compile(rf"</?(?:{_BLOCKS})\b[^>]*>?", re.IGNORECASE)
+# These change no text. Each that is left open is repeated by the parser in every later block: a small text would become
+# a tree of gigabytes.
+_FORMATTING = re.compile(
+    r"</?(?:a|b|big|code|em|font|i|nobr|s|small|strike|strong|tt|u)(?=[\s/>])[^>]*>?", re.IGNORECASE
+)
 _BREAK = "\u2029"
 #: Elements without text. Each is looked up by its tag: one CSS selector for all costs more than the whole parsing.
 _NEVER_TEXT = ("script", "style", "template")
@@ -83,14 +88,20 @@ def not_in_future(modified: datetime, now: datetime) -> tuple[datetime, str | No
     return min(modified, now), remark
 
 
+def is_readable(html: str) -> bool:
+    """Whether a text is short enough to be read. A source shows one that is not, and what it says is unknown."""
+    return len(html) <= HTML_LIMIT and html.count("<") <= TAGS_LIMIT
+
+
 def text_blocks(html: str, *, keeps: Callable[[str], bool] = lambda text: True) -> tuple[str, ...]:
-    """The text of an HTML fragment, one block for each list item or paragraph.
+    """The text of an HTML fragment, one block for each list item or paragraph; none if it is not readable.
 
     Headings and notices are left out, except those for whose text `keeps` is true.
     """
-    if len(html) > HTML_LIMIT:
+    if not is_readable(html):
         return ()
-    tree = LexborHTMLParser(_BLOCK_EDGE.sub(rf"{_BREAK}\g<0>{_BREAK}", html.replace(_BREAK, " ")))
+    html = _FORMATTING.sub("", html.replace(_BREAK, " "))
+    tree = LexborHTMLParser(_BLOCK_EDGE.sub(rf"{_BREAK}\g<0>{_BREAK}", html))
     lower = html.lower()
     for tag in _NEVER_TEXT + _HEADINGS:
         # Innermost first, because removing an element removes those inside it.

@@ -36,7 +36,7 @@ _EXCEPTION = r"(?: \((?:behalve|met uitzondering van|uitgezonderd) [^()]*\)|,? (
 _EXCEPT = f"(?P<but>{_EXCEPTION})?"
 #: The forms of a statement. `area` is a part, or the country under one of its names.
 _FORMS = tuple(
-    re.compile(form)
+    re.compile(form, re.DOTALL)
     for form in (
         rf"^{_BEGIN}{_ADVICE} is {_MOSTLY}{_COLOUR} voor (?P<area>.+?){_EXCEPT}$",
         rf"^{_BEGIN}{_ADVICE} voor (?P<area>.+?) is {_MOSTLY}{_COLOUR}{_EXCEPT}$",
@@ -53,7 +53,7 @@ _MORE = re.compile(r"^(?:En|En ook|Ook|(?:Dit|Dat) geldt ook) voor (?P<area>.+)$
 _REST = re.compile(
     r"^(?:de |het |alle )?(?:rest|overige? (?:deel|delen|gebieden)|andere (?:delen|gebieden)) (?:van|in) (?P<whole>.+)$"
 )
-_INSERTION = re.compile(r"(?:,| \()\s*(?:inclusief|waaronder|onder andere|met inbegrip van|ook)\b.*$")
+_INSERTION = re.compile(r"(?:,| \()\s*(?:inclusief|waaronder|onder andere|met inbegrip van|ook)\b.*$", re.DOTALL)
 _ABBREVIATED = re.compile(r" \([A-Z]{2,5}\)$")
 # An area may be described as beside another colour. If it contains a verb, it holds a second statement.
 _BESIDE = re.compile(rf"(?:met|van|in) (?:de )?{_CODE}s? (?:{_WORD})(?:(?:,| en| of) (?:{_WORD}))*", re.IGNORECASE)
@@ -62,14 +62,21 @@ _STATEMENT = re.compile(rf"\b(?:{_WORD}|geldt|gelden)\b", re.IGNORECASE)
 _ANY_COLOUR = re.compile(rf"\b({_WORD})\b", re.IGNORECASE)
 _OF_ADVICE = re.compile(rf"{_CODE}|kleur|advies|\bgeld(?:t|en)\b", re.IGNORECASE)
 _FROM_TO = re.compile(rf"\bvan ((?:{_CODE} )?(?:{_WORD})) naar ", re.IGNORECASE)
-#: A sentence that seems to give a colour. "is aangepast" gives none.
-_SEEMS_TO_STATE = re.compile(
-    rf"\bgeld(?:t|en)\b.*{_CODE}|{_CODE}.*\bgeld(?:t|en)\b|"
-    rf"{_ADVICE}.* is\b(?! (?:aangepast|bijgewerkt|gewijzigd|veranderd|verhoogd|verlaagd)$)"
+#: A sentence with the first and, somewhere after it, the second seems to give a colour. "is aangepast" gives none.
+_SEEMS_TO_STATE = tuple(
+    (re.compile(first), re.compile(second))
+    for first, second in (
+        (r"\bgeld(?:t|en)\b", _CODE),
+        (_CODE, r"\bgeld(?:t|en)\b"),
+        (_ADVICE, r" is\b(?! (?:aangepast|bijgewerkt|gewijzigd|veranderd|verhoogd|verlaagd)$)"),
+    )
 )
 _SENTENCE = re.compile(r"(?<=[.!?])(?<!\b[A-Z]\.)(?<!\b[A-Z][a-z]\.)\s+(?=[A-ZÀ-Ý‘'\"])|(?<=[a-zà-ý][.!?])(?=[A-ZÀ-Ý])")
 _ARTICLE = re.compile(r"^(?:(?:de|het|'t|heel|geheel|gehele|hele)\s+)+", re.IGNORECASE)
-_SHORT_FORM = re.compile(r"((?:[A-ZÀ-Ý][\w'’-]*\s+(?:van\s+)?){1,8})\(([A-Z]{2,5})\)")
+_SHORT_NAME = re.compile(r"\s\(([A-Z]{2,5})\)")
+_CAPITALISED = re.compile(r"[A-ZÀ-Ý][\w'’-]*")
+#: Words, and characters, that a name before its short form may have.
+_MAX_NAME_WORDS, _MAX_NAME_CHARS = 8, 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +137,7 @@ def read_colours(texts: Sequence[str], country: str, feed_names: Sequence[str]) 
                 unread.append(sentence)
                 parts += _worst_case(sentence)
                 is_unsure |= is_long
-            elif is_long or _SEEMS_TO_STATE.search(sentence):
+            elif is_long or _seems_to_state(sentence):
                 unread.append(sentence)
                 is_unsure = True
     if len(set(levels)) > 1:
@@ -153,6 +160,14 @@ def _statements(sentence: str) -> list[_Statement]:
         if all(statements):
             return [statement for statement in statements if statement is not None]
     return []
+
+
+def _seems_to_state(sentence: str) -> bool:
+    """Two searches one after the other: one pattern with `.*` between would read the rest from each first word."""
+    return any(
+        (match := first.search(sentence)) is not None and second.search(sentence, match.end()) is not None
+        for first, second in _SEEMS_TO_STATE
+    )
 
 
 def _clauses(sentence: str) -> list[str]:
@@ -189,9 +204,24 @@ def _names(country: str, feed_names: Sequence[str], texts: Sequence[str]) -> fro
     names = _known_names(country, tuple(feed_names))
     for text in texts:
         # "de Verenigde Arabische Emiraten (VAE)" gives the country a short name.
-        if "(" in text:
-            names |= {_key(short) for long, short in _SHORT_FORM.findall(text) if _key(long) in names} - {""}
+        for match in _SHORT_NAME.finditer(text) if "(" in text else ():
+            if _key(_name_before(text, match.start())) in names:
+                names |= {_key(match[1])}
     return names
+
+
+def _name_before(text: str, end: int) -> str:
+    """The capitalised words before a place in a text, with `van` between them: `Verenigde Staten van Amerika`."""
+    *words, last_word = text[max(0, end - _MAX_NAME_CHARS) : end].split() or [""]
+    name: list[str] = []
+    count = 0
+    for word in (last_word, *reversed(words)):
+        if _CAPITALISED.fullmatch(word) and count < _MAX_NAME_WORDS:
+            count += 1
+        elif word != "van":
+            break
+        name.insert(0, word)
+    return " ".join(name).removeprefix("van ")
 
 
 @lru_cache(maxsize=1024)
@@ -205,7 +235,7 @@ def _known_names(country: str, feed_names: tuple[str, ...]) -> frozenset[str]:
 def _forms_of_name(name: str) -> Iterable[str]:
     """`Spitsbergen (Svalbard)` is also either of them, `Congo, de Republiek` the Republiek Congo, `Macau SAR` Macau."""
     yield name
-    yield from re.findall(r"\(([^)]*)\)", name)
+    yield from re.findall(r"\(([^()]*)\)", name)
     for variant in variants(name):
         yield variant
         yield re.sub(r"\s[A-Z]{2,4}$", "", variant)

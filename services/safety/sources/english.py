@@ -17,11 +17,11 @@ _AGAINST = re.compile(
     r"\ball (?P<essential>but essential )?travel to:?\s*(?P<area>.*?)"
     r"(?=(?:[,;]? and|[,;])? (?:(?:the )?FCDO )?(?:also )?(?:advises )?(?:against )?"
     r"all (?:but essential )?travel to\b|$)",
-    re.IGNORECASE,
+    re.IGNORECASE | re.DOTALL,
 )
 _EXCEPT = re.compile(
     r",? \(?(?:except|excluding|with the exception|other than|apart from|including|inclusive of|unless)\b.*$",
-    re.IGNORECASE,
+    re.IGNORECASE | re.DOTALL,
 )
 _REST = re.compile(
     r"^(?:(?:the |all )?(?:rest|remainder|remaining (?:parts|areas|regions|territory)|"
@@ -31,11 +31,13 @@ _REST = re.compile(
 )
 _WHOLE_OF = re.compile(r"^(?:the whole of|all of|the entirety of|anywhere in|any part of)\s+", re.IGNORECASE)
 _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z])")
-_ITEM_BEGINS = re.compile(r"<li\b[^>]*>", re.IGNORECASE)
+# Without its > a tag goes on to the end, as in documents.py: then no place in the text is tried twice.
+_ITEM_BEGINS = re.compile(r"<li\b[^>]*>?", re.IGNORECASE)
 #: Marks where a list item began, because the text of a page no longer shows it.
 _ITEM = "\u2022"
 #: Characters; the rest of a longer sentence is not read.
 _MAX_SENTENCE_CHARS = 2_000
+_MAX_AREA_CHARS = 500
 
 
 def warned_areas(body: str) -> Iterator[StatedLevel]:
@@ -82,4 +84,4 @@ def is_other_country(area: str, country: str) -> bool:
 
 
 def _area(text: str) -> str:
-    return text.strip(" ,;:.")
+    return text[:_MAX_AREA_CHARS].strip(" ,;:.")

@@ -16,9 +16,11 @@ _ADVERBS = (
     r"(?:(?:derzeit|aktuell|weiterhin|grundsätzlich|generell|bis auf [Ww]eiteres|daher|deshalb|ausdrücklich|auch|noch|"
     r"zurzeit|momentan) ){0,4}"
 )
+# A bounded length, so that many beginnings of a warning without its verb are not each read to the end.
+_AREA = r"(?P<area>.{1,600}?)"
 _TRIPS = (
     r"(?:(?:nicht (?:unbedingt |zwingend )?(?:erforderlichen|notwendigen|dringenden)|touristischen|allen|"
-    r"jeglichen|sämtlichen) ){0,3}Reisen (?P<area>.+?)"
+    rf"jeglichen|sämtlichen) ){{0,3}}Reisen {_AREA}"
 )
 _VERB = r"(?P<verb>abgeraten|gewarnt)\b"
 _URGENT = rf"{_ADVERBS}(?P<urgent>dringend )?{_ADVERBS}"
@@ -31,14 +33,16 @@ _FORMS = tuple(
         rf"\b(?P<verb>warnt) {_URGENT}vor {_TRIPS}$",
     )
 )
-_SEEMS_TO_WARN = re.compile(
-    r"\bReise(?:n|warnung)\b.*\b(?:abgeraten|gewarnt|ab$)|\b(?:rät|warnt)\b.*\bReisen\b|"
-    r"\bgilt (?:eine|die) (?:Teil)?[Rr]eisewarnung\b"
+#: A sentence with the first and, somewhere after it, the second seems to warn; one with the last seems to as well.
+_SEEMS_TO_WARN = (
+    (re.compile(r"\bReise(?:n|warnung)\b"), re.compile(r"\b(?:abgeraten|gewarnt|ab$)")),
+    (re.compile(r"\b(?:rät|warnt)\b"), re.compile(r"\bReisen\b")),
 )
+_WARNING_HOLDS = re.compile(r"\bgilt (?:eine|die) (?:Teil)?[Rr]eisewarnung\b")
 _LIFTED = re.compile(r"\b(?:nicht (?:mehr|länger)|aufgehoben|keine)\b")
 _PREPOSITION = re.compile(r"^(?:nach|in|auf|an|durch|zu|zur|zum|ins|innerhalb von|im|bis)\s+", re.IGNORECASE)
 _EXCEPT = re.compile(
-    r"\s*[,(–-]?\s*\b(?:mit Ausnahme|ausgenommen|außer|einschließlich|inklusive|abgesehen von|sowie)\b.*$"
+    r"\s?[,(–-]?\s?\b(?:mit Ausnahme|ausgenommen|außer|einschließlich|inklusive|abgesehen von|sowie)\b.*$", re.DOTALL
 )
 _PLACES = r"(?:Teile?n?|Landesteile?n?|Gebiete?n?|Regionen)"
 _REST = re.compile(
@@ -64,7 +68,7 @@ def warned_areas(content: str) -> tuple[list[StatedLevel], list[str]]:
             area = _EXCEPT.sub("", _PREPOSITION.sub("", groups["area"])).strip(" ,;:–-")
             level = Level.RED if is_red else Level.ORANGE
             warned += [StatedLevel(name, level) for name in _areas(area)]
-        elif _SEEMS_TO_WARN.search(sentence[:_MAX_SENTENCE_CHARS]) and not _LIFTED.search(sentence):
+        elif _seems_to_warn(sentence[:_MAX_SENTENCE_CHARS]) and not _LIFTED.search(sentence):
             unread.append(sentence)
     return warned, unread
 
@@ -76,8 +80,8 @@ def is_whole_country(area: str, country: str, page_name: str) -> bool:
     name = _without_article(whole)
     page_names = [
         page_name,
-        *re.findall(r"\(([^)]*)\)", page_name),
-        re.sub(r"\s*\([^)]*\)", "", page_name),
+        *re.findall(r"\(([^()]*)\)", page_name),
+        re.sub(r"(?<!\s)\s*\([^()]*\)", "", page_name),
     ]
     keys = {folded(own_name.replace("*", "").strip()) for own_name in page_names} - {""}
     return name.lower() in ("land", "landes") or is_named(country, name) or folded(name) in keys
@@ -90,13 +94,21 @@ def is_other_country(area: str, country: str) -> bool:
 
 
 def _sentences(content: str) -> Iterator[str]:
-    for block in text_blocks(content, keeps=lambda text: _SEEMS_TO_WARN.search(text) is not None):
+    for block in text_blocks(content, keeps=_seems_to_warn):
         yield from (bare for sentence in _SENTENCE.split(block) if (bare := sentence.strip().rstrip(".!")))
+
+
+def _seems_to_warn(text: str) -> bool:
+    """Two searches one after the other: one pattern with `.*` between would read the rest from each first word."""
+    return _WARNING_HOLDS.search(text) is not None or any(
+        (match := first.search(text)) is not None and second.search(text, match.end()) is not None
+        for first, second in _SEEMS_TO_WARN
+    )
 
 
 def _areas(area: str) -> list[str]:
     """`Kuwait und Bahrain` as two countries. Any other enumeration stays one area."""
-    names = [_PREPOSITION.sub("", name) for name in re.split(r",\s*|\s+und\s+", area) if name]
+    names = [_PREPOSITION.sub("", name) for name in re.split(r",\s*|(?<!\s)\s+und\s+", area) if name]
     if len(names) > 1 and all(by_name(_without_article(name)) for name in names):
         return names
     return [area] if area else []

@@ -166,7 +166,9 @@ def _levels(
     """The country's own level, and its regions. The flags know red only."""
     of_country = [warning for warning in warned if is_whole_country(warning.area, country, page_name)]
     of_parts = [
-        warning for warning in warned if warning not in of_country and not is_other_country(warning.area, country)
+        warning
+        for warning in warned
+        if not is_whole_country(warning.area, country, page_name) and not is_other_country(warning.area, country)
     ]
     regions = [
         RegionReading(area=warning.area[:AREA_LENGTH], code=resolve(country, warning.area), level=warning.level)

@@ -168,7 +168,7 @@ def _regions(country: str, parts: Sequence[StatedLevel]) -> tuple[RegionReading,
     for part in parts:
         names = [part.area]
         if resolve(country, part.area) is None:
-            several = [name for name in re.split(r",\s*(?:en\s+)?|\s+en\s+", part.area) if name]
+            several = [name for name in re.split(r",\s*(?:en\s+)?|(?<!\s)\s+en\s+", part.area) if name]
             codes = [resolve(country, name) for name in several]
             if len(several) > 1 and all(codes):
                 names = several

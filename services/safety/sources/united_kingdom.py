@@ -212,7 +212,9 @@ def _levels(
     warned = list(warned_areas(body)) if body else []
     of_country = [warning for warning in warned if is_whole_country(warning.area, country, page_name)]
     of_any_part = [
-        warning for warning in warned if warning not in of_country and not is_other_country(warning.area, country)
+        warning
+        for warning in warned
+        if not is_whole_country(warning.area, country, page_name) and not is_other_country(warning.area, country)
     ]
     part_levels = {_PARTS[status] for status in statuses if status in _PARTS}
     of_parts = [warning for warning in of_any_part if warning.level in part_levels]

@@ -9,8 +9,9 @@ from typing import Annotated, Any, Literal
 
 import phonenumbers
 from email_validator import EmailNotValidError, validate_email
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from shared import plausible
 from shared.events import ActivityType, Country, Identifier
 from shared.fields import DocumentKind
 
@@ -32,6 +33,23 @@ def _phone(value: str) -> str:
     return str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
 
 
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
+
+def _day(value: Any) -> Any:
+    # YAML makes a date of it; pydantic alone would also read a number as seconds since 1970.
+    if not isinstance(value, date) and not (isinstance(value, str) and _DAY.fullmatch(value)):
+        raise ValueError("not a date (2026-09-01)")
+    return value
+
+
+def _plausible(value: date) -> date:
+    if not plausible.is_in_window(value):
+        raise ValueError(f"outside the years {plausible.FIRST_YEAR} to {plausible.LAST_YEAR}")
+    return value
+
+
+PeriodDay = Annotated[date, BeforeValidator(_day), AfterValidator(_plausible)]
 Text = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
 LongText = Annotated[str, Field(min_length=1, max_length=4_000, pattern=r"^[^\x00-\x08\x0b-\x1f\x7f]+$")]
 Url = Annotated[str, Field(max_length=500, pattern=r"^https://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[^\s<>\"]*)?$")]
@@ -200,8 +218,8 @@ class Pool(Entry):
     """The slots of a cluster in one period (R34). A rotation belongs to the pool that holds its first day."""
 
     id: Identifier
-    starts_on: date
-    ends_on: date
+    starts_on: PeriodDay
+    ends_on: PeriodDay
     slots: int = Field(ge=0, le=1_000)
 
 

@@ -23,7 +23,13 @@ Sealed = Annotated[
         description="AES-256-GCM under the person's own key, bound to event id and field path (shared/privacy)",
     ),
 ]
+#: What our own code writes: a rule, a reason code, a role, the name of a module, a personId or a word in its place.
+Code = Annotated[str, Field(max_length=200)]
 Version = Annotated[int, Field(ge=1)]
+#: Marks an instant that a provider, a source or an officer named. A subscriber does not take it beyond its event's time
+#: (shared/plausible.py); the schema allows every instant, so that events of former versions stay readable.
+NAMED_OUTSIDE = "named outside"
+ForeignInstant = Annotated[datetime, NAMED_OUTSIDE]
 
 
 class Level(IntEnum):
@@ -82,7 +88,9 @@ class DiscardEvent(Event):
     record_topic: str = Field(max_length=80, description="Topic of the record, without the namespace")
     partition: int = Field(ge=0)
     offset: int = Field(ge=0)
-    kind: str = Field(max_length=80, description="Why it was parked: `Unreadable`, `VersionGap` or the error's name")
+    kind: str = Field(
+        max_length=80, description="Why it was parked: `Unreadable`, `Implausible`, `VersionGap`, or an error"
+    )
     discarded_by: str = Field(max_length=80, description="Who decided, as they named themselves")
     reason: str = Field(max_length=500, description="Why, in their words; without personal data")
 
@@ -184,7 +192,7 @@ class ApprovalRequested(ApprovalEvent):
     start_date: date = Field(description="First day of the activity, Europe/Amsterdam")
     end_date: date = Field(description="Last day of the activity, Europe/Amsterdam")
     description: Sealed | None = Field(default=None, description="The student's description of the activity")
-    catalogue_version: str = Field(description="Version of the catalogue at acceptance (SHA-256, first 12 hex)")
+    catalogue_version: Code = Field(description="Version of the catalogue at acceptance (SHA-256, first 12 hex)")
     details: ActivityDetails | None = Field(default=None, description="What the rules for this type of activity ask")
     contact: Sealed | None = Field(default=None, description="ContactDetails, for mail about the request")
     language: Literal["nl", "en"] = Field(default="en", description="languageOfChoice")
@@ -205,7 +213,7 @@ class ApprovalStepRecorded(ApprovalEvent):
     positive: bool = Field(description="Whether the outcome was positive; a negative one blocks the grant")
     recorded_by: Identifier = Field(description="personId of the person who recorded it")
     remark: Sealed | None = Field(default=None, description="Remark of that person")
-    catalogue_version: str = Field(description="Version of the catalogue at that time")
+    catalogue_version: Code = Field(description="Version of the catalogue at that time")
 
 
 class ApprovalGranted(ApprovalEvent):
@@ -218,7 +226,7 @@ class ApprovalGranted(ApprovalEvent):
     start_date: date = Field(description="Approved first day")
     end_date: date = Field(description="Approved last day")
     decided_by: Identifier = Field(description="personId of the approver")
-    catalogue_version: str = Field(description="Version of the catalogue at the decision")
+    catalogue_version: Code = Field(description="Version of the catalogue at the decision")
     reason: Sealed | None = Field(default=None, description="The approver's reason; always there after the start")
     after_start: bool = Field(default=False, description="True: the activity had started (R4)")
     programme_confirmed: bool = Field(
@@ -231,7 +239,7 @@ class ApprovalReturned(ApprovalEvent):
 
     decided_by: Identifier = Field(description="personId of the approver")
     question: Sealed = Field(description="The approver's question")
-    catalogue_version: str = Field(description="Version of the catalogue at the decision")
+    catalogue_version: Code = Field(description="Version of the catalogue at the decision")
 
 
 class ApprovalAnswered(ApprovalEvent):
@@ -246,7 +254,7 @@ class ApprovalRefused(ApprovalEvent):
 
     decided_by: Identifier = Field(description="personId of the approver")
     reason: Sealed = Field(description="The approver's reason, for the student")
-    catalogue_version: str = Field(description="Version of the catalogue at the decision")
+    catalogue_version: Code = Field(description="Version of the catalogue at the decision")
 
 
 class ApprovalWithdrawn(ApprovalEvent):
@@ -260,7 +268,7 @@ class ApprovalRevoked(ApprovalEvent):
 
     decided_by: Identifier = Field(description="personId of the approver")
     reason: Sealed = Field(description="The approver's reason, for the student")
-    catalogue_version: str = Field(description="Version of the catalogue at the decision")
+    catalogue_version: Code = Field(description="Version of the catalogue at the decision")
 
 
 class SlotEvent(Event):
@@ -296,7 +304,7 @@ class SlotWaitlisted(SlotEvent):
 class SlotReleased(SlotEvent):
     """The request gave back its slot, or its position on the waiting list."""
 
-    reason: str = Field(description="Reason code: withdrawn, refused, revoked")
+    reason: Code = Field(description="Reason code: withdrawn, refused, revoked")
 
 
 # ---------------------------------------------------------------- travel.registration.v1
@@ -349,7 +357,7 @@ class OverrideFacts(Part):
     """R17: what a person is told about an override of the university. Students read the document and the reason."""
 
     override_id: Identifier = Field(description="The override")
-    since: datetime = Field(description="Since when it counts: when it was set, or the beginning of its first day")
+    since: ForeignInstant = Field(description="Since when it counts: when it was set, or its first day began")
     document: str = Field(max_length=500, description="Reference of the written decision")
     reason: str = Field(max_length=500, description="Reason in words")
     order_to_leave: bool = Field(
@@ -362,12 +370,12 @@ class LevelGrounds(Part):
     """Who decided a level, and since when it holds."""
 
     basis: LevelBasis = Field(description="Who decided the level")
-    since: datetime = Field(description="Since when it holds: of an override its own beginning")
+    since: ForeignInstant = Field(description="Since when it holds: of an override its own beginning")
     source: str = Field(max_length=80, description="Source module, e.g. `netherlands`")
     override: OverrideFacts | None = Field(
         default=None, description="The override that decided; with basis `source`: one that says the same level"
     )
-    override_ended_at: datetime | None = Field(
+    override_ended_at: ForeignInstant | None = Field(
         default=None,
         description="When an override that decided here ended: the source's level counts again",
     )
@@ -439,10 +447,10 @@ class RegistrationChanged(RegistrationSubmitted):
 class RegistrationHeld(RegistrationEvent):
     """No decision is possible yet: the registration waits and is evaluated again (R2)."""
 
-    rule: str = Field(description="The rule that asks to wait")
-    reason: str = Field(description="Reason code")
+    rule: Code = Field(description="The rule that asks to wait")
+    reason: Code = Field(description="Reason code")
     advice: tuple[AdviceSeen, ...] = Field(default=(), description="Advice at the decision")
-    missing: tuple[str, ...] = Field(
+    missing: tuple[Code, ...] = Field(
         default=(), max_length=50, description="R9: kinds of the documents that were missing, as in the catalogue"
     )
 
@@ -450,9 +458,9 @@ class RegistrationHeld(RegistrationEvent):
 class RegistrationRouted(RegistrationEvent):
     """A person must decide; a task names the queue (R7, R8, R14, R16)."""
 
-    rule: str = Field(description="The rule that asks for a person")
-    reason: str = Field(description="Reason code")
-    queue: str = Field(description="Role in whose queue the task stands")
+    rule: Code = Field(description="The rule that asks for a person")
+    reason: Code = Field(description="Reason code")
+    queue: Code = Field(description="Role in whose queue the task stands")
     advice: tuple[AdviceSeen, ...] = Field(default=(), description="Advice at the decision")
 
 
@@ -466,12 +474,12 @@ class ExceptionPermissions(Part):
 class RegistrationApproved(RegistrationEvent):
     """The student may depart (R10)."""
 
-    reason: str = Field(description="Reason code")
+    reason: Code = Field(description="Reason code")
     approval_id: Identifier | None = Field(
         description="The approval on which it is based; null for a voluntary activity (R11)"
     )
     advice: tuple[AdviceSeen, ...] = Field(description="Advice of every place at the decision")
-    decided_by: str = Field(description="`rules`, or personId of the person who decided")
+    decided_by: Code = Field(description="`rules`, or personId of the person who decided")
     exception: ExceptionPermissions | None = Field(default=None, description="R18: at orange, with both permissions")
     remark: Sealed | None = Field(default=None, description="Remark of the person who decided")
 
@@ -479,10 +487,10 @@ class RegistrationApproved(RegistrationEvent):
 class RegistrationRefused(RegistrationEvent):
     """The student may not depart (R13)."""
 
-    rule: str = Field(description="The rule that refuses it")
-    reason: str = Field(description="Reason code")
+    rule: Code = Field(description="The rule that refuses it")
+    reason: Code = Field(description="Reason code")
     advice: tuple[AdviceSeen, ...] = Field(default=(), description="Advice at the decision")
-    decided_by: str = Field(description="`rules`, or personId of the person who decided")
+    decided_by: Code = Field(description="`rules`, or personId of the person who decided")
     remark: Sealed | None = Field(default=None, description="Remark of the person who decided")
 
 
@@ -499,8 +507,8 @@ class RegistrationCancelled(RegistrationEvent):
 class ClearanceSuspended(RegistrationEvent):
     """The advice turned negative before departure, or the approval was withdrawn: the student must not go (R19)."""
 
-    rule: str = Field(description="R19 or R2")
-    reason: str = Field(description="Reason code")
+    rule: Code = Field(description="R19 or R2")
+    reason: Code = Field(description="Reason code")
     faculty_id: Identifier = Field(description="Faculty, whose contact person gets a message")
     programme_id: Identifier = Field(description="Programme, whose coordinator gets a message")
     departure_date: date = Field(description="First day of the first leg")
@@ -510,7 +518,7 @@ class ClearanceSuspended(RegistrationEvent):
 class ClearanceRestored(RegistrationEvent):
     """A person confirmed a suspended clearance (R21)."""
 
-    reason: str = Field(description="Reason code")
+    reason: Code = Field(description="Reason code")
     advice: tuple[AdviceSeen, ...] = Field(description="Advice of every place at the decision")
     decided_by: Identifier = Field(description="personId of the person who confirmed it")
     remark: Sealed | None = Field(default=None, description="Remark of that person")
@@ -617,17 +625,17 @@ class TaskOpened(RegistrationEvent):
     """A person in the named queue must look at a registration."""
 
     task_id: Identifier
-    queue: str = Field(description="Role: faculty-contact, coordinator, safety-officer, international-office")
-    scope: str = Field(description="Faculty or programme of the queue; empty for the whole university")
-    rule: str = Field(description="The rule that asks for a person")
-    reason: str = Field(description="Reason code")
+    queue: Code = Field(description="Role: faculty-contact, coordinator, safety-officer, international-office")
+    scope: Code = Field(description="Faculty or programme of the queue; empty for the whole university")
+    rule: Code = Field(description="The rule that asks for a person")
+    reason: Code = Field(description="Reason code")
 
 
 class TaskClosed(RegistrationEvent):
     """A task is done, or its cause has ended."""
 
     task_id: Identifier
-    closed_by: str = Field(description="personId, or `cause-ended`")
+    closed_by: Code = Field(description="personId, or `cause-ended`")
     remark: Sealed | None = Field(default=None, description="Outcome, as the person wrote it")
     settled_on: tuple[AdviceSeen, ...] | None = Field(
         default=None,
@@ -761,7 +769,9 @@ class Picture(Part):
 class DecidingOverride(Part):
     """R17: an override, and the areas whose effective level it sets, or also sets."""
 
-    areas: tuple[str, ...] = Field(max_length=201, description="Country code, region codes, or the regions' texts")
+    areas: tuple[Annotated[str, Field(max_length=300)], ...] = Field(
+        max_length=201, description="Country code, region codes, or the regions' texts"
+    )
     override: OverrideFacts = Field(description="The override")
 
 
@@ -789,14 +799,14 @@ class TravelAdviceChanged(AdviceEvent):
         max_length=200, description="Every region, with its level before and after"
     )
     changes: tuple[AreaChange, ...] = Field(max_length=201, description="The areas whose level changed")
-    source: str = Field(description="Source module, e.g. `netherlands`")
-    source_version: str = Field(description="The source's own version (its modification time)")
+    source: Code = Field(description="Source module, e.g. `netherlands`")
+    source_version: Code = Field(description="The source's own version (its modification time)")
     parser_version: int = Field(description="Version of our parser for that source")
-    effective_at: datetime = Field(description="Since when the advice holds, according to the source")
+    effective_at: ForeignInstant = Field(description="Since when the advice holds, according to the source")
     text_nl: str = Field(max_length=20_000, description="The source's text, without markup")
     text_en: str = Field(max_length=20_000, description="English text, without markup")
     url: str = Field(max_length=500)
-    decided_by: str = Field(description="`rules`, or personId of a safety officer")
+    decided_by: Code = Field(description="`rules`, or personId of a safety officer")
     override_id: Identifier | None = None
     hold_id: Identifier | None = None
     alerts_held_until: datetime | None = Field(
@@ -829,8 +839,8 @@ class AdviceHeld(AdviceEvent):
     )
     reason: HoldReason = Field(description="Why the change waits")
     changes: tuple[AreaChange, ...] = Field(max_length=201, description="The areas whose level would change")
-    source: str = Field(description="Source module, e.g. `netherlands`")
-    source_version: str = Field(description="The source's own version")
+    source: Code = Field(description="Source module, e.g. `netherlands`")
+    source_version: Code = Field(description="The source's own version")
     releases_at: datetime | None = Field(
         description="Accepted at this instant if nobody decides before; null: waits for a person"
     )
@@ -842,7 +852,7 @@ class AdviceReleased(AdviceEvent):
 
     hold_id: Identifier = Field(description="The hold")
     accepted: bool = Field(description="True: the change counts and held alerts are sent now; false: it was rejected")
-    decided_by: str = Field(description="personId, or `silence`: nobody decided in time")
+    decided_by: Code = Field(description="personId, or `silence`: nobody decided in time")
     second: Identifier | None = Field(default=None, description="personId of the second person, where two must agree")
     reason: str = Field(max_length=500, description="Reason in words")
 
@@ -871,7 +881,7 @@ class OverrideEnded(AdviceEvent):
     """An override no longer counts."""
 
     override_id: Identifier
-    ended_by: str = Field(description="personId, or `expired`")
+    ended_by: Code = Field(description="personId, or `expired`")
     reason: str = Field(max_length=500, description="Reason in words")
 
 
@@ -944,7 +954,7 @@ class AlertRaised(AlertEvent):
     advice_event_id: Identifier = Field(description="Id of the TravelAdviceChanged on which it is based")
     as_of: datetime = Field(description="The instant at which R26 looks at who is where")
     shard_count: int = Field(ge=1, le=100_000)
-    templates: dict[str, str] = Field(description="Template name → version (SHA-256, first 12 hex)")
+    templates: dict[Code, Code] = Field(description="Template name → version (SHA-256, first 12 hex)")
     area: str | None = Field(default=None, max_length=300, description="Manual: region code; null: the whole country")
     message_nl: str | None = Field(default=None, max_length=2_000, description="Manual: the officer's message in Dutch")
     message_en: str | None = Field(
@@ -956,7 +966,7 @@ class AlertRaised(AlertEvent):
 class SelectionCompleted(AlertEvent):
     """The selection run of an alert is complete: the deliveries of every recipient are stored."""
 
-    offsets: dict[str, dict[str, int]] = Field(
+    offsets: dict[Code, dict[Code, int]] = Field(
         description="topic → partition → next offset when the selection run began"
     )
     selected: int = Field(ge=0, description="Recipients in all shards")
@@ -970,7 +980,7 @@ class AlertEscalated(AlertEvent):
     step: Annotated[int, Field(ge=2)] = Field(description="Step of the escalation policy that begins")
     to: str = Field(max_length=80, description="Channel or role: `sms`, `on-call`, `emergency-contact`, `crisis-unit`")
     reason: str = Field(max_length=80, description="Reason code: `no_answer`, `failed`, `unreachable`, `help`")
-    by: str = Field(description="`rules`, or personId of the person who escalated")
+    by: Code = Field(description="`rules`, or personId of the person who escalated")
     answer_id: Identifier | None = Field(
         default=None, description="Reason `help`: id of the PersonAnswered that asks for it; each one escalates once"
     )
@@ -1045,11 +1055,11 @@ class DeliveryOutcome(Part):
     channel: Channel
     step: Annotated[int, Field(ge=1)] = Field(description="Step of the escalation policy")
     attempt: Annotated[int, Field(ge=1)] = 1
-    provider: str
+    provider: Code
     reference: str = Field(
         max_length=200, description="Our reference at the provider: 32 hex for SMS, the Message-ID for email"
     )
-    at: datetime = Field(description="When the provider reported it")
+    at: ForeignInstant = Field(description="When the provider reported it")
     reason: str = Field(default="", max_length=300, description="Code and text, without addresses")
     possible_duplicate: bool = Field(default=False, description="True: sent again after the outcome was unknown")
     detail: Literal["", "pending", "no_receipt", "temporary", "technical", "invalid", "cancelled"] = Field(
@@ -1087,11 +1097,16 @@ class PersonAnswered(ShardEvent):
     person_id: Identifier
     answer: Literal["safe", "help", "wrong_person"]
     via: Literal["link", "sms", "officer"]
-    answered_at: datetime
+    answered_at: ForeignInstant
     verified: bool = Field(
         default=True, description="False: the link was opened within seconds, which a mail scanner may do"
     )
     recorded_by: Identifier | None = Field(default=None, description="personId of the officer who wrote down a call")
+    time_replaced: bool = Field(
+        default=False,
+        description="True: the time that the provider gave was not plausible, "
+        "so `answeredAt` is when the reply arrived",
+    )
 
 
 class HandedOver(Part):

@@ -51,6 +51,15 @@ DocumentKind = Annotated[
 FreeText = Annotated[
     str, Field(min_length=1, max_length=4000, description="Plain text with line breaks"), AfterValidator(_free_text)
 ]
+# Each limit has a type of its own: of `FreeText = Field(max_length=500)` pydantic keeps 4,000, the limit of the type.
+#: The reason of a decision, as events record it.
+ReasonText = Annotated[
+    str, Field(min_length=1, max_length=500, description="Plain text with line breaks"), AfterValidator(_free_text)
+]
+#: An officer's message to everybody in a place, in one language.
+AlertMessage = Annotated[
+    str, Field(min_length=1, max_length=1000, description="Plain text with line breaks"), AfterValidator(_free_text)
+]
 
 
 def is_region_of(region: str, country: str) -> bool:

@@ -32,10 +32,10 @@ KEY_ENCRYPTION_KEY = bytes(range(32))
 NOWHERE = "127.0.0.1:9"
 
 SURGERY = """pools:
-        - {id: example-surgery-to-2049, starts_on: 2020-01-01, ends_on: 2049-12-31, slots: 1}
-        - {id: example-surgery-2050, starts_on: 2050-01-01, ends_on: 2050-12-31, slots: 3}
-        - {id: example-surgery-2051, starts_on: 2051-01-01, ends_on: 2051-12-31, slots: 1}
-        - {id: example-surgery-2052, starts_on: 2052-01-01, ends_on: 2052-12-31, slots: 1}"""
+        - {id: example-surgery-to-2032, starts_on: 2020-01-01, ends_on: 2032-12-31, slots: 1}
+        - {id: example-surgery-2033, starts_on: 2033-01-01, ends_on: 2033-12-31, slots: 3}
+        - {id: example-surgery-2034, starts_on: 2034-01-01, ends_on: 2034-12-31, slots: 1}
+        - {id: example-surgery-2035, starts_on: 2035-01-01, ends_on: 2035-12-31, slots: 1}"""
 #: A faculty's file → its synthetic programme.
 PROGRAMMES = {
     "law": "example-law",

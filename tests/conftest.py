@@ -25,7 +25,13 @@ from tests.containers import containers
 from tests.full_stack import FullStack
 from tests.shared_stack import SharedStackHooks, mongod_folder, shared_addresses
 
-pytest_plugins = ("tests.fault_table", "tests.log_repeats", "tests.approval_service", "tests.provider_simulators")
+pytest_plugins = (
+    "tests.fault_table",
+    "tests.log_repeats",
+    "tests.approval_service",
+    "tests.four_services",
+    "tests.provider_simulators",
+)
 
 ROOT = Path(__file__).resolve().parents[1]
 #: The groups that take longest. They start first, so that all workers end at about the same time.
@@ -64,6 +70,8 @@ def group_of(file: str) -> str:
     if file.startswith("tests/contracts/"):
         return "services"
     text = (ROOT / file).read_text(encoding="utf-8")
+    if re.search(r"\bfour_services: ", text):
+        return "services"
     return next((name for name in ("full_stack", "approval_service") if re.search(rf"\b{name}: ", text)), file)
 
 

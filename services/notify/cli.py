@@ -10,7 +10,7 @@ import json
 import os
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args
 
@@ -46,6 +46,7 @@ from shared.fields import CountryCode, is_region_of
 from shared.ids import new_id
 from shared.mongo.client import Mongo, PyMongoError
 from shared.observability import logs
+from shared.plausible import FIRST_YEAR, is_past, is_travel_date
 from shared.privacy.contact import StudentContact
 from shared.privacy.service_key import ServiceKey
 from shared.web.problem import Problem
@@ -156,7 +157,9 @@ def drill(
     message_en: Annotated[str, typer.Option(help="The text of the drill, English")],
     officer: Annotated[str, typer.Option(help="personId of the responsible officer")],
     region: Region = None,
-    wait_seconds: Annotated[float, typer.Option(min=0, help="How long to wait until all messages are sent")] = 60,
+    wait_seconds: Annotated[
+        float, typer.Option(min=0, max=86_400, help="Longest wait until all messages are sent")
+    ] = 60,
     alerts_known: Annotated[
         bool, typer.Option("--alerts-known", help="Raise it although a drill for this place is open")
     ] = False,
@@ -277,6 +280,8 @@ def _when(at: str | None) -> tuple[date, datetime | None]:
     try:
         if len(at) == len("2026-01-01"):
             day = date.fromisoformat(at)
+            if not is_travel_date(day, amsterdam_date(now)):
+                _fail(f"{at} lies more than ten years from today.", 2)
             return day, end_of_day(day) if day < amsterdam_date(now) else None
         instant = datetime.fromisoformat(at)
     except ValueError:
@@ -284,7 +289,9 @@ def _when(at: str | None) -> tuple[date, datetime | None]:
         raise
     if instant.tzinfo is None:
         _fail(f"{at} has no UTC offset: add Z or +02:00.", 2)
-    return amsterdam_date(instant.astimezone(UTC)), instant
+    if not is_past(instant, now):
+        _fail(f"{at} lies in the future, or before {FIRST_YEAR}: ask for a day to see planned stays.", 2)
+    return amsterdam_date(instant), instant
 
 
 def _check_place(country: str, region: str | None) -> None:

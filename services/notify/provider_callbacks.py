@@ -48,11 +48,14 @@ from shared.events import (
 from shared.ids import derived_id
 from shared.mongo.client import PyMongoError
 from shared.observability.logs import get_logger
+from shared.plausible import BelievedTime, believed_time
 
 BATCH_SIZE = 500
 POLL_SECONDS = 0.25
 #: Longest provider text stored in an event.
 REASON_MAX_CHARS = 300
+#: Before the reason of an outcome whose time was replaced by that of the receipt (shared/plausible.py).
+TIME_REPLACED = "(the provider's time was not plausible)"
 
 #: The event that reports a receipt's state, and the `detail` of its entry.
 _EVENTS: Mapping[ReceiptState, tuple[type[OutcomeEvent], str]] = {
@@ -126,11 +129,13 @@ async def process_receipts(deps: CallbackDeps, now: datetime) -> int:
             if delivery is None:
                 continue
             event, detail = _EVENTS[receipt.state]
+            accepted_at = _accepted_at(delivery)
+            reported = believed_time(receipt.at, sent=accepted_at, received=callback.at)
             if state_of_entry(event, detail) in TRANSITIONS[delivery.state]:
-                entry = _entry(callback.provider, delivery, receipt, detail, now)
+                entry = _entry(callback.provider, delivery, receipt, detail, reported)
                 outcomes[event, delivery.alert_id, delivery.shard].append(_OutcomeOfRequest(callback.id, entry))
-            if receipt.state == "delivered" and (accepted_at := _accepted_at(delivery)) is not None:
-                delivery_times[callback.provider].append((receipt.at or callback.at) - accepted_at)
+            if receipt.state == "delivered" and accepted_at is not None:
+                delivery_times[callback.provider].append(reported.at - accepted_at)
     for (event, alert_id, shard), of_shard in outcomes.items():
         await _append_outcomes(deps, event, alert_id, shard, of_shard, now)
     await deps.callbacks.mark_done(done)
@@ -207,19 +212,28 @@ async def _process_reply(deps: CallbackDeps, callback: Callback, now: datetime) 
     if recipient is None:
         return NO_ALERT
     selection, _ = recipient
+    answered_at = believed_time(reply.at, sent=selection.at, received=callback.at)
+    if answered_at.is_replaced:
+        _log_replaced_time(callback.provider)
     answered = PersonAnswered(
         alert_id=alert_id,
         shard=selection.shard,
         person_id=person_id,
         answer="help" if reading.meaning is ReplyMeaning.HELP else "safe",
         via="sms",
-        answered_at=reply.at or callback.at,
+        answered_at=answered_at.at,
+        time_replaced=answered_at.is_replaced,
     )
     await record_answer(deps.outbox, deps.deliveries, answered, event_id=derived_id("reply", callback.id), now=now)
     return ""
 
 
-def _entry(provider: str, delivery: Delivery, receipt: DeliveryReceipt, detail: str, now: datetime) -> DeliveryOutcome:
+def _entry(
+    provider: str, delivery: Delivery, receipt: DeliveryReceipt, detail: str, reported: BelievedTime
+) -> DeliveryOutcome:
+    if reported.is_replaced:
+        _log_replaced_time(provider)
+    reason = f"{TIME_REPLACED} {receipt.reason}" if reported.is_replaced else receipt.reason
     return DeliveryOutcome(
         delivery_id=delivery.delivery_id,
         person_id=delivery.person_id,
@@ -229,10 +243,14 @@ def _entry(provider: str, delivery: Delivery, receipt: DeliveryReceipt, detail: 
         attempt=max(1, delivery.attempts),
         provider=provider,
         reference=receipt.reference,
-        at=receipt.at or now,
-        reason=receipt.reason[:REASON_MAX_CHARS],
+        at=reported.at,
+        reason=reason[:REASON_MAX_CHARS].rstrip(),
         detail=detail,  # type: ignore[arg-type] # checked by the event
     )
+
+
+def _log_replaced_time(provider: str) -> None:
+    log.warning("provider_time_replaced", provider=provider, next_step="ask the provider to set its clock")
 
 
 async def _append_outcomes(

@@ -25,7 +25,7 @@ from services.registration.mobility_export import mobility_record
 from services.registration.model import Status
 from services.registration.portal_import import ImportLine, Outcome
 from services.registration.retention import RetentionCandidate, retention_candidates
-from services.registration.settings import Settings
+from services.registration.settings import MAX_RETENTION_DAYS, Settings
 from services.registration.store.persons import PersonsStore
 from services.registration.store.registrations import Store
 from services.registration.student_contact import open_student_contact
@@ -111,7 +111,9 @@ def export(
 
 @registration.command()
 def retention(
-    days: Annotated[int | None, typer.Option(min=30, help="As if RETENTION_DAYS had this value")] = None,
+    days: Annotated[
+        int | None, typer.Option(min=30, max=MAX_RETENTION_DAYS, help="As if RETENTION_DAYS had this value")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show whose retention time is over: who would be erased now, and who would not, and why. Erases nothing."""

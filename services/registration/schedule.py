@@ -7,13 +7,13 @@ plan is stored beside the events; `scheduler.py` reads the registrations whose `
 from calendar import monthrange
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import MAXYEAR, date, datetime
 from functools import lru_cache
 from typing import NamedTuple
 
 from pydantic import Field
 
-from shared.clock import AMSTERDAM, amsterdam_date
+from shared.clock import amsterdam_date, days_later, in_amsterdam
 from shared.events import (
     Event,
     Part,
@@ -43,6 +43,8 @@ MORNING, MIDNIGHT = "T08", "T00"
 BOUNCE_PREFIX = "bounce-"
 #: Settled reminders that a registration remembers; a journey of five years plans about seventy.
 MAX_SETTLED = 200
+#: Monthly reminders of one journey. None is longer, except by a date that nobody means.
+MAX_MONTHS = 130
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,7 @@ class JourneyProgress(Part):
 
 def wall_clock(instant: datetime) -> str:
     """An aware instant in the form of `due`: the Amsterdam wall clock. As text it sorts by time."""
-    return instant.astimezone(AMSTERDAM).strftime("%Y-%m-%dT%H")
+    return f"{in_amsterdam(instant):%Y-%m-%dT%H}"
 
 
 def planned_reminders(dates: JourneyDates) -> Iterator[PlannedReminder]:
@@ -104,11 +106,11 @@ def planned_reminders(dates: JourneyDates) -> Iterator[PlannedReminder]:
     """
     submitted_on = dates.submitted_on
     for days in SESSION_DAYS:
-        yield from _after(submitted_on, ReminderKind.SAFETY_SESSION, f"T-{days}", dates.departure - timedelta(days))
+        yield from _after(submitted_on, ReminderKind.SAFETY_SESSION, f"T-{days}", days_later(dates.departure, -days))
     for days in ADVICE_DAYS:
-        yield from _after(submitted_on, ReminderKind.CHECK_ADVICE, f"T-{days}", dates.departure - timedelta(days))
+        yield from _after(submitted_on, ReminderKind.CHECK_ADVICE, f"T-{days}", days_later(dates.departure, -days))
     for days in CONTACT_DAYS:
-        day = dates.arrival + timedelta(days)
+        day = days_later(dates.arrival, days)
         if day <= dates.last_day:
             yield from _after(submitted_on, ReminderKind.STAY_CONTACT, f"day-{days}", day)
     for day in _monthly(dates.arrival, dates.last_day):
@@ -117,7 +119,7 @@ def planned_reminders(dates: JourneyDates) -> Iterator[PlannedReminder]:
 
 def contact_task_day(dates: JourneyDates) -> date | None:
     """R24: when a person gets a task; None when the stay ends before that day."""
-    day = dates.arrival + timedelta(CONTACT_TASK_DAY)
+    day = days_later(dates.arrival, CONTACT_TASK_DAY)
     return day if day <= dates.last_day else None
 
 
@@ -206,7 +208,7 @@ def _next_due(progress: JourneyProgress, at: datetime, dates: JourneyDates, has_
     if progress.started_on is None:
         moments.append(f"{dates.departure}{MIDNIGHT}")
     if progress.ended_on is None:
-        moments.append(f"{dates.last_day + timedelta(1)}{MIDNIGHT}")
+        moments.append(f"{days_later(dates.last_day, 1)}{MIDNIGHT}")
     task_day = contact_task_day(dates)
     needs_task = progress.contact_at is None and not progress.contact_asked and progress.ended_on is None
     if task_day is not None and needs_task:
@@ -228,14 +230,14 @@ def _after(submitted_on: date, kind: ReminderKind, name: str, day: date) -> Iter
 
 def _monthly(arrival: date, last_day: date) -> Iterator[date]:
     """The arrival's day of each later month, or the month's last day where the month is shorter."""
-    months = 1
-    while True:
+    for months in range(1, MAX_MONTHS + 1):
         year, month = divmod(arrival.year * 12 + arrival.month - 1 + months, 12)
+        if year > MAXYEAR:
+            return
         day = date(year, month + 1, min(arrival.day, monthrange(year, month + 1)[1]))
         if day > last_day:
             return
         yield day
-        months += 1
 
 
 def _key(kind: ReminderKind, name: str, day: date) -> str:

@@ -10,6 +10,9 @@ from shared.environment import Demand
 from shared.setting_types import HostPort, Interval
 from shared.settings import CatalogueSettings
 
+#: A hundred years.
+MAX_RETENTION_DAYS = 36_500
+
 
 def _is_settled(accepts_unscanned: bool, others: Mapping[str, Any]) -> bool:
     return accepts_unscanned or bool(others.get("clamd", True))
@@ -49,7 +52,7 @@ class Settings(CatalogueSettings):
     retention_days: int | None = Field(
         default=None,
         ge=30,
-        le=36_500,
+        le=MAX_RETENTION_DAYS,
         description="Days from the last journey to the automatic erasure; not set: never",
     )
     erasure_seconds: Interval = Field(default=600, description="From one run of the erasures to the next")

@@ -78,9 +78,11 @@ def run_backtest(
         str, typer.Option(help="FILE of JSON lines, or synthetic:N for N invented journeys")
     ] = "synthetic:10000",
     officer_hours: Annotated[
-        float, typer.Option(min=0, help="Hours until an officer releases a held improvement; 0: never")
+        float, typer.Option(min=0, max=24 * 366, help="Hours until an officer releases a held improvement; 0: never")
     ] = 4.0,
-    mass_rise_seconds: Annotated[float, typer.Option(min=0, help="As MASS_RISE_SECONDS of the service")] = 180.0,
+    mass_rise_seconds: Annotated[
+        float, typer.Option(min=0, max=86_400, help="As MASS_RISE_SECONDS of the service")
+    ] = 180.0,
     picture: Annotated[
         Path | None, typer.Option(metavar="FILE.svg", help="Also draw the levels of each day to this file")
     ] = None,

@@ -12,8 +12,6 @@ from datetime import date, datetime, timedelta
 
 from shared.audit.evidence import Evidence, Unreadable, read_trusted
 from shared.audit.independent_rules import (
-    AMSTERDAM,
-    DAY,
     ORANGE,
     AdviceVersion,
     RegistrationVersion,
@@ -28,6 +26,7 @@ from shared.audit.independent_rules import (
     without_kind,
 )
 from shared.audit.reader import Record
+from shared.clock import amsterdam_date, days_later, start_of_day
 from shared.events import (
     AdviceReleased,
     AlertRaised,
@@ -309,7 +308,7 @@ class Affected:
 
     def _why_not(self, versions: list[RegistrationVersion], alert: _Alert) -> str:
         raised = alert.raised
-        day = raised.as_of.astimezone(AMSTERDAM).date()
+        day = amsterdam_date(raised.as_of)
         known = [version for version in versions if self._before(version, alert) or version.at <= raised.as_of]
         name = versions[-1].registration_id
         if not known:
@@ -375,7 +374,7 @@ class Affected:
                     versions[-1], first_version_of_each_leg(versions), _Alert(template, at), history, strict=True
                 )
                 if due is not None and due.person_id not in told and due.person_id not in self._erased:
-                    begins = datetime.combine(due.leg.start_date - DAY, datetime.min.time(), AMSTERDAM)
+                    begins = start_of_day(days_later(due.leg.start_date, -1))
                     levels = [level_at(advice.data, due.region)[0] for advice in history]
                     negative_since = history[unbroken_since(levels)].time
                     since = max(versions[-1].at, negative_since, begins)
@@ -421,11 +420,11 @@ class Affected:
         `strict`: on the alert's day. Otherwise on any day since, by any reading of the rules.
         """
         raised = alert.raised
-        first_day = last_day = raised.as_of.astimezone(AMSTERDAM).date()
+        first_day = last_day = amsterdam_date(raised.as_of)
         if not strict and registered.person_id in alert.late:
             first_day = last_day = alert.late[registered.person_id]
         elif not strict and registered.person_id not in alert.selected and self.latest is not None:
-            last_day = max(last_day, self.latest.astimezone(AMSTERDAM).date())
+            last_day = max(last_day, amsterdam_date(self.latest))
         worst: AffectedReason | None = None
         for leg, note in legs_present(registered, first_day, last_day, strict=strict):
             if leg.country != raised.country:
@@ -472,7 +471,7 @@ def _note(alert: _Alert, event: Event, at: datetime) -> None:
         for recipient in event.recipients:
             alert.selected[recipient.person_id] = max(alert.selected.get(recipient.person_id, -1), int(recipient.level))
             if event.late:
-                alert.late[recipient.person_id] = at.astimezone(AMSTERDAM).date()
+                alert.late[recipient.person_id] = amsterdam_date(at)
 
 
 def _before_run_ended(registered: RegistrationVersion, alert: _Alert) -> bool:

@@ -4,7 +4,7 @@ Our relay writes one layout, so two patterns find the attributes; other layouts 
 """
 
 import re
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -12,6 +12,7 @@ import orjson
 from pydantic import ValidationError
 
 from shared.audit.reader import Record
+from shared.clock import in_utc
 from shared.envelope import Envelope, UnknownEventType, parse
 from shared.errors import PermanentError
 from shared.events import EVENTS, Event
@@ -234,7 +235,7 @@ def _read_otherwise(record: Record, value: bytes) -> Evidence:
 
 
 def _groups(envelope: Envelope[Event]) -> tuple[bytes, ...]:
-    time = envelope.time.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00")
+    time = in_utc(envelope.time).isoformat(timespec="microseconds").removesuffix("+00:00")
     texts = (
         envelope.id, envelope.type, envelope.source, time, envelope.subject, envelope.type, VERSION.decode(),
         str(envelope.streamversion), envelope.correlationid, envelope.causationid, envelope.traceparent or "",

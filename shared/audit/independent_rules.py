@@ -5,15 +5,13 @@ The audit must not share notify's code: a mistake there would otherwise hide its
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from zoneinfo import ZoneInfo
+from datetime import date, datetime
 
+from shared.clock import amsterdam_date, days_later
 from shared.events import AlertRaised, Leg, LegKind, TravelAdviceChanged
 from shared.subdivision_names import enclosing
 
-AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 ORANGE = 2
-DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +49,13 @@ def legs_present(
     final = max((leg.end_date for leg in registered.legs), default=first)
     back = registered.returned_on
     for leg in registered.legs:
-        if leg.start_date - DAY > last:
+        if days_later(leg.start_date, -1) > last:
             continue
         if back is not None:
-            if not strict and min(leg.end_date, back) + DAY >= first:
+            if not strict and days_later(min(leg.end_date, back), 1) >= first:
                 yield leg, "has returned"
-        elif leg.end_date + DAY >= first:
-            yield leg, "" if leg.start_date - DAY <= first else "the stay begins later"
+        elif days_later(leg.end_date, 1) >= first:
+            yield leg, "" if days_later(leg.start_date, -1) <= first else "the stay begins later"
         elif registered.ended and leg.end_date == final:
             yield leg, "overdue: the stay ended and no return is recorded"
 
@@ -122,8 +120,8 @@ def unbroken_since(levels: Sequence[int | None]) -> int:
 
 def came_after(leg_since: datetime, leg: Leg, baseline: datetime) -> bool:
     """Whether the person arrived after the baseline, the first reading of the country. Only then an alert is due."""
-    day: date = baseline.astimezone(AMSTERDAM).date()
-    return leg_since > baseline or leg.start_date - DAY > day
+    day: date = amsterdam_date(baseline)
+    return leg_since > baseline or days_later(leg.start_date, -1) > day
 
 
 def first_version_of_each_leg(versions: list[RegistrationVersion]) -> dict[Leg, RegistrationVersion]:

@@ -15,10 +15,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from shared.audit.independent_rules import AMSTERDAM
+from shared import plausible
 from shared.audit.manifest import BadManifest
 from shared.audit.replay import NoParquet
 from shared.audit.settings import NotConfigured
+from shared.clock import AMSTERDAM
 from shared.errors import PermanentError, TransientError
 
 T = TypeVar("T")
@@ -136,6 +137,8 @@ def instant(text: str, *, end: bool) -> datetime:
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise WrongUse(f"{text} is no time: 2026-03-01T09:30:00Z, or 2026-03-01 for the whole day") from None
+    if not plausible.is_in_window(moment):
+        raise WrongUse(f"{text} lies outside the years {plausible.FIRST_YEAR} to {plausible.LAST_YEAR}")
     if len(text) == 10:
         clock = (23, 59, 59, 999_999) if end else (0, 0, 0, 0)
         return moment.replace(hour=clock[0], minute=clock[1], second=clock[2], microsecond=clock[3], tzinfo=AMSTERDAM)

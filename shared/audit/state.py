@@ -7,8 +7,8 @@ from typing import Any
 
 from shared.audit.event_query import Filter
 from shared.audit.evidence import Evidence
-from shared.audit.independent_rules import AMSTERDAM, DAY
 from shared.audit.projections import Fold, FoldedState, Folder
+from shared.clock import amsterdam_date, days_later
 from shared.events import (
     AlertClosed,
     AlertEscalated,
@@ -166,11 +166,11 @@ class StateAt:
     @property
     def there(self) -> list[PersonInCountry]:
         """People who were in the country on the instant's day (R26: with a day of grace on both sides)."""
-        day = self.at.astimezone(AMSTERDAM).date()
+        day = amsterdam_date(self.at)
         return [
             person
             for _, person in sorted(self._there.items())
-            if any(leg.start_date - DAY <= day <= leg.end_date + DAY for leg in person.legs)
+            if any(days_later(leg.start_date, -1) <= day <= days_later(leg.end_date, 1) for leg in person.legs)
         ]
 
     @property

@@ -16,6 +16,7 @@ from datetime import datetime
 
 from aiokafka import ConsumerRecord
 
+from shared.bus.believed_event import Implausible, believed_event
 from shared.bus.inbox import VersionGap
 from shared.bus.parking import UNTRUSTED, Parking
 from shared.bus.settings import BusSettings
@@ -186,14 +187,17 @@ class Subscription(ABC):
         if isinstance(problem, UnknownEventType):
             self.status.skipped += 1
             self._skip(problem.subject, problem.streamversion, problem.event_id)
-        elif problem is not None and await self._park(record, "Unreadable", describe(problem)):
-            held_keys.add(record.key or b"")
+        elif problem is not None:
+            kind = "Implausible" if isinstance(problem, Implausible) else "Unreadable"
+            if await self._park(record, kind, describe(problem)):
+                held_keys.add(record.key or b"")
         return envelope
 
     def trusted(self, record: ConsumerRecord) -> Envelope[Event]:
         """The event in a record, which the writer of this topic published (shared/topic_writers.py).
 
-        Raises PermanentError, UnknownEventType, and Untrusted for a record of somebody else.
+        Raises PermanentError, UnknownEventType, Untrusted for a record of somebody else, and Implausible for a date
+        that nobody means.
         """
         try:
             envelope = parse(record.value)
@@ -201,7 +205,7 @@ class Subscription(ABC):
             check_origin(self.topic, unknown.source, None, is_chained=unknown.is_chained)
             raise
         check_origin(self.topic, envelope.source, type(envelope.data), is_chained=envelope.is_chained)
-        return envelope
+        return believed_event(envelope, utc_now())
 
     async def _refusal(self, record: ConsumerRecord) -> str | None:
         """Handle a requeued record. Returns the reason when it must be parked again."""

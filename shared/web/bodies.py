@@ -5,8 +5,11 @@ from datetime import date, datetime
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationInfo, field_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationInfo, field_validator
 from pydantic.alias_generators import to_camel
+
+from shared import plausible
+from shared.clock import amsterdam_date, utc_now
 
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _INSTANT = re.compile(
@@ -15,23 +18,43 @@ _INSTANT = re.compile(
 
 
 def _date(value: Any) -> Any:
-    if isinstance(value, str) and not _DATE.fullmatch(value):
+    if not (isinstance(value, str) and _DATE.fullmatch(value)):
         raise ValueError("is not a date (YYYY-MM-DD)")
     return value
 
 
+def _in_window(value: date) -> date:
+    if not plausible.is_in_window(value):
+        raise ValueError("lies outside the years 2000 to 2199")
+    return value
+
+
+def _travel_date(value: date) -> date:
+    if not plausible.is_travel_date(value, amsterdam_date(utc_now())):
+        raise ValueError("lies more than ten years from today")
+    return value
+
+
 #: A date in a query or a path. Pydantic alone would also accept seconds since 1970.
-Day = Annotated[date, BeforeValidator(_date)]
+Day = Annotated[date, BeforeValidator(_date), AfterValidator(_in_window)]
+#: A day of a journey, an approval or an override, in a body or a query.
+TravelDay = Annotated[date, BeforeValidator(_date), AfterValidator(_travel_date)]
 
 
 def _instant(value: Any) -> Any:
-    if isinstance(value, str) and not _INSTANT.fullmatch(value):
+    if not (isinstance(value, str) and _INSTANT.fullmatch(value)):
         raise ValueError("is not an instant with its offset (RFC 3339)")
     return value
 
 
-#: An instant in a query. Pydantic alone would also accept seconds since 1970.
-Instant = Annotated[datetime, BeforeValidator(_instant)]
+def _past(value: datetime) -> datetime:
+    if not plausible.is_past(value, utc_now()):
+        raise ValueError("lies in the future, or before 2000")
+    return value
+
+
+#: An instant of the past in a query. Pydantic alone would also accept seconds since 1970.
+PastInstant = Annotated[datetime, BeforeValidator(_instant), AfterValidator(_past)]
 
 
 class Body(BaseModel):
@@ -60,7 +83,9 @@ class Body(BaseModel):
 
 
 def _kinds(annotation: Any) -> frozenset[Any]:
-    """The types in an annotation: `date | None` → {date}."""
+    """The types in an annotation: `TravelDay | None` → {date}."""
     if get_origin(annotation) in (Union, UnionType):
-        return frozenset(get_args(annotation)) - {type(None)}
+        return frozenset().union(*(_kinds(part) for part in get_args(annotation))) - {type(None)}
+    if get_origin(annotation) is Annotated:
+        return _kinds(get_args(annotation)[0])
     return frozenset({annotation})

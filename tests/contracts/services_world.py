@@ -695,6 +695,27 @@ async def running(mongo: str, keys: Path) -> AsyncIterator[World]:
                         database.drop_database(name)
 
 
+async def filled(world: World) -> None:
+    """Fill the services with more than one page of every resource."""
+    await world.give_advice(["ES"], versions=MANY)
+    others = ["AT", "BE", "CZ", "DE", "DK", "FI", "FR", "GR", "IE", "IT", "PL", "PT"]
+    await world.give_advice(others)
+    await world.give_opinions(["ES", *others])
+    await world.give_messages(MANY)
+    await world.raise_alert(*(Person(f"traveller-{number}", ("student",)) for number in range(MANY)))
+    await world.hold_falls(MANY)
+    advised = await world.advised_country()
+    for _ in range(MANY):
+        await world.unclear_reply()
+        await world.raise_alert(STUDENT)
+        await world.override(advised)
+        await world.ask_approval(STUDENT)
+        await world.lead(STUDENT)
+        await world.open_task("faculty-contact", STUDENT, legs=SHORT_NOTICE)
+    await world.ask_approval(OTHER_STUDENT)
+    await world.register(OTHER_STUDENT)
+
+
 # ---------------------------------------------------------------- one request for each operation
 
 

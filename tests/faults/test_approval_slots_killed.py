@@ -22,7 +22,7 @@ from shared.mongo.client import Mongo
 from shared.web.local_tokens import AUDIENCE, ISSUER, create_keys, mint
 from tests.approval_service import KEY_ENCRYPTION_KEY, NOWHERE, ROOT, Person, leiden, request
 
-POOL, SLOTS, STUDENTS = "example-surgery-2050", 3, 200
+POOL, SLOTS, STUDENTS = "example-surgery-2033", 3, 200
 #: A process that dies inside a transaction keeps the pool until MongoDB ends it, after a minute or two.
 PATIENCE_SECONDS = 900.0
 
@@ -105,7 +105,7 @@ async def ask(http: httpx.AsyncClient, token: str, number: int) -> dict[str, Any
     body = {
         **request("lumc-medicine"), "activityType": "clinical_clerkship", "country": "SR", "contact": student.contact,
         "details": {"rotation": "regular", "cluster": "surinam-surgery"},
-        "startDate": "2050-06-01", "endDate": "2050-07-01",
+        "startDate": "2033-06-01", "endDate": "2033-07-01",
     }  # fmt: skip
     headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": f"rotation-{number}"}
     async with asyncio.timeout(PATIENCE_SECONDS):

@@ -53,8 +53,9 @@ class PublicRoutes:
         content = body if isinstance(body, bytes) else orjson.dumps(body)
         return await self.http.post(path, content=content, auth=("cm", secret))
 
-    async def receipt(self, *references: str, code: int = 2, error: str = "", at: str = "2026-03-02T09:00:00") -> None:
-        """Post a receipt, or several in one request; it must be stored."""
+    async def receipt(self, *references: str, code: int = 2, error: str = "", at: str = "") -> None:
+        """Post a receipt, or several in one request; it must be stored. Without `at` its time is now, in UTC."""
+        at = at or f"{utc_now():%Y-%m-%dT%H:%M:%S}"
         messages = [
             {"received": at, "to": "0031600000000", "reference": reference, "operator": "20408",
              "status": {"code": code, "errorCode": error, "errorDescription": ""}}

@@ -95,7 +95,7 @@ async def test_slots_that_the_catalogue_adds_go_to_the_waiting_list_in_order(
     """R34: two more slots promote the first two, once; with fewer slots nobody loses one."""
     keys, catalogue = folders
     rotation = {
-        "activityType": "clinical_clerkship", "country": "SR", "startDate": "2051-06-01", "endDate": "2051-07-01",
+        "activityType": "clinical_clerkship", "country": "SR", "startDate": "2034-06-01", "endDate": "2034-07-01",
         "details": {"rotation": "regular", "cluster": "surinam-surgery"},
     }  # fmt: skip
     async with approval_service_on(stack.mongo, namespace, keys, catalogue) as approval_service:
@@ -114,7 +114,7 @@ async def test_slots_that_the_catalogue_adds_go_to_the_waiting_list_in_order(
             live,
             commits,
         )
-        line = "id: example-surgery-2051, starts_on: 2051-01-01, ends_on: 2051-12-31, slots: "
+        line = "id: example-surgery-2034, starts_on: 2034-01-01, ends_on: 2034-12-31, slots: "
 
         nothing = await slots.fill_free_slots(deps, utc_now())
         edit(catalogue / "lumc.yaml", f"{line}1", f"{line}3")
@@ -124,7 +124,7 @@ async def test_slots_that_the_catalogue_adds_go_to_the_waiting_list_in_order(
         await live.refresh()
         fewer = await slots.fill_free_slots(deps, utc_now())
 
-        pool = (await deps.store.pools.load("example-surgery-2051")).state
+        pool = (await deps.store.pools.load("example-surgery-2034")).state
         assert (nothing, first, again, fewer) == (0, 2, 0, 0)
         assert pool is not None
         assert [entry.approval_id for entry in pool.allocated] == ids[:3]

@@ -54,7 +54,7 @@ async def _live(approval_service: ApprovalService) -> None:
     """A day of requests: asked, returned, answered, recorded, granted, refused, withdrawn, waiting, promoted."""
     students = [approval_service.student() for _ in range(6)]
     rotation = {
-        "activityType": "clinical_clerkship", "country": "SR", "startDate": "2050-06-01", "endDate": "2050-07-01",
+        "activityType": "clinical_clerkship", "country": "SR", "startDate": "2033-06-01", "endDate": "2033-07-01",
         "details": {"rotation": "regular", "cluster": "surinam-surgery"}, "language": "nl",
     }  # fmt: skip
     application = [

@@ -23,13 +23,13 @@ from shared.mongo.group_commit import GroupCommit
 from shared.web.local_tokens import create_keys
 from tests.approval_service import ApprovalService, Person, approval_service_on, leiden
 
-POOL, SLOTS, STUDENTS = "example-surgery-2050", 3, 24
+POOL, SLOTS, STUDENTS = "example-surgery-2033", 3, 24
 
 
 def rotation(student: Person) -> dict[str, Any]:
     """A request for one of three slots."""
     return {
-        "activityType": "clinical_clerkship", "country": "SR", "startDate": "2050-06-01", "endDate": "2050-07-01",
+        "activityType": "clinical_clerkship", "country": "SR", "startDate": "2033-06-01", "endDate": "2033-07-01",
         "details": {"rotation": "regular", "cluster": "surinam-surgery"}, "contact": student.contact,
     }  # fmt: skip
 

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -105,8 +105,9 @@ async def test_receipt_delivered_and_failed_settle_the_delivery(world: World, pu
     """Each becomes an event with the provider's time and text, and the delivery follows."""
     await alerted(world, "p1", "p2")
     await accepted(world, "p1", "p2")
+    at = utc_now().replace(microsecond=0)
 
-    await public.receipt(ours("p1"))
+    await public.receipt(ours("p1"), at=f"{at:%Y-%m-%dT%H:%M:%S}")
     await public.receipt(ours("p2"), code=3, error="27")
     await public.work()
 
@@ -114,7 +115,7 @@ async def test_receipt_delivered_and_failed_settle_the_delivery(world: World, pu
     (delivered,) = await outcomes(world, NotificationsDelivered, SMS)
     (failed,) = await outcomes(world, NotificationsFailed, SMS)
     assert (delivered.person_id, delivered.provider, delivered.reference) == ("p1", "cm", ours("p1"))
-    assert delivered.at == datetime(2026, 3, 2, 9, tzinfo=UTC)
+    assert delivered.at == at
     assert (failed.person_id, failed.reason) == ("p2", "code 3, error 27")
     assert await public.notes() == ["", ""]
 
@@ -514,15 +515,16 @@ async def test_webhook_post_that_our_key_does_not_open_waits_and_stands_in_nobod
 async def test_reply_is_the_answer_of_its_person(world: World, public: PublicRoutes, text: str, answer: str) -> None:
     """The number alone names the person; the time is that of the handset."""
     await alerted(world, "p1", "p2")
+    sent_at = utc_now().replace(microsecond=0)
 
-    await public.reply(number("p1"), text)
+    await public.reply(number("p1"), text, at=f"{sent_at:%Y-%m-%dT%H:%M:%S}")
     await public.work()
 
     assert await public.said() == [("p1", answer, "sms")]
     assert await world.deliveries.answers.standing_by_person("ES-2") == {"p1": answer}
     (fact,) = await world.events_of(PersonAnswered)
     assert isinstance(fact, PersonAnswered)
-    assert fact.answered_at == datetime(2026, 3, 2, 9, tzinfo=UTC)
+    assert (fact.answered_at, fact.time_replaced) == (sent_at, False)
     assert await public.notes() == [""]
 
 

@@ -114,8 +114,8 @@ async def test_my_programme_takes_its_approval_back_and_says_why(approval_servic
     wish = {
         "activityType": "clinical_clerkship",
         "country": "SR",
-        "startDate": "2052-02-01",
-        "endDate": "2052-03-01",
+        "startDate": "2035-02-01",
+        "endDate": "2035-03-01",
         "details": {"rotation": "regular", "cluster": "surinam-surgery"},
     }
     approval_id = (await approval_service.asks(first, contact=first.contact, **wish))["approvalId"]

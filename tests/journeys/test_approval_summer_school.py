@@ -7,9 +7,9 @@ from tests.approval_service import ApprovalService, approver, blocked, findings
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 LAWYER = approver("example-law")
-LASTS = {"startDate": "2050-02-01", "endDate": "2050-02-20"}
+LASTS = {"startDate": "2033-02-01", "endDate": "2033-02-20"}
 SCHOOL = {"activityType": "summer_or_winter_school", "country": "AT", **LASTS}
-NAMED = {"school": "example-winter-school-2050"}
+NAMED = {"school": "example-winter-school-2033"}
 
 
 async def test_school_with_credits_waits_for_the_course_coordinators_answer(approval_service: ApprovalService) -> None:

@@ -10,8 +10,8 @@ from tests.approval_service import MEDICINE, OFFICE, ApprovalService, Person, bl
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-def rotation(student: Person, cluster: str = "surinam-surgery", year: int = 2051) -> dict[str, Any]:
-    """Surgery has one slot in 2051 (tests/approval_service.py); other clusters have none configured."""
+def rotation(student: Person, cluster: str = "surinam-surgery", year: int = 2034) -> dict[str, Any]:
+    """Surgery has one slot in 2034 (tests/approval_service.py); other clusters have none configured."""
     return {
         "activityType": "clinical_clerkship", "country": "SR", "startDate": f"{year}-06-01", "endDate": f"{year}-07-01",
         "details": {"rotation": "regular", "cluster": cluster}, "contact": student.contact, "language": "nl",
@@ -42,7 +42,7 @@ async def test_last_slot_waiting_list_and_promotion(approval_service: ApprovalSe
         await approval_service.does(MEDICINE, ids[2], "decisions", {"decision": "refuse", "reason": "No."})
     ).status_code == 201
     board = await approval_service.call("GET", "/rotation-slots", OFFICE, clusterId="surinam-surgery")
-    pool = next(item for item in board.json()["items"] if item["slotPoolId"] == "example-surgery-2051")
+    pool = next(item for item in board.json()["items"] if item["slotPoolId"] == "example-surgery-2034")
     assert (pool["slots"], pool["allocated"], pool["waiting"]) == (1, 1, 0)
     assert [entry["approvalId"] for entry in pool["places"]] == [ids[1]]
 
@@ -52,7 +52,7 @@ async def test_promotion_carries_what_the_mail_needs_and_nobody_else_can_read(
 ) -> None:
     """SlotAllocated: promoted, the language, the cluster's name, and contact details sealed for this event."""
     first, second = approval_service.student(), approval_service.student()
-    year = 2049
+    year = 2032
     ids = [
         (await approval_service.asks(student, **rotation(student, year=year)))["approvalId"]
         for student in (first, second)
@@ -62,7 +62,7 @@ async def test_promotion_carries_what_the_mail_needs_and_nobody_else_can_read(
 
     bodies = [
         document["body"]
-        async for document in approval_service.database["events"].find({"stream": "example-surgery-to-2049"})
+        async for document in approval_service.database["events"].find({"stream": "example-surgery-to-2032"})
     ]
     fact: Any = next(parse(bytes(body)).data for body in bodies[::-1] if b'"promoted":true' in bytes(body))
     assert (fact.approval_id, fact.language, fact.cluster) == (ids[1], "nl", "Surgery")
@@ -107,11 +107,11 @@ async def test_cluster_that_is_none_is_named(approval_service: ApprovalService, 
 async def test_one_student_has_one_place(approval_service: ApprovalService) -> None:
     """R34: a second request for the same slots is blocked, and so is one without a contact."""
     student = approval_service.student()
-    asked = await approval_service.asks(student, **rotation(student, year=2050))
+    asked = await approval_service.asks(student, **rotation(student, year=2033))
 
-    again = blocked(await approval_service.tries(student, **rotation(student, year=2050)))
+    again = blocked(await approval_service.tries(student, **rotation(student, year=2033)))
     silent = blocked(
-        await approval_service.tries(approval_service.student(), **{**rotation(student, year=2050), "contact": None})
+        await approval_service.tries(approval_service.student(), **{**rotation(student, year=2033), "contact": None})
     )
 
     assert (again.status, again.rule, again.reason) == (409, "R34", "already_in_pool")

@@ -12,7 +12,7 @@ from deploy.local.demo.people import People
 from tests.full_stack import COUNTRIES, FullStack, passage
 
 #: The only period of the local catalogue with a single slot.
-YEAR = 2050
+YEAR = 2033
 
 
 async def ask_for_rotation(people: People, student: str) -> str:

@@ -63,7 +63,7 @@ async def test_i_read_in_two_languages_what_i_can_do_abroad_what_it_asks_and_who
         "example-hospital", "example-clinic"
     ]  # fmt: skip
     assert [(s["id"], s["feesPaidBy"], s["forEveryFaculty"]) for s in clinical["schools"]] == [
-        ("example-school-2026", "faculty", False), ("example-winter-school-2050", "student", True)
+        ("example-school-2026", "faculty", False), ("example-winter-school-2033", "student", True)
     ]  # fmt: skip
     assert all(school["website"] and school["criteria"] for school in clinical["schools"])
 
@@ -110,7 +110,7 @@ async def test_my_request_names_the_school_and_another_one_i_describe(services: 
     for refused in (silent, wrong):
         assert refused.status_code == 400
         assert refused.json()["errors"][0]["field"] == "body.details.school"
-        assert "example-school-2026, example-winter-school-2050" in refused.json()["errors"][0]["reason"]
+        assert "example-school-2026, example-winter-school-2033" in refused.json()["errors"][0]["reason"]
     assert ("R37", "routed") in {(finding["rule"], finding["effect"]) for finding in described.json()["findings"]}
 
 

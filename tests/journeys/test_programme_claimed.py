@@ -79,13 +79,13 @@ async def test_office_sees_who_has_and_who_awaits_a_place(approval_service: Appr
     """The slot board names them with number and phone for the International Office, and for nobody else."""
     students = [approval_service.student() for _ in range(2)]
     rotation = {
-        "activityType": "clinical_clerkship", "country": "SR", "startDate": "2050-06-01", "endDate": "2050-07-01",
+        "activityType": "clinical_clerkship", "country": "SR", "startDate": "2033-06-01", "endDate": "2033-07-01",
         "details": {"rotation": "regular", "cluster": "surinam-surgery"},
     }  # fmt: skip
     ids = [(await approval_service.asks(student, **rotation))["approvalId"] for student in students]
 
     board = (await approval_service.call("GET", "/rotation-slots", OFFICE, clusterId="surinam-surgery")).json()["items"]
-    places = next(pool for pool in board if pool["slotPoolId"] == "example-surgery-2050")["places"]
+    places = next(pool for pool in board if pool["slotPoolId"] == "example-surgery-2033")["places"]
 
     assert [student.contact["email"] for student in students] == [
         place["student"]["email"] for place in places if place["approvalId"] in ids

@@ -28,7 +28,7 @@ async def test_live_catalogue_follows_an_edit(tmp_path: Path) -> None:
     await live.refresh()
 
     assert live.current.version != before.version
-    assert live.current.pools()["example-surgery-2050"].pool.slots == 4
+    assert live.current.pools()["example-surgery-2033"].pool.slots == 4
 
 
 async def test_live_catalogue_keeps_the_old_one_while_the_files_are_broken(tmp_path: Path) -> None:
@@ -52,7 +52,7 @@ async def test_live_catalogue_keeps_the_old_one_while_the_files_are_broken(tmp_p
     (check,) = await live.health()
 
     assert check.ok
-    assert live.current.pools()["example-surgery-2050"].pool.slots == 5
+    assert live.current.pools()["example-surgery-2033"].pool.slots == 5
 
 
 async def test_live_catalogue_survives_files_that_are_gone(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """Request bodies of approval."""
 
-from datetime import date
 from typing import Literal
 
 from pydantic import ConfigDict, Field
@@ -10,7 +9,7 @@ from services.approval.decisions import Decision, Verdict
 from shared.events import ActivityDetails, ActivityType, Identifier, InstituteKind, Rotation, StepKind
 from shared.fields import CountryCode, FreeText
 from shared.privacy.contact import ContactDetails, with_student_number
-from shared.web.bodies import Body
+from shared.web.bodies import Body, TravelDay
 from shared.web.identity import LoginFacts
 
 
@@ -57,8 +56,8 @@ class RequestBody(Body):
     programme_id: Identifier
     activity_type: ActivityType = Field(description="One of the eight of rule R3")
     country: CountryCode
-    start_date: date = Field(description="First day, Europe/Amsterdam")
-    end_date: date = Field(description="Last day, Europe/Amsterdam")
+    start_date: TravelDay = Field(description="First day, Europe/Amsterdam")
+    end_date: TravelDay = Field(description="Last day, Europe/Amsterdam")
     description: FreeText | None = None
     details: DetailsBody | None = None
     institute_reason: FreeText | None = Field(default=None, description="R30: why the student chooses this institute")

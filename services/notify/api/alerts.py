@@ -34,7 +34,7 @@ from shared.clock import utc_now
 from shared.command import Command
 from shared.envelope import Cause
 from shared.events import AlertTrigger, Channel, Identifier, Part
-from shared.fields import CountryCode, FreeText, RegionOfCountry, is_region_of
+from shared.fields import AlertMessage, CountryCode, ReasonText, RegionOfCountry, is_region_of
 from shared.live_catalogue import LiveCatalogue
 from shared.mongo.client import Session
 from shared.web.bodies import Body
@@ -100,8 +100,8 @@ class AlertBody(Body):
 
     country: CountryCode
     region: RegionOfCountry | None = None
-    message_nl: FreeText = Field(max_length=1_000)
-    message_en: FreeText = Field(max_length=1_000)
+    message_nl: AlertMessage
+    message_en: AlertMessage
     drill: bool = Field(default=False, description="A drill reaches only addresses on the configured list")
     alerts_known: bool = Field(
         default=False, description="True: the officer knows of the open alerts for this place, and means one more"
@@ -172,7 +172,7 @@ class HandOverEntry(Body):
 class ClosureBody(Body):
     """Why an alert is closed, and who goes on with the open cases. No personal data: it becomes part of the record."""
 
-    reason: FreeText = Field(max_length=500)
+    reason: ReasonText
     hand_over: tuple[HandOverEntry, ...] = Field(
         default=(), max_length=250, description="The owner of each recipient who is not safe; the most specific counts"
     )
@@ -181,7 +181,7 @@ class ClosureBody(Body):
 class ReopeningBody(Body):
     """Why a closed alert is opened again. No personal data: the reason becomes part of the record."""
 
-    reason: FreeText = Field(max_length=500)
+    reason: ReasonText
 
 
 @dataclass(frozen=True, slots=True)

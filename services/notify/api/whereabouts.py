@@ -25,7 +25,7 @@ from shared.events import Part, RegistrationEvent
 from shared.fields import CountryCode, RegionOfCountry, is_region_of
 from shared.privacy.contact import ContactDetails, StudentContact
 from shared.privacy.processing_log import log_personal_data_read
-from shared.web.bodies import Day
+from shared.web.bodies import PastInstant, TravelDay
 from shared.web.identity import Identity, require
 from shared.web.paging import Page, Paged, Paging
 from shared.web.problem import FieldError, invalid
@@ -91,10 +91,10 @@ def routes(deps: WhereaboutsApiDeps) -> Routes:
         country: Annotated[CountryCode, Query()],
         region: Annotated[RegionOfCountry | None, Query()] = None,
         at: Annotated[
-            Day | None, Query(description="Day in Europe/Amsterdam; a past day as it was known at its end")
+            TravelDay | None, Query(description="Day in Europe/Amsterdam; a past day as it was known at its end")
         ] = None,
         known_at: Annotated[
-            AwareDatetime | None, Query(alias="knownAt", description="As it was known at this past instant (RFC 3339)")
+            PastInstant | None, Query(alias="knownAt", description="As it was known at this past instant (RFC 3339)")
         ] = None,
         not_alerted: Annotated[
             bool,

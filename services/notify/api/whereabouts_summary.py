@@ -19,7 +19,7 @@ from shared.advice import CountryAdvice, at_place
 from shared.bus.bus import Bus
 from shared.clock import amsterdam_date, utc_now
 from shared.events import Level, Part
-from shared.web.bodies import Day
+from shared.web.bodies import TravelDay
 from shared.web.identity import Identity, require
 from shared.web.routes import RouteClass, Routes
 
@@ -74,7 +74,7 @@ def routes(deps: SummaryDeps) -> Routes:
     @router.get("/v1/whereabouts-counts", operation_id="summarizeWhereabouts")
     async def summarize(
         caller: Reader,
-        at: Annotated[Day | None, Query(description="Day in Europe/Amsterdam, today or later")] = None,
+        at: Annotated[TravelDay | None, Query(description="Day in Europe/Amsterdam, today or later")] = None,
     ) -> WhereaboutsSummary:
         """How many people are abroad, by country and by the colour of their place today."""
         day = at or amsterdam_date(utc_now())

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import orjson
 
+from shared.clock import in_utc
 from shared.errors import PermanentError
 
 #: Largest accepted webhook request.
@@ -78,11 +79,11 @@ def e164(value: object) -> str | None:
 
 
 def instant(value: object) -> datetime | None:
-    """An RFC 3339 time; UTC when it names no zone. None when it cannot be read."""
+    """An RFC 3339 time; UTC when it names no zone. None when it cannot be read. It may not be plausible."""
     if not isinstance(value, str) or len(value) > 40:
         return None
     try:
         parsed = datetime.fromisoformat(value)
-        return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).astimezone(UTC)
-    except (ValueError, OverflowError):
+    except ValueError:
         return None
+    return in_utc(parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC))

@@ -17,7 +17,7 @@ from services.notify.messages.service_content import (
 )
 from services.notify.messages.service_wording import ACTIVITIES, decision_reason, document_name, listed
 from services.notify.messages.wording import Language, day
-from shared.clock import AMSTERDAM
+from shared.clock import amsterdam_date
 from shared.country_names import country_name
 
 #: Characters quoted of what a person wrote; the rest stands in the portal.
@@ -99,5 +99,5 @@ def _count(entry: CaseCount, language: Language) -> Mapping[str, Any]:
         "is_one": entry.count == 1,
         "new": entry.new,
         "late": entry.late,
-        "oldest": day(entry.oldest.astimezone(AMSTERDAM).date(), language),
+        "oldest": day(amsterdam_date(entry.oldest), language),
     }

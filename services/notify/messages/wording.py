@@ -7,7 +7,7 @@ from typing import Literal
 
 import phonenumbers
 
-from shared.clock import AMSTERDAM
+from shared.clock import in_amsterdam
 from shared.events import Level
 
 Language = Literal["nl", "en"]
@@ -120,13 +120,13 @@ def day(value: date, language: Language) -> str:
 
 def moment(instant: datetime, language: Language) -> str:
     """`12 oktober 2026, 14:05` in Amsterdam."""
-    local = instant.astimezone(AMSTERDAM)
+    local = in_amsterdam(instant)
     return f"{day(local, language)}, {local:%H:%M}"
 
 
 def short_moment(instant: datetime) -> str:
     """`12-10 14:05` in Amsterdam, for SMS."""
-    return f"{instant.astimezone(AMSTERDAM):%d-%m %H:%M}"
+    return f"{in_amsterdam(instant):%d-%m %H:%M}"
 
 
 def readable_number(number: str) -> str:

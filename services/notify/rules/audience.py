@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from services.notify.model.whereabouts import Stay, Whereabouts
 from shared.advice import NEGATIVE, CountryAdvice, PlaceAdvice, at_place
-from shared.clock import amsterdam_date
+from shared.clock import amsterdam_date, days_later
 from shared.events import Level, Presence, TravelAdviceChanged
 
 #: R26: a stay counts from one day before its first day until one day after its last.
@@ -171,11 +171,11 @@ def is_there(where: Whereabouts, stay: Stay, today: date, grace: timedelta = GRA
     On the last leg also while overdue, until a return is recorded. A person who came back early is there until
     `grace` after the day of return.
     """
-    if stay.start_date - grace > today:
+    if days_later(stay.start_date, -grace) > today:
         return False
-    if where.returned_on is not None and today > where.returned_on + grace:
+    if where.returned_on is not None and today > days_later(where.returned_on, grace):
         return False
-    return today <= stay.end_date + grace or (where.is_overdue and stay.end_date == where.last_day)
+    return today <= days_later(stay.end_date, grace) or (where.is_overdue and stay.end_date == where.last_day)
 
 
 def presence(where: Whereabouts, stay: Stay, today: date) -> Presence:
@@ -186,7 +186,7 @@ def presence(where: Whereabouts, stay: Stay, today: date) -> Presence:
         return Presence.AFTER
     if today <= stay.end_date:
         return Presence.THERE
-    return Presence.AFTER if today <= stay.end_date + GRACE else Presence.OVERDUE
+    return Presence.AFTER if today <= days_later(stay.end_date, GRACE) else Presence.OVERDUE
 
 
 def stays_on(where: Whereabouts, day: date, grace: timedelta = timedelta(0)) -> tuple[Stay, ...]:
@@ -210,7 +210,7 @@ def _came_after_baseline(stay: Stay, place: PlaceAdvice) -> bool:
     since = place.since
     if since is None or not since.baseline:
         return True
-    return stay.since > since.at or stay.start_date - GRACE > amsterdam_date(since.at)
+    return stay.since > since.at or days_later(stay.start_date, -GRACE) > amsterdam_date(since.at)
 
 
 def _was_there_at_import(stay: Stay, place: PlaceAdvice) -> bool:
@@ -218,7 +218,7 @@ def _was_there_at_import(stay: Stay, place: PlaceAdvice) -> bool:
     since = place.since
     if not stay.imported or since is None:
         return False
-    return since.at <= stay.since and stay.start_date - GRACE <= amsterdam_date(stay.since)
+    return since.at <= stay.since and days_later(stay.start_date, -GRACE) <= amsterdam_date(stay.since)
 
 
 def _severity(affected: AffectedPlace) -> tuple[int, int, bool]:

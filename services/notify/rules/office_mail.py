@@ -8,7 +8,7 @@ from datetime import date, datetime, time, timedelta
 from enum import IntEnum
 
 from services.notify.model.office_cases import CaseKind, OfficeCase
-from shared.clock import AMSTERDAM
+from shared.clock import AMSTERDAM, in_amsterdam, in_utc
 
 #: R7: a departure within this time is mailed at once.
 SOON = timedelta(days=14)
@@ -57,6 +57,6 @@ def urgency(case: OfficeCase, starts_on: date | None, today: date) -> Urgency:
 
 def digest_due(now: datetime, policy: OfficePolicy) -> datetime | None:
     """The instant of today's digest, once it has come. It tells of the cases that were open by then."""
-    local = now.astimezone(AMSTERDAM)
+    local = in_amsterdam(now)
     due = datetime.combine(local.date(), time(policy.digest_hour), AMSTERDAM)
-    return due.astimezone(now.tzinfo) if due <= local else None
+    return in_utc(due) if due <= local else None

@@ -14,7 +14,7 @@ from services.notify.messages.content import NoticeKind
 from services.notify.model.planned_mails import PlannedMail
 from services.notify.model.requests import Request, RequestState
 from services.notify.model.whereabouts import Whereabouts
-from shared.clock import AMSTERDAM
+from shared.clock import in_amsterdam
 from shared.events import (
     ApprovalEvent,
     ApprovalGranted,
@@ -88,7 +88,7 @@ class MailPolicy:
 
     def is_quiet(self, now: datetime) -> bool:
         """Whether ordinary mail waits now."""
-        hour = now.astimezone(AMSTERDAM).hour
+        hour = in_amsterdam(now).hour
         if self.quiet_from <= self.quiet_until:
             return self.quiet_from <= hour < self.quiet_until
         return hour >= self.quiet_from or hour < self.quiet_until

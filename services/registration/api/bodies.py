@@ -1,6 +1,5 @@
 """Request bodies that several routes use, and the caller types of the routes."""
 
-from datetime import date
 from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Path
@@ -12,7 +11,7 @@ from services.registration.commands.form import Acknowledged, RegistrationForm
 from shared.events import ActivityType, ContactField, Identifier, Leg, LegKind, Part, StudyAnswers
 from shared.fields import CountryCode, RegionOfCountry, ShortText, is_region_of
 from shared.privacy.contact import ContactDetails, EmailAddress, EmergencyContact, PhoneNumber, StudentNumber
-from shared.web.bodies import Body
+from shared.web.bodies import Body, TravelDay
 from shared.web.identity import Identity, require
 
 Reader = Annotated[Identity, Depends(require(*READERS))]
@@ -28,8 +27,8 @@ OVERLAPS_KNOWN = "True: the student knows that they have another registration on
 class LegBody(Body):
     """One place with its dates; both days count."""
 
-    start_date: date
-    end_date: date
+    start_date: TravelDay
+    end_date: TravelDay
     country: CountryCode
     region: RegionOfCountry | None = None
     place: ShortText | None = Field(default=None, description="Town or area as written; resolved to a region (R16)")

@@ -1,6 +1,5 @@
 """Decisions by persons over HTTP, and during the stay: new contact details and the return."""
 
-from datetime import date
 from typing import Literal
 
 from fastapi.responses import JSONResponse
@@ -14,7 +13,7 @@ from services.registration.commands.deps import CommandDeps
 from services.registration.rules.decision import Ask
 from shared.events import ExceptionPermissions, Identifier
 from shared.fields import CountryCode, FreeText
-from shared.web.bodies import Body
+from shared.web.bodies import Body, TravelDay
 from shared.web.command import ChangeOf
 from shared.web.routes import RouteClass, Routes
 
@@ -55,7 +54,7 @@ class DecisionBody(Body):
 class ReturnBody(Body):
     """The outcome of the stay, or of a return that was requested (R20)."""
 
-    on: date
+    on: TravelDay
     outcome: Literal["returned", "stays", "elsewhere", "unknown"]
     remark: FreeText | None = None
 

@@ -1,7 +1,5 @@
 """The health and safety session over HTTP (R39)."""
 
-from datetime import date
-
 from fastapi.responses import JSONResponse
 
 from services.registration.access import with_permissions
@@ -9,7 +7,7 @@ from services.registration.api.bodies import Id, Reader
 from services.registration.api.views import RegistrationAnswer
 from services.registration.commands.deps import CommandDeps
 from services.registration.commands.safety_session import record_session
-from shared.web.bodies import Body
+from shared.web.bodies import Body, TravelDay
 from shared.web.command import ChangeOf
 from shared.web.routes import RouteClass, Routes
 
@@ -18,7 +16,7 @@ class SessionBody(Body):
     """Whether the student attended; false takes it back."""
 
     attended: bool
-    on: date | None = None
+    on: TravelDay | None = None
 
 
 def routes(deps: CommandDeps) -> Routes:

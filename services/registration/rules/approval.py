@@ -1,15 +1,15 @@
 """R2: does the approval that the student named cover this journey? Source: Leiden, "After gaining approval"."""
 
 from dataclasses import dataclass
-from datetime import timedelta
 from enum import StrEnum
 
 from services.registration.model import Registration
 from services.registration.read_models import Approval, ApprovalStatus
+from shared.clock import days_later
 from shared.events import LegKind
 
 #: Proposal: before and after the approved period the student may travel through other places for this long.
-TRAVEL_DAYS = timedelta(days=3)
+TRAVEL_DAYS = 3
 
 
 class Reason(StrEnum):
@@ -73,7 +73,9 @@ def _within(registration: Registration, approval: Approval) -> bool:
     if approval.start_date is None or approval.end_date is None:
         return False
     for leg in registration.legs:
-        margin = TRAVEL_DAYS if leg.kind is LegKind.THROUGH else timedelta(0)
-        if leg.start_date < approval.start_date - margin or leg.end_date > approval.end_date + margin:
+        margin = TRAVEL_DAYS if leg.kind is LegKind.THROUGH else 0
+        if leg.start_date < days_later(approval.start_date, -margin):
+            return False
+        if leg.end_date > days_later(approval.end_date, margin):
             return False
     return True

@@ -5,7 +5,7 @@ No line contradicts another: what a person has decided is done, and after the jo
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from enum import StrEnum
 
 from services.registration.model import Decision, Registration, Status
@@ -21,7 +21,7 @@ from services.registration.rules.extension import is_extension, undecided_legs
 from services.registration.rules.study_related import study_related
 from services.registration.rules.suspension import is_judged
 from shared.advice import OVERRIDES
-from shared.clock import amsterdam_date
+from shared.clock import amsterdam_date, days_later
 from shared.events import AdviceSeen, LevelGrounds
 
 
@@ -159,7 +159,7 @@ class _Situation:
 
     @property
     def day_before(self) -> date | None:
-        return self.until(self.registration.departure_date - timedelta(days=1))
+        return self.until(days_later(self.registration.departure_date, -1))
 
 
 def _study_line(registration: Registration) -> Line:
@@ -241,7 +241,7 @@ def _stay_contact_lines(situation: _Situation) -> list[Line]:
         return []
     if registration.stay_contact_at is not None:
         return [Line(Item.STAY_CONTACT, State.DONE, "R24", "stay_contact_known")]
-    until = situation.until(registration.departure_date + STAY_CONTACT_DAYS)
+    until = situation.until(days_later(registration.departure_date, STAY_CONTACT_DAYS))
     return [Line(Item.STAY_CONTACT, State.TODO, "R24", "stay_contact_missing", until, Queue.COORDINATOR)]
 
 
@@ -462,7 +462,7 @@ def override_in(advice: Sequence[AdviceSeen]) -> LevelGrounds | None:
 
 
 #: R24: after the reminder of day 7 the coordinator gets a task (proposal).
-STAY_CONTACT_DAYS = timedelta(days=7)
+STAY_CONTACT_DAYS = 7
 
 #: For every rule that blocks, the queue whose staff the student contacts.
 _WHO = {

@@ -43,7 +43,9 @@ def erasure(registrations: Sequence[Registration], open_alerts: int, today: date
     ]
     if open_alerts:
         return Erasure(Reason.OPEN_ALERT)
-    if any(journey.departure_date - GRACE <= today <= journey.return_date + GRACE for journey in open_journeys):
+    if any(
+        journey.departure_date - today <= GRACE and today - journey.return_date <= GRACE for journey in open_journeys
+    ):
         return Erasure(Reason.ABROAD)
     if any(journey.return_date < today for journey in open_journeys):
         return Erasure(Reason.OVERDUE)
@@ -55,6 +57,6 @@ def erasure(registrations: Sequence[Registration], open_alerts: int, today: date
 def retention(registrations: Sequence[Registration], open_alerts: int, today: date, kept: timedelta) -> Erasure:
     """R26: when `kept` has passed since the last day of the last journey, the data are erased on the same terms."""
     last_day = max((registration.return_date for registration in registrations), default=None)
-    if last_day is None or last_day + kept >= today:
+    if last_day is None or today - last_day <= kept:
         return Erasure(Reason.KEPT)
     return erasure(registrations, open_alerts, today)

@@ -6,13 +6,13 @@ changed ones were evaluated once more.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 
 from services.registration.read_models import Approval, ApprovalStatus, Freshness, evolve_approval
 from services.registration.store import indexes
 from shared.advice import CountryAdvice
 from shared.advice import evolve as evolve_advice
-from shared.clock import end_of_day
+from shared.clock import start_of_day
 from shared.envelope import Envelope
 from shared.events import ApprovalEvent, Level, SourceChecked, TravelAdviceChanged
 from shared.mongo.client import Database, Document, DuplicateKeyError, ReplaceOne, Session
@@ -49,7 +49,7 @@ class ReadModelStore:
         """Granted approvals of activities that are not over and that no registration names, by first day."""
         granted: Document = {"status": ApprovalStatus.GRANTED.value, "endDate": {"$gte": today.isoformat()}}
         if granted_before is not None:
-            start = end_of_day(granted_before - timedelta(days=1)) + timedelta(microseconds=1)
+            start = start_of_day(granted_before)
             granted["grantedAt"] = {"$lt": f"{start:%Y-%m-%dT%H:%M:%S}"}
         named: Document = {
             "from": self._registrations.name,

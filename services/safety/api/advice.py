@@ -13,7 +13,7 @@ from services.safety.store.source_state import SourceState
 from shared.clock import amsterdam_date, utc_now
 from shared.events import HoldReason, Level, Part, RegionCode
 from shared.fields import CountryCode
-from shared.web.bodies import Instant
+from shared.web.bodies import PastInstant
 from shared.web.concurrency import etag
 from shared.web.identity import Caller
 from shared.web.paging import Page, Paged
@@ -95,7 +95,7 @@ def routes(store: Store, source_names: tuple[str, ...]) -> Routes:
         caller: Caller,
         country: Annotated[CountryCode, Path()],
         response: Response,
-        at: Annotated[Instant | None, Query(description="As it was known at this instant; by default now")] = None,
+        at: Annotated[PastInstant | None, Query(description="As it was known at this instant; by default now")] = None,
     ) -> CountryInFull:
         """The advice for one country. 404: no source names it; unknown is not safe (R14)."""
         state = (await store.countries.load(country)).state if at is None else await store.state_at(country, at)

@@ -1,6 +1,5 @@
 """The safety officer's decisions over HTTP: holds, released or rejected, and overrides. Each is an event."""
 
-from datetime import date
 from typing import Annotated, Literal
 
 from fastapi import Depends, Path, Query
@@ -14,8 +13,8 @@ from services.safety.commands.holds import OpenHold
 from services.safety.commands.overrides import OpenOverride
 from shared.clock import utc_now
 from shared.events import Identifier, Part
-from shared.fields import CountryCode, FreeText, ShortText, is_region_of
-from shared.web.bodies import Body
+from shared.fields import CountryCode, ReasonText, ShortText, is_region_of
+from shared.web.bodies import Body, TravelDay
 from shared.web.command import CommandOf
 from shared.web.identity import Identity, require
 from shared.web.paging import Page, Paged
@@ -34,7 +33,7 @@ class DecisionBody(Body):
     """A decision about a hold, and its reason. Without `countries` it is about all countries of the hold."""
 
     decision: Literal["release", "reject"]
-    reason: FreeText = Field(max_length=500)
+    reason: ReasonText
     countries: tuple[CountryCode, ...] = Field(default=(), max_length=300)
 
 
@@ -45,10 +44,10 @@ class OverrideBody(Body):
     area: Area | None = Field(default=None, description="A region of the country; by default the whole country")
     level: Colour
     effect: Literal["stricter", "looser"] | None = None
-    valid_from: date
-    valid_until: date | None = None
+    valid_from: TravelDay
+    valid_until: TravelDay | None = None
     document: ShortText = Field(description="Document in which the decision is recorded; shown to students")
-    reason: FreeText = Field(max_length=500, description="Shown to students")
+    reason: ReasonText = Field(description="Shown to students")
     order_to_leave: bool = Field(
         default=False,
         description="True: everybody there must leave; false: a ban on travel, no order to leave",
@@ -66,7 +65,7 @@ class OverrideBody(Body):
 class ClosureBody(Body):
     """Why an override ends before its last day."""
 
-    reason: FreeText = Field(max_length=500)
+    reason: ReasonText
 
 
 class Decided(Part):

@@ -5,16 +5,26 @@ import random
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, AwareDatetime, Field, ValidationError
 
 from services.safety.reading import AREA_LENGTH
 from shared.errors import PermanentError
 from shared.events import Country, Identifier, Leg, LegKind, Level, Part, RegionCode
+from shared.plausible import is_in_window
 
 #: Ten times what a university has.
 MAX_JOURNEYS = 1_000_000
+
+
+def _plausible(value: datetime) -> datetime:
+    if not is_in_window(value):
+        raise ValueError("outside the years 2000 to 2199")
+    return value
+
+
+PastTime = Annotated[AwareDatetime, AfterValidator(_plausible)]
 
 
 class InputRejected(PermanentError):
@@ -24,7 +34,7 @@ class InputRejected(PermanentError):
 class DatedChange(Part):
     """One change of the past. `region` null: the whole country."""
 
-    ts: datetime
+    ts: PastTime
     kind: Literal["level", "country", "regional"]
     country: Country = Field(validation_alias="country_iso2")
     region: RegionCode | None = None
@@ -39,7 +49,7 @@ class Journey(Part):
 
     registration_id: Identifier
     person_id: Identifier
-    registered_at: datetime
+    registered_at: PastTime
     legs: tuple[Leg, ...] = Field(min_length=1)
 
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
@@ -12,12 +12,10 @@ import pycountry
 from selectolax.lexbor import LexborHTMLParser
 
 from services.safety.reading import MAX_REGIONS, TEXT_LENGTH, BatchRejected, CountryReading, RegionReading
+from shared.clock import in_utc
 from shared.events import Level
+from shared.plausible import CLOCK_DIFFERENCE, is_in_window
 
-#: A source's clock may be this much ahead of ours. A later date counts as the time of the reading, and is flagged.
-MAX_CLOCK_DIFFERENCE = timedelta(minutes=10)
-#: No source is older; an earlier date is a placeholder.
-FIRST_YEAR = 2000
 #: Seconds since 1970 have ten digits for two centuries more; a larger number is milliseconds.
 _LARGEST_SECONDS = 10_000_000_000
 #: Characters of one unread sentence.
@@ -60,15 +58,15 @@ def json_document(page: bytes, number: int) -> Any:
 
 
 def parse_instant(value: object) -> datetime | None:
-    """An RFC 3339 instant in UTC. None for anything else, and for placeholders (year 1, 1970)."""
+    """An RFC 3339 instant in UTC. None for anything else, and for placeholders (the years 1, 1970, 9999)."""
     if not isinstance(value, str) or len(value) > 40:
         return None
     try:
         instant = datetime.fromisoformat(value)
-        instant = (instant if instant.tzinfo else instant.replace(tzinfo=UTC)).astimezone(UTC)
-    except (ValueError, OverflowError):
+    except ValueError:
         return None
-    return instant if instant.year >= FIRST_YEAR else None
+    instant = in_utc(instant if instant.tzinfo else instant.replace(tzinfo=UTC))
+    return instant if is_in_window(instant) else None
 
 
 def parse_epoch(value: object) -> datetime | None:
@@ -79,12 +77,12 @@ def parse_epoch(value: object) -> datetime | None:
         instant = datetime.fromtimestamp(value / 1_000 if abs(value) > _LARGEST_SECONDS else value, UTC)
     except (ValueError, OverflowError, OSError):
         return None
-    return instant if instant.year >= FIRST_YEAR else None
+    return instant if is_in_window(instant) else None
 
 
 def not_in_future(modified: datetime, now: datetime) -> tuple[datetime, str | None]:
     """The date, at most `now`, and a remark if it lay in the future: it would make all later advice look older."""
-    remark = f"dated {modified.date()}, which is still to come" if modified > now + MAX_CLOCK_DIFFERENCE else None
+    remark = f"dated {modified.date()}, which is still to come" if modified > now + CLOCK_DIFFERENCE else None
     return min(modified, now), remark
 
 

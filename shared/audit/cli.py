@@ -162,7 +162,8 @@ async def _affected() -> tuple[Affected, ReadingReport]:
     with Progress("reading") as progress:
         async with Reader(settings.bootstrap_servers, settings.namespace, settings.client()) as reader:
             async for evidence in follow(reader, report, utc_now(), topics=TOPICS[1:], progress=progress):
-                recomputed.take(evidence)
+                with report.skipping(evidence):
+                    recomputed.take(evidence)
     return recomputed, report
 
 

@@ -58,11 +58,12 @@ async def compared(
                 ends = await reader.ends()
                 async for evidence in follow(reader, report, utc_now(), until=_vector(ends), progress=progress):
                     recent.add(evidence)
-                    await rebuild.fold(evidence)
+                    with report.skipping(evidence):
+                        await rebuild.fold(evidence)
                 await rebuild.flush()
                 differences = [difference async for difference in rebuild.differences()]
                 if differences:
-                    differences = await _still_different(reader, ends, rebuild, recent, patience)
+                    differences = await _still_different(reader, ends, rebuild, recent, patience, report)
         explained = [ExplainedDifference(difference) for difference in differences]
         return rebuild.counts, await _with_events(settings, explained), report
     finally:
@@ -70,7 +71,12 @@ async def compared(
 
 
 async def _still_different(
-    reader: Reader, ends: Mapping[Partition, int], rebuild: Rebuild, recent: "_RecentEvents", patience: Patience
+    reader: Reader,
+    ends: Mapping[Partition, int],
+    rebuild: Rebuild,
+    recent: "_RecentEvents",
+    patience: Patience,
+    report: ReadingReport,
 ) -> list[Difference]:
     """The differences that do not go away by reading on."""
     began = changed_at = time.monotonic()
@@ -78,7 +84,8 @@ async def _still_different(
         newer_ends = await reader.ends()
         async for evidence in _readable(reader, ends, newer_ends):
             if recent.add(evidence):
-                await rebuild.fold(evidence)
+                with report.skipping(evidence):
+                    await rebuild.fold(evidence)
         await rebuild.flush()
         ends = newer_ends
         differences, has_changed = await rebuild.compare_again()

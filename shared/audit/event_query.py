@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import accumulate, repeat
@@ -12,12 +12,17 @@ from shared.audit.evidence import Evidence, Unreadable, claims, read
 from shared.audit.reader import TOPICS, Partition, Reader, Vector, advance, by_topic
 from shared.audit.total_order import Entry, MergedTopic, Ready, Record, T, merged, sequence_hint, time_hint
 from shared.audit.worker_process import Child, Send
+from shared.errors import PermanentError
 from shared.events import EVENTS
 
 #: An event may be this much later than the auditor's clock; beyond that, a clock is wrong.
 SKEW = timedelta(minutes=5)
 #: Whether a record with these bytes may match; False: the record is skipped unread.
 Wanted = Callable[[bytes], bool]
+#: What it raises to take an event into account that fits its schema and makes no sense, or that does not fit it.
+NOT_TAKEN = (PermanentError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+#: So many of the records that could not be read are named one by one.
+MAX_NAMED = 1_000
 #: Every version 1 event in our relay's layout has these bytes; a record without them is parsed in full.
 _START, _VERSION = b'{"specversion":"1.0","id":"', b':1","streamversion":'
 
@@ -81,12 +86,25 @@ class ReadingReport:
     shown: int = 0
     problems: int = 0
     first_problem: str = ""
+    named: list[tuple[str, str]] = field(default_factory=list)
     alerts: set[str] = field(default_factory=set)
 
     def note(self, place: str, problem: str) -> None:
         """Count a record that cannot be read or must not be there: the answer is incomplete without it."""
         self.problems += 1
         self.first_problem = self.first_problem or f"{place}: {problem}"
+        if len(self.named) < MAX_NAMED:
+            self.named.append((place, problem))
+
+    @contextmanager
+    def skipping(self, evidence: Evidence) -> Iterator[None]:
+        """Note an event that cannot be taken into account, and go on with the next one: it ends no answer."""
+        try:
+            yield
+        except Unreadable as error:
+            self.note(evidence.place, str(error))
+        except NOT_TAKEN as error:
+            self.note(evidence.place, f"cannot be taken into account ({type(error).__name__})")
 
     @property
     def trouble(self) -> str:

@@ -116,7 +116,7 @@ class Evidence:
 
 
 def read(record: Record) -> Evidence:
-    """Check a record's attributes, not yet its data. Raises Unreadable and UnknownVersion."""
+    """Check a record's attributes, not yet its data. Raises Unreadable and UnknownVersion, whatever its bytes are."""
     value = record.value
     if value is None:
         raise Unreadable("null value")
@@ -208,6 +208,8 @@ def check(evidence: Evidence) -> Event:
         raise Unreadable(f"schema: {_fields(error)}") from None
     except RecursionError:
         raise Unreadable("nested too deeply") from None
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+        raise Unreadable(f"schema: {type(error).__name__}") from None
     if fact.stream.encode() != evidence.head[4]:
         raise Unreadable("subject and data name different streams")
     return fact
@@ -221,11 +223,19 @@ def _fields(error: ValidationError) -> str:
 def _read_otherwise(record: Record, value: bytes) -> Evidence:
     """Read an event whose layout is not our relay's. `parse` accepts any valid CloudEvent and refuses the rest."""
     try:
-        envelope = parse(value)
+        return _parsed(record, value)
     except UnknownEventType as error:
         raise UnknownVersion(f"{error} is not known here") from None
+    except Unreadable:
+        raise
     except PermanentError as error:
         raise Unreadable(str(error)) from None
+    except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError) as error:
+        raise Unreadable(f"not an event ({type(error).__name__})") from None
+
+
+def _parsed(record: Record, value: bytes) -> Evidence:
+    envelope = parse(value)
     schema: Any = orjson.loads(value).get("dataschema")
     match = _DATASCHEMA.fullmatch(schema) if isinstance(schema, str) else None
     if match is not None and (match[1], match[2]) != (envelope.type, VERSION.decode()):

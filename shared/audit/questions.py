@@ -118,7 +118,10 @@ def export(
     correlation: Correlation = None,
     as_json_document: AsJson = False,
 ) -> None:
-    """Write events to a file, one row each. The file appears only when it is whole."""
+    """Write events to a file, one row each. The file appears only when it is written to its end.
+
+    A record that cannot be read is a row of the type Unreadable with its place and the reason; the exit code is 1 then.
+    """
 
     async def work() -> ReadingReport:
         conditions, report = _filter(since, until, kind, country, person, alert, correlation), ReadingReport()
@@ -128,16 +131,16 @@ def export(
                     if conditions.allows(evidence, report.alerts):
                         report.shown += 1
                         rows.add(evidence)
-            if not report.trouble:
-                rows.done()
+            for place, problem in sorted(report.named):
+                rows.add_unreadable(place, problem)
+            rows.done()
         return report
 
     report = run_async(work)
-    if not report.trouble:
-        if as_json_document:
-            write_json({"file": str(file), "events": report.shown})
-        else:
-            show(f"{file}: {report.shown} events")
+    if as_json_document:
+        write_json({"file": str(file), "events": report.shown, "unreadable": report.problems})
+    else:
+        show(f"{file}: {report.shown} events" + (f", {report.problems} unreadable" if report.problems else ""))
     _finish(report)
 
 
@@ -160,7 +163,8 @@ def state_of(
         marks = _marks_of_state(subject)
         async with _events(report, any_of=marks, progress="reading") as events:
             async for evidence in events:
-                state.take(evidence)
+                with report.skipping(evidence):
+                    state.take(evidence)
         return state, report
 
     state, report = run_async(work)
@@ -213,8 +217,9 @@ def timings(
         marks = [*type_marks(*FRAME, "SourceChecked"), *(name.encode() for name in countries)]
         async with _events(report, topics=TOPICS[2:], any_of=marks, progress="reading") as events:
             async for evidence in events:
-                for history in histories:
-                    history.take(evidence)
+                with report.skipping(evidence):
+                    for history in histories:
+                        history.take(evidence)
         return [Timings.of(history) for history in histories], report
 
     measured, report = run_async(work)
@@ -245,7 +250,8 @@ def stale(as_json_document: AsJson = False) -> None:
         marks = type_marks("TravelAdviceChanged", "SourceChecked", "RegistrationApproved")
         async with _events(report, topics=TOPICS[1:3], any_of=marks, progress="reading") as events:
             async for evidence in events:
-                rows += [asdict(approval) for approval in approvals.take(evidence)]
+                with report.skipping(evidence):
+                    rows += [asdict(approval) for approval in approvals.take(evidence)]
         return rows, report
 
     rows, report = run_async(work)
@@ -410,7 +416,8 @@ def _explain_alert(alert: str, person: str | None, as_json_document: bool) -> No
                  b'"alertId":"%b-' % countries[alert].encode()]  # fmt: skip
         async with _events(report, topics=TOPICS[1:], any_of=marks, progress="reading") as events:
             async for evidence in events:
-                history.take(evidence)
+                with report.skipping(evidence):
+                    history.take(evidence)
         return history, report
 
     history, report = run_async(work)
@@ -440,7 +447,8 @@ def _explain_person(registration: str | None, person: str | None, as_json_docume
         marks = [subject.encode(), *type_marks(*FRAME)]
         async with _events(report, any_of=marks, progress="reading") as events:
             async for evidence in events:
-                affected.take(evidence)
+                with report.skipping(evidence):
+                    affected.take(evidence)
                 if subject.encode() in evidence.data_bytes:
                     about_subject.append(evidence)
                     if person_id is None and isinstance(evidence.data, RegistrationSubmitted):

@@ -24,6 +24,8 @@ TELLING = ("personId", "registrationId", "alertId", "country", "adviceVersion", 
 FIELDS = ("topic", "partition", "offset", "sequence", "id", "type", "time", "source", "subject", "streamversion",
           "correlationid", "causationid", "personId", "registrationId", "approvalId", "alertId", "country",
           "data")  # fmt: skip
+#: The type of a row that stands for a record that cannot be read. No event has this name.
+UNREADABLE = "Unreadable"
 
 
 class NoParquet(PermanentError):
@@ -172,6 +174,13 @@ class Export:
     def add(self, evidence: Evidence) -> None:
         """Add one event."""
         self._rows.add(exported(evidence))
+
+    def add_unreadable(self, place: str, problem: str) -> None:
+        """Add a record that is no readable event, so that the file itself says what is missing in it."""
+        name, _, offset = place.rpartition("@")
+        topic, _, partition = name.rpartition("/")
+        row = {"topic": topic, "partition": int(partition), "offset": int(offset), "type": UNREADABLE, "data": problem}
+        self._rows.add({**dict.fromkeys(FIELDS), **row})
 
     def done(self) -> None:
         """Finish the file; without this call it is deleted."""

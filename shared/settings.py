@@ -9,6 +9,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from shared.bus.settings import BusSettings
 from shared.environment import Demand, EnvironmentSettings
 from shared.setting_types import (
+    BaseUrl,
     Certificates,
     Folder,
     HostPorts,
@@ -62,6 +63,9 @@ class CommonSettings(EnvironmentSettings):
         default="",
         max_length=100,
         description="Claim with the student's programmes, as ids of the catalogue; empty: the approver confirms it",
+    )
+    public_url: BaseUrl = Field(
+        default="", description="Public address of the gateway, shown in the API's document; empty: an invented one"
     )
     root_path: str = Field(
         default="", pattern=r"^(/[a-z-]+)*$", description="Path prefix of this service at the gateway"
@@ -121,7 +125,13 @@ class CommonSettings(EnvironmentSettings):
     def web(self) -> WebSettings:
         """Limits and prefix of the HTTP side."""
         origins = tuple(origin.strip() for origin in self.web_origins.split(",") if origin.strip())
-        return WebSettings(self.root_path, self.request_limit_bytes, self.request_timeout_seconds, origins)
+        return WebSettings(
+            self.root_path,
+            self.request_limit_bytes,
+            self.request_timeout_seconds,
+            origins,
+            self.public_url.rstrip("/"),
+        )
 
 
 class CatalogueSettings(CommonSettings):

@@ -31,6 +31,7 @@ log = get_logger()
 #: Every version has its entry in CHANGELOG.md, HTTP API.
 VERSION = "1.1.0"
 BASE = "/v1"
+#: Where no address is configured.
 HOST = "https://safe-passage.example"
 CONTACT = {"name": "Safe Passage", "url": "https://safe-passage.example", "email": "safe-passage@university.example"}
 
@@ -39,12 +40,16 @@ Checks = Callable[[], Awaitable[list[Check]]]
 
 @dataclass(frozen=True, slots=True)
 class WebSettings:
-    """Limits and prefix of a service's HTTP side. `root_path` is the gateway's prefix; `origins` are for CORS."""
+    """Limits and prefix of a service's HTTP side. `root_path` is the gateway's prefix; `origins` are for CORS.
+
+    `public_url`: the gateway's address without a path, as the API's document names it.
+    """
 
     root_path: str = ""
     size_bytes: int = 1_000_000
     seconds: float = 30.0
     origins: tuple[str, ...] = ()
+    public_url: str = ""
 
 
 def service(
@@ -144,7 +149,7 @@ def _document(app: FastAPI, settings: WebSettings) -> Callable[[], Awaitable[JSO
                 routes=app.routes,
                 contact=CONTACT,
             )
-            _complete_document(document, f"{HOST}{settings.root_path}")
+            _complete_document(document, f"{settings.public_url or HOST}{settings.root_path}")
             app.openapi_schema = document
         return JSONResponse(app.openapi_schema, headers={"Access-Control-Allow-Origin": "*"})
 

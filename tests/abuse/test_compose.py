@@ -11,6 +11,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import yaml
 from typer.testing import CliRunner
@@ -47,7 +48,9 @@ OTHERS = {"SERVICE", "FORWARDED_ALLOW_IPS"}
 #: In the image, or for tests alone: compose gives no value.
 NOT_GIVEN = {"TOPICS_FILE", "FAILPOINTS_DIR"}
 #: compose itself says them: they name its own containers and mounts.
-FIXED = {"KAFKA_CA_FILE", "KAFKA_USERNAME", "KAFKA_PASSWORD", "MONGO_URL", "ROOT_PATH", "CATALOGUE_DIR"}
+FIXED = {
+    "KAFKA_CA_FILE", "KAFKA_USERNAME", "KAFKA_PASSWORD", "MONGO_URL", "ROOT_PATH", "CATALOGUE_DIR", "PUBLIC_URL"
+}  # fmt: skip
 EXAMPLE = (DEPLOY / "env.example").read_text(encoding="utf-8")
 #: Ends by itself.
 ONE_SHOT = {"setup"}
@@ -92,8 +95,11 @@ async def test_a_filled_in_deployment_is_a_production_that_starts(
     environment_is(environment, monkeypatch)
 
     settings = from_environment(SETTINGS[service])
-    importlib.import_module(f"services.{service}.app").build(settings)
+    app = importlib.import_module(f"services.{service}.app").build(settings)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://inside") as client:
+        document = (await client.get("/v1/openapi.json")).json()
 
+    assert document["servers"][0]["url"] == f"https://{BY_HAND['GATEWAY_NAME']}/{service}/v1"
     assert settings.env == "production"
     assert settings.root_path == f"/{service}"
     assert settings.bus(service).client()["security_protocol"] == "SASL_SSL"

@@ -64,6 +64,7 @@ REFUSED: Mapping[str, tuple[str | None, ...]] = {
     "TWILIO_TOKEN": (secret("sms"),),
     "ANSWER_BASE_URL": CLEAR,
     "PORTAL_URL": CLEAR,
+    "PUBLIC_URL": CLEAR,
     "WEBHOOK_SECRET": (
         "0123456789abcdef",
         "0123456789abcdef0123456789abcdef",

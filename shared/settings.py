@@ -55,6 +55,12 @@ class CommonSettings(EnvironmentSettings):
     jwks: UrlOrFile = Field(description="URL or file of the login's public keys (JWKS)")
     token_issuer: str = Field(min_length=1, description="Exact `iss` of the login's tokens")
     token_audience: str = Field(min_length=1, description="Our id in the tokens' `aud`")
+    token_max_seconds: int = Field(
+        default=86_400,
+        ge=60,
+        le=604_800,
+        description="Longest life of a token, seconds; one that is valid for longer is refused",
+    )
     roles_claim: str = Field(default="roles", description="Claim of the tokens that holds the roles")
     student_number_claim: str = Field(
         default="", max_length=100, description="Claim with the student number; empty: students enter it themselves"
@@ -120,6 +126,7 @@ class CommonSettings(EnvironmentSettings):
             self.roles_claim,
             student_number_claim=self.student_number_claim,
             programme_claim=self.programme_claim,
+            max_seconds=self.token_max_seconds,
         )
 
     def web(self) -> WebSettings:

@@ -1,14 +1,16 @@
 """Identifies the caller by a bearer JWT. Each service verifies the token itself, whatever the gateway has checked.
 
-Checked: signature (pinned algorithms), exact issuer, our audience, expiry and type. Keys come from a JWKS file or URL.
+Checked: signature (pinned algorithms), exact issuer, our audience, expiry, longest life and type. Keys come from a JWKS
+file or URL. Whatever a token holds, the answer is 401: what the identity provider signs was partly written by others.
 """
 
+import math
 import re
 import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Protocol, TypeGuard
 
 import jwt
 from fastapi import Depends, Request
@@ -20,11 +22,18 @@ from shared.web.roles import is_role
 
 LEEWAY_SECONDS = 30
 MAX_TOKEN_BYTES = 8_192
+MAX_SUBJECT_CHARS = 255
 #: A verified token is accepted for this long without checking its signature again; this many tokens are cached.
 TOKEN_CACHE_SECONDS = 60.0
 TOKEN_CACHE_SIZE = 2_000
 CHALLENGE = 'Bearer realm="safe-passage"'
 
+#: Claims that are points in time: numbers (RFC 7519, NumericDate). PyJWT also reads texts.
+NUMERIC_DATES = ("exp", "nbf", "iat")
+#: What reading a token may raise, beside PyJWT's own errors: nested too deeply, infinite, text that is no Unicode.
+UNREADABLE = (jwt.PyJWTError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+
+LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 STUDENT_NUMBER = re.compile(r"[A-Za-z0-9-]{1,20}")
 MAX_PROGRAMME_ID_CHARS = 120
 
@@ -76,7 +85,10 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class TokenRules:
-    """The requirements for a token. `jwks` is a URL or the path of a file. Of an empty claim nothing is read."""
+    """The requirements for a token. `jwks` is a URL or the path of a file. Of an empty claim nothing is read.
+
+    `max_seconds`: a token that is valid for longer is refused, because nobody can take it back.
+    """
 
     issuer: str
     audience: str
@@ -85,6 +97,7 @@ class TokenRules:
     require_type: bool = True
     student_number_claim: str = ""
     programme_claim: str = ""
+    max_seconds: int = 86_400
 
 
 class Forbidden(Problem):
@@ -142,9 +155,7 @@ class Verifier:
             raise Unauthorised("not a bearer token")
         claims = self._cached_claims(token) or await self._verified_claims(token.strip())
         self._cache(token, claims)
-        subject = claims.get("sub")
-        if not isinstance(subject, str) or not 1 <= len(subject) <= 255:
-            raise Unauthorised("no subject")
+        subject = str(claims["sub"])
         self._rates.take(subject)
         person_id = await self._persons.person_id(self._rules.issuer, subject)
         login = LoginFacts(
@@ -170,7 +181,7 @@ class Verifier:
     async def _verified_claims(self, token: str) -> dict[str, Any]:
         try:
             header = jwt.get_unverified_header(token)
-        except jwt.InvalidTokenError:
+        except UNREADABLE:
             raise Unauthorised("malformed") from None
         if header.get("alg") not in ALGORITHMS:
             raise Unauthorised("algorithm")
@@ -198,20 +209,43 @@ class Verifier:
             raise Unauthorised("audience") from None
         except jwt.InvalidIssuerError:
             raise Unauthorised("issuer") from None
-        except jwt.InvalidTokenError:
+        except UNREADABLE:
             raise Unauthorised("invalid") from None
+        self._check(claims)
         return claims
+
+    def _check(self, claims: dict[str, Any]) -> None:
+        """What PyJWT does not check. Raises Unauthorised."""
+        if not all(_is_numeric_date(claims[name]) for name in NUMERIC_DATES if name in claims):
+            raise Unauthorised("invalid")
+        # From now on too: a token need not say when it was issued.
+        issued_at = min(claims.get("iat", math.inf), time.time())
+        if claims["exp"] > issued_at + self._rules.max_seconds + LEEWAY_SECONDS:
+            raise Unauthorised("lifetime")
+        subject = claims.get("sub")
+        if not is_text(subject) or not 1 <= len(subject) <= MAX_SUBJECT_CHARS:
+            raise Unauthorised("no subject")
 
 
 def _roles(claim: object) -> frozenset[str]:
     """The known roles in a claim. Anything else is ignored."""
-    values = claim if isinstance(claim, list) else [claim]
-    return frozenset(value for value in values if isinstance(value, str) and is_role(value))
+    return frozenset(value for value in _texts(claim) if is_role(value))
+
+
+def _is_numeric_date(value: object) -> bool:
+    return (isinstance(value, int) and not isinstance(value, bool)) or (
+        isinstance(value, float) and math.isfinite(value)
+    )
+
+
+def is_text(value: object) -> TypeGuard[str]:
+    """Whether this is text that can be stored: JSON also carries halves of characters (lone surrogates)."""
+    return isinstance(value, str) and not LONE_SURROGATE.search(value)
 
 
 def _texts(claim: object) -> list[str]:
     """The texts in a claim that holds one or several; anything else is ignored."""
-    return [value for value in (claim if isinstance(claim, list) else [claim]) if isinstance(value, str)]
+    return [value for value in (claim if isinstance(claim, list) else [claim]) if is_text(value)]
 
 
 def student_number_of(claim: object) -> str | None:

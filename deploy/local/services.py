@@ -179,7 +179,8 @@ class LocalServices:
     def _service(self, name: str) -> Program:
         command = [
             sys.executable, "-m", "uvicorn", "--factory", f"services.{name}.app:from_environment",
-            "--host", HOST, "--port", str(self._port(name)), "--no-server-header", "--no-access-log",
+            "--host", HOST, "--port", str(self._port(name)), "--http", "shared.web.http_protocol:BoundedProtocol",
+            "--no-server-header", "--no-access-log",
             "--log-level", "warning", "--timeout-graceful-shutdown", "10", "--forwarded-allow-ips", HOST,
         ]  # fmt: skip
         environment = {**self._environment(name), **self.choices.overrides.get(name, {})}

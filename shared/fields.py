@@ -11,6 +11,10 @@ KOSOVO = "XK"
 #: Directional marks can make a text look like another one. Source: Unicode TR9, TR36.
 _DIRECTIONAL = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _INVISIBLE = frozenset({"Cc", "Cs", "Co", "Cn", "Zl", "Zp"})
+#: Letters and a symbol that show nothing. Source: Unicode, DerivedCoreProperties, Default_Ignorable_Code_Point.
+_BLANK = frozenset("\u115f\u1160\u3164\uffa0\u2800")
+#: Ends of host names that mail programs make a link of in capitals as well.
+_COMMON_ENDS = frozenset({"com", "net", "org", "info", "biz", "io", "app", "nl", "eu", "de", "fr", "uk", "ru", "cn"})
 
 
 def _country(value: str) -> str:
@@ -19,13 +23,45 @@ def _country(value: str) -> str:
     return value
 
 
+def _is_visible(letter: str) -> bool:
+    """Whether a sign shows something by itself: no space, mark, joiner or other format character."""
+    return unicodedata.category(letter)[0] in "LNPS" and letter not in _BLANK
+
+
 def _line(value: str) -> str:
+    text = stored_line(value)
+    if not any(map(_is_visible, text)):
+        raise ValueError("is empty")
+    return text
+
+
+def stored_line(value: str) -> str:
+    """One line as it is read from what is stored: what was accepted once stays readable."""
     text = unicodedata.normalize("NFC", value).strip()
     if not text:
         raise ValueError("is empty")
     if any(letter in _DIRECTIONAL or unicodedata.category(letter) in _INVISIBLE for letter in text):
         raise ValueError("holds control or directional characters")
     return text
+
+
+def _name(value: str) -> str:
+    text = _line(value)
+    if not any(unicodedata.category(letter)[0] == "L" and letter not in _BLANK for letter in text):
+        raise ValueError("has no letter")
+    if any(map(_is_address, text.split())):
+        raise ValueError("is a web or mail address, not a name")
+    return text
+
+
+def _is_address(word: str) -> bool:
+    """Whether a mail program may make a link of a word. `St.John` and `J.P.` are names, `example.com` is none."""
+    folded = word.casefold()
+    if "@" in folded or "://" in folded or folded.startswith("www."):
+        return True
+    host, _, end = word.partition("/")[0].rstrip(".,;:!?)").rpartition(".")
+    is_host = len(host.rpartition(".")[2]) > 1 and len(end) > 1 and end.isascii() and end.isalpha()
+    return is_host and (end.islower() or end.casefold() in _COMMON_ENDS)
 
 
 def _free_text(value: str) -> str:
@@ -35,7 +71,7 @@ def _free_text(value: str) -> str:
         if any(letter in _DIRECTIONAL or unicodedata.category(letter) in _INVISIBLE for letter in line):
             raise ValueError("holds control or directional characters")
     text = "\n".join(lines)
-    if not text:
+    if not any(map(_is_visible, text)):
         raise ValueError("is empty")
     return text
 
@@ -45,6 +81,8 @@ CountryCode = Annotated[
 ]
 RegionOfCountry = Annotated[str, Field(pattern=r"^[A-Z]{2}-[A-Z0-9]{1,3}$", description="ISO 3166-2")]
 ShortText = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_line)]
+#: The name of a person, or of what a student gives one to: official mail shows it, so it is no address to click on.
+PlainName = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_name)]
 DocumentKind = Annotated[
     str, Field(min_length=1, max_length=80, description="The faculty's name for it"), AfterValidator(_line)
 ]

@@ -1,4 +1,7 @@
-"""Contact details of a person, validated. Events carry them only as a sealed field."""
+"""Contact details of a person, validated. Events carry them only as a sealed field.
+
+What is stored is read as it was accepted; `ContactForm` and its fields check what a person fills in now.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -9,7 +12,7 @@ from email_validator import EmailNotValidError, validate_email
 from pydantic import AfterValidator, Field
 
 from shared.events import ContactField, Part
-from shared.fields import ShortText
+from shared.fields import PlainName, stored_line
 
 
 def _email(value: str) -> str:
@@ -31,27 +34,67 @@ def _mobile(value: str) -> str:
     return str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
 
 
+#: Numbers that no message should go to: they cost a fortune, or belong to a service. Source: ITU-T E.164, Google's
+#: libphonenumber (number types).
+_SERVICES = {
+    phonenumbers.PhoneNumberType.PREMIUM_RATE,
+    phonenumbers.PhoneNumberType.SHARED_COST,
+    phonenumbers.PhoneNumberType.VOICEMAIL,
+    phonenumbers.PhoneNumberType.PAGER,
+}
+#: Country codes of premium and shared-cost services that belong to no country.
+_SERVICE_CODES = {808, 979}
+
+
+def _deliverable(value: str) -> str:
+    try:
+        validate_email(value, check_deliverability=False)
+    except EmailNotValidError:
+        raise ValueError("is not an email address that mail can reach") from None
+    return value
+
+
+def _callable(value: str) -> str:
+    number = phonenumbers.parse(value)
+    if number.country_code in _SERVICE_CODES or phonenumbers.number_type(number) in _SERVICES:
+        raise ValueError("is a number of a paid service: give that of a person")
+    return value
+
+
+def _of_a_country(value: str) -> str:
+    # Satellite networks and other codes without a country: our SMS providers promise nothing there, at a high price.
+    if phonenumbers.region_code_for_country_code(phonenumbers.parse(value).country_code or 0) == _NO_COUNTRY:
+        raise ValueError("is a satellite or service number, which our messages may not reach: give a mobile number")
+    return value
+
+
+_NO_COUNTRY = "001"
 EmailAddress = Annotated[str, Field(max_length=254), AfterValidator(_email)]
 #: Letters, digits and hyphens: universities number their students in different ways.
 StudentNumber = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,20}$", description="As the university writes it")]
 PhoneNumber = Annotated[str, Field(max_length=40, description="E.164"), AfterValidator(_mobile)]
+_StoredText = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(stored_line)]
+#: The same as a person fills them in now.
+FormEmail = Annotated[EmailAddress, AfterValidator(_deliverable)]
+FormPhone = Annotated[PhoneNumber, AfterValidator(_callable)]
+FormMobile = Annotated[FormPhone, AfterValidator(_of_a_country)]
 
 
 class EmergencyContact(Part):
     """A person to call when the student cannot be reached. Field names follow OEAPI's ICE fields."""
 
-    name: ShortText
+    name: _StoredText
     phone: PhoneNumber
-    relation: ShortText | None = None
+    relation: _StoredText | None = None
 
 
 class ContactDetails(Part):
     """Names and addresses of one person. Field names follow OEAPI v6."""
 
-    given_name: ShortText
-    surname_prefix: ShortText | None = None
-    surname: ShortText
-    preferred_name: ShortText | None = None
+    given_name: _StoredText
+    surname_prefix: _StoredText | None = None
+    surname: _StoredText
+    preferred_name: _StoredText | None = None
     email: EmailAddress
     mobile: PhoneNumber
     emergency_contact: EmergencyContact | None = None
@@ -66,6 +109,26 @@ class ContactDetails(Part):
     def called(self) -> str:
         """How a message addresses the person."""
         return self.preferred_name or self.given_name
+
+
+class EmergencyContactForm(EmergencyContact):
+    """As a person fills it in."""
+
+    name: PlainName
+    phone: FormPhone
+    relation: PlainName | None = None
+
+
+class ContactForm(ContactDetails):
+    """As a person fills them in: names that are names, an address and numbers that messages can reach."""
+
+    given_name: PlainName
+    surname_prefix: PlainName | None = None
+    surname: PlainName
+    preferred_name: PlainName | None = None
+    email: FormEmail
+    mobile: FormMobile
+    emergency_contact: EmergencyContactForm | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,6 +131,17 @@ SHARED: tuple[Phrase, ...] = (
     ("is geen land (ISO 3166-1 alpha-2)", "is not a country (ISO 3166-1 alpha-2)"),
     ("bevat stuurtekens of tekens die de leesrichting veranderen", "holds control or directional characters"),
     ("is geen e-mailadres", "is not an email address"),
+    ("is geen e-mailadres waar mail aankomt", "is not an email address that mail can reach"),
+    ("heeft geen letter", "has no letter"),
+    ("is een web- of mailadres, geen naam", "is a web or mail address, not a name"),
+    (
+        "is een nummer van een betaalde dienst: geef dat van een persoon",
+        "is a number of a paid service: give that of a person",
+    ),
+    (
+        "is een satelliet- of dienstnummer, dat onze berichten misschien niet bereiken: geef een mobiel nummer",
+        "is a satellite or service number, which our messages may not reach: give a mobile number",
+    ),
     (
         "is geen telefoonnummer in internationale vorm (+31...)",
         "is not a phone number in international form (+31...)",

@@ -8,7 +8,7 @@ from services.approval.commands import Application
 from services.approval.decisions import Decision, Verdict
 from shared.events import ActivityDetails, ActivityType, Identifier, InstituteKind, Rotation, StepKind
 from shared.fields import CountryCode, FreeText
-from shared.privacy.contact import ContactDetails, with_student_number
+from shared.privacy.contact import ContactDetails, ContactForm, with_student_number
 from shared.web.bodies import Body, TravelDay
 from shared.web.identity import LoginFacts
 
@@ -43,7 +43,7 @@ class DetailsBody(Body):
     group_id: Identifier | None = Field(default=None, description="Id of a trip that several students make together")
 
 
-class ContactBody(ContactDetails):
+class ContactBody(ContactForm):
     """How to reach the student about the request. An unknown field is refused."""
 
     model_config = ConfigDict(extra="forbid")

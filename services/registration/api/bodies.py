@@ -9,8 +9,15 @@ from pydantic.alias_generators import to_camel
 from services.registration.access import READERS, TASK_READERS
 from services.registration.commands.form import Acknowledged, RegistrationForm
 from shared.events import ActivityType, ContactField, Identifier, Leg, LegKind, Part, StudyAnswers
-from shared.fields import CountryCode, RegionOfCountry, ShortText, is_region_of
-from shared.privacy.contact import ContactDetails, EmailAddress, EmergencyContact, PhoneNumber, StudentNumber
+from shared.fields import CountryCode, PlainName, RegionOfCountry, ShortText, is_region_of
+from shared.privacy.contact import (
+    ContactDetails,
+    ContactForm,
+    EmergencyContactForm,
+    FormEmail,
+    FormMobile,
+    StudentNumber,
+)
 from shared.web.bodies import Body, TravelDay
 from shared.web.identity import Identity, require
 
@@ -57,7 +64,7 @@ class AnswersBody(Body):
         return StudyAnswers(**self.model_dump())
 
 
-class ContactBody(ContactDetails):
+class ContactBody(ContactForm):
     """How to reach the student. Unknown fields are refused."""
 
     model_config = ConfigDict(extra="forbid")
@@ -75,13 +82,13 @@ class StayContactBody(Part):
 
     model_config = ConfigDict(extra="forbid")
 
-    given_name: ShortText | None = None
-    surname_prefix: ShortText | None = None
-    surname: ShortText | None = None
-    preferred_name: ShortText | None = None
-    email: EmailAddress | None = None
-    mobile: PhoneNumber | None = None
-    emergency_contact: EmergencyContact | None = None
+    given_name: PlainName | None = None
+    surname_prefix: PlainName | None = None
+    surname: PlainName | None = None
+    preferred_name: PlainName | None = None
+    email: FormEmail | None = None
+    mobile: FormMobile | None = None
+    emergency_contact: EmergencyContactForm | None = None
     student_number: StudentNumber | None = Field(
         default=None, description="Taken from a form that was filled with all details, and not changed here"
     )

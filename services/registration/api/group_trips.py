@@ -18,7 +18,7 @@ from services.registration.group_trip import GroupTrip
 from services.registration.model import Status
 from services.registration.student_contact import open_student_contact
 from shared.events import ActivityType, Identifier, Leg, Part, StudyAnswers
-from shared.fields import ShortText
+from shared.fields import PlainName
 from shared.privacy.contact import ContactDetails
 from shared.privacy.processing_log import log_personal_data_read
 from shared.web.bodies import Body
@@ -36,7 +36,7 @@ Leader = Annotated[Identity, Depends(require(*LEADERS))]
 class TripBody(Body):
     """What participants have in common. The leader is the caller, never a field."""
 
-    name: ShortText
+    name: PlainName
     faculty_id: Identifier
     programme_id: Identifier
     activity_type: ActivityType

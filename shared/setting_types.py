@@ -70,7 +70,8 @@ def _host_port(value: str) -> str:
     return value
 
 
-def _host_ports(value: str) -> str:
+def check_host_ports(value: str) -> str:
+    """Addresses of Kafka, as they stand. Raises ValueError."""
     for server in value.split(","):
         try:
             _host_port(server.strip())
@@ -263,7 +264,7 @@ HTTPS = Demand("must begin with https://", _is_https)
 
 Host = Annotated[str, given(_host)]
 HostPort = Annotated[str, given(_host_port)]
-HostPorts = Annotated[str, given(_host_ports)]
+HostPorts = Annotated[str, given(check_host_ports)]
 #: An address that is read as it stands, and one that paths are added to.
 Url = Annotated[str, Field(max_length=MAX_URL_CHARS), given(_http_url), HTTPS]
 BaseUrl = Annotated[str, Field(max_length=MAX_URL_CHARS), given(_base_url), HTTPS]

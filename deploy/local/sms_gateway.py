@@ -14,6 +14,7 @@ from uuid import uuid4
 
 from aiohttp import web
 from pydantic import ValidationError
+from yarl import URL
 
 from deploy.local import cm_wire
 from deploy.local.callbacks import Callback, Callbacks
@@ -180,8 +181,12 @@ class Gateway:
         return web.json_response(await asyncio.to_thread(newest))
 
     async def show_config(self, _: web.Request) -> web.Response:
-        """GET /config, without the token."""
-        return web.json_response(self.config.model_dump(mode="json", exclude={"product_token"}))
+        """GET /config, without the token and the logins in the URLs."""
+        shown = self.config.model_dump(mode="json", exclude={"product_token"})
+        for name in ("receipts_url", "inbound_url"):
+            if shown[name] is not None:
+                shown[name] = str(URL(shown[name]).with_user(None))
+        return web.json_response(shown)
 
     async def put_config(self, request: web.Request) -> web.Response:
         """PUT /config: given keys change, the others stay."""

@@ -23,7 +23,7 @@ from shared.catalogue_mistakes import Mistake
 from shared.clock import amsterdam_date, utc_now
 from shared.errors import TransientError
 from shared.invented_catalogue import MAX_NAMED, invented_parts
-from shared.mongo.client import Mongo, PyMongoError
+from shared.mongo.client import Mongo, PyMongoError, WrongAddress
 from shared.open_work import OpenWork
 
 catalogue = typer.Typer(no_args_is_help=True, help="The university's catalogue: faculties, programmes, slots.")
@@ -82,6 +82,9 @@ def _with_open_work(report: CatalogueReport) -> CatalogueReport:
         raise typer.Exit(2)
     try:
         found = asyncio.run(_open_work(report.catalogue))
+    except WrongAddress as error:
+        sys.stderr.write(f"{error}.\n")
+        raise typer.Exit(2) from None
     except (TransientError, PyMongoError) as error:
         sys.stderr.write(f"MongoDB does not answer ({type(error).__name__}): what is open is not known.\n")
         raise typer.Exit(2) from None

@@ -1,6 +1,7 @@
 """How an auditor reaches Kafka: credentials of their own where there are some, the common variables otherwise."""
 
 import os
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -37,6 +38,11 @@ class AuditSettings:
         ca_file, username, password = value("KAFKA_CA_FILE"), value("KAFKA_USERNAME"), value("KAFKA_PASSWORD")
         if ca_file is not None and not os.path.isfile(ca_file):
             raise NotConfigured(f"KAFKA_CA_FILE names {ca_file}, which is not there")
+        if ca_file is not None:
+            try:
+                ssl.create_default_context(cafile=ca_file)
+            except (ssl.SSLError, OSError):
+                raise NotConfigured(f"KAFKA_CA_FILE names {ca_file}, which is no PEM file of certificates") from None
         if username is not None and password is None:
             raise NotConfigured("KAFKA_USERNAME is set and KAFKA_PASSWORD is not")
         return cls(servers, value("NAMESPACE") or "", ca_file, username, password)

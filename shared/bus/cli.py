@@ -16,6 +16,7 @@ from shared.bus import topics as declared_topics
 from shared.bus.settings import BusSettings
 from shared.errors import PermanentError, TransientError
 from shared.mongo.client import Database, Document, Mongo, PyMongoError
+from shared.setting_types import check_host_ports
 
 topics = typer.Typer(no_args_is_help=True, help="Create and check the topics of deploy/topics.yaml.")
 parked = typer.Typer(no_args_is_help=True, help="Show, requeue or discard events that a service could not process.")
@@ -160,8 +161,13 @@ def _settings() -> BusSettings:
         context = ssl.create_default_context(cafile=ca_file) if ca_file else None
     except OSError:
         _fail("KAFKA_CA_FILE names no PEM file that can be read.", 2)
+    servers = _required("KAFKA_BOOTSTRAP_SERVERS")
+    try:
+        check_host_ports(servers)
+    except ValueError as error:
+        _fail(f"KAFKA_BOOTSTRAP_SERVERS {error}.", 2)
     return BusSettings(
-        _required("KAFKA_BOOTSTRAP_SERVERS"),
+        servers,
         os.environ.get("NAMESPACE", ""),
         "operator",
         "passage",

@@ -32,6 +32,7 @@ from pymongo.write_concern import WriteConcern
 
 from shared.errors import PermanentError, TransientError
 from shared.mongo.retry import retry
+from shared.mongo.url import read_url
 
 Document: TypeAlias = dict[str, Any]
 if TYPE_CHECKING:  # generic for the type checker only
@@ -69,6 +70,7 @@ __all__ = [
     "Session",
     "UpdateMany",
     "UpdateOne",
+    "WrongAddress",
     "insert",
     "raise_unless_duplicates",
     "upsert_guarded",
@@ -96,18 +98,18 @@ class Mongo:
 
     def __init__(self, url: str, *, namespace: str = "", transaction_seconds: float = 15.0) -> None:
         try:
-            self._client: Client = AsyncIOMotorClient(
-                url,
-                serverSelectionTimeoutMS=5_000,
-                connectTimeoutMS=5_000,
-                socketTimeoutMS=60_000,
-                maxPoolSize=64,
-                tz_aware=True,
-                appname="safe-passage",
-            )
-        except (PyMongoError, ValueError, TypeError, OSError):
-            # Without the driver's own text, which may quote a part of the password.
-            raise WrongAddress("MONGO_URL cannot be used: `passage settings check SERVICE` says why") from None
+            read_url(url)  # the driver itself only warns of `tls=ture`, and then connects without
+        except ValueError as error:
+            raise WrongAddress(f"MONGO_URL {error}") from None
+        self._client: Client = AsyncIOMotorClient(
+            url,
+            serverSelectionTimeoutMS=5_000,
+            connectTimeoutMS=5_000,
+            socketTimeoutMS=60_000,
+            maxPoolSize=64,
+            tz_aware=True,
+            appname="safe-passage",
+        )
         self._namespace = namespace
         self._transaction_seconds = transaction_seconds
 

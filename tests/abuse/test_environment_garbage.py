@@ -18,7 +18,9 @@ import pytest
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
+from typer.testing import CliRunner
 
+from services.passage.cli import main
 from services.passage.settings import SETTINGS
 from shared.environment import BadEnvironment, from_environment
 from tests.abuse.settings_world import ROOT, SERVICES, local
@@ -188,3 +190,37 @@ def test_process_with_a_wrong_environment_ends_with_a_line_and_no_traceback(serv
     assert {name for name in wrong if f"{name} " not in lines[0]["reason"]} == set()
     assert "Traceback" not in ended.stderr + ended.stdout
     assert CANARY not in ended.stderr + ended.stdout
+
+
+#: Commands of `passage` that reach Kafka or MongoDB, each with a wrong address of what it reaches.
+COMMANDS: tuple[tuple[tuple[str, ...], str, str], ...] = (
+    (("topics", "check"), "KAFKA_BOOTSTRAP_SERVERS", f"{CANARY}:::"),
+    (("topics", "apply"), "KAFKA_BOOTSTRAP_SERVERS", CANARY),
+    (("parked", "list", "notify"), "MONGO_URL", f"mongodb://u:{CANARY}@h:x@y"),
+    (("notify", "whereabouts", "--country", "ES"), "MONGO_URL", f"mongodb://u:{CANARY}@127.0.0.1:9/?tls=ture"),
+    (("notify", "whereabouts", "--country", "ES"), "SERVICE_KEY", CANARY),
+    (("catalogue", "check", "deploy/local/catalogue", "--open"), "MONGO_URL", f"mongodb://u:{CANARY}@h/?tsl=true"),
+    (("audit", "verify"), "KAFKA_CA_FILE", "/etc/passwd"),
+    (("audit", "diff"), "MONGO_URL", f"mongodb://u:{CANARY}%@h"),
+    (("registration", "export", "--hei-id", "university.example"), "KEY_ENCRYPTION_KEY", CANARY),
+    (("feed", "check"), "FEED_URL", f"ftp://{CANARY}"),
+    (("settings", "check", "notify"), "SMTP_SENDER", f"{CANARY}@"),
+)
+
+
+@pytest.mark.parametrize(("command", "variable", "value"), COMMANDS)
+def test_command_with_a_wrong_address_ends_with_a_sentence(
+    command: tuple[str, ...], variable: str, value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It names the variable, quotes nothing of a secret, and is no traceback."""
+    environment = {**local("notify", tmp_path), **local("safety", tmp_path), "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9"}
+    put({**environment, variable: value}, "notify", monkeypatch)
+    monkeypatch.chdir(ROOT)
+
+    ended = CliRunner().invoke(main, command)
+
+    assert isinstance(ended.exception, SystemExit), ended.exception
+    assert ended.exit_code in (1, 2)
+    assert variable in ended.output
+    assert CANARY not in ended.output
+    assert "Traceback" not in ended.output

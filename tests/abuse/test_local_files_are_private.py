@@ -4,10 +4,12 @@ import json
 import stat
 from pathlib import Path
 
+import pytest
+
 from deploy.local.processes import Processes, Program
 from deploy.local.services import SERVICES, SIMULATORS
 from tests.full_stack import FullStack
-from tests.integration.simulators import Simulator, until
+from tests.integration.simulators import Simulator, running, until
 
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
@@ -37,6 +39,18 @@ def test_simulators_keep_mails_and_messages_private(inbox: Simulator, gateway: S
     """A simulator that is started by hand sets its own mask."""
     assert readable_by_others(inbox.state / "maildir") == []
     assert readable_by_others(gateway.state / "sms.jsonl") == []
+
+
+def test_sms_gateway_shows_its_configuration_without_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes them from the environment, and everybody on this machine may ask for the rest."""
+    monkeypatch.setenv("SMS_GATEWAY_RECEIPTS_URL", "http://cm:canary-secret@127.0.0.1:9/receipts")
+    monkeypatch.setenv("SMS_GATEWAY_PRODUCT_TOKEN", "canary-token")
+
+    with running("sms_gateway", tmp_path) as gateway:
+        shown = gateway.get("/config")
+
+    assert shown["receipts_url"] == "http://127.0.0.1:9/receipts"
+    assert "canary" not in str(shown)
 
 
 async def test_full_stack_shows_nothing_to_other_users(full_stack: FullStack) -> None:

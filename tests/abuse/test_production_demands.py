@@ -11,8 +11,12 @@ from pathlib import Path
 import pytest
 
 from services.passage.settings import SETTINGS
+from services.registration import app as registration
+from services.registration.settings import Settings as Registration
 from shared.environment import BadEnvironment, EnvironmentSettings, demands, from_environment
 from tests.abuse.settings_world import SERVICES, key, local, production, secret
+from tests.abuse.test_invented_catalogue import as_if_real
+from tests.contracts.services_world import log_handlers_kept
 from tests.failures import Failures
 
 WITH_LOGIN = f"mongodb://user:{secret('mongo')}@mongo.university.example"
@@ -171,6 +175,22 @@ def test_production_accepts_what_is_safe_in_another_form(
 ) -> None:
     """The driver's parser decides, not a search for `tls=true`."""
     assert read(service, {**production(service, tmp_path), **changes}, monkeypatch) == []
+
+
+async def test_registration_without_a_scanner_says_so_at_each_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Who decided it can forget it; the log does not."""
+    decided = {**production("registration", tmp_path), "CLAMD": None, "ACCEPT_UNSCANNED_DOCUMENTS": "true"}
+    catalogue = tmp_path / "catalogue"
+    catalogue.mkdir()
+    decided["CATALOGUE_DIR"] = str(as_if_real(catalogue))
+    assert read("registration", decided, monkeypatch) == []
+
+    with log_handlers_kept():
+        registration.build(Registration())
+
+    assert '"event": "documents_not_scanned"' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("service", SERVICES)

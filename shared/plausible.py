@@ -16,8 +16,6 @@ LATEST = datetime(LAST_YEAR + 1, 1, 1, tzinfo=UTC) - timedelta(microseconds=1)
 TRAVEL_SPAN = timedelta(days=10 * 366)
 #: Two clocks may differ by this much.
 CLOCK_DIFFERENCE = timedelta(minutes=10)
-#: Our services date their events; an event dated later than this after the reader's clock is not believed.
-EVENT_AHEAD = timedelta(days=1)
 #: What an event says of the future (when a hold ends, when a reading is stale) lies within this time.
 EVENT_FORESIGHT = timedelta(days=366)
 

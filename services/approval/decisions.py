@@ -14,11 +14,13 @@ from services.approval.rules.programme import own_programme
 from services.approval.slots import NextInLine
 from services.approval.texts import text
 from shared.catalogue import Catalogue
+from shared.clock import amsterdam_date
 from shared.command import Command
 from shared.envelope import Draft
 from shared.events import ApprovalEvent, ApprovalGranted, ApprovalRefused, ApprovalReturned, ApprovalRevoked
 from shared.ids import new_id
 from shared.mongo.client import Session
+from shared.plausible import is_travel_date
 from shared.web.concurrency import must_match
 from shared.web.idempotency import Answer, run_once
 from shared.web.problem import FieldError, Problem, invalid
@@ -59,6 +61,7 @@ async def decide(deps: CommandDeps, command: Command[Permissions], approval_id: 
             else:
                 _check_decidable(catalogue, command, state, has_reason=verdict.reason is not None)
             if decision == "grant":
+                _check_dates(catalogue, state, now)
                 _check_programme(catalogue, state, verdict)
                 await _check_grantable(deps, catalogue, state, session)
             drafts = [Draft(event, event_id)]
@@ -105,6 +108,13 @@ def _check_revocable(catalogue: Catalogue, command: Command[Permissions], state:
     if not decision.is_permitted:
         contact = contact_for(catalogue, state, "coordinator")
         raise refused(decision.rule, decision.reason, contact, status=409 if decision.rule is None else 403)
+
+
+def _check_dates(catalogue: Catalogue, state: ApprovalRequest, now: datetime) -> None:
+    """Dates that nobody means, of a request that an earlier version took: no reader would believe the approval."""
+    today = amsterdam_date(now)
+    if not (is_travel_date(state.start_date, today) and is_travel_date(state.end_date, today)):
+        raise blocked("R4", "dates_not_plausible", contact_for(catalogue, state, "coordinator"))
 
 
 def _check_programme(catalogue: Catalogue, state: ApprovalRequest, verdict: Verdict) -> None:

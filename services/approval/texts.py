@@ -17,6 +17,10 @@ REASONS: dict[str, tuple[str, str]] = {
         "The activity has started already. Only the programme's coordinator can still decide, and writes down why.",
     ),
     "already_over": ("De activiteit is al voorbij.", "The activity is over already."),
+    "dates_not_plausible": (
+        "De datums van deze aanvraag kunnen niet kloppen. Wijs haar af, en vraag de student om een nieuwe.",
+        "The dates of this request cannot be right. Refuse it, and ask the student for a new one.",
+    ),
     "reason_required": (
         "De activiteit is al begonnen: schrijf erbij waarom je alsnog beslist.",
         "The activity has started already: write why you still decide.",

@@ -26,13 +26,13 @@ class Implausible(PermanentError):
     """An event names a date or a time that lies outside its window. The text names the field, never its value."""
 
 
-def believed_event(envelope: Envelope[E], now: datetime) -> Envelope[E]:
+def believed_event(envelope: Envelope[E]) -> Envelope[E]:
     """The event as a subscriber takes it; the same object when every date and time lies in its window.
 
     Raises Implausible. A time that somebody outside named (NAMED_OUTSIDE) does not stop an event: it is replaced by
     the event's own time. The schema allows every date, so events of former versions stay readable.
     """
-    if not plausible.EARLIEST <= envelope.time <= now + plausible.EVENT_AHEAD:
+    if not plausible.is_in_window(envelope.time):
         raise Implausible("the event's own time is not plausible")
     data = _believed(envelope.data, envelope.time, "")
     return envelope if data is envelope.data else replace(envelope, data=data)

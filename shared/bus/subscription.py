@@ -205,7 +205,7 @@ class Subscription(ABC):
             check_origin(self.topic, unknown.source, None, is_chained=unknown.is_chained)
             raise
         check_origin(self.topic, envelope.source, type(envelope.data), is_chained=envelope.is_chained)
-        return believed_event(envelope, utc_now())
+        return believed_event(envelope)
 
     async def _refusal(self, record: ConsumerRecord) -> str | None:
         """Handle a requeued record. Returns the reason when it must be parked again."""

@@ -148,7 +148,7 @@ def test_sample_of_an_event_is_believed_as_it_is(sample: Path) -> None:
     """Nothing in the golden samples lies outside its window."""
     envelope = parse(sample.read_bytes())
 
-    assert believed_event(envelope, NOW + timedelta(days=3_000)) is envelope
+    assert believed_event(envelope) is envelope
 
 
 def test_event_with_an_extreme_date_is_parked_or_replaced_and_stays_readable() -> None:
@@ -162,7 +162,7 @@ def test_event_with_an_extreme_date_is_parked_or_replaced_and_stays_readable() -
             data = _put(envelope["data"], path, edge.isoformat())
             event = parse(orjson.dumps({**envelope, "data": data}))
             try:
-                believed = believed_event(event, NOW + timedelta(days=3_000))
+                believed = believed_event(event)
             except Implausible as refusal:
                 if edge.isoformat() in str(refusal):
                     wrong.append(f"{name} {path}: the reason quotes the value")
@@ -180,7 +180,7 @@ def test_event_with_an_extreme_date_is_parked_or_replaced_and_stays_readable() -
 def test_event_with_an_extreme_time_of_its_own_is_parked(edge: datetime) -> None:
     """The envelope's own time decides since when a person is somewhere."""
     with pytest.raises(Implausible):
-        believed_event(replace(parse(SAMPLES[0].read_bytes()), time=edge), NOW)
+        believed_event(replace(parse(SAMPLES[0].read_bytes()), time=edge))
 
 
 def test_time_that_a_provider_named_is_replaced_by_the_events_own() -> None:
@@ -188,7 +188,7 @@ def test_time_that_a_provider_named_is_replaced_by_the_events_own() -> None:
     sample = parse((ROOT / "tests/contracts/events/PersonAnswered.v1.json").read_bytes())
     event = replace(sample, data=sample.data.model_copy(update={"answered_at": INSTANT_EDGES[4]}))
 
-    believed = believed_event(event, NOW + timedelta(days=3_000)).data
+    believed = believed_event(event).data
 
     assert isinstance(believed, PersonAnswered)
     assert believed.answered_at == sample.time

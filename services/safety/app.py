@@ -1,5 +1,6 @@
 """The safety service, wired: it polls the sources, keeps the advice, and serves it with the officer's decisions."""
 
+import time
 from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
@@ -11,6 +12,7 @@ from services.safety import texts
 from services.safety.api import advice, decisions, history, secondary_sources, sources
 from services.safety.commands.country import apply_clock
 from services.safety.commands.deps import DecisionDeps, ReadingDeps, ReadingPolicy
+from services.safety.feed_parser import FeedParser
 from services.safety.polling import (
     SecondaryDeps,
     make_fetcher,
@@ -98,7 +100,8 @@ def from_environment() -> FastAPI:
 
 
 def _poll_deciding_source(process: Process, deps: ReadingDeps, settings: Settings, http: httpx.AsyncClient) -> None:
-    source = make_source(SOURCES[settings.deciding_source], settings, http)
+    feed = SOURCES[settings.deciding_source]
+    source = make_source(feed, settings, http, _parser(process, feed.name))
     run = partial(poll_forever, deps, source, utc_now, interval_seconds=settings.feed_interval_seconds)
     process.under_lease(f"source {source.name}", run)
 
@@ -106,17 +109,24 @@ def _poll_deciding_source(process: Process, deps: ReadingDeps, settings: Setting
 def _poll_secondary_sources(process: Process, deps: SecondaryDeps, settings: Settings, http: httpx.AsyncClient) -> None:
     polls = {
         **{
-            name: partial(poll_secondary_once, deps, make_source(SOURCES[name], settings, http))
+            name: partial(poll_secondary_once, deps, make_source(SOURCES[name], settings, http, _parser(process, name)))
             for name in settings.secondary
         },
         **{
-            name: partial(poll_cap_once, deps, name, make_fetcher(url, settings, http))
+            name: partial(poll_cap_once, deps, name, make_fetcher(url, settings, http), _parser(process, name))
             for name, url in settings.cap.items()
         },
     }
     for name, poll in polls.items():
         run = partial(poll_secondary_forever, name, poll, interval_seconds=settings.informing_interval_seconds)
         process.under_lease(f"source {name}", run)
+
+
+def _parser(process: Process, source: str) -> FeedParser:
+    """Each source has a process of its own: a slow one holds up no other."""
+    parser = FeedParser(source, time.monotonic)
+    process.at_stop(parser.close)
+    return parser
 
 
 async def _apply_clock(mongo: Mongo, store: Store) -> None:

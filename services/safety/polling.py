@@ -20,6 +20,7 @@ from services.safety.commands.secondary_sources import (
     record_secondary_failure,
 )
 from services.safety.commands.source_states import record_failure
+from services.safety.feed_parser import FeedParser
 from services.safety.reading import Batch, BatchRejected
 from services.safety.settings import FeedSettings
 from services.safety.sources import cap
@@ -47,7 +48,7 @@ class PolledSource:
 
     name: str
     fetch: Callable[[], Awaitable[list[bytes]]]
-    parse: Callable[[list[bytes], datetime], Batch]
+    parse: Callable[[list[bytes], datetime], Awaitable[Batch]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,18 +70,29 @@ def make_fetcher(
     return Fetcher(http, url, per_second=per_second, whole_seconds=whole_seconds, page_seconds=page_seconds)
 
 
-def make_source(feed: Feed, settings: FeedSettings, http: httpx.AsyncClient) -> PolledSource:
-    """A source at the address in the settings. Its fetcher asks no other address."""
+def make_source(
+    feed: Feed, settings: FeedSettings, http: httpx.AsyncClient, parser: FeedParser | None = None
+) -> PolledSource:
+    """A source at the address in the settings. Its fetcher asks no other address.
+
+    `parser`: parses in a process of its own. A command that waits for nothing else needs none.
+    """
     fetcher = make_fetcher(
         settings.url_of(feed), settings, http, per_second=feed.per_second, whole_seconds=feed.whole_seconds
     )
-    return PolledSource(feed.name, partial(fetcher.read, feed.fetch), partial(feed.parse, floor=feed.floor))
+    parse = partial(parser.parse, floor=feed.floor) if parser is not None else parsed_here(feed)
+    return PolledSource(feed.name, partial(fetcher.read, feed.fetch), parse)
+
+
+def parsed_here(feed: Feed) -> Callable[[list[bytes], datetime], Awaitable[Batch]]:
+    """Parses in a thread of this process, which a slow text holds up."""
+    return partial(asyncio.to_thread, partial(feed.parse, floor=feed.floor))
 
 
 async def read_batch(source: PolledSource, clock: Clock) -> Batch:
     """Fetch and parse a source. Raises FetchFailed, BatchRejected."""
     pages = await source.fetch()
-    return await asyncio.to_thread(source.parse, pages, clock())
+    return await source.parse(pages, clock())
 
 
 async def poll_once(deps: ReadingDeps, source: PolledSource, clock: Clock) -> bool:
@@ -122,13 +134,14 @@ async def poll_secondary_once(deps: SecondaryDeps, source: PolledSource) -> bool
     return True
 
 
-async def poll_cap_once(deps: SecondaryDeps, name: str, fetcher: Fetcher) -> bool:
+async def poll_cap_once(deps: SecondaryDeps, name: str, fetcher: Fetcher, parser: FeedParser) -> bool:
     """Read a document of CAP messages once. False: it failed, and the failure is recorded. It changes no advice."""
     began = deps.clock()
     try:
         [page] = await fetcher.read(cap.fetch)
+        document = await parser.parse_cap(page, deps.clock())
         count = await record_cap_document(
-            deps.store, deps.message_store, name, page, deps.stale_after, began=began, now=deps.clock()
+            deps.store, deps.message_store, name, document, deps.stale_after, began=began, now=deps.clock()
         )
     except (FetchFailed, BatchRejected) as error:
         await _secondary_failed(deps, name, error)

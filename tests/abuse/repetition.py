@@ -49,7 +49,7 @@ def _text(start: str, piece: str, end: str, *, is_bytes: bool) -> Text:
 
 
 def _units(sequence: Sequence[Any], beginning: str) -> Iterator[tuple[str, str]]:
-    """Every repetition in a sequence: what stands before it, and what it repeats."""
+    """Every repetition in a sequence: the text before it, and the text that it repeats."""
     for index, (code, argument) in enumerate(sequence):
         if code in _REPEATS:
             _, most, body = argument

@@ -14,6 +14,7 @@ from services.safety.polling import make_source, read_batch
 from services.safety.reading import Batch, BatchRejected, CountryReading
 from services.safety.rules.adoption import adopt
 from services.safety.settings import FeedSettings
+from services.safety.sources.documents import MayRead, is_readable
 from services.safety.sources.feed import Feed
 from services.safety.sources.fetch import Fetcher
 from services.safety.sources.registry import SOURCES
@@ -73,7 +74,7 @@ async def fetch_atlantis(source: Fetcher) -> list[bytes]:
     return [await source.get("/advice.json")]
 
 
-def parse_atlantis(pages: Sequence[bytes], now: datetime, *, floor: int) -> Batch:
+def parse_atlantis(pages: Sequence[bytes], now: datetime, *, floor: int, may_read: MayRead = is_readable) -> Batch:
     """Its format: country code → level."""
     levels = json.loads(pages[0])
     if len(levels) < floor:

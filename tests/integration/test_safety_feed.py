@@ -21,9 +21,10 @@ from aiohttp import web
 
 from services.safety import app as safety
 from services.safety.commands.deps import ReadingDeps, ReadingPolicy
-from services.safety.polling import PolledSource, poll_once
+from services.safety.polling import PolledSource, parsed_here, poll_once
 from services.safety.settings import Settings
 from services.safety.sources import fetch, netherlands
+from services.safety.sources.documents import NOT_READ
 from services.safety.store.advice import Store
 from services.safety.store.source_state import SourceState
 from shared.audit.chain import ChainVerifier
@@ -44,7 +45,6 @@ TOPIC = "travel.advice.v1"
 BASE = "/v2/sources/nederlandwereldwijd"
 #: Of the 226 advisories three are islands that make one country.
 COUNTRIES = 224
-READ = partial(netherlands.parse, floor=netherlands.FLOOR)
 NEVER = 100_000.0
 SIGKILLED = -9
 
@@ -609,6 +609,25 @@ async def test_feed_country_too_large_to_record_stops_no_other(world: World) -> 
     assert source["unread"][0] == "AF: cannot be recorded (PermanentError)"
 
 
+@pytest.mark.fault("a text of advice that once took minutes to be read, and one over the limit")
+async def test_feed_text_of_one_repeated_letter_stops_no_other(world: World) -> None:
+    """Their countries turn stale and are named, and a change in another country is read as ever."""
+    async with world.service() as service:
+        await world.read_again(1)
+        world.change("PT", None, introduction=f"<p>({'A' * 21_000}")
+        world.change("AF", None, introduction=f"<p>({'A' * 200_000}")
+        world.change("ES", "rood")
+        await world.has("ES", 3)
+        await world.read_again(1)
+        source = await service.source()
+
+    levels = {change.country: (change.effective.before, change.effective.after) for change in await world.news()}
+    assert [country for country, (before, after) in levels.items() if before != after] == ["ES"]
+    assert source["leftOut"] == ["AF", "PT"]
+    assert f"AFG: {NOT_READ}" in source["unread"]
+    assert "PRT: no sentence about the whole country" in source["unread"]
+
+
 async def test_feed_two_services_write_each_change_once(world: World) -> None:
     """Two instances read the same feed, then the reading one stops: no change twice, none lost."""
     async with AsyncExitStack() as first, world.service("safety-1"):
@@ -629,7 +648,9 @@ async def test_feed_two_services_write_each_change_once(world: World) -> None:
 async def test_feed_read_twice_at_the_same_moment_writes_each_change_once(world: World) -> None:
     """Two instances adopt one answer at the same time, past the lease: one event per country."""
     http = fetch.client("mailto:safe-passage@university.example", 10)
-    source = PolledSource("netherlands", partial(feed_at(world, http).read, netherlands.fetch), READ)
+    source = PolledSource(
+        "netherlands", partial(feed_at(world, http).read, netherlands.fetch), parsed_here(netherlands.FEED)
+    )
     policy = ReadingPolicy(timedelta(minutes=30), timedelta(seconds=NEVER))
     deps = ReadingDeps(world.mongo, world.store, policy)
     await world.store.create_indexes()

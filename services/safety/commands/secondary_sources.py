@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from services.safety.commands.source_states import MAX_SENTENCE_CHARS, MAX_UNREAD_SENTENCES
 from services.safety.reading import Batch, BatchRejected, CountryReading
 from services.safety.secondary_advice import advice_after
-from services.safety.sources.cap import parse as parse_cap
+from services.safety.sources.cap import CapDocument
 from services.safety.store.advice import Store
 from services.safety.store.cap_messages import RETENTION, CapMessageStore
 from services.safety.store.secondary_advice import SecondaryAdviceStore
@@ -61,22 +61,21 @@ async def record_cap_document(
     store: Store,
     message_store: CapMessageStore,
     source: str,
-    page: bytes,
+    document: CapDocument,
     stale_after: timedelta,
     *,
     began: datetime,
     now: datetime,
 ) -> int:
-    """Store the CAP messages of a document. Returns how many it holds. Raises BatchRejected."""
-    messages, left_out = parse_cap(page)
-    await message_store.put(source, [message for message in messages if message.sent > now - RETENTION])
+    """Store the CAP messages of a document. Returns how many it holds."""
+    await message_store.put(source, [message for message in document.messages if message.sent > now - RETENTION])
     await message_store.delete_expired(now)
     await store.put_source_state(
         SourceState(
-            source=source, checked_at=began, fresh_until=began + stale_after, unread=_shortened(tuple(left_out))
+            source=source, checked_at=began, fresh_until=began + stale_after, unread=_shortened(document.left_out)
         )
     )
-    return len(messages)
+    return len(document.messages)
 
 
 async def record_secondary_failure(store: Store, source: str, reason: str, *, now: datetime) -> None:

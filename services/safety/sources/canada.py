@@ -12,6 +12,8 @@ from typing import Any
 
 from services.safety.reading import Batch, BatchRejected, CountryReading, RegionReading
 from services.safety.sources.documents import (
+    MayRead,
+    is_readable,
     json_document,
     name_of,
     newest_of,
@@ -44,7 +46,7 @@ _TEXTS = {
 _PARTS = {"PT-20": ("PT", "PT-20"), "PT-30": ("PT", "PT-30"), "BQ": ("BQ", "BQ-BO")}
 
 
-def parse(pages: Sequence[bytes], now: datetime, *, floor: int = FLOOR) -> Batch:
+def parse(pages: Sequence[bytes], now: datetime, *, floor: int = FLOOR, may_read: MayRead = is_readable) -> Batch:
     """Parse the index, fetched at `now`. Raises BatchRejected if it cannot be the whole index."""
     records = _records(pages)
     if len(records) < floor:

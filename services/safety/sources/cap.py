@@ -52,6 +52,19 @@ class CapMessage(Part):
         return _key(self.sender, self.identifier, self.sent)
 
 
+class CapDocument(Part):
+    """The messages in a document, and why others are left out."""
+
+    messages: tuple[CapMessage, ...]
+    left_out: tuple[str, ...]
+
+
+def parse_document(page: bytes) -> CapDocument:
+    """`parse`, as one value that can be sent from process to process."""
+    messages, left_out = parse(page)
+    return CapDocument(messages=tuple(messages), left_out=tuple(left_out[:MAX_MESSAGES]))
+
+
 def parse(page: bytes) -> tuple[list[CapMessage], list[str]]:
     """The messages in a document (one `alert`, or a feed with several), and why others are left out.
 

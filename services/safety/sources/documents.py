@@ -1,10 +1,12 @@
 """Shared by the parsers: JSON, dates, text in HTML, and which of several readings of one country counts."""
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 import orjson
@@ -18,10 +20,14 @@ from shared.plausible import CLOCK_DIFFERENCE, is_in_window
 
 #: Seconds since 1970 have ten digits for two centuries more; a larger number is milliseconds.
 _LARGEST_SECONDS = 10_000_000_000
-#: Characters of one unread sentence.
-UNREAD_LENGTH = 300
-#: Characters, and tags, of a text; one with more is not read. Real ones have a tenth of it.
-HTML_LIMIT, TAGS_LIMIT = 200_000, 10_000
+#: Characters of one unread sentence, and unread sentences of one record.
+UNREAD_LENGTH, MAX_UNREAD = 300, 50
+#: What a source says of a text that `may_read` refuses: nothing of it is known.
+NOT_READ = "its text is too long, or takes too long, to be read"
+#: Whether a text may be read. Asked before each one.
+MayRead = Callable[[str], bool]
+#: Characters, tags, and elements inside each other of a text; one with more is not read. Real ones have a tenth of it.
+HTML_LIMIT, TAGS_LIMIT, DEPTH_LIMIT = 200_000, 10_000, 300
 
 COLOUR_NAMES = {Level.GREEN: "green", Level.YELLOW: "yellow", Level.ORANGE: "orange", Level.RED: "red"}
 
@@ -32,10 +38,19 @@ _BLOCK_EDGE = re.compile(rf"</?(?:{_BLOCKS})\b[^>]*>?", re.IGNORECASE)
 _FORMATTING = re.compile(
     r"</?(?:a|b|big|code|em|font|i|nobr|s|small|strike|strong|tt|u)(?=[\s/>])[^>]*>?", re.IGNORECASE
 )
+# Without its > a tag goes on to the end, as at the edge of a block: then no place in the text is tried twice.
+_ITEM_BEGINS = re.compile(r"<li\b[^>]*>?", re.IGNORECASE)
+# Elements that stay open until their end: not those that have none, nor those that the next one of their kind ends.
+_NESTED = re.compile(
+    r"<(/?)(?!(?:area|base|br|col|dd|dt|embed|hr|img|input|li|link|meta|option|p|source|t[bdhr]\w*|wbr)\b)([a-z]\w*)",
+    re.IGNORECASE,
+)
 _BREAK = "\u2029"
 #: Elements without text. Each is looked up by its tag: one CSS selector for all costs more than the whole parsing.
 _NEVER_TEXT = ("script", "style", "template")
-_HEADINGS = ("h1", "h2", "h3", "h4")
+#: Headings and notices: their selector, and what the text of a page with them contains.
+_ASIDE = (("h1", "<h1"), ("h2", "<h2"), ("h3", "<h3"), ("h4", "<h4"), (".notification", "notification"))
+_MAX_ASIDE = 300
 # Soft hyphen, zero width: they could hide a word.
 _INVISIBLE = dict.fromkeys(map(ord, "\u00ad\u200b\u200c\u200d\ufeff"))
 
@@ -87,28 +102,43 @@ def not_in_future(modified: datetime, now: datetime) -> tuple[datetime, str | No
 
 
 def is_readable(html: str) -> bool:
-    """Whether a text is short enough to be read. A source shows one that is not, and what it says is unknown."""
-    return len(html) <= HTML_LIMIT and html.count("<") <= TAGS_LIMIT
+    """Whether a text is short and flat enough to be read. A source shows one that is not, and it says nothing."""
+    if len(html) > HTML_LIMIT or html.count("<") > TAGS_LIMIT:
+        return False
+    depth, open_elements = 0, Counter[str]()
+    for match in _NESTED.finditer(html):
+        name = match[2].lower()
+        step = 1 if not match[1] else -1 if open_elements[name] else 0
+        open_elements[name] += step
+        depth += step
+        if depth > DEPTH_LIMIT:
+            return False
+    return True
 
 
-def text_blocks(html: str, *, keeps: Callable[[str], bool] = lambda text: True) -> tuple[str, ...]:
+def text_blocks(html: str, *, keeps: Callable[[str], bool] = lambda text: True, item_mark: str = "") -> tuple[str, ...]:
     """The text of an HTML fragment, one block for each list item or paragraph; none if it is not readable.
 
-    Headings and notices are left out, except those for whose text `keeps` is true.
+    Headings and notices are left out, except those for whose text `keeps` is true. `item_mark` is put in front of each
+    list item.
     """
     if not is_readable(html):
         return ()
     html = _FORMATTING.sub("", html.replace(_BREAK, " "))
+    if item_mark:
+        html = _ITEM_BEGINS.sub(rf"\g<0>{item_mark}", html)
     tree = LexborHTMLParser(_BLOCK_EDGE.sub(rf"{_BREAK}\g<0>{_BREAK}", html))
     lower = html.lower()
-    for tag in _NEVER_TEXT + _HEADINGS:
-        # Innermost first, because removing an element removes those inside it.
+    # Innermost first, because removing an element removes those inside it.
+    for tag in _NEVER_TEXT:
         for node in reversed(tree.tags(tag)) if f"<{tag}" in lower else ():
-            if tag in _NEVER_TEXT or not keeps(node.text()):
-                node.decompose()
-    for node in reversed(tree.css(".notification")) if "notification" in lower else ():
-        if not keeps(node.text()):
             node.decompose()
+    for selector, sign in _ASIDE:
+        nodes = tree.css(selector) if sign in lower else []
+        # One may stand inside another, so that each is read with all its inner ones: many stay, unread.
+        for node in reversed(nodes) if len(nodes) <= _MAX_ASIDE else ():
+            if not keeps(node.text()):
+                node.decompose()
     text = tree.body.text() if tree.body is not None else ""
     return tuple(bare for block in text.split(_BREAK) if (bare := one_line(block)))
 
@@ -175,4 +205,4 @@ def name_of(country: str) -> str:
 
 def unread_entries(source_id: str, sentences: Iterable[str]) -> tuple[str, ...]:
     """Sentences that could not be read, each with the id of its record."""
-    return tuple(f"{source_id}: {sentence}"[:UNREAD_LENGTH] for sentence in sentences)
+    return tuple(f"{source_id}: {sentence}"[:UNREAD_LENGTH] for sentence in islice(sentences, MAX_UNREAD))

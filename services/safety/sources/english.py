@@ -31,8 +31,6 @@ _REST = re.compile(
 )
 _WHOLE_OF = re.compile(r"^(?:the whole of|all of|the entirety of|anywhere in|any part of)\s+", re.IGNORECASE)
 _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z])")
-# Without its > a tag goes on to the end, as in documents.py: then no place in the text is tried twice.
-_ITEM_BEGINS = re.compile(r"<li\b[^>]*>?", re.IGNORECASE)
 #: Marks where a list item began, because the text of a page no longer shows it.
 _ITEM = "\u2022"
 #: Characters; the rest of a longer sentence is not read.
@@ -44,8 +42,7 @@ def warned_areas(body: str) -> Iterator[StatedLevel]:
     """Every area that the text of a page warns against. A list after a colon is read item by item."""
     level_of_list: Level | None = None
     is_marked = False
-    marked = _ITEM_BEGINS.sub(rf"\g<0>{_ITEM} ", body)
-    for block in text_blocks(marked, keeps=lambda text: bool(_ADVISES.search(text))):
+    for block in text_blocks(body, keeps=lambda text: bool(_ADVISES.search(text)), item_mark=f"{_ITEM} "):
         if block == _ITEM:
             is_marked = True
             continue

@@ -6,13 +6,17 @@ from datetime import datetime
 from typing import Protocol
 
 from services.safety.reading import Batch
+from services.safety.sources.documents import MayRead, is_readable
 from services.safety.sources.fetch import Fetcher
 
 
 class Parse(Protocol):
-    """Pure: parse the pages of one answer, fetched at `now`. An answer with fewer records than `floor` is rejected."""
+    """Pure: parse the pages of one answer, fetched at `now`. An answer with fewer records than `floor` is rejected.
 
-    def __call__(self, pages: Sequence[bytes], now: datetime, *, floor: int) -> Batch:
+    `may_read` is asked before each text. Of a text that may not be read nothing is known, and the reading says so.
+    """
+
+    def __call__(self, pages: Sequence[bytes], now: datetime, *, floor: int, may_read: MayRead = is_readable) -> Batch:
         """Raises BatchRejected."""
 
 

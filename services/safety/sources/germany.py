@@ -14,8 +14,10 @@ from typing import Any
 
 from services.safety.reading import AREA_LENGTH, TEXT_LENGTH, Batch, BatchRejected, CountryReading, RegionReading
 from services.safety.sources.documents import (
-    HTML_LIMIT,
+    NOT_READ,
+    MayRead,
     StatedLevel,
+    is_readable,
     json_document,
     limit_regions,
     name_of,
@@ -51,7 +53,7 @@ class _Record:
     content_modified: datetime | None
 
 
-def parse(pages: Sequence[bytes], now: datetime, *, floor: int = FLOOR) -> Batch:
+def parse(pages: Sequence[bytes], now: datetime, *, floor: int = FLOOR, may_read: MayRead = is_readable) -> Batch:
     """Parse an index and pages, in any order, fetched at `now`. Raises BatchRejected."""
     entries = _entries(pages)
     if len(entries) < floor:
@@ -62,7 +64,7 @@ def parse(pages: Sequence[bytes], now: datetime, *, floor: int = FLOOR) -> Batch
         country = _country(versions)
         record = _record(versions)
         if country is not None and record is not None:
-            readings[country].append(_reading(identity, country, record, now))
+            readings[country].append(_reading(identity, country, record, now, may_read))
         else:
             skipped.append(f"{identity}: {'no date' if country else 'not a country that we know'}")
     if len(entries) - len(skipped) < floor:
@@ -117,16 +119,16 @@ def _record(versions: Sequence[Mapping[str, Any]]) -> _Record | None:
     return _Record(flags, modified, content, content_at)
 
 
-def _reading(identity: str, country: str, record: _Record, now: datetime) -> CountryReading:
+def _reading(identity: str, country: str, record: _Record, now: datetime, may_read: MayRead) -> CountryReading:
     unread: list[str] = []
     is_current = record.content is not None and record.content_modified == record.modified
-    if record.content is not None and len(record.content) > HTML_LIMIT:
-        is_current = False
-        unread.append("its page is too long to be read")
-    elif record.content is None:
+    if record.content is None:
         unread.append("its page is missing")
     elif not is_current:
         unread.append("its page is older than the index says")
+    elif not may_read(record.content):
+        is_current = False
+        unread.append(NOT_READ)
     warned, unread_sentences = warned_areas(record.content) if record.content is not None and is_current else ([], [])
     unread += [f"not read: {sentence[:200]}" for sentence in unread_sentences]
     level, regions = _levels(country, text_field(record.flags, "countryName", length=200), record.flags, warned)

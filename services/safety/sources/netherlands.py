@@ -4,11 +4,12 @@ A record has no level field: the colours stand in Dutch sentences, which `dutch.
 Source: opendata.nederlandwereldwijd.nl (v2, CC0). See docs/feeds.md, Netherlands.
 """
 
+import hashlib
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
 from typing import Any
 
 from services.safety.reading import (
@@ -22,7 +23,12 @@ from services.safety.reading import (
 )
 from services.safety.sources.documents import (
     COLOUR_NAMES,
+    MAX_UNREAD,
+    NOT_READ,
+    UNREAD_LENGTH,
+    MayRead,
     StatedLevel,
+    is_readable,
     json_document,
     limit_regions,
     name_of,
@@ -32,7 +38,7 @@ from services.safety.sources.documents import (
     regional_max,
     unread_entries,
 )
-from services.safety.sources.dutch import Colours, introduction_blocks, read_colours
+from services.safety.sources.dutch import introduction_blocks, read_colours
 from services.safety.sources.feed import Feed
 from services.safety.sources.fetch import Fetcher, FetchFailed
 from services.safety.sources.identity import by_alpha3
@@ -45,8 +51,8 @@ PARSER_VERSION = 2
 #: The list has 226 advisories; a list with fewer than this lost a page.
 FLOOR = 220
 NAME_LENGTH = 200
-#: Characters; a longer introduction is not cached, so that the cache stays small.
-MAX_CACHED_LENGTH = 20_000
+#: Introductions whose reading is remembered: most texts do not change from reading to reading.
+MAX_REMEMBERED = 1_024
 #: The ministry's maximum of rows in one page.
 PAGE_ROWS = 200
 MAX_PAGES = 5
@@ -62,7 +68,21 @@ _MEANINGS = {
 }
 
 
-def parse(pages: Sequence[bytes], now: datetime, *, floor: int = FLOOR) -> Batch:
+@dataclass(frozen=True, slots=True)
+class _Introduction:
+    """What an introduction says. Bounded, unlike its text: so many of them fit into memory."""
+
+    text: str
+    level: Level | None
+    regions: tuple[RegionReading, ...]
+    unread: tuple[str, ...]
+
+
+#: Digest of an introduction, its country and names → what it says. The oldest is forgotten first.
+_remembered: dict[bytes, _Introduction] = {}
+
+
+def parse(pages: Sequence[bytes], now: datetime, *, floor: int = FLOOR, may_read: MayRead = is_readable) -> Batch:
     """Parse the pages of the list, fetched at `now`. Raises BatchRejected if they cannot be the whole list.
 
     If a country's text cannot be read, that country is unknown, and the others are read.
@@ -75,7 +95,9 @@ def parse(pages: Sequence[bytes], now: datetime, *, floor: int = FLOOR) -> Batch
     for identity, versions in sorted(records.items()):
         country = _country(identity)
         of_identity = [
-            reading for record in versions if country and (reading := _reading(identity, country, record, now))
+            reading
+            for record in versions
+            if country and (reading := _reading(identity, country, record, now, may_read))
         ]
         if of_identity:
             # The same advisory may stand on two pages.
@@ -105,17 +127,18 @@ def _records(pages: Sequence[bytes]) -> dict[str, list[Mapping[str, Any]]]:
     return records
 
 
-def _reading(identity: str, country: str, record: Mapping[str, Any], now: datetime) -> CountryReading | None:
+def _reading(
+    identity: str, country: str, record: Mapping[str, Any], now: datetime, may_read: MayRead
+) -> CountryReading | None:
     """The reading of one record. None without a date: then nothing says whether it is old or new."""
     modified = parse_instant(record.get("lastmodified"))
     if modified is None:
         return None
     introduction = record.get("introduction")
     html = introduction if isinstance(introduction, str) else ""
-    read = _read_introduction if len(html) <= MAX_CACHED_LENGTH else _read_introduction.__wrapped__
-    texts, colours, regions = read(country, html, _names_in(record))
-    unread = list(colours.unread)
-    if colours.level is None:
+    introduction_says = _introduction(country, html, _names_in(record), may_read)
+    regions, unread = introduction_says.regions, list(introduction_says.unread)
+    if introduction_says.level is None:
         unread.append("no sentence about the whole country")
     modified, remark = not_in_future(modified, now)
     unread += [remark] if remark else []
@@ -124,26 +147,37 @@ def _reading(identity: str, country: str, record: Mapping[str, Any], now: dateti
         source=SOURCE,
         source_id=identity,
         country=country,
-        level=colours.level,
+        level=introduction_says.level,
         regions=regions,
         regional_max=regional_max(regions),
         effective_at=min(parse_instant(record.get("issued")) or modified, now),
         source_modified_at=modified,
-        text_nl="\n".join(texts)[:TEXT_LENGTH],
-        text_en=_english(country, colours.level, regions),
+        text_nl=introduction_says.text,
+        text_en=_english(country, introduction_says.level, regions),
         url=url[:URL_LENGTH] if isinstance(url, str) and url.startswith("https://") else "",
         unread=unread_entries(identity, unread),
     )
 
 
-@lru_cache(maxsize=1_024)
-def _read_introduction(
-    country: str, html: str, names: tuple[str, ...]
-) -> tuple[tuple[str, ...], Colours, tuple[RegionReading, ...]]:
-    """The blocks, colours and regions of an introduction. Cached: most texts do not change from reading to reading."""
+def _introduction(country: str, html: str, names: tuple[str, ...], may_read: MayRead) -> _Introduction:
+    """What an introduction says. R14: of one that may not be read nothing is known."""
+    key = hashlib.sha256("\0".join((country, *names, html)).encode("utf-8", "surrogatepass")).digest()
+    if (known := _remembered.get(key)) is not None:
+        return known
+    if not may_read(html):
+        return _Introduction("", None, (), (NOT_READ,))
     texts = introduction_blocks(html)
     colours = read_colours(texts, country, names)
-    return texts, colours, _regions(country, colours.parts)
+    introduction = _Introduction(
+        "\n".join(texts)[:TEXT_LENGTH],
+        colours.level,
+        _regions(country, colours.parts),
+        tuple(sentence[:UNREAD_LENGTH] for sentence in colours.unread[:MAX_UNREAD]),
+    )
+    while len(_remembered) >= MAX_REMEMBERED:
+        del _remembered[next(iter(_remembered))]
+    _remembered[key] = introduction
+    return introduction
 
 
 def _names_in(record: Mapping[str, Any]) -> tuple[str, ...]:

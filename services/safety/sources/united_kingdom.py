@@ -14,6 +14,9 @@ from typing import Any
 
 from services.safety.reading import AREA_LENGTH, TEXT_LENGTH, Batch, BatchRejected, CountryReading, RegionReading
 from services.safety.sources.documents import (
+    NOT_READ,
+    MayRead,
+    is_readable,
     json_document,
     limit_regions,
     name_of,
@@ -48,7 +51,7 @@ _GROUPS = {"cook-islands-tokelau-and-niue": ("CK", "NU", "TK")}
 _SLUG = re.compile(r"[a-z0-9-]{1,100}")
 
 
-def parse(pages: Sequence[bytes], now: datetime, *, floor: int = FLOOR) -> Batch:
+def parse(pages: Sequence[bytes], now: datetime, *, floor: int = FLOOR, may_read: MayRead = is_readable) -> Batch:
     """Parse an index and pages, in any order, fetched at `now`. Raises BatchRejected.
 
     A country of the index whose page is missing is unknown.
@@ -61,7 +64,11 @@ def parse(pages: Sequence[bytes], now: datetime, *, floor: int = FLOOR) -> Batch
     skipped = []
     for slug in slugs:
         countries = _countries(slug, [*pages_by_slug[slug], *([index[slug]] if slug in index else [])])
-        of_slug = [reading for country in countries for reading in _readings(slug, country, index, pages_by_slug, now)]
+        of_slug = [
+            reading
+            for country in countries
+            for reading in _readings(slug, country, index, pages_by_slug, now, may_read)
+        ]
         for reading in of_slug:
             readings[reading.country].append(reading)
         if not of_slug:
@@ -130,6 +137,7 @@ def _readings(
     index: Mapping[str, Mapping[str, Any]],
     pages_by_slug: Mapping[str, Sequence[Mapping[str, Any]]],
     now: datetime,
+    may_read: MayRead,
 ) -> Iterator[CountryReading]:
     """One reading for each page of a country. Without a page: one that says that nothing is known."""
     listed = parse_instant(index[slug].get("public_updated_at")) if slug in index else None
@@ -139,7 +147,7 @@ def _readings(
         if (at := parse_instant(page.get("public_updated_at"))) is not None
     ]
     for page, at in dated:
-        yield _reading(slug, country, page, at, listed, now)
+        yield _reading(slug, country, page, at, listed, now, may_read)
     if not dated and listed is not None:
         at, _ = not_in_future(listed, now)
         yield CountryReading(
@@ -157,11 +165,20 @@ def _readings(
 
 
 def _reading(
-    slug: str, country: str, page: Mapping[str, Any], at: datetime, listed: datetime | None, now: datetime
+    slug: str,
+    country: str,
+    page: Mapping[str, Any],
+    at: datetime,
+    listed: datetime | None,
+    now: datetime,
+    may_read: MayRead,
 ) -> CountryReading:
     details: Mapping[str, Any] = page["details"]
     statuses, unread = _statuses(details.get("alert_status"))
     body = _body(details.get("parts"))
+    if body is not None and not may_read(body):
+        body = None
+        unread.append(NOT_READ)
     level, regions, more = _levels(country, _country_field(page, "name"), statuses, body)
     unread += more
     if listed is not None and listed > at:

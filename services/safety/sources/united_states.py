@@ -18,6 +18,8 @@ from defusedxml.ElementTree import fromstring
 
 from services.safety.reading import TEXT_LENGTH, URL_LENGTH, Batch, BatchRejected, CountryReading
 from services.safety.sources.documents import (
+    MayRead,
+    is_readable,
     json_document,
     newest_of,
     not_in_future,
@@ -53,7 +55,7 @@ _DATE = re.compile(r"^(?:[A-Z][a-z]{2}, )?(?P<day>\d{1,2}) (?P<month>[A-Z][a-z]{
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
-def parse(pages: Sequence[bytes], now: datetime, *, floor: int = FLOOR) -> Batch:
+def parse(pages: Sequence[bytes], now: datetime, *, floor: int = FLOOR, may_read: MayRead = is_readable) -> Batch:
     """Parse the list, fetched at `now`. Raises BatchRejected if it cannot be the whole list."""
     entries = [entry for number, page in enumerate(pages, start=1) for entry in _entries(page, number)]
     if len(entries) < floor:
@@ -64,7 +66,7 @@ def parse(pages: Sequence[bytes], now: datetime, *, floor: int = FLOOR) -> Batch
     for entry in entries:
         title = text_field(entry, "title", length=_TITLE_LENGTH)
         country, reason = _country(entry, title)
-        reading = _reading(country, title, entry, now) if country else None
+        reading = _reading(country, title, entry, now, may_read) if country else None
         if reading is None:
             skipped.append(f"{title[:80] or 'no title'}: {reason or 'no date'}")
         elif _is_placeholder(entry):
@@ -153,7 +155,9 @@ def _is_placeholder(entry: Mapping[str, Any]) -> bool:
     return any(_PLACEHOLDER.search(text_field(entry, field)) for field in ("title", "summary"))
 
 
-def _reading(country: str, title: str, entry: Mapping[str, Any], now: datetime) -> CountryReading | None:
+def _reading(
+    country: str, title: str, entry: Mapping[str, Any], now: datetime, may_read: MayRead
+) -> CountryReading | None:
     match = _TITLE.match(title)
     modified = entry["at"]
     if match is None or modified is None:
@@ -163,7 +167,8 @@ def _reading(country: str, title: str, entry: Mapping[str, Any], now: datetime) 
     unread += [remark] if remark else []
     link = text_field(entry, "link", length=URL_LENGTH)
     summary = text_field(entry, "summary")
-    first_block = next(iter(text_blocks(summary)), "") if summary else ""
+    # The level stands in the title: without its summary it is as certain.
+    first_block = next(iter(text_blocks(summary)), "") if summary and may_read(summary) else ""
     return CountryReading(
         source=SOURCE,
         source_id=",".join(sorted({tag.strip() for tag in entry["tags"]}))[:100] or country,

@@ -105,6 +105,8 @@ SHARED: tuple[Phrase, ...] = (
         "Een onverwachte fout; die staat in het logboek onder de X-Request-Id van dit verzoek.",
         "An unexpected error; it was logged under this request's X-Request-Id.",
     ),
+    ("Te veel verbindingen: probeer het opnieuw.", "Too many connections: try again."),
+    ("Dit is geen geldig HTTP-verzoek.", "This is no valid HTTP request."),
     # The shape of a body
     ("is geen object", "is not an object"),
     ("is geen tekst", "is not text"),

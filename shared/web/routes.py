@@ -41,7 +41,7 @@ EXEMPT: dict[RouteClass, dict[str, str]] = {
     RouteClass.WEBHOOK: {
         "C9": "every callback is stored; an unreadable one is shown to a person instead of being refused",
         "C24": "providers send no Idempotency-Key; the digest of the callback is the key",
-        "C26": "receipts come as fast as messages are sent, and a refused one may never come again",
+        "C26": "receipts come as fast as messages are sent; one is refused only while too many wait, with Retry-After",
         "C27/406": "the provider does not read the answer",
         "C27/415": "providers use various media types for JSON; the bytes are stored as they come",
         "C29": "providers send no JWT but HTTP Basic, each with a secret of its own",

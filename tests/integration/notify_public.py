@@ -97,8 +97,10 @@ class PublicRoutes:
 
 
 @asynccontextmanager
-async def public_routes(world: World, folder: Path) -> AsyncIterator[PublicRoutes]:
-    """The public routes, in the app that every service is built from."""
+async def public_routes(
+    world: World, folder: Path, *, webhook_deps: webhooks_api.WebhookDeps | None = None
+) -> AsyncIterator[PublicRoutes]:
+    """The public routes, in the app that every service is built from; with other webhooks where they are given."""
     providers = ProviderStore(world.database)
     await providers.create_indexes()
     deps = provider_callbacks.CallbackDeps(
@@ -112,7 +114,8 @@ async def public_routes(world: World, folder: Path) -> AsyncIterator[PublicRoute
     )  # fmt: skip
     routes = [
         webhooks_api.routes(
-            webhooks_api.WebhookDeps(world.callbacks, {provider.provider: provider for provider in PROVIDERS}, BASE)
+            webhook_deps
+            or webhooks_api.WebhookDeps(world.callbacks, {provider.provider: provider for provider in PROVIDERS}, BASE)
         ),
         answers_api.routes(
             answers_api.AnswerDeps(

@@ -1,11 +1,11 @@
 """Webhooks of the SMS providers: each request is authenticated, stored sealed, and answered at once.
 
-The callback worker (provider_callbacks.py) processes the stored requests. Without MongoDB the answer is 503, and the
-provider repeats the request.
+The callback worker (provider_callbacks.py) processes the stored requests. Without MongoDB, or while more requests than
+MOST_WAITING wait for it, the answer is 503 with Retry-After, and the provider repeats the request.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import Path, Request, Response
@@ -16,10 +16,15 @@ from services.notify.channels.sms_provider import SmsProvider, WebhookPost
 from services.notify.store.callbacks import CallbackStore, Kind
 from shared.clock import utc_now
 from shared.web.problem import Problem, not_found
-from shared.web.routes import RouteClass, Routes
+from shared.web.routes import RouteClass, Routes, roomy
+from shared.web.slots import Slots
 
 #: Documented as an enumeration; a provider without a contract answers 404.
 ProviderName = Annotated[str, Path(json_schema_extra={"enum": list(SMS_PROVIDERS)})]
+#: Requests that are stored at once, and that may wait for it: receipts come as fast as messages are sent.
+AT_ONCE, MOST_WAITING, WAIT_SECONDS = 32, 1_000, 10.0
+#: A larger body is refused while it arrives.
+LIMITS = roomy(CALLBACK_LIMIT_BYTES, 30.0)
 #: The last part of each webhook's path.
 PATHS: Mapping[Kind, str] = {"receipt": "receipts", "inbound": "inbound"}
 
@@ -31,19 +36,22 @@ class WebhookDeps:
     callbacks: CallbackStore
     providers: Mapping[str, SmsProvider]
     base_url: str
+    slots: Slots = field(
+        default_factory=lambda: Slots(AT_ONCE, of_one=AT_ONCE, wait_seconds=WAIT_SECONDS, waiting=MOST_WAITING)
+    )
 
 
 def routes(deps: WebhookDeps) -> Routes:
     """The webhooks."""
     router = Routes(RouteClass.WEBHOOK, tags=["webhooks"])
 
-    @router.post("/v1/webhooks/{provider}/receipts", operation_id="takeReceipts")
+    @router.post("/v1/webhooks/{provider}/receipts", operation_id="takeReceipts", openapi_extra=LIMITS)
     async def receipts(provider: ProviderName, request: Request) -> dict[str, str]:
         """Delivery receipts. 200: they are stored and will have their effect once."""
         await _store(deps, provider, "receipt", request)
         return {"status": "kept"}
 
-    @router.post("/v1/webhooks/{provider}/inbound", operation_id="takeReply", response_model=None)
+    @router.post("/v1/webhooks/{provider}/inbound", operation_id="takeReply", response_model=None, openapi_extra=LIMITS)
     async def inbound(provider: ProviderName, request: Request) -> dict[str, str] | Response:
         """An SMS that a person sent back. 200: it is stored and will have its effect once."""
         acknowledgement = (await _store(deps, provider, "inbound", request)).reply_acknowledgement
@@ -56,27 +64,18 @@ def routes(deps: WebhookDeps) -> Routes:
 
 
 async def _store(deps: WebhookDeps, provider_name: str, kind: Kind, request: Request) -> SmsProvider:
-    """Store an authentic request. Raises a Problem: 404 without such a provider, 413 too large, 401 not authentic."""
+    """Store an authentic request. Raises a Problem: 404 without such a provider, 401 not authentic, 503 too many."""
     provider = deps.providers.get(provider_name)
     if provider is None:
         raise not_found()
     url = f"{deps.base_url.rstrip('/')}/v1/webhooks/{provider_name}/{PATHS[kind]}"
     query = request.url.query
-    post = WebhookPost(f"{url}?{query}" if query else url, request.query_params, request.headers, await _body(request))
+    post = WebhookPost(f"{url}?{query}" if query else url, request.query_params, request.headers, await request.body())
     if not provider.is_authentic(post):
         raise Problem(
             401, "The webhook's secret is needed.", headers={"WWW-Authenticate": 'Basic realm="safe-passage"'}
         )
-    await deps.callbacks.store(provider_name, kind, provider.stored_body(post), utc_now())
+    # After the check of the secret: a stranger who sends a body slowly holds nobody up.
+    async with deps.slots.slot(provider_name):
+        await deps.callbacks.store(provider_name, kind, provider.stored_body(post), utc_now())
     return provider
-
-
-async def _body(request: Request) -> bytes:
-    body = await request.body()
-    if len(body) > CALLBACK_LIMIT_BYTES:
-        raise Problem(
-            413,
-            f"A callback may have at most {CALLBACK_LIMIT_BYTES} bytes.",
-            dutch=f"Een callback mag hooguit {CALLBACK_LIMIT_BYTES} bytes hebben.",
-        )
-    return body

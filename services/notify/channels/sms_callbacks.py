@@ -15,8 +15,8 @@ from shared.errors import PermanentError
 
 #: Largest accepted webhook request.
 CALLBACK_LIMIT_BYTES = 100_000
-#: Receipts read from one request; the rest are ignored.
-RECEIPTS_LIMIT = 1_000
+#: Receipts read from one request: more do not fit into one, so none is left out.
+RECEIPTS_LIMIT = CALLBACK_LIMIT_BYTES // 20
 #: Characters kept of a reply.
 TEXT_LIMIT = 2_000
 REFERENCE_LIMIT = 64

@@ -15,6 +15,8 @@ from shared.mongo.client import ASCENDING, Database, DuplicateKeyError, IndexMod
 from shared.privacy.service_key import ServiceKey
 
 KEPT_SECONDS = 14 * 24 * 3_600
+#: A batch ends after so many bytes of bodies, or after the given number of them.
+BATCH_BYTES = 2_000_000
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=1), timedelta(minutes=5)
 
 #: The note on a callback that our key does not open.
@@ -76,9 +78,9 @@ class CallbackStore:
         return True
 
     async def due(self, kind: Kind, now: datetime, limit: int) -> list[Callback]:
-        """Callbacks that are not processed, those that wait longest first."""
+        """Callbacks that are not processed, those that wait longest first; at most `limit`, and about BATCH_BYTES."""
         query = {"kind": kind, "done": False, "nextAttemptAt": {"$lte": now}}
-        callbacks = []
+        callbacks, size = [], 0
         async for document in self._callbacks.find(query).sort("nextAttemptAt", 1).limit(limit):
             callback = Callback(
                 str(document["_id"]), kind, b"", document["at"], int(document["attempts"]), document["provider"]
@@ -89,6 +91,9 @@ class CallbackStore:
                 await self.retry_later(callback, now, SEALED)  # sealed under another key: it must not block the others
                 continue
             callbacks.append(replace(callback, body=body))
+            size += len(body)
+            if size >= BATCH_BYTES:
+                break
         return callbacks
 
     async def mark_done(self, callback_ids: list[str], note: str = "") -> None:

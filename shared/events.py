@@ -324,13 +324,27 @@ class Leg(Part):
     end_date: date = Field(description="Last day there, local")
     country: Country
     region: RegionCode | None = Field(default=None, description="ISO 3166-2, when the student chose a region")
-    place: str | None = Field(default=None, max_length=100, description="Town or area as the student wrote it, for R16")
+    place: str | None = Field(
+        default=None, max_length=100, description="Only in older events: the town in clear; newer ones have placeSealed"
+    )
     kind: LegKind = Field(default=LegKind.STAY, description="`stay`, or `through`: travelled through (R15)")
+    place_sealed: Sealed | None = Field(
+        default=None,
+        description="Town or area as the student wrote it. The same town of the same person has the same sealed text",
+    )
+    place_region: RegionCode | None = Field(
+        default=None, description="R16: the region in which the place lies, when the gazetteer was certain; ISO 3166-2"
+    )
 
     def is_within(self, other: "Leg") -> bool:
         """Whether the other leg is the same place for all of these days."""
-        is_same_place = (self.country, self.region, self.place) == (other.country, other.region, other.place)
+        is_same_place = self.where == other.where
         return is_same_place and other.start_date <= self.start_date and self.end_date <= other.end_date
+
+    @property
+    def where(self) -> tuple[str | None, ...]:
+        """The place without its days: two legs of one person with the same are in the same place."""
+        return (self.country, self.region, self.place, self.place_sealed, self.place_region)
 
 
 class StudyAnswers(Part):
@@ -528,11 +542,17 @@ class DocumentAttached(RegistrationEvent):
     """A document was attached to the registration (R9). The event has its digest, not its bytes."""
 
     document_id: Identifier = Field(description="Id of the document, which replaces the former one of the same kind")
-    kind: str = Field(max_length=80, description="Kind, as the catalogue's required documents name it")
+    kind: str = Field(
+        max_length=80, description="Kind, as the catalogue's required documents name it; empty: see kindSealed"
+    )
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the document's bytes")
     size_bytes: int = Field(ge=0, description="Length in bytes")
     media_type: str = Field(max_length=100, description="Media type, by content and not by name")
     name: Sealed = Field(description="File name that the student gave; never used as a path")
+    kind_sealed: Sealed | None = Field(
+        default=None,
+        description="Kind in the student's own words, where the catalogue names none; the same words seal the same",
+    )
 
 
 class ContactField(StrEnum):

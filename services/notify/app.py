@@ -76,6 +76,7 @@ def _routes(process: Process, settings: Settings, parts: Parts) -> list[Routes]:
             whereabouts.WhereaboutsApiDeps(
                 selection=parts.handlers.selection,
                 bus=process.bus,
+                keyring=process.keyring,
             )
         ),
         alerts.routes(

@@ -9,7 +9,7 @@ import base64
 import json
 import os
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args
@@ -26,6 +26,7 @@ from services.notify.messages.rendering import FORMS, Messages
 from services.notify.messages.specimens import SPECIMENS, STUDENT, VARIANTS, reader_name
 from services.notify.messages.wording import Language
 from services.notify.model.whereabouts import Whereabouts
+from services.notify.places import open_places
 from services.notify.rules.audience import stay_there
 from services.notify.store.advice import AdviceStore
 from services.notify.store.alerts import Alert, AlertStore
@@ -48,6 +49,7 @@ from shared.mongo.client import Mongo, PyMongoError
 from shared.observability import logs
 from shared.plausible import FIRST_YEAR, is_past, is_travel_date
 from shared.privacy.contact import StudentContact
+from shared.privacy.keyring import Keyring
 from shared.privacy.service_key import ServiceKey
 from shared.web.problem import Problem
 
@@ -85,6 +87,7 @@ def whereabouts(
             rows += [row for where, contact in page if (row := _row(where, contact, country, region, day, contacts))]
             if len(page) < PAGE:
                 break
+        await _open_places(mongo, rows)
         return rows, await _known_until(mongo)
 
     rows, known_until = _run(_with(work))
@@ -96,6 +99,15 @@ def whereabouts(
     sys.stderr.write(f"{len(rows)} registrations in {region or country} on {day.isoformat()}\n")
     until = f"{known_until:%Y-%m-%d %H:%M:%S} UTC" if known_until else "no time: not all of them were read yet"
     sys.stderr.write(f"Registrations are known until {until}.\n")
+
+
+async def _open_places(mongo: Mongo, rows: Sequence[dict[str, Any]]) -> None:
+    """Show the places as they were written; with KEY_ENCRYPTION_KEY alone, and not those of erased persons."""
+    key, sealed = os.environ.get("KEY_ENCRYPTION_KEY"), [row.pop("placeSealed") for row in rows]
+    if key:
+        places = await open_places(Keyring(mongo, base64.b64decode(key)), sealed)
+        for row, text, place in zip(rows, sealed, places, strict=True):
+            row["place"] = row["place"] if text is None else place
 
 
 async def _known_until(mongo: Mongo) -> datetime | None:
@@ -254,6 +266,7 @@ def _row(
         "country": stay.country,
         "region": stay.region,
         "place": stay.place,
+        "placeSealed": stay.place_sealed,
         "startDate": stay.start_date.isoformat(),
         "endDate": stay.end_date.isoformat(),
         "isCertain": region is None or stay.region == region,

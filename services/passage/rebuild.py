@@ -6,6 +6,7 @@ The only audit code that uses MongoDB. It reads the services' databases and writ
 import os
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -244,6 +245,8 @@ class ShadowRebuild:
         wanted = compared.wanted(rebuilt)
         if own.get("version", 0) > wanted.get("version", 0):
             return differs("is newer than the newest event on Kafka; run again when the relay has caught up")
+        if self._erased & {wanted.get("personId"), wanted.get("leaderId")}:
+            wanted = _as_forgotten(wanted, own)
         differing = compared.differing(wanted, own)
         sealed = _sealed_names(compared.model)
         fields = sorted(name for name in differing if not (name in sealed and self._is_erased(wanted, own, name)))
@@ -259,6 +262,24 @@ class ShadowRebuild:
             await self._mongo.drop(self._name)
         finally:
             self._mongo.close()
+
+
+#: Texts that older events have in clear; the services forget them when they erase the person.
+_FORGOTTEN = ("place", "kind")
+
+
+def _as_forgotten(wanted: Any, own: Any) -> Any:
+    """What the events say, without the texts of an erased person that the live document has forgotten."""
+    if isinstance(wanted, dict) and isinstance(own, dict):
+        return {
+            name: own[name]
+            if name in _FORGOTTEN and own.get(name, value) in (None, "")
+            else _as_forgotten(value, own.get(name))
+            for name, value in wanted.items()
+        }
+    if isinstance(wanted, list) and isinstance(own, list) and len(wanted) == len(own):
+        return [_as_forgotten(item, live) for item, live in zip(wanted, own, strict=True)]
+    return wanted
 
 
 def _sealed_names(model: type[BaseModel] | None) -> frozenset[str]:

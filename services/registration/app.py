@@ -63,13 +63,19 @@ def build(settings: Settings) -> FastAPI:
             Slots(settings.document_uploads, of_one=UPLOADS_OF_ONE, wait_seconds=settings.document_upload_wait_seconds),
         ),
     )
+
+    async def forget_texts_in_clear(person_id: str, registration_ids: Sequence[str]) -> None:
+        catalogue = live.current
+        named = {kind for faculty_id in catalogue.faculties for kind in catalogue.document_kinds(faculty_id)}
+        await persons.forget_texts_in_clear(person_id, named)
+
     erasures = ErasureDeps(
         mongo=mongo,
         database=database,
         store=store,
         persons=persons,
         keyring=keyring,
-        delete_elsewhere=(documents.delete_of_person, store.search.erase),
+        delete_elsewhere=(documents.delete_of_person, store.search.erase, forget_texts_in_clear),
     )
 
     async def without_home(catalogue: Catalogue) -> Sequence[OpenWork]:

@@ -21,6 +21,7 @@ from services.registration.commands.erasure import ErasureDeps
 from services.registration.decision_inputs import EvaluationDeps
 from services.registration.document_storage import DocumentStorage
 from services.registration.import_file import Unreadable, read
+from services.registration.itinerary_places import with_places
 from services.registration.mobility_export import mobility_record
 from services.registration.model import Status
 from services.registration.portal_import import ImportLine, Outcome
@@ -100,7 +101,8 @@ def export(
             if with_contact:
                 student = await open_student_contact(deps.keyring, state)
                 contact = student.reached_at if student is not None else None
-            sys.stdout.write(json.dumps(mobility_record(state, hei_id, contact), ensure_ascii=False) + "\n")
+            (written,) = await with_places(deps.keyring, [state])
+            sys.stdout.write(json.dumps(mobility_record(written, hei_id, contact), ensure_ascii=False) + "\n")
             count += 1
         if with_contact:
             log.info("personal_data_read", kind="export", count=count, source="command")

@@ -96,5 +96,6 @@ def _inputs(
 def _regions(deps: EvaluationDeps, registration: Registration) -> tuple[str | None, ...]:
     """R16: the region that the student chose, or the one in which the place lies."""
     return tuple(
-        leg.region or (deps.resolve(leg.country, leg.place) if leg.place else None) for leg in registration.legs
+        leg.region or leg.place_region or (deps.resolve(leg.country, leg.place) if leg.place else None)
+        for leg in registration.legs
     )

@@ -280,8 +280,9 @@ def _attach_document(state: Registration, event: DocumentAttached, at: datetime)
         media_type=event.media_type,
         name=event.name,
         attached_at=at,
+        kind_sealed=event.kind_sealed,
     )
-    other_kinds = tuple(attached for attached in state.documents if attached.kind != event.kind)
+    other_kinds = tuple(attached for attached in state.documents if attached.kind_key != document.kind_key)
     return state.model_copy(update={"documents": (*other_kinds, document)})
 
 

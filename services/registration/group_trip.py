@@ -34,7 +34,10 @@ class GroupTrip(Part):
     changed_at: datetime
 
     def differs_from(self, registration: Registration) -> bool:
-        """Whether a participant registered another journey. Programme and faculty are each participant's own."""
+        """Whether a participant registered another journey. Programme and faculty are each participant's own.
+
+        Of both the places as they were written (`itinerary_places.with_places`).
+        """
         own = (registration.legs, registration.activity_type, registration.answers)
         return own != (self.legs, self.activity_type, self.answers)
 

@@ -8,6 +8,8 @@ from shared.privacy.contact import ContactDetails
 
 #: Source: EWP outgoing mobilities, get-response.xsd: activityType.
 _TRAINEESHIPS = frozenset({ActivityType.INTERNSHIP, ActivityType.CLINICAL_CLERKSHIP})
+#: How a place is stored is nobody else's.
+_SEALED = {"place_sealed", "place_region"}
 #: Source: OEAPI v6 associationState.
 _STATES = {
     Status.SUBMITTED: "pending",
@@ -24,7 +26,7 @@ _STATES = {
 def mobility_record(state: Registration, hei_id: str, contact: ContactDetails | None) -> dict[str, Any]:
     """One stay abroad. `heiId` is the institution's SCHAC code; arrival and departure are those at the host (EWP).
 
-    Without contact details the person is only an id.
+    Without contact details the person is only an id. The registration has its places as they were written.
     """
     return {
         "omobilityId": state.registration_id,
@@ -44,7 +46,7 @@ def mobility_record(state: Registration, hei_id: str, contact: ContactDetails | 
             "studyRelated": state.study_related,
             "clearance": state.status.value,
             "firstTravelDate": state.departure_date.isoformat(),
-            "legs": [leg.model_dump(mode="json", by_alias=True) for leg in state.legs],
+            "legs": [leg.model_dump(mode="json", by_alias=True, exclude=_SEALED) for leg in state.legs],
         },
     }
 

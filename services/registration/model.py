@@ -66,12 +66,18 @@ class Document(Part):
     """A document attached to the registration (R9). Its bytes are in GridFS under its id (`document_storage.py`)."""
 
     document_id: Identifier
-    kind: str
+    kind: str = Field(description="As the catalogue names it; empty: see `kind_sealed`")
     sha256: str
     size_bytes: int
     media_type: str
     name: Sealed
     attached_at: datetime
+    kind_sealed: Sealed | None = Field(default=None, description="In the student's own words")
+
+    @property
+    def kind_key(self) -> tuple[str, str | None]:
+        """What two documents of the same kind have in common."""
+        return (self.kind, self.kind_sealed)
 
 
 class Agreement(Part):

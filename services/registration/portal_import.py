@@ -7,7 +7,7 @@ over is imported too: without a recorded return the student is overdue, and coun
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any
@@ -20,6 +20,7 @@ from services.registration.commands.form import event_fields, form_errors
 from services.registration.decision_inputs import load_inputs_of
 from services.registration.evaluation import CONFLICTS
 from services.registration.evolve import evolve
+from services.registration.itinerary_places import seal_places, with_region
 from services.registration.model import Registration
 from services.registration.rules.clearance import Queue
 from services.registration.rules.places import places
@@ -184,13 +185,17 @@ async def _submission(deps: CommandDeps, line: ImportLine, issuer: str, *, seal:
     """The event of a line; None when the person was erased. Without `seal` (a dry run) no person and no key is made."""
     assert line.record is not None
     form, event_id = line.record.form(), derived_id("imported", line.record.external_id)
+    resolve = deps.evaluation.resolve
     person_id, contact = "dry-run", "sealed:v1:dry-run"
+    legs = tuple(with_region(leg, resolve) for leg in form.legs)
     if seal:
         person_id = await deps.keyring.person_id(issuer, line.record.login)
         try:
             contact = await deps.keyring.seal(person_id, event_id, "/contact", form.contact)
+            legs = await seal_places(deps.keyring, resolve, person_id, form.legs)
         except PermanentError:
             return None
+    form = replace(form, legs=legs)
     fields = event_fields(deps.catalogue, form, line.registration_id, person_id, contact)
     event = RegistrationSubmitted(**fields, external_id=line.record.external_id, imported=True)
     return Draft(event, event_id)

@@ -56,7 +56,10 @@ async def _opened(keyring: Keyring, event: Event) -> dict[str, Any]:
         holder: Any = data
         for step in containers:
             holder = holder[step]
-        holder[name] = await _open(keyring, sealed, str(name))
+        text = await _open(keyring, sealed, str(name))
+        # `placeSealed` took the place of `place`, which older events have in clear: a person reads them as one.
+        del holder[name]
+        holder[str(name).removesuffix("Sealed")] = text
     return data
 
 

@@ -6,7 +6,7 @@ streams) is must ⊆ selected ⊆ must ∪ may.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 
@@ -15,6 +15,7 @@ from shared.audit.independent_rules import (
     ORANGE,
     AdviceVersion,
     RegistrationVersion,
+    Resolve,
     area_levels,
     came_after,
     first_version_of_each_leg,
@@ -22,6 +23,7 @@ from shared.audit.independent_rules import (
     legs_present,
     level_at,
     may_be_negative,
+    region_of,
     unbroken_since,
     without_kind,
 )
@@ -55,9 +57,6 @@ RELEVANT = frozenset(
 )  # fmt: skip
 #: Alerts raised by an officer. They depend on no advice level and notify nobody of one.
 BY_HAND = frozenset([AlertTrigger.MANUAL, AlertTrigger.DRILL])
-
-#: resolve(country, place as written) -> ISO 3166-2, or None where it is not sure
-Resolve = Callable[[str, str], str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,7 +332,7 @@ class Affected:
         history = [advice for advice in self._history(raised.country)
                    if advice.data.advice_version <= raised.advice_version]  # fmt: skip
         for leg in there:
-            region = leg.region or (self._resolve(leg.country, leg.place) if leg.place else None)
+            region = region_of(leg, self._resolve)
             if raised.trigger in BY_HAND:
                 continue
             levels = [level_at(advice.data, region) for advice in history]
@@ -429,7 +428,7 @@ class Affected:
         for leg, note in legs_present(registered, first_day, last_day, strict=strict):
             if leg.country != raised.country:
                 continue
-            region = leg.region or (self._resolve(leg.country, leg.place) if leg.place else None)
+            region = region_of(leg, self._resolve)
             if raised.trigger in BY_HAND:
                 if is_in_area(raised, region):
                     return _because(registered, leg, region, None, "area", raised.area or raised.country, note)

@@ -5,8 +5,9 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
-from shared.audit.affected import Affected, AffectedReason, Resolve, SelectionCheck
+from shared.audit.affected import Affected, AffectedReason, SelectionCheck
 from shared.audit.evidence import Evidence
+from shared.audit.independent_rules import Resolve
 from shared.audit.state import outcome_of
 from shared.events import (
     AdviceHeld,

@@ -3,7 +3,7 @@
 The audit must not share notify's code: a mistake there would otherwise hide itself here.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -12,6 +12,8 @@ from shared.events import AlertRaised, Leg, LegKind, TravelAdviceChanged
 from shared.subdivision_names import enclosing
 
 ORANGE = 2
+#: resolve(country, place as written) -> ISO 3166-2 region, or None where it is not certain
+Resolve = Callable[[str, str], str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,11 @@ def legs_present(
             yield leg, "" if days_later(leg.start_date, -1) <= first else "the stay begins later"
         elif registered.ended and leg.end_date == final:
             yield leg, "overdue: the stay ended and no return is recorded"
+
+
+def region_of(leg: Leg, resolve: Resolve) -> str | None:
+    """R16: the region that was chosen, or in which the place lies. Older events have the place itself, in clear."""
+    return leg.region or leg.place_region or (resolve(leg.country, leg.place) if leg.place else None)
 
 
 def is_in_area(raised: AlertRaised, region: str | None) -> bool:

@@ -81,12 +81,16 @@ def show_state(document: dict[str, Any]) -> None:
     if document["there"]:
         lines.append(f"\n{len(document['there'])} registrations there on that day:")
     for person in document["there"]:
-        legs = ", ".join(f"{leg['startDate']} to {leg['endDate']} {leg.get('region') or leg.get('place') or ''}".strip()
-                         for leg in person["legs"])  # fmt: skip
+        legs = ", ".join(f"{leg['startDate']} to {leg['endDate']} {_where(leg)}".strip() for leg in person["legs"])
         lines.append(f"  {person['personId']} ({person['registrationId']}): {legs}")
     if document["erasedAt"]:
         lines.append(f"erased {utc_time(document['erasedAt'])}: sealed fields are unreadable for ever")
     show(*lines)
+
+
+def _where(leg: dict[str, Any]) -> str:
+    """The region of a leg: chosen, or that of the place; older events have the place itself."""
+    return leg.get("region") or leg.get("placeRegion") or leg.get("place") or ""
 
 
 def show_timings(documents: list[dict[str, Any]]) -> None:

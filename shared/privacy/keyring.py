@@ -30,6 +30,8 @@ from shared.mongo.coalesced_reader import CoalescedReader
 PREFIX = "sealed:v1"
 NONCE_BYTES = 12
 SEAL_BYTES = NONCE_BYTES + 16  # nonce and tag of AES-GCM
+#: Stands for the event in a field that is bound to none.
+ANY_EVENT = "any"
 CACHE_SECONDS = 60.0  # an erasure takes effect in every process within this time
 MAX_CACHED_KEYS = 10_000
 
@@ -150,7 +152,22 @@ class Keyring:
         plain = orjson.dumps(value.model_dump(mode="json", by_alias=True) if isinstance(value, BaseModel) else value)
         nonce = os.urandom(NONCE_BYTES)
         sealed = nonce + AESGCM(key).encrypt(nonce, plain, _associated_data(person_id, event_id, path))
-        return f"{PREFIX}:{person_id}:{event_id}:{base64.urlsafe_b64encode(sealed).decode().rstrip('=')}"
+        return _sealed_text(person_id, event_id, sealed)
+
+    async def seal_alike(self, person_id: str, path: str, text: str) -> str:
+        """As `seal`, bound to the path but to no event: the same text of the same person is sealed the same.
+
+        So a place can be compared with another one without being opened. The nonce follows from the text, by an HMAC
+        under a key that is derived from the person's own: another text never has the same one.
+        """
+        key = await self.key(person_id)
+        if key is None:
+            raise PermanentError("the person was erased")
+        plain, associated = orjson.dumps(text), _associated_data(person_id, ANY_EVENT, path)
+        nonces = HKDF(SHA256(), 32, None, b"safe-passage/nonces").derive(key)
+        nonce = hmac.digest(nonces, associated + b"\n" + plain, "sha256")[:NONCE_BYTES]
+        sealed = nonce + AESGCM(key).encrypt(nonce, plain, associated)
+        return _sealed_text(person_id, ANY_EVENT, sealed)
 
     async def open(self, sealed: str, path: str) -> Any | None:
         """The sealed value; None for an erased person. Raises PermanentError when it was changed or moved."""
@@ -252,6 +269,10 @@ def _parsed(sealed: str) -> _SealedField | None:
         return _SealedField.parse(sealed)
     except PermanentError:
         return None
+
+
+def _sealed_text(person_id: str, event_id: str, content: bytes) -> str:
+    return f"{PREFIX}:{person_id}:{event_id}:{base64.urlsafe_b64encode(content).decode().rstrip('=')}"
 
 
 def _associated_data(person_id: str, event_id: str, path: str) -> bytes:

@@ -18,3 +18,11 @@ async def sealed(keyring: Keyring, person_id: str, event_id: str, path: str, val
         return await keyring.seal(person_id, event_id, path, value)
     except PermanentError:
         raise erased() from None
+
+
+async def sealed_alike(keyring: Keyring, person_id: str, path: str, text: str) -> str:
+    """As `sealed`; the same text of the same person is sealed the same (`Keyring.seal_alike`)."""
+    try:
+        return await keyring.seal_alike(person_id, path, text)
+    except PermanentError:
+        raise erased() from None

@@ -145,9 +145,9 @@ def test_audit_names_a_forged_record_and_answers_without_it(kind: str) -> None:
     key, value = forgeries()[kind]
     record_ = Record(TOPIC, 0, 1, key, value)
     verifier, affected = ChainVerifier(TOPIC), Affected(lambda country, place: None)
-    for each in (*log.records, record_):
-        verifier.feed(each)
-        affected.feed(each)
+    for logged in (*log.records, record_):
+        verifier.feed(logged)
+        affected.feed(logged)
 
     faults = {finding.fault for finding in verifier.findings() if finding.offset == 1}
 

@@ -107,3 +107,26 @@ async def test_keyring_reading_makes_no_keys(mongo: Mongo) -> None:
 
     assert await mongo.database("keyring")["keys"].count_documents({}) == 0
     assert not await keyring.knows("stranger")
+
+
+async def test_keyring_same_text_of_a_person_is_sealed_alike_and_of_another_is_not(mongo: Mongo) -> None:
+    """Equal texts of one person for one field are equal sealed, everything else differs; erased, none opens."""
+    keyring = Keyring(mongo, KEK)
+
+    sealed = [
+        await keyring.seal_alike(person, path, text)
+        for person, path, text in (
+            ("p1", "/place", "Madrid"), ("p1", "/place", "Madrid"), ("p1", "/place", "Toledo"),
+            ("p1", "/kind", "Madrid"), ("p2", "/place", "Madrid"),
+        )
+    ]  # fmt: skip
+
+    assert sealed[0] == sealed[1]
+    assert len(set(sealed)) == 4
+    assert await Keyring(mongo, KEK).open(sealed[0], "/place") == "Madrid"
+    with pytest.raises(PermanentError):
+        await keyring.open(sealed[0], "/kind")
+    await keyring.erase("p1")
+    assert [opened.state for opened in await keyring.open_many(sealed, "/place")].count("erased") == 4
+    with pytest.raises(PermanentError):
+        await keyring.seal_alike("p1", "/place", "Madrid")

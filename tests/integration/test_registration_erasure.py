@@ -100,7 +100,7 @@ async def submit_for(made: Parts, person_id: str) -> Answer:
         faculty_id="example-sciences",
         programme_id="example-biology",
         activity_type=ActivityType.INTERNSHIP,
-        legs=(Leg(start_date=start, end_date=start, country="ES"),),
+        legs=(Leg(start_date=start, end_date=start, country="ES", place=f"{CANARY} sur Mer"),),
         answers=StudyAnswers(credits=False, university_funding=False, transcript_entry=False),
         contact=CONTACT,
         language="en",

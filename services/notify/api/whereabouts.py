@@ -15,6 +15,7 @@ from services.notify.api.not_assessable import count_not_assessable
 from services.notify.audience.deps import SelectionDeps
 from services.notify.audience.not_alerted import NotAlerted, registrations_not_alerted, why_not_alerted
 from services.notify.model.whereabouts import Stay, Whereabouts
+from services.notify.places import open_places
 from services.notify.rules.audience import GRACE, stay_there
 from services.notify.rules.registered_twice import registered_twice
 from services.notify.store.whereabouts import WhereaboutsStore
@@ -24,6 +25,7 @@ from shared.clock import amsterdam_date, end_of_day, utc_now
 from shared.events import Part, RegistrationEvent
 from shared.fields import CountryCode, RegionOfCountry, is_region_of
 from shared.privacy.contact import ContactDetails, StudentContact
+from shared.privacy.keyring import Keyring
 from shared.privacy.processing_log import log_personal_data_read
 from shared.web.bodies import PastInstant, TravelDay
 from shared.web.identity import Identity, require
@@ -78,6 +80,7 @@ class WhereaboutsApiDeps:
 
     selection: SelectionDeps
     bus: Bus
+    keyring: Keyring
 
 
 def routes(deps: WhereaboutsApiDeps) -> Routes:
@@ -122,7 +125,7 @@ def routes(deps: WhereaboutsApiDeps) -> Routes:
         grace = GRACE if not_alerted else timedelta(0)
         shown = {where.person_id for where, _ in rows[: paged.size]}
         own = await deps.selection.whereabouts.registered_for(country, shown) if instant is None else {}
-        persons = []
+        persons, sealed_places = list[WhereaboutsEntry](), list[str | None]()
         for where, contact in rows[: paged.size]:
             stay = stay_there(where, country, region, day, grace)
             if stay is None:
@@ -133,6 +136,8 @@ def routes(deps: WhereaboutsApiDeps) -> Routes:
                 marks = {"other_registrations": twice.others, "same_stay_as": twice.same_stay_as}
                 entry = entry.model_copy(update=marks)
             persons.append(entry)
+            sealed_places.append(stay.place_sealed)
+        persons = await _with_places(deps.keyring, persons, sealed_places)
         read = {person.person_id for person in persons}
         log_personal_data_read("whereabouts", caller.person_id, read, country=country)
         page = paged.page(persons)
@@ -146,6 +151,17 @@ def routes(deps: WhereaboutsApiDeps) -> Routes:
         )
 
     return router
+
+
+async def _with_places(
+    keyring: Keyring, entries: Sequence[WhereaboutsEntry], sealed_places: Sequence[str | None]
+) -> list[WhereaboutsEntry]:
+    """The entries with their places as they were written; without the place of an erased person."""
+    places = await open_places(keyring, sealed_places)
+    return [
+        entry if sealed is None else entry.model_copy(update={"place": place})
+        for entry, sealed, place in zip(entries, sealed_places, places, strict=True)
+    ]
 
 
 Rows = list[tuple[Whereabouts, StudentContact | None]]

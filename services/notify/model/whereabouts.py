@@ -15,6 +15,7 @@ from shared.events import (
     RegistrationEvent,
     RegistrationSubmitted,
     ReturnRecorded,
+    Sealed,
     StayContactUpdated,
     StayEnded,
 )
@@ -31,18 +32,20 @@ class Stay(Part):
     country: str
     region: str | None = Field(description="ISO 3166-2, given or resolved from the place")
     given_region: str | None = None
-    place: str | None = None
+    place: str | None = Field(default=None, description="Only of older events: the town in clear")
     since: datetime
     imported: bool = Field(default=False, description="`since` is the import from another portal")
+    place_sealed: Sealed | None = None
 
     def is_same_leg(self, leg: Leg) -> bool:
         """Whether the leg has the same place and days. Stay or transit makes no difference."""
-        return (self.start_date, self.end_date, self.country, self.given_region, self.place) == (
+        return (self.start_date, self.end_date, self.country, self.given_region, self.place, self.place_sealed) == (
             leg.start_date,
             leg.end_date,
             leg.country,
             leg.region,
             leg.place,
+            leg.place_sealed,
         )
 
 
@@ -117,9 +120,10 @@ def _after_submission(
                 start_date=leg.start_date,
                 end_date=leg.end_date,
                 country=leg.country,
-                region=leg.region or (resolve(leg.country, leg.place) if leg.place else None),
+                region=leg.region or leg.place_region or (resolve(leg.country, leg.place) if leg.place else None),
                 given_region=leg.region,
                 place=leg.place,
+                place_sealed=leg.place_sealed,
                 since=same.since if same else at,
                 imported=same.imported if same else event.imported,
             )

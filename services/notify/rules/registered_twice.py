@@ -36,9 +36,10 @@ def registered_twice(where: Whereabouts, stay: Stay, own: Sequence[Whereabouts],
 
 
 def _same(stay: Stay, other: Stay) -> bool:
-    return (stay.start_date, stay.end_date, stay.region, stay.place) == (
+    return (stay.start_date, stay.end_date, stay.region, stay.place, stay.place_sealed) == (
         other.start_date,
         other.end_date,
         other.region,
         other.place,
+        other.place_sealed,
     )

@@ -58,6 +58,7 @@ class ContactStore:
 
     def __init__(self, database: Database, key: ServiceKey) -> None:
         self._whereabouts = database["whereabouts"]
+        self._itineraries = database["itineraries"]
         self._erased = database["erased"]
         self._key = key
 
@@ -200,7 +201,7 @@ class ContactStore:
         await self.remove_erased({person_id})
 
     async def remove_erased(self, persons: Collection[str]) -> None:
-        """Remove the details of those who are erased. Runs after every write of contact details.
+        """Remove the details of those who are erased, and places in clear. Runs after every write of contact details.
 
         A person erased at this very moment is found either here or by `erase`.
         """
@@ -210,6 +211,16 @@ class ContactStore:
             removed = (*FINGERPRINT_FIELDS.values(), "renewed", "earlier", "details")
             update = {"$set": {"contact": None}, "$unset": dict.fromkeys(removed, "")}
             await self._whereabouts.update_many({"personId": {"$in": erased}}, update)
+            await self._forget_places_in_clear(erased)
+
+    async def _forget_places_in_clear(self, persons: Collection[str]) -> None:
+        """Older events have places in clear; those of newer ones are sealed, and nothing opens them any more."""
+        places = {"$set": {f"state.{stays}.$[stay].place": None for stays in ("stays", "former")}}
+        of_persons = {"personId": {"$in": list(persons)}, "state.stays": {"$exists": True}}
+        registrations = [str(document["_id"]) async for document in self._whereabouts.find(of_persons, {"_id": 1})]
+        in_clear = [{"stay.place": {"$ne": None}}]
+        await self._whereabouts.update_many({"_id": {"$in": registrations}}, places, array_filters=in_clear)
+        await self._itineraries.update_many({"registrationId": {"$in": registrations}}, places, array_filters=in_clear)
 
     def seal(self, registration_id: str, details: ContactDetails) -> bytes:
         """The details as they are stored."""

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from services.registration.access import permissions_of
 from services.registration.api.bodies import Id, Reader, StudentOrOffice
-from services.registration.api.views import DocumentEntry, RegistrationAnswer
+from services.registration.api.views import DocumentEntry, RegistrationAnswer, document_entries
 from services.registration.commands import documents
 from services.registration.commands.deps import CommandDeps
 from services.registration.commands.loading import load_visible, state_of
@@ -88,10 +88,10 @@ def routes(deps: CommandDeps, limits: dict[str, Any]) -> Routes:
         """The documents of a registration; names are for callers who may open them."""
         permissions = permissions_of(caller, deps.catalogue)
         state = state_of(await load_visible(deps, permissions, registration_id))
-        entries = []
-        for document in state.documents[paged.skip : paged.skip + paged.fetch]:
+        page, entries = state.documents[paged.skip : paged.skip + paged.fetch], []
+        for document, entry in zip(page, await document_entries(deps, page), strict=True):
             name = await deps.keyring.open(document.name, "/name") if permissions.sees_contact(state) else None
-            entries.append(NamedDocument(**document.model_dump(exclude={"name"}), name=name))
+            entries.append(NamedDocument(**entry.model_dump(), name=name))
         return paged.page(entries)
 
     @router.get(

@@ -9,15 +9,16 @@ from pydantic import Field
 
 from services.registration.access import with_permissions
 from services.registration.api.bodies import OVERLAPS_KNOWN, AnswersBody, ContactBody, Id, LegBody, Student
-from services.registration.api.views import ClearanceSummary, RegistrationAnswer
+from services.registration.api.views import ClearanceSummary, LegEntry, RegistrationAnswer, leg_entries
 from services.registration.commands import group_trips, trip_change
 from services.registration.commands.answers import clearance_summary
 from services.registration.commands.deps import CommandDeps
 from services.registration.commands.loading import state_of
 from services.registration.group_trip import GroupTrip
+from services.registration.itinerary_places import with_places
 from services.registration.model import Status
 from services.registration.student_contact import open_student_contact
-from shared.events import ActivityType, Identifier, Leg, Part, StudyAnswers
+from shared.events import ActivityType, Identifier, Part, StudyAnswers
 from shared.fields import PlainName
 from shared.privacy.contact import ContactDetails
 from shared.privacy.processing_log import log_personal_data_read
@@ -84,7 +85,7 @@ class TripEntry(Part):
     faculty_id: str
     programme_id: str
     activity_type: ActivityType
-    legs: tuple[Leg, ...]
+    legs: tuple[LegEntry, ...]
     answers: StudyAnswers
     open: bool
     leads: bool = Field(description="The caller leads the trip and may see its participants")
@@ -170,8 +171,9 @@ def routes(deps: CommandDeps) -> Routes:
         """Who has registered, with their state, for the leader alone."""
         trip = group_trips.trip_of(await group_trips.load_led_trip(deps, caller.person_id, group_id))
         participants, persons = list[Participant](), set[str]()
-        for loaded in await deps.store.page({"groupId": group_id}, paged.skip, paged.fetch):
-            state = state_of(loaded)
+        (trip,) = await with_places(deps.keyring, [trip])
+        page = [state_of(loaded) for loaded in await deps.store.page({"groupId": group_id}, paged.skip, paged.fetch)]
+        for state, written in zip(page, await with_places(deps.keyring, page), strict=True):
             student = await open_student_contact(deps.keyring, state)
             contact = student.registered if student is not None else None
             persons.add(state.person_id)
@@ -184,7 +186,7 @@ def routes(deps: CommandDeps) -> Routes:
                     clearance=ClearanceSummary.model_validate(clearance_summary(deps.catalogue, state)),
                     departure_date=state.departure_date,
                     return_date=state.return_date,
-                    deviates=trip.differs_from(state),
+                    deviates=trip.differs_from(written),
                 )
             )
         log_personal_data_read("participants", caller.person_id, persons)
@@ -194,13 +196,14 @@ def routes(deps: CommandDeps) -> Routes:
 
 
 async def _entry(deps: CommandDeps, trip: GroupTrip, person_id: str) -> TripEntry:
+    (written,) = await with_places(deps.keyring, [trip])
     return TripEntry(
         group_id=trip.group_id,
         name=await deps.keyring.open(trip.name, "/name"),
         faculty_id=trip.faculty_id,
         programme_id=trip.programme_id,
         activity_type=trip.activity_type,
-        legs=trip.legs,
+        legs=leg_entries(written),
         answers=trip.answers,
         open=trip.is_open,
         leads=trip.leader_id == person_id,

@@ -10,8 +10,11 @@ from services.registration.access import Permissions
 from services.registration.api.students import Students, students_of
 from services.registration.commands.answers import clearance_summary, contact_for_queue
 from services.registration.commands.deps import CommandDeps
+from services.registration.commands.documents import KIND_PATH
 from services.registration.decision_inputs import load_inputs
-from services.registration.model import Registration, Status
+from services.registration.group_trip import GroupTrip
+from services.registration.itinerary_places import with_places
+from services.registration.model import Document, Registration, Status
 from services.registration.read_models import DecisionInputs
 from services.registration.rules import checklist, places
 from services.registration.rules.clearance import clearance
@@ -26,7 +29,7 @@ from shared.events import (
     ActivityType,
     AdviceSeen,
     Event,
-    Leg,
+    LegKind,
     LevelGrounds,
     Part,
     RegistrationSubmitted,
@@ -100,6 +103,17 @@ class DocumentEntry(Part):
     attached_at: datetime
 
 
+async def document_entries(deps: CommandDeps, documents: Sequence[Document]) -> list[DocumentEntry]:
+    """The documents without their names; a kind in the student's own words is opened, and empty when erased."""
+    sealed = [document.kind_sealed for document in documents if document.kind_sealed is not None]
+    opened = iter(await deps.keyring.open_many(sealed, KIND_PATH) if sealed else ())
+    kinds = [document.kind if document.kind_sealed is None else next(opened).value or "" for document in documents]
+    return [
+        DocumentEntry(**document.model_dump(exclude={"name", "kind", "kind_sealed"}), kind=kind)
+        for document, kind in zip(documents, kinds, strict=True)
+    ]
+
+
 class ReturnEntry(Part):
     """The outcome of the stay (R20), with the words of the person who recorded it in the history."""
 
@@ -118,11 +132,27 @@ class WaitsFor(Part):
     contact: dict[str, str] | None
 
 
+class LegEntry(Part):
+    """One place of an itinerary with its dates, as the student wrote it."""
+
+    start_date: date
+    end_date: date
+    country: str
+    region: str | None = Field(description="ISO 3166-2, when the student chose a region")
+    place: str | None = Field(description="Town or area; null: none was given, or the person was erased")
+    kind: LegKind
+
+
+def leg_entries(journey: Registration | GroupTrip) -> tuple[LegEntry, ...]:
+    """The itinerary of a journey with its places as they were written (`itinerary_places.with_places`)."""
+    return tuple(LegEntry(**leg.model_dump(include=set(LegEntry.model_fields))) for leg in journey.legs)
+
+
 class RegistrationDetails(RegistrationSummary):
     """One registration. The contact details are null when the caller may not read them, and for an erased person."""
 
     person_id: str
-    legs: tuple[Leg, ...]
+    legs: tuple[LegEntry, ...]
     answers: StudyAnswers
     language: Literal["nl", "en"]
     contact: ContactDetails | None = Field(description="As registered; a change of the registration replaces them")
@@ -227,10 +257,11 @@ async def registration_details(deps: CommandDeps, state: Registration, permissio
     (summary,) = await registration_summaries(deps, [state], permissions, "registration")
     recorded_return = state.return_recorded
     inputs = await load_inputs(deps.evaluation, state)
+    (written,) = await with_places(deps.keyring, [state])
     return RegistrationDetails(
         **summary.model_dump(),
         person_id=state.person_id,
-        legs=state.legs,
+        legs=leg_entries(written),
         answers=state.answers,
         language=state.language,
         contact=contact.registered if contact is not None else None,
@@ -241,7 +272,7 @@ async def registration_details(deps: CommandDeps, state: Registration, permissio
         trip_change=state.trip_change,
         advice=places.advice_seen(places.places(state.legs, inputs, utc_now())),
         decided_on=state.decision.advice if state.decision is not None else (),
-        documents=tuple(DocumentEntry(**document.model_dump(exclude={"name"})) for document in state.documents),
+        documents=tuple(await document_entries(deps, state.documents)),
         stay_contact_at=state.stay_contact_at,
         contact_confirmed_at=state.contact_confirmed_at,
         returned=ReturnEntry(

@@ -1,5 +1,6 @@
 """Changes and cancels a registration; only the student can. During the stay a return is recorded instead (R20)."""
 
+from dataclasses import replace
 from datetime import datetime
 
 from services.registration.access import Permissions
@@ -14,6 +15,7 @@ from services.registration.decision_events import asked_to_cancel, close_all_tas
 from services.registration.decision_inputs import load_inputs_of
 from services.registration.evaluation import decide_and_record
 from services.registration.evolve import evolve
+from services.registration.itinerary_places import seal_places
 from services.registration.model import Registration
 from services.registration.read_models import DecisionInputs
 from services.registration.rules.cancellation import Cancellation, Reason, cancellation, itinerary_change
@@ -44,6 +46,8 @@ async def change(
     former = state_of(await load_visible(deps, command.caller, registration_id))
     person_id = former.person_id
     form = with_login_facts(deps.catalogue, form, command.caller.login, former)
+    legs = await seal_places(deps.keyring, deps.evaluation.resolve, person_id, form.legs, former.legs)
+    form = replace(form, legs=legs)
     event_id = new_id()
 
     async def work(session: Session) -> Answer:

@@ -25,10 +25,12 @@ from shared.ids import new_id
 from shared.mongo.client import PyMongoError, Session
 from shared.web.idempotency import Answer, IdempotentRequest, run_once
 from shared.web.problem import FieldError, Problem, not_found
-from shared.web.sealing import erased
+from shared.web.sealing import erased, sealed_alike
 
 #: Kinds of documents of one registration; no journey needs more.
 MAX_KINDS = 30
+#: The field for which a kind in the student's own words is sealed.
+KIND_PATH = "/kindSealed"
 #: Stored bytes may wait this long for the event that names them; and this many files are checked in one sweep.
 GRACE = timedelta(hours=1)
 SWEEP_SIZE = 100
@@ -53,30 +55,33 @@ async def attach(deps: CommandDeps, registration_id: str, upload: Upload, comman
     Raises Problem for a file that cannot be attached. Bytes that no event names, and those of the document that was
     replaced, are deleted at once, or by the sweep if the process died in between.
     """
-    state = _check_attachable(
-        command.caller, state_of(await load_visible(deps, command.caller, registration_id)), upload.kind
-    )
+    state = state_of(await load_visible(deps, command.caller, registration_id))
+    _check_attachable(command.caller, state)
     _check_kind(deps.catalogue, state, upload.kind)
+    kind_key = await _kind_key(deps, state, upload.kind)
+    _check_count(state, kind_key)
     document_id, event_id = new_id(), new_id()
     async with deps.document_limits.uploads.slot(command.caller.person_id):
-        sealed_name, stored = await _store(deps, state, document_id, event_id, upload)
+        sealed_name, stored = await _store(deps, state, document_id, event_id, upload, kind_key)
     event = DocumentAttached(
         registration_id=registration_id,
         person_id=state.person_id,
         document_id=document_id,
-        kind=upload.kind,
+        kind=kind_key[0],
         sha256=stored.sha256,
         size_bytes=stored.size_bytes,
         media_type=stored.media_type,
         name=sealed_name,
+        kind_sealed=kind_key[1],
     )
-    replaced = [document.document_id for document in state.documents if document.kind == upload.kind]
+    replaced = [document.document_id for document in state.documents if document.kind_key == kind_key]
     for former_id in replaced:
         await deps.documents.files.doubt(former_id)
 
     async def work(session: Session) -> Answer:
         loaded = await load_visible(deps, command.caller, registration_id, session)
-        _check_attachable(command.caller, state_of(loaded), upload.kind)
+        _check_attachable(command.caller, state_of(loaded))
+        _check_count(state_of(loaded), kind_key)
         drafts = [Draft(event, event_id)]
         after = await deps.store.record(loaded, drafts, cause=command.cause, now=command.now, session=session)
         answer = registration_answer(deps.catalogue, after, 201)
@@ -121,11 +126,16 @@ async def delete_unreferenced_documents(deps: CommandDeps, now: datetime) -> Non
 
 
 async def _store(
-    deps: CommandDeps, state: Registration, document_id: str, event_id: str, upload: Upload
+    deps: CommandDeps,
+    state: Registration,
+    document_id: str,
+    event_id: str,
+    upload: Upload,
+    kind_key: tuple[str, str | None],
 ) -> tuple[str, StoredDocument]:
     """The sealed name and the stored document. Raises Problem when the file is refused or the person was erased."""
     try:
-        chunks = _within(upload.chunks, await _bytes_left(deps, state, upload.kind))
+        chunks = _within(upload.chunks, await _bytes_left(deps, state, kind_key))
         sealed_name = await deps.keyring.seal(state.person_id, event_id, "/name", upload.name)
         return sealed_name, await deps.documents.store(document_id, state.person_id, chunks)
     except DocumentRefused as refused:
@@ -141,9 +151,9 @@ async def _store(
         raise erased() from None
 
 
-async def _bytes_left(deps: CommandDeps, state: Registration, kind: str) -> int:
+async def _bytes_left(deps: CommandDeps, state: Registration, kind_key: tuple[str, str | None]) -> int:
     """How large a document of this kind may be: what the registration and the person have left without the former."""
-    replaced = sum(document.size_bytes for document in state.documents if document.kind == kind)
+    replaced = sum(document.size_bytes for document in state.documents if document.kind_key == kind_key)
     attached = sum(document.size_bytes for document in state.documents)
     limits = deps.document_limits
     stored = await deps.documents.files.stored_bytes(state.person_id)
@@ -166,16 +176,30 @@ async def _within(chunks: AsyncIterator[bytes], limit: int) -> AsyncIterator[byt
         yield chunk
 
 
-def _check_attachable(permissions: Permissions, state: Registration, kind: str) -> Registration:
+async def _kind_key(deps: CommandDeps, state: Registration, kind: str) -> tuple[str, str | None]:
+    """The kind as the event has it: named by the catalogue, or in the student's own words, which are sealed.
+
+    A kind that stands in clear in this registration, from an older event, stays as it is.
+    """
+    named = deps.catalogue.document_kinds(state.faculty_id).keys() | {document.kind for document in state.documents}
+    if kind in named:
+        return kind, None
+    return "", await sealed_alike(deps.keyring, state.person_id, KIND_PATH, kind)
+
+
+def _check_attachable(permissions: Permissions, state: Registration) -> None:
     """For the student, or for the International Office, which helps. Raises Problem 403 or 409 otherwise."""
     if not (permissions.owns(state) or permissions.is_international_office):
         raise Problem(
             403, "Only the student and the International Office can attach documents.", reason="not_the_student"
         )
     check_not_cancelled(state)
-    if len({document.kind for document in state.documents} | {kind}) > MAX_KINDS:
+
+
+def _check_count(state: Registration, kind_key: tuple[str, str | None]) -> None:
+    """Raises Problem 409 for a kind too many."""
+    if len({document.kind_key for document in state.documents} | {kind_key}) > MAX_KINDS:
         raise Problem(409, f"A registration has documents of at most {MAX_KINDS} kinds.", reason="too_many")
-    return state
 
 
 def _check_kind(catalogue: Catalogue, state: Registration, kind: str) -> None:

@@ -14,6 +14,7 @@ from services.registration.commands.form import RegistrationForm, check_form
 from services.registration.commands.submit import submit
 from services.registration.commands.trip_change import offer_change, offer_change_to
 from services.registration.group_trip import GroupTrip
+from services.registration.itinerary_places import seal_places, with_places
 from shared.bus.aggregate import Loaded
 from shared.command import Command
 from shared.envelope import Draft
@@ -91,12 +92,13 @@ async def close(deps: CommandDeps, group_id: str, command: Command[Permissions])
 async def join(deps: CommandDeps, group_id: str, form: ParticipantForm, command: Command[Permissions]) -> Answer:
     """A participant confirms the leader's form and registers like every student. Raises Problem as `submit`."""
     trip = trip_of(await load_trip(deps, group_id))
+    (written,) = await with_places(deps.keyring, [trip])
     registration_form = RegistrationForm(
         approval_id=form.approval_id,
         faculty_id=trip.faculty_id,
         programme_id=trip.programme_id,
         activity_type=trip.activity_type,
-        legs=trip.legs,
+        legs=written.legs,
         answers=trip.answers,
         contact=form.contact,
         language=form.language,
@@ -172,6 +174,6 @@ async def _trip_event(
         faculty_id=form.faculty_id,
         programme_id=form.programme_id,
         activity_type=form.activity_type,
-        legs=form.legs,
+        legs=await seal_places(deps.keyring, deps.evaluation.resolve, leader_id, form.legs),
         answers=form.answers,
     )

@@ -6,7 +6,7 @@ Why a registration is evaluated more than once: docs/architecture.md, When a reg
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 
@@ -25,6 +25,7 @@ from services.registration.commands.overlaps import check_overlaps
 from services.registration.decision_events import decision_events
 from services.registration.decision_inputs import inputs_unchanged, load_inputs
 from services.registration.evolve import evolve
+from services.registration.itinerary_places import seal_places
 from services.registration.model import Registration
 from services.registration.read_models import DecisionInputs
 from services.registration.rules.evaluation import evaluation
@@ -77,7 +78,12 @@ async def _store(
 ) -> tuple[Submission, DecisionInputs, Sequence[Draft], Answer]:
     """Check, decide and commit. Raises DuplicateKeyError when another submission of the student committed meanwhile."""
     # First, so that the student sees every error at once and nothing is created for a wrong form.
-    registrations = await validate(deps, form, command)
+    validate(deps, form, command)
+    # Places under the student's own key, as in every registration: so they can be compared.
+    form = replace(
+        form, legs=await seal_places(deps.keyring, deps.evaluation.resolve, command.caller.person_id, form.legs)
+    )
+    registrations = await count_without_overlap(deps, form, command)
     # Contact details under the student's own key: destroying it erases them from every copy of the event.
     submission = await seal(deps, form, command, registrations)
     # Approval and advice from our own read models: a submission waits for no other service.
@@ -89,13 +95,17 @@ async def _store(
     return submission, inputs, decision, await commit(deps, form, submission, decision, command)
 
 
-async def validate(deps: CommandDeps, form: RegistrationForm, command: Command[Permissions]) -> int | None:
-    """Raises Problem: 400 with every error of the form, 409 when the student has registered these days already.
-
-    Returns how many registrations the student has; None when overlaps do not matter.
-    """
+def validate(deps: CommandDeps, form: RegistrationForm, command: Command[Permissions]) -> None:
+    """Raises Problem 400 with every error of the form."""
     check_form(deps.catalogue, form, form.language, command.now)
     acknowledged_pages(deps.catalogue, form.acknowledged)
+
+
+async def count_without_overlap(deps: CommandDeps, form: RegistrationForm, command: Command[Permissions]) -> int | None:
+    """How many registrations the student has; None when overlaps do not matter.
+
+    Raises Problem 409 when the student has registered these days already.
+    """
     try:
         return await check_overlaps(deps, form, command.caller.person_id)
     except Problem:

@@ -4,6 +4,8 @@ A registration changes only when its student says so. The offer is stored in the
 participant who joins at that moment is offered it after their own commit, so that neither misses the other.
 """
 
+from dataclasses import replace
+
 from services.registration.access import Permissions
 from services.registration.commands.answers import registration_answer
 from services.registration.commands.change import change
@@ -11,6 +13,7 @@ from services.registration.commands.deps import CommandDeps
 from services.registration.commands.form import RegistrationForm
 from services.registration.commands.loading import load_visible, state_of
 from services.registration.group_trip import GroupTrip
+from services.registration.itinerary_places import with_places
 from services.registration.model import Registration
 from shared.bus.aggregate import Loaded
 from shared.command import Command
@@ -28,7 +31,13 @@ async def offer_change(
 ) -> None:
     """Offer this version of the trip to every participant whose registration differs, in the caller's transaction."""
     participants = await deps.store.participants(trip.id, session)
-    changes = [(loaded, drafts) for loaded in participants if (drafts := offer_events(state_of(loaded), trip))]
+    written = await with_places(deps.keyring, [state_of(loaded) for loaded in participants])
+    planned = await _with_written_places(deps, trip)
+    changes = [
+        (loaded, drafts)
+        for loaded, state in zip(participants, written, strict=True)
+        if (drafts := offer_events(state, planned))
+    ]
     if changes:
         await deps.store.record_all(changes, cause=command.cause, now=command.now, session=session)
 
@@ -40,15 +49,25 @@ async def offer_change_to(
 
     async def work(session: Session) -> None:
         loaded = await deps.store.registrations.load(registration_id, session)
-        drafts = offer_events(state_of(loaded), trip)
+        (state,) = await with_places(deps.keyring, [state_of(loaded)])
+        drafts = offer_events(state, await _with_written_places(deps, trip))
         if drafts:
             await deps.store.record(loaded, drafts, cause=command.cause, now=command.now, session=session)
 
     await deps.mongo.transact(work, what=f"registration {registration_id}")
 
 
+async def _with_written_places(deps: CommandDeps, trip: Loaded[GroupTrip]) -> Loaded[GroupTrip]:
+    assert trip.state is not None
+    (state,) = await with_places(deps.keyring, [trip.state])
+    return replace(trip, state=state)
+
+
 def offer_events(state: Registration, trip: Loaded[GroupTrip]) -> list[Draft]:
-    """The offer, or its withdrawal once the registration equals the trip; none for an offered version. Pure."""
+    """The offer, or its withdrawal once the registration equals the trip; none for an offered version. Pure.
+
+    Both have their places as they were written (`with_places`): leader and participant seal them differently.
+    """
     assert trip.state is not None
     differs, offered_version = trip.state.differs_from(state), state.trip_change or 0
     if state.group_id != trip.id or offered_version >= trip.version or not (differs or offered_version):
@@ -78,7 +97,9 @@ async def take_over(deps: CommandDeps, registration_id: str, command: Command[Pe
     trip = (await deps.store.trips.load(state.group_id)).state if state.group_id is not None else None
     if trip is None:
         raise Problem(409, "This registration belongs to no group trip.", reason="no_group_trip")
-    if not trip.differs_from(state):
+    (trip,) = await with_places(deps.keyring, [trip])
+    (written,) = await with_places(deps.keyring, [state])
+    if not trip.differs_from(written):
         return registration_answer(deps.catalogue, loaded, 200)
     contact = await deps.keyring.open(state.contact, "/contact")
     if contact is None:

@@ -51,4 +51,4 @@ def _overlap(legs: Sequence[Leg], others: Sequence[Leg]) -> bool:
 
 
 def _places(legs: Sequence[Leg]) -> list[tuple[object, ...]]:
-    return [(leg.start_date, leg.end_date, leg.country, leg.region, leg.place) for leg in legs]
+    return [(leg.start_date, leg.end_date, leg.where) for leg in legs]

@@ -145,6 +145,21 @@ class PersonsStore:
         documents = self.erasures.find({}).sort([("state", -1), ("_id", 1)]).skip(skip).limit(limit)
         return [document async for document in documents]
 
+    async def forget_texts_in_clear(self, person_id: str, named_kinds: Collection[str]) -> None:
+        """Older events have places, and kinds of documents in a student's own words, in clear: forget them here.
+
+        `named_kinds`: the kinds that the catalogue names, which are nobody's words. In the log the old events stay.
+        """
+        place, other_kind = {"leg.place": {"$ne": None}}, {"document.kind": {"$nin": ["", *named_kinds]}}
+        forgotten = {
+            "legs.$[leg].place": None, "clearedLegs.$[leg].place": None, "documents.$[document].kind": "",
+        }  # fmt: skip
+        await self._registrations.update_many(
+            {"personId": person_id}, {"$set": forgotten}, array_filters=[place, other_kind]
+        )
+        trips = {"$set": {"legs.$[leg].place": None}}
+        await self._trips.update_many({"leaderId": person_id}, trips, array_filters=[place])
+
     async def delete_alerts_of(self, person_id: str) -> None:
         """Delete which alerts the person is in. Registrations stay: nothing opens their sealed fields any more."""
         await self._alerted.delete_many({"personId": person_id})

@@ -19,7 +19,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
-from services.notify.channels.message_channel import MessageChannel
+from services.notify.channels.message_channel import MessageChannel, may_send
 from services.notify.composer import Composer
 from services.notify.conversations import endings
 from services.notify.messages.outgoing import OutgoingMessage
@@ -175,6 +175,7 @@ async def _attempt(
     """Send one chunk and record its outcomes; False when another worker has the job meanwhile."""
     await failpoint("after_claim")
     messages = [draft for draft in drafts if not isinstance(draft, Outcome)]
+    may_send.set(lambda: not claimed.lease_is_lost())
     answers = iter(await provider.send(messages) if messages else [])
     now = utc_now()
     outcomes = [

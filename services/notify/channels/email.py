@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from services.notify.channels.disclosure import without_addresses
+from services.notify.channels.message_channel import may_send
 from services.notify.channels.smtp import CannotOpen, EmailSettings, SmtpConnection, tls_context
 from services.notify.channels.smtp_wire import (
     FINAL_DOT,
@@ -53,14 +54,22 @@ class _Batch:
         self.outcomes: list[Outcome | None] = [None] * len(emails)
         self.answered = 0
         self.trouble = Outcome.try_later("no connection")
+        self._may_send = may_send.get()
         self._waiting = deque(_Unsent(index, email, mailbox(email.recipient)) for index, email in enumerate(emails))
 
     def __len__(self) -> int:
         return len(self._waiting)
 
+    def is_stopped(self) -> bool:
+        """Whether the worker has lost its send job: not one more email may leave."""
+        if self._may_send():
+            return False
+        self.trouble = Outcome.try_later("the lease of the send job ran out")
+        return True
+
     def next_email(self, connection: SmtpConnection) -> _Unsent | None:
         """The next email that this server can accept. The ones it cannot accept are refused before a byte is sent."""
-        while self._waiting:
+        while self._waiting and not self.is_stopped():
             unsent = self._waiting.popleft()
             obstacle = _obstacle(unsent, connection)
             if obstacle is None:
@@ -123,7 +132,7 @@ class EmailChannel:
         """Send emails of the batch until none is left, over as many connections as that needs."""
         fruitless = 0
         async with self._slots:
-            while batch and fruitless < FRUITLESS_CONNECTIONS:
+            while batch and not batch.is_stopped() and fruitless < FRUITLESS_CONNECTIONS:
                 before = batch.answered
                 connection = self._idle_connection()
                 fresh = connection is None
@@ -156,6 +165,9 @@ class EmailChannel:
         current = batch.next_email(connection)
         _, envelope = await self._exchange(connection, b"", False, current)
         while current is not None:
+            if batch.is_stopped():
+                connection.abort()  # the server has an envelope without its content
+                return
             step = _judge_envelope(envelope, current)
             if step is None or (connection.ended and step.outcome is None):
                 batch.requeue(current, connection.ended, connection.ended_code)

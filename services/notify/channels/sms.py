@@ -12,6 +12,7 @@ from contextvars import ContextVar
 from datetime import datetime
 from typing import Protocol
 
+from services.notify.channels.message_channel import may_send
 from services.notify.channels.noted import NoteAnswers
 from services.notify.channels.sms_callbacks import provider_reference
 from services.notify.channels.sms_provider import PoolMember
@@ -86,6 +87,8 @@ class SmsPool:
             member = self._members[name]
             if number:
                 await self._wait_for_tokens(member, len(unsent), True)
+            if not may_send.get()():
+                break
             answers = await member.provider.send([texts[index] for index in unsent])
             for index, answer in zip(unsent, answers, strict=True):
                 outcomes[index] = _later_outcome(outcomes[index], _signed(member, texts[index], answer))

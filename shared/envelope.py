@@ -18,6 +18,8 @@ from shared.ids import new_id
 
 GENESIS = "0" * 64
 MAX_EVENT_BYTES = 256_000
+#: Our own numbers count from 1. Beyond this MongoDB stores no integer.
+MAX_NUMBER = 2**63 - 1
 
 E_co = TypeVar("E_co", bound=Event, covariant=True)
 
@@ -99,11 +101,11 @@ class _Head(BaseModel):
     source: str = Field(min_length=1, max_length=64)
     time: datetime
     subject: str = Field(min_length=1, max_length=120)
-    streamversion: int = Field(ge=1)
+    streamversion: int = Field(ge=1, le=MAX_NUMBER)
     correlationid: str = Field(min_length=1, max_length=128)
     causationid: str = Field(min_length=1, max_length=128)
     traceparent: str | None = Field(default=None, max_length=64)
-    sequence: int | None = Field(default=None, ge=1)
+    sequence: int | None = Field(default=None, ge=1, le=MAX_NUMBER)
     prevhash: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
     data: dict[str, Any]
 

@@ -21,7 +21,7 @@ from shared.bus.outbox import Outbox
 from shared.bus.relay import Relay
 from shared.clock import utc_now
 from shared.environment import from_environment
-from shared.errors import PermanentError, TransientError, describe
+from shared.errors import PermanentError, TransientError
 from shared.live_catalogue import LiveCatalogue
 from shared.mongo.client import Mongo, PyMongoError
 from shared.mongo.holder import new_holder
@@ -30,7 +30,9 @@ from shared.mongo.lease import Lease, while_held
 from shared.observability import logs, metrics
 from shared.observability.health import Check
 from shared.privacy.keyring import Keyring
+from shared.set_aside import SetAside
 from shared.settings import CatalogueSettings, CommonSettings
+from shared.transient import is_transient, reason_of
 from shared.web import idempotency
 from shared.web.identity import Verifier
 from shared.web.phrases import Phrase
@@ -69,7 +71,7 @@ def app_from_environment(name: str, settings: type[S], build: Callable[[S], Fast
     try:
         return freeze_gc_after_startup(build(from_environment(settings)))
     except PermanentError as error:
-        log.error("cannot_start", reason=describe(error), next_step="mend this, then start the process again")
+        log.error("cannot_start", reason=reason_of(error), next_step="mend this, then start the process again")
         raise SystemExit(WRONG_USE) from None
 
 
@@ -101,6 +103,9 @@ class Process:
         self._checks: list[Callable[[], Awaitable[Sequence[Check]]]] = []
         self._failures: dict[str, str] = {}
         self._prepared = False
+        #: Work that goes on without failing for so long is well again.
+        self.stable_seconds = STABLE_SECONDS
+        self.set_aside = SetAside()
 
     def publish(self, outbox: Outbox, topic: str) -> None:
         """Run a relay, which publishes the service's events to Kafka."""
@@ -185,6 +190,7 @@ class Process:
             results += await self._worker_health()
         for name, failure in sorted(self._failures.items()):
             results.append(Check(name, False, False, failure))
+        results += await self.set_aside.health()
         for check in self._checks:
             results += await check()
         metrics.log_fields_dropped.set(logs.dropped_fields)
@@ -207,8 +213,8 @@ class Process:
         try:
             # So that a permanent error, such as a wrong key, is found before the first request.
             await self._prepare()
-        except PermanentError as error:
-            log.error("cannot_start", reason=describe(error), next_step="mend this, then start the process again")
+        except Exception as error:
+            log.error("cannot_start", reason=reason_of(error), next_step="mend this, then start the process again")
             raise
         background = asyncio.create_task(self._background())
         log.info("started", role=self.settings.role)
@@ -232,7 +238,9 @@ class Process:
             for work in self._start_work:
                 await work()
             self._prepared = True
-        except (PyMongoError, TransientError, TimeoutError) as error:
+        except Exception as error:
+            if not isinstance(error, PyMongoError) and not is_transient(error):
+                raise
             log.warning("not_prepared", error=type(error).__name__, next_step="none: tried again every second")
 
     async def _background(self) -> None:
@@ -241,7 +249,7 @@ class Process:
             await asyncio.sleep(FIRST_PAUSE_SECONDS)
             try:
                 await self._prepare()
-            except PermanentError as error:
+            except Exception as error:
                 _end_process("cannot_start", error)
                 return
         work_by_name = dict(self._background_work)
@@ -259,7 +267,8 @@ class Process:
         """Renew the claim on INSTANCE. A process that slept until a twin took its name ends."""
         try:
             await claim.keep()
-        except PermanentError as error:
+        # Whatever it is, nobody keeps the name any more.
+        except Exception as error:
             _end_process("cannot_go_on", error)
 
     async def _keep_running(self, name: str, work: Work) -> None:
@@ -267,20 +276,37 @@ class Process:
         while True:
             began = time.monotonic()
             try:
-                await work()
+                await self._until_it_ends(name, work)
                 failure = "ended"
             # The outermost loop of the process: work that fails must not end other work.
             except Exception as error:
                 failure = type(error).__name__
-                log.warning("work_failed", kind=name, error=failure, attempt=attempt, next_step="none: restarted")
+                log.warning(
+                    "work_failed", kind=name, error=failure, reason=reason_of(error), attempt=attempt,
+                    next_step="none: restarted",
+                )  # fmt: skip
             self._failures[name] = f"{failure}, started again"
-            was_stable = time.monotonic() - began > STABLE_SECONDS
+            was_stable = time.monotonic() - began > self.stable_seconds
             pause = FIRST_PAUSE_SECONDS if was_stable else min(pause * 2, LONGEST_PAUSE_SECONDS)
             attempt = 1 if was_stable else attempt + 1
             await asyncio.sleep(pause)
 
+    async def _until_it_ends(self, name: str, work: Work) -> None:
+        """Run the work. While it goes on for longer than `stable_seconds`, its former failure is over."""
+        running = asyncio.ensure_future(work())
+        try:
+            await asyncio.wait({running}, timeout=self.stable_seconds)
+            if not running.done():
+                self._failures.pop(name, None)
+            await running
+        finally:
+            if not running.done():
+                running.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await running
 
-def _end_process(event: str, error: PermanentError) -> None:
+
+def _end_process(event: str, error: Exception) -> None:
     """Log why, and end this process as its orchestrator would."""
-    log.error(event, reason=describe(error), next_step="mend this, then start the process again")
+    log.error(event, reason=reason_of(error), next_step="mend this, then start the process again")
     os.kill(os.getpid(), signal.SIGTERM)

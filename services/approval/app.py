@@ -32,6 +32,7 @@ def build(settings: Settings) -> FastAPI:
         keyring=process.keyring,
         live=process.follow_catalogue(settings),
         commits=GroupCommit(process.mongo, process.database),
+        set_aside=process.set_aside,
     )
 
     async def requests_without_home(catalogue: Catalogue) -> Sequence[OpenWork]:

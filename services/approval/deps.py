@@ -14,6 +14,7 @@ from shared.live_catalogue import LiveCatalogue
 from shared.mongo.client import Database, Mongo, Session
 from shared.mongo.group_commit import GroupCommit
 from shared.privacy.keyring import Keyring
+from shared.set_aside import SetAside
 from shared.web.problem import not_found
 from shared.web.sealing import sealed
 
@@ -28,6 +29,7 @@ class CommandDeps:
     keyring: Keyring
     live: LiveCatalogue
     commits: GroupCommit
+    set_aside: SetAside = field(default_factory=SetAside)
     #: One lock for each pool: within this process, commands on a pool wait for each other instead of colliding.
     pool_locks: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
 

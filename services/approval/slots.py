@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Literal, TypeVar
 
 from services.approval.deps import CommandDeps
@@ -118,9 +119,14 @@ async def release(
 async def fill_free_slots(deps: CommandDeps, now: datetime) -> int:
     """Give slots that the catalogue has added to the first on the waiting lists. Returns how many were given."""
     cause, promoted = Cause(new_id(), "places"), 0
-    for pool_id in deps.catalogue.pools():
+
+    async def fill(pool_id: str) -> None:
+        nonlocal promoted
         while await with_next_in_line(deps, pool_id, None, _promote_first(deps, pool_id, cause, now)):
             promoted += 1
+
+    for pool_id in deps.catalogue.pools():
+        await deps.set_aside.attempt("slot pool", pool_id, partial(fill, pool_id))
     return promoted
 
 

@@ -27,6 +27,7 @@ from shared.events import AlertEscalated, Channel
 from shared.ids import derived_id
 from shared.mongo.client import Mongo, Session
 from shared.observability.logs import get_logger
+from shared.set_aside import SetAside
 
 log = get_logger()
 
@@ -43,6 +44,7 @@ class EscalationDeps:
     whereabouts: WhereaboutsStore
     notices: notices.NoticeDeps
     policy: EscalationPolicy = field(default_factory=EscalationPolicy)
+    set_aside: SetAside = field(default_factory=SetAside)
 
     @property
     def conversations(self) -> ConversationDeps:

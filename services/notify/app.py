@@ -44,7 +44,7 @@ def build(settings: Settings) -> FastAPI:
     ):  # fmt: skip
         process.at_start(store.create_indexes)
     process.at_start(partial(stores.alerts.note_closing_times, stores.outbox))
-    _subscribe(process.bus, parts.handlers)
+    subscribe(process.bus, parts.handlers)
     run_in_background(process, settings, parts)
     return process.app("Safe Passage: notify", DESCRIPTION, _routes(process, settings, parts), texts.PROBLEMS)
 
@@ -54,7 +54,7 @@ def from_environment() -> FastAPI:
     return app_from_environment("notify", Settings, build)
 
 
-def _subscribe(bus: Bus, deps: handlers.HandlerDeps) -> None:
+def subscribe(bus: Bus, deps: handlers.HandlerDeps) -> None:
     """Subscribe the handlers that handlers.py lists: one subscription for each topic."""
 
     def with_deps(handle: Callable[[T, handlers.HandlerDeps], Awaitable[None]]) -> Callable[[T], Awaitable[None]]:
@@ -102,6 +102,7 @@ def _routes(process: Process, settings: Settings, parts: Parts) -> list[Routes]:
             roll_call.RollCallDeps(
                 commands=parts.commands,
                 contacts=stores.whereabouts.contacts,
+                unjudged=stores.whereabouts.unjudged,
                 bus=process.bus,
             )
         ),

@@ -16,6 +16,7 @@ from services.notify.send_worker import run_send_worker
 from services.notify.service_mail.case_mail import mail_digests, mail_urgent_cases
 from services.notify.service_mail.student_mail import send_due_mails
 from services.notify.settings import Settings
+from services.notify.store.callbacks import FAILED
 from services.notify.store.send_queue import EMERGENCY, SERVICE
 from services.notify.wiring import Parts, Stores
 from shared.clock import utc_now
@@ -44,13 +45,15 @@ def run_in_background(process: Process, settings: Settings, parts: Parts) -> Non
     process.under_lease("callbacks", partial(provider_callbacks.run_callback_worker, parts.callbacks))
     if settings.bounce_maildir:
         maildir = Path(settings.bounce_maildir)
-        process.under_lease("bounces", partial(bounce_mailbox.run_bounce_reader, maildir, parts.stores.callbacks))
+        read = partial(bounce_mailbox.run_bounce_reader, maildir, parts.stores.callbacks, process.set_aside)
+        process.under_lease("bounces", read)
     for channel, senders in parts.senders.items():
         _run_send_workers(process, settings, parts, channel, senders)
         process.at_stop(senders.close)
     process.in_background("provider health", parts.provider_health.store_regularly)
     process.add_checks(partial(_sending_health, parts.stores, settings))
     process.add_checks(partial(_provider_health, parts))
+    process.add_checks(partial(_callback_health, parts.stores))
 
 
 def _run_send_workers(process: Process, settings: Settings, parts: Parts, channel: Channel, senders: Senders) -> None:
@@ -67,39 +70,52 @@ async def _sweep(parts: Parts) -> None:
 
 
 async def _escalate(parts: Parts) -> None:
-    now = utc_now()
-    await follow_ups.alert_new_addresses(parts.handlers.escalation, Cause(new_id(), "sweep"), now)
-    await escalation.run_escalations(parts.handlers.escalation, now)
+    deps, now = parts.handlers.escalation, utc_now()
+    add = partial(follow_ups.alert_new_addresses, deps, Cause(new_id(), "sweep"), now)
+    await deps.set_aside.attempt("step", "new addresses", add)
+    await escalation.run_escalations(deps, now)
 
 
 async def _send_service_mail(parts: Parts) -> None:
-    deps, now = parts.handlers.service_mail, utc_now()
-    await mail_urgent_cases(deps, now)
-    await send_due_mails(deps, now)
-    await mail_digests(deps, now)
+    deps, now, set_aside = parts.handlers.service_mail, utc_now(), parts.handlers.selection.set_aside
+    await set_aside.attempt("step", "urgent cases", partial(mail_urgent_cases, deps, now))
+    await set_aside.attempt("step", "due mails", partial(send_due_mails, deps, now))
+    await set_aside.attempt("step", "digests", partial(mail_digests, deps, now))
 
 
 async def _settle_unknown(parts: Parts, settings: Settings) -> None:
-    await unknown_deliveries.resolve_unknown(
-        parts.sending,
+    deps, now = parts.sending, utc_now()
+    settle = partial(
+        unknown_deliveries.resolve_unknown,
+        deps,
         wait=timedelta(seconds=settings.unknown_wait_seconds),
         resend=settings.unknown_policy == "resend",
         limit=RESOLVED_AT_ONCE,
-        now=utc_now(),
+        now=now,
         lookups={channel: senders.lookup for channel, senders in parts.senders.items() if senders.lookup is not None},
     )
-    await unknown_deliveries.give_up_without_receipt(parts.sending, limit=RESOLVED_AT_ONCE, now=utc_now())
+    give_up = partial(unknown_deliveries.give_up_without_receipt, deps, limit=RESOLVED_AT_ONCE, now=now)
+    await deps.set_aside.attempt("step", "unknown deliveries", settle)
+    await deps.set_aside.attempt("step", "messages without a receipt", give_up)
 
 
 async def _maintain_senders(parts: Parts) -> None:
-    for senders in parts.senders.values():
+    for channel, senders in parts.senders.items():
         if senders.maintain is not None:
-            await senders.maintain(utc_now())
+            await parts.sending.set_aside.attempt("channel", channel.value, partial(senders.maintain, utc_now()))
     await parts.provider_health.log_changes(utc_now())
 
 
 async def _provider_health(parts: Parts) -> Sequence[Check]:
     return await parts.provider_health.checks(utc_now())
+
+
+async def _callback_health(stores: Stores) -> Sequence[Check]:
+    """Receipts that failed in every attempt: an operator looks at them."""
+    failed = await stores.callbacks.count(FAILED)
+    metrics.callbacks_failed.set(failed)
+    detail = f"{failed} receipts failed in every attempt: passage notify callbacks" if failed else "processed"
+    return [Check("callbacks set aside", not failed, False, detail, {"failed": failed})]
 
 
 async def _sending_health(stores: Stores, settings: Settings) -> Sequence[Check]:
@@ -118,6 +134,7 @@ async def _sending_health(stores: Stores, settings: Settings) -> Sequence[Check]
         "oldest_unsent_seconds": round(age, 3), "unknown": unknown, "service_mail_waiting": waiting
     }  # fmt: skip
     quarantined = await stores.send_queue.quarantined()
+    metrics.send_jobs_quarantined.set(quarantined)
     detail = "sending"
     if quarantined:
         detail = f"{quarantined} send jobs are in quarantine"

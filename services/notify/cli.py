@@ -1,4 +1,4 @@
-"""`passage notify whereabouts`, `passage notify preview` and `passage drill`.
+"""`passage notify whereabouts`, `preview` and `callbacks`, and `passage drill`.
 
 They read notify's own database (MONGO_URL, NAMESPACE, SERVICE_KEY), so they also work while the service is down.
 Exit code 0: fine; 1: something is wrong, and the output says what; 2: wrong use.
@@ -161,6 +161,37 @@ def preview(
     sms = "" if message.sms is None else f"\n\nSMS, {message.segments} parts of at most 3:\n{message.sms}"
     plain = f"Subject: {message.subject}\n\n{message.text}{sms}"
     sys.stdout.write((json.dumps(document, ensure_ascii=False) if as_json else plain) + "\n")
+
+
+@notify.command("callbacks")
+def callbacks(
+    requeue: Annotated[bool, typer.Option("--requeue", help="Have the service try them once more")] = False,
+    discard: Annotated[bool, typer.Option("--discard", help="Give them up: they have no effect")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Receipts that were set aside because processing them failed in every attempt. Exit 1 while there are any."""
+    if requeue and discard:
+        _fail("Choose one: --requeue or --discard.", 2)
+
+    async def work(mongo: Mongo) -> tuple[list[dict[str, Any]], int | None]:
+        store = CallbackStore(mongo.database("notify"), _key())
+        failed = await store.failed()
+        done = await store.requeue_failed() if requeue else await store.discard_failed() if discard else None
+        return failed, done
+
+    failed, done = _run(_with(work))
+    for document in failed:
+        row = {
+            "id": str(document["_id"]), "provider": document["provider"], "at": document["at"].isoformat(),
+            "attempts": int(document.get("failures", 0)), "reason": document.get("failure", ""),
+        }  # fmt: skip
+        plain = f"{row['id']}  {row['provider']}  {row['at']}  {row['attempts']} attempts  {row['reason']}"
+        sys.stdout.write((json.dumps(row) if as_json else plain) + "\n")
+    if done is not None:
+        sys.stderr.write(f"{done} {'tried again' if requeue else 'given up'}\n")
+    elif not failed:
+        sys.stderr.write("nothing was set aside\n")
+    raise typer.Exit(1 if failed and done is None else 0)
 
 
 def drill(

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from services.notify.columns.recipient_columns import Recipient
 from services.notify.model.whereabouts import Whereabouts
@@ -10,6 +11,7 @@ from services.notify.rules.conversation import Conversation, Ending, conversatio
 from services.notify.store.advice import AdviceStore
 from services.notify.store.alerts import Alert, AlertStore
 from services.notify.store.selections import Selection
+from services.notify.store.unjudged import Judging
 from services.notify.store.whereabouts import WhereaboutsStore
 from shared.clock import amsterdam_date
 from shared.events import AlertTrigger
@@ -33,7 +35,7 @@ async def endings(
     registrations: dict[str, list[Whereabouts]] = {}
     for snapshot in await deps.whereabouts.of_persons(alert.country, recipients):
         registrations.setdefault(snapshot.person_id, []).append(snapshot.whereabouts())
-    ended = {}
+    ended, judging = dict[str, Ending](), Judging()
     for person, (selection, recipient) in recipients.items():
         told = Conversation(
             country=alert.country,
@@ -44,9 +46,13 @@ async def endings(
             is_drill=alert.trigger is AlertTrigger.DRILL,
             has_newer_alert=person in told_again,
         )
-        ending = conversation_ending(told, registrations.get(person, ()), advice, amsterdam_date(now), now)
+        own = registrations.get(person, ())
+        # About a person who cannot be judged the conversation goes on: unknown is never safe.
+        ask = partial(conversation_ending, told, own, advice, amsterdam_date(now), now)
+        ending = judging.ask(own[0], ask) if own else ask()
         if ending is not None:
             ended[person] = ending
+    await deps.whereabouts.unjudged.note(judging.failed, now)
     return ended
 
 

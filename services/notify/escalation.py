@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 
 from services.notify import notices
 from services.notify.alert_steps import EscalationDeps, PlannedStep, plan_step, record_steps
@@ -58,12 +59,17 @@ async def run_escalations(deps: EscalationDeps, now: datetime) -> int:
         if alert.trigger is not AlertTrigger.DRILL
     }
     count = 0
-    for alert_id in dict.fromkeys((*in_conversation, *asking_for_help)):
+
+    async def run(alert_id: str) -> None:
+        nonlocal count
         alert = in_conversation.get(alert_id) or await deps.alerts.get(alert_id)
         if alert is not None:
             selections = await _selections_to_check(deps, alert, now) if alert_id in in_conversation else {}
             persons = {*asking_for_help.get(alert_id, ()), *await _persons_to_check(deps, alert, selections)}
             count += await _escalate(deps, alert, selections, sorted(persons), now)
+
+    for alert_id in dict.fromkeys((*in_conversation, *asking_for_help)):
+        await deps.set_aside.attempt("escalation", alert_id, partial(run, alert_id))
     return count
 
 

@@ -26,9 +26,13 @@ async def alert_new_addresses(deps: EscalationDeps, cause: Cause, now: datetime)
     Not when the conversation with the person is over: the old news would be wrong, or too late.
     """
     for changed in await deps.whereabouts.contacts.changed_addresses(CHANGED_ADDRESSES_BATCH):
-        for alert in await deps.alerts.in_conversation(now - ESCALATION_ENDS_AFTER):
-            await _alert_new_address(deps, alert, changed, cause, now)
-        await deps.whereabouts.contacts.note_handled(changed)
+
+        async def run(changed: ChangedAddress = changed) -> None:
+            for alert in await deps.alerts.in_conversation(now - ESCALATION_ENDS_AFTER):
+                await _alert_new_address(deps, alert, changed, cause, now)
+            await deps.whereabouts.contacts.note_handled(changed)
+
+        await deps.set_aside.attempt("new address", changed.where.registration_id, run)
 
 
 async def _alert_new_address(

@@ -17,6 +17,7 @@ from services.notify.rules.escalation import EscalationStep, Reason
 from services.notify.rules.routing import route
 from services.notify.store.callbacks import Callback
 from services.notify.store.send_queue import EMERGENCY
+from services.notify.store.unjudged import Judging
 from shared.clock import amsterdam_date
 from shared.envelope import Cause, Draft
 from shared.events import AlertEscalated
@@ -67,4 +68,5 @@ async def _newest_registration(deps: EscalationDeps, person: str) -> Whereabouts
 
 def _country_now(where: Whereabouts, now: datetime) -> str | None:
     today = amsterdam_date(now)
-    return next((stay.country for stay in where.stays if not where.cancelled and is_there(where, stay, today)), None)
+    there = Judging().ask(where, lambda: [stay for stay in where.stays if is_there(where, stay, today)])
+    return there[0].country if there and not where.cancelled else None

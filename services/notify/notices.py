@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Literal
 
 from services.notify.channel_spec import NOTICE_CHANNEL
@@ -30,6 +31,7 @@ from services.notify.store.advice import AdviceStore
 from services.notify.store.alerts import AlertStore
 from services.notify.store.selections import Selection
 from services.notify.store.send_queue import NOTICE, SendJob, SendQueue, send_job
+from services.notify.store.unjudged import Judging
 from services.notify.store.whereabouts import WhereaboutsStore
 from shared.catalogue import Catalogue, Contact, Name
 from shared.clock import amsterdam_date
@@ -168,11 +170,14 @@ async def create_improvement_notices(deps: NoticeDeps, envelope: Envelope[Travel
     if not versions:
         return
     before, today, improvement_id = before_change(event, advice), amsterdam_date(now), notice_id(envelope.id)
+    judging = Judging()
     async for batch in deps.whereabouts.in_country(event.country, REGISTRATIONS_BATCH):
         notified = await deps.alerts.selections.past_notifications(versions, {where.person_id for where in batch})
         persons_by_place: dict[tuple[str, Level], dict[str, Whereabouts]] = defaultdict(dict)
         for where in batch:
-            place = improvement(where, before, advice, notified.get(where.person_id, ()), today).place
+            past = notified.get(where.person_id, ())
+            better = judging.ask(where, partial(improvement, where, before, advice, past, today))
+            place = better.place if better is not None else None
             if place is not None and place.level is not None:
                 persons_by_place[place.area.code or place.area.area, place.level][where.person_id] = where
         for (area, level), persons in persons_by_place.items():
@@ -187,6 +192,7 @@ async def create_improvement_notices(deps: NoticeDeps, envelope: Envelope[Travel
                 part = recipients[start : start + MAX_EVENT_ENTRIES]
                 name = derived_id(*(str(recipient.person_id) for recipient in part))
                 await create_notice(deps, improvement_id, f"0:{name}", part, content, envelope.cause(), now)
+    await deps.whereabouts.unjudged.note(judging.failed, now)
 
 
 async def create_notice(

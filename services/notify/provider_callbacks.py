@@ -1,15 +1,17 @@
 """Callback worker: turns stored webhook requests and bounces into outcome events, and SMS replies into answers.
 
 `app.py` runs it in one process at a time. Requests may come twice, late, forged and in any order: only what fits a
-delivery of ours has an effect, and only once. What a machine cannot decide keeps a note for a safety officer. If
-MongoDB fails, the worker waits and goes on. See docs/notifications.md, Receipts and Answers.
+delivery of ours has an effect, and only once. What a machine cannot decide keeps a note for a safety officer. A request
+that fails for a reason of its own is tried a few times and then set aside; it never stands before others. If MongoDB
+fails, the worker waits and goes on. See docs/notifications.md, Receipts and Answers.
 """
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import NamedTuple
 
 from services.notify import help_without_alert
@@ -36,7 +38,6 @@ from services.notify.unread_replies import ParseReply
 from shared.bus.outbox import Outbox
 from shared.clock import utc_now
 from shared.envelope import Cause, Draft
-from shared.errors import PermanentError, TransientError
 from shared.events import (
     DeliveryOutcome,
     NotificationsAccepted,
@@ -46,9 +47,9 @@ from shared.events import (
     PersonAnswered,
 )
 from shared.ids import derived_id
-from shared.mongo.client import PyMongoError
 from shared.observability.logs import get_logger
 from shared.plausible import BelievedTime, believed_time
+from shared.transient import ATTEMPTS, is_transient, reason_of
 
 BATCH_SIZE = 500
 POLL_SECONDS = 0.25
@@ -97,22 +98,62 @@ class _OutcomeOfRequest(NamedTuple):
 
 
 async def run_callback_worker(deps: CallbackDeps) -> None:
-    """Process stored requests until cancelled. After a database error the next round repeats the work."""
+    """Process stored requests until cancelled. After an error the next round repeats the work.
+
+    Replies come first, and neither kind waits for the other: a cry for help never waits for a receipt.
+    """
     while True:
-        try:
-            now = utc_now()
-            processed = await process_receipts(deps, now) + await process_replies(deps, now)
-        except (PyMongoError, TransientError, TimeoutError) as error:
-            log.warning("callbacks_wait", error=type(error).__name__)
-            processed = 0
+        processed = 0
+        for process in (process_replies, process_receipts):
+            try:
+                processed += await process(deps, utc_now())
+            # Most often the database is away. Whatever it is, the other kind is processed.
+            except Exception as error:
+                log.warning("callbacks_wait", error=type(error).__name__, reason=reason_of(error))
         if not processed:
             await asyncio.sleep(POLL_SECONDS)
 
 
 async def process_receipts(deps: CallbackDeps, now: datetime) -> int:
-    """Process one batch of receipt requests; how many."""
+    """Process one batch of receipt requests; how many. When one of them makes it fail, each is processed alone."""
     callbacks = await deps.callbacks.due("receipt", now, BATCH_SIZE)
-    receipts_by_callback = await _parse_receipts(deps, callbacks)
+    parsed = await _parse_receipts(deps, callbacks)
+    try:
+        await _record_receipts(deps, parsed, now)
+    except Exception as error:
+        if is_transient(error):
+            raise
+        for callback, receipts in parsed:
+            await _attempt(deps, callback, partial(_record_receipts, deps, [(callback, receipts)], now), now)
+    return len(callbacks)
+
+
+async def _attempt(deps: CallbackDeps, callback: Callback, work: Callable[[], Awaitable[None]], now: datetime) -> None:
+    """Process one request. One that fails for a reason of its own is tried again later, and then set aside.
+
+    A reply that is set aside is shown to a safety officer as unclear, a receipt in `/readyz`.
+    """
+    try:
+        await work()
+    except Exception as error:
+        if is_transient(error):
+            raise
+        is_last = callback.failures + 1 >= ATTEMPTS
+        log.error(
+            "callback_failed",
+            kind=callback.kind,
+            provider=callback.provider,
+            attempt=callback.failures + 1,
+            reason=reason_of(error),
+            next_step="passage notify callbacks" if is_last else "none: tried again by itself",
+        )
+        await deps.callbacks.note_failure(callback, now, reason_of(error), is_last=is_last)
+
+
+async def _record_receipts(
+    deps: CallbackDeps, receipts_by_callback: Sequence[tuple[Callback, list[DeliveryReceipt]]], now: datetime
+) -> None:
+    """Append the outcomes of these receipts, and mark their requests as processed."""
     references = {receipt.reference for _, receipts in receipts_by_callback for receipt in receipts}
     deliveries = await deps.deliveries.by_reference(references)
     done: list[str] = []
@@ -141,7 +182,6 @@ async def process_receipts(deps: CallbackDeps, now: datetime) -> int:
     await deps.callbacks.mark_done(done)
     for provider, durations in delivery_times.items():
         await deps.providers.record_delivery_times(provider, durations, now)
-    return len(callbacks)
 
 
 async def _parse_receipts(
@@ -154,7 +194,9 @@ async def _parse_receipts(
         try:
             receipts = parse(callback.body) if parse is not None else []
             parsed.append((callback, [receipt for receipt in receipts if receipt.state != "interim"]))
-        except PermanentError:
+        # A parser asks nobody: whatever it raises on a stranger's bytes, they are unreadable.
+        except Exception as error:
+            log.info("callback_unreadable", kind=callback.kind, provider=callback.provider, reason=reason_of(error))
             await deps.callbacks.mark_done([callback.id], UNREADABLE)
         # Strangers may send many large mails: between two of them the process does its other work.
         await asyncio.sleep(0)
@@ -181,7 +223,11 @@ async def process_replies(deps: CallbackDeps, now: datetime) -> int:
     """Process one batch of SMS replies; how many."""
     callbacks = await deps.callbacks.due("inbound", now, BATCH_SIZE)
     for callback in callbacks:
-        await deps.callbacks.mark_done([callback.id], await _process_reply(deps, callback, now))
+
+        async def work(callback: Callback = callback) -> None:
+            await deps.callbacks.mark_done([callback.id], await _process_reply(deps, callback, now))
+
+        await _attempt(deps, callback, work, now)
     return len(callbacks)
 
 
@@ -189,7 +235,9 @@ async def _process_reply(deps: CallbackDeps, callback: Callback, now: datetime) 
     """Record the answer in one reply. Returns the note for a safety officer; empty when there is nothing to add."""
     try:
         reply = deps.reply_parsers[callback.provider](callback.body)
-    except (PermanentError, KeyError):
+    # Unreadable, or from a provider without a contract.
+    except Exception as error:
+        log.info("callback_unreadable", kind=callback.kind, provider=callback.provider, reason=reason_of(error))
         return UNREADABLE
     reading = read_reply(reply.text)
     persons = await deps.whereabouts.contacts.persons_with_number(reply.number)

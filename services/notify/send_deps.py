@@ -22,6 +22,7 @@ from shared.bus.outbox import Outbox
 from shared.envelope import Cause
 from shared.events import Channel
 from shared.privacy.keyring import Keyring
+from shared.set_aside import SetAside
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ class SendDeps:
     timing: SendTiming = field(default_factory=SendTiming)
     #: Opens the words of people that mails quote; without it such mails say nothing of them.
     keyring: Keyring | None = None
+    set_aside: SetAside = field(default_factory=SetAside)
     #: One worker of a kind looks for work at a time, however many are free.
     claim_locks: dict[tuple[Channel, int], asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
     #: Alert → when it was read (the loop's clock), and when it was closed.

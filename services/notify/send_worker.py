@@ -34,12 +34,12 @@ from services.notify.store.deliveries import StoredEvent
 from services.notify.store.send_queue import EMERGENCY, SERVICE, SendChunk, SendJob
 from shared.clock import utc_now
 from shared.envelope import parse
-from shared.errors import PermanentError, TransientError
+from shared.errors import PermanentError
 from shared.events import Channel
-from shared.mongo.client import PyMongoError
 from shared.mongo.lease import SAFE_SHARE
 from shared.observability.logs import get_logger
 from shared.testing.failpoints import failpoint
+from shared.transient import is_transient, reason_of
 
 log = get_logger()
 
@@ -51,11 +51,13 @@ async def run_send_worker(
     while True:
         try:
             await claim_and_send(deps, channel, provider, worker, least_urgent)
-        except (PyMongoError, TransientError, TimeoutError) as error:
+        # A worker never ends: what it cannot send is quarantined, and the jobs of others wait for it.
+        except Exception as error:
             log.warning(
                 "sending_interrupted",
                 channel=channel.value,
                 error=type(error).__name__,
+                reason=reason_of(error),
                 next_step="none: claims again after a second",
             )
             await asyncio.sleep(1)
@@ -69,16 +71,19 @@ async def claim_and_send(
         job, claimed_at = await _claim(deps, channel, worker, least_urgent)
         try:
             await _send(deps, job, claimed_at, provider)
-        except (PermanentError, ValueError) as error:
-            # A job whose data are invalid must not stop the others: their messages may be urgent.
+        except Exception as error:
+            if is_transient(error):
+                raise
+            # A job that fails for a reason of its own must not stop the others: their messages may be urgent.
             log.error(
                 "send_job_quarantined",
                 lane=job.id,
                 attempt=job.attempt,
                 error=type(error).__name__,
+                reason=reason_of(error),
                 next_step="none: tried again after 2 s, at most 5 minutes; see `trouble` of the job",
             )
-            await deps.send_queue.quarantine(job, type(error).__name__)
+            await deps.send_queue.quarantine(job, reason_of(error))
 
 
 async def _claim(deps: SendDeps, channel: Channel, worker: str, least_urgent: int) -> tuple[SendJob, float]:
@@ -126,7 +131,8 @@ async def _renew_lease(deps: SendDeps, claimed: ClaimedJob) -> None:
     while not claimed.lease_is_lost():
         await asyncio.sleep(lease_seconds / 4)
         asked_at = time.monotonic()
-        with contextlib.suppress(PyMongoError, TimeoutError):
+        # Whatever it is, the lease was not renewed.
+        with contextlib.suppress(Exception):
             async with asyncio.timeout(lease_seconds / 2):
                 if await deps.send_queue.renew(claimed.job, lease_seconds):
                     claimed.safe_until = asked_at + lease_seconds * SAFE_SHARE
@@ -269,7 +275,9 @@ async def _compose(deps: SendDeps, claimed: ClaimedJob, chunk: SendChunk) -> lis
             continue
         try:
             drafts.append(claimed.composer.compose(index, claimed.addresses))
-        except (PermanentError, ValueError) as error:
+        except Exception as error:
+            if is_transient(error):
+                raise
             reason = str(error) if isinstance(error, PermanentError) else type(error).__name__
             drafts.append(Outcome(OutcomeKind.REFUSED, reason, utc_now(), detail="invalid"))
     return drafts

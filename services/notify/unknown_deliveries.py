@@ -7,6 +7,7 @@ every second; each step may be repeated after a crash. See docs/notifications.md
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from types import MappingProxyType
 
 from services.notify.channel_spec import CHANNELS
@@ -43,23 +44,34 @@ async def resolve_unknown(
     """Settle deliveries that have been unknown for longer than `wait`, the time of a receipt; how many."""
     unknown = await deps.deliveries.unresolved(now - wait, limit)
     for (alert_id, shard, channel), group in _grouped(unknown).items():
-        deliveries = group
-        if channel in lookups:
-            deliveries = await _look_up(deps, lookups[channel], alert_id, shard, group, now)
-        selections = await _still_sent(deps, alert_id, shard) if resend else []
-        may_be_resent = _delivery_ids(selections, channel)
-        resent = [
-            delivery
-            for delivery in deliveries
-            if delivery.delivery_id in may_be_resent and delivery.resends < MAX_RESENDS
-        ]
-        held = [delivery for delivery in deliveries if delivery not in resent]
-        await deps.deliveries.mark_resolved(held, resent=False)
-        if resent:
-            await _resend(deps, selections, channel, resent, now)
+        settle = partial(_settle_group, deps, alert_id, shard, channel, group, resend, lookups.get(channel), now)
+        await deps.set_aside.attempt("unknown deliveries", f"{alert_id}/{shard}/{channel.value}", settle)
     if unknown:
         log.info("unknown_resolved", count=len(unknown), decision="resend" if resend else "hold")
     return len(unknown)
+
+
+async def _settle_group(
+    deps: SendDeps,
+    alert_id: str,
+    shard: int,
+    channel: Channel,
+    deliveries: Sequence[Delivery],
+    resend: bool,
+    lookup: Lookup | None,
+    now: datetime,
+) -> None:
+    if lookup is not None:
+        deliveries = await _look_up(deps, lookup, alert_id, shard, deliveries, now)
+    selections = await _still_sent(deps, alert_id, shard) if resend else []
+    may_be_resent = _delivery_ids(selections, channel)
+    resent = [
+        delivery for delivery in deliveries if delivery.delivery_id in may_be_resent and delivery.resends < MAX_RESENDS
+    ]
+    held = [delivery for delivery in deliveries if delivery not in resent]
+    await deps.deliveries.mark_resolved(held, resent=False)
+    if resent:
+        await _resend(deps, selections, channel, resent, now)
 
 
 async def _still_sent(deps: SendDeps, alert_id: str, shard: int) -> list[Selection]:

@@ -7,7 +7,6 @@ from datetime import datetime
 from services.notify.channels.sms_callbacks import SmsReply
 from services.notify.store.callbacks import UNCLEAR, Callback, CallbackStore
 from services.notify.store.contacts import ContactStore
-from shared.errors import PermanentError
 
 ParseReply = Callable[[bytes], SmsReply]
 #: So many unread replies are looked through for the board of an alert: the oldest ones.
@@ -37,7 +36,7 @@ class UnreadReplies:
         for callback in await self.callbacks.with_note(UNCLEAR, skip, limit):
             try:
                 reply = self.parsers[callback.provider](callback.body)
-            except (PermanentError, KeyError):  # unreadable, or from a provider without a contract
+            except Exception:  # unreadable, or from a provider without a contract
                 continue
             persons = sorted(await self.contacts.persons_with_number(reply.number))
             replies.append(UnreadReply(callback, reply, tuple(persons)))

@@ -143,6 +143,7 @@ def _handler_deps(
         offsets=process.bus.offsets,
         templates=messages.versions(),
         drill_list=settings.drill_list,
+        set_aside=process.set_aside,
     )
     notices = NoticeDeps(
         mongo=process.mongo,
@@ -162,6 +163,7 @@ def _handler_deps(
         whereabouts=stores.whereabouts,
         notices=notices,
         policy=policy,
+        set_aside=process.set_aside,
     )
     return HandlerDeps(
         selection=selection,
@@ -205,6 +207,7 @@ def _send_deps(
         advice=stores.advice,
         composing=composing,
         keyring=process.keyring,
+        set_aside=process.set_aside,
     )
 
 

@@ -76,12 +76,14 @@ def build(settings: Settings) -> FastAPI:
         persons=persons,
         keyring=keyring,
         delete_elsewhere=(documents.delete_of_person, store.search.erase, forget_texts_in_clear),
+        set_aside=process.set_aside,
     )
 
     async def without_home(catalogue: Catalogue) -> Sequence[OpenWork]:
         return await open_work.registrations_without_home(database, catalogue, amsterdam_date(utc_now()))
 
     process.add_checks(OpenWorkCheck(live, without_home).health)
+    process.add_checks(store.unjudged.health)
     _subscribe(process, evaluation, persons)
     _repeat(process, settings, commands, erasures)
     process.publish(store.outbox, RegistrationEvent.topic)
@@ -118,18 +120,21 @@ def _subscribe(process: Process, evaluation: EvaluationDeps, persons: PersonsSto
 def _repeat(process: Process, settings: Settings, commands: CommandDeps, erasures: ErasureDeps) -> None:
     """Periodic work, each under a lease: one instance of the service runs it at a time."""
 
+    attempt = process.set_aside.attempt
+
     async def run_sweep() -> None:
-        await sweep(commands.evaluation, utc_now())
-        await delete_unreferenced_documents(commands, utc_now())
-        await complete_search_index(commands.store, commands.keyring)
+        await attempt("step", "evaluation", partial(sweep, commands.evaluation, utc_now()))
+        await attempt("step", "documents", partial(delete_unreferenced_documents, commands, utc_now()))
+        await attempt("step", "search index", partial(complete_search_index, commands.store, commands.keyring))
 
     async def run_scheduler() -> None:
         await scheduler.run_due(commands.evaluation, utc_now())
 
     async def run_erasures() -> None:
-        await finish_open_erasures(erasures, utc_now())
+        await attempt("step", "open erasures", partial(finish_open_erasures, erasures, utc_now()))
         if settings.retention_days is not None:
-            await erase_after_retention(erasures, timedelta(days=settings.retention_days), now=utc_now())
+            kept = timedelta(days=settings.retention_days)
+            await attempt("step", "retention", partial(erase_after_retention, erasures, kept, now=utc_now()))
 
     process.every("scheduler", settings.scheduler_seconds, run_scheduler)
     process.every("erasures", settings.erasure_seconds, run_erasures)

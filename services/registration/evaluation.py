@@ -23,6 +23,7 @@ from shared.errors import PermanentError
 from shared.ids import new_id
 from shared.mongo.client import DuplicateKeyError, Session
 from shared.mongo.retry import retry
+from shared.transient import is_transient, reason_of
 
 #: Registrations that are read together.
 BATCH = 400
@@ -41,6 +42,8 @@ Decide = Callable[[Registration, DecisionInputs], Sequence[Draft]]
 #: The cause of every decision of a batch, or registration id → its own.
 Causes = Cause | Mapping[str, Cause]
 Change = tuple[Loaded[Registration], Sequence[Draft]]
+#: A registration that is not assessable is evaluated again after this time.
+JUDGED_AGAIN_AFTER = timedelta(minutes=5)
 #: What a competing writer of the same registration causes.
 CONFLICTS = (DuplicateKeyError, StreamMoved)
 
@@ -56,7 +59,7 @@ async def evaluate(deps: EvaluationDeps, registration_id: str, *, cause: Cause, 
 async def evaluate_all(
     deps: EvaluationDeps, batch: Sequence[Loaded[Registration]], *, cause: Causes, now: datetime
 ) -> None:
-    """Evaluate a batch. Each registration is tried; then the first failure is raised."""
+    """Evaluate a batch. Each registration is tried; then the first transient failure is raised."""
     await decide_and_record_all(deps, batch, _rules_at(now), cause=cause, now=now)
 
 
@@ -91,14 +94,23 @@ async def decide_and_record_all(
 ) -> int:
     """As `decide_and_record`, for a batch; returns how many events were stored.
 
-    Many registrations share a transaction. When another writer changed one of them meanwhile, nothing of that
-    transaction is stored and each of its registrations is decided again, alone. Each registration is tried; then the
-    first failure is raised.
+    Many registrations share a transaction. When it fails, because another writer changed one of them or because the
+    events of one cannot be stored, nothing of it is stored and each of its registrations is decided again, alone.
+
+    A registration that cannot be decided on for a reason of its own is not assessable: it is noted, evaluated again by
+    the sweep now and then, and never stops the others of its country, programme or batch. Each registration is tried;
+    then the first transient failure is raised.
     """
+    unjudged: dict[str, str] = {}
     states = [loaded.state for loaded in batch if loaded.state is not None]
     changes: list[Change] = []
     for loaded, state, inputs in zip(batch, states, await load_inputs_of(deps, states), strict=True):
-        drafts = decide(state, inputs)
+        try:
+            drafts = decide(state, inputs)
+        # The rules ask nobody: whatever they raise, this registration cannot be judged.
+        except Exception as error:
+            unjudged[loaded.id] = reason_of(error)
+            continue
         if drafts:
             changes.append((loaded, drafts))
         await asyncio.sleep(0)  # lets API requests of this process run in between
@@ -109,24 +121,33 @@ async def decide_and_record_all(
             if not await _record_together(deps, part, cause, now):
                 for loaded, _ in part:
                     own_cause = cause if isinstance(cause, Cause) else cause[loaded.id]
-                    await decide_and_record(deps, loaded.id, decide, cause=own_cause, now=now)
+                    try:
+                        await decide_and_record(deps, loaded.id, decide, cause=own_cause, now=now)
+                    except Exception as error:
+                        if is_transient(error):
+                            raise
+                        unjudged[loaded.id] = reason_of(error)
 
     parts = [changes[start : start + TRANSACTION_SIZE] for start in range(0, len(changes), TRANSACTION_SIZE)]
-    for failure in await asyncio.gather(*map(record, parts), return_exceptions=True):
+    failures = await asyncio.gather(*map(record, parts), return_exceptions=True)
+    await deps.store.unjudged.note(unjudged, now)
+    for failure in failures:
         if failure is not None:
             raise failure
     return sum(len(drafts) for _, drafts in changes)
 
 
 async def _record_together(deps: EvaluationDeps, changes: Sequence[Change], cause: Causes, now: datetime) -> bool:
-    """Store all changes in one transaction. False: another writer changed a registration, and nothing is stored."""
+    """Store all changes in one transaction. False: one of them cannot be stored now, and nothing is stored."""
 
     async def work(session: Session) -> None:
         await deps.store.record_all(changes, cause=cause, now=now, session=session)
 
     try:
         await deps.mongo.transaction(work)
-    except CONFLICTS:
+    except Exception as error:
+        if is_transient(error) and not isinstance(error, CONFLICTS):
+            raise
         return False
     return True
 
@@ -151,7 +172,7 @@ async def sweep(deps: EvaluationDeps, now: datetime) -> None:
     """Evaluate what a crash or a lost race has left; the service runs this every SWEEP_SECONDS.
 
     Undecided registrations, countries whose newest advice was not evaluated, registrations still held after their
-    day of departure, and once more everything that was changed a minute ago.
+    day of departure, once more everything that was changed a minute ago, and what was not assessable.
     """
     cause = Cause(new_id(), "sweep")
     async for batch in deps.store.undecided(now - GRACE, BATCH):
@@ -161,6 +182,7 @@ async def sweep(deps: EvaluationDeps, now: datetime) -> None:
     async for batch in deps.store.held_and_departed(amsterdam_date(now), BATCH):
         await evaluate_all(deps, batch, cause=cause, now=now)
     await _evaluate_once_more(deps, cause, now)
+    await _judge_again(deps, cause, now)
 
 
 async def _evaluate_once_more(deps: EvaluationDeps, cause: Cause, now: datetime) -> None:
@@ -169,7 +191,15 @@ async def _evaluate_once_more(deps: EvaluationDeps, cause: Cause, now: datetime)
     evaluated_until = await deps.store.read_models.evaluated_until()
     async for batch in deps.store.changed_between(evaluated_until, ended, BATCH):
         await evaluate_all(deps, batch, cause=cause, now=now)
-        newest = batch[-1].state
-        assert newest is not None
-        await deps.store.read_models.note_evaluated_until(newest.changed_at)
+        newest = batch[-1].state if batch else None
+        if newest is not None:
+            await deps.store.read_models.note_evaluated_until(newest.changed_at)
     await deps.store.read_models.note_evaluated_until(ended)
+
+
+async def _judge_again(deps: EvaluationDeps, cause: Cause, now: datetime) -> None:
+    """Evaluate the registrations that were not assessable. Those that are now lose their note."""
+    noted = await deps.store.unjudged.noted_before(now - JUDGED_AGAIN_AFTER, BATCH)
+    if noted:
+        await evaluate_all(deps, await deps.store.load_many(noted), cause=cause, now=now)
+        await deps.store.unjudged.forget(noted, noted_before=now)

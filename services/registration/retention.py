@@ -32,9 +32,14 @@ class RetentionCandidate:
 async def retention_candidates(deps: ErasureDeps, kept: timedelta, today: date) -> AsyncIterator[RetentionCandidate]:
     """Every person whose last journey ended longer than `kept` ago, the longest first, with the decision."""
     async for person_id, last_day in deps.persons.last_days(today - kept):
-        registrations = await deps.persons.registrations_of(person_id)
-        decision = retention(registrations, await deps.persons.open_alerts(person_id), today, kept)
-        yield RetentionCandidate(person_id, last_day, decision)
+        decided: list[Erasure] = []
+
+        async def decide(person_id: str = person_id, decided: list[Erasure] = decided) -> None:
+            registrations = await deps.persons.registrations_of(person_id)
+            decided.append(retention(registrations, await deps.persons.open_alerts(person_id), today, kept))
+
+        if await deps.set_aside.attempt("retention", person_id, decide):
+            yield RetentionCandidate(person_id, last_day, decided[0])
 
 
 async def erase_after_retention(deps: ErasureDeps, kept: timedelta, *, now: datetime) -> int:

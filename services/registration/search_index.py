@@ -6,9 +6,9 @@
 from services.registration.model import Registration
 from services.registration.search_terms import student_terms
 from services.registration.store.registrations import Store
-from shared.errors import PermanentError
 from shared.observability.logs import get_logger
 from shared.privacy.keyring import Keyring
+from shared.transient import is_transient, reason_of
 
 BATCH = 500
 
@@ -31,6 +31,8 @@ async def complete_search_index(store: Store, keyring: Keyring) -> int:
 async def _terms(keyring: Keyring, state: Registration) -> list[str]:
     try:
         return await student_terms(keyring, state)
-    except (PermanentError, ValueError) as error:
-        log.error("contact_unreadable", registration_id=state.registration_id, error=type(error).__name__)
+    except Exception as error:
+        if is_transient(error):
+            raise
+        log.error("contact_unreadable", registration_id=state.registration_id, reason=reason_of(error))
         return []

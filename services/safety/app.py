@@ -32,7 +32,6 @@ from services.safety.store.source_state import SourceState
 from shared.bus.outbox import Outbox
 from shared.clock import utc_now
 from shared.events import AdviceEvent
-from shared.mongo.client import Mongo
 from shared.observability import metrics
 from shared.observability.health import Check
 from shared.process import Process, app_from_environment
@@ -77,7 +76,7 @@ def build(settings: Settings) -> FastAPI:
     process.at_start(message_store.create_indexes)
     _poll_deciding_source(process, ReadingDeps(process.mongo, store, policy), settings, http)
     _poll_secondary_sources(process, secondary_deps, settings, http)
-    process.every("clock", CLOCK_SECONDS, partial(_apply_clock, process.mongo, store))
+    process.every("clock", CLOCK_SECONDS, partial(_apply_clock, process, store))
     process.add_checks(lambda: _source_checks(store, names, frozen_after))
     process.at_stop(http.aclose)
     return process.app(
@@ -129,8 +128,8 @@ def _parser(process: Process, source: str) -> FeedParser:
     return parser
 
 
-async def _apply_clock(mongo: Mongo, store: Store) -> None:
-    await apply_clock(mongo, store, utc_now())
+async def _apply_clock(process: Process, store: Store) -> None:
+    await apply_clock(process.mongo, store, process.set_aside, utc_now())
 
 
 async def _source_checks(store: Store, names: tuple[str, ...], frozen_after: timedelta) -> Sequence[Check]:

@@ -21,7 +21,7 @@ from services.safety.commands.secondary_sources import (
 )
 from services.safety.commands.source_states import record_failure
 from services.safety.feed_parser import FeedParser
-from services.safety.reading import Batch, BatchRejected
+from services.safety.reading import Batch
 from services.safety.settings import FeedSettings
 from services.safety.sources import cap
 from services.safety.sources.feed import Feed
@@ -29,9 +29,8 @@ from services.safety.sources.fetch import Fetcher, FetchFailed
 from services.safety.store.advice import Store
 from services.safety.store.cap_messages import CapMessageStore
 from services.safety.store.secondary_advice import SecondaryAdviceStore
-from shared.errors import TransientError, describe
-from shared.mongo.client import PyMongoError
 from shared.observability.logs import get_logger
+from shared.transient import is_transient, reason_of
 
 #: A secondary source that fails is asked ever later, up to this many intervals.
 MAX_BACKOFF_FACTOR = 4
@@ -100,9 +99,10 @@ async def poll_once(deps: ReadingDeps, source: PolledSource, clock: Clock) -> bo
     began = clock()
     try:
         batch = await read_batch(source, clock)
-    except (FetchFailed, BatchRejected) as error:
-        await record_failure(deps, source.name, describe(error), now=clock())
-        log.warning("source_failed", source=source.name, reason=describe(error)[:MAX_REASON_CHARS])
+    # Whatever fetching and parsing raise, the source was not read: the advice stays, and ages.
+    except Exception as error:
+        await record_failure(deps, source.name, reason_of(error), now=clock())
+        log.warning("source_failed", source=source.name, reason=reason_of(error)[:MAX_REASON_CHARS])
         return False
     changed = await adopt_batch(deps, batch, began=began, now=clock())
     log.info("source_read", source=source.name, countries=len(batch.countries), changed=len(changed))
@@ -114,8 +114,9 @@ async def poll_forever(deps: ReadingDeps, source: PolledSource, clock: Clock, *,
     while True:
         try:
             await poll_once(deps, source, clock)
-        except (TransientError, PyMongoError) as error:
-            log.warning("reading_not_kept", source=source.name, reason=type(error).__name__)
+        # Most often MongoDB is away. Whatever it is, the next reading is a new one.
+        except Exception as error:
+            log.warning("reading_not_kept", source=source.name, reason=reason_of(error))
         await asyncio.sleep(interval_seconds)
 
 
@@ -127,7 +128,7 @@ async def poll_secondary_once(deps: SecondaryDeps, source: PolledSource) -> bool
         changed = await record_secondary_batch(
             deps.store, deps.advice_store, batch, deps.stale_after, began=began, now=deps.clock()
         )
-    except (FetchFailed, BatchRejected) as error:
+    except Exception as error:
         await _secondary_failed(deps, source.name, error)
         return False
     log.info("source_read", source=source.name, countries=len(batch.countries), changed=len(changed))
@@ -143,7 +144,7 @@ async def poll_cap_once(deps: SecondaryDeps, name: str, fetcher: Fetcher, parser
         count = await record_cap_document(
             deps.store, deps.message_store, name, document, deps.stale_after, began=began, now=deps.clock()
         )
-    except (FetchFailed, BatchRejected) as error:
+    except Exception as error:
         await _secondary_failed(deps, name, error)
         return False
     log.info("source_read", source=name, count=count)
@@ -156,11 +157,14 @@ async def poll_secondary_forever(source: str, poll: Callable[[], Awaitable[bool]
     while True:
         try:
             failures = 0 if await poll() else failures + 1
-        except (TransientError, PyMongoError) as error:
-            log.warning("reading_not_kept", source=source, reason=type(error).__name__)
+        except Exception as error:
+            log.warning("reading_not_kept", source=source, reason=reason_of(error))
         await asyncio.sleep(interval_seconds * min(2 ** max(0, failures - 1), MAX_BACKOFF_FACTOR))
 
 
 async def _secondary_failed(deps: SecondaryDeps, source: str, error: Exception) -> None:
-    await record_secondary_failure(deps.store, source, describe(error), now=deps.clock())
-    log.warning("source_failed", source=source, reason=describe(error)[:MAX_REASON_CHARS])
+    """Record that a source was not read, whatever its reading raised. Raises the error when MongoDB is away."""
+    if is_transient(error) and not isinstance(error, FetchFailed):
+        raise error
+    await record_secondary_failure(deps.store, source, reason_of(error), now=deps.clock())
+    log.warning("source_failed", source=source, reason=reason_of(error)[:MAX_REASON_CHARS])

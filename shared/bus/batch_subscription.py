@@ -14,10 +14,11 @@ from shared.bus.handler_subscription import HandlerSubscription
 from shared.bus.inbox import Inbox, VersionGap
 from shared.bus.parking import Parking
 from shared.bus.settings import BusSettings
-from shared.bus.subscription import SetPosition
-from shared.envelope import Envelope, UnknownEventType
+from shared.bus.subscription import TOGETHER_ATTEMPTS, SetPosition
+from shared.envelope import Envelope
 from shared.errors import PermanentError
 from shared.events import Event
+from shared.transient import try_a_few_times
 
 BatchHandler = Callable[[Sequence[Envelope[Any]]], Awaitable[None]]
 
@@ -59,14 +60,15 @@ class BatchSubscription(HandlerSubscription):
             return None
         try:
             return [self.trusted(record) for record in records]
-        except (PermanentError, UnknownEventType):
+        # One by one, `_read` parks or skips the record.
+        except Exception:
             return None
 
     async def _handle_together(self, envelopes: Sequence[Envelope[Event]]) -> bool:
         """False: an event is at fault, and no event of the batch had an effect that a repetition would repeat."""
         self.status.attempts += 1
         try:
-            await self._handle_envelopes(envelopes)
+            await try_a_few_times(lambda: self._handle_envelopes(envelopes), attempts=TOGETHER_ATTEMPTS)
         except (PermanentError, VersionGap):
             return False
         self.status.handled += len(envelopes)

@@ -35,6 +35,7 @@ from shared.events import Event
 from shared.mongo.client import Database, Mongo, PyMongoError
 from shared.observability.health import Check
 from shared.observability.logs import get_logger
+from shared.transient import reason_of
 
 WATCH_SECONDS = 1.0
 #: An idle consumer gets an answer every half second; after this long without one, Kafka is away or hangs.
@@ -180,6 +181,7 @@ class Bus:
             self._failure = ""
             for subscription in self._subscriptions.values():
                 subscription.stopping = False
+                subscription.forget_fetched()
                 subscription.status.failure = ""
                 subscription.status.progressed_at = time.monotonic()
             await self._watch(subscribers)
@@ -209,9 +211,12 @@ class Bus:
                 if reason:
                     subscription.status.restarts += 1
                     raise TransientError(f"{topic}: {reason}, starting a new broker")
-                with contextlib.suppress(TransientError, KafkaError, PyMongoError, TimeoutError):
+                try:
                     await subscription.retry_requeued()
                     await self._note_known(subscription)
+                # The next look tries again: a requeued record never stands before the subscriptions.
+                except Exception as error:
+                    log.warning("requeue_failed", topic=topic, error=type(error).__name__, reason=reason_of(error))
             self._failure = self._silence()
 
     async def _note_known(self, subscription: Subscription) -> None:

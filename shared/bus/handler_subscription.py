@@ -16,6 +16,7 @@ from shared.bus.subscription import SetPosition, Subscription
 from shared.envelope import Envelope
 from shared.errors import PermanentError, describe
 from shared.events import Event
+from shared.transient import kind_of
 
 Handler = Callable[[Envelope[Any]], Awaitable[None]]
 
@@ -65,9 +66,9 @@ class HandlerSubscription(Subscription):
             await self._store_skipped()
         self.status.attempts += 1
         try:
-            await self._call(handler, envelope, record)
+            await self._try(lambda: self._call(handler, envelope, record))
         except PermanentError as error:
-            return not await self._park(record, type(error).__name__, describe(error))
+            return not await self._park(record, kind_of(error), describe(error))
         except VersionGap as error:
             began = self._gap_began.setdefault(envelope.id, time.monotonic())
             if time.monotonic() - began < self._gap_limit_seconds:

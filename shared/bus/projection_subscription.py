@@ -3,16 +3,18 @@
 A projection writes idempotently, guarded by the version of each stream, and so needs no inbox.
 """
 
+import time
 from collections.abc import Awaitable, Callable, Sequence
 
 from aiokafka import ConsumerRecord
 
 from shared.bus.parking import Parking
 from shared.bus.settings import BusSettings
-from shared.bus.subscription import SetPosition, Subscription
+from shared.bus.subscription import TOGETHER_ATTEMPTS, SetPosition, Subscription
 from shared.envelope import Envelope
 from shared.errors import PermanentError, describe
 from shared.events import Event
+from shared.transient import kind_of, try_a_few_times
 
 Projector = Callable[[Sequence[Envelope[Event]]], Awaitable[None]]
 
@@ -25,7 +27,7 @@ class ProjectionSubscription(Subscription):
         self._apply = apply
 
     async def _handle(self, records: Sequence[ConsumerRecord], held_keys: set[bytes], begin: SetPosition) -> None:
-        """All readable events at once. When `apply` refuses them for good, one by one, to find the one at fault."""
+        """All readable events at once. When one of them makes `apply` fail, one by one, to find it."""
         readable: list[tuple[Envelope[Event], ConsumerRecord]] = []
         for record in records:
             envelope = await self._read(record, held_keys)
@@ -34,7 +36,8 @@ class ProjectionSubscription(Subscription):
         if readable:
             self.status.attempts += 1
             try:
-                await self._apply([envelope for envelope, _ in readable])
+                events = [envelope for envelope, _ in readable]
+                await try_a_few_times(lambda: self._apply(events), attempts=TOGETHER_ATTEMPTS)
             except PermanentError:
                 await self._apply_one_by_one(readable)
             await self._supersede(readable)
@@ -56,10 +59,14 @@ class ProjectionSubscription(Subscription):
                 await self._park(record, "Follows", "follows a parked event of its stream")
                 continue
             try:
-                await self._apply([envelope])
+                await self._apply_alone(envelope)
             except PermanentError as error:
-                if await self._park(record, type(error).__name__, describe(error)):
+                if await self._park(record, kind_of(error), describe(error)):
                     held_keys.add(record.key or b"")
+            self.status.progressed_at = time.monotonic()
+
+    async def _apply_alone(self, envelope: Envelope[Event]) -> None:
+        await self._try(lambda: self._apply([envelope]))
 
     async def _handle_requeued(self, envelope: Envelope[Event], record: ConsumerRecord) -> None:
         await self._apply([envelope])

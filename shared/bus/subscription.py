@@ -1,16 +1,17 @@
 """A subscription: one topic as one service reads it, record by record in order. The bus runs it and commits offsets.
 
-Records that cannot be processed are parked: copied to the dead-letter topic, with their key held until an operator
-requeues or discards them. Any other failure (database, broker, timeout) is waited out in place: the batch fails after a
-pause, the bus seeks back to the failed record, and offsets move only past records that have had their effect.
-FastStream only fetches; it parses neither headers nor bodies. Every case: docs/architecture.md, The subscriber.
+A transient failure (shared/transient.py: database, broker, timeout, conflict) is waited out in place: the batch fails
+after a pause, the bus seeks back to the failed record, and offsets move only past records that have had their effect.
+Any other failure is tried a few times, then the record is parked: copied to the dead-letter topic, with its key held
+until an operator requeues or discards it. FastStream only fetches; it parses neither headers nor bodies.
+Every case: docs/architecture.md, The subscriber.
 """
 
 import asyncio
 import random
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -28,6 +29,7 @@ from shared.observability.health import Check
 from shared.observability.logs import get_logger
 from shared.testing.failpoints import failpoint
 from shared.topic_writers import Untrusted, check_origin
+from shared.transient import ATTEMPTS, Unexpected, reason_of, try_a_few_times
 
 SetPosition = Callable[[int], None]
 
@@ -35,6 +37,11 @@ SetPosition = Callable[[int], None]
 #: max.poll.interval (5 min), after which the group would give the partition to another member.
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.2, 30.0
 
+#: So often a batch is tried whole when it fails for a reason of its own. Then its events are handled one by one.
+TOGETHER_ATTEMPTS = 2
+#: For this time after a record was parked for such a reason, the next ones are tried only so often: a flood of bad
+#: records must not hold up the good ones for longer than `max.poll.interval`.
+FLOOD_SECONDS, FLOOD_ATTEMPTS = 60.0, 2
 #: `lag` while nobody can say how many records wait.
 UNKNOWN_LAG = -1
 
@@ -78,6 +85,9 @@ class Subscription(ABC):
         self._ordered = ordered
         self._parking = parking
         self._lock = asyncio.Lock()
+        self._flood_until = 0.0
+        #: Partition → the first record that was fetched and not handled yet.
+        self._unhandled: dict[int, int] = {}
 
     async def handle_batch(self, records: Sequence[ConsumerRecord], set_position: SetPosition) -> None:
         """Handle one fetched batch in order; when this returns, the bus commits its offsets.
@@ -86,9 +96,14 @@ class Subscription(ABC):
         own fault, after a pause; the bus then fetches the same records again.
         """
         current = records[0]
+        for record in reversed(records):
+            self._unhandled[record.partition] = record.offset
 
         def begin(number: int) -> None:
             nonlocal current
+            if number:
+                former = records[number - 1]
+                self._unhandled[former.partition] = former.offset + 1
             current = records[number]
             set_position(number)
 
@@ -99,6 +114,8 @@ class Subscription(ABC):
             except Exception as error:
                 await self._back_off(error, current)
                 raise
+            for record in records:
+                self._unhandled.pop(record.partition, None)
             self.status.failures = 0
             self.status.failure = ""
             self.status.progressed_at = time.monotonic()
@@ -147,6 +164,14 @@ class Subscription(ABC):
             return 0.0
         return max(0.0, (now - since).total_seconds())
 
+    def first_unhandled(self, partition: int) -> int | None:
+        """The first record of a partition that was fetched and not handled yet; None when there is none."""
+        return self._unhandled.get(partition)
+
+    def forget_fetched(self, assigned: frozenset[int] = frozenset()) -> None:
+        """Another consumer may have handled what was fetched of the partitions that are no longer assigned."""
+        self._unhandled = {partition: offset for partition, offset in self._unhandled.items() if partition in assigned}
+
     @property
     def is_idle(self) -> bool:
         """No batch is being handled or retried."""
@@ -172,14 +197,16 @@ class Subscription(ABC):
 
     async def _read(self, record: ConsumerRecord, held_keys: set[bytes]) -> Envelope[Event] | None:
         """The event in a record; None when the record was parked, or skipped for its unknown type."""
-        envelope, problem = None, None
+        envelope: Envelope[Event] | None = None
+        problem: Exception | None = None
         try:
             envelope = self.trusted(record)
         except Untrusted as error:
             # No event of this stream, whatever its key says: nothing waits behind it, and it waits behind nothing.
             await self._park(record, UNTRUSTED, describe(error))
             return None
-        except (UnknownEventType, PermanentError) as error:
+        # Parsing asks nobody: whatever it raises is the record's own fault.
+        except Exception as error:
             problem = error
         if self._ordered and record.key and record.key in held_keys:
             await self._park(record, "Follows", "follows a parked event of its stream")
@@ -189,7 +216,7 @@ class Subscription(ABC):
             self._skip(problem.subject, problem.streamversion, problem.event_id)
         elif problem is not None:
             kind = "Implausible" if isinstance(problem, Implausible) else "Unreadable"
-            if await self._park(record, kind, describe(problem)):
+            if await self._park(record, kind, reason_of(problem)):
                 held_keys.add(record.key or b"")
         return envelope
 
@@ -209,14 +236,27 @@ class Subscription(ABC):
 
     async def _refusal(self, record: ConsumerRecord) -> str | None:
         """Handle a requeued record. Returns the reason when it must be parked again."""
-        try:
+
+        async def handle() -> None:
             envelope = self.trusted(record)
             await self._handle_requeued(envelope, record)
             if envelope.data.is_whole_state:
                 await self._parking.supersede(self.group, record)
+
+        try:
+            await self._try(handle)
         except (PermanentError, UnknownEventType, VersionGap) as error:
             return describe(error)
         return None
+
+    async def _try(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Handle one event: see `try_a_few_times`."""
+        attempts = FLOOD_ATTEMPTS if time.monotonic() < self._flood_until else ATTEMPTS
+        try:
+            await try_a_few_times(work, attempts=attempts)
+        except Unexpected:
+            self._flood_until = time.monotonic() + FLOOD_SECONDS
+            raise
 
     async def _park(self, record: ConsumerRecord, kind: str, reason: str) -> bool:
         """Park a record. False: an operator discarded it before, so nothing waits behind it."""

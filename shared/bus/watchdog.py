@@ -29,14 +29,15 @@ async def accepts_connections(bootstrap_servers: str) -> bool:
 
 
 async def measure_lag(subscription: Subscription, subscriber: Any) -> None:
-    """Records that wait in the assigned partitions; 0 without an assignment (a rebalance, a late start).
+    """Records of the assigned partitions that have had no effect yet; 0 without an assignment (a rebalance, a start).
 
-    When none waits and none is being handled, everything is known until Kafka's last answer.
+    A record that is fetched and being tried again counts, and those behind it. When none waits and none is being
+    handled, everything is known until Kafka's last answer.
     """
     consumer = subscriber.consumer
     if consumer is None:
         return
-    lag, assigned, answered_ms = 0, set(), list[int | None]()
+    lag, not_fetched, assigned, answered_ms = 0, 0, set(), list[int | None]()
     was_idle = subscription.is_idle
     for partition in consumer.assignment():
         assigned.add(partition.partition)
@@ -44,8 +45,14 @@ async def measure_lag(subscription: Subscription, subscriber: Any) -> None:
         with contextlib.suppress(TimeoutError, KafkaError):
             async with asyncio.timeout(1):
                 end = consumer.highwater(partition)
-                lag += max(0, end - await consumer.position(partition)) if end is not None else 0
-    if lag == 0:
+                position = await consumer.position(partition)
+                if end is not None:
+                    unhandled = subscription.first_unhandled(partition.partition)
+                    not_fetched += max(0, end - position)
+                    lag += max(0, end - (position if unhandled is None else min(position, unhandled)))
+    subscription.forget_fetched(frozenset(assigned))
+    # Who handles the last records that there are may take long over them, and is not stuck.
+    if not_fetched == 0:
         subscription.status.progressed_at = time.monotonic()
     status = subscription.status
     status.lag = lag

@@ -33,6 +33,8 @@ def configure(service: str, level: str = "INFO") -> None:
     for handler in logging.getLogger().handlers:
         handler.setFormatter(_LibraryLine(service))
         handler.addFilter(_NoRepeats())
+    logging.captureWarnings(True)
+    _take_over_libraries()
     logging.getLogger("aiokafka").setLevel(logging.ERROR)
     logging.getLogger("faststream").setLevel(logging.ERROR)
     structlog.configure(
@@ -48,6 +50,17 @@ def configure(service: str, level: str = "INFO") -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
+
+
+def _take_over_libraries() -> None:
+    """Libraries that print lines of their own, such as FastStream with its tracebacks, use our handler instead.
+
+    All but the server, which says in plain words where it listens.
+    """
+    for name, logger in list(logging.root.manager.loggerDict.items()):
+        if isinstance(logger, logging.Logger) and logger.handlers and not name.startswith("uvicorn"):
+            logger.handlers.clear()
+            logger.propagate = True
 
 
 def allow(logger: Any, name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -13,6 +13,12 @@ bus_restarts = Gauge("bus_restarts", "Restarts of a stuck or dead subscription",
 parked = Gauge(
     "parked_events", "Events that could not be processed and wait for an operator", ["topic"], registry=REGISTRY
 )
+not_assessable = Gauge("not_assessable", "Registrations that the rules cannot judge", registry=REGISTRY)
+set_aside = Gauge(
+    "set_aside", "Items of repeated work that fail for a reason of their own", ["kind"], registry=REGISTRY
+)
+callbacks_failed = Gauge("callbacks_failed", "Receipts that failed in every attempt", registry=REGISTRY)
+send_jobs_quarantined = Gauge("send_jobs_quarantined", "Send jobs that fail in every attempt", registry=REGISTRY)
 deliveries = Gauge("deliveries", "Deliveries by state", ["channel", "state"], registry=REGISTRY)
 oldest_unsent_seconds = Gauge(
     "oldest_unsent_seconds", "Time since the selection of the oldest message that waits", registry=REGISTRY

@@ -19,6 +19,7 @@ from shared.envelope import Cause, Envelope, parse
 from shared.events import AdviceHeld, AdviceReleased, Event, TravelAdviceChanged
 from shared.ids import new_id
 from shared.mongo.client import Mongo
+from shared.set_aside import SetAside
 from shared.web.idempotency import Answer
 
 NOW = datetime(2026, 3, 1, 9, tzinfo=UTC)
@@ -55,7 +56,7 @@ class SafetyWorld:
 
     async def tick(self) -> int:
         """Apply the clock."""
-        return await apply_clock(self.mongo, self.store, self.now)
+        return await apply_clock(self.mongo, self.store, SetAside(), self.now)
 
     async def decide(
         self, hold_id: str, decision: holds.Decision, *countries: str, by: str = "officer-1", reason: str = "Looked."

@@ -33,6 +33,7 @@ from shared.events import (
     NotificationsUnknown,
     PersonAnswered,
 )
+from shared.set_aside import SetAside
 from tests.integration.bus_world import until
 from tests.integration.notify_public import (
     BASE,
@@ -409,8 +410,8 @@ async def test_bounce_changes_the_state_of_the_mail_it_names(
     (tmp_path / "new").mkdir()
     (tmp_path / "new" / "1.mx").write_text(DSN.format(reference=ours_by_mail, action="failed", status="5.1.1"))
 
-    assert await bounce_mailbox.store_bounces(tmp_path, world.callbacks) == 1
-    assert await bounce_mailbox.store_bounces(tmp_path, world.callbacks) == 0
+    assert await bounce_mailbox.store_bounces(tmp_path, world.callbacks, SetAside()) == 1
+    assert await bounce_mailbox.store_bounces(tmp_path, world.callbacks, SetAside()) == 0
     await public.work()
 
     assert (await delivery(world, "p1", EMAIL)).state is FAILED

@@ -91,7 +91,9 @@ class AlertInFull(AlertSummary):
     sent_again: int = Field(description="Deliveries sent again after `unknown`; each may have arrived twice")
     answers: Answers
     unclear_replies: int = Field(description="SMS replies, to any alert, that a human has to read")
-    not_assessable: int = Field(description="Parked registrations: nobody knows whether they are affected")
+    not_assessable: int = Field(
+        description="Registrations that nobody can assess: parked, or beyond what the rules can judge"
+    )
     templates: dict[str, str] | None = None
 
 
@@ -221,7 +223,7 @@ def routes(deps: AlertApiDeps) -> Routes:
             unreachable=size.unreachable,
             uncertain=size.uncertain,
             by_region=size.by_region,
-            not_assessable=await count_not_assessable(deps.bus),
+            not_assessable=await count_not_assessable(deps.bus, deps.selection.whereabouts.unjudged),
             messages=_example_messages(deps, plan),
             open_alerts=tuple(OpenAlertEntry.model_validate(entry) for entry in await open_alerts_there(alerts, plan)),
         )
@@ -257,7 +259,7 @@ def routes(deps: AlertApiDeps) -> Routes:
             raise not_found()
         summary = await _summary(deps, alert)
         answers = list((await deliveries.answers.standing_by_person(alert_id)).values())
-        not_assessable = await count_not_assessable(deps.bus)
+        not_assessable = await count_not_assessable(deps.bus, deps.selection.whereabouts.unjudged)
         counts = await deliveries.counts(alert_id)
         return AlertInFull(
             **summary.model_dump(),

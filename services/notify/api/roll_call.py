@@ -17,6 +17,7 @@ from services.notify.model.escalations import EscalationRecord
 from services.notify.roll_call import RecipientOverview, all_overviews, overviews
 from services.notify.rules.escalation import RollCallStatus
 from services.notify.store.contacts import ContactStore
+from services.notify.store.unjudged import UnjudgedStore
 from services.notify.store.waiting_messages import WaitingMessage, WaitingMessages
 from shared.bus.bus import Bus
 from shared.clock import utc_now
@@ -100,7 +101,9 @@ class Board(Part):
     with_owner: int = Field(
         default=0, description="Of those who are not safe: how many a person or a team has taken over"
     )
-    not_assessable: int = Field(description="Parked registrations: nobody knows whether they are affected")
+    not_assessable: int = Field(
+        description="Registrations that nobody can assess: parked, or beyond what the rules can judge"
+    )
 
 
 class CallBody(Body):
@@ -116,6 +119,7 @@ class RollCallDeps:
 
     commands: CommandDeps
     contacts: ContactStore
+    unjudged: UnjudgedStore
     bus: Bus
 
 
@@ -164,7 +168,7 @@ def routes(deps: RollCallDeps) -> Routes:
             counts[status] += 1
             to_do += _needs_a_person(status, overview.escalations)
             with_owner += status is not RollCallStatus.SAFE and overview.owner is not None
-        not_assessable = await count_not_assessable(deps.bus)
+        not_assessable = await count_not_assessable(deps.bus, deps.unjudged)
         return Board(
             alert_id=alert_id, counts=counts, to_do=to_do, with_owner=with_owner, not_assessable=not_assessable
         )

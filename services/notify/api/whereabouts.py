@@ -6,6 +6,7 @@ For a past time the answer uses only the registration events known then; for a f
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import partial
 from typing import Annotated
 
 from fastapi import Depends, Query
@@ -18,6 +19,7 @@ from services.notify.model.whereabouts import Stay, Whereabouts
 from services.notify.places import open_places
 from services.notify.rules.audience import GRACE, stay_there
 from services.notify.rules.registered_twice import registered_twice
+from services.notify.store.unjudged import Judging
 from services.notify.store.whereabouts import WhereaboutsStore
 from shared.advice import CountryAdvice
 from shared.bus.bus import Bus
@@ -51,7 +53,7 @@ class WhereaboutsEntry(Part):
     not_alerted: NotAlerted | None = Field(
         default=None,
         description="In a place with negative advice, told by no alert. `told_by_no_alert`: the next sweep tells them, "
-        "or something is wrong; an officer tells the others",
+        "or something is wrong. `not_assessable`: the rules cannot judge it. An officer tells the others",
     )
     contact: ContactDetails | None = Field(description="Where messages go: for the stay, else as registered")
     other_registrations: tuple[str, ...] = Field(
@@ -66,7 +68,7 @@ class WhereaboutsEntry(Part):
 
 
 class WhereaboutsPage(Page[WhereaboutsEntry]):
-    """A page of persons. `notAssessable` registrations are parked: nobody knows yet whether they belong here."""
+    """A page of persons. `notAssessable`: parked, or beyond what the rules can judge; nobody knows if they belong."""
 
     not_assessable: int
     known_until: AwareDatetime | None = Field(
@@ -125,19 +127,25 @@ def routes(deps: WhereaboutsApiDeps) -> Routes:
         grace = GRACE if not_alerted else timedelta(0)
         shown = {where.person_id for where, _ in rows[: paged.size]}
         own = await deps.selection.whereabouts.registered_for(country, shown) if instant is None else {}
-        persons, sealed_places = list[WhereaboutsEntry](), list[str | None]()
-        for where, contact in rows[: paged.size]:
+
+        def entry_of(where: Whereabouts, contact: StudentContact | None) -> tuple[WhereaboutsEntry, str | None] | None:
             stay = stay_there(where, country, region, day, grace)
             if stay is None:
-                continue
+                return None
             entry = _entry(where, stay, region, day, contact, reasons.get(where.registration_id))
             if instant is None:  # of the past only single registrations are known
                 twice = registered_twice(where, stay, own[where.person_id], day)
                 marks = {"other_registrations": twice.others, "same_stay_as": twice.same_stay_as}
                 entry = entry.model_copy(update=marks)
-            persons.append(entry)
-            sealed_places.append(stay.place_sealed)
-        persons = await _with_places(deps.keyring, persons, sealed_places)
+            return entry, stay.place_sealed
+
+        judging = Judging()
+        judged = [judging.ask(where, partial(entry_of, where, contact)) for where, contact in rows[: paged.size]]
+        entries = [of_registration for of_registration in judged if of_registration is not None]
+        await deps.selection.whereabouts.unjudged.note(judging.failed, now)
+        persons = await _with_places(
+            deps.keyring, [entry for entry, _ in entries], [sealed_place for _, sealed_place in entries]
+        )
         read = {person.person_id for person in persons}
         log_personal_data_read("whereabouts", caller.person_id, read, country=country)
         page = paged.page(persons)
@@ -146,7 +154,7 @@ def routes(deps: WhereaboutsApiDeps) -> Routes:
         known_until = await deps.bus.known_until(RegistrationEvent.topic)
         return WhereaboutsPage(
             **fields,
-            not_assessable=await count_not_assessable(deps.bus),
+            not_assessable=await count_not_assessable(deps.bus, deps.selection.whereabouts.unjudged),
             known_until=min(known_until, instant) if known_until and instant else known_until,
         )
 

@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from typing import Annotated, Literal
 
 from fastapi import Depends, Query
@@ -14,6 +15,7 @@ from services.notify.messages.wording import COLOURS
 from services.notify.model.whereabouts import Whereabouts
 from services.notify.rules.audience import stays_on
 from services.notify.store.advice import AdviceStore
+from services.notify.store.unjudged import Judging
 from services.notify.store.whereabouts import WhereaboutsStore
 from shared.advice import CountryAdvice, at_place
 from shared.bus.bus import Bus
@@ -44,7 +46,9 @@ class WhereaboutsSummary(Part):
     persons: int = Field(description="A person who is in two countries on that day counts once")
     by_colour: dict[Colour, int] = Field(description="Each person in the worst colour of their places")
     overdue: int
-    not_assessable: int = Field(description="Parked registrations: nobody knows whether they belong here")
+    not_assessable: int = Field(
+        description="Registrations that nobody can assess: parked, or beyond what the rules can judge"
+    )
     countries: tuple[CountryCount, ...]
 
 
@@ -79,22 +83,26 @@ def routes(deps: SummaryDeps) -> Routes:
         """How many people are abroad, by country and by the colour of their place today."""
         day = at or amsterdam_date(utc_now())
         advice: dict[str, CountryAdvice | None] = {}
-        found: list[Presence] = []
+        found, judging = list[Presence](), Judging()
         async for batch in deps.whereabouts.abroad(day, BATCH):
             for country in {stay.country for where in batch for stay in where.stays} - advice.keys():
                 advice[country] = await deps.advice.get(country)
-            found += [presence for where in batch for presence in presences(where, advice, day)]
-        return summary(day, found, await count_not_assessable(deps.bus))
+            for where in batch:
+                found += judging.ask(where, partial(presences, where, advice, day)) or ()
+        await deps.whereabouts.unjudged.note(judging.failed, utc_now())
+        return summary(day, found, await count_not_assessable(deps.bus, deps.whereabouts.unjudged))
 
     return router
 
 
-def presences(where: Whereabouts, advice: Mapping[str, CountryAdvice | None], day: date) -> Iterable[Presence]:
+def presences(where: Whereabouts, advice: Mapping[str, CountryAdvice | None], day: date) -> list[Presence]:
     """Where the person of a registration is on a day: one entry for each of their places."""
+    found = []
     for stay in stays_on(where, day):
         known = advice.get(stay.country)
         level = at_place(known, stay.region).level if known is not None else None
-        yield Presence(where.person_id, stay.country, level, where.is_overdue and day > stay.end_date)
+        found.append(Presence(where.person_id, stay.country, level, where.is_overdue and day > stay.end_date))
+    return found
 
 
 def summary(day: date, found: Iterable[Presence], not_assessable: int) -> WhereaboutsSummary:

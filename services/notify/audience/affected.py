@@ -1,4 +1,7 @@
-"""Who is affected: one entry for each person. Everyone in the same places on the same days is decided once. Pure."""
+"""Who is affected: one entry for each person. Everyone in the same places on the same days is decided once.
+
+A registration that the rules cannot judge is not assessable: it is reported, and never stops the others.
+"""
 
 from collections.abc import Callable, Iterable
 from datetime import date
@@ -8,11 +11,15 @@ from services.notify.columns.registration_snapshot import RegistrationSnapshot, 
 from services.notify.rules.audience import AudienceDecision, Reason, decide_audience
 from shared.advice import CountryAdvice
 from shared.events import Presence
+from shared.observability.logs import get_logger
+from shared.transient import reason_of
 
 #: A memo with so many decisions is emptied, so that its memory stays bounded.
 MEMO_SIZE = 10_000
 
 Decide = Callable[[RegistrationSnapshot], AudienceDecision]
+
+log = get_logger()
 
 
 class AffectedPerson(NamedTuple):
@@ -23,12 +30,21 @@ class AffectedPerson(NamedTuple):
     newest: RegistrationSnapshot
 
 
-def affected_persons(registrations: Iterable[RegistrationSnapshot], decide: Decide) -> list[AffectedPerson]:
-    """One entry for each affected person. The registrations of a person in the country must all be here, or none."""
+def affected_persons(
+    registrations: Iterable[RegistrationSnapshot],
+    decide: Decide,
+    not_assessable: list[RegistrationSnapshot] | None = None,
+) -> list[AffectedPerson]:
+    """One entry for each affected person. The registrations of a person in the country must all be here, or none.
+
+    Adds the registrations that nobody can judge to `not_assessable`.
+    """
     persons: dict[str, AffectedPerson] = {}
     for registration in registrations:
         decision = decide(registration)
         if decision.reason is not Reason.AFFECTED:
+            if decision.reason is Reason.NOT_ASSESSABLE and not_assessable is not None:
+                not_assessable.append(registration)
             continue
         known = persons.get(registration.person_id)
         if known is None:
@@ -66,7 +82,22 @@ def memoised_decisions(advice: CountryAdvice, today: date) -> Decide:
         if decision is None:
             if len(memo) >= MEMO_SIZE:
                 memo.clear()
-            decision = memo[key] = decide_audience(registration.whereabouts(), advice, today)
+            decision = memo[key] = _judged(registration, advice, today)
         return decision
 
     return decide
+
+
+def _judged(registration: RegistrationSnapshot, advice: CountryAdvice, today: date) -> AudienceDecision:
+    try:
+        return decide_audience(registration.whereabouts(), advice, today)
+    # The rules ask nobody: whatever they raise, this registration cannot be judged.
+    except Exception as error:
+        log.error(
+            "registration_not_assessable",
+            registration_id=registration.registration_id,
+            country=advice.country,
+            reason=reason_of(error),
+            next_step="call the student; then correct the registration, or report the reason",
+        )
+        return AudienceDecision(Reason.NOT_ASSESSABLE)

@@ -11,10 +11,12 @@ nothing. When a step fails, Kafka delivers the event again, or the next sweep co
 
 from collections.abc import Collection
 from datetime import datetime
+from functools import partial
 
-from services.notify.audience.affected import affected_persons, memoised_decisions
+from services.notify.audience.affected import memoised_decisions
 from services.notify.audience.alert_opening import open_alert
 from services.notify.audience.deps import SelectionDeps
+from services.notify.audience.judging import find_affected
 from services.notify.audience.late_arrivals import add_late_arrivals
 from services.notify.audience.selection_run import finish_open_runs, run_selection
 from shared.advice import CountryAdvice
@@ -32,7 +34,8 @@ async def alert_country(deps: SelectionDeps, country: str, *, cause: Cause, now:
         return  # This call has just read everyone in the country. The next sweep reads the country once more.
     decide = memoised_decisions(advice, amsterdam_date(now))
     async for registrations in deps.whereabouts.batches(country, deps.shard_size):
-        await add_late_arrivals(deps, advice, affected_persons(registrations, decide), cause=cause, now=now)
+        affected = await find_affected(deps, registrations, decide)
+        await add_late_arrivals(deps, advice, affected, cause=cause, now=now)
     await deps.advice.note_swept(country, advice.advice_version, amsterdam_date(now))
 
 
@@ -45,7 +48,7 @@ async def alert_arrivals(
         if advice is None:
             continue
         registrations = await deps.whereabouts.of_persons(country, persons)
-        affected = affected_persons(registrations, memoised_decisions(advice, amsterdam_date(now)))
+        affected = await find_affected(deps, registrations, memoised_decisions(advice, amsterdam_date(now)))
         if affected:
             await run_due_selections(deps, advice, cause=cause, now=now)
             await add_late_arrivals(deps, advice, affected, cause=cause, now=now)
@@ -75,4 +78,4 @@ async def sweep(deps: SelectionDeps, *, cause: Cause, now: datetime) -> None:
     await finish_open_runs(deps, None, cause=cause, now=now)
     await deps.advice.release_due(now)
     for country in await deps.advice.unswept(amsterdam_date(now)):
-        await alert_country(deps, country, cause=cause, now=now)
+        await deps.set_aside.attempt("country", country, partial(alert_country, deps, country, cause=cause, now=now))

@@ -1,7 +1,7 @@
 """What selecting an audience needs: the stores it reads and writes, Kafka's offsets, and the size of a shard."""
 
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from services.notify.model.shards import SHARD_SIZE
@@ -13,6 +13,7 @@ from shared.bus.outbox import Outbox
 from shared.errors import TransientError
 from shared.mongo.client import Mongo
 from shared.observability.logs import get_logger
+from shared.set_aside import SetAside
 
 #: topic → partition → next offset. The effect of every event below these offsets is stored in the whereabouts.
 Offsets = Callable[[str], Coroutine[Any, Any, dict[int, int]]]
@@ -37,6 +38,7 @@ class SelectionDeps:
     templates: dict[str, str]
     drill_list: frozenset[str] = frozenset()
     shard_size: int = SHARD_SIZE
+    set_aside: SetAside = field(default_factory=SetAside)
 
     def tolerating_kafka_outage(self) -> "SelectionDeps":
         """The same, but an alert raised while Kafka is away carries no offsets instead of failing.

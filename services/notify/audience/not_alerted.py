@@ -7,18 +7,21 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Literal
 
-from services.notify.audience.affected import affected_persons, memoised_decisions
+from services.notify.audience.affected import memoised_decisions
 from services.notify.audience.already_notified import without_notified
 from services.notify.audience.deps import SelectionDeps
+from services.notify.audience.judging import find_affected
 from services.notify.columns.registration_snapshot import RegistrationSnapshot
 from services.notify.rules.audience import Reason
 from shared.advice import CountryAdvice
 
 #: `told_by_no_alert`: affected, and the next sweep tells them, or something is wrong. Officers tell the others.
-NotAlerted = Literal["told_by_no_alert", "there_at_baseline", "there_at_import"]
+#: `not_assessable`: the rules cannot judge the registration, so nobody knows; an officer calls the student.
+NotAlerted = Literal["told_by_no_alert", "there_at_baseline", "there_at_import", "not_assessable"]
 _UNTOLD_BY_RULE: dict[Reason, NotAlerted] = {
     Reason.THERE_AT_BASELINE: "there_at_baseline",
     Reason.THERE_AT_IMPORT: "there_at_import",
+    Reason.NOT_ASSESSABLE: "not_assessable",
 }
 
 
@@ -27,7 +30,7 @@ async def why_not_alerted(
 ) -> dict[str, NotAlerted]:
     """Registration → why its person was told by no alert. The registrations of a person must all be here, or none."""
     decide = memoised_decisions(advice, today)
-    affected = affected_persons(registrations, decide)
+    affected = await find_affected(deps, registrations, decide)
     untold = {person.registration.person_id for person in await without_notified(deps, advice, affected)}
     reasons: dict[str, NotAlerted] = {}
     for registration in registrations:

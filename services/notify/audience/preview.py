@@ -4,8 +4,9 @@ from collections import defaultdict
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from services.notify.audience.affected import affected_persons, memoised_decisions
+from services.notify.audience.affected import memoised_decisions
 from services.notify.audience.deps import SelectionDeps
+from services.notify.audience.judging import find_affected
 from services.notify.audience.manual_alerts import place_as_advice
 from services.notify.audience.preparation import usable_channels
 from services.notify.columns.registration_snapshot import RegistrationSnapshot
@@ -36,7 +37,7 @@ async def preview_audience(
     recipients, unreachable, uncertain = 0, 0, 0
     by_region: dict[str, int] = defaultdict(int)
     async for registrations in deps.whereabouts.batches(country, deps.shard_size):
-        affected = affected_persons(registrations, decide)
+        affected = await find_affected(deps, registrations, decide)
         channels = await usable_channels(deps, affected, is_drill=is_drill)
         for person in affected:
             has_channel = person.newest.registration_id in channels

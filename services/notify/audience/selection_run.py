@@ -8,11 +8,13 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from datetime import datetime
+from functools import partial
 from typing import Any
 
-from services.notify.audience.affected import affected_persons, memoised_decisions
+from services.notify.audience.affected import memoised_decisions
 from services.notify.audience.alert_events import selection_completed
 from services.notify.audience.deps import SelectionDeps
+from services.notify.audience.judging import find_affected
 from services.notify.audience.preparation import PreparedAudience, prepare
 from services.notify.audience.recording import record_selections
 from services.notify.columns.registration_snapshot import RegistrationSnapshot
@@ -31,9 +33,13 @@ log = get_logger()
 
 
 async def finish_open_runs(deps: SelectionDeps, country: str | None, *, cause: Cause, now: datetime) -> None:
-    """Finish the runs that were begun and not completed, the oldest advice version first. None: of all countries."""
+    """Finish the runs that were begun and not completed, the oldest advice version first. None: of all countries.
+
+    One that fails for a reason of its own is set aside: it stops no other alert.
+    """
     for alert in await deps.alerts.with_open_run(country):
-        await run_selection(deps, alert, cause=cause, now=now)
+        run = partial(run_selection, deps, alert, cause=cause, now=now)
+        await deps.set_aside.attempt("alert", alert.alert_id, run)
 
 
 async def run_selection(deps: SelectionDeps, alert: Alert, *, cause: Cause, now: datetime) -> Alert:
@@ -50,7 +56,7 @@ async def run_selection(deps: SelectionDeps, alert: Alert, *, cause: Cause, now:
     try:
         async with aclosing(_read_ahead(deps, alert, shards)) as batches:
             async for registrations in batches:
-                affected = affected_persons(registrations, decide)
+                affected = await find_affected(deps, registrations, decide)
                 prepared = await prepare(deps, alert, affected, late=False, cause=cause, now=now)
                 if recording is not None:
                     await recording

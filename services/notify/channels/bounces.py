@@ -5,12 +5,11 @@ address, the Message-ID of the returned mail names it.
 Source: RFC 3464 (delivery status notifications), RFC 3834 (automatic answers).
 """
 
-import email.policy
 import re
 from email.message import Message
-from email.parser import BytesParser
 
 from services.notify.channels.disclosure import beginning, without_addresses
+from services.notify.channels.mail_parts import MailPart, mail_parts
 from services.notify.channels.sms_callbacks import DeliveryReceipt, ReceiptState
 from shared.errors import PermanentError
 
@@ -31,11 +30,11 @@ def parse_bounce(body: bytes) -> list[DeliveryReceipt]:
     An out-of-office mail or a person's answer is `interim`: it changes nothing and never counts as *safe*. Raises
     PermanentError, with no personal data in its text, when the mail names no delivery.
     """
-    message = BytesParser(policy=email.policy.compat32).parsebytes(body[:_READ_BYTES])
-    reference = _reference(message, body)
+    parts = list(mail_parts(body[:_READ_BYTES]))
+    reference = _reference(parts[0].headers, body)
     if reference is None:
         raise PermanentError("names no delivery")
-    for report in _reports(message):
+    for report in _reports(parts):
         action, status = _field(report, "Action").lower(), _field(report, "Status")
         diagnostic = _field(report, "Diagnostic-Code")
         words = diagnostic.partition(";")[2] or diagnostic
@@ -56,14 +55,11 @@ def _reference(message: Message, body: bytes) -> str | None:
     return message_id.group(1).decode() if message_id else None
 
 
-def _reports(message: Message) -> list[Message]:
-    """The field blocks of the recipients in a delivery status notification."""
-    reports: list[Message] = []
-    for part in message.walk():
-        if part.get_content_type() == "message/delivery-status":
-            blocks = part.get_payload()
-            if isinstance(blocks, list):
-                reports += [block for block in blocks if isinstance(block, Message)]
+def _reports(parts: list[MailPart]) -> list[Message]:
+    """The field groups of the recipients in a delivery status notification."""
+    reports = [
+        group for part in parts if part.content_type == "message/delivery-status" for group in part.field_groups()
+    ]
     return [report for report in reports if _field(report, "Action").lower() in _ACTIONS]
 
 

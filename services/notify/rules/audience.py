@@ -27,6 +27,7 @@ class Reason(StrEnum):
     PLACE_NOT_NEGATIVE = "place_not_negative"
     THERE_AT_BASELINE = "there_at_baseline"
     THERE_AT_IMPORT = "there_at_import"
+    NOT_ASSESSABLE = "not_assessable"
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ from shared.clock import amsterdam_date
 from shared.envelope import Cause
 from shared.mongo.client import Session
 from shared.observability.logs import get_logger
+from shared.transient import reason_of
 
 #: Mails in one transaction.
 BATCH = 100
@@ -63,13 +64,13 @@ async def _send(deps: ServiceMailDeps, mails: Sequence[PlannedMail], now: dateti
     outcomes: dict[str, Reason] = {}
     notices: dict[str, tuple[Selection, SendJob]] = {}
     for mail in mails:
-        outcomes[mail.mail_id] = reason = _decide(deps, mail, subjects, now)
-        if reason is not Reason.TRUE or notice_id(mail.mail_id) in sent_before:
-            continue
         try:
-            notices[mail.mail_id] = _notice(deps, mail, subjects, now)
-        except ValueError as error:  # one mail whose content is invalid must not hold up the others
-            log.error("service_mail_invalid", kind=mail.kind, event_id=mail.mail_id, error=type(error).__name__)
+            outcomes[mail.mail_id] = _decide(deps, mail, subjects, now)
+            if outcomes[mail.mail_id] is Reason.TRUE and notice_id(mail.mail_id) not in sent_before:
+                notices[mail.mail_id] = _notice(deps, mail, subjects, now)
+        # One mail that cannot be decided on or written must not hold up the others.
+        except Exception as error:
+            log.error("service_mail_invalid", kind=mail.kind, event_id=mail.mail_id, reason=reason_of(error))
             outcomes[mail.mail_id] = Reason.INVALID
 
     async def store(session: Session) -> int:

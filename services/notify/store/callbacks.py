@@ -1,6 +1,7 @@
 """Webhook requests of providers, and bounces. They hold phone numbers: stored sealed, deleted after 14 days.
 
-`callbacks`: {_id digest, kind, body (sealed), at, done, nextAttemptAt, attempts, note}.
+`callbacks`: {_id digest, kind, body (sealed), at, done, nextAttemptAt, attempts, note, failures, failure}.
+`failures`: how often processing failed for a reason of the request's own; `failure` names it.
 """
 
 import contextlib
@@ -10,8 +11,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
+from shared.clock import utc_now
 from shared.errors import PermanentError
-from shared.mongo.client import ASCENDING, Database, DuplicateKeyError, IndexModel
+from shared.mongo.client import ASCENDING, Database, Document, DuplicateKeyError, IndexModel
 from shared.privacy.service_key import ServiceKey
 
 KEPT_SECONDS = 14 * 24 * 3_600
@@ -24,8 +26,9 @@ SEALED = "sealed"
 
 #: Notes on a stored request. `unclear`: a safety officer has to read the reply. `no_alert`: a person without an alert
 #: answered "safe". `read`: a safety officer has read it.
-UNCLEAR, UNREADABLE, UNKNOWN_REFERENCE, NO_ALERT, READ = (
-    "unclear", "unreadable", "unknown_reference", "no_alert", "read",
+#: `failed`: processing a receipt failed in every attempt, so an operator looks at it.
+UNCLEAR, UNREADABLE, UNKNOWN_REFERENCE, NO_ALERT, READ, FAILED = (
+    "unclear", "unreadable", "unknown_reference", "no_alert", "read", "failed",
 )  # fmt: skip
 
 Kind = Literal["receipt", "inbound"]
@@ -41,6 +44,7 @@ class Callback:
     at: datetime
     attempts: int
     provider: str = ""
+    failures: int = 0
 
 
 class CallbackStore:
@@ -83,7 +87,13 @@ class CallbackStore:
         callbacks, size = [], 0
         async for document in self._callbacks.find(query).sort("nextAttemptAt", 1).limit(limit):
             callback = Callback(
-                str(document["_id"]), kind, b"", document["at"], int(document["attempts"]), document["provider"]
+                id=str(document["_id"]),
+                kind=kind,
+                body=b"",
+                at=document["at"],
+                attempts=int(document["attempts"]),
+                provider=document["provider"],
+                failures=int(document.get("failures", 0)),
             )
             try:
                 body = str(self._key.open(bytes(document["body"]), f"callbacks/{callback.id}")).encode()
@@ -106,6 +116,31 @@ class CallbackStore:
         await self._callbacks.update_one(
             {"_id": callback.id}, {"$set": {"nextAttemptAt": now + pause, "note": note}, "$inc": {"attempts": 1}}
         )
+
+    async def note_failure(self, callback: Callback, now: datetime, reason: str, *, is_last: bool) -> None:
+        """Processing failed for a reason of the request's own: try it again later, or set it aside.
+
+        A reply that is set aside is unclear: a safety officer reads it.
+        """
+        counted: Document = {"$inc": {"failures": 1}, "$set": {"failure": reason}}
+        if is_last:
+            counted["$set"] |= {"done": True, "note": UNCLEAR if callback.kind == "inbound" else FAILED}
+        else:
+            counted["$set"] |= {"nextAttemptAt": now + FIRST_PAUSE * 2**callback.failures}
+        await self._callbacks.update_one({"_id": callback.id}, counted)
+
+    async def failed(self) -> list[Document]:
+        """The requests that were set aside, oldest first, without their bodies."""
+        return await self._callbacks.find({"note": FAILED}, {"body": 0}).sort([("at", 1), ("_id", 1)]).to_list(None)
+
+    async def requeue_failed(self) -> int:
+        """Have the worker try the requests that were set aside once more; how many."""
+        again = {"done": False, "note": "", "failures": 0, "nextAttemptAt": utc_now()}
+        return int((await self._callbacks.update_many({"note": FAILED}, {"$set": again})).modified_count)
+
+    async def discard_failed(self) -> int:
+        """Give up the requests that were set aside; how many."""
+        return int((await self._callbacks.update_many({"note": FAILED}, {"$set": {"note": READ}})).modified_count)
 
     async def with_note(self, note: str, skip: int, limit: int) -> list[Callback]:
         """Callbacks with this note, oldest first, without those that our key does not open."""

@@ -14,13 +14,13 @@ from typing import Any, NamedTuple
 
 from services.notify.channel_spec import CHANNELS
 from services.notify.model.whereabouts import Whereabouts
-from shared.errors import PermanentError
 from shared.events import Channel, ContactField
 from shared.mongo.client import Database, Document, UpdateOne
 from shared.observability.logs import get_logger
 from shared.privacy.contact import ContactDetails, StudentContact, full_name
 from shared.privacy.keyring import Opened
 from shared.privacy.service_key import ServiceKey
+from shared.transient import reason_of
 
 #: So many replaced contacts are kept: a message is repeated for some hours only.
 EARLIER_CONTACTS_MAX = 8
@@ -127,8 +127,8 @@ class ContactStore:
                 addresses[registration_id] = ContactAddress(
                     details["email"], details["mobile"], called, _full_name_and_number(details)
                 )
-            except (PermanentError, KeyError, TypeError, AttributeError) as error:
-                log.error("contact_unreadable", registration_id=registration_id, error=type(error).__name__)
+            except Exception as error:
+                log.error("contact_unreadable", registration_id=registration_id, reason=reason_of(error))
         return addresses
 
     async def persons_with_number(self, number: str) -> set[str]:
@@ -245,8 +245,8 @@ class ContactStore:
             return None
         try:
             return ContactDetails.model_validate(self._key.open(bytes(sealed), _context(str(document["_id"]))))
-        except (PermanentError, ValueError) as error:
-            log.error("contact_unreadable", registration_id=str(document["_id"]), error=type(error).__name__)
+        except Exception as error:
+            log.error("contact_unreadable", registration_id=str(document["_id"]), reason=reason_of(error))
             return None
 
     def student(self, document: Document) -> StudentContact | None:
@@ -264,8 +264,8 @@ class ContactStore:
                 ContactDetails.model_validate(details["stay"]),
                 None if details["given"] is None else tuple(ContactField(part) for part in details["given"]),
             )
-        except (PermanentError, ValueError, KeyError, TypeError) as error:
-            log.error("contact_unreadable", registration_id=str(document["_id"]), error=type(error).__name__)
+        except Exception as error:
+            log.error("contact_unreadable", registration_id=str(document["_id"]), reason=reason_of(error))
             return StudentContact(contact)
 
 

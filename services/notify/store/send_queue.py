@@ -19,6 +19,7 @@ from services.notify.store.selections import Selection
 from services.notify.store.waiting_messages import encode_refusals
 from shared.events import Channel
 from shared.mongo.client import ASCENDING, Database, Document, DuplicateKeyError, IndexModel, Session, UpdateOne
+from shared.transient import is_transient
 
 MAX_QUARANTINE_MS = 300_000
 #: Priorities, the lowest number first: alerts, then mail about travel advice and reminders, then all other mail.
@@ -198,7 +199,16 @@ class SendQueue:
         document = await self._jobs.find_one_and_update(
             free, update, sort=[("priority", 1), ("nextAttemptAt", 1)], return_document=True
         )
-        return _send_job(document) if document else None
+        if not document:
+            return None
+        try:
+            return _send_job(document)
+        # A document of another shape: put off, so that the worker goes on to the next job.
+        except Exception as error:
+            if is_transient(error):
+                raise
+            await self._put_off(str(document["_id"]), int(document["epoch"]), f"unreadable: {type(error).__name__}")
+            return await self.claim(channel, worker, ttl_seconds, least_urgent)
 
     async def renew(self, job: SendJob, ttl_seconds: float) -> bool:
         """Extend the lease; False when another worker owns the job."""
@@ -228,11 +238,14 @@ class SendQueue:
 
     async def quarantine(self, job: SendJob, reason: str) -> None:
         """Put off a job that cannot be worked on: due again after 2, 4, 8 … seconds, at most five minutes."""
+        await self._put_off(job.id, job.epoch, reason)
+
+    async def _put_off(self, job_id: str, epoch: int, reason: str) -> None:
         failures = {"$add": [{"$ifNull": ["$troubles", 0]}, 1]}
         pause_ms = {"$min": [{"$multiply": [1_000, {"$pow": [2, failures]}]}, MAX_QUARANTINE_MS]}
         free = {"owner": "", "until": "$$NOW", "nextAttemptAt": {"$add": ["$$NOW", pause_ms]}}
         update = [{"$set": {**free, "troubles": failures, "trouble": reason}}]
-        await self._jobs.update_one({"_id": job.id, "epoch": job.epoch}, update)
+        await self._jobs.update_one({"_id": job_id, "epoch": epoch}, update)
 
     async def quarantined(self) -> int:
         """The number of unfinished jobs that were put into quarantine."""

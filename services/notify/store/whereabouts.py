@@ -15,6 +15,7 @@ from services.notify.columns.registration_snapshot import RegistrationSnapshot, 
 from services.notify.model.shards import HASH_BITS, shard_count_for, shard_range
 from services.notify.model.whereabouts import Whereabouts
 from services.notify.store.contacts import CONTACT_FIELDS, EARLIER_WITH_REPLACED, FINGERPRINT_FIELDS, ContactStore
+from services.notify.store.unjudged import UnjudgedStore
 from shared.events import Channel, Country
 from shared.mongo.client import ASCENDING, Database, Document, IndexModel, UpdateOne, upsert_guarded
 from shared.privacy.contact import StudentContact
@@ -66,9 +67,11 @@ class WhereaboutsStore:
         self._whereabouts = database["whereabouts"]
         self._itineraries = database["itineraries"]
         self.contacts = ContactStore(database, key)
+        self.unjudged = UnjudgedStore(database)
 
     async def create_indexes(self) -> None:
         """Idempotent. `seen` covers a selection run and has the order of its shards."""
+        await self.unjudged.create_indexes()
         await self._whereabouts.create_indexes(
             [
                 IndexModel([(field, ASCENDING) for field in COVERING_INDEX], name="seen"),
@@ -97,6 +100,7 @@ class WhereaboutsStore:
         if states:
             await self._itineraries.bulk_write(states, ordered=False)
         await upsert_guarded(self._whereabouts, [self._upsert(update) for update in updates])
+        await self.unjudged.forget_older({update.where.registration_id: update.where.version for update in updates})
         await self.contacts.remove_erased({update.where.person_id for update in updates if update.contact is not None})
 
     async def newest_registration_of(self, persons: Collection[str]) -> dict[str, str]:

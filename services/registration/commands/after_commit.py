@@ -5,10 +5,9 @@ from services.registration.commands.answers import registration_answer
 from services.registration.commands.deps import CommandDeps
 from services.registration.evaluation import evaluate
 from shared.command import Command
-from shared.errors import TransientError
-from shared.mongo.client import PyMongoError
 from shared.observability.logs import get_logger
 from shared.testing.failpoints import failpoint
+from shared.transient import is_transient, reason_of
 from shared.web.idempotency import Answer, replace_stored_answer
 from shared.web.problem import Problem
 
@@ -19,8 +18,8 @@ async def evaluate_after_commit(deps: CommandDeps, answer: Answer, command: Comm
     """Evaluate the registration of a committed command, whatever its state; returns the answer with the new decision.
 
     A held registration too: its approval may have been granted between the command's reading and its commit. When
-    that fails for now, the command's own answer stands: it is committed, and the sweep evaluates the registration
-    later.
+    that fails, the command's own answer stands: it is committed, and the sweep evaluates the registration later. One
+    that the rules cannot judge is noted as not assessable.
     """
     await failpoint("after_commit")
     registration_id = answer.body["registrationId"]
@@ -32,8 +31,10 @@ async def evaluate_after_commit(deps: CommandDeps, answer: Answer, command: Comm
         evaluated = Answer(answer.status, {**answer.body, **evaluated.body}, {**evaluated.headers, **location})
         await replace_stored_answer(deps.database, command.idempotency, evaluated)
         return evaluated
-    except (TransientError, PyMongoError) as error:
-        log.warning("decision_waits", registration_id=registration_id, error=type(error).__name__, next_step="sweep")
+    except Exception as error:
+        if not is_transient(error):
+            await deps.store.unjudged.note({registration_id: reason_of(error)}, command.now)
+        log.warning("decision_waits", registration_id=registration_id, reason=reason_of(error), next_step="sweep")
         return answer
 
 

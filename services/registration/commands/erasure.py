@@ -5,9 +5,10 @@ dies in between, `finish_open_erasures` does the rest. `retention.py` erases by 
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 
 from services.registration.decision_events import close_all_tasks
 from services.registration.model import Status
@@ -23,6 +24,7 @@ from shared.mongo.client import Database, Document, DuplicateKeyError, Mongo, Se
 from shared.mongo.retry import retry
 from shared.observability.logs import get_logger
 from shared.privacy.keyring import Keyring
+from shared.set_aside import SetAside
 from shared.testing.failpoints import failpoint
 from shared.web.concurrency import etag, must_match
 from shared.web.idempotency import Answer, run_once
@@ -57,6 +59,7 @@ class ErasureDeps:
     persons: PersonsStore
     keyring: Keyring
     delete_elsewhere: tuple[DeleteElsewhere, ...] = ()
+    set_aside: SetAside = field(default_factory=SetAside)
 
 
 async def erase(deps: ErasureDeps, person_id: str, ground: Ground, command: Command[Identity]) -> Answer:
@@ -146,12 +149,17 @@ async def _delete_elsewhere(deps: ErasureDeps, person_id: str) -> None:
 async def finish_open_erasures(deps: ErasureDeps, now: datetime) -> None:
     """Finish what a crash left between the event and the deletion; and cancel registrations that came late."""
     async for open_erasure in deps.persons.erasures.find({"state": "erasing"}, {"_id": 1}):
-        await finish_erasure(deps, str(open_erasure["_id"]), now)
-    async for person_id in deps.persons.marked_persons():
+        person_id = str(open_erasure["_id"])
+        await deps.set_aside.attempt("erasure", person_id, partial(finish_erasure, deps, person_id, now))
+
+    async def clean(person_id: str) -> None:
         standing = await deps.persons.erasure(person_id)
         if standing is not None and standing["state"] == "erased":
             await _cancel_late_registrations(deps, person_id, now)
             await _delete_elsewhere(deps, person_id)
+
+    async for person_id in deps.persons.marked_persons():
+        await deps.set_aside.attempt("erased person", person_id, partial(clean, person_id))
 
 
 async def _cancel_late_registrations(deps: ErasureDeps, person_id: str, now: datetime) -> None:

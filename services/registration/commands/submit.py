@@ -39,6 +39,7 @@ from shared.mongo.client import DuplicateKeyError, PyMongoError, Session
 from shared.mongo.group_commit import insert_all
 from shared.mongo.retry import retry
 from shared.testing.failpoints import failpoint
+from shared.transient import reason_of
 from shared.web.idempotency import Answer, insert_once, is_repeat, run_once
 from shared.web.problem import FieldError, Problem, invalid
 from shared.web.sealing import sealed
@@ -89,7 +90,7 @@ async def _store(
     # Approval and advice from our own read models: a submission waits for no other service.
     inputs = await load_inputs(deps.evaluation, submission.state, cached=True)
     # Before the commit, so that registration and decision are stored in one transaction.
-    decision = decide_provisionally(submission.state, inputs, command.now)
+    decision = await decide_if_possible(deps, submission.state, inputs, command.now)
     await failpoint("decided_provisionally")
     # From here on the registration is durable, and handlers and the sweep can find it.
     return submission, inputs, decision, await commit(deps, form, submission, decision, command)
@@ -127,6 +128,21 @@ async def seal(
 def decide_provisionally(state: Registration, inputs: DecisionInputs, now: datetime) -> Sequence[Draft]:
     """The events of the decision; none when the rules cannot decide yet (advice is on its way). Pure."""
     return decision_events(state, evaluation(state, inputs, now))
+
+
+async def decide_if_possible(
+    deps: CommandDeps, state: Registration, inputs: DecisionInputs, now: datetime
+) -> Sequence[Draft]:
+    """As `decide_provisionally`. A registration that the rules cannot judge is not assessable: noted, and not decided.
+
+    It is stored all the same: who goes where must be known.
+    """
+    try:
+        return decide_provisionally(state, inputs, now)
+    # The rules ask nobody: whatever they raise, this registration cannot be judged.
+    except Exception as error:
+        await deps.store.unjudged.note({state.registration_id: reason_of(error)}, now)
+        return ()
 
 
 async def commit(

@@ -10,11 +10,14 @@ from services.registration.store import indexes
 from services.registration.store.read_models import ReadModelStore
 from services.registration.store.search import SearchStore
 from services.registration.store.tasks import TaskStore, new_task
+from services.registration.store.unjudged import UnjudgedStore
 from shared.bus.aggregate import Aggregates, Loaded
 from shared.bus.outbox import Outbox
+from shared.clock import utc_now
 from shared.envelope import Cause, Draft
 from shared.events import TaskOpened
 from shared.mongo.client import ASCENDING, Database, Document, Session
+from shared.transient import reason_of
 
 SOURCE = "/registration"
 #: The rules may change these at any time; a cleared one only until the day of departure (R19, R20).
@@ -36,6 +39,7 @@ class Store:
         self.tasks = TaskStore(database)
         self.read_models = ReadModelStore(database)
         self.search = SearchStore(database)
+        self.unjudged = UnjudgedStore(database)
         self._database = database
 
     async def create_indexes(self) -> None:
@@ -105,12 +109,12 @@ class Store:
     async def page(self, query: Document, skip: int, limit: int) -> list[Loaded[Registration]]:
         """Registrations in the order of their departure, then of their ids."""
         documents = self.registrations.collection.find(query).sort([("departureDate", 1), ("_id", 1)])
-        return [self._loaded(document) async for document in documents.skip(skip).limit(limit)]
+        return await self._readable(await documents.skip(skip).limit(limit).to_list(None))
 
     async def load_many(self, registration_ids: Sequence[str]) -> list[Loaded[Registration]]:
         """Registrations by id, without the ids that are not known."""
         documents = self.registrations.collection.find({"_id": {"$in": list(registration_ids)}})
-        return [self._loaded(document) async for document in documents]
+        return await self._readable(await documents.to_list(None))
 
     async def open_of_persons(self, person_ids: Collection[str]) -> list[Registration]:
         """The registrations of these persons that are neither cancelled nor returned."""
@@ -124,7 +128,7 @@ class Store:
     async def naming_approvals(self, approval_ids: Sequence[str]) -> list[Loaded[Registration]]:
         """Registrations whose student named one of these approvals."""
         documents = self.registrations.collection.find({"approvalId": {"$in": list(approval_ids)}})
-        return [self._loaded(document) async for document in documents]
+        return await self._readable(await documents.to_list(None))
 
     async def participants(self, group_id: str, session: Session) -> list[Loaded[Registration]]:
         """The registrations for a trip that are not cancelled."""
@@ -209,14 +213,25 @@ class Store:
         return self._in_batches(self.registrations.collection.find(query, batch_size=size, hint=index), size)
 
     async def _in_batches(self, documents: AsyncIterable[Document], size: int) -> Batches:
-        batch: list[Loaded[Registration]] = []
+        batch: list[Document] = []
         async for document in documents:
-            batch.append(self._loaded(document))
+            batch.append(document)
             if len(batch) == size:
-                yield batch
+                yield await self._readable(batch)
                 batch = []
         if batch:
-            yield batch
+            yield await self._readable(batch)
+
+    async def _readable(self, documents: Sequence[Document]) -> list[Loaded[Registration]]:
+        """The registrations in these documents. One that cannot be read is not assessable, and stops no other."""
+        found, unreadable = list[Loaded[Registration]](), dict[str, str]()
+        for document in documents:
+            try:
+                found.append(self._loaded(document))
+            except Exception as error:
+                unreadable[str(document["_id"])] = reason_of(error)
+        await self.unjudged.note(unreadable, utc_now())
+        return found
 
     def _loaded(self, document: Document) -> Loaded[Registration]:
         return Loaded(str(document["_id"]), self.registrations.read(document), int(document["version"]))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 
 from services.safety.model import CountryState
 from services.safety.rules.release import events_due
@@ -11,6 +12,7 @@ from shared.events import Event
 from shared.ids import new_id
 from shared.mongo.client import Mongo, Session
 from shared.observability.logs import get_logger
+from shared.set_aside import SetAside
 
 log = get_logger()
 
@@ -42,12 +44,17 @@ async def decide_country_in(
     return events
 
 
-async def apply_clock(mongo: Mongo, store: Store, now: datetime) -> int:
+async def apply_clock(mongo: Mongo, store: Store, set_aside: SetAside, now: datetime) -> int:
     """R17: end alert holds and overrides that are over, and begin overrides. Returns how many countries changed."""
     cause, count = Cause(new_id(), "clock"), 0
-    for country, state in (await store.open_countries()).items():
+
+    async def run(country: str, state: CountryState) -> None:
+        nonlocal count
         if events_due(state, now):
             events = await decide_country(mongo, store, country, lambda current: events_due(current, now), cause, now)
             count += bool(events)
             log.info("time_has_come", country=country, count=len(events))
+
+    for country, state in (await store.open_countries()).items():
+        await set_aside.attempt("country", country, partial(run, country, state))
     return count

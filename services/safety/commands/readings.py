@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from pydantic import ValidationError
-
 from services.safety.commands.country import decide_country
 from services.safety.commands.deps import ReadingDeps
 from services.safety.commands.source_states import Checked, record_checked, record_failure
@@ -20,12 +18,12 @@ from services.safety.rules.bulk_change_guard import Judgement, Reason, judge, re
 from services.safety.rules.release import hold_missing_country
 from services.safety.store.source_state import SourceState
 from shared.envelope import Cause, draft
-from shared.errors import PermanentError
 from shared.events import Event
 from shared.ids import new_id
 from shared.mongo.client import Session
 from shared.observability.logs import get_logger
 from shared.testing.failpoints import failpoint
+from shared.transient import is_transient, reason_of
 
 log = get_logger()
 
@@ -52,9 +50,12 @@ async def adopt_batch(deps: ReadingDeps, batch: Batch, *, began: datetime, now: 
                 written.append(reading.country)
             elif adoption.pending != pending:
                 await store.put_pending_improvement(reading.country, adoption.pending)
-        except (PermanentError, ValidationError) as error:
+        # A country that cannot be recorded for a reason of its own stops no other.
+        except Exception as error:
+            if is_transient(error):
+                raise
             refused[reading.country] = type(error).__name__
-            log.error("country_not_recorded", country=reading.country, error=type(error).__name__)
+            log.error("country_not_recorded", country=reading.country, reason=reason_of(error))
     written += await _hold_missing_countries(run, states, before)
     checked = Checked(
         batch=batch,

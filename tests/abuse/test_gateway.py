@@ -27,16 +27,16 @@ EVIL = b"evil.example"
 
 
 @pytest.fixture
-async def services() -> AsyncIterator[dict[str, Upstream]]:
+async def upstreams() -> AsyncIterator[dict[str, Upstream]]:
     """The four services; nobody listens where safety should be."""
     async with AsyncExitStack() as stack:
         names = [name for name in SERVICES if name != "safety"]
         yield {name: await stack.enter_async_context(gateway_world.upstream(name)) for name in names}
 
 
-def addresses(services: dict[str, Upstream]) -> dict[str, str]:
+def addresses(upstreams: dict[str, Upstream]) -> dict[str, str]:
     """Where nginx finds the services."""
-    ports = {"safety": Ports.free().safety} | {name: service.port for name, service in services.items()}
+    ports = {"safety": Ports.free().safety} | {name: service.port for name, service in upstreams.items()}
     return {name: f"{HOST}:{port}" for name, port in ports.items()}
 
 
@@ -79,10 +79,10 @@ WRONG: dict[str, tuple[bytes, int]] = {
 
 
 async def test_own_errors_of_the_gateway_are_problems_without_names_or_foreign_hosts(
-    services: dict[str, Upstream], tmp_path: Path
+    upstreams: dict[str, Upstream], tmp_path: Path
 ) -> None:
     """Every error that nginx makes by itself: problem+json, no version in `Server`, no word of the sent Host."""
-    async with running(tmp_path, addresses(services)) as gateway:
+    async with running(tmp_path, addresses(upstreams)) as gateway:
         with Failures() as failures:
             for what, (sent, status) in WRONG.items():
                 with failures.case(what):
@@ -99,7 +99,7 @@ async def test_own_errors_of_the_gateway_are_problems_without_names_or_foreign_h
 
 
 async def test_services_hear_the_gateways_name_and_nothing_that_a_client_claims(
-    services: dict[str, Upstream], tmp_path: Path
+    upstreams: dict[str, Upstream], tmp_path: Path
 ) -> None:
     """Host, addresses and identities of a client are replaced; a path arrives as it was sent."""
     claims = {
@@ -113,7 +113,7 @@ async def test_services_hear_the_gateways_name_and_nothing_that_a_client_claims(
         "X-Request-Id": 'a"b evil.example',
     }
     async with (
-        running(tmp_path, addresses(services), {"GATEWAY_NAME": NAME}) as gateway,
+        running(tmp_path, addresses(upstreams), {"GATEWAY_NAME": NAME}) as gateway,
         aiohttp.ClientSession(f"http://{HOST}:{gateway.port}") as client,
     ):
         async with client.get("/notify/v1/alerts?a=1&b=%C3%A9", headers=claims) as response:
@@ -131,10 +131,10 @@ async def test_services_hear_the_gateways_name_and_nothing_that_a_client_claims(
     assert second["path"] == "/v1/alerts/%C3%A9%20x"
 
 
-async def test_answer_tokens_stand_in_no_log(services: dict[str, Upstream], tmp_path: Path) -> None:
+async def test_answer_tokens_stand_in_no_log(upstreams: dict[str, Upstream], tmp_path: Path) -> None:
     """However the address of an answer page is written, and whatever goes wrong, its token is in no line."""
-    where = addresses(services)
-    where["notify"], away = f"{HOST}:{services['notify'].port}", where["safety"]
+    where = addresses(upstreams)
+    where["notify"], away = f"{HOST}:{upstreams['notify'].port}", where["safety"]
     paths = [
         f"/notify/v1/{page}/{TOKEN}{rest}"
         for page in ("answers", "returns")
@@ -161,11 +161,11 @@ async def test_answer_tokens_stand_in_no_log(services: dict[str, Upstream], tmp_
 
 
 async def test_a_flood_is_refused_and_the_providers_callbacks_are_not(
-    services: dict[str, Upstream], tmp_path: Path
+    upstreams: dict[str, Upstream], tmp_path: Path
 ) -> None:
     """Too many requests from one address: 429 as a problem. Receipts of a provider have a limit of their own."""
     slow = {"GATEWAY_REQUESTS_PER_SECOND": "1", "GATEWAY_BURST": "5"}
-    async with running(tmp_path, addresses(services), slow) as gateway:
+    async with running(tmp_path, addresses(upstreams), slow) as gateway:
         answers = [await gateway.raw(request(f"GET /notify/v1/answers/{TOKEN} HTTP/1.1")) for _ in range(20)]
         callbacks = [
             await gateway.raw(request("POST /notify/v1/webhooks/cm/receipts HTTP/1.1", "Content-Length: 2", body="{}"))
@@ -181,10 +181,10 @@ async def test_a_flood_is_refused_and_the_providers_callbacks_are_not(
     assert TOKEN not in log
 
 
-async def test_one_address_does_not_hold_all_connections(services: dict[str, Upstream], tmp_path: Path) -> None:
+async def test_one_address_does_not_hold_all_connections(upstreams: dict[str, Upstream], tmp_path: Path) -> None:
     """Requests that hang at a service: the address that sent them gets no further ones, and then again."""
-    notify = services["notify"]
-    async with running(tmp_path, addresses(services), {"GATEWAY_CONNECTIONS": "3"}) as gateway:
+    notify = upstreams["notify"]
+    async with running(tmp_path, addresses(upstreams), {"GATEWAY_CONNECTIONS": "3"}) as gateway:
         held = [asyncio.create_task(gateway.raw(request("GET /notify/v1/slow HTTP/1.1"))) for _ in range(3)]
         await wait_until(lambda: notify.waiting == 3, "three requests wait")
 
@@ -201,9 +201,9 @@ async def test_one_address_does_not_hold_all_connections(services: dict[str, Ups
 
 @pytest.mark.fault("clients that stop in the middle of a request")
 @pytest.mark.long
-async def test_a_half_request_is_given_up(services: dict[str, Upstream], tmp_path: Path) -> None:
+async def test_a_half_request_is_given_up(upstreams: dict[str, Upstream], tmp_path: Path) -> None:
     """A client that stops in the middle of its headers or of its body is let go by nginx, which says so in no log."""
-    async with running(tmp_path, addresses(services)) as gateway:
+    async with running(tmp_path, addresses(upstreams)) as gateway:
         halves = (
             b"GET /notify/v1/alerts HTTP/1.1\r\nHost: x\r\n",
             request(f"POST /notify/v1/answers/{TOKEN} HTTP/1.1", "Content-Length: 100", body="answer="),
@@ -228,11 +228,10 @@ async def _until_closed(reader: asyncio.StreamReader) -> bytes:
 
 
 class Names(asyncio.DatagramProtocol):
-    """A name server that gives one address for every name."""
+    """A name server that gives the same addresses for every name."""
 
-    def __init__(self, address: str) -> None:
-        self.address = address
-        self.asked = 0
+    def __init__(self, *addresses: str) -> None:
+        self.addresses = addresses
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep what answers are sent with."""
@@ -240,11 +239,13 @@ class Names(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         """Answer a question for an A record."""
-        self.asked += 1
         question = data[12 : data.index(b"\0", 12) + 5]
-        record = b"\xc0\x0c" + struct.pack(">HHIH", 1, 1, 1, 4) + ipaddress.IPv4Address(self.address).packed
-        head = data[:2] + struct.pack(">HHHHH", 0x8180, 1, 1, 0, 0)
-        self._transport.sendto(head + question + record, addr)
+        records = [
+            b"\xc0\x0c" + struct.pack(">HHIH", 1, 1, 1, 4) + ipaddress.IPv4Address(address).packed
+            for address in self.addresses
+        ]
+        head = data[:2] + struct.pack(">HHHHH", 0x8180, 1, len(records), 0, 0)
+        self._transport.sendto(head + question + b"".join(records), addr)
 
 
 async def test_a_service_that_was_recreated_is_found_at_its_new_address(tmp_path: Path) -> None:
@@ -259,7 +260,7 @@ async def test_a_service_that_was_recreated_is_found_at_its_new_address(tmp_path
                 before = await gateway.raw(request("GET /approval/v1/programmes HTTP/1.1"))
                 assert b'"old"' in before.body, before.head
                 async with gateway_world.upstream("new", "127.0.0.3", old.port):
-                    names.address = "127.0.0.3"
+                    names.addresses = ("127.0.0.3",)
                     async with asyncio.timeout(gateway_world.PATIENCE_SECONDS):
                         while b'"new"' not in (await gateway.raw(request("GET /approval/v1/programmes HTTP/1.1"))).body:
                             await asyncio.sleep(0.1)
@@ -267,7 +268,28 @@ async def test_a_service_that_was_recreated_is_found_at_its_new_address(tmp_path
         transport.close()
 
 
-async def test_tls_and_nothing_in_clear(services: dict[str, Upstream], tmp_path: Path) -> None:
+async def test_of_two_replicas_the_one_that_is_away_costs_no_request(tmp_path: Path) -> None:
+    """Both addresses of a name are used; what did not reach the dead one is sent to the other, posts as well."""
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.create_datagram_endpoint(lambda: Names("127.0.0.2", "127.0.0.3"), local_addr=(HOST, 0))
+    name_server = f"{HOST}:{transport.get_extra_info('sockname')[1]}"
+    try:
+        async with gateway_world.upstream("one", "127.0.0.2") as one:
+            where = {name: f"{name}:{one.port}" for name in SERVICES}
+            async with running(tmp_path, where, {"GATEWAY_RESOLVER": name_server}) as gateway:
+                sent = request("POST /registration/v1/registrations HTTP/1.1", "Content-Length: 2", body="{}")
+                answers = [await gateway.raw(sent) for _ in range(6)]
+                async with gateway_world.upstream("two", "127.0.0.3", one.port):
+                    both = [(await gateway.raw(sent)).body for _ in range(6)]
+    finally:
+        transport.close()
+
+    assert [answer.status for answer in answers] == [200] * 6
+    assert any(b'"one"' in body for body in both)
+    assert any(b'"two"' in body for body in both)
+
+
+async def test_tls_and_nothing_in_clear(upstreams: dict[str, Upstream], tmp_path: Path) -> None:
     """https is served; plain http leads to the configured name, whatever Host was sent, and takes no body."""
     authority = Authority.create()
     issued = authority.issue([NAME])
@@ -276,7 +298,7 @@ async def test_tls_and_nothing_in_clear(services: dict[str, Upstream], tmp_path:
     (tmp_path / "gateway" / "tls" / "gateway.key").write_bytes(issued.key)
     plain = Ports.free().inbox
     settings = {"GATEWAY_NAME": NAME, "GATEWAY_PLAIN_LISTEN": f"{HOST}:{plain}"}
-    async with running(tmp_path, addresses(services), settings, tls=True) as gateway:
+    async with running(tmp_path, addresses(upstreams), settings, tls=True) as gateway:
         trusting = ssl.create_default_context(cadata=authority.certificate.decode())
         connector = aiohttp.TCPConnector(ssl=trusting)
         url = f"https://{HOST}:{gateway.port}/approval/v1/programmes"

@@ -20,7 +20,7 @@ async def test_mail_to_my_coordinator_names_me_and_not_my_coordinator(full_stack
 
     text = await full_stack.wait_for_text(coordinator["email"], registration_id)
 
-    assert f"The clearance of Student {student.number:04d} (s{student.number:07d}) to depart" in text
+    assert f"The clearance of Student No-{student.number:04d} (s{student.number:07d}) to depart" in text
     assert coordinator["function"] not in text, "the reader is no student"
     await full_stack.wait_until_idle()
     await full_stack.check()
@@ -39,7 +39,7 @@ async def test_crisis_team_sees_on_the_board_who_they_are_and_how_to_reach_them(
 
     [entry] = (await full_stack.ask("GET", f"{path}/recipients", **team)).body["items"]
 
-    assert entry["student"]["name"] == f"Student {student.number:04d}"
+    assert entry["student"]["name"] == f"Student No-{student.number:04d}"
     assert entry["student"]["studentNumber"] == f"s{student.number:07d}"
     assert (entry["student"]["email"], entry["student"]["mobile"]) == (student.email, student.mobile)
     [there] = (await full_stack.ask("GET", f"/v1/whereabouts?country={country}", **team)).body["items"]

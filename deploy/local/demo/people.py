@@ -144,7 +144,7 @@ def _contact(student: Student) -> dict[str, str]:
     """The contact details of a student."""
     return {
         "givenName": "Student",
-        "surname": f"{student.number:04d}",
+        "surname": f"No-{student.number:04d}",
         "email": student.email,
         "mobile": student.mobile,
         "studentNumber": f"s{student.number:07d}",

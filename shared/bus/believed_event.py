@@ -29,8 +29,8 @@ class Implausible(PermanentError):
 def believed_event(envelope: Envelope[E]) -> Envelope[E]:
     """The event as a subscriber takes it; the same object when every date and time lies in its window.
 
-    Raises Implausible. A time that somebody outside named (NAMED_OUTSIDE) does not stop an event: it is replaced by
-    the event's own time. The schema allows every date, so events of former versions stay readable.
+    Raises Implausible. A time that a provider, a source or an officer named (NAMED_OUTSIDE) does not stop an event: the
+    event's own time replaces it. The schema allows every date, so events of former versions stay readable.
     """
     if not plausible.is_in_window(envelope.time):
         raise Implausible("the event's own time is not plausible")
@@ -69,7 +69,7 @@ def _believed_value(value: Any, time: datetime, path: str, is_foreign: bool) -> 
 
 @cache
 def _dated_fields(model: type[BaseModel]) -> tuple[tuple[str, str, bool], ...]:
-    """Each field that may hold a date or a time: its name, its name in JSON, whether somebody outside names it."""
+    """Each field that may hold a date or a time: its name, its name in JSON, whether it is NAMED_OUTSIDE."""
     return tuple(
         (name, field.alias or name, NAMED_OUTSIDE in (*field.metadata, *_parts(field.annotation)))
         for name, field in model.model_fields.items()

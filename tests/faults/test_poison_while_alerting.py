@@ -1,4 +1,4 @@
-"""Bad records and bad mails arrive while a thousand people are alerted: the last of them is told hardly later.
+"""Bad records, mails and dates arrive while a thousand people are alerted: the last of them is told hardly later.
 
 One notify on real Kafka, MongoDB and mail files, with a provider that accepts at once. Each test alerts two countries
 in the same run, first without and then with poison, and compares the two.
@@ -18,11 +18,12 @@ from services.notify import bounce_mailbox, provider_callbacks
 from services.notify.app import subscribe
 from services.notify.channels.message_channel import MessageChannel
 from services.notify.messages.outgoing import Email, Sms
+from services.notify.model.deliveries import reference
 from services.notify.model.outcome import Outcome
 from services.notify.send_deps import SendTiming
 from shared.audit.reader import Record
 from shared.bus import parking
-from shared.events import Channel, Level
+from shared.events import ApprovalEvent, Channel, Level, NotificationsFailed, OutcomeEvent, PersonAnswered
 from shared.set_aside import SetAside
 from tests.integration.bus_world import prepare, running, side, until
 from tests.integration.notify_public import PublicRoutes, public_routes
@@ -31,6 +32,9 @@ from tests.integration.notify_world import ADVICE, REGISTRATIONS, World, leg, no
 
 PEOPLE = 1_000
 LATER_SECONDS = 10.0
+#: People whose cry for help and whose receipt are dated 9999.
+ASKING = 13
+GRANTED = Path(__file__).resolve().parents[1] / "contracts" / "events" / "ApprovalGranted.v1.json"
 NESTED = b"To: bounces+" + b"0" * 32 + b"@university.example\r\n" + b"Content-Type: message/rfc822\r\n\r\n" * 1_500
 LONG_WORD = (
     b"To: bounces+" + b"1" * 32 + b"@university.example\r\n"
@@ -207,3 +211,38 @@ async def test_bad_mails_delay_an_alert_by_seconds_at_most(alerting: Alerting) -
         return (disturbed[0], "help", "sms") in await alerting.public.said()
 
     await until(read, 60)
+
+
+@pytest.mark.long
+@pytest.mark.fault("bad dates while an alert to 1,000 people is under way")
+async def test_bad_dates_delay_an_alert_by_seconds_at_most(alerting: Alerting) -> None:
+    """A journey and an approval until 9999, receipts and cries for help dated 9999: everybody is told all the same."""
+    world, last_moment = alerting.world, "9999-12-31T23:59:59Z"
+    undisturbed, disturbed = await alerting.register("FR", 10_000), await alerting.register("ES", 20_000)
+    await until(lambda: alerting.known(2 * PEOPLE), 300)
+    seconds = await alerting.seconds_until_all_are_told("FR", undisturbed)
+    alert_id = str((await world.database["alerts"].find_one({}))["_id"])
+
+    key, journey = _content(world.register("p9999", leg(country="ES")))
+    granted = GRANTED.read_bytes()
+    assert journey is not None
+    journey = journey.replace(leg(country="ES").end_date.isoformat().encode(), b"9999-12-31")
+    await alerting.publish(REGISTRATIONS, (key, journey))
+    await alerting.publish(ApprovalEvent.topic, (b"approval", granted.replace(b"2026-06-30", b"9999-12-31")))
+    for person in undisturbed[:ASKING]:
+        await alerting.public.receipt(reference(f"{alert_id}:{person}:sms:1"), code=3, at=last_moment)
+        await alerting.public.reply(number(person), "HELP", at=last_moment)
+    with_bad_dates = await alerting.seconds_until_all_are_told("ES", disturbed)
+
+    assert with_bad_dates <= seconds + LATER_SECONDS
+
+    async def parked_and_heard() -> bool:
+        kinds = [record["kind"] for record in await parking.listed(world.database)]
+        heard = [event for event in await world.events_of(PersonAnswered) if isinstance(event, PersonAnswered)]
+        failed = [entry for event in await world.events_of(NotificationsFailed)
+                  if isinstance(event, OutcomeEvent) for entry in event.entries]  # fmt: skip
+        return (kinds, len(heard), len(failed)) == (["Implausible"] * 2, ASKING, ASKING) and all(
+            event.time_replaced for event in heard
+        )
+
+    await until(parked_and_heard, 60)

@@ -23,9 +23,12 @@ from shared.setting_types import (
     UrlOrFile,
 )
 from shared.web.identity import TokenRules
+from shared.web.local_tokens import ISSUER
 from shared.web.service import WebSettings
 
 SET = Demand("must be set", lambda value, others: value is not None)
+#: Whoever can read the folder of the local keys can make such a token.
+NOT_LOCAL = Demand("must not be the issuer of the local tokens", lambda issuer, others: issuer != ISSUER)
 
 
 class CommonSettings(EnvironmentSettings):
@@ -53,7 +56,7 @@ class CommonSettings(EnvironmentSettings):
     mongo_url: MongoAddress = Field(description="Connection string of the replica set")
     key_encryption_key: Key = Field(description="Base64 of 32 bytes; encrypts the persons' keys")
     jwks: UrlOrFile = Field(description="URL or file of the login's public keys (JWKS)")
-    token_issuer: str = Field(min_length=1, description="Exact `iss` of the login's tokens")
+    token_issuer: Annotated[str, NOT_LOCAL] = Field(min_length=1, description="Exact `iss` of the login's tokens")
     token_audience: str = Field(min_length=1, description="Our id in the tokens' `aud`")
     token_max_seconds: int = Field(
         default=86_400,

@@ -25,16 +25,21 @@ from services.notify.wiring import Parts, assemble
 from shared.bus.bus import Bus
 from shared.bus.handler_subscription import Handler
 from shared.events import AlertEvent, Event
+from shared.observability import logs
 from shared.process import Process, app_from_environment
 from shared.web.routes import Routes
 
 DESCRIPTION = "Everyone affected is told, and what became of it is known (R19, R26-R28)."
 T = TypeVar("T")
+log = logs.get_logger()
 
 
 def build(settings: Settings) -> FastAPI:
     """The service with these settings; nothing runs until the app starts."""
     process = Process("notify", settings)
+    if settings.allow_list is not None:
+        step = "none in a test copy; else unset RECIPIENT_ALLOW_LIST"
+        log.warning("recipients_limited", count=len(settings.allow_list), next_step=step)
     parts = assemble(process, settings)
     stores = parts.stores
     process.publish(stores.outbox, AlertEvent.topic)

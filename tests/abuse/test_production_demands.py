@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from services.notify import app as notify
+from services.notify.settings import Settings as Notify
 from services.passage.settings import SETTINGS
 from services.registration import app as registration
 from services.registration.settings import Settings as Registration
@@ -48,6 +50,7 @@ REFUSED: Mapping[str, tuple[str | None, ...]] = {
     "KEY_ENCRYPTION_KEY": MADE_UP_KEYS,
     "SERVICE_KEY": (key("key-encryption-key"), *MADE_UP_KEYS),
     "JWKS": ("http://login.university.example/jwks", "/nowhere/jwks.json", "jwks"),
+    "TOKEN_ISSUER": ("https://login.local.example",),
     "REQUESTS_PER_SECOND": ("0",),
     "WEB_ORIGINS": ("http://portal.university.example", "https://a.example,http://b.example"),
     "FAILPOINTS_DIR": ("/tmp", "nowhere"),
@@ -175,6 +178,21 @@ def test_production_accepts_what_is_safe_in_another_form(
 ) -> None:
     """The driver's parser decides, not a search for `tls=true`."""
     assert read(service, {**production(service, tmp_path), **changes}, monkeypatch) == []
+
+
+async def test_notify_with_an_allow_list_says_so_at_each_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A list that a test left behind keeps every alert from everybody else."""
+    assert (
+        read("notify", {**local("notify", tmp_path), "RECIPIENT_ALLOW_LIST": "@one.example,+31600000001"}, monkeypatch)
+        == []
+    )
+
+    with log_handlers_kept():
+        notify.build(Notify())
+
+    assert '"count": 2, "next_step": "none in a test copy; else unset RECIPIENT_ALLOW_LIST"' in capsys.readouterr().err
 
 
 async def test_registration_without_a_scanner_says_so_at_each_start(

@@ -16,8 +16,8 @@ from deploy.local.demo.people import People
 from deploy.local.demo.world import PROGRAMMES, Plan, Student
 from shared.bus import topics
 from shared.clock import amsterdam_date, utc_now
-from shared.web.local_tokens import AUDIENCE, ISSUER, create_keys, mint
-from tests.abuse.compose_world import DEPLOY, SERVICES, prepared
+from shared.web.local_tokens import AUDIENCE, create_keys, mint
+from tests.abuse.compose_world import BY_HAND, DEPLOY, SERVICES, prepared
 from tests.abuse.test_invented_catalogue import as_if_real
 from tests.faults.production_world import Production, running
 
@@ -33,7 +33,7 @@ def production(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Production]
     catalogue = tmp_path_factory.mktemp("catalogue")
     deployment = prepared(tmp_path_factory.mktemp("deploy"), as_if_real(catalogue))
     create_keys(deployment.folder / "keys")
-    login = {"JWKS": "/app/keys/jwks.json", "TOKEN_ISSUER": ISSUER, "TOKEN_AUDIENCE": AUDIENCE}
+    login = {"JWKS": "/app/keys/jwks.json", "TOKEN_ISSUER": BY_HAND["TOKEN_ISSUER"], "TOKEN_AUDIENCE": AUDIENCE}
     deployment.variables.update(FEED_URL=NOBODY, INFORMING_SOURCES="", **login)
     with running(deployment) as started:
         yield started
@@ -146,7 +146,7 @@ async def _registered(production: Production) -> str:
     student = Student(7, Plan.APPROVED_FIRST, "AT", None, None, start, end, "nl", *PROGRAMMES[0])
     keys = production.deployment.folder / "keys"
     bases = {name: production.base(name) for name in SERVICES}
-    async with People(bases, lambda who, roles: mint(keys, who, roles)) as people:
+    async with People(bases, lambda who, roles: mint(keys, who, roles, issuer=BY_HAND["TOKEN_ISSUER"])) as people:
         approval_id = await people.request_approval(student)
         await people.grant(approval_id, student.programme)
         answer = await people.register(student, approval_id)

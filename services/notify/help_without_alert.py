@@ -1,11 +1,12 @@
 """R38: a cry for help by SMS that belongs to no alert goes to the teams at once; the reply waits for a safety officer.
 
-The sender is a known person without an alert, or a number that is nobody's or several persons'. Idempotent: event and
-mails have ids that are derived from the request, so a request that is processed again changes nothing.
+The sender is a known person without an alert, or a number that is nobody's or several persons'. A sender who repeats it
+within MAIL_PERIOD is one cry: the teams get one mail, and every reply waits for an officer. Idempotent: event and mails
+have ids that are derived from sender and period, so a request that is processed again changes nothing.
 """
 
 from collections.abc import Collection
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from services.notify import notices
 from services.notify.alert_steps import EscalationDeps
@@ -23,10 +24,19 @@ from shared.envelope import Cause, Draft
 from shared.events import AlertEscalated
 from shared.ids import derived_id
 
+#: A phone that sends HELP without end, on purpose or by a loop of automatic answers, fills no team's mailbox.
+MAIL_PERIOD = timedelta(minutes=10)
 
-async def tell_teams(deps: EscalationDeps, callback: Callback, persons: Collection[str], now: datetime) -> None:
-    """Record the escalation of a person who is known for certain, and mail each team of R38."""
-    notice = notices.notice_id(derived_id("help", callback.id))
+
+async def tell_teams(
+    deps: EscalationDeps, callback: Callback, sender: str, persons: Collection[str], now: datetime
+) -> None:
+    """Record the escalation of a person who is known for certain, and mail each team of R38.
+
+    `sender`: the keyed fingerprint of the number.
+    """
+    period = int(callback.at.timestamp() // MAIL_PERIOD.total_seconds())
+    notice = notices.notice_id(derived_id("help", sender, str(period)))
     cause = Cause(notice, callback.id)
     person = next(iter(persons)) if len(persons) == 1 else None
     if person is not None:

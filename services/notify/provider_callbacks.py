@@ -241,17 +241,18 @@ async def _process_reply(deps: CallbackDeps, callback: Callback, now: datetime) 
         return UNREADABLE
     reading = read_reply(reply.text)
     persons = await deps.whereabouts.contacts.persons_with_number(reply.number)
+    sender = deps.whereabouts.contacts.fingerprint_of(reply.number)
     if len(persons) != 1:
         # Two persons share the number, or the sender uses a borrowed phone or a local SIM: we do not guess.
         if reading.meaning is ReplyMeaning.HELP:
-            await help_without_alert.tell_teams(deps.escalation, callback, persons, now)
+            await help_without_alert.tell_teams(deps.escalation, callback, sender, persons, now)
         return UNCLEAR
     person_id = persons.pop()
     alert_ids = [alert_id for alert_id in await deps.alerts.of_person(person_id) if not is_notice(alert_id)]
     if reading.meaning is ReplyMeaning.UNCLEAR:
         return UNCLEAR
     if not alert_ids and reading.meaning is ReplyMeaning.HELP:
-        await help_without_alert.tell_teams(deps.escalation, callback, [person_id], now)
+        await help_without_alert.tell_teams(deps.escalation, callback, sender, [person_id], now)
         return UNCLEAR
     if not alert_ids:
         return NO_ALERT

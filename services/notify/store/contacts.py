@@ -136,6 +136,10 @@ class ContactStore:
         documents = self._whereabouts.find({"phone": self._key.fingerprint(number)}, {"personId": 1})
         return {str(document["personId"]) async for document in documents}
 
+    def fingerprint_of(self, number: str) -> str:
+        """The keyed fingerprint of a number, which stands for it where the number itself must not be stored."""
+        return self._key.fingerprint(number)
+
     async def fingerprints_of(self, registration_ids: Collection[str]) -> dict[str, dict[Channel, str | None]]:
         """The stored fingerprints: registration → channel → fingerprint of the address."""
         fields = dict.fromkeys(FINGERPRINT_FIELDS.values(), 1)

@@ -32,7 +32,9 @@ REFERENCE = "0123456789abcdef0123456789abcdef"
 #: What may repeat in a text, in front of an end that fits nothing.
 PIECES = (
     "a", "a@", "@", "40", "=40", "1 ", "1(", "(", " ", "\t", "<a", "a:", "relay ", "not allowed ", "é", "\u0301\u0316",
-    "help ", "not ", "\r\n ", "\u2029",
+    "help ", "not ", "\r\n ", "\u2029", "x: y\r\n", "\r\n--b\r\n", "Content-Type: message/rfc822\r\n\r\n",
+    "\r\n--b\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n",
+    "\r\n--b\r\nContent-Type: message/delivery-status\r\n\r\nAction: failed\r\n",
 )  # fmt: skip
 SMS = Sms("d1", REFERENCE, "+31600000001", "Text")
 
@@ -51,6 +53,12 @@ def bounce(field: str, value: str) -> bytes:
         "Content-Type: multipart/report; report-type=delivery-status; boundary=b\r\n\r\n"
         f"--b\r\nContent-Type: message/delivery-status\r\n\r\n{report}\r\n--b--\r\n"
     ).encode()
+
+
+def whole_mail(text: str) -> object:
+    """Reads a mail that goes on with a text after its own header fields."""
+    head = bounce("Status", "5.1.1").partition(b"\r\n\r\n")[0]
+    return parse_bounce(head + b"\r\n" + text.encode())
 
 
 def mail(field: str) -> Callable[[str], object]:
@@ -93,6 +101,7 @@ def answers_of_providers(text: str) -> object:
 @pytest.mark.parametrize(
     ("read", "length"),
     [
+        (whole_mail, MAIL_LIMIT_BYTES),
         (mail("Diagnostic-Code"), MAIL_LIMIT_BYTES), (mail("Status"), MAIL_LIMIT_BYTES),
         (mail("Action"), MAIL_LIMIT_BYTES), (mail("Final-Recipient"), MAIL_LIMIT_BYTES), (mail("To"), MAIL_LIMIT_BYTES),
         (smtp_lines, LINE_LIMIT * REPLY_LIMIT_LINES // 2), (cm_receipt, CALLBACK_LIMIT_BYTES // 8),
@@ -100,8 +109,8 @@ def answers_of_providers(text: str) -> object:
         (lambda text: without_addresses(text, text, "p1@example.org"), MAIL_LIMIT_BYTES),
         (without_numbers, MAIL_LIMIT_BYTES), (read_reply, MAIL_LIMIT_BYTES),
     ],
-    ids=["diagnostic", "status", "action", "recipient", "to", "smtp", "cm", "spryng", "answers", "addresses", "numbers",
-         "reply"],
+    ids=["mail", "diagnostic", "status", "action", "recipient", "to", "smtp", "cm", "spryng", "answers", "addresses",
+         "numbers", "reply"],
 )  # fmt: skip
 def test_text_of_a_stranger_is_read_in_linear_time(read: Callable[[str], object], length: int) -> None:
     """Whatever repeats in it, a text twice as long takes about twice as long, up to the largest size."""

@@ -154,9 +154,9 @@ async def gone(request: web.Request) -> web.StreamResponse:
 @pytest.mark.parametrize(
     ("handler", "reason"),
     [
-        (endless, "a page of more than 30000000 bytes"),
-        (huge, "a page of more than 30000000 bytes"),
-        (bomb, "a page of more than 30000000 bytes"),
+        (endless, "a page of more than 10000000 bytes"),
+        (huge, "a page of more than 10000000 bytes"),
+        (bomb, "a page of more than 10000000 bytes"),
         (broken_gzip, "the page cannot be unpacked"),
         (half_gzip, "the page cannot be unpacked"),
         (brotli, "a content coding that was not asked for"),

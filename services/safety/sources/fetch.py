@@ -15,9 +15,10 @@ import httpx
 
 from shared.errors import TransientError
 
-PAGE_BYTES = 30_000_000
+#: Of one page. Real ones have up to 2 MB; unpacking and reading this much takes a part of a second.
+PAGE_BYTES = 10_000_000
 #: For all pages of one reading together.
-WHOLE_BYTES = 120_000_000
+WHOLE_BYTES = 60_000_000
 MAX_REDIRECTS = 3
 #: A page older than this is fetched again, even if the list says that it did not change: some dates stay.
 REFETCH_SECONDS = 24 * 3_600.0
@@ -159,7 +160,8 @@ class Fetcher:
                     raise FetchFailed(f"status {response.status_code}")
                 body = await _body(response)
                 self._cache[key] = _CachedPage(
-                    zlib.compress(body, 1),
+                    # In a thread: compressing leaves the interpreter to others.
+                    await asyncio.to_thread(zlib.compress, body, 1),
                     version,
                     response.headers.get("ETag"),
                     response.headers.get("Last-Modified"),

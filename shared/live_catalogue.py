@@ -83,9 +83,11 @@ class LiveCatalogue:
             if catalogue.version != self._newest.version:
                 log.info("catalogue_read", version=catalogue.version)
                 self._newest = catalogue
-        except (BrokenCatalogue, OSError) as error:
-            # Perhaps an edit is under way: the next refresh reads them again, and `health` says so until then.
-            failure = str(error).splitlines()[0] if isinstance(error, BrokenCatalogue) else "cannot be read"
+        # Perhaps an edit is under way: the next refresh reads them again, and `health` says so until then. Whatever a
+        # file makes the reader raise, the last good version stays.
+        except Exception as error:
+            broken = isinstance(error, BrokenCatalogue)
+            failure = str(error).splitlines()[0] if broken else f"cannot be read ({type(error).__name__})"
             if failure != self._failure:
                 log.warning("catalogue_kept", reason=failure, version=self._newest.version)
             self._failure = failure

@@ -27,6 +27,7 @@ from shared.envelope import Cause
 from shared.ids import derived_id
 from shared.mongo.client import Session
 from shared.observability.logs import get_logger
+from shared.transient import reason_of
 
 #: Cases that one run looks at.
 BATCH = 1_000
@@ -126,7 +127,15 @@ async def _placed(deps: ServiceMailDeps, cases: Sequence[OfficeCase]) -> list[_P
     of_registrations = {case.about for case in cases if case.kind in (CaseKind.TASK, CaseKind.OVERDUE)}
     requests = await deps.requests.load(of_requests)
     whereabouts = await deps.notices.whereabouts.load(of_registrations)
-    return [_place(deps, case, requests, whereabouts) for case in cases]
+    placed = []
+    for case in cases:
+        try:
+            placed.append(_place(deps, case, requests, whereabouts))
+        # One case that cannot be placed must not hold up the others: it goes where cases without a journey go.
+        except Exception as error:
+            log.error("case_not_placed", kind=case.kind.value, about=case.about, reason=reason_of(error))
+            placed.append(_PlacedCase(case, office_for(case.queue, "", "", deps.notices.catalogue)))
+    return placed
 
 
 def _place(

@@ -123,9 +123,14 @@ async def _hold_missing_countries(run: _BatchRun, states: Mapping[str, CountrySt
             hold = hold_missing_country(current, before.seen.get(country), grace, run.now)
             return (hold,) if hold is not None else ()
 
-        if decide(state):
-            await decide_country(run.deps.mongo, run.deps.store, country, decide, run.cause, run.now)
-            held_countries.append(country)
+        try:
+            if decide(state):
+                await decide_country(run.deps.mongo, run.deps.store, country, decide, run.cause, run.now)
+                held_countries.append(country)
+        except Exception as error:
+            if is_transient(error):
+                raise
+            log.error("country_not_recorded", country=country, reason=reason_of(error))
     return held_countries
 
 

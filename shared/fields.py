@@ -36,7 +36,7 @@ def _line(value: str) -> str:
 
 
 def stored_line(value: str) -> str:
-    """One line as it is read from what is stored: what was accepted once stays readable."""
+    """One line of a stored text: a text that was accepted once stays readable."""
     text = unicodedata.normalize("NFC", value).strip()
     if not text:
         raise ValueError("is empty")

@@ -1,6 +1,6 @@
 """Contact details of a person, validated. Events carry them only as a sealed field.
 
-What is stored is read as it was accepted; `ContactForm` and its fields check what a person fills in now.
+Stored details are read as they were accepted; `ContactForm` and its fields check what a person fills in now.
 """
 
 from collections.abc import Iterable, Mapping

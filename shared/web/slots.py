@@ -13,7 +13,7 @@ RETRY_SECONDS = 10
 class Slots:
     """`at_once` requests hold a slot, `of_one` of them for the same caller; at most `waiting` others wait for one.
 
-    A request waits before it reads its body, so that what waits takes no memory but its connection.
+    A request waits before it reads its body, so a waiting request takes no memory but its connection.
     """
 
     def __init__(self, at_once: int, *, of_one: int, wait_seconds: float = 20.0, waiting: int = 200) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -32,6 +32,7 @@ async def test_identical_replicas_stopped_in_turn_tell_everybody_once(full_stack
     students = [full_stack.student(country) for _ in range(STUDENTS)]
     late = [full_stack.student(country) for _ in range(LATE_STUDENTS)]
     await _register(full_stack, students)
+    await full_stack.wait_until_idle()  # a service that is stopped amid mail of confirmation leaves unknown deliveries
     async with replicas(full_stack):
         await full_stack.raise_to_red(country)
         await full_stack.wait_until(lambda: _is_under_way(full_stack, students), "the first message")
@@ -54,6 +55,23 @@ async def test_identical_replicas_stopped_in_turn_tell_everybody_once(full_stack
         assert not repeats([message for message in messages if message.to in addresses])
 
 
+@pytest.mark.long
+@pytest.mark.fault("a second process under the INSTANCE of one that lives")
+async def test_second_process_with_the_same_instance_ends_itself(full_stack: FullStack) -> None:
+    """It says whose name it is and what to do; the first one works on. After kill -9 the name is free at once."""
+    processes = full_stack.services.stack.processes
+    _start_twin(full_stack, "approval", Ports.free().approval)
+    await full_stack.wait_until(_has_ended(full_stack, "approval-twin"), "the second process has ended")
+
+    log = processes.log("approval-twin").read_text(encoding="utf-8")
+    assert '"event": "cannot_start"' in log
+    assert "INSTANCE=approval-0 is in use by process" in log
+    assert full_stack.services.readiness("approval")["status"] == "ready"
+    assert processes.kill("approval")
+    await asyncio.to_thread(full_stack.services.start_service, "approval")
+    await asyncio.to_thread(full_stack.services.wait_ready, "approval")
+
+
 @asynccontextmanager
 async def replicas(full_stack: FullStack) -> AsyncIterator[None]:
     """Run each service twice with the same variables, and without a name for any of them."""
@@ -66,11 +84,7 @@ async def replicas(full_stack: FullStack) -> AsyncIterator[None]:
         await _restart(full_stack)
         ports = Ports.free()
         for name in SERVICES:
-            first = processes.find(name)
-            assert first is not None
-            command = first.cmdline()
-            command[command.index("--port") + 1] = str(getattr(ports, name))
-            processes.start(Program(f"{name}-twin", command, Path(first.cwd()), first.environ()))
+            _start_twin(full_stack, name, getattr(ports, name))
         yield
     finally:
         for name in SERVICES:
@@ -93,6 +107,23 @@ async def stopped(full_stack: FullStack, names: Sequence[str]) -> AsyncIterator[
         for process in asleep:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.resume()
+
+
+def _start_twin(full_stack: FullStack, name: str, port: int) -> None:
+    """A second process of a service, with the command and the variables of the first one."""
+    processes = full_stack.services.stack.processes
+    first = processes.find(name)
+    assert first is not None
+    command = first.cmdline()
+    command[command.index("--port") + 1] = str(port)
+    processes.start(Program(f"{name}-twin", command, Path(first.cwd()), first.environ()))
+
+
+def _has_ended(full_stack: FullStack, name: str) -> Callable[[], Awaitable[bool]]:
+    async def has_ended() -> bool:
+        return await asyncio.to_thread(full_stack.services.stack.processes.ended, name)
+
+    return has_ended
 
 
 async def _restart(full_stack: FullStack) -> None:

@@ -155,6 +155,8 @@ class Relay:
             await self._resume(producer, lease, takeover)
             await self._publish_pending(producer, lease, takeover)
         finally:
+            # Also when the lease is lost: another process publishes now, and this one has no failure to show.
+            self._status.leading, self._status.failure = False, ""
             for watcher in watchers:
                 watcher.cancel()
             await _stop(producer)

@@ -124,6 +124,20 @@ async def test_relay_cannot_move_a_head_that_another_relay_took_over(registratio
     assert (await batches[0].take_over()).unmarked[0]["batch"] == 2
 
 
+async def test_relay_that_lost_its_lease_shows_that_another_one_leads(registration: Side) -> None:
+    """And no failure of the time when it led: a probe that timed out while it slept is nobody's concern any more."""
+    relay = registration.relay()
+    async with running(relay):
+        await until(lambda: relay.health()[0].facts["leading"])
+        relay._status.failure = "Kafka does not answer"
+        taken = {"owner": "another", "epoch": 99}
+        await registration.database["leases"].update_one(
+            {"_id": "relay"}, [{"$set": {**taken, "until": {"$add": ["$$NOW", 600_000]}}}]
+        )
+        await until(lambda: not relay.health()[0].facts["leading"])
+        await until(lambda: relay.health()[0].ok)
+
+
 async def test_relay_goes_on_from_what_an_older_version_stored(registration: Side, stack: Any, namespace: str) -> None:
     """A document for each batch, one of them assigned but not marked: the same chain goes on."""
     await registration.cancel("r-1", times=2)

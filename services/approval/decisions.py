@@ -14,13 +14,11 @@ from services.approval.rules.programme import own_programme
 from services.approval.slots import NextInLine
 from services.approval.texts import text
 from shared.catalogue import Catalogue
-from shared.clock import amsterdam_date
 from shared.command import Command
 from shared.envelope import Draft
 from shared.events import ApprovalEvent, ApprovalGranted, ApprovalRefused, ApprovalReturned, ApprovalRevoked
 from shared.ids import new_id
 from shared.mongo.client import Session
-from shared.plausible import is_travel_date
 from shared.web.concurrency import must_match
 from shared.web.idempotency import Answer, run_once
 from shared.web.problem import FieldError, Problem, invalid
@@ -111,10 +109,9 @@ def _check_revocable(catalogue: Catalogue, command: Command[Permissions], state:
 
 
 def _check_dates(catalogue: Catalogue, state: ApprovalRequest, now: datetime) -> None:
-    """Dates that nobody means, of a request that an earlier version took: no reader would believe the approval."""
-    today = amsterdam_date(now)
-    if not (is_travel_date(state.start_date, today) and is_travel_date(state.end_date, today)):
-        raise blocked("R4", "dates_not_plausible", contact_for(catalogue, state, "coordinator"))
+    """R4: days that somebody means. Raises Problem."""
+    if not before_start.are_meant(state.start_date, state.end_date, now):
+        raise blocked("R4", before_start.Reason.DATES_NOT_PLAUSIBLE, contact_for(catalogue, state, "coordinator"))
 
 
 def _check_programme(catalogue: Catalogue, state: ApprovalRequest, verdict: Verdict) -> None:

@@ -3,7 +3,7 @@
 import logging
 import sys
 from collections.abc import MutableMapping
-from typing import Any
+from typing import Any, TextIO, cast
 
 import structlog
 
@@ -29,7 +29,8 @@ dropped_fields = 0
 
 def configure(service: str, level: str = "INFO") -> None:
     """Set up logging for a process. Libraries log warnings and errors, without tracebacks."""
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s", force=True)
+    stream = cast("TextIO", _StandardError())
+    logging.basicConfig(stream=stream, level=logging.WARNING, format="%(message)s", force=True)
     for handler in logging.getLogger().handlers:
         handler.setFormatter(_LibraryLine(service))
         handler.addFilter(_NoRepeats())
@@ -47,9 +48,19 @@ def configure(service: str, level: str = "INFO") -> None:
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level)),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(stream),
         cache_logger_on_first_use=False,
     )
+
+
+class _StandardError:
+    """Standard error as it is when a line is written: one that was replaced for a while may be closed by then."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
 
 
 def _take_over_libraries() -> None:

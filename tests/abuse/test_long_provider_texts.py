@@ -23,6 +23,7 @@ from services.notify.channels.smtp_wire import LINE_LIMIT, REPLY_LIMIT_LINES, Re
 from services.notify.messages.outgoing import Sms
 from services.notify.rules.answers import read_reply
 from shared.clock import utc_now
+from shared.set_aside import SetAside
 from tests.abuse.growth import check_growth
 from tests.failures import Failures
 from tests.integration.notify_public import CM, SPRYNG, public_routes
@@ -166,7 +167,7 @@ async def test_mails_with_one_long_word_hold_up_nothing(stack: Any, namespace: s
     async with notify(stack, namespace) as world, public_routes(world, tmp_path) as public:
         parsers = {**public.deps.receipt_parsers, bounce_mailbox.BOUNCE_PROVIDER: read}
         deps = replace(public.deps, receipt_parsers=parsers)
-        assert await bounce_mailbox.store_bounces(tmp_path / "m", world.callbacks) == 4
+        assert await bounce_mailbox.store_bounces(tmp_path / "m", world.callbacks, SetAside()) == 4
         other = asyncio.create_task(other_work())
         try:
             assert await provider_callbacks.process_receipts(deps, utc_now()) == 4

@@ -139,7 +139,7 @@ async def short(request: web.Request) -> web.StreamResponse:
 #: Fault of the other government → the sentence in GET /v1/sources.
 FAULTS = {
     inward: "status 302 to an address that is not the source's",
-    bomb: "a page of more than 30000000 bytes",
+    bomb: "a page of more than 10000000 bytes",
     html: "page 1 is not JSON",
     deep: "page 1 is not JSON",
     empty: "page 1 is not an index of destinations",

@@ -32,7 +32,7 @@ async def ask(full_stack: FullStack, student: Student) -> str:
         "description": "An internship.",
         "language": "nl",
         "contact": {
-            "givenName": "Student", "surname": str(student.number), "email": student.email, "mobile": student.mobile,
+            "givenName": "Student", "surname": f"No-{student.number}", "email": student.email, "mobile": student.mobile,
         },
     }  # fmt: skip
     asked = await full_stack.retry(

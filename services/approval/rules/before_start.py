@@ -10,13 +10,15 @@ from enum import StrEnum
 
 from services.approval.rules.ruling import Effect, Ruling
 from shared.clock import amsterdam_date
+from shared.plausible import is_travel_date
 
 
 class Reason(StrEnum):
-    """Whether the activity has started."""
+    """Whether the activity has started; or that nobody means its days."""
 
     BEFORE_START = "before_start"
     ALREADY_STARTED = "already_started"
+    DATES_NOT_PLAUSIBLE = "dates_not_plausible"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,3 +43,9 @@ def before_start(start_date: date, now: datetime) -> Timeliness:
 def after_start() -> Ruling:
     """R4: the finding of a request that comes after the start."""
     return Ruling(Effect.ROUTED, "R4", Reason.ALREADY_STARTED)
+
+
+def are_meant(start_date: date, end_date: date, now: datetime) -> bool:
+    """R4: both days lie where travel dates lie. No reader would believe others, which an earlier version took."""
+    today = amsterdam_date(now)
+    return is_travel_date(start_date, today) and is_travel_date(end_date, today)

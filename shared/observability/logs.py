@@ -29,7 +29,7 @@ dropped_fields = 0
 
 def configure(service: str, level: str = "INFO") -> None:
     """Set up logging for a process. Libraries log warnings and errors, without tracebacks."""
-    stream = cast("TextIO", _StandardError())
+    stream = cast("TextIO", _ErrorStream())
     logging.basicConfig(stream=stream, level=logging.WARNING, format="%(message)s", force=True)
     for handler in logging.getLogger().handlers:
         handler.setFormatter(_LibraryLine(service))
@@ -53,7 +53,7 @@ def configure(service: str, level: str = "INFO") -> None:
     )
 
 
-class _StandardError:
+class _ErrorStream:
     """Standard error as it is when a line is written: one that was replaced for a while may be closed by then."""
 
     def write(self, text: str) -> int:

@@ -67,7 +67,7 @@ async def test_the_comparison_is_clean_while_people_register_and_still_names_wha
 
         before = len(registered)
         with changed_by_hand(full_stack, registered[0]):
-            code, found = await passage(full_stack, "audit", "diff", "--json", "--patience", "12")
+            code, found = await passage(full_stack, "audit", "diff", "--json", "--patience", "36")
         assert code == 1
         differences = [item["difference"] for item in found["differences"]]
         assert [(item["collection"], item["id"], item["fields"]) for item in differences] == [

@@ -147,8 +147,9 @@ READS = {
     "registration": (TOPICS["approval"], TOPICS["safety"]),
     "notify": (TOPICS["registration"], TOPICS["safety"], TOPICS["notify"]),
 }
-#: Collections that hold which process is at work, the relay's progress, and until when registrations were swept.
-_CHANGE_BY_THE_CLOCK = {"leases", "relay_batches", "looks", "known_until"}
+#: Collections that hold which process is at work, the relay's progress, until when registrations were swept, and which
+#: submissions came a moment ago.
+_CHANGE_BY_THE_CLOCK = {"leases", "relay_batches", "looks", "known_until", "submissions"}
 
 
 async def _service_mail_has_left(full_stack: FullStack) -> bool:

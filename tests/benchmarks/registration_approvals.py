@@ -4,13 +4,14 @@ import asyncio
 import time
 from collections.abc import Sequence
 from functools import partial
+from typing import cast
 
 from services.registration.evaluation import evaluate_all
 from services.registration.handlers import APPROVALS, HandlerDeps, evaluate_registrations_when_approvals_changed
 from services.registration.model import Status
 from shared.bus.inbox import Inbox
 from shared.clock import utc_now
-from shared.envelope import Draft, compose
+from shared.envelope import Draft, Envelope, compose, parse
 from shared.events import ApprovalEvent, ApprovalGranted, Level, RegistrationSubmitted
 from shared.ids import new_id
 from shared.mongo.client import Session
@@ -57,13 +58,14 @@ async def run(where: Where) -> list[Measure]:
             submitted = await _held(service, size)
             began = time.perf_counter()
             for start in range(0, size, 500):
-                grants = [_grant(registration) for registration in submitted[start : start + 500]]
+                chunk = submitted[start : start + 500]
+                grants = [cast("Envelope[ApprovalEvent]", parse(value)) for _, value in _records(chunk)]
 
-                async def save(session: Session, grants: Sequence[ApprovalGranted] = tuple(grants)) -> None:
+                async def save(session: Session, grants: Sequence[Envelope[ApprovalEvent]] = tuple(grants)) -> None:
                     await service.store.read_models.save_approvals(grants, session)
 
                 await service.mongo.transaction(save)
-                held = await service.store.naming_approvals([grant.approval_id for grant in grants])
+                held = await service.store.naming_approvals([grant.data.approval_id for grant in grants])
                 await evaluate_all(service.evaluation, held, cause=CAUSE, now=utc_now())
             return size / (time.perf_counter() - began)
 

@@ -9,12 +9,10 @@ from dataclasses import dataclass
 
 from shared.catalogue import Catalogue
 from shared.live_catalogue import LiveCatalogue
-from shared.observability.health import Check
+from shared.observability.health import Check, first_few
 
 #: The stores are asked again after this time, and when the catalogue changes.
 ASKED_AGAIN_SECONDS = 30.0
-#: As many are named in `/readyz`; the rest is counted.
-NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +50,6 @@ class OpenWorkCheck:
             self._asked = catalogue.version, now
         if not self._found:
             return [Check("open work", True, False, "everything open has its programme in the catalogue")]
-        named = "; ".join(map(str, self._found[:NAMED]))
-        more = f"; and {len(self._found) - NAMED} more" if len(self._found) > NAMED else ""
-        detail = f"not in the catalogue: {named}{more}. The International Office sees them; put it back, or end them"
+        named = first_few(list(map(str, self._found)), len(self._found))
+        detail = f"not in the catalogue: {named}. The International Office sees them; put it back, or end them"
         return [Check("open work", False, False, detail)]

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from shared.observability import metrics
-from shared.observability.health import Check
+from shared.observability.health import Check, first_few
 from shared.observability.logs import get_logger
 from shared.transient import ATTEMPTS, is_transient, reason_of
 
@@ -18,8 +18,6 @@ from shared.transient import ATTEMPTS, is_transient, reason_of
 PAUSE_SECONDS = 300.0
 #: An item that nobody has asked for during this time is forgotten: it is over.
 FORGET_SECONDS = 3_600.0
-#: As many are named in `/readyz`; the rest is counted.
-NAMED = 5
 
 log = get_logger()
 
@@ -90,6 +88,5 @@ class SetAside:
             metrics.set_aside.labels(kind).set(sum(key[0] == kind for key in failed))
         if not failed:
             return [Check("set aside", True, False, "nothing")]
-        named = "; ".join(f"{kind} {item}: {failure.reason}" for (kind, item), failure in list(failed.items())[:NAMED])
-        more = f"; and {len(failed) - NAMED} more" if len(failed) > NAMED else ""
-        return [Check("set aside", False, False, named + more, {"items": len(failed)})]
+        lines = [f"{kind} {item}: {failure.reason}" for (kind, item), failure in failed.items()]
+        return [Check("set aside", False, False, first_few(lines, len(failed)), {"items": len(failed)})]

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from aiokafka import errors as kafka
 
-from shared.errors import PermanentError, TransientError
+from shared.errors import PermanentError, TransientError, describe
 from shared.mongo.client import PyMongoError
 from shared.mongo.transient import is_transient as mongo_error_is_transient
 
@@ -77,14 +77,14 @@ def is_transient(error: BaseException) -> bool:
 
 def reason_of(error: BaseException) -> str:
     """What failed, for a log line, a check or a parked record. Foreign texts are left out: they may quote data."""
-    if isinstance(error, PermanentError | TransientError) and str(error):
-        return str(error)
-    place = ""
+    said, place = describe(error), ""
+    if said != type(error).__name__:
+        return said
     for frame, line in traceback.walk_tb(error.__traceback__):
         path = Path(frame.f_code.co_filename)
         if path.is_relative_to(ROOT) and ".venv" not in path.parts:
             place = f" in {path.relative_to(ROOT)}:{line} ({frame.f_code.co_name})"
-    return type(error).__name__ + place
+    return said + place
 
 
 def kind_of(error: PermanentError) -> str:

@@ -109,8 +109,8 @@ def _check_revocable(catalogue: Catalogue, command: Command[Permissions], state:
 
 
 def _check_dates(catalogue: Catalogue, state: ApprovalRequest, now: datetime) -> None:
-    """R4: days that somebody means. Raises Problem."""
-    if not before_start.are_meant(state.start_date, state.end_date, now):
+    """R4: dates that can be right. Raises Problem."""
+    if not before_start.dates_are_plausible(state.start_date, state.end_date, now):
         raise blocked("R4", before_start.Reason.DATES_NOT_PLAUSIBLE, contact_for(catalogue, state, "coordinator"))
 
 

@@ -83,9 +83,13 @@ class BoundedProtocol(H11Protocol):
 
     def _made_room(self) -> bool:
         """Close the connection that has waited longest without a request in progress. False: there is none."""
-        others = (other for other in self.connections if isinstance(other, BoundedProtocol))
-        waiting = [other for other in others if other.is_waiting_for_a_head and not other.transport.is_closing()]
-        longest = min(waiting, key=lambda other: other._waits_since, default=None)
+        connections = (connection for connection in self.connections if isinstance(connection, BoundedProtocol))
+        waiting = [
+            connection
+            for connection in connections
+            if connection.is_waiting_for_a_head and not connection.transport.is_closing()
+        ]
+        longest = min(waiting, key=lambda connection: connection._waits_since, default=None)
         if longest is not None:
             longest.transport.close()
         return longest is not None

@@ -14,7 +14,7 @@ from shared.plausible import is_travel_date
 
 
 class Reason(StrEnum):
-    """Whether the activity has started; or that nobody means its days."""
+    """Whether the activity has started, or its dates cannot be right."""
 
     BEFORE_START = "before_start"
     ALREADY_STARTED = "already_started"
@@ -45,7 +45,7 @@ def after_start() -> Ruling:
     return Ruling(Effect.ROUTED, "R4", Reason.ALREADY_STARTED)
 
 
-def are_meant(start_date: date, end_date: date, now: datetime) -> bool:
+def dates_are_plausible(start_date: date, end_date: date, now: datetime) -> bool:
     """R4: both days lie where travel dates lie. No reader would believe others, which an earlier version took."""
     today = amsterdam_date(now)
     return is_travel_date(start_date, today) and is_travel_date(end_date, today)

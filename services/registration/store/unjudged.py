@@ -9,11 +9,8 @@ from datetime import datetime
 
 from shared.mongo.client import Database, UpdateOne
 from shared.observability import metrics
-from shared.observability.health import Check
+from shared.observability.health import NAMED, Check, first_few
 from shared.observability.logs import get_logger
-
-#: As many are named in `/readyz`; the rest is counted.
-NAMED = 5
 
 log = get_logger()
 
@@ -57,6 +54,5 @@ class UnjudgedStore:
         if not count:
             return [Check("not assessable", True, False, "every registration can be judged")]
         notes = await self._unjudged.find({}).sort("at", 1).limit(NAMED).to_list(None)
-        named = "; ".join(f"{note['_id']}: {note['reason']}" for note in notes)
-        more = f"; and {count - NAMED} more" if count > NAMED else ""
-        return [Check("not assessable", False, False, named + more, {"registrations": count})]
+        lines = [f"{note['_id']}: {note['reason']}" for note in notes]
+        return [Check("not assessable", False, False, first_few(lines, count), {"registrations": count})]

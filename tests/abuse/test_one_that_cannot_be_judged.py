@@ -23,14 +23,8 @@ from services.registration.store.registrations import Store
 from shared.clock import amsterdam_date, utc_now
 from shared.envelope import Draft
 from shared.events import Level
-from tests.integration.notify_world import CAUSE, World, leg, notify
+from tests.integration.notify_world import CAUSE, World, leg
 from tests.integration.registration_parts import Parts, journey, parts
-
-
-@pytest.fixture
-async def world(stack: Any, namespace: str) -> AsyncIterator[World]:
-    async with notify(stack, namespace) as world:
-        yield world
 
 
 @pytest.fixture

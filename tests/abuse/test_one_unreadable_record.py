@@ -2,8 +2,7 @@
 
 import csv
 import json
-import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,7 @@ from services.passage import main
 from shared.audit.evidence import Unreadable, read
 from shared.audit.reader import TOPICS, Record
 from tests.audit.log import changed
-from tests.audit.sample import Sample, publish
-from tests.audit.test_readme import forget
+from tests.audit.sample import Sample, published
 
 RECORDS = Sample().records
 AN_EVENT = next(record.value or b"" for record in RECORDS)
@@ -47,13 +45,6 @@ class Logs:
 @pytest.fixture(scope="module")
 def logs(stack: Any) -> Iterator[Logs]:
     """Both logs; the nonsense lies at the end of a partition of each topic."""
-    namespaces = []
-
-    def published(records: Sequence[Record]) -> dict[str, str]:
-        namespaces.append(namespace := f"t{uuid.uuid4().hex[:8]}-")
-        publish(stack.kafka, namespace, records)
-        return {"KAFKA_BOOTSTRAP_SERVERS": stack.kafka, "NAMESPACE": namespace, "MONGO_URL": stack.mongo}
-
     ends = {(record.topic, record.partition): record.offset + 1 for record in RECORDS}
     nonsense = []
     for number, value in enumerate(NONSENSE.values()):
@@ -61,9 +52,9 @@ def logs(stack: Any) -> Iterator[Logs]:
         partition = next(partition for name, partition in ends if name == topic)
         nonsense.append(Record(topic, partition, ends[topic, partition], b"key", value))
         ends[topic, partition] += 1
-    yield Logs(published(RECORDS), published([*RECORDS, *nonsense]))
-    for namespace in namespaces:
-        forget(stack.kafka, namespace)
+    auditor = {"KAFKA_BOOTSTRAP_SERVERS": stack.kafka, "MONGO_URL": stack.mongo}
+    with published(stack.kafka, RECORDS) as whole, published(stack.kafka, [*RECORDS, *nonsense]) as with_nonsense:
+        yield Logs({**auditor, "NAMESPACE": whole}, {**auditor, "NAMESPACE": with_nonsense})
 
 
 def passage(environment: dict[str, str], *arguments: str) -> Result:
@@ -117,12 +108,8 @@ def test_an_event_that_does_not_fit_its_schema_ends_no_question(logs: Logs, stac
         number for number, record in enumerate(records) if b'"type":"RegistrationSubmitted"' in (record.value or b"")
     )
     records[at] = changed(records[at], b'"legs":[', b'"legs":[7,')
-    namespace = f"t{uuid.uuid4().hex[:8]}-"
-    publish(stack.kafka, namespace, records)
-    try:
+    with published(stack.kafka, records) as namespace:
         answer = passage({**logs.whole, "NAMESPACE": namespace}, *question)
-    finally:
-        forget(stack.kafka, namespace)
 
     assert (answer.exit_code, "Not complete" in answer.stderr) == (1, True), answer.stderr
     assert json.loads(answer.stdout)

@@ -1,28 +1,23 @@
 """Webhook requests and bounces that fail: set aside after a few tries, shown to a person, never before others."""
 
-import asyncio
-import contextlib
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from services.notify import bounce_mailbox, provider_callbacks
+from services.notify import bounce_mailbox
 from services.notify.bounce_mailbox import BOUNCE_PROVIDER
-from services.notify.model.deliveries import DeliveryState, reference
+from services.notify.model.deliveries import DeliveryState
+from services.notify.provider_callbacks import run_callback_worker
 from services.notify.store.callbacks import FAILED, UNCLEAR, UNREADABLE
-from services.notify.store.deliveries import StoredEvent
 from shared.clock import utc_now
-from shared.events import Channel, DeliveryOutcome, NotificationsAccepted
+from shared.events import Channel
 from shared.set_aside import SetAside
 from shared.transient import ATTEMPTS
-from tests.integration.bus_world import until
-from tests.integration.notify_public import PublicRoutes, public_routes
-from tests.integration.notify_sending_world import alerted, delivery, number
-from tests.integration.notify_world import World, notify
+from tests.integration.bus_world import in_background, until
+from tests.integration.notify_public import PublicRoutes
+from tests.integration.notify_sending_world import accepted, alerted, delivery, number, ours
+from tests.integration.notify_world import World
 
 SMS = Channel.SMS
 NESTED = b"To: bounces+" + b"0" * 32 + b"@university.example\r\n" + b"Content-Type: message/rfc822\r\n\r\n" * 1_500
@@ -30,31 +25,6 @@ ERRORS: list[Exception] = [
     RecursionError(), OverflowError(), MemoryError(), TypeError(), KeyError("x"), ValueError(), AssertionError(),
     UnicodeError(), ZeroDivisionError(),
 ]  # fmt: skip
-
-
-@pytest.fixture
-async def world(stack: Any, namespace: str) -> AsyncIterator[World]:
-    async with notify(stack, namespace) as world:
-        yield world
-
-
-@pytest.fixture
-async def public(world: World, tmp_path: Path) -> AsyncIterator[PublicRoutes]:
-    """The public routes with their callback worker."""
-    async with public_routes(world, tmp_path) as public:
-        yield public
-
-
-@contextlib.asynccontextmanager
-async def worker(deps: provider_callbacks.CallbackDeps) -> AsyncIterator[None]:
-    """The callback worker as the service runs it."""
-    task = asyncio.create_task(provider_callbacks.run_callback_worker(deps))
-    try:
-        yield
-        assert not task.done(), task
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 class FailsFor:
@@ -75,22 +45,6 @@ class FailsFor:
         return call
 
 
-async def accepted(world: World, *persons: str) -> None:
-    """The gateway accepted these persons' SMS."""
-    entries = tuple(
-        DeliveryOutcome(delivery_id=f"ES-2:{person}:sms:1", person_id=person, registration_id=f"r-{person}",
-                        channel=SMS, step=1, provider="cm", reference=ours(person), at=utc_now())
-        for person in persons
-    )  # fmt: skip
-    fact = NotificationsAccepted(alert_id="ES-2", shard=0, entries=entries)
-    await world.deliveries.fold([StoredEvent("accepted", utc_now(), fact)])
-
-
-def ours(person: str) -> str:
-    """The reference of the person's SMS."""
-    return reference(f"ES-2:{person}:sms:1")
-
-
 async def test_help_by_sms_is_read_while_a_stranger_nests_a_mail(
     world: World, public: PublicRoutes, tmp_path: Path
 ) -> None:
@@ -105,7 +59,7 @@ async def test_help_by_sms_is_read_while_a_stranger_nests_a_mail(
     await public.receipt(ours("p1"))
     await public.reply(number("p2"), "HELP")
 
-    async with worker(public.deps):
+    async with in_background(run_callback_worker(public.deps)):
         await until(lambda: _said(public, ("p2", "help", "sms")), 60)
 
         async def delivered() -> bool:

@@ -11,13 +11,11 @@ from typing import Any
 
 import pytest
 
-from shared.audit.chain import ChainVerifier
-from shared.audit.reader import Reader
 from shared.bus.relay_batches import RelayBatches
 from shared.mongo.holder import new_holder
 from shared.mongo.instance_claim import InstanceClaim, InstanceTaken
 from shared.mongo.lease import LeaseLost, acquire
-from tests.integration.bus_world import TOPIC, Side, prepare, running, side, until
+from tests.integration.bus_world import Side, prepare, running, side, until, verified
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -43,16 +41,6 @@ async def replica(stack: Any, namespace: str, **environment: str) -> AsyncIterat
     finally:
         process.kill()
         await process.wait()
-
-
-async def verified(stack: Any, namespace: str) -> ChainVerifier:
-    """The topic, verified as by `passage audit verify`: nothing was altered, inserted or left out."""
-    verifier = ChainVerifier(TOPIC)
-    async with Reader(stack.kafka, namespace) as reader:
-        async for published in reader.in_order([TOPIC]):
-            verifier.feed(published)
-    assert list(verifier.findings()) == []
-    return verifier
 
 
 async def none_pending(service: Side) -> bool:

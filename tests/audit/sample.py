@@ -5,10 +5,13 @@ Spain turns red while three students are there, and one arrives late. Sicily tur
 """
 
 import asyncio
-from collections.abc import Sequence
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
 
 from shared.audit.reader import Record
 from shared.bus import topics
@@ -238,3 +241,21 @@ async def _publish(kafka: str, namespace: str, records: Sequence[Record]) -> Non
 def publish(kafka: str, namespace: str, records: Sequence[Record]) -> None:
     """Write the records to their places in the logs, into topics that are still empty."""
     asyncio.run(_publish(kafka, namespace, records))
+
+
+@contextmanager
+def published(kafka: str, records: Sequence[Record]) -> Iterator[str]:
+    """Write the records into topics of their own, which are deleted afterwards; gives their namespace."""
+    namespace = f"t{uuid.uuid4().hex[:8]}-"
+    try:
+        publish(kafka, namespace, records)
+        yield namespace
+    finally:
+        asyncio.run(_forget(kafka, namespace))
+
+
+async def _forget(kafka: str, namespace: str) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    await admin.start()
+    await admin.delete_topics([topic for topic in await admin.list_topics() if topic.startswith(namespace)])
+    await admin.close()

@@ -7,8 +7,8 @@ import signal
 import socket
 import subprocess
 import sys
-import uuid
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -37,8 +37,8 @@ from shared.events import AlertClosed, Channel, OutcomeEvent, RecipientsSelected
 from shared.mongo.client import Mongo
 from shared.privacy.service_key import ServiceKey
 from tests.audit.log import Log, changed
-from tests.audit.sample import Sample, publish
-from tests.audit.test_readme import forget
+from tests.audit.sample import Sample
+from tests.audit.sample import published as published_log
 from tests.contracts.test_events import SAMPLES
 from tests.integration.simulators import running
 
@@ -52,16 +52,13 @@ Kept = Callable[[Tamper], dict[str, dict[str, Any]]]
 @pytest.fixture(scope="module")
 def published(stack: Any) -> Iterator[Publish]:
     """Writes records into topics of their own, and gives the environment variables of an auditor who reads them."""
-    namespaces = []
+    with ExitStack() as logs:
 
-    def write(records: Sequence[Record]) -> dict[str, str]:
-        namespaces.append(namespace := f"t{uuid.uuid4().hex[:8]}-")
-        publish(stack.kafka, namespace, records)
-        return {"KAFKA_BOOTSTRAP_SERVERS": stack.kafka, "NAMESPACE": namespace, "MONGO_URL": stack.mongo}
+        def write(records: Sequence[Record]) -> dict[str, str]:
+            namespace = logs.enter_context(published_log(stack.kafka, records))
+            return {"KAFKA_BOOTSTRAP_SERVERS": stack.kafka, "NAMESPACE": namespace, "MONGO_URL": stack.mongo}
 
-    yield write
-    for namespace in namespaces:
-        forget(stack.kafka, namespace)
+        yield write
 
 
 @pytest.fixture(scope="module")

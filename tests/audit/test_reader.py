@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import time
-import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,8 +15,7 @@ import pytest
 from shared.audit.reader import TOPICS, EndMissing, Partition, Reader, ReadLimits, Record, Source
 from shared.audit.worker_process import Child, Send
 from shared.errors import TransientError
-from tests.audit.sample import publish
-from tests.audit.test_readme import forget
+from tests.audit.sample import published
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -39,10 +37,8 @@ LOPSIDED = [
 @pytest.fixture(scope="module")
 def lopsided(stack: Any) -> Iterator[tuple[str, str]]:
     """Kafka's address, and the namespace of the log."""
-    namespace = f"t{uuid.uuid4().hex[:8]}-"
-    publish(stack.kafka, namespace, LOPSIDED)
-    yield stack.kafka, namespace
-    forget(stack.kafka, namespace)
+    with published(stack.kafka, LOPSIDED) as namespace:
+        yield stack.kafka, namespace
 
 
 class RecordingSource(Source):

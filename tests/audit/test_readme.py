@@ -1,20 +1,17 @@
 """Runs each command of the auditors' README on the sample log and compares the output. REFRESH=1 rewrites it."""
 
-import asyncio
 import os
 import re
 import shlex
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient
 from typer.testing import CliRunner
 
 from services.passage import main
-from tests.audit.sample import Sample, publish
+from tests.audit.sample import Sample, published
 
 README = Path(__file__).resolve().parents[2] / "shared" / "audit" / "README.md"
 BLOCK = re.compile(r"```console\n(.*?)```", re.DOTALL)
@@ -23,22 +20,8 @@ BLOCK = re.compile(r"```console\n(.*?)```", re.DOTALL)
 @pytest.fixture(scope="module")
 def sample(stack: Any) -> Iterator[dict[str, str]]:
     """The sample log on Kafka, and an auditor's environment variables."""
-    namespace = f"t{uuid.uuid4().hex[:8]}-"
-    publish(stack.kafka, namespace, Sample().records)
-    yield {"KAFKA_BOOTSTRAP_SERVERS": stack.kafka, "NAMESPACE": namespace, "AUDIT_PUBLIC_KEY": ""}
-    forget(stack.kafka, namespace)
-
-
-def forget(kafka: str, namespace: str) -> None:
-    """Delete the topics again."""
-
-    async def work() -> None:
-        admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
-        await admin.start()
-        await admin.delete_topics([topic for topic in await admin.list_topics() if topic.startswith(namespace)])
-        await admin.close()
-
-    asyncio.run(work())
+    with published(stack.kafka, Sample().records) as namespace:
+        yield {"KAFKA_BOOTSTRAP_SERVERS": stack.kafka, "NAMESPACE": namespace, "AUDIT_PUBLIC_KEY": ""}
 
 
 def test_readme_answers_are_those_of_the_sample(

@@ -5,8 +5,8 @@ in the same run, first without and then with poison, and compares the two.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from shared.audit.reader import Record
 from shared.bus import parking
 from shared.events import ApprovalEvent, Channel, Level, NotificationsFailed, OutcomeEvent, PersonAnswered
 from shared.set_aside import SetAside
-from tests.integration.bus_world import prepare, running, side, until
+from tests.integration.bus_world import in_background, prepare, running, side, until
 from tests.integration.notify_public import PublicRoutes, public_routes
 from tests.integration.notify_sending_world import address, number, send_deps, working
 from tests.integration.notify_world import ADVICE, REGISTRATIONS, World, leg, notify
@@ -126,23 +126,12 @@ async def alerting(stack: Any, namespace: str, tmp_path: Path) -> AsyncIterator[
         channels: dict[Channel, MessageChannel] = {Channel.EMAIL: mail, Channel.SMS: sms}
         await opened.enter_async_context(running(bus))
         await opened.enter_async_context(working(send_deps(world, chunk_size=100), channels=channels, workers=2))
-        await opened.enter_async_context(_background(lambda: provider_callbacks.run_callback_worker(public.deps)))
+        await opened.enter_async_context(in_background(provider_callbacks.run_callback_worker(public.deps)))
         await opened.enter_async_context(
-            _background(lambda: bounce_mailbox.run_bounce_reader(maildir, world.callbacks, SetAside()))
+            in_background(bounce_mailbox.run_bounce_reader(maildir, world.callbacks, SetAside()))
         )
         yield Alerting(world, public, mail, sms, maildir, stack.kafka, namespace)
         one.mongo.close()
-
-
-@asynccontextmanager
-async def _background(work: Callable[[], Any]) -> AsyncIterator[None]:
-    task = asyncio.ensure_future(work())
-    try:
-        yield
-        assert not task.done(), task
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 def _content(record: Record) -> tuple[bytes | None, bytes | None]:

@@ -1,8 +1,8 @@
 """A service on real Kafka and MongoDB for tests: outbox, relay and bus in a namespace of their own."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,8 @@ from typing import Any
 import orjson
 from aiokafka import AIOKafkaProducer, ConsumerRecord
 
+from shared.audit.chain import ChainVerifier
+from shared.audit.reader import Reader
 from shared.bus import topics
 from shared.bus.bus import Bus
 from shared.bus.outbox import Outbox
@@ -75,10 +77,15 @@ async def prepare(stack: Any, namespace: str) -> None:
     one.mongo.close()
 
 
-@asynccontextmanager
-async def running(*parts: Any) -> AsyncIterator[None]:
+def running(*parts: Any) -> AbstractAsyncContextManager[None]:
     """Run relays and buses during the body."""
-    tasks = [asyncio.create_task(part.run()) for part in parts]
+    return in_background(*(part.run() for part in parts))
+
+
+@asynccontextmanager
+async def in_background(*works: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Run work that has no end during the body. AssertionError when one of them has ended."""
+    tasks = [asyncio.create_task(work) for work in works]
     try:
         yield
         for task in tasks:
@@ -87,6 +94,16 @@ async def running(*parts: Any) -> AsyncIterator[None]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def verified(stack: Any, namespace: str) -> ChainVerifier:
+    """The registration topic, verified as by `passage audit verify`: nothing altered, inserted or left out."""
+    verifier = ChainVerifier(TOPIC)
+    async with Reader(stack.kafka, namespace) as reader:
+        async for published in reader.in_order([TOPIC]):
+            verifier.feed(published)
+    assert list(verifier.findings()) == []
+    return verifier
 
 
 async def until(condition: Callable[[], Any], seconds: float = 180.0) -> None:

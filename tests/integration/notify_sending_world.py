@@ -23,9 +23,10 @@ from services.notify.composer import ComposerDeps
 from services.notify.model.deliveries import Delivery, DeliveryState, reference
 from services.notify.send_deps import SendDeps
 from services.notify.sending_rules import SendingRules
+from services.notify.store.deliveries import StoredEvent
 from services.notify.store.send_queue import SendQueue
 from shared.clock import utc_now
-from shared.events import Channel, DeliveryOutcome, Level, OutcomeEvent
+from shared.events import Channel, DeliveryOutcome, Level, NotificationsAccepted, OutcomeEvent
 from tests.integration.bus_world import until
 from tests.integration.notify_world import SENDER, World, contact_of
 from tests.integration.simulators import Simulator
@@ -118,6 +119,22 @@ async def alerted(world: World, *persons: str) -> None:
     """These persons are in Spain, which turns red: selected, nothing sent yet."""
     await world.handle(*(world.register(person) for person in persons))
     await world.handle(world.change(Level.YELLOW), world.change(Level.RED))
+
+
+async def accepted(world: World, *persons: str) -> None:
+    """The gateway accepted these persons' SMS."""
+    entries = tuple(
+        DeliveryOutcome(delivery_id=f"ES-2:{person}:sms:1", person_id=person, registration_id=f"r-{person}",
+                        channel=Channel.SMS, step=1, provider="cm", reference=ours(person), at=utc_now())
+        for person in persons
+    )  # fmt: skip
+    fact = NotificationsAccepted(alert_id="ES-2", shard=0, entries=entries)
+    await world.deliveries.fold([StoredEvent("accepted-" + "-".join(persons), utc_now(), fact)])
+
+
+def ours(person: str) -> str:
+    """The reference of the person's SMS."""
+    return reference(f"ES-2:{person}:sms:1")
 
 
 @asynccontextmanager

@@ -8,7 +8,6 @@ from typing import Any
 import orjson
 import pytest
 
-from shared.audit.chain import ChainVerifier
 from shared.audit.reader import Reader
 from shared.bus import discarding, parking, topics
 from shared.bus.bus import Bus
@@ -34,6 +33,7 @@ from tests.integration.bus_world import (
     running,
     side,
     until,
+    verified,
 )
 
 
@@ -52,16 +52,6 @@ async def notify(stack: Any, namespace: str) -> AsyncIterator[Side]:
     one = side(stack, namespace, "notify")
     yield one
     one.mongo.close()
-
-
-async def verified(stack: Any, namespace: str) -> ChainVerifier:
-    """The registration topic, verified as by `passage audit verify`."""
-    verifier = ChainVerifier(TOPIC)
-    async with Reader(stack.kafka, namespace) as reader:
-        async for published in reader.in_order([TOPIC]):
-            verifier.feed(published)
-    assert list(verifier.findings()) == []
-    return verifier
 
 
 async def test_relay_publishes_a_chain_in_stream_order(registration: Side, stack: Any, namespace: str) -> None:

@@ -44,10 +44,12 @@ from tests.integration.notify_public import (
     public_routes,
 )
 from tests.integration.notify_sending_world import (
+    accepted,
     alerted,
     all_done,
     delivery,
     number,
+    ours,
     outcomes,
     providers,
     resolve,
@@ -76,22 +78,6 @@ async def public(world: World, tmp_path: Path) -> AsyncIterator[PublicRoutes]:
     """The public routes, in the app that every service is built from."""
     async with public_routes(world, tmp_path) as public:
         yield public
-
-
-def ours(person: str) -> str:
-    """The reference of the person's SMS."""
-    return reference(f"ES-2:{person}:sms:1")
-
-
-async def accepted(world: World, *persons: str) -> None:
-    """The gateway accepted these persons' SMS."""
-    entries = tuple(
-        DeliveryOutcome(delivery_id=f"ES-2:{person}:sms:1", person_id=person, registration_id=f"r-{person}",
-                        channel=SMS, step=1, provider="cm", reference=ours(person), at=utc_now())
-        for person in persons
-    )  # fmt: skip
-    fact = NotificationsAccepted(alert_id="ES-2", shard=0, entries=entries)
-    await world.deliveries.fold([StoredEvent("accepted-" + "-".join(persons), utc_now(), fact)])
 
 
 async def state(world: World, person: str) -> DeliveryState:

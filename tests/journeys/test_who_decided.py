@@ -29,8 +29,8 @@ async def wait_for_hold(stack: FullStack, country: str) -> None:
     """Wait until the ministry's better colour waits for a person."""
 
     async def is_held() -> bool:
-        answer = await stack.retry(lambda people: people.call("GET", "safety", "/v1/holds?pageSize=250", **OFFICER))
-        return any(held["country"] == country for hold in answer.body["items"] for held in hold["countries"])
+        holds = await stack.items("safety", "/v1/holds", **OFFICER)
+        return any(held["country"] == country for hold in holds for held in hold["countries"])
 
     await stack.wait_until(is_held, f"a hold of {country}")
 
@@ -185,8 +185,8 @@ async def test_who_leaves_tomorrow_is_told_not_to_go_and_who_is_back_is_not_told
     assert "Ben je daar weg" in after
     assert "terug te keren" not in after
     assert "Wij vragen je terug te keren" in await mails_with(full_stack, there, "nu in")
-    alerts = await full_stack.retry(lambda people: people.call("GET", "notify", "/v1/alerts?pageSize=100", **OFFICER))
-    (alert_id,) = [alert["alertId"] for alert in alerts.body["items"] if alert["country"] == country]
+    alerts = await full_stack.items("notify", "/v1/alerts", **OFFICER)
+    (alert_id,) = [alert["alertId"] for alert in alerts if alert["country"] == country]
     path = f"/v1/alerts/{alert_id}/recipients"
     board = await full_stack.retry(lambda people: people.call("GET", "notify", path, **OFFICER))
     assert sorted(recipient["presence"] for recipient in board.body["items"]) == ["after", "before", "there"]

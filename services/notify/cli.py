@@ -40,6 +40,7 @@ from shared.bus.known_until import KnownUntil
 from shared.bus.outbox import Outbox
 from shared.clock import amsterdam_date, end_of_day, utc_now
 from shared.command import Command
+from shared.command_line import fail
 from shared.envelope import Cause
 from shared.errors import PermanentError, TransientError
 from shared.events import RegistrationEvent
@@ -133,16 +134,15 @@ def preview(
     kinds: dict[str, Kind] = {str(form): form for form in FORMS}
     languages: dict[str, Language] = {"nl": "nl", "en": "en"}
     if kind not in kinds or language not in languages:
-        _fail(f"There is no message {kind} in {language}.", 2)
+        fail(f"There is no message {kind} in {language}.", 2)
     variants = VARIANTS.get(kinds[kind], {})
     if variant is not None and variant not in variants:
-        _fail(f"The message {kind} has no variant {variant}. Its variants: {', '.join(variants) or 'none'}.", 2)
+        fail(f"The message {kind} has no variant {variant}. Its variants: {', '.join(variants) or 'none'}.", 2)
     sender = "alerts@university.example"
     try:
         messages = Messages(sender, templates=templates) if templates is not None else Messages(sender)
     except PermanentError as error:
-        _fail(str(error), 1)
-        raise
+        fail(str(error), 1)
     link = "https://notify.example/v1/answers/" + "0" * 22
     content = SPECIMENS[kinds[kind]] if variant is None else variants[variant]
     student = f"{STUDENT.full_name} ({STUDENT.student_number})"
@@ -171,7 +171,7 @@ def callbacks(
 ) -> None:
     """Receipts that were set aside because processing them failed in every attempt. Exit 1 while there are any."""
     if requeue and discard:
-        _fail("Choose one: --requeue or --discard.", 2)
+        fail("Choose one: --requeue or --discard.", 2)
 
     async def work(mongo: Mongo) -> tuple[list[dict[str, Any]], int | None]:
         store = CallbackStore(mongo.database("notify"), _key())
@@ -215,7 +215,7 @@ def drill(
         entry.strip().lower() for entry in os.environ.get("DRILL_ALLOW_LIST", "").split(",") if entry.strip()
     )
     if not listed:
-        _fail(str(EmptyDrillList()), 2)
+        fail(str(EmptyDrillList()), 2)
 
     logs.configure("passage", "WARNING")
 
@@ -246,8 +246,7 @@ async def _run_drill(
         answer = await raise_alert(commands, command, deps, plan, alerts_known=alerts_known)
     except Problem as problem:
         open_alerts = ", ".join(str(entry["alertId"]) for entry in problem.members.get("alerts", ()))
-        _fail(f"{open_alerts} for this place is open. Close it, or raise another one with --alerts-known.", 1)
-        raise
+        fail(f"{open_alerts} for this place is open. Close it, or raise another one with --alerts-known.", 1)
     alert_id = str(answer.body["alertId"])
     alert = await deps.alerts.get(alert_id)
     assert alert is not None
@@ -325,16 +324,15 @@ def _when(at: str | None) -> tuple[date, datetime | None]:
         if len(at) == len("2026-01-01"):
             day = date.fromisoformat(at)
             if not is_travel_date(day, amsterdam_date(now)):
-                _fail(f"{at} lies more than ten years from today.", 2)
+                fail(f"{at} lies more than ten years from today.", 2)
             return day, end_of_day(day) if day < amsterdam_date(now) else None
         instant = datetime.fromisoformat(at)
     except ValueError:
-        _fail(f"{at} is neither a day (2026-03-02) nor an instant (2026-03-02T09:00Z).", 2)
-        raise
+        fail(f"{at} is neither a day (2026-03-02) nor an instant (2026-03-02T09:00Z).", 2)
     if instant.tzinfo is None:
-        _fail(f"{at} has no UTC offset: add Z or +02:00.", 2)
+        fail(f"{at} has no UTC offset: add Z or +02:00.", 2)
     if not is_past(instant, now):
-        _fail(f"{at} lies in the future, or before {FIRST_YEAR}: ask for a day to see planned stays.", 2)
+        fail(f"{at} lies in the future, or before {FIRST_YEAR}: ask for a day to see planned stays.", 2)
     return amsterdam_date(instant), instant
 
 
@@ -342,17 +340,16 @@ def _check_place(country: str, region: str | None) -> None:
     try:
         TypeAdapter(CountryCode).validate_python(country)
     except ValidationError:
-        _fail(f"{country} is not a country.", 2)
+        fail(f"{country} is not a country.", 2)
     if region is not None and not is_region_of(region, country):
-        _fail(f"{region} is no region of {country}.", 2)
+        fail(f"{region} is no region of {country}.", 2)
 
 
 def _key() -> ServiceKey:
     try:
         return ServiceKey(base64.b64decode(_needed("SERVICE_KEY"), validate=True))
     except (ValueError, PermanentError):
-        _fail("SERVICE_KEY is not the base64 of 32 bytes.", 2)
-        raise
+        fail("SERVICE_KEY is not the base64 of 32 bytes.", 2)
 
 
 async def _with(work: Callable[[Mongo], Awaitable[T]]) -> T:
@@ -367,20 +364,13 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
     try:
         return asyncio.run(work)
     except PermanentError as error:
-        _fail(f"{type(error).__name__}: {error}", 1)
-        raise
+        fail(f"{type(error).__name__}: {error}", 1)
     except (TransientError, PyMongoError):
-        _fail("MongoDB does not answer: check MONGO_URL.", 1)
-        raise
+        fail("MongoDB does not answer: check MONGO_URL.", 1)
 
 
 def _needed(name: str) -> str:
     value = os.environ.get(name, "")
     if not value:
-        _fail(f"{name} is not set; for the local stack: set -a; . .local/env", 2)
+        fail(f"{name} is not set; for the local stack: set -a; . .local/env", 2)
     return value
-
-
-def _fail(reason: str, code: int) -> None:
-    sys.stderr.write(reason + "\n")
-    raise typer.Exit(code)

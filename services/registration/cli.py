@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 
@@ -32,6 +32,7 @@ from services.registration.store.registrations import Store
 from services.registration.student_contact import open_student_contact
 from shared import gazetteer
 from shared.clock import amsterdam_date, utc_now
+from shared.command_line import fail
 from shared.environment import from_environment
 from shared.errors import PermanentError, TransientError
 from shared.live_catalogue import LiveCatalogue
@@ -71,9 +72,9 @@ def import_(
     try:
         lines = _run(work)
     except (OSError, UnicodeDecodeError) as error:
-        _fail(f"{file}: {getattr(error, 'strerror', None) or 'is not UTF-8'}.", 2)
+        fail(f"{file}: {getattr(error, 'strerror', None) or 'is not UTF-8'}.", 2)
     except Unreadable as error:
-        _fail(f"{file}: {error}.", 2)
+        fail(f"{file}: {error}.", 2)
     for line in lines:
         _write_row(as_json, _line_row(line), _line_sentence(line))
     counts = {outcome.value: sum(line.outcome is outcome for line in lines) for outcome in Outcome}
@@ -123,7 +124,7 @@ def retention(
     async def work(settings: Settings, deps: CommandDeps) -> list[RetentionCandidate]:
         retention_days = days or settings.retention_days
         if retention_days is None:
-            _fail("RETENTION_DAYS is not set: nobody is erased automatically. Try --days.", 2)
+            fail("RETENTION_DAYS is not set: nobody is erased automatically. Try --days.", 2)
         erasures = ErasureDeps(deps.mongo, deps.database, deps.store, deps.persons, deps.keyring)
         kept, today = timedelta(days=retention_days), amsterdam_date(utc_now())
         return [candidate async for candidate in retention_candidates(erasures, kept, today)]
@@ -172,12 +173,12 @@ def _run(work: Any) -> Any:
     try:
         settings = from_environment(Settings)
     except PermanentError as error:
-        _fail(str(error), 2)
+        fail(str(error), 2)
     logs.configure("registration", settings.log_level)
     try:
         return asyncio.run(with_deps(settings))
     except (TransientError, PyMongoError) as error:
-        _fail(f"Not done, try again later: {type(error).__name__}.", 1)
+        fail(f"Not done, try again later: {type(error).__name__}.", 1)
 
 
 def _line_row(line: ImportLine) -> dict[str, Any]:
@@ -201,8 +202,3 @@ def _write_row(as_json: bool, row: dict[str, Any], sentence: str) -> None:
     text = json.dumps(row, ensure_ascii=False) if as_json else sentence
     if text:
         sys.stdout.write(text + "\n")
-
-
-def _fail(sentence: str, code: int) -> NoReturn:
-    sys.stderr.write(sentence + "\n")
-    raise typer.Exit(code)

@@ -33,6 +33,7 @@ from services.safety.settings import FeedSettings
 from services.safety.sources.fetch import FetchFailed, client
 from services.safety.sources.registry import SOURCES
 from shared.clock import utc_now
+from shared.command_line import fail
 from shared.environment import BadEnvironment, from_environment
 
 #: Unread sentences of one source that are printed without --json.
@@ -56,12 +57,11 @@ def parse(
 ) -> None:
     """Parse the pages of one answer as the service does, and print one line per country, by its code."""
     if source not in SOURCES:
-        _fail(f"{source} is not a source: {', '.join(SOURCES)}.", 2)
+        fail(f"{source} is not a source: {', '.join(SOURCES)}.", 2)
     try:
         batch = SOURCES[source].parse([_read(file) for file in files], utc_now(), floor=floor)
     except BatchRejected as error:
-        _fail(f"Rejected: {error}.", 1)
-        raise
+        fail(f"Rejected: {error}.", 1)
     for reading in batch.countries:
         line = json.dumps(document(reading), ensure_ascii=False) if as_json else _country_line(reading)
         sys.stdout.write(line + "\n")
@@ -95,8 +95,7 @@ def run_backtest(
         changes = read_history(_lines(history))
         journeys = _journeys(registrations, changes)
     except InputRejected as error:
-        _fail(f"Rejected: {error}.", 1)
-        raise
+        fail(f"Rejected: {error}.", 1)
     terms = Terms(
         limits=GuardLimits(alert_hold=timedelta(seconds=mass_rise_seconds)),
         officer=timedelta(hours=officer_hours) if officer_hours else None,
@@ -122,12 +121,11 @@ def check(
     """
     unknown = [name for name in names or () if name not in SOURCES]
     if unknown:
-        _fail(f"{unknown[0]} is not a source: {', '.join(SOURCES)}.", 2)
+        fail(f"{unknown[0]} is not a source: {', '.join(SOURCES)}.", 2)
     try:
         settings = from_environment(FeedSettings)
     except BadEnvironment as error:
-        _fail("\n".join(error.mistakes), 2)
-        raise
+        fail("\n".join(error.mistakes), 2)
     results = asyncio.run(_check(names or [settings.deciding_source, *settings.secondary], settings, as_json=as_json))
     if not all(results):
         raise typer.Exit(1)
@@ -241,7 +239,7 @@ def _journeys(registrations: str, changes: list[DatedChange]) -> list[Journey]:
     if kind != "synthetic":
         return read_journeys(_lines(Path(registrations)))
     if not number.isdigit() or int(number) > MAX_JOURNEYS:
-        _fail(f"{registrations}: synthetic:N, with N at most {MAX_JOURNEYS}.", 2)
+        fail(f"{registrations}: synthetic:N, with N at most {MAX_JOURNEYS}.", 2)
     return synthetic_journeys(int(number), changes)
 
 
@@ -256,10 +254,4 @@ def _read(file: Path) -> bytes:
     try:
         return sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
     except OSError as error:
-        _fail(f"{file}: {error.strerror or 'cannot be read'}.", 2)
-        raise
-
-
-def _fail(sentence: str, code: int) -> None:
-    sys.stderr.write(sentence + "\n")
-    raise typer.Exit(code)
+        fail(f"{file}: {error.strerror or 'cannot be read'}.", 2)

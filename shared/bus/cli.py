@@ -7,13 +7,14 @@ import os
 import ssl
 import sys
 from collections.abc import Coroutine
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
 
 from shared.bus import discarding, parking
 from shared.bus import topics as declared_topics
 from shared.bus.settings import BusSettings
+from shared.command_line import fail
 from shared.errors import PermanentError, TransientError
 from shared.mongo.client import Database, Document, Mongo, PyMongoError
 from shared.setting_types import check_host_ports
@@ -37,7 +38,7 @@ def apply(
     """Create the missing topics; change no others."""
     declared, row = _declared(), replication or os.environ.get("ENV", "local")
     if row not in declared.replication:
-        _fail(f"--replication (or ENV) is none of {', '.join(declared.replication)}.", 2)
+        fail(f"--replication (or ENV) is none of {', '.join(declared.replication)}.", 2)
     created = _run(declared_topics.apply(_settings(), declared, row))
     _print(as_json, {"created": created}, [f"created {name}" for name in created] or ["every topic exists"])
 
@@ -70,7 +71,7 @@ def show(service: Service, parked_id: str, as_json: AsJson = False) -> None:
     documents = _run(_with_database(service, lambda database: parking.listed(database, {})))
     rows = [_row(document) for document in documents if document["_id"] == parked_id]
     if not rows:
-        _fail(f"{service} has no parked event {parked_id}: `passage parked list {service}` shows them.", 1)
+        fail(f"{service} has no parked event {parked_id}: `passage parked list {service}` shows them.", 1)
     _print(as_json, rows[0], [f"{name}: {value}" for name, value in rows[0].items()])
 
 
@@ -101,7 +102,7 @@ def discard(
     """
     who, why = (by or getpass.getuser()).strip(), reason.strip()
     if not MIN_REASON_CHARS <= len(why) <= MAX_REASON_CHARS or not 0 < len(who) <= MAX_NAME_CHARS:
-        _fail(
+        fail(
             f"--reason has {MIN_REASON_CHARS} to {MAX_REASON_CHARS} characters, --by 1 to {MAX_NAME_CHARS}: an auditor "
             "must understand why the event was given up.",
             2,
@@ -160,12 +161,12 @@ def _settings() -> BusSettings:
     try:
         context = ssl.create_default_context(cafile=ca_file) if ca_file else None
     except OSError:
-        _fail("KAFKA_CA_FILE names no PEM file that can be read.", 2)
+        fail("KAFKA_CA_FILE names no PEM file that can be read.", 2)
     servers = _required("KAFKA_BOOTSTRAP_SERVERS")
     try:
         check_host_ports(servers)
     except ValueError as error:
-        _fail(f"KAFKA_BOOTSTRAP_SERVERS {error}.", 2)
+        fail(f"KAFKA_BOOTSTRAP_SERVERS {error}.", 2)
     return BusSettings(
         servers,
         os.environ.get("NAMESPACE", ""),
@@ -181,14 +182,13 @@ def _declared() -> declared_topics.Topics:
     try:
         return declared_topics.load(os.environ.get("TOPICS_FILE", "deploy/topics.yaml"))
     except PermanentError as error:
-        _fail(str(error), 2)
-        raise
+        fail(str(error), 2)
 
 
 def _required(name: str) -> str:
     value = os.environ.get(name, "")
     if not value:
-        _fail(f"{name} is not set (`set -a; . .local/env` for the local stack).", 2)
+        fail(f"{name} is not set (`set -a; . .local/env` for the local stack).", 2)
     return value
 
 
@@ -196,13 +196,7 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
     try:
         return asyncio.run(work)
     except (PermanentError, TransientError, PyMongoError) as error:
-        _fail(f"Failed: {error}.", 1)
-        raise
-
-
-def _fail(sentence: str, code: int) -> NoReturn:
-    sys.stderr.write(sentence + "\n")
-    raise typer.Exit(code)
+        fail(f"Failed: {error}.", 1)
 
 
 def _print(as_json: bool, document: Any, lines: list[str]) -> None:

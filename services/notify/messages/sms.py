@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from services.notify.messages.gsm import segments, to_gsm
+from services.notify.messages.gsm import segments
 from services.notify.messages.plain import LINK
+from services.notify.messages.transliteration import to_gsm
 
 SEGMENT_LIMIT = 3
 # The limits that are tried for the name of a place, longest first, until the SMS fits into three parts.

@@ -37,6 +37,12 @@ PIECES = (
     "\r\n--b\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n",
     "\r\n--b\r\nContent-Type: message/delivery-status\r\n\r\nAction: failed\r\n",
 )  # fmt: skip
+#: The same for a mail without a report.
+PIECES_OF_WORDS = (
+    "a", "\u0301\u0316", "é", "\r\n ", "x: y\r\n", "Action: failed\r\n", "(#5.1.1) ", "QWN0\r\n", "=41=\r\n",
+    "=?utf-8?q?=41?= ", "\r\nFrom: ", "on x wrote:\r\n", "-----", "<style>", "<blockquote>", "</blockquote>",
+    "help. ", "+0123456789abcdef0123456789abcdef@",
+)  # fmt: skip
 SMS = Sms("d1", REFERENCE, "+31600000001", "Text")
 
 
@@ -60,6 +66,11 @@ def whole_mail(text: str) -> object:
     """Reads a mail that goes on with a text after its own header fields."""
     head = bounce("Status", "5.1.1").partition(b"\r\n\r\n")[0]
     return parse_bounce(head + b"\r\n" + text.encode())
+
+
+def mail_in_words(head: str) -> Callable[[str], object]:
+    """Reads a mail of these fields that has no report, so that its words are read."""
+    return lambda text: parse_bounce(f"To: bounces+{REFERENCE}@university.example\r\n{head}\r\n\r\n{text}".encode())
 
 
 def mail(field: str) -> Callable[[str], object]:
@@ -115,8 +126,26 @@ def answers_of_providers(text: str) -> object:
 )  # fmt: skip
 def test_text_of_a_stranger_is_read_in_linear_time(read: Callable[[str], object], length: int) -> None:
     """Whatever repeats in it, a text twice as long takes about twice as long, up to the largest size."""
+    check_pieces(PIECES, read, length)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "From: p1@example.org", "From: postmaster@mx.example\r\nContent-Type: text/html",
+        "Content-Transfer-Encoding: base64", "From: <>\r\nContent-Transfer-Encoding: quoted-printable",
+    ],
+    ids=["person", "server", "base64", "quoted-printable"],
+)  # fmt: skip
+def test_words_of_a_mail_are_read_in_linear_time(head: str) -> None:
+    """The same where a mail has no report, so that its words are read."""
+    check_pieces(PIECES_OF_WORDS, mail_in_words(head), MAIL_LIMIT_BYTES // 4)
+
+
+def check_pieces(pieces: tuple[str, ...], read: Callable[[str], object], length: int) -> None:
+    """Assert linear time for each piece."""
     with Failures() as failures:
-        for piece in PIECES:
+        for piece in pieces:
             with failures.case(repr(piece)):
                 check_growth(lambda size, piece=piece: repeated(piece, size), read, length, repr(piece))
 

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
-from services.registration.file_type import HEAD_BYTES, TAIL_BYTES, MediaType, Reason, detect_file_type
+from services.registration.file_type.inspection import FileInspection, MediaType, Reason
 from services.registration.model import Document
 from services.registration.virus_scanner import Clamd, Scan
 from shared.errors import PermanentError
@@ -17,7 +17,7 @@ from shared.mongo.client import Database
 from shared.mongo.files import Files
 from shared.privacy.keyring import SEAL_BYTES, Keyring
 
-#: Bytes that are encrypted together; a document takes this much memory, and its two ends.
+#: Bytes that are encrypted together; a document takes this much memory, and its ends.
 PIECE_BYTES = 256 * 1024
 
 
@@ -84,11 +84,12 @@ class DocumentStorage:
         """Sealed pieces. Errors are raised before the file is complete, so that GridFS discards it."""
         number = 0
         async for piece in _pieces(chunks):
-            inspection.add(piece)
+            kept = inspection.add(piece)
             if scan is not None:
                 await scan.feed(piece)
-            yield await self._keyring.seal_bytes(person_id, _context(document_id, number), piece)
-            number += 1
+            if kept:
+                yield await self._keyring.seal_bytes(person_id, _context(document_id, number), kept)
+                number += 1
         inspection.finish()
         if scan is not None and not await scan.is_clean():
             raise DocumentRefused("malware_found")
@@ -108,27 +109,28 @@ class DocumentStorage:
 
 
 class _Inspection:
-    """Inspects a document while it is stored: its hash, its size, and its file type by both ends."""
+    """Inspects a document while it is stored: its file type, and hash and size of the bytes that are stored."""
 
     def __init__(self) -> None:
         self._hash = hashlib.sha256()
         self._size = 0
-        self._head = self._tail = b""
+        self._file = FileInspection()
         self._media_type: MediaType | None = None
 
-    def add(self, piece: bytes) -> None:
-        """The next bytes. Raises DocumentRefused as soon as the beginning shows a type that is not allowed."""
-        self._hash.update(piece)
-        self._size += len(piece)
-        if len(self._head) < HEAD_BYTES:
-            self._head = (self._head + piece)[:HEAD_BYTES]
-            if detect_file_type(self._head, b"").reason is Reason.TYPE_NOT_ALLOWED:
-                raise DocumentRefused(Reason.TYPE_NOT_ALLOWED)
-        self._tail = (self._tail + piece)[-TAIL_BYTES:]
+    def add(self, piece: bytes) -> bytes:
+        """The next bytes; returns those that are stored. Raises DocumentRefused as soon as the beginning shows a type
+        that is not allowed.
+        """
+        kept = self._file.add(piece)
+        if self._file.refused is not None:
+            raise DocumentRefused(self._file.refused)
+        self._hash.update(kept)
+        self._size += len(kept)
+        return kept
 
     def finish(self) -> None:
         """All bytes were added. Raises DocumentRefused."""
-        file_type = detect_file_type(self._head, self._tail)
+        file_type = self._file.finish()
         if file_type.media_type is None:
             raise DocumentRefused(file_type.reason or Reason.TYPE_NOT_ALLOWED)
         self._media_type = file_type.media_type

@@ -138,6 +138,14 @@ REASONS: dict[str, tuple[str, str]] = {
         "This kind of document is not known here. Choose one of the list:",
     ),
     "type_not_allowed": ("is naar zijn inhoud geen PDF, JPEG of PNG", "is not a PDF, JPEG or PNG file by its content"),
+    "picture_is_heic": (
+        "is een HEIC-foto; deel of bewaar de foto als JPEG en voeg die toe",
+        "is a HEIC picture; share or save it as JPEG and attach that",
+    ),
+    "not_complete": (
+        "is niet compleet: het einde ontbreekt; open het, sla het opnieuw op en voeg het nog eens toe",
+        "is not complete: its end is missing; open it, save it again and attach it once more",
+    ),
     "holds_something_else": (
         "bevat naast het document nog iets anders; sla het opnieuw op als PDF, JPEG of PNG",
         "contains something else beside the document; save it again as PDF, JPEG or PNG",

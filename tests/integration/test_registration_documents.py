@@ -2,11 +2,7 @@
 
 import asyncio
 import hashlib
-import io
 import os
-import struct
-import zipfile
-import zlib
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -37,6 +33,7 @@ from tests.journeys.registration_world import (
     portal,
     voluntary,
 )
+from tests.rules.document_files import SCRIPT, archive, film, jpeg, png, samsung_notes
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 LIMIT = 1_000_000
@@ -46,29 +43,6 @@ FIELDWORK = {"activityType": "research_or_fieldwork"}
 def pdf(size: int) -> bytes:
     """An incompressible PDF of so many bytes."""
     return PDF[:-6] + os.urandom(size - len(PDF)).replace(b"PK", b"pk") + PDF[-6:]
-
-
-def png() -> bytes:
-    """One white pixel. Source: W3C PNG."""
-
-    def chunk(kind: bytes, content: bytes) -> bytes:
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-
-    header = struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0\xff")) + chunk(b"IEND", b"")
-    )
-
-
-JPEG = b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00\xff\xdb" + b"\x01" * 40 + b"\xff\xd9"
-
-
-def archive(content: bytes) -> bytes:
-    """A ZIP with one file in it."""
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as inside:
-        inside.writestr("inside", content)
-    return file.getvalue()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -176,7 +150,7 @@ async def test_documents_of_an_erased_person_are_gone(plain: Portal) -> None:
 
 @pytest.mark.parametrize(
     ("content", "media_type"),
-    [(PDF, "application/pdf"), (JPEG, "image/jpeg"), (png(), "image/png"), (pdf(3 * PIECE_BYTES), "application/pdf"),
+    [(PDF, "application/pdf"), (jpeg(), "image/jpeg"), (png(), "image/png"), (pdf(3 * PIECE_BYTES), "application/pdf"),
      (pdf(PIECE_BYTES), "application/pdf"), (pdf(PIECE_BYTES + 1), "application/pdf")],
     ids=["pdf", "jpeg", "png", "three pieces", "one piece", "a byte more"],
 )  # fmt: skip
@@ -203,6 +177,56 @@ async def test_document_comes_back_as_it_was(plain: Portal, content: bytes, medi
     chunks = plain.world.mongo.database("registration")["documents.chunks"]
     stored = b"".join([bytes(chunk["data"]) async for chunk in chunks.find({"files_id": answer.json()["documentId"]})])
     assert content[:16] not in stored
+
+
+@pytest.mark.parametrize(
+    ("document", "behind", "media_type"),
+    [
+        (jpeg(), samsung_notes(film()), "image/jpeg"),
+        (jpeg(data=b"\x12" * (2 * PIECE_BYTES)), b"\0" * (PIECE_BYTES + 7), "image/jpeg"),
+        (jpeg(data=b"\x12" * 400), jpeg() * 2_000, "image/jpeg"),
+        (png(), bytes(range(128, 256)) * 3_000, "image/png"),
+    ],
+    ids=["film of a Samsung phone", "filler in later pieces", "more pictures", "random bytes"],
+)
+async def test_picture_is_stored_to_its_end_and_everybody_says_so(
+    plain: Portal, document: bytes, behind: bytes, media_type: str
+) -> None:
+    """What a phone appended is not stored: download, list, event and ETag name the bytes of the picture alone."""
+    registration_id = await plain.register(**voluntary())
+    key = {"Idempotency-Key": f"picture-{len(document)}"}
+
+    answer = await plain.upload(registration_id, "Letter", document + behind, **key)
+    again = await plain.upload(registration_id, "Letter", document + behind, **key)
+
+    assert answer.status_code == 201, answer.text
+    assert again.json() == answer.json()
+    found = await plain.call(STUDENT, "GET", answer.headers["location"].removeprefix("/v1"))
+    digest = hashlib.sha256(document).hexdigest()
+    assert found.content == document
+    assert (found.headers["content-type"], found.headers["content-length"]) == (media_type, str(len(document)))
+    assert found.headers["etag"] == f'"{digest}"'
+    assert found.headers["x-content-type-options"] == "nosniff"
+    (entry,) = (await plain.done(STUDENT, "GET", f"/registrations/{registration_id}/documents"))["items"]
+    assert (entry["sha256"], entry["sizeBytes"]) == (digest, len(document))
+    events = plain.world.mongo.database("registration")["events"]
+    bodies = [bytes(event["body"]) async for event in events.find({"stream": registration_id})]
+    (attached,) = [body for body in bodies if b"DocumentAttached" in body]
+    assert f'"sha256":"{digest}","sizeBytes":{len(document)},'.encode() in attached
+
+
+@pytest.mark.parametrize("before", [b"", b"\xef\xbb\xbf\r\n", b"\0" * 100])
+@pytest.mark.parametrize("ending", [b"", b"%%EOF\n\x1a", b"%%EOF" + b"\0" * 512])
+async def test_pdf_is_stored_with_what_stands_around_it(plain: Portal, before: bytes, ending: bytes) -> None:
+    """Byte for byte: its positions count them."""
+    registration_id = await plain.register(**voluntary())
+    content = before + PDF.removesuffix(b"%%EOF\n") + ending
+
+    answer = await plain.upload(registration_id, "Letter", content)
+
+    assert answer.status_code == 201, answer.text
+    found = await plain.call(STUDENT, "GET", answer.headers["location"].removeprefix("/v1"))
+    assert (found.content, found.headers["content-type"]) == (content, "application/pdf")
 
 
 async def test_new_document_replaces_the_former_of_its_kind(plain: Portal) -> None:
@@ -250,7 +274,6 @@ async def test_office_adds_a_document_and_a_stranger_does_not(plain: Portal) -> 
 # ---------------------------------------------------------------- bad input
 
 BOMB = archive(b"\0" * 50_000_000)
-SCRIPT = b"<html><script>alert(1)</script></html>"
 NO_DOCUMENTS = {
     "empty": (b"", "empty"),
     "zip bomb": (BOMB, "type_not_allowed"),
@@ -264,11 +287,15 @@ NO_DOCUMENTS = {
     "text": (b"Dear board of examiners", "type_not_allowed"),
     "pdf and zip": (PDF + archive(b"payload"), "holds_something_else"),
     "pdf and zip bomb": (PDF + BOMB, "holds_something_else"),
-    "jpeg and zip": (JPEG + archive(b"payload"), "holds_something_else"),
+    "jpeg and zip": (jpeg() + archive(b"payload"), "holds_something_else"),
     "zip that ends as a pdf": (PDF + archive(b"payload") + b"%%EOF", "holds_something_else"),
     "png and html": (png() + SCRIPT, "holds_something_else"),
-    "torn pdf": (PDF[:-6], "holds_something_else"),
-    "pdf after junk": (b"\0" * 100 + PDF, "type_not_allowed"),
+    "torn pdf": (PDF[:20], "not_complete"),
+    "torn jpeg": (jpeg()[:-2], "not_complete"),
+    "heic": (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + b"\0" * 100, "picture_is_heic"),
+    "pdf after a program": (b"MZ" + b"\0" * 100 + PDF, "type_not_allowed"),
+    "jpeg and page": (jpeg() + SCRIPT, "holds_something_else"),
+    "film and zip behind a jpeg": (jpeg() + film() + archive(), "holds_something_else"),
 }
 
 

@@ -14,7 +14,7 @@ from services.registration.api.views import DocumentEntry, RegistrationAnswer, d
 from services.registration.commands import documents
 from services.registration.commands.deps import CommandDeps
 from services.registration.commands.loading import load_visible, state_of
-from services.registration.file_type import MediaType
+from services.registration.file_type.inspection import MediaType
 from shared.clock import utc_now
 from shared.command import Command
 from shared.fields import DocumentKind, ShortText
@@ -74,7 +74,10 @@ def routes(deps: CommandDeps, limits: dict[str, Any]) -> Routes:
         key: KeyOf,
         cause: CauseOf,
     ) -> JSONResponse:
-        """Attach a document; it replaces one of the same kind. PDF, JPEG or PNG, by content."""
+        """Attach a document; it replaces one of the same kind. PDF, JPEG or PNG, by content.
+
+        Of a picture, what stands behind its end is not stored: `sha256` and `sizeBytes` are of the stored bytes.
+        """
         check_octets(request)
         name = _file_name(content_disposition)
         upload = documents.Upload(kind, name, request.stream(), key)

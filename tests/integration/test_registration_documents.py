@@ -349,6 +349,8 @@ async def test_name_that_is_no_name_is_refused(plain: Portal, name: str) -> None
         ({"Content-Disposition": "attachment; filename=letter.pdf"}, 201),
         ({"Content-Disposition": 'attachment; filename="letter of the host.pdf"'}, 201),
         ({"Content-Disposition": "attachment; filename=\"l.pdf\"; filename*=UTF-8''l%C3%A9tter.pdf"}, 201),
+        ({"Content-Disposition": "Attachment; FILENAME*=utf-8'nl'l%c3%a9tter.pdf"}, 201),
+        ({"Content-Disposition": b'attachment; filename="l\xc3\xa9tter.pdf"'}, 201),
         ({"Content-Disposition": 'attachment; filename=""'}, 400),
         ({"Content-Disposition": 'attachment; filename="../letter.pdf"'}, 400),
         ({"Content-Disposition": 'attachment; filename="letter.pdf'}, 400),

@@ -1,15 +1,14 @@
 """Documents over HTTP (R9): the body of the request is the document, streamed; its type is detected by its content."""
 
-import re
 from typing import Annotated, Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 from fastapi import Depends, Header, Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
-from pydantic import TypeAdapter, ValidationError
 
 from services.registration.access import permissions_of
 from services.registration.api.bodies import Id, Reader, StudentOrOffice
+from services.registration.api.file_name import PATTERN, file_name
 from services.registration.api.views import DocumentEntry, RegistrationAnswer, document_entries
 from services.registration.commands import documents
 from services.registration.commands.deps import CommandDeps
@@ -17,29 +16,20 @@ from services.registration.commands.loading import load_visible, state_of
 from services.registration.file_type.inspection import MediaType
 from shared.clock import utc_now
 from shared.command import Command
-from shared.fields import DocumentKind, ShortText
+from shared.fields import DocumentKind
 from shared.web.cause import CauseOf
 from shared.web.idempotency import streamed_idempotency_key
 from shared.web.paging import Page, Paged
-from shared.web.problem import FieldError, Problem, invalid, not_found
+from shared.web.problem import Problem, not_found
 from shared.web.routes import RouteClass, Routes
 
 KeyOf = Annotated[str | None, Depends(streamed_idempotency_key)]
 
-#: The name of a file in a header: `filename="brief.pdf"`, or `filename*=UTF-8''brief.pdf`, which holds if both are
-#: given. Source: RFC 6266; RFC 9110 (token, quoted-string, here without escapes); RFC 8187 (ext-value in UTF-8).
-_NAME_PART = (
-    r"""filename(="[ !#-\[\]-~]{1,900}"|=[A-Za-z0-9!#$%&'*+.^_`|~-]{1,900}"""
-    r"""|\*=UTF-8''[A-Za-z0-9%!#$&+.^_`|~-]{1,900})"""
-)
-_NAME = rf"^attachment; *{_NAME_PART}( *; *{_NAME_PART})?$"
-MAX_NAME_CHARS = 100
 OCTETS = "application/octet-stream"
 _BODY = {"requestBody": {"required": True, "content": {OCTETS: {"schema": {"type": "string", "format": "binary"}}}}}
 _FILE: dict[int | str, dict[str, Any]] = {
     200: {"description": "The document", "content": {media_type.value: {} for media_type in MediaType}}
 }
-_NAMES: TypeAdapter[str] = TypeAdapter(ShortText)
 
 
 class DocumentAnswer(RegistrationAnswer):
@@ -70,7 +60,7 @@ def routes(deps: CommandDeps, limits: dict[str, Any]) -> Routes:
         registration_id: Id,
         request: Request,
         kind: Annotated[DocumentKind, Query()],
-        content_disposition: Annotated[str, Header(alias="Content-Disposition", pattern=_NAME, max_length=1_000)],
+        content_disposition: Annotated[str, Header(alias="Content-Disposition", pattern=PATTERN, max_length=1_000)],
         key: KeyOf,
         cause: CauseOf,
     ) -> JSONResponse:
@@ -79,7 +69,7 @@ def routes(deps: CommandDeps, limits: dict[str, Any]) -> Routes:
         Of a picture, what stands behind its end is not stored: `sha256` and `sizeBytes` are of the stored bytes.
         """
         check_octets(request)
-        name = _file_name(content_disposition)
+        name = file_name(content_disposition)
         upload = documents.Upload(kind, name, request.stream(), key)
         # The request is idempotent once the bytes are known: the command derives that from the key and their hash.
         command = Command(permissions_of(caller, deps.catalogue), None, None, cause, utc_now())
@@ -129,27 +119,3 @@ def check_octets(request: Request) -> None:
     is_encoded = request.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity")
     if content_type != OCTETS or is_encoded:
         raise Problem(415, f"Send the bytes as {OCTETS}, not compressed.", headers={"Accept": OCTETS})
-
-
-def _file_name(header: str) -> str:
-    """The file's name. Raises Problem for a path, a wrong encoding, or characters that make it look different."""
-    field = "header.Content-Disposition"
-    values = [part.group(1) for part in re.finditer(_NAME_PART, header)]
-    encoded = next((value.partition("''")[2] for value in values if value.startswith("*=")), None)
-    if encoded is None:
-        name = values[0].removeprefix("=").strip('"')
-    elif re.search(r"%(?![0-9A-Fa-f]{2})", encoded):
-        raise invalid(FieldError(field, "is not percent-encoded"))
-    else:
-        try:
-            name = unquote(encoded, errors="strict")
-        except UnicodeDecodeError:
-            raise invalid(FieldError(field, "is not UTF-8")) from None
-    if "/" in name or "\\" in name or name.strip(". ") == "":
-        raise invalid(FieldError(field, "is a path, not the name of a file"))
-    if len(name) > MAX_NAME_CHARS:
-        raise invalid(FieldError(field, "is too long"))
-    try:
-        return _NAMES.validate_python(name)
-    except ValidationError:
-        raise invalid(FieldError(field, "holds control or directional characters")) from None

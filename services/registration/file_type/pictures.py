@@ -12,7 +12,7 @@ MAX_SEGMENTS = 100_000
 
 
 class PictureReader(ABC):
-    """Reads one picture from segment to segment. `end`: the number of its bytes, once known; the others stand behind."""
+    """Reads one picture by its segments. `end`: the number of its bytes, once known; the rest stands behind."""
 
     def __init__(self, signature: bytes) -> None:
         self.end: int | None = None

@@ -148,6 +148,13 @@ def _listed(value: str) -> str:
     return value
 
 
+def _token_types(value: str) -> str:
+    types = entries(value)
+    if not types or not all(re.fullmatch(r"[a-z0-9.+-]{1,40}", kind) for kind in types):
+        raise ValueError("must be types such as at+jwt, several with commas between them")
+    return value
+
+
 def entries(listed: str) -> frozenset[str]:
     """The entries of a text with commas between them, in lower case."""
     return frozenset(entry.strip().lower() for entry in listed.split(",") if entry.strip())
@@ -283,6 +290,7 @@ EmailAddress = Annotated[
 ]
 Contact = Annotated[str, Field(max_length=200), given(_contact)]
 Recipients = Annotated[str, given(_listed)]
+TokenTypes = Annotated[str, Field(max_length=200), AfterValidator(_token_types)]
 
 ReadableFile = Annotated[Path, AfterValidator(_file)]
 Certificates = Annotated[Path, AfterValidator(_certificates)]

@@ -20,9 +20,11 @@ from shared.setting_types import (
     Rate,
     ReadableFile,
     Secret,
+    TokenTypes,
     UrlOrFile,
+    entries,
 )
-from shared.web.identity import TokenRules
+from shared.web.identity import ACCESS_TOKEN, LEEWAY_SECONDS, TokenRules
 from shared.web.local_tokens import ISSUER
 from shared.web.service import WebSettings
 
@@ -64,7 +66,18 @@ class CommonSettings(EnvironmentSettings):
         le=604_800,
         description="Longest life of a token, seconds; one that is valid for longer is refused",
     )
-    roles_claim: str = Field(default="roles", description="Claim of the tokens that holds the roles")
+    token_types: TokenTypes = Field(
+        default=ACCESS_TOKEN,
+        description="Accepted `typ` of a token's header, comma-separated; `none`: a header without one",
+    )
+    token_leeway_seconds: int = Field(
+        default=LEEWAY_SECONDS, ge=0, le=60, description="Difference that the login's clock and ours may have, seconds"
+    )
+    roles_claim: str = Field(
+        default="roles",
+        max_length=100,
+        description="Claim of the tokens that holds the roles; with dots for one within others: realm_access.roles",
+    )
     student_number_claim: str = Field(
         default="", max_length=100, description="Claim with the student number; empty: students enter it themselves"
     )
@@ -127,9 +140,11 @@ class CommonSettings(EnvironmentSettings):
             self.token_audience,
             self.jwks,
             self.roles_claim,
+            types=entries(self.token_types),
             student_number_claim=self.student_number_claim,
             programme_claim=self.programme_claim,
             max_seconds=self.token_max_seconds,
+            leeway_seconds=self.token_leeway_seconds,
         )
 
     def web(self) -> WebSettings:

@@ -5,21 +5,21 @@ file or URL. Whatever a token holds, the answer is 401: what the identity provid
 """
 
 import math
-import re
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Protocol, TypeGuard
+from typing import Annotated, Any, Protocol
 
 import jwt
 from fastapi import Depends, Request
 
-from shared.web.key_set import ALGORITHMS, KeySet
+from shared.web.claims import claim_at, is_text, programmes_of, roles_of, student_number_of
+from shared.web.key_set import ALGORITHMS, KeySet, LoginKey
 from shared.web.problem import Problem
 from shared.web.rates import Rates
-from shared.web.roles import is_role
 
+#: The clocks of the login and of this machine may differ by this much, unless the setting says otherwise.
 LEEWAY_SECONDS = 30
 MAX_TOKEN_BYTES = 8_192
 MAX_SUBJECT_CHARS = 255
@@ -33,9 +33,12 @@ NUMERIC_DATES = ("exp", "nbf", "iat")
 #: What reading a token may raise, beside PyJWT's own errors: nested too deeply, infinite, text that is no Unicode.
 UNREADABLE = (jwt.PyJWTError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
-LONE_SURROGATE = re.compile("[\ud800-\udfff]")
-STUDENT_NUMBER = re.compile(r"[A-Za-z0-9-]{1,20}")
-MAX_PROGRAMME_ID_CHARS = 120
+#: The header's `typ` of an access token (RFC 9068), and the word for a header that has none.
+ACCESS_TOKEN, NO_TYPE = "at+jwt", "none"
+#: What Keycloak writes into the claim `typ` of tokens that are no access tokens.
+_OTHER_TOKENS = frozenset({"id", "refresh", "offline", "logout"})
+#: Claims that only an ID token has (OpenID Connect Core 1.0, 3.1.3.6 and 3.3.2.11).
+_ID_TOKEN_CLAIMS = frozenset({"at_hash", "c_hash", "s_hash"})
 
 
 class Persons(Protocol):
@@ -87,17 +90,20 @@ class Identity:
 class TokenRules:
     """The requirements for a token. `jwks` is a URL or the path of a file. Of an empty claim nothing is read.
 
-    `max_seconds`: a token that is valid for longer is refused, because nobody can take it back.
+    The claims are names, or paths such as `realm_access.roles`. `types`: the accepted `typ` of the header, in lower
+    case; NO_TYPE for a header without one. `max_seconds`: a token that is valid for longer is refused, because nobody
+    can take it back.
     """
 
     issuer: str
     audience: str
     jwks: str
     roles_claim: str = "roles"
-    require_type: bool = True
+    types: frozenset[str] = frozenset({ACCESS_TOKEN})
     student_number_claim: str = ""
     programme_claim: str = ""
     max_seconds: int = 86_400
+    leeway_seconds: int = LEEWAY_SECONDS
 
 
 class Forbidden(Problem):
@@ -113,13 +119,13 @@ class Forbidden(Problem):
 
 
 class Unauthorised(Problem):
-    """401. The reason is one word and never quotes the token."""
+    """401. The reason is one word and never quotes the token. `hint`: what an operator has to compare."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, hint: str = "") -> None:
         challenge = CHALLENGE + (f', error="invalid_token", error_description="{reason}"' if reason else "")
         super().__init__(
             401,
-            f"A valid token is needed: {reason or 'none was sent'}.",
+            f"A valid token is needed: {reason or 'none was sent'}{hint and f', {hint}'}.",
             reason=reason or "no-token",
             headers={"WWW-Authenticate": challenge},
         )
@@ -159,15 +165,15 @@ class Verifier:
         self._rates.take(subject)
         person_id = await self._persons.person_id(self._rules.issuer, subject)
         login = LoginFacts(
-            student_number_of(claims.get(self._rules.student_number_claim)),
-            programmes_of(claims.get(self._rules.programme_claim)),
+            student_number_of(claim_at(claims, self._rules.student_number_claim)),
+            programmes_of(claim_at(claims, self._rules.programme_claim)),
         )
-        return Identity(person_id, _roles(claims.get(self._rules.roles_claim)), login)
+        return Identity(person_id, roles_of(claim_at(claims, self._rules.roles_claim)), login)
 
     def _cached_claims(self, token: str) -> dict[str, Any] | None:
         """The claims of exactly this token, if it was verified a moment ago and has not expired since."""
         until, claims = self._token_cache.get(token, (0.0, None))
-        if claims is None or self._clock() >= until or time.time() >= claims["exp"] + LEEWAY_SECONDS:
+        if claims is None or self._clock() >= until or time.time() >= claims["exp"] + self._rules.leeway_seconds:
             return None
         return claims
 
@@ -185,81 +191,97 @@ class Verifier:
             raise Unauthorised("malformed") from None
         if header.get("alg") not in ALGORITHMS:
             raise Unauthorised("algorithm")
-        if self._rules.require_type and str(header.get("typ", "")).lower() not in ("at+jwt", "application/at+jwt"):
+        if _type_of(header) not in self._rules.types:
             raise Unauthorised("type")
+        claims = self._signed_claims(token, await self._keys(header))
+        if claims is None and await self._key_set.read_again():
+            # The login has replaced a key and kept its id.
+            claims = self._signed_claims(token, await self._keys(header))
+        if claims is None:
+            raise Unauthorised("invalid")
+        self._check(claims, header)
+        return claims
+
+    async def _keys(self, header: Mapping[str, Any]) -> Sequence[LoginKey]:
+        """The keys that may have signed the token. Raises Unauthorised when there are none."""
         key_id = header.get("kid")
-        key = await self._key_set.key(key_id) if isinstance(key_id, str) else None
-        if key is None:
+        known = await self._key_set.keys(key_id) if key_id is None or isinstance(key_id, str) else ()
+        if not known:
             raise Unauthorised("key")
-        if key.algorithm_name != header["alg"]:
+        keys = [key for key in known if key.algorithm == header["alg"]]
+        if not keys:
             raise Unauthorised("algorithm")
+        return keys
+
+    def _signed_claims(self, token: str, keys: Sequence[LoginKey]) -> dict[str, Any] | None:
+        """The claims of a token that one of these keys has signed, else None. Raises Unauthorised."""
+        for key in keys:
+            try:
+                return self._claims(token, key)
+            except jwt.InvalidSignatureError:
+                continue
+        return None
+
+    def _claims(self, token: str, key: LoginKey) -> dict[str, Any]:
+        """The claims. Raises InvalidSignatureError when the key has not signed it, Unauthorised for the rest."""
         try:
             claims: dict[str, Any] = jwt.decode(
                 token,
                 key.key,
-                algorithms=[key.algorithm_name],
+                algorithms=[key.algorithm],
                 issuer=self._rules.issuer,
                 audience=self._rules.audience,
-                leeway=LEEWAY_SECONDS,
+                leeway=self._rules.leeway_seconds,
                 options={"require": ["exp", "iss", "aud", "sub"]},
             )
+        except jwt.InvalidSignatureError:
+            raise
         except jwt.ExpiredSignatureError:
             raise Unauthorised("expired") from None
         except jwt.InvalidAudienceError:
             raise Unauthorised("audience") from None
         except jwt.InvalidIssuerError:
-            raise Unauthorised("issuer") from None
+            raise Unauthorised("issuer", self._issuer_hint(token)) from None
         except UNREADABLE:
             raise Unauthorised("invalid") from None
-        self._check(claims)
         return claims
 
-    def _check(self, claims: dict[str, Any]) -> None:
+    def _issuer_hint(self, token: str) -> str:
+        """For a token whose signature is good. An issuer is compared as it stands: RFC 8414 §2, RFC 7519 §2."""
+        issuer = jwt.decode(token, options={"verify_signature": False}).get("iss")
+        is_slash = isinstance(issuer, str) and issuer.rstrip("/") == self._rules.issuer.rstrip("/")
+        return "its iss and TOKEN_ISSUER differ in a slash at the end" if is_slash else ""
+
+    def _check(self, claims: dict[str, Any], header: Mapping[str, Any]) -> None:
         """What PyJWT does not check. Raises Unauthorised."""
+        if _type_of(header) != ACCESS_TOKEN and _is_other_token(claims):
+            raise Unauthorised("type")
         if not all(_is_numeric_date(claims[name]) for name in NUMERIC_DATES if name in claims):
             raise Unauthorised("invalid")
         # From now on too: a token need not say when it was issued.
         issued_at = min(claims.get("iat", math.inf), time.time())
-        if claims["exp"] > issued_at + self._rules.max_seconds + LEEWAY_SECONDS:
+        if claims["exp"] > issued_at + self._rules.max_seconds + self._rules.leeway_seconds:
             raise Unauthorised("lifetime")
         subject = claims.get("sub")
         if not is_text(subject) or not 1 <= len(subject) <= MAX_SUBJECT_CHARS:
             raise Unauthorised("no subject")
 
 
-def _roles(claim: object) -> frozenset[str]:
-    """The known roles in a claim. Anything else is ignored."""
-    return frozenset(value for value in _texts(claim) if is_role(value))
+def _type_of(header: Mapping[str, Any]) -> str:
+    """The `typ` in lower case, without the `application/` that RFC 7515 allows; NO_TYPE where there is none."""
+    kind = header.get("typ")
+    return NO_TYPE if kind is None else str(kind).lower().removeprefix("application/")
+
+
+def _is_other_token(claims: Mapping[str, Any]) -> bool:
+    """Whether a token says that it is an ID token or a refresh token, where its header does not tell them apart."""
+    return str(claims.get("typ", "")).lower() in _OTHER_TOKENS or not _ID_TOKEN_CLAIMS.isdisjoint(claims)
 
 
 def _is_numeric_date(value: object) -> bool:
     return (isinstance(value, int) and not isinstance(value, bool)) or (
         isinstance(value, float) and math.isfinite(value)
     )
-
-
-def is_text(value: object) -> TypeGuard[str]:
-    """Whether this is text that can be stored: JSON also carries halves of characters (lone surrogates)."""
-    return isinstance(value, str) and not LONE_SURROGATE.search(value)
-
-
-def _texts(claim: object) -> list[str]:
-    """The texts in a claim that holds one or several; anything else is ignored."""
-    return [value for value in (claim if isinstance(claim, list) else [claim]) if is_text(value)]
-
-
-def student_number_of(claim: object) -> str | None:
-    """The first student number in a claim, plain or as SURFconext's `urn:schac:personalUniqueCode:…:<number>`."""
-    for value in _texts(claim):
-        number = value.rpartition(":")[2] if value.startswith("urn:schac:personalUniqueCode:") else value
-        if STUDENT_NUMBER.fullmatch(number):
-            return number
-    return None
-
-
-def programmes_of(claim: object) -> frozenset[str] | None:
-    """The programmes in a claim; None where there is none to read."""
-    return frozenset(value for value in _texts(claim) if 0 < len(value) <= MAX_PROGRAMME_ID_CHARS) or None
 
 
 async def authenticate(request: Request) -> Identity:

@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from jwt.algorithms import ECAlgorithm
 
-from shared.web.key_set import KEYS_SECONDS, MAX_KEYS, REFETCH_SECONDS, KeySet
+from shared.web.key_set import KEYS_SECONDS, MAX_KEYS, MAX_SILENCE_SECONDS, REFETCH_SECONDS, KeySet
 from shared.web.problem import Problem
 
 PUBLIC = json.loads(ECAlgorithm.to_jwk(ec.generate_private_key(ec.SECP256R1()).public_key()))
@@ -29,6 +29,7 @@ class Login:
         self.requests = 0
         self.body: bytes | None = json.dumps({"keys": [entry("one")]}).encode()
         self.times = 1
+        self.status = "200 OK"
         self.more = ""
         self.written = 0
 
@@ -40,7 +41,7 @@ class Login:
             if self.body is None:
                 await reader.read()
                 return
-            writer.write(f"HTTP/1.1 200 OK\r\nConnection: close\r\n{self.more}\r\n".encode())
+            writer.write(f"HTTP/1.1 {self.status}\r\nConnection: close\r\n{self.more}\r\n".encode())
             for _ in range(self.times):
                 writer.write(self.body)
                 await writer.drain()
@@ -86,7 +87,7 @@ def key_set(login: Login, clock: Clock) -> KeySet:
 async def status(key_set: KeySet, key_id: str = "one") -> int:
     """200 when the key is known, 401 when it is not, 503 when no keys can be read."""
     try:
-        return 200 if await key_set.key(key_id) is not None else 401
+        return 200 if await key_set.keys(key_id) else 401
     except Problem as problem:
         return problem.status
 
@@ -179,3 +180,25 @@ async def test_login_that_hangs_does_not_hold_up_known_keys(login: Login, key_se
     assert await unknown == 401
     clock.now += KEYS_SECONDS + 1
     assert await status(key_set) == 200
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("7", 7), ("86400", MAX_SILENCE_SECONDS), ("Fri, 31 Dec 9999 23:59:59 GMT", MAX_SILENCE_SECONDS),
+        ("Thu, 01 Jan 1970 00:00:00 GMT", 0), ("-5", 0), ("soon", 0),
+    ],
+)  # fmt: skip
+async def test_login_that_is_busy_is_left_alone(
+    login: Login, key_set: KeySet, clock: Clock, header: str, seconds: float
+) -> None:
+    """Retry-After, up to 30 s: without the keys nobody gets in. Until then the answer is 503 without a request."""
+    login.status, login.more = "503 Service Unavailable", f"Retry-After: {header}\r\n"
+    assert await status(key_set) == 503
+    login.status = "200 OK"
+
+    if seconds:
+        clock.now += seconds - 0.1
+        assert (await status(key_set), login.requests) == (503, 1)
+        clock.now += 0.2
+    assert (await status(key_set), login.requests) == (200, 2)

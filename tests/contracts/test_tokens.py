@@ -307,7 +307,7 @@ WITH_ROLES = pytest.mark.parametrize("route", [route for route in bound_by("C31"
 
 @WITH_ROLES
 async def test_c31_roles_come_from_the_configured_claim(world: World, entitled: World, route: Operation) -> None:
-    """C31: only the configured claim gives roles; one role may be a text instead of a list."""
+    """C31: only the configured claim gives roles; a text may hold one or several instead of a list."""
     call = await world.call(route)
     who = call.person
     assert who is not None
@@ -317,6 +317,7 @@ async def test_c31_roles_come_from_the_configured_claim(world: World, entitled: 
             ({"roles": roles}, False),
             ({"entitlements": roles}, True),
             ({"entitlements": roles[0]}, True),
+            ({"entitlements": f"openid {roles[0]}"}, True),
             ({"entitlements": ["urn:example:unknown", *roles]}, True),
         ):
             with failures.case(claims):
@@ -328,7 +329,7 @@ async def test_c31_roles_come_from_the_configured_claim(world: World, entitled: 
 NO_ROLES: list[Any] = [
     None, [], "", {}, 7, True, ["admin"], ["Student"], ["student "], ["student:everything"], ["approver"],
     ["approver:"], ["faculty-contact"], ["faculty-contact:"], [["student"]], [{"role": "student"}],
-    "student,approver:x", ["safety-officer:all"], ["*"], ["operator:all"], ["safety-officer\n"],
+    "student;approver:x", ["student,approver:x"], ["safety-officer:all"], ["*"], ["operator:all"], ["safety-officer\n"],
     ["approver:" + "x" * 200],
 ]  # fmt: skip
 

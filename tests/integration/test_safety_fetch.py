@@ -281,14 +281,15 @@ async def test_fetch_asks_again_only_for_what_may_have_changed(http: httpx.Async
     assert agents == {f"SafePassage/0.1 (+{CONTACT})"}
 
 
-async def test_fetch_leaves_a_server_alone_that_asks_for_it(http: httpx.AsyncClient) -> None:
+@pytest.mark.parametrize("retry_after", ["86400", "Fri, 31 Dec 9999 23:59:59 GMT"])
+async def test_fetch_leaves_a_server_alone_that_asks_for_it(http: httpx.AsyncClient, retry_after: str) -> None:
     """After 429 with Retry-After no request is sent before that time, at most 15 minutes."""
     count = 0
 
     async def busy(request: web.Request) -> web.StreamResponse:
         nonlocal count
         count += 1
-        return web.Response(status=429, headers={"Retry-After": "86400"})
+        return web.Response(status=429, headers={"Retry-After": retry_after})
 
     clock = Clock()
     async with server(busy) as url:

@@ -14,8 +14,8 @@ from shared.privacy.contact import ContactDetails, EmergencyContact
 from shared.privacy.keyring import Opened
 from shared.privacy.processing_log import log_personal_data_read
 from shared.privacy.students import student_entry
+from shared.web.claims import programmes_of, student_number_of
 from shared.web.csv_lists import cell_of
-from shared.web.identity import programmes_of, student_number_of
 
 ROBIN = ContactDetails(
     given_name="Zoë Anne-Marie",

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import httpx
 
 from shared.errors import TransientError
+from shared.retry_after import seconds_to_wait
 
 #: Of one page. Real ones have up to 2 MB; unpacking and reading this much takes a part of a second.
 PAGE_BYTES = 10_000_000
@@ -156,7 +157,8 @@ class Fetcher:
                     )
                     return zlib.decompress(cached.compressed)
                 if response.status_code != 200:
-                    self._silent_until = self._clock() + _retry_after(response)
+                    wait = seconds_to_wait(response.headers, most=MAX_RETRY_AFTER_SECONDS)
+                    self._silent_until = self._clock() + (wait or 0.0)
                     raise FetchFailed(f"status {response.status_code}")
                 body = await _body(response)
                 self._cache[key] = _CachedPage(
@@ -219,12 +221,6 @@ async def _decompressed(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
 
 def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
     return (url.scheme, url.host, url.port)
-
-
-def _retry_after(response: httpx.Response) -> float:
-    """The seconds of a Retry-After header; its other form, a date, is ignored."""
-    text = response.headers.get("Retry-After", "")
-    return min(float(text), MAX_RETRY_AFTER_SECONDS) if text.isascii() and text.isdigit() else 0.0
 
 
 def _error_name(error: BaseException) -> str:

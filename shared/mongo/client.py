@@ -94,9 +94,14 @@ class Mongo:
     """A client. Databases are named `<namespace><name>`; every write is majority and journaled.
 
     Datetimes are aware and UTC. Raises WrongAddress. `transaction_seconds` bounds a transaction with all its repeats.
+    A connection that was idle for `idle_seconds` is closed: a firewall on the way may have forgotten it, and then an
+    operation would wait for the whole socketTimeoutMS. The driver itself sets TCP keepalive, and watches each server
+    over a connection of its own: when that one is gone, it drops all others.
     """
 
-    def __init__(self, url: str, *, namespace: str = "", transaction_seconds: float = 15.0) -> None:
+    def __init__(
+        self, url: str, *, namespace: str = "", transaction_seconds: float = 15.0, idle_seconds: float = 60.0
+    ) -> None:
         try:
             read_url(url)  # the driver itself only warns of `tls=ture`, and then connects without
         except ValueError as error:
@@ -106,6 +111,7 @@ class Mongo:
             serverSelectionTimeoutMS=5_000,
             connectTimeoutMS=5_000,
             socketTimeoutMS=60_000,
+            maxIdleTimeMS=round(idle_seconds * 1_000),
             maxPoolSize=64,
             tz_aware=True,
             appname="safe-passage",

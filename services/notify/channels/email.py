@@ -1,17 +1,19 @@
 """Email over SMTP: sends emails over a pool of open, pipelined connections, and returns one outcome for each.
 
 The content of one email and the envelope of the next leave in one write (RFC 2920). That adds no unknown deliveries:
-when the connection breaks, the next email has no content yet. See docs/notifications.md, Channels and providers.
+when the connection breaks, the next email has no content yet. A kept connection that a firewall has forgotten costs no
+email anything: see `_KeptConnections`, and docs/notifications.md, Channels and providers.
 """
 
 import asyncio
+import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from services.notify.channels.disclosure import without_addresses
 from services.notify.channels.message_channel import may_send
-from services.notify.channels.smtp import CannotOpen, EmailSettings, SmtpConnection, tls_context
+from services.notify.channels.smtp import TIMEOUT, CannotOpen, EmailSettings, SmtpConnection, tls_context
 from services.notify.channels.smtp_wire import (
     FINAL_DOT,
     SERVICE_CLOSING,
@@ -32,6 +34,8 @@ EMAILS_PER_CONNECTION = 8
 LOST_CONNECTIONS_PER_EMAIL = 2
 #: A worker stops after so many new connections in a row without an outcome.
 FRUITLESS_CONNECTIONS = 3
+#: A server that needs longer for its replies than this part of `kept_answer_seconds` gets more time.
+PATIENCE = 4
 MESSAGE_TOO_BIG = 552
 #: The usual replies to MAIL, RCPT, DATA.
 USUAL_REPLIES = (250, 250, START_INPUT)
@@ -82,9 +86,12 @@ class _Batch:
         self.outcomes[unsent.index] = outcome
         self.answered += 1
 
-    def requeue(self, unsent: _Unsent, reason: str, code: str) -> None:
-        """The connection ended before the content was written: queue the email again, after the others."""
-        unsent.connections_lost += 1
+    def requeue(self, unsent: _Unsent, reason: str, code: str, *, counts: bool) -> None:
+        """The connection ended before the content was written: queue the email again, after the others.
+
+        `counts`: it is one of LOST_CONNECTIONS_PER_EMAIL.
+        """
+        unsent.connections_lost += counts
         reason = without_addresses(reason, unsent.recipient, unsent.email.recipient)
         self.trouble = Outcome.try_later(reason, code=code)
         if unsent.connections_lost < LOST_CONNECTIONS_PER_EMAIL:
@@ -97,16 +104,71 @@ class _Batch:
         return [outcome or self.trouble for outcome in self.outcomes]
 
 
+class _KeptConnections:
+    """Connections that are kept between batches, the one that was used last on top.
+
+    A firewall that has forgotten a connection drops its packets without a word: the server seems to think for ever. So
+    a connection that was idle for too long is closed. Any other has to reply to its first envelope soon; if it does
+    not, nothing was sent, a new connection takes the email, and those that were idle for longer still are closed.
+    """
+
+    def __init__(self, settings: EmailSettings, clock: Callable[[], float]) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._kept: list[tuple[SmtpConnection, float]] = []
+        self._slowest_reply = 0.0
+
+    def keep(self, connection: SmtpConnection) -> None:
+        """The connection is free again."""
+        self._kept.append((connection, self._clock()))
+
+    def take(self) -> SmtpConnection | None:
+        """The connection that was used last, if it may still be used."""
+        while self._kept:
+            connection, used_at = self._kept.pop()
+            if self._clock() - used_at > self._settings.idle_seconds:
+                connection.leave()
+                self.leave_all()
+            elif connection.is_usable:
+                return connection
+            else:
+                connection.abort()
+        return None
+
+    def leave_all(self) -> None:
+        """Close the kept connections without waiting for the server."""
+        while self._kept:
+            self._kept.pop()[0].leave()
+
+    def note_reply(self, seconds: float) -> None:
+        """A server under load is not dead: how long it needs for an envelope decides how long it gets."""
+        self._slowest_reply = max(seconds, self._slowest_reply * 0.9)
+
+    @property
+    def patience_seconds(self) -> float:
+        """How long a kept connection may take for its first reply."""
+        return min(
+            max(self._settings.kept_answer_seconds, PATIENCE * self._slowest_reply),
+            self._settings.command_timeout_seconds,
+        )
+
+    async def quit(self) -> None:
+        """Close each with QUIT."""
+        kept, self._kept = self._kept, []
+        await asyncio.gather(*(connection.quit() for connection, _ in kept))
+
+
 class EmailChannel:
-    """Sends emails. Several tasks may use it at once; they share the connections."""
+    """Sends emails. Several tasks may use it at once; they share the connections. `clock`: monotonic seconds."""
 
     provider = "smtp"
 
-    def __init__(self, settings: EmailSettings) -> None:
+    def __init__(self, settings: EmailSettings, clock: Callable[[], float] = time.monotonic) -> None:
         self._settings = settings
         self._tls = tls_context(settings)
         self._slots = asyncio.Semaphore(settings.connections)
-        self._idle: list[SmtpConnection] = []
+        self._clock = clock
+        self._idle = _KeptConnections(settings, clock)
 
     async def ready(self, count: int, *, is_urgent: bool) -> None:
         """Returns at once: the submission server queues, so there is no rate limit."""
@@ -125,8 +187,7 @@ class EmailChannel:
 
     async def close(self) -> None:
         """Close every idle connection with QUIT."""
-        idle, self._idle = self._idle, []
-        await asyncio.gather(*(connection.quit() for connection in idle))
+        await self._idle.quit()
 
     async def _send_batch(self, batch: _Batch) -> None:
         """Send emails of the batch until none is left, over as many connections as that needs."""
@@ -134,7 +195,7 @@ class EmailChannel:
         async with self._slots:
             while batch and not batch.is_stopped() and fruitless < FRUITLESS_CONNECTIONS:
                 before = batch.answered
-                connection = self._idle_connection()
+                connection = self._idle.take()
                 fresh = connection is None
                 try:
                     connection = connection or await SmtpConnection.open(self._settings, self._tls)
@@ -143,35 +204,31 @@ class EmailChannel:
                     batch.trouble = refusal(str(error), code=error.code)
                     return
                 try:
-                    await self._send_emails(connection, batch)
+                    await self._send_emails(connection, batch, is_kept=not fresh)
                 finally:
                     if connection.is_usable:
-                        self._idle.append(connection)
+                        self._idle.keep(connection)
                     else:
                         connection.abort()
                 if fresh:
                     fruitless = 0 if batch.answered > before else fruitless + 1
 
-    def _idle_connection(self) -> SmtpConnection | None:
-        while self._idle:
-            connection = self._idle.pop()
-            if connection.is_usable:
-                return connection
-            connection.abort()
-        return None
+    async def _send_emails(self, connection: SmtpConnection, batch: _Batch, *, is_kept: bool) -> None:
+        """Send emails one after another over one connection, until none is left or the connection ends.
 
-    async def _send_emails(self, connection: SmtpConnection, batch: _Batch) -> None:
-        """Send emails one after another over one connection, until none is left or the connection ends."""
+        `is_kept`: the connection was idle before, so the server may be gone: that is no failure of the first email.
+        """
         current = batch.next_email(connection)
-        _, envelope = await self._exchange(connection, b"", False, current)
+        envelope = await self._first_envelope(connection, current, is_kept=is_kept)
         while current is not None:
             if batch.is_stopped():
                 connection.abort()  # the server has an envelope without its content
                 return
             step = _judge_envelope(envelope, current)
             if step is None or (connection.ended and step.outcome is None):
-                batch.requeue(current, connection.ended, connection.ended_code)
+                batch.requeue(current, connection.ended, connection.ended_code, counts=not is_kept)
                 return
+            is_kept = False
             if step.outcome is not None:
                 batch.settle(current, step.outcome)
             following = batch.next_email(connection)
@@ -182,8 +239,26 @@ class EmailChannel:
                     connection.abort()  # the replies can no longer be matched to our commands
             current = following
 
+    async def _first_envelope(
+        self, connection: SmtpConnection, unsent: _Unsent | None, *, is_kept: bool
+    ) -> list[SmtpReply]:
+        """The replies to the first envelope on a connection."""
+        began = self._clock()
+        patience = self._idle.patience_seconds if is_kept else None
+        _, replies = await self._exchange(connection, b"", False, unsent, patience)
+        if replies:
+            self._idle.note_reply(self._clock() - began)
+        elif is_kept and connection.ended_code == TIMEOUT:
+            self._idle.leave_all()
+        return replies
+
     async def _exchange(
-        self, connection: SmtpConnection, payload: bytes, reset: bool, following: _Unsent | None
+        self,
+        connection: SmtpConnection,
+        payload: bytes,
+        reset: bool,
+        following: _Unsent | None,
+        first_reply_seconds: float | None = None,
     ) -> tuple[SmtpReply | None, list[SmtpReply]]:
         """Write the content of one email and the envelope of the next.
 
@@ -192,17 +267,24 @@ class EmailChannel:
         patience = self._settings.verdict_timeout_seconds if payload else self._settings.command_timeout_seconds
         envelope = _envelope(following) if following else []
         if not connection.offers_pipelining:
-            return await self._exchange_stepwise(connection, payload, reset, envelope)
+            return await self._exchange_stepwise(connection, payload, reset, envelope, first_reply_seconds)
         connection.write(b"".join((payload, RESET if reset else b"", *envelope)))
         if payload and not reset:
             await failpoint("mid_send")
-        replies = await connection.replies(bool(payload) + reset + len(envelope), patience)
+        count = bool(payload) + reset + len(envelope)
+        replies = await connection.replies(1, first_reply_seconds) if first_reply_seconds and count else []
+        replies += await connection.replies(count - len(replies), patience)
         verdict = replies.pop(0) if payload and replies else None
         connection.expect_silence()
         return verdict, replies[1:] if reset else replies
 
     async def _exchange_stepwise(
-        self, connection: SmtpConnection, payload: bytes, reset: bool, envelope: list[bytes]
+        self,
+        connection: SmtpConnection,
+        payload: bytes,
+        reset: bool,
+        envelope: list[bytes],
+        first_reply_seconds: float | None,
     ) -> tuple[SmtpReply | None, list[SmtpReply]]:
         """`_exchange` for a server without PIPELINING: each command waits for its reply."""
         verdict: SmtpReply | None = None
@@ -212,9 +294,11 @@ class EmailChannel:
                 await failpoint("mid_send")
             verdict = next(iter(await connection.replies(1, self._settings.verdict_timeout_seconds)), None)
         replies: list[SmtpReply] = []
+        seconds = first_reply_seconds or self._settings.command_timeout_seconds
         for command in ([RESET] if reset else []) + envelope:
             connection.write(command)
-            replies += await connection.replies(1, self._settings.command_timeout_seconds)
+            replies += await connection.replies(1, seconds)
+            seconds = self._settings.command_timeout_seconds
             if connection.ended or (command is not RESET and not replies[-1].is_positive):
                 break
         connection.expect_silence()

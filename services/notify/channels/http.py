@@ -13,7 +13,6 @@ from services.notify.model.outcome import Outcome
 from shared.testing.failpoints import failpoint
 
 RESPONSE_LIMIT_BYTES = 1_000_000
-KEEPALIVE_SECONDS = 15
 
 
 class HttpSettings(BaseModel):
@@ -25,6 +24,12 @@ class HttpSettings(BaseModel):
     timeout_seconds: float = Field(default=10, gt=0, description="From the first byte to the end of the response")
     connect_timeout_seconds: float = Field(default=5, gt=0)
     connections: int = Field(default=10, ge=1, le=100, description="Open connections that this process keeps")
+    idle_seconds: float = Field(
+        default=5,
+        gt=0,
+        description="A connection that was idle for longer is closed. A request on one that a firewall forgot gets no "
+        "answer, and then nobody knows whether the message was sent: so this is short",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +105,9 @@ class ProviderHttp:
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=self._settings.connections, keepalive_timeout=KEEPALIVE_SECONDS),
+                connector=aiohttp.TCPConnector(
+                    limit=self._settings.connections, keepalive_timeout=self._settings.idle_seconds
+                ),
                 headers=self._headers,
                 trace_configs=[_note_first_byte()],
                 cookie_jar=aiohttp.DummyCookieJar(),

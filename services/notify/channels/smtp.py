@@ -14,7 +14,11 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from services.notify.channels.disclosure import without_addresses
 from services.notify.channels.smtp_wire import SERVICE_CLOSING, BrokenReply, ReplyReader, SmtpReply, extensions
+from shared.keepalive import keep_alive
 from shared.setting_types import is_loopback
+
+#: `SmtpConnection.ended_code` when the server did not reply in time.
+TIMEOUT = "timeout"
 
 
 class EmailSettings(BaseModel):
@@ -31,6 +35,10 @@ class EmailSettings(BaseModel):
     username: str | None = Field(default=None, description="For AUTH PLAIN or LOGIN")
     password: SecretStr | None = None
     helo_name: str | None = Field(default=None, description="Name in EHLO; default: our own IP address")
+    idle_seconds: float = Field(default=60, gt=0, description="A kept connection that was idle for longer is closed")
+    kept_answer_seconds: float = Field(
+        default=1.5, gt=0, description="A kept connection is given up when its first reply takes longer, see email.py"
+    )
     connect_timeout_seconds: float = Field(default=10, gt=0)
     command_timeout_seconds: float = Field(
         default=60, gt=0, description="For replies other than the verdict on content"
@@ -129,7 +137,7 @@ class SmtpConnection(asyncio.Protocol):
         if len(self._replies) < count and not self.ended:
             loop = asyncio.get_running_loop()
             self._wanted, self._waiter = count, loop.create_future()
-            timer = loop.call_later(seconds, self._end, f"no answer within {seconds:g} s", "timeout")
+            timer = loop.call_later(seconds, self._end, f"no answer within {seconds:g} s", TIMEOUT)
             try:
                 await self._waiter
             finally:
@@ -149,6 +157,15 @@ class SmtpConnection(asyncio.Protocol):
             await self.replies(1, 1.0)
         self.abort()
 
+    def leave(self) -> None:
+        """Send QUIT and close, without waiting: nobody may be there."""
+        if self._transport is None or not self.is_usable:
+            self.abort()
+            return
+        self.write(b"QUIT\r\n")
+        self.ended = "closed by us"
+        self._transport.close()
+
     def abort(self) -> None:
         """Close at once. Unread replies are lost."""
         self.ended = self.ended or "closed by us"
@@ -159,6 +176,7 @@ class SmtpConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The connection is open. After STARTTLS, `_encrypt` replaces the transport."""
+        keep_alive(transport.get_extra_info("socket"))
         self._transport = cast(asyncio.Transport, transport)  # uvloop's does not inherit from it
 
     def data_received(self, data: bytes) -> None:

@@ -46,7 +46,8 @@ def client(contact: str, timeout_seconds: float) -> httpx.AsyncClient:
         timeout=httpx.Timeout(timeout_seconds),
         follow_redirects=False,
         trust_env=False,
-        limits=httpx.Limits(max_connections=8),
+        # A connection that was idle for longer may have been forgotten by a firewall on the way.
+        limits=httpx.Limits(max_connections=8, keepalive_expiry=5.0),
     )
 
 

@@ -549,7 +549,7 @@ class World:
             )
             for number in range(count)
         ]  # fmt: skip
-        await CapMessageStore(self.mongo.database("safety")).put("cap-1", messages)
+        await CapMessageStore(self.mongo.database("safety")).put("cap-1", messages, now)
 
     async def be_in(self, country: str, person: Person, region: str | None = None) -> str:
         """Store that a person is in a country today; returns the registration's id."""

@@ -15,7 +15,9 @@ from services.safety.model import CountryState, PendingImprovement
 from services.safety.reading import Batch, CountryReading
 from services.safety.rules.adoption import Adoption, BatchContext, adopt
 from services.safety.rules.bulk_change_guard import Judgement, Reason, judge, read_differently
+from services.safety.rules.effective_level import modified_at
 from services.safety.rules.release import hold_missing_country
+from services.safety.rules.source_dates import in_order
 from services.safety.store.source_state import SourceState
 from shared.envelope import Cause, draft
 from shared.events import Event
@@ -32,6 +34,7 @@ async def adopt_batch(deps: ReadingDeps, batch: Batch, *, began: datetime, now: 
     """Adopt a whole reading of a source. Returns the countries about which an event was appended."""
     store = deps.store
     states, before = await store.all_countries(), await store.source_state(batch.source)
+    batch = _in_order(batch, states, began)
     pending_improvements = await store.pending_improvements()
     judgement = judge(batch, states, before.seen, deps.policy.limits, now)
     if judgement.is_refused:
@@ -66,6 +69,13 @@ async def adopt_batch(deps: ReadingDeps, batch: Batch, *, began: datetime, now: 
     )
     await record_checked(deps, before, checked, run.cause, now=now)
     return written
+
+
+def _in_order(batch: Batch, states: Mapping[str, CountryState], began: datetime) -> Batch:
+    """The batch, with a date that is still to come replaced by the version that is known."""
+    known = {country: modified_at(state.source_version) for country, state in states.items()}
+    readings = tuple(in_order(reading, known.get(reading.country), began) for reading in batch.countries)
+    return batch.model_copy(update={"countries": readings})
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,8 @@ from datetime import datetime, timedelta
 
 from services.safety.commands.source_states import MAX_SENTENCE_CHARS, MAX_UNREAD_SENTENCES
 from services.safety.reading import Batch, BatchRejected, CountryReading
-from services.safety.secondary_advice import advice_after
+from services.safety.rules.source_dates import in_order
+from services.safety.secondary_advice import SecondaryAdvice, advice_after
 from services.safety.sources.cap import CapDocument
 from services.safety.store.advice import Store
 from services.safety.store.cap_messages import RETENTION, CapMessageStore
@@ -34,7 +35,7 @@ async def record_secondary_batch(
             raise BatchRejected(f"{len(batch.countries)} countries where at least {expected} are expected")
     advices_before = await advice_store.of_source(batch.source)
     advices_after = {
-        reading.country: advice_after(advices_before.get(reading.country), reading, now=now)
+        reading.country: _advice_after(advices_before.get(reading.country), reading, began, now)
         for reading in batch.countries
     }
     changed = [advice for country, advice in advices_after.items() if advices_before.get(country) != advice]
@@ -68,7 +69,8 @@ async def record_cap_document(
     now: datetime,
 ) -> int:
     """Store the CAP messages of a document. Returns how many it holds."""
-    await message_store.put(source, [message for message in document.messages if message.sent > now - RETENTION])
+    recent = [message for message in document.messages if message.sent > now - RETENTION]
+    await message_store.put(source, recent, now)
     await message_store.delete_expired(now)
     await store.put_source_state(
         SourceState(
@@ -83,6 +85,13 @@ async def record_secondary_failure(store: Store, source: str, reason: str, *, no
     state = await store.source_state(source)
     failure = {"failed_at": state.failed_at or now, "failure": reason[:MAX_SENTENCE_CHARS]}
     await store.put_source_state(state.model_copy(update=failure))
+
+
+def _advice_after(
+    before: SecondaryAdvice | None, reading: CountryReading, began: datetime, now: datetime
+) -> SecondaryAdvice:
+    known = before.source_modified_at if before is not None else None
+    return advice_after(before, in_order(reading, known, began), now=now)
 
 
 def _says_nothing(reading: CountryReading) -> bool:

@@ -10,7 +10,7 @@ from services.safety.model import RULES, AdviceLevels, CountryState, Override
 from services.safety.reading import CountryReading
 from services.safety.rules.override import apply_overrides, override_in_effect, overrides_in_effect
 from shared.advice import NEGATIVE
-from shared.clock import amsterdam_date
+from shared.clock import amsterdam_date, in_utc
 from shared.events import AreaChange, AreaLevel, LevelChange, RegionAdvice, TravelAdviceChanged
 
 
@@ -67,6 +67,14 @@ def statement_of(reading: CountryReading, parser_version: int) -> SourceStatemen
 def source_version(reading: CountryReading) -> str:
     """The source's modification time as text of fixed width: text order is time order."""
     return reading.source_modified_at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def modified_at(version: str) -> datetime | None:
+    """The modification time in a source's version; None for a version that holds none."""
+    try:
+        return in_utc(datetime.fromisoformat(version))
+    except ValueError:
+        return None
 
 
 def last_statement(state: CountryState) -> SourceStatement:

@@ -111,7 +111,7 @@ def messages_in_force(messages: Iterable[CapMessage], now: datetime) -> list[Cap
         for message in by_key.values()
         if message.kind != "Cancel" and message.key not in ended and message.expires > now
     ]
-    return sorted(in_force, key=lambda message: (message.sent, message.key), reverse=True)
+    return sorted(in_force, key=lambda message: (min(message.sent, now), message.key), reverse=True)
 
 
 def _message(alert: Element) -> CapMessage | str:

@@ -22,11 +22,14 @@ class CapMessageStore:
         """Create the indexes. Idempotent."""
         await self._collection.create_index([("sent", ASCENDING)])
 
-    async def put(self, source: str, messages: Sequence[CapMessage]) -> None:
-        """Store messages by their key, so that a message that is read again is stored once."""
+    async def put(self, source: str, messages: Sequence[CapMessage], now: datetime) -> None:
+        """Store messages by their key, so that a message that is read again is stored once.
+
+        One that is dated in the future is stored as sent now: it neither stays for ever nor hides all others.
+        """
         for message in messages:
             body = message.model_dump(mode="json", by_alias=True)
-            document = {"_id": message.key, "source": source, "sent": message.sent, "message": body}
+            document = {"_id": message.key, "source": source, "sent": min(message.sent, now), "message": body}
             await self._collection.replace_one({"_id": message.key}, document, upsert=True)
 
     async def newest(self) -> list[CapMessage]:

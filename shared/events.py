@@ -1125,7 +1125,7 @@ class PersonAnswered(ShardEvent):
     time_replaced: bool = Field(
         default=False,
         description="True: the time that the provider gave was not plausible, "
-        "so `answeredAt` is when the reply arrived",
+        "so `answeredAt` was moved between the alert's message and the arrival of the reply",
     )
 
 

@@ -1,7 +1,7 @@
 """The windows in which dates and times from outside are believed. Every boundary reads them here.
 
 Outside them lies a mistake or an attack: 0001-01-01, 9999-12-31, seconds since 1970. A body, a file or a command gets
-an error; a provider's time is replaced by ours and marked; an event is parked. See decision 0025.
+an error; a provider's time is bounded by our own and marked; an event is parked. See decision 0025.
 """
 
 from dataclasses import dataclass
@@ -35,22 +35,28 @@ def is_past(instant: datetime, now: datetime) -> bool:
     return instant >= EARLIEST and instant - now <= CLOCK_DIFFERENCE
 
 
+def bounded(instant: datetime, earliest: datetime, latest: datetime) -> datetime:
+    """The instant, moved into [earliest, latest]. `latest` wins where the two contradict each other."""
+    return min(max(instant, earliest), latest)
+
+
 @dataclass(frozen=True, slots=True)
 class BelievedTime:
-    """A time from outside. `is_replaced`: it lay outside its window, and `at` is the time of receipt."""
+    """A time from outside, within its window. `is_replaced`: it lay outside by more than two clocks may differ."""
 
     at: datetime
     is_replaced: bool
 
 
 def believed_time(claimed: datetime | None, *, sent: datetime | None, received: datetime) -> BelievedTime:
-    """A provider's time of an answer: between the sending and the receipt, as far as clocks agree.
+    """A provider's time of a receipt or a reply, bounded to [sent, received]: both by our own clock.
 
-    `claimed` None: the provider gave no time, so it is the time of receipt.
+    `claimed` None: the provider gave no time, so it is the time of receipt. `sent` None: when the message left is not
+    known; then a time before EARLIEST is the time of receipt.
     """
     if claimed is None:
         return BelievedTime(received, False)
-    is_early = claimed < EARLIEST or (sent is not None and sent - claimed > CLOCK_DIFFERENCE)
-    if is_early or claimed - received > CLOCK_DIFFERENCE:
-        return BelievedTime(received, True)
-    return BelievedTime(claimed, False)
+    if sent is None:
+        sent = EARLIEST if claimed >= EARLIEST else received
+    is_replaced = sent - claimed > CLOCK_DIFFERENCE or claimed - received > CLOCK_DIFFERENCE
+    return BelievedTime(bounded(claimed, sent, received), is_replaced)

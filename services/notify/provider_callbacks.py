@@ -16,11 +16,12 @@ from typing import NamedTuple
 
 from services.notify import help_without_alert
 from services.notify.alert_steps import EscalationDeps
+from services.notify.alerts_of_person import alerts_until, newest_alert
 from services.notify.channels.sms_callbacks import DeliveryReceipt, ReceiptState, provider_reference
 from services.notify.commands.answers import record_answer
 from services.notify.model.deliveries import TRANSITIONS, Delivery, DeliveryState, state_of_entry, step_of
 from services.notify.model.shards import MAX_EVENT_ENTRIES
-from services.notify.notices import is_notice
+from services.notify.rules.answered_alert import Reason, answered_alert
 from services.notify.rules.answers import ReplyMeaning, read_reply
 from services.notify.store.alerts import AlertStore
 from services.notify.store.callbacks import (
@@ -55,7 +56,7 @@ BATCH_SIZE = 500
 POLL_SECONDS = 0.25
 #: Longest provider text stored in an event.
 REASON_MAX_CHARS = 300
-#: Before the reason of an outcome whose time was replaced by that of the receipt (shared/plausible.py).
+#: Before the reason of an outcome whose time had to be moved between the sending and the receipt (shared/plausible.py).
 TIME_REPLACED = "(the provider's time was not plausible)"
 
 #: The event that reports a receipt's state, and the `detail` of its entry.
@@ -170,13 +171,15 @@ async def _record_receipts(
             if delivery is None:
                 continue
             event, detail = _EVENTS[receipt.state]
-            accepted_at = _accepted_at(delivery)
-            reported = believed_time(receipt.at, sent=accepted_at, received=callback.at)
+            reported = believed_time(receipt.at, sent=delivery.handed_over_at, received=callback.at)
             if state_of_entry(event, detail) in TRANSITIONS[delivery.state]:
                 entry = _entry(callback.provider, delivery, receipt, detail, reported)
                 outcomes[event, delivery.alert_id, delivery.shard].append(_OutcomeOfRequest(callback.id, entry))
+            accepted_at = _accepted_at(delivery)
             if receipt.state == "delivered" and accepted_at is not None:
-                delivery_times[callback.provider].append(reported.at - accepted_at)
+                # A provider with a wrong clock is not slow: the receipt's arrival tells how long the delivery took.
+                delivered_at = callback.at if reported.is_replaced else reported.at
+                delivery_times[callback.provider].append(delivered_at - accepted_at)
     for (event, alert_id, shard), of_shard in outcomes.items():
         await _append_outcomes(deps, event, alert_id, shard, of_shard, now)
     await deps.callbacks.mark_done(done)
@@ -248,24 +251,30 @@ async def _process_reply(deps: CallbackDeps, callback: Callback, now: datetime) 
             await help_without_alert.tell_teams(deps.escalation, callback, sender, persons, now)
         return UNCLEAR
     person_id = persons.pop()
-    alert_ids = [alert_id for alert_id in await deps.alerts.of_person(person_id) if not is_notice(alert_id)]
     if reading.meaning is ReplyMeaning.UNCLEAR:
         return UNCLEAR
-    if not alert_ids and reading.meaning is ReplyMeaning.HELP:
-        await help_without_alert.tell_teams(deps.escalation, callback, sender, [person_id], now)
+    if reading.meaning is ReplyMeaning.HELP:
+        newest = await newest_alert(deps.alerts, person_id)
+        if newest is None:
+            await help_without_alert.tell_teams(deps.escalation, callback, sender, [person_id], now)
+            return UNCLEAR
+        alerts = {newest[0].alert_id: newest}
+    else:
+        alerts = await alerts_until(deps.outbox, deps.alerts, deps.deliveries, person_id, callback.at)
+        if not alerts:
+            return NO_ALERT
+    decision = answered_alert(reading.meaning, [alert for alert, _ in alerts.values()], reply.at, callback.at)
+    if decision.alert is None:
+        log.info("reply_unclear", provider=callback.provider, reason=decision.reason.value)
+        if decision.reason is Reason.DATED_BEFORE_MESSAGE:
+            _log_replaced_time(callback.provider)
         return UNCLEAR
-    if not alert_ids:
-        return NO_ALERT
-    alert_id = alert_ids[-1]
-    recipient = await deps.alerts.selections.recipient(alert_id, person_id)
-    if recipient is None:
-        return NO_ALERT
-    selection, _ = recipient
-    answered_at = believed_time(reply.at, sent=selection.at, received=callback.at)
+    alert, selection = alerts[decision.alert.alert_id]
+    answered_at = believed_time(reply.at, sent=alert.handed_over_at or alert.selected_at, received=callback.at)
     if answered_at.is_replaced:
         _log_replaced_time(callback.provider)
     answered = PersonAnswered(
-        alert_id=alert_id,
+        alert_id=alert.alert_id,
         shard=selection.shard,
         person_id=person_id,
         answer="help" if reading.meaning is ReplyMeaning.HELP else "safe",

@@ -9,20 +9,20 @@ from datetime import timedelta
 
 from services.notify.columns import outcome_events
 from services.notify.columns.outcome_events import AttemptedMessage, OutcomeHeader
-from services.notify.model.deliveries import Delivery, DeliveryState, apply_outcome_event
+from services.notify.model.deliveries import DeliveryState
 from services.notify.model.outcome import Outcome, OutcomeKind
 from services.notify.send_deps import ClaimedJob, SendDeps
 from services.notify.store.deliveries import StoredEvent
+from services.notify.store.reported_deliveries import reported_deliveries
 from services.notify.store.send_queue import SendChunk, send_job
 from shared.bus.outbox import Outbox
 from shared.clock import utc_now
-from shared.envelope import Draft, parse
+from shared.envelope import Draft
 from shared.events import (
     NotificationsAccepted,
     NotificationsFailed,
     NotificationsUnknown,
     OutcomeEvent,
-    ShardEvent,
 )
 from shared.ids import derived_id
 
@@ -97,16 +97,7 @@ async def states_by_events(
     outbox: Outbox, alert_id: str, shard: int, delivery_ids: set[str]
 ) -> dict[str, DeliveryState]:
     """The states of deliveries as our own events report them, whether or not those are folded yet."""
-    stream = ShardEvent(alert_id=alert_id, shard=shard).stream
-    types = [event.__name__ for event in OutcomeEvent.__subclasses__()]
-    deliveries: dict[str, Delivery] = {}
-    for body in await outbox.bodies_of_stream(stream, types):
-        envelope = parse(body)
-        assert isinstance(envelope.data, OutcomeEvent)
-        entries = tuple(entry for entry in envelope.data.entries if entry.delivery_id in delivery_ids)
-        event = envelope.data.model_copy(update={"entries": entries})
-        for delivery in apply_outcome_event(envelope.id, event, deliveries):
-            deliveries[delivery.delivery_id] = delivery
+    deliveries = await reported_deliveries(outbox, alert_id, shard, lambda entry: entry.delivery_id in delivery_ids)
     return {delivery_id: delivery.state for delivery_id, delivery in deliveries.items()}
 
 

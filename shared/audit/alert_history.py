@@ -27,6 +27,7 @@ from shared.events import (
     SourceChecked,
     TravelAdviceChanged,
 )
+from shared.plausible import bounded
 
 COLOURS = {None: "unknown", 0: "green", 1: "yellow", 2: "orange", 3: "red"}
 
@@ -152,10 +153,13 @@ class AlertHistory:
                         message = person.messages.setdefault(
                             entry.delivery_id, Message(entry.channel.value, entry.step, entry.provider)
                         )
-                        message.outcomes.setdefault(outcome_of(evidence.type), entry.at)
+                        # A provider names `at`, and old events hold any: it lies between the step before and the event.
+                        since = message.outcomes.get("accepted", person.selected_at)
+                        message.outcomes.setdefault(outcome_of(evidence.type), bounded(entry.at, since, at))
                         message.possible_duplicate |= entry.possible_duplicate
             case PersonAnswered() if data.person_id in self.told:
-                self.told[data.person_id].answers.append((data.answered_at, data.answer, data.via))
+                person = self.told[data.person_id]
+                person.answers.append((bounded(data.answered_at, person.selected_at, at), data.answer, data.via))
             case AlertEscalated() if data.person_id in self.told:
                 self.told[data.person_id].escalations.append((at, data.step, data.to, data.reason))
             case _:

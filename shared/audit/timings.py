@@ -10,8 +10,8 @@ from shared.audit.alert_history import AlertHistory
 from shared.events import AlertTrigger, TravelAdviceChanged
 
 OUTCOMES = ("accepted", "delivered", "answered")
-#: Alerts that are no consequence of a change of advice.
-BY_OFFICER = frozenset({AlertTrigger.MANUAL, AlertTrigger.DRILL})
+#: Alerts that are no consequence of a change of advice: an officer raised them, or somebody came to a bad place later.
+WITHOUT_CHANGE = frozenset({AlertTrigger.MANUAL, AlertTrigger.DRILL, AlertTrigger.LATE_ARRIVAL})
 PERCENTILES = (50, 90, 99, 100)
 _COLOURS = {"accepted": "#1f4e8c", "delivered": "#2e7d32", "answered": "#b26a00"}
 
@@ -20,7 +20,7 @@ _COLOURS = {"accepted": "#1f4e8c", "delivered": "#2e7d32", "answered": "#b26a00"
 class Timings:
     """Instants of one alert. Durations count from `decided`: everything before that is the ministry's time.
 
-    An officer decides an alert by raising it: a change of advice, perhaps hours before, is no part of it.
+    An alert without a change is decided when it is raised: a change of advice, perhaps months before, is no part of it.
     """
 
     alert_id: str
@@ -38,8 +38,8 @@ class Timings:
     @classmethod
     def of(cls, story: AlertHistory) -> "Timings":
         """Compute the timings of one alert from its history."""
-        by_officer = story.raised is not None and story.raised.trigger in BY_OFFICER
-        change = None if by_officer else story.change
+        without_change = story.raised is not None and story.raised.trigger in WITHOUT_CHANGE
+        change = None if without_change else story.change
         data = change.data if change is not None else None
         on_time = [person for person in story.told.values() if not person.late]
         reached = {
@@ -50,8 +50,8 @@ class Timings:
         return cls(
             story.alert,
             data.effective_at if isinstance(data, TravelAdviceChanged) else None,
-            None if by_officer else story.read_at,
-            story.raised_at if by_officer else change.at if change is not None else None,
+            None if without_change else story.read_at,
+            story.raised_at if without_change else change.at if change is not None else None,
             story.raised_at,
             max((person.selected_at for person in on_time), default=story.completed_at),
             len(on_time),
@@ -60,8 +60,8 @@ class Timings:
         )
 
     def seconds(self, at: datetime | None) -> float | None:
-        """Seconds from the decision to `at`; None when one of them is unknown."""
-        return None if at is None or self.decided is None else (at - self.decided).total_seconds()
+        """Seconds from the decision to `at`, never negative: clocks differ. None when one of them is unknown."""
+        return None if at is None or self.decided is None else max(0.0, (at - self.decided).total_seconds())
 
     @property
     def longest_acceptance(self) -> float | None:

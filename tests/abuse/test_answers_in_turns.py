@@ -9,7 +9,7 @@ from services.notify.commands.alerts import record_call
 from services.notify.rules.escalation import unheard_cry
 from services.notify.rules.repeated_answers import ANSWERS_IN_PERIOD
 from tests.integration.notify_public import PublicRoutes
-from tests.integration.notify_sending_world import alerted, number
+from tests.integration.notify_sending_world import accepted, alerted, number
 from tests.integration.notify_world import World, officer
 
 #: The answers that are recorded at most: those within the brake, and one cry for help more.
@@ -75,8 +75,9 @@ async def test_by_sms_without_end_is_braked_as_well(
 ) -> None:
     """A phone that answers every message: each SMS is stored and worked on, and few of them become facts."""
     await alerted(world, "p1")
+    await accepted(world, "p1")
     for turn in range(30):
-        await public.reply(number("p1"), texts[turn % len(texts)], at=f"2026-03-02T09:00:{turn:02}")
+        await public.reply(number("p1"), texts[turn % len(texts)])
 
     await public.work()
 

@@ -64,8 +64,9 @@ class PublicRoutes:
         body = {"messages": {"msg": messages[0] if len(messages) == 1 else messages}}
         assert (await self.post(RECEIPTS, body)).status_code == 200
 
-    async def reply(self, sender: str, text: str, at: str = "2026-03-02T09:00:00") -> None:
-        """Post an SMS reply; it must be stored."""
+    async def reply(self, sender: str, text: str, at: str = "") -> None:
+        """Post an SMS reply; it must be stored. Without `at` its time is now, in UTC."""
+        at = at or f"{utc_now():%Y-%m-%dT%H:%M:%S.%f}"
         body = {"from": {"number": sender.replace("+", "00")}, "to": {"number": "0031970000000"},
                 "message": {"text": text}, "reference": "its-own", "timeUtc": at, "channel": "SMS"}  # fmt: skip
         assert (await self.post(INBOUND, body)).status_code == 200

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from email.message import EmailMessage
 from email.policy import default
 from typing import Any
@@ -121,20 +121,21 @@ async def alerted(world: World, *persons: str) -> None:
     await world.handle(world.change(Level.YELLOW), world.change(Level.RED))
 
 
-async def accepted(world: World, *persons: str) -> None:
-    """The gateway accepted these persons' SMS."""
+async def accepted(world: World, *persons: str, alert: str = "ES-2", at: datetime | None = None) -> None:
+    """The gateway accepted these persons' SMS: now, or at that time."""
     entries = tuple(
-        DeliveryOutcome(delivery_id=f"ES-2:{person}:sms:1", person_id=person, registration_id=f"r-{person}",
-                        channel=Channel.SMS, step=1, provider="cm", reference=ours(person), at=utc_now())
+        DeliveryOutcome(delivery_id=f"{alert}:{person}:sms:1", person_id=person, registration_id=f"r-{person}",
+                        channel=Channel.SMS, step=1, provider="cm", reference=ours(person, alert),
+                        at=at or utc_now())
         for person in persons
     )  # fmt: skip
-    fact = NotificationsAccepted(alert_id="ES-2", shard=0, entries=entries)
-    await world.deliveries.fold([StoredEvent("accepted-" + "-".join(persons), utc_now(), fact)])
+    fact = NotificationsAccepted(alert_id=alert, shard=0, entries=entries)
+    await world.deliveries.fold([StoredEvent(f"accepted-{alert}-{'-'.join(persons)}", utc_now(), fact)])
 
 
-def ours(person: str) -> str:
+def ours(person: str, alert: str = "ES-2") -> str:
     """The reference of the person's SMS."""
-    return reference(f"ES-2:{person}:sms:1")
+    return reference(f"{alert}:{person}:sms:1")
 
 
 @asynccontextmanager

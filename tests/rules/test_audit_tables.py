@@ -39,10 +39,15 @@ def history(trigger: AlertTrigger, persons: int = 0) -> Any:
 
 @pytest.mark.parametrize(
     ("trigger", "seconds"),
-    [(AlertTrigger.MANUAL, 0.0), (AlertTrigger.DRILL, 0.0), (AlertTrigger.ADVICE_CHANGED, 5 * 3_600.0)],
+    [
+        (AlertTrigger.MANUAL, 0.0),
+        (AlertTrigger.DRILL, 0.0),
+        (AlertTrigger.LATE_ARRIVAL, 0.0),
+        (AlertTrigger.ADVICE_CHANGED, 5 * 3_600.0),
+    ],
 )
-def test_timings_of_an_officers_alert_count_from_the_officer(trigger: AlertTrigger, seconds: float) -> None:
-    """The advice may have changed hours before; the officer's alert did not take hours."""
+def test_timings_of_an_alert_without_a_change_count_from_its_raising(trigger: AlertTrigger, seconds: float) -> None:
+    """The advice may have changed hours before: an officer, or a person who came later, did not wait for it."""
     assert Timings.of(history(trigger)).document()["raisedSeconds"] == seconds
 
 

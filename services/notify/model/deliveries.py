@@ -110,6 +110,10 @@ def reference(delivery: str) -> str:
     return hashlib.sha256(delivery.encode()).hexdigest()[:32]
 
 
+#: What send workers and lookups record of a message that left; what receipts report of one that a provider took.
+_OUR_RECORDS = frozenset({DeliveryState.UNKNOWN, DeliveryState.ACCEPTED, DeliveryState.SENT_NO_RECEIPT})
+_RECEIPTS = frozenset({DeliveryState.PENDING, DeliveryState.DELIVERED})
+
 #: Status changes kept of one delivery: a provider may repeat itself without end.
 HISTORY_LIMIT = 32
 
@@ -156,6 +160,16 @@ class Delivery:
     resends: int = 0
     unknown_since: datetime | None = None
     history: tuple[StatusChange, ...] = ()
+
+    @property
+    def handed_over_at(self) -> datetime | None:
+        """When a provider first took the message, or may have taken it; None: never, as far as we know.
+
+        By our own clock, where we recorded the attempt; a receipt alone has the provider's time.
+        """
+        ours = [change.at for change in self.history if change.state in _OUR_RECORDS]
+        receipts = [change.at for change in self.history if change.state in _RECEIPTS]
+        return min(ours or receipts, default=None)
 
     def apply(self, event_id: str, update: StatusUpdate) -> "Delivery":
         """The delivery after an update; the delivery itself when this event is in its history already."""

@@ -46,8 +46,8 @@ from shared.events import Level
 from shared.gazetteer import resolve
 
 SOURCE = "netherlands"
-#: Increase it when the same text may be read differently: here, in dutch.py or in the gazetteer (2: English names).
-PARSER_VERSION = 2
+#: Increase it when the same text may be read differently: here, in dutch.py or in the gazetteer (3: more wordings).
+PARSER_VERSION = 3
 #: The list has 226 advisories; a list with fewer than this lost a page.
 FLOOR = 220
 NAME_LENGTH = 200

@@ -47,7 +47,7 @@ _ENDED = tuple(
         r"(?:\w+ ){0,2}(?:niet (?:meer|langer)|opgeheven|ingetrokken|vervallen|voorbij)\b",
         rf"\bgeldt (?:{_CODE} )?{_C} niet (?:meer|langer)\b",
         rf"\b(?:niet|geen) (?:meer|langer) (?:voor|in) [\w ’'-]{{1,80}} {_CODE} {_C}\b",
-        rf"\bgeen (?:{_CODE} )?{_C} meer\b",
+        rf"\b(?:(?:geldt|gold|is) (?:\(?nog\)? )?geen|geen) (?:{_CODE} )?(?:oranje|rood)(?: meer)?\b",
     )
 )
 _NOT_ONLY = re.compile(r"\b(?:alleen|enkel|slechts|uitsluitend|maar|wel|nu|ook|sindsdien)\b", re.IGNORECASE)
@@ -57,6 +57,12 @@ _WEATHER = re.compile(
     r"\b(?:KNMI|AEMET|IPMA|DWD|Met Office|M[ée]t[ée]o[\w-]*|weer(?:dienst|instituut|bureau|code|alarm|waarschuwing)\w*|"
     r"meteorologisch\w*|weerkundig\w*|hitte(?:alarm|code|plan|waarschuwing)\w*|bosbrandgevaar|brandgevaar|luchtkwaliteit|"
     r"civiele bescherming|Civil Protection|SMHI|NOAA|PAGASA|BMKG)\b",
+    re.IGNORECASE,
+)
+#: `code rood`, `oranje weeralarm`, `rode waarschuwing`.
+_WEATHER_COLOUR = re.compile(
+    rf"\b\w*(?:code|alarm|waarschuwing|fase|niveau):? {_SEVERAL}\b|"
+    rf"\b{_C} (?:\w*alarm|\w*waarschuwing|code|weercode|fase)\b",
     re.IGNORECASE,
 )
 _OF_ADVICE = re.compile(r"\bkleur ?code|reisadvies|reisadviezen|\breis(?:t|en)?\b", re.IGNORECASE)
@@ -91,7 +97,7 @@ _IS = re.compile(
 #: A place of the country: then a sentence about insurance or meanings may also state a colour.
 _PLACE = re.compile(
     r"\b(?:noord|oost|zuid|west|midden|grens|provincie|hoofdstad|rest van|heel |hele land|kust|hier|daar|momenteel|"
-    r"op dit moment|sinds|vanaf|nu geldt|geldt nu)",
+    r"op dit moment|sinds|vanaf|nu geldt|geldt nu|zoals|waaronder)",
     re.IGNORECASE,
 )
 
@@ -99,7 +105,7 @@ _PLACE = re.compile(
 def marked(sentence: str) -> str:
     """The sentence with its harmless colours marked. `unmarked` gives it back."""
     if is_about_weather(sentence):
-        return _mark_all(sentence)
+        sentence = _WEATHER_COLOUR.sub(_mark_match, sentence)
     for pattern in _HARMLESS_WORDS:
         sentence = pattern.sub(_mark_match, sentence)
     for pattern in _ENDED:
@@ -116,7 +122,7 @@ def is_about_weather(sentence: str) -> bool:
 
 def names_no_present_colour(sentence: str) -> bool:
     """Whether a sentence without a colour speaks of one that ended, or of the weather: it hides no statement."""
-    return _NO_LONGER.search(sentence) is not None or is_about_weather(sentence)
+    return _NO_LONGER.search(sentence) is not None or is_about_weather(sentence) or _MARK in sentence
 
 
 def is_harmless(sentence: str) -> bool:

@@ -53,6 +53,11 @@ _SHORT_NAME = re.compile(r"\s\(([A-Z]{2,5})\)")
 _CAPITALISED = re.compile(r"[A-ZÀ-Ý][\w'’-]*")
 #: Words, and characters, that a name before its short form may have.
 _MAX_NAME_WORDS, _MAX_NAME_CHARS = 8, 300
+#: Territories in ISO's list that have no advice of their own: another country's text may speak of them.
+_WITHOUT_ADVICE = {
+    "AX", "BL", "BM", "BV", "CC", "CX", "EH", "FK", "GG", "GI", "GS", "GU", "HM", "IM", "IO", "JE", "MF", "MP", "NF",
+    "PM", "SH", "TF", "UM", "VA", "YT",
+}  # fmt: skip
 _NEIGHBOUR = re.compile(r"^(?:(?:het|de|ons|onze) )?(?:buurland(?:en)?|naburige|aangrenzende) +", re.IGNORECASE)
 _AND = re.compile(r", (?:en )?| en ")
 #: From this length on a word that two names share makes them too much alike: Sudan and South Sudan.
@@ -116,7 +121,7 @@ def is_named_neighbour(area: str) -> bool:
 
 @lru_cache(maxsize=1)
 def _other_countries() -> frozenset[str]:
-    codes = [entry.alpha_2 for entry in pycountry.countries]
+    codes = [entry.alpha_2 for entry in pycountry.countries if entry.alpha_2 not in _WITHOUT_ADVICE]
     return frozenset(
         {name for code in codes for name in country_names(code)}
         | {area_key(name) for names in ALSO_CALLED.values() for name in names if len(name) > _SHARED_CHARS}

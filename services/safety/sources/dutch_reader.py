@@ -83,8 +83,6 @@ class Reader:
             if not self._read(first):
                 self._before = []
             self._after_area = not others and is_area(first)
-            if self._before:
-                self._label_in_use = None
         for sentence in others:
             self._read(sentence)
         if self._labels and not self._is_about_travel(text):
@@ -151,6 +149,8 @@ class Reader:
                 self._bare.append((sentence, statement.level))
                 self._before.append(_Stated("", statement.level))
         if found:
+            # A list of areas follows.
+            self._label_in_use = found[-1].level if sentence.endswith(":") else None
             return True
         if is_harmless(sentence):
             return False
@@ -290,4 +290,4 @@ class Reader:
 
 
 def _area(text: str) -> str:
-    return unmarked(text).strip(" ,;:")
+    return unmarked(text).strip(" ,;:?")

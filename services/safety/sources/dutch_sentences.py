@@ -51,7 +51,7 @@ def sentences(text: str) -> list[str]:
 
 
 def _bare(part: str) -> str:
-    bare = part.strip().rstrip(".!").strip()
+    bare = part.strip().lstrip("•·*–—-").rstrip(".!").strip()
     return bare if "(" in bare else bare.rstrip(").!").rstrip()
 
 

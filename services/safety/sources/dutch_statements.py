@@ -38,7 +38,7 @@ _PREPOSITION = r"(?:[Vv]o+r|[Ii]n|[Oo]p)"
 _FORMS = tuple(
     re.compile(form, re.DOTALL)
     for form in (
-        rf"^{_BEGIN}{_ADVICE} {_IS} {_MOSTLY}{_COLOUR} (?:voor|in) (?P<area>.+?){_EXCEPT}$",
+        rf"^{_BEGIN}{_ADVICE} {_IS} {_MOSTLY}{_COLOUR} (?:voor|in):? (?P<area>.+?){_EXCEPT}$",
         rf"^{_BEGIN}{_ADVICE} (?:voor|in|van) (?P<area>.+?) {_IS} {_MOSTLY}(?:{CODE} )?{_COLOUR}{_EXCEPT}$",
         rf"^{_BEGIN}{_PREPOSITION} (?P<area>.+?),? {_HOLDS}(?:de )?{CODE} {_COLOUR}{_EXCEPT}:?$",
         rf"^{_BEGIN}(?:[Dd]e )?{CODE} {_COLOUR} {_HOLDS}(?:voor|in) (?P<area>.+?){_EXCEPT}$",
@@ -65,7 +65,7 @@ _LOOSE_FORMS = tuple(
         rf"^{_BEGIN}{_HOLDS}(?:voor|in|op) (?P<area>.+?) (?:de )?{CODE} {_COLOUR}{_EXCEPT}$",
         rf"^{_BEGIN}(?:[Vv]oor|[Ii]n|[Oo]p) (?P<area>.+?) (?:{CODE} )?{_COLOUR}{_EXCEPT}$",
         rf"^(?:{CODE} )?{_COLOUR}(?: ?[:–—|]| -) (?P<area>.+?){_EXCEPT}$",
-        rf"^(?:{_PREPOSITION} )?(?P<area>.+?)(?: ?[:–—|]| -) (?:{CODE} )?{_COLOUR}$",
+        rf"^(?:{_PREPOSITION} )?(?P<area>.+?)(?: ?[:–—|=→]| -) (?:{CODE} )?{_COLOUR}$",
     )
 )
 _NO_AREA = tuple(
@@ -88,6 +88,10 @@ _NOW = re.compile(
 _NEXT_COLOUR = re.compile(rf"(?:,| en|, en|;) (?=(?:{COLOUR_WORD}) voor )")
 _NEXT_CLAUSE = re.compile(
     r"(?:; |, | en | maar | terwijl |, en |, maar |, terwijl )(?=(?:voor|in|de kleurcode|kleurcode) )"
+)
+_ANY_CLAUSE = re.compile(r"; | maar | terwijl |, en |, maar |, terwijl |, | en ")
+_WITHOUT_VERB = re.compile(
+    rf"^(?P<area>(?:(?!\b(?:kleur)?code\b)[^:]){{1,300}}?) (?:{CODE} )?{_COLOUR}$", re.IGNORECASE
 )
 # An area may be described as beside another colour. If it contains a verb, it holds a second statement.
 _BESIDE = re.compile(
@@ -127,7 +131,7 @@ def statements(sentence: str) -> list[Statement]:
     timed = _TIME.match(sentence)
     told = sentence[timed.end() :] if timed else sentence
     told = _NOW.sub("", told)
-    for clauses in ([told], _clauses(told)):
+    for clauses in ([told], _clauses(told), _all_clauses(told)):
         found = [_statement(clause) for clause in clauses]
         read = [statement for statement in found if statement is not None]
         if len(read) == len(found):
@@ -147,6 +151,15 @@ def _clauses(sentence: str) -> list[str]:
     if next_colours:
         return [first, *(f"De kleurcode van het reisadvies is {clause}" for clause in next_colours)]
     return _NEXT_CLAUSE.split(sentence)
+
+
+def _all_clauses(sentence: str) -> list[str]:
+    """Every clause. One without a verb is like a label: "…, het zuiden oranje"."""
+    first, *others = _ANY_CLAUSE.split(sentence)
+    return [
+        first,
+        *(clause if _statement(clause) else _WITHOUT_VERB.sub(r"\g<area>: \g<colour>", clause) for clause in others),
+    ]
 
 
 def _statement(clause: str) -> Statement | None:

@@ -52,30 +52,45 @@ _FIXED = tuple(
         (rf"\b(?:ga|kom) (?:\w+ ){{0,2}}niet naar {_SOME_PLACE}$", Level.RED, Level.RED),
         (rf"^(?:[^:]{{0,60}}: )?niet reizen(?: naar {_AREA})?$", Level.RED, Level.RED),
         (r"^niet reizen(?: naar)?:", Level.RED, Level.RED),
-        (rf"\badvi\w+ .{{0,60}}\bniet (?:te reizen )?naar {_AREA}(?: te (?:reizen|gaan))?$", Level.RED, Level.RED),
-        (r"\badvi\w+ .{0,60}\bniet te reizen$", Level.RED, Level.RED),
+        (rf"\b(?:ge)?advi\w+ .{{0,60}}\bniet (?:te reizen )?naar {_AREA}(?: te (?:reizen|gaan))?$",
+         Level.RED, Level.RED),
+        (r"\b(?:ge)?advi\w+ .{0,60}\bniet te reizen$", Level.RED, Level.RED),
         (rf"\bu kunt (?:\w+ )?(?:er )?niet (?:heen|naartoe|{_HERE}heen|naar {_AREA}) reizen$", Level.ORANGE, Level.RED),
         (rf"\bniet veilig (?:is )?om naar {_AREA} te (?:reizen|gaan)\b", Level.ORANGE, Level.ORANGE),
         (rf"\b(?:(?:ver)?mijd|blijf weg (?:uit|van)) {_SOME_PLACE}$", Level.ORANGE, Level.ORANGE),
         (rf"\bhet is {_HERE} (?:veel |nu )?te gevaarlijk$", Level.RED, Level.RED),
         (r"\b(?:verlaat|vertrek uit) (?:\w+ ){0,3}(?:het|dit|de|deze) (?:land|gebied|gebieden|regio|provincie|"
          r"noorden|zuiden|oosten|westen)\b", Level.ORANGE, Level.RED),
+        (r"\b(?:het|dit) land (?:\w+ ){0,4}te verlaten$", Level.ORANGE, Level.RED),
+        (rf"\b(?:ge)?advi\w+ (?:\w+ ){{0,6}}{_SOME_PLACE} te verlaten$", Level.ORANGE, Level.RED),
+        (rf"^(?:verlaat|vertrek uit) (?:nu |direct |onmiddellijk |zo snel mogelijk )?(?!\w+ niet){_SOME_PLACE}"
+         r"(?: als .{1,60}| zo snel mogelijk| onmiddellijk| direct)?$", Level.ORANGE, Level.RED),
+        (r"^vertrek (?:als|indien|zodra|nu)\b", Level.ORANGE, Level.RED),
         (r"\bvertrek (?:\w+ ){0,2}(?:zo snel mogelijk|zo spoedig mogelijk|onmiddellijk|direct|meteen)\b",
          Level.ORANGE, Level.RED),
-        (rf"\breis (?:\w+ ){{0,2}}alleen (?:{_HERE}(?:heen|naartoe)?|naar {_AREA}) (?:als|indien|wanneer) .{{0,40}}\b"
-         r"(?:noodzakelijk|nodig|moet)\b", Level.ORANGE, Level.ORANGE),
-        (r"\balleen (?:strikt |echt |hoogst )?noodzakelijke reizen\b", Level.ORANGE, Level.ORANGE),
+        (rf"\breis (?:\w+ ){{0,2}}alleen (?:{_HERE}(?:heen|naartoe)?|heen|naartoe|naar {_AREA}) (?:als|indien|wanneer) "
+         r".{0,40}\b(?:noodzakelijk|nodig|moet)\b", Level.ORANGE, Level.ORANGE),
+        (rf"\balleen (?:strikt |echt |hoogst )?noodzakelijke reizen(?: naar {_AREA}$|\b)", Level.ORANGE, Level.ORANGE),
         (r"\balleen als (?:het|dit|dat|uw reis|de reis) (?:\w+ )?noodzakelijk is\b", Level.ORANGE, Level.ORANGE),
         (rf"\b(?:niet veilig|onveilig) (?:om )?(?:{_HERE} )?op vakantie\b", Level.ORANGE, Level.ORANGE),
-        (r"\bstel (?:\w+ ){0,2}reis(?:plannen)? (?:\w+ )?uit\b", Level.ORANGE, Level.ORANGE),
+        (r"\bstel [\w -]{0,40}rei[sz]\w* (?:[\w ]{1,40} )?uit\b", Level.ORANGE, Level.ORANGE),
+        (rf"\breizen naar {_AREA} (?:is|zijn) (?:veel |zeer |erg |nu )?(?:te gevaarlijk|gevaarlijk|onveilig|"
+         r"niet veilig|niet verantwoord)$", Level.ORANGE, Level.ORANGE),
+        (rf"^bezoek {_SOME_PLACE} niet$", Level.ORANGE, Level.ORANGE),
         (rf"\bvermijd (?:alle |elke |niet-noodzakelijke )?reizen naar {_AREA}$", Level.ORANGE, Level.RED),
         (r"\b(?:hoogste|zwaarste|strengste) (?:kleur|kleurcode|code|reisadvies|waarschuwing)\b", Level.RED, Level.RED),
         (r"\bbijzondere veiligheidsrisico", Level.YELLOW, Level.YELLOW),
     )
 )  # fmt: skip
-_NEGATIVE_ADVICE = re.compile(r"\bnegatie(?:f|ve) (?:reis)?advies", re.IGNORECASE)
+_NEGATIVE_ADVICE = re.compile(
+    r"\bnegatie(?:f|ve) (?:reis)?advies|\b(?:reis)?advies\b(?: (?:voor|naar) [^,;:]{1,100})? is (?:\w+ )?negatief\b",
+    re.IGNORECASE,
+)
 _NEGATIVE_FOR = (
-    re.compile(rf"\bnegatie(?:f|ve) (?:reis)?advies (?:voor|naar) {_AREA}(?:$|[,;:])", re.IGNORECASE),
+    re.compile(
+        rf"\bnegatie(?:f|ve) (?:reis)?advies (?:voor|naar) {_AREA}(?:$|[,;:?]| (?:blijft|is|geldt)\b)", re.IGNORECASE
+    ),
+    re.compile(rf"\b(?:reis)?advies (?:voor|naar) {_AREA} is (?:\w+ )?negatief\b", re.IGNORECASE),
     re.compile(rf"^(?:voor|in) {_AREA} geldt (?:\w+ )?een negatief (?:reis)?advies", re.IGNORECASE),
 )
 _ADVISES_AGAINST = re.compile(r"\bontra(?:ad|d)\w*|\baf(?:ge)?ra(?:den|ad)\w*|\braa?d(?:t|en)?\b", re.IGNORECASE)

@@ -24,6 +24,8 @@ _CONTINUES = tuple(
         r"^(?:(?:Voor|In|Op) )?(?P<bare>.+?) (?:ook|eveneens|idem|evenzeer)$",
     )
 )
+#: "Het zuiden.": an area, and nothing else.
+_BARE_AREA = re.compile(r"^(?:het|de|heel|alle|delen van|grote delen van|een deel van) ", re.IGNORECASE)
 #: Such words refer to the colour of another place, in whatever form.
 _LIKE_ANOTHER = re.compile(
     r"\b(?:dezelfde|hetzelfde|diezelfde|ditzelfde|deze) (?:kleur|code|kleurcode|advies|reisadvies)\b|"
@@ -52,6 +54,11 @@ def continued_area(sentence: str) -> str | None:
 def excepted_area(sentence: str) -> str | None:
     """The area for which a sentence takes back the colour of the one before."""
     return _area_in(_EXCEPTS.match(sentence))
+
+
+def is_bare_area(sentence: str) -> bool:
+    """Whether a sentence is nothing but an area: it continues the one before."""
+    return _BARE_AREA.match(sentence) is not None and is_area(sentence)
 
 
 def is_like_another(sentence: str) -> bool:

@@ -70,14 +70,24 @@ _INSURANCE = re.compile(
     r"verzeker|\bpolis|\bdekking|\bdek(?:t|ken)\b|\bvergoed|annuler|reisorganisatie|reisbureau|touroperator",
     re.IGNORECASE,
 )
+#: "bij kleurcode oranje of rood", "als het reisadvies oranje is", "kleurcode rood kan gevolgen hebben".
 _INSURED_COLOUR = re.compile(
-    rf"\b(?:bij|met|onder|naar|als|voor|door|heeft|hebben|krijgt|is|wordt|wanneer|geldt) "
-    rf"(?:(?:een|de|het|er|uw bestemming|gebieden|gebied|land|landen|met|negatief|reisadvies|\w+code|code|kleur) )"
-    rf"{{0,5}}"
-    rf"{_SEVERAL}\b|^(?:een |de )?(?:{_CODE} )?{_SEVERAL}\b",
+    rf"\b(?:bij|met|onder|in geval van|naar|als|wanneer|indien) "
+    rf"(?:(?:een|de|het|er|uw|bestemming|gebieden|gebied|land|landen|met|negatief|reisadvies|\w*code|kleur|is|wordt|"
+    rf"geldt) ){{0,5}}{_SEVERAL}\b|^(?:een |de )?(?:{_CODE} )?{_SEVERAL}"
+    r"(?= (?:kan|kunnen|heeft gevolgen|hebben gevolgen))",
     re.IGNORECASE,
 )
-_MEANING = re.compile(rf"\bwat\b|^(?:de )?(?:{_CODE} )?{_C} (?:betekent|wil zeggen|staat voor)\b", re.IGNORECASE)
+#: "Is het reisadvies oranje of rood?"
+_QUESTION = re.compile(
+    rf"^(?:heeft|is|geldt|wordt) (?:(?:uw|de|het|er|bestemming|reisadvies|\w*code|kleur) ){{1,4}}{_SEVERAL}\?$",
+    re.IGNORECASE,
+)
+_MEANING = re.compile(
+    rf"\bwat (?:de |een |het )?(?:beteken|houdt|{_CODE}s?\b|kleuren|{_C}\b)|"
+    rf"^(?:de )?(?:{_CODE} )?{_C} (?:betekent|wil zeggen|staat voor)\b",
+    re.IGNORECASE,
+)
 _MEANS = re.compile(
     r"\bbeteken|\bhoudt .{0,30}\bin\??$|\bwil zeggen\b|\bstaat voor\b|\bis een kleurcode\b", re.IGNORECASE
 )
@@ -100,6 +110,8 @@ _PLACE = re.compile(
     r"op dit moment|sinds|vanaf|nu geldt|geldt nu|zoals|waaronder)",
     re.IGNORECASE,
 )
+#: A place with a name; what Dutch insurers do is said of no place.
+_NAMED_PLACE = re.compile(r"\b(?:[Nn]aar|[Ii]n|[Vv]oor|[Vv]an) (?:heel |de |het )?(?!Nederland|Buitenlandse)[A-ZÀ-Ý]")
 
 
 def marked(sentence: str) -> str:
@@ -127,8 +139,10 @@ def names_no_present_colour(sentence: str) -> bool:
 
 def is_harmless(sentence: str) -> bool:
     """Whether a sentence that states no colour of a place names its colours for another reason."""
-    if _PLACE.search(sentence):
+    if _PLACE.search(sentence) or _NAMED_PLACE.search(sentence):
         return False
+    if _QUESTION.match(sentence):
+        return True
     if _INSURANCE.search(sentence):
         return not _COLOURS.search(_INSURED_COLOUR.sub("", sentence))
     if _MEANING.search(sentence) and _MEANS.search(sentence):

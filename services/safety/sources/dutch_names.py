@@ -58,6 +58,8 @@ _WITHOUT_ADVICE = {
     "AX", "BL", "BM", "BV", "CC", "CX", "EH", "FK", "GG", "GI", "GS", "GU", "HM", "IM", "IO", "JE", "MF", "MP", "NF",
     "PM", "SH", "TF", "UM", "VA", "YT",
 }  # fmt: skip
+#: Names of countries that regions of other countries have as well, and that the gazetteer does not know.
+_ALSO_REGIONS = {"macedonie", "macedonia", "georgia", "benin"}
 _NEIGHBOUR = re.compile(r"^(?:(?:het|de|ons|onze) )?(?:buurland(?:en)?|naburige|aangrenzende) +", re.IGNORECASE)
 _AND = re.compile(r", (?:en )?| en ")
 #: From this length on a word that two names share makes them too much alike: Sudan and South Sudan.
@@ -109,7 +111,7 @@ class CountryNames:
 
     def _is_other_country(self, name: str) -> bool:
         key = area_key(name)
-        if key not in _other_countries() or resolve(self._country, name) is not None:
+        if key not in _other_countries() or key in _ALSO_REGIONS or resolve(self._country, name) is not None:
             return False
         return not any(own in key or key in own for own in self._names if min(len(own), len(key)) >= _SHARED_CHARS)
 

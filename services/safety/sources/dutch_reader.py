@@ -8,13 +8,21 @@ from services.safety.sources.dutch_colours import COLOUR_WORD, worst_colour
 from services.safety.sources.dutch_continuations import (
     continued_area,
     excepted_area,
+    is_bare_area,
     is_like_another,
     is_unlike_another,
 )
 from services.safety.sources.dutch_harmless import is_harmless, marked, names_no_present_colour, unmarked
 from services.safety.sources.dutch_names import CountryNames, Extent, area_key, is_named_neighbour
 from services.safety.sources.dutch_sentences import sentences
-from services.safety.sources.dutch_statements import is_area, label, refers_to_areas, seems_to_state, statements
+from services.safety.sources.dutch_statements import (
+    is_area,
+    is_labelled,
+    label,
+    refers_to_areas,
+    seems_to_state,
+    statements,
+)
 from services.safety.sources.dutch_travel import TravelWarning, may_go, warning
 from shared.events import Level
 
@@ -149,8 +157,7 @@ class Reader:
                 self._bare.append((sentence, statement.level))
                 self._before.append(_Stated("", statement.level))
         if found:
-            # A list of areas follows.
-            self._label_in_use = found[-1].level if sentence.endswith(":") else None
+            self._label_in_use = found[-1].level if is_labelled(sentence) else None
             return True
         if is_harmless(sentence):
             return False
@@ -168,6 +175,7 @@ class Reader:
         if extent is Extent.NEIGHBOUR:
             if not is_named_neighbour(area):
                 self._neighbours.append(_Stated(area + exception, level))
+            self._before.append(_Stated("", level))
             return
         said = _Stated(None if extent is not Extent.PART else area + exception, level)
         if said.area is None:
@@ -198,11 +206,11 @@ class Reader:
         if excepted and self._before:
             self._exceptions.append((sentence, excepted, min(said.level for said in self._before)))
             return True
-        area = continued_area(sentence)
+        area = continued_area(sentence) or (sentence if is_bare_area(sentence) else None)
         if area and self._before:
             level = max(said.level for said in self._before)
             extent = self._names.extent(area)
-            if extent is not Extent.PART or any(said.area for said in self._before):
+            if extent is not Extent.PART or any(said.area is not None for said in self._before):
                 self._add(area, level)
             return True
         if self._before and is_like_another(sentence):

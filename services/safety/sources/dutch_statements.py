@@ -235,6 +235,9 @@ _LABEL = re.compile(
     r"[:.)]?$",
     re.IGNORECASE,
 )
+_LABELLED = re.compile(
+    rf":$|^(?:{CODE} )?(?:{COLOUR_WORD}) ?[:–—|=-]|[:–—|=→-] (?:{CODE} )?(?:{COLOUR_WORD})$", re.IGNORECASE
+)
 _REFERS = re.compile(
     rf"\b(?:gebied(?:en)?|delen|regio['’]?s?|provincies?|plaatsen) (?:met|waar|waarvoor) (?:de )?(?:{CODE} )?"
     rf"(?:{COLOUR_WORD})(?:(?:,| en| of) (?:{COLOUR_WORD}))*\b(?: geldt)?|"
@@ -250,6 +253,11 @@ def label(text: str) -> tuple[Level, bool] | None:
     """The colour of a text that is nothing but a colour, and whether it says what the colour means."""
     match = _LABEL.match(text)
     return (COLOURS[match["colour"].lower()], match["meaning"] is not None) if match else None
+
+
+def is_labelled(sentence: str) -> bool:
+    """Whether a statement is a label with its area, `Rood: het noorden`, or opens a list: areas alone may follow."""
+    return _LABELLED.search(sentence) is not None
 
 
 def refers_to_areas(sentence: str) -> bool:

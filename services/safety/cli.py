@@ -152,6 +152,8 @@ async def _check_source(name: str, source: PolledSource, *, decides: bool) -> di
         batch = await read_batch(source, utc_now)
     except (FetchFailed, BatchRejected) as error:
         return {**result, "ok": False, "reason": str(error)}
+    if batch.incomplete is not None:
+        return {**result, "ok": False, "reason": batch.incomplete}
     newest = max((reading.source_modified_at for reading in batch.countries), default=None)
     unread = [sentence for reading in batch.countries for sentence in reading.unread]
     return {
@@ -163,7 +165,7 @@ async def _check_source(name: str, source: PolledSource, *, decides: bool) -> di
         "withoutWarning": sum(reading.is_without_warning for reading in batch.countries),
         "newest": newest.isoformat() if newest else None,
         "newestAgeHours": round((utc_now() - newest).total_seconds() / 3_600, 1) if newest else None,
-        "leftOut": list(batch.skipped),
+        "leftOut": [*batch.damage, *batch.skipped],
         "unread": unread,
     }
 
@@ -207,7 +209,7 @@ def _colour(level: int | None) -> str:
 def _write_summary(batch: Batch) -> None:
     unknown = sum(reading.level is None for reading in batch.countries)
     sys.stderr.write(f"{len(batch.countries)} countries, {unknown} of them without a level\n")
-    for reason in batch.skipped:
+    for reason in (*batch.damage, *batch.skipped):
         sys.stderr.write(f"left out: {reason}\n")
 
 

@@ -21,7 +21,7 @@ from services.safety.commands.secondary_sources import (
 )
 from services.safety.commands.source_states import record_failure
 from services.safety.feed_parser import FeedParser
-from services.safety.reading import Batch
+from services.safety.reading import Batch, BatchRejected
 from services.safety.settings import FeedSettings
 from services.safety.sources import cap
 from services.safety.sources.feed import Feed
@@ -43,11 +43,15 @@ log = get_logger()
 
 @dataclass(frozen=True, slots=True)
 class PolledSource:
-    """A source that can be asked: how its pages are fetched, and how they are parsed."""
+    """A source that can be asked: how its pages are fetched, and how they are parsed.
+
+    `forget`: called when pages are damaged or rejected, so that the next reading asks for them anew.
+    """
 
     name: str
     fetch: Callable[[], Awaitable[list[bytes]]]
     parse: Callable[[list[bytes], datetime], Awaitable[Batch]]
+    forget: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +84,7 @@ def make_source(
         settings.url_of(feed), settings, http, per_second=feed.per_second, whole_seconds=feed.whole_seconds
     )
     parse = partial(parser.parse, floor=feed.floor) if parser is not None else parsed_here(feed)
-    return PolledSource(feed.name, partial(fetcher.read, feed.fetch), parse)
+    return PolledSource(feed.name, partial(fetcher.read, feed.fetch), parse, fetcher.forget)
 
 
 def parsed_here(feed: Feed) -> Callable[[list[bytes], datetime], Awaitable[Batch]]:
@@ -91,11 +95,22 @@ def parsed_here(feed: Feed) -> Callable[[list[bytes], datetime], Awaitable[Batch
 async def read_batch(source: PolledSource, clock: Clock) -> Batch:
     """Fetch and parse a source. Raises FetchFailed, BatchRejected."""
     pages = await source.fetch()
-    return await source.parse(pages, clock())
+    try:
+        batch = await source.parse(pages, clock())
+    except BatchRejected:
+        source.forget()
+        raise
+    if batch.damage:
+        log.warning("answer_damaged", source=source.name, reason=batch.damage[0][:MAX_REASON_CHARS])
+        source.forget()
+    return batch
 
 
 async def poll_once(deps: ReadingDeps, source: PolledSource, clock: Clock) -> bool:
-    """Read the deciding source once and adopt it. False: it failed, the failure is recorded, the advice stays."""
+    """Read the deciding source once and adopt it. False: it failed, and the failure is recorded.
+
+    Then the advice stays, but for what a damaged answer holds.
+    """
     began = clock()
     try:
         batch = await read_batch(source, clock)
@@ -106,7 +121,7 @@ async def poll_once(deps: ReadingDeps, source: PolledSource, clock: Clock) -> bo
         return False
     changed = await adopt_batch(deps, batch, began=began, now=clock())
     log.info("source_read", source=source.name, countries=len(batch.countries), changed=len(changed))
-    return True
+    return batch.incomplete is None
 
 
 async def poll_forever(deps: ReadingDeps, source: PolledSource, clock: Clock, *, interval_seconds: float) -> None:
@@ -132,7 +147,7 @@ async def poll_secondary_once(deps: SecondaryDeps, source: PolledSource) -> bool
         await _secondary_failed(deps, source.name, error)
         return False
     log.info("source_read", source=source.name, countries=len(batch.countries), changed=len(changed))
-    return True
+    return batch.incomplete is None
 
 
 async def poll_cap_once(deps: SecondaryDeps, name: str, fetcher: Fetcher, parser: FeedParser) -> bool:

@@ -43,15 +43,22 @@ class CountryReading(Part):
         default=False,
         description="Fully read, and without any warning: for a source that has no green level",
     )
+    is_damaged: bool = Field(
+        default=False, description="Its record came damaged: what it says counts where it is worse, never as better"
+    )
 
 
 class Batch(Part):
-    """One whole reading of a source: each country at most once."""
+    """One reading of a source: each country at most once."""
 
     source: str
     parser_version: int
     countries: tuple[CountryReading, ...]
     skipped: tuple[str, ...] = Field(default=(), description="Records without a known country or a date, and why")
+    damage: tuple[str, ...] = Field(default=(), description="What was damaged in the answer, page by page")
+    incomplete: str | None = Field(
+        default=None, description="Why a damaged answer is not the whole list: it confirms no country that it lacks"
+    )
 
 
 class BatchRejected(PermanentError):

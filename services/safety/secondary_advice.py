@@ -33,7 +33,10 @@ class SecondaryAdvice(Part):
 
 
 def advice_after(before: SecondaryAdvice | None, reading: CountryReading, *, now: datetime) -> SecondaryAdvice:
-    """The advice after a reading. An older text never replaces a newer one, an unreadable one never a known one."""
+    """The advice after a reading.
+
+    An older text never replaces a newer one, an unreadable one never a known one, a damaged one only what is milder.
+    """
     after = SecondaryAdvice(
         source=reading.source,
         country=reading.country,
@@ -49,11 +52,17 @@ def advice_after(before: SecondaryAdvice | None, reading: CountryReading, *, now
     )
     if before is None:
         return after
+    if reading.is_damaged and before.is_known and _worst(after) <= _worst(before):
+        return before
     if reading.source_modified_at < before.source_modified_at or (before.is_known and not after.is_known):
         return before
     if _levels(before) == _levels(after):
         return after.model_copy(update={"says_so_since": before.says_so_since})
     return after
+
+
+def _worst(advice: SecondaryAdvice) -> int:
+    return max((level for level in (advice.level, advice.regional_max) if level is not None), default=-1)
 
 
 def _levels(advice: SecondaryAdvice) -> tuple[object, ...]:

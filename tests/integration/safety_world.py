@@ -47,9 +47,17 @@ class SafetyWorld:
         """A person's command, now, without an Idempotency-Key."""
         return Command(person_id, None, None, Cause("c", new_id()), self.now)
 
-    async def read(self, readings: Iterable[CountryReading], parser_version: int = 1) -> list[str]:
-        """Adopt a batch."""
-        batch = Batch(source="netherlands", parser_version=parser_version, countries=tuple(readings))
+    async def read(
+        self, readings: Iterable[CountryReading], parser_version: int = 1, incomplete: str | None = None
+    ) -> list[str]:
+        """Adopt a batch. `incomplete`: why it is not the whole list."""
+        batch = Batch(
+            source="netherlands",
+            parser_version=parser_version,
+            countries=tuple(readings),
+            damage=(incomplete,) if incomplete else (),
+            incomplete=incomplete,
+        )
         policy = ReadingPolicy(timedelta(minutes=30), timedelta(hours=1), self.limits)
         deps = ReadingDeps(self.mongo, self.store, policy)
         return await adopt_batch(deps, batch, began=self.now, now=self.now)

@@ -172,6 +172,22 @@ async def test_batch_that_turns_unknown_is_a_failure_of_the_source(world: Safety
     assert [event.reason for event in await world.of(SourceFailed)] == [source.failure]
 
 
+async def test_answer_that_is_cut_off_counts_where_it_is_worse_and_confirms_nothing(world: SafetyWorld) -> None:
+    """Twenty of sixty countries arrived, one of them red: it counts, the source failed, and nobody is withdrawn."""
+    before = await world.store.source_state("netherlands")
+    for day in (1, 8, 9):
+        world.now = NOW + timedelta(days=day)
+        arrived = [reading(country, 3 if country == "AB" else 1, at=LATER) for country in names(20)]
+        await world.read(arrived, incomplete="page 1 is damaged; 20 advisories where at least 60 are expected")
+
+    source = await world.store.source_state("netherlands")
+    assert [(change.country, change.effective.after) for change in await world.news()] == [("AB", 3)]
+    assert source.failure == "page 1 is damaged; 20 advisories where at least 60 are expected"
+    assert (source.checked_at, source.fresh_until) == (before.checked_at, before.fresh_until)
+    assert await world.of(AdviceHeld) == []
+    assert (await world.of(SourceFailed))[0].reason == source.failure
+
+
 async def test_country_that_stays_away_is_put_before_a_person(world: SafetyWorld) -> None:
     """After a week without it: one hold, not one for each reading. Withdrawn, its level stays and is stale."""
     week = timedelta(days=7)

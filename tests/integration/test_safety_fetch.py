@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
+import pycountry
 import pytest
 from aiohttp import web
 from cryptography import x509
@@ -18,7 +19,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from services.safety.sources import fetch, germany, united_kingdom
+from services.safety.polling import PolledSource, read_batch
+from services.safety.reading import Batch
+from services.safety.sources import fetch, germany, netherlands, united_kingdom
 from services.safety.sources.fetch import Fetcher, FetchFailed
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -158,7 +161,7 @@ async def gone(request: web.Request) -> web.StreamResponse:
         (huge, "a page of more than 10000000 bytes"),
         (bomb, "a page of more than 10000000 bytes"),
         (broken_gzip, "the page cannot be unpacked"),
-        (half_gzip, "the page cannot be unpacked"),
+        (half_gzip, "the page cannot be unpacked: it is cut off"),
         (brotli, "a content coding that was not asked for"),
         (inward, "status 302 to an address that is not the source's"),
         (to_a_file, "status 301 to an address that is not the source's"),
@@ -235,6 +238,165 @@ async def test_fetch_redirect_within_the_source_is_followed(http: httpx.AsyncCli
         async with server(astray) as away:
             with pytest.raises(FetchFailed, match="not the source's"):
                 await fetcher(http, away).read(one)
+
+
+# ---------------------------------------------------------------- bytes on the wire
+
+
+@asynccontextmanager
+async def wire(*answers: bytes) -> AsyncIterator[str]:
+    """A server that sends exactly these bytes, one answer to each request, and closes; its address."""
+    left = list(answers)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(left.pop(0) if len(left) > 1 else left[0])
+        await writer.drain()
+        writer.close()
+
+    listening = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with listening:
+        yield f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+
+
+def http_answer(body: bytes, *headers: str, length: int | None = -1) -> bytes:
+    """An answer with status 200. `length`: of the header; None: without one, so that the end is the connection's."""
+    size = len(body) if length == -1 else length
+    lines = ["HTTP/1.1 200 OK", *headers, *([] if size is None else [f"Content-Length: {size}"])]
+    return "\r\n".join([*lines, "Connection: close", "", ""]).encode() + body
+
+
+GZIP = "Content-Encoding: gzip"
+FIRST, SECOND = gzip.compress(b"[1," + b" " * 200_000), gzip.compress(b"2]", 1)
+WHOLE = b"[1," + b" " * 200_000 + b"2]"
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (gzip.compress(WHOLE), WHOLE),
+        (FIRST + SECOND, WHOLE),
+        (FIRST + gzip.compress(b"") + SECOND, WHOLE),
+        (b"".join(gzip.compress(WHOLE[at : at + 1]) for at in range(40)), WHOLE[:40]),
+        (FIRST + SECOND + bytes(512), WHOLE),
+        (FIRST + SECOND + b"garbage", WHOLE),
+    ],
+)
+async def test_fetch_every_member_of_a_gzip_answer_is_read(
+    http: httpx.AsyncClient, body: bytes, expected: bytes
+) -> None:
+    """One member, two, forty, an empty one. As for gzip(1), what stands behind them and is none counts nothing."""
+    async with wire(http_answer(body, GZIP)) as url:
+        assert await fetcher(http, url).read(one) == [expected]
+
+
+async def test_fetch_compressed_answer_that_is_cut_off_anywhere_is_an_error(http: httpx.AsyncClient) -> None:
+    """In the first member or the second, by the connection or by a wrong length: it says so, and nothing is read."""
+    whole = FIRST + SECOND
+    cuts = [*range(0, len(whole), max(1, len(whole) // 30)), len(FIRST) - 1, len(FIRST) + 1, len(whole) - 1]
+    # Cut exactly between two members, nothing of the compression shows it: the document does.
+    for cut in sorted({*cuts} - {len(FIRST)}):
+        for answer in (http_answer(whole[:cut], GZIP, length=None), http_answer(whole, GZIP, length=cut)):
+            async with wire(answer) as url:
+                with pytest.raises(FetchFailed, match="cannot be unpacked: it is cut off"):
+                    await fetcher(http, url).read(one)
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (http_answer(WHOLE, length=len(WHOLE) + 1), "connection: RemoteProtocolError"),
+        (http_answer(b"5\r\n[1,2]\r\n", "Transfer-Encoding: chunked", length=None), "connection: RemoteProtocolError"),
+        (http_answer(b"9\r\n[1,2]\r\n", "Transfer-Encoding: chunked", length=None), "connection: RemoteProtocolError"),
+        (http_answer(zlib.compress(WHOLE), "Content-Encoding: deflate"), "a content coding that was not asked for"),
+        (http_answer(gzip.compress(FIRST), "Content-Encoding: gzip, gzip"), "a content coding that was not asked for"),
+        (http_answer(FIRST[:4] + b"\0" + FIRST[5:-8] + bytes(8), GZIP), "the page cannot be unpacked"),
+        (http_answer(FIRST + b"\x1f\x8bgarbage", GZIP), "the page cannot be unpacked"),
+        (http_answer(b"", GZIP), "the page cannot be unpacked: it is cut off"),
+    ],
+)
+async def test_fetch_answer_that_lacks_something_says_so(http: httpx.AsyncClient, answer: bytes, reason: str) -> None:
+    """A length that is too long, chunks without an end, codings nobody asked for, a wrong checksum."""
+    async with wire(answer) as url:
+        with pytest.raises(FetchFailed) as failed:
+            await fetcher(http, url).read(one)
+
+    assert str(failed.value) == reason
+
+
+def ministry_page(*codes: str, odd: str = "") -> bytes:
+    """A page of the ministry's list, in which Morocco is red."""
+    records = [
+        {
+            "isocode": code, "location": code, "lastmodified": "2026-09-15T13:45:43Z",
+            "introduction": "<p>De kleurcode van het reisadvies voor "
+            f"{code} is {'rood' if code == 'MAR' else 'groen'}.</p>",
+        }
+        for code in codes
+    ]  # fmt: skip
+    return json.dumps(records).replace("<p>", f"<p>{odd}", 1).encode()
+
+
+CODES = [country.alpha_3 for country in pycountry.countries if country.alpha_2 != "BQ"]
+ON_FIRST, ON_SECOND = ["MAR", *(code for code in CODES[:200] if code != "MAR")][:200], CODES[200:226]
+
+
+@pytest.mark.parametrize(
+    ("first", "asked", "countries", "incomplete"),
+    [
+        (ministry_page(*ON_FIRST), 2, 226, False),
+        (ministry_page(*ON_FIRST, odd="\\ud83c\t\x00"), 2, 226, False),
+        (b"\xef\xbb\xbf" + ministry_page(*ON_FIRST) + b"\x00", 2, 226, False),
+        (ministry_page(*ON_FIRST).decode().encode("utf-16"), 2, 226, False),
+        (ministry_page(*ON_FIRST).replace(b'"isocode"', b'"iso\xffcode"', 1), 2, 225, False),
+        (ministry_page(*ON_FIRST)[:-300], 2, 225, False),
+        (ministry_page(*ON_FIRST)[:20_000], 3, 154, True),
+    ],
+)
+async def test_fetch_damaged_page_of_the_ministry_loses_no_other_page(
+    http: httpx.AsyncClient, first: bytes, asked: int, countries: int, incomplete: bool
+) -> None:
+    """The second page is asked for, however damaged the first is; Morocco's red counts each time."""
+    pages = {"0": first, "200": ministry_page(*ON_SECOND), "400": b"[]"}
+    offsets: list[str] = []
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        offsets.append(request.query["offset"])
+        return web.Response(body=pages[request.query["offset"]])
+
+    async with server(answer) as url:
+        fetched = await fetcher(http, url).read(netherlands.fetch)
+    batch = netherlands.parse(fetched, datetime(2026, 11, 1, tzinfo=UTC))
+
+    levels = {reading.country: reading.level for reading in batch.countries}
+    assert len(offsets) == asked
+    assert abs(len(levels) - countries) <= 5
+    assert (batch.incomplete is not None) is incomplete
+    assert levels.get("MA") == 3 or b"iso\xffcode" in first
+
+
+async def test_fetch_damaged_page_is_asked_for_anew(http: httpx.AsyncClient) -> None:
+    """A transfer that was cut has the tag of the whole page: if it were kept, it would stay as long as the page."""
+    asked: list[str | None] = []
+    whole = ministry_page("ESP", "MAR")
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        asked.append(request.headers.get("If-None-Match"))
+        if request.headers.get("If-None-Match") == '"7"':
+            return web.Response(status=304)
+        return web.Response(body=whole[:-40] if len(asked) == 1 else whole, headers={"ETag": '"7"'})
+
+    async with server(answer) as url:
+        source = fetcher(http, url)
+
+        async def parse(pages: list[bytes], now: datetime) -> Batch:
+            return netherlands.parse(pages, now, floor=1)
+
+        polled = PolledSource("netherlands", lambda: source.read(one), parse, source.forget)
+        batches = [await read_batch(polled, lambda: datetime(2026, 11, 1, tzinfo=UTC)) for _ in range(3)]
+
+    assert [bool(batch.damage) for batch in batches] == [True, False, False]
+    assert asked == [None, None, '"7"']
 
 
 # ---------------------------------------------------------------- what we do to a server

@@ -162,6 +162,38 @@ def test_adoption_unknown_never_replaces_a_level(safety: Safety) -> None:
     assert adoption.event.effective.after == Level.ORANGE
 
 
+@pytest.mark.parametrize("region", [2, 3])
+def test_adoption_text_without_the_country_drops_no_region(safety: Safety, region: int) -> None:
+    """A source that says nothing about the whole country says nothing about a region that it leaves out."""
+    safety.read(reading(1, North=region))
+
+    for hours in range(3):
+        safety.read(reading(None), NOW + timedelta(hours=hours))
+
+    assert safety.state is not None
+    assert [area.level for area in safety.state.regions] == [region]
+
+
+@given(LEVELS, LEVELS, LEVELS, LEVELS)
+def test_adoption_damaged_record_counts_only_where_it_is_worse(
+    country: int | None, north: int | None, said: int | None, said_north: int | None
+) -> None:
+    """However often it is read, no area gets better by it, and what is worse counts at once."""
+    safety = Safety()
+    safety.read(reading(country, North=north))
+    damaged = reading(said, **({} if said_north is None else {"North": said_north}))
+    for hours in range(1, 4):
+        at_once = safety.read(damaged.model_copy(update={"is_damaged": True}), NOW + timedelta(hours=hours))
+        assert not at_once.held
+
+    assert safety.state is not None
+    assert safety.state.effective == max((level for level in (country, said) if level is not None), default=None)
+    levels = {area.area: area.level for area in safety.state.regions}
+    level_now = levels.get("North", safety.state.effective)
+    worst = max((level for level in (north, said_north) if level is not None), default=None)
+    assert worst is None or (level_now is not None and level_now >= worst)
+
+
 def test_adoption_older_reading_is_dropped(safety: Safety) -> None:
     """A reading with an older source date never replaces a newer one."""
     safety.read(reading(3, at=NOW + timedelta(hours=1)))

@@ -241,6 +241,15 @@ def test_guard_unknown_above_a_twentieth_is_refused_whole(world: World) -> None:
     assert world.levels()["CB"] == 1
 
 
+def test_guard_damaged_records_refuse_no_other(world: World) -> None:
+    """Twenty of 100 came damaged: their levels stay, and what turned red elsewhere counts."""
+    damaged = [reading(country, None, at=LATER).model_copy(update={"is_damaged": True}) for country in names(20)]
+    judgement = world.read([*damaged, reading("CA", 3, at=LATER)], LATER)
+
+    assert not judgement.is_refused
+    assert (world.levels()["CA"], world.levels()["AA"]) == (3, 1)
+
+
 def test_new_parser_rebaselines_without_alerts_and_asks_about_worse(world: World) -> None:
     """A new parser on the same texts: better waits, other text is a baseline, worse counts and its alerts wait."""
     told = [

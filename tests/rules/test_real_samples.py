@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from services.safety.backtest.chart import chart
-from services.safety.reading import BatchRejected, CountryReading
+from services.safety.reading import CountryReading
 from services.safety.sources import canada, cap, germany, netherlands, united_kingdom, united_states
 from shared.events import Level
 from tests.rules.feeds import FEEDS, NOW, read
@@ -93,10 +93,12 @@ def test_us_real_list_is_read_as_a_person_does() -> None:
     assert batch.countries[-1].source_modified_at == datetime(2026, 9, 8, tzinfo=UTC)
 
 
-def test_us_real_rss_that_is_not_well_formed_is_rejected() -> None:
-    """The prefix dc: is not bound: the whole answer is rejected."""
-    with pytest.raises(BatchRejected, match="not well-formed XML"):
-        united_states.parse([(FEEDS / "us-state" / "rss-TAsTWs-4.xml").read_bytes()], NOW, floor=1)
+def test_us_real_rss_that_is_not_well_formed_is_read_item_by_item() -> None:
+    """The prefix dc: is not bound: the four items are read, and the damage is shown."""
+    batch = united_states.parse([(FEEDS / "us-state" / "rss-TAsTWs-4.xml").read_bytes()], NOW, floor=1)
+
+    assert {reading.country: reading.level for reading in batch.countries} == {"SR": 0, "TD": 3, "BD": 2, "GE": 0}
+    assert batch.damage == ("page 1 is not well-formed XML: 4 advisories are read whole, 0 in part",)
 
 
 def test_german_real_index_and_page_are_read_as_a_person_does() -> None:

@@ -1,4 +1,4 @@
-"""Records a whole reading of the deciding source: the polling loop calls `adopt_batch` after each successful reading.
+"""Records a reading of the deciding source: the polling loop calls `adopt_batch` after each successful reading.
 
 The batch is judged whole. Then each country is one transaction (events, state, pending improvement): after a crash the
 next reading does the rest. A country that cannot be recorded keeps its state, turns stale, and stops no other.
@@ -31,7 +31,10 @@ log = get_logger()
 
 
 async def adopt_batch(deps: ReadingDeps, batch: Batch, *, began: datetime, now: datetime) -> list[str]:
-    """Adopt a whole reading of a source. Returns the countries about which an event was appended."""
+    """Adopt a reading of a source. Returns the countries about which an event was appended.
+
+    What an incomplete answer holds counts, and the source has failed all the same: it confirms nothing.
+    """
     store = deps.store
     states, before = await store.all_countries(), await store.source_state(batch.source)
     batch = _in_order(batch, states, began)
@@ -59,6 +62,10 @@ async def adopt_batch(deps: ReadingDeps, batch: Batch, *, began: datetime, now: 
                 raise
             refused[reading.country] = type(error).__name__
             log.error("country_not_recorded", country=reading.country, reason=reason_of(error))
+    if batch.incomplete is not None:
+        log.warning("answer_incomplete", source=batch.source, reason=batch.incomplete)
+        await record_failure(deps, batch.source, batch.incomplete, now=now)
+        return written
     written += await _hold_missing_countries(run, states, before)
     checked = Checked(
         batch=batch,

@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from services.safety.commands.source_states import MAX_SENTENCE_CHARS, MAX_UNREAD_SENTENCES
+from services.safety.commands.source_states import MAX_SENTENCE_CHARS, shortened
 from services.safety.reading import Batch, BatchRejected, CountryReading
 from services.safety.rules.source_dates import in_order
 from services.safety.secondary_advice import SecondaryAdvice, advice_after
@@ -27,9 +27,13 @@ async def record_secondary_batch(
     began: datetime,
     now: datetime,
 ) -> list[str]:
-    """Store a whole reading. Returns the countries with new advice. Raises BatchRejected if too many are missing."""
+    """Store a reading. Returns the countries with new advice. Raises BatchRejected if too many are missing.
+
+    What an incomplete answer holds is stored, and the source has failed all the same.
+    """
     before = await store.source_state(batch.source)
-    if before.checked_at is not None and now - before.checked_at < FORMER_LIST_EXPIRES:
+    is_measured = before.checked_at is not None and now - before.checked_at < FORMER_LIST_EXPIRES
+    if is_measured and batch.incomplete is None:
         expected = int(MIN_SHARE_OF_FORMER_COUNTRIES * before.countries)
         if len(batch.countries) < expected:
             raise BatchRejected(f"{len(batch.countries)} countries where at least {expected} are expected")
@@ -42,7 +46,11 @@ async def record_secondary_batch(
     await advice_store.put(changed)
     readable = {reading.country for reading in batch.countries if not _says_nothing(reading)}
     left_out = {country for country, advice in advices_before.items() if advice.is_known and country not in readable}
-    sentences = (*batch.skipped, *(sentence for reading in batch.countries for sentence in reading.unread))
+    if batch.incomplete is not None:
+        await record_secondary_failure(store, batch.source, batch.incomplete, now=now)
+        return [advice.country for advice in changed]
+    unread = (sentence for reading in batch.countries for sentence in reading.unread)
+    sentences = (*batch.damage, *batch.skipped, *unread)
     await store.put_source_state(
         SourceState(
             source=batch.source,
@@ -50,7 +58,7 @@ async def record_secondary_batch(
             fresh_until=began + stale_after,
             countries=len(batch.countries),
             left_out=tuple(sorted(left_out)),
-            unread=_shortened(sentences),
+            unread=shortened(sentences),
             moved_at=now if changed else before.moved_at,
             parser_version=batch.parser_version,
         )
@@ -74,7 +82,7 @@ async def record_cap_document(
     await message_store.delete_expired(now)
     await store.put_source_state(
         SourceState(
-            source=source, checked_at=began, fresh_until=began + stale_after, unread=_shortened(document.left_out)
+            source=source, checked_at=began, fresh_until=began + stale_after, unread=shortened(document.left_out)
         )
     )
     return len(document.messages)
@@ -97,7 +105,3 @@ def _advice_after(
 def _says_nothing(reading: CountryReading) -> bool:
     """An unreadable country counts as missing: the reading does not confirm its former advice."""
     return reading.level is None and reading.regional_max is None and not reading.is_without_warning
-
-
-def _shortened(sentences: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(sentence[:MAX_SENTENCE_CHARS] for sentence in sentences)[:MAX_UNREAD_SENTENCES]

@@ -4,7 +4,7 @@
 appended at once and then as often. Consumers learn from them which advice is fresh (R14).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -115,10 +115,18 @@ async def record_failure(deps: ReadingDeps, source: str, reason: str, *, now: da
 def _unread_sentences(batch: Batch, refused: Mapping[str, str]) -> tuple[str, ...]:
     sentences = (
         *(f"{country}: cannot be recorded ({error})" for country, error in refused.items()),
+        *batch.damage,
         *batch.skipped,
         *(sentence for reading in batch.countries for sentence in reading.unread),
     )
-    return tuple(sentence[:MAX_SENTENCE_CHARS] for sentence in sentences)[:MAX_UNREAD_SENTENCES]
+    return shortened(sentences)
+
+
+def shortened(sentences: Sequence[str]) -> tuple[str, ...]:
+    """The first sentences, each cut to its length; the last one says how many more there are."""
+    shown = tuple(sentence[:MAX_SENTENCE_CHARS] for sentence in sentences[:MAX_UNREAD_SENTENCES])
+    more = len(sentences) - len(shown)
+    return (*shown[:-1], f"and {more + 1} more") if more else shown
 
 
 async def _append_and_store(deps: ReadingDeps, event: Event, after: SourceState, cause: Cause, now: datetime) -> None:

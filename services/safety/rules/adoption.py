@@ -142,7 +142,7 @@ def adopt(
 
 def would_improve(state: CountryState, reading: CountryReading) -> bool:
     """Whether a reading says a better level than the adopted one, and nobody has rejected it."""
-    if source_version(reading) < state.source_version:
+    if reading.is_damaged or source_version(reading) < state.source_version:
         return False
     said = levels_of(reading)
     if _is_rejected(state, reading, levels_digest(said)):
@@ -190,6 +190,9 @@ def _decide_improvement(
     unconfirmed = merge_levels(state.adopted, said, confirmed=False)
     if not unconfirmed.improvement_waits:
         return _Improvement(unconfirmed.levels)
+    if reading.is_damaged:
+        # R14: what is missing from a damaged record may be missing by accident. A whole one decides.
+        return _Improvement(unconfirmed.levels, Reason.IMPROVEMENT_UNCONFIRMED, pending=pending)
     confirmed = merge_levels(state.adopted, said, confirmed=True).levels
     if any(hold.reason in IMPROVEMENT_HOLDS and hold.levels == digest for hold in state.holds):
         return _Improvement(unconfirmed.levels, Reason.IMPROVEMENT_HELD)

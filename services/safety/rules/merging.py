@@ -55,7 +55,8 @@ def merge_levels(adopted: AdviceLevels, said: AdviceLevels, *, confirmed: bool) 
         if area in listed_areas:
             continue
         # A region that is no longer listed has the country's level. If that is better, it is an improvement as well.
-        if merged(region.level, country_level) != country_level:
+        # If the source says no level for the country, it says nothing about this region: its level stays.
+        if said.level is None or merged(region.level, country_level) != country_level:
             regions.append(region)
     return MergedLevels(AdviceLevels(level=country_level, regions=sorted_regions(regions)), improvement_waits)
 

@@ -7,30 +7,38 @@ Source: data.international.gc.ca/travel-voyage (OGL Canada). See docs/feeds.md, 
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from services.safety.reading import Batch, BatchRejected, CountryReading, RegionReading
+import pycountry
+
+from services.safety.reading import AREA_LENGTH, Batch, CountryReading, RegionReading
 from services.safety.sources.documents import (
+    DAMAGED,
     MayRead,
+    incomplete_list,
     is_readable,
-    json_document,
     name_of,
     newest_of,
     not_in_future,
+    one_line,
     parse_instant,
     regional_max,
     severity,
     text_field,
     unread_entries,
+    worst_only,
 )
 from services.safety.sources.feed import Feed
 from services.safety.sources.fetch import Fetcher
-from services.safety.sources.identity import by_alpha2
+from services.safety.sources.identity import by_alpha2, by_name
+from services.safety.sources.json_records import Fields, Record, Shape, has_replaced, read_records
 from shared.events import Level
 
 SOURCE = "canada"
-PARSER_VERSION = 1
+#: 2: parts and groups by codes that are not ISO's, warnings in words that are not the fixed ones.
+PARSER_VERSION = 2
 #: The index has 230 destinations.
 FLOOR = 200
 
@@ -42,55 +50,126 @@ _TEXTS = {
     "exercise normal security precautions": Level.GREEN,
     "take normal security precautions": Level.GREEN,
 }
-#: Destinations that are a part of a country: code in the index → country and ISO 3166-2 code.
-_PARTS = {"PT-20": ("PT", "PT-20"), "PT-30": ("PT", "PT-30"), "BQ": ("BQ", "BQ-BO")}
+_WARNS = re.compile(r"\bavoid (?P<some>non-essential |all but essential |unnecessary )?(?:all )?(?:\w+ )?travel\b")
+_LIFTED = re.compile(r"\bno longer\b")
+#: Codes that are not ISO 3166-1: of a part of a country (with its ISO 3166-2 code, or empty), or of a whole one.
+#: Source: the codes that ISO 3166 reserves, and those of the index.
+_OTHER_CODES: Mapping[str, tuple[str, str | None]] = {
+    "AC": ("SH", "SH-AC"), "BQ": ("BQ", "BQ-BO"), "CP": ("FR", "FR-CP"), "DG": ("IO", ""), "EA": ("ES", ""),
+    "IC": ("ES", "ES-CN"), "TA": ("SH", "SH-TA"), "EL": ("GR", None), "UK": ("GB", None), "BU": ("MM", None),
+    "FX": ("FR", None), "TP": ("TL", None), "ZR": ("CD", None),
+}  # fmt: skip
+#: Codes of several countries. Each stands for those that have no destination of their own.
+_GROUPS = {"AN": ("BQ", "CW", "SX"), "CS": ("ME", "RS"), "YU": ("ME", "RS")}
+_CODE = r"[A-Z]{2}(?:-[A-Z0-9]{1,3})?"
+_CODE_LENGTH = 20
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """What a destination is: a country, or a part of one. `part`: its ISO 3166-2 code, empty if it has none."""
+
+    country: str
+    part: str | None = None
 
 
 def parse(pages: Sequence[bytes], now: datetime, *, floor: int = FLOOR, may_read: MayRead = is_readable) -> Batch:
-    """Parse the index, fetched at `now`. Raises BatchRejected if it cannot be the whole index."""
-    records = _records(pages)
-    if len(records) < floor:
-        raise BatchRejected(f"{len(records)} destinations where at least {floor} are expected")
+    """Parse the index, fetched at `now`. Raises BatchRejected if it cannot be the whole index.
+
+    Every destination ends as a country, as a part of one, or as skipped.
+    """
+    found = read_records(pages, _SHAPE)
     readings: dict[str, list[CountryReading]] = defaultdict(list)
+    of_groups: dict[str, list[CountryReading]] = defaultdict(list)
     skipped = []
-    for code, record in records:
-        country, part = _PARTS.get(code, (by_alpha2(code), None))
-        reading = _reading(code, country, part, record, now) if country and _is_itself(code, record) else None
-        if reading is not None:
-            readings[reading.country].append(reading)
-        else:
-            skipped.append(f"{code}: {'no date' if country else 'not a country that we know'}")
-    if len(records) - len(skipped) < floor:
-        raise BatchRejected(f"{len(skipped)} of {len(records)} destinations cannot be used")
-    countries = tuple(_joined(destinations) for _, destinations in sorted(readings.items()))
-    return Batch(source=SOURCE, parser_version=PARSER_VERSION, countries=countries, skipped=tuple(skipped))
+    for record in sorted(found.records, key=lambda record: record.key):
+        code = one_line(record.key[:_CODE_LENGTH]).upper()
+        places = _places(code, record.fields)
+        is_contradicted = not _is_itself(code, places, record.fields)
+        of_record = [] if is_contradicted else [_reading(code, place, record, now) for place in places]
+        for reading in of_record:
+            if reading is not None:
+                (of_groups if code in _GROUPS else readings)[reading.country].append(reading)
+        if not any(of_record):
+            reason = "its code and its key differ" if is_contradicted else "no date"
+            skipped.append(f"{code}: {reason if places else 'not a country that we know'}")
+    for country, of_group in of_groups.items():
+        readings.setdefault(country, of_group)
+    incomplete = incomplete_list(len(found.records), len(skipped), floor, "destinations", found.damage)
+    return Batch(
+        source=SOURCE,
+        parser_version=PARSER_VERSION,
+        countries=tuple(_joined(destinations) for _, destinations in sorted(readings.items())),
+        skipped=tuple(skipped),
+        damage=found.damage,
+        incomplete=incomplete,
+    )
 
 
-def _records(pages: Sequence[bytes]) -> list[tuple[str, Mapping[str, Any]]]:
+def _entries(document: Any) -> list[tuple[str, Any]] | None:
     """Every destination, with its key in the index."""
-    records: list[tuple[str, Mapping[str, Any]]] = []
-    for number, page in enumerate(pages, start=1):
-        document = json_document(page, number)
-        data = document.get("data") if isinstance(document, dict) else None
-        if not isinstance(data, dict):
-            raise BatchRejected(f"page {number} is not an index of destinations")
-        records += [
-            (code, record)
-            for code, record in sorted(data.items())
-            if isinstance(record, dict) and re.fullmatch(r"[A-Z]{2}(?:-[A-Z0-9]{1,3})?", code)
-        ]
-    return records
+    data = document.get("data") if isinstance(document, dict) else None
+    if not isinstance(data, dict):
+        return None
+    return [(code, record if isinstance(record, dict) else {}) for code, record in data.items()]
 
 
-def _is_itself(code: str, record: Mapping[str, Any]) -> bool:
-    """Whether the record names the country of its key. A record that names none does not contradict it."""
+def _rebuilt(code: str, fields: Fields) -> dict[str, Any]:
+    """A destination of the fields that could be read in a damaged one: the worst level and the worst text."""
+    states = [state for state in fields.get("advisory-state", ()) if _is_state(state)]
+    texts = [text for text in fields.get("advisory-text", ()) if isinstance(text, str)]
+    return {
+        "advisory-state": max(states, default=None),
+        "date-published": {"asp": next(iter(fields.get("asp", ())), None)},
+        "eng": {
+            "name": next(iter(fields.get("name", ())), None),
+            "url-slug": next(iter(fields.get("url-slug", ())), None),
+            "advisory-text": max(texts, key=lambda text: _text_level(text) or Level.GREEN, default=""),
+        },
+    }
+
+
+_SHAPE = Shape(
+    noun="an index of destinations",
+    entries=_entries,
+    begins=re.compile(rf'"(?P<key>{_CODE})"\s*:\s*\{{'),
+    is_record=lambda record: "advisory-state" in record or "date-published" in record,
+    identity=re.compile(rf'"({_CODE})"\s*:\s*\{{'),
+    rebuilt=_rebuilt,
+)
+
+
+def _places(code: str, record: Mapping[str, Any]) -> tuple[_Place, ...]:
+    """The places of a destination, by its code; a code that nobody knows may have the name of a country."""
+    if code in _GROUPS:
+        return tuple(_Place(country) for country in _GROUPS[code])
+    if code in _OTHER_CODES:
+        return (_Place(*_OTHER_CODES[code]),)
+    if country := by_alpha2(code):
+        return (_Place(country),)
+    whole, _, part = code.partition("-")
+    if part and (country := by_alpha2(whole)):
+        is_known = pycountry.subdivisions.get(code=code)  # type: ignore[no-untyped-call]  # pycountry's own gap
+        return (_Place(country, code if is_known else ""),)
+    names = (_name(record), text_field(record, "country-eng", length=200))
+    named = next((country for name in names if (country := by_name(name)) is not None), None)
+    return (_Place(named),) if named else ()
+
+
+def _is_itself(code: str, places: Sequence[_Place], record: Mapping[str, Any]) -> bool:
+    """Whether the record names a place of its key. A record that names none does not contradict it."""
     named = record.get("country-iso")
-    return not isinstance(named, str) or named.strip() in ("", code, code[:2])
+    known = {"", code, code[:2], *(place.country for place in places)}
+    return not isinstance(named, str) or one_line(named).upper() in known
 
 
-def _reading(
-    code: str, country: str, part: str | None, record: Mapping[str, Any], now: datetime
-) -> CountryReading | None:
+def _name(record: Mapping[str, Any]) -> str:
+    english = record.get("eng")
+    return text_field(english, "name", length=200) if isinstance(english, dict) else ""
+
+
+def _reading(code: str, place: _Place, found: Record, now: datetime) -> CountryReading | None:
+    record = found.fields
     published = record.get("date-published")
     modified = parse_instant(published.get("asp")) if isinstance(published, dict) else None
     if modified is None:
@@ -99,37 +178,63 @@ def _reading(
     fields = english if isinstance(english, dict) else {}
     text = text_field(fields, "advisory-text", length=2_000)
     level, unread = _level(record.get("advisory-state"), text)
-    has_regions = record.get("has-regional-advisory") in (1, True) or "regional advisories" in text.lower()
+    regions: tuple[RegionReading, ...] = ()
+    if (worst := _unread_warning(text)) is not None and (level is None or worst > level):
+        unread.append("a warning in words that are not read")
+        regions = (RegionReading(area=text[:AREA_LENGTH], code=None, level=worst, unread=True),)
+    if is_damaged := found.is_damaged or has_replaced(text):
+        level, unread = worst_only(level), [DAMAGED, *unread]
+    has_regions = record.get("has-regional-advisory") not in (0, None, "", "0") or "regional advisories" in text.lower()
     if has_regions:
         unread.append("regional advisories, which the index does not list")
     modified, remark = not_in_future(modified, now)
     unread += [remark] if remark else []
-    regions: tuple[RegionReading, ...] = ()
-    if part is not None:
-        regions = (RegionReading(area=text_field(fields, "name", length=200) or part, code=part, level=level),)
+    if place.part is not None:
+        worst_of_part = max((known for known in (level, regional_max(regions)) if known is not None), default=None)
+        regions = (
+            RegionReading(area=_name(record) or place.part or code, code=place.part or None, level=worst_of_part),
+        )
     slug = text_field(fields, "url-slug", length=200)
     return CountryReading(
         source=SOURCE,
         source_id=code,
-        country=country,
-        level=None if part else level,
+        country=place.country,
+        level=None if place.part is not None else level,
         regions=regions,
         regional_max=regional_max(regions),
         effective_at=modified,
         source_modified_at=modified,
         text_nl="",
-        text_en=f"{text_field(fields, 'name', length=200) or name_of(country)}: {text or 'no text'}.",
+        text_en=f"{_name(record) or name_of(place.country)}: {text or 'no text'}.",
         url=f"https://travel.gc.ca/destinations/{slug}" if re.fullmatch(r"[a-z0-9-]{1,100}", slug) else "",
         unread=unread_entries(code, unread),
+        is_damaged=is_damaged,
     )
+
+
+def _is_state(state: object) -> bool:
+    return not isinstance(state, bool) and isinstance(state, int) and 0 <= state <= 3
+
+
+def _text_level(text: str) -> Level | None:
+    """The level of one of the fixed texts."""
+    return _TEXTS.get(re.sub(r"(?<!\s)\s*\(.*$", "", text.lower(), flags=re.DOTALL).strip(" ."))
+
+
+def _unread_warning(text: str) -> Level | None:
+    """The worst level that a text of another kind seems to state."""
+    lower = text.lower()
+    if _text_level(text) is not None or _LIFTED.search(lower):
+        return None
+    warnings = [Level.ORANGE if match["some"] else Level.RED for match in _WARNS.finditer(lower)]
+    return max(warnings, default=None)
 
 
 def _level(state: object, text: str) -> tuple[Level | None, list[str]]:
     """The level of a destination, and remarks about what could not be read."""
-    text_level = _TEXTS.get(re.sub(r"(?<!\s)\s*\(.*$", "", text.lower(), flags=re.DOTALL).strip(" ."))
+    text_level = _text_level(text)
     if isinstance(state, bool) or not isinstance(state, int) or not 0 <= state <= 3:
-        worst_case = text_level if text_level is not None and text_level >= Level.ORANGE else None
-        return worst_case, ["a level that does not exist"]
+        return worst_only(text_level), ["a level that does not exist"]
     level = Level(state)
     if text_level is not None and text_level != level:
         return max(text_level, level), ["the text says another level than the number"]
@@ -138,26 +243,33 @@ def _level(state: object, text: str) -> tuple[Level | None, list[str]]:
 
 def _joined(readings: Sequence[CountryReading]) -> CountryReading:
     """One reading of a country and of the destinations that are its parts."""
-    whole = [reading for reading in readings if not reading.regions]
-    parts = [reading for reading in readings if reading.regions]
+    by_id: dict[str, list[CountryReading]] = defaultdict(list)
+    for reading in readings:
+        by_id[reading.source_id].append(reading)
+    newest = [newest_of(of_id) for of_id in by_id.values()]
+    parts = [reading for reading in newest if _is_part(reading)]
+    whole = [reading for reading in newest if not _is_part(reading)]
+    base = newest_of(whole) if whole else max(parts, key=severity)
     if not parts:
-        return newest_of(whole)
-    by_code = {
-        code: newest_of(part for part in parts if part.source_id == code)
-        for code in dict.fromkeys(part.source_id for part in parts)
-    }
-    base = newest_of(whole) if whole else max(by_code.values(), key=severity)
-    regions = tuple(region for _, part in sorted(by_code.items()) for region in part.regions)
+        return base
+    regions = tuple(region for part in sorted(parts, key=lambda part: part.source_id) for region in part.regions)
+    regions = (*(base.regions if whole else ()), *regions)
     return base.model_copy(
         update={
-            "source_id": ",".join(sorted({reading.source_id for reading in readings})),
+            "source_id": ",".join(sorted(by_id)),
             "regions": regions,
             "regional_max": regional_max(regions),
-            "source_modified_at": max(reading.source_modified_at for reading in readings),
-            "effective_at": max(reading.effective_at for reading in readings),
-            "unread": tuple(dict.fromkeys(sentence for reading in readings for sentence in reading.unread)),
+            "source_modified_at": max(reading.source_modified_at for reading in newest),
+            "effective_at": max(reading.effective_at for reading in newest),
+            "unread": tuple(dict.fromkeys(sentence for reading in newest for sentence in reading.unread)),
+            "is_damaged": any(reading.is_damaged for reading in newest),
         }
     )
+
+
+def _is_part(reading: CountryReading) -> bool:
+    """Whether a destination is a part of its country: only those have a region that was read."""
+    return any(not region.unread for region in reading.regions)
 
 
 async def fetch(source: Fetcher) -> list[bytes]:

@@ -8,15 +8,14 @@ Source: docs.oasis-open.org/emergency/cap/v1.2. See docs/feeds.md, CAP messages.
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Literal
-from xml.etree.ElementTree import Element, ParseError
+from xml.etree.ElementTree import Element
 
-from defusedxml import DefusedXmlException
-from defusedxml.ElementTree import fromstring
 from pydantic import Field
 
 from services.safety.reading import BatchRejected
 from services.safety.sources.documents import one_line, parse_instant
 from services.safety.sources.fetch import Fetcher
+from services.safety.sources.xml_entries import field_of, xml_entries
 from shared.events import Part
 
 NAMESPACE = "{urn:oasis:names:tc:emergency:cap:1.2}"
@@ -68,17 +67,16 @@ def parse_document(page: bytes) -> CapDocument:
 def parse(page: bytes) -> tuple[list[CapMessage], list[str]]:
     """The messages in a document (one `alert`, or a feed with several), and why others are left out.
 
-    Raises BatchRejected if it is not well-formed XML, or declares a document type or entities.
+    If it is not well-formed, the messages in it are read one by one. Raises BatchRejected if there is none, or if it
+    declares a document type or entities.
     """
     try:
-        root = fromstring(page, forbid_dtd=True)
-    except DefusedXmlException:
-        raise BatchRejected("it declares a document type or entities") from None
-    except (ParseError, ValueError, LookupError):
-        raise BatchRejected("it is not well-formed XML") from None
+        found = xml_entries(page, "alert", namespace=NAMESPACE)
+    except BatchRejected as rejected:
+        raise BatchRejected(f"it {rejected}") from None
     messages: list[CapMessage] = []
-    left_out: list[str] = []
-    for number, alert in enumerate(root.iter(f"{NAMESPACE}alert"), start=1):
+    left_out = [f"damaged: {one_line(field_of(alert, 'identifier'))[:100]}" for alert in found.damaged[:MAX_MESSAGES]]
+    for number, alert in enumerate(found.entries, start=1):
         if number > MAX_MESSAGES:
             left_out.append(f"more than {MAX_MESSAGES} messages")
             break

@@ -1,4 +1,4 @@
-"""Shared by the parsers: JSON, dates, text in HTML, and which of several readings of one country counts."""
+"""Shared by the parsers: dates, text in HTML, and which of several readings of one country counts."""
 
 import re
 from collections import Counter
@@ -9,7 +9,6 @@ from functools import lru_cache
 from itertools import islice
 from typing import Any
 
-import orjson
 import pycountry
 from selectolax.lexbor import LexborHTMLParser
 
@@ -24,6 +23,8 @@ _LARGEST_SECONDS = 10_000_000_000
 UNREAD_LENGTH, MAX_UNREAD = 300, 50
 #: What a source says of a text that `may_read` refuses: nothing of it is known.
 NOT_READ = "its text is too long, or takes too long, to be read"
+#: What a source says of a damaged record: nothing better than before is believed.
+DAMAGED = "its record is damaged"
 #: Whether a text may be read. Asked before each one.
 MayRead = Callable[[str], bool]
 #: Characters, tags, and elements inside each other of a text; one with more is not read. Real ones have a tenth of it.
@@ -51,8 +52,11 @@ _NEVER_TEXT = ("script", "style", "template")
 #: Headings and notices: their selector, and what the text of a page with them contains.
 _ASIDE = (("h1", "<h1"), ("h2", "<h2"), ("h3", "<h3"), ("h4", "<h4"), (".notification", "notification"))
 _MAX_ASIDE = 300
-# Soft hyphen, zero width: they could hide a word.
-_INVISIBLE = dict.fromkeys(map(ord, "\u00ad\u200b\u200c\u200d\ufeff"))
+# Soft hyphen, zero width, direction, control signs: they could hide a word.
+_INVISIBLE = dict.fromkeys(
+    [*map(ord, "\u00ad\u034f\u061c\u180e\ufeff"), *range(0x09), *range(0x0E, 0x1C), *range(0x7F, 0x85),
+     *range(0x86, 0xA0), *range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2070)]
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +66,6 @@ class StatedLevel:
     area: str
     level: Level
     unread: bool = False
-
-
-def json_document(page: bytes, number: int) -> Any:
-    """The document of a page. Raises BatchRejected if it is not JSON: HTML, cut off, or nested too deeply."""
-    try:
-        return orjson.loads(page)
-    except (orjson.JSONDecodeError, RecursionError):
-        raise BatchRejected(f"page {number} is not JSON") from None
 
 
 def parse_instant(value: object) -> datetime | None:
@@ -124,7 +120,7 @@ def text_blocks(html: str, *, keeps: Callable[[str], bool] = lambda text: True, 
     """
     if not is_readable(html):
         return ()
-    html = _FORMATTING.sub("", html.replace(_BREAK, " "))
+    html = _FORMATTING.sub("", html.replace(_BREAK, " ").replace("\0", ""))
     if item_mark:
         html = _ITEM_BEGINS.sub(rf"\g<0>{item_mark}", html)
     tree = LexborHTMLParser(_BLOCK_EDGE.sub(rf"{_BREAK}\g<0>{_BREAK}", html))
@@ -154,6 +150,11 @@ def text_field(record: Mapping[str, Any], name: str, *, length: int = TEXT_LENGT
     return one_line(value[:length]) if isinstance(value, str) else ""
 
 
+def worst_only(level: Level | None) -> Level | None:
+    """R14: orange and red of a damaged record; anything better is unknown."""
+    return level if level is not None and level >= Level.ORANGE else None
+
+
 def severity(reading: CountryReading) -> int:
     """Orders readings of one country: orange and red are the most severe, then unknown, then yellow and green."""
     worst = max((level for level in (reading.level, reading.regional_max) if level is not None), default=Level.GREEN)
@@ -178,6 +179,22 @@ def worst_by_area(stated_levels: Iterable[StatedLevel]) -> list[StatedLevel]:
         if worst_so_far is None or stated.level > worst_so_far.level:
             worst[stated.area] = stated
     return list(worst.values())
+
+
+def incomplete_list(found: int, skipped: int, floor: int, noun: str, damage: Sequence[str]) -> str | None:
+    """Why a damaged answer is not the whole list; None if it is. Raises BatchRejected if too short without damage.
+
+    `found`: its records; `skipped`: those that cannot be used. What a damaged answer holds counts all the same.
+    """
+    if found - skipped >= floor:
+        return None
+    if found < floor:
+        reason = f"{found} {noun} where at least {floor} are expected"
+    else:
+        reason = f"{skipped} of {found} {noun} cannot be used"
+    if not damage or found == skipped:
+        raise BatchRejected(reason)
+    return f"{damage[0]}; {reason}"
 
 
 def limit_regions(regions: Sequence[RegionReading], *, others: str) -> tuple[RegionReading, ...]:

@@ -25,6 +25,8 @@ MAX_REDIRECTS = 3
 REFETCH_SECONDS = 24 * 3_600.0
 #: This share of the single pages may be missing. Each is one country that the reading does not know.
 MISSING_SHARE = 0.1
+#: How each member of a gzip stream begins.
+_GZIP = b"\x1f\x8b"
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 #: A server's Retry-After is respected up to this, so that it cannot keep us blind for an hour.
 MAX_RETRY_AFTER_SECONDS = 900.0
@@ -123,6 +125,10 @@ class Fetcher:
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise FetchFailed(f"connection: {_error_name(error)}") from None
 
+    def forget(self) -> None:
+        """Forget the cached pages: they came damaged, or were rejected, and are asked for anew."""
+        self._cache.clear()
+
     async def details(self, wanted: Sequence[tuple[str, str]]) -> list[bytes]:
         """Fetch single pages by path and version. Raises FetchFailed if the first five fail, or too many in all."""
         pages, failures = [], 0
@@ -192,7 +198,7 @@ async def _body(response: httpx.Response) -> bytes:
     length = response.headers.get("Content-Length", "")
     if length.isdigit() and int(length) > PAGE_BYTES:
         raise FetchFailed(f"a page of more than {PAGE_BYTES} bytes")
-    coding = response.headers.get("Content-Encoding", "identity").strip().lower()
+    coding = response.headers.get("Content-Encoding", "").strip().lower() or "identity"
     if coding not in ("identity", "gzip", "x-gzip"):
         raise FetchFailed("a content coding that was not asked for")
     body = bytearray()
@@ -205,19 +211,37 @@ async def _body(response: httpx.Response) -> bytes:
 
 
 async def _decompressed(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Gunzip, at most a megabyte at a time."""
-    decompressor = zlib.decompressobj(16 + zlib.MAX_WBITS)
+    """Gunzip every member, at most a megabyte at a time. Raises FetchFailed if the last one is cut off.
+
+    Bytes behind the last complete member that begin no other are ignored, as gzip(1) does.
+    """
+    member: zlib._Decompress | None = _gzip_member()
+    between = b""
     try:
         async for chunk in chunks:
-            compressed = chunk
+            compressed, between = between + chunk, b""
             while compressed:
-                yield decompressor.decompress(compressed, 1_000_000)
-                compressed = decompressor.unconsumed_tail
-        yield decompressor.flush()
+                if member is None:
+                    if not _GZIP.startswith(compressed[: len(_GZIP)]):
+                        return
+                    if len(compressed) < len(_GZIP):
+                        between = compressed
+                        break
+                    member = _gzip_member()
+                yield member.decompress(compressed, 1_000_000)
+                compressed = member.unconsumed_tail or member.unused_data
+                if member.eof:
+                    member = None
+        if member is not None:
+            yield member.flush()
     except zlib.error:
         raise FetchFailed("the page cannot be unpacked") from None
-    if not decompressor.eof:
-        raise FetchFailed("the page cannot be unpacked")
+    if between or (member is not None and not member.eof):
+        raise FetchFailed("the page cannot be unpacked: it is cut off")
+
+
+def _gzip_member() -> "zlib._Decompress":
+    return zlib.decompressobj(16 + zlib.MAX_WBITS)
 
 
 def _origin(url: httpx.URL) -> tuple[str, str, int | None]:

@@ -17,31 +17,43 @@ from services.safety.reading import (
     TEXT_LENGTH,
     URL_LENGTH,
     Batch,
-    BatchRejected,
     CountryReading,
     RegionReading,
 )
+from services.safety.sources.decoding import decoded
 from services.safety.sources.documents import (
     COLOUR_NAMES,
+    DAMAGED,
     MAX_UNREAD,
     NOT_READ,
     UNREAD_LENGTH,
     MayRead,
     StatedLevel,
+    incomplete_list,
     is_readable,
-    json_document,
     limit_regions,
     name_of,
     newest_of,
     not_in_future,
+    one_line,
     parse_instant,
     regional_max,
     unread_entries,
+    worst_only,
 )
 from services.safety.sources.dutch import introduction_blocks, read_colours
 from services.safety.sources.feed import Feed
 from services.safety.sources.fetch import Fetcher, FetchFailed
 from services.safety.sources.identity import by_alpha3
+from services.safety.sources.json_records import (
+    Fields,
+    Record,
+    Shape,
+    has_replaced,
+    is_json,
+    read_records,
+    without_replaced,
+)
 from shared.events import Level
 from shared.gazetteer import resolve
 
@@ -85,11 +97,9 @@ _remembered: dict[bytes, _Introduction] = {}
 def parse(pages: Sequence[bytes], now: datetime, *, floor: int = FLOOR, may_read: MayRead = is_readable) -> Batch:
     """Parse the pages of the list, fetched at `now`. Raises BatchRejected if they cannot be the whole list.
 
-    If a country's text cannot be read, that country is unknown, and the others are read.
+    If a country's record or text cannot be read, that country is unknown, and the others are read.
     """
-    records = _records(pages)
-    if len(records) < floor:
-        raise BatchRejected(f"{len(records)} advisories where at least {floor} are expected")
+    records, damage = _records(pages)
     readings: dict[str, list[CountryReading]] = defaultdict(list)
     skipped = []
     for identity, versions in sorted(records.items()):
@@ -105,39 +115,73 @@ def parse(pages: Sequence[bytes], now: datetime, *, floor: int = FLOOR, may_read
             readings[reading.country].append(reading)
         else:
             skipped.append(f"{identity}: {'no date' if country else 'not a country that we know'}")
-    if len(records) - len(skipped) < floor:
-        raise BatchRejected(f"{len(skipped)} of {len(records)} advisories cannot be used")
+    incomplete = incomplete_list(len(records), len(skipped), floor, "advisories", damage)
     countries = tuple(
         _joined(of_country) if country == "BQ" else of_country[0] for country, of_country in sorted(readings.items())
     )
-    return Batch(source=SOURCE, parser_version=PARSER_VERSION, countries=countries, skipped=tuple(skipped))
+    return Batch(
+        source=SOURCE,
+        parser_version=PARSER_VERSION,
+        countries=countries,
+        skipped=tuple(skipped),
+        damage=damage,
+        incomplete=incomplete,
+    )
 
 
-def _records(pages: Sequence[bytes]) -> dict[str, list[Mapping[str, Any]]]:
-    """Advisories by the ministry's code. Other entries are ignored; if advisories are missing, the floor shows it."""
-    records: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
-    for number, page in enumerate(pages, start=1):
-        entries = json_document(page, number)
-        if not isinstance(entries, list):
-            raise BatchRejected(f"page {number} is not a list of advisories")
-        for entry in entries:
-            identity = entry.get("isocode") if isinstance(entry, dict) else None
-            if isinstance(identity, str) and re.fullmatch(r"[A-Z]{2,3}(?:-[A-Z]{2})?", identity):
-                records[identity].append(entry)
-    return records
+def _rebuilt(identity: str, fields: Fields) -> dict[str, Any]:
+    """An advisory of the fields that could be read in a damaged one. Whatever it says may count."""
+    names = ("lastmodified", "issued", "location", "title", "canonical")
+    texts = [text for text in fields.get("introduction", ()) if isinstance(text, str)]
+    found = {name: fields[name][0] for name in names if name in fields}
+    return {**found, "isocode": identity, "introduction": "\n".join(texts)}
 
 
-def _reading(
-    identity: str, country: str, record: Mapping[str, Any], now: datetime, may_read: MayRead
-) -> CountryReading | None:
+_CODE = r"[A-Z]{2,3}(?:-[A-Z]{2})?"
+_SHAPE = Shape(
+    noun="a list of advisories",
+    entries=lambda document: [("", entry) for entry in document] if isinstance(document, list) else None,
+    begins=re.compile(r'(?P<key>)\{(?=\s*")'),
+    is_record=lambda record: isinstance(record.get("isocode"), str),
+    identity=re.compile(rf'"isocode"\s*:\s*"({_CODE})"'),
+    rebuilt=_rebuilt,
+)
+
+
+def _records(pages: Sequence[bytes]) -> tuple[dict[str, list[Record]], tuple[str, ...]]:
+    """Advisories by the ministry's code, and the damage in the pages.
+
+    An entry without a code is shown with the damage; any other kind of entry is ignored.
+    """
+    found = read_records(pages, _SHAPE)
+    records: dict[str, list[Record]] = defaultdict(list)
+    nameless = []
+    for record in found.records:
+        identity = record.fields.get("isocode")
+        if isinstance(identity, str) and has_replaced(identity):
+            # The field `id` holds the same code.
+            identity = record.fields.get("id")
+        if isinstance(identity, str) and re.fullmatch(_CODE, code := one_line(identity)):
+            records[code].append(record)
+        elif "introduction" in record.fields:
+            nameless.append(f"an advisory without a code: {str(record.fields.get('title'))[:80]}")
+    return records, (*found.damage, *nameless)
+
+
+def _reading(identity: str, country: str, found: Record, now: datetime, may_read: MayRead) -> CountryReading | None:
     """The reading of one record. None without a date: then nothing says whether it is old or new."""
+    record = found.fields
     modified = parse_instant(record.get("lastmodified"))
     if modified is None:
         return None
     introduction = record.get("introduction")
     html = introduction if isinstance(introduction, str) else ""
-    introduction_says = _introduction(country, html, _names_in(record), may_read)
-    regions, unread = introduction_says.regions, list(introduction_says.unread)
+    introduction_says = _introduction(country, without_replaced(html), _names_in(record), may_read)
+    level, regions = introduction_says.level, introduction_says.regions
+    unread = list(introduction_says.unread)
+    is_damaged = found.is_damaged or has_replaced(html, introduction_says.text)
+    if is_damaged:
+        level, unread = worst_only(level), [DAMAGED, *unread]
     if introduction_says.level is None:
         unread.append("no sentence about the whole country")
     modified, remark = not_in_future(modified, now)
@@ -147,15 +191,16 @@ def _reading(
         source=SOURCE,
         source_id=identity,
         country=country,
-        level=introduction_says.level,
+        level=level,
         regions=regions,
         regional_max=regional_max(regions),
         effective_at=min(parse_instant(record.get("issued")) or modified, now),
         source_modified_at=modified,
         text_nl=introduction_says.text,
-        text_en=_english(country, introduction_says.level, regions),
+        text_en=_english(country, level, regions),
         url=url[:URL_LENGTH] if isinstance(url, str) and url.startswith("https://") else "",
         unread=unread_entries(identity, unread),
+        is_damaged=is_damaged,
     )
 
 
@@ -244,6 +289,7 @@ def _joined(islands: Sequence[CountryReading]) -> CountryReading:
         text_en="\n".join(island.text_en for island in islands)[:TEXT_LENGTH],
         url=newest.url,
         unread=tuple(sentence for island in islands for sentence in island.unread),
+        is_damaged=any(island.is_damaged for island in islands),
     )
 
 
@@ -264,16 +310,20 @@ def _english(country: str, level: Level | None, regions: Sequence[RegionReading]
 async def fetch(source: Fetcher) -> list[bytes]:
     """Fetch every page of the list. Raises FetchFailed."""
     pages: list[bytes] = []
+    count = 0
     while len(pages) < MAX_PAGES:
         page = await source.get(
             "/infotypes/traveladvice",
             {"output": "json", "rows": str(PAGE_ROWS), "offset": str(len(pages) * PAGE_ROWS)},
         )
         pages.append(page)
-        # A page that is not full is the last one. Its records are counted without parsing it.
-        if page.count(b'"isocode"') < PAGE_ROWS:
+        # A page that is not full is the last one. Its records are counted without parsing it. A damaged page may be
+        # full and seem not to be: where too few were found, the next page is asked for as well.
+        rows = decoded(page).count('"isocode"')
+        count += rows
+        if rows == 0 or (rows < PAGE_ROWS and (count >= FLOOR or is_json(page))):
             return pages
-    raise FetchFailed(f"more than {MAX_PAGES} full pages")
+    raise FetchFailed(f"no end of the list within {MAX_PAGES} pages")
 
 
 FEED = Feed(

@@ -14,10 +14,11 @@ from typing import Any
 
 from services.safety.reading import AREA_LENGTH, TEXT_LENGTH, Batch, BatchRejected, CountryReading, RegionReading
 from services.safety.sources.documents import (
+    DAMAGED,
     NOT_READ,
     MayRead,
+    incomplete_list,
     is_readable,
-    json_document,
     limit_regions,
     name_of,
     newest_of,
@@ -27,11 +28,13 @@ from services.safety.sources.documents import (
     text_field,
     unread_entries,
     worst_by_area,
+    worst_only,
 )
 from services.safety.sources.english import is_other_country, is_whole_country, warned_areas
 from services.safety.sources.feed import Feed
 from services.safety.sources.fetch import Fetcher, FetchFailed
 from services.safety.sources.identity import by_name
+from services.safety.sources.json_records import Fields, Record, Shape, has_replaced, read_records, without_replaced
 from shared.events import Level
 from shared.gazetteer import resolve
 
@@ -56,14 +59,13 @@ def parse(pages: Sequence[bytes], now: datetime, *, floor: int = FLOOR, may_read
 
     A country of the index whose page is missing is unknown.
     """
-    index, pages_by_slug = _documents(pages)
+    index, pages_by_slug, damage = _documents(pages)
     slugs = sorted({*index, *pages_by_slug})
-    if len(slugs) < floor:
-        raise BatchRejected(f"{len(slugs)} countries where at least {floor} are expected")
     readings: dict[str, list[CountryReading]] = defaultdict(list)
     skipped = []
     for slug in slugs:
-        countries = _countries(slug, [*pages_by_slug[slug], *([index[slug]] if slug in index else [])])
+        entries = [record.fields for record in pages_by_slug[slug]]
+        countries = _countries(slug, [*entries, *([index[slug]] if slug in index else [])])
         of_slug = [
             reading
             for country in countries
@@ -73,34 +75,67 @@ def parse(pages: Sequence[bytes], now: datetime, *, floor: int = FLOOR, may_read
             readings[reading.country].append(reading)
         if not of_slug:
             skipped.append(f"{slug}: {'no date' if countries else 'not a country that we know'}")
-    if len(slugs) - len(skipped) < floor:
-        raise BatchRejected(f"{len(skipped)} of {len(slugs)} countries cannot be used")
-    newest = tuple(newest_of(versions) for _, versions in sorted(readings.items()))
-    return Batch(source=SOURCE, parser_version=PARSER_VERSION, countries=newest, skipped=tuple(skipped))
+    return Batch(
+        source=SOURCE,
+        parser_version=PARSER_VERSION,
+        countries=tuple(newest_of(versions) for _, versions in sorted(readings.items())),
+        skipped=tuple(skipped),
+        damage=damage,
+        incomplete=incomplete_list(len(slugs), len(skipped), floor, "countries", damage),
+    )
+
+
+def _entries(document: Any) -> list[tuple[str, Any]] | None:
+    """The entries of an index, or a page, or several pages in one document by slug."""
+    if not isinstance(document, dict):
+        return None
+    children = _children(document)
+    if children is not None:
+        return [("", child) for child in children]
+    candidates = [document] if "details" in document else document.values()
+    return [("", entry) for entry in candidates if isinstance(entry, dict) and _slug(entry)] or None
+
+
+def _rebuilt(slug: str, fields: Fields) -> dict[str, Any]:
+    """A page of the fields that could be read in a damaged one. Whatever it says may count."""
+    statuses = [status for value in fields.get("alert_status", ()) if isinstance(value, list) for status in value]
+    dates = [at for at in fields.get("public_updated_at", ()) if parse_instant(at) is not None]
+    details: dict[str, Any] = {"country": {"slug": slug}}
+    if "alert_status" in fields or "body" in fields:
+        details["alert_status"] = statuses
+        details["parts"] = [{"body": body} for body in fields.get("body", ())]
+    return {"public_updated_at": max(dates, default=None), "details": details}
+
+
+_SHAPE = Shape(
+    noun="a page of travel advice",
+    entries=_entries,
+    begins=re.compile(r'(?P<key>)\{(?=\s*")'),
+    is_record=lambda record: _children(record) is None and _slug(record) is not None,
+    identity=re.compile(r'"country"\s*:\s*\{[^{}]{0,500}"slug"\s*:\s*"([a-z0-9-]{1,100})"'),
+    rebuilt=_rebuilt,
+)
 
 
 def _documents(
     pages: Sequence[bytes],
-) -> tuple[dict[str, Mapping[str, Any]], dict[str, list[Mapping[str, Any]]]]:
-    """The entries of the index and the pages, each by slug."""
+) -> tuple[dict[str, Mapping[str, Any]], dict[str, list[Record]], tuple[str, ...]]:
+    """The entries of the index and the pages, each by slug, and the damage."""
     index: dict[str, Mapping[str, Any]] = {}
-    pages_by_slug: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
-    for number, page in enumerate(pages, start=1):
-        document = json_document(page, number)
-        if not isinstance(document, dict):
-            raise BatchRejected(f"page {number} is not a page of travel advice")
-        children = _children(document)
-        candidates = [document] if children is None else []
-        if children is None and "details" not in document:
-            # Several pages in one document, by slug.
-            candidates = [value for value in document.values() if isinstance(value, dict)]
-        entries = [(entry, slug) for entry in candidates if (slug := _slug(entry)) is not None]
-        if children is None and not entries:
-            raise BatchRejected(f"page {number} is not a page of travel advice")
-        for entry, slug in entries:
-            pages_by_slug[slug].append(entry)
-        index |= {slug: child for child in children or () if (slug := _slug(child)) is not None}
-    return index, pages_by_slug
+    pages_by_slug: dict[str, list[Record]] = defaultdict(list)
+    found = read_records(pages, _SHAPE)
+    nameless = []
+    for record in found.records:
+        slug = _slug(record.fields)
+        if slug is None:
+            nameless.append(f"an entry without a slug: {text_field(record.fields, 'title', length=80)}")
+            continue
+        # Only a page has warnings.
+        if "alert_status" in record.fields["details"] or "parts" in record.fields["details"]:
+            pages_by_slug[slug].append(record)
+        else:
+            index[slug] = record.fields
+    return index, pages_by_slug, (*found.damage, *nameless)
 
 
 def _children(document: Mapping[str, Any]) -> list[Mapping[str, Any]] | None:
@@ -135,7 +170,7 @@ def _readings(
     slug: str,
     country: str,
     index: Mapping[str, Mapping[str, Any]],
-    pages_by_slug: Mapping[str, Sequence[Mapping[str, Any]]],
+    pages_by_slug: Mapping[str, Sequence[Record]],
     now: datetime,
     may_read: MayRead,
 ) -> Iterator[CountryReading]:
@@ -144,7 +179,7 @@ def _readings(
     dated = [
         (page, at)
         for page in pages_by_slug.get(slug, ())
-        if (at := parse_instant(page.get("public_updated_at"))) is not None
+        if (at := parse_instant(page.fields.get("public_updated_at"))) is not None
     ]
     for page, at in dated:
         yield _reading(slug, country, page, at, listed, now, may_read)
@@ -167,20 +202,25 @@ def _readings(
 def _reading(
     slug: str,
     country: str,
-    page: Mapping[str, Any],
+    found: Record,
     at: datetime,
     listed: datetime | None,
     now: datetime,
     may_read: MayRead,
 ) -> CountryReading:
+    page = found.fields
     details: Mapping[str, Any] = page["details"]
     statuses, unread = _statuses(details.get("alert_status"))
     body = _body(details.get("parts"))
     if body is not None and not may_read(body):
         body = None
         unread.append(NOT_READ)
-    level, regions, more = _levels(country, _country_field(page, "name"), statuses, body)
+    level, regions, more = _levels(
+        country, _country_field(page, "name"), statuses, without_replaced(body) if body else body
+    )
     unread += more
+    if is_damaged := found.is_damaged or has_replaced(body or ""):
+        level, unread = worst_only(level), [DAMAGED, *unread]
     if listed is not None and listed > at:
         unread.append("its page is older than the index says")
     at, remark = not_in_future(at, now)
@@ -202,6 +242,7 @@ def _reading(
         url=_url(slug),
         unread=unread_entries(slug, unread),
         is_without_warning=is_without_warning,
+        is_damaged=is_damaged,
     )
 
 
@@ -279,7 +320,7 @@ async def fetch(source: Fetcher) -> list[bytes]:
     """Fetch the index, and every page that changed since the last reading. Raises FetchFailed."""
     index = await source.get()
     try:
-        children = _documents([index])[0]
+        children, _, _ = _documents([index])
     except BatchRejected as rejected:
         raise FetchFailed(f"the index: {rejected}") from None
     versions = [(f"/{slug}", str(child.get("public_updated_at"))[:40]) for slug, child in sorted(children.items())]

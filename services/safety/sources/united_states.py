@@ -8,19 +8,17 @@ United States. Pure but for `fetch`.
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
-from xml.etree.ElementTree import ParseError
-
-from defusedxml import DefusedXmlException
-from defusedxml.ElementTree import fromstring
 
 from services.safety.reading import TEXT_LENGTH, URL_LENGTH, Batch, BatchRejected, CountryReading
+from services.safety.sources.decoding import decoded
 from services.safety.sources.documents import (
+    DAMAGED,
     MayRead,
+    incomplete_list,
     is_readable,
-    json_document,
     newest_of,
     not_in_future,
     one_line,
@@ -28,10 +26,13 @@ from services.safety.sources.documents import (
     text_blocks,
     text_field,
     unread_entries,
+    worst_only,
 )
 from services.safety.sources.feed import Feed
 from services.safety.sources.fetch import Fetcher
 from services.safety.sources.identity import by_alpha3, by_fips, by_name
+from services.safety.sources.json_records import Fields, Shape, has_replaced, page_records
+from services.safety.sources.xml_entries import field_of, xml_entries
 from shared.events import Level
 
 SOURCE = "united_states"
@@ -51,15 +52,15 @@ _GROUP = re.compile(r"see (?:individual )?summaries", re.IGNORECASE)
 _PLACEHOLDER = re.compile(r"summary\s*not\s*available", re.IGNORECASE)
 _ISO3 = re.compile(r"/destination\.([a-z]{3})\.html$")
 _TITLE_LENGTH = 500
+#: Bytes at the beginning of a page that show which format it has.
+_HEAD = 4_000
 _DATE = re.compile(r"^(?:[A-Z][a-z]{2}, )?(?P<day>\d{1,2}) (?P<month>[A-Z][a-z]{2}) (?P<year>\d{4})\b")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 def parse(pages: Sequence[bytes], now: datetime, *, floor: int = FLOOR, may_read: MayRead = is_readable) -> Batch:
     """Parse the list, fetched at `now`. Raises BatchRejected if it cannot be the whole list."""
-    entries = [entry for number, page in enumerate(pages, start=1) for entry in _entries(page, number)]
-    if len(entries) < floor:
-        raise BatchRejected(f"{len(entries)} advisories where at least {floor} are expected")
+    entries, damage = _entries(pages)
     readings: dict[str, list[CountryReading]] = defaultdict(list)
     placeholders: dict[str, list[CountryReading]] = defaultdict(list)
     skipped = []
@@ -73,26 +74,54 @@ def parse(pages: Sequence[bytes], now: datetime, *, floor: int = FLOOR, may_read
             placeholders[reading.country].append(reading)
         else:
             readings[reading.country].append(reading)
-    if len(entries) - len(skipped) < floor:
-        raise BatchRejected(f"{len(skipped)} of {len(entries)} advisories cannot be used")
+    incomplete = incomplete_list(len(entries), len(skipped), floor, "advisories", damage)
     for country, empty_readings in placeholders.items():
         if country not in readings:
             readings[country].append(_without_level(newest_of(empty_readings)))
-    countries = tuple(newest_of(entries_of_country) for _, entries_of_country in sorted(readings.items()))
-    return Batch(source=SOURCE, parser_version=PARSER_VERSION, countries=countries, skipped=tuple(sorted(skipped)))
+    return Batch(
+        source=SOURCE,
+        parser_version=PARSER_VERSION,
+        countries=tuple(newest_of(entries_of_country) for _, entries_of_country in sorted(readings.items())),
+        skipped=tuple(sorted(skipped)),
+        damage=damage,
+        incomplete=incomplete,
+    )
 
 
-def _entries(page: bytes, number: int) -> list[Mapping[str, Any]]:
-    """Advisories of either format, each with title, link, tags, date and summary."""
-    if page.lstrip()[:1] == b"<":
-        return list(_rss_entries(page, number))
-    document = json_document(page, number)
-    if not isinstance(document, list):
-        raise BatchRejected(f"page {number} is not a list of advisories")
-    return [_json_entry(record) for record in document if isinstance(record, dict)]
+def _entries(pages: Sequence[bytes]) -> tuple[list[Mapping[str, Any]], tuple[str, ...]]:
+    """Advisories of either format, each with title, link, tags, date and summary; and the damage."""
+    entries: list[Mapping[str, Any]] = []
+    damage: list[str] = []
+    for number, page in enumerate(pages, start=1):
+        first_bracket = re.search(r"[<\[{]", decoded(page[:_HEAD]))
+        if first_bracket is not None and first_bracket[0] == "<":
+            of_page, damage_of_page = _rss_entries(page, number)
+        else:
+            found = page_records(page, number, _SHAPE)
+            of_page = [_json_entry(record.fields, is_damaged=record.is_damaged) for record in found.records]
+            damage_of_page = list(found.damage)
+        entries += of_page
+        damage += damage_of_page
+    return entries, tuple(damage)
 
 
-def _json_entry(record: Mapping[str, Any]) -> dict[str, Any]:
+def _rebuilt(title: str, fields: Fields) -> dict[str, Any]:
+    """An advisory of the fields that could be read in a damaged one."""
+    names = ("Link", "Category", "Updated", "Published", "Summary", "summary")
+    return {"Title": title, **{name: fields[name][0] for name in names if name in fields}}
+
+
+_SHAPE = Shape(
+    noun="a list of advisories",
+    entries=lambda document: [("", entry) for entry in document] if isinstance(document, list) else None,
+    begins=re.compile(r'(?P<key>)\{(?=\s*")'),
+    is_record=lambda record: isinstance(record.get("Title"), str),
+    identity=re.compile(r'"Title"\s*:\s*"([^"\\]{1,500})"'),
+    rebuilt=_rebuilt,
+)
+
+
+def _json_entry(record: Mapping[str, Any], *, is_damaged: bool) -> dict[str, Any]:
     tags = record.get("Category")
     return {
         "title": record.get("Title"),
@@ -100,27 +129,44 @@ def _json_entry(record: Mapping[str, Any]) -> dict[str, Any]:
         "tags": [tag for tag in tags if isinstance(tag, str)] if isinstance(tags, list) else [],
         "at": parse_instant(record.get("Updated")) or parse_instant(record.get("Published")),
         "summary": record.get("Summary") or record.get("summary") or "",
+        "is_damaged": is_damaged,
     }
 
 
-def _rss_entries(page: bytes, number: int) -> Iterator[dict[str, Any]]:
-    """The items of the RSS. If it is not well-formed, which happens, nothing of it is used."""
+def _rss_entries(page: bytes, number: int) -> tuple[list[Mapping[str, Any]], list[str]]:
+    """The items of the RSS, one by one if it is not well-formed, which happens; and the damage."""
     try:
-        root = fromstring(page, forbid_dtd=True)
-    except DefusedXmlException:
-        raise BatchRejected(f"page {number} declares a document type or entities") from None
-    except (ParseError, ValueError, LookupError):
-        raise BatchRejected(f"page {number} is not well-formed XML") from None
-    if root.tag != "rss":
+        found = xml_entries(page, "item")
+    except BatchRejected as rejected:
+        raise BatchRejected(f"page {number} {rejected}") from None
+    if found.root is not None and found.root.tag != "rss":
         raise BatchRejected(f"page {number} is not a list of advisories")
-    for item in root.iter("item"):
-        yield {
+    entries: list[Mapping[str, Any]] = [
+        {
             "title": item.findtext("title"),
             "link": item.findtext("link"),
             "tags": [tag.text or "" for tag in item.findall("category") if tag.get("domain") == "Country-Tag"],
             "at": _day(item.findtext("pubDate")),
             "summary": item.findtext("description") or "",
+            "is_damaged": False,
         }
+        for item in found.entries
+    ]
+    entries += [
+        {
+            "title": field_of(item, "title"),
+            "link": field_of(item, "link"),
+            "tags": [],
+            "at": _day(field_of(item, "pubDate")),
+            "summary": field_of(item, "description"),
+            "is_damaged": True,
+        }
+        for item in found.damaged
+    ]
+    if found.root is not None:
+        return entries, []
+    whole, in_part = len(found.entries), len(found.damaged)
+    return entries, [f"page {number} is not well-formed XML: {whole} advisories are read whole, {in_part} in part"]
 
 
 def _day(text: str | None) -> datetime | None:
@@ -163,10 +209,12 @@ def _reading(
     if match is None or modified is None:
         return None
     level, unread = _level(int(match["level"]), match["words"])
+    summary = text_field(entry, "summary")
+    if is_damaged := entry["is_damaged"] or has_replaced(title):
+        level, unread = worst_only(level), [DAMAGED, *unread]
     modified, remark = not_in_future(modified, now)
     unread += [remark] if remark else []
     link = text_field(entry, "link", length=URL_LENGTH)
-    summary = text_field(entry, "summary")
     # The level stands in the title: without its summary it is as certain.
     first_block = next(iter(text_blocks(summary)), "") if summary and may_read(summary) else ""
     return CountryReading(
@@ -180,6 +228,7 @@ def _reading(
         text_en=f"{title}. {first_block}".strip()[:TEXT_LENGTH],
         url=link if link.startswith("https://") else "",
         unread=unread_entries(title[:80], unread),
+        is_damaged=is_damaged,
     )
 
 

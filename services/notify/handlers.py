@@ -18,7 +18,7 @@ from services.notify.model.whereabouts import Resolve
 from services.notify.service_mail.deps import ServiceMailDeps
 from services.notify.service_mail.planning import note_cases, plan_service_mail, project_requests
 from services.notify.store.deliveries import DeliveryStore, StoredEvent
-from services.notify.whereabouts_projection import open_contact, project_whereabouts
+from services.notify.whereabouts_projection import ARRIVALS, open_contact, project_whereabouts
 from shared.clock import utc_now
 from shared.envelope import Cause, Envelope
 from shared.events import (
@@ -65,7 +65,7 @@ async def project_whereabouts_when_registrations_changed(batch: Sequence[Envelop
     if events:
         arrivals = await project_whereabouts(deps.selection.whereabouts, events, deps.keyring, deps.resolve)
         await failpoint("registration_stored")
-        cause = Cause(events[-1].correlationid, events[-1].id, events[-1].traceparent)
+        cause = _newest_cause(events)
         if arrivals:
             countries = {stay.country for where in arrivals for stay in where.stays}
             persons = {where.person_id for where in arrivals}
@@ -76,6 +76,12 @@ async def project_whereabouts_when_registrations_changed(batch: Sequence[Envelop
     for event in batch:
         if isinstance(event.data, PersonErased):
             await deps.selection.whereabouts.contacts.erase(event.data.person_id)
+
+
+def _newest_cause(events: Sequence[Envelope[RegistrationEvent]]) -> Cause:
+    """The newest event that brought somebody here, else the newest: a batch may end with what the clock asked for."""
+    arrivals = [event for event in events if isinstance(event.data, ARRIVALS)]
+    return (arrivals or events)[-1].cause()
 
 
 async def raise_alert_when_advice_changed(envelope: Envelope[TravelAdviceChanged], deps: HandlerDeps) -> None:

@@ -190,6 +190,20 @@ class ShadowRebuild:
         self._states.clear()
         self._spilled = True
 
+    async def settle(self) -> None:
+        """Forget each difference whose live document, as it was read, is what the events say by now."""
+        changed = self._open.keys() & (self._buffer.keys() | self._states.keys())
+        if not changed:
+            return
+        await self.flush()
+        for compared in COMPARED:
+            for name, identity in changed:
+                if name == compared.name:
+                    rebuilt = await self._shadow[name].find_one({"_id": identity})
+                    _, kept = self._open[name, identity]
+                    if self._compare(compared, identity, rebuilt, kept) is None:
+                        del self._open[name, identity]
+
     async def differences(self) -> AsyncIterator[Difference]:
         """Read the shadow and the live documents side by side, in order of id, and yield the differences."""
         for compared in COMPARED:

@@ -1,6 +1,6 @@
 """Compares what the services keep with what their events say, while the services go on working.
 
-Kafka and MongoDB cannot be read at one instant. So a document that differs is compared again, after the events that
+Kafka and MongoDB cannot be read at one instant. So a document that differs is compared again, after each event that
 came meanwhile, until both sides agree once. What still differs although neither side changes is a difference.
 """
 
@@ -86,6 +86,7 @@ async def _still_different(
             if recent.add(evidence):
                 with report.skipping(evidence):
                     await rebuild.fold(evidence)
+                    await rebuild.settle()
         await rebuild.flush()
         ends = newer_ends
         differences, has_changed = await rebuild.compare_again()

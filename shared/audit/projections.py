@@ -106,6 +106,13 @@ class Rebuild(Protocol):
     async def flush(self) -> None:
         """Write everything folded so far to the shadow database."""
 
+    async def settle(self) -> None:
+        """Forget each difference whose live document, as it was read, is what the events say by now.
+
+        Called after each event that is read on, it ends the comparison of a document that never stands still: the
+        document was read before its newest event was published.
+        """
+
     def differences(self) -> AsyncIterator[Difference]:
         """Compare the shadow with the live databases, document by document in order of id."""
 

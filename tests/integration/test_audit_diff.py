@@ -190,6 +190,29 @@ async def test_what_arrives_between_the_readings_is_no_difference(world: World, 
     assert (of_notify(left), has_changed) == ({"r-p2"}, True)
 
 
+async def test_document_that_never_stands_still_is_no_difference(world: World, stack: Any, namespace: str) -> None:
+    """At each reading it is ahead of the log; the events that come show that it was right when it was read."""
+    shadow = ShadowRebuild(Mongo(stack.mongo, namespace=namespace))
+    try:
+        for record in world.registrations.records:
+            await shadow.fold(read(record))
+        await shadow.flush()
+        unread = [world.register("late"), world.register("late", changed=True)]
+        for record in unread:
+            await world.handle(record)
+        first = {difference.id async for difference in shadow.differences() if difference.service == "notify"}
+        assert first == {"r-late"}
+
+        await world.handle(world.register("late", changed=True))
+        for record in unread:
+            await shadow.fold(read(record))
+            await shadow.settle()
+        left, _ = await shadow.compare_again()
+    finally:
+        await shadow.close()
+    assert of_notify(left) == set()
+
+
 def of_notify(differences: Iterable[Difference]) -> set[str]:
     """The differing documents of notify; the other services keep nothing in this world."""
     return {difference.id for difference in differences if difference.service == "notify"}

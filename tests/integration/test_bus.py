@@ -72,7 +72,9 @@ async def test_relay_two_instances_make_one_chain(registration: Side, stack: Any
     second = side(stack, namespace, "registration", "registration-1")
 
     async def published() -> bool:
-        return await registration.outbox.events.count_documents({"pending": True}) == 0
+        """A relay that ends before it has noted the last batch leaves that batch to its successor, once more."""
+        head = await registration.database["relay_batches"].find_one({"_id": "head"})
+        return head is not None and not head["unmarked"] and await _none_pending(registration)
 
     async with running(second.relay()):
         async with running(registration.relay()):

@@ -22,6 +22,7 @@ from services.notify.store.selections import Selection, SelectionStore
 from services.notify.store.whereabouts import WhereaboutsStore
 from shared.audit.reader import Record
 from shared.clock import amsterdam_date, utc_now
+from shared.envelope import parse
 from shared.errors import TransientError
 from shared.events import (
     AlertRaised,
@@ -285,6 +286,19 @@ async def test_late_arrival_is_added_to_the_alert_of_the_change(world: World) ->
     assert await world.notified() == [("ES-2", "p1", R), ("ES-2", "p2", R)]
     assert await world.late_arrivals() == {"p2"}
     await world.check()
+
+
+async def test_late_arrival_is_selected_because_of_its_own_registration(world: World) -> None:
+    """Kafka delivers it together with a later event of another person: the trace leads to the registration."""
+    await world.handle(world.register("p1"), world.change(Y), world.change(R))
+    arrival = world.register("p2")
+
+    await world.handle(arrival, world.cancel("p1"))
+
+    (late,) = [
+        event for event in await world.events() if isinstance(event.data, RecipientsSelected) and event.data.late
+    ]
+    assert late.causationid == parse(arrival.value).id
 
 
 async def test_late_arrival_after_a_negative_baseline_raises_an_alert_of_its_own(world: World) -> None:

@@ -34,6 +34,7 @@ from shared.set_aside import SetAside
 from shared.settings import CatalogueSettings, CommonSettings
 from shared.transient import is_transient, reason_of
 from shared.web import idempotency
+from shared.web.error_pages import ErrorPages
 from shared.web.identity import Verifier
 from shared.web.phrases import Phrase
 from shared.web.rates import Rates
@@ -162,8 +163,18 @@ class Process:
         """Add checks of the service to `/readyz`. They also set the service's own gauges."""
         self._checks.append(check)
 
-    def app(self, title: str, description: str, routers: Sequence[Routes], phrases: Iterable[Phrase] = ()) -> FastAPI:
-        """The app: routes unless ROLE=worker, background work unless ROLE=api. `phrases`: what its problems say."""
+    def app(
+        self,
+        title: str,
+        description: str,
+        routers: Sequence[Routes],
+        phrases: Iterable[Phrase] = (),
+        error_pages: ErrorPages | None = None,
+    ) -> FastAPI:
+        """The app: routes unless ROLE=worker, background work unless ROLE=api.
+
+        `phrases`: what its problems say. `error_pages`: where a person gets a page instead of a problem.
+        """
         app = web_service(
             title,
             description,
@@ -173,6 +184,7 @@ class Process:
             checks=self.health,
             lifespan=self._lifespan,
             phrases=phrases,
+            error_pages=error_pages,
         )
         app.add_middleware(RequestContext, enter=self._around)
         return app

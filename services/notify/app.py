@@ -51,7 +51,8 @@ def build(settings: Settings) -> FastAPI:
     process.at_start(partial(stores.alerts.note_closing_times, stores.outbox))
     subscribe(process.bus, parts.handlers)
     run_in_background(process, settings, parts)
-    return process.app("Safe Passage: notify", DESCRIPTION, _routes(process, settings, parts), texts.PROBLEMS)
+    pages = answers.error_pages(Pages(parts.live))
+    return process.app("Safe Passage: notify", DESCRIPTION, _routes(process, settings, parts), texts.PROBLEMS, pages)
 
 
 def from_environment() -> FastAPI:

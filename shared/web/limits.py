@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fastapi.responses import Response
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, Request
 
 from shared.ids import new_id
 from shared.observability import metrics, traces
 from shared.observability.logs import get_logger
+from shared.web.error_pages import ErrorPages
 from shared.web.origins import Origins
 from shared.web.phrases import preferred_language
 from shared.web.problem import Problem
@@ -64,6 +65,7 @@ class Bounds:
     root_path: str = ""
     origins: Origins = field(default_factory=Origins)
     route_limits: tuple[RouteLimits, ...] = ()
+    error_pages: ErrorPages | None = None
 
     def of(self, method: str, path: str) -> tuple[int, float]:
         """Bytes and seconds for a request."""
@@ -104,7 +106,7 @@ class Limits:
             b"traceparent": traceparent.encode("latin-1"),
             **_encoded(self._bounds.origins.headers(_decoded(sent.get(b"origin")))),
         }
-        answer = _Answer(send, headers, scope, is_head=method == "HEAD")
+        answer = _Answer(send, headers, scope, self._bounds.error_pages, is_head=method == "HEAD")
         began = time.perf_counter()
         try:
             await self._bounded(scope, receive, answer, sent)
@@ -112,7 +114,7 @@ class Limits:
             _record(scope, method, answer.status, time.perf_counter() - began, request_id)
 
     async def _bounded(self, scope: Scope, receive: Receive, answer: "_Answer", sent: dict[bytes, bytes]) -> None:
-        size_bytes, seconds = self._bounds.of(scope["method"], _without_prefix(scope))
+        size_bytes, seconds = self._bounds.of(scope["method"], without_prefix(scope))
         body = _Body(receive, size_bytes)
         limit = asyncio.timeout(seconds)
         try:
@@ -197,10 +199,13 @@ class _Body:
 class _Answer:
     """Sends the answer with our headers. It can be replaced until it has begun."""
 
-    def __init__(self, send: Send, headers: dict[bytes, bytes], scope: Scope, *, is_head: bool) -> None:
+    def __init__(
+        self, send: Send, headers: dict[bytes, bytes], scope: Scope, error_pages: ErrorPages | None, *, is_head: bool
+    ) -> None:
         self._send = send
         self._headers = headers
         self._scope = scope
+        self._error_pages = error_pages
         self._is_head = is_head
         self.status = 0
 
@@ -213,10 +218,14 @@ class _Answer:
         await self._send(message)
 
     async def replace(self, problem: Problem, receive: Receive) -> None:
-        """Send a problem instead, in the reader's language, unless the answer has begun."""
+        """Send a problem or its page instead, in the reader's language, unless the answer has begun."""
         if self.status == 0:
             language = preferred_language(_decoded(dict(self._scope["headers"]).get(b"accept-language")))
-            await problem.response(language=language)(self._scope, receive, self)
+            response: Response = problem.response(language=language)
+            if self._error_pages is not None:
+                page = self._error_pages.response(Request(self._scope), without_prefix(self._scope), problem)
+                response = page or response
+            await response(self._scope, receive, self)
 
     def _with_our_headers(self, given: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
         ours = self._headers | _encoded(retirement_headers(self._scope.get("route")))
@@ -232,7 +241,7 @@ class _Answer:
         return root_path.encode() + location if location.startswith(b"/v1/") else location
 
 
-def _without_prefix(scope: Scope) -> str:
+def without_prefix(scope: Scope) -> str:
     """The path without the gateway's prefix, as routes know it."""
     path: str = scope["path"]
     return path.removeprefix(scope["root_path"])
@@ -248,7 +257,7 @@ def _decoded(value: bytes | None) -> str:
 
 def _record(scope: Scope, method: str, status: int, seconds: float, request_id: str) -> None:
     """Metrics and log line, under the route's template and not its path, which holds ids."""
-    route = getattr(scope.get("route"), "path", "unknown")
+    route = getattr(scope.get("route"), "path_format", "unknown")
     method = method if method in _METHODS else "other"
     metrics.requests.labels(route, method, str(status)).inc()
     metrics.request_seconds.labels(route).observe(seconds)

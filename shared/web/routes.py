@@ -50,7 +50,8 @@ EXEMPT: dict[RouteClass, dict[str, str]] = {
         "C32": "the provider chooses its parameters, and every callback is stored",
     },
     RouteClass.ANSWER_LINK: {
-        "C8": "a person reads the answer: for a dead link and an unusable form it is a page that says what to do",
+        "C2": "a mail program may append a slash or a full stop to a link, and the person still gets the page",
+        "C8": "a person reads the answer: whatever goes wrong, it is a page that says what to do",
         "C24": "an answer may be repeated: the newest one counts, and every request for help",
         "C26": "a person who needs help is never refused, and a token cannot be guessed; other answers have a brake",
         "C27/406": "a person who needs help gets the page, whatever their browser accepts",
@@ -82,10 +83,10 @@ _PROBLEMS: dict[RouteClass, tuple[int, ...]] = {
     RouteClass.USER: (400, 401, 403, 404, 406, 408, 409, 412, 413, 415, 422, 428, 429, 500, 503),
     RouteClass.MACHINE: (400, 401, 403, 404, 406, 408, 409, 413, 415, 422, 429, 500, 503),
     RouteClass.WEBHOOK: (400, 401, 404, 408, 413, 500, 503),
-    RouteClass.ANSWER_LINK: (408, 413, 500, 503),
+    RouteClass.ANSWER_LINK: (),
     RouteClass.OPERATIONS: (400, 413, 500),
 }
-_PAGES: dict[RouteClass, tuple[int, ...]] = {RouteClass.ANSWER_LINK: (400, 404, 429)}
+_PAGES: dict[RouteClass, tuple[int, ...]] = {RouteClass.ANSWER_LINK: (400, 404, 408, 413, 429, 500, 503)}
 
 
 def holds(route_class: RouteClass, convention: str) -> bool:
@@ -169,8 +170,7 @@ class Routes(APIRouter):
             status: {"description": "Problem", "content": {MEDIA_TYPE: problem}} for status in _PROBLEMS[route_class]
         }
         for status in _PAGES.get(route_class, ()):
-            page = {"schema": {"type": "string"}}
-            answers[status] = {"description": "A page", "content": {"text/html": page, MEDIA_TYPE: problem}}
+            answers[status] = {"description": "A page", "content": {"text/html": {"schema": {"type": "string"}}}}
         super().__init__(redirect_slashes=False, responses=answers, route_class=CheckedRoute, **options)
 
     def add_api_route(self, path: str, endpoint: Any, **options: Any) -> None:

@@ -19,8 +19,9 @@ from shared.mongo.client import AutoReconnect, PyMongoError
 from shared.observability import metrics
 from shared.observability.health import Check, status
 from shared.observability.logs import get_logger
+from shared.web.error_pages import ErrorPages
 from shared.web.identity import Verifier
-from shared.web.limits import Bounds, Limits, RouteLimits
+from shared.web.limits import Bounds, Limits, RouteLimits, without_prefix
 from shared.web.origins import Origins
 from shared.web.phrases import Phrase, Phrases, preferred_language
 from shared.web.problem import MAX_NAME_CHARS, FieldError, Problem, ProblemBody, invalid
@@ -62,8 +63,12 @@ def service(
     checks: Checks,
     lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]] | None = None,
     phrases: Iterable[Phrase] = (),
+    error_pages: ErrorPages | None = None,
 ) -> FastAPI:
-    """The app. Raises PermanentError when a route declares no class. `phrases`: what its problems say, nl and en."""
+    """The app. Raises PermanentError when a route declares no class. `phrases`: what its problems say, nl and en.
+
+    `error_pages`: where a person gets a page instead of a problem.
+    """
     app = FastAPI(
         title=title,
         description=description,
@@ -81,7 +86,7 @@ def service(
     for router in (*routers, operations):
         app.include_router(router)
     _require_route_classes(app)
-    _add_problem_handlers(app, Phrases(phrases))
+    _add_problem_handlers(app, Phrases(phrases), error_pages)
     bounds = Bounds(
         settings.size_bytes,
         settings.seconds,
@@ -89,6 +94,7 @@ def service(
         settings.root_path,
         Origins(settings.origins),
         _route_limits(app),
+        error_pages,
     )
     app.add_middleware(Limits, bounds=bounds)
     return app
@@ -208,10 +214,12 @@ def _require_route_classes(app: FastAPI) -> None:
         raise PermanentError(f"routes without a class: {', '.join(missing)}")
 
 
-def _add_problem_handlers(app: FastAPI, phrases: Phrases) -> None:
-    """Answer every error as a problem in the reader's language that quotes nothing of the request."""
+def _add_problem_handlers(app: FastAPI, phrases: Phrases, error_pages: ErrorPages | None) -> None:
+    """Answer every error as a problem, or its page, in the reader's language; it quotes nothing of the request."""
 
     def answered(request: Request, error: Problem) -> Response:
+        if error_pages is not None and (page := error_pages.response(request, without_prefix(request.scope), error)):
+            return page
         return error.response(phrases, preferred_language(request.headers.get("accept-language")))
 
     @app.exception_handler(Problem)

@@ -129,7 +129,8 @@ async def public_routes(
         return []
 
     verifier = Verifier(TokenRules("i", "a", str(folder / "jwks")), world.keyring)
-    app = service("notify", "", routes, settings=WebSettings(), verifier=verifier, checks=nothing)
+    app = service("notify", "", routes, settings=WebSettings(), verifier=verifier, checks=nothing,
+                  error_pages=answers_api.error_pages(Pages(world.live)))  # fmt: skip
     transport = httpx.ASGITransport(app=app)
     async with httpx.AsyncClient(transport=transport, base_url="http://notify.example") as http:
         yield PublicRoutes(world, deps, app, http)

@@ -4,12 +4,14 @@ Opening the page changes nothing, because mail scanners follow links. The token 
 key alone. See docs/notifications.md, Answers.
 """
 
+import re
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Literal
 
 from fastapi import Path, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from pydantic import AfterValidator
 from starlette.exceptions import HTTPException
 
 from services.notify.commands.answers import is_perhaps_a_scanner, record_answer
@@ -23,11 +25,21 @@ from shared.bus.outbox import Outbox
 from shared.clock import utc_now
 from shared.events import Level, PersonAnswered
 from shared.ids import new_id
+from shared.web.error_pages import ErrorPages
+from shared.web.phrases import preferred_language
+from shared.web.problem import Problem
 from shared.web.routes import RouteClass, Routes
 
+#: Where people get pages, whatever goes wrong.
+PAGES = ("/v1/answers", "/v1/returns")
+#: What mail programs take for a part of a link: a slash, or a sign of the sentence around it.
+_AROUND_LINKS = " /.,;:!?()<>[]{}*\"'’”"
 #: Not validated: a person who mistypes a token or a language still gets a page, not a problem document.
-Token = Annotated[str, Path()]
+Token = Annotated[str, Path(), AfterValidator(lambda token: token.strip(_AROUND_LINKS))]
 LanguageOf = Annotated[str | None, Query(alias="language")]
+
+#: The field as a form of any kind, text or JSON has it.
+_HELP_IN_BODY = re.compile(rb"\banswer\b\W{1,8}help\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +70,7 @@ def routes(deps: AnswerDeps) -> Routes:
     """The answer page and its form."""
     router = Routes(RouteClass.ANSWER_LINK, tags=["answers"], default_response_class=HTMLResponse)
 
-    @router.get("/v1/answers/{token}", operation_id="showAnswerPage")
+    @router.get("/v1/answers/{token:path}", operation_id="showAnswerPage")
     async def show(request: Request, token: Token, chosen: LanguageOf = None) -> Response:
         """The page, with the answer so far."""
         language = asked_language(request, chosen)
@@ -68,7 +80,9 @@ def routes(deps: AnswerDeps) -> Routes:
         page = AnswerPage(target.country, target.level, given=target.answer)
         return HTMLResponse(deps.pages.answer(language, page), 200, deps.pages.headers)
 
-    @router.post("/v1/answers/{token}", operation_id="answerAlert", status_code=303, response_class=RedirectResponse)
+    @router.post(
+        "/v1/answers/{token:path}", operation_id="answerAlert", status_code=303, response_class=RedirectResponse
+    )
     async def post_answer(request: Request, token: Token, chosen: LanguageOf = None) -> Response:
         """Record "safe" or "help". The same answer twice counts once; help counts however often the answer changed."""
         language = asked_language(request, chosen)
@@ -105,13 +119,20 @@ def routes(deps: AnswerDeps) -> Routes:
 
 
 async def _chosen_answer(request: Request) -> Literal["safe", "help"] | None:
-    """The answer in the form; None without one, and for a body that is no form: the page then asks to choose."""
+    """The answer in the form; None without one: the page then asks to choose.
+
+    A request for help counts in a body of any kind: a broken form, one with too many fields, or another media type.
+    """
+    body = await request.body()
     try:
         form = await request.form()
-    except (HTTPException, ValueError):
-        return None  # a broken form, with too many fields, or of an unknown encoding
-    chosen = form.get("answer")
-    return "help" if chosen == "help" else "safe" if chosen == "safe" else None
+    except (HTTPException, ValueError, LookupError):
+        chosen = None
+    else:
+        chosen = form.get("answer")
+    if chosen == "help" or _HELP_IN_BODY.search(body):
+        return "help"
+    return "safe" if chosen == "safe" else None
 
 
 async def _link_target(deps: AnswerDeps, token: str) -> _LinkTarget | None:
@@ -140,7 +161,18 @@ async def _link_target(deps: AnswerDeps, token: str) -> _LinkTarget | None:
 
 
 def asked_language(request: Request, chosen: str | None) -> Language:
-    """The language of `?language=`; else Dutch if the browser asks for Dutch first; else English."""
-    if chosen in ("nl", "en"):
-        return "nl" if chosen == "nl" else "en"
-    return "nl" if request.headers.get("accept-language", "").lower().startswith("nl") else "en"
+    """The language of `?language=`; else the one that the browser prefers; else English."""
+    if chosen is not None and chosen.lower() in ("nl", "en"):
+        return "nl" if chosen.lower() == "nl" else "en"
+    return preferred_language(request.headers.get("accept-language")) or "en"
+
+
+def error_pages(pages: Pages) -> ErrorPages:
+    """What a person sees when their request cannot be handled."""
+
+    def render(request: Request, problem: Problem) -> Response:
+        language = asked_language(request, request.query_params.get("language"))
+        page = pages.unknown_link(language) if problem.status == 404 else pages.failed(language)
+        return HTMLResponse(page, problem.status, pages.headers)
+
+    return ErrorPages(PAGES, render)

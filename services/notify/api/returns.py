@@ -67,7 +67,7 @@ def routes(deps: ReturnDeps) -> Routes:
     """The page and its form."""
     router = Routes(RouteClass.ANSWER_LINK, tags=["answers"], default_response_class=HTMLResponse)
 
-    @router.get("/v1/returns/{token}", operation_id="showReturnPage")
+    @router.get("/v1/returns/{token:path}", operation_id="showReturnPage")
     async def show(request: Request, token: Token, chosen: LanguageOf = None) -> Response:
         """The page: the question, or the state of the return when there is nothing to ask."""
         language = asked_language(request, chosen)
@@ -78,7 +78,9 @@ def routes(deps: ReturnDeps) -> Routes:
         page = deps.pages.returned(language, _countries(target), standing.value)
         return HTMLResponse(page, 200, deps.pages.headers)
 
-    @router.post("/v1/returns/{token}", operation_id="reportReturn", status_code=303, response_class=RedirectResponse)
+    @router.post(
+        "/v1/returns/{token:path}", operation_id="reportReturn", status_code=303, response_class=RedirectResponse
+    )
     async def report(request: Request, token: Token, chosen: LanguageOf = None) -> Response:
         """Report that the person is back. The same answer twice counts once."""
         language = asked_language(request, chosen)

@@ -81,6 +81,10 @@ class Pages:
         """The page for an unknown link: how to reach us all the same."""
         return self._render("unknown_link", language)
 
+    def failed(self, language: Language) -> str:
+        """The page for everything else that goes wrong: how to see whether we have the answer, and how to reach us."""
+        return self._render("failed", language)
+
     def _render(self, name: str, language: Language, **values: object) -> str:
         university = self._live.current.university
         return self._environment.get_template(f"{name}.{language}.html.j2").render(

@@ -5,6 +5,7 @@ nginx is real, with the deployed configuration; it skips where there is none. Th
 
 import asyncio
 import ipaddress
+import re
 import ssl
 import struct
 from collections.abc import AsyncIterator
@@ -69,8 +70,11 @@ WRONG: dict[str, tuple[bytes, int]] = {
         413,
     ),
     "nothing there": (request("GET / HTTP/1.1", host="evil.example"), 404),
-    "a prefix alone": (request("GET /notify HTTP/1.1", host="evil.example"), 404),
-    "a prefix with a slash": (request("GET /notify/ HTTP/1.1", host="evil.example"), 404),
+    **{
+        f"the prefix {prefix}": (request(f"GET {prefix} HTTP/1.1", host="evil.example"), 404)
+        for service in SERVICES
+        for prefix in (f"/{service}", f"/{service}/", f"//{service}", f"/{service}?a=b", f"/{service}/v1")
+    },
     "a version alone": (request("GET /notify/v1 HTTP/1.1", host="evil.example"), 404),
     "metrics": (request("GET /notify/metrics HTTP/1.1", host="evil.example"), 404),
     "metrics, written otherwise": (request("GET /notify/v1/..//metric%73 HTTP/1.1", host="evil.example"), 404),
@@ -96,6 +100,59 @@ async def test_own_errors_of_the_gateway_are_problems_without_names_or_foreign_h
                     assert EVIL not in answer.head.encode("latin-1") + answer.body
                     assert b"nginx" not in answer.body
                     assert (answer.header("Retry-After") == "5") == (status == 503)
+
+
+def of_answers(line: str, *headers: str, body: str = "") -> bytes:
+    """A raw request to an answer page, from a browser that prefers Dutch."""
+    return request(line, "Accept-Language: nl-NL,nl;q=0.9,en;q=0.8", *headers, host="evil.example", body=body)
+
+
+#: Case → raw bytes to an answer page, the status, and the language of the page. No request here reaches a service.
+WRONG_FOR_A_PERSON: dict[str, tuple[bytes, int, str]] = {
+    "30 MB": (of_answers(f"POST /notify/v1/answers/{TOKEN} HTTP/1.1", "Content-Length: 30000000"), 413, "nl"),
+    "30 MB to a return": (
+        of_answers(f"POST /notify/v1/returns/{TOKEN} HTTP/1.1", "Content-Length: 30000000"), 413, "nl"
+    ),
+    "in English": (
+        of_answers(f"POST /notify/v1/answers/{TOKEN}?language=en HTTP/1.1", "Content-Length: 30000000"), 413, "en"
+    ),
+    "no language": (request(f"POST /notify/v1/answers/{TOKEN} HTTP/1.1", "Content-Length: 30000000"), 413, "en"),
+    "in Dutch": (
+        request(f"POST /notify/v1/answers/{TOKEN}?language=nl HTTP/1.1", "Content-Length: 30000000"), 413, "nl"
+    ),
+    "TRACE": (of_answers(f"TRACE /notify/v1/answers/{TOKEN} HTTP/1.1"), 405, "nl"),
+    "two lengths": (
+        of_answers(f"POST /notify/v1/answers/{TOKEN} HTTP/1.1", "Content-Length: 5", "Content-Length: 6"), 400, "en|nl"
+    ),
+    "a header of 40 kB": (of_answers(f"GET /notify/v1/answers/{TOKEN} HTTP/1.1", "X-Long: " + "a" * 40_000), 431, "nl"),
+    "a coding that nobody knows": (
+        of_answers(f"POST /notify/v1/answers/{TOKEN} HTTP/1.1", "Transfer-Encoding: gzip"), 501, "nl"
+    ),
+    "a service that is away": (of_answers(f"GET /notify/v1/answers/{TOKEN} HTTP/1.1"), 503, "nl"),
+    "a service that is away, with a slash": (of_answers(f"POST /notify/v1/answers/{TOKEN}/ HTTP/1.1"), 503, "nl"),
+    "no token": (of_answers("GET /notify/v1/answers HTTP/1.1"), 503, "nl"),
+}  # fmt: skip
+
+
+async def test_own_errors_of_the_gateway_are_pages_where_a_person_opens_a_link(
+    upstreams: dict[str, Upstream], tmp_path: Path
+) -> None:
+    """In the person's language, with the way to get help; no name, no token, no word of the sent Host."""
+    where = addresses(upstreams)
+    async with running(tmp_path, where | {"notify": where["safety"]}) as gateway:
+        with Failures() as failures:
+            for what, (sent, status, language) in WRONG_FOR_A_PERSON.items():
+                with failures.case(what):
+                    answer = await gateway.raw(sent)
+                    assert answer.status == status
+                    assert answer.header("Content-Type") == "text/html; charset=utf-8"
+                    assert re.search(f'<html lang="({language})">', answer.body.decode())
+                    assert b"HULP" in answer.body or b"HELP" in answer.body
+                    assert answer.header("Cache-Control") == "no-store"
+                    assert answer.header("X-Content-Type-Options") == "nosniff"
+                    assert not any(word in answer.body for word in (EVIL, b"nginx", TOKEN.encode()))
+                    assert (answer.header("Retry-After") == "5") == (status == 503)
+        assert TOKEN not in gateway.log()
 
 
 async def test_services_hear_the_gateways_name_and_nothing_that_a_client_claims(
@@ -163,7 +220,7 @@ async def test_answer_tokens_stand_in_no_log(upstreams: dict[str, Upstream], tmp
 async def test_a_flood_is_refused_and_the_providers_callbacks_are_not(
     upstreams: dict[str, Upstream], tmp_path: Path
 ) -> None:
-    """Too many requests from one address: 429 as a problem. Receipts of a provider have a limit of their own."""
+    """Too many requests from one address: 429, here as a page. Receipts of a provider have a limit of their own."""
     slow = {"GATEWAY_REQUESTS_PER_SECOND": "1", "GATEWAY_BURST": "5"}
     async with running(tmp_path, addresses(upstreams), slow) as gateway:
         answers = [await gateway.raw(request(f"GET /notify/v1/answers/{TOKEN} HTTP/1.1")) for _ in range(20)]
@@ -175,7 +232,7 @@ async def test_a_flood_is_refused_and_the_providers_callbacks_are_not(
 
     refused = [answer for answer in answers if answer.status == 429]
     assert len(refused) >= 5
-    assert all(answer.header("Content-Type") == "application/problem+json" for answer in refused)
+    assert all(answer.header("Content-Type") == "text/html; charset=utf-8" for answer in refused)
     assert all(answer.header("Retry-After") == "1" for answer in refused)
     assert {answer.status for answer in callbacks} == {200}
     assert TOKEN not in log
@@ -216,7 +273,7 @@ async def test_a_half_request_is_given_up(upstreams: dict[str, Upstream], tmp_pa
         for _, writer in connections:
             writer.close()
 
-        assert all(b"<html" not in answer for answer in answers)
+        assert all(b"nginx</center>" not in answer for answer in answers)
         assert TOKEN not in gateway.log()
 
 
@@ -318,5 +375,6 @@ async def test_tls_and_nothing_in_clear(upstreams: dict[str, Upstream], tmp_path
 
         assert (moved.status, moved.header("Location")) == (301, f"https://{NAME}/notify/v1/answers/{TOKEN}")
         assert {posted.status, garbage.status, to_tls.status} == {400}
-        assert {answer.header("Content-Type") for answer in (posted, garbage, to_tls)} == {"application/problem+json"}
+        assert {answer.header("Content-Type") for answer in (posted, garbage)} == {"application/problem+json"}
+        assert to_tls.header("Content-Type") == "text/html; charset=utf-8", "a person opened a link"
         assert TOKEN not in gateway.log()

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import TextIO
 
-from deploy.local import jars
+from deploy.local import gateway, jars
 from deploy.local.errors import LocalStackError
 from deploy.local.ports import Ports
 from deploy.local.services import CATALOGUE, Choices, LocalServices
@@ -61,11 +61,14 @@ def _start(stack: LocalStack, root: Path) -> None:
     picture = os.environ.get("FEED")
     if picture and not Path(picture).is_file():
         raise LocalStackError(f"FEED={picture}: there is no such file.")
+    through_gateway = os.environ.get("GATEWAY") == "1"
+    if through_gateway:
+        gateway.nginx()  # before the provider is told addresses behind a gateway that does not start
     stack.start()
     choices = Choices(
         keys=root / "keys",
         picture=Path(picture).resolve() if picture else None,
-        through_gateway=os.environ.get("GATEWAY") == "1",
+        through_gateway=through_gateway,
         catalogue=catalogue,
     )
     services = LocalServices(stack, choices, say)

@@ -1,5 +1,6 @@
 """The university's gateway in front of the four services: a real nginx with the configuration that is deployed."""
 
+import os
 import re
 import shutil
 from collections.abc import Mapping
@@ -8,6 +9,8 @@ from pathlib import Path
 from deploy.local.errors import LocalStackError
 from deploy.local.processes import Program
 
+#: Where packages put nginx; /usr/sbin stands on few paths.
+FOLDERS = "/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin:/opt/homebrew/bin"
 GATEWAY = Path(__file__).resolve().parents[1] / "gateway"
 #: One machine sends the requests of all people here, so nothing is limited by its address.
 SETTINGS = {
@@ -23,6 +26,18 @@ SETTINGS = {
 }
 
 
+def nginx() -> str:
+    """The nginx of this machine, or the one that NGINX names. Raises LocalStackError without one."""
+    named = os.environ.get("NGINX", "")
+    found = shutil.which(named or "nginx", path=os.environ.get("PATH", "") if named else FOLDERS)
+    if found is None:
+        raise LocalStackError(
+            f"GATEWAY=1 needs nginx, and {named or 'nginx'} is not there: install it (the package is called nginx), or "
+            "name it in NGINX, or leave GATEWAY out."
+        )
+    return found
+
+
 def program(
     folder: Path,
     listen: str,
@@ -34,9 +49,6 @@ def program(
 
     `settings` overrides SETTINGS. Raises LocalStackError when nginx is not installed.
     """
-    nginx = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin:/opt/homebrew/bin")
-    if nginx is None:
-        raise LocalStackError("GATEWAY=1 needs nginx: install it (the package is called nginx), or leave GATEWAY out.")
     folder = folder.resolve()
     (folder / "conf.d").mkdir(parents=True, exist_ok=True)
     values = {
@@ -51,7 +63,7 @@ def program(
         (folder / "conf.d" / template).write_text(_moved(filled, folder), encoding="utf-8")
     main = (GATEWAY / "nginx.conf").read_text(encoding="utf-8")
     (folder / "nginx.conf").write_text(_moved(main, folder), encoding="utf-8")
-    command = [nginx, "-p", str(folder), "-e", "stderr", "-c", str(folder / "nginx.conf"), "-g", "daemon off;"]
+    command = [nginx(), "-p", str(folder), "-e", "stderr", "-c", str(folder / "nginx.conf"), "-g", "daemon off;"]
     return Program("gateway", command, folder)
 
 

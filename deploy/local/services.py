@@ -12,6 +12,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,8 @@ READY_SECONDS = 120.0
 
 #: The catalogue of the local stack, unless CATALOGUE_DIR names another.
 CATALOGUE = ROOT / "deploy" / "local" / "catalogue"
+#: Variables that differ from service to service; no command needs them.
+OF_ONE_PROCESS = ("INSTANCE", "ROOT_PATH")
 SMTP_SENDER = "alerts@university.example"
 SMS_SENDER = "+31970000000"
 
@@ -59,7 +62,10 @@ class LocalServices:
         self.choices = choices
         self._ports = stack.ports
         self._say = say
-        self._secrets: dict[str, str] = {}
+
+    @cached_property
+    def _secrets(self) -> dict[str, str]:
+        return _secrets(self.stack.root / "secrets.json")
 
     @property
     def maildir(self) -> Path:
@@ -78,17 +84,18 @@ class LocalServices:
         return {name: self.direct(name) for name in SERVICES}
 
     def write_addresses(self, file: Path) -> None:
-        """Write all addresses as shell variables: `set -a; . FILE`."""
-        addresses: dict[str, object] = {
-            "ENV": "local",
-            "KAFKA_BOOTSTRAP_SERVERS": self.stack.kafka,
-            "MONGO_URL": self.stack.mongo,
-            "NAMESPACE": self.choices.namespace,
+        """Write the environment of `passage` as shell variables: `set -a; . FILE`.
+
+        All addresses, and what the services read: with them every command works that one of the services would run.
+        """
+        own = {name: value for service in SERVICES for name, value in self._environment(service).items()}
+        variables: dict[str, object] = {
+            **{name: value for name, value in own.items() if name not in OF_ONE_PROCESS},
             **{f"{name.upper()}_URL": base for name, base in self.bases().items()},
             "MAILDIR": self.maildir,
             "SMS_LOG": self.sms_log,
         }
-        lines = [f"{name}={shlex.quote(str(address))}\n" for name, address in addresses.items()]
+        lines = [f"{name}={shlex.quote(str(value))}\n" for name, value in variables.items()]
         file.touch(mode=0o600)
         file.write_text("".join(lines), encoding="utf-8")
 
@@ -102,7 +109,6 @@ class LocalServices:
         Raises LocalStackError.
         """
         create_keys(self.choices.keys)
-        self._secrets = _secrets(self.stack.root / "secrets.json")
         self._apply_topics()
         for name in SIMULATORS:
             self._start(name, self._simulator(name), self._port(name))

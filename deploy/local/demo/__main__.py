@@ -9,7 +9,7 @@ import sys
 import uuid
 from pathlib import Path
 
-from deploy.local import jars
+from deploy.local import gateway, jars
 from deploy.local.demo import story
 from deploy.local.demo.people import People, Refused
 from deploy.local.demo.report import Report
@@ -38,6 +38,8 @@ def main() -> int:
     stack: LocalStack | None = None
     try:
         with locked(LOCAL / "lock", "another command is at work on the local stack"):
+            if os.environ.get("GATEWAY") == "1":
+                gateway.nginx()  # before anything starts
             if not os.environ.get("KAFKA_BOOTSTRAP_SERVERS"):
                 jars.ready(LOCAL, view.say)  # before the ports are chosen: a download takes long enough to lose them
             stack = LocalStack(ROOT, LOCAL, choose_ports(), view.say)

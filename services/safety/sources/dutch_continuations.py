@@ -42,7 +42,8 @@ _EXCEPTS = re.compile(
     r"(?:En |Maar )?(?:[Nn]iet|[Bb]ehalve|[Uu]itgezonderd|[Mm]et uitzondering van) (?:voor |in )?(?P<bare>.+))$"
 )
 _CONDITION = re.compile(
-    r"^(?:als|wanneer|indien|wie|mensen|reizigers|toeristen|kinderen|auto|personen)\b", re.IGNORECASE
+    r"^(?:als|wanneer|indien|wie|mensen|reizigers|nederlanders|inwoners|buitenlanders|bezoekers|toeristen|kinderen|auto|personen)\b",
+    re.IGNORECASE,
 )
 
 

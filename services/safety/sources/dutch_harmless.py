@@ -22,7 +22,7 @@ _NAMED = (
     r"Vuur|Markt|Straat|Week|Boekje|Park"
 )
 _THINGS = (
-    r"vlag(?:gen)?|water|licht(?:en)?|stoplicht(?:en)?|verkeerslicht(?:en)?|lijn|bus(?:sen)?|taxi(?:'s|’s)?|hesjes?|loper|"
+    r"vlag(?:gen)?|water|licht(?:en)?|stoplicht(?:en)?|verkeerslicht(?:en)?|(?:metro|tram|bus)?lijn(?:en)?|bus(?:sen)?|taxi(?:'s|’s)?|hesjes?|loper|"
     r"wijn|vlees|zand|stempels?|vaccinatieboekjes?|boekjes?|kruis|paspoort(?:en)?|borden|strepen|streep|"
     r"huizen|kleding|bloemen|aarde|lucht|maan|rivier|koraal|alg(?:en)?|kwal(?:len)?"
 )
@@ -55,10 +55,24 @@ _NO_LONGER = re.compile(r"\b(?:meer|langer|opgeheven|ingetrokken|vervallen|voorb
 
 _WEATHER = re.compile(
     r"\b(?:KNMI|AEMET|IPMA|DWD|Met Office|M[ée]t[ée]o[\w-]*|weer(?:dienst|instituut|bureau|code|alarm|waarschuwing)\w*|"
-    r"meteorologisch\w*|weerkundig\w*|hitte(?:alarm|code|plan|waarschuwing)\w*|bosbrandgevaar|brandgevaar|luchtkwaliteit|"
+    r"meteorologisch\w*|weerkundig\w*|hitte(?:alarm|code|plan|waarschuwing)\w*|"
     r"civiele bescherming|Civil Protection|SMHI|NOAA|PAGASA|BMKG)\b",
     re.IGNORECASE,
 )
+_STORM = (
+    r"(?:hitte|hittegolf|storm|zandstorm|sneeuw|sneeuwval|onweer|regen|regenval|wind|gladheid|ijzel|orkaan|tyfoon|cycloon|kou|"
+    r"noodweer)"
+)
+#: A code of the local authorities for the weather; and the alarm of a volcano.
+_LOCAL_CODE = (
+    re.compile(rf"\bcode {_SEVERAL} (?:voor|vanwege|wegens|door) (?:\w+ ){{0,2}}{_STORM}\b", re.IGNORECASE),
+    re.compile(
+        rf"\balarm(?:niveau|fase)\b[\w ]{{0,60}}? (?:is|naar|op|geldt) (?:code |fase |niveau )?{_C}\b", re.IGNORECASE
+    ),
+    re.compile(rf"\balarm(?:niveau|fase):? {_C}\b", re.IGNORECASE),
+    re.compile(rf"\bcode {_SEVERAL} (?:is |zijn )?(?:afgegeven|afgekondigd|uitgegeven)\b", re.IGNORECASE),
+)
+_OF_STORM = re.compile(rf"\b{_STORM}\b", re.IGNORECASE)
 #: `code rood`, `oranje weeralarm`, `rode waarschuwing`.
 _WEATHER_COLOUR = re.compile(
     rf"\b\w*(?:code|alarm|waarschuwing|fase|niveau):? {_SEVERAL}\b|"
@@ -118,6 +132,9 @@ def marked(sentence: str) -> str:
     """The sentence with its harmless colours marked. `unmarked` gives it back."""
     if is_about_weather(sentence):
         sentence = _WEATHER_COLOUR.sub(_mark_match, sentence)
+    if not _OF_ADVICE.search(sentence) and (_OF_STORM.search(sentence) or "alarm" in sentence.lower()):
+        for pattern in _LOCAL_CODE:
+            sentence = pattern.sub(_mark_match, sentence)
     for pattern in _HARMLESS_WORDS:
         sentence = pattern.sub(_mark_match, sentence)
     for pattern in _ENDED:

@@ -202,12 +202,14 @@ def _holds_another(words: str) -> bool:
     return worst_colour(words) is not None or _HOLDS_ANOTHER.search(words) is not None
 
 
+#: Not a QR-code, a landcode or a kledingcode.
+_COLOUR_CODE = rf"(?<![\w-])(?!kleding){CODE}"
 #: A sentence with the first and, somewhere after it, the second seems to give a colour. "is aangepast" gives none.
 _SEEMS_TO_STATE = tuple(
     (re.compile(first), re.compile(second))
     for first, second in (
-        (r"\bgeld(?:t|en)\b", CODE),
-        (CODE, r"\bgeld(?:t|en)\b"),
+        (r"\bgeld(?:t|en)\b", _COLOUR_CODE),
+        (_COLOUR_CODE, r"\bgeld(?:t|en)\b"),
         (
             rf"[Dd]e {CODE} (?:van|voor) het (?:reis)?advies",
             r" is\b(?! (?:aangepast|bijgewerkt|gewijzigd|veranderd|verhoogd|verlaagd)$)",

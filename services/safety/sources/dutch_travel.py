@@ -10,7 +10,8 @@ _TRIPS = r"(?:reis(?:t|je|jes)?|reizen|vakanties?|vakantiereizen|bezoek|bezoeken
 _NEEDLESS = r"(?:niet[- ](?:noodzakelijke?|essenti[eë]le?|dringende?)|onnodige?|toeristische?|vakantie)"
 #: Trips that one may be warned of in the safest country.
 _ORDINARY = re.compile(
-    r"'s nachts|’s nachts|'s avonds|’s avonds|\bdonker|zonsondergang|\bliften|\bmet de (?:bus|trein|auto|taxi|boot)|"
+    r"'s nachts|’s nachts|'s avonds|’s avonds|\bdonker|zonsondergang|\bliften|"
+    r"\bom alleen\b|\bmet de (?:bus|trein|auto|taxi|boot)|"
     r"\bper (?:bus|trein|auto|taxi|boot)|\bbus|\bbussen|\btrein(?:en)?|\btaxi|\bveerbo|\bboot|\bscooter|\bmotor|"
     r"\bkraanwater|\bdrink|\bzwem|\bgeld\b|\bdemonstrat|\bbetoging|\bprotest|\bmenigte|\bmensenmassa|\bbijeenkomst|\bdrukke|"
     r"\bevenement|\bmanifestatie|\bstrand|\buitgaan|\bwandel|\bzonder (?:gids|vergunning|visum|verzekering)|"

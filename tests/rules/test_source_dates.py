@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from services.safety.reading import CountryReading
 from services.safety.rules.effective_level import modified_at, source_version
 from services.safety.rules.source_dates import in_order
-from services.safety.sources.documents import not_in_future
+from services.safety.sources.documents import newest_of, not_in_future, unread_entries
 from shared.events import Level
 from shared.plausible import EARLIEST
 from tests.rules.safety_world import World, reading
@@ -65,3 +65,20 @@ def test_no_date_of_the_past_hides_a_warning(first: timedelta, others: list[tupl
     world.read([said(Level.RED, believed + timedelta(seconds=1), now, world)], now + FETCHED)
 
     assert world.states["ES"].counting.level is Level.RED
+
+
+@given(st.permutations([Level.GREEN, Level.YELLOW, Level.RED]), st.sets(st.integers(0, 2)))
+def test_of_several_versions_one_that_is_dated_in_the_future_counts_only_if_it_is_worse(
+    levels: list[Level], to_come: set[int]
+) -> None:
+    """Three versions of an advisory in one list, from the oldest to the newest; some have an impossible date."""
+    readings = []
+    for number, level in enumerate(levels):
+        dated = BEGAN + timedelta(days=number - 3) if number not in to_come else BEGAN + timedelta(days=400)
+        modified, remark = not_in_future(dated, BEGAN)
+        version = reading("ES", level, at=modified)
+        readings.append(version.model_copy(update={"unread": unread_entries("ES", [remark] if remark else [])}))
+
+    newest = max((number for number in range(3) if number not in to_come), default=None)
+    candidates = [levels[number] for number in range(3) if number in to_come or number == newest]
+    assert newest_of(readings).level is max(candidates)

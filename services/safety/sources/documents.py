@@ -91,9 +91,13 @@ def parse_epoch(value: object) -> datetime | None:
     return instant if is_in_window(instant) else None
 
 
+#: How the remark about a date in the future ends.
+_STILL_TO_COME = "which is still to come"
+
+
 def not_in_future(modified: datetime, now: datetime) -> tuple[datetime, str | None]:
     """The date, at most `now`, and a remark if it lay in the future: it would make all later advice look older."""
-    remark = f"dated {modified.date()}, which is still to come" if modified > now + CLOCK_DIFFERENCE else None
+    remark = f"dated {modified.date()}, {_STILL_TO_COME}" if modified > now + CLOCK_DIFFERENCE else None
     return min(modified, now), remark
 
 
@@ -164,11 +168,21 @@ def severity(reading: CountryReading) -> int:
 
 
 def newest_of(readings: Iterable[CountryReading]) -> CountryReading:
-    """The newest of several readings of one record; of two with the same date the worse. Order does not matter."""
+    """The newest of several readings of one record; of two with the same date the worse. Order does not matter.
+
+    Of one that is dated in the future nobody knows whether it is the newest: it counts if it is worse.
+    """
     versions = list(readings)
     if len(versions) == 1:
         return versions[0]
-    return max(versions, key=lambda reading: (reading.source_modified_at, severity(reading), reading.model_dump_json()))
+    to_come = [reading for reading in versions if any(_STILL_TO_COME in sentence for sentence in reading.unread)]
+    dated = [reading for reading in versions if reading not in to_come]
+    newest = [max(dated, key=lambda reading: (reading.source_modified_at, *_worse(reading)))] if dated else []
+    return max([*newest, *to_come], key=_worse)
+
+
+def _worse(reading: CountryReading) -> tuple[int, str]:
+    return severity(reading), reading.model_dump_json()
 
 
 def worst_by_area(stated_levels: Iterable[StatedLevel]) -> list[StatedLevel]:

@@ -1,20 +1,25 @@
 """Validated fields of request bodies: countries, regions and texts."""
 
 import unicodedata
-from typing import Annotated
+from typing import Annotated, Any
 
 import pycountry
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from shared.trimming import BLANK, trimmed, trimmed_end
 
 #: Kosovo has no ISO 3166-1 code; this user-assigned one is in common use.
 KOSOVO = "XK"
 #: Directional marks can make a text look like another one. Source: Unicode TR9, TR36.
 _DIRECTIONAL = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _INVISIBLE = frozenset({"Cc", "Cs", "Co", "Cn", "Zl", "Zp"})
-#: Letters and a symbol that show nothing. Source: Unicode, DerivedCoreProperties, Default_Ignorable_Code_Point.
-_BLANK = frozenset("\u115f\u1160\u3164\uffa0\u2800")
 #: Ends of host names that mail programs make a link of in capitals as well.
 _COMMON_ENDS = frozenset({"com", "net", "org", "info", "biz", "io", "app", "nl", "eu", "de", "fr", "uk", "ru", "cn"})
+
+
+def _trim(value: Any) -> Any:
+    """A text without the invisible signs at its ends; any other value as it is, for the field's type to refuse."""
+    return trimmed(value) if isinstance(value, str) else value
 
 
 def _country(value: str) -> str:
@@ -25,11 +30,11 @@ def _country(value: str) -> str:
 
 def _is_visible(letter: str) -> bool:
     """Whether a sign shows something by itself: no space, mark, joiner or other format character."""
-    return unicodedata.category(letter)[0] in "LNPS" and letter not in _BLANK
+    return unicodedata.category(letter)[0] in "LNPS" and letter not in BLANK
 
 
 def _line(value: str) -> str:
-    text = stored_line(value)
+    text = stored_line(trimmed(value))
     if not any(map(_is_visible, text)):
         raise ValueError("is empty")
     return text
@@ -47,7 +52,7 @@ def stored_line(value: str) -> str:
 
 def _name(value: str) -> str:
     text = _line(value)
-    if not any(unicodedata.category(letter)[0] == "L" and letter not in _BLANK for letter in text):
+    if not any(unicodedata.category(letter)[0] == "L" and letter not in BLANK for letter in text):
         raise ValueError("has no letter")
     if any(map(_is_address, text.split())):
         raise ValueError("is a web or mail address, not a name")
@@ -65,8 +70,8 @@ def _is_address(word: str) -> bool:
 
 
 def _free_text(value: str) -> str:
-    # Browsers send CRLF between the lines of a text area.
-    lines = unicodedata.normalize("NFC", value).replace("\r\n", "\n").strip().split("\n")
+    # Browsers send CRLF between the lines of a text area; a paste leaves tabs and marks at their ends.
+    lines = [trimmed_end(line) for line in unicodedata.normalize("NFC", trimmed(value)).split("\n")]
     for line in lines:
         if any(letter in _DIRECTIONAL or unicodedata.category(letter) in _INVISIBLE for letter in line):
             raise ValueError("holds control or directional characters")
@@ -80,23 +85,34 @@ CountryCode = Annotated[
     str, Field(pattern=r"^[A-Z]{2}$", description="ISO 3166-1 alpha-2; XK for Kosovo"), AfterValidator(_country)
 ]
 RegionOfCountry = Annotated[str, Field(pattern=r"^[A-Z]{2}-[A-Z0-9]{1,3}$", description="ISO 3166-2")]
-ShortText = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_line)]
+#: Runs first, so that a limit counts what is kept: of `Annotated`, the last one that validates before is the first.
+Trimmed = BeforeValidator(_trim)
+ShortText = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_line), Trimmed]
 #: The name of a person, or of what a student gives one to: official mail shows it, so it is no address to click on.
-PlainName = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_name)]
+PlainName = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_name), Trimmed]
 DocumentKind = Annotated[
-    str, Field(min_length=1, max_length=80, description="The faculty's name for it"), AfterValidator(_line)
+    str, Field(min_length=1, max_length=80, description="The faculty's name for it"), AfterValidator(_line), Trimmed
 ]
 FreeText = Annotated[
-    str, Field(min_length=1, max_length=4000, description="Plain text with line breaks"), AfterValidator(_free_text)
+    str,
+    Field(min_length=1, max_length=4000, description="Plain text with line breaks"),
+    AfterValidator(_free_text),
+    Trimmed,
 ]
 # Each limit has a type of its own: of `FreeText = Field(max_length=500)` pydantic keeps 4,000, the limit of the type.
 #: The reason of a decision, as events record it.
 ReasonText = Annotated[
-    str, Field(min_length=1, max_length=500, description="Plain text with line breaks"), AfterValidator(_free_text)
+    str,
+    Field(min_length=1, max_length=500, description="Plain text with line breaks"),
+    AfterValidator(_free_text),
+    Trimmed,
 ]
 #: An officer's message to everybody in a place, in one language.
 AlertMessage = Annotated[
-    str, Field(min_length=1, max_length=1000, description="Plain text with line breaks"), AfterValidator(_free_text)
+    str,
+    Field(min_length=1, max_length=1000, description="Plain text with line breaks"),
+    AfterValidator(_free_text),
+    Trimmed,
 ]
 
 

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from email_validator import EmailNotValidError, validate_email
 from pydantic import AfterValidator, BeforeValidator, Field, HttpUrl, SecretStr, TypeAdapter, ValidationError
 
+from shared.email_addresses import accepted_address, mailbox
 from shared.environment import Demand
 from shared.mongo.url import read_url
 
@@ -116,10 +116,12 @@ def _origins(value: str) -> str:
 
 def _email(value: str) -> str:
     try:
-        address = validate_email(value, check_deliverability=False, allow_smtputf8=False, test_environment=True)
-    except EmailNotValidError:
-        raise ValueError("must be one email address, local@domain, without a name") from None
-    return address.ascii_email or address.normalized
+        address = mailbox(accepted_address(value, reserved=True))
+    except ValueError:
+        address = ""
+    if not address.isascii() or not address:
+        raise ValueError("must be one email address, local@domain, without a name")
+    return address
 
 
 def is_email(value: str) -> bool:
@@ -247,8 +249,8 @@ def _is_https(value: str | None, others: Mapping[str, Any]) -> bool:
 
 def _is_reachable(value: str, others: Mapping[str, Any]) -> bool:
     try:
-        return not value or bool(validate_email(value, check_deliverability=False))
-    except EmailNotValidError:
+        return not value or bool(accepted_address(value))
+    except ValueError:
         return False
 
 

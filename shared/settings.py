@@ -60,6 +60,10 @@ class CommonSettings(EnvironmentSettings):
     jwks: UrlOrFile = Field(description="URL or file of the login's public keys (JWKS)")
     token_issuer: Annotated[str, NOT_LOCAL] = Field(min_length=1, description="Exact `iss` of the login's tokens")
     token_audience: str = Field(min_length=1, description="Our id in the tokens' `aud`")
+    login_ignores_case: bool = Field(
+        default=False,
+        description="Whether subjects that differ in case alone are one person; the same for all services",
+    )
     token_max_seconds: int = Field(
         default=86_400,
         ge=60,
@@ -163,6 +167,11 @@ class CatalogueSettings(CommonSettings):
     """The variables of every service that reads the catalogue."""
 
     catalogue_dir: Folder = Field(description="Folder with university.yaml and one YAML file for each faculty")
+    smtp_non_ascii: bool = Field(
+        default=False,
+        description="Whether the mail server carries addresses with letters outside ASCII before the @ (SMTPUTF8); "
+        "otherwise such an address is refused where a person fills it in",
+    )
     catalogue_seconds: Interval = Field(
         default=2, description="Seconds between two checks for changes in the catalogue's files"
     )

@@ -33,6 +33,7 @@ def build(settings: Settings) -> FastAPI:
         live=process.follow_catalogue(settings),
         commits=GroupCommit(process.mongo, process.database),
         set_aside=process.set_aside,
+        smtp_non_ascii=settings.smtp_non_ascii,
     )
 
     async def requests_without_home(catalogue: Catalogue) -> Sequence[OpenWork]:

@@ -37,6 +37,7 @@ from shared.ids import new_id
 from shared.mongo.client import Session
 from shared.mongo.group_commit import insert_all
 from shared.privacy.contact import ContactDetails
+from shared.web.carried_addresses import check_address
 from shared.web.concurrency import etag, must_match
 from shared.web.idempotency import Answer, insert_once, run_once
 from shared.web.identity import LoginFacts
@@ -64,6 +65,7 @@ class Application:
 async def request_approval(deps: CommandDeps, command: Command[str], application: Application) -> Answer:
     """A student asks for approval. `command.caller` is the student. Raises Problem: a wrong field, or a rule."""
     catalogue, cause, now = deps.catalogue, command.cause, command.now
+    check_address("body.contact.email", application.contact.email, smtp_non_ascii=deps.smtp_non_ascii)
     programme = _programme(catalogue, application)
     _check_own_programme(programme, application)
     kind = _activity_type(catalogue, programme, application, command)

@@ -30,6 +30,8 @@ class CommandDeps:
     live: LiveCatalogue
     commits: GroupCommit
     set_aside: SetAside = field(default_factory=SetAside)
+    #: The mail server carries addresses with letters outside ASCII before the @.
+    smtp_non_ascii: bool = False
     #: One lock for each pool: within this process, commands on a pool wait for each other instead of colliding.
     pool_locks: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
 

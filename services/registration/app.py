@@ -57,6 +57,7 @@ def build(settings: Settings) -> FastAPI:
         documents=documents,
         group_commit=GroupCommit(mongo, database),
         exceptions_at_orange=settings.exceptions_at_orange,
+        smtp_non_ascii=settings.smtp_non_ascii,
         document_limits=DocumentLimits(
             settings.document_registration_bytes,
             settings.document_person_bytes,

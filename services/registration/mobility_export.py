@@ -67,7 +67,7 @@ def _person(state: Registration, contact: ContactDetails | None) -> dict[str, An
         "givenName": contact.given_name,
         "preferredName": contact.preferred_name,
         "surnamePrefix": contact.surname_prefix,
-        "surname": contact.surname,
+        "surname": contact.surname or contact.given_name,
         "email": contact.email,
         "mobileNumber": contact.mobile,
         "ICEName": emergency.name if emergency else None,

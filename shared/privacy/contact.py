@@ -7,84 +7,39 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-import phonenumbers
-from email_validator import EmailNotValidError, validate_email
 from pydantic import AfterValidator, Field
 
+from shared.email_addresses import accepted_address
 from shared.events import ContactField, Part
-from shared.fields import PlainName, stored_line
+from shared.fields import PlainName, Trimmed, stored_line
+from shared.phone_numbers import mobile_number, personal_number
 
-
-def _email(value: str) -> str:
-    try:
-        # Without a DNS lookup: a mail server that is down must not keep a student from registering.
-        address = validate_email(value, check_deliverability=False, test_environment=True)
-    except EmailNotValidError:
-        raise ValueError("is not an email address") from None
-    return address.normalized
-
-
-def _mobile(value: str) -> str:
-    try:
-        number = phonenumbers.parse(value)
-    except phonenumbers.NumberParseException:
-        raise ValueError("is not a phone number in international form (+31...)") from None
-    if not phonenumbers.is_possible_number(number):
-        raise ValueError("is not a possible phone number")
-    return str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
-
-
-#: Numbers that no message should go to: they cost a fortune, or belong to a service. Source: ITU-T E.164, Google's
-#: libphonenumber (number types).
-_SERVICES = {
-    phonenumbers.PhoneNumberType.PREMIUM_RATE,
-    phonenumbers.PhoneNumberType.SHARED_COST,
-    phonenumbers.PhoneNumberType.VOICEMAIL,
-    phonenumbers.PhoneNumberType.PAGER,
-}
-#: Country codes of premium and shared-cost services that belong to no country.
-_SERVICE_CODES = {808, 979}
-
-
-def _deliverable(value: str) -> str:
-    try:
-        validate_email(value, check_deliverability=False)
-    except EmailNotValidError:
-        raise ValueError("is not an email address that mail can reach") from None
-    return value
-
-
-def _callable(value: str) -> str:
-    number = phonenumbers.parse(value)
-    if number.country_code in _SERVICE_CODES or phonenumbers.number_type(number) in _SERVICES:
-        raise ValueError("is a number of a paid service: give that of a person")
-    return value
-
-
-def _of_a_country(value: str) -> str:
-    # Satellite networks and other codes without a country: our SMS providers promise nothing there, at a high price.
-    if phonenumbers.region_code_for_country_code(phonenumbers.parse(value).country_code or 0) == _NO_COUNTRY:
-        raise ValueError("is a satellite or service number, which our messages may not reach: give a mobile number")
-    return value
-
-
-_NO_COUNTRY = "001"
-EmailAddress = Annotated[str, Field(max_length=254), AfterValidator(_email)]
 #: Letters, digits and hyphens: universities number their students in different ways.
-StudentNumber = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,20}$", description="As the university writes it")]
-PhoneNumber = Annotated[str, Field(max_length=40, description="E.164"), AfterValidator(_mobile)]
+StudentNumber = Annotated[
+    str, Trimmed, Field(pattern=r"^[A-Za-z0-9-]{1,20}$", description="As the university writes it")
+]
 _StoredText = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(stored_line)]
-#: The same as a person fills them in now.
-FormEmail = Annotated[EmailAddress, AfterValidator(_deliverable)]
-FormPhone = Annotated[PhoneNumber, AfterValidator(_callable)]
-FormMobile = Annotated[FormPhone, AfterValidator(_of_a_country)]
+# As they were accepted: the list of countries and their numbers changes, and must not make anybody unreadable.
+_StoredEmail = Annotated[str, Field(min_length=1, max_length=254)]
+_StoredNumber = Annotated[str, Field(min_length=1, max_length=40)]
+#: What a person fills in now.
+FormEmail = Annotated[str, Trimmed, Field(max_length=254), AfterValidator(accepted_address)]
+FormPhone = Annotated[
+    str,
+    Trimmed,
+    Field(max_length=40, description="E.164; an extension follows as ;ext="),
+    AfterValidator(personal_number),
+]
+FormMobile = Annotated[
+    str, Trimmed, Field(max_length=40, description="E.164, of a kind that gets SMS"), AfterValidator(mobile_number)
+]
 
 
 class EmergencyContact(Part):
     """A person to call when the student cannot be reached. Field names follow OEAPI's ICE fields."""
 
     name: _StoredText
-    phone: PhoneNumber
+    phone: _StoredNumber = Field(description="E.164, with ;ext= and its extension where it has one (RFC 3966)")
     relation: _StoredText | None = None
 
 
@@ -93,10 +48,10 @@ class ContactDetails(Part):
 
     given_name: _StoredText
     surname_prefix: _StoredText | None = None
-    surname: _StoredText
+    surname: _StoredText | None = Field(default=None, description="null for a person with one name, the given name")
     preferred_name: _StoredText | None = None
-    email: EmailAddress
-    mobile: PhoneNumber
+    email: _StoredEmail
+    mobile: _StoredNumber = Field(description="E.164")
     emergency_contact: EmergencyContact | None = None
     student_number: StudentNumber | None = None
 
@@ -124,7 +79,7 @@ class ContactForm(ContactDetails):
 
     given_name: PlainName
     surname_prefix: PlainName | None = None
-    surname: PlainName
+    surname: PlainName | None = Field(default=None, description="Left out by a person with one name")
     preferred_name: PlainName | None = None
     email: FormEmail
     mobile: FormMobile
@@ -169,6 +124,6 @@ def with_student_number(details: ContactDetails, number: str | None) -> ContactD
     return details.model_copy(update={"student_number": number}) if number is not None else details
 
 
-def full_name(given_name: str, surname_prefix: str | None, surname: str) -> str:
+def full_name(given_name: str, surname_prefix: str | None, surname: str | None) -> str:
     """The name of a person as colleagues speak of them."""
     return " ".join(part for part in (given_name, surname_prefix, surname) if part)

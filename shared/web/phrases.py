@@ -148,6 +148,34 @@ SHARED: tuple[Phrase, ...] = (
         "is geen telefoonnummer in internationale vorm (+31...)",
         "is not a phone number in international form (+31...)",
     ),
-    ("kan geen telefoonnummer zijn", "is not a possible phone number"),
+    ("begint met een landnummer dat niet bestaat", "begins with a country code that does not exist"),
+    ("heeft te weinig cijfers voor zijn land", "has too few digits for its country"),
+    ("heeft te veel cijfers voor zijn land", "has too many digits for its country"),
+    (
+        "is geen nummer dat in zijn land bestaat: controleer elk cijfer",
+        "is not a number that exists in its country: check every digit",
+    ),
+    ("bevat letters: schrijf het nummer in cijfers", "holds letters: write the number in digits"),
+    (
+        "is een vast nummer, dat geen sms krijgt: geef een mobiel nummer",
+        "is a landline, which gets no SMS: give a mobile number",
+    ),
+    (
+        "is een soort nummer dat geen sms krijgt: geef een mobiel nummer",
+        "is a number of a kind that gets no SMS: give a mobile number",
+    ),
+    (
+        "heeft een doorkiesnummer, dat geen sms bereikt: geef alleen het nummer van een mobiele telefoon",
+        "has an extension, which no SMS reaches: give the number of a mobile phone alone",
+    ),
+    ("bevat een spatie of een onzichtbaar teken", "has a blank or an invisible sign in it"),
+    (
+        "is langer dan e-mail toelaat: 64 bytes voor het @-teken, 254 in totaal",
+        "is longer than mail allows: 64 octets before the @, 254 in all",
+    ),
+    (
+        "heeft voor het @-teken letters die onze mailserver niet aankan (alleen a-z, 0-9): geef een ander adres",
+        "has letters before the @ that our mail server does not carry (only a-z, 0-9): give another address",
+    ),
     ("staat niet in de catalogus", "is not in the catalogue"),
 )

@@ -12,7 +12,17 @@ from services.approval.api import bodies as approval_bodies
 from services.registration.api import bodies as registration_bodies
 from shared.fields import FreeText, PlainName, ReasonText, ShortText
 from shared.privacy.contact import ContactDetails
-from tests.contracts.services_world import FILE, PDF, STUDENT, Call, World, operation, registration_body
+from tests.contracts.services_world import (
+    FILE,
+    PDF,
+    STUDENT,
+    Call,
+    World,
+    approval_body,
+    operation,
+    registration_body,
+)
+from tests.failures import Failures
 
 #: Signs that show nothing, alone and together.
 NOTHING = ["\u200b", "\ufeff", "\u2060", "\u00ad", "\u200c\u200d", "\u180e", "\U000e0041\U000e0042", "\u3164", "\u115f",
@@ -26,6 +36,13 @@ ADDRESSES = ["http://evil.example", "Reset your login at https://evil.example/x"
              "(evil.org)"]  # fmt: skip
 PAID = ["+979123456789", "+31900123456", "+449098790000", "+19005551234", "+80812345678"]
 SATELLITE = ["+881612345678", "+88216123456", "+870773123456", "+80012345678"]
+
+
+#: Numbers that exist nowhere or get no SMS, and addresses that SMTP cannot hold.
+UNREACHABLE = ["+31 6 1234567", "+44 7911 12345", "+31 900 1234", "+31 6 HELLO678", "+31 71 527 1234",
+               "+31 6 12345678 ext 12", "0612345678"]  # fmt: skip
+UNSENDABLE = ["x" * 65 + "@students.example", "a..b@students.example", '"a b"@students.example', "a b@students.example",
+              "a\u200bb@students.example", "a@[127.0.0.1]"]  # fmt: skip
 
 
 def refused(kind: Any, value: object) -> bool:
@@ -85,6 +102,25 @@ def test_addresses_that_cannot_exist_are_refused(form: type[BaseModel]) -> None:
     assert [address for address in wrong if not refused(form, contact(email=address))] == []
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_numbers_and_addresses_that_no_message_reaches_are_refused(form: type[BaseModel]) -> None:
+    """At the door, and not at the alert. Somebody to call may have a landline and an extension, which is kept."""
+    assert [number for number in UNREACHABLE if not refused(form, contact(mobile=number))] == []
+    assert [address for address in UNSENDABLE if not refused(form, contact(email=address))] == []
+    kept: Any = form.model_validate(contact(emergencyContact={"name": "A parent", "phone": "+31 71 527 1234 ext 12"}))
+    assert kept.emergency_contact.phone == "+31715271234;ext=12"
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_person_with_one_name_fills_in_one(form: type[BaseModel]) -> None:
+    """It is the given name; an empty surname is still a mistake."""
+    one: Any = form.model_validate({name: value for name, value in contact().items() if name != "surname"})
+
+    assert one.full_name == one.given_name
+    assert refused(form, contact(surname=""))
+    assert refused(form, {name: value for name, value in contact().items() if name != "givenName"})
+
+
 def test_what_was_stored_before_is_still_read() -> None:
     """Details that today's form refuses: the person is found and alerted all the same."""
     old = contact(
@@ -93,6 +129,10 @@ def test_what_was_stored_before_is_still_read() -> None:
     )  # fmt: skip
 
     assert ContactDetails.model_validate(old).mobile == "+881612345678"
+    for number in ("+3161234567", "+319001234", "+5215512345678"):
+        assert ContactDetails.model_validate(contact(mobile=number)).mobile == number
+    for address in (*UNSENDABLE, "josé@students.example"):
+        assert ContactDetails.model_validate(contact(email=address)).email == address
 
 
 async def test_over_http_each_is_named_with_its_field(services: World) -> None:
@@ -114,3 +154,41 @@ async def test_over_http_each_is_named_with_its_field(services: World) -> None:
     for name in ("%E2%80%8B", "%EF%BB%BF", "%F3%A0%81%81"):
         headers = {**FILE, "Content-Disposition": f"attachment; filename*=UTF-8''{name}"}
         assert (await services.send(attach, headers=headers)).status_code == 400, name
+
+
+#: What is wrong with a body → its field, and the reason in Dutch and English.
+AT_THE_DOOR = [
+    ({"mobile": "+31 6 1234567"}, "mobile", "is geen nummer dat in zijn land bestaat: controleer elk cijfer",
+     "is not a number that exists in its country: check every digit"),
+    ({"mobile": "+31 6 HELLO678"}, "mobile", "bevat letters: schrijf het nummer in cijfers",
+     "holds letters: write the number in digits"),
+    ({"email": "x" * 65 + "@students.example"}, "email",
+     "is langer dan e-mail toelaat: 64 bytes voor het @-teken, 254 in totaal",
+     "is longer than mail allows: 64 octets before the @, 254 in all"),
+    ({"email": "josé@students.example"}, "email",
+     "heeft voor het @-teken letters die onze mailserver niet aankan (alleen a-z, 0-9): geef een ander adres",
+     "has letters before the @ that our mail server does not carry (only a-z, 0-9): give another address"),
+]  # fmt: skip
+
+
+async def test_over_http_the_reason_is_told_in_both_languages(services: World) -> None:
+    """At every door: registration, details for the stay, and a request for approval."""
+    registration_id = await services.register(STUDENT)
+    path = {"registration_id": registration_id}
+    doors = {
+        "submitRegistration": (registration_body(), "body.contact.", {}),
+        "requestApproval": (approval_body(), "body.contact.", {}),
+        "putStayContact": ({}, "body.", path),
+    }
+    with Failures() as failures:
+        for name, (body, prefix, parameters) in doors.items():
+            for change, field, *reasons in AT_THE_DOOR:
+                sent = {**body, "contact": contact(**change)} if "contact" in body else change
+                for language, reason in zip(("nl", "en"), reasons, strict=True):
+                    with failures.case(f"{name} {field} {language}"):
+                        call = Call(operation(name), STUDENT, path=parameters, json=sent)
+                        headers = {"Accept-Language": language, "If-Match": "*"}
+                        answer = await services.send(call, headers=headers)
+                        errors = answer.json()["errors"]
+                        assert answer.status_code == 400
+                        assert [(error["field"], error["reason"]) for error in errors] == [(f"{prefix}{field}", reason)]

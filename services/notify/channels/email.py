@@ -19,13 +19,16 @@ from services.notify.channels.smtp_wire import (
     SERVICE_CLOSING,
     START_INPUT,
     SmtpReply,
-    is_path,
     transparent,
 )
 from services.notify.messages.addresses import mailbox
 from services.notify.messages.outgoing import Email
 from services.notify.model.outcome import Outcome
+from shared.email_addresses import is_smtp_path
+from shared.observability import logs
 from shared.testing.failpoints import failpoint
+
+log = logs.get_logger()
 
 RESET = b"RSET\r\n"
 #: Another connection is opened for each so many emails; fewer are not worth one.
@@ -198,7 +201,7 @@ class EmailChannel:
                 connection = self._idle.take()
                 fresh = connection is None
                 try:
-                    connection = connection or await SmtpConnection.open(self._settings, self._tls)
+                    connection = connection or await self._open()
                 except CannotOpen as error:
                     refusal = Outcome.account_refused if error.refuses_account else Outcome.try_later
                     batch.trouble = refusal(str(error), code=error.code)
@@ -212,6 +215,14 @@ class EmailChannel:
                         connection.abort()
                 if fresh:
                     fruitless = 0 if batch.answered > before else fruitless + 1
+
+    async def _open(self) -> SmtpConnection:
+        connection = await SmtpConnection.open(self._settings, self._tls)
+        if self._settings.smtp_non_ascii and "SMTPUTF8" not in connection.extensions:
+            log.error(
+                "smtputf8_not_offered", next_step="set SMTP_NON_ASCII=false for all services, or mend the mail server"
+            )
+        return connection
 
     async def _send_emails(self, connection: SmtpConnection, batch: _Batch, *, is_kept: bool) -> None:
         """Send emails one after another over one connection, until none is left or the connection ends.
@@ -369,7 +380,7 @@ def _words(reply: SmtpReply, unsent: _Unsent) -> str:
 def _obstacle(unsent: _Unsent, connection: SmtpConnection) -> str | None:
     """Why this server cannot accept the email, known before the first byte; None when it can."""
     content, offered = unsent.email.content, connection.extensions
-    if not (is_path(unsent.recipient) and is_path(unsent.email.sender)):
+    if not (is_smtp_path(unsent.recipient) and is_smtp_path(unsent.email.sender)):
         return "an address that no SMTP command can hold"
     if not (unsent.recipient.isascii() and unsent.email.sender.isascii()) and "SMTPUTF8" not in offered:
         return "the address needs SMTPUTF8, which the server does not offer"

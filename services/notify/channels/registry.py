@@ -97,5 +97,6 @@ def open_email(settings: Settings) -> EmailChannel:
             ca_file=str(settings.smtp_ca_file) if settings.smtp_ca_file else None,
             username=settings.smtp_username,
             password=settings.smtp_password,
+            smtp_non_ascii=settings.smtp_non_ascii,
         )
     )

@@ -20,6 +20,7 @@ from services.notify.messages.outgoing import Sms
 from services.notify.model.outcome import Outcome, OutcomeKind
 from services.notify.rules.weights import Health, Weights, adjusted_weights, provider_order
 from shared.clock import utc_now
+from shared.phone_numbers import is_possible
 
 CHANNEL = "sms"
 #: The pool reads the shared weights again after this time.
@@ -81,8 +82,10 @@ class SmsPool:
     async def send(self, texts: Sequence[Sms]) -> list[Outcome]:
         """One outcome per text, in order. Never raises for what the providers or the network do."""
         names = _providers_in_order.get() or tuple(provider_order(await self._current_weights(), random.random()))
-        outcomes: list[Outcome] = [Outcome.try_later("not asked yet")] * len(texts)
-        unsent = list(range(len(texts)))
+        outcomes = [_before_asking(text) for text in texts]
+        unsent = [index for index, outcome in enumerate(outcomes) if outcome.kind is OutcomeKind.TRY_LATER]
+        if not unsent:
+            return outcomes
         for number, name in enumerate(names):
             member = self._members[name]
             if number:
@@ -155,6 +158,13 @@ class SmsPool:
             if answer.is_accepted and answer.provider_id
         }
         await self._state.store_ids(ids, now)
+
+
+def _before_asking(text: Sms) -> Outcome:
+    """Refused when no network can have the number, so that no provider is asked; otherwise not asked yet."""
+    if is_possible(text.number):
+        return Outcome.try_later("not asked yet")
+    return Outcome.refused("a number that no network has")
 
 
 def _signed(member: PoolMember, text: Sms, answer: Outcome) -> Outcome:

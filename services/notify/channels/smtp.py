@@ -34,6 +34,7 @@ class EmailSettings(BaseModel):
     ca_file: str | None = Field(default=None, description="PEM file of the authority that signed the server's name")
     username: str | None = Field(default=None, description="For AUTH PLAIN or LOGIN")
     password: SecretStr | None = None
+    smtp_non_ascii: bool = Field(default=False, description="Whether approval and registration rely on SMTPUTF8")
     helo_name: str | None = Field(default=None, description="Name in EHLO; default: our own IP address")
     idle_seconds: float = Field(default=60, gt=0, description="A kept connection that was idle for longer is closed")
     kept_answer_seconds: float = Field(

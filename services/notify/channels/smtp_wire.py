@@ -22,7 +22,6 @@ _ACCOUNT_STATUS = re.compile(r"^5\.(1\.[78]|7\.(8|9|11|13|60)|2\.252)\b", re.MUL
 _RELAY = re.compile(r"\brelay(?:ing)?\b", re.IGNORECASE)
 _DENIED = re.compile(r"\b(?:denied|prohibited|not (?:permitted|allowed))", re.IGNORECASE)
 _UNABLE_TO_RELAY = re.compile(r"\b(?:unable|not allowed) to relay", re.IGNORECASE)
-_PATH = re.compile(r"[^\s<>\x00-\x1f\x7f]{1,64}@[^\s<>@\x00-\x1f\x7f]{1,255}")
 
 
 class BrokenReply(Exception):
@@ -117,11 +116,6 @@ def extensions(reply: SmtpReply) -> dict[str, str]:
         keyword, _, parameters = line.strip().partition(" ")
         keywords[keyword.upper()] = parameters
     return keywords
-
-
-def is_path(address: str) -> bool:
-    """Whether the address can stand between < and > in a command: no spaces, brackets or control characters."""
-    return _PATH.fullmatch(address) is not None
 
 
 def transparent(content: bytes) -> bytes:

@@ -1,14 +1,5 @@
-"""Email addresses as SMTP carries them: ASCII wherever that is possible. Pure."""
+"""Email addresses as SMTP carries them. The rule is the one of the door: `shared/email_addresses.py`."""
 
-from email_validator import EmailNotValidError, validate_email
+from shared.email_addresses import mailbox
 
-
-def mailbox(address: str) -> str:
-    """The address with its domain in ASCII form. A local part that is not ASCII stays as it is and needs SMTPUTF8."""
-    if address.isascii():
-        return address
-    try:
-        valid = validate_email(address, check_deliverability=False, test_environment=True)
-    except EmailNotValidError:
-        return address
-    return valid.ascii_email or valid.normalized
+__all__ = ["mailbox"]

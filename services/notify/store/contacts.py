@@ -294,7 +294,7 @@ EARLIER_WITH_REPLACED: dict[str, Any] = {
 
 
 def _full_name_and_number(details: Mapping[str, Any]) -> str:
-    name = full_name(details["givenName"], details.get("surnamePrefix"), details["surname"])
+    name = full_name(details["givenName"], details.get("surnamePrefix"), details.get("surname"))
     number = details.get("studentNumber")
     return f"{name} ({number})" if number else name
 

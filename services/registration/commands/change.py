@@ -7,7 +7,7 @@ from services.registration.access import Permissions
 from services.registration.commands.after_commit import check_not_being_erased, evaluate_after_commit
 from services.registration.commands.answers import contact_for_queue, registration_answer
 from services.registration.commands.deps import CommandDeps
-from services.registration.commands.form import RegistrationForm, check_form, event_fields, with_login_facts
+from services.registration.commands.form import RegistrationForm, check_registration, event_fields, with_login_facts
 from services.registration.commands.loading import check_version, load_own, load_visible, state_of
 from services.registration.commands.overlaps import check_overlaps
 from services.registration.commands.submit import check_may_join
@@ -42,7 +42,7 @@ async def change(
 
     Contact details that were given for the stay are not part of it: they stay as they are (R24).
     """
-    check_form(deps.catalogue, form, form.language, command.now)
+    check_registration(deps, form, command.now)
     former = state_of(await load_visible(deps, command.caller, registration_id))
     person_id = former.person_id
     form = with_login_facts(deps.catalogue, form, command.caller.login, former)

@@ -27,7 +27,10 @@ class DocumentLimits:
 
 @dataclass(frozen=True, slots=True)
 class CommandDeps:
-    """Databases, keys, catalogue and settings of the commands. `exceptions_at_orange`: R18 is switched on."""
+    """Databases, keys, catalogue and settings of the commands. `exceptions_at_orange`: R18 is switched on.
+
+    `smtp_non_ascii`: the mail server carries addresses with letters outside ASCII before the @.
+    """
 
     mongo: Mongo
     database: Database
@@ -39,6 +42,7 @@ class CommandDeps:
     group_commit: GroupCommit
     exceptions_at_orange: bool = False
     document_limits: DocumentLimits = field(default_factory=DocumentLimits)
+    smtp_non_ascii: bool = False
 
     @property
     def catalogue(self) -> Catalogue:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
+from services.registration.commands.deps import CommandDeps
 from services.registration.model import Registration
 from services.registration.rules.itinerary import Reason as ItineraryReason
 from services.registration.rules.itinerary import itinerary_mistakes
@@ -14,6 +15,7 @@ from shared.catalogue import Catalogue
 from shared.clock import amsterdam_date
 from shared.events import AcknowledgedPage, ActivityType, Leg, StudyAnswers
 from shared.privacy.contact import ContactDetails, with_student_number
+from shared.web.carried_addresses import address_errors
 from shared.web.identity import LoginFacts
 from shared.web.problem import FieldError, Problem, invalid
 
@@ -65,6 +67,22 @@ def check_form(catalogue: Catalogue, form: JourneyForm, language: Literal["nl", 
     errors = form_errors(catalogue, form, language, now)
     if errors:
         raise invalid(*errors)
+
+
+def check_registration(deps: CommandDeps, form: RegistrationForm, now: datetime) -> None:
+    """`check_form` of a registration, and whether mail reaches its address. Raises Problem 400."""
+    errors = registration_errors(deps, form, now)
+    if errors:
+        raise invalid(*errors)
+
+
+def registration_errors(
+    deps: CommandDeps, form: RegistrationForm, now: datetime, *, may_be_over: bool = False
+) -> list[FieldError]:
+    """`form_errors` of a registration, and that of an address that our mail server does not carry."""
+    errors = form_errors(deps.catalogue, form, form.language, now, may_be_over=may_be_over)
+    email = form.contact.email if form.contact is not None else None
+    return errors + address_errors("body.contact.email", email, smtp_non_ascii=deps.smtp_non_ascii)
 
 
 def with_login_facts(

@@ -30,6 +30,7 @@ from shared.events import ContactField, ReturnRecorded, StayContactUpdated
 from shared.ids import new_id
 from shared.mongo.client import Session
 from shared.privacy.contact import StudentContact
+from shared.web.carried_addresses import check_address
 from shared.web.idempotency import Answer, run_once
 from shared.web.problem import FieldError, Problem, invalid
 from shared.web.sealing import erased, sealed
@@ -54,6 +55,7 @@ async def update_contact(
     Parts that are not given stay as they were. For the student, or for the International Office when a student calls
     whose phone was stolen.
     """
+    check_address("body.email", parts.get(ContactField.EMAIL), smtp_non_ascii=deps.smtp_non_ascii)
     event_id = new_id()
 
     async def work(session: Session) -> Answer:

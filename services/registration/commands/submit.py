@@ -17,7 +17,7 @@ from services.registration.commands.deps import CommandDeps
 from services.registration.commands.form import (
     RegistrationForm,
     acknowledged_pages,
-    check_form,
+    check_registration,
     event_fields,
     with_login_facts,
 )
@@ -98,7 +98,7 @@ async def _store(
 
 def validate(deps: CommandDeps, form: RegistrationForm, command: Command[Permissions]) -> None:
     """Raises Problem 400 with every error of the form."""
-    check_form(deps.catalogue, form, form.language, command.now)
+    check_registration(deps, form, command.now)
     acknowledged_pages(deps.catalogue, form.acknowledged)
 
 

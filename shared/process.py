@@ -85,7 +85,7 @@ class Process:
         self.settings = settings
         self.mongo = Mongo(settings.mongo_url.get_secret_value(), namespace=settings.namespace)
         self.database = self.mongo.database(name)
-        self.keyring = Keyring(self.mongo, settings.key_encryption_key)
+        self.keyring = Keyring(self.mongo, settings.key_encryption_key, ignores_case=settings.login_ignores_case)
         self.bus_settings = settings.bus(name)
         self.bus = Bus(self.bus_settings, self.mongo, self.database)
         #: Names this process where a document says who works on something. No other process has this name.
@@ -96,6 +96,7 @@ class Process:
         self._around: Callable[[], AbstractContextManager[None]] = nullcontext
         self._start_work: list[Work] = [
             self.keyring.check,
+            self.keyring.create_indexes,
             lambda: idempotency.create_indexes(self.database),
             self.bus.parking.create_indexes,
         ]

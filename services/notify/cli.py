@@ -52,6 +52,7 @@ from shared.plausible import FIRST_YEAR, is_past, is_travel_date
 from shared.privacy.contact import StudentContact
 from shared.privacy.keyring import Keyring
 from shared.privacy.service_key import ServiceKey
+from shared.trimming import trimmed
 from shared.web.problem import Problem
 
 notify = typer.Typer(no_args_is_help=True, help="Who is where, and how messages read.")
@@ -198,7 +199,7 @@ def drill(
     country: Country,
     message_nl: Annotated[str, typer.Option(help="The text of the drill, Dutch")],
     message_en: Annotated[str, typer.Option(help="The text of the drill, English")],
-    officer: Annotated[str, typer.Option(help="personId of the responsible officer")],
+    officer: Annotated[str, typer.Option(parser=trimmed, metavar="TEXT", help="personId of the responsible officer")],
     region: Region = None,
     wait_seconds: Annotated[
         float, typer.Option(min=0, max=86_400, help="Longest wait until all messages are sent")

@@ -20,7 +20,7 @@ from services.registration.commands.deps import CommandDeps
 from services.registration.commands.erasure import ErasureDeps
 from services.registration.decision_inputs import EvaluationDeps
 from services.registration.document_storage import DocumentStorage
-from services.registration.import_file import Unreadable, read
+from services.registration.import_file import ENCODINGS, Unreadable, decoded, read
 from services.registration.itinerary_places import with_places
 from services.registration.mobility_export import mobility_record
 from services.registration.model import Status
@@ -54,14 +54,17 @@ def import_(
     skip_wrong: Annotated[
         bool, typer.Option("--skip-wrong", help="Import the correct lines although others are wrong.")
     ] = False,
+    encoding: Annotated[
+        str | None, typer.Option("--encoding", help=f"Of a file that is not Unicode: {', '.join(ENCODINGS)}")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Import registrations of the former portal. With a wrong line nothing is imported, unless --skip-wrong is set."""
 
     async def work(settings: Settings, deps: CommandDeps) -> list[ImportLine]:
         now = utc_now()
-        with file.open(encoding="utf-8-sig", newline="") as text:
-            lines = portal_import.check_lines(deps, read(file.name, text), now)
+        text = decoded(file.read_bytes(), encoding)
+        lines = portal_import.check_lines(deps, read(file.name, text), now)
         wrong = sum(line.outcome is Outcome.WRONG for line in lines)
         stores = not dry_run and (not wrong or skip_wrong)
         await portal_import.import_lines(deps, lines, settings.token_issuer, dry_run=not stores, now=now)
@@ -71,8 +74,8 @@ def import_(
 
     try:
         lines = _run(work)
-    except (OSError, UnicodeDecodeError) as error:
-        fail(f"{file}: {getattr(error, 'strerror', None) or 'is not UTF-8'}.", 2)
+    except OSError as error:
+        fail(f"{file}: {error.strerror or type(error).__name__}.", 2)
     except Unreadable as error:
         fail(f"{file}: {error}.", 2)
     for line in lines:
@@ -80,7 +83,11 @@ def import_(
     counts = {outcome.value: sum(line.outcome is outcome for line in lines) for outcome in Outcome}
     negative = sum(line.negative for line in lines)
     summary = ", ".join(f"{count} {name}" for name, count in counts.items())
-    sys.stderr.write(f"{len(lines)} lines: {summary}; {negative} travel to a place with negative advice\n")
+    alike = sum(bool(line.looks_like) for line in lines)
+    sys.stderr.write(
+        f"{len(lines)} lines: {summary}; {negative} travel to a place with negative advice; "
+        f"{alike} have a login that looks like another one\n"
+    )
     raise typer.Exit(1 if counts[Outcome.WRONG.value] else 0)
 
 
@@ -146,8 +153,10 @@ async def _open_deps(settings: Settings) -> AsyncIterator[CommandDeps]:
     mongo = Mongo(settings.mongo_url.get_secret_value(), namespace=settings.namespace)
     try:
         database = mongo.database("registration")
-        store, keyring = Store(database), Keyring(mongo, settings.key_encryption_key)
+        store = Store(database)
+        keyring = Keyring(mongo, settings.key_encryption_key, ignores_case=settings.login_ignores_case)
         await keyring.check()
+        await keyring.create_indexes()
         evaluation = EvaluationDeps(mongo, store, gazetteer.resolve, LiveCatalogue(settings.catalogue_dir))
         yield CommandDeps(
             mongo=mongo,
@@ -158,6 +167,7 @@ async def _open_deps(settings: Settings) -> AsyncIterator[CommandDeps]:
             evaluation=evaluation,
             documents=DocumentStorage(database, keyring, settings.scanner),
             group_commit=GroupCommit(mongo, database),
+            smtp_non_ascii=settings.smtp_non_ascii,
         )
     finally:
         mongo.close()
@@ -187,6 +197,7 @@ def _line_row(line: ImportLine) -> dict[str, Any]:
         "externalId": line.external_id,
         "outcome": line.outcome.value,
         "negative": line.negative,
+        "looksLike": line.looks_like or None,
         "mistakes": [asdict(mistake) for mistake in line.mistakes],
     }
 
@@ -195,7 +206,10 @@ def _line_sentence(line: ImportLine) -> str:
     """Empty for a line that needs no attention."""
     if line.mistakes:
         return "\n".join(f"line {line.number}  {mistake.field}: {mistake.reason}" for mistake in line.mistakes)
-    return f"line {line.number}  {line.external_id}: travels to a place with negative advice" if line.negative else ""
+    remarks = ["travels to a place with negative advice"] if line.negative else []
+    if line.looks_like:
+        remarks.append(f"the login looks like that of {line.looks_like}, and is another")
+    return f"line {line.number}  {line.external_id}: {'; '.join(remarks)}" if remarks else ""
 
 
 def _write_row(as_json: bool, row: dict[str, Any], sentence: str) -> None:

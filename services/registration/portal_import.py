@@ -10,16 +10,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from services.registration.api.bodies import RegistrationBody
 from services.registration.commands.deps import CommandDeps
-from services.registration.commands.form import event_fields, form_errors
+from services.registration.commands.form import event_fields, registration_errors
 from services.registration.decision_inputs import load_inputs_of
 from services.registration.evaluation import CONFLICTS
 from services.registration.evolve import evolve
+from services.registration.import_file import CsvLine
 from services.registration.itinerary_places import seal_places, with_region
 from services.registration.model import Registration
 from services.registration.rules.clearance import Queue
@@ -31,6 +33,7 @@ from shared.errors import PermanentError
 from shared.events import Identifier, RegistrationSubmitted, TaskOpened
 from shared.ids import derived_id, new_id
 from shared.mongo.client import Session
+from shared.privacy.logins import Login, look_alike
 
 #: Lines that share a transaction.
 TRANSACTION_SIZE = 100
@@ -56,7 +59,10 @@ class LineError:
 
 @dataclass(slots=True)
 class ImportLine:
-    """One line of the file, numbered as an editor numbers them. `negative`: a safety officer gets a task."""
+    """One line of the file, numbered as an editor numbers them. `negative`: a safety officer gets a task.
+
+    `looks_like`: whose login a person would take for this one, although they are two persons; empty: nobody's.
+    """
 
     number: int
     external_id: str = ""
@@ -64,6 +70,7 @@ class ImportLine:
     record: "ImportRecord | None" = None
     outcome: Outcome = Outcome.WRONG
     negative: bool = False
+    looks_like: str = ""
 
     @property
     def registration_id(self) -> str:
@@ -75,13 +82,35 @@ class ImportRecord(RegistrationBody):
     """A line without errors. `externalId`: its id in the portal; `login`: the student's subject at the login."""
 
     external_id: Identifier
-    login: Annotated[str, Field(min_length=1, max_length=255)]
+    login: Login
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_one_name(cls, value: Any) -> Any:
+        """A person with one name, which some portals keep as the surname."""
+        contact = value.get("contact") if isinstance(value, dict) else None
+        if not isinstance(contact, dict) or contact.get("givenName") or not contact.get("surname"):
+            return value
+        others = {name: part for name, part in contact.items() if name not in ("givenName", "surname")}
+        return {**value, "contact": {**others, "givenName": contact["surname"]}}
 
 
 def check_lines(deps: CommandDeps, rows: Iterable[tuple[int, Any]], now: datetime) -> list[ImportLine]:
     """Every line with all of its errors. A portal's id that comes twice is an error on the second line."""
     first_lines: dict[str, int] = {}
-    return [_check_line(deps, number, content, first_lines, now) for number, content in rows]
+    lines = [_check_line(deps, number, content, first_lines, now) for number, content in rows]
+    _mark_look_alikes(deps, lines)
+    return lines
+
+
+def _mark_look_alikes(deps: CommandDeps, lines: Sequence[ImportLine]) -> None:
+    """Mark the lines whose login looks like the one of an earlier line, and is another."""
+    first: dict[str, tuple[str, int]] = {}
+    for line in lines:
+        if line.record is not None:
+            key = deps.keyring.login_key(line.record.login)
+            first_key, number = first.setdefault(look_alike(key), (key, line.number))
+            line.looks_like = "" if key == first_key else f"line {number}"
 
 
 def _check_line(deps: CommandDeps, number: int, content: Any, first_lines: dict[str, int], now: datetime) -> ImportLine:
@@ -91,12 +120,16 @@ def _check_line(deps: CommandDeps, number: int, content: Any, first_lines: dict[
         return line
     external_id = content.get("externalId")
     line.external_id = external_id[:80] if isinstance(external_id, str) else ""
+    if isinstance(content, CsvLine):
+        line.mistakes += [LineError(field, reason) for field, reason in content.mistakes]
+    named = {mistake.field for mistake in line.mistakes}
     try:
         record = ImportRecord.model_validate(content)
     except ValidationError as invalid:
         line.mistakes += [
-            LineError(".".join(map(str, error["loc"])) or "line", str(error["msg"]).removeprefix("Value error, "))
-            for error in invalid.errors(include_input=False)
+            LineError(field, reason)
+            for field, reason in map(_field_and_reason, invalid.errors(include_input=False))
+            if not any(name == field or name.startswith(f"{field}.") for name in named)
         ]
         return line
     first_line = first_lines.setdefault(record.external_id, number)
@@ -107,11 +140,15 @@ def _check_line(deps: CommandDeps, number: int, content: Any, first_lines: dict[
     form = record.form()
     line.mistakes += [
         LineError(error.field.removeprefix("body."), error.reason)
-        for error in form_errors(deps.catalogue, form, form.language, now, may_be_over=True)
+        for error in registration_errors(deps, form, now, may_be_over=True)
     ]
     if not line.mistakes:
         line.record, line.outcome = record, Outcome.NEW
     return line
+
+
+def _field_and_reason(error: ErrorDetails) -> tuple[str, str]:
+    return ".".join(map(str, error["loc"])) or "line", str(error["msg"]).removeprefix("Value error, ")
 
 
 async def import_lines(
@@ -126,7 +163,16 @@ async def import_lines(
         for line in part:
             line.outcome = Outcome.KNOWN if line.registration_id in known_ids else Outcome.NEW
         new_lines = [line for line in part if line.outcome is Outcome.NEW]
+        await _mark_known_look_alikes(deps, new_lines, issuer)
         await _import_new_lines(deps, new_lines, issuer, cause, dry_run, now)
+
+
+async def _mark_known_look_alikes(deps: CommandDeps, lines: Sequence[ImportLine], issuer: str) -> None:
+    """Mark the lines whose login looks like the one of a person who exists, and is another."""
+    unmarked = [(line, line.record.login) for line in lines if line.record is not None and not line.looks_like]
+    alike = await deps.keyring.look_alikes(issuer, [login for _, login in unmarked])
+    for line, login in unmarked:
+        line.looks_like = "a person who exists" if login in alike else ""
 
 
 async def _import_new_lines(

@@ -32,6 +32,7 @@ from shared.audit.reader import TOPICS, Reader
 from shared.audit.settings import AuditSettings
 from shared.clock import utc_now
 from shared.gazetteer import resolve
+from shared.trimming import trimmed
 
 #: Opens a shadow database beside the services' databases.
 OpenRebuild = Callable[[], Awaitable[Rebuild]]
@@ -54,7 +55,7 @@ def build(folds: Callable[[], tuple[Fold, ...]], rebuild: OpenRebuild) -> typer.
     def state(
         at: Annotated[str | None, typer.Option(help="An instant, or a day (its end); now when left out.")] = None,
         registration: Annotated[str | None, typer.Option(help="registrationId")] = None,
-        person: Annotated[str | None, typer.Option(help="personId")] = None,
+        person: Annotated[str | None, typer.Option(parser=trimmed, metavar="TEXT", help="personId")] = None,
         country: Annotated[str | None, typer.Option(help="ISO 3166-1 alpha-2")] = None,
         alert: Annotated[str | None, typer.Option(help="Alert id")] = None,
         as_json: AsJson = False,

@@ -38,13 +38,14 @@ from shared.audit.timings import Timings
 from shared.clock import utc_now
 from shared.events import EVENTS, AlertRaised, RegistrationSubmitted
 from shared.gazetteer import resolve
+from shared.trimming import trimmed
 
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on standard output, nothing else there.")]
 Since = Annotated[str | None, typer.Option(help="First instant, or day (its beginning, Amsterdam).")]
 Until = Annotated[str | None, typer.Option(help="Last instant, or day (its end, Amsterdam).")]
 Type = Annotated[str | None, typer.Option("--type", help="Class of event, e.g. AlertRaised.")]
 Country = Annotated[str | None, typer.Option(help="ISO 3166-1 alpha-2")]
-Person = Annotated[str | None, typer.Option(help="personId")]
+Person = Annotated[str | None, typer.Option(parser=trimmed, metavar="TEXT", help="personId")]
 Alert = Annotated[str | None, typer.Option(help="Alert id")]
 Correlation = Annotated[str | None, typer.Option(help="correlationid: everything that one request led to")]
 ManifestFile = Annotated[
@@ -185,7 +186,12 @@ def explain(
         str | None, typer.Option(help="registrationId: all its events, and why its person was alerted or not.")
     ] = None,
     person: Annotated[
-        str | None, typer.Option(help="personId: all events about them; with an alert: why they were alerted or not.")
+        str | None,
+        typer.Option(
+            parser=trimmed,
+            metavar="TEXT",
+            help="personId: all events about them; with an alert: why they were alerted or not.",
+        ),
     ] = None,
     as_json_document: AsJson = False,
 ) -> None:

@@ -26,6 +26,7 @@ from shared.errors import PermanentError
 from shared.ids import new_id
 from shared.mongo.client import Collection, DuplicateKeyError, Mongo
 from shared.mongo.coalesced_reader import CoalescedReader
+from shared.privacy.logins import login_key, look_alike
 
 PREFIX = "sealed:v1"
 NONCE_BYTES = 12
@@ -48,10 +49,18 @@ class Opened:
     value: Any = None
 
 
-class Keyring:
-    """The keys of all persons. `kek` is the key-encryption key of 32 bytes."""
+@dataclass(frozen=True, slots=True)
+class _Person:
+    """The person of a login. `has_look_alike`: other logins are compared with it."""
 
-    def __init__(self, mongo: Mongo, kek: bytes) -> None:
+    person_id: str
+    has_look_alike: bool
+
+
+class Keyring:
+    """The keys of all persons. `kek` is the key-encryption key of 32 bytes; `ignores_case`: as in `login_key`."""
+
+    def __init__(self, mongo: Mongo, kek: bytes, *, ignores_case: bool = False) -> None:
         if len(kek) != 32:
             raise WrongKey("the key-encryption key must have 32 bytes")
         database = mongo.database("keyring")
@@ -60,6 +69,7 @@ class Keyring:
         self._kek = AESGCM(kek)
         self._logins = HKDF(SHA256(), 32, None, b"safe-passage/logins").derive(kek)
         self._searches = HKDF(SHA256(), 32, None, b"safe-passage/searches").derive(kek)
+        self._ignores_case = ignores_case
         self._cache: OrderedDict[str, tuple[float, bytes | None]] = OrderedDict()
         self._persons_of = CoalescedReader(self._read_persons)
 
@@ -69,16 +79,53 @@ class Keyring:
         if stored is not None:
             self._unwrap(str(stored["_id"]), bytes(stored["wrapped"]))
 
+    async def create_indexes(self) -> None:
+        """Look-alike logins are found by an index."""
+        await self._persons.create_index("alike")
+
+    def login_key(self, subject: str) -> str:
+        """The subject of a login as it is compared."""
+        return login_key(subject, ignores_case=self._ignores_case)
+
     async def person_id(self, issuer: str, subject: str) -> str:
-        """The person of a login; a new one at the first login. Atomic: all services get the same person."""
-        login = hmac.new(self._logins, f"{issuer}\n{subject}".encode(), hashlib.sha256).hexdigest()
-        person_id = (await self._persons_of.ask([login])).get(login)
-        if person_id is None:
+        """The person of a login; a new one at the first login. Atomic: all services get the same person.
+
+        A login that was stored before its spelling was unified, or before case was ignored, keeps its person.
+        """
+        key = self.login_key(subject)
+        login = self._login_hash(issuer, key)
+        person = (await self._persons_of.ask([login])).get(login)
+        if person is None:
+            former = self._login_hash(issuer, subject)
+            known = (await self._persons_of.ask([former])).get(former) if former != login else None
+            entry = {
+                "_id": login,
+                "personId": known.person_id if known else new_id(),
+                "alike": self._alike(issuer, key),
+            }
             with contextlib.suppress(DuplicateKeyError):  # another service inserted it at the same moment
-                await self._persons.insert_one({"_id": login, "personId": new_id()})
-            person_id = (await self._persons_of.ask([login])).get(login)
-        assert person_id is not None
-        return person_id
+                await self._persons.insert_one(entry)
+            person = (await self._persons_of.ask([login])).get(login)
+        elif not person.has_look_alike:
+            await self._persons.update_one({"_id": login}, {"$set": {"alike": self._alike(issuer, key)}})
+        assert person is not None
+        return person.person_id
+
+    async def look_alikes(self, issuer: str, subjects: Iterable[str]) -> set[str]:
+        """Those of these logins that somebody else's login looks like, who has logged in or was imported."""
+        keys = {subject: self.login_key(subject) for subject in subjects}
+        alike = {subject: self._alike(issuer, key) for subject, key in keys.items()}
+        found: dict[str, set[str]] = {}
+        async for entry in self._persons.find({"alike": {"$in": sorted(set(alike.values()))}}):
+            found.setdefault(str(entry["alike"]), set()).add(str(entry["_id"]))
+        own = {subject: self._login_hash(issuer, key) for subject, key in keys.items()}
+        return {subject for subject in keys if found.get(alike[subject], set()) - {own[subject]}}
+
+    def _login_hash(self, issuer: str, key: str) -> str:
+        return hmac.new(self._logins, f"{issuer}\n{key}".encode(), hashlib.sha256).hexdigest()
+
+    def _alike(self, issuer: str, key: str) -> str:
+        return self._login_hash(issuer, f"alike\n{look_alike(key)}")
 
     def search_hash(self, word: str) -> str:
         """32 hex digits, the same for the same word: finds a name that is not stored in clear."""
@@ -215,9 +262,9 @@ class Keyring:
         except (InvalidTag, ValueError):
             raise PermanentError("sealed bytes were changed or moved") from None
 
-    async def _read_persons(self, logins: Iterable[str]) -> dict[str, str]:
+    async def _read_persons(self, logins: Iterable[str]) -> dict[str, _Person]:
         cursor = self._persons.find({"_id": {"$in": list(logins)}})
-        return {str(login["_id"]): str(login["personId"]) async for login in cursor}
+        return {str(entry["_id"]): _Person(str(entry["personId"]), "alike" in entry) async for entry in cursor}
 
     def _unwrap(self, person_id: str, wrapped: bytes) -> bytes:
         try:

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Protocol
 import jwt
 from fastapi import Depends, Request
 
+from shared.trimming import trimmed
 from shared.web.claims import claim_at, is_text, programmes_of, roles_of, student_number_of
 from shared.web.key_set import ALGORITHMS, KeySet, LoginKey
 from shared.web.problem import Problem
@@ -263,7 +264,7 @@ class Verifier:
         if claims["exp"] > issued_at + self._rules.max_seconds + self._rules.leeway_seconds:
             raise Unauthorised("lifetime")
         subject = claims.get("sub")
-        if not is_text(subject) or not 1 <= len(subject) <= MAX_SUBJECT_CHARS:
+        if not is_text(subject) or not trimmed(subject) or len(subject) > MAX_SUBJECT_CHARS:
             raise Unauthorised("no subject")
 
 

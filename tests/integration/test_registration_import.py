@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import csv
+import io
 import json
 import os
 import subprocess
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 
 from services.registration import portal_import
-from services.registration.import_file import Unreadable, read
+from services.registration.import_file import Unreadable, decoded, read
 from services.registration.portal_import import ImportLine, Outcome
 from services.registration.scheduler import record_due_events
 from shared.clock import amsterdam_date, utc_now
@@ -230,6 +231,54 @@ async def test_passage_registration_import_and_export(
     assert {row["otherCodes"][0]["code"] for row in rows} == {"portal-0", "portal-2"}
     assert {row["person"]["surname"] for row in rows} == {"Surname 0", "Surname 2"}
     assert {row["activityType"] for row in rows} == {"student-traineeships"}
+
+
+async def test_import_names_a_login_that_looks_like_another_one(made: Parts) -> None:
+    """Blanks around a login are none of it; another case or alphabet is another person, and is named."""
+    await made.advise("ES", Level.GREEN, 1)
+    student = await made.keyring.person_id(ISSUER, "alice")
+    logins = [" alice\u00a0", "\u200balice", "Alice", "bob", "b0b", "bob\t", "al\u0456ce"]
+
+    lines = checked(made, [record(number, login=login) for number, login in enumerate(logins)])
+    await taken(made, lines, dry_run=True)
+    foreseen = [line.looks_like for line in lines]
+    await taken(made, lines)
+
+    assert [line.looks_like for line in lines] == foreseen
+    assert foreseen == ["", "", "line 1", "", "line 4", "", "line 1"]
+    persons = [(await made.store.registrations.load(line.registration_id)).state for line in lines]
+    assert [state.person_id == student for state in persons if state is not None] == [
+        True, True, False, False, False, False, False
+    ]  # fmt: skip
+    later = checked(made, [record(20, login="ALICE"), record(21, login="alice"), record(22, login="carol")])
+    await taken(made, later)
+    assert [line.looks_like for line in later] == ["a person who exists", "line 1", ""]
+
+
+async def test_import_of_a_spreadsheet_is_the_import_of_its_rows(made: Parts) -> None:
+    """Semicolons, a `sep=` line, WAAR, a person with one name; what the spreadsheet has changed is named, once."""
+    await made.advise("ES", Level.GREEN, 1)
+    rows = [_flat(record(number)) for number in range(3)]
+    for row in rows:
+        row["answers.credits"], row["answers.universityFunding"] = "WAAR", "ONWAAR"
+        row["contact.givenName"] = ""
+    rows[2]["contact.mobile"], rows[2]["legs.0.startDate"] = "3,16E+10", "3/4/2026"
+    out = io.StringIO(newline="")
+    writer = csv.DictWriter(out, rows[0], delimiter=";")
+    writer.writeheader()
+    writer.writerows(rows)
+    raw = b"\xef\xbb\xbfsep=;\r\n" + out.getvalue().encode() + b";;;\r\n"
+
+    lines = portal_import.check_lines(made.commands, read("portal.csv", decoded(raw)), utc_now())
+    await taken(made, lines)
+
+    assert [line.outcome for line in lines] == [Outcome.NEW, Outcome.NEW, Outcome.WRONG]
+    assert [mistake.field for mistake in lines[2].mistakes] == ["contact.mobile", "legs.0.startDate"]
+    (event,) = await made.events(lines[0].registration_id)
+    assert isinstance(event, RegistrationSubmitted)
+    assert (event.answers.credits, event.answers.university_funding) == (True, False)
+    opened = await made.keyring.open(event.contact, "/contact")
+    assert (opened["givenName"], opened["surname"]) == ("Surname 0", None)
 
 
 def _flat(content: Any, name: str = "") -> dict[str, str]:

@@ -4,12 +4,14 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
+import pycountry
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.safety.reading import BatchRejected
 from services.safety.sources.germany import FLOOR, parse
+from services.safety.sources.identity import _german, by_name
 from shared.events import Level
 from tests.rules.feeds import NOW, body, damaged, mutated, read, tried
 
@@ -91,6 +93,82 @@ def test_german_sentence_that_cannot_be_read_is_no_all_clear(content: str) -> No
 
     assert (reading.level, reading.is_without_warning) == (None, False)
     assert len(reading.unread) == 1
+
+
+#: Sentences that warn, in forms of every kind, each with the least that it may count as.
+WARNINGS = (
+    ("Für {name} besteht eine Reisewarnung.", 3),
+    ("Für {name} gilt weiterhin eine Reisewarnung.", 3),
+    ("Für Teile von {name} gilt eine Teilreisewarnung.", 3),
+    ("Es besteht eine Reisewarnung für {name}.", 3),
+    ("Reisewarnung für {name}", 3),
+    ("Teilreisewarnung", 3),
+    ("Auf Reisen nach {name} sollte verzichtet werden.", 2),
+    ("Auf nicht notwendige Reisen nach {name} ist dringend zu verzichten, da die Lage angespannt ist.", 2),
+    ("Reisen nach {name} sind zu unterlassen.", 3),
+    ("Reisen nach {name} sollten vermieden werden.", 2),
+    ("Von Individualreisen nach {name} wird abgeraten.", 2),
+    ("Von Individualreisen in das Grenzgebiet wird dringend abgeraten.", 3),
+    ("Von einer Reise nach {name} muss derzeit abgeraten werden.", 2),
+    ("Von Reisen nach {name} ist abzuraten.", 2),
+    ("Vor Reisen nach {name} muss gewarnt werden.", 3),
+    ("Es wird vor einem Aufenthalt in {name} gewarnt.", 3),
+    ("Wir raten von Reisen nach {name} dringend ab.", 3),
+    ("Das Auswärtige Amt rät weiterhin und bis auf Weiteres von allen Reisen nach {name} ab.", 2),
+    ("Die Bundesregierung warnt eindringlich vor Reisen nach {name} und in die Nachbarländer.", 3),
+    ("Von Aufenthalten in {name} wird abgeraten.", 2),
+    ("Von Besuchen in der Provinz Nr. 5 (z. B. der Hauptstadt) wird dringend abgeraten.", 3),
+    ("Vor Reisen nach {name} ab dem 1. Mai wird gewarnt.", 3),
+    ("Vor Reisen in den Norden, u.a. nach Nordstadt, wird gewarnt.", 3),
+    ("Vor Reisen nach St. Irgendwo wird gewarnt.", 3),
+    ("Vor Reisen nach {name} (ca. 20 km von der Grenze) wird gewarnt.", 3),
+    ("Deutsche Staatsangehörige werden aufgefordert, das Land zu verlassen.", 3),
+    ("Deutsche sollten auf dem schnellsten Weg aus dem Land auszureisen versuchen.", 3),
+    ("Verschieben Sie Reisen nach {name}, wenn Sie können: Sie sollten aufgeschoben werden.", 2),
+    ("Die Reisewarnung für den Norden wurde aufgehoben, für den Süden gilt sie weiter.", 3),
+    ("Vor Reisen, für die keine Genehmigung vorliegt, wird gewarnt.", 3),
+    ("Von Reisen in den Norden wird abgeraten, vor Reisen in den Süden wird gewarnt.", 3),
+)
+CALM = (
+    "Von Fahrten bei Nacht wird abgeraten.", "Vor Taschendieben wird gewarnt.", "Es besteht keine Reisewarnung.",
+    "Von Reisen nach {name} wird nicht mehr abgeraten.", "Für {name} gilt derzeit keine Reisewarnung mehr.",
+    "Die Teilreisewarnung wurde am 3. Mai aufgehoben.", "Der Verzicht auf eine Versicherung ist teuer.",
+    "Vom Verzehr roher Speisen wird dringend abgeraten.", "Die Behörden warnen vor Unwettern.",
+    "Das Auswärtige Amt rät dringend, eine Versicherung abzuschließen.", "Meiden Sie Menschenansammlungen.",
+    "Was bedeutet eine Reisewarnung?", "Erkundigen Sie sich vor Reisen nach der Lage.",
+)  # fmt: skip
+GERMAN_NAMES = sorted(_german()(country.name) for country in pycountry.countries if len(country.name) < 30)
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.sampled_from(WARNINGS), st.sampled_from(GERMAN_NAMES), st.lists(st.sampled_from(CALM), max_size=3), st.data())
+def test_german_warning_in_any_form_is_never_without_warning(
+    warning: tuple[str, int], name: str, calm: list[str], data: st.DataObject
+) -> None:
+    """Among harmless sentences, in a paragraph, list or heading: it counts, or is unread and feared."""
+    sentence, least = warning
+    sentences = [*calm]
+    sentences.insert(data.draw(st.integers(0, len(calm))), sentence)
+    mark = data.draw(st.sampled_from(["<p>{}</p>", "<li>{}</li>", "<h3>{}</h3>", "<p>{} "]))
+    content = "".join(mark.format(text.format(name=name)) for text in sentences)
+    reading = read(parse, answer(entry(name=name, content=content)))["KW"]
+
+    other = by_name(name)
+    is_neighbour = other not in (None, "KW") and reading.unread == ()
+    assert not reading.is_without_warning or is_neighbour
+    worst = max((level for level in (reading.level, reading.regional_max) if level is not None), default=None)
+    assert is_neighbour or (worst is not None and worst >= least), content
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.lists(st.sampled_from(CALM), max_size=6), st.sampled_from(GERMAN_NAMES))
+def test_german_harmless_forms_are_no_warning(calm: list[str], name: str) -> None:
+    """What is lifted, and what warns of anything but travel to a place, leaves a country without a warning."""
+    reading = read(
+        parse, answer(entry(name=name, content="".join(f"<p>{text.format(name=name)}</p>" for text in calm)))
+    )
+
+    assert reading["KW"].is_without_warning, reading["KW"].unread
 
 
 def test_german_index_without_the_page_is_unknown_and_an_old_page_says_nothing() -> None:

@@ -94,6 +94,72 @@ def test_uk_warnings_are_read_by_their_structure(
     assert reading.is_without_warning is (statuses == [])
 
 
+#: Sentences that warn, each with the least that it may count as, with and without a flag.
+WARNINGS = (
+    ("FCDO advises against all travel to the border area.", 3),
+    ("FCDO advises against all travel to parts of {name}.", 3),
+    ("FCDO advises against all but essential travel to the rest of {name}.", 2),
+    ("FCDO currently advises British nationals against all travel to {name}.", 3),
+    ("FCDO advises against all travel within 20km of the border with {name}.", 3),
+    ("FCDO advises against all but essential travel in the north.", 2),
+    ("FCDO advises against all non-essential travel to {name}.", 2),
+    ("FCDO advises against all international travel to {name}.", 3),
+    ("FCDO advises against travel to the St. Irgendwo area.", 3),
+    ("FCDO advises against all travel to St. John's Province (approx. 20 km off).", 3),
+    ("We warn against any travel to {name}.", 3),
+    ("All travel to the north is advised against.", 3),
+    ("Avoid all travel to {name}.", 3),
+    ("You should not travel to {name}.", 3),
+    ("Only travel to {name} if it is essential.", 2),
+    ("British nationals should leave the country immediately.", 3),
+    ("FCDO no longer advises against all travel to the coast, but advises against all travel to the north.", 3),
+    ("FCDO no longer advises against all travel to the coast and warns against any travel to the north.", 3),
+    ("In some places FCDO advises against all travel to the islands.", 3),
+)
+CALM = (
+    "FCDO no longer advises against all travel to {name}.",
+    "FCDO no longer advises against all but essential travel to the north of {name}.",
+    "FCDO does not advise against travel to {name}.",
+    "FCDO has removed its advice against all travel to {name}.",
+    "Your travel insurance could be invalidated if you travel against advice from FCDO.",
+    "Check whether FCDO advises against travel before you go.",
+    "If FCDO advises against all travel to your destination, call your insurer.",
+    "No travel can be guaranteed safe.",
+)
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    st.sampled_from(WARNINGS), st.lists(st.sampled_from(CALM), max_size=3), st.data(),
+    st.sampled_from([[], [ORANGE], [RED], [ALL_ORANGE]]),
+)  # fmt: skip
+def test_uk_warning_in_any_form_counts_whatever_the_flags_say(
+    warning: tuple[str, int], calm: list[str], data: st.DataObject, statuses: list[str]
+) -> None:
+    """Among harmless sentences, in a paragraph, list or heading: it counts, or is unread and feared."""
+    sentence, least = warning
+    sentences = [*calm]
+    sentences.insert(data.draw(st.integers(0, len(calm))), sentence)
+    mark = data.draw(st.sampled_from(["<p>{}</p>", "<ul><li>{}</li></ul>", "<h3>{}</h3>", "<p>{} "]))
+    text = "".join(mark.format(words.format(name="Ukraine")) for words in sentences)
+    reading = read(parse, page("ukraine", *statuses, text=text))["UA"]
+
+    assert not reading.is_without_warning
+    worst = max((level for level in (reading.level, reading.regional_max) if level is not None), default=None)
+    assert worst is not None, text
+    assert worst >= least, text
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.lists(st.sampled_from(CALM), max_size=5))
+def test_uk_advice_that_is_taken_back_is_no_warning(calm: list[str]) -> None:
+    """ "No longer advises against", conditions and insurance: no warning, and nothing unread."""
+    text = "".join(f"<p>{words.format(name='Ukraine')}</p>" for words in calm)
+    reading = read(parse, page("ukraine", text=text or "<p>Take care.</p>"))["UA"]
+
+    assert (reading.level, reading.regions, reading.unread, reading.is_without_warning) == (None, (), (), True)
+
+
 def test_uk_region_has_a_code_where_it_is_certain() -> None:
     """Catalonia has its ISO 3166-2 code."""
     text = "<p>FCDO advises against all travel to Catalonia.</p>"

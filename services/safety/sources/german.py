@@ -1,6 +1,7 @@
 """The sentences of the Auswärtiges Amt: "wird (dringend) abgeraten", "wird gewarnt", read by their structure. Pure.
 
-"abgeraten" is orange, "dringend abgeraten" and "gewarnt" are red. See docs/feeds.md, Germany.
+"abgeraten" is orange, "dringend abgeraten" and "gewarnt" are red. Any other sentence with a warning word is unread,
+unless it has one of the harmless forms; if it speaks of travel, it counts at its worst. See docs/feeds.md, Germany.
 """
 
 import re
@@ -8,6 +9,7 @@ from collections.abc import Iterator
 
 from services.safety.sources.documents import StatedLevel, text_blocks
 from services.safety.sources.identity import by_name, is_named
+from services.safety.sources.sentences import split_sentences
 from shared.events import Level
 from shared.subdivision_names import folded
 
@@ -18,9 +20,10 @@ _ADVERBS = (
 )
 # A bounded length, so that many beginnings of a warning without its verb are not each read to the end.
 _AREA = r"(?P<area>.{1,600}?)"
+_TRIP = r"(?:(?:[A-ZÄÖÜ][a-zäöüß]{2,30}r|R)eisen|Aufenthalten|Besuchen)"
 _TRIPS = (
-    r"(?:(?:nicht (?:unbedingt |zwingend )?(?:erforderlichen|notwendigen|dringenden)|touristischen|allen|"
-    rf"jeglichen|sämtlichen) ){{0,3}}Reisen {_AREA}"
+    r"(?:(?:nicht (?:unbedingt |zwingend )?(?:erforderlichen|notwendigen|dringenden)|unnötigen|touristischen|allen|"
+    rf"jeglichen|sämtlichen|individuellen|privaten) ){{0,3}}{_TRIP}(?: (?:und|oder|sowie) {_TRIP})? {_AREA}"
 )
 _VERB = r"(?P<verb>abgeraten|gewarnt)\b"
 _URGENT = rf"{_ADVERBS}(?P<urgent>dringend )?{_ADVERBS}"
@@ -33,13 +36,45 @@ _FORMS = tuple(
         rf"\b(?P<verb>warnt) {_URGENT}vor {_TRIPS}$",
     )
 )
-#: A sentence with the first and, somewhere after it, the second seems to warn; one with the last seems to as well.
-_SEEMS_TO_WARN = (
-    (re.compile(r"\bReise(?:n|warnung)\b"), re.compile(r"\b(?:abgeraten|gewarnt|ab$)")),
-    (re.compile(r"\b(?:rät|warnt)\b"), re.compile(r"\bReisen\b")),
+#: A sentence with one of these warns, whatever it warns of ...
+_WARNS = re.compile(r"[Rr]eisewarnung|\b(?:abgeraten|abzuraten|gewarnt|warnt|warnen)\b")
+_ADVISES, _AGAINST = re.compile(r"\b(?:rät|raten)\b"), re.compile(r"\bab\b")
+#: ... and one with one of these, if it speaks of travel.
+_FORBIDS = re.compile(
+    r"\b(?:verzichte\w*|Verzicht|unterlassen|unterlasse|absehen|abzusehen|abgesehen werden|vermeiden|vermieden|meiden|"
+    r"gemieden|verschieben|verschoben|aufschieben|aufgeschoben|aufzuschieben|unterbleiben|untersagt|verboten|verlassen|"
+    r"auszureisen|auszuweichen|abzusagen|absagen|stornieren|nicht (?:mehr )?(?:reisen|einreisen|angetreten|antreten|"
+    r"durchgeführt|unternommen|unternehmen))\b"
 )
-_WARNING_HOLDS = re.compile(r"\bgilt (?:eine|die) (?:Teil)?[Rr]eisewarnung\b")
-_LIFTED = re.compile(r"\b(?:nicht (?:mehr|länger)|aufgehoben|keine)\b")
+_TRAVEL = re.compile(
+    r"\b(?:(?:[A-ZÄÖÜ][a-zäöüß]{2,30}r|R|r|[Ee]inr|[Aa]usr|[Aa]uszur)eisen?|Aufenthalte?\w{0,2}|Besuche?\w?|Ausflüge\w?|"
+    r"Tourismus|[Tt]ouristische\w?|(?:das|dieses|im|ins|in das|dem) Land(?:es)?)\b"
+)
+_RED_WORDS = re.compile(
+    r"[Rr]eisewarnung|\b(?:gewarnt|warnt|warnen|dringend\w*|eindringlich|nachdrücklich|ausdrücklich|unbedingt|sofort|"
+    r"unverzüglich|umgehend|unterlassen|untersagt|verboten|verlassen|auszureisen|nicht (?:mehr )?(?:ein)?reisen)\b"
+)
+#: What no longer holds. A sentence that says so, and nothing else, warns of nothing.
+_LIFTED = re.compile(
+    r"\bnicht (?:mehr |länger )?(?:abgeraten|gewarnt)\b|"
+    r"(?:\b(?:[Ee]s )?(?:besteht|bestehen|gilt|gelten|gibt es) (?:(?:derzeit|aktuell|zurzeit|momentan) )?)?"
+    r"\bkeine (?:Teilr|R)eisewarnung(?:en)?(?: mehr)?\b|"
+    r"(?:[Tt]eilr|[Rr])eisewarnung\b[^;:]{0,200}\b(?:wurde|wurden|ist|wird|sind)\b[^;:]{0,60}\baufgehoben\b"
+)
+_STAYS = re.compile(r"\b(?:gilt|gelten|besteht|bestehen|bleibt|bleiben|weiterhin|jedoch|aber|nur|außer|Ausnahme)\b")
+#: Warnings of something else than travel to a place. They count as read if nothing in the sentence speaks of travel.
+_HARMLESS_OBJECT = re.compile(
+    r"\b(?:[Vv]on|[Vv]om|[Vv]or|[Vv]orm) (?:[\w-]{1,30} ){0,4}?(?:(?:Überland|Nacht|Auto|Taxi|Motorrad)?[Ff]ahrten "
+    r"(?:bei|in der|während der|nach Einbruch der) (?:Nacht|Dunkelheit)|Nachtfahrten|Baden|Schwimmen|Trampen|Campen|"
+    r"Wildcampen|Zelten|Verzehr|Genuss|Kauf|Erwerb|Konsum|Drogen|Nutzung|Benutzung|Mitnahme|Spaziergängen|"
+    r"Nachtspaziergängen|Taschendieb\w*|Dieb\w*|Betrug\w*|Betrüg\w*|Kriminalität|Überfällen|Unwetter\w*|Stürmen|Starkregen|"
+    r"Hochwasser|Überschwemmungen|Erdbeben|Tsunami\w*|Lawinen|Waldbränden|Strömungen|Haien|Quallen|Mücken\w*|Krankheiten|"
+    r"Alkohol|Leitungswasser|Demonstrationen|Menschenansammlungen|Straßenverkehr)\b"
+)
+#: A heading or a link to an explanation.
+_EXPLAINS = re.compile(
+    r"^(?:Was (?:bedeutet|heißt|ist)|Fragen und Antworten|FAQ|(?:Weitere )?(?:Informationen|Hinweise))\b"
+)
 _PREPOSITION = re.compile(r"^(?:nach|in|auf|an|durch|zu|zur|zum|ins|innerhalb von|im|bis)\s+", re.IGNORECASE)
 _EXCEPT = re.compile(
     r"\s?[,(–-]?\s?\b(?:mit Ausnahme|ausgenommen|außer|einschließlich|inklusive|abgesehen von|sowie)\b.*$", re.DOTALL
@@ -49,27 +84,37 @@ _REST = re.compile(
     rf"^(?:(?:den|dem|der|die|das|alle|allen) )?(?:Rest|übrigen? {_PLACES}|restlichen? {_PLACES}|anderen? {_PLACES}|"
     r"übrigen? Land|restlichen? Land)(?: (?:des Landes|von (?P<whole>.+)|(?P<genitive>[A-ZÄÖÜ]\w+s)))?$"
 )
-_WHOLE_OF = re.compile(r"^(?:(?:das|dem|den|die|der) )?(?:gesamten?|ganzen?|gesamte Staatsgebiet (?:von|der|des))\s+")
-_SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-ZÄÖÜ])")
+_WHOLE_OF = re.compile(
+    r"^(?:(?:das|dem|den|die|der) )?(?:gesamten?|ganzen?|ganz|gesamte Staatsgebiet (?:von|der|des))\s+"
+)
 #: Characters; a longer sentence is not read.
 _MAX_SENTENCE_CHARS = 1_500
+_MAX_AREA_CHARS = 300
 
 
 def warned_areas(content: str) -> tuple[list[StatedLevel], list[str]]:
-    """Every area that the text warns against, and the sentences that seem to warn but could not be read."""
+    """Every area that the text warns against, and the sentences that seem to warn but could not be read.
+
+    R14: such a sentence is an area of its own, with the worst that it may mean, if it speaks of travel.
+    """
     warned: list[StatedLevel] = []
     unread: list[str] = []
     for sentence in _sentences(content):
         is_long = len(sentence) > _MAX_SENTENCE_CHARS
-        match = None if is_long else next((match for form in _FORMS if (match := form.search(sentence))), None)
-        if match is not None:
-            groups = match.groupdict()
-            is_red = groups["verb"] in ("gewarnt", "warnt") or groups.get("urgent") or groups.get("late")
-            area = _EXCEPT.sub("", _PREPOSITION.sub("", groups["area"])).strip(" ,;:–-")
-            level = Level.RED if is_red else Level.ORANGE
-            warned += [StatedLevel(name, level) for name in _areas(area)]
-        elif _seems_to_warn(sentence[:_MAX_SENTENCE_CHARS]) and not _LIFTED.search(sentence):
+        matches = [] if is_long else [match for form in _FORMS for match in form.finditer(sentence)]
+        areas = [_EXCEPT.sub("", _PREPOSITION.sub("", match["area"])).strip(" ,;:–-") for match in matches]
+        # Between "Von Reisen" and its own "abgeraten" no other warning fits: such a sentence was read wrongly.
+        if matches and not any(_seems_to_warn(area) for area in areas):
+            for match, area in zip(matches, areas, strict=True):
+                groups = match.groupdict()
+                is_red = groups["verb"] in ("gewarnt", "warnt") or groups.get("urgent") or groups.get("late")
+                level = Level.RED if is_red else Level.ORANGE
+                warned += [StatedLevel(name, level) for name in _areas(area)]
+        elif _seems_to_warn(sentence) and not _is_harmless(sentence):
             unread.append(sentence)
+            if _TRAVEL.search(sentence) or "eisewarnung" in sentence:
+                level = Level.RED if _RED_WORDS.search(sentence) else Level.ORANGE
+                warned.append(StatedLevel(sentence[:_MAX_AREA_CHARS], level, unread=True))
     return warned, unread
 
 
@@ -95,15 +140,26 @@ def is_other_country(area: str, country: str) -> bool:
 
 def _sentences(content: str) -> Iterator[str]:
     for block in text_blocks(content, keeps=_seems_to_warn):
-        yield from (bare for sentence in _SENTENCE.split(block) if (bare := sentence.strip().rstrip(".!")))
+        yield from (bare for sentence in split_sentences(block) if (bare := sentence.strip().rstrip(".!")))
 
 
 def _seems_to_warn(text: str) -> bool:
-    """Two searches one after the other: one pattern with `.*` between would read the rest from each first word."""
-    return _WARNING_HOLDS.search(text) is not None or any(
-        (match := first.search(text)) is not None and second.search(text, match.end()) is not None
-        for first, second in _SEEMS_TO_WARN
-    )
+    """Searches one after the other: one pattern with `.*` between would read the rest from each first word."""
+    if _WARNS.search(text) is not None:
+        return True
+    if (advises := _ADVISES.search(text)) is not None and _AGAINST.search(text, advises.end()) is not None:
+        return True
+    return _FORBIDS.search(text) is not None and _TRAVEL.search(text) is not None
+
+
+def _is_harmless(sentence: str) -> bool:
+    """Whether the sentence warns of nothing that concerns travel to a place, by one of the explicit forms."""
+    rest = _LIFTED.sub("", sentence)
+    if rest != sentence and not _seems_to_warn(rest) and not _STAYS.search(rest):
+        return True
+    if _TRAVEL.search(sentence) is None and "eisewarnung" not in sentence:
+        return _HARMLESS_OBJECT.search(sentence) is not None
+    return _EXPLAINS.search(sentence) is not None
 
 
 def _areas(area: str) -> list[str]:

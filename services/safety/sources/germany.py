@@ -48,7 +48,8 @@ from shared.events import Level
 from shared.gazetteer import resolve
 
 SOURCE = "germany"
-PARSER_VERSION = 1
+#: 2: warnings in other forms than the fixed ones.
+PARSER_VERSION = 2
 #: The index has 200 advisories.
 FLOOR = 180
 MAX_PAGES = 400
@@ -224,7 +225,12 @@ def _levels(
         if not is_whole_country(warning.area, country, page_name) and not is_other_country(warning.area, country)
     ]
     regions = [
-        RegionReading(area=warning.area[:AREA_LENGTH], code=resolve(country, warning.area), level=warning.level)
+        RegionReading(
+            area=warning.area[:AREA_LENGTH],
+            code=None if warning.unread else resolve(country, warning.area),
+            level=warning.level,
+            unread=warning.unread,
+        )
         for warning in worst_by_area(of_parts)
     ]
     levels = [warning.level for warning in of_country] + ([Level.RED] if flags.get("warning") is True else [])

@@ -39,7 +39,8 @@ from shared.events import Level
 from shared.gazetteer import resolve
 
 SOURCE = "united_kingdom"
-PARSER_VERSION = 1
+#: 2: warnings that are taken back, that no flag stands for, or that are not of the fixed form.
+PARSER_VERSION = 2
 #: The index has 226 pages.
 FLOOR = 200
 MAX_PAGES = 400
@@ -269,19 +270,21 @@ def _levels(
     """The country's own level, its regions, and what could not be read."""
     warned = list(warned_areas(body)) if body else []
     of_country = [warning for warning in warned if is_whole_country(warning.area, country, page_name)]
-    of_any_part = [
+    of_parts = [
         warning
         for warning in warned
         if not is_whole_country(warning.area, country, page_name) and not is_other_country(warning.area, country)
     ]
     part_levels = {_PARTS[status] for status in statuses if status in _PARTS}
-    of_parts = [warning for warning in of_any_part if warning.level in part_levels]
+    # R14: what the text warns against counts, whether or not a flag stands for it.
     unread = [
-        f"a part that no warning of the page stands for: {warning.area[:150]}"
-        for warning in of_any_part
-        if warning not in of_parts
+        f"{'not read' if warning.unread else 'a part that no warning of the page stands for'}: {warning.area[:150]}"
+        for warning in of_parts
+        if warning.unread or warning.level not in part_levels
     ]
     levels = [_WHOLE[status] for status in statuses if status in _WHOLE]
+    if any(warning.level > max(levels, default=Level.GREEN) for warning in of_country) and not part_levels:
+        unread.append("the text warns against the whole country, and no warning of the page does")
     levels += [warning.level for warning in of_country]
     level = max(levels, default=None)
     if level is None and part_levels:
@@ -290,7 +293,12 @@ def _levels(
             level = None
             unread.append("red parts, but no text that says what the rest is")
     regions = [
-        RegionReading(area=warning.area[:AREA_LENGTH], code=resolve(country, warning.area), level=warning.level)
+        RegionReading(
+            area=warning.area[:AREA_LENGTH],
+            code=None if warning.unread else resolve(country, warning.area),
+            level=warning.level,
+            unread=warning.unread,
+        )
         for warning in worst_by_area(of_parts)
     ]
     named_levels = {warning.level for warning in (*of_parts, *of_country)}

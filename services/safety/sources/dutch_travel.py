@@ -10,13 +10,17 @@ _TRIPS = r"(?:reis(?:t|je|jes)?|reizen|vakanties?|vakantiereizen|bezoek|bezoeken
 _NEEDLESS = r"(?:niet[- ](?:noodzakelijke?|essenti[eë]le?|dringende?)|onnodige?|toeristische?|vakantie)"
 #: Trips that one may be warned of in the safest country.
 _ORDINARY = re.compile(
-    r"'s nachts|’s nachts|'s avonds|’s avonds|\bdonker|zonsondergang|\bliften|"
-    r"\bom alleen\b|\bmet de (?:bus|trein|auto|taxi|boot)|"
-    r"\bper (?:bus|trein|auto|taxi|boot)|\bbus|\bbussen|\btrein(?:en)?|\btaxi|\bveerbo|\bboot|\bscooter|\bmotor|"
-    r"\bkraanwater|\bdrink|\bzwem|\bgeld\b|\bdemonstrat|\bbetoging|\bprotest|\bmenigte|\bmensenmassa|\bbijeenkomst|\bdrukke|"
-    r"\bevenement|\bmanifestatie|\bstrand|\buitgaan|\bwandel|\bzonder (?:gids|vergunning|visum|verzekering)|"
-    r"\bover land\b",
+    r"'s nachts|’s nachts|'s avonds|’s avonds|\b(?:donker|zonsondergang|liften|om alleen|(?:met de|per) (?:auto|boot)|"
+    r"bus|bussen|trein|treinen|taxi|veerboot|veerboten|scooter|scooters|motor|kraanwater|drinken|zwemmen|geld|"
+    r"demonstraties?|betogingen|protesten|menigten?|"
+    r"mensenmassa['’]?s|bijeenkomsten|drukke|evenementen|manifestaties|stranden|strand|uitgaan|"
+    r"wandelen|zonder (?:gids|vergunning|visum|verzekering)|over land)\b",
     re.IGNORECASE,
+)
+#: A place with a name, or a part of a country: a trip there is no ordinary one.
+_TO_PLACE = re.compile(
+    r"(?:^|\b(?:[Nn]aar|[Ii]n|[Vv]an|[Uu]it) )(?:het |de |heel )?(?:[A-ZÀ-Ý]|noord|zuid|oost|west|grens|gebied|regio|"
+    r"provinc|eiland)"
 )
 _AREA = r"(?P<area>[^,;:]{1,300}?)"
 
@@ -57,7 +61,7 @@ _FIXED = tuple(
          Level.RED, Level.RED),
         (r"\b(?:ge)?advi\w+ .{0,60}\bniet te reizen$", Level.RED, Level.RED),
         (rf"\bu kunt (?:\w+ )?(?:er )?niet (?:heen|naartoe|{_HERE}heen|naar {_AREA}) reizen$", Level.ORANGE, Level.RED),
-        (rf"\bniet veilig (?:is )?om naar {_AREA} te (?:reizen|gaan)\b", Level.ORANGE, Level.ORANGE),
+        (rf"\bniet (?:veilig|verantwoord) (?:is )?om naar {_AREA} te (?:reizen|gaan)\b", Level.ORANGE, Level.ORANGE),
         (rf"\b(?:(?:ver)?mijd|blijf weg (?:uit|van)) {_SOME_PLACE}$", Level.ORANGE, Level.ORANGE),
         (rf"\bhet is {_HERE} (?:veel |nu )?te gevaarlijk$", Level.RED, Level.RED),
         (r"\b(?:verlaat|vertrek uit) (?:\w+ ){0,3}(?:het|dit|de|deze) (?:land|gebied|gebieden|regio|provincie|"
@@ -105,6 +109,7 @@ _TRIPS_TO = re.compile(
     re.IGNORECASE,
 )
 _LIFTED = re.compile(r"\bniet (?:meer|langer) (?:\w+ )?(?:ontraden|afgeraden)|\bgeen negatief\b", re.IGNORECASE)
+_STILL = re.compile(r"\b(?:maar|wel|nog)\b", re.IGNORECASE)
 _MAY_GO = re.compile(rf"\bu kunt (?:nu |weer |gewoon )?(?:{_HERE}heen|naar .{{1,100}}) reizen$", re.IGNORECASE)
 _PLACE = re.compile(
     r"^(?:dit|deze|die|dat) (?:gebied|gebieden|land|regio['’]?s?|delen|deel|provincies?)$", re.IGNORECASE
@@ -118,13 +123,19 @@ def warning(sentence: str) -> TravelWarning | None:
         if match is None:
             continue
         area = match.groupdict().get("area") or ""
-        if area and _ORDINARY.search(area):
+        if area and _ORDINARY.search(area) and not _TO_PLACE.search(area):
             continue
         return TravelWarning(level, fits_from, "" if _PLACE.match(area) else area)
-    if _NEGATIVE_ADVICE.search(sentence) and not _LIFTED.search(sentence):
+    if _NEGATIVE_ADVICE.search(sentence) and not _is_lifted(sentence):
         areas = [match["area"] for pattern in _NEGATIVE_FOR if (match := pattern.search(sentence))]
         return TravelWarning(Level.ORANGE, Level.ORANGE, areas[0] if areas else "", is_reference=True)
     return _advised_against(sentence)
+
+
+def _is_lifted(sentence: str) -> bool:
+    """Whether a warning no longer holds: "niet langer ontraden"; but "…, maar naar het zuiden wel" still warns."""
+    lifted = _LIFTED.search(sentence)
+    return lifted is not None and not _STILL.search(sentence, lifted.end())
 
 
 def may_go(sentence: str) -> bool:
@@ -135,11 +146,14 @@ def may_go(sentence: str) -> bool:
 def _advised_against(sentence: str) -> TravelWarning | None:
     """`ontraden`, `afgeraden`, `raadt … af`, of travelling and not of something on the way."""
     match = _ADVISES_AGAINST.search(sentence)
-    if match is None or _LIFTED.search(sentence) or _ORDINARY.search(sentence) or not _OF_TRIPS.search(sentence):
+    if match is None or _is_lifted(sentence) or not _OF_TRIPS.search(sentence):
+        return None
+    if _ORDINARY.search(sentence) and not _ALL_TRIPS.search(sentence) and not _TO_PLACE.search(sentence, 1):
         return None
     if match[0].lower().startswith("ra") and not _OFF.search(sentence, match.end()):
         return None
-    area = _TRIPS_TO.search(sentence)
+    # "niet langer naar het noorden, maar naar het zuiden wel": of which place is not certain.
+    area = None if _LIFTED.search(sentence) else _TRIPS_TO.search(sentence)
     if _OF_NEEDLESS_TRIPS.search(sentence):
         return TravelWarning(Level.ORANGE, Level.ORANGE, area["area"] if area else "")
     fits_from = Level.RED if _ALL_TRIPS.search(sentence) else Level.ORANGE

@@ -46,6 +46,7 @@ from shared.errors import PermanentError, TransientError
 from shared.events import RegistrationEvent
 from shared.fields import CountryCode, is_region_of
 from shared.ids import new_id
+from shared.instants import typed_moment
 from shared.mongo.client import Mongo, PyMongoError
 from shared.observability import logs
 from shared.plausible import FIRST_YEAR, is_past, is_travel_date
@@ -322,14 +323,14 @@ def _when(at: str | None) -> tuple[date, datetime | None]:
     if at is None:
         return amsterdam_date(now), None
     try:
-        if len(at) == len("2026-01-01"):
-            day = date.fromisoformat(at)
-            if not is_travel_date(day, amsterdam_date(now)):
-                fail(f"{at} lies more than ten years from today.", 2)
-            return day, end_of_day(day) if day < amsterdam_date(now) else None
-        instant = datetime.fromisoformat(at)
+        instant = typed_moment(at)
     except ValueError:
         fail(f"{at} is neither a day (2026-03-02) nor an instant (2026-03-02T09:00Z).", 2)
+    if not isinstance(instant, datetime):
+        day = instant
+        if not is_travel_date(day, amsterdam_date(now)):
+            fail(f"{at} lies more than ten years from today.", 2)
+        return day, end_of_day(day) if day < amsterdam_date(now) else None
     if instant.tzinfo is None:
         fail(f"{at} has no UTC offset: add Z or +02:00.", 2)
     if not is_past(instant, now):

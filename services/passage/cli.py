@@ -9,6 +9,8 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
+from shared.command_line import fail
+
 #: Command → module and name of its Typer app or function.
 GROUPS = {
     "audit": "services.passage.audit:audit",
@@ -46,6 +48,23 @@ class OnDemand(TyperGroup):
         group = get_command(wrapper)
         assert isinstance(group, TyperGroup)
         return group.commands[cmd_name]
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """The arguments. Bytes that are no UTF-8 reach Python as halves of characters, which nothing can print."""
+        for argument in args:
+            if not argument.isascii() and any("\ud800" <= sign <= "\udfff" for sign in argument):
+                fail(f"{argument.encode('utf-8', 'replace').decode()} is no text in UTF-8.", 2)
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command. What its input causes ends in one line, not in a traceback."""
+        try:
+            return super().invoke(ctx)
+        except OSError as error:
+            place = f"{error.filename}: " if error.filename is not None else ""
+            fail(f"{place}{error.strerror or type(error).__name__}.", 1)
+        except (ValueError, ArithmeticError) as error:
+            fail(f"{type(error).__name__}: {str(error).partition(chr(10))[0]}", 1)
 
 
 def _no_action() -> None:

@@ -27,7 +27,7 @@ from shared.audit.output import (
 )
 from shared.audit.processes import Reading
 from shared.audit.projections import Fold, Rebuild
-from shared.audit.questions import AsJson, explain, export, replay, stale, state_of, timings
+from shared.audit.questions import MAX_SECONDS, AsJson, explain, export, replay, stale, state_of, timings
 from shared.audit.reader import TOPICS, Reader
 from shared.audit.settings import AuditSettings
 from shared.clock import utc_now
@@ -66,7 +66,10 @@ def build(folds: Callable[[], tuple[Fold, ...]], rebuild: OpenRebuild) -> typer.
     @app.command("diff")
     def diff(
         patience: Annotated[
-            float, typer.Option(min=0, help="Seconds for which documents that differ are compared again and again.")
+            float,
+            typer.Option(
+                min=0, max=MAX_SECONDS, help="Seconds for which documents that differ are compared again and again."
+            ),
         ] = comparison.Patience().seconds,
         as_json: AsJson = False,
     ) -> None:
@@ -130,7 +133,9 @@ def key(
 
 def affected(
     alert: Annotated[str | None, typer.Argument(help="Alert id, e.g. ES-2; all alerts when left out.")] = None,
-    grace: Annotated[float, typer.Option(help="Seconds within which notify must alert a person.")] = 600,
+    grace: Annotated[
+        float, typer.Option(min=0, max=MAX_SECONDS, help="Seconds within which notify must alert a person.")
+    ] = 600,
     as_json: AsJson = False,
 ) -> None:
     """Recompute who must and may have been selected, compare with who was, and name people whom no alert covers."""

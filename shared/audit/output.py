@@ -19,8 +19,9 @@ from shared import plausible
 from shared.audit.manifest import BadManifest
 from shared.audit.replay import NoParquet
 from shared.audit.settings import NotConfigured
-from shared.clock import AMSTERDAM
+from shared.clock import end_of_day, in_utc, start_of_day
 from shared.errors import PermanentError, TransientError
+from shared.instants import typed_moment
 
 T = TypeVar("T")
 
@@ -132,16 +133,15 @@ class Progress:
 
 
 def instant(text: str, *, end: bool) -> datetime:
-    """Parse an instant, or a date: then the beginning or the end of that day in Amsterdam. Raises WrongUse."""
+    """Parse an instant, or a date: the beginning or the end of that day in Amsterdam. In UTC. Raises WrongUse."""
     try:
-        moment = datetime.fromisoformat(text)
+        moment = typed_moment(text)
     except ValueError:
         raise WrongUse(f"{text} is no time: 2026-03-01T09:30:00Z, or 2026-03-01 for the whole day") from None
     if not plausible.is_in_window(moment):
         raise WrongUse(f"{text} lies outside the years {plausible.FIRST_YEAR} to {plausible.LAST_YEAR}")
-    if len(text) == 10:
-        clock = (23, 59, 59, 999_999) if end else (0, 0, 0, 0)
-        return moment.replace(hour=clock[0], minute=clock[1], second=clock[2], microsecond=clock[3], tzinfo=AMSTERDAM)
+    if not isinstance(moment, datetime):
+        return end_of_day(moment) if end else start_of_day(moment)
     if moment.tzinfo is None:
         raise WrongUse(f"{text} has no time zone: write 2026-03-01T09:30:00Z")
-    return moment
+    return in_utc(moment)

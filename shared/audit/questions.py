@@ -40,6 +40,8 @@ from shared.events import EVENTS, AlertRaised, RegistrationSubmitted
 from shared.gazetteer import resolve
 from shared.trimming import trimmed
 
+#: Largest number of seconds that an option takes: a year.
+MAX_SECONDS = 366 * 86_400.0
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on standard output, nothing else there.")]
 Since = Annotated[str | None, typer.Option(help="First instant, or day (its beginning, Amsterdam).")]
 Until = Annotated[str | None, typer.Option(help="Last instant, or day (its end, Amsterdam).")]
@@ -160,7 +162,8 @@ def state_of(
         subject = Filter(country=country, person=person, alert=alert, registration=registration)
         if sum(option is not None for option in (country, person, alert, registration)) > 1:
             raise WrongUse("Give only one of --registration, --person, --country and --alert")
-        state, report = StateAt(folds, subject, instant(at, end=True) if at else utc_now()), ReadingReport()
+        moment = instant(at, end=True) if at is not None else utc_now()
+        state, report = StateAt(folds, subject, moment), ReadingReport()
         marks = _marks_of_state(subject)
         async with _events(report, any_of=marks, progress="reading") as events:
             async for evidence in events:
@@ -207,7 +210,7 @@ def explain(
 def timings(
     alert: Annotated[str | None, typer.Argument(help="Alert id; every alert when left out.")] = None,
     longer_than: Annotated[
-        float | None, typer.Option(help="Show only alerts that took more than these seconds.")
+        float | None, typer.Option(min=0, max=MAX_SECONDS, help="Show only alerts that took more than these seconds.")
     ] = None,
     svg: Annotated[Path | None, typer.Option(help="Write a chart of one alert to this SVG file.")] = None,
     as_json_document: AsJson = False,
@@ -358,8 +361,8 @@ def _filter(
     if kind is not None and kind not in EVENTS:
         raise WrongUse(f"There is no event {kind}. Known: {', '.join(EVENTS)}")
     return Filter(
-        instant(since, end=False) if since else None,
-        instant(until, end=True) if until else None,
+        instant(since, end=False) if since is not None else None,
+        instant(until, end=True) if until is not None else None,
         kind,
         country,
         person,

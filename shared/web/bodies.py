@@ -1,6 +1,5 @@
 """Request bodies: camelCase and strict. Errors name a wrong field and never quote its value."""
 
-import re
 from datetime import date, datetime
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
@@ -10,17 +9,7 @@ from pydantic.alias_generators import to_camel
 
 from shared import plausible
 from shared.clock import amsterdam_date, utc_now
-
-_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_INSTANT = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})"
-)
-
-
-def _date(value: Any) -> Any:
-    if not (isinstance(value, str) and _DATE.fullmatch(value)):
-        raise ValueError("is not a date (YYYY-MM-DD)")
-    return value
+from shared.instants import date_of, instant_of
 
 
 def _in_window(value: date) -> date:
@@ -36,15 +25,9 @@ def _travel_date(value: date) -> date:
 
 
 #: A date in a query or a path. Pydantic alone would also accept seconds since 1970.
-Day = Annotated[date, BeforeValidator(_date), AfterValidator(_in_window)]
+Day = Annotated[date, BeforeValidator(date_of), AfterValidator(_in_window)]
 #: A day of a journey, an approval or an override, in a body or a query.
-TravelDay = Annotated[date, BeforeValidator(_date), AfterValidator(_travel_date)]
-
-
-def _instant(value: Any) -> Any:
-    if not (isinstance(value, str) and _INSTANT.fullmatch(value)):
-        raise ValueError("is not an instant with its offset (RFC 3339)")
-    return value
+TravelDay = Annotated[date, BeforeValidator(date_of), AfterValidator(_travel_date)]
 
 
 def _past(value: datetime) -> datetime:
@@ -54,7 +37,7 @@ def _past(value: datetime) -> datetime:
 
 
 #: An instant of the past in a query. Pydantic alone would also accept seconds since 1970.
-PastInstant = Annotated[datetime, BeforeValidator(_instant), AfterValidator(_past)]
+PastInstant = Annotated[datetime, BeforeValidator(instant_of), AfterValidator(_past)]
 
 
 class Body(BaseModel):
@@ -71,10 +54,10 @@ class Body(BaseModel):
         if value is None or info.field_name is None:
             return value
         kinds = _kinds(cls.model_fields[info.field_name].annotation)
-        if datetime in kinds and not (isinstance(value, str) and _INSTANT.fullmatch(value)):
-            raise ValueError("is not an instant with its offset (RFC 3339)")
-        if date in kinds and not (isinstance(value, str) and _DATE.fullmatch(value)):
-            raise ValueError("is not a date (YYYY-MM-DD)")
+        if datetime in kinds:
+            instant_of(value)
+        if date in kinds:
+            date_of(value)
         if bool in kinds and not isinstance(value, bool):
             raise ValueError("is not true or false")
         if int in kinds and (isinstance(value, bool) or not isinstance(value, int)):

@@ -54,7 +54,9 @@ def test_dutch_sentences_of_the_table(kind: str) -> None:
 @pytest.mark.parametrize(
     "layout", ["<p>{calm}</p><p>{harmless}</p>", "<p>{harmless}</p><p>{calm}</p>", "<p>{calm} {harmless}</p>"]
 )
-@pytest.mark.parametrize("calm", [GREEN, f"{NORTH}</p><p>{REST}"], ids=["green", "red north"])
+@pytest.mark.parametrize(
+    "calm", [GREEN, f"{NORTH}</p><p>{REST}", f"{REST}</p><p>{NORTH}"], ids=["green", "rest last", "north last"]
+)
 def test_dutch_harmless_sentence_changes_nothing(calm: str, layout: str) -> None:
     """Insurance, weather, meanings, neighbours, names, what holds no longer: the other sentences give the levels."""
     alone = read(f"<p>{calm}</p>")

@@ -24,8 +24,15 @@ _CONTINUES = tuple(
         r"^(?:(?:Voor|In|Op) )?(?P<bare>.+?) (?:ook|eveneens|idem|evenzeer)$",
     )
 )
-#: "Het zuiden.": an area, and nothing else.
-_BARE_AREA = re.compile(r"^(?:het|de|heel|alle|delen van|grote delen van|een deel van) ", re.IGNORECASE)
+_PART = (
+    r"(?:noord\w*|zuid\w*|oost\w*|west\w*|midden\w*|kust\w*|grens\w*|provincies?|stad|steden|regio\w*|gebied\w*|hoofdstad|"
+    r"eiland\w*|staat|staten|districten|district|deel|delen|binnenland\w*|hoogland\w*|woestijn|vallei|\w*gebergte)"
+)
+#: "Het zuiden.", "De provincie Nador en de kust.": an area, and nothing else.
+_BARE_AREA = re.compile(
+    rf"^(?:(?:het|de|heel|alle|delen van|grote delen van|een deel van) )*(?i:{_PART})"
+    rf"(?:,? (?:en|of|van|met|tussen|rond|rondom|in|bij|aan|langs|de|het|{_PART}|[A-ZÀ-Ý][\w’'-]*))*$"
+)
 #: Such words refer to the colour of another place, in whatever form.
 _LIKE_ANOTHER = re.compile(
     r"\b(?:dezelfde|hetzelfde|diezelfde|ditzelfde|deze) (?:kleur|code|kleurcode|advies|reisadvies)\b|"
@@ -59,7 +66,7 @@ def excepted_area(sentence: str) -> str | None:
 
 def is_bare_area(sentence: str) -> bool:
     """Whether a sentence is nothing but an area: it continues the one before."""
-    return _BARE_AREA.match(sentence) is not None and is_area(sentence)
+    return _BARE_AREA.match(sentence[:1].lower() + sentence[1:]) is not None and is_area(sentence)
 
 
 def is_like_another(sentence: str) -> bool:

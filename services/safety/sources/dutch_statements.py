@@ -101,7 +101,11 @@ _HOLDS_ANOTHER = re.compile(r"\b(?:geldt|gelden)\b", re.IGNORECASE)
 _VERB = re.compile(
     r"\b(?:is|zijn|was|waren|heeft|hebben|had|kan|kunt|kunnen|wordt|worden|komt|komen|vindt|vinden|moet|moeten|mag|"
     r"blijft|blijven|geldt|gelden|staat|staan|ligt|gaat|ga|gaan|reis|reist|lees|let|bent|u|wij|als|wanneer|indien|dat|dan|"
-    r"niet|geen|nooit|kleur|kleuren|advies|reisadvies|omdat|want|doet|volg|vermijd|houd|neem|betekent|heet|zie|meer)\b|\?",
+    r"niet|geen|nooit|kleur|kleuren|advies|reisadvies|omdat|want|doet|"
+    r"waarschuwt|waarschuwen|geeft|geven|loopt|lopen|vallen|rijdt|rijden|sluit|sluiten|verandert|veranderen|zorgt|zorgen|"
+    r"neemt|nemen|werkt|werken|leidt|leiden|vraagt|vragen|controleert|controleren|vinden|gebeurt|gebeuren|houdt|houden|"
+    r"krijgt|krijgen|maakt|maken|dreigt|dreigen|verwacht|pleegt|plegen|treedt|treden|vliegt|vliegen|vaart|varen|hangt|"
+    r"zal|zullen|zou|zouden|werd|werden|kon|konden|mogen|hoeft|liggen|bevindt|bevinden|heerst|bestaat|ontstaat|ontstaan|volg|vermijd|houd|neem|betekent|heet|zie|meer)\b|\?",
     re.IGNORECASE,
 )
 #: What stands for an area that another sentence names.

@@ -1144,6 +1144,14 @@ class RecipientsHandedOver(ShardEvent):
     entries: tuple[HandedOver, ...] = Field(min_length=1, max_length=500)
 
 
+class ReplySenderConfirmed(AlertEvent):
+    """A person confirmed whom a reply by SMS is from; its number alone did not say so."""
+
+    reply_id: Identifier = Field(description="Id of the stored reply, in `GET /v1/replies`")
+    person_id: Identifier = Field(description="Who sent it")
+    confirmed_by: Identifier = Field(description="personId of the safety officer or of the member of a crisis team")
+
+
 class RecordDiscardedByNotify(DiscardEvent):
     """Notify will not process a record. One of a registration leaves it not assessable until it changes."""
 
@@ -1219,6 +1227,7 @@ EVENTS: dict[str, type[Event]] = {
         NotificationsUnknown,
         PersonAnswered,
         RecipientsHandedOver,
+        ReplySenderConfirmed,
         RecordDiscardedByNotify,
         ReturnReported,
     )

@@ -49,6 +49,7 @@ def build(settings: Settings) -> FastAPI:
     ):  # fmt: skip
         process.at_start(store.create_indexes)
     process.at_start(partial(stores.alerts.note_closing_times, stores.outbox))
+    process.at_start(stores.whereabouts.contacts.add_phone_ends)
     subscribe(process.bus, parts.handlers)
     run_in_background(process, settings, parts)
     pages = answers.error_pages(Pages(parts.live))

@@ -16,8 +16,9 @@ from services.notify.send_worker import run_send_worker
 from services.notify.service_mail.case_mail import mail_digests, mail_urgent_cases
 from services.notify.service_mail.student_mail import send_due_mails
 from services.notify.settings import Settings
-from services.notify.store.callbacks import FAILED
+from services.notify.store.callbacks import FAILED, UNREADABLE, CallbackStore
 from services.notify.store.send_queue import EMERGENCY, SERVICE
+from services.notify.unread_replies import unread_counts
 from services.notify.wiring import Parts, Stores
 from shared.clock import utc_now
 from shared.envelope import Cause
@@ -54,6 +55,7 @@ def run_in_background(process: Process, settings: Settings, parts: Parts) -> Non
     process.add_checks(partial(_sending_health, parts.stores, settings))
     process.add_checks(partial(_provider_health, parts))
     process.add_checks(partial(_callback_health, parts.stores))
+    process.add_checks(partial(unread_checks, parts.stores.callbacks))
 
 
 def _run_send_workers(process: Process, settings: Settings, parts: Parts, channel: Channel, senders: Senders) -> None:
@@ -116,6 +118,17 @@ async def _callback_health(stores: Stores) -> Sequence[Check]:
     metrics.callbacks_failed.set(failed)
     detail = f"{failed} receipts failed in every attempt: passage notify callbacks" if failed else "processed"
     return [Check("callbacks set aside", not failed, False, detail, {"failed": failed})]
+
+
+async def unread_checks(callbacks: CallbackStore) -> Sequence[Check]:
+    """Replies, receipts and bounces that wait for a person. One that nobody could read is an alarm."""
+    counts = await unread_counts(callbacks)
+    for (kind, note), count in counts.items():
+        metrics.unread_posts.labels(kind, note).set(count)
+    facts: dict[str, int | float | str | bool] = {f"{kind}_{note}": count for (kind, note), count in counts.items()}
+    unreadable = sum(count for (_, note), count in counts.items() if note == UNREADABLE)
+    read = f"{unreadable} posts could not be read: GET /v1/replies" if unreadable else "all posts could be read"
+    return [Check("posts to be read", not unreadable, False, read, facts)]
 
 
 async def _sending_health(stores: Stores, settings: Settings) -> Sequence[Check]:

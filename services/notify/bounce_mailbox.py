@@ -9,14 +9,14 @@ from functools import partial
 from pathlib import Path
 
 from services.notify.channels.bounces import MAIL_LIMIT_BYTES
-from services.notify.store.callbacks import CallbackStore
+from services.notify.store.callbacks import MAIL_PROVIDER, CallbackStore
 from shared.clock import utc_now
 from shared.observability.logs import get_logger
 from shared.set_aside import SetAside
 from shared.transient import reason_of
 
 #: The provider name of bounces among the stored callbacks.
-BOUNCE_PROVIDER = "mail"
+BOUNCE_PROVIDER = MAIL_PROVIDER
 #: The kind of a mail among what is set aside.
 KIND = "bounce"
 BATCH_SIZE = 500

@@ -241,7 +241,7 @@ async def _run_drill(
     """Raise the alert and select its recipients here; notify's send workers send. Returns how far they came."""
     database = mongo.database("notify")
     deliveries = DeliveryStore(database, _key())
-    replies = UnreadReplies(CallbackStore(database, _key()), deps.whereabouts.contacts, {})
+    replies = UnreadReplies(CallbackStore(database, _key()), deps.whereabouts.contacts, {}, deps.alerts.senders)
     commands = CommandDeps(mongo, database, deps.outbox, deps.alerts, deliveries, replies)
     command = Command(officer, None, None, Cause(new_id(), "passage drill"), plan.as_of)
     try:

@@ -14,9 +14,11 @@ from services.notify.audience.alerting import alert_arrivals, alert_country
 from services.notify.audience.deps import SelectionDeps
 from services.notify.model.escalations import EscalationRecord
 from services.notify.model.owners import owner_records
+from services.notify.model.senders import ConfirmedSender
 from services.notify.model.whereabouts import Resolve
 from services.notify.service_mail.deps import ServiceMailDeps
 from services.notify.service_mail.planning import note_cases, plan_service_mail, project_requests
+from services.notify.store.callbacks import TO_BE_READ
 from services.notify.store.deliveries import DeliveryStore, StoredEvent
 from services.notify.whereabouts_projection import ARRIVALS, open_contact, project_whereabouts
 from shared.clock import utc_now
@@ -35,6 +37,7 @@ from shared.events import (
     RecipientsHandedOver,
     RegistrationEvent,
     ReminderDue,
+    ReplySenderConfirmed,
     SlotAllocated,
     SourceChecked,
     SourceFailed,
@@ -136,6 +139,10 @@ async def fold_own_events_when_published(batch: Sequence[Envelope[Event]], deps:
             case RecipientsHandedOver() as handed_over:
                 records = owner_records(handed_over, event.time)
                 await deps.selection.alerts.owners.add(handed_over.alert_id, records)
+            case ReplySenderConfirmed() as confirmed:
+                sender = ConfirmedSender.of(confirmed, event.time)
+                await deps.selection.alerts.senders.add(confirmed.reply_id, sender)
+                await deps.service_mail.callbacks.process_again(confirmed.reply_id, TO_BE_READ)
             case PersonAnswered() as answered:
                 await follow_ups.confirm_answer(deps.escalation, answered, event.cause(), utc_now())
     await note_cases(deps.service_mail, batch)

@@ -33,7 +33,7 @@ async def tell_teams(
 ) -> None:
     """Record the escalation of a person who is known for certain, and mail each team of R38.
 
-    `sender`: the keyed fingerprint of the number.
+    `sender`: stands for the number without naming it.
     """
     period = int(callback.at.timestamp() // MAIL_PERIOD.total_seconds())
     notice = notices.notice_id(derived_id("help", sender, str(period)))

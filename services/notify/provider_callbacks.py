@@ -17,15 +17,16 @@ from typing import NamedTuple
 from services.notify import help_without_alert
 from services.notify.alert_steps import EscalationDeps
 from services.notify.alerts_of_person import alerts_until, newest_alert
-from services.notify.channels.sms_callbacks import DeliveryReceipt, ReceiptState, provider_reference
+from services.notify.channels.sms_callbacks import DeliveryReceipt, ReceiptState, SmsReply, provider_reference
 from services.notify.commands.answers import record_answer
 from services.notify.model.deliveries import TRANSITIONS, Delivery, DeliveryState, state_of_entry, step_of
 from services.notify.model.shards import MAX_EVENT_ENTRIES
 from services.notify.rules.answered_alert import Reason, answered_alert
-from services.notify.rules.answers import ReplyMeaning, read_reply
+from services.notify.rules.answers import ReplyMeaning, names_help, read_reply
 from services.notify.store.alerts import AlertStore
 from services.notify.store.callbacks import (
     NO_ALERT,
+    SPLIT,
     UNCLEAR,
     UNKNOWN_REFERENCE,
     UNREADABLE,
@@ -35,7 +36,7 @@ from services.notify.store.callbacks import (
 from services.notify.store.deliveries import DeliveryStore, StoredEvent
 from services.notify.store.providers import ProviderStore
 from services.notify.store.whereabouts import WhereaboutsStore
-from services.notify.unread_replies import ParseReply
+from services.notify.unread_replies import ParseReplies, read_replies
 from shared.bus.outbox import Outbox
 from shared.clock import utc_now
 from shared.envelope import Cause, Draft
@@ -82,7 +83,7 @@ class CallbackDeps:
     whereabouts: WhereaboutsStore
     escalation: EscalationDeps
     receipt_parsers: Mapping[str, ParseReceipts]
-    reply_parsers: Mapping[str, ParseReply]
+    reply_parsers: Mapping[str, ParseReplies]
     providers: ProviderStore
 
 
@@ -158,14 +159,17 @@ async def _record_receipts(
     references = {receipt.reference for _, receipts in receipts_by_callback for receipt in receipts}
     deliveries = await deps.deliveries.by_reference(references)
     done: list[str] = []
+    done_in_part: list[str] = []
     outcomes: dict[tuple[type[OutcomeEvent], str, int], list[_OutcomeOfRequest]] = defaultdict(list)
     delivery_times: dict[str, list[timedelta]] = defaultdict(list)
-    for callback, receipts in receipts_by_callback:
+    for callback, entries in receipts_by_callback:
+        receipts = [receipt for receipt in entries if receipt.state != "unread"]
+        is_whole = len(receipts) == len(entries)
         if all(receipt.reference in deliveries for receipt in receipts):
-            done.append(callback.id)
+            (done if is_whole else done_in_part).append(callback.id)
         else:
             # A receipt may arrive before our own record of the delivery. A forged one never matches, and expires.
-            await deps.callbacks.retry_later(callback, now, UNKNOWN_REFERENCE)
+            await deps.callbacks.retry_later(callback, now, UNKNOWN_REFERENCE if is_whole else UNREADABLE)
         for receipt in receipts:
             delivery = deliveries.get(receipt.reference)
             if delivery is None:
@@ -183,6 +187,7 @@ async def _record_receipts(
     for (event, alert_id, shard), of_shard in outcomes.items():
         await _append_outcomes(deps, event, alert_id, shard, of_shard, now)
     await deps.callbacks.mark_done(done)
+    await deps.callbacks.mark_done(done_in_part, UNREADABLE)
     for provider, durations in delivery_times.items():
         await deps.providers.record_delivery_times(provider, durations, now)
 
@@ -199,8 +204,7 @@ async def _parse_receipts(
             parsed.append((callback, [receipt for receipt in receipts if receipt.state != "interim"]))
         # A parser asks nobody: whatever it raises on a stranger's bytes, they are unreadable.
         except Exception as error:
-            log.info("callback_unreadable", kind=callback.kind, provider=callback.provider, reason=reason_of(error))
-            await deps.callbacks.mark_done([callback.id], UNREADABLE)
+            await _leave_to_a_person(deps, callback, reason_of(error))
         # Strangers may send many large mails: between two of them the process does its other work.
         await asyncio.sleep(0)
     provider_ids = {
@@ -218,6 +222,27 @@ async def _parse_receipts(
     ]
 
 
+async def _leave_to_a_person(deps: CallbackDeps, callback: Callback, reason: str) -> None:
+    """Receipts that cannot be read. What may be a reply, sent to the wrong webhook, is processed as one."""
+    if callback.provider in deps.reply_parsers:
+        replies = read_replies(callback, deps.reply_parsers)
+        if any(reply.is_readable or names_help(reply.text) for reply in replies):
+            await deps.callbacks.redirect(callback, "inbound")
+            return
+    _log_unreadable(callback, reason)
+    await deps.callbacks.mark_done([callback.id], UNREADABLE)
+
+
+def _log_unreadable(callback: Callback, reason: str) -> None:
+    log.error(
+        "callback_unreadable",
+        kind=callback.kind,
+        provider=callback.provider,
+        reason=reason,
+        next_step="read it: GET /v1/replies",
+    )
+
+
 def _accepted_at(delivery: Delivery) -> datetime | None:
     return next((change.at for change in delivery.history if change.state is DeliveryState.ACCEPTED), None)
 
@@ -228,28 +253,65 @@ async def process_replies(deps: CallbackDeps, now: datetime) -> int:
     for callback in callbacks:
 
         async def work(callback: Callback = callback) -> None:
-            await deps.callbacks.mark_done([callback.id], await _process_reply(deps, callback, now))
+            note = await _process_replies_in(deps, callback, now)
+            if note is not None:
+                await deps.callbacks.mark_done([callback.id], note)
 
         await _attempt(deps, callback, work, now)
     return len(callbacks)
 
 
-async def _process_reply(deps: CallbackDeps, callback: Callback, now: datetime) -> str:
-    """Record the answer in one reply. Returns the note for a safety officer; empty when there is nothing to add."""
+async def _process_replies_in(deps: CallbackDeps, callback: Callback, now: datetime) -> str | None:
+    """The note on a request for replies; None when it was redirected. Several replies are stored one by one."""
+    replies = read_replies(callback, deps.reply_parsers)
+    if len(replies) > 1:
+        await deps.callbacks.split(callback, [reply.to_store() for reply in replies])
+        return SPLIT
+    (reply,) = replies
+    if not reply.is_readable and not callback.is_part and _holds_receipts(deps, callback):
+        await deps.callbacks.redirect(callback, "receipt")
+        return None
+    return await _process_reply(deps, callback, reply, now)
+
+
+def _holds_receipts(deps: CallbackDeps, callback: Callback) -> bool:
+    """Whether a request without a reply holds receipts: they came to the webhook for replies."""
     try:
-        reply = deps.reply_parsers[callback.provider](callback.body)
-    # Unreadable, or from a provider without a contract.
-    except Exception as error:
-        log.info("callback_unreadable", kind=callback.kind, provider=callback.provider, reason=reason_of(error))
-        return UNREADABLE
+        return bool(deps.receipt_parsers[callback.provider](callback.body))
+    except Exception:
+        return False
+
+
+def _sender_key(deps: CallbackDeps, callback: Callback, reply: SmsReply) -> str:
+    """Stands for the sender of a cry for help, so that one who repeats it is told of once in a while.
+
+    A hidden sender may be anybody: each such reply counts for itself, by one of 256 keys, so that mail stays bounded.
+    """
+    fingerprint_of = deps.whereabouts.contacts.fingerprint_of
+    return fingerprint_of(reply.number) if reply.number else f"hidden-{fingerprint_of(callback.id)[:2]}"
+
+
+async def _senders(deps: CallbackDeps, callback: Callback, reply: SmsReply) -> set[str]:
+    """The person whom an officer confirmed as the sender, or else the persons with the number."""
+    confirmed = await deps.alerts.senders.of_replies([callback.id])
+    if callback.id in confirmed:
+        return {confirmed[callback.id].person_id}
+    return set((await deps.whereabouts.contacts.match_number(reply.number)).persons)
+
+
+async def _process_reply(deps: CallbackDeps, callback: Callback, reply: SmsReply, now: datetime) -> str:
+    """Record the answer in one reply. Returns the note for a safety officer; empty when there is nothing to add."""
+    if not reply.is_readable:
+        _log_unreadable(callback, "no reply in it")
     reading = read_reply(reply.text)
-    persons = await deps.whereabouts.contacts.persons_with_number(reply.number)
-    sender = deps.whereabouts.contacts.fingerprint_of(reply.number)
-    if len(persons) != 1:
-        # Two persons share the number, or the sender uses a borrowed phone or a local SIM: we do not guess.
-        if reading.meaning is ReplyMeaning.HELP:
+    persons = await _senders(deps, callback, reply)
+    sender = _sender_key(deps, callback, reply)
+    if len(persons) != 1 or not reply.is_readable:
+        # Two persons share the number, or the sender uses a borrowed phone or a local SIM, or hides the number: we do
+        # not guess. Any word for help is told at once, because no alert and no board will tell of it.
+        if names_help(reply.text if reply.is_readable else callback.body.decode("utf-8", "replace")):
             await help_without_alert.tell_teams(deps.escalation, callback, sender, persons, now)
-        return UNCLEAR
+        return UNCLEAR if reply.is_readable else UNREADABLE
     person_id = persons.pop()
     if reading.meaning is ReplyMeaning.UNCLEAR:
         return UNCLEAR

@@ -121,7 +121,8 @@ def assemble(process: Process, settings: Settings) -> Parts:
             replies=UnreadReplies(
                 stores.callbacks,
                 stores.whereabouts.contacts,
-                {name: provider.parse_reply for name, provider in sms_providers.items()},
+                {name: provider.parse_replies for name, provider in sms_providers.items()},
+                stores.alerts.senders,
             ),
         ),
         handlers=handlers,
@@ -223,6 +224,6 @@ def _callback_deps(
         whereabouts=stores.whereabouts,
         escalation=escalation,
         receipt_parsers={**receipts, BOUNCE_PROVIDER: parse_bounce},
-        reply_parsers={name: provider.parse_reply for name, provider in sms_providers.items()},
+        reply_parsers={name: provider.parse_replies for name, provider in sms_providers.items()},
         providers=stores.providers,
     )

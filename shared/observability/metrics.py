@@ -18,6 +18,9 @@ set_aside = Gauge(
     "set_aside", "Items of repeated work that fail for a reason of their own", ["kind"], registry=REGISTRY
 )
 callbacks_failed = Gauge("callbacks_failed", "Receipts that failed in every attempt", registry=REGISTRY)
+unread_posts = Gauge(
+    "unread_posts", "Replies, receipts and bounces that a person has to read", ["kind", "note"], registry=REGISTRY
+)
 send_jobs_quarantined = Gauge("send_jobs_quarantined", "Send jobs that fail in every attempt", registry=REGISTRY)
 deliveries = Gauge("deliveries", "Deliveries by state", ["channel", "state"], registry=REGISTRY)
 oldest_unsent_seconds = Gauge(

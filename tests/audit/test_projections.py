@@ -7,9 +7,11 @@ from typing import Any
 
 from services.notify.model.escalations import EscalationRecord
 from services.notify.model.owners import OwnerRecord
+from services.notify.model.senders import ConfirmedSender
 from services.notify.store.alerts import Alert
 from services.notify.store.escalations import escalation_document
 from services.notify.store.owners import owner_document
+from services.notify.store.senders import sender_document
 from services.passage.projections import DOCUMENT_PROJECTIONS
 from services.registration.store.tasks import new_task
 from shared.audit.evidence import read
@@ -30,6 +32,7 @@ from shared.events import (
     NotificationsUnknown,
     RecipientsHandedOver,
     ReminderDue,
+    ReplySenderConfirmed,
     SelectionCompleted,
     SourceChecked,
     SourceFailed,
@@ -160,6 +163,17 @@ def test_owner_is_the_newest_one() -> None:
     )
 
     assert rebuilt(("notify", "owners"), first, second) == owner_document("ES-2", kept)
+
+
+def test_sender_of_a_reply_is_the_one_who_was_confirmed_first() -> None:
+    """Whom a person confirmed as the sender of a reply, by whom and when; a second event changes nothing."""
+    first, second = (
+        ReplySenderConfirmed(alert_id="n-1", reply_id="a-reply", person_id=person, confirmed_by="officer")
+        for person in ("student-01", "student-02")
+    )
+    kept = ConfirmedSender(person_id="student-01", by="officer", at=START)
+
+    assert rebuilt(("notify", "senders"), first, second) == sender_document(kept)
 
 
 def test_mail_that_a_fact_asks_for_is_in_a_selection_of_its_own() -> None:

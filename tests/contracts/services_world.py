@@ -635,10 +635,10 @@ class World:
         """Notify erases the person, as after the event `PersonErased`."""
         await self._whereabouts.contacts.erase(await self.person_id(person))
 
-    async def unclear_reply(self) -> str:
+    async def unclear_reply(self, number: str = "+31612345678") -> str:
         """Store an SMS reply that a human must read; returns its id."""
         callbacks = CallbackStore(self._notify, ServiceKey(SERVICE_KEY))
-        body = f'{{"from":{{"number":"+31612345678"}},"message":{{"text":"hm {new_id()}"}}}}'.encode()
+        body = f'{{"from":{{"number":"{number}"}},"message":{{"text":"hm {new_id()}"}}}}'.encode()
         await callbacks.store("cm", "inbound", body, utc_now())
         newest = await self._notify["callbacks"].find_one({}, sort=[("at", -1)])
         await callbacks.mark_done([str(newest["_id"])], "unclear")
@@ -965,6 +965,13 @@ def _on_reply(person: Person, **parts: Any) -> _Make:
     return make
 
 
+async def _on_reply_of_student(world: World, operation: Operation) -> Call:
+    await world.be_in("ES", STUDENT)
+    reply_id = await world.unclear_reply(STUDENT.contact["mobile"])
+    sender = {"personId": await world.person_id(STUDENT)}
+    return Call(operation, SAFETY_OFFICER, path={"reply_id": reply_id}, json=sender)
+
+
 async def _new_override(world: World, operation: Operation) -> Call:
     return Call(operation, SAFETY_OFFICER, json=override_body(await world.advised_country()))
 
@@ -1085,6 +1092,7 @@ CALLS: dict[str, _Make] = {
     "getAlertBoard": _on_alert(SAFETY_OFFICER),
     "recordCall": _on_recipient(SAFETY_OFFICER, answer="safe"),
     "listUnclearReplies": _plain(SAFETY_OFFICER),
+    "confirmSender": _on_reply_of_student,
     "readReply": _on_reply(SAFETY_OFFICER, json={"answer": "nothing"}),
     "closeAlert": _on_alert(SAFETY_OFFICER, json={"reason": "It is over.", "handOver": [{"owner": "crisis-unit"}]}),
     "reopenAlert": _on_closed_alert(SAFETY_OFFICER, json={"reason": "It is not over."}),

@@ -110,7 +110,7 @@ async def public_routes(
             bounce_mailbox.BOUNCE_PROVIDER: parse_bounce,
             **{provider.provider: provider.parse_receipts for provider in PROVIDERS},
         },
-        {provider.provider: provider.parse_reply for provider in PROVIDERS},
+        {provider.provider: provider.parse_replies for provider in PROVIDERS},
         providers,
     )  # fmt: skip
     routes = [

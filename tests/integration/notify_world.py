@@ -173,7 +173,9 @@ class World:
             OfficeCaseStore(database),
             self.callbacks,
         )
-        self.replies = UnreadReplies(self.callbacks, self.whereabouts.contacts, {CM.provider: CM.parse_reply})
+        self.replies = UnreadReplies(
+            self.callbacks, self.whereabouts.contacts, {CM.provider: CM.parse_replies}, self.alerts.senders
+        )
         self.commands = CommandDeps(self.mongo, database, self.outbox, self.alerts, self.deliveries, self.replies)
         self.deps = handlers.HandlerDeps(
             selection=self.selection,

@@ -18,6 +18,7 @@ from services.notify.commands.answers import record_answer
 from services.notify.model.deliveries import delivery_id
 from services.notify.rules.escalation import EscalationStep, RollCallStatus, recipient_state, roll_call_status
 from services.notify.store.advice import AdviceStore
+from services.notify.store.contacts import NumberMatch
 from services.notify.store.deliveries import StoredEvent
 from services.notify.store.selections import Selection
 from shared.audit.reader import Record
@@ -247,7 +248,7 @@ async def test_new_address_before_the_first_claim_is_simply_used(world: World) -
 
     assert await world.steps("ES-2") == []
     assert (await world.whereabouts.contacts.of_registrations(["r-p1"]))["r-p1"].email == contact_of("p100").email
-    assert await world.whereabouts.contacts.persons_with_number(contact_of("p1").mobile) == set()
+    assert await world.whereabouts.contacts.match_number(contact_of("p1").mobile) == NumberMatch()
 
 
 async def test_details_of_one_stay_that_do_not_open_hide_nobody(world: World) -> None:
@@ -297,7 +298,7 @@ async def test_erased_person_leaves_no_address_behind_and_none_comes_back(world:
     await world.handle(world.register("p1", leg(-1, 9), changed=True))
 
     assert set(await world.whereabouts.contacts.of_registrations(["r-p1", "r-p2"])) == {"r-p2"}
-    assert await world.whereabouts.contacts.persons_with_number(contact_of("p1").mobile) == set()
+    assert await world.whereabouts.contacts.match_number(contact_of("p1").mobile) == NumberMatch()
     document = await world.database["whereabouts"].find_one({"_id": "r-p1"})
     assert document["contact"] is None
     assert not {"phone", "mail", "earlier"} & set(document)

@@ -20,7 +20,7 @@ from services.notify.channels.twilio import signature
 from services.notify.model.deliveries import DeliveryState, reference
 from services.notify.provider_callbacks import NO_ALERT, UNCLEAR, UNKNOWN_REFERENCE, UNREADABLE
 from services.notify.send_deps import SendTiming
-from services.notify.store.callbacks import SEALED
+from services.notify.store.callbacks import SEALED, TO_BE_READ
 from services.notify.store.deliveries import StoredEvent
 from shared.clock import utc_now
 from shared.events import (
@@ -429,13 +429,25 @@ async def test_webhook_without_the_secret_is_refused_and_not_kept(public: Public
 
 
 @pytest.mark.parametrize("path", [RECEIPTS, INBOUND])
-async def test_webhook_oversized_is_refused_and_not_kept(public: PublicRoutes, path: str) -> None:
-    """One byte more than a callback may have: 413."""
-    at_the_limit = await public.post(path, b" " * CALLBACK_LIMIT_BYTES)
-    over = await public.post(path, b" " * (CALLBACK_LIMIT_BYTES + 1))
+async def test_webhook_oversized_is_kept_in_part_for_a_person(world: World, public: PublicRoutes, path: str) -> None:
+    """Of a request larger than can be read the beginning is stored, and a person sees it; beyond all measure: 413."""
+    body = b'{"from": {"number": "0031610000005"}, "x": "' + b"y" * CALLBACK_LIMIT_BYTES + b'"}'
 
-    assert (at_the_limit.status_code, over.status_code) == (200, 413)
-    assert len(await public.notes()) == 1
+    answers = [await public.post(path, body), await public.post(path, body * 10), await public.post(path, body * 200)]
+    await public.work()
+
+    assert [answer.status_code for answer in answers] == [200, 200, 413]
+    assert await public.notes() == [UNREADABLE]
+    (unread,) = await world.replies.page(0, 10)
+    assert "0031610000005" in unread.reply.text
+    assert await sizes(world) == [CALLBACK_LIMIT_BYTES]
+
+
+async def sizes(world: World) -> list[int]:
+    """The sizes of the stored requests that wait for a person."""
+    return [
+        len(callback.body) for callback in await world.callbacks.with_notes(TO_BE_READ, ("inbound", "receipt"), 0, 9)
+    ]
 
 
 async def test_webhook_of_a_provider_that_we_have_not_is_refused(public: PublicRoutes) -> None:

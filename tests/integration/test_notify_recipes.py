@@ -41,6 +41,7 @@ class DummyProvider:
     """An SMS provider that accepts everything and remembers it. It posts JSON and authenticates by a header."""
 
     provider = "dummy"
+    signs_body = False
     reply_acknowledgement: tuple[str, str] | None = ("thanks", "text/plain")
 
     def __init__(self) -> None:
@@ -67,10 +68,10 @@ class DummyProvider:
         """One receipt."""
         return [DeliveryReceipt(orjson.loads(body)["reference"], "delivered", "ok", None)]
 
-    def parse_reply(self, body: bytes) -> SmsReply:
+    def parse_replies(self, body: bytes) -> list[SmsReply]:
         """One reply."""
         post = orjson.loads(body)
-        return SmsReply(post["from"], post["text"], None)
+        return [SmsReply(post["from"], post["text"], None)]
 
     async def close(self) -> None:
         """Nothing to close."""
@@ -208,7 +209,7 @@ async def callbacks_processed(world: World, providers: dict[str, Any], state: Pr
     deps = provider_callbacks.CallbackDeps(
         world.outbox, world.callbacks, world.deliveries, world.alerts, world.whereabouts, world.escalation,
         {name: provider.parse_receipts for name, provider in providers.items()},
-        {name: provider.parse_reply for name, provider in providers.items()},
+        {name: provider.parse_replies for name, provider in providers.items()},
         state,
     )  # fmt: skip
     assert await provider_callbacks.process_receipts(deps, utc_now()) == 1

@@ -151,7 +151,7 @@ async def alert_world(
         provider_store = ProviderStore(world.database)
         callbacks = provider_callbacks.CallbackDeps(
             world.outbox, world.callbacks, world.deliveries, world.alerts, world.whereabouts, world.escalation,
-            {}, {CM.provider: CM.parse_reply}, provider_store,
+            {}, {CM.provider: CM.parse_replies}, provider_store,
         )  # fmt: skip
         async with app.router.lifespan_context(app), services_world.client(app) as http:
             officer = {"Authorization": f"Bearer {tokens.token(SAFETY_OFFICER)}"}

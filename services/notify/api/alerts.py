@@ -27,7 +27,7 @@ from services.notify.model.deliveries import DeliveryState
 from services.notify.rules.escalation import RollCallStatus
 from services.notify.rules.handing_over import Assignment
 from services.notify.store.alerts import Alert
-from services.notify.store.callbacks import UNCLEAR, CallbackStore
+from services.notify.store.callbacks import TO_BE_READ, CallbackStore
 from services.notify.store.send_queue import SendQueue
 from shared.bus.bus import Bus
 from shared.clock import utc_now
@@ -90,7 +90,9 @@ class AlertInFull(AlertSummary):
     deliveries: dict[Channel, dict[DeliveryState, int]] = Field(description="Channel → state → deliveries")
     sent_again: int = Field(description="Deliveries sent again after `unknown`; each may have arrived twice")
     answers: Answers
-    unclear_replies: int = Field(description="SMS replies, to any alert, that a human has to read")
+    unclear_replies: int = Field(
+        description="SMS replies, to any alert, that a human has to read, and posts that could not be read"
+    )
     not_assessable: int = Field(
         description="Registrations that nobody can assess: parked, or beyond what the rules can judge"
     )
@@ -271,7 +273,7 @@ def routes(deps: AlertApiDeps) -> Routes:
             answers=Answers(
                 safe=answers.count("safe"), help=answers.count("help"), none=max(0, summary.selected - len(answers))
             ),
-            unclear_replies=await deps.callbacks.count(UNCLEAR),
+            unclear_replies=await deps.callbacks.count(*TO_BE_READ),
             not_assessable=not_assessable,
         )
 

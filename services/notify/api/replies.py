@@ -1,4 +1,4 @@
-"""SMS replies whose meaning or sender is unclear: a safety officer or a crisis team reads each."""
+"""SMS replies whose meaning or sender is unclear, and posts that nobody could read: a person reads each."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,9 +9,11 @@ from fastapi.responses import JSONResponse
 from pydantic import Field, model_validator
 
 from services.notify.commands.alerts import CommandDeps, record_call
+from services.notify.commands.senders import confirm_sender
 from services.notify.notices import is_notice
-from services.notify.store.callbacks import READ, UNCLEAR, CallbackStore
+from services.notify.store.callbacks import READ, TO_BE_READ, CallbackStore
 from services.notify.store.contacts import ContactStore
+from services.notify.unread_replies import UnreadKind
 from shared.clock import utc_now
 from shared.command import Command
 from shared.events import Identifier, Part
@@ -29,15 +31,30 @@ Reader = Annotated[Identity, Depends(require("safety-officer", "crisis-team"))]
 
 
 class UnclearReply(Part):
-    """A reply that means neither safe nor help for certain, or whose sender is uncertain."""
+    """A reply whose meaning or sender is uncertain, or a post that nobody could read."""
 
     reply_id: str
     at: datetime
-    text: str = Field(description="The reply as it was sent")
-    number: str = Field(description="The number that it came from, E.164")
+    text: str = Field(description="The reply as it was sent; where none was found, the beginning of the post itself")
+    number: str = Field(
+        description="The number that it came from, E.164, or what the provider named instead; empty when it is hidden"
+    )
     persons: tuple[str, ...] = Field(description="personIds with that number: none, one, or several that share it")
     alerts: tuple[str, ...] = Field(description="Alerts of these persons, newest last")
     students: tuple[StudentEntry, ...] = Field(description="Who these persons are and how else to reach them")
+    kind: UnreadKind = Field(
+        default="reply", description="An SMS that somebody sent; a receipt or a bounce that nobody could read"
+    )
+    proposed: tuple[StudentEntry, ...] = Field(
+        default=(), description="Nobody has that number, but theirs ends in the same digits: a person has to confirm it"
+    )
+    readable: bool = Field(default=True, description="False: no reply could be found in the post")
+
+
+class SenderBody(Body):
+    """Whom a reply is from."""
+
+    person_id: Identifier = Field(description="One of `persons` or `proposed` of the reply")
 
 
 class ReadingBody(Body):
@@ -72,12 +89,15 @@ def routes(deps: ReplyDeps) -> Routes:
 
     @router.get("/v1/replies", operation_id="listUnclearReplies")
     async def unclear(caller: Reader, paged: Paged) -> Page[UnclearReply]:
-        """Replies that no safety officer has read yet, oldest first. They are kept for 14 days."""
+        """Replies that no person has read yet, oldest first; then receipts and bounces that could not be read.
+
+        They are kept for 14 days.
+        """
         replies, read_persons = list[UnclearReply](), set[str]()
         for unread in await deps.commands.replies.page(paged.skip, paged.fetch):
             alerts = [id_ for person in unread.persons for id_ in await deps.commands.alerts.of_person(person)]
-            opened = await deps.contacts.opened_by_person(unread.persons)
-            read_persons |= set(unread.persons)
+            opened = await deps.contacts.opened_by_person(unread.possible)
+            read_persons |= set(unread.possible)
             replies.append(
                 UnclearReply(
                     reply_id=unread.callback.id,
@@ -89,10 +109,29 @@ def routes(deps: ReplyDeps) -> Routes:
                     students=tuple(
                         student_entry(person_id, opened.get(person_id), with_phone=True) for person_id in unread.persons
                     ),
+                    proposed=tuple(
+                        student_entry(person_id, opened.get(person_id), with_phone=True)
+                        for person_id in unread.proposed
+                    ),
+                    kind=unread.kind,
+                    readable=unread.reply.is_readable,
                 )
             )
         log_personal_data_read("replies", caller.person_id, read_persons)
         return paged.page(replies)
+
+    @router.post("/v1/replies/{reply_id}/senders", operation_id="confirmSender", status_code=201)
+    async def confirm(
+        caller: Reader,
+        reply_id: Annotated[Identifier, Path()],
+        body: SenderBody,
+        repeat: Idempotency,
+        cause: CauseOf,
+        response: Response,
+    ) -> JSONResponse:
+        """Confirm whom a reply is from. It is then read as theirs, and stays in the list only if it is unclear."""
+        command = Command(caller.person_id, None, repeat, cause, utc_now())
+        return (await confirm_sender(deps.commands, command, reply_id, body.person_id)).response()
 
     @router.post("/v1/replies/{reply_id}/readings", operation_id="readReply", status_code=201)
     async def read(
@@ -104,7 +143,7 @@ def routes(deps: ReplyDeps) -> Routes:
         response: Response,
     ) -> JSONResponse:
         """Record what a reply means. It leaves the list, and the answer counts as one that an officer heard."""
-        if not await deps.callbacks.has_note(reply_id, (UNCLEAR, READ)):
+        if not await deps.callbacks.has_note(reply_id, (*TO_BE_READ, READ)):
             raise not_found()
         if body.answer == "nothing" or body.answer == "handled" or body.alert_id is None or body.person_id is None:
 

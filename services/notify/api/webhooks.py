@@ -1,15 +1,17 @@
 """Webhooks of the SMS providers: each request is authenticated, stored sealed, and answered at once.
 
 The callback worker (provider_callbacks.py) processes the stored requests. Without MongoDB, or while more requests than
-MOST_WAITING wait for it, the answer is 503 with Retry-After, and the provider repeats the request.
+MOST_WAITING wait for it, the answer is 503 with Retry-After, and the provider repeats the request. Of a body too large
+to be read, the beginning is stored, so that a person sees it.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated
 
 from fastapi import Path, Request, Response
 
+from services.notify.channels.lenient import text_of_body
 from services.notify.channels.registry import SMS_PROVIDERS
 from services.notify.channels.sms_callbacks import CALLBACK_LIMIT_BYTES
 from services.notify.channels.sms_provider import SmsProvider, WebhookPost
@@ -23,8 +25,9 @@ from shared.web.slots import Slots
 ProviderName = Annotated[str, Path(json_schema_extra={"enum": list(SMS_PROVIDERS)})]
 #: Requests that are stored at once, and that may wait for it: receipts come as fast as messages are sent.
 AT_ONCE, MOST_WAITING, WAIT_SECONDS = 32, 1_000, 10.0
-#: A larger body is refused while it arrives.
-LIMITS = roomy(CALLBACK_LIMIT_BYTES, 30.0)
+#: A larger body is refused while it arrives. Of a smaller one so much is held in memory, and may be signed.
+LIMITS = roomy(16_000_000, 30.0)
+HELD_BYTES = 1_000_000
 #: The last part of each webhook's path.
 PATHS: Mapping[Kind, str] = {"receipt": "receipts", "inbound": "inbound"}
 
@@ -70,12 +73,31 @@ async def _store(deps: WebhookDeps, provider_name: str, kind: Kind, request: Req
         raise not_found()
     url = f"{deps.base_url.rstrip('/')}/v1/webhooks/{provider_name}/{PATHS[kind]}"
     query = request.url.query
-    post = WebhookPost(f"{url}?{query}" if query else url, request.query_params, request.headers, await request.body())
+    post = WebhookPost(f"{url}?{query}" if query else url, request.query_params, request.headers, b"")
+    if not provider.signs_body:
+        _check_authentic(provider, post)
+    post = replace(post, body=await _beginning(request))
+    if provider.signs_body:
+        _check_authentic(provider, post)
+    text = text_of_body(post.body[:CALLBACK_LIMIT_BYTES], request.headers.get("content-type", ""))
+    stored = provider.stored_body(replace(post, body=text.encode()))
+    del post
+    # After the check of the secret: a stranger who sends a body slowly holds nobody up.
+    async with deps.slots.slot(provider_name):
+        await deps.callbacks.store(provider_name, kind, stored, utc_now())
+    return provider
+
+
+def _check_authentic(provider: SmsProvider, post: WebhookPost) -> None:
     if not provider.is_authentic(post):
         raise Problem(
             401, "The webhook's secret is needed.", headers={"WWW-Authenticate": 'Basic realm="safe-passage"'}
         )
-    # After the check of the secret: a stranger who sends a body slowly holds nobody up.
-    async with deps.slots.slot(provider_name):
-        await deps.callbacks.store(provider_name, kind, provider.stored_body(post), utc_now())
-    return provider
+
+
+async def _beginning(request: Request) -> bytes:
+    """The body, or the beginning of a large one, whose rest is let go as it arrives."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk[: HELD_BYTES - len(body)]
+    return bytes(body)

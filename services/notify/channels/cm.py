@@ -14,17 +14,15 @@ from pydantic import Field, SecretStr
 
 from services.notify.channels.disclosure import without_numbers
 from services.notify.channels.http import HttpResponse, HttpSettings, ProviderHttp
+from services.notify.channels.lenient import entries_of, first_field, members, text_of
 from services.notify.channels.sms_callbacks import (
     RECEIPTS_LIMIT,
     REFERENCE_LIMIT,
-    TEXT_LIMIT,
+    UNREAD,
     DeliveryReceipt,
     ReceiptState,
     SmsReply,
-    e164,
-    field_of,
     instant,
-    json_object,
 )
 from services.notify.channels.sms_provider import PoolMember, WebhookPost, has_password
 from services.notify.messages.outgoing import Sms
@@ -59,6 +57,9 @@ ERROR_CODES: Mapping[int, Meaning] = {
 _ACCOUNT_STATUSES = {401, 402, 403, 404, 405, 407}
 #: HTTP statuses that concern the moment.
 _RETRIED_STATUSES = {408, 425, 429}
+#: The fields of a reply, and what else they may be called.
+_SENDERS, _TEXTS = ("from", "sender", "originator", "msisdn"), ("message", "text", "body", "content")
+_TIMES = ("timeUtc",)
 # CM does not publish its numeric receipt codes. These two are what our contract's gateway is known to send; every
 # other code is interim.
 RECEIPT_STATES: Mapping[int, ReceiptState] = {2: "delivered", 3: "failed"}
@@ -84,6 +85,7 @@ class CmProvider:
     """Sends SMS. Several tasks may use it at once."""
 
     provider = "cm"
+    signs_body = False
     reply_acknowledgement: tuple[str, str] | None = None
 
     def __init__(self, settings: CmSettings) -> None:
@@ -102,23 +104,14 @@ class CmProvider:
 
     def parse_receipts(self, body: bytes) -> list[DeliveryReceipt]:
         """The receipts in a status report. Raises PermanentError when it holds none."""
-        entries = field_of(field_of(json_object(body), "messages"), "msg")
-        if not isinstance(entries, list):
-            entries = [entries]
-        receipts = [receipt for entry in entries[:RECEIPTS_LIMIT] if (receipt := self._receipt(entry)) is not None]
-        if not receipts:
+        receipts = [self._receipt(entry) for entry in _messages(body)[:RECEIPTS_LIMIT]]
+        if all(receipt is UNREAD for receipt in receipts):
             raise PermanentError("no receipt with a reference in it")
         return receipts
 
-    def parse_reply(self, body: bytes) -> SmsReply:
-        """The SMS that a person sent back. Raises PermanentError when it names no sender."""
-        post = json_object(body)
-        sender, message = field_of(post, "from"), field_of(post, "message")
-        number = e164(field_of(sender, "number") if isinstance(sender, dict) else sender)
-        if number is None:
-            raise PermanentError("no sender's number in it")
-        text = field_of(message, "text") if isinstance(message, dict) else message
-        return SmsReply(number, text[:TEXT_LIMIT] if isinstance(text, str) else "", instant(field_of(post, "timeUtc")))
+    def parse_replies(self, body: bytes) -> list[SmsReply]:
+        """The SMS that persons sent back. Raises PermanentError when there is none."""
+        return [SmsReply.found_in(entry, _SENDERS, _TEXTS, _TIMES) for entry in _messages(body)]
 
     async def lookup(self, reference: str) -> Outcome:
         """Always unknown: CM offers no query by reference."""
@@ -152,17 +145,17 @@ class CmProvider:
             for outcome in outcomes
         ]
 
-    def _receipt(self, entry: object) -> DeliveryReceipt | None:
-        reference, status = field_of(entry, "reference"), field_of(entry, "status")
-        if not isinstance(reference, str) or not 0 < len(reference) <= REFERENCE_LIMIT:
-            return None
-        code = _code(field_of(status, "code"))
-        error, words = field_of(status, "errorCode"), field_of(status, "errorDescription")
+    def _receipt(self, entry: object) -> DeliveryReceipt:
+        reference, status = text_of(first_field(entry, "reference")), first_field(entry, "status")
+        if not reference or len(reference) > REFERENCE_LIMIT:
+            return UNREAD
+        code = _code(text_of(first_field(status, "code")))
+        error, words = text_of(first_field(status, "errorCode")), text_of(first_field(status, "errorDescription"))
         reason = f"code {'?' if code == NO_CODE else code}"
-        reason += f", error {error}" if isinstance(error, str | int) and error != "" else ""
-        reason += f": {words}" if isinstance(words, str) and words else ""
+        reason += f", error {error}" if error else ""
+        reason += f": {words}" if words else ""
         state: ReceiptState = "interim" if code == NO_CODE else self._settings.receipt_states.get(code, "interim")
-        return DeliveryReceipt(reference, state, without_numbers(reason), instant(field_of(entry, "received")))
+        return DeliveryReceipt(reference, state, without_numbers(reason), instant(first_field(entry, "received")))
 
     def _message(self, text: Sms) -> dict[str, Any]:
         return {
@@ -260,6 +253,11 @@ def _error_text(answer: Mapping[str, Any]) -> str:
     if not answer:
         return ", no JSON"
     return without_numbers(f", code {_code(answer.get('errorCode'))}: {answer.get('details') or ''}".rstrip(": "))
+
+
+def _messages(body: bytes) -> list[object]:
+    """The messages of a status report, or the replies in a post: one, or several."""
+    return [message for entry in entries_of(body) for message in members(entry, "messages", "msg")]
 
 
 def _code(value: object) -> int:

@@ -1,19 +1,19 @@
-"""Receipts and replies as every SMS provider's module returns them, and helpers that read untrusted JSON. Pure.
+"""Receipts and replies as every SMS provider's module returns them, and helpers that read them in a post. Pure.
 
-The helpers accept any shape and bound the size; PermanentError texts hold no personal data.
+The helpers accept any shape (lenient.py) and bound the size; PermanentError texts hold no personal data.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import orjson
 
+from services.notify.channels.lenient import as_text, first_field, has_field, sender_of, text_of
 from shared.clock import in_utc
-from shared.errors import PermanentError
+from shared.phone_spellings import international
 
-#: Largest accepted webhook request.
+#: Largest webhook request that is read; of a larger one the beginning is stored, and a person reads it.
 CALLBACK_LIMIT_BYTES = 100_000
 #: Receipts read from one request: more do not fit into one, so none is left out.
 RECEIPTS_LIMIT = CALLBACK_LIMIT_BYTES // 20
@@ -22,7 +22,8 @@ TEXT_LIMIT = 2_000
 REFERENCE_LIMIT = 64
 
 #: `pending`: accepted, a final state follows. `temporary`: failed for now. `interim`: changes nothing.
-ReceiptState = Literal["delivered", "failed", "temporary", "pending", "interim"]
+#: `unread`: an entry that cannot be read; a person looks at the post that it came in.
+ReceiptState = Literal["delivered", "failed", "temporary", "pending", "interim", "unread"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +39,45 @@ class DeliveryReceipt:
     at: datetime | None
 
 
+UNREAD = DeliveryReceipt("", "unread", "cannot be read", None)
+
+
 @dataclass(frozen=True, slots=True)
 class SmsReply:
-    """An SMS that a person sent back. `number` is E.164; `at` as in DeliveryReceipt."""
+    """An SMS that a person sent back; `at` as in DeliveryReceipt.
+
+    `number`: E.164, or what the provider named instead of a number: a short code, a name; empty when it is hidden.
+    `is_readable`: False when `text` is the beginning of the post itself, because no text was found in it.
+    """
 
     number: str
     text: str
     at: datetime | None
+    is_readable: bool = True
+
+    @classmethod
+    def found_in(cls, entry: object, senders: tuple[str, ...], texts: tuple[str, ...], times: tuple[str, ...]) -> Self:
+        """The reply in an entry of a post. The names are those of the fields that may hold its parts."""
+        sender = sender_of(first_field(entry, *senders))
+        text, at = text_of(first_field(entry, *texts)), instant(first_field(entry, *times))
+        is_readable = text is not None and (has_field(entry, *senders) or bool(sender))
+        shown = text if is_readable and text is not None else as_text(entry)
+        return cls(international(sender) or sender, shown[:TEXT_LIMIT], at, is_readable)
+
+    @classmethod
+    def unread(cls, body: bytes) -> Self:
+        """A post in which no reply can be read, as a person reads it."""
+        return cls("", as_text(body.decode("utf-8", "replace"))[:TEXT_LIMIT], None, is_readable=False)
+
+    @classmethod
+    def stored(cls, body: bytes) -> Self:
+        """The reply that `to_store` wrote."""
+        number, text, at, is_readable = orjson.loads(body)
+        return cls(number, text, instant(at), is_readable)
+
+    def to_store(self) -> bytes:
+        """One of several replies of a post, as it is stored by itself."""
+        return orjson.dumps([self.number, self.text, self.at, self.is_readable])
 
 
 def provider_reference(provider: str, provider_id: str) -> str:
@@ -52,30 +85,9 @@ def provider_reference(provider: str, provider_id: str) -> str:
     return f"{provider}:{provider_id}"
 
 
-def json_object(body: bytes) -> Mapping[str, Any]:
-    """The body as a JSON object. Raises PermanentError for anything else."""
-    if len(body) > CALLBACK_LIMIT_BYTES:
-        raise PermanentError(f"larger than {CALLBACK_LIMIT_BYTES} bytes")
-    try:
-        value = orjson.loads(body)
-    except ValueError:
-        raise PermanentError("not JSON") from None
-    if not isinstance(value, dict):
-        raise PermanentError("not a JSON object")
-    return value
-
-
 def field_of(value: object, name: str) -> Any:
     """A field of an object; None when the field or the object is missing."""
     return value.get(name) if isinstance(value, dict) else None
-
-
-def e164(value: object) -> str | None:
-    """`0031…`, `+31…` or `31…` as `+31…`; None for anything that is no telephone number."""
-    if not isinstance(value, str):
-        return None
-    digits = value.strip().removeprefix("+").removeprefix("00")
-    return f"+{digits}" if digits.isascii() and digits.isdigit() and 6 <= len(digits) <= 15 else None
 
 
 def instant(value: object) -> datetime | None:

@@ -26,6 +26,8 @@ class SmsProvider(Protocol):
     """What the pool and the webhooks need of a provider. Each provider is one module with its wire format."""
 
     provider: str
+    #: Whether its signature covers the body. Else its headers are checked before anything of the body is read.
+    signs_body: bool
 
     @property
     def reply_acknowledgement(self) -> tuple[str, str] | None:
@@ -46,8 +48,8 @@ class SmsProvider(Protocol):
     def parse_receipts(self, body: bytes) -> list[DeliveryReceipt]:
         """The receipts in a stored body. Raises PermanentError when it holds none."""
 
-    def parse_reply(self, body: bytes) -> SmsReply:
-        """The SMS reply in a stored body. Raises PermanentError when it names no sender."""
+    def parse_replies(self, body: bytes) -> list[SmsReply]:
+        """The SMS replies in a stored body, also those that a person has to read. Raises PermanentError without any."""
 
     async def close(self) -> None:
         """Close the connections."""

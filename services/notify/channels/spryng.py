@@ -16,16 +16,15 @@ from pydantic import Field, SecretStr
 
 from services.notify.channels.disclosure import without_numbers
 from services.notify.channels.http import HttpResponse, HttpSettings, ProviderHttp
+from services.notify.channels.lenient import entries_of, first_field, members, text_of
 from services.notify.channels.sms_callbacks import (
     RECEIPTS_LIMIT,
-    TEXT_LIMIT,
+    UNREAD,
     DeliveryReceipt,
     ReceiptState,
     SmsReply,
-    e164,
     field_of,
     instant,
-    json_object,
     provider_reference,
 )
 from services.notify.channels.sms_provider import PoolMember, WebhookPost, has_password
@@ -50,6 +49,8 @@ STATES: Mapping[str, ReceiptState] = {
 _ACCOUNT_STATUSES = {401, 402, 403, 404, 405, 407}
 #: HTTP statuses that concern the moment.
 _RETRIED_STATUSES = {408, 425, 429}
+#: The fields of a reply, and what else they may be called.
+_SENDERS, _TEXTS, _TIMES = ("Originator", "From", "Sender", "Msisdn"), ("Body", "Text", "Message"), ("OccurredAtTime",)
 
 
 class SpryngSettings(HttpSettings):
@@ -68,6 +69,7 @@ class SpryngProvider:
     """Sends SMS. Several tasks may use it at once."""
 
     provider = "spryng"
+    signs_body = False
     reply_acknowledgement: tuple[str, str] | None = None
 
     def __init__(self, settings: SpryngSettings) -> None:
@@ -105,23 +107,14 @@ class SpryngProvider:
 
     def parse_receipts(self, body: bytes) -> list[DeliveryReceipt]:
         """The receipts in a webhook request, by Spryng's message id. Raises PermanentError when it holds none."""
-        post = json_object(body)
-        entries = _messages(post)
-        receipts = [
-            receipt for entry in entries[:RECEIPTS_LIMIT] if (receipt := self._receipt(post, entry)) is not None
-        ]
-        if not receipts:
+        receipts = [self._receipt(post, entry) for post, entry in _messages(body)[:RECEIPTS_LIMIT]]
+        if all(receipt is UNREAD for receipt in receipts):
             raise PermanentError("no receipt with an id in it")
         return receipts
 
-    def parse_reply(self, body: bytes) -> SmsReply:
-        """The SMS that a person sent back. Raises PermanentError when it names no sender."""
-        for entry in _messages(json_object(body))[:1]:
-            number, text = e164(field_of(entry, "Originator")), field_of(entry, "Body")
-            if number is not None:
-                at = instant(field_of(entry, "OccurredAtTime"))
-                return SmsReply(number, text[:TEXT_LIMIT] if isinstance(text, str) else "", at)
-        raise PermanentError("no sender's number in it")
+    def parse_replies(self, body: bytes) -> list[SmsReply]:
+        """The SMS that persons sent back. Raises PermanentError when there is none."""
+        return [SmsReply.found_in(entry, _SENDERS, _TEXTS, _TIMES) for _, entry in _messages(body)]
 
     async def close(self) -> None:
         """Close the connections."""
@@ -145,20 +138,19 @@ class SpryngProvider:
             "recipients": [{"msisdn": text.number, "variables": {}, "metaData": {}}],
         }
 
-    def _receipt(self, post: Mapping[str, Any], entry: object) -> DeliveryReceipt | None:
-        identity = field_of(entry, "MessageId")
-        if not isinstance(identity, str) or not 0 < len(identity) <= 100:
-            return None
-        status = field_of(entry, "Status") or post.get("Status")
-        word = status.lower() if isinstance(status, str) else ""
-        cause = field_of(entry, "Reason")
-        reason = f"{word or 'no status'}{f': {cause}' if isinstance(cause, str) and cause else ''}"
+    def _receipt(self, post: object, entry: object) -> DeliveryReceipt:
+        identity = text_of(first_field(entry, "MessageId"))
+        if not identity or len(identity) > 100:
+            return UNREAD
+        word = (text_of(first_field(entry, "Status")) or text_of(first_field(post, "Status")) or "").lower()
+        cause = text_of(first_field(entry, "Reason"))
+        reason = f"{word or 'no status'}{f': {cause}' if cause else ''}"
         state = self._settings.states.get(word, "interim")
         return DeliveryReceipt(
             provider_reference("spryng", identity),
             state,
             without_numbers(reason),
-            instant(field_of(entry, "OccurredAtTime")),
+            instant(first_field(entry, "OccurredAtTime")),
         )
 
 
@@ -184,9 +176,10 @@ def judge(answer: HttpResponse) -> Outcome:
     return Outcome.refused(reason, code=code)
 
 
-def _messages(post: Mapping[str, Any]) -> list[Any]:
-    found = post.get("Messages")
-    return found if isinstance(found, list) else []
+def _messages(body: bytes) -> list[tuple[object, object]]:
+    """Each message of a post, with the post that it stands in."""
+    posts = [post for entry in entries_of(body) for post in members(entry)]
+    return [(post, message) for post in posts for message in members(post, "Messages")]
 
 
 def from_settings(settings: Settings) -> PoolMember | None:

@@ -8,19 +8,20 @@ import base64
 import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
-from urllib.parse import parse_qs, quote, urlencode
+from urllib.parse import parse_qs, quote, unquote, urlencode
 
 from pydantic import Field, SecretStr
 
 from services.notify.channels.disclosure import without_numbers
 from services.notify.channels.http import HttpResponse, HttpSettings, ProviderHttp
+from services.notify.channels.lenient import entries_of, first_field, members, text_of
 from services.notify.channels.sms_callbacks import (
-    CALLBACK_LIMIT_BYTES,
-    TEXT_LIMIT,
+    RECEIPTS_LIMIT,
+    REFERENCE_LIMIT,
+    UNREAD,
     DeliveryReceipt,
     ReceiptState,
     SmsReply,
-    e164,
 )
 from services.notify.channels.sms_provider import PoolMember, WebhookPost
 from services.notify.messages.outgoing import Sms
@@ -37,6 +38,8 @@ ACCOUNT = frozenset({20003, 20005, 20006, 20008, 21212, 21408, 21603, 21606, 216
 _ACCOUNT_STATUSES = {401, 402, 403, 404, 405, 407}
 #: HTTP statuses that concern the moment.
 _RETRIED_STATUSES = {408, 425, 429}
+#: The fields of a reply.
+_SENDERS, _TEXTS = ("From",), ("Body",)
 _REFUSED_AT_ONCE = {"failed", "undelivered", "canceled"}
 #: A receipt's `MessageStatus`. Any other status is interim.
 STATES: Mapping[str, ReceiptState] = {
@@ -67,6 +70,7 @@ class TwilioProvider:
     """Sends SMS. Several tasks may use it at once."""
 
     provider = "twilio"
+    signs_body = True
     #: TwiML without a verb; without it Twilio would send our answer to the person as an SMS.
     reply_acknowledgement: tuple[str, str] | None = ("<Response></Response>", "application/xml")
 
@@ -90,36 +94,32 @@ class TwilioProvider:
         return Outcome.unknown("cannot be asked by reference")
 
     def is_authentic(self, post: WebhookPost) -> bool:
-        """Checks Twilio's signature over the URL and every parameter."""
+        """Checks Twilio's signature over the URL and every parameter, or over the URL that holds the body's digest."""
         token = self._settings.auth_token.get_secret_value()
         sent = post.headers.get("x-twilio-signature", "")
+        digest = post.query.get("bodySHA256")
+        if digest is not None and digest.lower() != hashlib.sha256(post.body).hexdigest():
+            return False
+        body = post.body if digest is None else b""
         # Bytes, because `compare_digest` refuses a text that holds anything but ASCII.
-        return hmac.compare_digest(sent.encode(), signature(token, post.url, post.body).encode())
+        return hmac.compare_digest(sent.encode(), signature(token, post.url, body).encode())
 
     def stored_body(self, post: WebhookPost) -> bytes:
-        """The form, with our reference from the query in front."""
+        """The post, with our reference from the query in front."""
         return f"ref={quote(post.query.get('ref', ''), safe='')}&".encode() + post.body
 
     def parse_receipts(self, body: bytes) -> list[DeliveryReceipt]:
-        """The receipt in a stored body. Raises PermanentError when it names no reference."""
-        form = _form(body)
-        reference, status, code = form.get("ref", ""), form.get("MessageStatus", ""), form.get("ErrorCode", "")
-        if not 0 < len(reference) <= 64 or not status:
+        """The receipts in a stored body. Raises PermanentError when it names no reference."""
+        reference, entries = _entries(body)
+        receipts = [_receipt(reference, entry) for entry in entries[:RECEIPTS_LIMIT]]
+        if not 0 < len(reference) <= REFERENCE_LIMIT or all(receipt is UNREAD for receipt in receipts):
             raise PermanentError("no receipt with a reference in it")
-        state = STATES.get(status, "interim")
-        if state == "failed" and code in TEMPORARY:
-            state = "temporary"
-        return [
-            DeliveryReceipt(reference, state, without_numbers(f"{status}{f', error {code}' if code else ''}"), None)
-        ]
+        return receipts
 
-    def parse_reply(self, body: bytes) -> SmsReply:
-        """The SMS that a person sent back. Raises PermanentError when it names no sender."""
-        form = _form(body)
-        number = e164(form.get("From"))
-        if number is None:
-            raise PermanentError("no sender's number in it")
-        return SmsReply(number, form.get("Body", "")[:TEXT_LIMIT], None)
+    def parse_replies(self, body: bytes) -> list[SmsReply]:
+        """The SMS that persons sent back. Raises PermanentError when there is none."""
+        _, entries = _entries(body)
+        return [SmsReply.found_in(entry, _SENDERS, _TEXTS, ()) for entry in entries]
 
     async def close(self) -> None:
         """Close the connections."""
@@ -166,21 +166,30 @@ def judge(answer: HttpResponse) -> Outcome:
 
 
 def signature(token: str, url: str, body: bytes) -> str:
-    """The X-Twilio-Signature of a form that Twilio posts to this URL."""
-    form = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True)
-    signed_text = url + "".join(f"{name}{value}" for name in sorted(form) for value in sorted(set(form[name])))
-    return base64.b64encode(hmac.digest(token.encode(), signed_text.encode(), hashlib.sha1)).decode()
+    """The X-Twilio-Signature of a form that Twilio posts to this URL. The signed bytes need not be UTF-8."""
+    form = parse_qs(body.decode("latin-1"), keep_blank_values=True, encoding="latin-1")
+    signed = "".join(f"{name}{value}" for name in sorted(form) for value in sorted(set(form[name])))
+    signed_bytes = url.encode() + signed.encode("latin-1")
+    return base64.b64encode(hmac.digest(token.encode(), signed_bytes, hashlib.sha1)).decode()
 
 
-def _form(body: bytes) -> dict[str, str]:
-    if len(body) > CALLBACK_LIMIT_BYTES:
-        raise PermanentError(f"larger than {CALLBACK_LIMIT_BYTES} bytes")
-    try:
-        fields = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=100)
-    except ValueError:
-        raise PermanentError("not a form") from None
-    # Only the first value of each field counts: our own `ref` comes first, so no later one can replace it.
-    return {name: values[0] for name, values in fields.items()}
+def _entries(body: bytes) -> tuple[str, list[object]]:
+    """Our reference in a stored body, and the entries of the post behind it."""
+    reference, _, post = body.partition(b"&")
+    return unquote(reference.decode("utf-8", "replace").removeprefix("ref=")), [
+        member for entry in entries_of(post) for member in members(entry)
+    ]
+
+
+def _receipt(reference: str, entry: object) -> DeliveryReceipt:
+    status = (text_of(first_field(entry, "MessageStatus", "SmsStatus")) or "").lower()
+    code = text_of(first_field(entry, "ErrorCode")) or ""
+    if not status:
+        return UNREAD
+    state = STATES.get(status, "interim")
+    if state == "failed" and code in TEMPORARY:
+        state = "temporary"
+    return DeliveryReceipt(reference, state, without_numbers(f"{status}{f', error {code}' if code else ''}"), None)
 
 
 def _code(value: object) -> int:

@@ -65,6 +65,7 @@ _NEGATED_HELP = re.compile(
     r"|\b(?:not|dont|don t|never) (?:\w+ )?(?:need|want|require) (?:\w+ ){0,2}help\b"
     r"|\b(?:hulp|help) (?:\w+ ){0,2}(?:niet|not|nooit|never) (?:\w+ ){0,2}(?:nodig|needed|required|necessary)\b"
 )
+_HELP_ANYWHERE = re.compile(r"hulp|help|noodgeval|emergency|\bsos\b")
 _PUNCTUATION = re.compile(r"[\s.,!'\"-]+")
 
 
@@ -74,6 +75,14 @@ def read_reply(text: str) -> ReplyReading:
     if not plain:
         return ReplyReading(ReplyMeaning.UNCLEAR, Reason.EMPTY)
     return _asks_for_help(plain) or _says_safe(plain)
+
+
+def names_help(text: str) -> bool:
+    """Whether any word for help stands in a text, of any length and in any form: a person has to look at once.
+
+    For texts without a certain sender: nothing that follows would tell of them otherwise.
+    """
+    return _HELP_ANYWHERE.search(_without_marks(text)) is not None
 
 
 def _asks_for_help(plain: str) -> ReplyReading | None:
@@ -107,10 +116,11 @@ def _says_safe(plain: str) -> ReplyReading:
 
 def _plain(text: str) -> str:
     """Lower case, one blank between words, without invisible marks, apostrophes and plain punctuation. Emoji stay."""
-    visible = "".join(
-        character
-        for character in unicodedata.normalize("NFKC", text[:HELP_LENGTH_LIMIT])
-        if unicodedata.category(character) != "Cf"
-    )
-    joined = re.sub("['’‘`]", "", visible).casefold().replace("oké", "oke")
+    joined = re.sub("['’‘`]", "", _without_marks(text[:HELP_LENGTH_LIMIT])).replace("oké", "oke")
     return _PUNCTUATION.sub(" ", joined).strip()
+
+
+def _without_marks(text: str) -> str:
+    """Lower case, in plain letters, without invisible marks."""
+    normal = unicodedata.normalize("NFKC", text)
+    return "".join(character for character in normal if unicodedata.category(character) != "Cf").casefold()

@@ -18,7 +18,7 @@ from services.notify.notices import new_notice, notice_id, office_recipient, sto
 from services.notify.rules.office_mail import Urgency, digest_due, urgency
 from services.notify.rules.offices import INTERNATIONAL_OFFICE, SAFETY_OFFICER, office_for
 from services.notify.service_mail.deps import ServiceMailDeps
-from services.notify.store.callbacks import UNCLEAR, UNREADABLE
+from services.notify.store.callbacks import TO_BE_READ
 from services.notify.store.selections import Selection
 from services.notify.store.send_queue import EMERGENCY, SERVICE, SendJob
 from shared.catalogue import Contact
@@ -114,7 +114,7 @@ def _is_told_otherwise(deps: ServiceMailDeps, case: OfficeCase) -> bool:
 
 async def _note_replies(deps: ServiceMailDeps) -> None:
     """Replies that wait for a person are cases until a safety officer has read them."""
-    waiting = await deps.callbacks.replies_with_note((UNCLEAR, UNREADABLE))
+    waiting = await deps.callbacks.replies_with_note(TO_BE_READ)
     known = {case.about for case in await deps.cases.open_of_kind(CaseKind.REPLY)}
     changes = [reply_case(callback_id, at) for callback_id, at in waiting.items() if callback_id not in known]
     changes += [read_reply(callback_id) for callback_id in known if callback_id not in waiting]

@@ -15,6 +15,7 @@ from services.notify.model.shards import digest
 from services.notify.store.escalations import EscalationStore
 from services.notify.store.owners import OwnerStore
 from services.notify.store.selections import Selection, SelectionStore
+from services.notify.store.senders import SenderStore
 from shared.advice import CountryAdvice
 from shared.bus.outbox import Outbox
 from shared.envelope import parse
@@ -59,7 +60,7 @@ class Alert(Part):
 
 
 class AlertStore:
-    """Alerts by id and by country, with the selections, escalations and owners that belong to them."""
+    """Alerts by id and by country, with the selections, escalations, owners and confirmed senders of replies."""
 
     def __init__(self, database: Database) -> None:
         self._alerts = database["alerts"]
@@ -67,6 +68,7 @@ class AlertStore:
         self.selections = SelectionStore(database)
         self.escalations = EscalationStore(database)
         self.owners = OwnerStore(database)
+        self.senders = SenderStore(database)
 
     async def create_indexes(self) -> None:
         """Idempotent."""

@@ -1,15 +1,16 @@
 """Webhook requests of providers, and bounces. They hold phone numbers: stored sealed, deleted after 14 days.
 
-`callbacks`: {_id digest, kind, body (sealed), at, done, nextAttemptAt, attempts, note, failures, failure}.
+`callbacks`: {_id digest, kind, body (sealed), at, done, nextAttemptAt, attempts, note, failures, failure, part}.
 `failures`: how often processing failed for a reason of the request's own; `failure` names it.
+`part`: one reply of a request that held several, in our own form.
 """
 
 import contextlib
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 
 from shared.clock import utc_now
 from shared.errors import PermanentError
@@ -24,12 +25,17 @@ FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=1), timedelta(minutes=5)
 #: The note on a callback that our key does not open.
 SEALED = "sealed"
 
-#: Notes on a stored request. `unclear`: a safety officer has to read the reply. `no_alert`: a person without an alert
-#: answered "safe". `read`: a safety officer has read it.
+#: Notes on a stored request. `unclear`: a safety officer has to read the reply. `unreadable`: a person has to read the
+#: request, or an entry of it, because the worker cannot. `no_alert`: a person without an alert answered "safe".
+#: `read`: a person has read it. `split`: its replies are stored one by one.
 #: `failed`: processing a receipt failed in every attempt, so an operator looks at it.
-UNCLEAR, UNREADABLE, UNKNOWN_REFERENCE, NO_ALERT, READ, FAILED = (
-    "unclear", "unreadable", "unknown_reference", "no_alert", "read", "failed",
+UNCLEAR, UNREADABLE, UNKNOWN_REFERENCE, NO_ALERT, READ, SPLIT, FAILED = (
+    "unclear", "unreadable", "unknown_reference", "no_alert", "read", "split", "failed",
 )  # fmt: skip
+#: Notes on requests that a person has to read.
+TO_BE_READ = (UNCLEAR, UNREADABLE)
+#: The provider name of bounces among the stored callbacks.
+MAIL_PROVIDER = "mail"
 
 Kind = Literal["receipt", "inbound"]
 
@@ -45,6 +51,7 @@ class Callback:
     attempts: int
     provider: str = ""
     failures: int = 0
+    is_part: bool = False
 
 
 class CallbackStore:
@@ -70,10 +77,20 @@ class CallbackStore:
     async def store(self, provider: str, kind: Kind, body: bytes, now: datetime) -> bool:
         """Store a request; False when the same one is stored already."""
         digest = hashlib.sha256(f"{provider}/{kind}\n".encode() + body).hexdigest()
-        sealed = self._key.seal(body.decode("utf-8", "replace"), f"callbacks/{digest}")
+        return await self._insert(digest, provider, kind, body, now)
+
+    async def split(self, callback: Callback, parts: Sequence[bytes]) -> None:
+        """Store each reply of a request by itself, so that each is processed and read alone. Idempotent."""
+        for number, part in enumerate(parts):
+            await self._insert(f"{callback.id}-{number}", callback.provider, "inbound", part, callback.at, is_part=True)
+
+    async def _insert(
+        self, identity: str, provider: str, kind: Kind, body: bytes, at: datetime, *, is_part: bool = False
+    ) -> bool:
+        sealed = self._key.seal(body.decode("utf-8", "replace"), f"callbacks/{identity}")
         document = {
-            "_id": digest, "kind": kind, "provider": provider, "body": sealed, "at": now, "done": False,
-            "nextAttemptAt": now, "attempts": 0, "note": "",
+            "_id": identity, "kind": kind, "provider": provider, "body": sealed, "at": at, "done": False,
+            "nextAttemptAt": at, "attempts": 0, "note": "", **({"part": True} if is_part else {}),
         }  # fmt: skip
         try:
             await self._callbacks.insert_one(document)
@@ -94,6 +111,7 @@ class CallbackStore:
                 attempts=int(document["attempts"]),
                 provider=document["provider"],
                 failures=int(document.get("failures", 0)),
+                is_part=bool(document.get("part")),
             )
             try:
                 body = str(self._key.open(bytes(document["body"]), f"callbacks/{callback.id}")).encode()
@@ -116,6 +134,16 @@ class CallbackStore:
         await self._callbacks.update_one(
             {"_id": callback.id}, {"$set": {"nextAttemptAt": now + pause, "note": note}, "$inc": {"attempts": 1}}
         )
+
+    async def redirect(self, callback: Callback, kind: Kind) -> None:
+        """The request came to the wrong webhook: process it as one of the other kind."""
+        again = {"kind": kind, "done": False, "note": ""}
+        await self._callbacks.update_one({"_id": callback.id}, {"$set": again})
+
+    async def process_again(self, callback_id: str, notes: Collection[str]) -> None:
+        """Have the worker process a callback with one of these notes once more: who sent it is known now."""
+        again = {"done": False, "note": "", "failures": 0, "nextAttemptAt": utc_now()}
+        await self._callbacks.update_one({"_id": callback_id, "note": {"$in": list(notes)}}, {"$set": again})
 
     async def note_failure(self, callback: Callback, now: datetime, reason: str, *, is_last: bool) -> None:
         """Processing failed for a reason of the request's own: try it again later, or set it aside.
@@ -142,17 +170,34 @@ class CallbackStore:
         """Give up the requests that were set aside; how many."""
         return int((await self._callbacks.update_many({"note": FAILED}, {"$set": {"note": READ}})).modified_count)
 
-    async def with_note(self, note: str, skip: int, limit: int) -> list[Callback]:
-        """Callbacks with this note, oldest first, without those that our key does not open."""
+    async def with_notes(
+        self,
+        notes: Collection[str],
+        kinds: Collection[Kind] = ("inbound", "receipt"),
+        skip: int = 0,
+        limit: int = 1,
+        callback_id: str | None = None,
+    ) -> list[Callback]:
+        """Callbacks with one of these notes: replies first, oldest first; without those that our key does not open."""
+        query: Document = {"note": {"$in": list(notes)}, "kind": {"$in": list(kinds)}}
+        if callback_id is not None:
+            query["_id"] = callback_id
         callbacks = []
-        async for document in (
-            self._callbacks.find({"note": note}).sort([("at", 1), ("_id", 1)]).skip(skip).limit(limit)
-        ):
+        # By name, "inbound" comes before "receipt".
+        order = [("kind", ASCENDING), ("at", ASCENDING), ("_id", ASCENDING)]
+        async for document in self._callbacks.find(query).sort(order).skip(skip).limit(limit):
             identity = str(document["_id"])
             with contextlib.suppress(PermanentError):
-                body = str(self._key.open(bytes(document["body"]), f"callbacks/{identity}")).encode()
-                kind, attempts, provider = document["kind"], int(document["attempts"]), str(document["provider"])
-                callbacks.append(Callback(identity, kind, body, document["at"], attempts, provider))
+                callback = Callback(
+                    id=identity,
+                    kind=document["kind"],
+                    body=str(self._key.open(bytes(document["body"]), f"callbacks/{identity}")).encode(),
+                    at=document["at"],
+                    attempts=int(document["attempts"]),
+                    provider=str(document["provider"]),
+                    is_part=bool(document.get("part")),
+                )
+                callbacks.append(callback)
         return callbacks
 
     async def replies_with_note(self, notes: Collection[str]) -> dict[str, datetime]:
@@ -165,6 +210,15 @@ class CallbackStore:
         query = {"_id": callback_id, "note": {"$in": list(notes)}}
         return await self._callbacks.find_one(query, {"_id": 1}) is not None
 
-    async def count(self, note: str) -> int:
-        """How many callbacks carry this note."""
-        return int(await self._callbacks.count_documents({"note": note}))
+    async def counts(self, notes: Collection[str]) -> dict[tuple[str, str, str], int]:
+        """(kind, provider, note) → how many callbacks carry one of these notes."""
+        groups = {"_id": {"kind": "$kind", "provider": "$provider", "note": "$note"}, "count": {"$sum": 1}}
+        pipeline: list[dict[str, Any]] = [{"$match": {"note": {"$in": list(notes)}}}, {"$group": groups}]
+        return {
+            (group["_id"]["kind"], group["_id"]["provider"], group["_id"]["note"]): int(group["count"])
+            async for group in self._callbacks.aggregate(pipeline)
+        }
+
+    async def count(self, *notes: str) -> int:
+        """How many callbacks carry one of these notes."""
+        return int(await self._callbacks.count_documents({"note": {"$in": list(notes)}}))

@@ -2,11 +2,13 @@
 
 They are fields of the documents in `whereabouts`: `contact` (sealed: where messages go), `details` (sealed, with
 details for the stay: those and the registered ones), `phone` and `mail` (fingerprints of the addresses, to find and
-compare them without opening), `earlier` (replaced contacts, each with `until`, when it was replaced) and `renewed`
+compare them without opening), `phoneEnd` (fingerprint of the last digits, because a network may spell the number in
+another way), `earlier` (replaced contacts, each with `until`, when it was replaced) and `renewed`
 (channels whose address changed; not yet handled). `earlier` exists because a message that was begun to an address is
 repeated to the same address. `erased`: {_id person}: never store contact details of these.
 """
 
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +19,7 @@ from services.notify.model.whereabouts import Whereabouts
 from shared.events import Channel, ContactField
 from shared.mongo.client import Database, Document, UpdateOne
 from shared.observability.logs import get_logger
+from shared.phone_spellings import Likeness, ending, likeness
 from shared.privacy.contact import ContactDetails, StudentContact, full_name
 from shared.privacy.keyring import Opened
 from shared.privacy.service_key import ServiceKey
@@ -25,10 +28,14 @@ from shared.transient import reason_of
 #: So many replaced contacts are kept: a message is repeated for some hours only.
 EARLIER_CONTACTS_MAX = 8
 CONTACTS_BATCH = 100_000
+CONTACTS_WRITTEN = 1_000
 #: What `ContactStore.student` reads of a document.
 CONTACT_FIELDS = {"contact": 1, "details": 1}
 #: Channel → the stored field with the fingerprint of the address.
 FINGERPRINT_FIELDS = {channel: spec.fingerprint_field for channel, spec in CHANNELS.items()}
+PHONE_END = "phoneEnd"
+#: Registrations with the same last digits that are compared: a million have about one each.
+SAME_ENDING_MAX = 1_000
 
 log = get_logger()
 
@@ -43,6 +50,17 @@ class ContactAddress(NamedTuple):
     mobile: str
     called: str
     student: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NumberMatch:
+    """Who has the number of a sender. `persons`: for certain; several when they share it.
+
+    `proposed`: whose number ends in the same digits. Only a person may say that it is one of them.
+    """
+
+    persons: frozenset[str] = frozenset()
+    proposed: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,10 +149,50 @@ class ContactStore:
                 log.error("contact_unreadable", registration_id=registration_id, reason=reason_of(error))
         return addresses
 
-    async def persons_with_number(self, number: str) -> set[str]:
-        """The persons with this mobile number (E.164): none, one, or several."""
-        documents = self._whereabouts.find({"phone": self._key.fingerprint(number)}, {"personId": 1})
-        return {str(document["personId"]) async for document in documents}
+    async def match_number(self, written: str) -> NumberMatch:
+        """The persons with a mobile number, in whatever way a network has written it (shared/phone_spellings.py)."""
+        end = self._phone_end(written)
+        if end is None:
+            return NumberMatch()
+        exact = self._key.fingerprint(written)
+        alike: dict[Likeness, set[str]] = defaultdict(set)
+        documents = self._whereabouts.find(
+            {"$or": [{PHONE_END: end}, {"phone": exact}]}, {"contact": 1, "personId": 1, "phone": 1}
+        )
+        async for document in documents.limit(SAME_ENDING_MAX):
+            found = Likeness.SAME if document.get("phone") == exact else likeness(written, self._mobile(document))
+            alike[found].add(str(document["personId"]))
+        certain = alike[Likeness.SAME] or alike[Likeness.NATIONAL]
+        return NumberMatch(frozenset(certain), frozenset() if certain else frozenset(alike[Likeness.ENDING]))
+
+    def phone_end(self, details: ContactDetails) -> str | None:
+        """The fingerprint of the last digits of the mobile number, by which all its spellings are found."""
+        return self._phone_end(details.mobile)
+
+    def _phone_end(self, number: str) -> str | None:
+        digits = ending(number)
+        return self._key.fingerprint(f"ending/{digits}") if digits is not None else None
+
+    def _mobile(self, document: Document) -> str:
+        """The mobile number in a stored document; empty when it does not open, which is logged. Not validated."""
+        try:
+            return str(self._key.open(bytes(document["contact"]), _context(str(document["_id"])))["mobile"])
+        except Exception as error:
+            log.error("contact_unreadable", registration_id=str(document["_id"]), reason=reason_of(error))
+            return ""
+
+    async def add_phone_ends(self) -> None:
+        """Add `phoneEnd` where an earlier version stored the contact. Idempotent; a newer contact has its own."""
+        query = {"phone": {"$exists": True}, PHONE_END: {"$exists": False}, "contact": {"$ne": None}}
+        updates: list[UpdateOne] = []
+        async for document in self._whereabouts.find(query, {"contact": 1, "phone": 1}):
+            guard = {"_id": document["_id"], "phone": document["phone"]}
+            updates.append(UpdateOne(guard, {"$set": {PHONE_END: self._phone_end(self._mobile(document))}}))
+            if len(updates) == CONTACTS_WRITTEN:
+                await self._whereabouts.bulk_write(updates, ordered=False)
+                updates = []
+        if updates:
+            await self._whereabouts.bulk_write(updates, ordered=False)
 
     def fingerprint_of(self, number: str) -> str:
         """The keyed fingerprint of a number, which stands for it where the number itself must not be stored."""
@@ -212,7 +270,7 @@ class ContactStore:
         documents = self._erased.find({"_id": {"$in": list(persons)}})
         erased = [str(document["_id"]) async for document in documents]
         if erased:
-            removed = (*FINGERPRINT_FIELDS.values(), "renewed", "earlier", "details")
+            removed = (*FINGERPRINT_FIELDS.values(), PHONE_END, "renewed", "earlier", "details")
             update = {"$set": {"contact": None}, "$unset": dict.fromkeys(removed, "")}
             await self._whereabouts.update_many({"personId": {"$in": erased}}, update)
             await self._forget_places_in_clear(erased)

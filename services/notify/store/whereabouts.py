@@ -14,7 +14,13 @@ from typing import Any
 from services.notify.columns.registration_snapshot import RegistrationSnapshot, decode_snapshots, encode_snapshot
 from services.notify.model.shards import HASH_BITS, shard_count_for, shard_range
 from services.notify.model.whereabouts import Whereabouts
-from services.notify.store.contacts import CONTACT_FIELDS, EARLIER_WITH_REPLACED, FINGERPRINT_FIELDS, ContactStore
+from services.notify.store.contacts import (
+    CONTACT_FIELDS,
+    EARLIER_WITH_REPLACED,
+    FINGERPRINT_FIELDS,
+    PHONE_END,
+    ContactStore,
+)
 from services.notify.store.unjudged import UnjudgedStore
 from shared.events import Channel, Country
 from shared.mongo.client import ASCENDING, Database, Document, IndexModel, UpdateOne, upsert_guarded
@@ -77,6 +83,7 @@ class WhereaboutsStore:
                 IndexModel([(field, ASCENDING) for field in COVERING_INDEX], name="seen"),
                 IndexModel([("personId", ASCENDING)], name="person"),
                 IndexModel([("phone", ASCENDING)], name="phone", sparse=True),
+                IndexModel([(PHONE_END, ASCENDING)], name="phoneEnd", sparse=True),
                 IndexModel([("renewed.version", ASCENDING)], name="renewed", sparse=True),
             ]
         )
@@ -251,11 +258,13 @@ class WhereaboutsStore:
             student = update.contact.student
             if student is None:
                 fields["contact"] = None
-                operators["$unset"] = dict.fromkeys((*FINGERPRINT_FIELDS.values(), "earlier", "details"), "")
+                removed = (*FINGERPRINT_FIELDS.values(), PHONE_END, "earlier", "details")
+                operators["$unset"] = dict.fromkeys(removed, "")
             else:
                 fingerprints = self.contacts.fingerprints(student.reached_at)
                 fields |= self.contacts.seal_student(where.registration_id, student)
                 fields |= {FINGERPRINT_FIELDS[channel]: value for channel, value in fingerprints.items()}
+                fields[PHONE_END] = self.contacts.phone_end(student.reached_at)
         if update.changed_channels:
             channels = [channel.value for channel in update.changed_channels]
             fields["renewed"] = {"version": where.version, "channels": channels}

@@ -3,7 +3,7 @@
 `passage audit diff` compares them with the services' collections. Each projection is a module of this package.
 """
 
-from services.passage.projections.alerts import ALERTS, ANSWERS, OWNERS, STEPS
+from services.passage.projections.alerts import ALERTS, ANSWERS, OWNERS, SENDERS, STEPS
 from services.passage.projections.deliveries import DELIVERIES
 from services.passage.projections.discarded import DISCARDED_BY_NOTIFY, DISCARDED_BY_REGISTRATION
 from services.passage.projections.projection import DocumentProjection
@@ -25,6 +25,7 @@ DOCUMENT_PROJECTIONS: dict[tuple[str, str], DocumentProjection] = {
     ("notify", "answers"): ANSWERS,
     ("notify", "escalations"): STEPS,
     ("notify", "owners"): OWNERS,
+    ("notify", "senders"): SENDERS,
     ("notify", "parked"): DISCARDED_BY_NOTIFY,
     ("notify", "plannedmails"): PLANNED_MAILS,
     ("notify", "officecases"): OFFICE_CASES,

@@ -1,12 +1,14 @@
-"""Rebuilds notify's alerts, escalation steps, owners and answers."""
+"""Rebuilds notify's alerts, escalation steps, owners, confirmed senders of replies, and answers."""
 
 from collections.abc import Mapping
 
 from services.notify.model.answers import AnswerRecord, standing_answer
 from services.notify.model.escalations import EscalationRecord
 from services.notify.model.owners import OwnerRecord, owner_records
+from services.notify.model.senders import ConfirmedSender
 from services.notify.store.escalations import escalation_document
 from services.notify.store.owners import owner_document
+from services.notify.store.senders import sender_document
 from services.passage.projections.projection import Comparable, DocumentProjection
 from shared.audit.evidence import Evidence
 from shared.events import (
@@ -17,6 +19,7 @@ from shared.events import (
     Event,
     PersonAnswered,
     RecipientsHandedOver,
+    ReplySenderConfirmed,
     SelectionCompleted,
 )
 from shared.mongo.client import Document
@@ -80,6 +83,16 @@ def _owner(former: Document | None, _: Evidence, change: tuple[str, OwnerRecord]
     return owner_document(alert_id, record)
 
 
+def _of_sender(evidence: Evidence) -> Mapping[str, Event]:
+    event = evidence.data
+    return {event.reply_id: event} if isinstance(event, ReplySenderConfirmed) else {}
+
+
+def _sender(former: Document | None, evidence: Evidence, fact: Event) -> Document:
+    assert isinstance(fact, ReplySenderConfirmed)
+    return former or sender_document(ConfirmedSender.of(fact, evidence.at))
+
+
 def _of_answer(evidence: Evidence) -> Mapping[str, Event]:
     event = evidence.data
     return {f"{event.alert_id}:{event.person_id}": event} if isinstance(event, PersonAnswered) else {}
@@ -110,4 +123,5 @@ def _comparable_answers(document: Document) -> Comparable:
 ALERTS = DocumentProjection(_of_alert, _alert, _comparable_alert)
 STEPS = DocumentProjection(_of_step, _step)
 OWNERS = DocumentProjection(_of_owner, _owner)
+SENDERS = DocumentProjection(_of_sender, _sender)
 ANSWERS = DocumentProjection(_of_answer, _answer, _comparable_answers)

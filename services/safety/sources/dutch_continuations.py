@@ -30,7 +30,7 @@ _PART = (
 )
 #: "Het zuiden.", "De provincie Nador en de kust.": an area, and nothing else.
 _BARE_AREA = re.compile(
-    rf"^(?:(?:het|de|heel|alle|delen van|grote delen van|een deel van) )*(?i:{_PART})"
+    rf"^(?:(?:het|de|heel|alle|delen van|grote delen van|een deel van) ){{0,2}}(?i:{_PART})"
     rf"(?:,? (?:en|of|van|met|tussen|rond|rondom|in|bij|aan|langs|de|het|{_PART}|[A-ZÀ-Ý][\w’'-]*))*$"
 )
 #: Such words refer to the colour of another place, in whatever form.

@@ -1,21 +1,22 @@
-"""Removes what shows nothing at both ends of a text: blanks, control characters, directional marks, zero-width signs.
+"""Removes what shows nothing at both ends of a text: blanks, tabs, line ends, directional marks, zero-width signs.
 
-Pasting leaves them there, and nobody sees them: with and without them a person wrote the same.
+Pasting leaves them there, and nobody sees them: with and without them a person wrote the same. Other control characters
+(a bell, NUL) come from no keyboard: they stay, and the field refuses them.
 """
 
 import unicodedata
 
 #: Letters, a symbol and a mark that show nothing. Source: Unicode, DerivedCoreProperties, Default_Ignorable_Code_Point.
 BLANK = frozenset("\u115f\u1160\u3164\uffa0\u2800\u034f")
-#: Separators, control characters and format characters. Source: Unicode, General_Category.
-_SHOWS_NOTHING = frozenset({"Zs", "Zl", "Zp", "Cc", "Cf"})
+#: Separators and format characters. Source: Unicode, General_Category.
+_SHOWS_NOTHING = frozenset({"Zs", "Zl", "Zp", "Cf"})
 #: The end of a flag such as that of Wales, whose signs would show another flag without it. Source: Unicode TR51.
 _CANCEL_TAG = "\U000e007f"
 
 
 def shows_nothing(sign: str) -> bool:
     """Whether a sign shows nothing at the end of a text."""
-    return sign in BLANK or (unicodedata.category(sign) in _SHOWS_NOTHING and sign != _CANCEL_TAG)
+    return sign.isspace() or sign in BLANK or (unicodedata.category(sign) in _SHOWS_NOTHING and sign != _CANCEL_TAG)
 
 
 def trimmed(text: str) -> str:

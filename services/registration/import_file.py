@@ -22,6 +22,8 @@ MAX_HEADERS_NAMED = 10
 #: Encodings that an operator may name: nothing in a file tells them apart, and a wrong one changes names silently.
 ENCODINGS = ("utf-8", "utf-16-le", "utf-16-be", "windows-1252", "windows-1250", "iso-8859-15", "mac-roman")
 _UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+#: As programs of DOS ended a text.
+_END_OF_FILE = "\x1a"
 _WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 _SEPARATORS = ",;\t|"
 _SEPARATOR_LINE = re.compile(r'"?sep=([,;|:^\t])"?[,;\s]*', re.IGNORECASE)
@@ -59,7 +61,7 @@ def decoded(content: bytes, encoding: str | None = None) -> io.StringIO:
         line = content.count(b"\n", 0, error.start) + 1
         advice = "save it as 'CSV UTF-8', or name its encoding, for instance --encoding windows-1252"
         raise Unreadable(f"line {line}: is not {encoding or 'UTF-8'}: {advice}") from None
-    return io.StringIO(text.removeprefix("\ufeff"), newline="")
+    return io.StringIO(text.removeprefix("\ufeff").rstrip(_END_OF_FILE), newline="")
 
 
 def read(name: str, text: Iterable[str]) -> Iterator[tuple[int, Any]]:

@@ -30,7 +30,7 @@ def look_alike(key: str) -> str:
 
 
 def _login(value: str) -> str:
-    if any(shows_nothing(sign) and sign != " " for sign in value):
+    if any((shows_nothing(sign) and sign != " ") or unicodedata.category(sign) == "Cc" for sign in value):
         raise ValueError("has an invisible sign in it")
     return value
 

@@ -62,7 +62,7 @@ def test_whatever_is_one_login_looks_alike(subject: str) -> None:
         assert look_alike(login_key(subject, ignores_case=ignores_case)) == look_alike(subject)
 
 
-@pytest.mark.parametrize("text", ["", " \u200b", "al\u200bice", "al\u00a0ice", "al\tice", "x" * 256])
+@pytest.mark.parametrize("text", ["", " \u200b", "al\u200bice", "al\u00a0ice", "al\tice", "alice\x07", "x" * 256])
 def test_a_login_with_a_sign_that_nobody_sees_inside_is_refused(text: str) -> None:
     """Around it, they are cleaned."""
     with pytest.raises(ValidationError):

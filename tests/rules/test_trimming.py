@@ -13,8 +13,8 @@ from shared.fields import AlertMessage, DocumentKind, FreeText, PlainName, Reaso
 from shared.privacy.contact import FormEmail, FormMobile, FormPhone, StudentNumber
 from shared.trimming import shows_nothing, trimmed
 
-#: What a paste leaves: RLM, LRM, tab, VT, ZWSP, NBSP, soft hyphen, BOM, word joiner, ideographic space, NUL, filler.
-PASTED = "\u200f\u200e\t\x0b\u200b\u00a0\u00ad\ufeff\u2060\u3000\x00\u3164\u202a\u202c\u2028\x85\r\n "
+#: What a paste leaves: RLM, LRM, tab, VT, ZWSP, NBSP, soft hyphen, BOM, word joiner, ideographic space, filler.
+PASTED = "\u200f\u200e\t\x0b\u200b\u00a0\u00ad\ufeff\u2060\u3000\u3164\u202a\u202c\u2028\x85\r\n "
 INVISIBLE = [chr(code) for code in range(sys.maxunicode + 1) if shows_nothing(chr(code))]
 around = st.text(st.sampled_from(PASTED) | st.sampled_from(INVISIBLE), max_size=8)
 FIELDS: dict[str, tuple[Any, list[str]]] = {
@@ -76,3 +76,11 @@ def test_tabs_and_marks_at_the_ends_of_lines_are_trimmed_too() -> None:
     """A list that is pasted from a mail; within a line they are still refused."""
     assert value_of(FreeText, "one\t\r\ntwo\u200f\n\n three \u200b") == "one\ntwo\n\n three"
     assert value_of(FreeText, "one\ttwo") is None
+
+
+@pytest.mark.parametrize("sign", ["\x00", "\x07", "\x1b", "\x7f", "\x9b", "\ue000", "\ud800"])
+def test_a_control_character_of_no_keyboard_is_refused_wherever_it_stands(sign: str) -> None:
+    """It is no paste: whoever sent it made it."""
+    for kind in (ShortText, PlainName, FreeText, FormEmail, FormMobile):
+        for value in ("ann", "ann@students.example", "+31612345678"):
+            assert {value_of(kind, f"{value}{sign}"), value_of(kind, f"{sign}{value}")} == {None}

@@ -121,13 +121,16 @@ async def _callback_health(stores: Stores) -> Sequence[Check]:
 
 
 async def unread_checks(callbacks: CallbackStore) -> Sequence[Check]:
-    """Replies, receipts and bounces that wait for a person. One that nobody could read is an alarm."""
+    """Replies, receipts and mails that wait for a person. One that nobody could read is an alarm, and so is a mail.
+
+    Of an unclear reply a mail tells the safety officers (service_mail/case_mail.py).
+    """
     counts = await unread_counts(callbacks)
     for (kind, note), count in counts.items():
         metrics.unread_posts.labels(kind, note).set(count)
     facts: dict[str, int | float | str | bool] = {f"{kind}_{note}": count for (kind, note), count in counts.items()}
-    unreadable = sum(count for (_, note), count in counts.items() if note == UNREADABLE)
-    read = f"{unreadable} posts could not be read: GET /v1/replies" if unreadable else "all posts could be read"
+    unreadable = sum(count for (kind, note), count in counts.items() if note == UNREADABLE or kind == "bounce")
+    read = f"{unreadable} posts and mails must be read: GET /v1/replies" if unreadable else "all posts could be read"
     return [Check("posts to be read", not unreadable, False, read, facts)]
 
 

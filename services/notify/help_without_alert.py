@@ -1,8 +1,9 @@
-"""R38: a cry for help by SMS that belongs to no alert goes to the teams at once; the reply waits for a safety officer.
+"""R38: a cry for help that no alert hears goes to the teams at once; the reply waits for a safety officer.
 
-The sender is a known person without an alert, or a number that is nobody's or several persons'. A sender who repeats it
-within MAIL_PERIOD is one cry: the teams get one mail, and every reply waits for an officer. Idempotent: event and mails
-have ids that are derived from sender and period, so a request that is processed again changes nothing.
+It came by SMS, from a known person without an alert or from a number that is nobody's or several persons'; or by mail
+to the bounce mailbox, where no answer is recorded because its sender may be forged. A sender who repeats it within
+MAIL_PERIOD is one cry: the teams get one mail, and every reply waits for an officer. Idempotent: event and mails have
+ids that are derived from sender and period, so a request that is processed again changes nothing.
 """
 
 from collections.abc import Collection
@@ -29,11 +30,17 @@ MAIL_PERIOD = timedelta(minutes=10)
 
 
 async def tell_teams(
-    deps: EscalationDeps, callback: Callback, sender: str, persons: Collection[str], now: datetime
+    deps: EscalationDeps,
+    callback: Callback,
+    sender: str,
+    persons: Collection[str],
+    now: datetime,
+    *,
+    by_mail: bool = False,
 ) -> None:
     """Record the escalation of a person who is known for certain, and mail each team of R38.
 
-    `sender`: stands for the number without naming it.
+    `sender`: stands for the number or the address, without naming it.
     """
     period = int(callback.at.timestamp() // MAIL_PERIOD.total_seconds())
     notice = notices.notice_id(derived_id("help", sender, str(period)))
@@ -63,6 +70,7 @@ async def tell_teams(
         asked_at=callback.at,
         is_known=person is not None,
         country=_country_now(where, now) if where is not None else None,
+        by_mail=by_mail,
     )
     recipients = [notices.office_recipient(contact, "help_reply") for contact in decision.contacts]
     for number, recipient in enumerate(recipients):

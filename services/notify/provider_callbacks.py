@@ -14,17 +14,19 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import NamedTuple
 
-from services.notify import help_without_alert
+from services.notify import help_without_alert, unsettled_mails
 from services.notify.alert_steps import EscalationDeps
 from services.notify.alerts_of_person import alerts_until, newest_alert
+from services.notify.channels.delivery_reports import WORST_FIRST
 from services.notify.channels.sms_callbacks import DeliveryReceipt, ReceiptState, SmsReply, provider_reference
 from services.notify.commands.answers import record_answer
-from services.notify.model.deliveries import TRANSITIONS, Delivery, DeliveryState, state_of_entry, step_of
+from services.notify.model.deliveries import FAILURES, TRANSITIONS, Delivery, DeliveryState, state_of_entry, step_of
 from services.notify.model.shards import MAX_EVENT_ENTRIES
 from services.notify.rules.answered_alert import Reason, answered_alert
 from services.notify.rules.answers import ReplyMeaning, names_help, read_reply
 from services.notify.store.alerts import AlertStore
 from services.notify.store.callbacks import (
+    MAIL_PROVIDER,
     NO_ALERT,
     SPLIT,
     UNCLEAR,
@@ -40,6 +42,7 @@ from services.notify.unread_replies import ParseReplies, read_replies
 from shared.bus.outbox import Outbox
 from shared.clock import utc_now
 from shared.envelope import Cause, Draft
+from shared.errors import PermanentError
 from shared.events import (
     DeliveryOutcome,
     NotificationsAccepted,
@@ -55,6 +58,8 @@ from shared.transient import ATTEMPTS, is_transient, reason_of
 
 BATCH_SIZE = 500
 POLL_SECONDS = 0.25
+#: After so many tries, about an hour, a person reads a mail that names a delivery which we do not have.
+ATTEMPTS_TO_FIND_MAIL = 20
 #: Longest provider text stored in an event.
 REASON_MAX_CHARS = 300
 #: Before the reason of an outcome whose time had to be moved between the sending and the receipt (shared/plausible.py).
@@ -119,7 +124,7 @@ async def run_callback_worker(deps: CallbackDeps) -> None:
 async def process_receipts(deps: CallbackDeps, now: datetime) -> int:
     """Process one batch of receipt requests; how many. When one of them makes it fail, each is processed alone."""
     callbacks = await deps.callbacks.due("receipt", now, BATCH_SIZE)
-    parsed = await _parse_receipts(deps, callbacks)
+    parsed = await _parse_receipts(deps, callbacks, now)
     try:
         await _record_receipts(deps, parsed, now)
     except Exception as error:
@@ -160,6 +165,8 @@ async def _record_receipts(
     deliveries = await deps.deliveries.by_reference(references)
     done: list[str] = []
     done_in_part: list[str] = []
+    contradicted: dict[str, Delivery] = {}
+    worst = _worst_by_mail(receipts_by_callback)
     outcomes: dict[tuple[type[OutcomeEvent], str, int], list[_OutcomeOfRequest]] = defaultdict(list)
     delivery_times: dict[str, list[timedelta]] = defaultdict(list)
     for callback, entries in receipts_by_callback:
@@ -167,12 +174,18 @@ async def _record_receipts(
         is_whole = len(receipts) == len(entries)
         if all(receipt.reference in deliveries for receipt in receipts):
             (done if is_whole else done_in_part).append(callback.id)
+        elif callback.provider == MAIL_PROVIDER and callback.attempts >= ATTEMPTS_TO_FIND_MAIL:
+            _log_unreadable(callback, UNKNOWN_REFERENCE)
+            done_in_part.append(callback.id)
         else:
             # A receipt may arrive before our own record of the delivery. A forged one never matches, and expires.
             await deps.callbacks.retry_later(callback, now, UNKNOWN_REFERENCE if is_whole else UNREADABLE)
         for receipt in receipts:
             delivery = deliveries.get(receipt.reference)
             if delivery is None:
+                continue
+            if callback.provider == MAIL_PROVIDER and _is_contradicted(receipt, delivery, worst[receipt.reference]):
+                contradicted[callback.id] = delivery
                 continue
             event, detail = _EVENTS[receipt.state]
             reported = believed_time(receipt.at, sent=delivery.handed_over_at, received=callback.at)
@@ -188,12 +201,39 @@ async def _record_receipts(
         await _append_outcomes(deps, event, alert_id, shard, of_shard, now)
     await deps.callbacks.mark_done(done)
     await deps.callbacks.mark_done(done_in_part, UNREADABLE)
+    for callback_id, delivery in contradicted.items():
+        await unsettled_mails.leave_contradiction(deps.callbacks, callback_id, delivery)
     for provider, durations in delivery_times.items():
         await deps.providers.record_delivery_times(provider, durations, now)
 
 
+def _worst_by_mail(
+    receipts_by_callback: Sequence[tuple[Callback, list[DeliveryReceipt]]],
+) -> dict[str, ReceiptState]:
+    """Reference → the worst state that the mails of this batch report of it."""
+    worst: dict[str, ReceiptState] = {}
+    for callback, receipts in receipts_by_callback:
+        for receipt in receipts if callback.provider == MAIL_PROVIDER else ():
+            worst[receipt.reference] = min(receipt.state, worst.get(receipt.reference, receipt.state), key=_rank)
+    return worst
+
+
+def _rank(state: ReceiptState) -> int:
+    return WORST_FIRST.index(state)
+
+
+def _is_contradicted(receipt: DeliveryReceipt, delivery: Delivery, worst: ReceiptState) -> bool:
+    """Whether one mail says that ours arrived and another one that it did not: forwarding, or forgery.
+
+    The failure counts where it can: a mail never undoes one. A person sees the mail that did not count.
+    """
+    if receipt.state == "delivered":
+        return delivery.state in FAILURES or worst in ("failed", "temporary")
+    return receipt.state in ("failed", "temporary") and delivery.state is DeliveryState.DELIVERED
+
+
 async def _parse_receipts(
-    deps: CallbackDeps, callbacks: Sequence[Callback]
+    deps: CallbackDeps, callbacks: Sequence[Callback], now: datetime
 ) -> list[tuple[Callback, list[DeliveryReceipt]]]:
     """The receipts of each request without the interim ones. A provider's own id is replaced by our reference."""
     parsed: list[tuple[Callback, list[DeliveryReceipt]]] = []
@@ -201,12 +241,18 @@ async def _parse_receipts(
         parse = deps.receipt_parsers.get(callback.provider)
         try:
             receipts = parse(callback.body) if parse is not None else []
-            parsed.append((callback, [receipt for receipt in receipts if receipt.state != "interim"]))
         # A parser asks nobody: whatever it raises on a stranger's bytes, they are unreadable.
         except Exception as error:
-            await _leave_to_a_person(deps, callback, reason_of(error))
-        # Strangers may send many large mails: between two of them the process does its other work.
-        await asyncio.sleep(0)
+            await _leave_to_a_person(deps, callback, error, now)
+            continue
+        finally:
+            # Strangers may send many large mails: between two of them the process does its other work.
+            await asyncio.sleep(0)
+        settling = [receipt for receipt in receipts if receipt.state != "interim"]
+        if callback.provider == MAIL_PROVIDER and not settling:
+            await _leave_mail_to_a_person(deps, callback, now)
+        else:
+            parsed.append((callback, settling))
     provider_ids = {
         receipt.reference
         for callback, receipts in parsed
@@ -222,15 +268,24 @@ async def _parse_receipts(
     ]
 
 
-async def _leave_to_a_person(deps: CallbackDeps, callback: Callback, reason: str) -> None:
+async def _leave_to_a_person(deps: CallbackDeps, callback: Callback, error: Exception, now: datetime) -> None:
     """Receipts that cannot be read. What may be a reply, sent to the wrong webhook, is processed as one."""
+    if callback.provider == MAIL_PROVIDER and isinstance(error, PermanentError):
+        await _leave_mail_to_a_person(deps, callback, now)
+        return
     if callback.provider in deps.reply_parsers:
         replies = read_replies(callback, deps.reply_parsers)
         if any(reply.is_readable or names_help(reply.text) for reply in replies):
             await deps.callbacks.redirect(callback, "inbound")
             return
-    _log_unreadable(callback, reason)
+    _log_unreadable(callback, reason_of(error))
     await deps.callbacks.mark_done([callback.id], UNREADABLE)
+
+
+async def _leave_mail_to_a_person(deps: CallbackDeps, callback: Callback, now: datetime) -> None:
+    await _attempt(
+        deps, callback, partial(unsettled_mails.leave_to_a_person, deps.callbacks, deps.deliveries, callback), now
+    )
 
 
 def _log_unreadable(callback: Callback, reason: str) -> None:
@@ -263,6 +318,8 @@ async def process_replies(deps: CallbackDeps, now: datetime) -> int:
 
 async def _process_replies_in(deps: CallbackDeps, callback: Callback, now: datetime) -> str | None:
     """The note on a request for replies; None when it was redirected. Several replies are stored one by one."""
+    if callback.provider == MAIL_PROVIDER:
+        return await unsettled_mails.process_reply(deps.escalation, callback, now)
     replies = read_replies(callback, deps.reply_parsers)
     if len(replies) > 1:
         await deps.callbacks.split(callback, [reply.to_store() for reply in replies])

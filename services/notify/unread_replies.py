@@ -6,6 +6,8 @@ from datetime import datetime
 from itertools import product
 from typing import Literal, get_args
 
+from services.notify.channels.bounces import read_mail
+from services.notify.channels.mail_kinds import MailKind
 from services.notify.channels.sms_callbacks import TEXT_LIMIT, SmsReply
 from services.notify.rules.answers import names_help
 from services.notify.store.callbacks import MAIL_PROVIDER, TO_BE_READ, Callback, CallbackStore, Kind
@@ -37,6 +39,7 @@ class UnreadReply:
     reply: SmsReply
     persons: tuple[str, ...]
     proposed: tuple[str, ...] = ()
+    mail: MailKind | None = None
 
     @property
     def possible(self) -> tuple[str, ...]:
@@ -58,9 +61,15 @@ class UnreadReplies:
     parsers: Mapping[str, ParseReplies]
     senders: SenderStore
 
-    async def page(self, skip: int, limit: int, kinds: Collection[Kind] = ("inbound", "receipt")) -> list[UnreadReply]:
+    async def page(
+        self,
+        skip: int,
+        limit: int,
+        kinds: Collection[Kind] = ("inbound", "receipt"),
+        notes: Collection[str] = TO_BE_READ,
+    ) -> list[UnreadReply]:
         """What no safety officer has read: replies first, then the others, each oldest first."""
-        return await self._read(await self.callbacks.with_notes(TO_BE_READ, kinds, skip, limit))
+        return await self._read(await self.callbacks.with_notes(notes, kinds, skip, limit))
 
     async def find(self, reply_id: str) -> UnreadReply | None:
         """One that no safety officer has read; None without it."""
@@ -71,6 +80,9 @@ class UnreadReplies:
         confirmed = await self.senders.of_replies([callback.id for callback in callbacks])
         unread = []
         for callback in callbacks:
+            if callback.provider == MAIL_PROVIDER:
+                unread.append(_unread_mail(callback))
+                continue
             reply = SmsReply.unread(callback.body)
             if callback.kind == "inbound":
                 (reply, *_) = read_replies(callback, self.parsers)
@@ -88,6 +100,15 @@ class UnreadReplies:
             for person in unread.persons:
                 newest[person] = unread.callback.at
         return newest
+
+
+def _unread_mail(callback: Callback) -> UnreadReply:
+    """A mail, as a person looks at it, and the person to whom our mail went that it is about."""
+    reading = read_mail(callback.body)
+    is_readable = reading.kind not in (MailKind.REPORT, MailKind.UNREAD_REPORT)
+    reply = SmsReply(reading.sender, reading.text, None, is_readable=is_readable)
+    persons = () if callback.person is None else (callback.person,)
+    return UnreadReply(callback, reply, persons, mail=reading.kind)
 
 
 async def unread_counts(callbacks: CallbackStore) -> dict[tuple[UnreadKind, str], int]:

@@ -21,6 +21,9 @@ callbacks_failed = Gauge("callbacks_failed", "Receipts that failed in every atte
 unread_posts = Gauge(
     "unread_posts", "Replies, receipts and bounces that a person has to read", ["kind", "note"], registry=REGISTRY
 )
+bounce_mails = Counter(
+    "bounce_mails", "Mails to the address of bounces that settle no delivery", ["kind"], registry=REGISTRY
+)
 send_jobs_quarantined = Gauge("send_jobs_quarantined", "Send jobs that fail in every attempt", registry=REGISTRY)
 deliveries = Gauge("deliveries", "Deliveries by state", ["channel", "state"], registry=REGISTRY)
 oldest_unsent_seconds = Gauge(

@@ -168,7 +168,7 @@ QUOTED = {"nl": "in de woorden van het advies", "en": "says, in english"}
 IMPROVED = {"nl": "verbeterd", "en": "improved"}
 #: A sentence that names every colour, whatever the level.
 RULE_OF_COLOURS = {"nl": "Oranje, rood of onbekend", "en": "Orange, red or unknown"}
-ABOUT_LEVELS = [kind for kind in VARIANTS if kind not in ("manual", "reminder", "incident")]
+ABOUT_LEVELS = [kind for kind in VARIANTS if kind not in ("manual", "reminder", "incident", "help_reply")]
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

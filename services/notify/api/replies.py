@@ -4,14 +4,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Literal
 
-from fastapi import Depends, Path, Response
+from fastapi import Depends, Path, Query, Response
 from fastapi.responses import JSONResponse
 from pydantic import Field, model_validator
 
+from services.notify.channels.mail_kinds import MailKind
 from services.notify.commands.alerts import CommandDeps, record_call
 from services.notify.commands.senders import confirm_sender
 from services.notify.notices import is_notice
-from services.notify.store.callbacks import READ, TO_BE_READ, CallbackStore
+from services.notify.store.callbacks import AUTOMATIC, READ, TO_BE_READ, CallbackStore
 from services.notify.store.contacts import ContactStore
 from services.notify.unread_replies import UnreadKind
 from shared.clock import utc_now
@@ -49,6 +50,11 @@ class UnclearReply(Part):
         default=(), description="Nobody has that number, but theirs ends in the same digits: a person has to confirm it"
     )
     readable: bool = Field(default=True, description="False: no reply could be found in the post")
+    mail: MailKind | None = Field(
+        default=None,
+        description="What a mail to the address of bounces is; null: no mail. `number` is then the address in From, "
+        "which may be forged; `persons` is to whom our mail went that it is about",
+    )
 
 
 class SenderBody(Body):
@@ -88,13 +94,20 @@ def routes(deps: ReplyDeps) -> Routes:
     router = Routes(RouteClass.USER, tags=["replies"])
 
     @router.get("/v1/replies", operation_id="listUnclearReplies")
-    async def unclear(caller: Reader, paged: Paged) -> Page[UnclearReply]:
+    async def unclear(
+        caller: Reader,
+        paged: Paged,
+        automatic: Annotated[
+            bool, Query(description="Also mails of machines that answer for a person, as in an absence")
+        ] = False,
+    ) -> Page[UnclearReply]:
         """Replies that no person has read yet, oldest first; then receipts and bounces that could not be read.
 
         They are kept for 14 days.
         """
         replies, read_persons = list[UnclearReply](), set[str]()
-        for unread in await deps.commands.replies.page(paged.skip, paged.fetch):
+        notes = (*TO_BE_READ, AUTOMATIC) if automatic else TO_BE_READ
+        for unread in await deps.commands.replies.page(paged.skip, paged.fetch, notes=notes):
             alerts = [id_ for person in unread.persons for id_ in await deps.commands.alerts.of_person(person)]
             opened = await deps.contacts.opened_by_person(unread.possible)
             read_persons |= set(unread.possible)
@@ -115,6 +128,7 @@ def routes(deps: ReplyDeps) -> Routes:
                     ),
                     kind=unread.kind,
                     readable=unread.reply.is_readable,
+                    mail=unread.mail,
                 )
             )
         log_personal_data_read("replies", caller.person_id, read_persons)
@@ -143,7 +157,7 @@ def routes(deps: ReplyDeps) -> Routes:
         response: Response,
     ) -> JSONResponse:
         """Record what a reply means. It leaves the list, and the answer counts as one that an officer heard."""
-        if not await deps.callbacks.has_note(reply_id, (*TO_BE_READ, READ)):
+        if not await deps.callbacks.has_note(reply_id, (*TO_BE_READ, AUTOMATIC, READ)):
             raise not_found()
         if body.answer == "nothing" or body.answer == "handled" or body.alert_id is None or body.person_id is None:
 

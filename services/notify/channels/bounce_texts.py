@@ -98,6 +98,12 @@ def opens_as_bounce(text: str) -> bool:
     return plain(text[:TEXT_LIMIT]).lstrip(" \t\r\n*#>").startswith(_OPENINGS)
 
 
+def refuses(text: str) -> bool:
+    """Whether a text holds a server's reply that refuses a mail for good."""
+    words = own_words(text)
+    return _REFUSAL.search(words) is not None or any(code.group(1) == "5" for code in STATUS.finditer(words))
+
+
 def report_in_words(subject: str, text: str) -> RecipientReport | None:
     """What a server's words say of our mail; None when they say nothing that is known.
 

@@ -77,23 +77,24 @@ def read_mail(body: bytes) -> MailReading:
     """Read a mail of any shape. Never raises."""
     parts = list(mail_parts(body[:_READ_BYTES]))
     headers, subject, words = parts[0].headers, header_text(parts[0].headers, "Subject"), words_of_mail(parts)
-    kind, report = _kind(parts, subject, words)
+    (kind, report), reference = _kind(parts, subject, words), _reference(parts)
     text = unquoted(words) if kind in (MailKind.REPLY, MailKind.AUTOMATIC, MailKind.CHALLENGE) else words
     return MailReading(
         kind=kind,
-        reference=_reference(parts),
+        reference=reference,
         state=report.state if report is not None else "interim",
         reason=report.reason if report is not None else "no delivery report",
         sender=parseaddr(header_text(headers, "From"))[1],
         text="\n".join(filter(None, (subject, text.strip())))[:TEXT_LIMIT],
-        asks_for_help=report is None and _asks_for_help(kind, subject, text),
+        asks_for_help=report is None
+        and _asks_for_help(subject, text, is_reply=kind is MailKind.REPLY and reference is not None),
     )
 
 
 def _kind(parts: Sequence[MailPart], subject: str, words: str) -> tuple[MailKind, RecipientReport | None]:
     """What the mail is, and the report that counts, if there is one."""
     headers, types = parts[0].headers, {part.content_type for part in parts if not part.is_enclosed}
-    is_servers = is_of_a_server(headers) or (opens_as_bounce(words) and not is_answer(subject))
+    is_servers = is_of_a_server(headers, unquoted(words)) or (opens_as_bounce(words) and not is_answer(subject))
     may_enclose = is_servers or is_automatic(headers) or not (headers.get("From") and unquoted(words))
     reports = [
         report
@@ -129,13 +130,14 @@ def _kind_of_words(headers: Message, subject: str, words: str) -> MailKind:
     return MailKind.CHALLENGE if is_challenge(subject, words) else MailKind.AUTOMATIC
 
 
-def _asks_for_help(kind: MailKind, subject: str, text: str) -> bool:
+def _asks_for_help(subject: str, text: str, *, is_reply: bool) -> bool:
     """Whether a subject that the writer chose, or the text, asks for help as an SMS would.
 
-    In a person's mail each sentence counts: a cry stands between others. Machines often name a helpdesk in one.
+    In a reply to our mail each sentence counts: a cry stands between others. Machines and senders of spam, who do not
+    know our mail, offer help in many.
     """
     texts = ["" if is_answer(subject) else subject, " ".join(text.split())]
-    texts += sentences(text) if kind is MailKind.REPLY else []
+    texts += sentences(text) if is_reply else []
     return any(read_reply(words).meaning is ReplyMeaning.HELP for words in texts)
 
 

@@ -8,7 +8,7 @@ import re
 from email.message import Message
 from enum import StrEnum
 
-from services.notify.channels.bounce_texts import is_about_delivery, plain
+from services.notify.channels.bounce_texts import is_about_delivery, plain, refuses
 from services.notify.channels.mail_parts import header_text
 
 #: Characters of a mail's text in which a challenge says so.
@@ -61,14 +61,15 @@ _CHALLENGES = (
 _REPLY_SUBJECT = re.compile(r"\s*(?:re|antw|aw|sv|vs|rif|ref|odp|fw|fwd|wg|tr|rv|doorst)\s?(?:\[\d+\])?:")
 
 
-def is_of_a_server(headers: Message) -> bool:
-    """Whether a mail server wrote the mail: by its sender, or by the subject of a mail without an envelope sender."""
+def is_of_a_server(headers: Message, text: str) -> bool:
+    """Whether a mail server wrote the mail: by its sender, or by what a mail without an envelope sender says."""
     if headers.get("X-Failed-Recipients"):
         return True
     if any(_SERVER.search(plain(header_text(headers, name))) for name in ("From", "Sender", "Return-Path")):
         return True
     is_machines = header_text(headers, "Return-Path") == "<>" or is_automatic(headers)
-    return is_machines and is_about_delivery(header_text(headers, "Subject")) and not is_absence(headers)
+    says_so = is_about_delivery(header_text(headers, "Subject")) or refuses(text)
+    return is_machines and says_so and not is_absence(headers)
 
 
 def is_absence(headers: Message) -> bool:

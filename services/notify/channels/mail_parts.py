@@ -27,6 +27,7 @@ _MAILS = frozenset({"message/rfc822", "message/global", "message/news"})
 #: Character sets that are decoded, because each takes linear time and makes no text longer. Others are read as UTF-8.
 _CHARSETS = frozenset(
     {"us-ascii", "utf-8", "iso-8859-1", "iso-8859-15", "iso-8859-2", "iso-8859-9", "windows-1250", "windows-1252"}
+    | {"utf-16", "utf-16le", "utf-16be"}
 )
 
 _BASE64_LINE = re.compile(rb"[A-Za-z0-9+/]+={0,2}")

@@ -124,11 +124,12 @@ class IncidentContent(MessageContent):
 
 
 class HelpReplyContent(MessageContent):
-    """R38: a person asked for help by SMS, and no alert knows of it. Only the list of replies names the person."""
+    """R38: a person asked for help, and no alert knows of it. Only the list of replies names the person."""
 
     asked_at: datetime
-    is_known: bool = Field(description="The number belongs to exactly one person")
+    is_known: bool = Field(description="The number belongs to exactly one person, or the mail answers one to them")
     country: Country | None = Field(default=None, description="Where that person is by the registration")
+    by_mail: bool = Field(default=False, description="By mail to the address of bounces; else by SMS")
 
 
 class SlotContent(MessageContent):

@@ -85,6 +85,7 @@ def _of_kind(content: AnyContent, language: Language, place_limit: int) -> Mappi
             return {
                 "asked_at": moment(content.asked_at, language),
                 "is_known": content.is_known,
+                "by_mail": content.by_mail,
                 "country": country_name(content.country, language) if content.country is not None else "",
             }
         case SlotContent():

@@ -264,6 +264,10 @@ VARIANTS: Mapping[Kind, Mapping[str, AnyContent]] = {
     "advice_improved": {**_decided(IMPROVED), "looser_override": _under(IMPROVED, GROUNDS["looser_override"])},
     "check_advice": _places_decided(REGISTRATION),
     "incident": {"one": INCIDENT.model_copy(update={"reasons": (("help", 1),)})},
+    "help_reply": {
+        "mail": HELP_REPLY.model_copy(update={"by_mail": True}),
+        "unknown_mail": HELP_REPLY.model_copy(update={"by_mail": True, "is_known": False, "country": None}),
+    },
 }
 #: Kinds of message that go to an office of the university; all others go to the student.
 OFFICE_READERS: Mapping[Kind, Contact] = {

@@ -1,8 +1,9 @@
 """Webhook requests of providers, and bounces. They hold phone numbers: stored sealed, deleted after 14 days.
 
-`callbacks`: {_id digest, kind, body (sealed), at, done, nextAttemptAt, attempts, note, failures, failure, part}.
+`callbacks`: {_id digest, kind, body (sealed), at, done, nextAttemptAt, attempts, note, failures, failure, part,
+person}.
 `failures`: how often processing failed for a reason of the request's own; `failure` names it.
-`part`: one reply of a request that held several, in our own form.
+`part`: one reply of a request that held several, in our own form. `person`: to whom the mail went that a mail answers.
 """
 
 import contextlib
@@ -28,9 +29,10 @@ SEALED = "sealed"
 #: Notes on a stored request. `unclear`: a safety officer has to read the reply. `unreadable`: a person has to read the
 #: request, or an entry of it, because the worker cannot. `no_alert`: a person without an alert answered "safe".
 #: `read`: a person has read it. `split`: its replies are stored one by one.
+#: `automatic`: the mail of a machine that answers for a person, as in an absence.
 #: `failed`: processing a receipt failed in every attempt, so an operator looks at it.
-UNCLEAR, UNREADABLE, UNKNOWN_REFERENCE, NO_ALERT, READ, SPLIT, FAILED = (
-    "unclear", "unreadable", "unknown_reference", "no_alert", "read", "split", "failed",
+UNCLEAR, UNREADABLE, UNKNOWN_REFERENCE, NO_ALERT, READ, SPLIT, AUTOMATIC, FAILED = (
+    "unclear", "unreadable", "unknown_reference", "no_alert", "read", "split", "automatic", "failed",
 )  # fmt: skip
 #: Notes on requests that a person has to read.
 TO_BE_READ = (UNCLEAR, UNREADABLE)
@@ -52,6 +54,7 @@ class Callback:
     provider: str = ""
     failures: int = 0
     is_part: bool = False
+    person: str | None = None
 
 
 class CallbackStore:
@@ -112,6 +115,7 @@ class CallbackStore:
                 provider=document["provider"],
                 failures=int(document.get("failures", 0)),
                 is_part=bool(document.get("part")),
+                person=document.get("person"),
             )
             try:
                 body = str(self._key.open(bytes(document["body"]), f"callbacks/{callback.id}")).encode()
@@ -134,6 +138,10 @@ class CallbackStore:
         await self._callbacks.update_one(
             {"_id": callback.id}, {"$set": {"nextAttemptAt": now + pause, "note": note}, "$inc": {"attempts": 1}}
         )
+
+    async def describe_mail(self, callback_id: str, person: str | None) -> None:
+        """Store to whom our mail went that this mail is about."""
+        await self._callbacks.update_one({"_id": callback_id}, {"$set": {"person": person}})
 
     async def redirect(self, callback: Callback, kind: Kind) -> None:
         """The request came to the wrong webhook: process it as one of the other kind."""
@@ -196,6 +204,7 @@ class CallbackStore:
                     attempts=int(document["attempts"]),
                     provider=str(document["provider"]),
                     is_part=bool(document.get("part")),
+                    person=document.get("person"),
                 )
                 callbacks.append(callback)
         return callbacks

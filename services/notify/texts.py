@@ -42,6 +42,11 @@ PROBLEMS: tuple[tuple[str, str], ...] = (
     ("is geen gebied van het land", "is not a region of the country"),
     ("wie veilig is, heeft geen verantwoordelijke nodig", "who is safe needs no owner"),
     ("Deze persoon is geen ontvanger van die waarschuwing.", "This person is no recipient of that alert."),
+    ("Van wie dit antwoord is, is al bevestigd.", "Who sent this reply is confirmed already."),
+    (
+        "Deze persoon heeft dit nummer niet en geen dat erop lijkt: leg het antwoord vast als lezing.",
+        "This person has neither that number nor one like it: record the answer as a reading instead.",
+    ),
     ("is geen ontvanger van de waarschuwing", "is no recipient of the alert"),
     ("een antwoord heeft alertId en personId nodig", "an answer needs alertId and personId"),
     ("Het geheim van de webhook ontbreekt.", "The webhook's secret is needed."),

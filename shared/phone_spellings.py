@@ -70,13 +70,13 @@ def international(written: str) -> str | None:
 
 
 def ending(written: str) -> str | None:
-    """The last digits of a number, by which all spellings of it are found; None for what is no number."""
+    """The last digits of a number, by which all spellings of it are found; None for any other text."""
     spelling = _Spelling.of(written)
     return spelling.digits[-ENDING_DIGITS:] if spelling is not None and len(spelling.digits) >= ENDING_DIGITS else None
 
 
 class _Spelling:
-    """The digits of a number as it was written, and what they may mean.
+    """The digits of a number as it was written, and the ways to read them.
 
     `international`: the digits from the country code on, for each way to read them. `is_national`: whether they may be
     a number without its country code.
@@ -107,7 +107,7 @@ class _Spelling:
         if digits.startswith("0"):
             # A gateway that puts a plus before everything makes +0031… and +06…
             return cls(digits, international[1:], is_national=not digits.startswith("00"))
-        # Most providers leave out the plus. What is a number of some country with one is no national number.
+        # Most providers leave out the plus. A number that some country has is read with its plus.
         return cls(digits, international, is_national=not has_plus and not _is_valid(digits))
 
 

@@ -340,7 +340,7 @@ def _holds_receipts(deps: CallbackDeps, callback: Callback) -> bool:
 
 
 def _sender_key(deps: CallbackDeps, callback: Callback, reply: SmsReply) -> str:
-    """Stands for the sender of a cry for help, so that one who repeats it is told of once in a while.
+    """Stands for the sender of a cry for help: a sender who repeats it makes one mail to the teams in a while.
 
     A hidden sender may be anybody: each such reply counts for itself, by one of 256 keys, so that mail stays bounded.
     """

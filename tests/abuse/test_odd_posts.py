@@ -1,4 +1,4 @@
-"""Odd posts of SMS providers, over the wire: no cry for help is lost, and a person sees what nobody could read."""
+"""Odd posts of SMS providers, over the wire: no cry for help is lost, and a person sees each unreadable post."""
 
 import json
 from dataclasses import replace
@@ -165,7 +165,7 @@ SHAPES = [
     lambda n: b"[" * n, lambda n: b'{"a":' * (n // 5), lambda n: b'"' * n, lambda n: b'{"a":"' + b'\\"' * (n // 2),
     lambda n: b"a=1&" * (n // 4), lambda n: b"[" + b"1," * (n // 2) + b"1]",
     lambda n: orjson.dumps({"from": [[[{"number": "x"}] * (n // 20)]], "message": ["x"] * (n // 8)}),
-    lambda n: b"{" + b",".join(b'"a":%d' % each for each in range(n // 10)) + b"}",
+    lambda n: b"{" + b",".join(b'"a":%d' % value for value in range(n // 10)) + b"}",
 ]  # fmt: skip
 
 

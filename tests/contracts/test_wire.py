@@ -20,6 +20,7 @@ import pytest_asyncio
 
 from shared.web.local_tokens import AUDIENCE, ISSUER
 from shared.web.problem import MEDIA_TYPE
+from tests.abuse.odd_requests import BYTES, HEADERS, NEARLY
 from tests.contracts.services_world import (
     CATALOGUE,
     KEY_ENCRYPTION_KEY,
@@ -255,3 +256,18 @@ async def test_good_request_is_answered_on_the_wire(wire: Wire) -> None:
 
     assert first.status_code == 201
     assert again.json() == first.json()
+
+
+async def test_any_bytes_in_any_header_are_answered(wire: Wire) -> None:
+    """The server's own parser and ours: a problem below 500 for each header that a service reads."""
+    wrong = []
+    for name in HEADERS:
+        for value in (*BYTES, *NEARLY.get(name, ())):
+            head = wire.request("POST /v1/approval-requests HTTP/1.1", "Content-Type: application/json")
+            sent = head.removesuffix(b"\r\n") + name.encode() + b": " + value + b"\r\n\r\n"
+            answer = await wire.says(sent)
+            if not answer or status(answer) >= 500 or b"application/problem+json" not in answer:
+                wrong.append((name, value[:40], answer[:200]))
+
+    assert wrong == []
+    await lives(wire)

@@ -76,6 +76,55 @@ def test_canada_parts_never_raise_their_country() -> None:
     assert (alone.level, alone.regional_max) == (None, 3)
 
 
+PARTS = {
+    "IC": ("ES", "ES-CN"), "PT-30": ("PT", "PT-30"), "EA": ("ES", None), "AC": ("SH", "SH-AC"), "TA": ("SH", "SH-TA"),
+    "BQ-SA": ("BQ", "BQ-SA"), "ES-ZZ": ("ES", None), "US-HI": ("US", "US-HI"),
+}  # fmt: skip
+CODES = st.from_regex(r"\A[A-Z]{2}(-[A-Z0-9]{1,3})?\Z") | st.sampled_from([*PARTS, "AN", "XK", "UK", "ic"])
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.dictionaries(CODES | st.text(max_size=6), st.sampled_from([0, 1, 2, 3]), min_size=1, max_size=8))
+def test_canada_every_code_is_a_place_or_is_shown(states: dict[str, int]) -> None:
+    """Whatever code the index has: a country, a part of one, or a line of `skipped`. None vanishes."""
+    document = {"data": {code: {**destination(code, state), "country-iso": ""} for code, state in states.items()}}
+    batch = parse([body({"data": {**document["data"], "CL": destination()}})], NOW, floor=1)
+
+    shown = {entry.rpartition(": ")[0] for entry in batch.skipped}
+    for code, state in states.items():
+        key = " ".join(code.upper().split())
+        sources = {source for reading in batch.countries for source in reading.source_id.split(",")}
+        assert code == "CL" or key in sources or key in shown or not key or not key.isprintable(), code
+        if code in PARTS:
+            country, part = PARTS[code]
+            [reading] = [reading for reading in batch.countries if reading.country == country]
+            # The same code in small letters is the same place: the worse counts.
+            assert any(region.code == part and region.level >= state for region in reading.regions)
+
+
+def test_canada_group_stands_for_members_without_a_destination() -> None:
+    """The Netherlands Antilles are CW, SX and BQ; a destination of its own goes first. UK and EL are GB and GR."""
+    found = read(parse, index(AN=destination("AN", 3), CW=destination("CW", 0), UK=destination("UK", 1)))
+
+    assert {country: reading.level for country, reading in found.items()} == {"BQ": 3, "CW": 0, "GB": 1, "SX": 3}
+
+
+@pytest.mark.parametrize(
+    ("text", "worst"),
+    [
+        ("Avoid all travel to the border; take normal security precautions elsewhere", 3),
+        ("Take normal security precautions - avoid non-essential travel to the north", 2),
+        ("We no longer say: avoid all travel", None),
+        ("Words of a new kind", None),
+    ],
+)
+def test_canada_warning_in_other_words_is_feared(text: str, worst: int | None) -> None:
+    """It counts as an area of its own, and a person is shown."""
+    reading = read(parse, index(CL=destination("CL", 0, text)))["CL"]
+
+    assert (reading.level, reading.regional_max, bool(reading.unread)) == (0, worst, worst is not None)
+
+
 def test_canada_odd_destination_touches_no_other() -> None:
     """An unknown code, a contradicting one, a missing date and a date in 2099 affect only their own record."""
     far = destination("FR", 1, **{"date-published": {"asp": "2099-01-01T00:00:00-04:00"}})

@@ -83,13 +83,14 @@ def test_uk_real_index_alone_knows_its_countries_and_no_level() -> None:
 
 
 def test_us_real_list_is_read_as_a_person_does() -> None:
-    """NS is Suriname and CH China; the group of three is left out; the evening in Washington is the date in UTC."""
+    """NS is Suriname and CH China; the group of three stands for two; the evening in Washington is the date in UTC."""
     batch = united_states.parse([(FEEDS / "us-state" / "api-TravelAdvisories-7.json").read_bytes()], NOW, floor=1)
 
     assert {reading.country: reading.level for reading in batch.countries} == {
-        "SA": 2, "SR": 0, "CN": 1, "BD": 1, "MX": 1, "CI": 1
+        "SA": 2, "SR": 0, "CN": 1, "BD": 1, "MX": 1, "CI": 1, "HK": 2, "MO": 2
     }  # fmt: skip
-    assert [reason for reason in batch.skipped if "a group of countries" in reason] == list(batch.skipped)
+    assert {reading.country for reading in batch.countries if reading.unread} == {"HK", "MO"}
+    assert batch.skipped == ()
     assert batch.countries[-1].source_modified_at == datetime(2026, 9, 8, tzinfo=UTC)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from services.safety.reading import TEXT_LENGTH, URL_LENGTH, Batch, BatchRejected, CountryReading
+from services.safety.reading import TEXT_LENGTH, URL_LENGTH, Batch, BatchRejected, CountryReading, RegionReading
 from services.safety.sources.decoding import decoded
 from services.safety.sources.documents import (
     DAMAGED,
@@ -23,6 +23,7 @@ from services.safety.sources.documents import (
     not_in_future,
     one_line,
     parse_instant,
+    regional_max,
     text_blocks,
     text_field,
     unread_entries,
@@ -36,7 +37,8 @@ from services.safety.sources.xml_entries import field_of, xml_entries
 from shared.events import Level
 
 SOURCE = "united_states"
-PARSER_VERSION = 1
+#: 2: groups stand for their members, the islands of BQ are regions.
+PARSER_VERSION = 2
 #: The list has 219 entries; some countries have two.
 FLOOR = 180
 
@@ -47,8 +49,28 @@ _MEANINGS = {
     "reconsider travel": 3,
     "do not travel": 4,
 }
-_TITLE = re.compile(r"^(?P<name>.+?)(?: Travel Advisory)? - Level (?P<level>\d{1,3})\b:?\s*(?P<words>.*)$", re.DOTALL)
-_GROUP = re.compile(r"see (?:individual )?summaries", re.IGNORECASE)
+_TITLE = re.compile(
+    r"^(?P<name>.+?)(?: Travel Advisory)? ?[-–—:] ?Level (?P<level>\d{1,3})\b:?\s*(?P<words>.*)$",
+    re.DOTALL | re.IGNORECASE,
+)
+_SEE_SUMMARIES = re.compile(r" ?[-–—:(]? ?see (?:individual )?summaries\)?", re.IGNORECASE)
+_BETWEEN_NAMES = re.compile(r", (?:and |& ?)?| ?[&/;] ?| and ", re.IGNORECASE)
+_MAINLAND = re.compile(r"^(?:the )?(?:mainland )?", re.IGNORECASE)
+#: Names of several countries that are no enumeration.
+_GROUPS = {
+    "french west indies": ("BL", "GP", "MF", "MQ"), "netherlands antilles": ("AW", "BQ", "CW", "SX"),
+    "dutch caribbean": ("AW", "BQ", "CW", "SX"), "channel islands": ("GG", "JE"), "virgin islands": ("VG", "VI"),
+}  # fmt: skip
+#: Parts of a country that have an entry each: their names, and the parts with their ISO 3166-2 code if they have one.
+_PARTS = {
+    "bonaire": ("BQ", "Bonaire"), "saba": ("BQ", "Saba"), "sint eustatius": ("BQ", "Sint Eustatius"),
+    "saint eustatius": ("BQ", "Sint Eustatius"), "st eustatius": ("BQ", "Sint Eustatius"),
+    "st. eustatius": ("BQ", "Sint Eustatius"), "statia": ("BQ", "Sint Eustatius"), "west bank": ("PS", "West Bank"),
+    "gaza": ("PS", "Gaza"), "gaza strip": ("PS", "Gaza"),
+}  # fmt: skip
+_CODES_OF_PARTS: Mapping[str, Mapping[str, str | None]] = {
+    "BQ": {"Bonaire": "BQ-BO", "Saba": "BQ-SA", "Sint Eustatius": "BQ-SE"}, "PS": {"West Bank": None, "Gaza": None},
+}  # fmt: skip
 _PLACEHOLDER = re.compile(r"summary\s*not\s*available", re.IGNORECASE)
 _ISO3 = re.compile(r"/destination\.([a-z]{3})\.html$")
 _TITLE_LENGTH = 500
@@ -59,29 +81,42 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 
 
 def parse(pages: Sequence[bytes], now: datetime, *, floor: int = FLOOR, may_read: MayRead = is_readable) -> Batch:
-    """Parse the list, fetched at `now`. Raises BatchRejected if it cannot be the whole list."""
+    """Parse the list, fetched at `now`. Raises BatchRejected if it cannot be the whole list.
+
+    Every entry ends as a country, as a group whose members have entries of their own, or as skipped.
+    """
     entries, damage = _entries(pages)
     readings: dict[str, list[CountryReading]] = defaultdict(list)
     placeholders: dict[str, list[CountryReading]] = defaultdict(list)
+    groups: dict[str, list[CountryReading]] = {}
     skipped = []
     for entry in entries:
         title = text_field(entry, "title", length=_TITLE_LENGTH)
-        country, reason = _country(entry, title)
-        reading = _reading(country, title, entry, now, may_read) if country else None
-        if reading is None:
+        countries, is_group, reason = _countries(entry, title)
+        of_entry = [reading for country in countries if (reading := _reading(country, title, entry, now, may_read))]
+        if not of_entry:
             skipped.append(f"{title[:80] or 'no title'}: {reason or 'no date'}")
+        elif is_group:
+            groups.setdefault(title, []).extend(of_entry)
         elif _is_placeholder(entry):
-            placeholders[reading.country].append(reading)
+            placeholders[of_entry[0].country].append(of_entry[0])
         else:
-            readings[reading.country].append(reading)
-    incomplete = incomplete_list(len(entries), len(skipped), floor, "advisories", damage)
+            readings[of_entry[0].country].append(of_entry[0])
     for country, empty_readings in placeholders.items():
         if country not in readings:
             readings[country].append(_without_level(newest_of(empty_readings)))
+    own = frozenset(readings)
+    for title, of_group in groups.items():
+        standing = [_of_group(reading) for reading in of_group if reading.country not in own]
+        for reading in standing:
+            readings[reading.country].append(reading)
+        if not standing:
+            skipped.append(f"{title[:80]}: a group of countries, each of which has an entry of its own")
+    incomplete = incomplete_list(len(entries), len(skipped), floor, "advisories", damage)
     return Batch(
         source=SOURCE,
         parser_version=PARSER_VERSION,
-        countries=tuple(newest_of(entries_of_country) for _, entries_of_country in sorted(readings.items())),
+        countries=tuple(_joined(entries_of_country) for _, entries_of_country in sorted(readings.items())),
         skipped=tuple(sorted(skipped)),
         damage=damage,
         incomplete=incomplete,
@@ -177,24 +212,85 @@ def _day(text: str | None) -> datetime | None:
     return parse_instant(f"{match['year']}-{_MONTHS.index(match['month']) + 1:02}-{int(match['day']):02}")
 
 
-def _country(entry: Mapping[str, Any], title: str) -> tuple[str | None, str]:
-    """The country of an advisory, or why there is none: by the code of its page, otherwise by its name or tag."""
+def _countries(entry: Mapping[str, Any], title: str) -> tuple[tuple[str, ...], bool, str]:
+    """The countries of an advisory, whether it is about a group, or why there are none.
+
+    By its name if that enumerates several countries, by the code of its page, else by its name or tag.
+    """
     match = _TITLE.match(title)
     if match is None:
-        return None, "no level in the title"
-    if _GROUP.search(title):
-        return None, "a group of countries, each of which has an entry of its own"
+        return (), False, "no level in the title"
+    name = _SEE_SUMMARIES.sub("", one_line(match["name"]))
+    members = _members(name)
+    if len(members) > 1:
+        return members, True, ""
     link = _ISO3.search(text_field(entry, "link", length=URL_LENGTH))
     linked = by_alpha3(link[1].upper()) if link else None
-    named = by_name(one_line(match["name"]))
+    plain = _MAINLAND.sub("", name)
+    part = _part(name)
+    named = part[0] if part else by_name(name) or by_name(plain)
     tagged = {country for tag in entry["tags"] if (country := by_fips(tag.strip())) is not None}
     if linked and named and linked != named:
-        return None, "page and name are of two countries"
+        return (), False, "page and name are of two countries"
     if country := linked or named:
-        return country, ""
-    if len(tagged) == 1 and not re.search(r",|&| and ", match["name"]):
-        return next(iter(tagged)), ""
-    return None, "not a country that we know"
+        return (country,), False, ""
+    if members:
+        return members, True, ""
+    if len(tagged) == 1 and not re.search(r",|&| and ", name):
+        return (next(iter(tagged)),), False, ""
+    return (), False, "not a country that we know"
+
+
+def _members(name: str) -> tuple[str, ...]:
+    """The countries of a name that enumerates several, or of a known group; one or none for any other name."""
+    if name.lower() in _GROUPS:
+        return _GROUPS[name.lower()]
+    parts = [_MAINLAND.sub("", part).strip() for part in _BETWEEN_NAMES.split(name)]
+    countries = [found[0] if (found := _part(part)) else by_name(part) for part in parts]
+    return tuple(dict.fromkeys(country for country in countries if country is not None))
+
+
+def _part(name: str) -> tuple[str, str] | None:
+    """The country and the part that an entry of a part names."""
+    return _PARTS.get(_MAINLAND.sub("", name).lower())
+
+
+def _of_group(reading: CountryReading) -> CountryReading:
+    """What the entry of a group says about a member without an entry of its own."""
+    unread = unread_entries(reading.country, ["the level of a group of countries"])
+    return reading.model_copy(update={"unread": (*reading.unread, *unread)})
+
+
+def _joined(entries: Sequence[CountryReading]) -> CountryReading:
+    """The newest entry of a country. A country of parts that have an entry each takes the worst of them."""
+    by_part: dict[str, list[CountryReading]] = defaultdict(list)
+    for reading in entries:
+        by_part[next((region.area for region in reading.regions), "")].append(reading)
+    whole = by_part.pop("", [])
+    if not by_part:
+        return newest_of(whole)
+    parts = {area: newest_of(of_part) for area, of_part in sorted(by_part.items())}
+    country = entries[0].country
+    regions = tuple(
+        RegionReading(area=area, code=code, level=parts[area].regional_max if area in parts else None)
+        for area, code in _CODES_OF_PARTS[country].items()
+    )
+    newest = [*parts.values(), *([newest_of(whole)] if whole else [])]
+    known = [level for reading in newest for level in (reading.level, reading.regional_max) if level is not None]
+    worst = max(known, default=None)
+    is_whole = bool(whole) or all(region.level is not None for region in regions)
+    last = max(newest, key=lambda reading: reading.source_modified_at)
+    missing = [f"no entry for {region.area}" for region in regions if region.area not in parts and not whole]
+    return last.model_copy(
+        update={
+            "level": worst if is_whole else worst_only(worst),
+            "regions": regions,
+            "regional_max": regional_max(regions),
+            "text_en": " ".join(reading.text_en for reading in newest)[:TEXT_LENGTH],
+            "unread": (*(text for reading in newest for text in reading.unread), *unread_entries(country, missing)),
+            "is_damaged": any(reading.is_damaged for reading in newest),
+        }
+    )
 
 
 def _is_placeholder(entry: Mapping[str, Any]) -> bool:
@@ -217,11 +313,16 @@ def _reading(
     link = text_field(entry, "link", length=URL_LENGTH)
     # The level stands in the title: without its summary it is as certain.
     first_block = next(iter(text_blocks(summary)), "") if summary and may_read(summary) else ""
+    part = _part(one_line(match["name"]))
+    area = part[1] if part and part[0] == country else None
+    regions = (RegionReading(area=area, code=_CODES_OF_PARTS[country][area], level=level),) if area else ()
     return CountryReading(
         source=SOURCE,
         source_id=",".join(sorted({tag.strip() for tag in entry["tags"]}))[:100] or country,
         country=country,
-        level=level,
+        level=None if area else level,
+        regions=regions,
+        regional_max=regional_max(regions),
         effective_at=modified,
         source_modified_at=modified,
         text_nl="",
@@ -245,7 +346,8 @@ def _level(number: int, words: str) -> tuple[Level | None, list[str]]:
 def _without_level(reading: CountryReading) -> CountryReading:
     """A placeholder without a real entry beside it: its level is unknown."""
     unread = (*reading.unread, *unread_entries(reading.country, ["a placeholder: its summary is not available"]))
-    return reading.model_copy(update={"level": None, "unread": unread})
+    regions = tuple(region.model_copy(update={"level": None}) for region in reading.regions)
+    return reading.model_copy(update={"level": None, "regions": regions, "regional_max": None, "unread": unread})
 
 
 async def fetch(source: Fetcher) -> list[bytes]:

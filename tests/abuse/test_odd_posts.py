@@ -82,7 +82,7 @@ async def test_every_cry_that_nobody_can_place_alarms_and_is_listed(world: World
     (check,) = await unread_checks(world.callbacks)
     unreadable = sum(not unread.reply.is_readable for unread in page)
     assert not check.ok
-    assert check.detail.startswith(f"{unreadable} posts could not be read")
+    assert check.detail.startswith(f"{unreadable} posts and mails must be read")
     assert f'unread_posts{{kind="reply",note="unreadable"}} {unreadable}.0'.encode() in metrics.text()
 
 

@@ -7,8 +7,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from services.safety.sources.documents import HTML_LIMIT
-from services.safety.sources.dutch import introduction_blocks, read_colours
-from services.safety.sources.dutch_reader import Colours
+from services.safety.sources.dutch.blocks import Colours
+from services.safety.sources.dutch.introduction import introduction_blocks, read_colours
 from shared.events import Level
 
 G, Y, O, R = Level.GREEN, Level.YELLOW, Level.ORANGE, Level.RED  # noqa: E741 - the colours' own letters

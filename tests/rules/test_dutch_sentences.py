@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.safety.sources.dutch import introduction_blocks, read_colours
-from services.safety.sources.dutch_colours import ORDINARY
-from services.safety.sources.dutch_reader import Colours
+from services.safety.sources.dutch.blocks import Colours
+from services.safety.sources.dutch.colours import ORDINARY
+from services.safety.sources.dutch.introduction import introduction_blocks, read_colours
 from shared.events import Level
 from tests.failures import Failures
 

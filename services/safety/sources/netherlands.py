@@ -1,6 +1,6 @@
 """The Netherlands, Ministry of Foreign Affairs: the list of all travel advice. Pure but for `fetch`.
 
-A record has no level field: the colours stand in Dutch sentences, which `dutch.py` reads.
+A record has no level field: the colours stand in Dutch sentences, which `dutch/` reads.
 Source: opendata.nederlandwereldwijd.nl (v2, CC0). See docs/feeds.md, Netherlands.
 """
 
@@ -41,7 +41,7 @@ from services.safety.sources.documents import (
     unread_entries,
     worst_only,
 )
-from services.safety.sources.dutch import introduction_blocks, read_colours
+from services.safety.sources.dutch.introduction import introduction_blocks, read_colours
 from services.safety.sources.feed import Feed
 from services.safety.sources.fetch import Fetcher, FetchFailed
 from services.safety.sources.identity import by_alpha3
@@ -58,7 +58,7 @@ from shared.events import Level
 from shared.gazetteer import resolve
 
 SOURCE = "netherlands"
-#: Increase it when the same text may be read differently: here, in dutch.py or in the gazetteer (3: more wordings).
+#: Increase it when the same text may be read differently: here, in dutch/ or in the gazetteer (3: more wordings).
 PARSER_VERSION = 3
 #: The list has 226 advisories; a list with fewer than this lost a page.
 FLOOR = 220

@@ -2,7 +2,7 @@
 
 import re
 
-from services.safety.sources.dutch_statements import is_area
+from services.safety.sources.dutch.statements import is_area
 
 #: "Dit geldt ook voor het zuiden.", "En in het oosten.": the colour of the sentence before.
 _SAME = (

@@ -4,18 +4,18 @@ import re
 from dataclasses import dataclass
 
 from services.safety.sources.documents import StatedLevel, worst_by_area
-from services.safety.sources.dutch_colours import COLOUR_WORD, worst_colour
-from services.safety.sources.dutch_continuations import (
+from services.safety.sources.dutch.colours import COLOUR_WORD, worst_colour
+from services.safety.sources.dutch.continuations import (
     continued_area,
     excepted_area,
     is_bare_area,
     is_like_another,
     is_unlike_another,
 )
-from services.safety.sources.dutch_harmless import is_harmless, marked, names_no_present_colour, unmarked
-from services.safety.sources.dutch_names import CountryNames, Extent, area_key, is_named_neighbour
-from services.safety.sources.dutch_sentences import sentences
-from services.safety.sources.dutch_statements import (
+from services.safety.sources.dutch.harmless import is_harmless, marked, names_no_present_colour, unmarked
+from services.safety.sources.dutch.names import CountryNames, Extent, area_key, is_named_neighbour
+from services.safety.sources.dutch.sentences import sentences
+from services.safety.sources.dutch.statements import (
     is_area,
     is_labelled,
     label,
@@ -23,7 +23,7 @@ from services.safety.sources.dutch_statements import (
     seems_to_state,
     statements,
 )
-from services.safety.sources.dutch_travel import TravelWarning, may_go, warning
+from services.safety.sources.dutch.travel import TravelWarning, may_go, warning
 from shared.events import Level
 
 #: Characters; a longer sentence is not read. If it names a colour, that is feared.

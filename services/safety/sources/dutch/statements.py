@@ -6,7 +6,7 @@ Sources: the editors' fixed texts, real advisories, and what people write instea
 import re
 from dataclasses import dataclass
 
-from services.safety.sources.dutch_colours import COLOUR_WORD, COLOURS, worst_colour
+from services.safety.sources.dutch.colours import COLOUR_WORD, COLOURS, worst_colour
 from shared.events import Level
 
 _COLOUR = f"(?P<colour>(?i:{COLOUR_WORD}))"

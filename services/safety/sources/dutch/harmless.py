@@ -6,7 +6,7 @@ of a statement sees it, and the rest of its sentence is read as usual.
 
 import re
 
-from services.safety.sources.dutch_colours import COLOUR_WORD
+from services.safety.sources.dutch.colours import COLOUR_WORD
 
 #: A letter that no Dutch word has, three times: the marked word is no colour, and no misspelt one either.
 _MARK = "\u01c0" * 3

@@ -10,12 +10,12 @@ import unicodedata
 from collections.abc import Sequence
 
 from services.safety.sources.documents import text_blocks
-from services.safety.sources.dutch_colours import worst_colour
-from services.safety.sources.dutch_harmless import unmarked
-from services.safety.sources.dutch_names import CountryNames
-from services.safety.sources.dutch_reader import Colours, Reader
-from services.safety.sources.dutch_statements import is_area, label
-from services.safety.sources.dutch_travel import warning
+from services.safety.sources.dutch.blocks import Colours, Reader
+from services.safety.sources.dutch.colours import worst_colour
+from services.safety.sources.dutch.harmless import unmarked
+from services.safety.sources.dutch.names import CountryNames
+from services.safety.sources.dutch.statements import is_area, label
+from services.safety.sources.dutch.travel import warning
 
 #: Soft hyphen, zero width, direction of writing: they could hide a word.
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")

@@ -12,11 +12,14 @@ BLANK = frozenset("\u115f\u1160\u3164\uffa0\u2800\u034f")
 _SHOWS_NOTHING = frozenset({"Zs", "Zl", "Zp", "Cf"})
 #: The end of a flag such as that of Wales, whose signs would show another flag without it. Source: Unicode TR51.
 _CANCEL_TAG = "\U000e007f"
+#: Turn the direction of what follows; no paste leaves them. They stay, and the field refuses them.
+_OVERRIDES = "\u202d\u202e"
+_KEPT = frozenset({_CANCEL_TAG, *_OVERRIDES})
 
 
 def shows_nothing(sign: str) -> bool:
     """Whether a sign shows nothing at the end of a text."""
-    return sign.isspace() or sign in BLANK or (unicodedata.category(sign) in _SHOWS_NOTHING and sign != _CANCEL_TAG)
+    return sign.isspace() or sign in BLANK or (unicodedata.category(sign) in _SHOWS_NOTHING and sign not in _KEPT)
 
 
 def trimmed(text: str) -> str:

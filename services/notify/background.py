@@ -8,8 +8,9 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
-from services.notify import bounce_mailbox, escalation, follow_ups, provider_callbacks, unknown_deliveries
+from services.notify import bounce_mailbox, escalation, follow_ups, unknown_deliveries
 from services.notify.audience.alerting import sweep
+from services.notify.callbacks.worker import run_callback_worker
 from services.notify.channels.registry import Senders
 from services.notify.model.deliveries import DeliveryState
 from services.notify.send_worker import run_send_worker
@@ -43,7 +44,7 @@ def run_in_background(process: Process, settings: Settings, parts: Parts) -> Non
     process.every("service-mail", settings.service_mail_seconds, partial(_send_service_mail, parts))
     process.every("unknown", RESOLVE_SECONDS, partial(_settle_unknown, parts, settings))
     process.every("providers", MAINTAIN_SENDERS_SECONDS, partial(_maintain_senders, parts))
-    process.under_lease("callbacks", partial(provider_callbacks.run_callback_worker, parts.callbacks))
+    process.under_lease("callbacks", partial(run_callback_worker, parts.callbacks))
     if settings.bounce_maildir:
         maildir = Path(settings.bounce_maildir)
         read = partial(bounce_mailbox.run_bounce_reader, maildir, parts.stores.callbacks, process.set_aside)

@@ -7,6 +7,7 @@ from datetime import timedelta
 from services.notify.alert_steps import EscalationDeps
 from services.notify.audience.deps import SelectionDeps
 from services.notify.bounce_mailbox import BOUNCE_PROVIDER
+from services.notify.callbacks.deps import CallbackDeps
 from services.notify.channel_spec import CHANNELS
 from services.notify.channels.bounces import parse_bounce
 from services.notify.channels.registry import Senders, channels_of_providers, open_channels, open_sms_providers
@@ -16,7 +17,6 @@ from services.notify.composer import ComposerDeps
 from services.notify.handlers import HandlerDeps
 from services.notify.messages.rendering import Messages
 from services.notify.notices import NoticeDeps
-from services.notify.provider_callbacks import CallbackDeps
 from services.notify.provider_health import ProviderHealth
 from services.notify.rules.escalation import EscalationPolicy
 from services.notify.send_deps import SendDeps

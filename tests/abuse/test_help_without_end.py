@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.notify.provider_callbacks import UNCLEAR
+from services.notify.store.callbacks import UNCLEAR
 from tests.integration.notify_public import PublicRoutes
 from tests.integration.notify_sending_world import alerted, number
 from tests.integration.notify_world import World, leg

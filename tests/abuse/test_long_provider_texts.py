@@ -13,7 +13,8 @@ from typing import Any
 import orjson
 import pytest
 
-from services.notify import bounce_mailbox, provider_callbacks
+from services.notify import bounce_mailbox
+from services.notify.callbacks.receipts import process_receipts
 from services.notify.channels import cm, spryng, twilio
 from services.notify.channels.bounces import MAIL_LIMIT_BYTES, parse_bounce
 from services.notify.channels.disclosure import READ_LIMIT, REASON_LIMIT, without_addresses, without_numbers
@@ -199,7 +200,7 @@ async def test_mails_with_one_long_word_hold_up_nothing(stack: Any, namespace: s
         assert await bounce_mailbox.store_bounces(tmp_path / "m", world.callbacks, SetAside()) == 4
         other = asyncio.create_task(other_work())
         try:
-            assert await provider_callbacks.process_receipts(deps, utc_now()) == 4
+            assert await process_receipts(deps, utc_now()) == 4
         finally:
             other.cancel()
             with contextlib.suppress(asyncio.CancelledError):

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from services.notify import bounce_mailbox
 from services.notify.background import unread_checks
+from services.notify.callbacks.receipts import ATTEMPTS_TO_FIND_MAIL
 from services.notify.channels.mail_kinds import MailKind
 from services.notify.model.deliveries import DeliveryState, reference
-from services.notify.provider_callbacks import ATTEMPTS_TO_FIND_MAIL
 from services.notify.store.callbacks import AUTOMATIC, READ, UNCLEAR, UNKNOWN_REFERENCE, UNREADABLE
 from services.notify.store.deliveries import StoredEvent
 from shared.clock import utc_now

@@ -7,8 +7,8 @@ from typing import Any
 
 from services.notify import bounce_mailbox
 from services.notify.bounce_mailbox import BOUNCE_PROVIDER
+from services.notify.callbacks.worker import run_callback_worker
 from services.notify.model.deliveries import DeliveryState
-from services.notify.provider_callbacks import run_callback_worker
 from services.notify.store.callbacks import FAILED, UNCLEAR, UNREADABLE
 from shared.clock import utc_now
 from shared.events import Channel

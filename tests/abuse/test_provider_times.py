@@ -18,12 +18,12 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from services.notify import bounce_mailbox, escalation
+from services.notify.callbacks.receipts import TIME_REPLACED
 from services.notify.channels.bounces import parse_bounce
 from services.notify.channels.registry import SMS_PROVIDERS
 from services.notify.channels.twilio import signature
 from services.notify.messages.wording import moment
 from services.notify.model.deliveries import DeliveryState, reference
-from services.notify.provider_callbacks import TIME_REPLACED
 from services.notify.roll_call import RollCallStores, all_overviews
 from services.notify.rules.escalation import RollCallStatus
 from services.notify.store.callbacks import UNCLEAR

@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from services.notify import bounce_mailbox, provider_callbacks
+from services.notify import bounce_mailbox
 from services.notify.app import subscribe
+from services.notify.callbacks.worker import run_callback_worker
 from services.notify.channels.message_channel import MessageChannel
 from services.notify.messages.outgoing import Email, Sms
 from services.notify.model.deliveries import reference
@@ -126,7 +127,7 @@ async def alerting(stack: Any, namespace: str, tmp_path: Path) -> AsyncIterator[
         channels: dict[Channel, MessageChannel] = {Channel.EMAIL: mail, Channel.SMS: sms}
         await opened.enter_async_context(running(bus))
         await opened.enter_async_context(working(send_deps(world, chunk_size=100), channels=channels, workers=2))
-        await opened.enter_async_context(in_background(provider_callbacks.run_callback_worker(public.deps)))
+        await opened.enter_async_context(in_background(run_callback_worker(public.deps)))
         await opened.enter_async_context(
             in_background(bounce_mailbox.run_bounce_reader(maildir, world.callbacks, SetAside()))
         )

@@ -12,9 +12,12 @@ import orjson
 from fastapi import FastAPI
 from pydantic import SecretStr
 
-from services.notify import bounce_mailbox, provider_callbacks
+from services.notify import bounce_mailbox
 from services.notify.api import answers as answers_api
 from services.notify.api import webhooks as webhooks_api
+from services.notify.callbacks.deps import CallbackDeps
+from services.notify.callbacks.receipts import process_receipts
+from services.notify.callbacks.replies import process_replies
 from services.notify.channels.bounces import parse_bounce
 from services.notify.channels.cm import CmProvider, CmSettings
 from services.notify.channels.sms_provider import SmsProvider
@@ -44,7 +47,7 @@ class PublicRoutes:
     """Notify's HTTP routes for providers and people, and its callback worker."""
 
     world: World
-    deps: provider_callbacks.CallbackDeps
+    deps: CallbackDeps
     app: FastAPI
     http: httpx.AsyncClient
 
@@ -74,9 +77,7 @@ class PublicRoutes:
     async def work(self, now: datetime | None = None) -> None:
         """Run the callback worker until nothing is due."""
         now = now or utc_now()
-        while await provider_callbacks.process_receipts(self.deps, now) + await provider_callbacks.process_replies(
-            self.deps, now
-        ):
+        while await process_receipts(self.deps, now) + await process_replies(self.deps, now):
             pass
 
     async def notes(self) -> list[str]:
@@ -104,7 +105,7 @@ async def public_routes(
     """The public routes, in the app that every service is built from; with other webhooks where they are given."""
     providers = ProviderStore(world.database)
     await providers.create_indexes()
-    deps = provider_callbacks.CallbackDeps(
+    deps = CallbackDeps(
         world.outbox, world.callbacks, world.deliveries, world.alerts, world.whereabouts, world.escalation,
         {
             bounce_mailbox.BOUNCE_PROVIDER: parse_bounce,

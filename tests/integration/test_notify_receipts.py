@@ -14,13 +14,13 @@ import pytest
 import uvicorn
 from fastapi import FastAPI
 
-from services.notify import bounce_mailbox, provider_callbacks
+from services.notify import bounce_mailbox
+from services.notify.callbacks.receipts import process_receipts
 from services.notify.channels.sms_callbacks import CALLBACK_LIMIT_BYTES
 from services.notify.channels.twilio import signature
 from services.notify.model.deliveries import DeliveryState, reference
-from services.notify.provider_callbacks import NO_ALERT, UNCLEAR, UNKNOWN_REFERENCE, UNREADABLE
 from services.notify.send_deps import SendTiming
-from services.notify.store.callbacks import SEALED, TO_BE_READ
+from services.notify.store.callbacks import NO_ALERT, SEALED, TO_BE_READ, UNCLEAR, UNKNOWN_REFERENCE, UNREADABLE
 from services.notify.store.deliveries import StoredEvent
 from shared.clock import utc_now
 from shared.events import (
@@ -208,10 +208,10 @@ async def test_receipt_of_an_unknown_reference_waits_and_is_tried_ever_less_ofte
 
     assert await public.notes() == [UNKNOWN_REFERENCE]
     assert await public.open_posts() == 1
-    assert await provider_callbacks.process_receipts(public.deps, now) == 0
+    assert await process_receipts(public.deps, now) == 0
     for _ in range(12):
         now += LATER
-        assert await provider_callbacks.process_receipts(public.deps, now) == 1
+        assert await process_receipts(public.deps, now) == 1
     post = await world.database["callbacks"].find_one({})
     assert now + timedelta(minutes=4) < post["nextAttemptAt"] <= now + timedelta(minutes=5)
     assert not await outcomes(world, NotificationsDelivered, SMS)

@@ -12,8 +12,11 @@ import httpx
 import orjson
 import pytest
 
-from services.notify import provider_callbacks, unknown_deliveries
+from services.notify import unknown_deliveries
 from services.notify.api import webhooks
+from services.notify.callbacks.deps import CallbackDeps
+from services.notify.callbacks.receipts import process_receipts
+from services.notify.callbacks.replies import process_replies
 from services.notify.channel_spec import CHANNELS, ChannelSpec, RecipientValues, sms_skeleton
 from services.notify.channels.registry import SMS_PROVIDERS, open_channels, open_sms_providers
 from services.notify.channels.sms_callbacks import DeliveryReceipt, SmsReply
@@ -206,11 +209,11 @@ def webhooks_of(world: World, providers: dict[str, Any], folder: Path) -> httpx.
 
 async def callbacks_processed(world: World, providers: dict[str, Any], state: ProviderStore) -> None:
     """Process every stored receipt and reply once."""
-    deps = provider_callbacks.CallbackDeps(
+    deps = CallbackDeps(
         world.outbox, world.callbacks, world.deliveries, world.alerts, world.whereabouts, world.escalation,
         {name: provider.parse_receipts for name, provider in providers.items()},
         {name: provider.parse_replies for name, provider in providers.items()},
         state,
     )  # fmt: skip
-    assert await provider_callbacks.process_receipts(deps, utc_now()) == 1
-    assert await provider_callbacks.process_replies(deps, utc_now()) == 1
+    assert await process_receipts(deps, utc_now()) == 1
+    assert await process_replies(deps, utc_now()) == 1

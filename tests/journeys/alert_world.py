@@ -14,7 +14,9 @@ from typing import Any
 import httpx
 import orjson
 
-from services.notify import escalation, handlers, provider_callbacks
+from services.notify import escalation, handlers
+from services.notify.callbacks.deps import CallbackDeps
+from services.notify.callbacks.replies import process_replies
 from services.notify.store.providers import ProviderStore
 from shared.audit.affected import Affected
 from shared.clock import utc_now
@@ -40,7 +42,7 @@ class AlertWorld:
     out: Providers
     http: httpx.AsyncClient
     officer: dict[str, str]
-    callbacks: provider_callbacks.CallbackDeps
+    callbacks: CallbackDeps
     mongo: str
     namespace: str
 
@@ -93,7 +95,7 @@ class AlertWorld:
                 "timeUtc": "2026-03-02T09:00:00"}  # fmt: skip
         post = await self.http.post("/v1/webhooks/cm/inbound", content=orjson.dumps(body), auth=("cm", WEBHOOK_SECRET))
         assert post.status_code == 200, post.text
-        await provider_callbacks.process_replies(self.callbacks, utc_now())
+        await process_replies(self.callbacks, utc_now())
 
     def mails_to(self, person: str) -> list[str]:
         """The subjects of the mails that a student has received, oldest first."""
@@ -149,7 +151,7 @@ async def alert_world(
         tokens = services_world.World(stack.mongo, namespace, keys, {})
         app = services_world.build("notify", stack.mongo, namespace, keys, service_key=SERVICE_KEY, scanner_seconds=0.0)
         provider_store = ProviderStore(world.database)
-        callbacks = provider_callbacks.CallbackDeps(
+        callbacks = CallbackDeps(
             world.outbox, world.callbacks, world.deliveries, world.alerts, world.whereabouts, world.escalation,
             {}, {CM.provider: CM.parse_replies}, provider_store,
         )  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
-from services.notify import provider_callbacks
+from services.notify.callbacks.replies import process_replies
 from shared.clock import utc_now
 from shared.events import ReplySenderConfirmed
 from tests.integration.notify_sending_world import number
@@ -31,7 +31,7 @@ async def posted(world: AlertWorld, body: bytes) -> None:
     """The provider posts something, and the worker has processed it."""
     answer = await world.http.post("/v1/webhooks/cm/inbound", content=body, auth=("cm", WEBHOOK_SECRET))
     assert answer.status_code == 200, answer.text
-    await provider_callbacks.process_replies(world.callbacks, utc_now())
+    await process_replies(world.callbacks, utc_now())
 
 
 async def test_i_wrote_from_another_sim_and_the_officer_knew_me_by_my_last_digits(world: AlertWorld) -> None:
@@ -50,7 +50,7 @@ async def test_i_wrote_from_another_sim_and_the_officer_knew_me_by_my_last_digit
     key = {"Idempotency-Key": "confirm-sender-1"}
     confirmed = [await world.post(path, {"personId": "p1"}, **key) for _ in range(2)]
     assert [answer.status_code for answer in confirmed] == [201, 201], confirmed[0].text
-    await provider_callbacks.process_replies(world.callbacks, utc_now())
+    await process_replies(world.callbacks, utc_now())
 
     assert (await world.recipient("p1"))["status"] == "help"
     assert (await world.ask("/replies"))["items"] == []
@@ -69,9 +69,9 @@ async def test_an_unclear_reply_of_a_confirmed_sender_stays_in_the_list_under_th
     reply_id = (await world.ask("/replies"))["items"][0]["replyId"]
 
     assert (await world.post(f"/replies/{reply_id}/senders", {"personId": "p1"})).status_code == 201
-    await provider_callbacks.process_replies(world.callbacks, utc_now())
+    await process_replies(world.callbacks, utc_now())
     await world.minutes_pass()
-    await provider_callbacks.process_replies(world.callbacks, utc_now())
+    await process_replies(world.callbacks, utc_now())
 
     (reply,) = (await world.ask("/replies"))["items"]
     assert (reply["persons"], reply["proposed"]) == (["p1"], [])

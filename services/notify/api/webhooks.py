@@ -1,6 +1,6 @@
 """Webhooks of the SMS providers: each request is authenticated, stored sealed, and answered at once.
 
-The callback worker (provider_callbacks.py) processes the stored requests. Without MongoDB, or while more requests than
+The callback worker (callbacks/worker.py) processes the stored requests. Without MongoDB, or while more requests than
 MOST_WAITING wait for it, the answer is 503 with Retry-After, and the provider repeats the request. Of a body too large
 to be read, the beginning is stored, so that a person sees it.
 """

@@ -1,0 +1,1 @@
+"""Turns what providers post into outcome events and answers. See docs/notifications.md, Receipts and Answers."""

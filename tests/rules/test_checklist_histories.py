@@ -168,7 +168,9 @@ def happen(history: History, name: str, what: object) -> None:
         case "fresh", bool(is_fresh):
             history.is_fresh = is_fresh
         case "approval", ApprovalStatus() as status:
-            history.granted = status
+            # What was decided is never asked again: another request has an id of its own.
+            if history.granted in (None, ApprovalStatus.PENDING) or status is not ApprovalStatus.PENDING:
+                history.granted = status
         case "approved_days", int(days):
             history.approved_days_more = days
         case "decide", (Queue() as queue, Ask() as ask):

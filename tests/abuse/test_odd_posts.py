@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import orjson
@@ -13,6 +14,7 @@ from services.notify.channels.twilio import signature
 from services.notify.model.deliveries import DeliveryState
 from services.notify.store.callbacks import READ, SPLIT, UNCLEAR, UNREADABLE
 from services.notify.unread_replies import UnreadReplies, unread_counts
+from shared.clock import utc_now
 from shared.events import Channel
 from shared.observability import metrics
 from tests.abuse.growth import check_growth
@@ -143,6 +145,39 @@ async def test_replies_in_one_post_are_one_by_one_and_only_once(world: World, pu
     assert "who?" in unread.reply.text
     await world.callbacks.mark_done([unread.callback.id], READ)
     assert await listed(world).page(0, 10) == []
+
+
+async def test_same_words_days_later_are_a_cry_again_unless_the_provider_names_them(
+    world: World, public: PublicRoutes
+) -> None:
+    """A post without id and time may come again because the person needs help again: HELP counts, "ok" is for a person.
+
+    Within ten minutes, or with the provider's own id or time, it is the same post.
+    """
+    await alerted(world, "p1", "p2", "p3")
+    await accepted(world, "p1", "p2", "p3")
+
+    def post(person: str, text: str, **named: str) -> dict[str, object]:
+        return {"from": {"number": number(person)}, "message": {"text": text}, **named}
+
+    posts = [post("p1", "HELP"), post("p2", "VEILIG"), post("p3", "HELP", messageId="m-1")]
+    for _ in range(2):
+        for body in posts:
+            await public.post(INBOUND, body)
+        await public.work()
+    await public.post(INBOUND, post("p1", "VEILIG", messageId="m-2"))
+    await public.work()
+    first = [("p1", "help", "sms"), ("p1", "safe", "sms"), ("p2", "safe", "sms"), ("p3", "help", "sms")]
+    assert sorted(await public.said()) == first
+
+    ago = {"$set": {"at": utc_now() - timedelta(days=2)}}
+    await world.database["callbacks"].update_many({}, ago)
+    for body in posts:
+        await public.post(INBOUND, body)
+    await public.work()
+
+    assert sorted(await public.said()) == [("p1", "help", "sms"), *first]
+    assert [unread.reply.text for unread in await listed(world).page(0, 10)] == ["VEILIG"]
 
 
 @pytest.mark.parametrize("body", [b"From=%2B3161000{:04}&Body=HULP%ED%A0%BC", b"From=%2B3161000{:04}&Body=&Body=HULP"])

@@ -41,6 +41,8 @@ async def _process_replies_in(deps: CallbackDeps, callback: Callback, now: datet
     if callback.provider == MAIL_PROVIDER:
         return await unsettled_mails.process_reply(deps.escalation, callback, now)
     replies = read_replies(callback, deps.reply_parsers)
+    if callback.is_repeat and all(reply.is_identified for reply in replies):
+        return ""  # the provider's late try
     if len(replies) > 1:
         await deps.callbacks.split(callback, [reply.to_store() for reply in replies])
         return SPLIT
@@ -81,6 +83,8 @@ async def _process_reply(deps: CallbackDeps, callback: Callback, reply: SmsReply
     if not reply.is_readable:
         log_unreadable(callback, "no reply in it")
     reading = read_reply(reply.text)
+    if callback.is_repeat and reply.is_readable and not names_help(reply.text):
+        return UNCLEAR  # a late try, or said once more: only a call for help counts without a person
     persons = await _senders(deps, callback, reply)
     sender = _sender_key(deps, callback, reply)
     if len(persons) != 1 or not reply.is_readable:

@@ -20,6 +20,8 @@ RECEIPTS_LIMIT = CALLBACK_LIMIT_BYTES // 20
 #: Characters kept of a reply.
 TEXT_LIMIT = 2_000
 REFERENCE_LIMIT = 64
+#: Fields with which a provider names a message that came in.
+_IDS = ("MessageSid", "SmsSid", "SmsMessageSid", "MessageId", "message_id", "msgid", "id", "uuid", "guid")
 
 #: `pending`: accepted, a final state follows. `temporary`: failed for now. `interim`: changes nothing.
 #: `unread`: an entry that cannot be read; a person looks at the post that it came in.
@@ -48,12 +50,14 @@ class SmsReply:
 
     `number`: E.164, or what the provider named instead of a number: a short code, a name; empty when it is hidden.
     `is_readable`: False when `text` is the beginning of the post itself, because no text was found in it.
+    `is_identified`: its provider names or dates it, so the same bytes are the same reply.
     """
 
     number: str
     text: str
     at: datetime | None
     is_readable: bool = True
+    is_identified: bool = False
 
     @classmethod
     def found_in(cls, entry: object, senders: tuple[str, ...], texts: tuple[str, ...], times: tuple[str, ...]) -> Self:
@@ -62,7 +66,8 @@ class SmsReply:
         text, at = text_of(first_field(entry, *texts)), instant(first_field(entry, *times))
         is_readable = text is not None and (has_field(entry, *senders) or bool(sender))
         shown = text if is_readable and text is not None else as_text(entry)
-        return cls(international(sender) or sender, shown[:TEXT_LIMIT], at, is_readable)
+        is_identified = at is not None or has_field(entry, *_IDS)
+        return cls(international(sender) or sender, shown[:TEXT_LIMIT], at, is_readable, is_identified)
 
     @classmethod
     def unread(cls, body: bytes) -> Self:

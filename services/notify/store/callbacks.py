@@ -4,6 +4,7 @@
 person}.
 `failures`: how often processing failed for a reason of the request's own; `failure` names it.
 `part`: one reply of a request that held several, in our own form. `person`: to whom the mail went that a mail answers.
+`repeat`: the same bytes came before.
 """
 
 import contextlib
@@ -22,6 +23,8 @@ KEPT_SECONDS = 14 * 24 * 3_600
 #: A batch ends after so many bytes of bodies, or after the given number of them.
 BATCH_BYTES = 2_000_000
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=1), timedelta(minutes=5)
+#: The same reply within this time is the provider's next try.
+REPEATED_WITHIN = timedelta(minutes=10)
 
 #: The note on a callback that our key does not open.
 SEALED = "sealed"
@@ -55,10 +58,17 @@ class Callback:
     failures: int = 0
     is_part: bool = False
     person: str | None = None
+    is_repeat: bool = False
+
+
+def _digest(provider: str, kind: Kind, body: bytes, period: int | None = None) -> str:
+    """`period`: the ten minutes of a repeat."""
+    when = "" if period is None else f"/{period}"
+    return hashlib.sha256(f"{provider}/{kind}{when}\n".encode() + body).hexdigest()
 
 
 class CallbackStore:
-    """Callbacks by the digest of their content: a repeated request is stored once."""
+    """Callbacks by the digest of their content: a repeated request is stored once, a reply once in ten minutes."""
 
     def __init__(self, database: Database, key: ServiceKey) -> None:
         self._callbacks = database["callbacks"]
@@ -78,22 +88,45 @@ class CallbackStore:
         )
 
     async def store(self, provider: str, kind: Kind, body: bytes, now: datetime) -> bool:
-        """Store a request; False when the same one is stored already."""
-        digest = hashlib.sha256(f"{provider}/{kind}\n".encode() + body).hexdigest()
-        return await self._insert(digest, provider, kind, body, now)
+        """Store a request; False when the same one is stored already.
+
+        A reply of the same bytes after REPEATED_WITHIN is stored as a repeat: it may be the provider's late try, or a
+        person who calls for help once more. The worker decides.
+        """
+        if await self._insert(_digest(provider, kind, body), provider, kind, body, now):
+            return True
+        if kind != "inbound" or provider == MAIL_PROVIDER:
+            return False
+        recent = {"_id": _digest(provider, kind, body), "at": {"$gt": now - REPEATED_WITHIN}}
+        if await self._callbacks.find_one(recent, {"_id": 1}) is not None:
+            return False
+        period = int(now.timestamp() // REPEATED_WITHIN.total_seconds())
+        return await self._insert(_digest(provider, kind, body, period), provider, kind, body, now, is_repeat=True)
 
     async def split(self, callback: Callback, parts: Sequence[bytes]) -> None:
         """Store each reply of a request by itself, so that each is processed and read alone. Idempotent."""
         for number, part in enumerate(parts):
-            await self._insert(f"{callback.id}-{number}", callback.provider, "inbound", part, callback.at, is_part=True)
+            await self._insert(
+                f"{callback.id}-{number}", callback.provider, "inbound", part, callback.at,
+                is_part=True, is_repeat=callback.is_repeat,
+            )  # fmt: skip
 
     async def _insert(
-        self, identity: str, provider: str, kind: Kind, body: bytes, at: datetime, *, is_part: bool = False
+        self,
+        identity: str,
+        provider: str,
+        kind: Kind,
+        body: bytes,
+        at: datetime,
+        *,
+        is_part: bool = False,
+        is_repeat: bool = False,
     ) -> bool:
         sealed = self._key.seal(body.decode("utf-8", "replace"), f"callbacks/{identity}")
         document = {
             "_id": identity, "kind": kind, "provider": provider, "body": sealed, "at": at, "done": False,
             "nextAttemptAt": at, "attempts": 0, "note": "", **({"part": True} if is_part else {}),
+            **({"repeat": True} if is_repeat else {}),
         }  # fmt: skip
         try:
             await self._callbacks.insert_one(document)
@@ -116,6 +149,7 @@ class CallbackStore:
                 failures=int(document.get("failures", 0)),
                 is_part=bool(document.get("part")),
                 person=document.get("person"),
+                is_repeat=bool(document.get("repeat")),
             )
             try:
                 body = str(self._key.open(bytes(document["body"]), f"callbacks/{callback.id}")).encode()

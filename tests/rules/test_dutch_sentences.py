@@ -97,6 +97,14 @@ def test_dutch_misspelt_colour_is_feared(colour: str, form: str) -> None:
                     assert colours.unread or not any(part.unread for part in colours.parts)
 
 
+@pytest.mark.parametrize(("word", "level"), [("red", Level.RED), ("Rot", Level.RED), ("amber", Level.ORANGE)])
+def test_dutch_colour_in_another_language_is_feared_behind_code(word: str, level: Level) -> None:
+    """A translator left it as it was."""
+    colours = read(f"<p>{GREEN}</p><p>In het noorden geldt code {word}.</p>")
+
+    assert [(part.level, part.unread) for part in colours.parts] == [(level, True)]
+
+
 @pytest.mark.parametrize(
     "word", ["noord", "dood", "brood", "woord", "nood", "Spanje", "Franse", "rond", "road", "Oran", "deel", "heel"]
 )

@@ -17,6 +17,11 @@ _OTHER_SPELLINGS = {
     "roode": Level.RED, "roden": Level.RED, "rooie": Level.RED, "oranjes": Level.ORANGE, "orange": Level.ORANGE,
     "geele": Level.YELLOW,
 }  # fmt: skip
+#: The same words in English and German, as a translator leaves them behind `code`. Elsewhere they are other words.
+_FOREIGN = {
+    "green": Level.GREEN, "grün": Level.GREEN, "yellow": Level.YELLOW, "gelb": Level.YELLOW, "amber": Level.ORANGE,
+    "red": Level.RED, "rot": Level.RED,
+}  # fmt: skip
 #: Ordinary words that are one letter away from `rood` or `geel`, or two from `oranje`. From a Dutch word list.
 _ORDINARY_TEXT = (
     "bood brood dood good food hood mood wood jood lood nood roo rooda roods roof rooi rook room roon roor roos "
@@ -79,6 +84,8 @@ def colour_of(word: str, *, may_be_ordinary: bool = True, may_be_yellow: bool = 
         return _OTHER_SPELLINGS[word]
     if may_be_ordinary and word in ORDINARY:
         return None
+    if not may_be_ordinary and word in _FOREIGN:
+        return _FOREIGN[word]
     if _distance(word, "oranje") <= 2:
         return Level.ORANGE
     if _distance(word, "rood") <= (2 if len(word) > 4 and set(word) <= set("rod0") else 1):

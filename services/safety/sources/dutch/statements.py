@@ -105,7 +105,8 @@ _VERB = re.compile(
     r"waarschuwt|waarschuwen|geeft|geven|loopt|lopen|vallen|rijdt|rijden|sluit|sluiten|verandert|veranderen|zorgt|zorgen|"
     r"neemt|nemen|werkt|werken|leidt|leiden|vraagt|vragen|controleert|controleren|vinden|gebeurt|gebeuren|houdt|houden|"
     r"krijgt|krijgen|maakt|maken|dreigt|dreigen|verwacht|pleegt|plegen|treedt|treden|vliegt|vliegen|vaart|varen|hangt|"
-    r"zal|zullen|zou|zouden|werd|werden|kon|konden|mogen|hoeft|liggen|bevindt|bevinden|heerst|bestaat|ontstaat|ontstaan|volg|vermijd|houd|neem|betekent|heet|zie|meer)\b|\?",
+    r"zal|zullen|zou|zouden|werd|werden|kon|konden|mogen|hoeft|liggen|bevindt|bevinden|heerst|bestaat|ontstaat|ontstaan|volg|vermijd|houd|neem|betekent|heet|zie|meer|"
+    r"vertrek|vertrekt|controleer|blijf|bel|boek|check|meld|bereid|koop|gebruik|overleg|vraag|bijvoorbeeld)\b|\?",
     re.IGNORECASE,
 )
 #: What stands for an area that another sentence names.

@@ -28,8 +28,8 @@ from shared.gazetteer import resolve
 
 
 @dataclass(slots=True)
-class AlertDeliveries:
-    """The deliveries of alerts according to the events: sets of references per channel.
+class ReportedDeliveries:
+    """Deliveries according to the events: sets of references per channel.
 
     `later`: messages that followed the alert itself: answers confirmed, reminders, new addresses.
     """
@@ -46,7 +46,7 @@ class AlertDeliveries:
         """Count one event of the notification topic."""
         if isinstance(event, PersonAnswered):
             self.answers[event.person_id] = event.answer
-        if not isinstance(event, OutcomeEvent) or event.alert_id.startswith("n-"):
+        if not isinstance(event, OutcomeEvent):
             return
         sets = {
             NotificationsAccepted: self.accepted,
@@ -68,9 +68,13 @@ class AlertDeliveries:
 
 @dataclass(slots=True)
 class Findings:
-    """The deliveries according to the events, and the results of the auditor's checks."""
+    """The deliveries according to the events, and the results of the auditor's checks.
 
-    told: AlertDeliveries
+    `told`: of alerts. `service_mail`: of mail that belongs to no alert.
+    """
+
+    told: ReportedDeliveries
+    service_mail: ReportedDeliveries
     chain: list[str]
     events: int
     missed: list[str]
@@ -81,7 +85,8 @@ class Findings:
 
 async def audit(kafka: str, namespace: str) -> Findings:
     """Read all topics, verify the chains and recompute who had to be notified."""
-    told, affected, problems, events = AlertDeliveries(), Affected(resolve), [], 0
+    told, service_mail = ReportedDeliveries(), ReportedDeliveries()
+    affected, problems, events = Affected(resolve), [], 0
     for topic in TOPICS:
         verifier = ChainVerifier(topic)
         async with Reader(kafka, namespace) as reader:
@@ -89,7 +94,9 @@ async def audit(kafka: str, namespace: str) -> Findings:
                 verifier.feed(record)
                 affected.feed(record)
                 try:
-                    told.take(parse(record.value).data)
+                    data = parse(record.value).data
+                    of_alert = not isinstance(data, OutcomeEvent) or not data.alert_id.startswith("n-")
+                    (told if of_alert else service_mail).take(data)
                 except (PermanentError, UnknownEventType):
                     continue  # the verifier names it
         events += verifier.events
@@ -97,6 +104,7 @@ async def audit(kafka: str, namespace: str) -> Findings:
     verdicts = [affected.verdict(alert) for alert in affected.alerts]
     return Findings(
         told=told,
+        service_mail=service_mail,
         chain=problems,
         events=events,
         missed=sorted(f"{verdict.alert_id} {person}" for verdict in verdicts for person in verdict.missed),
@@ -181,7 +189,7 @@ def report(
 
 
 def _channel(
-    told: AlertDeliveries, channel: Channel, messages: list[Received], again: "Counter[str]"
+    told: ReportedDeliveries, channel: Channel, messages: list[Received], again: "Counter[str]"
 ) -> dict[str, int]:
     """The figures of one channel. `accepted` counts received messages of alerts once; the others come from events."""
     return {
@@ -193,7 +201,7 @@ def _channel(
     }
 
 
-def _unflagged(told: AlertDeliveries, channel: Channel, again: "Counter[str]") -> list[str]:
+def _unflagged(told: ReportedDeliveries, channel: Channel, again: "Counter[str]") -> list[str]:
     """A message may arrive twice only if its first outcome was unknown and the second is flagged as such."""
     problems = []
     for reference in again:

@@ -76,13 +76,13 @@ class SmsReply:
 
     @classmethod
     def stored(cls, body: bytes) -> Self:
-        """The reply that `to_store` wrote."""
-        number, text, at, is_readable = orjson.loads(body)
-        return cls(number, text, instant(at), is_readable)
+        """The reply that `to_store` wrote; an earlier version did not write `is_identified`."""
+        number, text, at, is_readable, *is_identified = orjson.loads(body)
+        return cls(number, text, instant(at), is_readable, is_identified == [True])
 
     def to_store(self) -> bytes:
         """One of several replies of a post, as it is stored by itself."""
-        return orjson.dumps([self.number, self.text, self.at, self.is_readable])
+        return orjson.dumps([self.number, self.text, self.at, self.is_readable, self.is_identified])
 
 
 def provider_reference(provider: str, provider_id: str) -> str:

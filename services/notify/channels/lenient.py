@@ -49,7 +49,8 @@ def text_of_body(body: bytes, content_type: str = "") -> str:
     The encoding that the Content-Type names counts only where the body is none of these.
     """
     encoding = json.detect_encoding(body)
-    if encoding.startswith(("utf-16", "utf-32")) and body.count(0) * 4 < len(body):
+    has_mark = body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    if encoding.startswith(("utf-16", "utf-32")) and not has_mark and body.count(0) * 4 < len(body):
         encoding = "utf-8"  # a stray NUL in front, not two bytes to a sign
     try:
         return body.decode(encoding)

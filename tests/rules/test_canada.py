@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from services.safety.reading import BatchRejected
@@ -83,6 +83,7 @@ PARTS = {
 CODES = st.from_regex(r"\A[A-Z]{2}(-[A-Z0-9]{1,3})?\Z") | st.sampled_from([*PARTS, "AN", "XK", "UK", "ic"])
 
 
+@example({"GB": 0, "UK": 0})
 @settings(deadline=None, max_examples=200)
 @given(st.dictionaries(CODES | st.text(max_size=6), st.sampled_from([0, 1, 2, 3]), min_size=1, max_size=8))
 def test_canada_every_code_is_a_place_or_is_shown(states: dict[str, int]) -> None:

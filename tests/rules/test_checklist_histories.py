@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from services.registration.decision_events import (
@@ -183,6 +183,7 @@ def happen(history: History, name: str, what: object) -> None:
             raise AssertionError(name)
 
 
+@example(False, 0, [("regional", True), ("decide", (Queue.SAFETY_OFFICER, Ask.RESTORE))])
 @settings(deadline=None, max_examples=400)
 @given(study=st.booleans(), days=st.sampled_from([0, 50, 60, 70]), actions=st.lists(ACTIONS, max_size=14))
 def test_checklist_never_contradicts_itself(study: bool, days: int, actions: list[tuple[str, object]]) -> None:

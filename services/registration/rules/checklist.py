@@ -388,8 +388,15 @@ def _clearance(state: State, rule: str, reason: str, who: Queue, until: date | N
 
 
 def _suspended_line(situation: _Situation) -> Line:
-    """R19 while the advice is negative; R21 when only the former suspension is left, and a person has to confirm."""
-    negative = [place.reason for place in situation.current.places if place.may_be_negative]
+    """R19 while the advice is negative; R21 when only the former suspension is left, and a person has to confirm.
+
+    Advice that a person has accepted (R16, R18) does not hold anybody back.
+    """
+    negative = [
+        place.reason
+        for place in situation.current.places
+        if place.may_be_negative and _line_of_place(situation, place).state is not State.DONE
+    ]
     if negative:
         is_forbidden = places.Reason.FORBIDDEN in negative and places.Reason.NEGATIVE not in negative
         reason = places.Reason.FORBIDDEN if is_forbidden else places.Reason.NEGATIVE

@@ -251,7 +251,7 @@ def _joined(readings: Sequence[CountryReading]) -> CountryReading:
     whole = [reading for reading in newest if not _is_part(reading)]
     base = newest_of(whole) if whole else max(parts, key=severity)
     if not parts:
-        return base
+        return base.model_copy(update={"source_id": ",".join(sorted(by_id))})
     regions = tuple(region for part in sorted(parts, key=lambda part: part.source_id) for region in part.regions)
     regions = (*(base.regions if whole else ()), *regions)
     return base.model_copy(

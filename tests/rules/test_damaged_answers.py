@@ -323,6 +323,20 @@ def test_one_odd_sign_anywhere_costs_one_record_at_most(data: st.DataObject) -> 
         check_shown(batch, answer.countries[place], whole[answer.countries[place]])
 
 
+@pytest.mark.parametrize("name", ANSWERS)
+def test_one_bracket_less_costs_one_record_at_most(name: str) -> None:
+    """Each bracket of each record in turn: no other country is swallowed."""
+    answer = ANSWERS[name]
+    with Failures() as failures:
+        for place, piece in enumerate(answer.pieces):
+            for at in range(1, len(piece) - 1):
+                if piece[at] in STRUCTURE:
+                    with failures.case(f"{answer.countries[place]} without {piece[at - 9 : at + 9]!r}"):
+                        pieces = [*answer.pieces[:place], piece[:at] + piece[at + 1 :], *answer.pieces[place + 1 :]]
+                        found = {reading.country for reading in answer.read(answer.pages(pieces)).countries}
+                        assert found >= set(answer.countries) - {answer.countries[place]}
+
+
 # ---------------------------------------------------------------- an answer that is cut off
 
 

@@ -168,7 +168,9 @@ def _recovered(text: str, number: int, shape: Shape) -> Records:
             versions, end = _versions_at(text, match.end() - 1)
         except (ValueError, RecursionError):
             versions, end = [], match.end()
-        if not versions or not all(shape.is_record(version) for version in versions):
+        # Without its last bracket a record swallows the next ones: then it is read in part, and they by themselves.
+        has_swallowed = len(_identities(text[match.start() : end], shape)) > 1
+        if has_swallowed or not versions or not all(shape.is_record(version) for version in versions):
             position = match.end()
             continue
         in_part += _parts(text[part_begins : match.start()], shape)
@@ -185,11 +187,15 @@ def _recovered(text: str, number: int, shape: Shape) -> Records:
 
 def _parts(part: str, shape: Shape) -> list[Record]:
     """The damaged records in a part of a page, one for each identity in it."""
-    identities = dict.fromkeys(match[1] for match in shape.identity.finditer(part))
+    identities = _identities(part, shape)
     if not identities:
         return []
     fields = _fields(part[:MAX_PART_CHARS])
     return [Record(shape.rebuilt(identity, fields), identity, is_damaged=True) for identity in identities]
+
+
+def _identities(part: str, shape: Shape) -> list[str]:
+    return list(dict.fromkeys(match[1] for match in shape.identity.finditer(part)))
 
 
 def _fields(part: str) -> Fields:

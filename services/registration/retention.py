@@ -42,7 +42,7 @@ async def retention_candidates(deps: ErasureDeps, kept: timedelta, today: date) 
             yield RetentionCandidate(person_id, last_day, decided[0])
 
 
-async def erase_after_retention(deps: ErasureDeps, kept: timedelta, *, now: datetime) -> int:
+async def erase_after_retention(deps: ErasureDeps, kept: timedelta, *, now: datetime, limit: int = MAX_PER_RUN) -> int:
     """Erase the candidates that may be erased; returns how many. The others stay in the preview, with the reason."""
     today, erased = amsterdam_date(now), 0
     async for candidate in retention_candidates(deps, kept, today):
@@ -65,6 +65,6 @@ async def erase_after_retention(deps: ErasureDeps, kept: timedelta, *, now: date
             erased += 1
         else:
             await deps.persons.unmark_being_erased(candidate.person_id, mark_id)
-        if erased >= MAX_PER_RUN:
+        if erased >= limit:
             break
     return erased

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from services.registration.commands.erasure import (
     ErasureDeps,
     Ground,
     erase,
+    finish_erasure,
     finish_open_erasures,
 )
 from services.registration.commands.form import RegistrationForm
@@ -44,11 +46,13 @@ from shared.events import (
     RegistrationEvent,
     ReturnRecorded,
     StudyAnswers,
+    TaskOpened,
 )
 from shared.ids import new_id
 from shared.mongo.client import Mongo
 from shared.privacy.contact import ContactDetails
 from shared.privacy.keyring import Keyring
+from shared.testing.failpoints import Broken
 from shared.web.idempotency import Answer
 from shared.web.identity import Identity
 from shared.web.problem import Problem
@@ -305,17 +309,178 @@ async def test_who_registered_before_the_look_is_not_erased(made: Parts, pauses:
     assert (await submit_for(made, person_id)).status == 201
 
 
+async def marked(made: Parts, person_id: str) -> str:
+    """The person's erasure is under way elsewhere; their journey was committed beside it. Returns its id."""
+    await deps(made).persons.mark_being_erased(person_id, new_id(), utc_now())
+    submitted = journey(40, person_id=person_id)
+    await made.submit([submitted], utc_now())
+    ids = {"registration_id": submitted.registration_id, "person_id": person_id}
+    task = TaskOpened(
+        **ids, task_id=new_id(), queue="coordinator", scope="example-biology", rule="R2", reason="approval_missing"
+    )
+    await made.add(submitted.registration_id, task)
+    return submitted.registration_id
+
+
+async def cancellations(made: Parts, registration_id: str) -> int:
+    """How often a registration was cancelled."""
+    return sum(isinstance(event, RegistrationCancelled) for event in await made.events(registration_id))
+
+
+@pytest.mark.fault("an erasure that dies beside a registration, and nobody looks for longer than its mark stays")
+async def test_registration_beside_an_erasure_that_died_goes_with_its_tasks_even_without_the_mark(
+    made: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next process cancels it once, closes its tasks, and leaves alone a journey that is over."""
+    person_id, cancelled = await leaver(made)
+    over = journey(-40, 10, person_id=person_id)
+    await made.submit([over], utc_now() - timedelta(days=50))
+    back = ReturnRecorded(
+        registration_id=over.registration_id, person_id=person_id, on=over.legs[0].end_date, outcome="returned",
+        recorded_by=person_id,
+    )  # fmt: skip
+    await made.add(over.registration_id, back)
+    monkeypatch.setenv("FAILPOINTS_DIR", str(tmp_path))
+    (tmp_path / "erasure_recorded").write_text("raise")
+    await ask(deps(made), person_id, "officer-1")
+    with pytest.raises(Broken):
+        await ask(deps(made), person_id, "officer-2")
+    late = await marked(made, person_id)
+    await made.mongo.database("registration")["leaving"].delete_many({})
+
+    for _ in range(2):
+        await finish_open_erasures(deps(made), utc_now())
+
+    assert [await cancellations(made, stream) for stream in (late, cancelled, over.registration_id)] == [1, 1, 0]
+    assert await made.store.tasks.collection.count_documents({"registrationId": late, "open": True}) == 0
+
+
+@pytest.mark.fault("a registration and a file that arrive just after their student was erased")
+async def test_what_comes_just_after_an_erasure_is_deleted_by_the_next_run(made: Parts) -> None:
+    """While the mark stays, every run cancels the person's registrations and deletes their data elsewhere again."""
+    person_id, former = await leaver(made)
+    deleted: list[set[str]] = []
+
+    async def delete(person: str, registrations: Any) -> None:
+        assert person == person_id
+        assert await deps(made).persons.is_being_erased(person), "who registers now is told so"
+        deleted.append(set(registrations))
+
+    where = deps(made, delete)
+    await ask(where, person_id, "officer-1")
+    await ask(where, person_id, "officer-2")
+    late = await marked(made, person_id)
+
+    await finish_open_erasures(where, utc_now())
+
+    assert deleted == [{former}, {former, late}]
+    assert await cancellations(made, late) == 1
+
+
+async def test_who_is_marked_and_was_not_erased_keeps_registration_and_data(made: Parts) -> None:
+    """Marks are also those of attempts that are refused: of a request alone, and of one that died before its event."""
+    requested, _ = await leaver(made)
+    died = await made.keyring.person_id("issuer", new_id())
+
+    async def delete(person: str, registrations: Any) -> None:
+        raise AssertionError(person)
+
+    where = deps(made, delete)
+    await ask(where, requested, "officer-1")
+    kept = [await marked(made, person_id) for person_id in (requested, died)]
+
+    await finish_open_erasures(where, utc_now())
+
+    assert [await cancellations(made, registration_id) for registration_id in kept] == [0, 0]
+
+
+@pytest.mark.fault("a registration that another process cancels between the look at it and its cancellation")
+async def test_registration_beside_an_erasure_is_cancelled_once_by_two_processes(made: Parts) -> None:
+    """What was read before is read again in the transaction."""
+    person_id, _ = await leaver(made)
+    await ask(deps(made), person_id, "officer-1")
+    await ask(deps(made), person_id, "officer-2")
+    late = await marked(made, person_id)
+    seen = await deps(made).persons.registrations_of(person_id)
+
+    class Slower(PersonsStore):
+        """Another process, which read the registrations before the first one had cancelled any."""
+
+        async def registrations_of(self, person_id: str, session: Any = None) -> Any:
+            """As they were."""
+            return seen
+
+    await finish_open_erasures(deps(made), utc_now())
+    await finish_open_erasures(replace(deps(made), persons=Slower(made.mongo.database("registration"))), utc_now())
+
+    assert await cancellations(made, late) == 1
+
+
+async def test_erased_person_is_in_no_alert_and_the_hour_of_the_erasure_stays(made: Parts) -> None:
+    """A second process that finishes the same erasure later changes nothing of it."""
+    person_id, _ = await leaver(made)
+    where = deps(made)
+    await ask(where, person_id, "officer-1")
+    await where.persons.save_alerts([_told(_selected(person_id), 1), _told(CLOSED, 2)])
+    await ask(where, person_id, "officer-2")
+    erased = await where.persons.erasure(person_id)
+
+    await finish_erasure(where, person_id, utc_now() + timedelta(hours=1))
+
+    assert erased is not None
+    assert (erased["state"], erased["requestedBy"], erased["confirmedBy"]) == ("erased", "officer-1", "officer-2")
+    assert await where.persons.erasure(person_id) == erased
+    assert await made.mongo.database("registration")["alerted"].count_documents({"personId": person_id}) == 0
+
+
+@pytest.mark.fault("an erasure that fails for a reason of its own before the others of its run")
+async def test_one_erasure_that_fails_stops_no_other(made: Parts) -> None:
+    """Neither one that was left open nor one that is cleaned up once more."""
+    people = sorted([(await leaver(made))[0] for _ in range(2)])
+    failing = ""
+
+    async def delete(person: str, registrations: Any) -> None:
+        if person == failing:
+            raise ValueError(person)
+        done.append(person)
+
+    where, done = deps(made, delete), list[str]()
+    for person_id in people:
+        await ask(where, person_id, "officer-1")
+        await ask(where, person_id, "officer-2")
+    done.clear()
+    failing = people[0]
+
+    await finish_open_erasures(where, utc_now())
+    await where.persons.erasures.update_many({}, {"$set": {"state": "erasing"}})
+    await made.mongo.database("registration")["leaving"].delete_many({})
+    await finish_open_erasures(where, utc_now())
+
+    assert done == [people[1]] * 2
+    states = [standing["state"] for standing in await where.persons.erasures_page(0, 10)]
+    assert states == ["erasing", "erased"]
+
+
+async def test_mark_of_one_attempt_stays_when_another_one_is_refused(made: Parts) -> None:
+    """Two attempts mark the same person; only when neither does is the person not being erased."""
+    persons, person_id = deps(made).persons, new_id()
+    found = []
+
+    for change in (persons.mark_being_erased, persons.mark_being_erased):
+        await change(person_id, f"attempt-{len(found)}", utc_now())
+        found.append(await persons.is_being_erased(person_id))
+    for attempt in range(2):
+        await persons.unmark_being_erased(person_id, f"attempt-{attempt}")
+        found.append(await persons.is_being_erased(person_id))
+
+    assert found == [True, True, True, False]
+
+
 async def test_open_alert_stands_in_the_way_until_it_is_closed(made: Parts) -> None:
     """From notify's events, in any order; a notice is no alert."""
     person_id, _ = await leaver(made)
     where = deps(made)
-    selected = RecipientsSelected(
-        alert_id="ES-7", shard=0, late=False,
-        recipients=(
-            Recipient(person_id=person_id, registration_id="r", registration_version=1, reason="country", area="ES",
-                      level=Level.RED, channels=()),
-        ),
-    )  # fmt: skip
+    selected = _selected(person_id)
     raised = AlertRaised(
         alert_id="ES-7", trigger=AlertTrigger.ADVICE_CHANGED, country="ES", advice_version=7, advice_event_id="e",
         as_of=utc_now(), shard_count=1, templates={},
@@ -328,7 +493,7 @@ async def test_open_alert_stands_in_the_way_until_it_is_closed(made: Parts) -> N
     await where.persons.save_alerts([_told(selected, 1)])
     with pytest.raises(Problem) as refused:
         await ask(where, person_id, "officer-1")
-    closed = _told(AlertClosed(alert_id="ES-7", closed_by="o", reason="over"), 2)
+    closed = _told(CLOSED, 2)
     reopened = _told(AlertReopened(alert_id="ES-7", reopened_by="o", reason="not over"), 3)
     await where.persons.save_alerts([closed, reopened])
     assert await where.persons.open_alerts(person_id) == 1
@@ -339,36 +504,104 @@ async def test_open_alert_stands_in_the_way_until_it_is_closed(made: Parts) -> N
     assert (await ask(where, person_id, "officer-1")).body["state"] == "requested"
 
 
-async def test_retention_shows_first_and_erases_whose_time_is_over(made: Parts) -> None:
-    """Long over and returned: erased. Long over without a return, or not long enough: kept, with the reason."""
-    kept, now = timedelta(days=365), utc_now()
-    long_ago, missing, lately = await made.submit(
-        [journey(-500, 30), journey(-500, 30), journey(-100, 30)], now - timedelta(days=520)
-    )
-    for loaded in (long_ago, lately):
+async def returned(made: Parts, *days: tuple[int, int], person_id: str | None = None) -> str:
+    """A person who came back from each of these journeys: (first day from today, days). Returns the personId."""
+    who, now = person_id or new_id(), utc_now()
+    journeys = [journey(start, length, person_id=who) for start, length in days]
+    for loaded in await made.submit(journeys, now - timedelta(days=520)):
         assert loaded.state is not None
-        await made.add(
-            loaded.id,
-            ReturnRecorded(
-                registration_id=loaded.id, person_id=loaded.state.person_id, on=loaded.state.return_date,
-                outcome="returned", recorded_by="officer-1",
-            ),
+        event = ReturnRecorded(
+            registration_id=loaded.id, person_id=who, on=loaded.state.return_date, outcome="returned",
+            recorded_by="officer-1",
         )  # fmt: skip
+        await made.add(loaded.id, event)
+    return who
+
+
+async def test_retention_shows_first_and_erases_whose_time_is_over(made: Parts) -> None:
+    """Long over and returned: erased. Long over without a return, or not long enough: kept, with the reason.
+
+    Neither who came back exactly so many days ago, nor who has also made a journey lately, is in the preview.
+    """
+    kept, now = timedelta(days=365), utc_now()
+    (missing,) = await made.submit([journey(-500, 30)], now - timedelta(days=520))
+    long_ago = await returned(made, (-500, 30))
+    for days in (((-100, 30),), ((-395, 30),), ((-500, 30), (-100, 30))):
+        await returned(made, *days)
     where = deps(made)
 
     preview = {
         due.person_id: due.decision.reason async for due in retention_candidates(where, kept, amsterdam_date(now))
     }
     count = await erase_after_retention(where, kept, now=now)
-    again = await erase_after_retention(where, kept, now=now)
+    again = [due.person_id async for due in retention_candidates(where, kept, amsterdam_date(now))]
 
-    assert long_ago.state is not None
     assert missing.state is not None
-    assert preview == {long_ago.state.person_id: "erasable", missing.state.person_id: "return_not_recorded"}
-    assert (count, again) == (1, 0)
-    fact = [event async for event in made.store.outbox.events.find({"stream": long_ago.state.person_id})]
+    assert preview == {long_ago: "erasable", missing.state.person_id: "return_not_recorded"}
+    assert (count, again) == (1, [missing.state.person_id])
+    assert not await where.persons.is_being_erased(missing.state.person_id)
+    standing = await where.persons.erasure(long_ago)
+    assert standing is not None
+    assert standing["state"] == "erased"
+    fact = [event async for event in made.store.outbox.events.find({"stream": long_ago})]
     assert b'"reason":"retention"' in bytes(fact[0]["body"])
     assert b'"confirmedBy":null' in bytes(fact[0]["body"])
+
+
+@pytest.mark.fault("a student whose retention time is over, who registers while the run looks at them")
+async def test_retention_leaves_who_registers_at_that_moment_and_tells_who_registers_later(made: Parts) -> None:
+    """Each student is looked at once more after the mark; who is left alone is not marked any longer."""
+    kept, now = timedelta(days=365), utc_now()
+    registering, other = await returned(made, (-500, 30)), await returned(made, (-500, 30))
+    was_marked: dict[str, bool] = {}
+
+    class Meeting(PersonsStore):
+        """A registration is committed just before the mark."""
+
+        async def mark_being_erased(self, person_id: str, mark_id: str, now: datetime) -> None:
+            """As always, after the student's commit."""
+            if person_id == registering:
+                await made.submit([journey(40, person_id=registering)], now)
+            await super().mark_being_erased(person_id, mark_id, now)
+
+    async def delete(person: str, registrations: Any) -> None:
+        was_marked[person] = await where.persons.is_being_erased(person)
+
+    where = replace(deps(made, delete), persons=Meeting(made.mongo.database("registration")))
+
+    assert await erase_after_retention(where, kept, now=now) == 1
+
+    assert was_marked == {other: True}
+    assert await where.persons.erasure(registering) is None
+    assert not await where.persons.is_being_erased(registering)
+
+
+async def test_retention_goes_on_after_one_that_fails_and_ends_after_so_many(made: Parts) -> None:
+    """A person whose registration cannot be read stops nobody; a run erases no more than its limit."""
+    kept, now = timedelta(days=365), utc_now()
+    unreadable = await returned(made, (-510, 10))
+    people = {await returned(made, (-500 + number, 10)) for number in range(3)}
+    await made.store.registrations.collection.update_one({"personId": unreadable}, {"$set": {"legs": "?"}})
+    where = deps(made)
+
+    counts = [await erase_after_retention(where, kept, now=now, limit=2) for _ in range(3)]
+
+    assert counts == [2, 1, 0]
+    assert {standing["_id"] for standing in await where.persons.erasures_page(0, 10)} == people
+
+
+CLOSED = AlertClosed(alert_id="ES-7", closed_by="o", reason="over")
+
+
+def _selected(person_id: str) -> RecipientsSelected:
+    """The person is in the alert."""
+    return RecipientsSelected(
+        alert_id="ES-7", shard=0, late=False,
+        recipients=(
+            Recipient(person_id=person_id, registration_id="r", registration_version=1, reason="country", area="ES",
+                      level=Level.RED, channels=()),
+        ),
+    )  # fmt: skip
 
 
 def _told(event: Any, version: int) -> Envelope[Any]:

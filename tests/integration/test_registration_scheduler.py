@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 
 import pytest
 
@@ -13,9 +13,10 @@ from services.registration.evaluation import REQUEST_ENDED_AFTER, evaluate_count
 from services.registration.evolve import evolve
 from services.registration.reported_returns import record_reported_returns
 from services.registration.scheduler import WrongClock, record_due_events, remind_after_failed_messages, run_due
-from shared.clock import amsterdam_date, utc_now
+from shared.clock import AMSTERDAM, amsterdam_date, utc_now
 from shared.envelope import Envelope
 from shared.events import (
+    ActivityType,
     Channel,
     DeliveryOutcome,
     Level,
@@ -26,6 +27,7 @@ from shared.events import (
     ReturnReported,
     StayContactUpdated,
     StayStarted,
+    StudyAnswers,
     TaskClosed,
     TaskOpened,
 )
@@ -56,6 +58,40 @@ async def event_names(one: Parts, registration_id: str) -> list[str]:
 def noon(days: int = 0) -> datetime:
     """Noon, so many days from today."""
     return utc_now().replace(hour=12, minute=0, second=0, microsecond=0) + timedelta(days=days)
+
+
+async def test_reminder_is_sent_from_the_very_hour_of_the_morning_and_no_minute_earlier(one: Parts) -> None:
+    """R22: due at eight by the Amsterdam clock; who looks at eight finds it, who looks at 7:59 does not."""
+    (loaded,) = await one.submit([journey(20)], noon(-20))
+    eight = datetime.combine(amsterdam_date(noon(6)), time(8), AMSTERDAM)
+
+    await record_due_events(one.evaluation, eight - timedelta(minutes=1))
+    before = [event for event in await one.events(loaded.id) if isinstance(event, ReminderDue)]
+    await record_due_events(one.evaluation, eight)
+
+    sent = [event for event in await one.events(loaded.id) if isinstance(event, ReminderDue)]
+    assert [(event.kind, event.occasion) for event in sent if event not in before] == [("check_advice", "T-14")]
+
+
+async def test_who_waits_for_an_approval_on_the_day_after_departure_is_put_before_a_person(one: Parts) -> None:
+    """R8: held until the day of departure is over; then the sweep routes it, once, without any event of others."""
+    leaves_on = amsterdam_date(noon(20))
+    await one.advise("ES", Level.GREEN, 1)
+    studies = StudyAnswers(credits=True, university_funding=False, transcript_entry=False)
+    waiting = journey(20).model_copy(update={"study_related": True, "answers": studies, "approval_id": new_id()})
+    clerkship = {"faculty_id": "example-medical-centre", "programme_id": "example-clinical-medicine"}
+    incomplete = journey(20).model_copy(update=clerkship | {"activity_type": ActivityType.CLINICAL_CLERKSHIP})
+    await one.submit([waiting, incomplete], noon(0))
+    await sweep(one.evaluation, noon(1))
+
+    for days in (20, 21, 21):
+        await sweep(one.evaluation, noon(days))
+        for registration_id in (waiting.registration_id, incomplete.registration_id):
+            state = (await one.store.registrations.load(registration_id)).state
+            assert state is not None
+            tasks = [(task.queue, task.rule) for task in state.open_tasks]
+            has_left = amsterdam_date(noon(days)) > leaves_on
+            assert tasks == ([("faculty-contact", "R8")] if has_left else []), (days, state.decision)
 
 
 @pytest.mark.fault("four schedulers at the same moment, without the lease between them")

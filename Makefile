@@ -18,12 +18,13 @@ help:
 	@echo "make reset   forget the local state, after asking (FORCE=1 does not ask)"
 
 install:
-	@$(PYTHON) deploy/local/bootstrap.py
+	@$(PYTHON) deploy/local/bootstrap.py $(GROUPS)
 
 demo: install
 	@$(BIN)/python -m deploy.local.demo
 
 # Three workers on the two cores of CI, because many tests wait. tests/conftest.py says what runs in the same worker.
+test: GROUPS = --group browser
 test: install
 	@$(BIN)/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder
 

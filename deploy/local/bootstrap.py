@@ -1,13 +1,17 @@
 """Installs the project from a bare Python: uv when it is absent, the locked packages, Kafka's jars.
 
 Runs on the system's python3 with the standard library alone. A second run does nothing and needs no network.
+`--group NAME` installs a dependency group as well, which later runs keep: the tests of the pages need Node.js.
 """
 
+import argparse
 import hashlib
+import json
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 UV = "0.13.9"
 ROOT = Path(__file__).resolve().parents[2]
@@ -17,8 +21,12 @@ STAMP = LOCAL / "installed"
 
 def main() -> int:
     """Exit code 0 when everything is installed."""
-    wanted = hashlib.sha256(b"".join((ROOT / name).read_bytes() for name in ("uv.lock", "pyproject.toml"))).hexdigest()
-    if STAMP.exists() and STAMP.read_text() == wanted and (ROOT / ".venv" / "bin" / "python").exists():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--group", action="append", default=[], help="a dependency group beside the default ones")
+    locked = hashlib.sha256(b"".join((ROOT / name).read_bytes() for name in ("uv.lock", "pyproject.toml"))).hexdigest()
+    before = installed()
+    groups = sorted({*parser.parse_args().group, *before["groups"]})
+    if before == {"locked": locked, "groups": groups} and (ROOT / ".venv" / "bin" / "python").exists():
         return 0
     LOCAL.mkdir(exist_ok=True)
     uv = shutil.which("uv") or own_uv()
@@ -27,13 +35,23 @@ def main() -> int:
     say("installing the locked packages")
     # Compiled once here: the stack starts a dozen processes, and each would compile every library for itself.
     command = [uv, "sync", "--frozen", "--compile-bytecode", "--python", sys.executable, "--quiet"]
+    command += [f"--group={group}" for group in groups]
     if subprocess.run(command, cwd=ROOT, check=False).returncode != 0:
         return fail("The packages could not be installed: check the network and run the command again.")
     fetched = subprocess.run([ROOT / ".venv/bin/python", "-m", "deploy.local", "fetch"], cwd=ROOT, check=False)
     if fetched.returncode != 0:
         return 1
-    STAMP.write_text(wanted)
+    STAMP.write_text(json.dumps({"locked": locked, "groups": groups}))
     return 0
+
+
+def installed() -> dict[str, Any]:
+    """What an earlier run has installed: the hash of the locked versions, and the groups."""
+    try:
+        found = json.loads(STAMP.read_text())
+        return {"locked": str(found["locked"]), "groups": [str(group) for group in found["groups"]]}
+    except (OSError, ValueError, TypeError, KeyError):
+        return {"locked": "", "groups": []}
 
 
 def own_uv() -> str | None:

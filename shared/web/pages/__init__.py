@@ -1,0 +1,1 @@
+"""What the pages of all services share: who is signed in, and forms that came too late."""

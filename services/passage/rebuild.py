@@ -4,7 +4,7 @@ The only audit code that uses MongoDB. It reads the services' databases and writ
 """
 
 import os
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -201,7 +201,7 @@ class ShadowRebuild:
                 if name == compared.name:
                     rebuilt = await self._shadow[name].find_one({"_id": identity})
                     _, kept = self._open[name, identity]
-                    if self._compare(compared, identity, rebuilt, kept) is None:
+                    if compare_documents(compared, identity, rebuilt, kept, self._erased) is None:
                         del self._open[name, identity]
 
     async def differences(self) -> AsyncIterator[Difference]:
@@ -210,7 +210,7 @@ class ShadowRebuild:
             self.counts[compared.name] = 0
             async for identity, rebuilt, kept in self._sides(compared):
                 self.counts[compared.name] += 1
-                difference = self._compare(compared, identity, rebuilt, kept)
+                difference = compare_documents(compared, identity, rebuilt, kept, self._erased)
                 if difference is not None:
                     self._open[compared.name, identity] = rebuilt, kept
                     yield difference
@@ -230,7 +230,7 @@ class ShadowRebuild:
                 if identity not in wanted:
                     continue
                 has_changed |= former[compared.name, identity] != (rebuilt, kept)
-                difference = self._compare(compared, identity, rebuilt, kept)
+                difference = compare_documents(compared, identity, rebuilt, kept, self._erased)
                 if difference is not None:
                     self._open[compared.name, identity] = rebuilt, kept
                     differences.append(difference)
@@ -239,36 +239,7 @@ class ShadowRebuild:
     def _sides(self, compared: ComparedCollection) -> AsyncIterator[tuple[str, Document | None, Document | None]]:
         """Id, rebuilt and live document; None on the side that lacks it."""
         live = compared.live(self._mongo.database(compared.service)[compared.collection])
-        return _side_by_side(as_kept(self._shadow[compared.name]), live)
-
-    def _compare(
-        self, compared: ComparedCollection, identity: str, rebuilt: Document | None, kept: Document | None
-    ) -> Difference | None:
-        def differs(problem: str, fields: Iterable[str] = ()) -> Difference:
-            own_id = identity.rpartition("#")[2]  # without the group
-            return Difference(compared.service, compared.collection, own_id, problem, tuple(fields))
-
-        if kept is None:
-            return differs("is in the events and is not kept")
-        try:
-            own = compared.comparable(kept)
-        except (KeyError, TypeError, ValueError):  # a document of another shape must not end the comparison
-            return differs("has not the shape of its collection")
-        if rebuilt is None:
-            return None if compared.is_ahead(own) else differs("is kept and is not in the events")
-        wanted = compared.wanted(rebuilt)
-        if own.get("version", 0) > wanted.get("version", 0):
-            return differs("is newer than the newest event on Kafka; run again when the relay has caught up")
-        if self._erased & {wanted.get("personId"), wanted.get("leaderId")}:
-            wanted = _as_forgotten(wanted, own)
-        differing = compared.differing(wanted, own)
-        sealed = _sealed_names(compared.model)
-        fields = sorted(name for name in differing if not (name in sealed and self._is_erased(wanted, own, name)))
-        return differs("is not what its events say", fields) if fields else None
-
-    def _is_erased(self, wanted: Comparable, own: Comparable, name: str) -> bool:
-        """A sealed field may be missing only when the person was erased, which destroys the key."""
-        return own.get(name) is None and wanted.get("personId") in self._erased
+        return side_by_side(as_kept(self._shadow[compared.name]), live)
 
     async def close(self) -> None:
         """Drop the shadow database."""
@@ -276,6 +247,39 @@ class ShadowRebuild:
             await self._mongo.drop(self._name)
         finally:
             self._mongo.close()
+
+
+def compare_documents(
+    compared: ComparedCollection,
+    identity: str,
+    rebuilt: Document | None,
+    kept: Document | None,
+    erased: Container[str] = frozenset(),
+) -> Difference | None:
+    """The difference between a rebuilt and a live document, if any. `erased`: ids of the erased persons. Pure."""
+
+    def differs(problem: str, fields: Iterable[str] = ()) -> Difference:
+        own_id = identity.rpartition("#")[2]  # without the group
+        return Difference(compared.service, compared.collection, own_id, problem, tuple(fields))
+
+    if kept is None:
+        return differs("is in the events and is not kept")
+    try:
+        own = compared.comparable(kept)
+    except (KeyError, TypeError, ValueError):  # a document of another shape must not end the comparison
+        return differs("has not the shape of its collection")
+    if rebuilt is None:
+        return None if compared.is_ahead(own) else differs("is kept and is not in the events")
+    wanted = compared.wanted(rebuilt)
+    if own.get("version", 0) > wanted.get("version", 0):
+        return differs("is newer than the newest event on Kafka; run again when the relay has caught up")
+    if wanted.get("personId") in erased or wanted.get("leaderId") in erased:
+        wanted = _as_forgotten(wanted, own)
+    # A sealed field may be missing only when the person was erased, which destroys the key.
+    may_be_missing = _sealed_names(compared.model) if wanted.get("personId") in erased else frozenset()
+    differing = compared.differing(wanted, own)
+    fields = sorted(name for name in differing if not (name in may_be_missing and own.get(name) is None))
+    return differs("is not what its events say", fields) if fields else None
 
 
 #: Texts that older events have in clear; the services forget them when they erase the person.
@@ -303,9 +307,10 @@ def _sealed_names(model: type[BaseModel] | None) -> frozenset[str]:
     return frozenset(fields[name].alias or name for name in sealed)
 
 
-async def _side_by_side(
+async def side_by_side(
     first: AsyncIterator[Document], second: AsyncIterator[Document]
 ) -> AsyncIterator[tuple[str, Document | None, Document | None]]:
+    """Id and the document of each side, in order of id; None on the side that lacks it. Both come in order of id."""
     left, right = await anext(aiter(first), None), await anext(aiter(second), None)
     while left is not None or right is not None:
         if right is None or (left is not None and left["_id"] < right["_id"]):

@@ -56,6 +56,8 @@ PARTITIONS = {"travel.approval.v1": 6, "travel.registration.v1": 12, "travel.adv
 SOURCES = {"travel.approval.v1": "/approval", "travel.registration.v1": "/registration",
            "travel.advice.v1": "/safety", "travel.notification.v1": "/notify"}  # fmt: skip
 ABOUT = {"faculty_id": "example-sciences", "programme_id": "example-biology", "activity_type": "internship"}
+#: The ministry's names.
+REGIONS = {"IT-82": "Sicilië"}
 #: student → country, first and last day counted from DAY, region, place
 STUDENTS = {
     "student-01": ("ES", -20, 20, "ES-MD", None),
@@ -83,7 +85,7 @@ class Sample:
     def _add(self, event: Event, at: datetime, correlation: str) -> str:
         self._count += 1
         identity = derived_id("audit-sample", str(self._count))
-        cause = Cause(correlation, correlation)
+        cause = Cause(correlation, f"cause-{self._count}")
         return self.logs[type(event).topic].append(event, at=at, event_id=identity, cause=cause)
 
     def _tell(self) -> None:
@@ -106,7 +108,7 @@ class Sample:
     def _advise(self, country: str, version: int, before: Level | None, after: Level, at: datetime, *,
                 baseline: bool = False, region: str | None = None) -> str:  # fmt: skip
         whole = LevelChange(before=before, after=before if region else after)
-        listed = (RegionAdvice(area=region, code=region, before=Level.YELLOW, after=after),) if region else ()
+        listed = (RegionAdvice(area=REGIONS[region], code=region, before=Level.YELLOW, after=after),) if region else ()
         return self._add(
             TravelAdviceChanged(
                 country=country, advice_version=version, baseline=baseline, ministry=whole, effective=whole,

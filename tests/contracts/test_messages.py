@@ -28,13 +28,11 @@ from services.notify.messages.content import (
 )
 from services.notify.messages.gsm import is_gsm, segments
 from services.notify.messages.rendering import FORMS, TEMPLATES, Messages
+from services.notify.messages.service_specimens import CONTACT_PERSON, COORDINATOR, INTERNATIONAL_OFFICE
 from services.notify.messages.sms import SEGMENT_LIMIT
 from services.notify.messages.specimens import (
-    COORDINATOR,
     EMERGENCY_EMAIL,
     EMERGENCY_NUMBER,
-    FACULTY_CONTACT,
-    INTERNATIONAL_OFFICE,
     MANUAL,
     OFFICE_READERS,
     REGION,
@@ -50,7 +48,7 @@ from shared.errors import PermanentError
 GOLDEN = Path(__file__).parent / "messages"
 SENDER = "alerts@university.example"
 LINK = "https://safe-passage.example/notify/v1/answers/" + "A" * 22
-AT = datetime(2026, 10, 12, 12, 5, tzinfo=UTC)
+AT = datetime(2026, 10, 12, 13, 20, tzinfo=UTC)
 STUDENT_AND_NUMBER = "Robin van Voorbeeld (s0000001)"
 KINDS: tuple[Kind, ...] = get_args(AlertKind) + get_args(NoticeKind)
 ASKS_FOR_AN_ANSWER = ("alert_country", "alert_region", "alert_unresolved", "manual", "drill", "reminder")
@@ -279,7 +277,7 @@ def test_golden_files_are_those_of_the_messages_there_are() -> None:
 
 def test_specimens_tell_the_roles_apart() -> None:
     """No two roles share a name, address or number, so a golden message that takes one for another shows it."""
-    offices = (COORDINATOR, FACULTY_CONTACT, INTERNATIONAL_OFFICE, TEAM)
+    offices = (COORDINATOR, CONTACT_PERSON, INTERNATIONAL_OFFICE, TEAM)
     assert STUDENT.emergency_contact is not None
     assert STUDENT.student_number is not None
     values = [

@@ -74,15 +74,12 @@ def since(version: int = 3, at: datetime = NOW, baseline: bool = False) -> Since
 
 
 def area(name: str, level: Level | None, began: Since | None = None, code: str | None = None) -> AreaAdvice:
-    """An area that has been at its level since `began`."""
+    """An area that has been at its level since `began`; a red one was orange a version and a day earlier."""
     began = began or since()
-    return AreaAdvice(
-        area=name,
-        code=code,
-        level=level,
-        orange_since=began if level is not None and level >= Level.ORANGE else None,
-        red_since=began if level is Level.RED else None,
-    )
+    earlier = since(max(1, began.advice_version - 1), began.at - timedelta(days=1), began.baseline)
+    orange_since = {Level.ORANGE: began, Level.RED: earlier}.get(level) if level is not None else None
+    red_since = began if level is Level.RED else None
+    return AreaAdvice(area=name, code=code, level=level, orange_since=orange_since, red_since=red_since)
 
 
 def advice(

@@ -87,7 +87,7 @@ def office_digest_specimen(common: dict[str, Any]) -> OfficeDigestContent:
         portal_url=PORTAL,
         counts=(
             CaseCount(kind="request", count=7, new=5, late=2, oldest=datetime(2026, 9, 28, 9, 0, tzinfo=UTC)),
-            CaseCount(kind="task", rule="R21", count=1, new=1, oldest=datetime(2026, 10, 12, 7, 0, tzinfo=UTC)),
+            CaseCount(kind="task", rule="R21", count=1, new=0, oldest=datetime(2026, 10, 12, 7, 0, tzinfo=UTC)),
         ),
         day=date(2026, 10, 12),
     )

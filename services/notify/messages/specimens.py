@@ -4,7 +4,7 @@ Each role has facts of its own, so that a message that takes one person for anot
 """
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from services.notify.messages.content import (
@@ -22,6 +22,8 @@ from services.notify.messages.content import (
     SlotContent,
 )
 from services.notify.messages.service_specimens import (
+    COORDINATOR,
+    INTERNATIONAL_OFFICE,
     office_cases_specimen,
     office_digest_specimen,
     outcome_specimen,
@@ -44,18 +46,10 @@ STUDENT = ContactDetails(
     emergency_contact=EmergencyContact(name="Kim Specimen", phone="+31600000002", relation="ouder"),
     student_number="s0000001",
 )
-COORDINATOR = Contact(
-    function="Coordinator Example Studies", email="coordinator@university.example", phone="+31715270001"
-)
-FACULTY_CONTACT = Contact(
-    function="Contact person Example Faculty", email="contact.person@university.example", phone="+31715270002"
-)
-INTERNATIONAL_OFFICE = Contact(
-    function="Example International Office", email="international@university.example", phone="+31715270003"
-)
 TEAM = Contact(function="Example Incident Team", email="team@university.example", phone="+31715270004")
-#: The ministry's time; the university decided later.
+#: The ministry's times, of the level and of the newest text; the university decided later.
 MINISTRY_SINCE = datetime(2026, 10, 12, 12, 5, tzinfo=UTC)
+ADVICE_EFFECTIVE_AT = datetime(2026, 10, 9, 6, 40, tzinfo=UTC)
 OVERRIDE_SINCE = datetime(2026, 11, 3, 8, 30, tzinfo=UTC)
 BAN = OverrideFacts(
     override_id="override-1",
@@ -84,6 +78,21 @@ GROUNDS: Mapping[str, LevelGrounds] = {
 }
 SOURCE_GROUNDS = GROUNDS["source"]
 
+
+def _elsewhere(grounds: LevelGrounds) -> LevelGrounds:
+    """The same in another country: a day later, and by another override."""
+    day = timedelta(days=1)
+    override = grounds.override and grounds.override.model_copy(
+        update={"override_id": "override-2", "since": grounds.override.since + day, "document": "CvB 2026/115"}
+        | {"reason": "Onze verzekering dekt ook daar niets."}
+    )
+    ended_at = grounds.override_ended_at and grounds.override_ended_at + day
+    return grounds.model_copy(
+        update={"since": grounds.since + day, "override": override, "override_ended_at": ended_at}
+    )
+
+
+SOURCE_ELSEWHERE = _elsewhere(SOURCE_GROUNDS)
 COUNTRY = AlertContent(
     university=UNIVERSITY,
     emergency_number=EMERGENCY_NUMBER,
@@ -91,7 +100,7 @@ COUNTRY = AlertContent(
     country="UA",
     level=Level.RED,
     since=MINISTRY_SINCE,
-    effective_at=MINISTRY_SINCE,
+    effective_at=ADVICE_EFFECTIVE_AT,
     grounds=SOURCE_GROUNDS,
     source="netherlands",
     text_nl="Dit is een verzonnen advies. De kleurcode voor Oekraïne is rood. Reis er niet heen.",
@@ -149,7 +158,7 @@ REGISTRATION = RegistrationContent(
     programme=CLEARANCE.programme,
     places=(
         Place(country="JP", level=Level.GREEN, url="https://advice.example/japan", grounds=SOURCE_GROUNDS),
-        Place(country="TR", level=Level.YELLOW, url="https://advice.example/turkije", grounds=SOURCE_GROUNDS),
+        Place(country="TR", level=Level.YELLOW, url="https://advice.example/turkije", grounds=SOURCE_ELSEWHERE),
     ),
     checked_at=NOON,
     contact=COORDINATOR,
@@ -244,7 +253,12 @@ def _places_decided(content: ClearanceContent | RegistrationContent | AnyContent
     assert isinstance(content, ClearanceContent | RegistrationContent)
     return {
         name: content.model_copy(
-            update={"places": tuple(place.model_copy(update={"grounds": grounds}) for place in content.places)}
+            update={
+                "places": tuple(
+                    place.model_copy(update={"grounds": _elsewhere(grounds) if number else grounds})
+                    for number, place in enumerate(content.places)
+                )
+            }
         )
         for name, grounds in GROUNDS.items()
         if name != "source"

@@ -176,7 +176,8 @@ def parse(value: bytes | None) -> Envelope[Event]:
             ".".join(str(part) for part in problem["loc"]) + ": " + problem["type"] for problem in error.errors()[:5]
         )
         raise PermanentError(f"schema: {where}") from None
-    except RecursionError:
+    except orjson.JSONEncodeError:
+        # orjson reads 1,024 levels and writes 254.
         raise PermanentError("nested too deeply") from None
     if data.stream != head.subject:
         raise PermanentError("subject and data name different streams")

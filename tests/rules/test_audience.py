@@ -13,6 +13,7 @@ from services.notify.rules.audience import (
     PastNotification,
     Reason,
     decide_audience,
+    not_yet_notified,
     raises_alert,
     was_notified,
 )
@@ -282,6 +283,20 @@ def affected(level: Level, began: Since | None, version: int = 5) -> AudienceDec
 def test_was_notified_table(level: Level, began: int, told: list[PastNotification], is_told: bool) -> None:
     """R27: by this alert, or of this level or worse while the place has been this bad without a break."""
     assert was_notified(affected(level, since(began)), told, 5) is is_told
+
+
+def test_who_was_told_of_one_place_is_told_of_the_other_one_only() -> None:
+    """R27: red in Catalonia was told; Madrid turns orange later: the message is about Madrid, and about it alone."""
+    first = evolve(None, change(1, None, Y), "e1", NOW - 2 * DAY)
+    catalonia = evolve(first, change(2, Y, Y, {"ES-CT": (Y, R)}), "e2", NOW - DAY)
+    both = evolve(catalonia, change(3, Y, Y, {"ES-CT": (R, R), "ES-MD": (Y, O)}), "e3", NOW)
+    there = whereabouts(stay(-5, 0, region="ES-CT"), stay(0, 5, region="ES-MD"))
+
+    news = not_yet_notified(decide_audience(there, both, TODAY), [PastNotification(2, R)], 3)
+
+    assert news is not None
+    assert (news.place.area.code, news.level, news.others) == ("ES-MD", O, ())
+    assert news.message_key == decide_audience(whereabouts(stay(0, 5, region="ES-MD")), both, TODAY).message_key
 
 
 @dataclass

@@ -1,5 +1,7 @@
 """Prepared shards: who shares a message shares a variant, and ids depend on the input alone."""
 
+from datetime import timedelta
+
 from services.notify.audience.affected import AffectedPerson, affected_persons, memoised_decisions
 from services.notify.audience.preparation import ALL_CHANNELS, PreparedAudience
 from services.notify.columns.registration_snapshot import RegistrationSnapshot
@@ -80,3 +82,30 @@ def test_person_with_two_registrations_is_told_of_the_place_where_they_are() -> 
     for ordered in (snapshots, snapshots[::-1]):
         (person,) = affected_persons(ordered, memoised_decisions(RED, TODAY))
         assert (person.registration.registration_id, person.decision.presence) == ("r-there", Presence.THERE)
+
+
+def test_person_with_two_registrations_is_reached_at_the_address_of_the_newer_one() -> None:
+    """Whichever is in the worse place, and whichever is read first: the newer contact details are those of today."""
+    for older_region, newer_region in (("ES-CT", "ES-MD"), ("ES-MD", "ES-CT"), ("ES-CT", "ES-CT")):
+        older = whereabouts(stay(region=older_region)).model_copy(update={"registration_id": "r-older"})
+        newer = whereabouts(stay(region=newer_region)).model_copy(
+            update={"registration_id": "r-newer", "changed_at": older.changed_at + timedelta(seconds=1)}
+        )
+        snapshots = [RegistrationSnapshot.of(where, is_reachable=True) for where in (older, newer)]
+
+        for ordered in (snapshots, snapshots[::-1]):
+            (person,) = affected_persons(ordered, memoised_decisions(RED, TODAY))
+            assert person.newest.registration_id == "r-newer"
+            assert person.decision.level is Level.RED
+
+
+def test_registration_that_cannot_be_judged_is_reported_and_stops_nobody() -> None:
+    """Its itinerary does not open; the person beside it is found all the same."""
+    good = affected("p1").registration
+    broken = affected("p2").registration._replace(itinerary="[false, false, null, [[]]]")
+    not_assessable: list[RegistrationSnapshot] = []
+
+    found = affected_persons([broken, good], memoised_decisions(RED, TODAY), not_assessable)
+
+    assert [person.registration.person_id for person in found] == ["p1"]
+    assert not_assessable == [broken]

@@ -206,9 +206,7 @@ def check(evidence: Evidence) -> Event:
         raise Unreadable(f"not JSON: {error.msg}") from None
     except ValidationError as error:
         raise Unreadable(f"schema: {_fields(error)}") from None
-    except RecursionError:
-        raise Unreadable("nested too deeply") from None
-    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+    except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError) as error:
         raise Unreadable(f"schema: {type(error).__name__}") from None
     if fact.stream.encode() != evidence.head[4]:
         raise Unreadable("subject and data name different streams")

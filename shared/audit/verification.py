@@ -21,7 +21,7 @@ from shared.events import EVENTS, SelectionCompleted
 BLOCK = 1_024
 BEHIND = 4
 _HASH = 32
-_WORD, _MOST = (1 << 64) - 1, (1 << 32) - 2
+_WORD = (1 << 64) - 1
 _EVENTS = {name.encode(): event for name, event in EVENTS.items()}
 
 #: (number of the block, hashes of its events, the predecessor hashes that the events claim, flags: event present)
@@ -48,7 +48,7 @@ class Versions:
             if not found:
                 break
             at = (at + 1) & mask
-        if version != self._last[at] + 1 or version > _MOST:
+        if version != self._last[at] + 1:
             return False
         self._last[at] = version
         if not found:

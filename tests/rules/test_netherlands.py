@@ -298,6 +298,26 @@ def test_netherlands_area_has_a_code_only_where_it_is_certain() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("both", "one", "levels"),
+    [("rood", "oranje", {"ES-MD": Level.RED, "ES-CT": Level.RED}),
+     ("oranje", "rood", {"ES-MD": Level.ORANGE, "ES-CT": Level.RED})],
+)  # fmt: skip
+def test_netherlands_of_two_colours_for_one_region_the_worse_counts(
+    both: str, one: str, levels: dict[str, Level]
+) -> None:
+    """A region in an enumeration, and with a colour of its own: the worse one, in whichever order they stand."""
+    sentences = [
+        f"<li>De kleurcode van het reisadvies is {both} voor Madrid en Catalonië.</li>",
+        f"<li>De kleurcode van het reisadvies is {one} voor Catalonië.</li>",
+    ]
+    rest = "<li>Voor de rest van Spanje geldt kleurcode groen.</li>"
+
+    for order in (sentences, sentences[::-1]):
+        regions = only(record("ESP", "".join([*order, rest]))).regions
+        assert {region.code: region.level for region in regions} == levels
+
+
 def test_netherlands_bounds_lose_no_level() -> None:
     """Too many areas become one area with their worst level; too long names are cut."""
     many = "".join(f"<li>Voor gebied {n} geldt kleurcode oranje.</li>" for n in range(500))

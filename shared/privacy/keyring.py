@@ -115,11 +115,18 @@ class Keyring:
         """Those of these logins that somebody else's login looks like, who has logged in or was imported."""
         keys = {subject: self.login_key(subject) for subject in subjects}
         alike = {subject: self._alike(issuer, key) for subject, key in keys.items()}
-        found: dict[str, set[str]] = {}
+        #: Hash of the look → the logins that have it, each with its person.
+        found: dict[str, dict[str, str]] = {}
         async for entry in self._persons.find({"alike": {"$in": sorted(set(alike.values()))}}):
-            found.setdefault(str(entry["alike"]), set()).add(str(entry["_id"]))
-        own = {subject: self._login_hash(issuer, key) for subject, key in keys.items()}
-        return {subject for subject in keys if found.get(alike[subject], set()) - {own[subject]}}
+            found.setdefault(str(entry["alike"]), {})[str(entry["_id"])] = str(entry["personId"])
+
+        def is_of_another(subject: str) -> bool:
+            persons = found.get(alike[subject], {})
+            own = self._login_hash(issuer, keys[subject])
+            # A former spelling of the login is stored as well, with the same person.
+            return any(login != own and person_id != persons.get(own) for login, person_id in persons.items())
+
+        return {subject for subject in keys if is_of_another(subject)}
 
     def _login_hash(self, issuer: str, key: str) -> str:
         return hmac.new(self._logins, f"{issuer}\n{key}".encode(), hashlib.sha256).hexdigest()

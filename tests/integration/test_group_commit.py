@@ -128,6 +128,40 @@ async def test_insert_once_answers_a_repeat_without_a_transaction(mongo: Counted
     assert refused.value.status == 422
 
 
+async def test_insert_once_two_requests_under_one_key_at_once_have_one_effect(
+    mongo: Counted, database: Database
+) -> None:
+    """Both looked before either stored: one inserts its documents, and the other gets that answer or its own 422."""
+    commits = GroupCommit(mongo, database)
+    asked = [(IdempotentRequest("key", digest), name) for digest, name in (("one", "a"), ("one", "b"), ("two", "c"))]
+
+    answers = await asyncio.gather(
+        *(insert_once(commits, database, key, Answer(201, {"id": name}), new(name)) for key, name in asked),
+        return_exceptions=True,
+    )
+
+    kept = await stored_ids(database)
+    assert len(kept) == 3
+    for (request, _), answer in zip(asked, answers, strict=True):
+        if request.digest == ("two" if kept[0] == "c" else "one"):
+            assert isinstance(answer, Answer)
+            assert answer.body == {"id": kept[0]}
+        else:
+            assert isinstance(answer, Problem)
+            assert answer.status == 422
+
+
+async def test_insert_once_of_a_document_that_another_request_stored_is_no_repeat(
+    mongo: Counted, database: Database
+) -> None:
+    """The caller hears that the document exists: under a new key there is no answer to give instead."""
+    commits = GroupCommit(mongo, database)
+    await commits.insert(new("a"))
+
+    with pytest.raises(DuplicateKeyError):
+        await insert_once(commits, database, IdempotentRequest("key", "digest"), Answer(201, {"id": "a"}), new("a"))
+
+
 async def test_group_commit_the_same_documents_twice_at_once_are_stored_once(
     mongo: Counted, database: Database
 ) -> None:

@@ -1,6 +1,7 @@
 """The keyring on real MongoDB: sealing, erasing, tampering, the wrong key, two services at once."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 
 from shared.errors import PermanentError
 from shared.mongo.client import Mongo
-from shared.privacy.keyring import Keyring, WrongKey
+from shared.privacy.keyring import CACHE_SECONDS, Keyring, WrongKey
 
 KEK = bytes(range(32))
 
@@ -130,3 +131,81 @@ async def test_keyring_same_text_of_a_person_is_sealed_alike_and_of_another_is_n
     assert [opened.state for opened in await keyring.open_many(sealed, "/place")].count("erased") == 4
     with pytest.raises(PermanentError):
         await keyring.seal_alike("p1", "/place", "Madrid")
+
+
+async def test_keyring_person_without_a_key_who_is_erased_never_gets_one(mongo: Mongo) -> None:
+    """Nothing was sealed for the person before: nothing can be sealed afterwards either, by any service."""
+    keyring, other = Keyring(mongo, KEK), Keyring(mongo, KEK)
+    person = await keyring.person_id("issuer", "student-1")
+
+    await keyring.erase(person)
+
+    assert [await ring.key(person) for ring in (keyring, other)] == [None, None]
+    assert await keyring.knows(person)
+    with pytest.raises(PermanentError):
+        await other.seal_bytes(person, "document", b"canary")
+
+
+async def test_keyring_erasure_reaches_a_service_that_knows_the_key(mongo: Mongo) -> None:
+    """A service uses a key that it has read for a minute at most, for sealing and for opening."""
+    keyring, other = Keyring(mongo, KEK), Keyring(mongo, KEK)
+    sealed = await other.seal("person-1", "event-1", "/contact", "canary")
+    await keyring.erase("person-1")
+
+    for person_id, (_, key) in list(other._cache.items()):
+        other._cache[person_id] = (time.monotonic() - CACHE_SECONDS, key)
+
+    assert (await other.open_many([sealed], "/contact"))[0].state == "erased"
+    other._cache["person-1"] = (time.monotonic() - CACHE_SECONDS, KEK)
+    assert await other.key("person-1") is None
+
+
+async def test_keyring_key_of_another_person_opens_nothing_and_stops_no_other(mongo: Mongo) -> None:
+    """A stored key is bound to its person: exchanged in the database, it is unreadable, and the others open."""
+    keyring = Keyring(mongo, KEK)
+    sealed = [await keyring.seal(person, "event", "/contact", person) for person in ("person-1", "person-2")]
+    keys = mongo.database("keyring")["keys"]
+    foreign = await keys.find_one({"_id": "person-1"})
+    assert foreign is not None
+    await keys.update_one({"_id": "person-2"}, {"$set": {"wrapped": foreign["wrapped"]}})
+
+    opened = await Keyring(mongo, KEK).open_many(sealed, "/contact")
+
+    assert [value.state for value in opened] == ["opened", "unreadable"]
+
+
+async def test_keyring_start_finds_the_wrong_key_behind_erased_persons(mongo: Mongo) -> None:
+    """An erased person has no key to try; with erased persons alone any key may start."""
+    keyring = Keyring(mongo, KEK)
+    await keyring.erase("person-0")
+    await Keyring(mongo, bytes(32)).check()
+    await keyring.key("person-1")
+
+    await keyring.check()
+    with pytest.raises(WrongKey):
+        await Keyring(mongo, bytes(32)).check()
+    with pytest.raises(WrongKey):
+        Keyring(mongo, KEK[:16])
+
+
+async def test_keyring_field_of_another_version_is_not_opened_as_ours(mongo: Mongo) -> None:
+    """A later method of sealing has another prefix: what it sealed is refused, whatever it holds."""
+    keyring = Keyring(mongo, KEK)
+    sealed = await keyring.seal("person-1", "event-1", "/contact", "canary")
+
+    for other in (sealed.replace("sealed:v1", "sealed:v2"), sealed.replace("sealed:", "plain:")):
+        with pytest.raises(PermanentError, match="unknown method"):
+            await keyring.open(other, "/contact")
+        assert (await keyring.open_many([other, sealed], "/contact"))[1].value == "canary"
+
+
+async def test_keyring_login_of_a_former_spelling_keeps_its_person(mongo: Mongo) -> None:
+    """Logins were stored as they are spelt; since case is ignored, one spelling finds the person of the other."""
+    person = await Keyring(mongo, KEK).person_id("issuer", "Student-1")
+
+    keyring = Keyring(mongo, KEK, ignores_case=True)
+
+    assert await keyring.person_id("issuer", "Student-1") == person
+    assert await keyring.person_id("issuer", "STUDENT-1") == person
+    assert await keyring.look_alikes("issuer", ["student-1"]) == set()
+    assert await keyring.look_alikes("issuer", ["student-l"]) == {"student-l"}

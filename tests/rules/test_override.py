@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.safety.model import AdviceLevels, Override
-from services.safety.rules.override import MAX_OVERRIDES, Reason, apply_overrides, permission
+from services.safety.rules.override import (
+    MAX_OVERRIDES,
+    Reason,
+    apply_overrides,
+    level_at,
+    overrides_in_effect,
+    permission,
+)
 from services.safety.rules.release import apply_overrides_of_today, state_after
 from shared.events import AreaLevel, Level, OverrideEnded, OverrideSet
 from tests.rules.safety_world import NOW, World, reading
@@ -120,6 +127,87 @@ def test_override_permission(world: World) -> None:
     assert asked(1) == (Reason.RED_IS_NEVER_LOOSENED, True)
     many = world.states["ES"].model_copy(update={"overrides": (override("ES", 3),) * MAX_OVERRIDES})
     assert permission(many, "ES", Level.RED, None, loosens=None, today=TODAY).reason is Reason.TOO_MANY
+
+
+@pytest.mark.parametrize(
+    ("adopted", "level", "loosens", "order", "reason"),
+    [
+        (2, 2, None, False, Reason.MAY_BE_SET),
+        (2, 2, None, True, Reason.MAY_BE_SET),
+        (2, 2, True, True, Reason.ORDER_NEEDS_NEGATIVE_LEVEL),  # an order to leave never belongs to a looser one
+        (1, 1, None, True, Reason.ORDER_NEEDS_NEGATIVE_LEVEL),
+        (1, 3, None, True, Reason.MAY_BE_SET),
+        (3, 2, False, False, Reason.MAY_BE_SET),
+        (3, 2, True, False, Reason.RED_IS_NEVER_LOOSENED),
+        (None, 2, None, False, Reason.MAY_BE_SET),
+        (None, 1, None, False, Reason.UNKNOWN_IS_NEVER_LOOSENED),
+        (None, 2, True, False, Reason.UNKNOWN_IS_NEVER_LOOSENED),
+    ],
+)
+def test_override_permission_by_its_level_its_kind_and_the_order_to_leave(
+    adopted: int | None, level: int, loosens: bool | None, order: bool, reason: Reason
+) -> None:
+    """The same level as the adopted one is a stricter override. Its last day may be today."""
+    world = World()
+    world.read([reading("ES", adopted)])
+
+    decision = permission(
+        world.states["ES"], "ES", Level(level), TODAY, loosens=loosens, order_to_leave=order, today=TODAY
+    )
+
+    assert decision.reason is reason
+    assert decision.loosens is bool(loosens)
+
+
+def test_override_of_a_region_without_a_code_is_of_no_region() -> None:
+    """An area that has no code of its own is not mistaken for another one without; a level unknown there stays so."""
+    adopted = AdviceLevels(
+        level=Level.YELLOW,
+        regions=(
+            AreaLevel(area="the border", code=None, level=Level.YELLOW),
+            AreaLevel(area="a part", code="ES-CT", level=None),
+            AreaLevel(area="the rest", code="ES-CT", level=Level.YELLOW),
+        ),
+    )
+
+    found = apply_overrides("ES", adopted, (override("ES-MD", 3),), TODAY)
+
+    assert {region.area: region.level for region in found.regions} == {
+        "the border": 1, "a part": None, "the rest": 1, "ES-MD": 3
+    }  # fmt: skip
+    assert level_at("ES", adopted, "ES-CT") is None
+    assert level_at("ES", adopted, "ES-MD") == 1
+
+
+def test_override_that_decides_is_named_for_each_area() -> None:
+    """The one for the area itself before the country's, an order to leave before a ban, the older before the newer."""
+    adopted = picture(1, CT=1, MD=3)
+    later = NOW + timedelta(hours=1)
+    newer = override("ES", 3).model_copy(update={"override_id": "newer", "set_at": later})
+    order = newer.model_copy(update={"override_id": "order", "order_to_leave": True})
+    ban, own = override("ES", 3), override("ES-CT", 3, since=TODAY - timedelta(days=3))
+    past = override("ES", 3, since=TODAY - timedelta(days=9), until=TODAY - timedelta(days=1))
+
+    def named(*overrides: Override) -> dict[str, str]:
+        effective = apply_overrides("ES", adopted, overrides, TODAY)
+        deciding = overrides_in_effect("ES", adopted, effective, overrides, TODAY)
+        return {area: part.override.override_id for part in deciding for area in part.areas}
+
+    everywhere = dict.fromkeys(("ES", "ES-CT", "ES-MD"), ban.override_id)
+    assert named(newer, ban, past.model_copy(update={"override_id": "past"})) == everywhere
+    assert named(ban, order) == dict.fromkeys(("ES", "ES-CT", "ES-MD"), "order")
+    assert named(order, own) == {"ES": "order", "ES-CT": own.override_id, "ES-MD": "order"}
+    looser = override("ES", 0, loosens=True)
+    assert named(looser) == {"ES": looser.override_id}
+    # It counts since its first day, and since it was set if that came later.
+    [early] = overrides_in_effect("ES", picture(1), picture(3), (override("ES", 3, since=TODAY),), TODAY)
+    [late] = overrides_in_effect("ES", picture(1), picture(3), (newer,), TODAY)
+    [long] = overrides_in_effect("ES", picture(1), picture(3), (own.model_copy(update={"area": "ES"}),), TODAY)
+    assert (early.override.since, late.override.since, long.override.since) == (NOW, later, NOW)
+    [tomorrow] = overrides_in_effect(
+        "ES", picture(1), picture(3), (override("ES", 3, since=TODAY + timedelta(days=1)),), TODAY + timedelta(days=1)
+    )
+    assert tomorrow.override.since == datetime(2026, 3, 1, 23, tzinfo=UTC)
 
 
 def set_event(level: int, *, since: date, until: date | None = None, loosens: bool = False) -> OverrideSet:

@@ -125,6 +125,14 @@ def test_override_that_begins_today_is_no_deterioration_of_the_source() -> None:
     assert world.levels()["AA"] == 3
     assert not would_raise_alert(world.states["AA"], reading("AA", 2, at=LATER), LATER)
 
+    looser = override.model_copy(update={"level": Level.GREEN, "loosens": True})
+    world = world_of(1)
+    world.write("AA", [looser], NOW)
+    world.tick(LATER)
+    assert world.levels()["AA"] == 0
+    assert not would_raise_alert(world.states["AA"], reading("AA", 2, at=LATER), LATER)
+    assert would_raise_alert(world.states["AA"], reading("AA", 3, at=LATER), LATER)
+
 
 # ---------------------------------------------------------------- holds
 

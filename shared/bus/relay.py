@@ -30,7 +30,6 @@ from shared.observability.logs import get_logger
 from shared.testing.failpoints import failpoint
 
 LEASE_SECONDS = 6.0
-#: Kafka must acknowledge every event of a batch within this time.
 ACKNOWLEDGE_SECONDS = 30.0
 #: A batch costs five round trips. After one with fewer events than this, wait a moment for more events to come.
 SMALL_BATCH_EVENTS, GATHER_SECONDS = 100, 0.03
@@ -85,6 +84,8 @@ class Relay:
         self._topics = frozenset(topics)
         self._status = _Status()
         self._woken = asyncio.Event()
+        #: Kafka must acknowledge every event of a batch within this time.
+        self.acknowledge_seconds = ACKNOWLEDGE_SECONDS
 
     async def run(self) -> None:
         """Publish until cancelled. After a failure: pause, get the lease again, resume from the head of the chain."""
@@ -207,14 +208,14 @@ class Relay:
         """Publish a whole batch and wait for every acknowledgement. Raises PublishFailed and LeaseLost."""
         lease.require()  # after a long sleep the successor has sent these bytes: no need to send them twice
         futures = [await producer.send(topic, value, key=key) for topic, key, value in batch.messages]
-        _, late = await asyncio.wait(futures, timeout=ACKNOWLEDGE_SECONDS)
+        _, late = await asyncio.wait(futures, timeout=self.acknowledge_seconds)
         refused = [future for future in futures if future.done() and future.exception() is not None]
         if late or refused:
             for future in late:
                 future.cancel()
             raise PublishFailed(
                 f"batch {batch.head.batch}: of {len(futures)} events {len(late)} were not acknowledged within "
-                f"{ACKNOWLEDGE_SECONDS:.0f} s and {len(refused)} were refused"
+                f"{self.acknowledge_seconds:.0f} s and {len(refused)} were refused"
             )
         await failpoint("after_send")
 

@@ -39,7 +39,7 @@ from shared.audit.output import WrongUse, instant
 from shared.bus.believed_event import Implausible, believed_event
 from shared.catalogue_entries import Pool
 from shared.envelope import Envelope, parse
-from shared.events import NAMED_OUTSIDE, ApprovalRequested, Leg, LegKind, PersonAnswered, RegistrationSubmitted
+from shared.events import NAMED_OUTSIDE, ApprovalRequested, Event, Leg, LegKind, PersonAnswered, RegistrationSubmitted
 from shared.plausible import believed_time
 from tests.abuse.extreme_times import DATES
 
@@ -184,6 +184,20 @@ def test_event_with_an_extreme_time_of_its_own_is_parked(edge: datetime) -> None
     """The envelope's own time decides since when a person is somewhere."""
     with pytest.raises(Implausible):
         believed_event(replace(parse(SAMPLES[0].read_bytes()), time=edge))
+
+
+def test_event_speaks_of_a_year_ahead_and_no_further() -> None:
+    """When a reading is stale, when a hold ends: a leap year from the event's own time is believed."""
+    sample = parse((ROOT / "tests/contracts/events/SourceChecked.v1.json").read_bytes())
+
+    def until(fresh_until: datetime) -> Envelope[Event]:
+        return replace(sample, data=sample.data.model_copy(update={"fresh_until": fresh_until}))
+
+    latest = sample.time + timedelta(days=366)
+    assert believed_event(until(latest)).data == until(latest).data
+    for wrong in (latest + timedelta(microseconds=1), datetime(1999, 12, 31, tzinfo=UTC)):
+        with pytest.raises(Implausible, match="freshUntil"):
+            believed_event(until(wrong))
 
 
 def test_time_that_a_provider_named_is_replaced_by_the_events_own() -> None:

@@ -1,7 +1,7 @@
 """A service on real Kafka and MongoDB for tests: outbox, relay and bus in a namespace of their own."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -153,6 +153,30 @@ def held(registration: str, version: int) -> tuple[bytes, bytes]:
 def consumed(offset: int, key: bytes, value: bytes) -> ConsumerRecord:
     """A record as a consumer gets it, at this offset of partition 0."""
     return ConsumerRecord(TOPIC, 0, offset, 0, 0, key, value, None, len(key), len(value), ())
+
+
+class Meeting:
+    """A collection in which another writer gets its turn right before the n-th call of one method."""
+
+    def __init__(self, collection: Any, method: str, other: Callable[[], Awaitable[Any]], *, call: int = 1) -> None:
+        self._collection = collection
+        self._method = method
+        self._other = other
+        self._calls_before = call - 1
+
+    def __getattr__(self, name: str) -> Any:
+        called = getattr(self._collection, name)
+        if name != self._method:
+            return called
+        self._calls_before -= 1
+        if self._calls_before != -1:
+            return called
+
+        async def after_the_other(*arguments: Any, **options: Any) -> Any:
+            await self._other()
+            return await called(*arguments, **options)
+
+        return after_the_other
 
 
 def other_event() -> AlertClosed:

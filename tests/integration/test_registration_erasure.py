@@ -266,6 +266,7 @@ async def test_two_officers_who_ask_at_the_same_moment_erase_once(made: Parts) -
         "requested",
         "erased",
     }
+    assert (await ask(where, person_id, "officer-9")).body["state"] == "erased", "asked again, nothing more happens"
     assert await made.store.outbox.events.count_documents({"stream": person_id}) == 1
 
 

@@ -5,7 +5,7 @@ import os
 import re
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -37,6 +37,7 @@ ROOT = Path(__file__).resolve().parents[1]
 #: The groups that take longest. They start first, so that all workers end at about the same time.
 LONGEST = ("full_stack", "tests/integration/test_safety_feed.py", "services", "tests/integration/test_local_stack.py")
 FIRST_READING_SECONDS = 180.0
+_STOP_FULL_STACK = pytest.StashKey[Callable[[], None]]()
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if hasattr(config, "workerinput"):
         rank = {group: number for number, group in enumerate(LONGEST)}
         items.sort(key=lambda item: rank.get(group_of(item.nodeid.split("::")[0]), len(rank)))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """A worker stops the full stack after the group that uses it: an idle one takes a quarter of a core."""
+    if hasattr(item.config, "workerinput") and _STOP_FULL_STACK in item.config.stash:
+        following = "" if nextitem is None else group_of(nextitem.nodeid.split("::")[0])
+        if following != "full_stack":
+            item.config.stash[_STOP_FULL_STACK]()
+            del item.config.stash[_STOP_FULL_STACK]
 
 
 @pytest.fixture(scope="session")
@@ -143,7 +154,7 @@ async def namespace(stack: Stack) -> AsyncIterator[str]:
 
 
 @pytest.fixture(scope="session")
-def full_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FullStack]:
+def full_stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FullStack]:
     """Kafka, MongoDB, simulators and services of this session alone, because tests kill them."""
     with pytest.MonkeyPatch.context() as patch, mongod_folder() as data:
         for name in ("KAFKA_BOOTSTRAP_SERVERS", "MONGO_URL"):
@@ -164,6 +175,7 @@ def full_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FullStack]:
             stack.stop()
             _give_up(error)
         _wait_for_first_reading(services)
+        request.config.stash[_STOP_FULL_STACK] = stack.stop
         yield FullStack(services, root / "failpoints", functools.partial(mint, root / "keys"))
         stack.stop()
 

@@ -4,6 +4,7 @@ No acknowledged command is lost, no settled message is sent twice, and stored st
 """
 
 import asyncio
+import itertools
 
 import pytest
 
@@ -12,44 +13,36 @@ from tests.full_stack import COUNTRIES, FullStack
 
 STUDENTS, REQUESTS = 4, 4
 
-#: after commit, after send, before mark, mid-claim, between a batch and its decisions, after effect before commit,
-#: between acceptance and note
-FAILPOINTS = [
-    ("approval", "relay_assigned"),
-    ("approval", "after_send"),
-    ("approval", "before_mark"),
-    ("registration", "after_commit"),
-    ("registration", "relay_assigned"),
-    ("registration", "after_send"),
-    ("registration", "before_mark"),
-    ("registration", "approvals_stored"),
-    ("registration", "advice_stored"),
-    ("registration", "after_effect_before_commit"),
-    ("safety", "country_recorded"),
-    ("safety", "relay_assigned"),
-    ("safety", "after_send"),
-    ("safety", "before_mark"),
-    ("notify", "registration_stored"),
-    ("notify", "advice_stored"),
-    ("notify", "mid_selection"),
-    ("notify", "after_claim"),
-    ("notify", "mid_send"),
-    ("notify", "before_outcome"),
-    ("notify", "after_outcome"),
-    ("notify", "after_send"),
-    ("notify", "before_mark"),
-    ("notify", "after_effect_before_commit"),
+#: Service → its failpoints: after commit, after send, before mark, mid-claim, between a batch and its decisions, after
+#: effect before commit, between acceptance and note.
+FAILPOINTS = {
+    "approval": ("relay_assigned", "after_send", "before_mark"),
+    "registration": (
+        "after_commit", "relay_assigned", "after_send", "before_mark", "approvals_stored", "advice_stored",
+        "after_effect_before_commit",
+    ),
+    "safety": ("country_recorded", "relay_assigned", "after_send", "before_mark"),
+    "notify": (
+        "registration_stored", "advice_stored", "mid_selection", "after_claim", "mid_send", "before_outcome",
+        "after_outcome", "after_send", "before_mark", "after_effect_before_commit",
+    ),
+}  # fmt: skip
+#: Each round kills up to four services, each at one of its failpoints; every failpoint has its round.
+ROUNDS = [
+    {service: failpoint for service, failpoint in zip(FAILPOINTS, failpoints, strict=True) if failpoint}
+    for failpoints in itertools.zip_longest(*FAILPOINTS.values())
 ]
 
 
-@pytest.mark.fault("a service killed at its failpoint")
-@pytest.mark.parametrize(("service", "failpoint"), FAILPOINTS)
-async def test_service_killed(full_stack: FullStack, service: str, failpoint: str) -> None:
-    """Approvals, registrations and a change of advice, and one service dies on the way."""
+@pytest.mark.fault("services killed at their failpoints")
+@pytest.mark.parametrize("failpoints", ROUNDS, ids=lambda failpoints: "-".join(failpoints.values()))
+async def test_services_killed(full_stack: FullStack, failpoints: dict[str, str]) -> None:
+    """Approvals, registrations and a change of advice, and each of these services dies on the way."""
     country = next(COUNTRIES)
     students = [full_stack.student(country) for _ in range(STUDENTS)]
     others = [full_stack.student(country, Plan.APPROVED_FIRST, (30, 60)) for _ in range(REQUESTS)]
-    full_stack.arm(service, failpoint)
+    for service, failpoint in failpoints.items():
+        full_stack.arm(service, failpoint)
     async with full_stack.restarting_services():
         await asyncio.gather(
             *(full_stack.request_approval(student) for student in others),
@@ -58,7 +51,8 @@ async def test_service_killed(full_stack: FullStack, service: str, failpoint: st
         await full_stack.raise_to_red(country)
         await full_stack.wait_for_messages(students)
         await full_stack.wait_until_idle()
-        assert not full_stack.is_armed(service, failpoint), "the service never came by its failpoint"
+        armed = [failpoint for failpoint in failpoints.items() if full_stack.is_armed(*failpoint)]
+        assert not armed, f"services that never came by their failpoint: {armed}"
     await full_stack.check()
 
 

@@ -12,7 +12,7 @@ MAX_GROWTH = 3.0
 #: CPU seconds. Faster than this no growth is measured.
 QUICK = 0.02
 #: CPU seconds. A reading that has grown from QUICK to this as it should is not tried on longer texts.
-ENOUGH = 0.2
+ENOUGH = 0.06
 
 
 def check_growth(text: Callable[[int], Text], read: Callable[[Text], object], length: int, name: str) -> None:

@@ -71,6 +71,26 @@ def test_answered_alert_table(
     assert (decision.alert and decision.alert.alert_id, decision.reason) == (alert_id, reason)
 
 
+@pytest.mark.parametrize(
+    ("received", "claimed", "reason"),
+    [
+        (-ARRIVAL_PRECISION, NEVER, Reason.AFTER_MESSAGE),  # the database cut the time of arrival to milliseconds
+        (-ARRIVAL_PRECISION - timedelta(microseconds=1), NEVER, Reason.BEFORE_ANY_MESSAGE),
+        (timedelta(0), -DATE_PRECISION, Reason.AFTER_MESSAGE),  # the provider cut its time to minutes
+        (timedelta(0), -DATE_PRECISION - timedelta(microseconds=1), Reason.DATED_BEFORE_MESSAGE),
+    ],
+)
+def test_times_that_were_cut_are_not_before_the_message(
+    received: timedelta, claimed: timedelta | None, reason: Reason
+) -> None:
+    """Measured from the moment at which the message was handed over."""
+    told = AlertedAt("ES-2", NOON, NOON)
+
+    decision = answered_alert(SAFE, (told,), None if claimed is None else NOON + claimed, NOON + received)
+
+    assert decision.reason is reason
+
+
 near = st.integers(-500, 500).map(lambda seconds: NOON + timedelta(seconds=seconds))
 moments = st.datetimes(timezones=st.just(UTC)) | near
 histories = st.lists(

@@ -72,7 +72,8 @@ THERE = where(stay())
         (replace(TOLD_RED, closed_at=NOW), [THERE], advice(Y, R), Ending.CLOSED),
         (replace(TOLD_RED, closed_at=NOW - MINUTE), [THERE], advice(Y, R), None),  # came after the closing
         (replace(TOLD_RED, is_drill=True), [THERE], advice(Y, R), Ending.DRILL),
-        (replace(TOLD_RED, selected_at=NOW - timedelta(8)), [THERE], advice(Y, R), Ending.TOO_OLD),
+        (replace(TOLD_RED, selected_at=NOW - timedelta(7)), [THERE], advice(Y, R), None),
+        (replace(TOLD_RED, selected_at=NOW - timedelta(7, microseconds=1)), [THERE], advice(Y, R), Ending.TOO_OLD),
         (Conversation("ES", None, G, NOW), [THERE], advice(Y, G), None),  # a manual alert tells of no advice
     ],
 )

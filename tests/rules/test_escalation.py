@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.notify.model.answers import AnswerRecord, AnswerWord, is_verified, open_cries, standing_answer
-from services.notify.model.deliveries import DeliveryState
+from services.notify.model.deliveries import Delivery, DeliveryState, delivery_id
 from services.notify.model.escalations import EscalationRecord
 from services.notify.rules.conversation import Ending
 from services.notify.rules.escalation import (
@@ -18,6 +18,7 @@ from services.notify.rules.escalation import (
     RecipientState,
     RollCallStatus,
     decide_escalation,
+    recipient_state,
     roll_call_status,
     unheard_cry,
 )
@@ -221,6 +222,7 @@ def _escalated(reason: str, minute: int, answer_id: str | None = None) -> Escala
         (("help", "safe", "help"), [_escalated("help", 1, "e0")], "e2"),
         (("help", "safe", "help"), [_escalated("help", 3, "e2")], None),
         (("help",), [_escalated("help", 1)], None),
+        (("help",), [_escalated("help", 0)], None),  # at the very time of the answer
         (("help", "officer:safe", "help"), [_escalated("help", 1)], "e2"),
         (("help", "officer:safe"), [], None),
     ],
@@ -282,3 +284,42 @@ def test_route_table(
     found = route(table, faculty, serious=serious, otherwise=_team("officers"))
 
     assert ([contact.function for contact in found.contacts], found.reason) == (told, reason)
+
+
+def _delivery(channel: Channel, step: int, state: DeliveryState) -> Delivery:
+    return Delivery(delivery_id("ES-2", "p", channel, step), "ES-2", 0, "p", "r-p", channel, state)
+
+
+SMS, EMAIL = Channel.SMS, Channel.EMAIL
+
+
+@pytest.mark.parametrize(
+    ("deliveries", "states"),
+    [
+        ([], {EMAIL: CREATED, SMS: CREATED}),
+        ([(SMS, 1, FAILED)], {EMAIL: CREATED, SMS: FAILED}),
+        ([(SMS, 1, FAILED), (SMS, 2, ACCEPTED)], {EMAIL: CREATED, SMS: ACCEPTED}),  # the second SMS left
+        ([(SMS, 1, ACCEPTED), (SMS, 2, FAILED)], {EMAIL: CREATED, SMS: ACCEPTED}),
+        ([(SMS, 1, FAILED), (SMS, 2, DeliveryState.INVALID)], {EMAIL: CREATED, SMS: FAILED}),
+        ([(SMS, 1, ACCEPTED), (SMS, 3, DELIVERED)], {EMAIL: CREATED, SMS: DELIVERED}),
+        ([(EMAIL, 1, FAILED), (EMAIL, 5, DELIVERED)], {EMAIL: FAILED, SMS: CREATED}),  # a confirmation is no alert
+        ([(EMAIL, 1, FAILED), (EMAIL, 6, DELIVERED)], {EMAIL: FAILED, SMS: CREATED}),
+        ([(EMAIL, 5, FAILED)], {EMAIL: CREATED, SMS: CREATED}),
+        ([(EMAIL, 1, FAILED), (EMAIL, 12, DELIVERED)], {EMAIL: DELIVERED, SMS: CREATED}),  # to the new address
+    ],
+)
+def test_channel_has_failed_when_every_message_of_the_alert_on_it_failed(
+    deliveries: list[tuple[Channel, int, DeliveryState]], states: Mapping[Channel, DeliveryState]
+) -> None:
+    """The best state on each channel; what confirms an answer says nothing of whether the alert arrived."""
+    recipient = recipient_state((EMAIL, SMS), THEN, [_delivery(*delivery) for delivery in deliveries], [])
+
+    assert recipient.states == states
+
+
+def test_recipient_without_a_channel_is_unreachable_whatever_was_sent_before() -> None:
+    """No channel has no state, so the board shows the person as unreachable, and the team hears of them at once."""
+    recipient = recipient_state((), THEN, [_delivery(SMS, 1, DELIVERED)], [])
+
+    assert recipient.states == {}
+    assert roll_call_status(recipient) is RollCallStatus.UNREACHABLE

@@ -60,6 +60,16 @@ def test_decide_answer_table(earlier: list[tuple[str, str, bool]], new: tuple[st
     )
 
 
+def test_decide_answer_is_braked_for_exactly_the_period() -> None:
+    """Counted from each of the answers; one fewer brakes nothing."""
+    many = [answered(("safe", "help")[number % 2], number) for number in range(ANSWERS_IN_PERIOD)]
+    just_before = NOW + PERIOD - timedelta(microseconds=1)
+
+    assert decide_answer(many, answered("safe", 999), just_before) is AnswerDecision.TOO_OFTEN
+    assert decide_answer(many[1:], answered("safe", 999), just_before) is AnswerDecision.NEW
+    assert decide_answer(many, answered("safe", 999), NOW + PERIOD) is AnswerDecision.NEW
+
+
 def test_decide_answer_after_the_period_changes_are_taken_again() -> None:
     """A person who was braked an hour ago may change the answer again, until the limit of all."""
     many = [answered(("safe", "help")[number % 2], number, minutes=number) for number in range(ANSWERS_IN_PERIOD)]

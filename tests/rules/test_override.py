@@ -60,6 +60,8 @@ def levels(found: AdviceLevels) -> dict[str, int | None]:
         (picture(None), [override("ES", 0, loosens=True)], {"ES": None}),
         (picture(None), [override("ES", 1)], {"ES": None}),
         (picture(None), [override("ES", 2)], {"ES": 2}),
+        (picture(1), [override("ES", 2), override("ES", 3)], {"ES": 3}),  # of several stricter ones the strictest
+        (picture(2), [override("ES", 1, loosens=True), override("ES", 0, loosens=True)], {"ES": 0}),
         (picture(1, CT=0), [override("ES", 2)], {"ES": 2, "ES-CT": 2}),
         (picture(2, CT=2), [override("ES", 0, loosens=True)], {"ES": 0, "ES-CT": 2}),
         (picture(1, CT=2), [override("ES-CT", 1, loosens=True)], {"ES": 1, "ES-CT": 1}),

@@ -82,7 +82,7 @@ def apply_overrides(country: str, adopted: AdviceLevels, overrides: tuple[Overri
     level = _overridden_level(adopted.level, of_country)
     regions = []
     for region in adopted.regions:
-        of_region = [override for override in valid if override.area == region.code and region.code is not None]
+        of_region = [override for override in valid if override.area == region.code]
         region_level = _overridden_level(region.level, [*stricter_of_country, *of_region])
         regions.append(region.model_copy(update={"level": region_level}))
     listed_codes = {region.code for region in adopted.regions}

@@ -92,9 +92,12 @@ class HandlerSubscription(Subscription):
     async def _handle_requeued(self, envelope: Envelope[Event], record: ConsumerRecord) -> None:
         handler = self._handlers.get(type(envelope.data))
         if handler is None:
-            await self._inbox.skip(self.group, {envelope.subject: (envelope.streamversion, envelope.id)})
+            await self._skip_requeued(envelope.subject, envelope.streamversion, envelope.id)
         else:
             await self._call(handler, envelope, record)
+
+    async def _skip_requeued(self, stream: str, version: int, event_id: str) -> None:
+        await self._inbox.skip(self.group, {stream: (version, event_id)})
 
     def _skip(self, stream: str, version: int, event_id: str) -> None:
         if version > self._skipped.get(stream, (0, ""))[0]:

@@ -73,3 +73,6 @@ class ProjectionSubscription(Subscription):
 
     def _skip(self, stream: str, version: int, event_id: str) -> None:
         """Nothing to store: a projection has no position that a skipped event would leave behind."""
+
+    async def _skip_requeued(self, stream: str, version: int, event_id: str) -> None:
+        """As `_skip`."""

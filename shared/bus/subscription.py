@@ -189,6 +189,10 @@ class Subscription(ABC):
     def _skip(self, stream: str, version: int, event_id: str) -> None:
         """Pass over an event of a type that this service does not know."""
 
+    @abstractmethod
+    async def _skip_requeued(self, stream: str, version: int, event_id: str) -> None:
+        """As `_skip`, for a requeued event: the next one of its stream may be handled before another batch comes."""
+
     async def _held_keys(self, records: Sequence[ConsumerRecord]) -> set[bytes]:
         """The keys in this batch that wait behind a parked record."""
         if not self._ordered:
@@ -238,14 +242,19 @@ class Subscription(ABC):
         """Handle a requeued record. Returns the reason when it must be parked again."""
 
         async def handle() -> None:
-            envelope = self.trusted(record)
+            try:
+                envelope = self.trusted(record)
+            except UnknownEventType as unknown:
+                self.status.skipped += 1
+                await self._skip_requeued(unknown.subject, unknown.streamversion, unknown.event_id)
+                return
             await self._handle_requeued(envelope, record)
             if envelope.data.is_whole_state:
                 await self._parking.supersede(self.group, record)
 
         try:
             await self._try(handle)
-        except (PermanentError, UnknownEventType, VersionGap) as error:
+        except (PermanentError, VersionGap) as error:
             return describe(error)
         return None
 

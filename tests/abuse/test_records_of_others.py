@@ -98,11 +98,13 @@ async def _parked_again(notify: Side, count: int) -> bool:
 
 
 async def test_forged_sequence_at_the_end_of_the_log_stops_no_start(stack: Any, namespace: str) -> None:
-    """A service that starts compares its log with its own records alone."""
+    """A service that starts compares its log with its own records alone, and passes over what cannot be read."""
     await prepare(stack, namespace)
     registration = side(stack, namespace, "registration")
     await publish(stack, namespace, record(VICTIM, 1, 7))
     await publish(stack, namespace, *(forged(ERASED, "/anybody", is_chained=True, key=f"k-{n}") for n in range(40)))
+    nested = b"[" * 500 + b"]" * 500
+    await publish(stack, namespace, *((f"k-{n}".encode(), nested) for n in range(0, 40, 2)))
 
     assert await highest_published_sequence(registration.settings, [TOPIC]) <= 7
     registration.mongo.close()

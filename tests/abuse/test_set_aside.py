@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from shared.bus.watchdog import measure_lag
 from shared.errors import TransientError
-from shared.observability import logs
+from shared.observability import logs, metrics
 from shared.process import Process
 from shared.set_aside import FORGET_SECONDS, PAUSE_SECONDS, SetAside
 from shared.settings import CommonSettings
@@ -74,6 +74,42 @@ async def test_item_is_tried_a_few_times_then_rarely_and_the_others_every_time(e
     clock.now = PAUSE_SECONDS
     await set_aside.attempt("country", "bad", work_on("bad"))
     assert calls.count("bad") == ATTEMPTS + 1
+
+
+async def test_item_counts_by_its_kind_and_is_shown_from_its_last_try_on() -> None:
+    """A country and an alert of one name are two items; a metric of a kind that is well again is gone."""
+    clock, calls = Clock(), list[str]()
+    set_aside = SetAside(clock)
+    for tries in range(1, ATTEMPTS + 1):
+        assert (await set_aside.health())[0].ok
+        assert not await set_aside.attempt("country", "ES", failing(calls, "ES", TypeError())("ES")), tries
+    (check,) = await set_aside.health()
+    assert (check.ok, check.facts) == (False, {"items": 1})
+    assert metrics.set_aside.labels("country")._value.get() == 1
+    assert await set_aside.attempt("alert", "ES", failing(calls, "", TypeError())("ES"))
+
+    clock.now = PAUSE_SECONDS - 1
+    assert not set_aside.is_due("country", "ES")
+    clock.now = PAUSE_SECONDS
+    assert set_aside.is_due("country", "ES")
+    assert await set_aside.attempt("country", "ES", failing(calls, "", TypeError())("ES"))
+    assert (await set_aside.health())[0].ok
+    assert "country" not in str(list(metrics.set_aside.collect()))
+
+
+async def test_item_that_is_still_asked_for_is_not_forgotten() -> None:
+    """A mail of the bounce mailbox: it is asked for in every run, and never worked on again until it is due."""
+    clock = Clock()
+    set_aside = SetAside(clock)
+    for _ in range(ATTEMPTS):
+        await set_aside.attempt("mail", "m-1", failing([], "m-1", TypeError())("m-1"))
+
+    clock.now = FORGET_SECONDS
+    set_aside.is_due("mail", "m-1")
+    clock.now = FORGET_SECONDS + 1
+    assert not (await set_aside.health())[0].ok
+    clock.now = 2 * FORGET_SECONDS + 1
+    assert (await set_aside.health())[0].ok
 
 
 async def test_item_that_is_well_again_or_over_is_forgotten() -> None:

@@ -7,11 +7,13 @@ import errno
 import importlib
 import inspect
 import pkgutil
+import re
 from collections.abc import Callable, Iterator
 
 import pydantic
 import pydantic_core
 import pytest
+import yaml
 from pymongo.errors import BulkWriteError, ClientBulkWriteException, OperationFailure, WriteError
 
 import services
@@ -126,6 +128,8 @@ def test_a_document_that_mongodb_refuses_is_not_the_database_being_away() -> Non
     assert is_transient(BulkWriteError({"writeErrors": [{"code": 11_000}]}))
     assert not is_transient(WriteError("BSONObjectTooLarge", 10_334))
     assert not is_transient(BulkWriteError({"writeErrors": [{"code": 11_000}, {"code": 2}]}))
+    assert is_transient(BulkWriteError({"writeErrors": [], "writeConcernErrors": [{"code": 64}]}))
+    assert not is_transient(BulkWriteError({"writeErrors": [{"code": 11_000}], "writeConcernErrors": [{"code": 2}]}))
 
 
 def test_the_machine_is_waited_for_and_a_file_is_not() -> None:
@@ -178,3 +182,6 @@ def test_a_reason_quotes_our_own_refusals_only() -> None:
     """PermanentError carries no personal data by contract; foreign texts may."""
     assert reason_of(PermanentError("stream r-1 is forked")) == "stream r-1 is forked"
     assert reason_of(ValueError("jan@example.nl")) == "ValueError"
+    with pytest.raises(yaml.YAMLError) as raised:  # the line of the library, which lies in .venv, helps nobody
+        yaml.safe_load("[jan@example.nl")
+    assert re.search(r"^\w+ in tests/abuse/test_what_is_transient\.py:\d+ \(\w+\)$", reason_of(raised.value))

@@ -1,5 +1,6 @@
 """A running service follows edits of its catalogue, and keeps the old version while the files are broken."""
 
+import asyncio
 import os
 from pathlib import Path
 
@@ -38,7 +39,8 @@ async def test_live_catalogue_keeps_the_old_one_while_the_files_are_broken(tmp_p
 
     change(tmp_path / "lumc.yaml", "slots: 3", "slots: -1")
     touched(tmp_path / "lumc.yaml")
-    await live.refresh()
+    for _ in range(2):
+        await live.refresh()
     (check,) = await live.health()
 
     assert live.current is before
@@ -108,3 +110,48 @@ async def test_a_request_sees_one_catalogue_throughout_although_the_files_change
     assert during is before
     assert live.current is not before
     assert check.facts["version"] == live.current.version
+
+
+async def test_work_sees_one_version_throughout_and_so_does_the_work_within_it(tmp_path: Path) -> None:
+    """Across an edit; another catalogue of the same process is not pinned by it."""
+    live, other = LiveCatalogue(leiden(tmp_path), 3_600), LiveCatalogue(leiden(tmp_path), 3_600)
+    first, seen = live.current, []
+
+    async def edit(before: int) -> None:
+        change(tmp_path / "lumc.yaml", f"slots: {before}", f"slots: {before + 1}")
+        touched(tmp_path / "lumc.yaml")
+        await live.refresh()
+        await other.refresh()
+
+    @live.throughout
+    async def work() -> None:
+        await edit(3)
+        seen.append(live.current)
+
+    await work()
+    assert seen == [first]
+    second = live.current
+    assert second is not first
+    with live.pinned():
+        await edit(4)
+        with live.pinned():
+            assert live.current is second
+        assert other.current.version != second.version
+    assert live.current.version == other.current.version
+
+
+async def test_files_are_followed_by_one_task_that_ends_with_the_process(tmp_path: Path) -> None:
+    """Starting twice, as when MongoDB was away at the first start, starts one; it follows an edit by itself."""
+    live, before = LiveCatalogue(leiden(tmp_path), 0.01), asyncio.all_tasks()
+    version = live.current.version
+
+    await live.start()
+    await live.start()
+    assert len(asyncio.all_tasks() - before) == 1
+    change(tmp_path / "lumc.yaml", "slots: 3", "slots: 4")
+    touched(tmp_path / "lumc.yaml")
+    async with asyncio.timeout(60):
+        while live.current.version == version:
+            await asyncio.sleep(0.01)
+    await live.stop()
+    assert asyncio.all_tasks() == before

@@ -13,6 +13,8 @@ from tests.full_stack import COUNTRIES, FullStack, passage
 
 #: The only period of the local catalogue with a single slot.
 YEAR = 2033
+#: Between two registrations. Far shorter than a comparison, and without it the services do nothing else for a minute.
+PAUSE_SECONDS = 0.2
 
 
 async def ask_for_rotation(people: People, student: str) -> str:
@@ -60,7 +62,7 @@ async def test_the_comparison_is_clean_while_people_register_and_still_names_wha
     full_stack: FullStack,
 ) -> None:
     """An event that arrives between the two readings is no difference; a document changed by hand is one."""
-    async with registering_without_a_pause(full_stack) as registered:
+    async with registering_all_the_time(full_stack) as registered:
         for _ in range(2):
             _, found = await passage(full_stack, "audit", "diff", "--json")
             assert found["differences"] == []
@@ -77,14 +79,15 @@ async def test_the_comparison_is_clean_while_people_register_and_still_names_wha
 
 
 @asynccontextmanager
-async def registering_without_a_pause(full_stack: FullStack) -> AsyncIterator[list[str]]:
-    """People register one after another during the block; the list of their registrations grows."""
+async def registering_all_the_time(full_stack: FullStack) -> AsyncIterator[list[str]]:
+    """Some people register in each second of the block; the list of their registrations grows."""
     country = next(COUNTRIES)
     registered = [await full_stack.register(full_stack.student(country))]
 
     async def go_on() -> None:
         while True:
             registered.append(await full_stack.register(full_stack.student(country)))
+            await asyncio.sleep(PAUSE_SECONDS)
 
     task = asyncio.create_task(go_on())
     try:

@@ -1,11 +1,13 @@
 """What all tests share: Kafka and MongoDB, the full stack, and which tests run in the same worker."""
 
+import asyncio
 import functools
 import os
 import re
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -37,7 +39,7 @@ ROOT = Path(__file__).resolve().parents[1]
 #: The groups that take longest. They start first, so that all workers end at about the same time.
 LONGEST = ("full_stack", "tests/integration/test_safety_feed.py", "services", "tests/integration/test_local_stack.py")
 FIRST_READING_SECONDS = 180.0
-_STOP_FULL_STACK = pytest.StashKey[Callable[[], None]]()
+_FULL_STACK = pytest.StashKey[FullStack]()
 
 
 @dataclass(frozen=True)
@@ -86,12 +88,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
-    """A worker stops the full stack after the group that uses it: an idle one takes a quarter of a core."""
-    if hasattr(item.config, "workerinput") and _STOP_FULL_STACK in item.config.stash:
+    """After the last test of a file the state of the full stack is rebuilt from Kafka, if a test checked the stack.
+
+    A worker then stops the full stack after the group that uses it: an idle one takes a quarter of a core.
+    """
+    full_stack = item.config.stash.get(_FULL_STACK, None)
+    if full_stack is None or (nextitem is not None and nextitem.path == item.path):
+        return
+    try:
+        if full_stack.is_rebuild_due:
+            with ThreadPoolExecutor(1) as thread:
+                thread.submit(asyncio.run, full_stack.check_rebuilt_state()).result()
+    finally:
         following = "" if nextitem is None else group_of(nextitem.nodeid.split("::")[0])
-        if following != "full_stack":
-            item.config.stash[_STOP_FULL_STACK]()
-            del item.config.stash[_STOP_FULL_STACK]
+        if hasattr(item.config, "workerinput") and following != "full_stack":
+            full_stack.services.stack.stop()
+            del item.config.stash[_FULL_STACK]
 
 
 @pytest.fixture(scope="session")
@@ -175,8 +187,9 @@ def full_stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
             stack.stop()
             _give_up(error)
         _wait_for_first_reading(services)
-        request.config.stash[_STOP_FULL_STACK] = stack.stop
-        yield FullStack(services, root / "failpoints", functools.partial(mint, root / "keys"))
+        full_stack = FullStack(services, root / "failpoints", functools.partial(mint, root / "keys"))
+        request.config.stash[_FULL_STACK] = full_stack
+        yield full_stack
         stack.stop()
 
 

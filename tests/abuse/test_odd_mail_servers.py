@@ -1,15 +1,20 @@
 """Mail servers that answer oddly: what is reported as accepted has arrived, and what is not accepted has not."""
 
 import asyncio
+import contextlib
+import ssl
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import SecretStr
 
+from deploy.certificates import Authority
 from services.notify.channels.email import FRUITLESS_CONNECTIONS, EmailChannel
 from services.notify.channels.smtp import EmailSettings
 from services.notify.messages.outgoing import Email
@@ -238,3 +243,89 @@ async def test_mail_that_the_server_cannot_take_is_refused_before_its_first_byte
     assert sum(command.startswith(b"MAIL") for command in sized.commands) == 1
     assert (unlimited.kind, with_8bitmime.kind) == (ACCEPTED, ACCEPTED)
     assert any(command.endswith(b"BODY=8BITMIME") for command in eight_bit.commands)
+
+
+@pytest.mark.parametrize("verdict", [b"354 more\r\n", b"250 taken\r\n250 taken\r\n", b"250 taken\r\n250"])
+@pytest.mark.parametrize("hello", [PIPELINING, STEPWISE], ids=["pipelining", "stepwise"])
+async def test_connection_whose_replies_are_out_of_step_is_not_used_again(hello: bytes, verdict: bytes) -> None:
+    """The next reply would be taken for that to another command, and a mail for accepted that was not."""
+    server = OddServer(hello, {b".": [verdict]})
+    async with mailing(server) as channel:
+        await channel.send([mail("one")])
+        [outcome] = await channel.send([mail("two")])
+
+    assert (outcome.kind, server.opened) == (ACCEPTED, 2)
+
+
+class TlsServer(asyncio.Protocol):
+    """A server that encrypts, and offers other extensions then. `commands`: each, and whether it came encrypted."""
+
+    def __init__(self, context: ssl.SSLContext, commands: list[tuple[bytes, bool]]) -> None:
+        self._context = context
+        self._commands = commands
+        self._buffer = b""
+        self._is_encrypted = False
+        self._transport: Any = None
+        self._upgrade: asyncio.Task[None] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Greet, once."""
+        if self._transport is None:
+            self._transport = transport
+            self._transport.write(b"220 mx.example\r\n")
+
+    def data_received(self, data: bytes) -> None:
+        """Answer each line. The content ends with its final dot, and is taken."""
+        if self._upgrade is not None and not self._is_encrypted:
+            self._buffer += data
+            return
+        *lines, self._buffer = (self._buffer + data).split(b"\r\n")
+        for line in lines:
+            command = line[:4].upper()
+            self._commands.append((command, self._is_encrypted))
+            offered = b"250 PIPELINING\r\n" if self._is_encrypted else b"250-STARTTLS\r\n250 AUTH LOGIN\r\n"
+            reply = {b"EHLO": b"250-mx.example\r\n" + offered, b"DATA": b"354 go on\r\n", b".": b"250 taken\r\n"}
+            if command == b"STAR":
+                self._transport.pause_reading()  # what follows is encrypted
+            if command in {b"EHLO", b"STAR", b"AUTH", b"MAIL", b"RCPT", b"DATA", b".", b"QUIT"}:
+                self._transport.write(reply.get(command, b"250 ok\r\n"))
+            if command == b"STAR":
+                self._upgrade = asyncio.ensure_future(self._encrypt())
+
+    async def _encrypt(self) -> None:
+        loop = asyncio.get_running_loop()
+        with contextlib.suppress(OSError):
+            self._transport = await loop.start_tls(self._transport, self, self._context, server_side=True)
+            self._is_encrypted = True
+            self.data_received(b"")
+
+
+@pytest.mark.fault("somebody in between, who offers a login in clear or has a certificate of another name")
+async def test_only_what_is_said_encrypted_by_the_right_server_counts(tmp_path: Path) -> None:
+    """Extensions that stood in clear are forgotten; a server that cannot prove its name gets neither login nor mail."""
+    authority = Authority.create()
+    (tmp_path / "ca.pem").write_bytes(authority.certificate)
+    for name, login, accepted in (("127.0.0.1", False, True), ("127.0.0.1", True, False), ("mx.example", False, False)):
+        issued = authority.issue([name])
+        (tmp_path / "server.pem").write_bytes(issued.certificate + issued.key)
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(tmp_path / "server.pem")
+        commands: list[tuple[bytes, bool]] = []
+        listening = await asyncio.get_running_loop().create_server(
+            partial(TlsServer, context, commands), "127.0.0.1", 0
+        )
+        settings: dict[str, Any] = {"username": "alerts", "password": SecretStr("p")} if login else {}
+        channel = EmailChannel(
+            EmailSettings(
+                host="127.0.0.1", port=listening.sockets[0].getsockname()[1], connections=1, starttls=True,
+                ca_file=str(tmp_path / "ca.pem"), **settings,
+            )
+        )  # fmt: skip
+
+        [outcome] = await channel.send([mail("one")])
+        await channel.close()
+        listening.close()
+
+        assert (outcome.is_accepted, outcome.refuses_account) == (accepted, not accepted), (name, login, outcome)
+        assert {command for command, is_encrypted in commands if not is_encrypted} == {b"EHLO", b"STAR"}
+        assert not {command for command, _ in commands} & {b"AUTH", *([] if accepted else [b"MAIL"])}

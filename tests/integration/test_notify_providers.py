@@ -7,9 +7,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from aiohttp import web
 from pydantic import SecretStr
 
 from services.notify.channels.cm import CmProvider, CmSettings
+from services.notify.channels.http import RESPONSE_LIMIT_BYTES
 from services.notify.channels.sms import SmsPool
 from services.notify.channels.sms_provider import PoolMember, SmsProvider
 from services.notify.channels.spryng import SpryngProvider, SpryngSettings
@@ -307,3 +309,48 @@ async def test_bucket_fills_with_time(together: ProviderStore) -> None:
 
     assert [await together.take_tokens("cm", 3, **fast) for _ in range(3)] == [True] * 3  # type: ignore[arg-type]
     assert not await together.take_tokens("cm", 4, **fast)  # type: ignore[arg-type]
+
+
+class Tokens:
+    """A rate limit that refuses the first question."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[int, int]] = []
+
+    async def take_tokens(self, provider: str, count: int, *, per_second: float, burst: int, reserve: int) -> bool:
+        """Remember the question."""
+        self.asked.append((count, reserve))
+        return len(self.asked) > 1
+
+
+async def test_pool_asks_the_rate_limit_for_no_more_than_it_can_ever_grant() -> None:
+    """A large chunk is asked for in parts, again until each is granted; half of the burst is left to alerts."""
+    for is_urgent, asked in ((False, [(5, 5)] * 6), (True, [(10, 0), (10, 0), (10, 0), (5, 0)])):
+        tokens = Tokens()
+        pool = SmsPool([PoolMember(cm("http://cm.example"), 51, per_second=5.0)], tokens)  # type: ignore[arg-type] # as far as `ready` needs it
+
+        await pool.ready(25, is_urgent=is_urgent)
+
+        assert tokens.asked == asked
+
+
+@pytest.mark.fault("a provider that sends us elsewhere, or never ends its answer")
+async def test_message_goes_to_its_provider_alone_and_no_answer_is_read_to_its_end() -> None:
+    """A redirect would take numbers and our key to another host; an endless answer would take our memory."""
+
+    async def endless(request: Any) -> Any:
+        answer = await spryng_accepts(request)
+        return type(answer)(text=answer.text + " " * RESPONSE_LIMIT_BYTES)
+
+    async with serving(spryng_accepts) as other:
+
+        async def elsewhere(request: Any) -> Any:
+            return web.Response(status=307, headers={"Location": f"{other.url}/v2/messages"})
+
+        async with serving(elsewhere) as server, serving(endless) as long:
+            [redirected] = await asked(spryng(server.url))
+            [cut] = await asked(spryng(long.url))
+
+    assert (redirected.kind, redirected.refuses_account) == (TRY_LATER, True)
+    assert other.asked == []
+    assert cut.kind is UNKNOWN

@@ -1,8 +1,9 @@
 """The send worker over real sockets: one email and one SMS for each recipient; unknown is shown and never repeated."""
 
 import asyncio
+import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from email.message import EmailMessage
@@ -17,9 +18,9 @@ from services.notify.channels.message_channel import MessageChannel
 from services.notify.model.deliveries import Delivery, DeliveryState, reference
 from services.notify.model.outcome import Outcome
 from services.notify.record_outcomes import retry_pause
-from services.notify.send_deps import SendTiming
+from services.notify.send_deps import SendDeps, SendTiming
 from services.notify.store.deliveries import DeliveryStore, StoredEvent
-from services.notify.store.send_queue import EMERGENCY, NOTICE, SendJob, SendQueue
+from services.notify.store.send_queue import EMERGENCY, NOTICE, SendChunk, SendJob, SendQueue
 from shared.clock import amsterdam_date, utc_now
 from shared.errors import TransientError
 from shared.events import (
@@ -537,8 +538,11 @@ async def is_unknown(world: World, many: int) -> bool:
     return list((await states(world, EMAIL)).values()).count(UNKNOWN) == many
 
 
-@pytest.mark.fault("stopped after the outcomes are stored, before their events")
-async def test_interrupted_after_storing_outcomes_appends_their_events(world: World, out: Providers) -> None:
+@pytest.mark.fault("stopped after the outcomes are stored, before their events, or between them")
+@pytest.mark.parametrize("appended", [0, 1])
+async def test_interrupted_after_storing_outcomes_appends_their_events(
+    world: World, out: Providers, appended: int
+) -> None:
     """The outcomes are stored, their events not appended yet: the next owner appends them and sends nothing again.
 
     Only a chunk with several kinds of outcome stores them first; one kind is a single event.
@@ -546,7 +550,7 @@ async def test_interrupted_after_storing_outcomes_appends_their_events(world: Wo
     await alerted(world, "p1", "p2", "p3")
     out.faults(mail={"refuse_rcpt": [address("p3")]})
     first = send_deps(world)
-    broken = _BrokenOnce(world)
+    broken = _BrokenOnce(world, appended)
     object.__setattr__(first, "outbox", broken)
 
     await send_all(world, {EMAIL: out.email}, first, but=1)
@@ -558,15 +562,17 @@ async def test_interrupted_after_storing_outcomes_appends_their_events(world: Wo
 
 
 class _BrokenOnce:
-    """An outbox that fails at the first event."""
+    """An outbox that fails once, after so many events."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, appended: int) -> None:
         self._outbox = world.outbox
         self.bodies_by_id = world.outbox.bodies_by_id
         self.broke = False
+        self._left = appended
 
     async def append_once(self, *arguments: Any, **named: Any) -> bool:
-        if not self.broke:
+        self._left -= 1
+        if self._left < 0 and not self.broke:
             self.broke = True
             raise TransientError("away")
         return await self._outbox.append_once(*arguments, **named)
@@ -615,6 +621,162 @@ async def test_interrupted_owner_that_lost_its_lease_reports_its_outcome_late(wo
     first = await delivery(world, "p1", EMAIL)
     assert [change.state for change in first.history] == [UNKNOWN, ACCEPTED]
     assert await resolve(world) == 0
+
+
+@pytest.mark.fault("a former owner past its lease knows more than one kind of outcome")
+async def test_interrupted_owner_reports_late_what_is_certain_and_tries_nothing_later(
+    world: World, out: Providers
+) -> None:
+    """Accepted and refused count, although another worker called them unknown. What was only put off stays unknown."""
+    await alerted(world, "p1", "p2", "p3")
+    out.faults(mail={"refuse_rcpt": [address("p2")], "tempfail_rcpt": [address("p3")]})
+    slow, lost = _Slow(out.email), send_deps(world, "notify-1")
+    object.__setattr__(lost, "send_queue", _Severed(world.database, "notify-1"))
+    async with working(lost, channels={EMAIL: slow}):
+        await slow.has_sent.wait()
+        async with working(send_deps(world, "notify-2"), channels={EMAIL: out.email}):
+            await until(lambda: is_unknown(world, 3))
+            slow.may_answer.set()
+            await until(lambda: is_unknown(world, 1))
+
+    assert await states(world, EMAIL) == {"p1": ACCEPTED, "p2": FAILED, "p3": UNKNOWN}
+    assert out.mailed() == once(("p1",))[0]
+    assert not await has_job_of_attempt(world, 2)
+
+
+class _Watched(SendQueue):
+    """A queue that renews no lease and gives its worker a single job; then it tells that this one is put down."""
+
+    def __init__(self, world: World, sleep_seconds: float = 0.0) -> None:
+        super().__init__(world.database, "notify-1")
+        self.is_put_down = asyncio.Event()
+        self._has_claimed = False
+        self._sleep_seconds = sleep_seconds
+
+    async def claim(self, *arguments: Any) -> SendJob | None:
+        if self._has_claimed:
+            self.is_put_down.set()
+            await asyncio.Event().wait()
+        self._has_claimed = True
+        return await super().claim(*arguments)
+
+    async def begin_chunk(self, job: SendJob, end: int) -> bool:
+        """As the queue does; then the process is stopped."""
+        has_begun = await super().begin_chunk(job, end)
+        time.sleep(self._sleep_seconds)  # noqa: ASYNC251 # a stopped process runs nothing else either
+        return has_begun
+
+    async def renew(self, job: SendJob, ttl_seconds: float) -> bool:
+        raise ConnectionFailure("away")
+
+
+class _Gate(MessageChannel):
+    """A provider whose rate limit holds the first chunk back until the test opens it; it takes every message."""
+
+    provider = "gate"
+
+    def __init__(self, sleep_seconds: float = 0.0) -> None:
+        self.is_waiting, self.may_go = asyncio.Event(), asyncio.Event()
+        self.taken = 0
+        self._sleep_seconds = sleep_seconds
+
+    async def ready(self, count: int, *, is_urgent: bool) -> None:
+        """Wait; then the process is stopped."""
+        self.is_waiting.set()
+        await self.may_go.wait()
+        time.sleep(self._sleep_seconds)  # noqa: ASYNC251 # a stopped process runs nothing else either
+
+    async def send(self, messages: Any, /) -> list[Outcome]:
+        self.taken += len(messages)
+        return [Outcome.accepted("ok")] * len(messages)
+
+
+def watched(world: World, queue: _Watched, lease_seconds: float) -> SendDeps:
+    """What a worker with this queue needs."""
+    world.send_timing = replace(world.send_timing, lease_seconds=lease_seconds)
+    deps = send_deps(world, "notify-1")
+    object.__setattr__(deps, "send_queue", queue)
+    return deps
+
+
+@pytest.mark.fault("another worker claims the job while its owner waits for a rate limit")
+async def test_interrupted_owner_begins_no_chunk_of_a_job_that_another_worker_claimed(world: World) -> None:
+    """It believes that its lease holds. The fence tells it otherwise, before a byte leaves."""
+    await alerted(world, "p1", "p2")
+    queue, gate = _Watched(world), _Gate()
+    taken_over = {"epoch": {"$add": ["$epoch", 1]}, "until": {"$add": ["$$NOW", 3_600_000]}}
+    async with working(watched(world, queue, 60), channels={EMAIL: gate}):
+        await gate.is_waiting.wait()
+        await world.database["lanes"].update_one({"channel": "email"}, [{"$set": taken_over}])
+        gate.may_go.set()
+        await queue.is_put_down.wait()
+
+    assert gate.taken == 0
+    job = await world.database["lanes"].find_one({"channel": "email"})
+    assert (job["ends"], job["done"]) == ([], False)
+
+
+@pytest.mark.fault("a process asleep past its lease, right before and right after it begins a chunk")
+@pytest.mark.parametrize("asleep_in", ["ready", "fence"])
+async def test_interrupted_owner_that_wakes_past_its_lease_sends_nothing(world: World, asleep_in: str) -> None:
+    """Nobody has claimed its job yet, so the fence would let it pass; its own clock does not."""
+    await alerted(world, "p1", "p2")
+    queue, gate = _Watched(world, 0.6 if asleep_in == "fence" else 0.0), _Gate(0.6 if asleep_in == "ready" else 0.0)
+    gate.may_go.set()
+    async with working(watched(world, queue, 0.5), channels={EMAIL: gate}):
+        await queue.is_put_down.wait()
+
+    assert gate.taken == 0
+    job = await world.database["lanes"].find_one({"channel": "email"})
+    assert job["done"] is False
+    assert asleep_in == "fence" or job["ends"] == []
+
+
+@pytest.mark.fault("stopped after the event is appended, before anything else")
+async def test_interrupted_after_the_event_says_nothing_else(
+    world: World, out: Providers, failpoints: Failpoints
+) -> None:
+    """The event is the note: the next owner folds it, and neither sends nor calls anything unknown."""
+    await alerted(world, "p1", "p2")
+    failpoints.arm("after_outcome", "raise")
+
+    await send_all(world, {EMAIL: out.email}, but=1)
+
+    assert failpoints.has_struck("after_outcome")
+    assert out.mailed() == once(("p1", "p2"))[0]
+    assert await states(world, EMAIL) == {"p1": ACCEPTED, "p2": ACCEPTED}
+    assert await world.events_of(NotificationsUnknown) == []
+
+
+class _Stale(SendQueue):
+    """A queue in which the former owner stores its outcomes right after the new one has looked for them."""
+
+    async def stored_outcomes(self, chunk_ids: Sequence[str]) -> dict[str, tuple[Outcome, ...] | None]:
+        found = await super().stored_outcomes(chunk_ids)
+        if not found:
+            one, two = (Outcome.accepted("late but true"), Outcome.refused("no such user"))
+            outcomes = [outcome.recorded(utc_now(), "smtp") for outcome in (one, two)]
+            assert await self.store_outcomes(SendChunk(chunk_ids[0], 0, (0, 1)), outcomes)
+        return found
+
+
+@pytest.mark.fault("a former owner that stores its outcomes while another one looks for them")
+async def test_interrupted_owner_that_stores_its_outcomes_at_the_last_moment_is_believed(
+    world: World, out: Providers
+) -> None:
+    """What it stored first counts; the new owner calls nothing unknown and sends nothing again."""
+    await alerted(world, "p1", "p2")
+    former = await SendQueue(world.database, "notify-1").claim(EMAIL, "former", 0)
+    assert former is not None
+    assert await SendQueue(world.database, "notify-1").begin_chunk(former, 2)
+    deps = send_deps(world, "notify-2")
+    object.__setattr__(deps, "send_queue", _Stale(world.database, "notify-2"))
+
+    await send_all(world, {EMAIL: out.email}, deps, but=1)
+
+    assert sorted((await states(world, EMAIL)).values()) == sorted([ACCEPTED, FAILED])
+    assert await world.events_of(NotificationsUnknown) == []
+    assert out.mailed() == Counter()
 
 
 @pytest.mark.fault("a former owner that goes on after another worker claimed its job")

@@ -5,7 +5,7 @@ BIN := .venv/bin
 # would compile our modules again (3 s of CPU time to collect the tests).
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install demo test check up down reset bench faults
+.PHONY: help install demo test check up down reset bench faults mutants
 
 help:
 	@echo "make demo    play the main job from end to end (KEEP=1 leaves it running, FEED=FILE, GATEWAY=1)"
@@ -15,6 +15,7 @@ help:
 	@echo "make down    stop them"
 	@echo "make bench   the benchmarks, as ratios to their floors (NAMES=\"relay api\", SCALE=0.1, AGAINST=FILE)"
 	@echo "make faults  the whole fault table, on real parts that are killed"
+	@echo "make mutants the pure modules, changed in one place at a time, against their tests (NAMES=\"services/safety/rules\")"
 	@echo "make reset   forget the local state, after asking (FORCE=1 does not ask)"
 
 install:
@@ -33,6 +34,9 @@ bench: install
 
 faults: install
 	@$(BIN)/python -m pytest tests -m fault --faults
+
+mutants: install
+	@$(BIN)/python -m tests.mutants $(NAMES) $(if $(TESTS),--tests $(TESTS))
 
 check: install
 	@$(BIN)/ruff check .

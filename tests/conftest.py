@@ -54,6 +54,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Let all workers of a parallel run share one Kafka and one MongoDB. No example has a time limit."""
     settings.register_profile("without_deadline", deadline=None)
     settings.load_profile("without_deadline")
+    # Chosen by `make mutants`: thousands of short runs, which must not differ from each other.
+    settings.register_profile("mutants", deadline=None, derandomize=True, database=None, max_examples=10)
     config.pluginmanager.register(SharedStackHooks(), "shared-stack")
 
 

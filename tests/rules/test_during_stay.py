@@ -4,11 +4,11 @@ from datetime import timedelta
 
 import pytest
 
-from services.registration.decision_events import decision_events
+from services.registration.decision_events import asked_to_cancel, decision_events, left_negative_area
 from services.registration.evolve import evolve
-from services.registration.model import Registration, Return, Status
+from services.registration.model import Registration, Return, Status, Task
 from services.registration.read_models import DecisionInputs
-from services.registration.rules.during_stay import Reason, during_stay
+from services.registration.rules.during_stay import DuringStay, Reason, during_stay
 from services.registration.rules.evaluation import evaluation
 from services.registration.rules.exception import Reason as ExceptionReason
 from services.registration.rules.exception import exception_at_orange
@@ -94,6 +94,62 @@ def test_during_stay_asks_once_and_ends_with_its_cause() -> None:
     assert decision_events(state, evaluation(state, known, THERE)) == []
     better = [draft.data for draft in decision_events(state, evaluation(state, inputs(advice(Y, version=4)), THERE))]
     assert [type(event) for event in better] == [TaskClosed]
+
+
+def test_during_stay_who_moved_on_while_a_return_was_asked_for_is_looked_for_by_a_safety_officer() -> None:
+    """R20: the itinerary alone brings nobody out of a red place. One task follows the other; later looks open none."""
+    turn = DEPARTURE + 10 * DAY
+    state = registration(leg("FR", DEPARTURE, turn), leg("ES", turn, RETURN), status=Status.APPROVED, study=False)
+    known, later = inputs(advice(R, "FR"), advice(G)), THERE + 20 * DAY
+    assert decision_events(state, evaluation(state, known, later)) == [], "nobody had asked"
+    opened = [draft.data for draft in decision_events(state, evaluation(state, known, THERE))]
+    for event in opened:
+        state = evolve(state, event, THERE, 2)
+
+    moved = [draft.data for draft in decision_events(state, evaluation(state, known, later))]
+    for event in moved:
+        state = evolve(state, event, later, 3)
+
+    (asked,) = [event for event in opened if isinstance(event, TaskOpened)]
+    assert [(event.rule, event.reason) for event in moved if isinstance(event, TaskOpened)] == [
+        ("R20", "left_negative_area")
+    ]
+    assert [event.task_id for event in moved if isinstance(event, TaskClosed)] == [asked.task_id]
+    assert decision_events(state, evaluation(state, known, later)) == []
+
+
+ASKED = Task(task_id="t-1", queue="safety-officer", scope="", rule="R20", reason="advice_negative")
+BOARD = Task(task_id="t-2", queue="board-of-examiners", scope="example-biology", rule="R23", reason="advice_negative")
+SAFE, NEGATIVE, UNRESOLVED = (
+    DuringStay(reason) for reason in (Reason.SAFE, Reason.NEGATIVE, Reason.PLACE_UNRESOLVED)
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "is_asked"),
+    [(NEGATIVE, SAFE, True), (UNRESOLVED, SAFE, True), (NEGATIVE, UNRESOLVED, False), (NEGATIVE, NEGATIVE, False),
+     (SAFE, SAFE, False), (SAFE, NEGATIVE, False)],
+)  # fmt: skip
+def test_during_stay_who_changes_the_itinerary_out_of_a_negative_area_is_asked_about(
+    before: DuringStay, after: DuringStay, is_asked: bool
+) -> None:
+    """R20: the task that asked for the return makes room for the one that finds out; the board's task stays."""
+    state = AWAY.model_copy(update={"open_tasks": (ASKED, BOARD)})
+
+    events = [draft.data for draft in left_negative_area(state, before, after)]
+
+    assert [event.task_id for event in events if isinstance(event, TaskClosed)] == (["t-1"] if is_asked else [])
+    opened = [(event.queue, event.rule, event.reason) for event in events if isinstance(event, TaskOpened)]
+    assert opened == ([("safety-officer", "R20", "left_negative_area")] if is_asked else [])
+
+
+def test_during_stay_who_asks_to_cancel_in_a_negative_area_opens_one_task() -> None:
+    """R20: none where it is safe, and none beside the one that asks already."""
+    asked = AWAY.model_copy(update={"open_tasks": (ASKED,)})
+
+    found = [asked_to_cancel(state, stay) for state, stay in ((AWAY, NEGATIVE), (AWAY, SAFE), (asked, NEGATIVE))]
+
+    assert [len(drafts) for drafts in found] == [1, 0, 0]
 
 
 PERMISSIONS = ExceptionPermissions(board_document_id="document-1", host_document_id="document-2")

@@ -9,7 +9,7 @@ from shared.events import Event
 from shared.ids import new_id
 from shared.topic_writers import source_of, writer_of
 
-CAUSE = Cause("c", "c")
+CAUSE = Cause("c", "cause")
 START = datetime(2026, 3, 1, 9, tzinfo=UTC)
 
 

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.passage.rebuild import COMPARED, ComparedCollection, compare_documents, side_by_side
@@ -194,6 +194,7 @@ async def documents(ids: Iterable[int]) -> AsyncIterator[Document]:
         yield {"_id": f"{number:02d}"}
 
 
+@settings(deadline=None)
 @given(st.sets(st.integers(0, 12)), st.sets(st.integers(0, 12)))
 async def test_every_document_of_either_side_is_compared_once(rebuilt_ids: set[int], kept_ids: set[int]) -> None:
     """In order of id; a side that ends first, or is empty, hides nothing of the other one."""

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.audit.chain import ChainVerifier, Fault, Finding
@@ -199,6 +199,7 @@ def test_block_that_is_missing_altogether_is_named_by_its_first_sequence() -> No
         assert joiner.trouble == f"sequences from {first} on are missing"
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(1, 4)), max_size=60), st.integers(0, 700))
 def test_versions_of_many_streams_are_told_apart(steps: list[tuple[int, int]], others: int) -> None:
     """As a dict would, for streams whose hashes collide, for the hash 0, and while the table grows."""

@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -130,3 +132,59 @@ def test_manifest_shows_a_rewritten_or_shortened_partition(found: TreeSnapshot, 
     assert [(finding.fault, finding.offset) for finding in findings] == [(fault, offset)]
     assert manifest.compare(signed, {(TOPIC, 0): grown(b"a", b"b", b"c", b"d", b"e")}) == []
     assert [finding.fault for finding in manifest.compare(signed, {})] == [Fault.TRUNCATED]
+
+
+def test_manifest_whose_parts_contradict_each_other_is_refused_though_it_is_signed(
+    tmp_path: Path, keys: tuple[Path, Path]
+) -> None:
+    """A signer's mistake, and a field that the signature does not cover."""
+    signer, checker = manifest.private_key(keys[0]), manifest.public_key(keys[1])
+    inconsistent, extended = tmp_path / "inconsistent.json", tmp_path / "extended.json"
+    manifest.write(inconsistent, made(grown(b"a")).model_copy(update={"root": "0" * 64}), signer)
+    manifest.write(extended, made(grown(b"a")), signer)
+    extended.write_text(extended.read_text().replace('"namespace"', '"remark": "all is well", "namespace"'))
+
+    with pytest.raises(BadManifest, match="inconsistent"):
+        manifest.load(inconsistent, checker)
+    with pytest.raises(BadManifest, match="not a manifest"):
+        manifest.load(extended, checker)
+
+
+def test_manifest_names_the_one_before_and_the_place_of_every_root() -> None:
+    """Its root changes with the topic, the partition and the end, not with the roots of the partitions alone."""
+    at, tree = datetime(2026, 3, 1, tzinfo=UTC), grown(b"a")
+    longer = TreeSnapshot(2, tree.root, tree.subtrees)
+    places = [{(TOPIC, 0): tree}, {(TOPIC, 1): tree}, {("travel.approval.v1", 0): tree}, {(TOPIC, 0): longer}]
+    roots = {manifest.make(trees, {}, at=at, namespace="", previous=None).root for trees in places}
+    first = made(tree)
+
+    second = manifest.make({(TOPIC, 0): tree}, {}, at=at, namespace="", previous=first)
+
+    assert len(roots) == len(places)
+    assert (first.previous, second.previous) == (None, hashlib.sha256(first.signed()).hexdigest())
+
+
+def test_new_keys_replace_no_key(tmp_path: Path, keys: tuple[Path, Path]) -> None:
+    """Neither the private nor the public one: what they signed would check no more."""
+    before = [key.read_bytes() for key in keys]
+
+    for private, public in ((keys[0], tmp_path / "new.pub"), (tmp_path / "new.key", keys[1])):
+        with pytest.raises(BadManifest, match="cannot be written"):
+            manifest.new_keys(private, public)
+
+    assert [key.read_bytes() for key in keys] == before
+
+
+def test_key_of_another_kind_is_refused(tmp_path: Path, keys: tuple[Path, Path]) -> None:
+    """A key for encryption, and each of a pair in the place of the other."""
+    other = X25519PrivateKey.generate()
+    private, public = tmp_path / "other.key", tmp_path / "other.pub"
+    private.write_bytes(other.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    public.write_bytes(other.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+
+    for read, path in (
+        (manifest.private_key, private), (manifest.private_key, keys[1]),
+        (manifest.public_key, public), (manifest.public_key, keys[0]),
+    ):  # fmt: skip
+        with pytest.raises(BadManifest, match="holds no"):
+            read(path)

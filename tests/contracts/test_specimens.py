@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from services.notify.messages import service_specimens, specimens
 from shared.envelope import Envelope, parse
 from shared.events import DeliveryOutcome, Event, Level, NotificationsAccepted, RegionAdvice, TaskClaimed
+from tests.audit.log import CAUSE
 from tests.audit.sample import Sample
 from tests.contracts.test_events import SAMPLES
 from tests.rules.notify_world import NOW, advice
@@ -180,6 +181,7 @@ def test_no_two_texts_or_instants_of_the_sample_log_may_be_mixed_up() -> None:
 
     assert {place: pairs for place, pairs in found.items() if pairs} == {}
     assert [envelope.id for envelope in causes if envelope.correlationid == envelope.causationid] == []
+    assert CAUSE.correlation_id != CAUSE.causation_id
 
 
 def test_advice_of_the_rules_tests_tells_since_when_it_is_red_from_since_when_it_is_orange() -> None:

@@ -285,6 +285,19 @@ def test_was_notified_table(level: Level, began: int, told: list[PastNotificatio
     assert was_notified(affected(level, since(began)), told, 5) is is_told
 
 
+def test_of_two_places_as_bad_the_one_that_became_so_later_is_named() -> None:
+    """R27: the other one was told by an earlier alert; this is the news, in whatever order the stays stand."""
+    first = evolve(None, change(1, None, Y), "e1", NOW - 2 * DAY)
+    catalonia = evolve(first, change(2, Y, Y, {"ES-CT": (Y, O)}), "e2", NOW - DAY)
+    both = evolve(catalonia, change(3, Y, Y, {"ES-CT": (O, O), "ES-MD": (Y, O)}), "e3", NOW)
+    stays = (stay(-5, 5, region="ES-CT"), stay(-5, 5, region="ES-MD"))
+
+    for ordered in (stays, stays[::-1]):
+        decision = decide_audience(whereabouts(*ordered), both, TODAY)
+        assert decision.place.area.code == "ES-MD"
+        assert [other.place.area.code for other in decision.others] == ["ES-CT"]
+
+
 def test_who_was_told_of_one_place_is_told_of_the_other_one_only() -> None:
     """R27: red in Catalonia was told; Madrid turns orange later: the message is about Madrid, and about it alone."""
     first = evolve(None, change(1, None, Y), "e1", NOW - 2 * DAY)

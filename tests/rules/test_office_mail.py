@@ -6,7 +6,15 @@ from pathlib import Path
 import pytest
 
 from services.notify.messages.office_wording import CASES, case_text, days_from_now
-from services.notify.model.office_cases import CaseKind, OfficeCase, case_changes, fold_changes, reply_case
+from services.notify.model.office_cases import (
+    CaseChange,
+    CaseKind,
+    OfficeCase,
+    case_changes,
+    evolve_case,
+    fold_changes,
+    reply_case,
+)
 from services.notify.model.requests import evolve_request
 from services.notify.rules.office_mail import OfficePolicy, Urgency, digest_due, urgency
 from services.notify.rules.offices import office_for, queue_for
@@ -139,6 +147,31 @@ def test_urgency_table(case: OfficeCase, starts_in: int | None, expected: Urgenc
     starts_on = None if starts_in is None else TODAY + timedelta(days=starts_in)
 
     assert urgency(case, starts_on, TODAY) is expected
+
+
+@pytest.mark.parametrize(("kind", "since"), [(CaseKind.TASK, 1), (CaseKind.OVERDUE, 2)])
+def test_open_case_that_opens_again_is_new_only_where_a_stay_ended_once_more(kind: CaseKind, since: int) -> None:
+    """A stay that was extended ends on later days: the office hears of it again. Any other case is as old as it was."""
+
+    def opens(version: int) -> CaseChange:
+        at = NOW + timedelta(days=version)
+        case = OfficeCase(case_id="c-1", kind=kind, queue="q", about="r-1", version=version, opened_at=at)
+        return CaseChange("c-1", version, case)
+
+    after = evolve_case(evolve_case(None, opens(1)), opens(2))
+
+    assert after is not None
+    assert (after.version, after.is_open, after.opened_at) == (2, True, NOW + timedelta(days=since))
+    assert evolve_case(after, opens(1)) is after
+
+
+@pytest.mark.parametrize(("pause", "emergency"), [(timedelta(minutes=15), 60), (timedelta(seconds=20), 20)])
+def test_emergency_waits_for_the_next_mail_a_minute_at_most(pause: timedelta, emergency: int) -> None:
+    """And no longer than other cases, where the office has chosen a pause of less than a minute."""
+    policy = OfficePolicy(pause=pause)
+
+    assert policy.pause_after(Urgency.EMERGENCY) == timedelta(seconds=emergency)
+    assert policy.pause_after(Urgency.URGENT) == pause
 
 
 def test_digest_is_due_from_its_hour_in_amsterdam() -> None:

@@ -33,7 +33,9 @@ from tests.rules.notify_world import (
     days,
     nowhere,
     since,
+    stay,
     submitted,
+    whereabouts,
 )
 
 G, Y, O, R = Level.GREEN, Level.YELLOW, Level.ORANGE, Level.RED  # noqa: E741  the four colours
@@ -130,6 +132,23 @@ def test_import_into_a_bad_place_is_listed_and_what_gets_worse_later_alerts(
     assert decide_audience(there, advice(R, began=began), TODAY).reason is expected
 
 
+@pytest.mark.parametrize(("start", "expected"), [(-399, Reason.THERE_AT_IMPORT), (-398, Reason.AFFECTED)])
+def test_import_on_the_day_before_the_stay_counts_as_there(start: int, expected: Reason) -> None:
+    """The day of grace: the import was 400 days ago. Who left a day later came after it."""
+    there = after(imported(days(start, 10)))
+
+    assert decide_audience(there, advice(R, began=since(at=LONG_AGO - DAY)), TODAY).reason is expected
+
+
+def test_import_stays_an_import_when_something_else_is_changed() -> None:
+    """A new phone number makes no newcomer of who was there at the import."""
+    there = after(imported(days(-500, 10)), submitted(days(-500, 10), changed=True))
+
+    assert [stay.imported for stay in there.stays] == [True]
+    began = since(at=LONG_AGO - DAY)
+    assert decide_audience(there, advice(R, began=began), TODAY).reason is Reason.THERE_AT_IMPORT
+
+
 def test_import_that_goes_on_to_another_bad_place_is_alerted() -> None:
     """A leg that was added after the import, and one that begins after it, are arrivals like any other."""
     began = since(at=LONG_AGO - DAY)
@@ -138,6 +157,16 @@ def test_import_that_goes_on_to_another_bad_place_is_alerted() -> None:
 
     assert decide_audience(moved, advice(R, began=began), TODAY).reason is Reason.AFFECTED
     assert decide_audience(later, advice(R, began=began), TODAY).reason is Reason.AFFECTED
+
+
+def test_stay_there_prefers_the_stay_in_that_very_region() -> None:
+    """To one whose place nobody could resolve, in whatever order they stand."""
+    stays = (stay(region=None), stay(region="ES-MD"))
+
+    for ordered in (stays, stays[::-1]):
+        there = stay_there(whereabouts(*ordered), "ES", "ES-MD", TODAY)
+        assert there is not None
+        assert there.region == "ES-MD"
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pytest
 from services.notify.model.planned_mails import PlannedMail
 from services.notify.model.requests import Request, RequestState, evolve_request
 from services.notify.rules.service_mail import (
+    IMPORT_TAKES,
     MAILS,
     Group,
     MailPolicy,
@@ -219,6 +220,9 @@ def test_mail_about_a_registration_is_sent_while_it_is_true() -> None:
     assert registration_mail(cleared, whereabouts(cancelled=True), POLICY, NOW) is Reason.NO_LONGER_TRUE
     assert registration_mail(cleared, whereabouts(leg), POLICY, NOW) is Reason.IMPORTED
     assert registration_mail(cleared, whereabouts(long_imported), POLICY, NOW) is Reason.TRUE
+    for after, reason in ((IMPORT_TAKES, Reason.TRUE), (IMPORT_TAKES - timedelta.resolution, Reason.IMPORTED)):
+        just_imported = stay(since=cleared.at - after).model_copy(update={"imported": True})
+        assert registration_mail(cleared, whereabouts(just_imported), POLICY, NOW) is reason
     assert registration_mail(over, ended, POLICY, NOW) is Reason.TRUE
     assert registration_mail(over, known, POLICY, NOW) is Reason.NO_LONGER_TRUE
     returned = ended.model_copy(update={"returned_on": TODAY})

@@ -98,14 +98,19 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
     if full_stack is None or (nextitem is not None and nextitem.path == item.path):
         return
     try:
-        if full_stack.is_rebuild_due:
-            with ThreadPoolExecutor(1) as thread:
-                thread.submit(asyncio.run, full_stack.check_rebuilt_state()).result()
+        _rebuild_if_due(full_stack)
     finally:
         following = "" if nextitem is None else group_of(nextitem.nodeid.split("::")[0])
         if hasattr(item.config, "workerinput") and following != "full_stack":
             full_stack.services.stack.stop()
             del item.config.stash[_FULL_STACK]
+
+
+def _rebuild_if_due(full_stack: FullStack) -> None:
+    """Rebuild the state in a thread, because the loop of a test may still be open in this one."""
+    if full_stack.is_rebuild_due:
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(asyncio.run, full_stack.check_rebuilt_state()).result()
 
 
 @pytest.fixture(scope="session")
@@ -192,7 +197,12 @@ def full_stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
         full_stack = FullStack(services, root / "failpoints", functools.partial(mint, root / "keys"))
         request.config.stash[_FULL_STACK] = full_stack
         yield full_stack
-        stack.stop()
+        try:
+            _rebuild_if_due(full_stack)  # the last test of all: its fixtures end before the hook
+        finally:
+            if _FULL_STACK in request.config.stash:
+                del request.config.stash[_FULL_STACK]
+            stack.stop()
 
 
 def _wait_for_first_reading(services: LocalServices) -> None:

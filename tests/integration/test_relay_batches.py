@@ -110,6 +110,10 @@ async def test_event_that_the_broker_did_not_acknowledge_is_never_marked_as_publ
     assert relay.health()[0].facts["published"] == 0
     successor, second = registration.relay(), Broker(acknowledge)
     takeover = await batches_of(registration).take_over()
+    successor.acknowledge_seconds = 0.05
+    with pytest.raises(PublishFailed):
+        await successor._resume(Broker(answer).producer, lease(), takeover)
+    assert (await pending(registration), len(await unmarked(registration))) == (3, 1)
     await successor._resume(second.producer, lease(), takeover)
     assert second.values == broker.values
     assert (await pending(registration), await unmarked(registration)) == (0, [])

@@ -166,6 +166,17 @@ def test_block_is_ready_only_when_every_partition_is_beyond_it() -> None:
     assert ([block[0] for block in blocks], upto) == ([0], 3)
 
 
+def test_event_under_a_sequence_that_was_joined_long_ago_is_seen() -> None:
+    """Its first copy can no longer be compared: then it is no duplicate, whatever its bytes are."""
+    share = Share(TOPIC, LATEST)
+    share.feed([record(closed("ES-1"), 1, 1), record(closed("ES-2"), 1, 7 * BLOCK)])
+    share.ready([0])
+
+    share.feed([record(closed("ES-4"), 1, 1)])
+
+    assert (share.trouble, share.duplicates) == ("a sequence goes back, or is there twice", 0)
+
+
 def block(number: int, count: int, before: str) -> tuple[Block, str]:
     """A block of so many events, linked to `before`; and the hash of its last event."""
     hashes = [hashlib.sha256(f"{number}-{index}".encode()).digest() for index in range(count)]

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 import pymongo
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
-from hypothesis import settings
+from hypothesis import Phase, settings
 from xdist.scheduler import LoadScopeScheduling
 
 from deploy.local.errors import LocalStackError
@@ -55,7 +55,14 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.register_profile("without_deadline", deadline=None)
     settings.load_profile("without_deadline")
     # Chosen by `make mutants`: thousands of short runs, which must not differ from each other.
-    settings.register_profile("mutants", deadline=None, derandomize=True, database=None, max_examples=10)
+    settings.register_profile(
+        "mutants",
+        deadline=None,
+        derandomize=True,
+        database=None,
+        max_examples=10,
+        phases=(Phase.explicit, Phase.generate),
+    )
     config.pluginmanager.register(SharedStackHooks(), "shared-stack")
 
 

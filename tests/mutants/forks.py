@@ -16,6 +16,7 @@ from typing import NoReturn
 
 import pytest
 from _pytest.runner import runtestprotocol
+from hypothesis import settings
 from mutmut.mutation.trampoline import set_mutant_under_test
 from mutmut.state import state
 
@@ -35,6 +36,8 @@ def pytest_runtestloop(session: pytest.Session) -> bool:
     """Run the changes in place of the tests."""
     if session.testsfailed:
         raise session.Interrupted("collection failed")
+    for item in session.items:
+        _take_few_examples(item)
     file: Path = session.config.getoption("--mutant-results")
     mutants = [mutant["name"] for mutant in json.loads(Path("mutants.json").read_text(encoding="utf-8"))]
     known = set()
@@ -51,6 +54,17 @@ def pytest_runtestloop(session: pytest.Session) -> bool:
             if number % 250 == 0:
                 os.write(2, f"  mutants  {number} of {len(missing)}\n".encode())
     return True
+
+
+def _take_few_examples(item: pytest.Item) -> None:
+    """A test that asks Hypothesis for hundreds of examples gets as many as the profile says, and shrinks none."""
+    test = getattr(item, "obj", None)
+    own = getattr(test, "_hypothesis_internal_use_settings", None)
+    if own is not None:
+        few = settings.get_profile("mutants")
+        test._hypothesis_internal_use_settings = settings(
+            own, max_examples=few.max_examples, phases=few.phases, derandomize=True, database=None, deadline=None
+        )
 
 
 def tests_of_functions(session: pytest.Session, file: Path) -> dict[str, list[tuple[float, int]]]:

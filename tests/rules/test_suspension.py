@@ -8,10 +8,11 @@ from services.registration.decision_events import decision_events
 from services.registration.evolve import evolve
 from services.registration.model import Registration, Status
 from services.registration.read_models import ApprovalStatus, DecisionInputs
+from services.registration.rules.checklist import override_decided_on
 from services.registration.rules.evaluation import Step, evaluation
 from services.registration.rules.suspension import Reason, suspension
-from shared.events import ClearanceSuspended, Level, TaskClosed, TaskOpened
-from tests.rules.registration_world import NOW, advice, approval, inputs, registration
+from shared.events import ClearanceSuspended, Level, LevelBasis, TaskClosed, TaskOpened
+from tests.rules.registration_world import NOW, advice, approval, inputs, overridden, registration
 
 LAST_DAY = datetime(2026, 5, 1, 21, 59, tzinfo=UTC)  # DEPARTURE, a minute before midnight in Amsterdam
 ON_THE_WAY = LAST_DAY + timedelta(minutes=1)
@@ -26,6 +27,7 @@ CLEARED = registration(status=Status.APPROVED)
         (inputs(advice(O), granted=approval()), NOW, Reason.ADVICE_NEGATIVE, "R19"),
         (inputs(advice(R), granted=approval()), LAST_DAY, Reason.ADVICE_NEGATIVE, "R19"),
         (inputs(advice(R), granted=approval()), ON_THE_WAY, Reason.DEPARTED, "R20"),
+        (inputs(overridden(advice(O)), granted=approval()), LAST_DAY, Reason.OVERRIDE_NEGATIVE, "R19"),
         (inputs(advice(Y, regions={"ES-CT": O}), granted=approval()), NOW, Reason.PLACE_UNRESOLVED, "R19"),
         (
             inputs(advice(Y, regions={"ES-CT": O}), granted=approval(), regions=("ES-MD",)),
@@ -45,6 +47,39 @@ def test_suspension_table(known: DecisionInputs, now: datetime, reason: Reason, 
 
     assert (found.reason, found.rule) == (reason, rule)
     assert found.is_suspended == (reason not in (Reason.STANDS, Reason.DEPARTED))
+
+
+@pytest.mark.parametrize("now", [NOW, ON_THE_WAY])
+@pytest.mark.parametrize("level", [G, Y, O, R])
+def test_suspension_says_which_advice_it_saw(level: Level, now: datetime) -> None:
+    """Before departure and during the stay, at every level: the country, the version and the level of the advice."""
+    found = suspension(CLEARED, inputs(advice(level, version=7), granted=approval()), now)
+
+    assert [(seen.country, seen.advice_version, seen.level) for seen in found.advice] == [("ES", 7, level)]
+
+
+@pytest.mark.parametrize(("now", "gone"), [(NOW, None), (ON_THE_WAY, Reason.APPROVAL_REVOKED)])
+def test_suspension_says_during_the_stay_that_the_approval_is_gone(now: datetime, gone: Reason | None) -> None:
+    """R20: a lost approval suspends nothing while the student is abroad, but it is not lost from sight."""
+    assert suspension(CLEARED, inputs(advice(G), granted=approval(ApprovalStatus.REVOKED)), now).gone is gone
+
+
+def test_suspension_by_an_override_names_the_override() -> None:
+    """R17: only where the university decided, the student reads which of its decisions it is."""
+    by_override, _ = after(CLEARED, inputs(overridden(advice(R)), granted=approval()))
+    by_source, _ = after(CLEARED, inputs(advice(R), granted=approval()))
+    allowed, _ = after(registration(), inputs(overridden(advice(Y), LevelBasis.LOOSER_OVERRIDE), granted=approval()))
+
+    assert by_override.decision is not None
+    assert by_source.decision is not None
+    assert allowed.decision is not None
+    grounds = override_decided_on(by_override.decision)
+    assert grounds is not None
+    assert grounds.override is not None
+    assert grounds.override.override_id == "o-1"
+    assert override_decided_on(by_source.decision) is None
+    assert allowed.status is Status.APPROVED
+    assert override_decided_on(allowed.decision) is None
 
 
 def after(state: Registration, known: DecisionInputs, now: datetime = NOW) -> tuple[Registration, list[object]]:

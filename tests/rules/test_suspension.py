@@ -6,12 +6,12 @@ import pytest
 
 from services.registration.decision_events import decision_events
 from services.registration.evolve import evolve
-from services.registration.model import Registration, Status
+from services.registration.model import Decision, Registration, Status
 from services.registration.read_models import ApprovalStatus, DecisionInputs
 from services.registration.rules.checklist import override_decided_on
 from services.registration.rules.evaluation import Step, evaluation
 from services.registration.rules.suspension import Reason, suspension
-from shared.events import ClearanceSuspended, Level, LevelBasis, TaskClosed, TaskOpened
+from shared.events import AdviceSeen, ClearanceSuspended, Level, LevelBasis, TaskClosed, TaskOpened
 from tests.rules.registration_world import NOW, advice, approval, inputs, overridden, registration
 
 LAST_DAY = datetime(2026, 5, 1, 21, 59, tzinfo=UTC)  # DEPARTURE, a minute before midnight in Amsterdam
@@ -56,6 +56,47 @@ def test_suspension_says_which_advice_it_saw(level: Level, now: datetime) -> Non
     found = suspension(CLEARED, inputs(advice(level, version=7), granted=approval()), now)
 
     assert [(seen.country, seen.advice_version, seen.level) for seen in found.advice] == [("ES", 7, level)]
+
+
+@pytest.mark.parametrize(
+    ("status", "decided_by", "country", "version", "suspended"),
+    [
+        (Status.APPROVED, "officer-1", "ES", 3, False),
+        (Status.APPROVED, "rules", "ES", 3, True),
+        (Status.APPROVED, "officer-1", "ES", 2, True),
+        (Status.APPROVED, "officer-1", "PT", 3, True),
+        (Status.SUSPENDED, "officer-1", "ES", 3, True),
+    ],
+)
+def test_suspension_leaves_an_unresolved_place_that_a_person_judged(
+    status: Status, decided_by: str, country: str, version: int, suspended: bool
+) -> None:
+    """R16: a person's clearance stands, on exactly the advice for this country that the person saw."""
+    saw = AdviceSeen(country=country, advice_version=version, level=O)
+    decision = Decision(status=status, rule="R16", reason="x", advice=(saw,), decided_by=decided_by, decided_at=NOW)
+    state = CLEARED.model_copy(update={"status": status, "decision": decision})
+    unresolved = inputs(advice(Y, regions={"ES-CT": O}), granted=approval())
+
+    assert suspension(state, unresolved, NOW).is_suspended is suspended
+
+
+def test_suspension_by_negative_advice_is_not_stopped_by_a_judgement_of_the_same_advice() -> None:
+    """R16: a person judges where an unresolved place lies, and never that a negative one is safe."""
+    saw = AdviceSeen(country="ES", advice_version=3, level=R)
+    decision = Decision(
+        status=Status.APPROVED, rule="R16", reason="x", advice=(saw,), decided_by="officer-1", decided_at=NOW
+    )
+    state = CLEARED.model_copy(update={"decision": decision})
+
+    assert suspension(state, inputs(advice(R), granted=approval()), NOW).reason is Reason.ADVICE_NEGATIVE
+
+
+@pytest.mark.parametrize("now", [NOW, ON_THE_WAY])
+def test_suspension_for_a_lost_approval_says_which_advice_it_saw(now: datetime) -> None:
+    """R2: the decision holds the advice, whatever it was taken for."""
+    found = suspension(CLEARED, inputs(advice(G), granted=approval(ApprovalStatus.WITHDRAWN)), now)
+
+    assert [(seen.country, seen.advice_version, seen.level) for seen in found.advice] == [("ES", 3, G)]
 
 
 @pytest.mark.parametrize(("now", "gone"), [(NOW, None), (ON_THE_WAY, Reason.APPROVAL_REVOKED)])

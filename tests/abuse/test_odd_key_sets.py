@@ -8,9 +8,17 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
-from jwt.algorithms import ECAlgorithm
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicNumbers
+from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
-from shared.web.key_set import KEYS_SECONDS, MAX_KEYS, MAX_SILENCE_SECONDS, REFETCH_SECONDS, KeySet
+from shared.web.key_set import (
+    KEYS_SECONDS,
+    MAX_KEYS,
+    MAX_RSA_BITS,
+    MAX_SILENCE_SECONDS,
+    REFETCH_SECONDS,
+    KeySet,
+)
 from shared.web.problem import Problem
 
 PUBLIC = json.loads(ECAlgorithm.to_jwk(ec.generate_private_key(ec.SECP256R1()).public_key()))
@@ -115,6 +123,38 @@ async def test_key_that_is_not_for_signatures_verifies_nothing(
 
     assert await status(key_set, "other") == expected
     assert await status(key_set) == 200
+
+
+async def test_private_key_in_the_set_verifies_nothing(login: Login, key_set: KeySet) -> None:
+    """Who publishes it lets everybody sign with it. The good key beside it stays good."""
+    private = json.loads(ECAlgorithm.to_jwk(ec.generate_private_key(ec.SECP256R1())))
+    leaked = {**private, "kid": "leaked", "alg": "ES256"}
+    assert "d" in leaked
+    login.body = json.dumps({"keys": [leaked, entry("one")]}).encode()
+
+    assert await status(key_set, "leaked") == 401
+    assert await status(key_set) == 200
+
+
+@pytest.mark.parametrize(("bits", "expected"), [(MAX_RSA_BITS, 200), (MAX_RSA_BITS + 8, 401)])
+async def test_rsa_key_that_takes_long_to_verify_is_not_used(
+    login: Login, key_set: KeySet, bits: int, expected: int
+) -> None:
+    """Each token would cost its time."""
+    modulus = RSAPublicNumbers(65_537, (1 << (bits - 1)) + 1).public_key()
+    login.body = json.dumps(
+        {"keys": [{**json.loads(RSAAlgorithm.to_jwk(modulus)), "kid": "long"}, entry("one")]}
+    ).encode()
+
+    assert await status(key_set, "long") == expected
+
+
+async def test_redirect_of_the_key_set_is_not_followed(login: Login, key_set: KeySet) -> None:
+    """Keys come from the address in the settings alone."""
+    login.status, login.more = "302 Found", f"Location: {login.url}?elsewhere\r\n"
+
+    assert await status(key_set) == 503
+    assert login.requests == 1
 
 
 async def test_key_set_without_end_is_given_up(login: Login, key_set: KeySet) -> None:

@@ -147,7 +147,8 @@ async def test_replaced_document_that_was_not_deleted_is_left_to_the_sweep(one: 
     student = permissions_with(state.person_id, "student")
     commands = one.commands
     first = (await documents.attach(commands, state.registration_id, upload(), command_by(student))).body["documentId"]
-    await delete_unreferenced_documents(commands, utc_now() + 2 * GRACE)  # it is attached: never looked at again
+    await delete_unreferenced_documents(commands, utc_now() + 2 * GRACE)
+    assert await commands.documents.files.doubted(utc_now() + 2 * GRACE, 9) == [], "it is attached: not looked at again"
 
     class Away(Files):
         """Deletes nothing."""
@@ -167,6 +168,29 @@ async def test_replaced_document_that_was_not_deleted_is_left_to_the_sweep(one: 
     assert kept == [True, True]
     assert early, "an event that names it may still be on its way"
     assert [await files.read(document_id) is not None for document_id in (first, second)] == [False, True]
+
+
+async def test_repeated_upload_gets_the_answer_that_its_evaluation_gave(one: Parts) -> None:
+    """R9: incomplete at the commit, approved a moment later; who asks again is not told the older state."""
+    person_id = await one.keyring.person_id("issuer", new_id())
+    clerkship = {"faculty_id": "example-medical-centre", "programme_id": "example-clinical-medicine"}
+    submitted = journey(40, person_id=person_id).model_copy(
+        update=clerkship | {"activity_type": ActivityType.CLINICAL_CLERKSHIP}
+    )
+    await one.submit([submitted], utc_now())
+    registration_id, student = submitted.registration_id, permissions_with(person_id, "student")
+    held = await evaluate(one.evaluation, registration_id, cause=CAUSE, now=utc_now())
+    assert held.state is not None
+    assert held.state.status is Status.INCOMPLETE
+    letters = [replace(upload(), kind=kind, key=new_id()) for kind in ("liability_form", "placement_letter")]
+
+    for letter in letters:
+        answer = await documents.attach(one.commands, registration_id, letter, command_by(student))
+    again = replace(upload(), kind=letters[-1].kind, key=letters[-1].key)
+    repeated = await documents.attach(one.commands, registration_id, again, command_by(student))
+
+    assert answer.body["status"] == "approved"
+    assert (repeated.status, repeated.body) == (answer.status, answer.body)
 
 
 def upload() -> Upload:

@@ -283,7 +283,9 @@ async def test_what_cannot_be_judged_is_tried_again_after_a_while_and_stays_note
     """Only the note of one that did not fail again is removed."""
     now = utc_now()
     broken, healed, young = await one.submit([journey(30) for _ in range(3)], now - DAY)
-    await one.store.registrations.collection.update_one({"_id": broken.id}, {"$set": {"legs": "?"}})
+    await one.store.registrations.collection.update_one(
+        {"_id": broken.id}, {"$set": {"legs": "?", "status": "approved"}}
+    )
     await one.store.read_models.note_evaluated_until(now)
     earlier = now - JUDGED_AGAIN_AFTER - timedelta(seconds=1)
     await one.store.unjudged.note({broken.id: "x", healed.id: "x"}, earlier)
@@ -430,7 +432,7 @@ async def test_older_advice_never_replaces_a_newer_one(one: Parts, has_seen: boo
 async def test_older_reading_of_a_source_never_replaces_a_newer_one(one: Parts) -> None:
     """R14: the events of a source may be delivered again, and in another order."""
     now = noon()
-    for version in (2, 1, 3, 2, 3):
+    for version in (1, 3, 2):
         checked = SourceChecked(
             source="netherlands", checked_at=now, fresh_until=now + timedelta(days=version), countries={"ES": version}
         )

@@ -21,6 +21,7 @@ from shared.events import (
     DeliveryOutcome,
     Level,
     NotificationsFailed,
+    RegistrationCancelled,
     ReminderDropped,
     ReminderDue,
     ReturnRecorded,
@@ -214,21 +215,34 @@ async def test_failed_message_asks_once_and_redelivery_asks_nothing(one: Parts) 
     asked = [event for event in await one.events(loaded.id) if isinstance(event, ReminderDue)]
     assert [reminder.occasion[:7] for reminder in asked] == ["bounce-"]
     assert len(await one.events(untouched.id)) == 1
+    newer, older = now - timedelta(days=8), now - timedelta(days=9)
+    for _ in range(2):  # redelivered after the week in which nobody is asked twice
+        await remind_after_failed_messages(one.evaluation, [_failed(untouched.id, at) for at in (newer, older)])
+    asked = [event for event in await one.events(untouched.id) if isinstance(event, ReminderDue)]
+    assert [reminder.due_on for reminder in asked] == [amsterdam_date(newer)]
 
 
 async def test_return_reported_by_the_link_in_a_mail_is_recorded_once_and_only_when_the_stay_is_over(
     one: Parts,
 ) -> None:
     """R20, R26: two taps, and one by a student whose stay goes on; the overdue return is recorded once."""
-    over, abroad = await one.submit([journey(-30, 20, person_id="p-1"), journey(-5, person_id="p-1")], noon(-40))
+    over, abroad, others, cancelled = await one.submit(
+        [journey(first, 20, person_id=who) for first, who in ((-30, "p-1"), (-5, "p-1"), (-30, "p-2"), (-30, "p-1"))],
+        noon(-40),
+    )
     await record_due_events(one.evaluation, utc_now())
+    gone = RegistrationCancelled(registration_id=cancelled.id, person_id="p-1", cancelled_by="erasure")
+    await one.add(cancelled.id, gone)
 
     for _ in range(2):
-        await record_reported_returns(one.evaluation, [_back(over.id), _back(abroad.id), _back("nobody")])
+        await record_reported_returns(
+            one.evaluation, [_back(name) for name in (over.id, abroad.id, others.id, cancelled.id, "nobody")]
+        )
 
     returns = [event for event in await one.events(over.id) if isinstance(event, ReturnRecorded)]
     assert [(event.outcome, event.recorded_by) for event in returns] == [("returned", "p-1")]
-    assert not any(isinstance(event, ReturnRecorded) for event in await one.events(abroad.id))
+    for loaded in (abroad, others, cancelled):
+        assert not any(isinstance(event, ReturnRecorded) for event in await one.events(loaded.id))
 
 
 async def test_due_registrations_are_found_by_the_index(one: Parts) -> None:

@@ -7,7 +7,16 @@ import pytest
 from services.registration.model import Registration
 from services.registration.read_models import Approval, ApprovalStatus, evolve_approval
 from services.registration.rules.approval import Reason, approval_standing
-from shared.events import ActivityType, ApprovalGranted, ApprovalRefused, ApprovalRequested, ApprovalWithdrawn, LegKind
+from shared.events import (
+    ActivityType,
+    ApprovalGranted,
+    ApprovalRefused,
+    ApprovalRequested,
+    ApprovalReturned,
+    ApprovalRevoked,
+    ApprovalWithdrawn,
+    LegKind,
+)
 from tests.rules.registration_world import DEPARTURE, RETURN, STUDENT, approval, leg, registration
 
 DAY = timedelta(days=1)
@@ -71,6 +80,10 @@ def test_approval_folds_its_events() -> None:
 
     assert [state.status.value for state in (requested, granted, withdrawn)] == ["pending", "granted", "withdrawn"]
     assert (granted.country, granted.granted_at) == ("ES", NOW)
+    decided = {"approval_id": "a", "person_id": STUDENT, "decided_by": "officer", "catalogue_version": "0"}
+    revoked = evolve_approval(granted, ApprovalRevoked(**decided, reason="sealed:v1:x"), NOW)
+    returned = evolve_approval(granted, ApprovalReturned(**decided, question="sealed:v1:x"), NOW)
+    assert [state.status.value for state in (revoked, returned)] == ["revoked", "pending"], "neither holds any more"
     assert granted.contact == "sealed:v1:a:b:c", "who it is, for who reminds them to register"
 
 

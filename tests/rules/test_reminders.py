@@ -1,6 +1,7 @@
 """R22, R24, R25, R39: when each reminder is due, which are sent late, and which are dropped and why."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from services.registration.evolve import evolve
 from services.registration.model import Registration, Status
+from services.registration.read_models import Freshness
 from services.registration.reminder_events import due_events
 from services.registration.rules.reminders import (
     Reason,
@@ -240,6 +242,10 @@ def test_advice_reminder_shows_the_colour_and_when_it_was_fetched() -> None:
     shown = next(e for e in found if isinstance(e, ReminderDue) and e.kind is ReminderKind.CHECK_ADVICE)
     assert {(seen.country, seen.level, seen.advice_version) for seen in shown.advice} == {("FR", 2, 7), ("ES", 1, 3)}
     assert shown.checked_at == checked
+    other = {"uk": Freshness(NOW, {}, NOW - timedelta(days=1)), "us": Freshness(NOW, {}, NOW - timedelta(days=9))}
+    from_two = {**known.advice, "FR": known.advice["FR"].model_copy(update={"source": "uk"})}
+    two = replace(known, advice=from_two, sources={**known.sources, **other})
+    assert two.checked_at(("ES", "FR")) == NOW - timedelta(days=1), "the earliest of the sources of this journey"
 
 
 def test_stay_contact_reminder_table() -> None:
@@ -274,6 +280,26 @@ def test_contact_task_opens_once_and_ends_with_its_cause() -> None:
     assert given_.progress.due <= wall_clock(morning(day, 9))
     closed = [draft.data for draft in due_events(given_, inputs(), morning(day)) if isinstance(draft.data, TaskClosed)]
     assert {task.task_id for task in closed} == {"t-coordinator", "t-international-office"}
+
+
+def test_due_events_of_contact_details_touch_no_other_task_and_show_no_advice() -> None:
+    """R24: only the office without an open task gets one; only tasks of R24 end with the details."""
+    tasks = [
+        TaskOpened(**WHO, task_id=rule, queue=queue, scope="", rule=rule, reason="x")
+        for queue, rule in (("coordinator", "R24"), ("safety-officer", "R20"))
+    ]
+    asked = fold(submitted(), *tasks)
+    not_asked = asked.model_copy(update={"progress": asked.progress.model_copy(update={"contact_asked": False})})
+    told = fold(submitted(), *tasks, StayContactUpdated(**WHO, contact=SEALED, confirmed=True))
+    known, eighth_day = inputs(advice(Level.YELLOW)), morning(DEPARTURE + timedelta(days=8))
+
+    found = [draft.data for draft in due_events(not_asked, known, eighth_day)]
+
+    assert [event.queue for event in found if isinstance(event, TaskOpened)] == ["international-office"]
+    sent = [event for event in found if isinstance(event, ReminderDue)]
+    assert [(event.kind.value, event.advice, event.checked_at) for event in sent] == [("stay_contact", (), None)]
+    ended = [draft.data for draft in due_events(told, known, eighth_day)]
+    assert [event.task_id for event in ended if isinstance(event, TaskClosed)] == ["R24"]
 
 
 def test_still_correct_reminder_table() -> None:

@@ -18,6 +18,7 @@ from services.notify.channels.spryng import SpryngProvider, SpryngSettings
 from services.notify.channels.twilio import TwilioProvider, TwilioSettings
 from services.notify.messages.outgoing import Sms
 from services.notify.model.outcome import Outcome, OutcomeKind
+from services.notify.rules.weights import Health
 from services.notify.store.providers import ProviderStore
 from shared.clock import utc_now
 from shared.mongo.client import Mongo
@@ -309,6 +310,17 @@ async def test_bucket_fills_with_time(together: ProviderStore) -> None:
 
     assert [await together.take_tokens("cm", 3, **fast) for _ in range(3)] == [True] * 3  # type: ignore[arg-type]
     assert not await together.take_tokens("cm", 4, **fast)  # type: ignore[arg-type]
+
+
+async def test_health_is_that_of_the_last_minutes(together: ProviderStore) -> None:
+    """Errors of this minute and the one before, deliveries of a quarter of an hour; slow is more than five minutes."""
+    now = utc_now().replace(second=30, microsecond=0)
+    times = [timedelta(minutes=5), timedelta(minutes=5, seconds=1), timedelta(seconds=1)]
+    for minutes in (0, 1, 2, 15, 17):
+        await together.count("cm", now - timedelta(minutes=minutes), errors=10**minutes)
+        await together.record_delivery_times("cm", times, now - timedelta(minutes=minutes))
+
+    assert dict(await together.health(now)) == {"cm": Health(errors=11, judged=12, slow=4)}
 
 
 class Tokens:

@@ -175,9 +175,8 @@ def _signing_key(entry: Mapping[str, Any]) -> LoginKey | None:
     key_id = entry.get("kid")
     if not _is_for_signatures(entry) or not (key_id is None or (isinstance(key_id, str) and key_id)):
         return None
-    if "d" in entry:
-        return None  # a private key that is published: everybody can sign with it
     read = PyJWK.from_dict(dict(entry))
+    # Public keys alone: with a private key that is published everybody can sign.
     match read.algorithm_name, read.key:
         case "RS256", RSAPublicKey() as key if MIN_RSA_BITS <= key.key_size <= MAX_RSA_BITS:
             return LoginKey(read.algorithm_name, key)

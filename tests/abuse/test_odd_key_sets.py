@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicNumbers
-from jwt.algorithms import ECAlgorithm, RSAAlgorithm
+from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
 from shared.web.key_set import (
     KEYS_SECONDS,
@@ -125,10 +125,18 @@ async def test_key_that_is_not_for_signatures_verifies_nothing(
     assert await status(key_set) == 200
 
 
-async def test_private_key_in_the_set_verifies_nothing(login: Login, key_set: KeySet) -> None:
+@pytest.mark.parametrize(
+    "private",
+    [
+        ECAlgorithm.to_jwk(ec.generate_private_key(ec.SECP256R1())),
+        RSAAlgorithm.to_jwk(rsa.generate_private_key(65_537, 2_048)),
+        OKPAlgorithm.to_jwk(ed25519.Ed25519PrivateKey.generate()),
+    ],
+    ids=["EC", "RSA", "OKP"],
+)
+async def test_private_key_in_the_set_verifies_nothing(login: Login, key_set: KeySet, private: str) -> None:
     """Who publishes it lets everybody sign with it. The good key beside it stays good."""
-    private = json.loads(ECAlgorithm.to_jwk(ec.generate_private_key(ec.SECP256R1())))
-    leaked = {**private, "kid": "leaked", "alg": "ES256"}
+    leaked = {**json.loads(private), "kid": "leaked"}
     assert "d" in leaked
     login.body = json.dumps({"keys": [leaked, entry("one")]}).encode()
 

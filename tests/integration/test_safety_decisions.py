@@ -101,6 +101,66 @@ async def test_mass_release_wants_two_persons_where_that_is_configured(world: Sa
     }
 
 
+async def test_mass_release_each_part_wants_two_persons_of_its_own(world: SafetyWorld) -> None:
+    """The first approval is about its countries that are still held, and ends with the release or a rejection."""
+    world.two_persons = True
+    hold_id = await mass_fall(world)
+    await world.decide(hold_id, "release", *names(5), by="officer-1", reason="I called them.")
+    world.now = LATER + HOUR
+    await world.read([reading("AA", 1, at=world.now)])  # the source takes it back, and answers for this country itself
+
+    part = await world.decide(hold_id, "release", by="officer-2")
+    rest = await world.decide(hold_id, "release", by="officer-2")
+    rejected = await world.decide(hold_id, "reject", by="officer-1")
+
+    assert (part.status, part.body["countries"], part.body["left"]) == (201, names(5)[1:], 15)
+    assert (rest.status, rest.body["state"]) == (202, "waits_for_second_person")
+    assert (rejected.status, rejected.body["countries"], rejected.body["left"]) == (201, names(20)[5:], 0)
+    assert await world.store.first_approval(hold_id) is None
+    states = await world.store.all_countries()
+    assert {country for country, state in states.items() if state.effective == 0} == set(names(5)[1:])
+
+
+async def test_rejection_is_not_bound_to_the_countries_of_a_first_approval(world: SafetyWorld) -> None:
+    """One person wanted five countries released; another one rejects a sixth, which was never named."""
+    world.two_persons = True
+    hold_id = await mass_fall(world)
+    await world.decide(hold_id, "release", *names(5), by="officer-1")
+
+    answer = await world.decide(hold_id, "reject", "AF", by="officer-2")
+
+    assert answer.body["countries"] == ["AF"]
+    assert (await world.state("AF")).holds == ()
+    assert (await world.state("AA")).hold(hold_id) is not None
+
+
+async def test_decision_about_what_is_not_held_is_refused(world: SafetyWorld) -> None:
+    """A country outside of the hold, a waiting improvement of former advice, and ids that are none: nothing changes."""
+    world.two_persons = True
+    hold_id = await mass_fall(world)
+    world.now = LATER + HOUR
+    await world.read([reading("BA", 0, at=world.now)])
+    single = (await holds.open_holds(world.store))[0].hold_id
+    await world.override("BA", 2, loosens=False)
+    before = await world.events()
+
+    with pytest.raises(Problem) as unknown:
+        await world.decide(hold_id, "release", "AA", "BH")
+    assert (unknown.value.status, [error.field for error in unknown.value.errors]) == (400, ["body.countries"])
+    for gone in (single, "fall-BA-99", "fall-QQ-1", "fall-", "h-none"):
+        with pytest.raises(Problem) as missing:
+            await world.decide(gone, "release")
+        assert missing.value.status == 404
+    with pytest.raises(Problem) as ended:
+        await world.end("no-override")
+    assert ended.value.status == 404
+    assert await world.events() == before
+
+    [current] = [hold for hold in await holds.open_holds(world.store) if hold.reason == holds.UNCONFIRMED]
+    answer = await world.decide(current.hold_id, "release")
+    assert (answer.status, (await world.state("BA")).adopted.level) == (201, 0), "one person is enough for one country"
+
+
 async def test_single_improvement_may_be_decided_before_its_second_reading(world: SafetyWorld) -> None:
     """It is listed with the holds. Released, it counts at once; rejected, no reading of the same levels confirms it."""
     world.now = LATER

@@ -76,18 +76,6 @@ CM = CmProvider(CmSettings(url="http://cm.example", product_token=SecretStr("t")
 REGISTRATIONS, ADVICE, NOTIFICATIONS = RegistrationEvent.topic, TravelAdviceChanged.topic, AlertEvent.topic
 
 
-@functools.cache
-def messages() -> Messages:
-    """The messages of every world of this process: the start renders each template, which takes 0.5 s."""
-    return Messages(SENDER)
-
-
-@functools.cache
-def live_catalogue() -> LiveCatalogue:
-    """The catalogue of every world of this process: no test changes it, and reading it takes 20 ms."""
-    return LiveCatalogue(CATALOGUE)
-
-
 def leg(start: int = -5, end: int = 5, country: str = "ES", **more: object) -> Leg:
     """A leg from `start` to `end` days from today."""
     today = amsterdam_date(utc_now())
@@ -115,6 +103,12 @@ def contact_of(person: str) -> ContactDetails:
         email=f"{person}@students.example.org",
         mobile=f"+316{10_000_000 + number}",
     )
+
+
+@functools.cache
+def _messages() -> Messages:
+    """The messages, compiled once for all worlds of this process: that takes most of the time of making a world."""
+    return Messages(SENDER)
 
 
 class OpenKeyring(Keyring):
@@ -158,8 +152,8 @@ class World:
         self.deliveries = DeliveryStore(database, KEY)
         self.callbacks = CallbackStore(database, KEY)
         self.send_timing = SendTiming()
-        self.messages = messages()
-        self.live = live_catalogue()
+        self.messages = _messages()
+        self.live = LiveCatalogue(CATALOGUE)
         self.selection = SelectionDeps(
             mongo=self.mongo,
             outbox=self.outbox,

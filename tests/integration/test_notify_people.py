@@ -8,15 +8,17 @@ from typing import Any
 
 import pytest
 
-from services.notify import escalation, follow_ups, handlers
+from services.notify import alert_steps, escalation, follow_ups, handlers
 from services.notify.audience.alerting import alert_arrivals
 from services.notify.audience.deps import SelectionDeps
 from services.notify.audience.manual_alerts import EmptyDrillList, plan_manual_alert
 from services.notify.audience.preview import preview_audience
-from services.notify.commands.alerts import raise_alert, record_call
+from services.notify.commands.alerts import raise_alert, record_call, reopen_alert
 from services.notify.commands.answers import record_answer
+from services.notify.commands.closing import close_alert
 from services.notify.model.deliveries import delivery_id
 from services.notify.rules.escalation import EscalationStep, RollCallStatus, recipient_state, roll_call_status
+from services.notify.rules.handing_over import Assignment
 from services.notify.store.advice import AdviceStore
 from services.notify.store.contacts import NumberMatch
 from services.notify.store.deliveries import StoredEvent
@@ -285,6 +287,27 @@ async def test_new_address_after_the_first_claim_adds_a_step_to_it(world: World,
     ]
 
 
+async def test_new_address_sends_the_alert_again_to_whom_it_still_concerns_only(world: World) -> None:
+    """Not to who is safe for certain, and not for the address of a registration that the alert did not use."""
+    other = world.register("p3", registration="r-other")
+    await world.handle(other, *(world.register(f"p{number}") for number in range(1, 5)))
+    await world.handle(world.change(Y), world.change(R))
+    for channel in Channel:
+        assert await world.send_queue.claim(channel, "worker", 60) is not None
+    await answers(world, "p1", "safe")
+    await answers(world, "p2", "safe", verified=False)
+    moved = {person: _moved(person) for person in ("p1", "p2", "p3", "p4")}
+    moved["p3"] = moved["p3"].model_copy(update={"registration_id": "r-other"})
+    for number, person in enumerate(moved, start=1):
+        world.keyring.contacts[person] = contact_of(person).model_copy(update={"mobile": f"+3161234567{number}"})
+
+    await world.handle(*(world.publish(event) for event in moved.values()))
+
+    sent = [(12, person, "alert_country", (Channel.SMS,)) for person in ("p2", "p4")]
+    assert await world.steps("ES-2") == sent
+    assert await world.whereabouts.contacts.changed_addresses(10) == []
+
+
 async def test_erased_person_leaves_no_address_behind_and_none_comes_back(world: World) -> None:
     """Contacts, also earlier ones, and the number index are gone; a later event restores nothing."""
     await world.handle(world.register("p1"), world.register("p2"))
@@ -391,6 +414,22 @@ async def test_improvement_notifies_who_was_notified_and_is_there(world: World) 
 
     assert await world.notices() == [("p1", "advice_improved")]
     await world.check()
+
+
+async def test_improvement_that_is_no_longer_true_is_not_mailed(world: World, failpoints: Failpoints) -> None:
+    """Red, yellow, orange: the handler of yellow crashed, and is repeated when the alert of orange has left."""
+    await world.handle(world.register("p1"))
+    await world.handle(world.change(Y), world.change(R))
+    better = world.change(Y)
+    failpoints.arm("advice_stored", "raise")
+    with pytest.raises(Broken):
+        await world.handle(better)
+    await world.handle(world.change(O))
+
+    await world.handle(better)
+
+    assert [alert for alert, _, _ in await world.notified()] == ["ES-2", "ES-4"]
+    assert await world.notices() == []
 
 
 # ---------------------------------------------------------------- manual alerts
@@ -568,7 +607,96 @@ async def test_answer_is_confirmed_by_mail_once(world: World) -> None:
     ]
 
 
+async def test_what_an_officer_wrote_down_and_a_wrong_person_are_not_confirmed(world: World) -> None:
+    """The officer has just spoken to them; and who has the number now is not the person."""
+    await world.handle(world.register("p1"), world.register("p2"))
+    await world.handle(world.change(Y), world.change(R))
+    await record_call(world.commands, officer(), "ES-2", "p1", "safe")
+    await answers(world, "p2", "wrong_person")
+
+    envelopes = [parse(record.value) for record in await world.notifications()]
+    await handlers.fold_own_events_when_published(envelopes, world.deps)
+
+    assert await world.steps("ES-2") == []
+
+
+async def test_step_that_two_processes_found_due_is_recorded_once(world: World) -> None:
+    """Both decided before either recorded it. Another cry for help of the same person is another record."""
+    await world.handle(world.register("p1"), world.register("p2"))
+    await world.handle(world.change(Y), world.change(R))
+    alert, recipients = await world.alerts.get("ES-2"), {}
+    for person in ("p1", "p2"):
+        found = await world.alerts.selections.recipient("ES-2", person)
+        assert found is not None
+        recipients[person] = found
+    assert alert is not None
+
+    async def record(number: int, *steps: alert_steps.PlannedStep) -> None:
+        await alert_steps.record_steps(world.escalation, alert, number, steps, "rules", CAUSE, utc_now())
+
+    reminders = [
+        alert_steps.plan_step(*found, tuple(Channel), "reminder", "no_answer", "reminder")
+        for found in recipients.values()
+    ]
+    cries = [alert_steps.plan_step(*recipients["p1"], (), "crisis-unit", "help", answer_id=cry) for cry in ("e1", "e2")]
+    await record(EscalationStep.REMINDER, reminders[0])
+    await record(EscalationStep.REMINDER, *reminders)
+    await record(EscalationStep.REMINDER, *reminders)
+    for cry in (cries[0], cries[1], cries[0]):
+        await record(EscalationStep.CRISIS_TEAM, cry)
+
+    escalated = [event for event in await world.events_of(AlertEscalated) if isinstance(event, AlertEscalated)]
+    assert sorted((event.person_id, event.step, event.answer_id or "") for event in escalated) == [
+        ("p1", 3, ""), ("p1", 4, "e1"), ("p1", 4, "e2"), ("p2", 3, "")
+    ]  # fmt: skip
+    assert await world.steps("ES-2") == [(3, person, "reminder", tuple(Channel)) for person in ("p1", "p2")]
+
+
 # ---------------------------------------------------------------- closed alerts
+
+
+async def test_commands_refuse_what_is_not_there_or_was_done_already(world: World) -> None:
+    """An open alert is not reopened; nobody records a call with a person whom the alert did not tell."""
+    await world.handle(world.register("p1"), world.register("p2", leg(country="FR")))
+    await world.handle(world.change(Y), world.change(R))
+    for command, status in (
+        (reopen_alert(world.commands, officer(), "ES-2", "again"), 409),
+        (reopen_alert(world.commands, officer(), "ES-9", "again"), 404),
+        (close_alert(world.commands, officer(), "ES-9", "over"), 404),
+        (record_call(world.commands, officer(), "ES-2", "p2", "safe"), 404),
+        (close_alert(world.commands, officer(), "ES-2", "over", [Assignment("unit", person_id="p2")]), 400),
+    ):
+        with pytest.raises(Problem) as refused:
+            await command
+        assert refused.value.status == status
+
+    alert = await world.alerts.get("ES-2")
+    assert alert is not None
+    assert not alert.is_closed
+    assert await world.deliveries.answers.standing("ES-2", "p2") is None
+
+
+async def test_closing_ends_the_conversation_with_everyone_selected_by_then_whatever_the_clocks_say(
+    world: World,
+) -> None:
+    """The clock of the officer's process is behind that of the selection. Reopened, the conversation goes on."""
+    await world.handle(world.register("p1"))
+    await world.handle(world.change(Y), world.change(R))
+    behind = officer(utc_now() - HOUR)
+
+    await close_alert(world.commands, behind, "ES-2", "over", [Assignment("crisis-unit")])
+    closed = await world.alerts.get("ES-2")
+    assert await world.alerts.in_conversation(utc_now() - HOUR) == []
+    assert await escalation.run_escalations(world.escalation, utc_now() + HOUR) == 0
+    await reopen_alert(world.commands, officer(), "ES-2", "not over")
+
+    selected = await world.alerts.selections.recipient("ES-2", "p1")
+    assert selected is not None
+    assert closed is not None
+    assert closed.closed_at is not None
+    assert closed.closed_at >= selected[0].at
+    assert [alert.alert_id for alert in await world.alerts.in_conversation(utc_now() - HOUR)] == ["ES-2"]
+    assert await escalation.run_escalations(world.escalation, utc_now() + HOUR) == 1
 
 
 async def test_help_in_two_alerts_and_in_a_drill_escalates_in_each(world: World) -> None:

@@ -19,6 +19,7 @@ from services.notify.callbacks.receipts import process_receipts
 from services.notify.channels.sms_callbacks import CALLBACK_LIMIT_BYTES
 from services.notify.channels.twilio import signature
 from services.notify.model.deliveries import DeliveryState, reference
+from services.notify.roll_call import all_overviews
 from services.notify.send_deps import SendTiming
 from services.notify.store.callbacks import NO_ALERT, SEALED, TO_BE_READ, UNCLEAR, UNKNOWN_REFERENCE, UNREADABLE
 from services.notify.store.deliveries import StoredEvent
@@ -662,6 +663,42 @@ async def test_link_posted_records_the_answer_once(world: World, public: PublicR
     before = (await public.http.get(public.link("p2"))).text
     after = (await public.http.get(public.link("p1"))).text
     assert before != after.replace(public.link("p1"), public.link("p2"))
+
+
+@pytest.mark.fault("a mail scanner sends the form of the answer page")
+async def test_link_posted_within_seconds_of_a_message_leaves_safe_unverified(
+    world: World, public: PublicRoutes
+) -> None:
+    """A machine may have done it, so the board does not show the person as safe. Help counts, whoever asks for it."""
+    await alerted(world, "p1", "p2", "p3")
+    await accepted(world, "p3", at=utc_now() - LATER)
+    for person, answer in (("p1", "safe"), ("p2", "help"), ("p3", "safe")):
+        if person != "p3":
+            await accepted(world, person)
+        assert (await public.http.post(public.link(person), data={"answer": answer})).status_code == 303
+
+    records = await world.deliveries.answers.records("ES-2", ["p1", "p2", "p3"])
+    assert {person: record.verified for person, (record,) in records.items()} == {"p1": False, "p2": True, "p3": True}
+    board = {
+        overview.recipient.person_id: overview.status.value
+        async for overview in all_overviews(world.commands.roll_call, "ES-2")
+    }
+    assert board == {"p1": "unverified", "p2": "help", "p3": "safe"}
+
+
+@pytest.mark.parametrize("answer", ["safe", "help"])
+async def test_link_of_an_erased_person_leads_nowhere(world: World, public: PublicRoutes, answer: str) -> None:
+    """404, as for a link that was never made: nothing new is recorded of them."""
+    await alerted(world, "p1")
+    await world.whereabouts.contacts.erase("p1")
+
+    shown, posted = (
+        await public.http.get(public.link("p1")),
+        await public.http.post(public.link("p1"), data={"answer": answer}),
+    )
+
+    assert (shown.status_code, posted.status_code) == (404, 404)
+    assert await public.said() == []
 
 
 async def test_link_help_wins_over_safe_whenever_it_was_said(world: World, public: PublicRoutes) -> None:

@@ -182,7 +182,7 @@ async def test_repeated_upload_gets_the_answer_that_its_evaluation_gave(one: Par
     held = await evaluate(one.evaluation, registration_id, cause=CAUSE, now=utc_now())
     assert held.state is not None
     assert held.state.status is Status.INCOMPLETE
-    letters = [replace(upload(), kind=kind, key=new_id()) for kind in ("liability_form", "placement_letter")]
+    letters = [replace(upload(), kind=kind, key=new_id()) for kind in ("placement_letter", "liability_form")]
 
     for letter in letters:
         answer = await documents.attach(one.commands, registration_id, letter, command_by(student))

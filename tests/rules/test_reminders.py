@@ -292,6 +292,7 @@ def test_due_events_of_contact_details_touch_no_other_task_and_show_no_advice() 
     not_asked = asked.model_copy(update={"progress": asked.progress.model_copy(update={"contact_asked": False})})
     told = fold(submitted(), *tasks, StayContactUpdated(**WHO, contact=SEALED, confirmed=True))
     known, eighth_day = inputs(advice(Level.YELLOW)), morning(DEPARTURE + timedelta(days=8))
+    known = replace(known, sources={name: replace(source, checked_at=NOW) for name, source in known.sources.items()})
 
     found = [draft.data for draft in due_events(not_asked, known, eighth_day)]
 

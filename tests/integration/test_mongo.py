@@ -166,14 +166,18 @@ async def test_outbox_append_to_many_streams_at_once_keeps_each_ones_version(mon
     """One append, one version for each stream; a stream without an expected version is a new one."""
     outbox = Outbox(database, "/notify")
     await append(mongo, outbox, "first", expected=0)
-    drafts = [draft(closed("second")), draft(AlertClosed(alert_id="FR-1", closed_by="p", reason="first"))]
+    other = draft(AlertClosed(alert_id="FR-1", closed_by="p", reason="first"))
+    drafts = [draft(closed("second")), other, draft(closed("third"))]
 
     async def work(session: Session) -> None:
         await outbox.append(drafts, expected={"ES-1": 1}, cause=CAUSE, now=NOW, session=session)
 
     await mongo.transaction(work)
 
-    assert await outbox.versions(["ES-1", "FR-1", "PT-1"]) == {"ES-1": 2, "FR-1": 1}
+    assert await outbox.versions(["ES-1", "FR-1", "PT-1"]) == {"ES-1": 3, "FR-1": 1}
+    stored = await outbox.events.find({"stream": "ES-1"}).sort("version", 1).to_list(None)
+    positions = [event["position"] for event in stored]
+    assert positions == [positions[0], positions[0] + 1, positions[0] + 2]
 
 
 async def test_transact_gives_up_after_its_attempts_and_names_what(mongo: Mongo, database: Database) -> None:

@@ -15,7 +15,7 @@ from services.registration.commands.stay import StayOutcome
 from services.registration.evaluation import evaluate
 from services.registration.model import Registration, Status
 from services.registration.rules.decision import Ask
-from shared.clock import amsterdam_date, utc_now
+from shared.clock import amsterdam_date, in_amsterdam, utc_now
 from shared.errors import TransientError
 from shared.events import ActivityType, Leg, Level, StudyAnswers, TaskClosed, TripChangeOffered
 from shared.ids import new_id
@@ -270,7 +270,9 @@ async def test_outcome_of_a_stay_is_of_a_day_from_the_departure_until_today(
 ) -> None:
     """R20: both days themselves count; nobody is back tomorrow."""
     person_id = await one.keyring.person_id("issuer", new_id())
-    (loaded,) = await one.submit([journey(departed, 20, person_id=person_id)], utc_now() - timedelta(days=30))
+    (loaded,) = await one.submit(
+        [journey(departed, 20, today=in_amsterdam(utc_now()), person_id=person_id)], utc_now() - timedelta(days=30)
+    )
     outcome = StayOutcome(amsterdam_date(utc_now()) + timedelta(days=on), "returned", None)
     answered = None
 

@@ -31,7 +31,7 @@ from shared.audit.event_query import ReadingReport, follow
 from shared.audit.projections import Difference
 from shared.audit.reader import Reader
 from shared.bus.history import history
-from shared.clock import amsterdam_date, utc_now
+from shared.clock import amsterdam_date, in_amsterdam, utc_now
 from shared.envelope import Envelope
 from shared.events import (
     ActivityType,
@@ -535,7 +535,7 @@ async def test_open_alert_stands_in_the_way_until_it_is_closed(made: Parts) -> N
 async def returned(made: Parts, *days: tuple[int, int], person_id: str | None = None) -> str:
     """A person who came back from each of these journeys: (first day from today, days). Returns the personId."""
     who, now = person_id or new_id(), utc_now()
-    journeys = [journey(start, length, person_id=who) for start, length in days]
+    journeys = [journey(start, length, today=in_amsterdam(now), person_id=who) for start, length in days]
     for loaded in await made.submit(journeys, now - timedelta(days=520)):
         assert loaded.state is not None
         event = ReturnRecorded(

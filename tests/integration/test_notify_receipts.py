@@ -4,9 +4,10 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlencode
 
 import orjson
@@ -16,6 +17,7 @@ from fastapi import FastAPI
 
 from services.notify import bounce_mailbox
 from services.notify.callbacks.receipts import process_receipts
+from services.notify.callbacks.replies import process_replies
 from services.notify.channels.sms_callbacks import CALLBACK_LIMIT_BYTES
 from services.notify.channels.twilio import signature
 from services.notify.model.deliveries import DeliveryState, reference
@@ -23,6 +25,7 @@ from services.notify.roll_call import all_overviews
 from services.notify.send_deps import SendTiming
 from services.notify.store.callbacks import NO_ALERT, SEALED, TO_BE_READ, UNCLEAR, UNKNOWN_REFERENCE, UNREADABLE
 from services.notify.store.deliveries import StoredEvent
+from shared.bus.outbox import Outbox
 from shared.clock import utc_now
 from shared.events import (
     Channel,
@@ -34,6 +37,7 @@ from shared.events import (
     NotificationsUnknown,
     PersonAnswered,
 )
+from shared.mongo.client import ConnectionFailure
 from shared.set_aside import SetAside
 from tests.integration.bus_world import until
 from tests.integration.notify_public import (
@@ -270,6 +274,35 @@ async def test_receipts_worked_again_after_a_stop_are_the_same_fact(world: World
     await public.work()
 
     assert await world.events() == before
+
+
+class _AwayOutbox:
+    """An outbox whose database is away."""
+
+    def __init__(self, world: World) -> None:
+        self.bodies_by_id = world.outbox.bodies_by_id
+
+    async def append_once(self, *arguments: Any, **named: Any) -> bool:
+        raise ConnectionFailure("away")
+
+
+@pytest.mark.fault("MongoDB away at the moment of the fact")
+async def test_receipt_and_reply_stay_open_until_their_facts_are_appended(world: World, public: PublicRoutes) -> None:
+    """Nothing is marked before it has had its effect, and nobody is asked to read what only has to wait."""
+    await alerted(world, "p1")
+    await accepted(world, "p1")
+    await public.receipt(ours("p1"))
+    await public.reply(number("p1"), "HELP")
+    away = replace(public.deps, outbox=cast(Outbox, _AwayOutbox(world)))
+    for process in (process_receipts, process_replies):
+        with pytest.raises(ConnectionFailure):
+            await process(away, utc_now())
+    assert (await public.open_posts(), await public.notes()) == (2, ["", ""])
+
+    await public.work()
+
+    assert (await state(world, "p1"), await public.said()) == (DELIVERED, [("p1", "help", "sms")])
+    assert await public.open_posts() == 0
 
 
 @pytest.mark.fault("a flood of receipts after an outage")

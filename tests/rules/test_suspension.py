@@ -12,7 +12,7 @@ from services.registration.rules.checklist import override_decided_on
 from services.registration.rules.evaluation import Step, evaluation
 from services.registration.rules.suspension import Reason, suspension
 from shared.events import AdviceSeen, ClearanceSuspended, Level, LevelBasis, TaskClosed, TaskOpened
-from tests.rules.registration_world import NOW, advice, approval, inputs, overridden, registration
+from tests.rules.registration_world import NOW, RETURN, advice, approval, inputs, overridden, registration
 
 LAST_DAY = datetime(2026, 5, 1, 21, 59, tzinfo=UTC)  # DEPARTURE, a minute before midnight in Amsterdam
 ON_THE_WAY = LAST_DAY + timedelta(minutes=1)
@@ -185,6 +185,17 @@ def test_evaluation_leaves_alone_what_a_person_decides(status: Status, level: Le
     state = registration(status=status)
 
     assert evaluation(state, inputs(advice(level), granted=approval()), NOW).step is Step.KEEP
+
+
+@pytest.mark.parametrize("status", [Status.HELD, Status.APPROVED, Status.SUSPENDED, Status.SUBMITTED])
+def test_evaluation_of_a_student_who_is_back_decides_only_what_was_never_decided(status: Status) -> None:
+    """R20: after the return no clearance is given or taken away, whatever the advice says by then."""
+    state = registration(status=status)
+    back = state.model_copy(update={"progress": state.progress.model_copy(update={"returned_on": RETURN})})
+
+    for level in (G, R):
+        step = evaluation(back, inputs(advice(level), granted=approval()), NOW).step
+        assert step is (Step.DECIDE if status is Status.SUBMITTED else Step.KEEP)
 
 
 def test_evaluation_held_is_approved_when_the_approval_arrives() -> None:

@@ -8,6 +8,7 @@ import gc
 import json
 import os
 import resource
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -22,6 +23,8 @@ from mutmut.state import state
 
 #: A change that makes a loop endless is stopped after five times what its tests need, and this.
 SPARE_CPU_SECONDS = 5
+#: One that waits for ever is stopped after so many times its CPU time, on however busy a machine.
+WALL_CLOCK = 10
 CAUGHT, SURVIVED, UNREACHED, TIMED_OUT = "caught", "survived", "no test", "timed out"
 _EXIT = {0: SURVIVED, 1: CAUGHT}
 _BROKEN = 7
@@ -40,9 +43,7 @@ def pytest_runtestloop(session: pytest.Session) -> bool:
         _take_few_examples(item)
     file: Path = session.config.getoption("--mutant-results")
     mutants = [mutant["name"] for mutant in json.loads(Path("mutants.json").read_text(encoding="utf-8"))]
-    known = set()
-    if file.exists():
-        known = {json.loads(line)["name"] for line in file.read_text(encoding="utf-8").splitlines()}
+    known = _whole_lines(file)
     missing = [name for name in mutants if name not in known]
     gc.collect()
     gc.freeze()
@@ -54,6 +55,16 @@ def pytest_runtestloop(session: pytest.Session) -> bool:
             if number % 250 == 0:
                 os.write(2, f"  mutants  {number} of {len(missing)}\n".encode())
     return True
+
+
+def _whole_lines(file: Path) -> set[str]:
+    """The changes whose outcome an earlier run has written; the line that it was killed in is cut off."""
+    if not file.exists():
+        return set()
+    text = file.read_text(encoding="utf-8")
+    whole = text[: text.rfind("\n") + 1]
+    file.write_text(whole, encoding="utf-8")
+    return {json.loads(line)["name"] for line in whole.splitlines()}
 
 
 def _take_few_examples(item: pytest.Item) -> None:
@@ -117,13 +128,15 @@ def _wait(running: dict[int, str]) -> tuple[str, str]:
     pid, status = os.waitpid(-1, 0)
     while pid not in running:
         pid, status = os.waitpid(-1, 0)
-    # A change that kills its process is noticed; a signal is the end of its CPU time.
+    # A change that kills its process is noticed; a signal is the end of its time.
     return running.pop(pid), TIMED_OUT if os.WIFSIGNALED(status) else _EXIT.get(os.WEXITSTATUS(status), CAUGHT)
 
 
 def _try(session: pytest.Session, name: str, tests: list[tuple[float, int]]) -> int:
     limit = int(5 * sum(seconds for seconds, _ in tests)) + SPARE_CPU_SECONDS
     resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 1))
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.alarm(WALL_CLOCK * limit)
     gc.disable()  # A collection would write to every page that the forks share.
     set_mutant_under_test(name)
     return 0 if _failure(session, [number for _, number in tests]) is None else 1

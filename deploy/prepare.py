@@ -1,7 +1,7 @@
 """`python -m deploy.prepare`: what a deployment with compose.yaml needs before its first start, in deploy/.
 
-It writes `.env` with random secrets, and `tls/` with an authority and certificates. What is there already stays as it
-is: a second run adds what is missing. `--folder` puts both elsewhere.
+It writes `.env` with random secrets, and `tls/` with an authority and certificates. Files and values that exist stay as
+they are: a second run adds the missing ones. `--folder` puts both elsewhere.
 """
 
 import argparse
@@ -43,7 +43,7 @@ SECRETS: dict[str, Callable[[], str]] = {
 
 
 def prepare(folder: Path) -> list[str]:
-    """Write what is missing in the folder; returns the variables of `.env` that have to be filled in by hand."""
+    """Write the missing files in the folder; returns the variables of `.env` that have to be filled in by hand."""
     (folder / "keys").mkdir(parents=True, exist_ok=True)
     environment = folder / ".env"
     text = (environment if environment.exists() else DEPLOY / "env.example").read_text(encoding="utf-8")
@@ -93,7 +93,7 @@ def _write(file: Path, content: bytes) -> None:
 
 
 def main() -> None:
-    """Prepare, and say what is to be done by hand."""
+    """Prepare, and name the steps that remain to be done by hand."""
     parser = argparse.ArgumentParser(prog="python -m deploy.prepare", description=__doc__)
     parser.add_argument("--folder", type=Path, default=DEPLOY, help="where .env, keys/ and tls/ are written")
     folder: Path = parser.parse_args().folder

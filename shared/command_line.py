@@ -1,4 +1,4 @@
-"""How a command of `passage` ends when it cannot do what was asked."""
+"""How a command of `passage` ends when it cannot do its work."""
 
 import sys
 from typing import NoReturn

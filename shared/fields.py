@@ -85,7 +85,7 @@ CountryCode = Annotated[
     str, Field(pattern=r"^[A-Z]{2}$", description="ISO 3166-1 alpha-2; XK for Kosovo"), AfterValidator(_country)
 ]
 RegionOfCountry = Annotated[str, Field(pattern=r"^[A-Z]{2}-[A-Z0-9]{1,3}$", description="ISO 3166-2")]
-#: Runs first, so that a limit counts what is kept: of `Annotated`, the last one that validates before is the first.
+#: Runs first, so that a limit counts kept characters: of `Annotated`, the last one that validates before is the first.
 Trimmed = BeforeValidator(_trim)
 ShortText = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_line), Trimmed]
 #: The name of a person, or of what a student gives one to: official mail shows it, so it is no address to click on.

@@ -1,4 +1,4 @@
-"""Finds what nobody can be reached at: a catalogue that says it is invented, and addresses of reserved domains.
+"""Finds invented data: a catalogue that says it is invented, and addresses of reserved domains.
 
 An alert names the catalogue's emergency number and its offices; with an invented catalogue it leads nowhere.
 """

@@ -29,7 +29,7 @@ from shared.web.local_tokens import ISSUER
 from shared.web.service import WebSettings
 
 SET = Demand("must be set", lambda value, others: value is not None)
-#: Whoever can read the folder of the local keys can make such a token.
+#: Every reader of the folder with the local keys can make such a token.
 NOT_LOCAL = Demand("must not be the issuer of the local tokens", lambda issuer, others: issuer != ISSUER)
 
 

@@ -32,7 +32,7 @@ ALGORITHM = "ES256"
 
 
 class LoginFaults(FaultSettings):
-    """What goes wrong. Counts happen that many times; the others go on until they are cleared."""
+    """Faults of the login. Counts happen that many times; the others go on until they are cleared."""
 
     down: bool = Field(default=False, description="answers 503 to everything but /faults")
     hang_seconds: Seconds = Field(default=0, description="waits before the description and the tokens")

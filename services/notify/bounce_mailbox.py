@@ -17,7 +17,7 @@ from shared.transient import reason_of
 
 #: The provider name of bounces among the stored callbacks.
 BOUNCE_PROVIDER = MAIL_PROVIDER
-#: The kind of a mail among what is set aside.
+#: The kind of a mail among the objects that are set aside.
 KIND = "bounce"
 BATCH_SIZE = 500
 POLL_SECONDS = 1.0

@@ -82,7 +82,7 @@ async def project_whereabouts_when_registrations_changed(batch: Sequence[Envelop
 
 
 def _newest_cause(events: Sequence[Envelope[RegistrationEvent]]) -> Cause:
-    """The newest event that brought somebody here, else the newest: a batch may end with what the clock asked for."""
+    """The newest event of an arrival, else the newest of all: a batch may end with an event that the clock brought."""
     arrivals = [event for event in events if isinstance(event.data, ARRIVALS)]
     return (arrivals or events)[-1].cause()
 

@@ -176,7 +176,7 @@ class Export:
         self._rows.add(exported(evidence))
 
     def add_unreadable(self, place: str, problem: str) -> None:
-        """Add a record that is no readable event, so that the file itself says what is missing in it."""
+        """Add a record that is no readable event, so that the file itself names its gaps."""
         name, _, offset = place.rpartition("@")
         topic, _, partition = name.rpartition("/")
         row = {"topic": topic, "partition": int(partition), "offset": int(offset), "type": UNREADABLE, "data": problem}

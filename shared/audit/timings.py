@@ -10,7 +10,7 @@ from shared.audit.alert_history import AlertHistory
 from shared.events import AlertTrigger, TravelAdviceChanged
 
 OUTCOMES = ("accepted", "delivered", "answered")
-#: Alerts that are no consequence of a change of advice: an officer raised them, or somebody came to a bad place later.
+#: Alerts that are no consequence of a change of advice: an officer raised them, or a student came to a bad place later.
 WITHOUT_CHANGE = frozenset({AlertTrigger.MANUAL, AlertTrigger.DRILL, AlertTrigger.LATE_ARRIVAL})
 PERCENTILES = (50, 90, 99, 100)
 _COLOURS = {"accepted": "#1f4e8c", "delivered": "#2e7d32", "answered": "#b26a00"}

@@ -169,7 +169,7 @@ class Subscription(ABC):
         return self._unhandled.get(partition)
 
     def forget_fetched(self, assigned: frozenset[int] = frozenset()) -> None:
-        """Another consumer may have handled what was fetched of the partitions that are no longer assigned."""
+        """Another consumer may have handled the fetched records of partitions that are no longer assigned."""
         self._unhandled = {partition: offset for partition, offset in self._unhandled.items() if partition in assigned}
 
     @property
@@ -227,7 +227,7 @@ class Subscription(ABC):
     def trusted(self, record: ConsumerRecord) -> Envelope[Event]:
         """The event in a record, which the writer of this topic published (shared/topic_writers.py).
 
-        Raises PermanentError, UnknownEventType, Untrusted for a record of somebody else, and Implausible for a date
+        Raises PermanentError, UnknownEventType, Untrusted for a record of another writer, and Implausible for a date
         that nobody means.
         """
         try:

@@ -112,7 +112,7 @@ class Keyring:
         return person.person_id
 
     async def look_alikes(self, issuer: str, subjects: Iterable[str]) -> set[str]:
-        """Those of these logins that somebody else's login looks like, who has logged in or was imported."""
+        """Those of these logins that look like the login of another person, who has logged in or was imported."""
         keys = {subject: self.login_key(subject) for subject in subjects}
         alike = {subject: self._alike(issuer, key) for subject, key in keys.items()}
         #: Hash of the look → the logins that have it, each with its person.
@@ -176,7 +176,7 @@ class Keyring:
     async def _existing_key(self, person_id: str) -> bytes | None:
         """The key to open with; None for an erased person. Raises PermanentError where nobody has sealed anything.
 
-        Reading makes no keys: whoever can write a sealed field could otherwise fill the keyring.
+        Reading makes no keys: a writer of sealed fields could otherwise fill the keyring.
         """
         keys = await self.keys({person_id})
         if person_id not in keys:

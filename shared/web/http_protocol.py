@@ -76,7 +76,7 @@ class BoundedProtocol(H11Protocol):
             self._watch_head()
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what is no HTTP, and close. `msg` is uvicorn's own text."""
+        """Refuse bytes that are no HTTP, and close. `msg` is uvicorn's own text."""
         if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
             self.transport.write(_answer(Problem(400, "This is no valid HTTP request.", type_="invalid-request")))
         self.transport.close()

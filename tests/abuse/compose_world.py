@@ -1,4 +1,4 @@
-"""Reads compose.yaml as compose does: variables of `.env`, defaults, what is passed on, what is mounted where."""
+"""Reads compose.yaml as compose does: variables of `.env`, defaults, the environment of a container, its mounts."""
 
 import re
 from collections.abc import Mapping
@@ -87,7 +87,7 @@ class Deployment:
         return {part[1]: part[0] for part in parts}
 
     def on_this_machine(self, name: str, **changes: str) -> dict[str, str]:
-        """The environment with the container's paths replaced by what is mounted there."""
+        """The environment with the container's paths replaced by the mounted files."""
         environment = self.environment(name, **changes)
         for inside, outside in self.mounts(name, **changes).items():
             base = self.folder if outside.startswith(("./tls", "./keys")) else DEPLOY

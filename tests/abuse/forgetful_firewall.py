@@ -27,7 +27,7 @@ class ForgetfulFirewall:
     passing: list[_Passing] = field(default_factory=list)
 
     def forget(self) -> None:
-        """Forget every connection. What they carry is still taken and goes nowhere; nothing is closed."""
+        """Forget every connection. Their packets are still taken and go nowhere; nothing is closed."""
         for connection in self.passing:
             connection.is_forgotten = True
 

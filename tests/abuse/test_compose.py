@@ -1,4 +1,4 @@
-"""compose.yaml with `.env` filled in is a small production, and what is wrong in it is refused before it starts.
+"""compose.yaml with `.env` filled in is a small production, and a mistake in it is refused before it starts.
 
 No container engine is needed: compose_world reads the file as compose does, and each service is built with exactly the
 environment that its container would get.
@@ -134,7 +134,7 @@ def test_compose_names_what_is_missing(variable: str, deployment: Deployment) ->
 async def test_what_is_wrong_is_refused_in_one_sentence(
     service: str, changes: dict[str, str], said: str, deployment: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By the service that needs it, with the name of what is wrong, before it does anything."""
+    """By the service that needs it, with the name of the wrong setting, before it does anything."""
     environment_is(deployment.on_this_machine(service, **changes), monkeypatch)
 
     with pytest.raises(PermanentError, match=said):
@@ -172,7 +172,7 @@ def test_env_example_names_every_variable_and_its_true_default(
 
 
 def test_prepare_makes_secrets_once_and_asks_for_the_rest(tmp_path: Path) -> None:
-    """Random, all different, readable by the owner alone; a second run keeps them, and what was filled in."""
+    """Random, all different, readable by the owner alone; a second run keeps them and all that was filled in."""
     asked = prepare(tmp_path)
     first = (tmp_path / ".env").read_text(encoding="utf-8")
     (tmp_path / ".env").write_text(first.replace("SMTP_HOST=", "SMTP_HOST=mail.eu"), encoding="utf-8")
@@ -286,7 +286,7 @@ def test_nginx_takes_the_deployed_configuration(deployment: Deployment, tmp_path
 
 
 def test_gateway_lets_only_the_api_of_each_service_through() -> None:
-    """Every service has its path and its address; no location leads to what is for internal use."""
+    """Every service has its path and its address; no location leads to a path for internal use."""
     template = (DEPLOY / "gateway" / "gateway.conf.template").read_text(encoding="utf-8")
     locations = re.findall(r"^    location (.*) \{", template, re.MULTILINE)
     passed = [location for location in locations if location.startswith("~")]

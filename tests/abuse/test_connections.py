@@ -181,7 +181,7 @@ async def test_as_many_requests_as_connections_refuse_the_next_with_503() -> Non
     ],
 )
 async def test_request_with_two_lengths_is_refused(one: bytes, other: bytes) -> None:
-    """Neither it nor what stands behind it reaches the service."""
+    """Neither it nor the bytes behind it reach the service."""
     async with serving(Impatient) as server:
         assert is_problem(await server.says(LENGTH_AND_CHUNKS % (one, other)), 400)
         assert server.requests == 0

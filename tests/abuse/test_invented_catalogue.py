@@ -1,4 +1,4 @@
-"""An alert never names an emergency number that somebody made up: production refuses an invented catalogue."""
+"""An alert never names an invented emergency number: production refuses an invented catalogue."""
 
 import os
 import re
@@ -73,11 +73,11 @@ def test_one_reserved_address_anywhere_is_enough(tmp_path: Path) -> None:
     taken = []
     for file in sorted(folder.glob("*.yaml")):
         text = file.read_text(encoding="utf-8")
-        for found in re.finditer(re.escape(REAL), text):
-            file.write_text(text[: found.start()] + "abroad.example" + text[found.end() :], encoding="utf-8")
+        for number in re.finditer(re.escape(REAL), text):
+            file.write_text(text[: number.start()] + "abroad.example" + text[number.end() :], encoding="utf-8")
             with suppress(BrokenCatalogue):
                 LiveCatalogue(folder, may_be_invented=False)
-                taken.append(f"{file.name}: {text[found.start() - 60 : found.end()]}")
+                taken.append(f"{file.name}: {text[number.start() - 60 : number.end()]}")
         file.write_text(text, encoding="utf-8")
 
     assert taken == []

@@ -69,7 +69,7 @@ def nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def values(parameter: Any) -> tuple[str, ...]:
-    """What is tried for a parameter; nothing for a switch."""
+    """The values to try for a parameter; none for a switch."""
     if parameter.name == "help" or getattr(parameter, "is_flag", False):
         return ()
     return NUMBERS if is_number(parameter) else TEXTS

@@ -1,4 +1,4 @@
-"""Mail servers that answer oddly: what is reported as accepted has arrived, and what is not accepted has not."""
+"""Mail servers that answer oddly: a mail has arrived if it is reported as accepted, and only then."""
 
 import asyncio
 import contextlib
@@ -286,7 +286,7 @@ class TlsServer(asyncio.Protocol):
             offered = b"250 PIPELINING\r\n" if self._is_encrypted else b"250-STARTTLS\r\n250 AUTH LOGIN\r\n"
             reply = {b"EHLO": b"250-mx.example\r\n" + offered, b"DATA": b"354 go on\r\n", b".": b"250 taken\r\n"}
             if command == b"STAR":
-                self._transport.pause_reading()  # what follows is encrypted
+                self._transport.pause_reading()  # the next bytes are encrypted
             if command in {b"EHLO", b"STAR", b"AUTH", b"MAIL", b"RCPT", b"DATA", b".", b"QUIT"}:
                 self._transport.write(reply.get(command, b"250 ok\r\n"))
             if command == b"STAR":

@@ -102,7 +102,7 @@ def test_every_question_is_answered_as_without_it(logs: Logs, question: str) -> 
 
 @pytest.mark.parametrize("question", [["affected", "--json"], ["explain", "ES-2", "--json"], ["state", "--json"]])
 def test_an_event_that_does_not_fit_its_schema_ends_no_question(logs: Logs, stack: Any, question: list[str]) -> None:
-    """Its type is known and its data are not what they should be: the others are answered."""
+    """Its type is known and its data have the wrong shape: the others are answered."""
     records = list(RECORDS)
     at = next(
         number for number, record in enumerate(records) if b'"type":"RegistrationSubmitted"' in (record.value or b"")

@@ -58,7 +58,7 @@ async def test_history_shows_levels_to_all_and_officers_to_those_who_list_overri
                 assert {secret for secret in secrets if secret in answer.text} == (secrets if sees else set())
 
 
-# ---------------------------------------------------------------- somebody else's approval
+# ---------------------------------------------------------------- the approval of another student
 
 
 async def test_approval_of_another_person_answers_as_one_that_does_not_exist(world: World) -> None:

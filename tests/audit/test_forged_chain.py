@@ -50,8 +50,8 @@ def forged(versions: Iterable[int]) -> list[Record]:
 def exactly(records: Iterable[Record]) -> list[Finding]:
     """What the exact verification finds."""
     verifier = ChainVerifier(TOPIC, latest=LATEST)
-    for each in records:
-        verifier.feed(each)
+    for record in records:
+        verifier.feed(record)
     return list(verifier.findings())
 
 
@@ -132,8 +132,8 @@ def test_an_event_of_the_latest_instant_is_not_of_the_future() -> None:
 def test_duplicates_and_events_are_counted() -> None:
     """What the relay published twice counts once as a duplicate; an unreadable record counts as an event."""
     verifier = ChainVerifier(TOPIC, latest=LATEST)
-    for each in [*forged([1, 2, 3]), *forged([1, 2, 3])[1:], Record(TOPIC, 0, 9, b"k", b"junk")]:
-        verifier.feed(each)
+    for record in [*forged([1, 2, 3]), *forged([1, 2, 3])[1:], Record(TOPIC, 0, 9, b"k", b"junk")]:
+        verifier.feed(record)
 
     assert (verifier.events, verifier.duplicates, verifier.head_sequence) == (6, 2, 3)
 

@@ -31,7 +31,7 @@ def registered(*legs: Leg, version: int = 1, **more: Any) -> RegistrationVersion
 
 
 def notes(registration: RegistrationVersion, *, strict: bool = True, last: int = 0) -> list[str]:
-    """What is noted of each leg on which the person is there on DAY, or up to `last` days later."""
+    """The note about each leg on which the person is there on DAY, or up to `last` days later."""
     return [note for _, note in legs_present(registration, DAY, DAY + timedelta(days=last), strict=strict)]
 
 

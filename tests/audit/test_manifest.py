@@ -165,7 +165,7 @@ def test_manifest_names_the_one_before_and_the_place_of_every_root() -> None:
 
 
 def test_new_keys_replace_no_key(tmp_path: Path, keys: tuple[Path, Path]) -> None:
-    """Neither the private nor the public one: what they signed would check no more."""
+    """Neither the private nor the public one: their manifests would check no more."""
     before = [key.read_bytes() for key in keys]
 
     for private, public in ((keys[0], tmp_path / "new.pub"), (tmp_path / "new.key", keys[1])):

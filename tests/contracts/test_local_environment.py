@@ -97,8 +97,8 @@ def commands() -> list[str]:
         if not isinstance(command, click.Group) and not hasattr(command, "list_commands"):
             return [name]
         context = click.Context(command)
-        return [found for word in command.list_commands(context)
-                for found in below(command.get_command(context, word), f"{name} {word}".strip())]  # fmt: skip
+        return [path for word in command.list_commands(context)
+                for path in below(command.get_command(context, word), f"{name} {word}".strip())]  # fmt: skip
 
     return below(get_command(passage.main), "")
 

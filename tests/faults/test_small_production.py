@@ -82,9 +82,9 @@ async def test_only_logins_come_in_and_each_reads_its_own_database(production: P
     with pymongo.MongoClient(production.mongo_url("approval", password["APPROVAL_PASSWORD"])) as approval:
         approval.approval.requests.find_one()
         approval.keyring.keys.find_one()
-        for other in ("registration", "safety", "notify", "admin"):
+        for database in ("registration", "safety", "notify", "admin"):
             with pytest.raises(OperationFailure):
-                approval[other].anything.find_one()
+                approval[database].anything.find_one()
 
 
 @pytest.mark.fault("a new container for compose's Kafka")

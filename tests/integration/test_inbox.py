@@ -31,8 +31,8 @@ class Effects:
         """Apply the events as one batch."""
 
         async def work(session: Session, new: Sequence[Envelope[Event]]) -> None:
-            for one in new:
-                effect = {"group": group, "stream": one.subject, "version": one.streamversion}
+            for event in new:
+                effect = {"group": group, "stream": event.subject, "version": event.streamversion}
                 await self.stored.insert_one(effect, session=session)
             if self.error is not None:
                 raise self.error
@@ -41,7 +41,9 @@ class Effects:
 
     async def done(self, group: str = GROUP) -> list[tuple[str, int]]:
         """Stream and version of each effect, in their order."""
-        return [(one["stream"], one["version"]) async for one in self.stored.find({"group": group}).sort("_id", 1)]
+        return [
+            (entry["stream"], entry["version"]) async for entry in self.stored.find({"group": group}).sort("_id", 1)
+        ]
 
 
 @pytest.fixture
@@ -53,7 +55,7 @@ async def notify(stack: Any, namespace: str) -> AsyncIterator[Side]:
 
 
 async def test_event_has_its_effect_once_within_a_batch_and_in_the_next(notify: Side) -> None:
-    """Kafka may hold an event twice: in one batch, or again later with what comes after it."""
+    """Kafka may hold an event twice: in one batch, or again later with its successors."""
     effects = Effects(notify)
     first, second, third = (event("r-1", version) for version in (1, 2, 3))
 

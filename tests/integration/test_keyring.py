@@ -193,10 +193,10 @@ async def test_keyring_field_of_another_version_is_not_opened_as_ours(mongo: Mon
     keyring = Keyring(mongo, KEK)
     sealed = await keyring.seal("person-1", "event-1", "/contact", "canary")
 
-    for other in (sealed.replace("sealed:v1", "sealed:v2"), sealed.replace("sealed:", "plain:")):
+    for foreign in (sealed.replace("sealed:v1", "sealed:v2"), sealed.replace("sealed:", "plain:")):
         with pytest.raises(PermanentError, match="unknown method"):
-            await keyring.open(other, "/contact")
-        assert (await keyring.open_many([other, sealed], "/contact"))[1].value == "canary"
+            await keyring.open(foreign, "/contact")
+        assert (await keyring.open_many([foreign, sealed], "/contact"))[1].value == "canary"
 
 
 async def test_keyring_login_of_a_former_spelling_keeps_its_person(mongo: Mongo) -> None:

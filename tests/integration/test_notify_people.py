@@ -635,8 +635,8 @@ async def test_step_that_two_processes_found_due_is_recorded_once(world: World) 
         await alert_steps.record_steps(world.escalation, alert, number, steps, "rules", CAUSE, utc_now())
 
     reminders = [
-        alert_steps.plan_step(*found, tuple(Channel), "reminder", "no_answer", "reminder")
-        for found in recipients.values()
+        alert_steps.plan_step(*recipient, tuple(Channel), "reminder", "no_answer", "reminder")
+        for recipient in recipients.values()
     ]
     cries = [alert_steps.plan_step(*recipients["p1"], (), "crisis-unit", "help", answer_id=cry) for cry in ("e1", "e2")]
     await record(EscalationStep.REMINDER, reminders[0])

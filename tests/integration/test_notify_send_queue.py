@@ -48,7 +48,7 @@ async def claimed(queue: SendQueue, ttl_seconds: float = 60) -> SendJob:
 
 
 async def test_job_is_claimed_by_one_worker_until_its_lease_ends(queue: SendQueue) -> None:
-    """Then by the next one, which sees what was begun and uses the addresses of the first claim."""
+    """Then by the next one, which sees the begun chunks and uses the addresses of the first claim."""
     await queue.add([JOB], utc_now())
 
     former = await claimed(queue, 0)
@@ -74,7 +74,7 @@ async def test_job_of_a_clock_that_is_ahead_is_due_at_once_and_a_paused_one_late
 
 
 async def test_job_that_is_queued_again_stays_as_it_is(queue: SendQueue) -> None:
-    """What was begun is not forgotten, and a finished job is not sent again."""
+    """A begun chunk is not forgotten, and a finished job is not sent again."""
     await queue.add([JOB], utc_now())
     owner = await claimed(queue, 0)
     assert await queue.begin_chunk(owner, 3)
@@ -92,7 +92,7 @@ async def test_job_that_is_queued_again_stays_as_it_is(queue: SendQueue) -> None
 async def test_job_in_quarantine_is_due_after_twice_the_pause_each_time_and_five_minutes_at_most(
     queue: SendQueue, mongo: Mongo
 ) -> None:
-    """It is free at once for whoever comes then; only its owner puts it off."""
+    """It is free at once for the next worker; only its owner puts it off."""
     jobs = mongo.database("notify")["lanes"]
     await queue.add([JOB], utc_now())
     former = await claimed(queue, 0)

@@ -627,7 +627,7 @@ async def test_interrupted_owner_that_lost_its_lease_reports_its_outcome_late(wo
 async def test_interrupted_owner_reports_late_what_is_certain_and_tries_nothing_later(
     world: World, out: Providers
 ) -> None:
-    """Accepted and refused count, although another worker called them unknown. What was only put off stays unknown."""
+    """Accepted and refused count, although another worker called them unknown. A message put off stays unknown."""
     await alerted(world, "p1", "p2", "p3")
     out.faults(mail={"refuse_rcpt": [address("p2")], "tempfail_rcpt": [address("p3")]})
     slow, lost = _Slow(out.email), send_deps(world, "notify-1")

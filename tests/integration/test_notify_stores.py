@@ -139,7 +139,7 @@ async def test_details_for_service_mail_of_an_erased_person_are_not_kept(world: 
 
 
 async def test_details_for_service_mail_that_are_stored_stay_as_they_are(world: World) -> None:
-    """A redelivered event may hold what has been corrected since: the mail was made for the first details."""
+    """A redelivered event may hold details that were corrected since: the mail was made for the first details."""
     await world.whereabouts.contacts.put_without_registration("slot-1", "p1", contact_of("p10"))
     await world.whereabouts.contacts.put_without_registration("slot-1", "p1", contact_of("p20"))
 
@@ -247,7 +247,7 @@ async def test_newer_held_advice_replaces_an_older_held_one_and_keeps_its_alert(
     await world.advice_store.put(advised(2, Y, R, "h-1", now + HOUR), now)
     await world.advice_store.put(advised(3, R, R, "h-2", now + HOUR), now)
     await world.advice_store.put(advised(2, Y, R, "h-1", now + HOUR), now)
-    await world.advice_store.decide("ES", "h-1", accepted=False)  # about what is no longer held
+    await world.advice_store.decide("ES", "h-1", accepted=False)  # about a hold that is over
     assert await standing(world.advice_store) == (1, Y, False)
 
     await world.advice_store.decide("ES", "h-2", accepted=True)
@@ -326,7 +326,7 @@ async def mail_states(world: World) -> dict[str, tuple[str, str]]:
 
 
 async def test_event_ends_only_the_waiting_mails_that_older_events_asked_for(world: World) -> None:
-    """Version 3 is handled; version 2, delivered late, ends nothing of it. What was sent stays sent."""
+    """Version 3 is handled; version 2, delivered late, ends nothing of it. A sent mail stays sent."""
     mails = world.planned_mails
     await mails.put([("r-1", 1, MailPlan(mails=(planned("sent"), planned("waits"))))])
     await mails.settle({"sent": Reason.TRUE})

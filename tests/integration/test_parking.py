@@ -108,8 +108,7 @@ class World:
             replace(consumed(first_offset + number, key or b"", value), key=key, partition=partition)
             for number, (key, value) in enumerate(contents)
         ]
-        for each in records:
-            self.parking.published[partition, each.offset] = each
+        self.parking.published |= {(partition, fetched.offset): fetched for fetched in records}
         await self.subscription.handle_batch(records, lambda number: None)
 
     async def states(self) -> dict[int, str]:

@@ -78,7 +78,7 @@ async def state_of(one: Parts, registration_id: str) -> Registration:
 
 @pytest.mark.fault("two persons who decide about one registration at the same moment")
 async def test_decision_is_taken_again_when_a_colleague_decided_meanwhile(one: Parts, meeting: Meeting) -> None:
-    """What was approved in between is not refused as well: the second one reads that there is nothing to decide."""
+    """An approved registration is not refused as well: the second person reads that there is nothing to decide."""
     state = await routed(one)
     approves, refuses = (DecisionRequest(ask, ADVICE, "Remark") for ask in (Ask.APPROVE, Ask.REFUSE))
 

@@ -282,7 +282,7 @@ async def test_officer_who_read_before_a_colleagues_request_confirms_it(made: Pa
         has_read = False
 
         async def erasure(self, person_id: str, session: Any = None) -> Any:
-            """What is stored, from the second transaction on."""
+            """The stored documents, from the second transaction on."""
             if session is not None and not self.has_read:
                 self.has_read = True
                 return None
@@ -424,7 +424,7 @@ async def test_who_is_marked_and_was_not_erased_keeps_registration_and_data(made
 
 @pytest.mark.fault("a registration that another process cancels between the look at it and its cancellation")
 async def test_registration_beside_an_erasure_is_cancelled_once_by_two_processes(made: Parts) -> None:
-    """What was read before is read again in the transaction."""
+    """The transaction reads everything once more."""
     person_id, _ = await leaver(made)
     await ask(deps(made), person_id, "officer-1")
     await ask(deps(made), person_id, "officer-2")

@@ -155,7 +155,7 @@ async def test_sweep_decides_what_its_request_has_left_and_no_earlier(one: Parts
     """A submission whose process died is decided within seconds, and not while its request may still run."""
     await one.advise("ES", Level.GREEN, 1)
     now = noon()
-    await one.store.read_models.note_evaluated_until(now + DAY)  # what was changed a minute ago is not looked at
+    await one.store.read_models.note_evaluated_until(now + DAY)  # changes of a minute ago are not looked at
     await one.store.read_models.note_country_evaluated("ES", 1, amsterdam_date(now))
     left, running = await one.submit([journey(30), journey(30)], now - GRACE - timedelta(seconds=1))
     await one.store.registrations.collection.update_one(
@@ -195,7 +195,7 @@ async def test_sweep_evaluates_a_country_whose_advice_was_only_stored(one: Parts
 
 
 async def test_country_is_evaluated_once_for_each_version_and_each_day_on_which_it_is_negative(one: Parts) -> None:
-    """R20: redelivered and older advice is passed over. What is negative is looked at again every day."""
+    """R20: redelivered and older advice is passed over. Negative advice is looked at again every day."""
     today, models = amsterdam_date(noon()), one.store.read_models
     due: list[tuple[bool, list[tuple[str, int]]]] = []
 
@@ -322,7 +322,7 @@ async def causes(one: Parts, registration_id: str) -> list[str]:
 
 @pytest.mark.fault("a registration that is changed between the reading of its batch and the decision")
 async def test_one_that_moved_is_decided_alone_and_each_decision_keeps_its_own_cause(one: Parts) -> None:
-    """Nothing of the shared transaction is stored; both are decided on what is stored now."""
+    """Nothing of the shared transaction is stored; both are decided on the stored state of now."""
     await one.advise("ES", Level.GREEN, 1)
     batch = await one.submit([journey(30), journey(30)], noon(-1))
     moved, other = batch
@@ -373,7 +373,7 @@ async def test_transient_failure_of_one_that_is_decided_alone_is_raised_as_well(
 
 @pytest.mark.fault("an evaluation whose registration others change three times meanwhile")
 async def test_evaluation_is_repeated_while_others_write_the_same_registration(one: Parts) -> None:
-    """Each repeat decides on what is stored now."""
+    """Each repeat decides on the stored state of now."""
     await one.advise("ES", Level.GREEN, 1)
     batch = await one.submit([journey(30)], noon(-1))
     interrupted = Interrupted(one.mongo, *[StreamMoved("moved") for _ in range(4)])
@@ -388,13 +388,13 @@ async def test_evaluation_is_repeated_while_others_write_the_same_registration(o
 
 
 class Behind:
-    """A collection whose reader sees what was stored before; it writes to the real one."""
+    """A collection whose reader sees an older document; it writes to the real one."""
 
     def __init__(self, collection: Any, seen: Mapping[str, Any] | None) -> None:
         self._collection, self._seen = collection, seen
 
     async def find_one(self, *_: Any) -> Mapping[str, Any] | None:
-        """What was stored before."""
+        """The older document."""
         return self._seen
 
     def __getattr__(self, name: str) -> Any:

@@ -1,4 +1,4 @@
-"""The relay on real MongoDB, with a broker that answers as each test says: what is marked as published, and when."""
+"""The relay on real MongoDB, with a broker that answers as each test says: which events it marks as published, when."""
 
 import asyncio
 import time

@@ -285,7 +285,7 @@ WHOLE = b"[1," + b" " * 200_000 + b"2]"
 async def test_fetch_every_member_of_a_gzip_answer_is_read(
     http: httpx.AsyncClient, body: bytes, expected: bytes
 ) -> None:
-    """One member, two, forty, an empty one. As for gzip(1), what stands behind them and is none counts nothing."""
+    """One member, two, forty, an empty one. As for gzip(1), other bytes behind them count nothing."""
     async with wire(http_answer(body, GZIP)) as url:
         assert await fetcher(http, url).read(one) == [expected]
 

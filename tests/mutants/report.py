@@ -1,4 +1,4 @@
-"""Counts what the tests caught, names what they did not, and holds the list of equivalent changes to the truth."""
+"""Counts the changes that the tests caught, names the others, and holds the list of equivalent ones to the truth."""
 
 import json
 import sys

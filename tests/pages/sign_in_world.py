@@ -75,7 +75,7 @@ def app(sign_in: SignIn) -> Starlette:
 
 @dataclass
 class Browser:
-    """Somebody's browser: the app runs in this process, the login is reached over real HTTP."""
+    """The browser of one person: the app runs in this process, the login is reached over real HTTP."""
 
     pages: httpx.AsyncClient
     outside: httpx.AsyncClient

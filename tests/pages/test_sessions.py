@@ -154,7 +154,7 @@ async def test_the_database_alone_tells_nobody_who_is_signed_in(mongo: Mongo, se
 
 
 async def test_a_record_that_was_changed_or_moved_opens_nothing(mongo: Mongo, sessions: Sessions) -> None:
-    """The content of somebody else's session, put into one's own record, makes nobody somebody else."""
+    """The content of an officer's session, put into a student's own record, makes no officer of the student."""
     own = await sessions.begin(STUDENT, NOW)
     officer = await sessions.begin(Session(Identity("person-2", frozenset({"safety-officer"})), "", ""), NOW)
     records = mongo.database("sessions")["sessions"]
@@ -168,7 +168,7 @@ async def test_a_record_that_was_changed_or_moved_opens_nothing(mongo: Mongo, se
 
 
 async def test_records_are_forgotten(mongo: Mongo, sessions: Sessions) -> None:
-    """MongoDB itself removes what nobody may ask for any more."""
+    """MongoDB itself removes records that nobody may ask for any more."""
     await sessions.begin(STUDENT, NOW)
     await SavedForms(mongo).create_indexes()
     indexes = {name: await mongo.database("sessions")[name].index_information() for name in ("sessions", "savedForms")}

@@ -96,7 +96,7 @@ async def test_a_replaced_key_of_the_login_is_noticed(same_id: bool) -> None:
 
 
 async def test_the_way_back_works_once_and_in_its_own_browser() -> None:
-    """A link to the way back, opened again, by somebody else, or made up, signs nobody in."""
+    """A link to the way back, opened again, in another browser, or made up, signs nobody in."""
     over = app(SignIn(settings("unused"), Persons()))
     async with simulated_login() as (issuer, _):
         over = app(SignIn(settings(issuer), Persons()))

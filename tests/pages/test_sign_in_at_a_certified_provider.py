@@ -89,7 +89,7 @@ async def test_a_certified_provider_refuses_what_the_local_one_refuses(issuer: s
         first = await way_back(person, await person.begin())
         second = await way_back(other, await other.begin())
         code, state = httpx.URL(first).params["code"], httpx.URL(second).params["state"]
-        # Somebody else's code: its verifier is unknown here.
+        # The code of another browser: its verifier is unknown here.
         planted = await other.come_back(f"{CALLBACK}?code={code}&state={state}")
 
     assert wrong_secret.json()["failure"] == Failure.NOT_BELIEVED

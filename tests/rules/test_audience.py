@@ -295,7 +295,7 @@ def test_of_two_places_as_bad_the_one_that_became_so_later_is_named() -> None:
     for ordered in (stays, stays[::-1]):
         decision = decide_audience(whereabouts(*ordered), both, TODAY)
         assert decision.place.area.code == "ES-MD"
-        assert [other.place.area.code for other in decision.others] == ["ES-CT"]
+        assert [recipient.place.area.code for recipient in decision.others] == ["ES-CT"]
 
 
 def test_who_was_told_of_one_place_is_told_of_the_other_one_only() -> None:

@@ -1,4 +1,4 @@
-"""A page of deliveries: what is written of it, and which updates it still needs."""
+"""A page of deliveries: its write to the database, and the updates that it still needs."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -36,7 +36,7 @@ def folded(*updates: EventUpdate, page_size: int = 1_000) -> list[DeliveryPage]:
 
 
 def fields_of(page: DeliveryPage) -> dict[str, Any]:
-    """What is written of a page that is stored already."""
+    """The write of a page that is stored already."""
     page.rev = 3
     write: Any = page.write()
     assert isinstance(write, UpdateOne)

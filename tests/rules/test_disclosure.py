@@ -18,7 +18,7 @@ ADDRESS = "test.student-17@students.example.org"
         # Nothing says of these words that they are an address, except that it is the one we wrote to.
         ("550 user (test.student-17) at students.example.org", ADDRESS, "550 user ([address]) at students.example.org"),
         ("550 abc is unknown", "abc@students.example.org", "550 [address] is unknown"),
-        # Two letters stand in every text: what is left of the reason would say nothing.
+        # Two letters stand in every text: without them the reason would say nothing.
         ("550 ab is unable", "ab@students.example.org", "550 ab is unable"),
         ('550 "o\'neil test"@students.example.org', '"o\'neil test"@students.example.org', "550 [address]"),
         # Addresses that we do not know: where the mail was forwarded to, in every spelling.
@@ -62,7 +62,7 @@ def test_no_telephone_number_is_shown(text: str, shown: str) -> None:
 
 
 def test_reason_keeps_its_beginning() -> None:
-    """A reason has a bound, and what is cut is its end."""
+    """A reason has a bound, and loses its end."""
     reason = without_addresses(f"550 5.1.1 {'no such user ' * 100}", ADDRESS)
 
     assert reason.startswith("550 5.1.1 no such user")

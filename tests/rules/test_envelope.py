@@ -1,4 +1,4 @@
-"""The envelope of an event: what is refused, what counts as chained, and which cause is which."""
+"""The envelope of an event: its refusals, its place in the chain, and which cause is which."""
 
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -32,7 +32,7 @@ def body(fact: AlertClosed = FACT, **changes: Any) -> bytes:
 
 
 def test_event_is_read_as_it_was_composed() -> None:
-    """Each attribute in its own place; what follows from the event names the event as its direct cause."""
+    """Each attribute in its own place; the next event names this one as its direct cause."""
     envelope = parse(chain(body(), 7, digest(b"before")))
 
     assert (envelope.id, envelope.source, envelope.subject, envelope.time) == ("event-1", "/notify", "ES-1", NOW)

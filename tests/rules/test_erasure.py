@@ -52,7 +52,8 @@ def test_erasure_waits_for_everybody_who_may_have_to_be_found(
 
 def test_erasure_of_who_is_in_an_open_alert_waits_wherever_they_are() -> None:
     """Also after a recorded return, and for a person without any registration."""
-    assert [erasure(found, 1, RETURN).reason for found in ([], [back(JOURNEY)], [JOURNEY])] == [Reason.OPEN_ALERT] * 3
+    journeys: list[list[Registration]] = [[], [back(JOURNEY)], [JOURNEY]]
+    assert [erasure(of_person, 1, RETURN).reason for of_person in journeys] == [Reason.OPEN_ALERT] * 3
 
 
 @pytest.mark.parametrize(

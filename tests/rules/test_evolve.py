@@ -101,7 +101,7 @@ def test_evolve_suspension_takes_back_everything_on_which_a_clearance_rested() -
 
 
 def test_evolve_clearance_by_a_person_ends_the_suspension_and_one_by_the_rules_does_not() -> None:
-    """R21; whoever clears it: the itinerary of today is the cleared one, and a lost approval is asked about anew."""
+    """R21; by rules or by a person: today's itinerary is the cleared one, and a lost approval is asked about anew."""
     fields: dict[str, Any] = {**WHO, "reason": "x", "advice": (ORANGE, GREEN)}
     by_rules, by_person = (
         after(RegistrationApproved(**fields, approval_id=None, decided_by=decided_by))
@@ -109,13 +109,13 @@ def test_evolve_clearance_by_a_person_ends_the_suspension_and_one_by_the_rules_d
     )
     restored = after(ClearanceRestored(**fields, decided_by="officer-1"))
 
-    assert [found.was_suspended for found in (by_rules, by_person, restored)] == [True, False, False]
+    assert [state.was_suspended for state in (by_rules, by_person, restored)] == [True, False, False]
     assert restored.reinstatement_asked is False
-    for found in (by_rules, by_person, restored):
-        assert (found.status, found.approval_asked, found.agreements) == (Status.APPROVED, False, ())
-        assert found.cleared_legs == FULL.legs
-        assert found.decision is not None
-        assert found.decision.rule == "R10"
+    for state in (by_rules, by_person, restored):
+        assert (state.status, state.approval_asked, state.agreements) == (Status.APPROVED, False, ())
+        assert state.cleared_legs == FULL.legs
+        assert state.decision is not None
+        assert state.decision.rule == "R10"
     permissions = ExceptionPermissions(board_document_id="d-1", host_document_id="d-2")
     excepted = RegistrationApproved(**fields, approval_id=None, decided_by="officer-1", exception=permissions)
     assert after(excepted).exception == (ORANGE,), "R18: made for what was orange"
@@ -171,7 +171,7 @@ def test_evolve_only_a_shorter_stay_of_who_is_abroad_keeps_the_decision() -> Non
     [("returned", (leg(),), True), ("returned", (leg("SE"),), False), ("stays", (leg("SE"),), True)],
 )
 def test_evolve_return_belongs_to_its_itinerary(outcome: str, legs: Any, is_kept: bool) -> None:
-    """R20: who came back from another journey is not back from this one; what was asked stays answered."""
+    """R20: who came back from another journey is not back from this one; an answered question stays answered."""
     back = after(ReturnRecorded(**WHO, on=RETURN, outcome=outcome, recorded_by=STUDENT))  # type: ignore[arg-type]
 
     assert (changed(legs=legs, state=back).return_recorded is not None) is is_kept

@@ -216,8 +216,8 @@ def test_a_request_goes_to_the_coordinator_of_that_activity_at_that_level() -> N
 
     bachelor = office_for(*place, ActivityType.INTERNSHIP, "bachelor")
     assert bachelor.email == "bachelor-internships@centre.university.example"
-    for other in ((ActivityType.INTERNSHIP, "master"), (ActivityType.FIELD_TRIP, "bachelor"), (None, None)):
-        assert office_for(*place, *other).email == "life-sciences@centre.university.example"
+    for activity in ((ActivityType.INTERNSHIP, "master"), (ActivityType.FIELD_TRIP, "bachelor"), (None, None)):
+        assert office_for(*place, *activity).email == "life-sciences@centre.university.example"
 
 
 def test_requests_remember_the_level_of_study() -> None:

@@ -53,7 +53,7 @@ def override(override_id: str, level: Level, person: str, days: int, until: int 
 def test_bulk_improvement_alone_needs_two_persons(
     hold: HoldReason | None, two_persons: bool, first: str | None, expected: Reason
 ) -> None:
-    """The second one is somebody else; one person suffices to reject."""
+    """The second one is another person; one person suffices to reject."""
     release = HoldDecision(True, "officer-1", "Looked.")
 
     assert decision_outcome(hold, release, first, two_persons=two_persons) is expected

@@ -101,7 +101,7 @@ def test_schedule_is_due_at_the_first_hour_of_what_comes_next() -> None:
 
 
 def moved(start: date, end: date, *before: Event, on: date) -> tuple[date | None, date | None, date | None, bool]:
-    """What is left of the progress after another itinerary: (started, ended, returned, contact asked)."""
+    """The progress that remains after another itinerary: (started, ended, returned, contact asked)."""
     change = RegistrationChanged(**submitted(leg(start=start, end=end)).model_dump())
     progress = fold(submitted(), *before, change, at=morning(on)).progress
     return progress.started_on, progress.ended_on, progress.returned_on, progress.contact_asked

@@ -1,4 +1,4 @@
-"""SMTP as bytes: content never contains a command, and only what is SMTP is read as a reply."""
+"""SMTP as bytes: content never contains a command, and only SMTP is read as a reply."""
 
 import pytest
 from hypothesis import given
@@ -74,7 +74,7 @@ def test_replies_are_read_however_they_arrive() -> None:
     ids=lambda received: received[:20].decode(),
 )  # fmt: skip
 def test_what_is_no_reply_is_none(received: bytes) -> None:
-    """What is no SMTP, and what has no end, ends the connection: replies can no longer be matched to commands."""
+    """A reply that is no SMTP, or has no end, ends the connection: replies can no longer be matched to commands."""
     with pytest.raises(BrokenReply):
         ReplyReader().feed(received)
 

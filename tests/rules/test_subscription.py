@@ -1,4 +1,4 @@
-"""A subscription without Kafka and MongoDB: where it goes on after a failure, how often it tries, what follows what."""
+"""A subscription without Kafka and MongoDB: where it goes on after a failure, how often it tries, in which order."""
 
 import asyncio
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Tries a stored request that may fail for a reason of its own, and logs what nobody could read."""
+"""Tries a stored request that may fail for a reason of its own, and logs the unreadable ones."""
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime

@@ -56,7 +56,7 @@ class MailReading:
 
     @property
     def needs_a_person(self) -> bool:
-        """Whether somebody has to read it: everything that settles nothing, but a machine's notice of an absence."""
+        """Whether a person has to read it: everything that settles nothing, but a machine's notice of an absence."""
         is_settled = self.kind is MailKind.REPORT and self.reference is not None
         return not is_settled and (self.kind is not MailKind.AUTOMATIC or self.asks_for_help)
 
@@ -155,7 +155,7 @@ def _reference(parts: Sequence[MailPart]) -> str | None:
     for trace, places in (
         (_VERP, others), (_ANSWERED_ID, answered[:1]), (_VERP, texts), (_MESSAGE_ID, texts), (_ANSWERED_ID, answered)
     ):  # fmt: skip
-        named = {found.group(1).lower() for place in places for found in trace.finditer(place)}
+        named = {match.group(1).lower() for place in places for match in trace.finditer(place)}
         if len(named) == 1:
             return named.pop()
     return None

@@ -18,7 +18,7 @@ CHALLENGE_CHARS = 2_000
 class MailKind(StrEnum):
     """What a mail to the bounce mailbox is.
 
-    `report`: it says what became of our message. `relayed`: a report that settles nothing. `unread_report`: a server
+    `report`: it states the outcome of our message. `relayed`: a report that settles nothing. `unread_report`: a server
     wrote it, and it was not understood. `complaint`: the reader, or a filter, calls our mail spam. `challenge`: a
     machine keeps our message until somebody proves to be a person. `read_receipt`. `automatic`: a machine answers for a
     person (an absence, a ticket number). `reply`: a person wrote it, as far as is known.

@@ -191,7 +191,7 @@ def _decide_improvement(
     if not unconfirmed.improvement_waits:
         return _Improvement(unconfirmed.levels)
     if reading.is_damaged:
-        # R14: what is missing from a damaged record may be missing by accident. A whole one decides.
+        # R14: a damaged record may lack a warning by accident. A whole one decides.
         return _Improvement(unconfirmed.levels, Reason.IMPROVEMENT_UNCONFIRMED, pending=pending)
     confirmed = merge_levels(state.adopted, said, confirmed=True).levels
     if any(hold.reason in IMPROVEMENT_HOLDS and hold.levels == digest for hold in state.holds):

@@ -78,7 +78,7 @@ def judge(
     """R12, R13, R14: look at the whole batch before any of its countries."""
     known_countries = [(reading, states[reading.country]) for reading in batch.countries if reading.country in states]
     countries = max(len(states), MIN_COUNTRIES_FOR_SHARES)
-    # Damaged records say nothing about the others: what is missing from them is no sign of a format that we misread.
+    # Damaged records say nothing about the others: their missing fields are no sign of a format that we misread.
     turned_unknown = sum(
         reading.level is None and state.said.level is not None and not reading.is_damaged
         for reading, state in known_countries

@@ -83,7 +83,7 @@ def _recovered(text: str, tag: str, namespace: str) -> XmlEntries:
     for begin, next_begin in zip(begins, [*begins[1:], len(text)], strict=True):
         tags = _TAG.finditer(text, begin, next_begin)
         end = next((match for match in tags if match["name"] == tag and match["end"]), None)
-        # Up to its own end; what follows is none of it.
+        # Up to its own end; the text behind it belongs to no entry.
         part = text[begin : text.find(">", end.end()) + 1 if end else next_begin]
         entry = _entry(part, bindings, namespace + tag) if end else None
         if entry is None:

@@ -21,7 +21,7 @@ Fields = Mapping[str, Sequence[str]]
 
 @dataclass(frozen=True, slots=True)
 class SavedForm:
-    """What somebody had filled in. `path`: the page of the form, with the gateway's prefix."""
+    """A form as its person had filled it in. `path`: the page of the form, with the gateway's prefix."""
 
     person_id: str
     path: str
@@ -51,7 +51,7 @@ class SavedForms:
         return secret
 
     async def take(self, secret: str | None, person_id: str, now: datetime) -> SavedForm | None:
-        """The form of a cookie, which is then gone. None: none is there, or somebody else wrote it."""
+        """The form of a cookie, which is then gone. None: there is none, or another person wrote it."""
         if secret is None or not is_secret(secret):
             return None
         key = SecretKey(secret, _PURPOSE)

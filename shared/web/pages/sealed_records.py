@@ -1,7 +1,7 @@
 """Records that only the holder of a secret can read: a session, or a form that waits for its person to sign in.
 
 The browser holds the secret in a cookie. MongoDB holds a hash of it as the record's id, and the content encrypted with
-a key that is derived from it. Whoever reads the database alone learns neither who is signed in nor what they wrote.
+a key that is derived from it. A reader of the database alone learns neither who is signed in nor what they wrote.
 """
 
 import hashlib
@@ -32,7 +32,7 @@ def is_secret(text: str | None) -> bool:
 
 
 class SecretKey:
-    """What follows from a secret: the id of its record, and a key for the content. `purpose` keeps kinds apart."""
+    """The id of the record that belongs to a secret, and the key of its content. `purpose` keeps kinds apart."""
 
     def __init__(self, secret: str, purpose: str) -> None:
         material = HKDF(SHA256(), 96, None, f"safe-passage/{purpose}".encode()).derive(secret.encode())

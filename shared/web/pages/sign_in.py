@@ -31,7 +31,7 @@ _RETURN_TO = "return_to"
 
 
 class Failure(StrEnum):
-    """Why somebody is not signed in. Each has a page of its own."""
+    """Why a person is not signed in. Each reason has a page of its own."""
 
     #: The login does not answer, or answers nonsense.
     UNAVAILABLE = "unavailable"

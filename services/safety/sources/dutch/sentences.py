@@ -19,7 +19,7 @@ _BEGINNING = (
 )
 _BEGINS = re.compile(_BEGINNING)
 _MISSING_STOP = re.compile(rf"(?<=[a-zà-ÿ)]) (?=(?:{_BEGINNING.replace('[Vv]oor', 'Voor')}))")
-#: "… kleurcode rood, reis hier niet heen": what follows a colour and is about travelling is a sentence of its own.
+#: "… kleurcode rood, reis hier niet heen": words about travelling that follow a colour are a sentence of their own.
 _AFTER_COLOUR = re.compile(
     r"(?:(?<=rood)|(?<=oranje)|(?<=geel)|(?<=groen))(?:[,;:]? (?:[–-] )?\(?)(?=(?:en )?(?:reis |niet reizen|u kunt |"
     r"alleen noodzakelijk|alleen als |maar let op|let op:))"

@@ -109,7 +109,7 @@ _VERB = re.compile(
     r"vertrek|vertrekt|controleer|blijf|bel|boek|check|meld|bereid|koop|gebruik|overleg|vraag|bijvoorbeeld)\b|\?",
     re.IGNORECASE,
 )
-#: What stands for an area that another sentence names.
+#: Words that stand for an area of another sentence.
 _PRONOUN = re.compile(
     r"^(?:dit|dat|deze|die|het|er|daar|hier|hij|zij|dit gebied|deze gebieden|het gebied|de situatie|de kleur|wat|waar|"
     r"de veiligheidssituatie|alles)$",
@@ -141,8 +141,10 @@ def statements(sentence: str) -> list[Statement]:
         read = [statement for statement in found if statement is not None]
         if len(read) == len(found):
             # "Vanaf 1 mei geldt groen" may be still to come, and "tot 1 mei" over: only a warning counts at once.
-            is_certain = (timed is None or timed["since"] is not None) and not any(one.becomes for one in read)
-            return read if is_certain or all(one.level >= Level.ORANGE for one in read) else []
+            is_certain = (timed is None or timed["since"] is not None) and not any(
+                statement.becomes for statement in read
+            )
+            return read if is_certain or all(statement.level >= Level.ORANGE for statement in read) else []
     return []
 
 

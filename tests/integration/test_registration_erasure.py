@@ -50,7 +50,7 @@ from shared.events import (
     TaskOpened,
 )
 from shared.ids import derived_id, new_id
-from shared.mongo.client import Mongo
+from shared.mongo.client import Mongo, MongoUnavailable
 from shared.privacy.contact import ContactDetails
 from shared.privacy.keyring import Keyring
 from shared.testing.failpoints import Broken
@@ -442,6 +442,38 @@ async def test_registration_beside_an_erasure_is_cancelled_once_by_two_processes
     await finish_open_erasures(replace(deps(made), persons=Slower(made.mongo.database("registration"))), utc_now())
 
     assert await cancellations(made, late) == 1
+
+
+@pytest.mark.fault("MongoDB commits an erasure, and its answer is lost")
+async def test_erasure_whose_commit_nobody_confirmed_is_finished_and_tells_who_registers_beside_it(made: Parts) -> None:
+    """The officer gets an error, and the event is stored: so the mark stays, and the next run finishes the erasure."""
+    person_id, _ = await leaver(made)
+    await ask(deps(made), person_id, "officer-1")
+
+    class Unanswered(Mongo):
+        """Commits, and then nobody hears of it."""
+
+        def __init__(self) -> None:
+            """Over the same client."""
+            self.__dict__ = made.mongo.__dict__
+
+        async def transaction(self, *arguments: Any, **named: Any) -> Any:
+            """As always, without the answer."""
+            await super().transaction(*arguments, **named)
+            raise MongoUnavailable("no answer")
+
+    with pytest.raises(MongoUnavailable):
+        await ask(replace(deps(made), mongo=Unanswered()), person_id, "officer-2")
+    with pytest.raises(Problem) as told:
+        await submit_for(made, person_id)
+    await finish_open_erasures(deps(made), utc_now())
+
+    standing = await deps(made).persons.erasure(person_id)
+    assert told.value.reason == "being_erased"
+    assert standing is not None
+    assert standing["state"] == "erased"
+    registrations = await deps(made).persons.registrations_of(person_id)
+    assert {registration.status for registration in registrations} == {Status.CANCELLED}
 
 
 async def test_erased_person_is_in_no_alert_and_the_hour_of_the_erasure_stays(made: Parts) -> None:

@@ -96,7 +96,6 @@ async def erase(deps: ErasureDeps, person_id: str, ground: Ground, command: Comm
     mark_id = new_id()
     await deps.persons.mark_being_erased(person_id, mark_id, now)
     await failpoint("erasure_marked")
-    state = ""
     try:
         # Two officers may request it at the same moment: the second attempt finds the first request stored.
         answer = await retry(
@@ -104,13 +103,15 @@ async def erase(deps: ErasureDeps, person_id: str, ground: Ground, command: Comm
             what=f"erasure of person {person_id}",
             retry_on=(DuplicateKeyError,),
         )
-        state = answer.body["state"]
-    finally:
-        if state != "erased":
-            await deps.persons.unmark_being_erased(person_id, mark_id)
-    if state == "erased":
+    except Problem:
+        await deps.persons.unmark_being_erased(person_id, mark_id)
+        raise
+    # After any other error the event may be stored: the mark stays until it expires.
+    if answer.body["state"] == "erased":
         await failpoint("erasure_recorded")
         await finish_erasure(deps, person_id, now)
+    else:
+        await deps.persons.unmark_being_erased(person_id, mark_id)
     return answer
 
 

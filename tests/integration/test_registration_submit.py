@@ -7,18 +7,20 @@ from dataclasses import replace
 from datetime import timedelta
 from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from services.registration.commands.form import RegistrationForm
 from services.registration.commands.submit import submit
 from services.registration.handlers import HandlerDeps, evaluate_registrations_when_approvals_changed
+from services.registration.store.registrations import Store
 from shared.bus.inbox import Inbox
 from shared.clock import amsterdam_date, utc_now
 from shared.envelope import Envelope
 from shared.events import ActivityType, ApprovalGranted, Leg, Level, StudyAnswers
 from shared.ids import new_id
+from shared.mongo.client import MongoUnavailable
 from shared.privacy.contact import ContactDetails
 from shared.web.idempotency import IdempotentRequest
 from tests.conftest import Stack
@@ -100,6 +102,54 @@ async def test_submission_whose_inputs_change_before_the_commit_is_evaluated_aga
         "ClearanceSuspended",
         "TaskOpened",
     ]
+
+
+class Away:
+    """Something of which one method fails, because MongoDB is away; everything else works."""
+
+    def __init__(self, of: Any, **instead: Any) -> None:
+        self._of, self._instead = of, instead
+
+    def __getattr__(self, name: str) -> Any:
+        """As it is, unless it was replaced."""
+        return self._instead[name] if name in self._instead else getattr(self._of, name)
+
+
+@pytest.mark.fault("MongoDB away between a submission's commit and its second look")
+async def test_submission_that_is_committed_is_answered_although_the_second_look_fails(service: Parts) -> None:
+    """The registration and its decision are stored: a student who got an error would register again."""
+    student = permissions_with(await service.keyring.person_id("issuer", new_id()), "student")
+
+    async def away(countries: Sequence[str]) -> Any:
+        raise MongoUnavailable("away")
+
+    read_models = Away(service.store.read_models, advice_event_ids=away)
+    evaluation = replace(service.evaluation, store=cast(Store, Away(service.store, read_models=read_models)))
+    answer = await submit(replace(service.commands, evaluation=evaluation), form(), command_by(student))
+
+    assert (answer.status, answer.body["status"]) == (201, "approved")
+    assert await event_names(service, answer.body["registrationId"]) == [
+        "RegistrationSubmitted",
+        "RegistrationApproved",
+    ]
+
+
+@pytest.mark.fault("a submission that dies right after its commit, and is sent again on other advice")
+async def test_repeated_submission_is_evaluated_on_the_advice_of_the_repeat(service: Parts, pauses: Pauses) -> None:
+    """R19: the repeat itself would be decided on red advice; the stored registration was approved on green advice."""
+    student = permissions_with(await service.keyring.person_id("issuer", new_id()), "student")
+    command = replace(command_by(student), idempotency=IdempotentRequest(new_id(), "digest"))
+
+    async with pauses.at("after_commit") as is_reached:
+        submission = asyncio.create_task(submit(service.commands, form(), command))
+        await until(is_reached)
+        submission.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await submission
+    await service.advise("ES", Level.RED, 2)
+    repeated = await submit(service.commands, form(), command)
+
+    assert (repeated.body["status"], repeated.body["clearance"]["rule"]) == ("suspended", "R19")
 
 
 #: What a submission and the handler of its grant do, each in its order; and every way in which the two can mix.

@@ -169,6 +169,9 @@ async def test_single_improvement_may_be_decided_before_its_second_reading(world
 
     await world.decide(items["AA"].hold_id, "release")
     await world.decide(items["AB"].hold_id, "reject")
+    assert await holds.open_holds(world.store) == [], "nobody is asked again before the next reading"
+    with pytest.raises(Problem):
+        await world.decide(items["AB"].hold_id, "release")
     world.now = LATER + 2 * HOUR
     for _ in range(2):
         await world.read([reading("AA", 0, at=LATER), reading("AB", 0, at=LATER)])

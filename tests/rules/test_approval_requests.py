@@ -1,10 +1,12 @@
-"""The state of a request for approval after each event: who has it now, since when, and what they wrote."""
+"""The state of a request for approval after each event, and who may read it."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from services.approval.access import Permissions
 from services.approval.model import ApprovalRequest, Status, evolve
 from shared.errors import PermanentError
 from shared.events import (
@@ -19,6 +21,8 @@ from shared.events import (
     ApprovalStepRecorded,
     ApprovalWithdrawn,
     Event,
+    Finding,
+    FindingEffect,
     StepKind,
 )
 
@@ -125,3 +129,40 @@ def test_stream_begins_with_its_request_and_other_events_change_nothing() -> Non
     state = after(REQUESTED)
 
     assert evolve(state, AlertClosed(alert_id="ES-1", closed_by="officer", reason="over"), hour(5), 2) == state
+
+
+OF_OFFICE = Finding(
+    rule="R35", effect=FindingEffect.DEMANDED, reason="office_first", queue="international-office",
+    step=StepKind.INTERNATIONAL_OFFICE_CONTACTED,
+)  # fmt: skip
+NOBODY = Permissions("student-1", False, frozenset(), frozenset())
+APPROVER = replace(NOBODY, person_id="approver-1", scopes=frozenset({"example-biology"}))
+OFFICE = replace(NOBODY, person_id="office-1", is_office=True)
+KNOWN = frozenset({"example-biology", "example-physics"})
+
+
+@pytest.mark.parametrize(
+    ("who", "findings", "owns", "reads", "reads_texts"),
+    [
+        (replace(NOBODY, is_student=True), (), True, True, True),
+        (replace(NOBODY, is_student=True, person_id="student-2"), (OF_OFFICE,), False, False, False),
+        (NOBODY, (OF_OFFICE,), False, False, False),
+        (replace(APPROVER, programmes=frozenset({"example-biology"})), (), False, True, True),
+        (replace(APPROVER, programmes=frozenset({"example-physics"})), (OF_OFFICE,), False, False, False),
+        (replace(OFFICE, known_programmes=KNOWN), (), False, False, False),
+        (replace(OFFICE, known_programmes=KNOWN), (OF_OFFICE,), False, True, False),
+        (replace(OFFICE, known_programmes=frozenset({"example-physics"})), (), False, True, False),
+        (OFFICE, (), False, False, False),
+    ],
+    ids=[
+        "student", "another student", "who was a student", "approver", "another programme's approver", "office",
+        "office with a part", "office, the programme is gone", "office, the catalogue unknown",
+    ],
+)  # fmt: skip
+def test_request_is_read_by_its_student_its_approvers_and_an_office_with_a_part(
+    who: Permissions, findings: tuple[Finding, ...], owns: bool, reads: bool, reads_texts: bool
+) -> None:
+    """R5, R34, R35; what student and approver wrote to each other is for those two."""
+    state = after(REQUESTED).model_copy(update={"findings": findings})
+
+    assert (who.owns(state), who.may_read(state), who.may_read_texts(state)) == (owns, reads, reads_texts)

@@ -86,6 +86,18 @@ async def publishing(relay: Relay, broker: Broker, takeover: Takeover) -> AsyncI
         yield
 
 
+def looks_when_told(relay: Relay) -> asyncio.Semaphore:
+    """The relay looks for events once for each release: so that a test has stored them before."""
+    allowed, assign = asyncio.Semaphore(0), relay._batches.assign
+
+    async def assign_when_told(*arguments: Any, **named: Any) -> Any:
+        await allowed.acquire()
+        return await assign(*arguments, **named)
+
+    relay._batches.assign = assign_when_told  # type: ignore[method-assign]
+    return allowed
+
+
 @pytest.mark.parametrize("fault", ["refused", "late", "refused and late"])
 async def test_event_that_the_broker_did_not_acknowledge_is_never_marked_as_published(
     registration: Side, fault: str
@@ -136,10 +148,12 @@ async def test_batch_is_sent_only_after_every_event_of_the_one_before_was_acknow
     """Otherwise a refused record would stand behind its successors on Kafka."""
     await registration.cancel("r-1")
     relay, broker = registration.relay(), Broker(lambda number, future: None)
+    looks = looks_when_told(relay)
     async with publishing(relay, broker, await batches_of(registration).take_over()):
+        looks.release()
         await until(lambda: len(broker.values) == 1)
         await registration.cancel("r-1", times=2)
-        relay._woken.set()
+        looks.release()
 
         async def second_is_assigned() -> bool:
             return len(await unmarked(registration)) == 2
@@ -162,10 +176,11 @@ async def test_event_on_its_way_is_not_assigned_to_another_batch(
     failpoint.write_text("pause")
     monkeypatch.setenv("FAILPOINTS_DIR", str(tmp_path))
     relay, broker = registration.relay(), Broker(acknowledge)
+    looks = looks_when_told(relay)
     async with publishing(relay, broker, await batches_of(registration).take_over()):
         for number in (1, 2, 3):
             await registration.cancel("r-1")
-            relay._woken.set()
+            looks.release()
 
             async def assigned(number: int = number) -> bool:
                 return len(await unmarked(registration)) == number
@@ -176,6 +191,7 @@ async def test_event_on_its_way_is_not_assigned_to_another_batch(
         failpoint.unlink()
 
         async def published() -> bool:
+            looks.release()
             return await pending(registration) == 0
 
         await until(published)

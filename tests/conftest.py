@@ -22,6 +22,7 @@ from deploy.local.errors import LocalStackError
 from deploy.local.ports import Ports
 from deploy.local.services import SERVICES, Choices, LocalServices
 from deploy.local.stack import LocalStack
+from shared.mongo.client import Mongo
 from shared.web.local_tokens import mint
 from tests.containers import containers
 from tests.full_stack import FullStack
@@ -177,6 +178,14 @@ async def namespace(stack: Stack) -> AsyncIterator[str]:
     if topics:
         await admin.delete_topics(topics)
     await admin.close()
+
+
+@pytest.fixture
+async def mongo(stack: Stack, namespace: str) -> AsyncIterator[Mongo]:
+    """A client in a namespace of its own."""
+    client = Mongo(stack.mongo, namespace=namespace)
+    yield client
+    client.close()
 
 
 @pytest.fixture(scope="session")

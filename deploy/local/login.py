@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -266,9 +267,11 @@ def main() -> int:
     """Serve until SIGTERM; returns the exit code."""
     parser = arguments("login", __doc__ or "")
     parser.add_argument("--issuer", required=True, help="its own address, as browsers and services reach it")
-    parser.add_argument("--client", required=True, help="file with client_id, client_secret and redirect_uri as JSON")
+    parser.add_argument(
+        "--client", type=Path, required=True, help="file with client_id, client_secret and redirect_uri as JSON"
+    )
     options = parser.parse_args()
-    client = Client(**json.loads(open(options.client, encoding="utf-8").read()))  # noqa: SIM115
+    client = Client(**json.loads(options.client.read_text(encoding="utf-8")))
 
     async def serve(stop: asyncio.Event) -> None:
         listener = Listener(Login(options.issuer, client, PEOPLE).app(), options.host, options.port)

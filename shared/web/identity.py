@@ -9,7 +9,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Protocol, TypeGuard
 
 import jwt
 from fastapi import Depends, Request
@@ -165,10 +165,7 @@ class Verifier:
         subject = str(claims["sub"])
         self._rates.take(subject)
         person_id = await self._persons.person_id(self._rules.issuer, subject)
-        login = LoginFacts(
-            student_number_of(claim_at(claims, self._rules.student_number_claim)),
-            programmes_of(claim_at(claims, self._rules.programme_claim)),
-        )
+        login = login_facts(claims, self._rules.student_number_claim, self._rules.programme_claim)
         return Identity(person_id, roles_of(claim_at(claims, self._rules.roles_claim)), login)
 
     def _cached_claims(self, token: str) -> dict[str, Any] | None:
@@ -263,9 +260,20 @@ class Verifier:
         issued_at = min(claims.get("iat", math.inf), time.time())
         if claims["exp"] > issued_at + self._rules.max_seconds + self._rules.leeway_seconds:
             raise Unauthorised("lifetime")
-        subject = claims.get("sub")
-        if not is_text(subject) or not trimmed(subject) or len(subject) > MAX_SUBJECT_CHARS:
+        if not is_subject(claims.get("sub")):
             raise Unauthorised("no subject")
+
+
+def is_subject(value: object) -> TypeGuard[str]:
+    """Whether the claim `sub` can name a person."""
+    return is_text(value) and bool(trimmed(value)) and len(value) <= MAX_SUBJECT_CHARS
+
+
+def login_facts(claims: Mapping[str, Any], student_number_claim: str, programme_claim: str) -> LoginFacts:
+    """What these claims of a login say of a student."""
+    return LoginFacts(
+        student_number_of(claim_at(claims, student_number_claim)), programmes_of(claim_at(claims, programme_claim))
+    )
 
 
 def _type_of(header: Mapping[str, Any]) -> str:

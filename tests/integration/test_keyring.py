@@ -2,8 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
 
@@ -12,14 +10,6 @@ from shared.mongo.client import Mongo
 from shared.privacy.keyring import CACHE_SECONDS, Keyring, WrongKey
 
 KEK = bytes(range(32))
-
-
-@pytest.fixture
-async def mongo(stack: Any, namespace: str) -> AsyncIterator[Mongo]:
-    """A client in a namespace of its own."""
-    mongo = Mongo(stack.mongo, namespace=namespace)
-    yield mongo
-    mongo.close()
 
 
 async def test_keyring_what_is_sealed_opens_only_in_its_place(mongo: Mongo) -> None:

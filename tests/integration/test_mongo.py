@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
@@ -36,14 +36,6 @@ from tests.integration.bus_world import Meeting
 
 NOW = datetime(2026, 3, 1, 9, tzinfo=UTC)
 CAUSE = Cause("c", "c")
-
-
-@pytest.fixture
-async def mongo(stack: Any, namespace: str) -> AsyncIterator[Mongo]:
-    """A client in a namespace of its own."""
-    mongo = Mongo(stack.mongo, namespace=namespace)
-    yield mongo
-    mongo.close()
 
 
 @pytest.fixture

@@ -1,9 +1,7 @@
 """Stored webhook requests and mails on a real MongoDB: stored once, tried again later, and never lost."""
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -25,13 +23,6 @@ from tests.integration.notify_world import KEY
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SECOND, HOUR = timedelta(seconds=1), timedelta(hours=1)
-
-
-@pytest.fixture
-async def mongo(stack: Any, namespace: str) -> AsyncIterator[Mongo]:
-    made = Mongo(stack.mongo, namespace=namespace)
-    yield made
-    made.close()
 
 
 @pytest.fixture

@@ -1,9 +1,7 @@
 """The send queue on a real MongoDB: who may claim which job, and what a former owner can no longer change."""
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
 
 import pytest
 
@@ -24,13 +22,6 @@ from shared.mongo.client import Mongo
 EMAIL, SMS = Channel.EMAIL, Channel.SMS
 JOB = SendJob("job", "s", "a", 3, EMAIL, NOTICE, (0, 1, 2), 1, False)
 HOUR = timedelta(hours=1)
-
-
-@pytest.fixture
-async def mongo(stack: Any, namespace: str) -> AsyncIterator[Mongo]:
-    made = Mongo(stack.mongo, namespace=namespace)
-    yield made
-    made.close()
 
 
 @pytest.fixture

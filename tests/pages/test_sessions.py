@@ -1,8 +1,6 @@
 """Sessions and late forms on real MongoDB: who is signed in, until when, and what the database gives away."""
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 
@@ -21,14 +19,6 @@ STUDENT = Session(
     "urn:example:strong",
 )
 MINUTE = timedelta(minutes=1)
-
-
-@pytest.fixture
-async def mongo(stack: Any, namespace: str) -> AsyncIterator[Mongo]:
-    """A client in a namespace of its own."""
-    mongo = Mongo(stack.mongo, namespace=namespace)
-    yield mongo
-    mongo.close()
 
 
 @pytest.fixture

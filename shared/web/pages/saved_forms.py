@@ -52,7 +52,7 @@ class SavedForms:
 
     async def take(self, secret: str | None, person_id: str, now: datetime) -> SavedForm | None:
         """The form of a cookie, which is then gone. None: there is none, or another person wrote it."""
-        if secret is None or not is_secret(secret):
+        if not is_secret(secret):
             return None
         key = SecretKey(secret, _PURPOSE)
         record = await self._forms.find_one_and_delete({"_id": key.record_id})

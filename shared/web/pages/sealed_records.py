@@ -8,7 +8,7 @@ import hashlib
 import os
 import re
 import secrets
-from typing import Any
+from typing import Any, TypeGuard
 
 import orjson
 from cryptography.exceptions import InvalidTag
@@ -26,7 +26,7 @@ def new_secret() -> str:
     return secrets.token_urlsafe(32)
 
 
-def is_secret(text: str | None) -> bool:
+def is_secret(text: str | None) -> TypeGuard[str]:
     """Whether a cookie may hold one of our secrets."""
     return text is not None and _SECRET.fullmatch(text) is not None
 

@@ -75,7 +75,7 @@ class Sessions:
 
     async def of(self, secret: str | None, now: datetime) -> Session | None:
         """The session of a cookie; `has_ended` for one that is over. None: unknown, signed out, or no secret at all."""
-        if secret is None or not is_secret(secret):
+        if not is_secret(secret):
             return None
         key = SecretKey(secret, _PURPOSE)
         record = await self._sessions.find_one({"_id": key.record_id})
@@ -91,7 +91,7 @@ class Sessions:
 
     async def end(self, secret: str | None) -> None:
         """Sign out: the record is gone, also for other tabs. Unknown secrets are ignored."""
-        if secret is not None and is_secret(secret):
+        if is_secret(secret):
             await self._sessions.delete_one({"_id": SecretKey(secret, _PURPOSE).record_id})
 
     async def end_all(self, person_id: str) -> int:

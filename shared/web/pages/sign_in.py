@@ -16,8 +16,8 @@ from fastapi.responses import RedirectResponse
 from joserfc.errors import BadSignatureError, ExpiredTokenError, InvalidClaimError, JoseError, MissingClaimError
 
 from shared.observability.logs import get_logger
-from shared.web.claims import claim_at, is_text, programmes_of, roles_of, student_number_of
-from shared.web.identity import MAX_SUBJECT_CHARS, Identity, LoginFacts, Persons
+from shared.web.claims import claim_at, is_text, roles_of
+from shared.web.identity import Identity, Persons, is_subject, login_facts
 from shared.web.pages.sessions import Session
 
 log = get_logger()
@@ -194,15 +194,12 @@ class SignIn:
 
     async def _session(self, claims: Mapping[str, Any], token: Mapping[str, Any]) -> Session:
         settings, subject = self._settings, claims.get("sub")
-        if not is_text(subject) or not subject.strip() or len(subject) > MAX_SUBJECT_CHARS:
+        if not is_subject(subject):
             raise SignInFailed(Failure.NOT_BELIEVED, "no-subject")
         roles = roles_of(claim_at(claims, settings.roles_claim))
         if not roles:
             raise SignInFailed(Failure.NO_ROLE, "roles")
-        login = LoginFacts(
-            student_number_of(claim_at(claims, settings.student_number_claim)),
-            programmes_of(claim_at(claims, settings.programme_claim)),
-        )
+        login = login_facts(claims, settings.student_number_claim, settings.programme_claim)
         # The same issuer as in the API's tokens, so that a person is one whichever way they come.
         person_id = await self._persons.person_id(settings.token_issuer, subject)
         name, strength = claims.get("name"), claims.get("acr")
